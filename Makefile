@@ -1,0 +1,53 @@
+# Everything the project needs is made here: a virtual environment in .venv, and what is installed into it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two workers fit the smallest machine we support; WORKERS=0 runs the tests in one process.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench format clean
+
+help:
+	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
+	@echo "make test    all tests"
+	@echo "make lint    ruff, mypy --strict"
+	@echo "make bench   speed, against public peers, as ratios"
+	@echo "make clean   remove what was made here"
+
+# ensurepip is a package of its own on Debian: install it where we may, else say how.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "smpdfu needs Python 3.11 or later; set PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } \
+		|| { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv) and run make again"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[samples]'
+	@touch $@
+
+$(VENV)/test.stamp: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[samples,test,lint]'
+	@touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/python sample_images/demo.py
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/test.stamp
+	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,159 @@
+"""Every exception of smpdfu, in one tree.
+
+The class says who is to blame, the attributes say where and what. The message is one sentence that says what happened
+and why; what to do next is added once, in ``cli/main.py``, which also owns the exit codes. Misuse of the API by code
+is ``ValueError``, not one of these.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class SmpdfuError(Exception):
+    """Base of everything that a device, a file, a cable or a typing error can cause."""
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+class ImageError(SmpdfuError):
+    """An image, or the request to build one, is not valid."""
+
+
+class FormatError(ImageError):
+    """Bytes do not have the format they should have.
+
+    ``offset`` is the position, in bytes, where reading failed; None when it has no position.
+    """
+
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class TooLargeError(ImageError):
+    """An image does not fit: ``size_bytes`` is more than ``limit_bytes``."""
+
+    def __init__(self, message: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(message)
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+# --- keys and signatures --------------------------------------------------------------------------------------------
+
+
+class SigningError(SmpdfuError):
+    """Signing, encrypting or a key went wrong."""
+
+
+class KeyFileError(SigningError):
+    """A key cannot be read, is of the wrong kind, or is protected by a passphrase that was not given."""
+
+    def __init__(self, message: str, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class SignatureError(SigningError):
+    """A signature does not verify."""
+
+
+# --- the protocol ---------------------------------------------------------------------------------------------------
+
+
+class ProtocolError(SmpdfuError):
+    """SMP was not spoken correctly."""
+
+
+class LocalProtocolError(ProtocolError):
+    """Our side asked for something that SMP cannot carry (for instance a message longer than the device's buffer)."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer's bytes are not SMP, or not the answer to what was asked."""
+
+
+class DeviceError(SmpdfuError):
+    """A well-formed refusal by the device.
+
+    ``group`` is the SMP group whose code ``rc`` is; None means that ``rc`` is one of SMP's own codes (``MgmtRc``).
+    ``command`` names the command refused (``"img upload"``), ``name`` the code (``"NO_FREE_SLOT"``) where it is
+    known, and ``reason`` is the device's own text, if it sent one.
+    """
+
+    def __init__(
+        self, group: int | None, rc: int, command: str, *, name: str | None = None, reason: str | None = None
+    ) -> None:
+        self.group, self.rc, self.command, self.name, self.reason = group, rc, command, name, reason
+        where = "SMP" if group is None else f"group {group}"
+        text = f"the device refused {command}: {name or 'unknown code'} ({where}, rc {rc})"
+        super().__init__(f"{text}: {reason}" if reason else text)
+
+    def is_code(self, code: IntEnum, group: int | None = None) -> bool:
+        """True if this is ``code`` of ``group`` (None: SMP's own codes)."""
+        return self.group == group and self.rc == code
+
+
+# --- the link -------------------------------------------------------------------------------------------------------
+
+
+class LinkError(SmpdfuError):
+    """The wire between the computer and the device."""
+
+
+class ConnectError(LinkError):
+    """The link could not be opened. ``address`` is what was tried."""
+
+    def __init__(self, message: str, address: str | None = None) -> None:
+        super().__init__(message)
+        self.address = address
+
+
+class LinkLostError(LinkError):
+    """The link was open and is gone."""
+
+
+class ResponseTimeoutError(LinkError):
+    """No answer within ``timeout_s`` seconds, after ``attempts`` attempts."""
+
+    def __init__(self, command: str, timeout_s: float, attempts: int = 1) -> None:
+        tries = "" if attempts == 1 else f" in {attempts} attempts"
+        super().__init__(f"the device did not answer {command} within {timeout_s:g} s{tries}")
+        self.command, self.timeout_s, self.attempts = command, timeout_s, attempts
+
+
+# --- packages and updates -------------------------------------------------------------------------------------------
+
+
+class PackageError(SmpdfuError):
+    """A file is not a usable dfu_application.zip."""
+
+
+class UpdateError(SmpdfuError):
+    """An update did not end as planned."""
+
+
+class PlanError(UpdateError):
+    """Refused before the first write; the device is untouched. ``findings`` are the reasons, one sentence each."""
+
+    def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class StepError(UpdateError):
+    """A step failed. ``resumable`` is True if the same call can simply be made again."""
+
+    def __init__(self, message: str, step: str, *, resumable: bool) -> None:
+        super().__init__(message)
+        self.step, self.resumable = step, resumable
+
+
+class RevertedError(UpdateError):
+    """The new image did not prove itself: the device runs its previous firmware."""
+
+
+class JournalError(UpdateError):
+    """The journal of an update cannot be read or written."""

@@ -1,0 +1,37 @@
+"""Places that every test may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def keys_dir() -> Path:
+    """The public development keys."""
+    return ROOT / "keys"
+
+
+@pytest.fixture(scope="session")
+def sample_hex() -> Path:
+    """Zephyr's hci_usb for the nRF5340 DK: one merged Intel HEX, from PyPI."""
+    samples = pytest.importorskip("zephyr_4_4_0_hci_usb_nrf5340dk_default", reason="smpdfu[samples] is not installed")
+    return Path(samples.HEX_PATH)
+
+
+@pytest.fixture(autouse=True)
+def _private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own devices, journals or configuration."""
+    monkeypatch.setenv("SMPDFU_VIRTUAL_HOME", str(tmp_path / "virtual-home"))
+    monkeypatch.setenv("SMPDFU_STATE_HOME", str(tmp_path / "state-home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config-home"))
+    monkeypatch.delenv("SMPDFU_TO", raising=False)

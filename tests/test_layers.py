@@ -1,0 +1,90 @@
+"""Keeps the house: a room imports only rooms on lower lines, and each third-party package has one home."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "smpdfu"
+
+# docs/architecture.md, "Layers": a room may import what stands on a lower line; rooms of one line never meet.
+LINES = (
+    {"errors"},
+    {"image", "smp", "link"},
+    {"client", "virtual"},
+    {"dfu"},
+    {"connect"},
+    {"cli"},
+)
+LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
+
+# Third-party package -> the files or folders of smpdfu/ that may import it.
+HOMES = {
+    "cryptography": ("image/keys.py", "image/encrypt.py"),
+    "intelhex": ("image/files.py",),
+    "cbor2": ("smp/message.py", "image/build.py"),
+    "serial": ("link/serial.py",),
+    "bleak": ("link/ble.py",),
+    "typer": ("cli/",),
+    "rich": ("cli/",),
+}
+# The only modules of dfu/ that may talk to a device.
+DFU_TALKERS = {"dfu/run.py", "dfu/fleet.py"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The absolute dotted names that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room_of(dotted: str) -> str | None:
+    parts = dotted.split(".")
+    return parts[1] if parts[0] == "smpdfu" and len(parts) > 1 and parts[1] in LEVEL else None
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_module_keeps_its_layer(path: Path) -> None:
+    here = place(path).split("/")[0].removesuffix(".py")
+    if here not in LEVEL:  # __init__ and __main__: the door
+        return
+    for name in imports(path):
+        room = room_of(name)
+        if room is None or room == here:
+            continue
+        assert LEVEL[room] < LEVEL[here], f"{place(path)} ({here}) imports {name} ({room})"
+        if here == "dfu" and room == "client":
+            assert place(path) in DFU_TALKERS, f"{place(path)} imports client"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_third_party_packages_stay_at_home(path: Path) -> None:
+    for name in imports(path):
+        homes = HOMES.get(name.split(".")[0])
+        if homes is not None:
+            assert any(place(path).startswith(home) for home in homes), f"{place(path)} imports {name}"
+
+
+def test_every_room_of_the_house_is_known() -> None:
+    rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert rooms - {"__init__", "__main__", "__pycache__", "py.typed"} <= set(LEVEL)
+
+
+def test_the_layer_rule_can_fail(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("def f():\n    from smpdfu.cli import main\n")
+    assert [name for name in imports(bad) if room_of(name) == "cli"]
