@@ -2,7 +2,8 @@
 
 The class says who is to blame, the attributes say where and what. The message is one sentence that says what happened
 and why; what to do next is added once, in ``cli/main.py``, which also owns the exit codes. Misuse of the API by code
-is ``ValueError``, not one of these.
+is ``ValueError``, not one of these. What happens inside the virtual chip (a flash fault, a power cut) is the chip's
+affair and stays in ``virtual/``.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class KeyFileError(SigningError):
     def __init__(self, message: str, path: str | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+
+class PassphraseError(KeyFileError):
+    """A key is protected, and its passphrase is missing or wrong."""
 
 
 class SignatureError(SigningError):

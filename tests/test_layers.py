@@ -25,7 +25,7 @@ LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
 HOMES = {
     "cryptography": ("image/keys.py", "image/encrypt.py"),
     "intelhex": ("image/files.py",),
-    "cbor2": ("smp/message.py", "image/build.py"),
+    "cbor2": ("smp/cbor.py", "image/build.py"),
     "serial": ("link/serial.py",),
     "bleak": ("link/ble.py",),
     "typer": ("cli/",),

@@ -1,0 +1,142 @@
+"""The request for an image: imgtool's options under their names, checked once, when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from smpdfu.errors import ImageError
+from smpdfu.image.encrypt import KEY_SIZES
+from smpdfu.image.format import HEADER_SIZE, TLV_VENDOR_MAX, TLV_VENDOR_MIN, Dependency, Endian, Tlv, Version
+from smpdfu.image.tlv import is_distinct
+from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, Padding, SlotGeometry, SwapMode, check_alignment
+
+MAX_BOOT_RECORD_TYPE = 12  # characters of --boot-record
+_WORD_MAX = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """How to make an image; imgtool's options under their names, sizes in bytes.
+
+    ``slot_size`` 0 means unknown: nothing is checked against it. ``swap_mode`` and ``sector_size``, which imgtool does
+    not know, say how the bootloader brings updates in; without a mode only what no bootloader takes is too large.
+    Raises ``ImageError`` for options that contradict each other or MCUboot.
+    """
+
+    version: Version
+    header_size: int
+    slot_size: int
+    pad_header: bool = False
+    align: int = 1
+    max_align: int | None = None
+    max_sectors: int = DEFAULT_MAX_SECTORS
+    overwrite_only: bool = False
+    swap_mode: SwapMode | None = None
+    sector_size: int = 4096
+    pad: bool = False
+    confirm: bool = False
+    test: bool = False
+    erased_val: int = 0xFF
+    dependencies: tuple[Dependency, ...] = ()
+    security_counter: int | Literal["auto"] | None = None
+    boot_record: str | None = None
+    custom_tlvs: tuple[Tlv, ...] = ()
+    load_addr: int = 0
+    rom_fixed: int = 0
+    non_bootable: bool = False
+    encrypt_keylen: int = 128
+    clear: bool = False
+    save_enctlv: bool = False
+    endian: Endian = "little"
+
+    def __post_init__(self) -> None:
+        for fault in _faults(self):
+            raise ImageError(fault)
+        try:
+            check_alignment(self.align, self.real_max_align)
+            if self.slot_size:
+                self.geometry()
+        except ValueError as error:
+            raise ImageError(str(error)) from None
+
+    @property
+    def padded(self) -> bool:
+        """True if the file fills the slot: ``confirm`` and ``test`` imply ``pad``."""
+        return self.pad or self.confirm or self.test
+
+    @property
+    def real_max_align(self) -> int:
+        """``max_align``, or what imgtool takes without it."""
+        return max(8, self.align) if self.max_align is None else self.max_align
+
+    @property
+    def real_security_counter(self) -> int | None:
+        """Value of the SEC_CNT TLV; ``auto`` makes it of the version, the build number not counted."""
+        if self.security_counter != "auto":
+            return self.security_counter
+        return self.version.major << 24 | self.version.minor << 16 | self.version.revision
+
+    def geometry(self, encrypted_key_size: int = 0) -> SlotGeometry:
+        """The slot; without a ``swap_mode`` the kind with the least demands. ``ValueError`` for an impossible one."""
+        mode = SwapMode.OVERWRITE_ONLY if self.overwrite_only else self.swap_mode or SwapMode.SCRATCH
+        return SlotGeometry(
+            self.slot_size,
+            self.sector_size,
+            self.align,
+            self.real_max_align,
+            self.max_sectors,
+            mode,
+            encrypted_key_size,
+        )
+
+    def padding(self) -> Padding:
+        """How a padded file marks itself as pending."""
+        return Padding(
+            self.slot_size,
+            self.real_max_align,
+            confirm=self.confirm and not self.overwrite_only,
+            test=self.test and not self.overwrite_only,
+            erased_value=self.erased_val,
+            endian=self.endian,
+        )
+
+
+def _faults(spec: ImageSpec) -> Iterator[str]:
+    """What is wrong with a request, a sentence each."""
+    if not HEADER_SIZE <= spec.header_size <= 0xFFFF:
+        yield f"the header size is {spec.header_size}: it must be 32 to 65535"
+    if not 0 <= spec.slot_size <= _WORD_MAX:
+        yield f"the slot size is {spec.slot_size}: it must be 0 to 0xffffffff"
+    if spec.padded and not spec.slot_size:
+        yield "the file cannot be padded to a slot of size 0"
+    if spec.overwrite_only and spec.swap_mode not in (None, SwapMode.OVERWRITE_ONLY):
+        yield f"overwrite-only and {spec.swap_mode} exclude each other"
+    if spec.erased_val not in (0, 0xFF):
+        yield f"the erased value is {spec.erased_val}: flash erases to 0 or 0xff"
+    if spec.encrypt_keylen not in KEY_SIZES:
+        yield f"the length of the content key is {spec.encrypt_keylen} bits: it must be 128 or 256"
+    if spec.load_addr and spec.rom_fixed:
+        yield "a load address and a fixed ROM address exclude each other"
+    for name, value in (("load address", spec.load_addr), ("fixed ROM address", spec.rom_fixed)):
+        if not 0 <= value <= _WORD_MAX:
+            yield f"the {name} 0x{value:x} does not fit 32 bits"
+    counter = spec.real_security_counter
+    if counter is not None and not 0 <= counter <= _WORD_MAX:
+        yield f"the security counter is {counter}: it must be 0 to 4294967295"
+    if spec.boot_record is not None and len(spec.boot_record) > MAX_BOOT_RECORD_TYPE:
+        yield f"the boot record's type {spec.boot_record!r} has more than {MAX_BOOT_RECORD_TYPE} characters"
+    yield from _tlv_faults(spec)
+
+
+def _tlv_faults(spec: ImageSpec) -> Iterator[str]:
+    seen: set[int] = set()
+    for tlv in spec.custom_tlvs:
+        if not TLV_VENDOR_MIN <= tlv.type <= TLV_VENDOR_MAX:
+            yield f"a custom TLV cannot have the type {tlv.name}: it must be 0x{TLV_VENDOR_MIN:02x} to 0xfffe"
+        if not is_distinct(tlv.type, spec.endian):
+            yield f"a custom TLV of the type {tlv.name} would be read as one of MCUboot's own in a big-endian image"
+        if tlv.type in seen:
+            yield f"the custom TLV {tlv.name} is there twice"
+        seen.add(tlv.type)

@@ -1,0 +1,40 @@
+"""Keys and firmware that the tests of the image room share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from smpdfu.image.keys import PrivateKey, generate, load_private
+
+
+@pytest.fixture(scope="session")
+def signing_key(keys_dir: Path) -> PrivateKey:
+    """The public development key that signs."""
+    return load_private((keys_dir / "dev-sign-p256.pem").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def encryption_key(keys_dir: Path) -> PrivateKey:
+    """The public development key that decrypts."""
+    return load_private((keys_dir / "dev-encrypt-p256.pem").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def other_key() -> PrivateKey:
+    """A key that nobody trusts."""
+    return generate("ecdsa-p256")
+
+
+@pytest.fixture(scope="session")
+def firmware() -> bytes:
+    """A vector table for the slot at 0xc000 (header 0x200), then bytes without a pattern; no multiple of 16."""
+    vectors = (0x2001_0000).to_bytes(4, "little") + (0xC245).to_bytes(4, "little") * 15
+    return vectors + bytes(index * index % 251 for index in range(43))
+
+
+# Nothing here may depend on how fast the machine is.
+settings.register_profile("no-deadline")
+settings.load_profile("no-deadline")

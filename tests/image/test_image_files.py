@@ -1,0 +1,389 @@
+"""Files: whole or not at all, firmware known by its content, two cores taken apart."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import stat
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpdfu.errors import FormatError, ImageError
+from smpdfu.image import files, hexfile
+from smpdfu.image.build import ImageSpec, build
+from smpdfu.image.files import (
+    Firmware,
+    Segment,
+    encode_firmware,
+    parse_firmware,
+    read_firmware,
+    split_cores,
+    write_file_atomic,
+)
+from smpdfu.image.format import Version
+from smpdfu.image.identify import FileKind, identify
+from smpdfu.image.keys import PrivateKey
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and special files are POSIX")
+
+
+def zipped(**members: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("_json", ".json"), data)
+    return target.getvalue()
+
+
+def manifest(content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+IMAGE = build(ImageSpec(Version(1), 32, 0, pad_header=True), b"\x01" * 20).to_bytes()
+BIG_ENDIAN = build(ImageSpec(Version(1), 32, 0, pad_header=True, endian="big"), b"\x01" * 20).to_bytes()
+RAW = bytes.fromhex("00000120a1c30000") + bytes(24)
+HEX = hexfile.encode([Segment(0xC200, RAW)])
+SECURE_DFU = zipped(manifest_json=manifest({"manifest": {"application": {"bin_file": "a.bin", "dat_file": "a.dat"}}}))
+DFU_ZIP = zipped(manifest_json=manifest({"format-version": 0, "files": [{"file": "a.bin"}]}), a=b"x")
+
+SAMPLES = {
+    FileKind.MCUBOOT_IMAGE: (IMAGE, BIG_ENDIAN, IMAGE[:4]),
+    FileKind.INTEL_HEX: (HEX, b"\r\n\r\n" + HEX.replace(b"\n", b"\r\n"), HEX.lower(), b":00000001FF"),
+    FileKind.ELF: (b"\x7fELF\x01\x01\x01" + bytes(50),),
+    FileKind.UF2: (bytes.fromhex("5546320a57515d9e") + bytes(504),),
+    FileKind.DFU_APPLICATION_ZIP: (DFU_ZIP, zipped(manifest_json=manifest({"files": []}))),
+    FileKind.SECURE_DFU_ZIP: (SECURE_DFU,),
+    FileKind.ZIP: (
+        zipped(a=b"x"),
+        zipped(),
+        zipped(manifest_json=b"{"),
+        zipped(manifest_json=b"[1]"),
+        zipped(manifest_json=b"\xff\xfe"),
+        zipped(manifest_json=b"[" * 100_000),
+        zipped(manifest_json=manifest({"manifest": 1, "files": 1})),
+        b"PK\x03\x04 and no more",
+        DFU_ZIP[:-10],
+    ),
+    FileKind.PEM: (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", b"Bag Attributes\n-----BEGIN CERTIFICATE-----\n"),
+    FileKind.RAW_FIRMWARE: (RAW, RAW[:8], RAW + b"-----BEGIN CERTIFICATE-----\n"),
+    FileKind.EMPTY: (b"",),
+    FileKind.UNKNOWN: (
+        b"\0",
+        bytes(100),
+        b":",
+        b":00 hello",
+        b"hello world",
+        b"\xff" * 64,
+        RAW[:7],
+        RAW[4:] + bytes(4),
+        bytes(100) + b"-----BEGIN CERTIFICATE-----\n",
+    ),
+}
+
+
+def vectors(stack: int, reset: int) -> bytes:
+    return stack.to_bytes(4, "little") + reset.to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("stack", "reset", "good"),
+    [
+        (0x2000_0000, 0x1FFF_FFFF, True),
+        (0x3FFF_FFFC, 0x0000_0001, True),
+        (0x1FFF_FFFC, 0x0000_0001, False),
+        (0x4000_0000, 0x0000_0001, False),
+        (0x2000_0002, 0x0000_0001, False),
+        (0x2000_0000, 0x0000_0100, False),
+        (0x2000_0000, 0x2000_0001, False),
+    ],
+)
+def test_code_begins_with_a_stack_in_ram_and_a_thumb_address(stack: int, reset: int, good: bool) -> None:
+    assert (identify(vectors(stack, reset)) is FileKind.RAW_FIRMWARE) == good
+
+
+@pytest.mark.parametrize(("kind", "data"), [(kind, data) for kind, samples in SAMPLES.items() for data in samples])
+def test_files_are_known_by_their_content(kind: FileKind, data: bytes) -> None:
+    assert identify(data) is kind
+
+
+def test_every_kind_is_tested() -> None:
+    assert set(SAMPLES) == set(FileKind)
+
+
+@given(
+    st.binary(max_size=100) | st.binary(max_size=60).map(lambda data: b"PK\x03\x04" + data) | st.text().map(str.encode)
+)
+def test_any_bytes_are_of_some_kind(data: bytes) -> None:
+    assert identify(data) in FileKind
+
+
+def test_the_sample_firmware_is_known(sample_hex: Path) -> None:
+    split = split_cores(read_firmware(sample_hex))
+    assert identify(sample_hex.read_bytes()) is FileKind.INTEL_HEX
+    assert split.app is not None
+    assert split.net is not None
+    for core in (split.app, split.net):
+        assert identify(core.flat()) is FileKind.RAW_FIRMWARE
+
+
+# --- reading firmware -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fw.bin", "fw.hex", "fw"])
+def test_hex_is_read_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(HEX)
+    assert read_firmware(tmp_path / name) == Firmware((Segment(0xC200, RAW),), addressed=True)
+
+
+@pytest.mark.parametrize("data", [RAW, IMAGE, b"\x01", bytes(100)])
+def test_other_bytes_are_taken_as_they_are(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "fw.bin").write_bytes(data)
+    firmware = read_firmware(tmp_path / "fw.bin")
+    assert (firmware.base, firmware.flat(), firmware.addressed) == (None, data, False)
+
+
+@pytest.mark.parametrize("data", [RAW, IMAGE, b"\x01"])
+@pytest.mark.parametrize("name", ["fw.hex", "FW.HEX", "fw.ihex"])
+def test_what_is_called_hex_and_is_not_is_refused(tmp_path: Path, data: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(FormatError, match=r"called \.hex and is not Intel HEX"):
+        read_firmware(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "fw.bin is empty"),
+        (SAMPLES[FileKind.ELF][0], "fw.bin is an ELF file"),
+        (SAMPLES[FileKind.UF2][0], "fw.bin is a UF2 file"),
+        (DFU_ZIP, "fw.bin is a dfu_application.zip"),
+        (SECURE_DFU, "fw.bin is a Secure DFU package of the nRF5 SDK"),
+        (zipped(a=b"x"), "fw.bin is a zip archive"),
+        (SAMPLES[FileKind.PEM][0], "fw.bin is a key"),
+        (b":00000001FF\n", "fw.bin is an Intel HEX file without data"),
+        (HEX[:-5], "fw.bin: line"),
+    ],
+)
+def test_what_is_no_firmware_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    (tmp_path / "fw.bin").write_bytes(data)
+    with pytest.raises(ImageError, match=words):
+        read_firmware(tmp_path / "fw.bin")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        read_firmware(tmp_path / "no.bin")
+    assert caught.value.filename == str(tmp_path / "no.bin")
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda data: HEX[: len(data)] + data))
+def test_any_bytes_are_firmware_or_an_image_error(data: bytes) -> None:
+    try:
+        firmware = parse_firmware(data)
+    except ImageError:
+        return
+    assert firmware.flat()
+
+
+def test_gaps_are_filled(tmp_path: Path) -> None:
+    firmware = Firmware((Segment(0x100, b"abc"), Segment(0x106, b"d")), addressed=True)
+    assert (firmware.base, firmware.flat(), firmware.flat(0)) == (0x100, b"abc\xff\xff\xffd", b"abc\0\0\0d")
+    wide = Firmware((Segment(0, b"a"), Segment(files.MAX_GAP_BYTES + 1, b"b")), addressed=True)
+    assert len(wide.flat()) == files.MAX_GAP_BYTES + 2
+    wider = Firmware((Segment(0, b"a"), Segment(files.MAX_GAP_BYTES + 2, b"b")), addressed=True)
+    with pytest.raises(ImageError, match=r"parts far apart.*--merged"):
+        wider.flat()
+    assert len(wider.flat(max_gap=1 << 22)) == files.MAX_GAP_BYTES + 3
+
+
+def test_what_is_written_depends_on_the_name() -> None:
+    segments = (Segment(0x10, b"abc"), Segment(0x15, b"d"))
+    assert encode_firmware(segments, "a.bin") == b"abc\xff\xffd"
+    assert encode_firmware(segments, "a.bin", 0) == b"abc\0\0d"
+    assert encode_firmware(segments, "a.HEX") == encode_firmware(segments, "a.ihex") == hexfile.encode(segments)
+
+
+# --- two cores ------------------------------------------------------------------------------------------------------
+
+
+def test_cores_are_told_by_address() -> None:
+    segments = (
+        Segment(0, b"app"),
+        Segment(0xFFFFF, b"end"),
+        Segment(0xFF7FFE, b"ab" + b"UICR"),
+        Segment(0xFFFFFF, b"u" + b"net"),
+        Segment(0x103FFFE, b"ne" + b"rest"),
+        Segment(0x10000000, b"xip"),
+    )
+    split = split_cores(Firmware(segments, addressed=True))
+    assert split.app is not None
+    assert split.net is not None
+    assert split.app.segments == (segments[0], segments[1], Segment(0xFF7FFE, b"ab"))
+    assert split.net.segments == (Segment(0x1000000, b"net"), Segment(0x103FFFE, b"ne"))
+    dropped = {(segment.address, segment.data) for segment in split.dropped}
+    assert dropped == {(0xFF8000, b"UICR"), (0xFFFFFF, b"u"), (0x1040000, b"rest"), (0x10000000, b"xip")}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**25), st.binary(min_size=1, max_size=9)), max_size=6))
+def test_no_byte_is_lost_when_cores_are_taken_apart(parts: list[tuple[int, bytes]]) -> None:
+    firmware = Firmware(tuple(Segment(address, data) for address, data in parts), addressed=True)
+    split = split_cores(firmware)
+    out = [segment for core in (split.app, split.net) if core for segment in core.segments] + list(split.dropped)
+    assert sorted(bytes_of(out)) == sorted(bytes_of(firmware.segments))
+
+
+def bytes_of(segments: tuple[Segment, ...] | list[Segment]) -> list[tuple[int, int]]:
+    return [(segment.address + index, byte) for segment in segments for index, byte in enumerate(segment.data)]
+
+
+@pytest.mark.parametrize(
+    ("address", "app", "net"), [(0xC000, True, False), (0x1008800, False, True), (0xFF8000, False, False)]
+)
+def test_a_core_that_is_not_there_is_none(address: int, app: bool, net: bool) -> None:
+    split = split_cores(Firmware((Segment(address, b"x"),), addressed=True))
+    assert (split.app is not None, split.net is not None) == (app, net)
+
+
+def test_a_bin_file_has_no_cores() -> None:
+    with pytest.raises(ImageError, match=r"merged \.hex"):
+        split_cores(Firmware((Segment(0, b"x"),), addressed=False))
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_files_are_written_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "out.bin"
+    write_file_atomic(path, b"one")
+    write_file_atomic(str(path), b"two")
+    assert (path.read_bytes(), names(tmp_path)) == (b"two", ["out.bin"])
+    with pytest.raises(FileExistsError) as caught:
+        write_file_atomic(path, b"three", overwrite=False)
+    assert caught.value.filename == str(path)
+    assert (path.read_bytes(), names(tmp_path)) == (b"two", ["out.bin"])
+    write_file_atomic(tmp_path / "new.bin", b"new", overwrite=False)
+    assert names(tmp_path) == ["new.bin", "out.bin"]
+
+
+@posix
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def note_replace(source: str, target: str) -> None:
+        calls.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    write_file_atomic(tmp_path / "a", b"x")
+    assert calls == ["file", "rename", "folder"]
+
+
+@posix
+@pytest.mark.parametrize(("umask", "expected"), [(0, [0o644, 0o600]), (0o027, [0o640, 0o600])])
+def test_modes_follow_the_umask(tmp_path: Path, umask: int, expected: list[int]) -> None:
+    before = os.umask(umask)
+    try:
+        write_file_atomic(tmp_path / "a", b"")
+        write_file_atomic(tmp_path / "b", b"", mode=0o600)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "b")] == expected
+
+
+@posix
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_file_atomic(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+@posix
+def test_what_is_no_regular_file_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    """A pipe of our own stands for /dev/null: broken code must not get the chance to replace the real one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file_atomic(pipe, b"through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert names(tmp_path) == ["pipe"]
+
+
+class Failing:
+    """A system call that fails as a full disk does."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "fdopen"])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_leaves_no_half_file(
+    tmp_path: Path, call: str, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.bin"
+    if there:
+        path.write_bytes(b"before")
+    monkeypatch.setattr(os, call, Failing)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_file_atomic(path, b"x" * 100)
+    monkeypatch.undo()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert names(tmp_path) == (["out.bin"] if there else [])
+    assert not there or path.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("target", ["missing/out.bin", "."])
+def test_an_impossible_place_is_named(tmp_path: Path, target: str) -> None:
+    with pytest.raises(OSError, match="directory") as caught:
+        write_file_atomic(tmp_path / target, b"x")
+    assert caught.value.filename == str(tmp_path / target)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_without_hard_links_nothing_is_overwritten_either(
+    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    path = tmp_path / "key.pem"
+    if there:
+        path.write_bytes(b"before")
+    monkeypatch.setattr(os, "link", no_links)
+    if there:
+        with pytest.raises(FileExistsError):
+            write_file_atomic(path, b"after", overwrite=False)
+    else:
+        write_file_atomic(path, b"after", overwrite=False)
+    assert (path.read_bytes(), names(tmp_path)) == (b"before" if there else b"after", ["key.pem"])
+
+
+def test_an_image_survives_the_way_through_files(tmp_path: Path, firmware: bytes, signing_key: PrivateKey) -> None:
+    image = build(ImageSpec(Version(1), 32, 0, pad_header=True), firmware, signing_key).to_bytes()
+    for name in ("a.bin", "a.hex"):
+        write_file_atomic(tmp_path / name, encode_firmware((Segment(0xC000, image),), name))
+        assert read_firmware(tmp_path / name).flat() == image

@@ -1,0 +1,152 @@
+"""Intel HEX: the text is the one of the IntelHex package, and what is not Intel HEX is one named error."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from intelhex import IntelHex
+
+from smpdfu.errors import FormatError
+from smpdfu.image.hexfile import Segment, decode, encode, is_hex, merge
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> tuple[Segment, ...]:
+    """Segments that do not overlap, near the borders that matter: 16 bytes, 64 KiB."""
+    address = draw(st.sampled_from((0, 1, 0xC200, 0xFFE0, 0xFFFF, 0x1_0000, 0x0100_8800, 0xFFFE_FFF0)))
+    segments = []
+    for _ in range(draw(st.integers(1, 4))):
+        data = draw(st.binary(max_size=50))
+        segments.append(Segment(address, data))
+        address += len(data) + draw(st.sampled_from((0, 1, 7, 16, 40, 0x4321)))
+    return tuple(segments)
+
+
+@given(layouts())
+def test_the_text_is_intelhexs(segments: tuple[Segment, ...]) -> None:
+    memory, text = IntelHex(), io.StringIO()
+    for segment in segments:
+        memory.frombytes(segment.data, segment.address)
+    memory.write_hex_file(text)
+    assert encode(segments).decode() == text.getvalue().replace("\r\n", "\n")
+
+
+@given(layouts(), st.sampled_from((b"\n", b"\r\n", b"\r", b"\n\n")), st.booleans())
+def test_what_is_written_is_read_back(segments: tuple[Segment, ...], end: bytes, lower: bool) -> None:
+    text = encode(segments).replace(b"\n", end)
+    assert decode(text.lower() if lower else text) == merge(segments)
+    assert is_hex(text)
+
+
+@pytest.mark.parametrize(
+    "segment", [Segment(0xFFF0, bytes(16)), Segment(0xFFF0, bytes(17)), Segment(2**32 - 5, b"12345")]
+)
+def test_the_borders_are_intelhexs(segment: Segment) -> None:
+    memory, text = IntelHex(), io.StringIO()
+    memory.frombytes(segment.data, segment.address)
+    memory.write_hex_file(text)
+    assert encode([segment]).decode() == text.getvalue().replace("\r\n", "\n")
+    assert decode(encode([segment])) == (segment,)
+
+
+def test_the_shortest_file_looks_like_hex() -> None:
+    assert is_hex(b":00000001FF")
+    assert decode(b":00000001FF") == ()
+
+
+def test_a_segment_longer_than_a_bank() -> None:
+    segment = Segment(0xFFF8, bytes(range(256)) * 600)
+    assert decode(encode([segment])) == (segment,)
+
+
+def test_intelhexs_own_records_are_read() -> None:
+    lines = [
+        ":020000021000EC",  # segment base 0x10000
+        ":0300100041424327",
+        ":0400000300003800C1",  # start address: passed over
+        ":020000040100F9",  # linear base 0x01000000
+        ":01000000AA55",
+        ":040000050000C001" + "36",
+        ":00000001FF",
+        "what comes after the end does not count",
+    ]
+    assert decode("\n".join(lines).encode()) == (Segment(0x10010, b"ABC"), Segment(0x0100_0000, b"\xaa"))
+
+
+def test_order_does_not_matter() -> None:
+    one, other = encode([Segment(0x20, b"b")]), encode([Segment(0x10, b"a")])
+    text = one.replace(b":00000001FF\n", b"") + other
+    assert decode(text) == (Segment(0x10, b"a"), Segment(0x20, b"b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "words"),
+    [
+        (b"", 0, "cut off: it has no end record"),
+        (b":0100000041BE\n", 14, "cut off: it has no end record"),
+        (b":0100000041BF\n:00000001FF\n", 0, "line 1 .*checksum"),
+        (b":0100000041BE\nhello\n", 14, "line 2 .*colon"),
+        (b":0100000041BE\n:0100010041\n", 14, "line 2 .*cut off or too long"),
+        (b":0100000041BE00\n", 0, "cut off or too long"),
+        (b":01000000 41BE\n", 0, "cut off or too long"),
+        (b":010000004\n", 0, "pairs of hex digits"),
+        (b":01000000xxBE\n", 0, "pairs of hex digits"),
+        (b":\n", 0, "cut off"),
+        (b":\xff\xff\n", 0, "pairs of hex digits"),
+        (b":00000006FA\n", 0, "type 6"),
+        (b":0100000401FA\n", 0, "type 4 with 1 bytes"),
+        (b":0100000041BE\n:0100000042BD\n:00000001FF\n", None, "address 0x0 is there twice"),
+        (b":02000004FFFFFC\n:02FFFF004142" + b"7D\n:00000001FF\n", 16, "line 2 .*end of memory"),
+    ],
+)
+def test_what_is_not_intel_hex_is_told_with_its_line(text: bytes, offset: int | None, words: str) -> None:
+    with pytest.raises(FormatError, match=words) as caught:
+        decode(text)
+    assert caught.value.offset == offset
+
+
+@settings(max_examples=200)
+@given(layouts(), st.data())
+def test_every_changed_byte_is_noticed(segments: tuple[Segment, ...], data: st.DataObject) -> None:
+    text = bytearray(encode(segments))
+    position = data.draw(st.integers(0, len(text) - 1))
+    text[position] = data.draw(st.integers(0, 255))
+    try:
+        found = decode(bytes(text))
+    except FormatError:
+        return
+    assert found == merge(segments)  # another line end, a small letter
+
+
+@given(st.binary(max_size=100).map(lambda data: b":" + data) | st.text().map(str.encode))
+def test_garbage_is_a_format_error(text: bytes) -> None:
+    with pytest.raises(FormatError):
+        decode(text)
+
+
+@given(layouts())
+@settings(max_examples=30)
+def test_a_file_that_is_cut_off_is_noticed(segments: tuple[Segment, ...]) -> None:
+    text = encode(segments)
+    for size in range(len(text) - 1):
+        with pytest.raises(FormatError):
+            decode(text[:size])
+
+
+def test_overlapping_segments_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        encode([Segment(0, b"ab"), Segment(1, b"c")])
+
+
+@pytest.mark.parametrize(("address", "size"), [(-1, 1), (2**32 - 1, 2), (2**32, 1)])
+def test_segments_lie_in_32_bits(address: int, size: int) -> None:
+    with pytest.raises(ValueError, match="32 bits"):
+        Segment(address, bytes(size))
+
+
+@pytest.mark.parametrize("text", [b":10C20000", b"hello", b"", b"\n\n", b":", b";00000001FF", b":00000001F!"])
+def test_what_does_not_look_like_hex(text: bytes) -> None:
+    assert not is_hex(text)
