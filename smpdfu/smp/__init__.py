@@ -1,0 +1,1 @@
+"""What is said: the SMP protocol without I/O, clock or threads."""

@@ -1,0 +1,226 @@
+"""How SMP messages travel over each kind of wire.
+
+A framing is the same at both ends: ``encode`` makes the bytes to write, ``feed`` takes bytes as they were read, cut
+anywhere, and gives the whole messages among them. Noise never raises: what is no message is dropped, or is console
+text. A framing holds no more than one message and one line.
+
+Sources: Zephyr, "SMP transport specification" (smp_transport.rst); MCUboot, boot_serial.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64, crc_hqx
+
+from smpdfu.smp.message import HEADER_SIZE, MESSAGE_MAX
+
+ASSUMED_BUF_SIZE = 256
+"""Bytes of a server's buffer when it does not tell: no server in use has less, other than by intent."""
+
+
+class Framing(ABC):
+    """Messages to bytes and back, for one wire. Not for two wires at once: ``feed`` remembers halves."""
+
+    @abstractmethod
+    def encode(self, message: bytes) -> bytes:
+        """The bytes of ``message`` on the wire; stream pipes may write them in pieces of any size."""
+
+    @abstractmethod
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what was read (of datagrams: exactly one); the messages that are now whole, oldest first."""
+
+    @abstractmethod
+    def message_max(self, buf_size: int | None, max_write: int) -> int:
+        """The longest message, in bytes, that a server with buffers of ``buf_size`` bytes takes over this wire.
+
+        ``buf_size`` is None where the server does not tell; ``max_write`` is the longest single write of the pipe.
+        """
+
+    def take_text(self) -> str:
+        """The console text that came in between since the last call, in whole lines."""
+        return ""
+
+    def resync(self) -> bytes:
+        """Forget half a message; gives what to write before the next message so that the peer does, too."""
+        return b""
+
+
+# --- console --------------------------------------------------------------------------------------------------------
+
+LINE_LENGTH = 127
+"""Bytes of a console line with its newline: what every server takes."""
+_FIRST, _FURTHER, _NEWLINE = b"\x06\x09", b"\x04\x14", b"\n"
+_MARKS = re.compile(rb"(?=\x06\x09|\x04\x14)")
+_LENGTH_SIZE = _CRC_SIZE = 2
+_LINE_MAX = 16384
+_TEXT_MAX = 65536
+
+
+class ConsoleFraming(Framing):
+    """Base64 lines between the lines of a console.
+
+    A packet is the length of what follows (16 bit, big-endian), the message and its CRC-16/XMODEM. Its base64 is cut
+    into lines; the first starts with 06 09, further ones with 04 14. Every other line is text. A mark counts wherever
+    it stands in a line, for base64 cannot contain one: text without a newline before a frame costs nothing.
+    """
+
+    def __init__(self, line_length: int = LINE_LENGTH) -> None:
+        self._step = (line_length - len(_FIRST) - len(_NEWLINE)) // 4 * 4
+        if self._step < 4:
+            raise ValueError(f"a console line of {line_length} bytes has no room for data")
+        self._line = bytearray()
+        self._packet: bytearray | None = None
+        self._odd = b""
+        self._text = bytearray()
+
+    def encode(self, message: bytes) -> bytes:
+        """The lines of ``message``. ValueError if it is longer than a packet can say."""
+        length = len(message) + _CRC_SIZE
+        if length > 0xFFFF:
+            raise ValueError(f"a console packet cannot carry a message of {len(message)} bytes")
+        check = crc_hqx(message, 0).to_bytes(_CRC_SIZE, "big")
+        base64 = b2a_base64(b"".join((length.to_bytes(_LENGTH_SIZE, "big"), message, check)), newline=False)
+        lines = (base64[start : start + self._step] for start in range(0, len(base64), self._step))
+        return _FIRST + (_NEWLINE + _FURTHER).join(lines) + _NEWLINE
+
+    def feed(self, data: bytes) -> list[bytes]:
+        messages: list[bytes] = []
+        *ends, rest = data.split(_NEWLINE)
+        for end in ends:
+            self._line += end
+            self._take_line(messages)
+        self._line += rest
+        if len(self._line) > _LINE_MAX:
+            self._take_line(messages)
+        return messages
+
+    def message_max(self, buf_size: int | None, max_write: int) -> int:
+        # The server decodes the whole packet, length and CRC included, into one buffer.
+        size = min(ASSUMED_BUF_SIZE if buf_size is None else buf_size, _LENGTH_SIZE + 0xFFFF)
+        return size - _LENGTH_SIZE - _CRC_SIZE
+
+    def take_text(self) -> str:
+        text = self._text.decode(errors="replace")
+        self._text.clear()
+        return text
+
+    def resync(self) -> bytes:
+        # A frame on its way in is kept: the next first line ends it anyway, and it may be the late answer. Towards
+        # the peer, the newline ends a line that was cut: it would swallow the next frame.
+        return _NEWLINE
+
+    def _take_line(self, messages: list[bytes]) -> None:
+        line = bytes(self._line.rstrip(b"\r"))
+        self._line.clear()
+        for piece in _MARKS.split(line):
+            if piece.startswith(_FIRST):
+                self._packet, self._odd = bytearray(), b""
+            elif not piece.startswith(_FURTHER):
+                self._keep_text(piece)
+                continue
+            message = self._extend(piece[len(_FIRST) :])
+            if message is not None:
+                messages.append(message)
+
+    def _extend(self, base64: bytes) -> bytes | None:
+        """Add a line to the packet under way; its message if that makes it whole."""
+        if self._packet is None:
+            return None
+        base64 = self._odd + base64
+        whole = len(base64) // 4 * 4
+        self._odd = base64[whole:]
+        try:
+            self._packet += a2b_base64(base64[:whole], strict_mode=True)
+        except Base64Error:
+            self._packet = None
+            return None
+        packet = self._packet
+        if len(packet) < _LENGTH_SIZE + int.from_bytes(packet[:_LENGTH_SIZE], "big"):
+            return None
+        self._packet = None
+        return _open_packet(bytes(packet))
+
+    def _keep_text(self, piece: bytes) -> None:
+        if piece:
+            self._text += piece + _NEWLINE
+            del self._text[:-_TEXT_MAX]
+
+
+def _open_packet(packet: bytes) -> bytes | None:
+    """The message in a packet, None if the packet is damaged."""
+    length, checked = int.from_bytes(packet[:_LENGTH_SIZE], "big"), packet[_LENGTH_SIZE:]
+    if len(checked) != length or length < HEADER_SIZE + _CRC_SIZE or crc_hqx(checked, 0) != 0:
+        return None
+    return checked[:-_CRC_SIZE]
+
+
+# --- bare messages --------------------------------------------------------------------------------------------------
+
+
+class DatagramFraming(Framing):
+    """One message a datagram (UDP)."""
+
+    def encode(self, message: bytes) -> bytes:
+        return message
+
+    def feed(self, data: bytes) -> list[bytes]:
+        return [data] if HEADER_SIZE <= len(data) <= MESSAGE_MAX else []
+
+    def message_max(self, buf_size: int | None, max_write: int) -> int:
+        # A server drops what comes in IP fragments: one write is one packet on the path.
+        return min(max_write, MESSAGE_MAX if buf_size is None else buf_size)
+
+
+class RawFraming(Framing):
+    """Messages bare on a serial line: the header's length says where one ends.
+
+    Bytes that cannot start a header are stepped over. Others can hide a message: silence ends that (``resync``).
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def encode(self, message: bytes) -> bytes:
+        return message
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._buffer += data
+        messages: list[bytes] = []
+        while len(self._buffer) >= HEADER_SIZE:
+            if not _may_be_header(self._buffer[0]):
+                self._skip()
+                continue
+            end = HEADER_SIZE + int.from_bytes(self._buffer[2:4], "big")
+            if len(self._buffer) < end:
+                break
+            messages.append(bytes(self._buffer[:end]))
+            del self._buffer[:end]
+        return messages
+
+    def message_max(self, buf_size: int | None, max_write: int) -> int:
+        return min(ASSUMED_BUF_SIZE if buf_size is None else buf_size, MESSAGE_MAX)
+
+    def resync(self) -> bytes:
+        self._buffer.clear()
+        return b""
+
+    def _skip(self) -> None:
+        del self._buffer[0]
+
+
+class GattFraming(RawFraming):
+    """Messages bare over notifications and writes without response: a message is in one of them or in several."""
+
+    def message_max(self, buf_size: int | None, max_write: int) -> int:
+        # A server that does not tell its buffers may be one that cannot join writes.
+        return min(max_write if buf_size is None else buf_size, MESSAGE_MAX)
+
+    def _skip(self) -> None:
+        self._buffer.clear()  # messages start where a notification starts
+
+
+def _may_be_header(first: int) -> bool:
+    """Reserved bits 0, version 0 or 1, an operation that exists."""
+    return first & 0b11110100 == 0

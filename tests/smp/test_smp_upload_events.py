@@ -1,0 +1,258 @@
+"""The upload's rules: lost links, the window, and every event that can happen to a chunk."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smpdfu.errors import DeviceError, LinkLostError, ProtocolError, ResponseTimeoutError, SmpdfuError
+from smpdfu.smp.groups.image import UploadReply
+from smpdfu.smp.message import MgmtRc
+from smpdfu.smp.upload import PATIENCE, Chunk, State, Upload
+
+if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
+    from tests.smp.fake_target import DATA, GONE, SILENCE, FakeTarget, begun, next_of, run, run_anything, run_some
+else:
+    from fake_target import DATA, GONE, SILENCE, FakeTarget, begun, next_of, run, run_anything, run_some
+
+
+# --- the link --------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_link_is_resumed_by_hash() -> None:
+    upload, target = begun()
+    run_some(upload, target, 3)
+    there = len(target.buffer)
+    target.take(next_of(upload).request)
+    upload.link_lost(GONE)
+    chunk = next_of(upload)
+    assert chunk.first
+    upload.answered(chunk, target.take(chunk.request))
+    assert upload.progress.off > there
+    run(upload, target)
+    assert (target.stored, target.erasures, upload.resumed_at) == (DATA, 1, 0)
+
+
+def test_a_lost_link_and_a_device_that_was_reset() -> None:
+    upload, target = begun()
+    run_some(upload, target, 3)
+    upload.link_lost(GONE)
+    target.forget()
+    run(upload, target)
+    assert (target.stored, target.erasures) == (DATA, 2)
+
+
+def test_a_link_that_breaks_at_once_each_time() -> None:
+    upload, _ = begun()
+    for _ in range(PATIENCE - 1):
+        next_of(upload)
+        upload.link_lost(GONE)
+    with pytest.raises(LinkLostError, match="cable"):
+        upload.link_lost(GONE)
+
+
+def to_the_last(upload: Upload, target: FakeTarget) -> Chunk:
+    """Up to the last chunk, which the device takes; its answer is lost."""
+    while (chunk := next_of(upload)).end < len(DATA):
+        upload.answered(chunk, target.take(chunk.request))
+    target.take(chunk.request)
+    assert target.stored == DATA
+    return chunk
+
+
+@pytest.mark.parametrize("how", ["silence", "link"])
+@pytest.mark.parametrize("there", [True, False])
+def test_the_answer_to_the_last_chunk_is_lost(how: str, there: bool) -> None:
+    upload, target = begun()
+    chunk = to_the_last(upload, target)
+    if how == "silence":
+        upload.lost(chunk, SILENCE)
+        assert next_of(upload) is chunk
+        upload.answered(chunk, target.take(chunk.request))
+    else:
+        upload.link_lost(GONE)
+    assert upload.state is State.DOUBT
+    assert upload.next_chunk() is None
+    upload.link_lost(GONE)  # while the caller looks
+    upload.settle(complete=there)
+    assert upload.state is (State.DONE if there else State.BEGIN)
+    if there:
+        assert upload.progress.off == len(DATA)
+        assert target.erasures == 1
+    else:
+        assert next_of(upload).first
+
+
+def test_a_device_that_forgot_before_the_last_chunk_has_not_finished() -> None:
+    upload, _ = begun()
+    while (chunk := next_of(upload)).end != len(DATA):
+        upload.answered(chunk, UploadReply(chunk.end))
+    upload.answered(chunk, UploadReply(0))
+    assert next_of(upload).first
+
+
+def test_only_doubt_is_settled() -> None:
+    upload, _ = begun()
+    with pytest.raises(ValueError, match="no doubt"):
+        upload.settle(complete=True)
+
+
+def test_begin_again_writes_everything_again() -> None:
+    upload, target = begun()
+    run(upload, target)
+    upload.begin_again()
+    again = run(upload, target)
+    assert again[0].request.sha is None
+    assert upload.match is None
+    assert (target.stored, target.erasures) == (DATA, 2)
+
+
+def test_without_sha_a_lost_link_goes_on_with_the_data() -> None:
+    upload, target = begun()
+    run(upload, target)
+    upload.begin_again()
+    run_some(upload, target, 3)
+    upload.link_lost(GONE)
+    assert next_of(upload).request.off == len(target.buffer)
+    upload.link_lost(GONE)
+    run(upload, target)
+    assert (target.stored, target.erasures) == (DATA, 2)
+
+
+# --- the window ------------------------------------------------------------------------------------------------------
+
+
+def test_the_window_is_used_after_the_first_answer() -> None:
+    upload, target = Upload(DATA, message_max=380, window=3), FakeTarget()
+    first = next_of(upload)
+    assert upload.next_chunk() is None
+    upload.answered(first, target.take(first.request))
+    flight = [next_of(upload) for _ in range(3)]
+    assert upload.next_chunk() is None
+    ends = [first.end, *(chunk.end for chunk in flight)]
+    assert [chunk.request.off for chunk in flight] == ends[:-1]
+    upload.answered(flight[0], target.take(flight[0].request))
+    assert next_of(upload).request.off == flight[-1].end
+
+
+def test_the_window_ends_with_the_data() -> None:
+    upload, target = begun(window=100)
+    chunks = [next_of(upload)]
+    while chunks[-1].end < len(DATA):
+        chunks.append(next_of(upload))
+    assert upload.next_chunk() is None
+    for chunk in chunks:
+        upload.answered(chunk, target.take(chunk.request))
+    assert (upload.state, target.stored) == (State.DONE, DATA)
+
+
+def test_the_last_chunk_is_cut_only_where_it_must_be() -> None:
+    upload, _ = begun()
+    room = len(next_of(upload).request.data)
+    exact = Upload(bytes(upload.progress.off + room), message_max=380)
+    assert [chunk.end for chunk in run_anything(exact)][1:] == [upload.progress.off + room]
+
+
+def test_a_loss_drains_the_window_and_closes_it() -> None:
+    upload, target = begun(window=4)
+    lost, second, third, fourth = (next_of(upload) for _ in range(4))
+    upload.lost(lost, SILENCE)
+    for chunk in (second, third, fourth):
+        assert upload.next_chunk() is None
+        upload.answered(chunk, target.take(chunk.request))  # each wants the lost one
+    assert next_of(upload) is lost
+    assert upload.next_chunk() is None
+    upload.answered(lost, target.take(lost.request))
+    assert next_of(upload).request.off == lost.end
+    assert upload.next_chunk() is None
+
+
+def test_a_later_answer_covers_a_lost_one() -> None:
+    upload, target = begun(window=2)
+    first, second = next_of(upload), next_of(upload)
+    target.take(first.request)
+    upload.answered(second, target.take(second.request))
+    upload.lost(first, SILENCE)
+    assert next_of(upload).request.off == second.end
+    assert upload.retries == 0
+
+
+def test_answers_may_overtake_each_other() -> None:
+    upload, target = begun(window=2 * PATIENCE)
+    chunks = [next_of(upload)]
+    while (chunk := upload.next_chunk()) is not None:
+        chunks.append(chunk)
+    replies = [(chunk, target.take(chunk.request)) for chunk in chunks]
+    for chunk, reply in reversed(replies):
+        upload.answered(chunk, reply)
+    run(upload, target)
+    assert (target.stored, upload.retries) == (DATA, 0)
+
+
+EVENTS = ["arrives", "arrives", "arrives", "request lost", "answer lost", "busy", "link lost", "link lost, reset"]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(EVENTS), max_size=60), st.integers(1, 4), st.sampled_from([1, 4, 32]), st.booleans())
+def test_whatever_happens_it_ends_with_the_right_bytes_or_a_named_error(
+    events: list[str], window: int, unit: int, doubts: bool
+) -> None:
+    upload, target = Upload(DATA, message_max=256, window=window), FakeTarget(unit=unit)
+    flight: deque[Chunk] = deque()
+    script = iter(events)
+    try:
+        for _ in range(2000):
+            while (chunk := upload.next_chunk()) is not None:
+                flight.append(chunk)
+            if upload.state is State.DONE:
+                break
+            if upload.state is State.DOUBT:
+                flight.clear()
+                upload.settle(complete=target.stored == DATA and not doubts)
+                continue
+            step(upload, target, flight, next(script, "arrives"))
+        assert upload.state is State.DONE
+        assert target.stored == DATA
+    except (DeviceError, ProtocolError, LinkLostError, ResponseTimeoutError):
+        assert len(events) >= PATIENCE - 1
+
+
+def step(upload: Upload, target: FakeTarget, flight: deque[Chunk], event: str) -> None:
+    """Let ``event`` happen to the oldest chunk in flight."""
+    chunk = flight.popleft()
+    if event == "arrives":
+        upload.answered(chunk, target.take(chunk.request))
+    elif event == "request lost":
+        upload.lost(chunk, SILENCE)
+    elif event == "answer lost":
+        target.take(chunk.request)
+        upload.lost(chunk, SILENCE)
+    elif event == "busy":
+        upload.refused(chunk, DeviceError(None, MgmtRc.ENOMEM, "img upload"))
+    else:
+        flight.clear()
+        if event == "link lost, reset":
+            target.forget()
+        upload.link_lost(GONE)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(0, 4000), min_size=1, max_size=80))
+def test_a_device_that_says_anything_is_survived(offs: list[int]) -> None:
+    upload = Upload(DATA, message_max=380)
+    try:
+        for number in range(2000):
+            chunk = upload.next_chunk()
+            if upload.state is State.DOUBT:
+                upload.settle(complete=False)
+                continue
+            if chunk is None:
+                break
+            upload.answered(chunk, UploadReply(offs[number % len(offs)]))
+    except SmpdfuError:
+        return
+    assert upload.state is State.DONE
