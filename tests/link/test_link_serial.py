@@ -1,0 +1,388 @@
+"""Serial ports, on real ptys; each test for the event loop's way and for the threads that Windows needs."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import pty
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import pytest
+from serial import Serial
+
+from smpdfu.errors import ConnectError, LinkLostError
+from smpdfu.link import serial
+from smpdfu.link.descriptor import Descriptor
+from smpdfu.link.serial import SerialPipe
+
+
+class Board:
+    """The far end of a serial cable: the master of a pty, and a link in /dev's stead that leads to it."""
+
+    def __init__(self, port: Path) -> None:
+        self.port = str(port)
+        self.plug_in()
+
+    def plug_in(self) -> None:
+        self.fd, slave = pty.openpty()
+        os.set_blocking(self.fd, False)
+        Path(self.port).unlink(missing_ok=True)
+        os.symlink(os.ttyname(slave), self.port)
+        os.close(slave)
+
+    def pull_cable(self) -> None:
+        os.close(self.fd)
+        self.fd = -1
+
+    async def read(self, size: int) -> bytes:
+        received = bytearray()
+        while len(received) < size:
+            received += await Descriptor(self.fd).read()
+        return bytes(received)
+
+
+class Cable(NamedTuple):
+    board: Board
+    pipe: SerialPipe
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    board = Board(tmp_path / "ttyACM0")
+    yield board
+    if board.fd >= 0:
+        board.pull_cable()
+
+
+@pytest.fixture(params=[False, True], ids=["loop", "threads"])
+def cable(request: pytest.FixtureRequest, board: Board) -> Cable:
+    return Cable(board, SerialPipe(board.port, threaded=request.param))
+
+
+@pytest.fixture(autouse=True)
+def _every_port_is_released() -> Iterator[None]:
+    before = os.listdir("/dev/fd")
+    yield
+    assert len(os.listdir("/dev/fd")) <= len(before)
+
+
+async def read(pipe: SerialPipe, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        piece = await pipe.read()
+        assert piece
+        received += piece
+    return bytes(received)
+
+
+# --- bytes --------------------------------------------------------------------------------------------------------
+
+
+def test_every_value_of_a_byte_passes_in_both_directions(cable: Cable) -> None:
+    everything = bytes(range(256))
+
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            await pipe.write(everything)
+            assert await cable.board.read(256) == everything
+            await Descriptor(cable.board.fd).write(everything)
+            assert await read(pipe, 256) == everything
+
+    asyncio.run(talk())
+
+
+def test_many_small_pieces_arrive_in_order(cable: Cable) -> None:
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            reading = asyncio.ensure_future(read(pipe, 500))
+            for number in range(500):
+                os.write(cable.board.fd, bytes([number % 251]))
+                if number % 10 == 0:
+                    await asyncio.sleep(0)
+            assert await reading == bytes(number % 251 for number in range(500))
+
+    asyncio.run(talk())
+
+
+def test_a_large_write_waits_for_a_slow_reader_and_loses_nothing(cable: Cable) -> None:
+    data = os.urandom(200_000)
+
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            writing = asyncio.ensure_future(pipe.write(data))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not writing.done()
+            received = bytearray()
+            while len(received) < len(data):
+                received += await Descriptor(cable.board.fd).read()
+                await asyncio.sleep(0)
+            await writing
+            assert received == data
+
+    asyncio.run(talk())
+
+
+def test_writes_of_two_tasks_do_not_mix(cable: Cable) -> None:
+    one, two = b"1" * 20_000, b"2" * 20_000
+
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            writing = asyncio.gather(pipe.write(one), pipe.write(two))
+            assert await cable.board.read(40_000) == one + two
+            await writing
+
+    asyncio.run(talk())
+
+
+def test_a_cancelled_read_loses_nothing(cable: Cable) -> None:
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            for _ in range(3):
+                reading = asyncio.ensure_future(pipe.read())
+                await asyncio.sleep(0.001)
+                reading.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await reading
+            os.write(cable.board.fd, b"kept")
+            assert await read(pipe, 4) == b"kept"
+
+    asyncio.run(talk())
+
+
+def test_what_came_before_the_opening_is_not_read(board: Board) -> None:
+    async def talk() -> None:
+        keeper = os.open(board.port, os.O_RDWR | os.O_NOCTTY)
+        os.write(board.fd, b"boot text of yesterday\n")
+        async with SerialPipe(board.port) as pipe:
+            os.write(board.fd, b"today")
+            assert await pipe.read() == b"today"
+        os.close(keeper)
+
+    asyncio.run(talk())
+
+
+def test_a_port_without_bytes_is_not_at_its_end(board: Board) -> None:
+    async def talk() -> None:
+        async with SerialPipe(board.port) as pipe:
+            assert pipe._serial
+            with pytest.raises(BlockingIOError):  # and not b"", which means that the port has hung up
+                os.read(pipe._serial.fileno(), 1)
+
+    asyncio.run(talk())
+
+
+# --- ends ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_pulled_cable_ends_a_waiting_read_and_every_write(cable: Cable) -> None:
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            reading = asyncio.ensure_future(pipe.read())
+            await asyncio.sleep(0.001)
+            cable.board.pull_cable()
+            with pytest.raises(LinkLostError, match=r"ttyACM0 is gone: the cable was pulled, or the device restarted$"):
+                await reading
+            with pytest.raises(LinkLostError, match=r"ttyACM0 is gone: the cable was pulled, or the device restarted$"):
+                await pipe.write(b"x")
+
+    asyncio.run(talk())
+
+
+def test_a_pulled_cable_ends_a_write_that_waits(cable: Cable) -> None:
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            writing = asyncio.ensure_future(pipe.write(bytes(200_000)))
+            await asyncio.sleep(0.001)
+            cable.board.pull_cable()
+            with pytest.raises(LinkLostError, match=r"the cable was pulled, or the device restarted$"):
+                await writing
+
+    asyncio.run(talk())
+
+
+def test_a_cable_that_is_plugged_in_again_works_again(cable: Cable) -> None:
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            cable.board.pull_cable()
+            with pytest.raises(LinkLostError):
+                await pipe.read()
+            cable.board.plug_in()
+            await pipe.open()
+            await pipe.write(b"again")
+            assert await cable.board.read(5) == b"again"
+
+    asyncio.run(talk())
+
+
+def test_closing_ends_a_waiting_read_and_a_waiting_write(cable: Cable) -> None:
+    async def talk() -> None:
+        await cable.pipe.open()
+        waiting = [asyncio.ensure_future(cable.pipe.read()), asyncio.ensure_future(cable.pipe.write(bytes(200_000)))]
+        await asyncio.sleep(0.001)
+        await cable.pipe.close()
+        for task in waiting:
+            with pytest.raises(LinkLostError):
+                await task
+        for step in (cable.pipe.read(), cable.pipe.write(b"x")):
+            with pytest.raises(LinkLostError, match="is not open"):
+                await step
+        await cable.pipe.close()
+
+    asyncio.run(talk())
+
+
+def test_a_cancelled_write_to_a_deaf_device_does_not_hold_the_port(cable: Cable) -> None:
+    async def talk() -> None:
+        async with cable.pipe as pipe:
+            writing = asyncio.ensure_future(pipe.write(bytes(200_000)))
+            await asyncio.sleep(0.001)
+            writing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+        async with SerialPipe(cable.board.port):
+            pass
+
+    asyncio.run(talk())
+
+
+def test_bytes_that_never_leave_are_dropped_at_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial, "DRAIN_STEP_S", 0.0)
+
+    class Deaf:
+        out_waiting = 7
+
+        def reset_output_buffer(self) -> None:
+            self.out_waiting = 0
+
+    deaf = Deaf()
+    asyncio.run(serial._drain(deaf))  # type: ignore[arg-type]  # stands in for a UART: a pty never holds bytes back
+    assert deaf.out_waiting == 0
+
+
+def test_bytes_that_leave_are_waited_for() -> None:
+    class Slow:
+        left = 3
+
+        @property
+        def out_waiting(self) -> int:
+            self.left -= self.left > 0
+            return self.left
+
+        def reset_output_buffer(self) -> None:
+            raise AssertionError("dropped")
+
+    asyncio.run(serial._drain(Slow()))  # type: ignore[arg-type]  # as above
+
+
+def test_draining_a_port_that_is_gone_ends() -> None:
+    class Gone:
+        @property
+        def out_waiting(self) -> int:
+            raise OSError("unplugged")
+
+    asyncio.run(serial._drain(Gone()))  # type: ignore[arg-type]  # as above
+
+
+def test_closing_drains_while_the_port_is_open(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    drained = []
+
+    async def drain(port: Serial) -> None:
+        drained.append(port.is_open)
+        raise OSError("even if that fails")
+
+    monkeypatch.setattr(serial, "_drain", drain)
+
+    async def talk() -> None:
+        async with SerialPipe(board.port):
+            pass
+
+    asyncio.run(talk())
+    assert drained == [True]
+
+
+# --- ports that cannot be opened ----------------------------------------------------------------------------------
+
+
+def refusal(port: str, baudrate: int = 115_200) -> str:
+    """The sentence with which opening ``port`` fails."""
+    with pytest.raises(ConnectError) as refused:
+        asyncio.run(SerialPipe(port, baudrate).open())
+    assert refused.value.address == port
+    return str(refused.value)
+
+
+def test_a_missing_port() -> None:
+    assert refusal("/dev/ttyNOPE7") == "there is no port /dev/ttyNOPE7"
+
+
+def test_a_busy_port_is_refused_until_it_is_released(board: Board) -> None:
+    async def talk() -> None:
+        first, second = SerialPipe(board.port), SerialPipe(board.port)
+        async with first:
+            with pytest.raises(ConnectError, match="is taken: another program has it open"):
+                await second.open()
+            await first.write(b"mine")
+            assert await board.read(4) == b"mine"
+        async with second:
+            pass
+
+    asyncio.run(talk())
+
+
+def test_things_that_are_no_ports(tmp_path: Path) -> None:
+    file = tmp_path / "app.bin"
+    file.write_bytes(b"\0" * 100)
+    for path in (tmp_path, file, Path("/dev/null")):
+        assert refusal(str(path)) == f"{path} is not a serial port"
+    assert file.read_bytes() == b"\0" * 100
+
+
+def test_a_speed_that_no_port_has(board: Board) -> None:
+    assert refusal(board.port, -1) == f"{board.port} cannot run at -1 baud"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_port_of_others(tmp_path: Path) -> None:
+    port = tmp_path / "ttyS0"
+    port.touch(mode=0)
+    assert refusal(str(port)).startswith(f"this user may not open {port}: it belongs to the group ")
+
+
+@pytest.mark.parametrize(("gid", "group"), [(0, "dialout"), (None, "dialout")])
+def test_the_group_is_named(gid: int | None, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = tmp_path / "ttyS0"
+    if gid is not None:
+        port.touch()
+        monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_gid=gid))
+    sentence = serial._why_not(str(port), OSError(errno.EACCES, "Permission denied"))
+    assert sentence == f"this user may not open {port}: it belongs to the group {group}"
+
+
+def test_the_group_is_the_ports_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    grp = pytest.importorskip("grp")
+    uucp = next(entry for entry in grp.getgrall() if entry.gr_gid)
+    monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_gid=uucp.gr_gid))
+    assert serial._group_of("/dev/ttyS0") == uucp.gr_name
+
+
+def test_a_reason_nobody_foresaw_is_told_in_the_systems_words() -> None:
+    sentence = serial._why_not("/dev/ttyS0", OSError(errno.EMFILE, "Too many open files"))
+    assert sentence == "cannot open /dev/ttyS0: Too many open files"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("FileNotFoundError(2, 'Das System kann die Datei nicht finden.', None, 2)", "there is no port COM9"),
+        ("PermissionError(13, 'Zugriff verweigert', None, 5)", "COM9 is taken: another program has it open"),
+        ("something else", "cannot open COM9: could not open port 'COM9': something else"),
+    ],
+)
+def test_windows_hides_its_numbers_in_the_text(text: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial, "_WINDOWS", True)
+    assert serial._why_not("COM9", OSError(f"could not open port 'COM9': {text}")) == reason
