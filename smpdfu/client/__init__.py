@@ -1,0 +1,11 @@
+"""A device to talk to: a pipe, a framing and a session put together. The only place with timeouts.
+
+A request that gets no readable answer in time is sent again with the same sequence number, so an answer counts
+whichever copy it is for; answers that nobody waits for are dropped. A refusal by the device is ``DeviceError``, silence
+``ResponseTimeoutError``, unreadable answers ``RemoteProtocolError``, a broken link ``LinkLostError``.
+"""
+
+from smpdfu.client.client import Client, Patience, UploadResult, image_hash
+from smpdfu.smp.upload import UploadProgress
+
+__all__ = ["Client", "Patience", "UploadProgress", "UploadResult", "image_hash"]

@@ -1,0 +1,307 @@
+"""What can be asked of a device, and how long it may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+from smpdfu.client.exchange import Exchange, Ticket, now
+from smpdfu.errors import DeviceError, FormatError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
+from smpdfu.image.format import Image
+from smpdfu.link.pipe import Pipe
+from smpdfu.smp.framing import Framing
+from smpdfu.smp.groups.image import StateRead, UploadReply
+from smpdfu.smp.groups.os import Params, ParamsReply, Reset
+from smpdfu.smp.message import Request, Response
+from smpdfu.smp.upload import PATIENCE, Chunk, State, Upload, UploadProgress
+
+R = TypeVar("R", bound=Response)
+T = TypeVar("T")
+Data = bytes | bytearray | memoryview
+Report = Callable[[UploadProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things may take, in seconds.
+
+    ``reconnect_s``: for a lost link to come back. ``reset_grace_s``: from the answer to a reset until the device is
+    down (Zephyr waits 250 ms). ``quiet_s``: silence on the console that ends the boot text, for some boards hang when
+    bytes arrive while they boot. ``ping_s``: for one answer of a device that may be booting. ``pause_s``: before a
+    device that was not there, or was busy, is asked again.
+    """
+
+    reconnect_s: float = 10.0
+    reset_grace_s: float = 0.5
+    quiet_s: float = 0.2
+    ping_s: float = 1.0
+    pause_s: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class UploadResult:
+    """An upload that is done: ``off`` and ``len`` are equal.
+
+    ``match``: the device compared the flash with the SHA-256 sent (None: it does not). ``listed``: the device lists the
+    image's hash in a slot that does not run (None: it cannot be asked, or the data is no MCUboot image). ``retries``
+    counts what was sent again, ``resumed_at`` the bytes that were there from an earlier upload.
+    """
+
+    off: int
+    len: int
+    match: bool | None
+    listed: bool | None
+    seconds: float
+    retries: int
+    resumed_at: int
+
+    @property
+    def verified(self) -> bool:
+        """True if the device has proven that it holds what was sent."""
+        return bool(self.match or self.listed)
+
+
+class Client:
+    """One device. ``async with client:`` opens the link and closes it; the client can be opened again.
+
+    ``timeout_s`` bounds one attempt of a request, ``attempts`` the attempts.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        framing: Framing,
+        *,
+        timeout_s: float = 2.5,
+        attempts: int = 4,
+        patience: Patience = Patience(),
+    ) -> None:
+        if timeout_s <= 0 or attempts < 1:
+            raise ValueError(f"{attempts} attempts of {timeout_s} s cannot succeed")
+        self.timeout_s, self.attempts, self.patience = timeout_s, attempts, patience
+        self._exchange = Exchange(pipe, framing)
+        self._params: ParamsReply | None = None
+        self._asked_params = False
+        self._down_until = 0.0
+
+    @property
+    def name(self) -> str:
+        """What people call the far end."""
+        return self._exchange.pipe.name
+
+    @property
+    def strays(self) -> int:
+        """Messages that came and answered nothing: late, double, or somebody else's."""
+        return self._exchange.session.strays
+
+    @property
+    def console(self) -> Callable[[str], None] | None:
+        """Called with the device's console text, whole lines at a time; None: nobody listens."""
+        return self._exchange.console
+
+    @console.setter
+    def console(self, listener: Callable[[str], None] | None) -> None:
+        self._exchange.console = listener
+
+    async def __aenter__(self) -> Self:
+        await self._exchange.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exchange.disconnect()
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    async def request(self, request: Request[R], *, timeout_s: float | None = None, attempts: int | None = None) -> R:
+        """Send ``request`` until it is answered. LocalProtocolError if it is longer than the device takes."""
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        attempts = self.attempts if attempts is None else attempts
+        ticket = self._exchange.open(request)
+        try:
+            for attempt in range(1, attempts + 1):
+                try:
+                    return cast("R", await self._exchange.attempt(ticket, timeout_s))
+                except RemoteProtocolError:
+                    if attempt == attempts:
+                        raise
+                except ResponseTimeoutError:
+                    self._exchange.after_silence(attempt)
+        finally:
+            self._exchange.close(ticket)
+        raise ResponseTimeoutError(request.title, timeout_s, attempts)
+
+    async def params(self) -> ParamsReply | None:
+        """The sizes of the device's buffers, asked once; None if it does not tell."""
+        if not self._asked_params:
+            await self._ask_params(self.timeout_s, self.attempts)
+        return self._params
+
+    async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> None:
+        """Restart the device.
+
+        It is asked once, and a lost answer is no error: a second reset could hit a device that is trying a new image
+        by then, and would revert it. Whether it did restart shows in what runs.
+        """
+        with suppress(ResponseTimeoutError, LinkLostError):
+            await self.request(Reset(1 if force else None, boot_mode), attempts=1)
+        self._asked_params = False
+        self._down_until = now() + self.patience.reset_grace_s
+
+    async def wait_for_device(self, deadline_s: float) -> None:
+        """Wait until the device answers, opening the link again if it is lost, for ``deadline_s`` at most.
+
+        After ``reset`` the device is given time to go down first. Raises ResponseTimeoutError or LinkLostError.
+        """
+        deadline = now() + deadline_s
+        await self._exchange.stay(self._down_until)
+        while True:
+            try:
+                return await self._ping(deadline)
+            except RemoteProtocolError:
+                pass
+            except ResponseTimeoutError as error:
+                if now() >= deadline:
+                    raise ResponseTimeoutError(error.command, deadline_s) from error
+            except LinkLostError:
+                if now() >= deadline:
+                    raise
+            await asyncio.sleep(self.patience.pause_s)
+
+    async def _ping(self, deadline: float) -> None:
+        if self._exchange.lost is not None:
+            await self._exchange.reconnect(deadline - now(), self.patience.pause_s)
+        await self._exchange.quiet(self.patience.quiet_s, deadline)
+        await self._ask_params(min(self.patience.ping_s, self.timeout_s), 1)
+
+    async def _ask_params(self, timeout_s: float, attempts: int) -> None:
+        self._params = self._exchange.buf_size = None
+        with suppress(DeviceError):
+            self._params = await self.request(Params(), timeout_s=timeout_s, attempts=attempts)
+            self._exchange.buf_size = self._params.buf_size
+        self._asked_params = True
+
+    # --- upload -----------------------------------------------------------------------------------------------------
+
+    async def upload(
+        self,
+        data: Data,
+        image: int = 0,
+        *,
+        upgrade: bool = False,
+        progress: Report | None = None,
+        erase_timeout_s: float = 40.0,
+    ) -> UploadResult:
+        """Upload ``data`` (see ``smp/upload.py`` for the rules) and have the device prove that it has the same bytes.
+
+        Goes on where an earlier upload of the same data ended, and across lost links. ``erase_timeout_s`` is for the
+        first chunk, at which the device erases. DeviceError when the device refuses; RemoteProtocolError when it makes
+        no progress, or holds other bytes in the end, even after all of them were written a second time.
+        """
+        started, inside = now(), _image_in(data)
+        wanted = inside.hash if inside is not None else None
+        await self._insist(self.params)
+        upload = Upload(data, message_max=self._exchange.message_max(), image=image, upgrade=upgrade)
+        last_part = wanted if inside is not None and inside.size_bytes == upload.progress.len else None
+        first_timeout_s = max(self.timeout_s, erase_timeout_s / PATIENCE)
+        transfer = _Transfer(upload, progress or _no_report, first_timeout_s, last_part)
+        for last_try in (False, True):
+            await self._drive(transfer)
+            listed = await self._lists(wanted)
+            if upload.match or (upload.match is None and listed is not False):
+                break
+            if last_try:
+                raise RemoteProtocolError("the device holds other bytes than were sent: their hashes differ")
+            upload.begin_again()
+        at = upload.progress
+        return UploadResult(at.off, at.len, upload.match, listed, now() - started, at.retries, at.resumed_at)
+
+    async def _drive(self, transfer: _Transfer) -> None:
+        upload, ticket = transfer.upload, None
+        try:
+            while upload.state is not State.DONE:
+                transfer.report(upload.progress)
+                chunk = upload.next_chunk()
+                if chunk is None:
+                    upload.settle(complete=bool(await self._lists(transfer.last_part)))
+                    continue
+                if ticket is None or ticket.done or ticket.request is not chunk.request:
+                    self._exchange.close(ticket)
+                    ticket = self._exchange.open(chunk.request)
+                await self._carry(transfer, chunk, ticket)
+        finally:
+            self._exchange.close(ticket)
+        transfer.report(upload.progress)
+
+    async def _carry(self, transfer: _Transfer, chunk: Chunk, ticket: Ticket) -> None:
+        upload = transfer.upload
+        timeout_s = transfer.first_timeout_s if chunk.first else self.timeout_s
+        try:
+            reply = cast("UploadReply", await self._exchange.attempt(ticket, timeout_s))
+        except LinkLostError as error:
+            upload.link_lost(error)
+            await self._reconnect()
+        except (ResponseTimeoutError, RemoteProtocolError) as error:
+            upload.lost(chunk, error)
+            self._exchange.after_silence(chunk.sends)
+        except DeviceError as error:
+            upload.refused(chunk, error)
+            await asyncio.sleep(self.patience.pause_s)
+        else:
+            upload.answered(chunk, reply)
+
+    async def _lists(self, wanted: bytes | None) -> bool | None:
+        """Does the device list ``wanted`` in a slot that does not run? None if that cannot be known."""
+        if wanted is None:
+            return None
+        try:
+            slots = (await self._insist(lambda: self.request(StateRead()))).images
+        except (DeviceError, RemoteProtocolError):
+            return None
+        if any(slot.hash == wanted and not slot.active for slot in slots):
+            return True
+        return None if any(slot.hash is None for slot in slots) else False
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """``await ask()``, opening the link again as often as requests are attempted."""
+        for _ in range(self.attempts):
+            try:
+                return await ask()
+            except LinkLostError:
+                await self._reconnect()
+        return await ask()
+
+    async def _reconnect(self) -> None:
+        await self._exchange.reconnect(self.patience.reconnect_s, self.patience.pause_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """``last_part``: the hash whose being listed shows that the last chunk has arrived; None if nothing shows it."""
+
+    upload: Upload
+    report: Report
+    first_timeout_s: float
+    last_part: bytes | None
+
+
+def image_hash(data: Data) -> bytes | None:
+    """The hash that a device will list for ``data``: its SHA TLV; None if it is no MCUboot image."""
+    image = _image_in(data)
+    return None if image is None else image.hash
+
+
+def _image_in(data: Data) -> Image | None:
+    try:
+        return Image.from_bytes(bytes(data))
+    except FormatError:
+        return None
+
+
+def _no_report(progress: UploadProgress) -> None:
+    """Nobody wants to know."""

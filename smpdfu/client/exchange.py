@@ -1,0 +1,195 @@
+"""Requests and answers over one link: who sends, who listens, when the link is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from smpdfu.errors import ConnectError, DeviceError, LinkLostError, LocalProtocolError, ResponseTimeoutError
+from smpdfu.link.pipe import Pipe
+from smpdfu.smp.framing import Framing
+from smpdfu.smp.message import MESSAGE_MAX, Request, Response
+from smpdfu.smp.session import Answer, Session
+
+_NO_BOUND = MESSAGE_MAX + 4  # a buffer that holds every message in every framing
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A request that waits for its answer.
+
+    ``heard`` is set while there are ``news``; ``done``: nothing more will come, to be sent again it needs a new ticket.
+    """
+
+    request: Request[Any]
+    sequence: int
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    news: Answer | Exception | None = None
+    done: bool = False
+
+    def tell(self, news: Answer | Exception) -> None:
+        """What came for it, or why nothing will."""
+        self.news, self.done = news, not (isinstance(news, Answer) and news.again)
+        self.heard.set()
+
+    def take(self) -> Answer:
+        """The answer; raises what came in its place."""
+        news, self.news = self.news, None
+        self.heard.clear()
+        if not isinstance(news, Answer):
+            raise news or RuntimeError("no news")
+        return news
+
+
+class Exchange:
+    """A link with requests on it. While it is open, a task reads.
+
+    ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
+    """
+
+    def __init__(self, pipe: Pipe, framing: Framing) -> None:
+        self.pipe, self.framing = pipe, framing
+        # Starting anywhere, we do not take the late answers of an earlier process for ours.
+        self.session = Session(first_sequence=os.urandom(1)[0])
+        self.buf_size: int | None = None
+        self.console: Callable[[str], None] | None = None
+        self._heard_at = 0.0
+        self.lost: Exception | None = None
+        self._tickets: dict[int, Ticket] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        self._prefix = b""
+
+    # --- the link ---------------------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Open the link and listen. ConnectError if that cannot be done."""
+        await self.pipe.open()
+        self._prefix = self.framing.resync() if self.lost is not None else b""
+        self.lost, self._writing = None, asyncio.Lock()
+        self._reader = asyncio.create_task(self._listen())
+
+    async def disconnect(self) -> None:
+        """Let go of the link. Never fails."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.wait([reader])
+        await self.pipe.close()
+
+    async def reconnect(self, within_s: float, poll_s: float) -> None:
+        """Open the link again, trying every ``poll_s``; LinkLostError if it does not come back ``within_s``."""
+        await self.disconnect()
+        deadline = now() + within_s
+        while True:
+            try:
+                return await self.connect()
+            except ConnectError as error:
+                if now() >= deadline:
+                    name = self.pipe.name
+                    raise LinkLostError(f"the link to {name} is lost and does not come back: {error}") from error
+            await asyncio.sleep(poll_s)
+
+    async def stay(self, until: float) -> None:
+        """Wait until the time ``until``, or until the link is lost."""
+        if self._reader is not None and until > now():
+            await asyncio.wait([self._reader], timeout=until - now())
+
+    async def quiet(self, for_s: float, until: float) -> None:
+        """Wait until nothing was heard for ``for_s`` seconds, or until the time ``until``."""
+        while now() < until:
+            rest = self._heard_at + for_s - now()
+            if rest <= 0:
+                return
+            await asyncio.sleep(rest)
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                self._hear(await self.pipe.read())
+        except Exception as error:  # a broken link, or the console function's mistake: for whoever waits
+            self.lost = error
+            for ticket in self._tickets.values():
+                ticket.tell(error)
+
+    def _hear(self, data: bytes) -> None:
+        self._heard_at = now()
+        for message in self.framing.feed(data):
+            answer = self.session.receive(message)
+            if answer is not None:
+                self._tickets[answer.sequence].tell(answer)
+        text = self.framing.take_text()
+        if text and self.console is not None:
+            self.console(text)
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    def open(self, request: Request[Any]) -> Ticket:
+        """Number ``request``. What is opened must be closed."""
+        ticket = Ticket(request, self.session.open(request))
+        self._tickets[ticket.sequence] = ticket
+        return ticket
+
+    def close(self, ticket: Ticket | None) -> None:
+        """Nobody waits for ``ticket`` any more: its late answers are strays. None, or a second time, is fine."""
+        if ticket is not None and self._tickets.get(ticket.sequence) is ticket:
+            del self._tickets[ticket.sequence]
+            self.session.close(ticket.sequence)
+
+    async def attempt(self, ticket: Ticket, timeout_s: float) -> Response:
+        """Send once and wait. LinkLostError, ResponseTimeoutError, RemoteProtocolError or DeviceError."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._answer(ticket)
+                while answer.again and isinstance(answer.outcome, DeviceError):  # the version: now the other one
+                    answer = await self._answer(ticket)
+        except TimeoutError:
+            raise ResponseTimeoutError(ticket.request.title, timeout_s) from None
+        if isinstance(answer.outcome, Response):
+            return answer.outcome
+        raise answer.outcome
+
+    def after_silence(self, attempt: int) -> None:
+        """Nothing came at the ``attempt``-th time: make the next one more likely to be understood."""
+        self._prefix = self.framing.resync()
+        if attempt % 2 == 0:
+            self.session.fall_back()
+
+    def message_max(self) -> int:
+        """The longest message, in bytes, that the device takes as far as is known."""
+        return self.framing.message_max(self.buf_size, self.pipe.max_write)
+
+    async def _answer(self, ticket: Ticket) -> Answer:
+        if not ticket.heard.is_set():  # else it came when nobody waited
+            await self._send(ticket)
+            await ticket.heard.wait()
+        return ticket.take()
+
+    async def _send(self, ticket: Ticket) -> None:
+        if self.lost is not None:
+            raise self.lost
+        wire = self._prefix + self.framing.encode(self._message(ticket))
+        try:
+            async with self._writing:
+                for start in range(0, len(wire), self.pipe.max_write):
+                    await self.pipe.write(wire[start : start + self.pipe.max_write])
+        except LinkLostError as error:
+            self.lost = error
+            raise
+        self._prefix = b""
+
+    def _message(self, ticket: Ticket) -> bytes:
+        message = self.session.encode(ticket.sequence)
+        limit = self.framing.message_max(self.buf_size or _NO_BOUND, self.pipe.max_write)
+        if len(message) > limit:  # no server answers those
+            title, length = ticket.request.title, len(message)
+            raise LocalProtocolError(f"{title} needs a message of {length} bytes, the device takes {limit}")
+        return message
+
+
+def now() -> float:
+    """The time, in seconds, by the clock of the event loop."""
+    return asyncio.get_running_loop().time()
