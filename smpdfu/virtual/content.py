@@ -1,0 +1,57 @@
+"""What the running application sees in a pair of slots; it verifies nothing.
+
+Source: Zephyr, ``img_mgmt.c``: which images are listed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smpdfu.errors import FormatError
+from smpdfu.image.format import TLV_INFO_MAGIC, Flag, TlvType, Version
+from smpdfu.image.tlv import read_area
+from smpdfu.virtual.flash import ERASED
+from smpdfu.virtual.slot import Slot, Slots
+from smpdfu.virtual.swap import SwapType, decide
+
+_TLVS_READ = 0x2000
+"""Bytes of the unprotected TLV area that are read; real ones have a few hundred."""
+_SHA256_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An image that the application recognises."""
+
+    version: Version
+    hash: bytes
+    bootable: bool
+
+
+def content_of(slot: Slot) -> Content | None:
+    """The image in ``slot``; None where a real server lists none: no header, or no one SHA-256 behind the payload."""
+    header = slot.header()
+    if header is None:
+        return None
+    end = header.hdr_size + header.img_size + header.protect_tlv_size
+    room = slot.area.size_bytes - end
+    if room <= 0:
+        return None
+    try:
+        tlvs = read_area(slot.area.read(end, min(_TLVS_READ, room)), 0, TLV_INFO_MAGIC, "little")
+    except FormatError:
+        return None
+    hashes = [tlv.data for tlv in tlvs if tlv.type == TlvType.SHA256 and len(tlv.data) == _SHA256_SIZE]
+    if len(hashes) != 1:
+        return None
+    return Content(header.version, hashes[0], not header.flags & Flag.NON_BOOTABLE)
+
+
+def next_boot(slots: Slots) -> SwapType:
+    """What the trailers ask the bootloader for at the next boot."""
+    return decide(slots.primary.trailer(), slots.secondary.trailer())
+
+
+def is_blank(slot: Slot) -> bool:
+    """True if every byte is erased."""
+    return slot.area.read_all().count(ERASED) == slot.area.size_bytes

@@ -1,0 +1,262 @@
+"""Group 1, img, as the application on the application core serves it.
+
+Source: Zephyr, ``subsys/mgmt/mcumgr/grp/img_mgmt``, with the options as the nRF Connect SDK sets them: erasing what is
+pending is refused, confirming the image of another core is refused, no check of the whole image at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Header, Version
+from smpdfu.smp.groups.image import (
+    Erase,
+    ImageRc,
+    ImageSlot,
+    ImageUpload,
+    SlotInfo,
+    SlotInfoImage,
+    SlotInfoReply,
+    SlotInfoSlot,
+    StateRead,
+    StateReply,
+    StateWrite,
+    UploadReply,
+)
+from smpdfu.smp.message import Empty
+from smpdfu.virtual.content import Content, content_of, is_blank, next_boot
+from smpdfu.virtual.flash import ERASED, FlashError
+from smpdfu.virtual.server import Answer, Refused
+from smpdfu.virtual.slot import Slot, SlotError, Slots, trailer_sectors
+from smpdfu.virtual.swap import SwapType
+
+BLOCK_SIZE = 512
+"""Bytes that are gathered in RAM before they are written (CONFIG_IMG_BLOCK_BUF_SIZE)."""
+SHA_SIZE = 32
+
+
+@dataclass(slots=True)
+class Progress:
+    """An upload under way. It lives in RAM: a reset forgets it, and with it the bytes of ``block``."""
+
+    slot: int
+    size: int
+    sha: bytes
+    off: int = 0
+    block: bytes = b""
+
+
+class ImageGroup:
+    """Handlers over the slots of each image; image 0 runs, from its primary slot."""
+
+    def __init__(self, images: Sequence[Slots]) -> None:
+        self.images = tuple(images)
+        self.slots = tuple(slot for image in self.images for slot in (image.primary, image.secondary))
+        self.progress: Progress | None = None
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    def on_state_read(self, request: StateRead) -> Answer:
+        """The slots that hold an image."""
+        listed = tuple(line for number, image in enumerate(self.images) for line in _lines(number, image))
+        entries = StateReply(listed, splitStatus=0).to_map()
+        if len(self.images) == 1:  # such a build leaves the image's number out
+            entries["images"] = [
+                {key: value for key, value in line.to_map().items() if key != "image"} for line in listed
+            ]
+        return entries
+
+    def on_state_write(self, request: StateWrite) -> Answer:
+        """Mark an image for the next boot; the answer is the new list."""
+        confirm = bool(request.confirm)
+        self._set_next_boot(self._meant(request.hash or b"", confirm=confirm), confirm=confirm)
+        return self.on_state_read(StateRead())
+
+    def _meant(self, wanted: bytes, *, confirm: bool) -> int:
+        """The flat number of the slot with this hash; without hash, what runs can be confirmed."""
+        if not wanted and confirm:
+            return 0
+        if len(wanted) != SHA_SIZE:
+            raise Refused(ImageRc.INVALID_HASH)
+        found = (number for number, slot in enumerate(self.slots) if _has_hash(slot, wanted))
+        number = next(found, None)
+        if number is None:
+            raise Refused(ImageRc.HASH_NOT_FOUND)
+        return number
+
+    def _set_next_boot(self, number: int, *, confirm: bool) -> None:
+        image, primary = self.images[number // 2], number % 2 == 0
+        boot = next_boot(image)
+        if confirm and number // 2 != 0:
+            raise Refused(ImageRc.IMAGE_CONFIRMATION_DENIED)
+        if primary and not confirm:
+            raise Refused(ImageRc.IMAGE_SETTING_TEST_TO_ACTIVE_DENIED)
+        if (boot, primary, confirm) in _SETTLED:
+            return
+        if boot is not SwapType.NONE and (boot, primary, confirm) != (SwapType.REVERT, True, True):
+            raise Refused(ImageRc.IMAGE_ALREADY_PENDING)
+        _mark(self.slots[number], number, confirm=confirm)
+
+    # --- upload ------------------------------------------------------------------------------------------------------
+
+    def on_image_upload(self, request: ImageUpload) -> UploadReply:
+        """Take a piece, or say which piece is wanted. A refusal ends the upload."""
+        expected = self.progress.off if self.progress else 0
+        if request.off not in (0, expected):
+            return UploadReply(expected)
+        try:
+            progress = self._begin(request) if request.off == 0 else self._continue(request)
+        except FlashError:
+            self.progress = None
+            raise Refused(ImageRc.FLASH_WRITE_FAILED) from None
+        except Refused:
+            self.progress = None
+            raise
+        self.progress = None if progress.off == progress.size else progress
+        return UploadReply(progress.off)
+
+    def _begin(self, request: ImageUpload) -> Progress:
+        header, size = _check_first(request)
+        sha = request.sha or b""
+        if sha and self.progress is not None and self.progress.sha == sha:
+            return self.progress
+        number = self._free_slot(request.image or 0)
+        slot = self.slots[number]
+        if size > slot.area.size_bytes:
+            raise Refused(ImageRc.INVALID_IMAGE_TOO_LARGE)
+        if request.upgrade and not self._is_upgrade(header.version):
+            raise Refused(ImageRc.CURRENT_VERSION_IS_NEWER)
+        if not is_blank(slot):
+            _make_room(slot, size)
+        return self._write(Progress(number, size, sha), request.data)
+
+    def _continue(self, request: ImageUpload) -> Progress:
+        assert self.progress is not None  # an offset above 0 is expected only then
+        if request.off + len(request.data) > self.progress.size:
+            raise Refused(ImageRc.INVALID_IMAGE_DATA_OVERRUN)
+        return self._write(self.progress, request.data)
+
+    def _write(self, progress: Progress, data: bytes) -> Progress:
+        """Write whole blocks; what is left waits in RAM for more, and the last bytes are filled up to a word."""
+        area = self.slots[progress.slot].area
+        waiting, start = progress.block + data, progress.off - len(progress.block)
+        progress.off += len(data)
+        whole = len(waiting) if progress.off == progress.size else len(waiting) // BLOCK_SIZE * BLOCK_SIZE
+        progress.block = waiting[whole:]
+        if whole:
+            area.program(start, waiting[:whole] + bytes([ERASED]) * (-whole % area.flash.write_size))
+        return progress
+
+    def _free_slot(self, image: int) -> int:
+        """The flat number of the slot that an upload goes to. A build with one image does not look at the number."""
+        if len(self.images) == 1:
+            image = 0
+        if image >= len(self.images) or next_boot(self.images[image]) is not SwapType.NONE:
+            raise Refused(ImageRc.NO_FREE_SLOT)
+        return image * 2 + 1
+
+    def _is_upgrade(self, version: Version) -> bool:
+        running = content_of(self.slots[0])
+        if running is None:
+            raise Refused(ImageRc.VERSION_GET_FAILED)
+        return _without_build(version) > _without_build(running.version)
+
+    # --- the rest ----------------------------------------------------------------------------------------------------
+
+    def on_erase(self, request: Erase) -> Empty:
+        """Erase a slot that nothing needs: not the one that runs, is pending, or a revert would go back to."""
+        number = 1 if request.slot is None else request.slot
+        if number >= len(self.slots):
+            raise Refused(ImageRc.FLASH_OPEN_FAILED)
+        slot, image = self.slots[number], self.images[number // 2]
+        in_use = number % 2 == 0 or next_boot(image) is not SwapType.NONE
+        if in_use and content_of(slot) is not None:
+            raise Refused(ImageRc.NO_FREE_SLOT)
+        self.progress = None
+        if not is_blank(slot):
+            slot.area.erase_all()
+        return Empty()
+
+    def on_slot_info(self, request: SlotInfo) -> SlotInfoReply:
+        """The sizes of the slots, and where an upload goes."""
+        return SlotInfoReply(tuple(_sizes(number, image) for number, image in enumerate(self.images)))
+
+
+# (what the trailers ask for, is it the primary slot, confirm) that are so already: nothing to do, and no error.
+_SETTLED = {
+    (SwapType.NONE, True, True),
+    (SwapType.TEST, False, False),
+    (SwapType.PERM, False, True),
+    (SwapType.REVERT, False, True),
+}
+
+
+def _lines(number: int, image: Slots) -> list[ImageSlot]:
+    boot = next_boot(image)
+    flags = (
+        {"active": True, "confirmed": boot is not SwapType.REVERT},
+        {
+            "pending": boot in (SwapType.TEST, SwapType.PERM),
+            "confirmed": boot is SwapType.REVERT,
+            "permanent": boot is SwapType.PERM,
+        },
+    )
+    found = (content_of(image.primary), content_of(image.secondary))
+    return [_line(number, slot, content, flags[slot]) for slot, content in enumerate(found) if content is not None]
+
+
+def _line(image: int, slot: int, content: Content, flags: dict[str, bool]) -> ImageSlot:
+    version = str(content.version).replace("+", ".")  # SMP writes a dot where MCUboot's tools write a plus
+    return ImageSlot(image=image, slot=slot, version=version, hash=content.hash, bootable=content.bootable, **flags)
+
+
+def _has_hash(slot: Slot, wanted: bytes) -> bool:
+    content = content_of(slot)
+    return content is not None and content.hash == wanted
+
+
+def _mark(slot: Slot, number: int, *, confirm: bool) -> None:
+    primary = number % 2 == 0
+    try:
+        if primary:
+            slot.set_confirmed()
+        else:
+            slot.set_pending(permanent=confirm, image=number // 2)
+    except SlotError:
+        rc = ImageRc.INVALID_IMAGE_VECTOR_TABLE if primary else ImageRc.INVALID_IMAGE_HEADER_MAGIC
+        raise Refused(rc) from None
+    except FlashError:
+        raise Refused(ImageRc.FLASH_WRITE_FAILED) from None
+
+
+def _check_first(request: ImageUpload) -> tuple[Header, int]:
+    """The header in the first piece, and the size of the whole. The order of the checks is Zephyr's."""
+    if len(request.data) < HEADER_SIZE:
+        raise Refused(ImageRc.INVALID_IMAGE_HEADER)
+    if request.len is None:
+        raise Refused(ImageRc.INVALID_LENGTH)
+    if request.data[:4] != IMAGE_MAGIC.to_bytes(4, "little"):
+        raise Refused(ImageRc.INVALID_IMAGE_HEADER_MAGIC)
+    if request.sha is not None and len(request.sha) > SHA_SIZE:
+        raise Refused(ImageRc.INVALID_HASH)
+    return Header.from_bytes(request.data), request.len
+
+
+def _make_room(slot: Slot, size_bytes: int) -> None:
+    """Erase the pages that the image needs, and those of the trailer."""
+    page, total = slot.geometry.sector_size, slot.area.size_bytes
+    end = -(-size_bytes // page) * page
+    slot.area.erase(0, end)
+    trailer = total - trailer_sectors(slot.geometry) * page
+    slot.area.erase(max(end, trailer), total - max(end, trailer))
+
+
+def _without_build(version: Version) -> tuple[int, int, int]:
+    return version.major, version.minor, version.revision
+
+
+def _sizes(number: int, image: Slots) -> SlotInfoImage:
+    primary = SlotInfoSlot(slot=0, size=image.primary.area.size_bytes)
+    secondary = SlotInfoSlot(slot=1, size=image.secondary.area.size_bytes, upload_image_id=number)
+    return SlotInfoImage(number, (primary, secondary))

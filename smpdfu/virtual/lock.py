@@ -1,0 +1,104 @@
+"""One process at a time: a locked file that says who holds it.
+
+The system drops the lock when its holder dies, so a lock never outlives a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_TRIES = 5
+_PAUSE_S = 0.02  # whoever only looks at a lock holds it for less
+
+
+class HeldError(Exception):
+    """Somebody else holds the lock; ``note`` is what they wrote about themselves (``pid``, as a rule)."""
+
+    def __init__(self, note: dict[str, Any]) -> None:
+        super().__init__("the lock is held")
+        self.note = note
+
+
+class Lock:
+    """A lock on the file at ``path``, which is made if need be."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock and leave our pid in it; raises ``HeldError``, or ``OSError`` from the file system."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise HeldError(_read_note(self.path)) from None
+        self._descriptor = descriptor
+        self.tell()
+
+    def tell(self, **note: Any) -> None:
+        """Replace the note: our pid and ``note``. ValueError while the lock is not held."""
+        if self._descriptor is None:
+            raise ValueError("only the holder of a lock writes its note")
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, json.dumps({"pid": os.getpid(), **note}).encode())
+
+    def release(self) -> None:
+        """Give the lock back; no harm if it is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def holder(path: Path) -> dict[str, Any] | None:
+    """The note of who holds the lock at ``path``; None if nobody does."""
+    if not path.exists():
+        return None
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        _lock_once(descriptor)
+    except BlockingIOError:
+        return _read_note(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _lock(descriptor: int) -> None:
+    for _ in range(_TRIES - 1):
+        try:
+            return _lock_once(descriptor)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+    return _lock_once(descriptor)
+
+
+def _lock_once(descriptor: int) -> None:
+    """Raises ``BlockingIOError`` if the lock is held elsewhere."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # beyond the note, which others shall be able to read
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(error.errno, error.strerror) from None
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    try:
+        note = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}

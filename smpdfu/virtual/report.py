@@ -1,0 +1,118 @@
+"""What is in a virtual device, as facts: for ``smpdfu virtual show``, for tests, for whoever looks with a debugger."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+from smpdfu.image.format import ENCRYPTED_FLAGS, Version
+from smpdfu.image.trailer import Trailer
+from smpdfu.virtual.b0n import FirmwareInfo
+from smpdfu.virtual.content import content_of, next_boot
+from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.flash import ERASED
+from smpdfu.virtual.slot import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReport:
+    """A slot of the application core. ``state`` is "image", "empty" or "other" (bytes that are no image)."""
+
+    image: int
+    slot: int
+    address: int
+    size: int
+    state: str
+    version: Version | None
+    hash: bytes | None
+    encrypted: bool
+    trailer: Trailer
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "primary" if self.slot == 0 else "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class NetReport:
+    """The network core's application. ``version`` is b0n's counter, where the firmware has one."""
+
+    address: int
+    size: int
+    state: str
+    sha256: bytes | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Both cores. ``next_boot`` is what image 0's trailers ask for: none, test, perm or revert."""
+
+    name: str
+    layout: str
+    mode: str
+    powered: bool
+    app_runs: bool
+    net_runs: bool
+    next_boot: str
+    slots: tuple[SlotReport, ...]
+    net: NetReport
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON; versions as text."""
+        slots = [
+            asdict(slot) | {"name": slot.name, "version": str(slot.version) if slot.version else None}
+            for slot in self.slots
+        ]
+        return asdict(self) | {"slots": slots}
+
+
+def report(device: VirtualNrf5340) -> Report:
+    """Look into both flashes; nothing is changed."""
+    slots = (slot for image in device.images for slot in (image.primary, image.secondary))
+    return Report(
+        name=device.name,
+        layout=device.layout.name,
+        mode=str(device.layout.mode),
+        powered=device.powered,
+        app_runs=device.running is not None,
+        net_runs=device.net_core.running,
+        next_boot=next_boot(device.images[0]).name.lower(),
+        slots=tuple(_slot(number, slot) for number, slot in enumerate(slots)),
+        net=_net(device),
+    )
+
+
+def _slot(number: int, slot: Slot) -> SlotReport:
+    content, header = content_of(slot), slot.header()
+    body = slot.area.read(0, slot.area.size_bytes - slot.geometry.sector_size)
+    return SlotReport(
+        image=number // 2,
+        slot=number % 2,
+        address=slot.area.region.start,
+        size=slot.area.size_bytes,
+        state="image" if content else _state(body),
+        version=content.version if content else None,
+        hash=content.hash if content else None,
+        encrypted=header is not None and bool(header.flags & ENCRYPTED_FLAGS),
+        trailer=slot.trailer(),
+    )
+
+
+def _net(device: VirtualNrf5340) -> NetReport:
+    area = device.net_core.app
+    firmware = area.read_all()
+    info = FirmwareInfo.find(firmware)
+    used = firmware.rstrip(bytes([ERASED]))
+    return NetReport(
+        address=area.region.start,
+        size=area.size_bytes,
+        state="image" if device.net_core.running else _state(firmware),
+        sha256=hashlib.sha256(used).digest() if used else None,
+        version=info.version if info else None,
+    )
+
+
+def _state(data: bytes) -> str:
+    return "empty" if data.count(ERASED) == len(data) else "other"

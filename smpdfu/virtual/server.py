@@ -1,0 +1,182 @@
+"""The SMP server of the application: packets in, answers out; no wire, no clock.
+
+It decodes with ``smp/`` itself, and answers as Zephyr's server does: the same fields in the same order, maps of
+indefinite length, and the same error for the same bad input. A group of commands is an object with a method
+``on_<request>`` per request of the registry that it serves (``ImageUpload`` is served by ``on_image_upload``); what
+nobody serves is ENOTSUP, as in a build without it. A handler returns the answer, or raises ``Refused``.
+
+Source: Zephyr, ``subsys/mgmt/mcumgr/smp/src/smp.c``, and recordings of real servers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from smpdfu.errors import RemoteProtocolError
+from smpdfu.smp import cbor
+from smpdfu.smp.groups import RCS, REQUESTS, find_request
+from smpdfu.smp.groups.image import ImageRc, ImageUpload
+from smpdfu.smp.groups.os import OsRc
+from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, Request, Response
+
+Answer = Response | Mapping[str, object]
+"""What a handler returns: an answer, or its map where the build leaves out what the class would write."""
+Handler = Callable[[Any], Answer]
+
+# Fields without which a request is refused, and with which code; without any other, a default holds.
+NEEDED: dict[type[Request[Any]], dict[str, IntEnum]] = {ImageUpload: {"off": ImageRc.INVALID_OFFSET}}
+
+# A group's code in SMP version 1, which knows only SMP's own; what is not here is EUNKNOWN.
+IN_VERSION_1: dict[IntEnum, MgmtRc] = {
+    OsRc.INVALID_FORMAT: MgmtRc.EINVAL,
+    OsRc.QUERY_YIELDS_NO_ANSWER: MgmtRc.ENOENT,
+    OsRc.RTC_NOT_SET: MgmtRc.ENOENT,
+    ImageRc.NO_IMAGE: MgmtRc.ENOENT,
+    ImageRc.NO_TLVS: MgmtRc.ENOENT,
+    ImageRc.NO_FREE_SLOT: MgmtRc.EBADSTATE,
+    ImageRc.CURRENT_VERSION_IS_NEWER: MgmtRc.EBADSTATE,
+    ImageRc.IMAGE_ALREADY_PENDING: MgmtRc.EBADSTATE,
+    ImageRc.NO_FREE_MEMORY: MgmtRc.ENOMEM,
+    ImageRc.INVALID_SLOT: MgmtRc.EINVAL,
+    ImageRc.INVALID_PAGE_OFFSET: MgmtRc.EINVAL,
+    ImageRc.INVALID_OFFSET: MgmtRc.EINVAL,
+    ImageRc.INVALID_LENGTH: MgmtRc.EINVAL,
+    ImageRc.INVALID_IMAGE_HEADER: MgmtRc.EINVAL,
+    ImageRc.INVALID_HASH: MgmtRc.EINVAL,
+    ImageRc.INVALID_FLASH_ADDRESS: MgmtRc.EINVAL,
+}
+
+_GROUP_OF = {codes: group for group, codes in RCS.items()}
+_NEWEST_VERSION = 1  # the header's version field of SMP version 2
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
+    """A handler's refusal: a code of its group, or one of SMP's own (``MgmtRc``)."""
+
+    def __init__(self, rc: IntEnum) -> None:
+        super().__init__(rc.name)
+        self.rc = rc
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """The pool of buffers that requests and answers share: bytes of one, and how many."""
+
+    size_bytes: int = 2048
+    count: int = 4
+
+
+DEFAULT_BUFFERS = Buffers()
+
+
+class Server:
+    """Answers packets with the handlers of ``groups``; ``without`` are requests that the build leaves out."""
+
+    def __init__(
+        self,
+        groups: Iterable[object],
+        buffers: Buffers = DEFAULT_BUFFERS,
+        *,
+        without: Collection[type[Request[Any]]] = (),
+    ) -> None:
+        self.buffers = buffers
+        served = list(groups)
+        found = {kind: _find_handler(kind, served) for kind in REQUESTS if kind not in without}
+        self._handlers = {kind: handler for kind, handler in found.items() if handler is not None}
+
+    def handle(self, message: bytes) -> bytes | None:
+        """The answer to one message; None where a real server stays silent."""
+        return next(iter(self.answers(message)), None)
+
+    def answers(self, packet: bytes) -> list[bytes]:
+        """The answers to the messages in ``packet``, which a wire delivered whole.
+
+        One as a rule, several if they follow each other in it, none if it is no message or longer than a buffer.
+        """
+        return list(self._each(packet)) if len(packet) <= self.buffers.size_bytes else []
+
+    def _each(self, packet: bytes) -> Iterator[bytes]:
+        while len(packet) >= HEADER_SIZE:
+            op, header = packet[0] & 0b111, _lenient_header(packet)
+            packet = packet[HEADER_SIZE:]
+            if len(packet) < header.length:
+                yield _answer(header, {"rc": MgmtRc.ECORRUPT})
+                return
+            if op not in (Op.READ, Op.WRITE):
+                yield _answer(header, {"rc": MgmtRc.ENOTSUP})
+                return
+            yield self._one(header, packet)
+            packet = packet[header.length :]
+
+    def _one(self, header: Header, rest: bytes) -> bytes:
+        try:
+            message = _answer(header, self._dispatch(header, rest))
+        except Refused as refusal:
+            message = _answer(header, _error(refusal.rc, header.version))
+        fits = len(message) <= self.buffers.size_bytes
+        return message if fits else _answer(header, {"rc": MgmtRc.EMSGSIZE})
+
+    def _dispatch(self, header: Header, rest: bytes) -> Mapping[str, object]:
+        if header.version > _NEWEST_VERSION:
+            raise Refused(MgmtRc.UNSUPPORTED_TOO_NEW)
+        kind = find_request(header.op, header.group, header.command)
+        if kind is None or kind not in self._handlers:
+            raise Refused(MgmtRc.ENOTSUP)
+        answer = self._handlers[kind](_decode(kind, rest))
+        return answer.to_map() if isinstance(answer, Response) else answer
+
+
+def _find_handler(kind: type[Request[Any]], groups: Iterable[object]) -> Handler | None:
+    name = "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+    return next((getattr(group, name) for group in groups if hasattr(group, name)), None)
+
+
+def _lenient_header(packet: bytes) -> Header:
+    """The header, where the server does not look at the reserved bits; a strange operation is answered as a write."""
+    op = Op.READ if packet[0] & 0b111 == Op.READ else Op.WRITE
+    return Header.from_bytes(bytes((packet[0] & 0b11000 | op,)) + packet[1:HEADER_SIZE])
+
+
+def _decode(kind: type[Request[Any]], rest: bytes) -> Request[Any]:
+    """The request. A command without fields does not look at its body, and nothing looks behind the map."""
+    if not dataclasses.fields(kind):
+        return kind()
+    try:
+        entries = cbor.loads(rest)
+        if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
+            raise Refused(MgmtRc.EINVAL)
+        for name, rc in NEEDED.get(kind, {}).items():
+            if name not in entries:
+                raise Refused(rc)
+        return kind.from_map(entries)
+    except RemoteProtocolError:
+        raise Refused(MgmtRc.EINVAL) from None
+
+
+def _error(rc: IntEnum, version: int) -> Mapping[str, object]:
+    group = _GROUP_OF.get(type(rc))
+    if group is None:
+        return {"rc": rc}
+    if version == 0:
+        return {"rc": IN_VERSION_1.get(rc, MgmtRc.EUNKNOWN)}
+    return {"err": {"group": group, "rc": rc}}
+
+
+def _answer(header: Header, entries: Mapping[str, object]) -> bytes:
+    known = dataclasses.replace(header, version=min(header.version, _NEWEST_VERSION))
+    return known.reply(_indefinite(entries))
+
+
+def _indefinite(value: object) -> bytes:
+    """CBOR as Zephyr's encoder writes it: maps and arrays of indefinite length."""
+    if isinstance(value, Mapping):
+        pairs = (cbor.dumps(name) + _indefinite(item) for name, item in value.items())
+        return b"\xbf" + b"".join(pairs) + b"\xff"
+    if isinstance(value, list):
+        return b"\x9f" + b"".join(_indefinite(item) for item in value) + b"\xff"
+    return cbor.dumps(value)

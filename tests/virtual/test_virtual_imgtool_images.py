@@ -1,0 +1,120 @@
+"""Images made by the real imgtool: what MCUboot does with them, the virtual device does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from smpdfu.image.format import Version
+from smpdfu.image.trailer import max_image_size_bytes
+from smpdfu.virtual.bootloader import BootResult
+
+if TYPE_CHECKING:
+    from tests.virtual.conftest import Bench
+
+OLD, NEW = Version(1), Version(2)
+SLOT = "0x7000"
+
+Sign = Callable[..., bytes]
+"""``sign(device, payload, option, ...)``: an image of version 2 by imgtool; ``-E`` stands alone, for the device."""
+
+
+@pytest.fixture
+def sign(tmp_path: Path) -> Sign:
+    from imgtool.main import imgtool
+
+    def run(device: Bench, payload: bytes, *options: str) -> bytes:
+        source, target, key, recipient = (tmp_path / name for name in ("in.bin", "out.bin", "key.pem", "to.pem"))
+        source.write_bytes(payload)
+        key.write_bytes(device.signing_pem)
+        arguments = ["sign", "-k", str(key), "-v", "2.0.0", "-S", SLOT, "--align", "4", "--pad-header", *options]
+        if "-E" in options:
+            assert device.keys.decryption is not None
+            recipient.write_bytes(device.keys.decryption.public.to_pem())
+            arguments.insert(arguments.index("-E") + 1, str(recipient))
+        if "-H" not in options:
+            arguments += ["-H", "0x200"]
+        outcome = CliRunner().invoke(imgtool, [*arguments, str(source), str(target)])
+        assert outcome.exit_code == 0, outcome.output
+        return target.read_bytes()
+
+    return run
+
+
+def app_payload(device: Bench, header: int = 0x200) -> bytes:
+    return device.payload(device.layout.primary.start + header)
+
+
+def version_of(result: BootResult) -> Version | None:
+    return None if result.running is None else result.running.header.version
+
+
+def update(device: Bench, image: bytes) -> list[Version | None]:
+    """The versions that run after the next boots when this image is tested."""
+    device.write("primary", device.app_image(1, version=OLD))
+    device.upload(image)
+    return [version_of(device.boot()) for _ in range(3)]
+
+
+def test_a_signed_image_is_tested_and_reverted(bench: Bench, sign: Sign) -> None:
+    image = sign(bench, app_payload(bench))
+    assert update(bench, image) == [NEW, OLD, OLD]
+    assert bench.holds("secondary", image)
+
+
+def test_an_encrypted_image_is_tested_and_reverted(encrypted_bench: Bench, sign: Sign) -> None:
+    image = sign(encrypted_bench, app_payload(encrypted_bench), "-E")
+    assert update(encrypted_bench, image) == [NEW, OLD, OLD]
+    assert encrypted_bench.holds("secondary", image)
+
+
+@pytest.mark.parametrize(("mark", "versions"), [("--test", [NEW, OLD, OLD]), ("--confirm", [NEW, NEW, NEW])])
+def test_a_padded_image_marks_itself(bench: Bench, sign: Sign, mark: str, versions: list[Version]) -> None:
+    bench.write("primary", bench.app_image(1, version=OLD))
+    bench.write("secondary", sign(bench, app_payload(bench), mark))
+    assert [version_of(bench.boot()) for _ in range(3)] == versions
+
+
+def test_a_confirmed_image_in_the_primary_slot_boots(bench: Bench, sign: Sign) -> None:
+    bench.write("primary", sign(bench, app_payload(bench), "--confirm"))
+    assert [version_of(bench.boot()) for _ in range(2)] == [NEW, NEW]
+
+
+def test_a_network_image_is_handed_over(bench: Bench, sign: Sign) -> None:
+    payload = bench.payload(bench.layout.net.app.start)
+    assert update(bench, sign(bench, payload)) == [OLD, OLD, OLD]
+    assert bench.net.app.read(0, len(payload)) == payload
+
+
+def test_the_size_that_imgtool_lets_through_is_not_what_fits(bench: Bench, sign: Sign) -> None:
+    payload = bench.payload(bench.layout.primary.start + 0x200, size=0x7000 - 4096)
+    image = sign(bench, payload)
+    assert len(image) > max_image_size_bytes(bench.layout.geometry())
+    assert update(bench, image) == [OLD, OLD, OLD]
+    assert bench.is_blank("secondary")
+
+
+def test_another_length_of_content_key_is_refused(encrypted_bench: Bench, sign: Sign) -> None:
+    image = sign(encrypted_bench, app_payload(encrypted_bench), "-E", "--encrypt-keylen", "256")
+    assert update(encrypted_bench, image) == [OLD, OLD, OLD]
+
+
+def test_an_encrypted_image_with_a_header_of_no_whole_blocks_bricks_the_device(
+    encrypted_bench: Bench, sign: Sign
+) -> None:
+    """The loader finds the image valid, decrypts it wrongly on the way, and has nothing to boot."""
+    image = sign(encrypted_bench, app_payload(encrypted_bench, 0x28), "-E", "-H", "0x28")
+    assert update(encrypted_bench, image) == [None, OLD, OLD]  # with --test, a watchdog's reset saves it
+    assert "E: Image in the primary slot is not valid!" in encrypted_bench.log
+    encrypted_bench.upload(image, permanent=True)
+    assert [encrypted_bench.boot().running for _ in range(3)] == [None, None, None]
+
+
+@pytest.mark.parametrize("header", ["0x20", "0x400", "0x500"])
+def test_an_encrypted_image_with_whole_blocks_runs(encrypted_bench: Bench, sign: Sign, header: str) -> None:
+    image = sign(encrypted_bench, app_payload(encrypted_bench, int(header, 0)), "-E", "-H", header)
+    assert update(encrypted_bench, image) == [NEW, OLD, OLD]

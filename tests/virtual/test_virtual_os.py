@@ -1,0 +1,80 @@
+"""The os group of the virtual application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from smpdfu.errors import DeviceError
+from smpdfu.image.trailer import SwapMode
+from smpdfu.smp.groups.os import (
+    BootloaderInfo,
+    BootloaderInfoReply,
+    BootloaderMode,
+    Info,
+    InfoReply,
+    OsRc,
+    Params,
+    ParamsReply,
+    Reset,
+)
+from smpdfu.smp.message import Empty, MgmtRc, Request, Response
+from smpdfu.smp.session import read_outcome
+from smpdfu.virtual.groups.os import MODES, Build, OsGroup
+from smpdfu.virtual.server import Buffers, Server
+
+
+class System:
+    """A server with the os group alone, and the resets that it asked for."""
+
+    def __init__(self, mode: SwapMode = SwapMode.MOVE) -> None:
+        self.resets: list[int] = []
+        buffers = Buffers(512, 3)
+        self.server = Server([OsGroup(Build(), mode, buffers, self.resets.append)], buffers)
+
+    def ask(self, request: Request[Any], version: int = 2) -> Response | DeviceError:
+        answer = self.server.handle(request.to_bytes(1, version))
+        assert answer is not None
+        return read_outcome(request, answer[8:])
+
+    def refusal(self, request: Request[Any], version: int = 2) -> tuple[int | None, int]:
+        outcome = self.ask(request, version)
+        assert isinstance(outcome, DeviceError)
+        return outcome.group, outcome.rc
+
+
+def test_reset_answers_and_passes_the_mode_on() -> None:
+    system = System()
+    assert system.ask(Reset()) == Empty()
+    assert system.ask(Reset(force=1, boot_mode=1)) == Empty()
+    assert system.resets == [0, 1]
+
+
+def test_params_tell_of_the_pool() -> None:
+    assert System().ask(Params()) == ParamsReply(512, 3)
+
+
+@pytest.mark.parametrize("letters", [None, "", "s"])
+def test_info_is_the_kernel_unless_asked_for_more(letters: str | None) -> None:
+    assert System().ask(Info(letters)) == InfoReply("Zephyr")
+
+
+def test_info_has_its_facts_in_the_order_of_the_server() -> None:
+    system = System()
+    assert system.ask(Info("is")) == InfoReply("Zephyr nrf5340dk/nrf5340/cpuapp")
+    assert system.ask(Info("a")) == system.ask(Info("oipmbvrns")) != system.ask(Info("oipmbvrn"))
+
+
+@pytest.mark.parametrize("mode", SwapMode)
+def test_bootloader_info(mode: SwapMode) -> None:
+    assert System(mode).ask(BootloaderInfo()) == BootloaderInfoReply(bootloader="MCUboot")
+    assert System(mode).ask(BootloaderInfo("mode")) == BootloaderInfoReply(mode=BootloaderMode(MODES[mode]))
+
+
+def test_refusals_in_both_versions() -> None:
+    system = System()
+    assert system.refusal(Info("sz")) == (0, OsRc.INVALID_FORMAT)
+    assert system.refusal(Info("sz"), version=1) == (None, MgmtRc.EINVAL)
+    assert system.refusal(BootloaderInfo("size")) == (0, OsRc.QUERY_YIELDS_NO_ANSWER)
+    assert system.refusal(BootloaderInfo("size"), version=1) == (None, MgmtRc.ENOENT)

@@ -1,0 +1,332 @@
+"""Devices in files: made, taken by one process at a time, put aside and taken up again, never half there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smpdfu.errors import ConnectError, KeyFileError
+from smpdfu.link.pipe import Pipe
+from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.groups.image import ImageUpload, UploadReply
+from smpdfu.smp.groups.os import Echo, EchoReply
+from smpdfu.smp.message import Request, Response
+from smpdfu.smp.session import read_outcome
+from smpdfu.virtual import store
+from smpdfu.virtual.layout import LAYOUTS
+from smpdfu.virtual.lock import HeldError, Lock, holder
+from smpdfu.virtual.store import Recipe
+
+if TYPE_CHECKING:
+    pass
+
+LAYOUT = "nrf5340dk-staged"
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX file modes and signals")
+
+
+@pytest.fixture
+def image(keys_dir: Path) -> bytes:
+    """An application image for the DK that the key in the recipe accepts."""
+    from smpdfu.image.build import ImageSpec, build
+    from smpdfu.image.format import Version
+    from smpdfu.image.keys import load_private
+
+    spec = ImageSpec(Version(1), 0x200, 0, pad_header=True)
+    firmware = b"".join(word.to_bytes(4, "little") for word in (0x2000_4000, *[0xC301] * 15)) + bytes(4000)
+    return build(spec, firmware, load_private((keys_dir / "dev-sign-p256.pem").read_bytes())).to_bytes()
+
+
+@pytest.fixture
+def recipe(keys_dir: Path) -> Recipe:
+    sign, encrypt = (
+        (keys_dir / f"dev-{name}-p256{kind}").read_text() for name, kind in (("sign", ".pub.pem"), ("encrypt", ".pem"))
+    )
+    return Recipe(LAYOUT, (sign,), (), encrypt)
+
+
+@pytest.fixture
+def desk(recipe: Recipe, image: bytes) -> str:
+    """The name of a device with firmware, put aside with its power on."""
+    store.create("desk", recipe)
+    with store.open_device("desk", switch_on=False) as device:
+        device.load_app(image)
+        assert device.reset() is not None
+    return "desk"
+
+
+async def ask(pipe: Pipe, request: Request[Any]) -> Response:
+    framing = ConsoleFraming()
+    await pipe.write(framing.encode(request.to_bytes(1)))
+    while True:
+        for message in framing.feed(await pipe.read()):
+            outcome = read_outcome(request, message[8:])
+            assert isinstance(outcome, Response)
+            return outcome
+
+
+# --- making ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_device_is_blank_and_the_users_alone(recipe: Recipe) -> None:
+    store.create("desk", recipe)
+    assert store.list_devices() == ("desk",)
+    folder = store.home() / "desk"
+    sizes = {path.name: path.stat().st_size for path in folder.glob("*.flash")}
+    assert sizes == {"app.flash": 0x10_0000, "net.flash": 0x4_0000}
+    assert set((folder / "app.flash").read_bytes()) == {0xFF}
+    with store.open_device("desk") as device:
+        assert device.running is None
+        assert device.keys.decryption is not None
+        assert len(device.keys.verifiers) == 1
+
+
+@posix
+def test_nobody_else_can_read_a_device(desk: str) -> None:
+    folder = store.home() / desk
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("name", ["", "..", "../desk", "a/b", ".hidden", "-x", "a" * 65, "a b", "ä"])
+def test_a_bad_name_makes_nothing(recipe: Recipe, name: str) -> None:
+    with pytest.raises(ValueError, match="is no name for a device"):
+        store.create(name, recipe)
+    with pytest.raises(ConnectError, match="there is no virtual device"):
+        store.open_device(name)
+    assert not store.home().exists()
+
+
+def test_what_makes_no_device_leaves_nothing(desk: str, recipe: Recipe) -> None:
+    with pytest.raises(ValueError, match="already"):
+        store.create(desk, recipe)
+    with pytest.raises(ValueError, match="no layout 'nrf91'"):
+        store.create("other", Recipe("nrf91"))
+    with pytest.raises(KeyFileError):
+        store.create("other", Recipe(LAYOUT, ("not a key",)))
+    assert [path.name for path in store.home().iterdir()] == [desk]
+
+
+def test_a_full_disk_leaves_no_half_device(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes, **_: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(store, "write_file_atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.create("desk", recipe)
+    assert list(store.home().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_makes_a_device(name: str) -> None:
+    store.create("any", Recipe(name))
+    assert store.view_device("any").layout == LAYOUTS[name]
+
+
+# --- taking and putting aside ---------------------------------------------------------------------------------------
+
+
+def test_flash_and_power_outlast_the_process_that_had_the_device(desk: str, image: bytes) -> None:
+    lines = store.read_log(desk)
+    for _ in range(2):
+        with store.open_device(desk) as device:
+            assert device.running is not None
+            assert device.images[0].primary.area.read(0, len(image)) == image
+    assert store.read_log(desk) == lines  # no boot: it was on all the time
+
+
+def test_a_process_that_dies_cuts_the_power(desk: str, image: bytes) -> None:
+    lines = len(store.read_log(desk))
+    script = f"""
+        import os
+        from smpdfu.virtual import store
+        device = store.open_device({desk!r})
+        device.program(0xF0000, b"written")
+        os._exit(1)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    with store.open_device(desk) as device:
+        assert device.app.read(0xF0000, 7) == b"written"
+        assert device.running is not None
+    assert len(store.read_log(desk)) > lines  # it booted
+
+
+def test_a_device_whose_power_was_cut_boots_when_it_is_taken_up(desk: str, image: bytes) -> None:
+    with store.open_device(desk) as device:
+        device.app.cut_after = 0
+        assert device.answers(ImageUpload(off=0, len=len(image), data=image[:700]).to_bytes(1)) == []
+    assert not store.view_device(desk).powered
+    lines = len(store.read_log(desk))
+    with store.open_device(desk) as device:
+        assert device.running is not None
+    assert len(store.read_log(desk)) > lines
+
+
+def test_a_device_can_be_taken_without_switching_it_on(desk: str) -> None:
+    (store.home() / desk / "ram.json").unlink()
+    with store.open_device(desk, switch_on=False) as device:
+        assert (device.powered, device.running) == (False, None)
+    with store.open_device(desk) as device:
+        assert device.running is not None
+
+
+def test_an_upload_goes_on_in_the_next_process(desk: str, image: bytes) -> None:
+    async def send(*requests: ImageUpload) -> list[Response]:
+        async with store.DevicePipe(desk) as pipe:
+            return [await ask(pipe, one) for one in requests]
+
+    start = ImageUpload(off=0, len=len(image), sha=b"\x05" * 32, data=image[:700])
+    asyncio.run(send(start, ImageUpload(off=700, data=image[700:1500])))
+    assert asyncio.run(send(start)) == [UploadReply(1500)]
+    assert asyncio.run(send(ImageUpload(off=1500, data=image[1500:3400]))) == [UploadReply(3400)]
+    assert asyncio.run(send(ImageUpload(off=3400, data=image[3400:]))) == [UploadReply(len(image))]
+    assert store.view_device(desk).images[0].secondary.area.read(0, len(image)) == image
+
+
+def test_one_at_a_time_has_a_device(desk: str) -> None:
+    with store.open_device(desk) as device:
+        with pytest.raises(ConnectError, match=rf"'desk' is in use by process {os.getpid()}$"):
+            store.open_device(desk)
+        device.announce("/dev/pts/9")
+        with pytest.raises(ConnectError, match=r"which serves it at /dev/pts/9$"):
+            store.delete(desk)
+        assert store.holder_of(desk) == {"pid": os.getpid(), "port": "/dev/pts/9", "app_runs": True, "net_runs": False}
+        assert store.view_device(desk).running == device.running
+    assert store.holder_of(desk) is None
+    store.open_device(desk).close()
+
+
+def test_a_view_changes_nothing(desk: str) -> None:
+    view = store.view_device(desk)
+    assert view.running is not None
+    with pytest.raises(TypeError):
+        view.program(0, b"x")
+    with store.open_device(desk) as device:
+        assert not device.log
+
+
+def test_closing_twice_is_no_harm(desk: str) -> None:
+    device = store.open_device(desk)
+    device.close()
+    device.close()
+    assert store.holder_of(desk) is None
+
+
+def test_a_pipe_takes_the_device_while_it_is_open(desk: str) -> None:
+    async def talk() -> None:
+        pipe = store.DevicePipe(desk)
+        for text in ("first", "second"):
+            async with pipe:
+                assert await ask(pipe, Echo(text)) == EchoReply(text)
+                with pytest.raises(ConnectError):
+                    store.open_device(desk)
+        with pytest.raises(ConnectError, match="there is no virtual device named 'nobody'; there is: desk"):
+            await store.DevicePipe("nobody").open()
+
+    asyncio.run(talk())
+    assert store.holder_of(desk) is None
+
+
+def test_delete(desk: str) -> None:
+    store.delete(desk)
+    assert store.list_devices() == ()
+    assert list(store.home().iterdir()) == []
+    with pytest.raises(ConnectError):
+        store.delete(desk)
+
+
+# --- damage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file", "contents"),
+    [
+        ("device.json", b"{"),
+        ("device.json", b"[]"),
+        ("device.json", b"{}"),
+        ("device.json", b'{"layout": "nrf91", "sign_keys": [], "net_keys": [], "enc_key": null}'),
+        ("device.json", b'{"layout": "nrf5340dk-staged", "sign_keys": ["x"], "net_keys": [], "enc_key": null}'),
+        ("app.flash", b"short"),
+        ("net.flash", None),
+    ],
+)
+def test_damaged_files_are_one_sentence(desk: str, file: str, contents: bytes | None) -> None:
+    path = store.home() / desk / file
+    if contents is None:
+        path.unlink()
+    else:
+        path.write_bytes(contents)
+    for look in (store.open_device, store.view_device):
+        with pytest.raises(ConnectError, match="virtual device 'desk' cannot be used: "):
+            look(desk)
+    assert store.holder_of(desk) is None
+
+
+@pytest.mark.parametrize(
+    "contents", [b"", b"{}", b"[1]", b'{"app_runs": true, "net_runs": true, "upload": {"sha": 3}}']
+)
+def test_what_is_not_whole_was_never_put_aside(desk: str, contents: bytes) -> None:
+    (store.home() / desk / "ram.json").write_bytes(contents)
+    with store.open_device(desk) as device:
+        assert device.log  # it booted
+        assert device.running is not None
+
+
+def test_the_log_does_not_grow_for_ever(desk: str) -> None:
+    path = store.home() / desk / "console.log"
+    path.write_bytes(b"line\n" * 300_000)
+    with store.open_device(desk) as device:
+        device.reset()
+    assert 0 < path.stat().st_size < 10_000
+    assert any(line.startswith("*** Booting Zephyr OS") for line in store.read_log(desk))
+
+
+# --- the lock -------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_says_who_has_it(tmp_path: Path) -> None:
+    lock, other = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert holder(lock.path) is None
+    with pytest.raises(ValueError, match="only the holder"):
+        lock.tell(port="x")
+    lock.acquire()
+    lock.tell(port="a long name of a port")
+    lock.tell(port="p")
+    with pytest.raises(HeldError) as held:
+        other.acquire()
+    assert held.value.note == holder(lock.path) == {"pid": os.getpid(), "port": "p"}
+    lock.release()
+    assert holder(lock.path) is None
+    other.acquire()
+    other.release()
+
+
+def test_a_lock_without_a_readable_note_still_holds(desk: str) -> None:
+    with store.open_device(desk):
+        (store.home() / desk / "lock").write_text("{")
+        with pytest.raises(ConnectError, match=r"in use by another process$"):
+            store.open_device(desk)
+
+
+@pytest.mark.parametrize(
+    ("variables", "home"),
+    [
+        ({"SMPDFU_VIRTUAL_HOME": "/a"}, "/a"),
+        ({"XDG_STATE_HOME": "/b", "HOME": "/c"}, "/b/smpdfu/virtual"),
+        ({"HOME": "/c"}, "/c/.local/state/smpdfu/virtual"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="the places of other systems are their own")
+def test_home(variables: dict[str, str], home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SMPDFU_VIRTUAL_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert str(store.home()) == home
