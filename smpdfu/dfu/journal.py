@@ -1,0 +1,240 @@
+"""The journal of a device's updates: what was begun and what was done, so that the next call can go on.
+
+One file per device, only ever appended to, one JSON object a line, on the disk before the next step begins. A line that
+a crash cut short is the last one and counts as not written. The first line of an update names its package, the lines
+behind it its steps, and one with ``end`` closes it::
+
+    {"update": "<digest of the package>", "device": "virtual:desk", "time": 1700000000.0}
+    {"step": "upload app", "is": "begun", "time": ...}
+    {"step": "upload app", "is": "done", "time": ...}
+    {"end": "done", "time": ...}
+
+The journal remembers what a device cannot tell (that the network core got its image); where the two disagree the
+device is right, see ``plan``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from smpdfu.errors import JournalError
+
+MAX_JOURNAL_BYTES = 16 * 1024 * 1024
+
+# How an update ended.
+DONE, REVERTED = "done", "reverted"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is written about the latest update of a device: ``package`` is its digest, ``steps`` the names done.
+
+    ``end`` is how it ended; None while it is not finished.
+    """
+
+    package: str = ""
+    steps: frozenset[str] = frozenset()
+    end: str | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """True if an update was begun and did not end."""
+        return bool(self.package) and self.end is None
+
+    def of(self, package: str) -> Record:
+        """This record where it is about ``package``, else an empty one."""
+        return self if self.package == package else Record()
+
+    def after(self, entry: Mapping[str, Any]) -> Record:
+        """This record with one entry more."""
+        if "update" in entry:
+            return Record(str(entry["update"]))
+        if entry.get("is") == "done":
+            return replace(self, steps=self.steps | {str(entry.get("step"))})
+        return replace(self, end=str(entry["end"])) if "end" in entry else self
+
+
+def replay(entries: Iterable[Mapping[str, Any]]) -> Record:
+    """What the entries add up to: the record of the last update in them."""
+    return reduce(Record.after, entries, Record())
+
+
+class Journal:
+    """The journal of one device, open for appending. Every method that writes raises JournalError."""
+
+    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
+        """Read what is there and make the file if there is none; a line that was cut short is removed.
+
+        Raises JournalError when the file cannot be read or written, is damaged, or another process holds it.
+        """
+        self.path = Path(path)
+        self._clock = clock
+        try:
+            self._fd = _open(self.path)
+        except OSError as error:
+            raise JournalError(f"the journal {self.path} cannot be opened: {error.strerror or error}") from error
+        try:
+            entries, end = _read(self._fd, self.path)
+            os.ftruncate(self._fd, end)
+            os.lseek(self._fd, end, os.SEEK_SET)
+        except OSError as error:
+            os.close(self._fd)
+            raise JournalError(f"the journal {self.path} cannot be read: {error.strerror or error}") from error
+        except JournalError:
+            os.close(self._fd)
+            raise
+        self._record = replay(entries)
+
+    @property
+    def record(self) -> Record:
+        """The latest update, as written so far."""
+        return self._record
+
+    def begin(self, package: str, *, device: str = "") -> None:
+        """An update with the package of this digest begins."""
+        self._append({"update": package, "device": device})
+
+    def begun(self, step: str) -> None:
+        """A step begins: from here on the device may have changed."""
+        self._append({"step": step, "is": "begun"})
+
+    def done(self, step: str) -> None:
+        """A step is done, and the device was seen to have done it."""
+        self._append({"step": step, "is": "done"})
+
+    def end(self, outcome: str) -> None:
+        """The update ended: ``DONE`` or ``REVERTED``."""
+        self._append({"end": outcome})
+
+    def close(self) -> None:
+        """Give the file back; safe to call twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        line = (json.dumps({**entry, "time": round(self._clock(), 3)}) + "\n").encode()
+        start = os.lseek(self._fd, 0, os.SEEK_CUR)
+        try:
+            written = os.write(self._fd, line)
+            if written < len(line):  # a full disk takes a part first and refuses the rest
+                written += os.write(self._fd, line[written:])
+            os.fsync(self._fd)
+        except OSError as error:
+            os.ftruncate(self._fd, start)
+            os.lseek(self._fd, start, os.SEEK_SET)
+            raise JournalError(f"the journal {self.path} cannot be written: {error.strerror or error}") from error
+        self._record = self._record.after(entry)
+
+
+def read_record(path: str | os.PathLike[str]) -> Record:
+    """The latest update in a journal, without opening it for writing; an empty record where there is none.
+
+    Raises JournalError.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            return replay(_read(fd, Path(path))[0])
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return Record()
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
+
+
+def _open(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        _lock(fd, path)
+        if new and sys.platform != "win32":  # the name must survive a power cut, too
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _lock(fd: int, path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise JournalError(f"another process is updating this device: it holds {path}") from error
+
+
+def _read(fd: int, path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The entries, and where the last whole one ends."""
+    if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
+        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB: move it away")
+    with open(fd, "rb", closefd=False) as file:
+        data = file.read()
+    entries: list[dict[str, Any]] = []
+    end = 0
+    lines = data.splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        entry = _entry(line)
+        if entry is None:
+            if number < len(lines):
+                raise JournalError(f"line {number} of the journal {path} is damaged: move the file away")
+            break
+        entries.append(entry)
+        end += len(line)
+    return entries, end
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def journal_path(device: str) -> Path:
+    """Where the journal of the device with this address lies."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", device).strip("_.")[:60]
+    return state_home() / "updates" / f"{name}-{zlib.crc32(device.encode()):08x}.jsonl"
+
+
+def state_home() -> Path:
+    """The folder for what smpdfu remembers: ``SMPDFU_STATE_HOME``, else the place that the system has for it."""
+    given = os.environ.get("SMPDFU_STATE_HOME")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "smpdfu"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "smpdfu"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "smpdfu"

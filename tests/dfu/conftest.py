@@ -1,0 +1,79 @@
+"""Small images, packages and device states."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from smpdfu.dfu.package import Core, CoreImage, Package, new_package
+from smpdfu.dfu.state import DeviceState
+from smpdfu.image.build import ImageSpec, build
+from smpdfu.image.format import Version
+from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
+from smpdfu.smp.groups.os import BootloaderMode
+
+CODE = {Core.APP: 0xC200, Core.NET: 0x0100_8800}
+FILES = {Core.APP: "app_update.bin", Core.NET: "net_core_update.bin"}
+SLOT_BYTES = 0x7A000
+
+
+def firmware(address: int, size: int = 600, mark: int = 0) -> bytes:
+    """A vector table for this address and bytes that ``mark`` makes other ones."""
+    handlers = [address + 0x101 + 4 * number for number in range(15)]
+    table = struct.pack("<16I", 0x2002_0000, *handlers)
+    return table + bytes((mark + at) % 251 for at in range(size - len(table)))
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes what a test needs in one line each; everything is signed by one key."""
+
+    key: PrivateKey
+    encryption: PrivateKey
+
+    def data(self, core: Core = Core.APP, version: str = "2.0.0", **how: object) -> bytes:
+        """An image file. ``address``, ``size`` and ``mark`` are the firmware's; ``signed``, ``encrypted``."""
+        size, mark, address = (
+            how.get(name, default) for name, default in (("size", 600), ("mark", 0), ("address", None))
+        )
+        assert isinstance(size, int)
+        assert isinstance(mark, int)
+        code = firmware(address if isinstance(address, int) else CODE[core], size, mark)
+        spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
+        signer = self.key if how.get("signed", True) else None
+        return build(spec, code, signer, self.encryption.public if how.get("encrypted") else None).to_bytes()
+
+    def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: object) -> CoreImage:
+        """An image for a core."""
+        return CoreImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": CODE[core]})
+
+    def package(self, *images: CoreImage) -> Package:
+        """A package of these; without any, one of both cores."""
+        chosen = images or (self.image(Core.APP), self.image(Core.NET))
+        return new_package([(image, CODE[image.core]) for image in chosen])
+
+
+@pytest.fixture(scope="session")
+def make() -> Maker:
+    return Maker(generate("ecdsa-p256"), generate("ecdsa-p256"))
+
+
+OLD = ImageSlot(slot=0, version="1.0.0", hash=b"\x11" * 32, bootable=True, confirmed=True, active=True)
+SIZES = (SlotInfoImage(image=0, slots=tuple(SlotInfoSlot(slot=slot, size=SLOT_BYTES) for slot in (0, 1))),)
+IDLE = DeviceState((OLD,), SIZES, BootloaderMode.SWAP_USING_MOVE, board="nrf5340dk/nrf5340/cpuapp")
+
+State = Callable[..., DeviceState]
+
+
+@pytest.fixture
+def state() -> State:
+    """A device that runs 1.0.0 and has nothing else; keywords change its fields."""
+
+    def changed(*slots: ImageSlot, **fields: object) -> DeviceState:
+        return replace(IDLE, slots=slots or IDLE.slots, **fields)  # type: ignore[arg-type]  # any field of the class
+
+    return changed

@@ -1,0 +1,231 @@
+"""The journal: what is written is there, whatever kills the writer; what is damaged is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smpdfu.dfu.journal import DONE, Journal, Record, journal_path, read_record, replay
+from smpdfu.errors import JournalError
+
+
+def entries(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "journal.jsonl"
+    with Journal(path, clock=lambda: 12.5) as journal:
+        assert journal.record == Record()
+        journal.begin("d1", device="virtual:x")
+        journal.begun("upload app")
+        journal.done("upload app")
+        journal.begun("test app")
+        assert journal.record == Record("d1", frozenset({"upload app"}))
+    assert read_record(path) == Record("d1", frozenset({"upload app"}))
+    assert read_record(path).unfinished
+    assert entries(path)[:3] == [
+        {"update": "d1", "device": "virtual:x", "time": 12.5},
+        {"step": "upload app", "is": "begun", "time": 12.5},
+        {"step": "upload app", "is": "done", "time": 12.5},
+    ]
+    with Journal(path) as journal:
+        journal.end(DONE)
+        assert not journal.record.unfinished
+    assert read_record(path).end == DONE
+
+
+def test_the_last_update_counts_and_only_its_own_package() -> None:
+    record = replay(
+        [
+            {"update": "old"},
+            {"step": "upload app", "is": "done"},
+            {"update": "new"},
+            {"step": "test app", "is": "begun"},
+        ]
+    )
+    assert record == Record("new")
+    assert record.of("new") is record
+    assert record.of("old") == Record()
+    assert not Record().unfinished
+
+
+def test_reading_a_journal_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    assert read_record(tmp_path / "none") == Record()
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("rest", [b'{"step": "test app", "is": "do', b"\0" * 4096, b'{"step": 1}', b"[1]\n", b"x\n"])
+def test_a_last_line_that_was_cut_short_is_removed(tmp_path: Path, rest: bytes) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.begin("d1")
+    whole = path.read_bytes()
+    path.write_bytes(whole + rest)
+    assert read_record(path) == Record("d1")
+    with Journal(path) as journal:
+        assert path.read_bytes() == whole
+        journal.done("upload app")
+    assert read_record(path) == Record("d1", frozenset({"upload app"}))
+
+
+def test_a_damaged_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(b'{"update": "d1"}\n{"step\n{"end": "done"}\n')
+    with pytest.raises(JournalError, match=r"line 2 .* is damaged"):
+        Journal(path)
+    with pytest.raises(JournalError, match="line 2"):
+        read_record(path)
+    path.write_bytes(path.read_bytes()[:17])
+    Journal(path).close()  # nothing was left locked or open
+
+
+def test_a_journal_cannot_be_had_twice(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        with pytest.raises(JournalError, match="another process"):
+            Journal(tmp_path / "journal")
+        journal.close()
+        Journal(tmp_path / "journal").close()
+
+
+def test_a_folder_in_its_place_is_an_error(tmp_path: Path) -> None:
+    for use in (Journal, read_record):
+        with pytest.raises(JournalError):
+            use(tmp_path)
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
+    """The file size limit of a process stands for the disk: it takes a part of a line, then refuses."""
+    script = """
+import resource, signal, sys
+from smpdfu.dfu.journal import Journal
+from smpdfu.errors import JournalError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = Journal(sys.argv[1])
+journal.begin("d1")
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
+try:
+    for number in range(100):
+        journal.done(f"step {number}")
+except JournalError as error:
+    print(number, error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+journal.done("there is room again")
+"""
+    path = tmp_path / "journal"
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True, env=ENV)
+    assert "cannot be written" in done.stdout
+    steps = int(done.stdout.split()[0])
+    wanted = {f"step {number}" for number in range(steps)} | {"there is room again"}
+    assert steps > 0
+    assert read_record(path) == Record("d1", frozenset(wanted))
+
+
+def test_a_line_is_on_the_disk_before_anything_else_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append((tmp_path / "a").read_bytes()))
+    with Journal(tmp_path / "a") as journal:
+        assert len(synced) == 1, "the name of a new file"
+        journal.begin("d1")
+        assert synced[-1].count(b"\n") == 1
+        journal.begun("upload app")
+        assert synced[-1].count(b"\n") == 2
+    with Journal(tmp_path / "a"):
+        assert len(synced) == 3
+
+
+def test_a_journal_that_grew_without_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from smpdfu.dfu import journal
+
+    (tmp_path / "a").write_bytes(b'{"end": "done"}\n' * 10)
+    monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 160)
+    assert read_record(tmp_path / "a").end == DONE
+    monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 159)
+    with pytest.raises(JournalError, match="is larger than"):
+        read_record(tmp_path / "a")
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("this system does not show the open files of a process")
+    (tmp_path / "bad").write_bytes(b"x\n{}\n")
+    before = count()
+    with Journal(tmp_path / "new") as held:
+        assert held.path.exists()
+        with pytest.raises(JournalError):
+            Journal(tmp_path / "new")
+    for _ in range(2):
+        with pytest.raises(JournalError):
+            Journal(tmp_path / "bad")
+        with pytest.raises(JournalError):
+            read_record(tmp_path / "bad")
+    read_record(tmp_path / "new")
+    assert count() == before
+
+
+def test_where_journals_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMPDFU_STATE_HOME")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert journal_path("virtual:a").parent == tmp_path / "smpdfu" / "updates"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert journal_path("virtual:a").parent == Path.home() / ".local" / "state" / "smpdfu" / "updates"
+
+
+WRITER = """
+import sys
+from smpdfu.dfu.journal import Journal
+journal = Journal(sys.argv[1])
+journal.begin("d1")
+number = 0
+while True:
+    journal.begun(f"step {number}")
+    journal.done(f"step {number}")
+    print(number, flush=True)
+    number += 1
+"""
+ENV = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(path for path in (str(Path(__file__).parents[2]), *sys.path) if path),
+}
+
+
+@pytest.mark.parametrize("lines", [1, 7, 30])
+def test_what_was_said_to_be_done_survives_kill_9(tmp_path: Path, lines: int) -> None:
+    path = tmp_path / "journal"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True, env=ENV)
+    assert writer.stdout is not None
+    for _ in range(lines):
+        last = int(writer.stdout.readline())
+    writer.kill()
+    writer.communicate()
+    steps = read_record(path).steps
+    assert {f"step {number}" for number in range(last + 1)} <= steps
+    with Journal(path) as journal:  # the lock died with the process
+        journal.end(DONE)
+    assert read_record(path).end == DONE
+
+
+def test_every_device_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMPDFU_STATE_HOME", str(tmp_path))
+    devices = [
+        "serial:/dev/ttyACM0",
+        "serial:/dev/ttyACM0?baudrate=9600",
+        "virtual:a",
+        "virtual:A",
+        "ble:../..",
+        "x" * 300,
+    ]
+    paths = [journal_path(device) for device in devices]
+    assert len(set(paths)) == len(devices)
+    for path in paths:
+        assert path.parent == tmp_path / "updates"
+        assert len(path.name) < 100

@@ -1,0 +1,142 @@
+"""The plan: a table of device states and journals, and the steps that are left in each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smpdfu.dfu.journal import DONE, REVERTED, Record
+from smpdfu.dfu.package import Core
+from smpdfu.dfu.plan import STAGED, make_plan, went_back
+from smpdfu.dfu.state import DeviceState, Scheme
+from smpdfu.errors import PlanError
+from smpdfu.smp.groups.image import ImageSlot
+from smpdfu.smp.groups.os import BootloaderMode
+
+if TYPE_CHECKING:
+    from tests.dfu.conftest import Maker, State
+
+ALL = [step.name for step in STAGED]
+APP, NET = ALL[:5], ALL[5:]
+
+
+def slot(number: int, content: bytes | None, *flags: str) -> ImageSlot:
+    return ImageSlot(slot=number, version="2.0.0", hash=content, **dict.fromkeys(("bootable", *flags), True))
+
+
+def runs(content: bytes | None, *flags: str) -> ImageSlot:
+    return slot(0, content, "active", *(flags or ("confirmed",)))
+
+
+OLD, OTHER = b"\x11" * 32, b"\x22" * 32
+
+# name, what runs, what is in the other slot, steps in the journal, steps left.
+# "app" and "net" are the hashes of the package's images.
+TABLE = [
+    ("new device", ("old",), (), [], ALL),
+    ("another image in the other slot", ("old",), ("other",), [], ALL),
+    ("uploaded by us", ("old",), ("app",), APP[:1], ALL[1:]),
+    ("uploaded by somebody else", ("old",), ("app",), [], ALL),
+    ("journal says uploaded, the slot is empty", ("old",), (), APP[:1], ALL),
+    ("pending", ("old",), ("app", "pending"), APP[:2], ALL[2:]),
+    ("pending, journal lost", ("old",), ("app", "pending"), [], ALL[2:]),
+    ("runs on trial", ("app", "bootable"), ("old", "confirmed"), APP[:2], ALL[3:]),
+    ("runs on trial, journal lost", ("app", "bootable"), ("old", "confirmed"), [], ALL[3:]),
+    ("checked, then swapped back", ("old",), ("app",), APP[:4], ALL[1:]),
+    ("confirmed", ("app",), ("old",), APP, NET),
+    ("confirmed, journal lost", ("app",), ("old",), [], NET),
+    ("net uploaded", ("app",), ("net",), ALL[:6], NET[1:]),
+    ("net uploaded, journal lost", ("app",), ("net",), [], NET),
+    ("net pending", ("app",), ("net", "pending"), ALL[:7], NET[2:]),
+    ("net pending, journal lost", ("app",), ("net", "pending"), [], NET[2:]),
+    ("net handed over", ("app",), ("net",), ALL[:7], NET[3:]),
+    ("net handed over, reset noted", ("app",), ("net",), ALL[:8], NET[3:]),
+    ("net marked, the slot holds another image", ("app",), ("other",), ALL[:8], NET),
+    ("net marked, the slot is empty", ("app",), (), ALL[:8], NET),
+    ("all done", ("app",), ("net",), ALL, []),
+    ("all done, then another app was flashed", ("old",), ("net",), ALL, ALL),
+    ("all done, then the slot was erased", ("app",), (), ALL, NET),
+]
+
+
+@pytest.mark.parametrize(("name", "running", "other", "done", "left"), TABLE, ids=[row[0] for row in TABLE])
+def test_steps_left(
+    make: Maker,
+    state: State,
+    name: str,
+    running: tuple[str, ...],
+    other: tuple[str, ...],
+    done: list[str],
+    left: list[str],
+) -> None:
+    package = make.package()
+    device = state(*slots_of(make, running, other))
+    plan = make_plan(package, device, Record(package.digest, frozenset(done), DONE if done == ALL else None))
+    assert [step.name for step in plan.steps] == left
+    assert plan.scheme is Scheme.STAGED
+
+
+def slots_of(make: Maker, running: tuple[str, ...], other: tuple[str, ...]) -> list[ImageSlot]:
+    app, net = make.package().images
+    hashes = {"old": OLD, "other": OTHER, "app": app.hash, "net": net.hash}
+    slots = [runs(hashes[running[0]], *running[1:])]
+    return slots + ([slot(1, hashes[other[0]], *other[1:])] if other else [])
+
+
+@pytest.mark.parametrize(
+    ("done", "left"), [(ALL[:8], NET[3:]), (ALL, []), (ALL[:6], NET), ([], NET)], ids=["marked", "done", "sent", "lost"]
+)
+def test_a_bootloader_that_overwrites_leaves_an_empty_slot(
+    make: Maker, state: State, done: list[str], left: list[str]
+) -> None:
+    package = make.package()
+    device = state(*slots_of(make, ("app",), ()), mode=BootloaderMode.OVERWRITE_ONLY)
+    assert [step.name for step in make_plan(package, device, Record("", frozenset(done))).steps] == left
+
+
+@pytest.mark.parametrize(("core", "steps"), [(Core.APP, APP), (Core.NET, NET)])
+def test_a_package_for_one_core(make: Maker, state: State, core: Core, steps: list[str]) -> None:
+    assert [step.name for step in make_plan(make.package(make.image(core)), state()).steps] == steps
+
+
+def test_the_order_rules_of_the_staged_scheme() -> None:
+    assert APP == ["upload app", "test app", "reset app", "check app", "confirm app"]
+    assert NET == ["upload net", "test net", "reset net", "check net"]
+    assert all(step.words for step in STAGED)
+
+
+def test_two_images_are_not_supported_yet(make: Maker, state: State) -> None:
+    two = state(*state().slots, ImageSlot(image=1, slot=0, version="0.0.0"))
+    with pytest.raises(PlanError, match="simultaneous"):
+        make_plan(make.package(), two)
+
+
+@pytest.mark.parametrize(
+    ("running", "other", "done", "end", "back"),
+    [
+        (("old",), ("app",), APP[:3], None, True),
+        (("old",), (), APP[:2], None, True),
+        (("old",), ("app", "pending"), APP[:2], None, False),
+        (("app", "bootable"), ("old",), APP[:3], None, False),
+        (("app",), ("old",), APP, None, False),
+        (("old",), ("app",), APP[:4], None, False),
+        (("old",), ("app",), APP[:1], None, False),
+        (("old",), ("app",), APP[:3], REVERTED, False),
+    ],
+)
+def test_a_trial_that_is_over_is_seen(
+    make: Maker,
+    state: State,
+    running: tuple[str, ...],
+    other: tuple[str, ...],
+    done: list[str],
+    end: str | None,
+    back: bool,
+) -> None:
+    package = make.package()
+    device: DeviceState = state(*slots_of(make, running, other))
+    assert went_back(package, device, Record(package.digest, frozenset(done), end)) is back
+    assert not went_back(make.package(make.image(Core.NET)), device, Record("x", frozenset(done), end))
+    assert not went_back(package, replace(device, slots=()), Record("x", frozenset(done), end))

@@ -1,0 +1,177 @@
+"""Preflight: for each finding a package and a device that trigger it, and nothing but it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smpdfu.dfu.package import Core, Package
+from smpdfu.dfu.preflight import CHECKS, IMAGE_CHECKS, Severity, largest_image_bytes, preflight
+from smpdfu.dfu.state import DeviceState
+from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
+from smpdfu.smp.groups.os import BootloaderMode
+
+if TYPE_CHECKING:
+    from tests.dfu.conftest import Maker, State
+
+Case = Callable[["Maker", "State"], tuple[Package, DeviceState]]
+
+ONE_SLOT_SWAP_LIMIT = 0x7A000 - 2 * 4096
+ON_TRIAL = ImageSlot(slot=0, version="1.1.0", hash=b"\x33" * 32, bootable=True, active=True)
+CONFIRMED = ImageSlot(slot=0, version="1.0.0", hash=b"\x11" * 32, bootable=True, active=True, confirmed=True)
+PENDING = ImageSlot(slot=1, version="1.1.0", hash=b"\x33" * 32, bootable=True, pending=True)
+
+
+def app(make: Maker, **how: object) -> Package:
+    return make.package(make.image(Core.APP, **how))  # type: ignore[arg-type]  # version or one of the options
+
+
+def damaged(make: Maker) -> Package:
+    data = bytearray(make.data())
+    data[0x300] ^= 1
+    image = make.image()
+    return Package((type(image).from_bytes(bytes(data), image.file, image.entry),))
+
+
+def padded(make: Maker) -> Package:
+    image = make.image()
+    return Package((type(image).from_bytes(image.data + b"\xff" * 64, image.file, image.entry),))
+
+
+def mixed_up(make: Maker) -> Package:
+    image = make.image(Core.NET)
+    return Package((replace(image, core=Core.APP),))
+
+
+def net_pending(make: Maker, *, running: bytes | None) -> tuple[ImageSlot, ImageSlot]:
+    net = make.image(Core.NET)
+    return replace(CONFIRMED, hash=running), ImageSlot(slot=1, version="2.0.0", hash=net.hash, pending=True)
+
+
+def with_board(make: Maker, board: str) -> Package:
+    image = make.image()
+    return Package((replace(image, entry={**image.entry, "board": board}),))
+
+
+# code, severity, what leads to it. "clean" is no finding at all.
+TABLE: list[tuple[str, Severity | None, Case]] = [
+    ("clean", None, lambda make, state: (app(make), state())),
+    ("clean", None, lambda make, state: (app(make), state(mode=None, sizes=(), board=None))),
+    ("clean", None, lambda make, state: (app(make), state(board="nrf5340dk"))),
+    ("clean", None, lambda make, state: (with_board(make, "nrf5340dk_nrf5340_cpuapp"), state())),
+    ("clean", None, lambda make, state: (app(make, version="1.0.0"), state(no_downgrade=True))),
+    ("clean", None, lambda make, state: (app(make), state(replace(CONFIRMED, version="?")))),
+    ("clean", None, lambda make, state: (app(make), state(replace(ON_TRIAL, hash=make.image().hash)))),
+    ("clean", None, lambda make, state: (app(make), state(CONFIRMED, replace(PENDING, hash=make.image().hash)))),
+    ("clean", None, lambda make, state: (app(make), state(CONFIRMED, replace(PENDING, pending=False)))),
+    ("no-running-image", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, active=False)))),
+    ("no-running-image", Severity.ERROR, lambda make, state: (app(make), replace(state(), slots=()))),
+    (
+        "scheme",
+        Severity.ERROR,
+        lambda make, state: (app(make), state(CONFIRMED, ImageSlot(image=1, slot=0, version="0.0.0"))),
+    ),
+    ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.DIRECT_XIP))),
+    ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.SINGLE_APP))),
+    ("no-revert", Severity.WARNING, lambda make, state: (app(make), state(mode=BootloaderMode.OVERWRITE_ONLY))),
+    ("unconfirmed", Severity.ERROR, lambda make, state: (app(make), state(ON_TRIAL))),
+    (
+        "pending",
+        Severity.ERROR,
+        lambda make, state: (app(make), state(CONFIRMED, PENDING)),
+    ),
+    ("net-no-revert", Severity.NOTE, lambda make, state: (make.package(make.image(Core.NET)), state())),
+    (
+        "net-no-revert",
+        Severity.NOTE,
+        lambda make, state: (make.package(make.image(Core.NET)), state(*net_pending(make, running=b"\x11" * 32))),
+    ),
+    (
+        "net-no-revert",
+        Severity.NOTE,
+        lambda make, state: (make.package(), state(*net_pending(make, running=make.image().hash))),
+    ),
+    ("hash", Severity.ERROR, lambda make, state: (damaged(make), state())),
+    ("not-signed", Severity.WARNING, lambda make, state: (app(make, signed=False), state())),
+    ("wrong-core", Severity.ERROR, lambda make, state: (mixed_up(make), state())),
+    ("linked-elsewhere", Severity.ERROR, lambda make, state: (app(make, address=0), state())),
+    ("linked-elsewhere", Severity.ERROR, lambda make, state: (app(make, address=0x10200), state())),
+    ("encrypted", Severity.NOTE, lambda make, state: (app(make, encrypted=True), state())),
+    ("padded", Severity.ERROR, lambda make, state: (padded(make), state())),
+    ("too-large", Severity.ERROR, lambda make, state: (app(make, size=ONE_SLOT_SWAP_LIMIT), state())),
+    ("downgrade", Severity.WARNING, lambda make, state: (app(make, version="0.9.9"), state())),
+    ("downgrade", Severity.ERROR, lambda make, state: (app(make, version="0.9.9"), state(no_downgrade=True))),
+    ("wrong-board", Severity.ERROR, lambda make, state: (app(make), state(board="nrf52840dk/nrf52840"))),
+    ("wrong-board", Severity.ERROR, lambda make, state: (app(make), state(board="thingy53/nrf5340/cpuapp"))),
+]
+
+
+@pytest.mark.parametrize(("code", "severity", "case"), TABLE, ids=[f"{row[0]}-{n}" for n, row in enumerate(TABLE)])
+def test_finding(make: Maker, state: State, code: str, severity: Severity | None, case: Case) -> None:
+    package, device = case(make, state)
+    found = preflight(package, device)
+    assert [(finding.code, finding.severity) for finding in found] == ([] if severity is None else [(code, severity)])
+    for finding in found:
+        assert finding.message
+        assert "\n" not in finding.message
+
+
+def test_an_encrypted_network_image_is_refused_in_the_staged_scheme(make: Maker, state: State) -> None:
+    found = preflight(make.package(make.image(Core.APP, encrypted=True), make.image(Core.NET, encrypted=True)), state())
+    assert [(finding.code, finding.severity, finding.core) for finding in found] == [
+        ("net-encrypted", Severity.ERROR, Core.NET),
+        ("net-no-revert", Severity.NOTE, Core.NET),
+        ("encrypted", Severity.NOTE, Core.APP),
+    ]
+
+
+def test_a_network_image_that_waits_while_the_application_is_old_is_in_the_way(make: Maker, state: State) -> None:
+    found = preflight(make.package(), state(*net_pending(make, running=b"\x11" * 32)))
+    assert [finding.code for finding in found] == ["pending", "net-no-revert"]
+
+
+def test_every_check_has_a_row(make: Maker, state: State) -> None:
+    """Without a check, its row must fail: so each check yields in some row."""
+    cases = [case(make, state) for _, _, case in TABLE]
+    encrypted = (make.package(make.image(Core.NET, encrypted=True)), state())
+    for check in CHECKS:
+        assert any(list(check(*case)) for case in cases), check
+    for image_check in IMAGE_CHECKS:
+        seen = [(image, device) for package, device in [*cases, encrypted] for image in package.images]
+        assert any(list(image_check(image, device)) for image, device in seen), image_check
+
+
+@pytest.mark.parametrize(
+    ("mode", "limit"),
+    [
+        (BootloaderMode.SWAP_USING_SCRATCH, 0x7A000 - 1584),
+        (BootloaderMode.SWAP_USING_MOVE, ONE_SLOT_SWAP_LIMIT),
+        (BootloaderMode.SWAP_WITHOUT_SCRATCH, ONE_SLOT_SWAP_LIMIT),
+        (BootloaderMode.SWAP_USING_OFFSET, ONE_SLOT_SWAP_LIMIT),
+        (BootloaderMode.OVERWRITE_ONLY, 0x7A000 - 40),
+        (BootloaderMode.UNKNOWN, 0x7A000),
+        (None, 0x7A000),
+    ],
+)
+def test_the_largest_image_is_the_loaders_limit(state: State, mode: BootloaderMode | None, limit: int) -> None:
+    assert largest_image_bytes(state(mode=mode)) == limit
+
+
+def test_an_image_that_just_fits(make: Maker, state: State) -> None:
+    size = make.image().image.size_bytes
+    for limit, codes in ((size, []), (size - 1, ["too-large"])):
+        sizes = (replace(state().sizes[0], max_image_size=limit),)
+        assert [finding.code for finding in preflight(app(make), state(sizes=sizes))] == codes
+
+
+def test_the_smallest_of_what_a_device_tells_counts(state: State) -> None:
+    slots = (SlotInfoSlot(slot=0, size=0x20000), SlotInfoSlot(slot=1, size=0x10000), SlotInfoSlot(slot=2, rc=1))
+    sizes = (SlotInfoImage(image=0, slots=slots),)
+    assert largest_image_bytes(state(sizes=sizes)) == 0x10000 - 8192
+    assert largest_image_bytes(state(sizes=(replace(sizes[0], max_image_size=5000),))) == 5000
+    assert largest_image_bytes(state(sizes=())) is None
+    tiny = (SlotInfoImage(image=0, slots=(SlotInfoSlot(slot=0, size=64),)),)
+    assert largest_image_bytes(state(sizes=tiny)) == 0

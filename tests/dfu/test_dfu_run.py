@@ -1,0 +1,382 @@
+"""Updates of virtual devices in memory: to the end, refused, reverted, and killed at every entry of the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smpdfu.client import Client
+from smpdfu.client import Patience as ClientPatience
+from smpdfu.dfu import run
+from smpdfu.dfu.journal import DONE, REVERTED, Journal, read_record
+from smpdfu.dfu.package import Core, CoreImage, Package
+from smpdfu.dfu.plan import STAGED
+from smpdfu.dfu.run import Deadlines, Event, Progress, StepBegun, StepDone, Update, decide, read_state
+from smpdfu.dfu.state import DeviceState, Scheme
+from smpdfu.errors import LinkError, LinkLostError, RevertedError, SmpdfuError, StepError
+from smpdfu.image.format import Image
+from smpdfu.image.keys import generate
+from smpdfu.link.memory import NO_FAULTS, Faults
+from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.groups.image import ImageSlot, StateReply
+from smpdfu.smp.groups.os import BootloaderMode
+from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.layout import NRF5340DK_STAGED
+
+if TYPE_CHECKING:
+    from tests.dfu.conftest import Maker
+
+FAST = ClientPatience(reconnect_s=0.05, reset_grace_s=0.02, quiet_s=0.0, ping_s=0.05, pause_s=0.01)
+SHORT = Deadlines(boot_s=0.3, poll_s=0.01)
+ALL = [step.name for step in STAGED]
+
+
+def new_device(make: Maker) -> VirtualNrf5340:
+    """It runs version 1.0.0 on both cores and trusts the test's keys."""
+    made = VirtualNrf5340(NRF5340DK_STAGED, BootKeys((make.key.public,), make.encryption), reset_delay_s=0.0)
+    made.load_app(make.data(version="1.0.0", mark=1))
+    made.load_net(make.data(Core.NET, version="1.0.0", mark=1))
+    made.reset()
+    return made
+
+
+@pytest.fixture
+def device(make: Maker) -> VirtualNrf5340:
+    return new_device(make)
+
+
+@asynccontextmanager
+async def client_of(device: VirtualNrf5340, faults: Faults = NO_FAULTS) -> AsyncIterator[Client]:
+    async with Client(device.connect(faults), ConsoleFraming(), timeout_s=0.5, patience=FAST) as client:
+        yield client
+
+
+async def update(
+    device: VirtualNrf5340, package: Package, journal: Journal, faults: Faults = NO_FAULTS, **how: Any
+) -> list[Event]:
+    """What ``smpdfu update`` does, without its words."""
+    async with client_of(device, faults) as client:
+        job = Update(client, package, journal, deadlines=SHORT, **how)
+        async with aclosing(job.run(await job.look())) as events:
+            return [event async for event in events]
+
+
+def run_update(device: VirtualNrf5340, package: Package, path: Path, **how: Any) -> list[Event]:
+    with Journal(path) as journal:
+        return asyncio.run(update(device, package, journal, **how))
+
+
+def version(device: VirtualNrf5340) -> str | None:
+    return None if device.running is None else str(device.running.header.version)
+
+
+def net_holds(device: VirtualNrf5340, image: CoreImage) -> bool:
+    payload = image.image.payload
+    return device.net.read(NRF5340DK_STAGED.net.app.start, len(payload)) == payload
+
+
+def slots(device: VirtualNrf5340) -> tuple[ImageSlot, ...]:
+    async def ask() -> tuple[ImageSlot, ...]:
+        async with client_of(device) as client:
+            return (await read_state(client)).slots
+
+    return asyncio.run(ask())
+
+
+def test_both_cores(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:
+    package = make.package(make.image(size=30_000, encrypted=True), make.image(Core.NET, size=20_000))
+    events = run_update(device, package, tmp_path / "journal")
+    assert [event.step.name for event in events if isinstance(event, StepBegun)] == ALL
+    assert [event.step.name for event in events if isinstance(event, StepDone)] == ALL
+    assert [(event.number, event.total) for event in events if isinstance(event, StepBegun)][-1] == (9, 9)
+    moves = [event for event in events if isinstance(event, Progress) and event.step.core is Core.APP]
+    assert (moves[0].done, moves[-1].done, moves[-1].total) == (0, moves[-1].total, len(package.images[0].data))
+    assert version(device) == "2.0.0"
+    assert slots(device)[0].confirmed
+    assert net_holds(device, package.images[1])
+    assert device.net_core.running
+    assert read_record(tmp_path / "journal").end == DONE
+
+
+def test_a_second_call_has_nothing_to_do(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:
+    run_update(device, make.package(), tmp_path / "journal")
+    written = (tmp_path / "journal").read_bytes()
+    assert run_update(device, make.package(), tmp_path / "journal") == []
+    assert (tmp_path / "journal").read_bytes().startswith(written)
+
+
+def test_the_state_that_is_read(device: VirtualNrf5340) -> None:
+    async def ask() -> DeviceState:
+        async with client_of(device) as client:
+            return await read_state(client)
+
+    found = asyncio.run(ask())
+    assert found.running is not None
+    assert (found.running.version, found.other, found.scheme) == ("1.0.0", None, Scheme.STAGED)
+    assert (found.mode, found.board) == (BootloaderMode.SWAP_USING_MOVE, "nrf5340dk/nrf5340/cpuapp")
+    assert not found.no_downgrade
+    assert found.size_bytes(0) == found.size_bytes(1) == 0x7A000
+
+
+def refused_image(make: Maker, why: str) -> CoreImage:
+    """An application image that the bootloader does not take, and that only the boot shows."""
+    if why == "wrong key":
+        return type(make)(generate("ecdsa-p256"), make.encryption).image(version="2.0.0")
+    if why == "other encryption":
+        return type(make)(make.key, generate("ecdsa-p256")).image(version="2.0.0", encrypted=True)
+    data = bytearray(make.data())
+    data[0x280] ^= 1
+    return CoreImage.from_bytes(bytes(data), "app_update.bin", {"load_address": 0xC200})
+
+
+@pytest.mark.parametrize("why", ["wrong key", "other encryption", "flipped bit"])
+def test_a_refused_image_leaves_the_old_firmware(device: VirtualNrf5340, make: Maker, tmp_path: Path, why: str) -> None:
+    package = make.package(refused_image(make, why), make.image(Core.NET))
+    old_net = device.net.read(NRF5340DK_STAGED.net.app.start, 1000)
+    with pytest.raises(RevertedError, match=r"did not take app_update\.bin.*the device runs 1\.0\.0"):
+        run_update(device, package, tmp_path / "journal")
+    assert version(device) == "1.0.0"
+    assert slots(device)[0].confirmed
+    assert device.net.read(NRF5340DK_STAGED.net.app.start, 1000) == old_net
+    assert read_record(tmp_path / "journal").end == REVERTED
+    run_update(device, make.package(), tmp_path / "journal")
+    assert version(device) == "2.0.0"
+
+
+async def sick(client: Client) -> None:
+    raise LinkLostError("the sensor does not answer")
+
+
+def test_an_image_that_is_not_well_goes_back(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:
+    with pytest.raises(RevertedError, match=r"not well \(the sensor does not answer\); it was not confirmed"):
+        run_update(device, make.package(), tmp_path / "journal", health=sick)
+    assert version(device) == "1.0.0"
+    assert slots(device)[0].confirmed
+    assert read_record(tmp_path / "journal").end == REVERTED
+
+
+def test_an_image_that_does_not_start_is_told_and_goes_back(
+    device: VirtualNrf5340, make: Maker, tmp_path: Path
+) -> None:
+    """Encrypted, so that the bootloader cannot see for which core it is: it is tried, and the device is mute."""
+    package = make.package(make.image(address=0x0100_8800, encrypted=True), make.image(Core.NET))
+    with pytest.raises(StepError, match="switch it off and on") as caught:
+        run_update(device, package, tmp_path / "journal")
+    assert caught.value.resumable
+    assert version(device) is None
+    device.reset()
+    assert version(device) == "1.0.0"
+    with pytest.raises(RevertedError, match="was tried and did not last"):
+        run_update(device, package, tmp_path / "journal")
+    assert slots(device)[0].confirmed
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing else is done, and nothing is cleaned up in the device."""
+
+
+class MortalJournal(Journal):
+    """Dies at its entry number ``life``: with the entry written, or before it is."""
+
+    life, written = 0, False
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        self.life -= 1
+        if self.life >= 0 or self.written:
+            super()._append(entry)
+        if self.life < 0:
+            raise KilledError
+
+
+@pytest.mark.parametrize(("resets", "written"), [(0, True), (1, True), (2, True), (0, False)])
+def test_killed_at_every_entry_the_next_calls_finish(make: Maker, tmp_path: Path, resets: int, written: bool) -> None:
+    """Whatever the journal saw last, and however often the device was switched off and on meanwhile."""
+    package, path = make.package(), tmp_path / "journal"
+    lives = 0
+    while True:
+        device = new_device(make)
+        path.unlink(missing_ok=True)
+        if not kill_at(lives, device, package, path, written=written):
+            break
+        lives += 1
+        for _ in range(resets):
+            device.reset()
+        assert version(device) in ("1.0.0", "2.0.0")
+        with suppress(RevertedError):  # tried, and swapped back by the second reset: said, and then tried again
+            run_update(device, package, path)
+        run_update(device, package, path)
+        assert version(device) == "2.0.0"
+        assert net_holds(device, package.images[1])
+        assert [slot.pending for slot in slots(device)] == [False, False]
+        assert read_record(path).end == DONE
+    assert lives == 1 + 2 * len(ALL) + 1
+
+
+def kill_at(entry: int, device: VirtualNrf5340, package: Package, path: Path, *, written: bool) -> bool:
+    with MortalJournal(path) as journal:
+        journal.life, journal.written = entry, written
+        try:
+            asyncio.run(update(device, package, journal))
+        except KilledError:
+            return True
+    return False
+
+
+def test_a_cut_link_can_be_gone_on_with(make: Maker, tmp_path: Path) -> None:
+    """Cut for good after more and more bytes, until one is not cut any more."""
+    package, path, cuts = make.package(), tmp_path / "journal", 0
+    while True:
+        device = new_device(make)
+        path.unlink(missing_ok=True)
+        error = cut_update(device, package, path, 250 + 500 * cuts)
+        if error is None:
+            break
+        cuts += 1
+        # Before the first step nothing is to be gone on with: the link's own error tells.
+        assert read_record(path).unfinished is isinstance(error, StepError)
+        assert getattr(error, "resumable", True)
+        assert version(device) in ("1.0.0", "2.0.0")
+        run_update(device, package, path)
+        assert version(device) == "2.0.0"
+        assert net_holds(device, package.images[1])
+    assert cuts > 10
+
+
+def cut_update(device: VirtualNrf5340, package: Package, path: Path, after_bytes: int) -> SmpdfuError | None:
+    try:
+        run_update(device, package, path, faults=Faults(cut_after_bytes=after_bytes, reconnect=False))
+    except (StepError, LinkError) as error:
+        return error
+    return None
+
+
+def test_a_consumer_that_leaves_stops_the_work(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:
+    package = make.package(make.image(size=200_000))
+
+    async def leave() -> int:
+        with Journal(tmp_path / "journal") as journal:
+            async with client_of(device) as client:
+                job = Update(client, package, journal, deadlines=SHORT)
+                async with aclosing(job.run(await job.look())) as events:
+                    async for event in events:
+                        if isinstance(event, Progress) and event.done > 20_000:
+                            break
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(leave()) == 1
+    assert read_record(tmp_path / "journal").unfinished
+    events = run_update(device, package, tmp_path / "journal")
+    assert max(event.resumed_at for event in events if isinstance(event, Progress)) > 20_000
+    assert version(device) == "2.0.0"
+
+
+# --- one image ------------------------------------------------------------------------------------------------------
+
+
+async def install(device: VirtualNrf5340, image: CoreImage) -> DeviceState:
+    async with client_of(device) as client:
+        await client.upload(image.data)
+        return await run.install(client, image, await read_state(client), 0, SHORT)
+
+
+def test_one_image_for_good(device: VirtualNrf5340, make: Maker) -> None:
+    state = asyncio.run(install(device, make.image()))
+    assert state.running is not None
+    assert (state.running.version, state.running.confirmed) == ("2.0.0", True)
+
+
+def test_one_network_image(device: VirtualNrf5340, make: Maker) -> None:
+    image = make.image(Core.NET)
+    state = asyncio.run(install(device, image))
+    assert state.running is not None
+    assert state.running.version == "1.0.0"
+    assert net_holds(device, image)
+
+
+def test_one_refused_image(device: VirtualNrf5340, make: Maker) -> None:
+    with pytest.raises(RevertedError, match="wrong key, damaged"):
+        asyncio.run(install(device, refused_image(make, "wrong key")))
+    assert version(device) == "1.0.0"
+
+
+# --- devices that lie -----------------------------------------------------------------------------------------------
+
+
+class FakeClient:
+    """Answers everything with a list of images that never changes, and never goes down."""
+
+    def __init__(self, *images: ImageSlot) -> None:
+        self.images = images
+
+    async def request(self, request: object) -> StateReply:
+        return StateReply(self.images)
+
+    async def reset(self) -> None:
+        """It says yes."""
+
+    async def wait_for_device(self, deadline_s: float) -> None:
+        """It never was away."""
+
+
+WANTED = hashlib.sha256(b"wanted").digest()
+LIES = [
+    (lambda client, state: run.mark(client, state, WANTED), StepError, "took the mark"),
+    (lambda client, state: run.mark(client, state, WANTED, permanent=True), StepError, "took the mark"),
+    (lambda client, state: run.confirm(client, state, WANTED), RevertedError, "did not take the new image"),
+    (lambda client, state: run.confirm(client, state, b"\x11" * 32), StepError, "took the confirmation"),
+    (lambda client, state: run.restart(client, state, SHORT), StepError, "was not reset"),
+]
+
+
+@pytest.mark.parametrize(("lie", "error", "words"), LIES)
+def test_what_a_device_says_is_checked(lie: Any, error: type[Exception], words: str) -> None:
+    images = (
+        ImageSlot(slot=0, version="1.0.0", hash=b"\x11" * 32, active=True),
+        ImageSlot(slot=1, version="2.0.0", hash=WANTED),
+        ImageSlot(slot=1, version="3.0.0", hash=b"\x33" * 32, pending=True),
+    )
+    with pytest.raises(error, match=words):
+        asyncio.run(lie(FakeClient(*images), DeviceState(images)))
+
+
+class FakeTurncoat(FakeClient):
+    """Runs another application after a reset."""
+
+    name = "turncoat"
+
+    async def reset(self) -> None:
+        self.images = (ImageSlot(slot=0, version="9.0.0", hash=b"\x99" * 32, active=True, confirmed=True),)
+
+
+def test_a_network_image_that_went_to_the_application_core_is_seen(make: Maker, tmp_path: Path) -> None:
+    images = (
+        ImageSlot(slot=0, version="1.0.0", hash=b"\x11" * 32, active=True, confirmed=True),
+        ImageSlot(slot=1, version="2.0.0", hash=make.image(Core.NET).hash, pending=True),
+    )
+    package = make.package(make.image(Core.NET))
+
+    async def do() -> None:
+        with Journal(tmp_path / "journal") as journal:
+            client: Any = FakeTurncoat(*images)
+            job = Update(client, package, journal, deadlines=SHORT)
+            decision = decide(package, DeviceState(images), journal.record)
+            assert [step.name for step in decision.plan.steps] == ["reset net", "check net"]
+            async with aclosing(job.run(decision)) as events:
+                async for _ in events:
+                    pass
+
+    with pytest.raises(StepError, match="runs another image than before") as caught:
+        asyncio.run(do())
+    assert not caught.value.resumable
+
+
+def test_images_are_what_they_say(make: Maker) -> None:
+    """The samples of these tests are what the virtual bootloader judges: real images."""
+    assert Image.from_bytes(make.data()).to_bytes() == make.data()
