@@ -1,0 +1,254 @@
+"""One device: ``list test confirm erase reset echo info`` and, in its own file, ``upload``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smpdfu.cli.options import Connection, command
+from smpdfu.cli.show import Output, facts, table
+from smpdfu.cli.upload import upload
+from smpdfu.errors import PlanError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from smpdfu.client import Client
+    from smpdfu.smp.groups.image import ImageSlot
+
+PANEL = "Device"
+FLAGS = ("active", "confirmed", "pending", "permanent", "bootable")
+
+HashArgument = Annotated[str | None, typer.Argument(metavar="[HASH]", help="Hash of the image, or its beginning.")]
+ImageOption = Annotated[int | None, typer.Option("-n", "--image", metavar="N", min=0, max=255, help="Image number.")]
+SlotOption = Annotated[
+    int | None, typer.Option("--slot", metavar="N", min=0, max=1, help="Slot of the image: 0 primary, 1 secondary.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``; those about images also under mcumgr's words, ``smpdfu image ...``."""
+    images: dict[str, Callable[..., Any]] = {
+        "list": list_images,
+        "upload": upload,
+        "test": mark_test,
+        "confirm": confirm,
+        "erase": erase,
+    }
+    under_image = typer.Typer(help="The image commands under mcumgr's words.", no_args_is_help=True)
+    for name, function in images.items():
+        command(app, name, rich_help_panel=PANEL)(function)
+        command(under_image, name)(function)
+    others: tuple[Callable[..., Any], ...] = (reset, echo, info)
+    for function in others:
+        command(app, function.__name__, rich_help_panel=PANEL)(function)
+    app.add_typer(under_image, name="image", rich_help_panel=PANEL)
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+async def list_images(conn: Connection, out: Output) -> None:
+    """Show what is in the slots: version, hash and flags."""
+    async with conn.client() as client:
+        emit_slots(out, await _slots(client))
+
+
+async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
+    """Mark an image for a test at the next boot; without HASH, the one in the slot that does not run."""
+    from smpdfu.smp.groups.image import StateWrite
+
+    async with conn.client() as client:
+        chosen = _find(await _slots(client), hash_, image)
+        await client.request(StateWrite(chosen.hash, confirm=False))
+        emit_slots(out, await _slots(client))
+
+
+async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
+    """Confirm the running image; with HASH of another one, mark that for good, without a test."""
+    from smpdfu.smp.groups.image import StateWrite
+
+    async with conn.client() as client:
+        wanted: bytes | None = None
+        if hash_ is not None or image:
+            chosen = _find(await _slots(client), hash_, image)
+            wanted = None if chosen.active and chosen.image == 0 else chosen.hash
+        if wanted is not None:
+            out.warn("this image has not proved itself: it will run for good after the next reset, with no way back")
+        await client.request(StateWrite(wanted, confirm=True))
+        emit_slots(out, await _slots(client))
+
+
+async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: SlotOption = None) -> None:
+    """Erase a slot; without options, the one that does not run."""
+    from smpdfu.smp.groups.image import Erase
+
+    flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
+    async with conn.client() as client:
+        await client.request(Erase(flat), timeout_s=ERASE_TIMEOUT_S)
+        emit_slots(out, await _slots(client))
+
+
+ERASE_TIMEOUT_S = 40.0  # Zephyr erases the whole slot before it answers
+
+
+async def _slots(client: Client) -> tuple[ImageSlot, ...]:
+    from smpdfu.smp.groups.image import StateRead
+
+    return (await client.request(StateRead())).images
+
+
+def _find(slots: Sequence[ImageSlot], text: str | None, image: int | None) -> ImageSlot:
+    """The slot whose hash begins with ``text``; without a text, the only one that does not run."""
+    listed = [slot for slot in slots if slot.hash is not None and (image is None or slot.image == image)]
+    if text is None:
+        found = [slot for slot in listed if not slot.active]
+        what = "in a slot that does not run"
+    else:
+        found = [slot for slot in listed if slot.hash is not None and slot.hash.hex().startswith(_hex(text))]
+        what = f"whose hash begins with {text}"
+    if not found:
+        raise PlanError(f"the device lists no image {what}")
+    if len({slot.hash for slot in found}) > 1:
+        raise PlanError(f"the device lists {len(found)} images {what}: give more of the hash")
+    return found[0]
+
+
+def _hex(text: str) -> str:
+    plain = text.lower().removeprefix("0x")
+    if len(plain) < 4 or set(plain) - set("0123456789abcdef"):
+        raise typer.BadParameter(f"{text!r} is not a hash: give at least 4 hex digits, as `smpdfu list` shows them")
+    return plain
+
+
+def emit_slots(out: Output, slots: Iterable[ImageSlot]) -> None:
+    """The list of images, for people or as ``{"images": [...]}``."""
+    listed = list(slots)
+    out.emit({"images": [slot_data(slot) for slot in listed]}, lambda: slots_table(listed))
+
+
+def slot_data(slot: ImageSlot) -> dict[str, Any]:
+    """One slot for ``--json``."""
+    flags = {flag: getattr(slot, flag) for flag in FLAGS}
+    return {"image": slot.image, "slot": slot.slot, "version": version_text(slot.version), "hash": slot.hash, **flags}
+
+
+def slots_table(slots: Sequence[ImageSlot], title: str = "") -> RenderableType:
+    """A line per slot that holds an image."""
+    rows = [
+        (slot.image, slot.slot, version_text(slot.version), " ".join(_shown(slot)), slot.hash and slot.hash.hex())
+        for slot in slots
+    ]
+    return table(title, ("image", "slot", "version", "flags", "hash"), rows or [("", "", "no image", "", "")])
+
+
+def _shown(slot: ImageSlot) -> list[str]:
+    # Every image that was sent whole is "bootable"; people look for what stands out.
+    return [flag for flag in FLAGS[:-1] if getattr(slot, flag)] + ([] if slot.bootable else ["not bootable"])
+
+
+def version_text(version: str) -> str:
+    """A device's version in MCUboot's writing: ``1.2.3.4`` is ``1.2.3+4``."""
+    from smpdfu.image.format import Version
+
+    try:
+        return str(Version.from_text(version))
+    except ValueError:
+        return version
+
+
+# --- the device itself ----------------------------------------------------------------------------------------------
+
+
+async def reset(
+    conn: Connection,
+    out: Output,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the device is back.")] = True,
+    boot_timeout: Annotated[
+        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long to wait for it.")
+    ] = 120.0,
+) -> None:
+    """Restart the device, wait until it is back and show its images; a pending image is installed on the way."""
+    from smpdfu.dfu.run import Deadlines, restart
+    from smpdfu.dfu.state import DeviceState
+
+    async with conn.client() as client:
+        if not wait:
+            await client.reset()
+            out.emit({"reset": True}, lambda: "the device is restarting")
+            return
+        state = await restart(client, DeviceState(await _slots(client)), Deadlines(boot_timeout))
+        emit_slots(out, state.slots)
+
+
+async def echo(
+    conn: Connection, out: Output, text: Annotated[str, typer.Argument(metavar="TEXT", help="What to send.")]
+) -> None:
+    """Send a text to the device and print what comes back."""
+    from smpdfu.smp.groups.os import Echo
+
+    async with conn.client() as client:
+        reply = await client.request(Echo(text))
+    out.emit({"echo": reply.r}, lambda: _plain(reply.r))
+
+
+def _plain(text: str) -> RenderableType:
+    from rich.text import Text
+
+    return Text(text)
+
+
+# `os info`, letter by letter: one answer with all of them cannot be taken apart.
+INFO = {
+    "kernel": "s",
+    "node": "n",
+    "release": "r",
+    "version": "v",
+    "built": "b",
+    "machine": "m",
+    "processor": "p",
+    "platform": "i",
+    "system": "o",
+}
+
+
+async def info(conn: Connection, out: Output) -> None:
+    """Show what the device tells about itself: firmware, bootloader, buffers and slots."""
+    from smpdfu.dfu.run import ask
+    from smpdfu.smp.groups.image import SlotInfo
+    from smpdfu.smp.groups.os import BootloaderInfo, Info
+
+    found: dict[str, Any] = {}
+    async with conn.client() as client:
+        for name, letter in INFO.items():
+            answer = await ask(client, Info(letter))
+            found[name] = answer and answer.output
+        bootloader, mode = await ask(client, BootloaderInfo()), await ask(client, BootloaderInfo("mode"))
+        params, slots = await client.params(), await ask(client, SlotInfo())
+    found["bootloader"] = bootloader and bootloader.bootloader
+    found["bootloader_mode"] = mode and _mode_name(mode.mode)
+    found["no_downgrade"] = mode and bool(mode.no_downgrade)
+    found["buf_size"], found["buf_count"] = (params.buf_size, params.buf_count) if params else (None, None)
+    found["slots"] = [
+        {"image": one.image, "slot": slot.slot, "size_bytes": slot.size, "max_image_size_bytes": one.max_image_size}
+        for one in (slots.images if slots else ())
+        for slot in one.slots
+    ]
+    out.emit(found, lambda: _info_text(found))
+
+
+def _mode_name(mode: int | None) -> str | None:
+    from smpdfu.smp.groups.os import BootloaderMode
+
+    try:
+        return None if mode is None else BootloaderMode(mode).name.lower().replace("_", " ")
+    except ValueError:
+        return f"mode {mode}"
+
+
+def _info_text(found: dict[str, Any]) -> RenderableType:
+    pairs = [(name.replace("_", " "), value) for name, value in found.items() if name != "slots" and value is not None]
+    sizes = [(f"image {one['image']} slot {one['slot']}", f"{one['size_bytes']} bytes") for one in found["slots"]]
+    return facts([*pairs, *sizes] or [("nothing", "this build tells nothing about itself")])

@@ -1,0 +1,134 @@
+"""What ``verify`` does: hands an image to the judge, and puts the verdict into words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from smpdfu.cli.passphrase import Passphrase, read_key, read_private
+from smpdfu.cli.show import facts, table
+from smpdfu.cli.signing import read_image
+from smpdfu.errors import ImageError, SigningError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from smpdfu.cli.imageoptions import SlotOptions
+    from smpdfu.image.format import Image
+    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.trailer import SlotGeometry
+    from smpdfu.image.verify import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An image that was judged, by which keys, and the verdict."""
+
+    file: Path
+    image: Image
+    keys: tuple[Path, ...]
+    enc_key: Path | None
+    slot_size: int | None
+    verdict: Verdict
+
+    def refusal(self) -> ImageError | None:
+        """The verdict as an error; None if the image is accepted."""
+        refusals = self.verdict.refusals
+        if not refusals:
+            return None
+        more = f" (and {len(refusals) - 1} more, above)" if len(refusals) > 1 else ""
+        where = "" if refusals[0].offset is None else f" [byte 0x{refusals[0].offset:x}]"
+        return ImageError(f"{self.file} would be refused: {refusals[0].message}{where}{more}")
+
+    def summary(self) -> dict[str, Any]:
+        """The verdict for scripts."""
+        verdict, image = self.verdict, self.image
+        return {
+            "file": self.file,
+            "accepted": verdict.accepted,
+            "version": image.header.version,
+            "size_bytes": image.size_bytes,
+            "hash": image.hash,
+            "encrypted": image.encrypted,
+            "signature_checked": verdict.signature_checked,
+            "key": None if verdict.key_index is None else self.keys[verdict.key_index],
+            "refusals": verdict.refusals,
+            "warnings": verdict.warnings,
+        }
+
+    def told(self) -> RenderableType:
+        """The verdict for people."""
+        from rich.console import Group
+
+        image, refusals = self.image, self.verdict.refusals
+        parts = [
+            facts(
+                [
+                    ("verdict", "refused" if refusals else self._accepted()),
+                    ("version", image.header.version),
+                    ("hash", image.hash),
+                    ("signature", self._signature()),
+                    ("encryption", self._encryption()),
+                ]
+            )
+        ]
+        if refusals:
+            rows = [(one.code, "" if one.offset is None else f"0x{one.offset:x}", one.message) for one in refusals]
+            parts.append(table("", ("why", "byte", "what"), rows))
+        return Group(*parts)
+
+    def _accepted(self) -> str:
+        if not self.verdict.signature_checked:
+            return "whole; whether a bootloader takes it depends on its keys"
+        return "accepted" if self.slot_size is None else f"accepted, and it fits a slot of {self.slot_size} bytes"
+
+    def _signature(self) -> str:
+        if self.verdict.key_index is not None:
+            return f"right, by {self.keys[self.verdict.key_index]}"
+        return "not right" if self.verdict.signature_checked else "not checked: no key was given"
+
+    def _encryption(self) -> str:
+        if not self.image.encrypted:
+            return "none"
+        if self.verdict.plain is None:
+            return "not decrypted"
+        return "the payload is plain" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
+
+
+def judge(file: Path, keys: Sequence[Path], enc_key: Path | None, passphrase: Passphrase, slot: SlotOptions) -> Case:
+    """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
+    from smpdfu.image.verify import verify
+
+    geometry = slot_geometry(slot)
+    trusted = [_verifier(path, passphrase) for path in keys]
+    secret = None if enc_key is None else read_private(enc_key, passphrase, "decryption")
+    image = read_image(file)
+    verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=slot.slot_address)
+    return Case(file, image, tuple(keys), enc_key, slot.slot_size, verdict)
+
+
+def slot_geometry(slot: SlotOptions) -> SlotGeometry | None:
+    """The slot of the options; None without --slot-size. typer.BadParameter for one that cannot be."""
+    from smpdfu.image.trailer import SlotGeometry, SwapMode
+
+    if slot.slot_size is None:
+        if slot.swap_mode is not None or slot.overwrite_only:
+            raise typer.BadParameter("--swap-mode says how much of a slot is free: it needs --slot-size")
+        return None
+    mode = SwapMode.OVERWRITE_ONLY if slot.overwrite_only else slot.swap_mode or SwapMode.MOVE
+    max_align = max(8, slot.align) if slot.max_align is None else slot.max_align
+    try:
+        return SlotGeometry(slot.slot_size, slot.sector_size, slot.align, max_align, slot.max_sectors, mode)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _verifier(path: Path, passphrase: Passphrase) -> PublicKey:
+    key = read_key(path, passphrase).public
+    if key.kind.algorithm is None:
+        raise SigningError(f"{path} holds a key of type {key.kind.name}, which cannot verify a signature")
+    return key

@@ -1,0 +1,220 @@
+"""Keys: ``keygen``, ``getpub``, ``getpubhash``, ``getpriv``, ``keyinfo``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpdfu.cli.options import command
+from smpdfu.cli.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_private
+from smpdfu.cli.show import Output, facts, print_json
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys import PublicKey
+
+PANEL = "Images"
+
+
+@dataclass(frozen=True, slots=True)
+class PassphraseOptions:
+    """Where the passphrase of a protected key comes from; without one of these, a terminal is asked."""
+
+    passphrase_env: Annotated[
+        str | None,
+        typer.Option("--passphrase-env", metavar="NAME", help="Variable that holds the passphrase of the key."),
+    ] = None
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--passphrase-file", metavar="FILE", help="File that holds it in its first line."),
+    ] = None
+
+    def source(self) -> Passphrase:
+        """The same as one value; typer.BadParameter when both are given."""
+        try:
+            return Passphrase(self.passphrase_env, self.passphrase_file)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+KeyFile = Annotated[Path, typer.Option("-k", "--key", metavar="FILE", help="Key file, PEM.")]
+OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write here, not to stdout.")]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyText:
+    """Where text about a key goes, and the names in it."""
+
+    output: OutputFile = None
+    name_suffix: Annotated[
+        str, typer.Option("--name-suffix", metavar="SUFFIX", help="Appended to the names in C and Rust code.")
+    ] = ""
+
+
+class PublicEncoding(StrEnum):
+    """How ``getpub`` writes a public key."""
+
+    C = "lang-c"
+    RUST = "lang-rust"
+    PEM = "pem"
+    RAW = "raw"
+
+
+class HashEncoding(StrEnum):
+    """How ``getpubhash`` writes a hash."""
+
+    C = "lang-c"
+    RAW = "raw"
+
+
+class Language(StrEnum):
+    """imgtool's old word for two of the encodings."""
+
+    C = "c"
+    RUST = "rust"
+
+
+class PrivateFormat(StrEnum):
+    """How ``getpriv`` wraps a private key."""
+
+    OPENSSL = "openssl"
+    PKCS8 = "pkcs8"
+
+
+class KeyHalf(StrEnum):
+    """What a key file holds: a pair, or the public half alone."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the key commands to ``app``."""
+    for function in (keygen, getpub, getpubhash, getpriv, keyinfo):
+        command(app, function.__name__, rich_help_panel=PANEL)(function)
+
+
+def keygen(
+    key: KeyFile,
+    secret: PassphraseOptions,
+    out: Output,
+    kind: Annotated[
+        str, typer.Option("-t", "--type", metavar="TYPE", help="ecdsa-p256, ecdsa-p384, ed25519, x25519, rsa-2048, ...")
+    ] = "ecdsa-p256",
+    password: Annotated[bool, typer.Option("-p", "--password", help="Protect the key with a passphrase.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Make a private key, in a file that only you can read."""
+    source = secret.source()
+    try:
+        made = make_key(kind, key, source if password or source.given else None, force=force)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    _tell(made, key, out, protected=password or source.given)
+
+
+def getpub(
+    key: KeyFile,
+    secret: PassphraseOptions,
+    text: KeyText,
+    out: Output,
+    encoding: Annotated[PublicEncoding | None, typer.Option("-e", "--encoding", help="lang-c by default.")] = None,
+    lang: Annotated[Language | None, typer.Option("-l", "--lang", help="Old word for -e lang-...", hidden=True)] = None,
+) -> None:
+    """Write the public key of a key, for people, for a bootloader's source or for `sign -E`."""
+    if encoding and lang:
+        raise typer.BadParameter("give either --encoding or --lang, not both")
+    form = PublicEncoding(f"lang-{lang or Language.C}") if encoding is None else encoding
+    _check_suffix(text.name_suffix, form)
+    from smpdfu.image.export import public_key_bytes
+
+    public = read_key(key, secret.source()).public
+    _hand_out(public_key_bytes(public, form, text.name_suffix), form, text.output, out)
+
+
+def getpubhash(
+    key: KeyFile,
+    secret: PassphraseOptions,
+    text: KeyText,
+    out: Output,
+    encoding: Annotated[HashEncoding, typer.Option("-e", "--encoding")] = HashEncoding.C,
+) -> None:
+    """Write the SHA-256 of the public key."""
+    _check_suffix(text.name_suffix, encoding)
+    from smpdfu.image.export import public_hash_bytes
+
+    public = read_key(key, secret.source()).public
+    _hand_out(public_hash_bytes(public, encoding, text.name_suffix), encoding, text.output, out)
+
+
+def getpriv(
+    key: KeyFile,
+    secret: PassphraseOptions,
+    out: Output,
+    minimal: Annotated[bool, typer.Option("--minimal", help="Only what decryption needs.")] = False,
+    form: Annotated[PrivateFormat | None, typer.Option("-f", "--format")] = None,
+    output: OutputFile = None,
+) -> None:
+    """Write the private key as a C array, for a bootloader that decrypts."""
+    from smpdfu.image.export import private_key_bytes
+
+    private = read_private(key, secret.source(), "getpriv")
+    text = private_key_bytes(private, None if form is None else form.value, minimal=minimal)
+    _hand_out(text, "lang-c", output, out, mode=0o600)
+
+
+def keyinfo(
+    key: KeyFile,
+    secret: PassphraseOptions,
+    out: Output,
+    require: Annotated[
+        KeyHalf | None, typer.Option("--require", help="Leave with 2 if the file holds the other kind.")
+    ] = None,
+) -> None:
+    """Tell what a key file holds."""
+    from smpdfu.image.keys import PrivateKey, is_encrypted
+
+    found = read_key(key, secret.source())
+    half = KeyHalf.PRIVATE if isinstance(found, PrivateKey) else KeyHalf.PUBLIC
+    _tell(found, key, out, protected=is_encrypted(key.read_bytes()))
+    if require is not None and half is not require:
+        raise typer.BadParameter(f"{key} is a {half} key, but {require} was required")
+
+
+def _tell(key: PublicKey, path: Path, out: Output, *, protected: bool) -> None:
+    from smpdfu.image.export import public_key_hash
+    from smpdfu.image.keys import PrivateKey
+
+    answer = {
+        "key": path,
+        "holds": KeyHalf.PRIVATE if isinstance(key, PrivateKey) else KeyHalf.PUBLIC,
+        "type": key.kind.name,
+        "protected": protected,
+        "public_key_sha256": public_key_hash(key),
+    }
+    out.emit(answer, lambda: facts([(name.replace("_", " "), value) for name, value in answer.items()]))
+
+
+def _hand_out(data: bytes, encoding: str, output: Path | None, out: Output, mode: int = 0o644) -> None:
+    """Write to ``output``, else to stdout as it is; with --json inside the document, ``raw`` as hex."""
+    if output is not None:
+        from smpdfu.image.files import write_file_atomic
+
+        write_file_atomic(output, data, mode=mode)
+    elif not out.json:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    if out.json:
+        content = data if encoding == "raw" else data.decode()
+        print_json({"encoding": encoding, "output": output, "content": None if output else content})
+
+
+def _check_suffix(suffix: str, encoding: str) -> None:
+    if suffix and not encoding.startswith("lang-"):
+        raise typer.BadParameter(f"--name-suffix is for names in source code; {encoding} has none")
+    if not is_name_suffix(suffix):
+        raise typer.BadParameter(f"--name-suffix {suffix!r} can have letters, digits and _ only")

@@ -1,0 +1,302 @@
+"""``package``: sign the firmware of both cores and pack it as the nRF Connect SDK does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smpdfu.cli import values
+from smpdfu.cli.imageoptions import ADDRESS, NUMBER, SignKeys, option
+from smpdfu.cli.options import command
+from smpdfu.cli.show import Output, table
+from smpdfu.image.trailer import SwapMode
+
+if TYPE_CHECKING:
+    from smpdfu.dfu.merged import Code, Slot
+    from smpdfu.dfu.package import Core, CoreImage
+    from smpdfu.image.files import Firmware
+    from smpdfu.image.keys import PrivateKey, PublicKey
+    from smpdfu.image.spec import ImageSpec
+
+PACKAGE_NAME = "dfu_application.zip"
+_SLOTS, _BOARD = "The slots (without these: as on the nRF5340 DK)", "The package"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The firmware: apart, or merged."""
+
+    app: Annotated[Path | None, typer.Option("--app", metavar="FILE", help="Firmware of the application core.")] = None
+    net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
+    merged: Annotated[
+        Path | None, typer.Option("--merged", metavar="HEX", help="Both in one Intel HEX, taken apart by address.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Where the images will lie, and how the bootloader was built."""
+
+    app_address: Annotated[
+        int,
+        option(
+            "--app-address",
+            parse=values.unsigned32,
+            metavar=ADDRESS,
+            text="Primary slot; default 0xc000.",
+            panel=_SLOTS,
+        ),
+    ] = 0xC000
+    app_slot_size: Annotated[
+        int,
+        option(
+            "-S",
+            "--app-slot-size",
+            parse=values.number,
+            metavar=NUMBER,
+            text="Its size; default 0x7a000.",
+            panel=_SLOTS,
+        ),
+    ] = 0x7A000
+    net_address: Annotated[
+        int,
+        option(
+            "--net-address",
+            parse=values.unsigned32,
+            metavar=ADDRESS,
+            text="Network application; default 0x1008800.",
+            panel=_SLOTS,
+        ),
+    ] = 0x0100_8800
+    net_slot_size: Annotated[
+        int,
+        option("--net-slot-size", parse=values.number, metavar=NUMBER, text="Its room; default 0x37800.", panel=_SLOTS),
+    ] = 0x37800
+    header_size: Annotated[
+        int,
+        option(
+            "-H",
+            "--header-size",
+            parse=values.number,
+            metavar=NUMBER,
+            text="MCUboot's header; default 0x200.",
+            panel=_SLOTS,
+        ),
+    ] = 0x200
+    swap_mode: Annotated[
+        SwapMode, typer.Option("--swap-mode", help="How the bootloader swaps.", rich_help_panel=_SLOTS)
+    ] = SwapMode.MOVE
+    no_link_check: Annotated[
+        bool,
+        typer.Option("--no-link-check", help="No warning about firmware linked elsewhere.", rich_help_panel=_SLOTS),
+    ] = False
+
+    def of(self, core: Core) -> Slot:
+        """The slot of a core. The network core's image lies in its flash without the header."""
+        from smpdfu.dfu.merged import Slot
+        from smpdfu.dfu.package import Core
+
+        if core is Core.NET:
+            return Slot(self.net_address, self.net_address + self.net_slot_size)
+        return Slot(self.app_address, self.app_address + self.app_slot_size, self.header_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the package says about itself."""
+
+    version: Annotated[
+        Any, option("-v", "--version", parse=values.version, metavar="VERSION", text="Such as 1.2.3+4.", panel=_BOARD)
+    ]
+    net_version: Annotated[
+        Any,
+        option(
+            "--net-version",
+            parse=values.version,
+            metavar="VERSION",
+            text="Of the network core; --version if not given.",
+            panel=_BOARD,
+        ),
+    ] = None
+    security_counter: Annotated[
+        Any,
+        option(
+            "-s",
+            "--security-counter",
+            parse=values.security_counter,
+            metavar="NUMBER|auto",
+            text="Of the application core.",
+            panel=_BOARD,
+        ),
+    ] = None
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="TEXT", help="Name of the package.", rich_help_panel=_BOARD)
+    ] = None
+    board: Annotated[
+        str, typer.Option("--board", metavar="BOARD", help="Board in Zephyr's words.", rich_help_panel=_BOARD)
+    ] = "nrf5340dk/nrf5340"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One core's signed image, where its code will lie, and what speaks against it."""
+
+    image: CoreImage
+    load_address: int
+    warning: str | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``package`` to ``app``."""
+    command(app, "package", rich_help_panel="Images")(package)
+
+
+def package(
+    inputs: Inputs,
+    labels: Labels,
+    slots: Slots,
+    who: SignKeys,
+    out: Output,
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files.")],
+) -> None:
+    """Sign the firmware of both cores and write the images and dfu_application.zip.
+
+    With -E the application core's image is encrypted. The network core's is not: a bootloader with one pair of slots
+    could not tell it from an application.
+    """
+    from smpdfu.dfu.package import Board, new_package
+
+    codes = _read(inputs, slots)
+    keys = _keys(who)
+    made = [_sign(core, code, keys, _spec(core, labels, slots, who), slots.of(core)) for core, code in codes]
+    packed = new_package(
+        [(one.image, one.load_address) for one in made], name=labels.name, board=Board(labels.board.rstrip("/"))
+    )
+    warnings = [one.warning for one in made if one.warning and not slots.no_link_check]
+    for warning in warnings:
+        out.warn(warning)
+    files = {one.image.file: one.image.data for one in made} | {PACKAGE_NAME: packed.to_bytes()}
+    _write(folder, files)
+    data = [_data(one, folder) for one in made]
+    sizes = {"package": str(folder / PACKAGE_NAME), "bytes": len(files[PACKAGE_NAME])}
+    columns = ("core", "file", "version", "bytes", "encrypted", "runs at", "hash")
+    rows = [[one.get(column, f"0x{one['load_address']:x}") for column in columns] for one in data]
+    out.emit(
+        {**sizes, "images": data, "warnings": warnings},
+        lambda: table(str(sizes["package"]), columns, rows),
+    )
+
+
+def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code]]:
+    """The code of each core that was given."""
+    from smpdfu.dfu.merged import code_of
+    from smpdfu.dfu.package import Core
+    from smpdfu.errors import ImageError
+
+    if inputs == Inputs():
+        raise typer.BadParameter("what shall be packed? Give --merged, or --app, --net or both")
+    if inputs.merged is not None and (inputs.app or inputs.net):
+        raise typer.BadParameter("--merged has both cores; give it alone")
+    found = []
+    for core, path in ((Core.APP, inputs.app or inputs.merged), (Core.NET, inputs.net or inputs.merged)):
+        if path is None:
+            continue
+        code = code_of(_firmware(path, merged=inputs.merged is not None), core, slots.of(core))
+        if code is not None:
+            found.append((core, code))
+        elif inputs.merged is None:
+            raise ImageError(f"{path} has nothing in the flash of the {core.words}")
+    if not found:
+        raise ImageError(f"{inputs.merged} has nothing in the flash of either core")
+    return found
+
+
+@cache
+def _firmware(path: Path, *, merged: bool) -> Firmware:
+    from smpdfu.image.files import read_firmware, split_cores
+
+    firmware = read_firmware(path)
+    if merged:
+        split_cores(firmware)  # refuses a .bin, which has no addresses
+    return firmware
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys, each read once: a passphrase is asked for once."""
+
+    signer: PrivateKey | None
+    recipient: PublicKey | None
+
+
+def _keys(who: SignKeys) -> Keys:
+    from smpdfu.cli.passphrase import read_key, read_private
+
+    if who.clear:
+        raise typer.BadParameter("--clear is for the first programming of a slot; a package is for updates")
+    return Keys(
+        None if who.key is None else read_private(who.key, who.source(), "signing"),
+        None if who.encrypt is None else read_key(who.encrypt, who.source()).public,
+    )
+
+
+def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slot: Slot) -> Made:
+    from smpdfu.dfu.package import Core, CoreImage
+    from smpdfu.errors import TooLargeError
+    from smpdfu.image.build import build
+    from smpdfu.image.linked import link_warning
+
+    size, room = len(code.payload), slot.end - slot.code
+    if size > room:
+        raise TooLargeError(
+            f"the {core.words}'s firmware has {size} bytes, and its flash has room for {room}", size, room
+        )
+    image = build(spec, code.payload, keys.signer, keys.recipient if core is Core.APP else None)
+    name = "app_update.bin" if core is Core.APP else "net_core_update.bin"
+    sentence = link_warning(code.payload, slot.code)
+    warning = None if sentence is None else f"{core.words}: {sentence}"
+    return Made(CoreImage(core, name, image.to_bytes(), image), slot.code, warning)
+
+
+def _spec(core: Core, labels: Labels, slots: Slots, who: SignKeys) -> ImageSpec:
+    from smpdfu.dfu.package import Core
+    from smpdfu.image.build import ImageSpec
+
+    net = core is Core.NET
+    return ImageSpec(
+        version=labels.net_version if net and labels.net_version is not None else labels.version,
+        header_size=slots.header_size,
+        # Both images pass through the application core's slots.
+        slot_size=slots.app_slot_size,
+        pad_header=True,
+        align=4,
+        swap_mode=slots.swap_mode,
+        security_counter=None if net else labels.security_counter,
+        encrypt_keylen=who.encrypt_keylen,
+        save_enctlv=who.save_enctlv,
+    )
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    from smpdfu.image.files import write_file_atomic
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        write_file_atomic(folder / name, data)
+
+
+def _data(made: Made, folder: Path) -> dict[str, Any]:
+    image = made.image
+    return {
+        "core": image.core,
+        "file": str(folder / image.file),
+        "version": str(image.image.header.version),
+        "bytes": len(image.data),
+        "encrypted": image.image.encrypted,
+        "load_address": made.load_address,
+        "hash": image.hash,
+    }

@@ -1,0 +1,196 @@
+"""What people and scripts see: tables, progress, JSON. The only module that formats for people.
+
+stdout carries the result (a table, or one JSON document with ``--json``); stderr carries progress and messages.
+"""
+
+from __future__ import annotations
+
+import json as _json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# Wider than any line: what is no terminal is never wrapped or cut.
+_NO_WIDTH = 1 << 16
+
+Advance = Callable[[int, int, str], None]
+"""What moves a progress display: (done, total, what is being done)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How a command answers."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
+
+    def emit(self, data: Any, render: Callable[[], RenderableType]) -> None:
+        """Print ``data`` as JSON, or what ``render`` returns for people."""
+        if self.json:
+            print_json(data)
+        else:
+            _print(render())
+
+    def say(self, text: str) -> None:
+        """A message for people, on stderr; silent with ``--json``."""
+        if not self.json:
+            console(sys.stderr).print(text, markup=False, highlight=False)
+
+    def warn(self, text: str) -> None:
+        """A warning, on stderr, also with ``--json``: stdout stays clean."""
+        warn(text)
+
+    def progress(self, label: str) -> _Progress:
+        """A progress display on stderr: ``with out.progress("app") as advance: advance(done, total, phase)``."""
+        return _Progress(label, quiet=self.json)
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A rich console on ``stream`` (stdout). Colour only on a terminal; a file or pipe is never wrapped or cut."""
+    from rich.console import Console
+
+    target = sys.stdout if stream is None else stream
+    if target.isatty():
+        return Console(file=target, highlight=False, emoji=False)
+    return Console(file=target, highlight=False, emoji=False, soft_wrap=True, width=_NO_WIDTH)
+
+
+def _print(answer: RenderableType) -> None:
+    """The answer on stdout; where that is no terminal, without the blanks that fill a table's lines."""
+    target = console()
+    if target.is_terminal:
+        target.print(answer)
+        return
+    with target.capture() as captured:
+        target.print(answer)
+    sys.stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+
+def warn(text: str) -> None:
+    """One warning line on stderr."""
+    console(sys.stderr).print(f"warning: {text}", style="yellow", markup=False)
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout; bytes as lower-case hex, dataclasses as objects, versions and paths as text."""
+    sys.stdout.write(_json.dumps(data, default=_plain, indent=2) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        # A class with a text form of its own (a version) is that text; the others are objects of their fields.
+        return asdict(value) if "__str__" not in type(value).__dict__ else str(value)
+    return str(value)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> RenderableType:
+    """A table; cells are shown with ``str``, None as nothing, True as ``yes`` and False as ``no``."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> RenderableType:
+    """One fact a line: name and value in two columns."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2))
+    for name, value in pairs:
+        made.add_row(name, _cell(value))
+    return made
+
+
+def _cell(value: object) -> RenderableType:
+    from rich.text import Text
+
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, bytes):
+        return value.hex()
+    return Text.from_markup(value.markup) if isinstance(value, Marked) else Text(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Text of our own with rich markup; anything that came from outside is never read as markup."""
+
+    markup: str
+
+
+class _Progress:
+    """A bar with rate and time left on a terminal; elsewhere a line now and then, so that a log shows life."""
+
+    _LINE_EVERY_S = 5.0
+
+    def __init__(self, label: str, *, quiet: bool) -> None:
+        self._label, self._quiet = label, quiet
+        self._context: Any = None
+
+    def __enter__(self) -> Advance:
+        if sys.stderr.isatty() and not self._quiet:
+            self._context = _bar(self._label)
+        else:
+            self._context = _lines(self._label, quiet=self._quiet, every_s=self._LINE_EVERY_S)
+        advance: Advance = self._context.__enter__()
+        return advance
+
+    def __exit__(self, *error: object) -> None:
+        self._context.__exit__(*error)
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Advance]:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(sys.stderr)) as bar:
+        task = bar.add_task(label, total=None)
+
+        def advance(done: int, total: int, phase: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"{label}: {phase}" if phase else label)
+
+        yield advance
+
+
+@contextmanager
+def _lines(label: str, *, quiet: bool, every_s: float) -> Iterator[Advance]:
+    last = time.monotonic()
+
+    def advance(done: int, total: int, phase: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if not quiet and now - last >= every_s:
+            last = now
+            sys.stderr.write(f"{label}: {phase} {done} of {total} bytes\n")
+            sys.stderr.flush()
+
+    yield advance

@@ -1,0 +1,208 @@
+"""``update``: a whole package onto a device, both cores in the right order, checked at every step."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smpdfu.cli.options import Connection, command
+from smpdfu.cli.show import Advance, Output, table
+from smpdfu.errors import PlanError, StepError
+
+if TYPE_CHECKING:
+    from smpdfu.dfu.journal import Record
+    from smpdfu.dfu.package import Package
+    from smpdfu.dfu.preflight import Finding
+    from smpdfu.dfu.run import Decision, Event, Update
+    from smpdfu.dfu.state import DeviceState
+
+
+class SchemeChoice(StrEnum):
+    """How the cores are updated; ``auto``: as the device's answers tell."""
+
+    AUTO = "auto"
+    STAGED = "staged"
+    SIMULTANEOUS = "simultaneous"
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What ``update`` shall do with the package."""
+
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what was found and what would be done.")] = False
+    scheme: Annotated[SchemeChoice, typer.Option("--scheme", help="How the two cores are updated.")] = SchemeChoice.AUTO
+    resume: Annotated[bool, typer.Option("--resume", help="Only go on with an update that was interrupted.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    boot_timeout: Annotated[
+        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
+    ] = 120.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``update`` to ``app``."""
+    command(app, "update", rich_help_panel="Device")(update)
+
+
+async def update(
+    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A dfu_application.zip.")],
+    how: How,
+    conn: Connection,
+    out: Output,
+) -> None:
+    """Update both cores from a package: the application core on trial, then for good, then the network core.
+
+    A call that was interrupted is simply made again: it goes on where the device stands.
+    """
+    from smpdfu.connect import parse_address
+    from smpdfu.dfu.journal import Journal, journal_path, read_record
+    from smpdfu.dfu.package import Package
+    from smpdfu.dfu.run import Deadlines, Update, decide, read_state
+
+    loaded = Package.load(package)
+    address = str(parse_address(conn.address()))
+    path = journal_path(address)
+    _may_resume(loaded, read_record(path), how, address)
+    async with conn.client() as client:
+        if how.plan:
+            _show_plan(decide(loaded, await read_state(client), read_record(path)), how, out)
+            return
+        with Journal(path) as journal:
+            try:
+                await _carry_out(Update(client, loaded, journal, deadlines=Deadlines(how.boot_timeout)), how, out)
+            except StepError as error:
+                if not error.resumable:
+                    raise
+                again = f"smpdfu update {shlex.quote(str(package))} --to {shlex.quote(address)} --resume"
+                raise StepError(f"{error}; go on with: {again}", error.step, resumable=True) from error
+
+
+def _may_resume(package: Package, record: Record, how: How, address: str) -> None:
+    if how.resume and not record.of(package.digest).unfinished:
+        raise PlanError(f"there is no unfinished update with this package for {address}; nothing was written")
+
+
+def _check(decision: Decision, how: How) -> None:
+    """Raise PlanError for what speaks against it, unless it was said to go on all the same."""
+    from smpdfu.dfu.preflight import refusal
+
+    scheme = decision.plan.scheme
+    if how.scheme is not SchemeChoice.AUTO and how.scheme.value != scheme.value:
+        raise PlanError(f"the device is updated in the {scheme} scheme, not in the {how.scheme} one")
+    if decision.refused and not how.force:
+        raise refusal(decision.refused)
+
+
+def _tell(finding: Finding, out: Output) -> None:
+    from smpdfu.dfu.preflight import Severity
+
+    if finding.severity is Severity.NOTE:
+        out.say(f"note: {_text(finding)}")
+    else:
+        out.warn(_text(finding))
+
+
+def _text(finding: Finding) -> str:
+    return f"{finding.message}. {finding.advice}" if finding.advice else finding.message
+
+
+async def _carry_out(job: Update, how: How, out: Output) -> None:
+    from smpdfu.dfu.run import StepDone
+
+    decision = await job.look()
+    state = decision.state
+    _check(decision, how)
+    for finding in decision.findings:
+        _tell(finding, out)
+    with _Reporter(out) as report:
+        async with aclosing(job.run(decision)) as events:
+            async for event in events:
+                report(event)
+                state = event.state if isinstance(event, StepDone) else state
+    if not decision.plan.steps:
+        out.say("the device has this package already; nothing to do")
+    _show_end(decision, state, out)
+
+
+class _Reporter:
+    """Turns events into lines, and the bytes of an upload into a progress display."""
+
+    def __init__(self, out: Output) -> None:
+        self._out, self._stack = out, ExitStack()
+        self._advance: Advance | None = None
+
+    def __enter__(self) -> _Reporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def __call__(self, event: Event) -> None:
+        from smpdfu.dfu.plan import Action
+        from smpdfu.dfu.run import Progress, StepBegun
+
+        if isinstance(event, StepBegun):
+            self._out.say(f"[{event.number}/{event.total}] {event.step.words}")
+            if event.step.action is Action.UPLOAD:
+                self._advance = self._stack.enter_context(self._out.progress(f"{event.step.core} core"))
+        elif isinstance(event, Progress):
+            if self._advance is not None:
+                self._advance(event.done, event.total, "" if event.done else "erasing")
+        else:
+            self._stack.close()
+            self._advance = None
+
+
+# --- what is said ---------------------------------------------------------------------------------------------------
+
+
+def _show_plan(decision: Decision, how: How, out: Output) -> None:
+    """Findings and steps; exit code 6 when the update would be refused."""
+    try:
+        _check(decision, how)
+        refused = ""
+    except PlanError as error:
+        refused = str(error)
+    data = _data(decision, decision.state, "refused" if refused else "planned")
+
+    def render() -> Any:
+        from rich.console import Group
+
+        findings = [(one.severity, one.code, _text(one)) for one in decision.findings]
+        steps = [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
+        return Group(
+            table("Findings", ("severity", "code", "what"), findings or [("", "", "nothing speaks against it")]),
+            table("Steps", ("", "what"), steps or [("", "none: the device has this package")]),
+        )
+
+    out.emit(data, render)
+    if refused:
+        out.say(f"error: {refused}")
+        raise typer.Exit(6)
+
+
+def _show_end(decision: Decision, state: DeviceState, out: Output) -> None:
+    from smpdfu.cli.device import slots_table
+
+    data = _data(decision, state, "done" if decision.plan.steps else "nothing to do")
+    out.emit(data, lambda: slots_table(state.slots, "The device now"))
+
+
+def _data(decision: Decision, state: DeviceState, result: str) -> dict[str, Any]:
+    from smpdfu.cli.device import slot_data
+
+    return {
+        "result": result,
+        "scheme": decision.plan.scheme,
+        "findings": [
+            {"code": one.code, "severity": one.severity, "core": one.core, "message": one.message, "advice": one.advice}
+            for one in decision.findings
+        ],
+        "steps": [{"name": step.name, "core": step.core, "what": step.words} for step in decision.plan.steps],
+        "images": [slot_data(slot) for slot in state.slots],
+    }

@@ -1,0 +1,182 @@
+"""``upload``: one image file into one slot, and on request all the way to running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smpdfu.cli.options import Connection
+from smpdfu.cli.show import Output, facts
+from smpdfu.errors import FormatError, ImageError, PackageError, PlanError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from smpdfu.client import Client
+    from smpdfu.dfu.package import CoreImage
+    from smpdfu.dfu.state import DeviceState
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the image goes and what happens to it."""
+
+    image: Annotated[
+        int, typer.Option("-n", "--image", metavar="N", min=0, max=255, help="Image number; 0 if not given.")
+    ] = 0
+    slot: Annotated[
+        int | None,
+        typer.Option("--slot", metavar="N", min=0, max=1, help="Slot of the image; the one that does not run."),
+    ] = None
+    test: Annotated[bool, typer.Option("--test", help="Mark the image for a test at the next boot.")] = False
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Mark it for good, reset, wait, and check that it runs.")
+    ] = False
+    force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    boot_timeout: Annotated[
+        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
+    ] = 120.0
+
+
+async def upload(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A signed image, .bin or .hex.")],
+    target: Target,
+    conn: Connection,
+    out: Output,
+) -> None:
+    """Upload an image; it goes on where an earlier call was cut off."""
+    if target.test and target.confirm:
+        raise typer.BadParameter("--test and --confirm exclude each other")
+    image = load_image(file)
+    async with conn.client() as client:
+        from smpdfu.dfu.run import read_state
+
+        state = await read_state(client)
+        _check(image, state, target, out)
+        if target.confirm and _runs_for_good(image, state):
+            out.emit(_answer(image, target, {"bytes": 0}, runs=True), lambda: f"{file} runs already, confirmed")
+            return
+        answer = await _send(client, image, state, target, out)
+        runs = await _after(client, image, state, target, out)
+    answer = _answer(image, target, answer, runs=runs)
+    out.emit(answer, lambda: _told(answer))
+
+
+def _told(answer: dict[str, Any]) -> RenderableType:
+    """What happened, and what to type next."""
+    rate = answer["bytes"] / 1000 / max(answer["seconds"], 0.001)
+    resumed = f", {answer['resumed_at']} of them by an earlier call" if answer["resumed_at"] else ""
+    now = {
+        None: "uploaded; `smpdfu test` marks it for a test at the next boot",
+        "test": "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it",
+        "permanent": "runs, for good",
+    }
+    return facts(
+        [
+            ("image", f"{answer['file']}, version {answer['version']}"),
+            ("hash", answer["hash"]),
+            ("sent", f"{answer['bytes']} bytes in {answer['seconds']:.1f} s ({rate:.0f} kB/s){resumed}"),
+            ("to", f"image {answer['image']} slot {answer['slot']}"),
+            ("now", now[answer["marked"]]),
+        ]
+    )
+
+
+def load_image(path: Path) -> CoreImage:
+    """The signed image in a file, .bin or .hex. Raises ImageError or PackageError with a sentence, or OSError."""
+    from smpdfu.dfu.package import CoreImage
+    from smpdfu.image.files import FileKind, identify, read_firmware
+
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ImageError(f"{path} is larger than any flash: {path.stat().st_size} bytes")
+    if identify(path.read_bytes()) is FileKind.DFU_APPLICATION_ZIP:
+        raise PackageError(f"{path} is a package for whole devices: `smpdfu update {path}` installs it")
+    data = read_firmware(path).flat()
+    try:
+        return CoreImage.from_bytes(data, path.name)
+    except FormatError as error:
+        if identify(data) is FileKind.MCUBOOT_IMAGE:
+            raise FormatError(f"{path} is not a whole MCUboot image: {error}", error.offset) from None
+        raise FormatError(
+            f"{path} is not signed for MCUboot ({error}): `smpdfu sign` does that", error.offset
+        ) from None
+
+
+def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
+    """Say what was found; refuse where the image is to be booted and would not."""
+    from smpdfu.dfu.preflight import Severity, image_findings, refusal
+
+    found = image_findings(image, state)
+    errors = [finding for finding in found if finding.severity is Severity.ERROR]
+    if errors and (target.test or target.confirm) and not target.force:
+        raise refusal(errors)
+    for finding in found:
+        if finding.severity is not Severity.NOTE:
+            out.warn(finding.message)
+
+
+def _runs_for_good(image: CoreImage, state: DeviceState) -> bool:
+    return state.running is not None and state.running.hash == image.hash and state.running.confirmed
+
+
+async def _send(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> dict[str, Any]:
+    number = _upload_number(state, target)
+    with out.progress(image.file) as advance:
+        result = await client.upload(
+            image.data, number, progress=lambda now: advance(now.off, now.len, "" if now.off else "erasing")
+        )
+    return {
+        "bytes": result.len,
+        "seconds": round(result.seconds, 3),
+        "retries": result.retries,
+        "resumed_at": result.resumed_at,
+    }
+
+
+def _upload_number(state: DeviceState, target: Target) -> int:
+    """The image number that the device wants for this slot. Raises PlanError where it has no such slot."""
+    slots = {(info.image, slot.slot): slot for info in state.sizes for slot in info.slots}
+    chosen = slots.get((target.image, 1 if target.slot is None else target.slot))
+    if slots and chosen is None:
+        known = ", ".join(sorted({str(image) for image, _ in slots}))
+        raise PlanError(f"the device has no slot for image {target.image}, only for {known}; nothing was written")
+    if chosen is not None and target.slot is not None and chosen.upload_image_id is not None:
+        return chosen.upload_image_id
+    if target.slot == 0:
+        raise PlanError("the device does not take uploads into slot 0, which it runs from; nothing was written")
+    return target.image
+
+
+async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> bool:
+    """Mark it, boot it; True if it was seen to run."""
+    from smpdfu.dfu.run import Deadlines, install, mark
+
+    if not (target.test or target.confirm):
+        return False
+    if image.hash is None:
+        raise PlanError(f"{image.file} has no hash, by which it could be marked")
+    if target.test:
+        await mark(client, state, image.hash)
+        return False
+    out.say("marked for good; the device restarts")
+    await install(client, image, state, target.image, Deadlines(target.boot_timeout))
+    return True
+
+
+def _answer(image: CoreImage, target: Target, sent: dict[str, Any], *, runs: bool) -> dict[str, Any]:
+    marked = "test" if target.test else "permanent" if target.confirm else None
+    return {
+        "file": image.file,
+        "image": target.image,
+        "slot": 1 if target.slot is None else target.slot,
+        "version": str(image.image.header.version),
+        "hash": image.hash,
+        **sent,
+        "marked": marked,
+        "running": runs,
+    }

@@ -1,0 +1,283 @@
+"""``smpdfu virtual``: make, run and look into virtual nRF5340 devices."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smpdfu.cli.options import command
+from smpdfu.cli.show import Output, facts, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from smpdfu.image.files import Firmware
+    from smpdfu.virtual.device import VirtualNrf5340
+    from smpdfu.virtual.report import Report, SlotReport
+    from smpdfu.virtual.store import Recipe, StoredDevice
+
+DEFAULT_LAYOUT = "nrf5340dk-staged"
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The device's name.")]
+Pty = Annotated[bool, typer.Option("--pty", help="Serve SMP at a pseudo terminal; the default.")]
+LinkPath = Annotated[
+    Path | None, typer.Option("--link", metavar="PATH", help="Make this a link to the terminal, as a name that stays.")
+]
+Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=1, help="Only the last N lines.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a device is made of."""
+
+    key: Annotated[
+        list[Path] | None,
+        typer.Option("-k", "--key", "--sign-key", metavar="PEM", help="Key that MCUboot accepts; may be repeated."),
+    ] = None
+    enc_key: Annotated[
+        Path | None, typer.Option("--enc-key", metavar="PEM", help="Private key with which MCUboot decrypts images.")
+    ] = None
+    net_key: Annotated[
+        list[Path] | None,
+        typer.Option("--net-key", metavar="PEM", help="Key that b0n on the network core accepts; may be repeated."),
+    ] = None
+    app: Annotated[
+        Path | None, typer.Option("--app", metavar="FILE", help="Signed image that the application core starts with.")
+    ] = None
+    net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
+    layout: Annotated[str, typer.Option("--layout", metavar="LAYOUT", help="Partition table of both cores.")] = (
+        DEFAULT_LAYOUT
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    room = typer.Typer(help="Make, run and look into virtual nRF5340 devices.", no_args_is_help=True)
+    for function in (new, run, show, log, delete):
+        command(room, function.__name__)(function)
+    command(room, "list")(list_devices)
+    app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
+
+
+def new(name: Name, parts: Parts, out: Output) -> None:
+    """Make a device: a blank chip with MCUboot and b0n that hold these keys, and firmware as a debugger loads it."""
+    from smpdfu.virtual import store
+
+    loads = _read_loads(parts)
+    try:
+        store.create(name, _recipe(parts))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    try:
+        with store.open_device(name, switch_on=False) as device:
+            for core, firmware in loads:
+                _load(device, core, firmware, out)
+            device.reset()
+    except BaseException:
+        store.delete(name)
+        raise
+    found = _look(name)
+    if parts.app is not None and not found.app_runs:
+        out.warn(f"the device does not start this application: {_last_error(name)}")
+    out.emit(_with_holder(found), lambda: _rendered(found))
+
+
+async def run(name: Name, out: Output, pty: Pty = True, link: LinkPath = None) -> None:
+    """Switch a device on and serve it until Ctrl-C. Prints its port on stdout; its console follows on stderr."""
+    from smpdfu.virtual.pty import serve_pty
+    from smpdfu.virtual.store import open_device
+
+    with open_device(name) as device:
+        for line in device.log:
+            _console_line(line)
+        device.watch(_console_line)
+        serving = asyncio.ensure_future(serve_pty(device, lambda port: _announce(device, port, out), link))
+        _stop_by_signal(serving)
+        await asyncio.wait([serving])
+        if not serving.cancelled():
+            serving.result()
+
+
+def show(name: Name, out: Output) -> None:
+    """Show what is in both cores' flash: slots, versions, trailers."""
+    found = _look(name)
+    out.emit(_with_holder(found), lambda: _rendered(found))
+
+
+def list_devices(out: Output) -> None:
+    """List the devices."""
+    from smpdfu.virtual import store
+
+    devices = [_line(name, out) for name in store.list_devices()]
+    columns = ("name", "layout", "power", "runs", "in use by", "port")
+    keys = ("name", "layout", "powered", "app_runs", "pid", "port")
+    rows = [[one.get(key) for key in keys] for one in devices]
+    out.emit({"devices": devices}, lambda: table("", columns, rows) if rows else "there are no virtual devices")
+
+
+def log(name: Name, out: Output, lines: Lines = None) -> None:
+    """Print what a device wrote on its console, oldest line first."""
+    from smpdfu.virtual.store import read_log
+
+    wanted = read_log(name)[-lines if lines else None :]
+    if out.json:
+        out.emit({"lines": wanted}, str)
+    else:
+        typer.echo("\n".join(wanted))
+
+
+def delete(name: Name, out: Output) -> None:
+    """Delete a device with all that is in its flash."""
+    from smpdfu.virtual import store
+
+    store.delete(name)
+    out.emit({"deleted": name}, lambda: f"{name} is deleted")
+
+
+# --- making ---------------------------------------------------------------------------------------------------------
+
+
+def _recipe(parts: Parts) -> Recipe:
+    from smpdfu.cli.passphrase import Passphrase, read_key, read_private
+    from smpdfu.virtual.store import Recipe
+
+    terminal = Passphrase()
+    trusted, provisioned = (
+        tuple(read_key(path, terminal).public.to_pem().decode() for path in paths or ())
+        for paths in (parts.key, parts.net_key)
+    )
+    secret = None
+    if parts.enc_key is not None:
+        secret = read_private(parts.enc_key, terminal, "decryption by the bootloader").to_private_pem().decode()
+    return Recipe(parts.layout, trusted, provisioned, secret)
+
+
+def _read_loads(parts: Parts) -> list[tuple[str, Firmware]]:
+    from smpdfu.image.files import read_firmware
+
+    files = (("app", parts.app), ("net", parts.net))
+    return [(core, read_firmware(path)) for core, path in files if path is not None]
+
+
+def _load(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) -> None:
+    """As a debugger does: a signed image into its place, a plain .hex where its addresses say."""
+    from smpdfu.image.files import FileKind, identify
+    from smpdfu.virtual.flash import FlashError
+
+    data = b"" if len(firmware.segments) > 1 else firmware.segments[0].data
+    if firmware.addressed and identify(data) is not FileKind.MCUBOOT_IMAGE:
+        for segment in firmware.segments:
+            try:
+                device.program(segment.address, segment.data)
+            except FlashError:
+                out.warn(f"left out 0x{segment.address:x} to 0x{segment.end:x}: no flash of either core is there")
+    elif core == "app":
+        device.load_app(data)
+    else:
+        device.load_net(data)
+
+
+def _last_error(name: str) -> str:
+    from smpdfu.virtual.store import read_log
+
+    errors = [line for line in read_log(name) if line.startswith("E: ")]
+    return errors[-1].removeprefix("E: ") if errors else "its code is not linked for the primary slot"
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+def _announce(device: StoredDevice, port: str, out: Output) -> None:
+    """One line that a script can read."""
+    import json
+
+    device.announce(port)
+    typer.echo(json.dumps({"name": device.name, "port": port}) if out.json else port)
+    out.say(f"{device.name} is at {port}; Ctrl-C switches it off")
+
+
+def _console_line(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _stop_by_signal(serving: asyncio.Future[None]) -> None:
+    """Ctrl-C and SIGTERM are how a device is put aside: not an error."""
+    loop = asyncio.get_running_loop()
+    with suppress(NotImplementedError):  # Windows has no pseudo terminals either
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, serving.cancel)
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+def _look(name: str) -> Report:
+    from smpdfu.virtual.report import report
+    from smpdfu.virtual.store import view_device
+
+    return report(view_device(name))
+
+
+def _line(name: str, out: Output) -> dict[str, Any]:
+    """A device for the list; one that is damaged must not hide the others."""
+    from smpdfu.errors import ConnectError
+
+    try:
+        return _with_holder(_look(name))
+    except ConnectError as error:
+        out.warn(str(error))
+        return {"name": name, "error": str(error)}
+
+
+def _with_holder(found: Report) -> dict[str, Any]:
+    from smpdfu.virtual.store import holder_of
+
+    held = holder_of(found.name) or {}
+    return found.to_dict() | {"pid": held.get("pid"), "port": held.get("port")}
+
+
+def _rendered(found: Report) -> RenderableType:
+    from rich.console import Group
+
+    columns = ("image", "slot", "address", "size", "version", "hash", "magic", "swap", "copy_done", "image_ok")
+    net = found.net
+    return Group(
+        facts(
+            (
+                ("device", found.name),
+                ("layout", f"{found.layout}, {found.mode}"),
+                ("power", "on" if found.powered else "off"),
+                ("next boot", found.next_boot),
+            )
+        ),
+        table(f"application core: {_runs(found.app_runs)}", columns, [_row(slot) for slot in found.slots]),
+        table(
+            f"network core: {_runs(found.net_runs)}",
+            ("address", "size", "content", "version", "SHA-256"),
+            [[f"0x{net.address:08x}", f"0x{net.size:x}", net.state, net.version, _short(net.sha256)]],
+        ),
+    )
+
+
+def _runs(runs: bool) -> str:
+    return "runs" if runs else "does not run"
+
+
+def _row(slot: SlotReport) -> list[object]:
+    trailer = slot.trailer
+    kind = None if trailer.swap_info is None else f"0x{trailer.swap_info:02x}"
+    version = f"{slot.version or slot.state}{' (encrypted)' if slot.encrypted else ''}"
+    place = [slot.image, slot.name, f"0x{slot.address:08x}", f"0x{slot.size:x}"]
+    return [*place, version, _short(slot.hash), trailer.magic, kind, trailer.copy_done, trailer.image_ok]
+
+
+def _short(digest: bytes | None) -> str | None:
+    return None if digest is None else digest.hex()[:16]

@@ -1,0 +1,185 @@
+"""A virtual device on the desk, with files to update it; commands run in this process or, to be hurt, in their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smpdfu.dfu.package import Core, CoreImage, new_package
+from smpdfu.image.build import ImageSpec, build
+from smpdfu.image.format import Version
+from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.virtual import store
+from smpdfu.virtual.layout import NRF5340DK_STAGED
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Call, Outcome
+
+CODE = {Core.APP: 0xC200, Core.NET: 0x0100_8800}
+FILES = {Core.APP: "app_update.bin", Core.NET: "net_core_update.bin"}
+
+
+def firmware(address: int, size: int, mark: int) -> bytes:
+    """A vector table for this address, and filling that differs with ``mark``."""
+    table = struct.pack("<16I", 0x2002_0000, *(address + 0x101 + 4 * number for number in range(15)))
+    return table + bytes((mark + at) % 251 for at in range(size - len(table)))
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The device, at ``address``, and a folder for files. ``key`` and ``encryption`` are those that it trusts."""
+
+    run: Call
+    name: str
+    folder: Path
+    key: PrivateKey
+    encryption: PrivateKey
+
+    @property
+    def address(self) -> str:
+        return f"virtual:{self.name}"
+
+    def call(self, *arguments: object) -> Outcome:
+        """``smpdfu ARGUMENTS --to`` this device."""
+        return self.run(*arguments, "--to", self.address)
+
+    def json(self, *arguments: object) -> Any:
+        """What a command that must succeed says with ``--json``."""
+        done = self.call(*arguments, "--json")
+        assert done.code == 0, done.err
+        return json.loads(done.out)
+
+    def slots(self) -> list[tuple[int, str, str]]:
+        """Slot, version and flags of each image listed: the proof that the device lives."""
+        flags = ("active", "confirmed", "pending", "permanent")
+        return [
+            (slot["slot"], slot["version"], " ".join(flag for flag in flags if slot[flag]))
+            for slot in self.json("list")["images"]
+        ]
+
+    def data(
+        self, core: Core = Core.APP, version: str = "2.0.0", *, key: PrivateKey | None = None, **how: Any
+    ) -> bytes:
+        """A signed image; ``size`` of the firmware, ``address`` where it is linked, ``encrypted``."""
+        code = firmware(how.get("address", CODE[core]), how.get("size", 3000), how.get("mark", ord(version[0])))
+        spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
+        recipient = self.encryption.public if how.get("encrypted") else None
+        return build(spec, code, key or self.key, recipient).to_bytes()
+
+    def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: Any) -> Path:
+        """A file with an image."""
+        path = self.folder / f"{core}-{version}.bin"
+        path.write_bytes(self.data(core, version, **how))
+        return path
+
+    def package(self, version: str = "2.0.0", cores: tuple[Core, ...] = tuple(Core), **how: Any) -> Path:
+        """A file with a package for these cores."""
+        images = [
+            (
+                CoreImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": CODE[core]}),
+                CODE[core],
+            )
+            for core in cores
+        ]
+        path = self.folder / f"package-{version}.zip"
+        new_package(images).write(path)
+        return path
+
+    def net_holds(self, version: str, **how: Any) -> bool:
+        """Is the network core's firmware that of this version?"""
+        payload = firmware(CODE[Core.NET], how.get("size", 3000), ord(version[0]))
+        region = NRF5340DK_STAGED.net.app
+        return store.view_device(self.name).net.read(region.start, len(payload)) == payload
+
+    def flash(self) -> bytes:
+        """The application core's flash, as it is at this moment, whoever has the device."""
+        return (store.home() / self.name / "app.flash").read_bytes()
+
+    def when_written(self, offset: int, process: subprocess.Popen[str]) -> None:
+        """Wait until ``offset`` of the secondary slot is written."""
+        at = NRF5340DK_STAGED.secondary.start + offset
+        while self.flash()[at : at + 16] == b"\xff" * 16:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.0005)
+
+    def start(self, *arguments: object, limit_bytes: int = 0) -> subprocess.Popen[str]:
+        """A command in a process of its own, which can write no file larger than ``limit_bytes``, if that is given."""
+        limited = LIMITED.format(limit=limit_bytes) if limit_bytes else "pass"
+        program = f"{limited}\nfrom smpdfu.__main__ import main\nmain()"
+        paths = os.pathsep.join((str(Path(store.__file__).parents[2]), *filter(None, sys.path)))
+        environment = {**os.environ, "PYTHONPATH": paths}
+        command = [sys.executable, "-c", program, *map(str, arguments)]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+
+LIMITED = (
+    "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+)
+
+
+@pytest.fixture(scope="session")
+def trusted() -> tuple[PrivateKey, PrivateKey]:
+    return generate("ecdsa-p256"), generate("ecdsa-p256")
+
+
+@pytest.fixture
+def desk(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) -> Desk:
+    """A device that runs version 1.0.0 on both cores."""
+    key, encryption = trusted
+    store.create("desk", store.Recipe("nrf5340dk-staged", (key.to_pem().decode(),), (), encryption_pem(encryption)))
+    made = Desk(smpdfu, "desk", tmp_path, key, encryption)
+    with store.open_device("desk") as device:
+        device.load_app(made.data(Core.APP, "1.0.0"))
+        device.load_net(made.data(Core.NET, "1.0.0"))
+        device.reset()
+    return made
+
+
+def encryption_pem(key: PrivateKey) -> str:
+    return key.to_private_pem().decode()
+
+
+@pytest.fixture
+def started(desk: Desk) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``desk.start``, and nothing of it is left running."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, **how: Any) -> subprocess.Popen[str]:
+        processes.append(desk.start(*arguments, **how))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def port(desk: Desk, started: Callable[..., subprocess.Popen[str]]) -> tuple[Path, subprocess.Popen[str]]:
+    """The device behind a pseudo terminal with a name that stays; killing the process pulls the cable."""
+    path = desk.folder / "port"
+    process = started("virtual", "run", desk.name, "--pty", "--link", path, "--json")
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.communicate()
+    return path, process

@@ -1,0 +1,172 @@
+"""The front door: options from dataclasses, the address rules, errors into words and exit codes, JSON."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from smpdfu import errors
+from smpdfu.cli import main, show
+from smpdfu.cli.config import resolve
+from smpdfu.cli.options import Connection, Interrupted, command
+
+
+def all_errors() -> list[type[errors.SmpdfuError]]:
+    found = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.SmpdfuError)]
+    return [kind for kind in found if kind is not errors.SmpdfuError]
+
+
+def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
+    special: dict[type, errors.SmpdfuError] = {
+        errors.TooLargeError: errors.TooLargeError("too large", 2, 1),
+        errors.DeviceError: errors.DeviceError(1, 9, "img upload", name="NO_FREE_SLOT"),
+        errors.ResponseTimeoutError: errors.ResponseTimeoutError("os echo", 2.5, 3),
+        errors.StepError: errors.StepError("failed", "upload", resumable=True),
+    }
+    return special.get(kind) or kind("a sentence")
+
+
+CODES = {
+    errors.ImageError: 3,
+    errors.FormatError: 3,
+    errors.TooLargeError: 3,
+    errors.SigningError: 3,
+    errors.KeyFileError: 3,
+    errors.SignatureError: 3,
+    errors.PackageError: 3,
+    errors.LinkError: 4,
+    errors.ConnectError: 4,
+    errors.LinkLostError: 4,
+    errors.ResponseTimeoutError: 4,
+    errors.ProtocolError: 4,
+    errors.PassphraseError: 3,
+    errors.LocalProtocolError: 4,
+    errors.RemoteProtocolError: 4,
+    errors.DeviceError: 5,
+    errors.PlanError: 6,
+    errors.RevertedError: 7,
+    errors.StepError: 8,
+    errors.JournalError: 8,
+    errors.UpdateError: 1,  # a base class; what is raised is one of the four above
+}
+
+
+@pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
+def test_every_error_has_its_exit_code(kind: type[errors.SmpdfuError]) -> None:
+    assert main.exit_code(specimen(kind)) == CODES[kind]
+
+
+def test_a_step_that_cannot_be_resumed_left_the_previous_firmware() -> None:
+    assert main.exit_code(errors.StepError("failed", "test", resumable=False)) == 7
+
+
+def test_a_device_error_says_group_code_and_what_to_do() -> None:
+    error = errors.DeviceError(1, 9, "img upload", name="NO_FREE_SLOT", reason="busy")
+    assert str(error) == "the device refused img upload: NO_FREE_SLOT (group 1, rc 9): busy"
+    assert "smpdfu list" in main.advice(error)
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: Annotated[int, typer.Option("--left", help="left")]
+    right: Annotated[str, typer.Option("--right", help="right")] = "r"
+
+
+def test_a_dataclass_parameter_becomes_options() -> None:
+    app, seen = typer.Typer(), []
+
+    @command(app, "go")
+    async def go(word: Annotated[str, typer.Argument()], pair: Pair, out: show.Output) -> None:
+        """Go."""
+        seen.append((word, pair, out.json))
+
+    result = CliRunner().invoke(app, ["w", "--left", "3", "--json"])
+    assert result.exit_code == 0, result.output
+    assert seen == [("w", Pair(3, "r"), True)]
+    assert CliRunner().invoke(app, ["w"]).exit_code == 2  # --left has no default
+
+
+def test_ctrl_c_is_not_swallowed_by_the_option_parser() -> None:
+    app = typer.Typer()
+
+    @command(app, "go")
+    async def go() -> None:
+        """Go."""
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        CliRunner().invoke(app, [], standalone_mode=True)
+
+
+@pytest.mark.parametrize(
+    ("connection", "address"),
+    [
+        (Connection(port="/dev/ttyACM0"), "serial:/dev/ttyACM0"),
+        (Connection(port="COM3", baudrate=9600), "serial:COM3?baudrate=9600"),
+        (Connection(ble="DK"), "ble:DK"),
+        (Connection(ip="10.0.0.1:1337"), "udp:10.0.0.1:1337"),
+        (Connection(to="virtual:desk"), "virtual:desk"),
+    ],
+)
+def test_address_from_options(connection: Connection, address: str) -> None:
+    assert resolve(connection).address == address
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        Connection(port="a", ble="b"),
+        Connection(ble="b", baudrate=9600),
+        Connection(to="virtual:x", timeout=0),
+        Connection(profile="nowhere"),
+        Connection(profile="x", port="y"),
+        Connection(),
+    ],
+)
+def test_an_unclear_address_is_a_usage_error(connection: Connection) -> None:
+    with pytest.raises(typer.BadParameter):
+        resolve(connection)
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smpdfu.toml").write_text(
+        '[connection]\nport = "/dev/a"\nbaudrate = 57600\ntimeout = 9\n[profile.lab]\nip = "[::1]:1337"\n'
+    )
+    assert resolve(Connection()).address == "serial:/dev/a?baudrate=57600"
+    assert resolve(Connection()).timeout_s == 9
+    assert resolve(Connection(profile="lab")).address == "udp:[::1]:1337"
+    monkeypatch.setenv("SMPDFU_TO", "virtual:env")
+    assert resolve(Connection()).address == "virtual:env"
+    assert resolve(Connection(ble="x")).address == "ble:x"
+
+
+@pytest.mark.parametrize(
+    "text", ["[connection", "connection = 3", '[connection]\nprot = "x"', '[connection]\ntimeout="x"']
+)
+def test_a_bad_configuration_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smpdfu.toml").write_text(text)
+    with pytest.raises(typer.BadParameter, match=r"smpdfu\.toml"):
+        resolve(Connection())
+
+
+def test_json_writes_bytes_as_hex_and_text_forms_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    show.print_json({"hash": b"\x01\xff", "pair": Pair(1), "path": Path("a")})
+    assert json.loads(capsys.readouterr().out) == {"hash": "01ff", "pair": {"left": 1, "right": "r"}, "path": "a"}
+
+
+def test_what_a_device_sends_is_never_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    show.console().print(show.table("t", ["a"], [["[red]evil[/red]"], [True], [None]]))
+    out = capsys.readouterr().out
+    assert "[red]evil[/red]" in out
+    assert "yes" in out

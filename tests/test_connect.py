@@ -1,0 +1,130 @@
+"""Addresses: what is one, what is none, and which pipe it leads to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpdfu import connect
+from smpdfu.connect import Address, client_for, host_and_port, nearby, parse_address
+from smpdfu.errors import ConnectError
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("serial:/dev/ttyACM0", Address("serial", "/dev/ttyACM0")),
+        ("serial:/dev/ttyACM0?baudrate=1000000", Address("serial", "/dev/ttyACM0", {"baudrate": "1000000"})),
+        ("serial:COM3", Address("serial", "COM3")),
+        ("serial:/dev/serial/by-id/usb-a b:c", Address("serial", "/dev/serial/by-id/usb-a b:c")),
+        ("virtual:desk", Address("virtual", "desk")),
+        ("ble:DK?", Address("ble", "DK?")),
+        ("ble:C0:11:22:33:44:55", Address("ble", "C0:11:22:33:44:55")),
+        ("udp:10.0.0.1", Address("udp", "10.0.0.1")),
+        ("udp:[fe80::1%eth0]:1338", Address("udp", "[fe80::1%eth0]:1338")),
+    ],
+)
+def test_addresses(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("udp:dk.local", "dk.local", 1337),
+        ("udp:10.0.0.1:1", "10.0.0.1", 1),
+        ("udp:[::1]", "::1", 1337),
+        ("udp:[::1]:65535", "::1", 65535),
+    ],
+)
+def test_hosts_and_ports(text: str, host: str, port: int) -> None:
+    assert host_and_port(parse_address(text)) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is no address: it must start with ble:, serial:, udp:, virtual:"),
+        ("/dev/ttyACM0", "is no address"),
+        ("serial", "is no address"),
+        ("usb:1", "is no address"),
+        ("serial:", "does not name a device: write serial:/dev/ttyACM0"),
+        ("serial:?baudrate=9600", "does not name a device"),
+        ("virtual: desk", "does not name a device"),
+        ("serial:/dev/a?speed=1", "unknown option 'speed'; serial knows baudrate"),
+        ("serial:/dev/a?baudrate=fast", "baudrate 'fast' is not a number"),
+        ("serial:/dev/a?baudrate=0", "baudrate '0' is not a number"),
+        ("serial:/dev/a?baudrate=", "baudrate '' is not a number"),
+        ("serial:/dev/a?baudrate=-9600", "baudrate '-9600' is not a number"),
+        ("udp::1337", "names no host"),
+        ("udp:::1", "names no host"),
+        ("udp:fe80::1", "names no host"),
+        ("udp:host:0", "'0' is no UDP port"),
+        ("udp:host:65536", "'65536' is no UDP port"),
+        ("udp:host:smp", "'smp' is no UDP port"),
+    ],
+)
+def test_what_is_no_address_is_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(ConnectError) as caught:
+        parse_address(text)
+    assert words in str(caught.value)
+    assert caught.value.address in (text, str(caught.value.address))
+
+
+@given(st.text(max_size=40) | st.builds("{}:{}".format, st.sampled_from([*connect.WIRES]), st.text(max_size=30)))
+def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except ConnectError as error:
+        assert str(error)  # noqa: PT017 - most texts are none
+    else:
+        assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize("text", ["ble:DK", "udp:10.0.0.1"])
+def test_wires_that_are_still_missing_say_so(text: str) -> None:
+    with pytest.raises(ConnectError, match=f"this version of smpdfu cannot reach {text}"):
+        client_for(text)
+
+
+def test_a_client_has_the_name_of_its_device() -> None:
+    assert client_for("serial:/dev/ttyACM9?baudrate=9600", timeout_s=1.5).name == "/dev/ttyACM9"
+    client = client_for(Address("virtual", "desk"), timeout_s=1.5)
+    assert (client.name, client.timeout_s) == ("virtual:desk", 1.5)
+
+
+def test_what_is_nearby_are_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    from smpdfu.link import serial
+    from smpdfu.virtual import store
+
+    ports = (
+        serial.PortInfo("/dev/ttyACM0", "J-Link", "1050", "1366:1051"),
+        serial.PortInfo("/dev/ttyS0", ""),
+    )
+    monkeypatch.setattr(serial, "list_serial_ports", lambda: ports)
+    store.create("desk", store.Recipe("nrf5340dk-staged"))
+    assert nearby() == ("serial:/dev/ttyACM0", "virtual:desk")
+    for text in nearby():
+        assert str(parse_address(text)) == text
+
+
+def test_wires_are_imported_when_they_are_asked_for() -> None:
+    """A serial address needs no cryptography, and parsing one nothing at all."""
+    script = """
+import sys
+from smpdfu.connect import client_for, parse_address
+parse_address("virtual:x")
+assert not {"smpdfu.client", "smpdfu.link", "smpdfu.virtual"} & set(sys.modules)
+client_for("serial:/dev/x")
+print(*sorted(name for name in sys.modules if name.startswith(("smpdfu.virtual", "cryptography", "bleak", "typer"))))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+ROOT = connect.__file__.rpartition("smpdfu")[0]
