@@ -24,7 +24,7 @@ LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
 # Third-party package -> the files or folders of smpdfu/ that may import it.
 HOMES = {
     "cryptography": ("image/keys.py", "image/encrypt.py"),
-    "intelhex": ("image/files.py",),
+    "intelhex": ("image/hexfile.py",),
     "cbor2": ("smp/cbor.py", "image/build.py"),
     "serial": ("link/serial.py",),
     "bleak": ("link/ble.py",),

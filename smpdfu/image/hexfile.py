@@ -7,14 +7,15 @@ upper 16 bits change (and at the start, when any address needs them).
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from smpdfu.errors import FormatError
 
-_DATA, _END, _SEGMENT_BASE, _SEGMENT_START, _LINEAR_BASE, _LINEAR_START = range(6)
-# Bytes that a record of each type has; None: any number.
-_LENGTHS = {_DATA: None, _END: 0, _SEGMENT_BASE: 2, _SEGMENT_START: 4, _LINEAR_BASE: 2, _LINEAR_START: 4}
+_DATA, _END, _LINEAR_BASE, _LINEAR_START = 0, 1, 4, 5
+_COLON = ord(":")
 _BANK = 0x1_0000
 _RECORD_SIZE = 16
 _LONGEST_START = 600  # a record has at most 521 characters
@@ -83,66 +84,71 @@ def _record(kind: int, data: bytes) -> str:
 def decode(text: bytes) -> tuple[Segment, ...]:
     """Read the text: segments in ascending order, none touching another.
 
+    What build tools write is read here, quickly; whatever is out of the ordinary is IntelHex's to read or to refuse.
     Raises ``FormatError`` with the offset of the line that is wrong: no record, bad checksum, cut off, overlapping.
     """
-    chunks: list[tuple[int, bytearray]] = []
-    base = 0
-    for offset, kind, address, data in _records(text):
-        if kind == _END:
-            break
+    segments = _plain(text)
+    return _odd(text) if segments is None else segments
+
+
+def _plain(text: bytes) -> tuple[Segment, ...] | None:
+    """Data by linear addresses up to the end record; None where there is anything else."""
+    lines = text.split()
+    try:
+        raw = bytes.fromhex(b"".join(lines).replace(b":", b"").decode("ascii"))
+        parts = list(_data(lines, raw))
+        whole = sum(map(len, lines)) - len(lines) == 2 * len(raw)  # one colon a line
+        return merge(Segment(address, b"".join(data)) for address, data in parts) if whole else None
+    except (ValueError, IndexError):
+        return None
+
+
+def _data(lines: list[bytes], raw: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """Address and data of each run of adjoining records. ``raw`` is all records; ValueError: not plain."""
+    base = at = next_address = 0
+    run: list[bytes] = []
+    for number, line in enumerate(lines, 1):
+        end = at + raw[at] + 5
+        record, at = raw[at:end], end
+        kind, size = record[3], len(record) - 5
+        if line[0] != _COLON or len(line) != 2 * len(record) + 1 or sum(record) & 0xFF or size != record[0]:
+            raise ValueError(f"line {number} is no record")
         if kind == _DATA:
-            _append(chunks, base + address, data)
-        elif kind in (_SEGMENT_BASE, _LINEAR_BASE):
-            base = int.from_bytes(data, "big") << (4 if kind == _SEGMENT_BASE else 16)
-        if base + address + len(data) > 1 << 32:
-            raise FormatError(f"line {_line_number(text, offset)} of the hex file runs over the end of memory", offset)
-    else:
+            address = base + (record[1] << 8 | record[2])
+            if address != next_address and run:
+                yield next_address - sum(map(len, run)), run
+                run = []
+            run.append(record[4:-1])
+            next_address = address + size
+        elif kind == _END and number == len(lines):
+            yield next_address - sum(map(len, run)), run
+            return
+        elif kind == _LINEAR_BASE and size == 2:
+            base = int.from_bytes(record[4:6], "big") << 16
+        elif kind != _LINEAR_START or size != 4:
+            raise ValueError(f"line {number} is not plain")
+    raise ValueError("there is no end record")
+
+
+def _odd(text: bytes) -> tuple[Segment, ...]:
+    from intelhex import IntelHex, IntelHexError  # rarely needed, and slow
+
+    memory = IntelHex()
+    try:
+        memory.loadhex(io.StringIO(text.decode("latin-1"), newline=None))
+    except IntelHexError as error:
+        offset = _offset(text, getattr(error, "line", None))
+        raise FormatError(f"this is no proper Intel HEX: {error}", offset) from None
+    if not re.search(rb"(?mi)^:00[0-9a-f]{4}01", text):
         raise FormatError("the hex file is cut off: it has no end record", len(text))
     try:
-        return merge(Segment(address, bytes(data)) for address, data in chunks)
+        return tuple(Segment(start, memory.tobinstr(start, end - 1)) for start, end in memory.segments())
     except ValueError as error:
-        raise FormatError(f"the hex file contradicts itself: {error}") from None
+        raise FormatError(f"the hex file runs over the end of memory: {error}") from None
 
 
-def _append(chunks: list[tuple[int, bytearray]], address: int, data: bytes) -> None:
-    if chunks and chunks[-1][0] + len(chunks[-1][1]) == address:
-        chunks[-1][1].extend(data)
-    elif data:
-        chunks.append((address, bytearray(data)))
-
-
-def _records(text: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """(offset of the line, record type, 16-bit address, data) of each record."""
-    offset = 0
-    for line in text.splitlines(keepends=True):
-        stripped = line.strip()
-        if stripped:
-            try:
-                record = _parse(stripped)
-            except ValueError as error:
-                raise FormatError(f"line {_line_number(text, offset)} of the hex file {error}", offset) from None
-            yield offset, record[3], record[1] << 8 | record[2], record[4:-1]
-        offset += len(line)
-
-
-def _parse(line: bytes) -> bytes:
-    if not line.startswith(b":"):
-        raise ValueError("does not start with a colon")
-    try:
-        record = bytes.fromhex(line[1:].decode("ascii"))
-    except ValueError:
-        raise ValueError("has something else than pairs of hex digits") from None
-    if len(record) < 5 or len(record) != record[0] + 5 or len(line) != 2 * len(record) + 1:
-        raise ValueError("is cut off or too long")
-    if sum(record) & 0xFF:
-        raise ValueError("has a wrong checksum")
-    if _LENGTHS.get(record[3], -1) not in (None, record[0]):
-        raise ValueError(f"has a record of type {record[3]} with {record[0]} bytes, which does not exist")
-    return record
-
-
-def _line_number(text: bytes, offset: int) -> int:
-    return len(text[:offset].splitlines()) + 1
+def _offset(text: bytes, line: int | None) -> int | None:
+    return None if line is None else sum(map(len, text.splitlines(keepends=True)[: line - 1]))
 
 
 def merge(segments: Iterable[Segment]) -> tuple[Segment, ...]:

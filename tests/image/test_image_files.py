@@ -169,7 +169,7 @@ def test_what_is_called_hex_and_is_not_is_refused(tmp_path: Path, data: bytes, n
         (zipped(a=b"x"), "fw.bin is a zip archive"),
         (SAMPLES[FileKind.PEM][0], "fw.bin is a key"),
         (b":00000001FF\n", "fw.bin is an Intel HEX file without data"),
-        (HEX[:-5], "fw.bin: line"),
+        (HEX[:-5], "fw.bin: .* line 3"),
     ],
 )
 def test_what_is_no_firmware_is_refused(tmp_path: Path, data: bytes, words: str) -> None:

@@ -227,9 +227,20 @@ def test_a_hash_of_another_kind_than_the_keys_is_none(firmware: bytes, signing_k
     assert codes(verdict) == [Code.NO_HASH]
     assert "no SHA256 TLV" in verdict.refusals[0].message
     assert "it has SHA384" in verdict.refusals[0].message
+    bare = verify(with_tlvs(image, ()), (signing_key,)).refusals[0]
+    assert bare.message == "the image has no SHA256 TLV, so nothing tells whether it is whole"
 
 
 # --- the hash -------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_used_with_its_own_hash_only(firmware: bytes, signing_key: PrivateKey) -> None:
+    other = generate("ecdsa-p384")
+    image = build(SPEC, firmware)
+    keyhash = Tlv(TlvType.KEYHASH, digest(TlvType.SHA256, (other.public_bytes,)))
+    signature = Tlv(TlvType.ECDSA_SIG, other.sign(firmware))
+    verdict = verify(with_tlvs(image, (*image.unprotected, keyhash, signature)), (signing_key, other))
+    assert codes(verdict) == [Code.UNKNOWN_KEY]
 
 
 def test_a_changed_payload_is_told_apart_from_a_changed_signature(signed: Image, signing_key: PrivateKey) -> None:
@@ -419,7 +430,8 @@ def test_the_trailer_keeps_room_for_content_keys(encrypted: Image, encryption_ke
     smaller = replace(exact, size_bytes=exact.size_bytes - 1)
     assert codes(verify(encrypted, enc_key=encryption_key, slot=smaller)) == [Code.TOO_LARGE]
     tiny = SlotGeometry(1584, mode=SwapMode.SCRATCH)
-    assert codes(verify(encrypted, enc_key=encryption_key, slot=tiny)) == [Code.TOO_LARGE]
+    verdict = verify(encrypted, enc_key=encryption_key, slot=tiny)
+    assert [(finding.code, finding.offset) for finding in verdict.refusals] == [(Code.TOO_LARGE, 0)]
 
 
 def test_the_reset_vector_is_compared_only_with_a_slot_that_was_told(
