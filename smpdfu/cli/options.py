@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -40,7 +41,7 @@ def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
     for parameter in inspect.signature(function).parameters.values():
         hint = hints[parameter.name]
         if is_dataclass(hint):
-            spread = _spread(hint)
+            spread = _spread(hints[parameter.name])
             groups[parameter.name] = (hint, [one.name for one in spread])
             flat += spread
         else:
@@ -65,6 +66,7 @@ def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+@cache
 def _spread(kind: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(kind, include_extras=True)
     return [

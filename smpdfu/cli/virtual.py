@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from contextlib import suppress
@@ -16,6 +15,8 @@ from smpdfu.cli.options import command
 from smpdfu.cli.show import Output, facts, table
 
 if TYPE_CHECKING:
+    import asyncio
+
     from rich.console import RenderableType
 
     from smpdfu.image.files import Firmware
@@ -91,6 +92,8 @@ def new(name: Name, parts: Parts, out: Output) -> None:
 
 async def run(name: Name, out: Output, pty: Pty = True, link: LinkPath = None) -> None:
     """Switch a device on and serve it until Ctrl-C. Prints its port on stdout; its console follows on stderr."""
+    import asyncio
+
     from smpdfu.virtual.pty import serve_pty
     from smpdfu.virtual.store import open_device
 
@@ -210,10 +213,9 @@ def _console_line(line: str) -> None:
 
 def _stop_by_signal(serving: asyncio.Future[None]) -> None:
     """Ctrl-C and SIGTERM are how a device is put aside: not an error."""
-    loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):  # Windows has no pseudo terminals either
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, serving.cancel)
+            serving.get_loop().add_signal_handler(number, serving.cancel)
 
 
 # --- looking --------------------------------------------------------------------------------------------------------

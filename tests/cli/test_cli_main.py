@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from smpdfu import errors
+from smpdfu import __version__, errors
 from smpdfu.cli import main, show
 from smpdfu.cli.config import resolve
 from smpdfu.cli.options import Connection, Interrupted, command
@@ -170,3 +171,10 @@ def test_what_a_device_sends_is_never_markup(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "[red]evil[/red]" in out
     assert "yes" in out
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["smpdfu", "--version"])
+    with pytest.raises(SystemExit) as left:
+        main.run()
+    assert (left.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
