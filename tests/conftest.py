@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's affair.
+settings.register_profile("smpdfu", deadline=None)
+settings.load_profile("smpdfu")
 
 ROOT = Path(__file__).parent.parent
 

@@ -298,7 +298,7 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["file", "size", "type", "load_address", "image_index", "board", "soc", "other"])
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     files=st.lists(st.dictionaries(KEYS, JSON | st.sampled_from(["a.bin", "0", "1", "0x1008800", "application"]))),
     rest=st.dictionaries(st.text(max_size=8), JSON, max_size=3),
@@ -310,7 +310,7 @@ def test_any_manifest_is_a_package_or_a_sentence(make: Maker, files: list[Any], 
         assert Package.from_bytes(package.to_bytes()) == package
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     edits=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=6),
     cut=st.integers(0, 4000),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from smpdfu.image.keys import PrivateKey, generate, load_private
 
@@ -33,8 +32,3 @@ def firmware() -> bytes:
     """A vector table for the slot at 0xc000 (header 0x200), then bytes without a pattern; no multiple of 16."""
     vectors = (0x2001_0000).to_bytes(4, "little") + (0xC245).to_bytes(4, "little") * 15
     return vectors + bytes(index * index % 251 for index in range(43))
-
-
-# Nothing here may depend on how fast the machine is.
-settings.register_profile("no-deadline")
-settings.load_profile("no-deadline")
