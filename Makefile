@@ -4,15 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two workers fit the smallest machine we support; WORKERS=0 runs the tests in one process.
 WORKERS ?= 2
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench format clean
+.PHONY: help demo test softhsm lint bench fuzz format clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
 	@echo "make test    all tests"
 	@echo "make lint    ruff, mypy --strict"
 	@echo "make bench   speed, against public peers, as ratios"
+	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
 	@echo "make clean   remove what was made here"
 
 # ensurepip is a package of its own on Debian: install it where we may, else say how.
@@ -33,7 +35,13 @@ $(VENV)/test.stamp: $(BIN)/python pyproject.toml
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python sample_images/demo.py
 
-test: $(VENV)/test.stamp
+# A real token for the tests of pkcs11: keys. Where it cannot be installed those tests say so and are skipped.
+softhsm:
+	@{ command -v softhsm2-util && command -v pkcs11-tool; } >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq softhsm2 opensc >/dev/null; } \
+		|| echo "SoftHSM2 and OpenSC are not there and cannot be installed: the tests that need them are skipped"
+
+test: $(VENV)/test.stamp softhsm
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(VENV)/test.stamp
@@ -47,6 +55,11 @@ format: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	@for script in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+
+# atheris has wheels for some Pythons only, and needs clang for the others: where it is not there, that is said.
+fuzz: $(VENV)/test.stamp
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --only-binary atheris -e '.[fuzz]' || true
+	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 DEFAULT_BAUDRATE = 115200
 DEFAULT_UDP_PORT = 1337
-DEFAULT_TIMEOUT_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +53,15 @@ def parse_address(text: str) -> Address:
     return address
 
 
-def client_for(address: str | Address, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Client:
+def client_for(address: str | Address, *, timeout_s: float | None = None) -> Client:
     """A client for the device at ``address``, to be entered with ``async with``; ``timeout_s`` bounds one request.
 
     Raises ConnectError when the address is none, or when its wire cannot be had here.
     """
     found = parse_address(address) if isinstance(address, str) else address
-    return WIRES[found.kind].client(found, timeout_s)
+    from smpdfu.client import DEFAULT_TIMEOUT_S
+
+    return WIRES[found.kind].client(found, DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s)
 
 
 def nearby() -> tuple[str, ...]:

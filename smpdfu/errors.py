@@ -156,6 +156,18 @@ class StepError(UpdateError):
         self.step, self.resumable = step, resumable
 
 
+class AbsentError(StepError):
+    """The device did not come back after a reset."""
+
+
+class NotBootedError(StepError):
+    """The device answers and shows no boot after a reset; ``acknowledged``: it had said that it would reset."""
+
+    def __init__(self, message: str, step: str, *, acknowledged: bool) -> None:
+        super().__init__(message, step, resumable=True)
+        self.acknowledged = acknowledged
+
+
 class RevertedError(UpdateError):
     """The new image did not prove itself: the device runs its previous firmware."""
 

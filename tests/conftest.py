@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.soft_token import SoftToken
 
 # How long an example takes is the machine's affair.
 settings.register_profile("smpdfu", deadline=None)
@@ -31,6 +37,13 @@ def sample_hex() -> Path:
     """Zephyr's hci_usb for the nRF5340 DK: one merged Intel HEX, from PyPI."""
     samples = pytest.importorskip("zephyr_4_4_0_hci_usb_nrf5340dk_default", reason="smpdfu[samples] is not installed")
     return Path(samples.HEX_PATH)
+
+
+@pytest.fixture(scope="session")
+def soft_token(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
+    """A SoftHSM2 token with a key of each kind; the test is skipped where SoftHSM2 cannot be had."""
+    make_token: Callable[[Path], SoftToken] = import_module("soft_token").make_token
+    return make_token(tmp_path_factory.mktemp("soft-token"))
 
 
 @pytest.fixture(autouse=True)

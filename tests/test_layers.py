@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "smpdfu"
 # docs/architecture.md, "Layers": a room may import what stands on a lower line; rooms of one line never meet.
 LINES = (
     {"errors"},
-    {"image", "smp", "link"},
+    {"image", "smp", "link", "local"},
     {"client", "virtual"},
     {"dfu"},
     {"connect"},
@@ -23,16 +23,19 @@ LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
 
 # Third-party package -> the files or folders of smpdfu/ that may import it.
 HOMES = {
-    "cryptography": ("image/keys.py", "image/encrypt.py"),
+    "cryptography": ("image/keys.py", "image/encrypt.py", "image/signers/remote.py"),
     "intelhex": ("image/hexfile.py",),
-    "cbor2": ("smp/cbor.py", "image/build.py"),
+    "cbor2": ("smp/cbor.py", "image/protected.py"),
+    "pkcs11": ("image/signers/hsm.py",),
+    "securesystemslib": ("image/signers/kms.py",),
     "serial": ("link/serial.py",),
     "bleak": ("link/ble.py",),
     "typer": ("cli/",),
+    "yaml": ("cli/dumpinfo.py", "cli/manifestfile.py"),
     "rich": ("cli/",),
 }
 # The only modules of dfu/ that may talk to a device.
-DFU_TALKERS = {"dfu/run.py", "dfu/fleet.py"}
+DFU_TALKERS = {"dfu/run.py", "dfu/steps.py", "dfu/fleet.py"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

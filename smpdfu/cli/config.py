@@ -13,7 +13,6 @@ import typer
 if TYPE_CHECKING:
     from smpdfu.cli.options import Connection
 
-DEFAULT_TIMEOUT_S = 2.5
 CONFIG_NAME = "smpdfu.toml"
 _WAYS = ("port", "ble", "ip", "to")
 _KEYS = {*_WAYS, "baudrate", "timeout"}
@@ -21,10 +20,10 @@ _KEYS = {*_WAYS, "baudrate", "timeout"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A device's address and the bound on one request."""
+    """A device's address and the bound on one request; None: the client's own."""
 
     address: str
-    timeout_s: float
+    timeout_s: float | None
 
 
 def resolve(connection: Connection) -> Settings:
@@ -37,8 +36,8 @@ def resolve(connection: Connection) -> Settings:
         given = _profile(connection.profile) | given
     elif not ways:
         given = _default() | given
-    timeout_s = float(given.get("timeout", DEFAULT_TIMEOUT_S))
-    if not 0 < timeout_s < 86400:
+    timeout_s = float(given["timeout"]) if "timeout" in given else None
+    if timeout_s is not None and not 0 < timeout_s < 86400:
         raise typer.BadParameter(f"--timeout {timeout_s:g} is not a number of seconds above 0")
     return Settings(_checked_address(_address(given)), timeout_s)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Output, facts, table
+from smpdfu.cli.show import Output, facts, table, words
 from smpdfu.cli.upload import upload
-from smpdfu.errors import PlanError
+from smpdfu.errors import PlanError, ResponseTimeoutError, StepError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,40 +59,57 @@ async def list_images(conn: Connection, out: Output) -> None:
 
 async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Mark an image for a test at the next boot; without HASH, the one in the slot that does not run."""
-    from smpdfu.smp.groups.image import StateWrite
+    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.steps import mark
 
     async with conn.client() as client:
-        chosen = _find(await _slots(client), hash_, image)
-        await client.request(StateWrite(chosen.hash, confirm=False))
-        emit_slots(out, await _slots(client))
+        state = DeviceState(await _slots(client))
+        chosen = _find(state.slots, hash_, image)
+        assert chosen.hash is not None, "only such are found"
+        with _final():
+            emit_slots(out, (await mark(client, state, chosen.hash)).slots)
 
 
 async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Confirm the running image; with HASH of another one, mark that for good, without a test."""
+    from smpdfu.dfu import steps
+    from smpdfu.dfu.state import DeviceState
     from smpdfu.smp.groups.image import StateWrite
 
     async with conn.client() as client:
-        wanted: bytes | None = None
-        if hash_ is not None or image:
-            chosen = _find(await _slots(client), hash_, image)
-            wanted = None if chosen.active and chosen.image == 0 else chosen.hash
-        if wanted is not None:
+        state = DeviceState(await _slots(client))
+        running = state.running
+        chosen = running if hash_ is None and not image else _find(state.slots, hash_, image)
+        if chosen is None or chosen.hash is None:  # a device that does not tell what runs
+            await client.request(StateWrite(confirm=True))
+            emit_slots(out, await _slots(client))
+        elif chosen == running:
+            with _final():
+                emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
+        else:
             out.warn("this image has not proved itself: it will run for good after the next reset, with no way back")
-        await client.request(StateWrite(wanted, confirm=True))
-        emit_slots(out, await _slots(client))
+            with _final():
+                emit_slots(out, (await steps.mark(client, state, chosen.hash, permanent=True)).slots)
+
+
+@contextmanager
+def _final() -> Iterator[None]:
+    """For steps of an update that stand alone here: the same command again would not go on with them."""
+    try:
+        yield
+    except StepError as error:
+        raise StepError(str(error), error.step, resumable=False) from error
 
 
 async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: SlotOption = None) -> None:
     """Erase a slot; without options, the one that does not run."""
+    from smpdfu.client import ERASE_TIMEOUT_S
     from smpdfu.smp.groups.image import Erase
 
     flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
     async with conn.client() as client:
         await client.request(Erase(flat), timeout_s=ERASE_TIMEOUT_S)
         emit_slots(out, await _slots(client))
-
-
-ERASE_TIMEOUT_S = 40.0  # Zephyr erases the whole slot before it answers
 
 
 async def _slots(client: Client) -> tuple[ImageSlot, ...]:
@@ -171,15 +189,17 @@ async def reset(
     ] = 120.0,
 ) -> None:
     """Restart the device, wait until it is back and show its images; a pending image is installed on the way."""
-    from smpdfu.dfu.run import Deadlines, restart
     from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.steps import Deadlines, restart
 
     async with conn.client() as client:
         if not wait:
-            await client.reset()
+            if not await client.reset():
+                raise ResponseTimeoutError("os reset", client.timeout_s)
             out.emit({"reset": True}, lambda: "the device is restarting")
             return
-        state = await restart(client, DeviceState(await _slots(client)), Deadlines(boot_timeout))
+        with _final():
+            state = await restart(client, DeviceState(await _slots(client)), Deadlines(boot_timeout))
         emit_slots(out, state.slots)
 
 
@@ -191,13 +211,7 @@ async def echo(
 
     async with conn.client() as client:
         reply = await client.request(Echo(text))
-    out.emit({"echo": reply.r}, lambda: _plain(reply.r))
-
-
-def _plain(text: str) -> RenderableType:
-    from rich.text import Text
-
-    return Text(text)
+    out.emit({"echo": reply.r}, lambda: words(reply.r))
 
 
 # `os info`, letter by letter: one answer with all of them cannot be taken apart.
@@ -216,7 +230,7 @@ INFO = {
 
 async def info(conn: Connection, out: Output) -> None:
     """Show what the device tells about itself: firmware, bootloader, buffers and slots."""
-    from smpdfu.dfu.run import ask
+    from smpdfu.dfu.steps import ask
     from smpdfu.smp.groups.image import SlotInfo
     from smpdfu.smp.groups.os import BootloaderInfo, Info
 
@@ -239,13 +253,13 @@ async def info(conn: Connection, out: Output) -> None:
     out.emit(found, lambda: _info_text(found))
 
 
-def _mode_name(mode: int | None) -> str | None:
-    from smpdfu.smp.groups.os import BootloaderMode
+def _mode_name(number: int | None) -> str | None:
+    from smpdfu.dfu.state import mode_of
 
-    try:
-        return None if mode is None else BootloaderMode(mode).name.lower().replace("_", " ")
-    except ValueError:
-        return f"mode {mode}"
+    mode = mode_of(number)
+    if mode is None:
+        return None
+    return mode.name.lower().replace("_", " ") if mode == number else f"mode {number}"
 
 
 def _info_text(found: dict[str, Any]) -> RenderableType:

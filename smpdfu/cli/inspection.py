@@ -7,36 +7,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smpdfu.cli import strangers
+from smpdfu.cli.contents import ADVICE, Contents, Pairs, Table
 from smpdfu.cli.show import facts, table
+from smpdfu.cli.slotmap import Part, Picture, parts_of
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.image.format import Endian, Header, Image
-    from smpdfu.image.trailer import Trailer
-
-Rows = tuple[tuple[object, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under a title."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Rows
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What is in a file: facts and tables for people, ``data`` for scripts, and what can be done with it."""
-
-    pairs: tuple[tuple[str, object], ...] = ()
-    tables: tuple[Table, ...] = ()
-    data: tuple[tuple[str, Any], ...] = ()
-    advice: str = ""
-    fault: SmpdfuError | None = None
+    from smpdfu.image.trailer import SlotGeometry, Trailer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +44,26 @@ class Inspected:
         pairs = [("file", self.file), ("size", f"{self.size_bytes} bytes"), ("kind", self.kind), *contents.pairs]
         parts: list[RenderableType] = [facts(pairs)]
         parts += (table(one.title, one.columns, one.rows) for one in contents.tables)
+        if contents.picture is not None:
+            parts.append(contents.picture)
         return Group(*parts, Text(contents.advice)) if contents.advice else Group(*parts)
 
 
-def inspect(file: Path) -> Inspected:
-    """Look into a file. A file of a known kind that is damaged is told of, with its ``fault``. Raises OSError."""
-    from smpdfu.image.files import identify
+def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
+    """Look into a file; an image is shown as it would lie in ``slot``.
 
-    data = file.read_bytes()
+    A file of a known kind that is damaged is told of, with its ``fault``. Raises OSError.
+    """
+    from smpdfu.image.files import identify, read_bounded
+
+    data = read_bounded(file)
     kind = identify(data)
+    advice = ADVICE.get(kind.name, "")
     try:
-        contents = READERS.get(kind.name, _only_advice)(data, ADVICE.get(kind.name, ""))
+        if kind.name in READERS:
+            contents = READERS[kind.name](data, advice, slot)
+        else:
+            contents = strangers.READERS.get(kind.name, _only_advice)(data, advice)
     except SmpdfuError as error:
         contents = Contents(fault=error)
     fault = None if contents.fault is None else ImageError(f"{file}: {contents.fault}")
@@ -87,11 +77,11 @@ def _only_advice(_data: bytes, advice: str) -> Contents:
 # --- MCUboot images -------------------------------------------------------------------------------------------------
 
 
-def _image(data: bytes, advice: str) -> Contents:
-    return _slot(data, 0, advice)
+def _image(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
+    return _slot(data, 0, advice, slot)
 
 
-def _slot(data: bytes, base: int, advice: str) -> Contents:
+def _slot(data: bytes, base: int, advice: str, slot: SlotGeometry | None) -> Contents:
     """An image and what follows it: all of a .bin, or what a .hex has from the address ``base`` on."""
     from smpdfu.image.format import IMAGE_MAGIC, Header, Image
 
@@ -101,13 +91,40 @@ def _slot(data: bytes, base: int, advice: str) -> Contents:
         image = Image.from_bytes(data, endian)
     except FormatError as error:
         return Contents(_header_pairs(header), data=(("header", _header_data(header)),), fault=error)
-    trailer = _trailer(data, image)
-    pairs = (*_header_pairs(header), *_image_pairs(image), *_trailer_pairs(trailer))
-    tables = (_tlv_table(image), _map_table(data, image, base, padded=trailer is not None))
-    return Contents(pairs, tables, _image_data(image, trailer), advice)
+    found = _trailer(data, image)
+    trailer, own = (None, None) if found is None else found
+    slot = None if slot is None else _slot_for(image, slot)
+    parts = parts_of(image, len(data), slot or own)
+    pairs = (*_header_pairs(header), *_image_pairs(image), *_trailer_pairs(trailer), *_slot_pairs(image, slot))
+    picture = Picture(parts, base)
+    return Contents(pairs, (_tlv_table(image),), _image_data(image, trailer, parts), advice, picture=picture)
 
 
-def _header_pairs(header: Header) -> tuple[tuple[str, object], ...]:
+def _slot_for(image: Image, slot: SlotGeometry) -> SlotGeometry:
+    """The slot with room for the content keys of an encrypted image; unchanged where it is too small for that."""
+    from smpdfu.image.build import encrypted_key_size
+
+    try:
+        return replace(slot, encrypted_key_size=encrypted_key_size(image))
+    except ValueError:
+        return slot
+
+
+def _slot_pairs(image: Image, slot: SlotGeometry | None) -> Pairs:
+    """Whether the image fits a slot that was asked for."""
+    from smpdfu.image.trailer import max_image_size_bytes
+
+    if slot is None:
+        return ()
+    limit = max_image_size_bytes(slot)
+    if image.size_bytes > limit:
+        said = f"does not fit: {slot.mode} leaves {limit} bytes for it, {image.size_bytes - limit} too few"
+    else:
+        said = f"fits: {limit - image.size_bytes} of the {limit} bytes that {slot.mode} leaves are free"
+    return (("slot", f"{slot.size_bytes} bytes; the image {said}"),)
+
+
+def _header_pairs(header: Header) -> Pairs:
     from smpdfu.image.format import Flag
 
     flags = [flag.name for flag in Flag if flag & header.flags]
@@ -120,7 +137,7 @@ def _header_pairs(header: Header) -> tuple[tuple[str, object], ...]:
     )
 
 
-def _image_pairs(image: Image) -> tuple[tuple[str, object], ...]:
+def _image_pairs(image: Image) -> Pairs:
     from smpdfu.image.format import SIGNATURE_TYPES, TlvType
 
     signatures = ", ".join(tlv.name for tlv in image.unprotected if tlv.type in SIGNATURE_TYPES)
@@ -137,8 +154,8 @@ def _image_pairs(image: Image) -> tuple[tuple[str, object], ...]:
     )
 
 
-def _trailer(data: bytes, image: Image) -> Trailer | None:
-    """The trailer at the end of a padded image; None where there is none."""
+def _trailer(data: bytes, image: Image) -> tuple[Trailer, SlotGeometry] | None:
+    """The trailer at the end of a padded image, and the slot that it fills; None where there is none."""
     from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, Trailer, boot_magic, trailer_size_bytes
 
     tail = data[image.size_bytes :]
@@ -147,11 +164,12 @@ def _trailer(data: bytes, image: Image) -> Trailer | None:
             # The mode does not matter for the fields that every trailer has.
             slot = SlotGeometry(1 << 32, align=1, max_align=max_align, mode=SwapMode.OVERWRITE_ONLY)
             if len(tail) >= trailer_size_bytes(slot):
-                return Trailer.from_slot(data, replace(slot, size_bytes=len(data)), endian=image.endian)
+                slot = replace(slot, size_bytes=len(data))
+                return Trailer.from_slot(data, slot, endian=image.endian), slot
     return None
 
 
-def _trailer_pairs(trailer: Trailer | None) -> tuple[tuple[str, object], ...]:
+def _trailer_pairs(trailer: Trailer | None) -> Pairs:
     if trailer is None:
         return ()
     marked = "confirmed" if trailer.image_ok == "set" else "pending, for a test"
@@ -170,28 +188,11 @@ def _short(data: bytes) -> str:
     return data.hex() if len(data) <= _SHOWN_BYTES else f"{data[:_SHOWN_BYTES].hex()}..."
 
 
-def _map_table(data: bytes, image: Image, base: int, *, padded: bool) -> Table:
-    """What lies where, from the first byte to the last."""
-    ends = [
-        ("header", image.header.hdr_size),
-        ("payload (encrypted)" if image.encrypted else "payload", image.protected_offset),
-        ("protected TLVs", image.unprotected_offset),
-        ("TLVs", image.size_bytes),
-        ("erased, and the trailer" if padded else "no part of the image", len(data)),
-    ]
-    rows, start = [], 0
-    for name, end in ends:
-        if end > start:
-            rows.append((f"0x{base + start:x}", f"0x{base + end:x}", end - start, name))
-        start = max(start, end)
-    return Table("Map", ("from", "to", "bytes", "what"), tuple(rows))
-
-
 def _header_data(header: Header) -> dict[str, Any]:
     return {field.name: getattr(header, field.name) for field in fields(header)}
 
 
-def _image_data(image: Image, trailer: Trailer | None) -> tuple[tuple[str, Any], ...]:
+def _image_data(image: Image, trailer: Trailer | None, parts: tuple[Part, ...]) -> tuple[tuple[str, Any], ...]:
     tlvs = [
         {"offset": offset, "protected": protected, "type": tlv.type, "name": tlv.name, "data": tlv.data}
         for offset, protected, tlv in image.tlv_offsets()
@@ -204,13 +205,14 @@ def _image_data(image: Image, trailer: Trailer | None) -> tuple[tuple[str, Any],
         ("encrypted", image.encrypted),
         ("tlvs", tlvs),
         ("trailer", trailer),
+        ("map", parts),
     )
 
 
-# --- firmware, packages ---------------------------------------------------------------------------------------------
+# --- firmware -------------------------------------------------------------------------------------------------------
 
 
-def _hex(data: bytes, advice: str) -> Contents:
+def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
     from smpdfu.image.files import parse_firmware, split_cores
     from smpdfu.image.format import IMAGE_MAGIC
 
@@ -221,20 +223,36 @@ def _hex(data: bytes, advice: str) -> Contents:
     cores = split_cores(firmware)
     held = [name for name, part in (("application core", cores.app), ("network core", cores.net)) if part]
     pairs = (("firmware for", " and ".join(held) or "neither core of an nRF5340"),)
+    data_ = (("segments", listed), ("cores", held))
     start = firmware.segments[0]
     if start.data.startswith(IMAGE_MAGIC.to_bytes(4, "little")) and len(held) < 2:
-        inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"])
-        data_ = (("segments", listed), *inner.data)
-        return replace(inner, pairs=pairs + inner.pairs, tables=(segments, *inner.tables), data=data_)
-    merged = "It holds both cores: `smpdfu package --merged` signs and packs it." if len(held) == 2 else advice
-    return Contents(pairs, (segments,), (("segments", listed), ("cores", held)), merged)
+        inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"], slot)
+        return replace(inner, pairs=pairs + inner.pairs, tables=(segments, *inner.tables), data=data_ + inner.data)
+    if len(held) == 2:
+        advice = "It holds both cores: `smpdfu package --merged` signs and packs it."
+    elif not held:
+        advice = "It is firmware for another chip: what an nRF5340 runs lies below 0x1040000."
+    more = [pair for one in firmware.segments for pair in _held_pairs(one.data, one.address)]
+    return Contents(pairs + tuple(more), (segments,), data_, advice)
 
 
-def _raw(data: bytes, advice: str) -> Contents:
-    return Contents(_linked_pairs(data), data=(("linked", _vectors(data)),), advice=advice)
+def _raw(data: bytes, advice: str, _slot: SlotGeometry | None) -> Contents:
+    return Contents((*_linked_pairs(data), *_held_pairs(data, 0)), data=(("linked", _vectors(data)),), advice=advice)
 
 
-def _linked_pairs(payload: bytes) -> tuple[tuple[str, object], ...]:
+def _held_pairs(data: bytes, base: int) -> Pairs:
+    """What lies inside firmware: the seal of b0n, images behind a bootloader."""
+    from smpdfu.image.linked import B0N_INFO_MAGIC, B0N_INFO_OFFSETS, B0N_VALIDATION_MAGIC, find_images
+
+    pairs: list[tuple[str, object]] = []
+    if any(data.startswith(B0N_INFO_MAGIC, offset) for offset in B0N_INFO_OFFSETS):
+        sealed = "it is signed for b0n" if B0N_VALIDATION_MAGIC in data else "b0n's signature is missing"
+        pairs.append(("network core firmware", f"it has b0n's firmware info, and {sealed}"))
+    pairs += (("holds an MCUboot image", f"at 0x{base + offset:x}") for offset in find_images(data))
+    return tuple(pairs)
+
+
+def _linked_pairs(payload: bytes) -> Pairs:
     vectors = _vectors(payload)
     return () if vectors is None else (("reset vector", f"0x{vectors['reset']:x}"),)
 
@@ -246,61 +264,10 @@ def _vectors(payload: bytes) -> dict[str, int] | None:
     return None if found is None else {"reset": found.reset, "lowest_handler": found.lowest}
 
 
-def _package(data: bytes, advice: str) -> Contents:
-    from smpdfu.dfu.package import Package
-
-    package = Package.from_bytes(data)
-    found = [
-        {
-            "file": one.file,
-            "core": one.core,
-            "version": one.image.header.version,
-            "size_bytes": len(one.data),
-            "hash": one.hash,
-            "image_index": one.image_index,
-        }
-        for one in package.images
-    ]
-    columns = ("file", "core", "version", "size_bytes", "hash", "image_index")
-    rows = tuple(tuple(one[column] for column in columns) for one in found)
-    return Contents(tables=(Table("Images", columns, rows),), data=(("images", found),), advice=advice)
-
-
-def _key(data: bytes, advice: str) -> Contents:
-    from smpdfu.image.keys import is_encrypted
-
-    held = next((words for mark, words in _PEM_WORDS if mark in data), "something that MCUboot has no use for")
-    protected = is_encrypted(data)
-    pairs = (("holds", held), ("protected by a passphrase", protected))
-    return Contents(pairs, data=(("holds", held), ("protected", protected)), advice=advice)
-
-
-_SHOWN_BYTES = 32
-_PEM_WORDS = (
-    (b"PRIVATE KEY-----", "a private key"),
-    (b"PUBLIC KEY-----", "a public key"),
-    (b"CERTIFICATE-----", "a certificate"),
-)
-
-# By the names of FileKind: what is read out of a file, and what can be done with it.
-READERS: dict[str, Callable[[bytes, str], Contents]] = {
+# By the names of FileKind: what is read out of a file.
+READERS: dict[str, Callable[[bytes, str, SlotGeometry | None], Contents]] = {
     "MCUBOOT_IMAGE": _image,
     "INTEL_HEX": _hex,
     "RAW_FIRMWARE": _raw,
-    "DFU_APPLICATION_ZIP": _package,
-    "PEM": _key,
 }
-ADVICE = {
-    "MCUBOOT_IMAGE": "`smpdfu verify` checks its signature, `smpdfu upload` brings it to a device.",
-    "INTEL_HEX": "It is not signed: `smpdfu sign` makes an image of it.",
-    "RAW_FIRMWARE": "It is not signed: `smpdfu sign` makes an image of it.",
-    "DFU_APPLICATION_ZIP": "`smpdfu update` brings it to a device.",
-    "SECURE_DFU_ZIP": "It is for the bootloader of the nRF5 SDK, not for MCUboot: `nrfutil` updates such devices. An "
-    "nRF5340 takes the dfu_application.zip of an nRF Connect SDK build.",
-    "ZIP": "It has no manifest that an update needs; a build of the nRF Connect SDK makes dfu_application.zip.",
-    "ELF": "It is for a debugger: `smpdfu sign` takes the .hex or .bin that the build made beside it.",
-    "UF2": "It is for bootloaders that look like a USB drive: `smpdfu sign` takes the .hex or .bin it was made from.",
-    "PEM": "`smpdfu keyinfo -k FILE` tells more.",
-    "EMPTY": "There is nothing in it.",
-    "UNKNOWN": "It does not start as an image, as Cortex-M firmware or as any other file known here.",
-}
+_SHOWN_BYTES = 32

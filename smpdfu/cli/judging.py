@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpdfu.cli.passphrase import Passphrase, read_key, read_private
+from smpdfu.cli.contents import ADVICE
+from smpdfu.cli.passphrase import Passphrase, read_key
 from smpdfu.cli.show import facts, table
-from smpdfu.cli.signing import read_image
-from smpdfu.errors import ImageError, SigningError
+from smpdfu.cli.signing import read_decryption_key, read_image
+from smpdfu.errors import FormatError, ImageError, SigningError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.cli.imageoptions import SlotOptions
+    from smpdfu.cli.imageoptions import SlotOptions, VerifyKeys
+    from smpdfu.cli.verifyoptions import Memory
     from smpdfu.image.format import Image
     from smpdfu.image.keys import PublicKey
     from smpdfu.image.trailer import SlotGeometry
@@ -30,7 +31,7 @@ class Case:
 
     file: Path
     image: Image
-    keys: tuple[Path, ...]
+    keys: tuple[str, ...]
     enc_key: Path | None
     slot_size: int | None
     verdict: Verdict
@@ -87,6 +88,8 @@ class Case:
         return "accepted" if self.slot_size is None else f"accepted, and it fits a slot of {self.slot_size} bytes"
 
     def _signature(self) -> str:
+        if self.image.encrypted and self.verdict.plain is None:
+            return "cannot be checked without decryption (--enc-key)"
         if self.verdict.key_index is not None:
             return f"right, by {self.keys[self.verdict.key_index]}"
         return "not right" if self.verdict.signature_checked else "not checked: no key was given"
@@ -99,16 +102,31 @@ class Case:
         return "the payload is plain" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
 
 
-def judge(file: Path, keys: Sequence[Path], enc_key: Path | None, passphrase: Passphrase, slot: SlotOptions) -> Case:
+def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
+    from smpdfu.image.rollback import with_rollback
     from smpdfu.image.verify import verify
 
-    geometry = slot_geometry(slot)
+    geometry, passphrase, keys = slot_geometry(slot), who.source(), tuple(who.key or ())
     trusted = [_verifier(path, passphrase) for path in keys]
-    secret = None if enc_key is None else read_private(enc_key, passphrase, "decryption")
-    image = read_image(file)
+    secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
+    image = _image(file)
     verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=slot.slot_address)
-    return Case(file, image, tuple(keys), enc_key, slot.slot_size, verdict)
+    verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
+    return Case(file, image, keys, who.enc_key, slot.slot_size, verdict)
+
+
+def _image(file: Path) -> Image:
+    """The image in a file; the error for a file of another kind says what it is, and what to do with it."""
+    from smpdfu.image.files import FileKind, identify, read_bounded
+
+    try:
+        return read_image(file)
+    except FormatError as error:
+        kind = identify(read_bounded(file))
+        if error.offset or kind in (FileKind.MCUBOOT_IMAGE, FileKind.EMPTY):  # an image, but not a whole one
+            raise
+        raise FormatError(f"{error}; this is {_ARTICLES.get(kind, kind)}. {ADVICE[kind.name]}", error.offset) from None
 
 
 def slot_geometry(slot: SlotOptions) -> SlotGeometry | None:
@@ -127,8 +145,21 @@ def slot_geometry(slot: SlotOptions) -> SlotGeometry | None:
         raise typer.BadParameter(str(error)) from None
 
 
-def _verifier(path: Path, passphrase: Passphrase) -> PublicKey:
-    key = read_key(path, passphrase).public
+def _verifier(name: str, passphrase: Passphrase) -> PublicKey:
+    key = read_key(name, passphrase).public
     if key.kind.algorithm is None:
-        raise SigningError(f"{path} holds a key of type {key.kind.name}, which cannot verify a signature")
+        raise SigningError(f"{name} holds a key of type {key.kind.name}, which cannot verify a signature")
     return key
+
+
+# Where the bare name of a FileKind is no English after "this is".
+_ARTICLES = {
+    "intel hex": "Intel HEX",
+    "unknown": "a file of an unknown kind",
+    "pem": "a PEM file",
+    "json": "a JSON file",
+    "der key or certificate": "a key or certificate in DER",
+    "ssh public key": "an SSH public key",
+    "program for a pc": "a program for a PC",
+    "compressed file": "a compressed file",
+}

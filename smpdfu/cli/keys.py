@@ -13,6 +13,7 @@ import typer
 from smpdfu.cli.options import command
 from smpdfu.cli.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_private
 from smpdfu.cli.show import Output, facts, print_json
+from smpdfu.image.signers import scheme_of
 
 if TYPE_CHECKING:
     from smpdfu.image.keys import PublicKey
@@ -42,6 +43,9 @@ class PassphraseOptions:
 
 
 KeyFile = Annotated[Path, typer.Option("-k", "--key", metavar="FILE", help="Key file, PEM.")]
+Key = Annotated[
+    str, typer.Option("-k", "--key", metavar="KEY", help="Key file (PEM), or the URI of a key that is elsewhere.")
+]
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write here, not to stdout.")]
 
 
@@ -114,11 +118,11 @@ def keygen(
         made = make_key(kind, key, source if password or source.given else None, force=force)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    _tell(made, key, out, protected=password or source.given)
+    _tell(made, KeyHalf.PRIVATE, key, out, protected=password or source.given)
 
 
 def getpub(
-    key: KeyFile,
+    key: Key,
     secret: PassphraseOptions,
     text: KeyText,
     out: Output,
@@ -137,7 +141,7 @@ def getpub(
 
 
 def getpubhash(
-    key: KeyFile,
+    key: Key,
     secret: PassphraseOptions,
     text: KeyText,
     out: Output,
@@ -152,7 +156,7 @@ def getpubhash(
 
 
 def getpriv(
-    key: KeyFile,
+    key: Key,
     secret: PassphraseOptions,
     out: Output,
     minimal: Annotated[bool, typer.Option("--minimal", help="Only what decryption needs.")] = False,
@@ -168,35 +172,41 @@ def getpriv(
 
 
 def keyinfo(
-    key: KeyFile,
+    key: Key,
     secret: PassphraseOptions,
     out: Output,
     require: Annotated[
         KeyHalf | None, typer.Option("--require", help="Leave with 2 if the file holds the other kind.")
     ] = None,
 ) -> None:
-    """Tell what a key file holds."""
+    """Tell what a key file holds, or what key a URI leads to."""
+    from smpdfu.image.files import read_bounded
     from smpdfu.image.keys import PrivateKey, is_encrypted
 
-    found = read_key(key, secret.source())
-    half = KeyHalf.PRIVATE if isinstance(found, PrivateKey) else KeyHalf.PUBLIC
-    _tell(found, key, out, protected=is_encrypted(key.read_bytes()))
+    found, elsewhere = read_key(key, secret.source()), scheme_of(key) is not None
+    half = KeyHalf.PRIVATE if elsewhere or isinstance(found, PrivateKey) else KeyHalf.PUBLIC
+    _tell(found, half, key, out, protected=elsewhere or is_encrypted(read_bounded(key)))
     if require is not None and half is not require:
         raise typer.BadParameter(f"{key} is a {half} key, but {require} was required")
 
 
-def _tell(key: PublicKey, path: Path, out: Output, *, protected: bool) -> None:
+def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, protected: bool) -> None:
     from smpdfu.image.export import public_key_hash
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.knownkeys import known_key
 
+    known = known_key(key.public_bytes)
     answer = {
-        "key": path,
-        "holds": KeyHalf.PRIVATE if isinstance(key, PrivateKey) else KeyHalf.PUBLIC,
+        "key": name,
+        "holds": half,
         "type": key.kind.name,
         "protected": protected,
         "public_key_sha256": public_key_hash(key),
+        "known_as": known,
     }
-    out.emit(answer, lambda: facts([(name.replace("_", " "), value) for name, value in answer.items()]))
+    if known is not None:
+        out.warn(f"{name} is {known}: everybody has it")
+    shown = [(label.replace("_", " "), value) for label, value in answer.items() if value is not None]
+    out.emit(answer, lambda: facts(shown))
 
 
 def _hand_out(data: bytes, encoding: str, output: Path | None, out: Output, mode: int = 0o644) -> None:

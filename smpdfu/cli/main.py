@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
@@ -11,6 +13,7 @@ import typer
 
 from smpdfu import __version__
 from smpdfu.cli.options import Interrupted
+from smpdfu.cli.show import STDOUT, StdoutGone
 from smpdfu.errors import (
     ConnectError,
     DeviceError,
@@ -45,6 +48,7 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (DeviceError, 5),
     (PlanError, 6),
     (RevertedError, 7),
+    (StepError, 8),
     (JournalError, 8),
 )
 
@@ -115,15 +119,20 @@ def _root(
 
 def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
+    _without_closed_streams()
     try:
         left = build_app()(standalone_mode=False)
+    except StdoutGone:
+        _leave_like_a_filter()
     except SmpdfuError as error:
         _fail(exit_code(error), str(error), advice(error), kind=type(error).__name__)
     except (Interrupted, KeyboardInterrupt):
-        _fail(EXIT_INTERRUPTED, "interrupted; nothing is half-written, the same command can be run again")
+        interrupted()
     except UsageError as error:
         _usage(error)
     except OSError as error:
+        if error.filename == STDOUT:
+            _drop_stdout()
         _fail(3, _os_sentence(error), kind="OSError")
     except Exception as error:  # a person never sees a traceback; SMPDFU_DEBUG=1 shows it
         if os.environ.get("SMPDFU_DEBUG"):
@@ -142,10 +151,35 @@ def _usage(error: Any) -> NoReturn:
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows what it takes.", kind="usage")
 
 
+def interrupted() -> NoReturn:
+    """Leave after Ctrl-C."""
+    _fail(EXIT_INTERRUPTED, "interrupted; nothing is half-written, the same command can be run again")
+
+
+def _without_closed_streams() -> None:
+    """Who closes stdout or stderr (``>&-``) does not want to read them."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lives as long as we do
+
+
+def _leave_like_a_filter() -> NoReturn:
+    """Nobody reads stdout any more (``| head``): end as every filter does."""
+    _drop_stdout()
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    sys.exit(0)
+
+
+def _drop_stdout() -> None:
+    """Whatever is still in the buffer goes nowhere, so that Python has nothing to complain about at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def exit_code(error: SmpdfuError) -> int:
     """The contract's exit code of an error."""
-    if isinstance(error, StepError):
-        return 8 if error.resumable else 7
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_UNEXPECTED)
 
 
@@ -173,11 +207,12 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.show import console, print_json
+    from smpdfu.cli.show import console, harmless, print_json
 
     if "--json" in sys.argv[1:]:
-        print_json({"error": _document(kind, sentence, next_step, code)})
-    console(sys.stderr).print(f"error: {sentence}", style="red", markup=False)
+        with suppress(OSError, StdoutGone):  # stdout itself may be what failed
+            print_json({"error": _document(kind, sentence, next_step, code)})
+    console(sys.stderr).print(f"error: {harmless(sentence)}", style="red", markup=False)
     if next_step:
-        console(sys.stderr).print(next_step, markup=False)
+        console(sys.stderr).print(harmless(next_step), markup=False)
     sys.exit(code)

@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from smpdfu.cli import values
-from smpdfu.cli.imageoptions import ADDRESS, NUMBER, SignKeys, option
+from smpdfu.cli.guards import Release
+from smpdfu.cli.imageoptions import ADDRESS, NUMBER, option
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output, table
+from smpdfu.cli.signoptions import PackageKeys
 from smpdfu.image.trailer import SwapMode
 
 if TYPE_CHECKING:
+    from smpdfu.cli.passphrase import SigningKey
     from smpdfu.dfu.merged import Code, Slot
     from smpdfu.dfu.package import Core, CoreImage
+    from smpdfu.image.encrypt import Recipient
     from smpdfu.image.files import Firmware
-    from smpdfu.image.keys import PrivateKey, PublicKey
     from smpdfu.image.spec import ImageSpec
 
 PACKAGE_NAME = "dfu_application.zip"
@@ -147,7 +150,7 @@ class Made:
 
     image: CoreImage
     load_address: int
-    warning: str | None
+    warnings: tuple[str, ...]
 
 
 def register(app: typer.Typer) -> None:
@@ -159,7 +162,8 @@ def package(
     inputs: Inputs,
     labels: Labels,
     slots: Slots,
-    who: SignKeys,
+    who: PackageKeys,
+    guard: Release,
     out: Output,
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files.")],
 ) -> None:
@@ -172,19 +176,21 @@ def package(
 
     codes = _read(inputs, slots)
     keys = _keys(who)
-    made = [_sign(core, code, keys, _spec(core, labels, slots, who), slots.of(core)) for core, code in codes]
+    known = guard.of_keys([] if keys.signer is None else [keys.signer], keys.recipient)
+    made = [_sign(core, code, keys, _spec(core, labels, slots, who), slots) for core, code in codes]
     packed = new_package(
         [(one.image, one.load_address) for one in made], name=labels.name, board=Board(labels.board.rstrip("/"))
     )
-    warnings = [one.warning for one in made if one.warning and not slots.no_link_check]
+    warnings = [*known, *(sentence for one in made for sentence in one.warnings)]
     for warning in warnings:
         out.warn(warning)
     files = {one.image.file: one.image.data for one in made} | {PACKAGE_NAME: packed.to_bytes()}
     _write(folder, files)
     data = [_data(one, folder) for one in made]
-    sizes = {"package": str(folder / PACKAGE_NAME), "bytes": len(files[PACKAGE_NAME])}
+    sizes = {"package": str(folder / PACKAGE_NAME), "size_bytes": len(files[PACKAGE_NAME])}
     columns = ("core", "file", "version", "bytes", "encrypted", "runs at", "hash")
-    rows = [[one.get(column, f"0x{one['load_address']:x}") for column in columns] for one in data]
+    cells = ("core", "file", "version", "size_bytes", "encrypted")
+    rows = [[*(one[key] for key in cells), f"0x{one['load_address']:x}", one["hash"]] for one in data]
     out.emit(
         {**sizes, "images": data, "warnings": warnings},
         lambda: table(str(sizes["package"]), columns, rows),
@@ -229,27 +235,34 @@ def _firmware(path: Path, *, merged: bool) -> Firmware:
 class Keys:
     """The keys, each read once: a passphrase is asked for once."""
 
-    signer: PrivateKey | None
-    recipient: PublicKey | None
+    signer: SigningKey | None
+    recipient: Recipient | None
 
 
-def _keys(who: SignKeys) -> Keys:
-    from smpdfu.cli.passphrase import read_key, read_private
+def _keys(who: PackageKeys) -> Keys:
+    from smpdfu.cli.passphrase import read_signer
+    from smpdfu.cli.signing import read_recipient
 
     if who.clear:
         raise typer.BadParameter("--clear is for the first programming of a slot; a package is for updates")
     return Keys(
-        None if who.key is None else read_private(who.key, who.source(), "signing"),
-        None if who.encrypt is None else read_key(who.encrypt, who.source()).public,
+        None if who.key is None else read_signer(who.key, who.source()),
+        None if who.encrypt is None else read_recipient(who.encrypt, who.source()),
     )
 
 
-def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slot: Slot) -> Made:
+def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slots: Slots) -> Made:
+    from smpdfu.dfu.merged import carry_over
     from smpdfu.dfu.package import Core, CoreImage
     from smpdfu.errors import TooLargeError
     from smpdfu.image.build import build
     from smpdfu.image.linked import link_warning
 
+    slot, warnings = slots.of(core), []
+    if code.image is not None:
+        spec, lost = carry_over(spec, code.image)
+        if lost:
+            warnings.append(f"the image was signed before, and signing it again loses of it: {', '.join(lost)}")
     size, room = len(code.payload), slot.end - slot.code
     if size > room:
         raise TooLargeError(
@@ -257,12 +270,14 @@ def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slot: Slot) -> Ma
         )
     image = build(spec, code.payload, keys.signer, keys.recipient if core is Core.APP else None)
     name = "app_update.bin" if core is Core.APP else "net_core_update.bin"
-    sentence = link_warning(code.payload, slot.code)
-    warning = None if sentence is None else f"{core.words}: {sentence}"
-    return Made(CoreImage(core, name, image.to_bytes(), image), slot.code, warning)
+    linked = None if slots.no_link_check else link_warning(code.payload, slot.code)
+    if linked is not None:
+        warnings.append(linked)
+    sentences = tuple(f"{core.words}: {sentence}" for sentence in warnings)
+    return Made(CoreImage(core, name, image.to_bytes(), image), slot.code, sentences)
 
 
-def _spec(core: Core, labels: Labels, slots: Slots, who: SignKeys) -> ImageSpec:
+def _spec(core: Core, labels: Labels, slots: Slots, who: PackageKeys) -> ImageSpec:
     from smpdfu.dfu.package import Core
     from smpdfu.image.build import ImageSpec
 
@@ -277,16 +292,18 @@ def _spec(core: Core, labels: Labels, slots: Slots, who: SignKeys) -> ImageSpec:
         swap_mode=slots.swap_mode,
         security_counter=None if net else labels.security_counter,
         encrypt_keylen=who.encrypt_keylen,
+        hmac_sha=cast("Any", who.hmac_sha),
         save_enctlv=who.save_enctlv,
     )
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    from smpdfu.image.files import write_file_atomic
+    from smpdfu.image.files import write_files_atomic
 
+    if folder.exists() and not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is a file; -o takes the folder for the files")
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        write_file_atomic(folder / name, data)
+    write_files_atomic({folder / name: data for name, data in files.items()})
 
 
 def _data(made: Made, folder: Path) -> dict[str, Any]:
@@ -295,7 +312,7 @@ def _data(made: Made, folder: Path) -> dict[str, Any]:
         "core": image.core,
         "file": str(folder / image.file),
         "version": str(image.image.header.version),
-        "bytes": len(image.data),
+        "size_bytes": len(image.data),
         "encrypted": image.image.encrypted,
         "load_address": made.load_address,
         "hash": image.hash,

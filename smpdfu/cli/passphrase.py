@@ -1,22 +1,27 @@
-"""Key files, and how a passphrase reaches them: a variable, a file, or a prompt on a terminal; never an argument.
+"""Keys, and how a passphrase or PIN reaches them: a variable, a file, or a prompt on a terminal; never an argument.
 
-Both doors (``smpdfu`` and ``smpdfu-imgtool``) read keys here, so this module imports no option parser.
+What ``-k`` names is a PEM file, or a key that stays where it is (``image/signers/``). Both doors (``smpdfu`` and
+``smpdfu-imgtool``) read keys here, so this module imports no option parser.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import KeyFileError, PassphraseError
+from smpdfu.image.signers import Surroundings, open_signer, scheme_of
+from smpdfu.image.signers.secret import secret_from_env, secret_from_file
 
 if TYPE_CHECKING:
     from smpdfu.image.keys import PrivateKey, PublicKey
+    from smpdfu.image.signers.remote import RemoteSigner
 
-_LONGEST_LINE = 1 << 16
+    SigningKey = PrivateKey | RemoteSigner
+
+KeyName = str | Path  # a PEM file, or a key URI (which is never a Path: that would change its slashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,13 @@ class Passphrase:
         """True if the command line says where the passphrase is, so that nobody need be asked."""
         return self.env is not None or self.file is not None
 
-    def ask(self, key: Path) -> bytes:
+    def ask(self, key: KeyName) -> bytes:
         """The passphrase of the key file ``key``; raises KeyFileError when there is none and no terminal to ask on."""
-        return self._given() if self.given else _typed(f"Passphrase of {key}: ")
+        return self.answer(f"Passphrase of {key}")
+
+    def answer(self, question: str) -> bytes:
+        """The secret that a question is about: the one that was given, whatever the question, else what is typed."""
+        return self._given() if self.given else _typed(f"{question}: ")
 
     def choose(self, key: Path) -> bytes:
         """A passphrase for a new key file, typed twice on a terminal; KeyFileError if it is empty, too."""
@@ -50,11 +59,8 @@ class Passphrase:
 
     def _given(self) -> bytes:
         if self.file is not None:
-            return _first_line(self.file)
-        secret = os.environ.get(self.env or "")
-        if secret is None:
-            raise PassphraseError(f"the variable {self.env}, which should hold the passphrase, is not set")
-        return os.fsencode(secret)
+            return secret_from_file(self.file, "passphrase")
+        return secret_from_env(self.env or "", "passphrase")
 
 
 def _typed(question: str) -> bytes:
@@ -62,31 +68,57 @@ def _typed(question: str) -> bytes:
         raise PassphraseError("a passphrase is needed and there is no terminal to ask on")
     from getpass import getpass
 
-    return getpass(question).encode()
-
-
-def _first_line(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.readline(_LONGEST_LINE).rstrip(b"\r\n")
-    except OSError as error:
-        raise PassphraseError(f"cannot read the passphrase file {path}: {error.strerror}", str(path)) from None
+        return getpass(question).encode()
+    except EOFError:
+        sys.stderr.write("\n")  # the error has a line of its own
+        raise PassphraseError("no passphrase was typed") from None
 
 
-def read_key(path: Path, passphrase: Passphrase) -> PrivateKey | PublicKey:
-    """The key in a PEM file. Raises KeyFileError with a sentence that names the file."""
+def read_key(key: KeyName, passphrase: Passphrase) -> PrivateKey | PublicKey:
+    """The key in a PEM file; of a key URI the public key, which is all that leaves its place.
+
+    Raises KeyFileError with a sentence that names the file.
+    """
+    if isinstance(key, str) and scheme_of(key):
+        return _open(key, passphrase, None).public
     from smpdfu.image.files import read_key_file
 
-    return read_key_file(path, lambda: passphrase.ask(path))
+    return read_key_file(key, lambda: passphrase.ask(key))
 
 
-def read_private(path: Path, passphrase: Passphrase, purpose: str) -> PrivateKey:
+def read_signer(key: KeyName, passphrase: Passphrase, public: PublicKey | None = None) -> SigningKey:
+    """What signs: the private key in a PEM file, or the key that a URI names. ``public`` is what it must be, if given.
+
+    Raises KeyFileError; SigningError with what a token, a cloud or a program says.
+    """
+    if isinstance(key, str) and scheme_of(key):
+        return _open(key, passphrase, public)
+    private = read_private(key, passphrase, "signing")
+    if public is not None and public.public_bytes != private.public_bytes:
+        raise KeyFileError(f"{key} is not the private half of the public key given", str(key))
+    return private
+
+
+def _open(uri: str, passphrase: Passphrase, public: PublicKey | None) -> RemoteSigner:
+    return open_signer(uri, Surroundings(public, passphrase.answer, _hand_on))
+
+
+def _hand_on(text: str) -> None:
+    """What a program says while it signs (`touch the key now`) is for who started it."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def read_private(name: KeyName, passphrase: Passphrase, purpose: str) -> PrivateKey:
     """The private key in a PEM file; KeyFileError says what for (``purpose``) it is needed if the file has no such."""
     from smpdfu.image.keys import PrivateKey
 
-    key = read_key(path, passphrase)
+    if isinstance(name, str) and scheme_of(name):
+        raise KeyFileError(f"{purpose} needs the private key itself, and the key of this URI stays where it is", name)
+    key = read_key(name, passphrase)
     if not isinstance(key, PrivateKey):
-        raise KeyFileError(f"{path} holds a public key; {purpose} needs the private one", str(path))
+        raise KeyFileError(f"{name} holds a public key; {purpose} needs the private one", str(name))
     return key
 
 
@@ -98,6 +130,8 @@ def make_key(kind: str, path: Path, passphrase: Passphrase | None, *, force: boo
     from smpdfu.image.files import write_key_file
     from smpdfu.image.keys import generate
 
+    if scheme_of(str(path)):
+        raise KeyFileError(f"{path} is no file: a key that stays elsewhere is made there, by its own tools", str(path))
     if path.exists() and not force:  # before anybody has to think of a passphrase
         raise KeyFileError(f"{path} is there already; a key is replaced only with --force", str(path))
     made = generate(kind)

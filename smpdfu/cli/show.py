@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 # Wider than any line: what is no terminal is never wrapped or cut.
 _NO_WIDTH = 1 << 16
 
+# C0 (but for tab and newline), DEL and C1: what a device sends must not move the cursor or rename the window.
+_CONTROLS = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)}
+
+STDOUT = "stdout"
+"""Stands for a file name in an OSError about stdout."""
+
+
+class StdoutGone(BaseException):
+    """Whoever read stdout has ended. Not an error: nobody is there who would want to know."""
+
+
 Advance = Callable[[int, int, str], None]
 """What moves a progress display: (done, total, what is being done)."""
 
@@ -43,7 +54,7 @@ class Output:
     def say(self, text: str) -> None:
         """A message for people, on stderr; silent with ``--json``."""
         if not self.json:
-            console(sys.stderr).print(text, markup=False, highlight=False)
+            console(sys.stderr).print(harmless(text), markup=False, highlight=False)
 
     def warn(self, text: str) -> None:
         """A warning, on stderr, also with ``--json``: stdout stays clean."""
@@ -66,23 +77,49 @@ def console(stream: TextIO | None = None) -> Console:
 
 def _print(answer: RenderableType) -> None:
     """The answer on stdout; where that is no terminal, without the blanks that fill a table's lines."""
-    target = console()
-    if target.is_terminal:
-        target.print(answer)
-        return
-    with target.capture() as captured:
-        target.print(answer)
-    sys.stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+    with _stdout() as stdout:
+        target = console()
+        if target.is_terminal:
+            target.print(answer)
+            return
+        with target.capture() as captured:
+            target.print(answer)
+        stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+
+@contextmanager
+def _stdout() -> Iterator[TextIO]:
+    """Writing to stdout, with what can go wrong at it."""
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise StdoutGone from None
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, STDOUT) from None
 
 
 def warn(text: str) -> None:
     """One warning line on stderr."""
-    console(sys.stderr).print(f"warning: {text}", style="yellow", markup=False)
+    console(sys.stderr).print(f"warning: {harmless(text)}", style="yellow", markup=False)
+
+
+def harmless(text: str) -> str:
+    """The text without control characters, which a terminal would obey; they may come from a device or a file."""
+    return text.translate(_CONTROLS)
+
+
+def words(text: str) -> RenderableType:
+    """A text that came from outside: no markup, no control characters."""
+    from rich.text import Text
+
+    return Text(harmless(text))
 
 
 def print_json(data: Any) -> None:
     """One JSON document on stdout; bytes as lower-case hex, dataclasses as objects, versions and paths as text."""
-    sys.stdout.write(_json.dumps(data, default=_plain, indent=2) + "\n")
+    with _stdout() as stdout:
+        stdout.write(_json.dumps(data, default=_plain, indent=2) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -116,21 +153,25 @@ def facts(pairs: Sequence[tuple[str, object]]) -> RenderableType:
     from rich.table import Table
 
     made = Table.grid(padding=(0, 2))
+    made.add_column()
+    made.add_column(overflow="fold")
     for name, value in pairs:
         made.add_row(name, _cell(value))
     return made
 
 
 def _cell(value: object) -> RenderableType:
-    from rich.text import Text
-
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, bytes):
         return value.hex()
-    return Text.from_markup(value.markup) if isinstance(value, Marked) else Text(str(value))
+    if isinstance(value, Marked):
+        from rich.text import Text
+
+        return Text.from_markup(value.markup)
+    return words(str(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import os
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from smpdfu.errors import FormatError, ImageError, TooLargeError
+from smpdfu.cli.passphrase import Passphrase, read_key
+from smpdfu.errors import FormatError, ImageError, KeyFileError, TooLargeError
 
 if TYPE_CHECKING:
-    from smpdfu.image.encrypt import Recipient
+    from smpdfu.cli.passphrase import SigningKey
+    from smpdfu.image.encrypt import DecryptionKey, Recipient
     from smpdfu.image.files import Firmware
     from smpdfu.image.format import Image
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.kek import EncryptionKey
+    from smpdfu.image.keys import PublicKey
     from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.twopass import GivenSigner
+
+_LONGEST_SIGNATURE_FILE = 1 << 16
+_LONGEST_KEK_FILE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to sign, for whom, and where to. A .hex among ``outfiles`` starts at ``hex_addr``, or by the firmware."""
+    """What to sign, for whom, and where to. A .hex among ``outfiles`` starts at ``hex_addr``, or by the firmware.
+
+    Of several ``signers`` each makes a signature. ``sig_out`` gets the (first) signature, in base64.
+    """
 
     spec: ImageSpec
     infile: Path
     outfiles: tuple[Path, ...]
-    signer: PrivateKey | None = None
+    signers: tuple[SigningKey | GivenSigner, ...] = ()
     recipient: Recipient | None = None
     hex_addr: int | None = None
+    sig_out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.sig_out in self.outfiles:
+            raise ImageError(f"the image and its signature are both to be written to {self.sig_out}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,26 @@ class Signed:
     image: Image
     payload: bytes
 
+    @property
+    def compressed(self) -> bool:
+        """False also where compression was asked for and made nothing smaller."""
+        from smpdfu.image.format import COMPRESSED_FLAGS
+
+        return bool(self.image.header.flags & COMPRESSED_FLAGS)
+
+    @property
+    def compressed_size(self) -> int:
+        """How many bytes compression makes of the payload, whether or not the image has them."""
+        from smpdfu.image.compress import COMPRESSIONS, STREAM_HEADER_SIZE, compress
+        from smpdfu.image.tlv import TlvType
+
+        if not self.compressed:
+            spec = self.order.spec
+            return len(compress(self.payload, COMPRESSIONS[spec.compression], spec.lzma())) - STREAM_HEADER_SIZE
+        size = self.image.tlv(TlvType.COMP_DEC_SIZE)  # there if encryption filled the payload up
+        whole = self.image.header.img_size if size is None else int.from_bytes(size, self.image.endian)
+        return whole - STREAM_HEADER_SIZE
+
 
 def sign(order: Order) -> Signed:
     """Make the image and all its files: all bytes are there before the first file is written, each one whole.
@@ -46,16 +83,100 @@ def sign(order: Order) -> Signed:
     Raises ImageError, SigningError, OSError.
     """
     from smpdfu.image.build import build
-    from smpdfu.image.files import read_firmware, write_file_atomic
+    from smpdfu.image.files import read_firmware
+
+    firmware, spec = read_firmware(order.infile), order.spec
+    with naming(order.infile):
+        flat = firmware.flat()
+        image = build(spec, flat, order.signers, order.recipient, os.urandom)
+    files = [(path, _file_bytes(order, image, firmware, path)) for path in order.outfiles]
+    if order.sig_out is not None:
+        files.append((order.sig_out, b64encode(_signature(image))))
+    _write(files)
+    return Signed(order, firmware, image, flat if spec.pad_header else flat[spec.header_size :])
+
+
+def write_vector(order: Order, what: Literal["payload", "digest"], public: PublicKey | None) -> None:
+    """The first pass of a signing elsewhere: write what ``public`` is to sign, and no image.
+
+    Raises ImageError, SigningError, OSError.
+    """
+    from smpdfu.image.build import output_base
+    from smpdfu.image.files import Segment, encode_firmware, read_firmware
+    from smpdfu.image.twopass import vector_to_sign
 
     firmware = read_firmware(order.infile)
     with naming(order.infile):
-        flat = firmware.flat()
-        image = build(order.spec, flat, order.signer, order.recipient)
-    files = [(path, _file_bytes(order, image, firmware, path)) for path in order.outfiles]
-    for path, data in files:
-        write_file_atomic(path, data)
-    return Signed(order, firmware, image, flat if order.spec.pad_header else flat[order.spec.header_size :])
+        vector = vector_to_sign(order.spec, firmware.flat(), public, order.recipient)
+    data = vector.payload if what == "payload" else vector.digest
+    files = []
+    for path in order.outfiles:
+        if is_hex(path):
+            base = output_base(order.spec, firmware.base, order.hex_addr)
+            files.append((path, encode_firmware((Segment(base, data),), path)))
+        else:
+            files.append((path, data))
+    _write(files)
+
+
+def _write(files: list[tuple[Path, bytes]]) -> None:
+    from smpdfu.image.files import write_files_atomic
+
+    write_files_atomic(dict(files))
+
+
+def _signature(image: Image) -> bytes:
+    from smpdfu.image.format import SIGNATURE_TYPES
+
+    return next(tlv.data for tlv in image.unprotected if tlv.type in SIGNATURE_TYPES)
+
+
+def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
+    """Who signs with a signature that was made elsewhere and is in a file: it is checked before it is used.
+
+    Raises OSError, ImageError for a file that is too large to hold one.
+    """
+    from smpdfu.image.twopass import GivenSigner
+
+    with signature.open("rb") as file:
+        data = file.read(_LONGEST_SIGNATURE_FILE + 1)
+    if len(data) > _LONGEST_SIGNATURE_FILE:
+        raise ImageError(f"{signature} is no signature: it is too large")
+    return GivenSigner(public, data)
+
+
+def read_recipient(path: Path, passphrase: Passphrase) -> Recipient:
+    """Whom to encrypt for: the key in a PEM file, of which the public half is enough, or an AES-KW key.
+
+    Raises KeyFileError that names the file.
+    """
+    return _read_encryption_key(path, passphrase).public
+
+
+def read_decryption_key(path: Path, passphrase: Passphrase) -> DecryptionKey:
+    """What the device decrypts with: the private key in a PEM file, or an AES-KW key. KeyFileError names the file."""
+    from smpdfu.image.encrypt import DecryptionKey
+
+    key = _read_encryption_key(path, passphrase)
+    if not isinstance(key, DecryptionKey):
+        raise KeyFileError(f"{path} holds a public key; decryption needs the private one", str(path))
+    return key
+
+
+def _read_encryption_key(path: Path, passphrase: Passphrase) -> EncryptionKey:
+    from smpdfu.image.kek import KEK_SIZES, load_kek
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(_LONGEST_KEK_FILE)
+    except OSError as error:
+        raise KeyFileError(f"cannot read the key file {path}: {error.strerror or error}", str(path)) from None
+    if b"-----BEGIN" in head or len(head) == _LONGEST_KEK_FILE or (head[:1] == b"\x30" and len(head) not in KEK_SIZES):
+        return read_key(path, passphrase)
+    try:
+        return load_kek(head)
+    except KeyFileError as error:
+        raise KeyFileError(f"{path}: {error}", str(path)) from None
 
 
 @contextmanager
@@ -78,7 +199,7 @@ def read_image(file: Path) -> Image:
 
     firmware = read_firmware(file)
     with naming(file):
-        data = firmware.flat()
+        data = firmware.leading()  # in a padded .hex the trailer may lie far behind
         return Image.from_bytes(data, "big" if data.startswith(IMAGE_MAGIC.to_bytes(4, "big")) else "little")
 
 
@@ -112,6 +233,8 @@ def cautions(signed: Signed, slot_address: int | None, *, check_link: bool) -> t
         found.append(Caution("linked-elsewhere", f"{signed.order.infile}: {sentence}"))
     if sentence := _size_warning(signed):
         found.append(Caution("large-for-swap-move", sentence))
+    if sentence := signed.order.spec.counter_warning():
+        found.append(Caution("large-counter", sentence))
     return tuple(found)
 
 
@@ -148,8 +271,9 @@ def summary(signed: Signed) -> dict[str, Any]:
         "size_bytes": image.size_bytes,
         "slot_size_bytes": order.spec.slot_size,
         "hash": image.hash,
-        "signature": order.signer.kind.name if order.signer else None,
-        "keyhash": order.signer.keyhash if order.signer else None,
+        "signature": order.signers[0].kind.name if order.signers else None,
+        "keyhash": order.signers[0].keyhash if order.signers else None,
+        "signatures": [{"type": one.kind.name, "keyhash": one.keyhash} for one in order.signers],
         "encryption": f"aes-{order.spec.encrypt_keylen}" if order.recipient else None,
         "clear": bool(order.recipient) and order.spec.clear,
         "files": [{"path": path, "format": "hex" if is_hex(path) else "bin"} for path in order.outfiles],

@@ -39,6 +39,9 @@ class How:
     scheme: Annotated[SchemeChoice, typer.Option("--scheme", help="How the two cores are updated.")] = SchemeChoice.AUTO
     resume: Annotated[bool, typer.Option("--resume", help="Only go on with an update that was interrupted.")] = False
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    again: Annotated[
+        bool, typer.Option("--again", help="Update the network core even if the journal says that it has its image.")
+    ] = False
     boot_timeout: Annotated[
         float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
     ] = 120.0
@@ -62,7 +65,8 @@ async def update(
     from smpdfu.connect import parse_address
     from smpdfu.dfu.journal import Journal, journal_path, read_record
     from smpdfu.dfu.package import Package
-    from smpdfu.dfu.run import Deadlines, Update, decide, read_state
+    from smpdfu.dfu.run import Update, decide
+    from smpdfu.dfu.steps import Deadlines, read_state
 
     loaded = Package.load(package)
     address = str(parse_address(conn.address()))
@@ -70,7 +74,8 @@ async def update(
     _may_resume(loaded, read_record(path), how, address)
     async with conn.client() as client:
         if how.plan:
-            _show_plan(decide(loaded, await read_state(client), read_record(path)), how, out)
+            decision = decide(loaded, await read_state(client), read_record(path), again=how.again)
+            _show_plan(decision, how, out)
             return
         with Journal(path) as journal:
             try:
@@ -114,8 +119,8 @@ def _text(finding: Finding) -> str:
 async def _carry_out(job: Update, how: How, out: Output) -> None:
     from smpdfu.dfu.run import StepDone
 
-    decision = await job.look()
-    state = decision.state
+    decision = await job.look(again=how.again)
+    state, proven = decision.state, decision.net_done_at is None
     _check(decision, how)
     for finding in decision.findings:
         _tell(finding, out)
@@ -123,10 +128,28 @@ async def _carry_out(job: Update, how: How, out: Output) -> None:
         async with aclosing(job.run(decision)) as events:
             async for event in events:
                 report(event)
-                state = event.state if isinstance(event, StepDone) else state
+                if isinstance(event, StepDone):
+                    state, proven = event.state, proven and event.proven
     if not decision.plan.steps:
         out.say("the device has this package already; nothing to do")
-    _show_end(decision, state, out)
+    if decision.net_done_at is not None:
+        out.warn(_by_journal(decision.net_done_at))
+    elif not proven:
+        out.warn(
+            "the bootloader empties the slot whether the network core took its image or not, and SMP cannot tell: "
+            "check the radio"
+        )
+    _show_end(decision, state, out, proven=proven)
+
+
+def _by_journal(time_s: float) -> str:
+    import time
+
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(time_s)) if time_s else "an earlier update"
+    return (
+        f"by the journal of {when} the network core has its image; SMP cannot tell which one it runs: if this may be "
+        "another board, or it was flashed since, install it once more with --again"
+    )
 
 
 class _Reporter:
@@ -186,10 +209,13 @@ def _show_plan(decision: Decision, how: How, out: Output) -> None:
         raise typer.Exit(6)
 
 
-def _show_end(decision: Decision, state: DeviceState, out: Output) -> None:
+def _show_end(decision: Decision, state: DeviceState, out: Output, *, proven: bool) -> None:
     from smpdfu.cli.device import slots_table
 
-    data = _data(decision, state, "done" if decision.plan.steps else "nothing to do")
+    result = "nothing to do"
+    if decision.plan.steps:
+        result = "done" if proven else "unproven"
+    data = _data(decision, state, result) | {"proven": proven}
     out.emit(data, lambda: slots_table(state.slots, "The device now"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +36,7 @@ class Target:
     ] = None
     test: Annotated[bool, typer.Option("--test", help="Mark the image for a test at the next boot.")] = False
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Mark it for good, reset, wait, and check that it runs.")
+        bool, typer.Option("--confirm", help="Reset, wait, check that it runs, and keep it for good.")
     ] = False
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
     boot_timeout: Annotated[
@@ -54,17 +55,30 @@ async def upload(
         raise typer.BadParameter("--test and --confirm exclude each other")
     image = load_image(file)
     async with conn.client() as client:
-        from smpdfu.dfu.run import read_state
+        from smpdfu.dfu.steps import read_state
 
         state = await read_state(client)
         _check(image, state, target, out)
         if target.confirm and _runs_for_good(image, state):
-            out.emit(_answer(image, target, {"bytes": 0}, runs=True), lambda: f"{file} runs already, confirmed")
+            data = _answer(image, target, NOTHING_SENT, Outcome(runs=True, proven=True))
+            out.emit(data, lambda: f"{file} runs already, confirmed")
             return
-        answer = await _send(client, image, state, target, out)
-        runs = await _after(client, image, state, target, out)
-    answer = _answer(image, target, answer, runs=runs)
+        sent = NOTHING_SENT if target.confirm and _is_under_way(image, state, target) else None
+        sent = sent or await _send(client, image, state, target, out)
+        outcome = await _after(client, image, state, target, out)
+    answer = _answer(image, target, sent, outcome)
     out.emit(answer, lambda: _told(answer))
+
+
+NOTHING_SENT: Mapping[str, Any] = {"bytes": 0, "seconds": 0.0, "retries": 0, "resumed_at": 0, "verified": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``runs``: it was seen to run. ``proven``: that, or it was seen to be handed over; None: nothing was tried."""
+
+    runs: bool = False
+    proven: bool | None = None
 
 
 def _told(answer: dict[str, Any]) -> RenderableType:
@@ -74,8 +88,12 @@ def _told(answer: dict[str, Any]) -> RenderableType:
     now = {
         None: "uploaded; `smpdfu test` marks it for a test at the next boot",
         "test": "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it",
-        "permanent": "runs, for good",
+        "permanent": "runs, for good"
+        if answer["running"]
+        else "handed over to the network core; SMP cannot see it run",
     }
+    if answer["proven"] is False:
+        now["permanent"] = "the device was reset; SMP cannot tell whether the network core took it: check the radio"
     return facts(
         [
             ("image", f"{answer['file']}, version {answer['version']}"),
@@ -90,11 +108,11 @@ def _told(answer: dict[str, Any]) -> RenderableType:
 def load_image(path: Path) -> CoreImage:
     """The signed image in a file, .bin or .hex. Raises ImageError or PackageError with a sentence, or OSError."""
     from smpdfu.dfu.package import CoreImage
-    from smpdfu.image.files import FileKind, identify, read_firmware
+    from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ImageError(f"{path} is larger than any flash: {path.stat().st_size} bytes")
-    if identify(path.read_bytes()) is FileKind.DFU_APPLICATION_ZIP:
+    if identify(read_bounded(path)) is FileKind.DFU_APPLICATION_ZIP:
         raise PackageError(f"{path} is a package for whole devices: `smpdfu update {path}` installs it")
     data = read_firmware(path).flat()
     try:
@@ -107,13 +125,19 @@ def load_image(path: Path) -> CoreImage:
         ) from None
 
 
+# A slot with its trailer in it is not only uploaded: it marks itself, for good with --confirm, whatever was asked for.
+_MARKS_ITSELF = {"padded"}
+
+
 def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
-    """Say what was found; refuse where the image is to be booted and would not."""
+    """Say what was found; refuse where the image is to be booted and would not, or boots without being asked to."""
     from smpdfu.dfu.preflight import Severity, image_findings, refusal
 
     found = image_findings(image, state)
     errors = [finding for finding in found if finding.severity is Severity.ERROR]
-    if errors and (target.test or target.confirm) and not target.force:
+    if not (target.test or target.confirm):
+        errors = [finding for finding in errors if finding.code in _MARKS_ITSELF]
+    if errors and not target.force:
         raise refusal(errors)
     for finding in found:
         if finding.severity is not Severity.NOTE:
@@ -124,17 +148,27 @@ def _runs_for_good(image: CoreImage, state: DeviceState) -> bool:
     return state.running is not None and state.running.hash == image.hash and state.running.confirmed
 
 
+def _is_under_way(image: CoreImage, state: DeviceState, target: Target) -> bool:
+    """An earlier call was cut off: the image waits for the next boot, or runs on trial."""
+    trial = _has_trial(state, target)
+    here = [slot for slot in state.slots if slot.image == target.image and slot.hash == image.hash is not None]
+    return any(slot.permanent or (trial and (slot.pending or slot.active)) for slot in here)
+
+
 async def _send(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> dict[str, Any]:
     number = _upload_number(state, target)
     with out.progress(image.file) as advance:
         result = await client.upload(
             image.data, number, progress=lambda now: advance(now.off, now.len, "" if now.off else "erasing")
         )
+    if not result.verified:
+        out.warn("the device took every byte and neither compares them nor lists the image: nothing proves what it has")
     return {
         "bytes": result.len,
         "seconds": round(result.seconds, 3),
         "retries": result.retries,
         "resumed_at": result.resumed_at,
+        "verified": result.verified,
     }
 
 
@@ -152,23 +186,46 @@ def _upload_number(state: DeviceState, target: Target) -> int:
     return target.image
 
 
-async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> bool:
-    """Mark it, boot it; True if it was seen to run."""
-    from smpdfu.dfu.run import Deadlines, install, mark
+async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> Outcome:
+    """Mark it, and with --confirm bring it to run for good."""
+    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.plan import net_taken
+    from smpdfu.dfu.run import install, install_for_good
+    from smpdfu.dfu.steps import Deadlines, Hands, mark, read_slots
 
     if not (target.test or target.confirm):
-        return False
+        return Outcome()
     if image.hash is None:
         raise PlanError(f"{image.file} has no hash, by which it could be marked")
     if target.test:
         await mark(client, state, image.hash)
-        return False
-    out.say("marked for good; the device restarts")
-    await install(client, image, state, target.image, Deadlines(target.boot_timeout))
-    return True
+        return Outcome()
+    hands = Hands(client, Deadlines(target.boot_timeout))
+    if _has_trial(state, target):
+        if image.core is Core.NET:
+            out.say("the device restarts and hands the image to the network core")
+        else:
+            out.say("on trial: the device restarts, the image must run and answer, then it is confirmed")
+        now = await install(hands, image, await read_slots(client, state))
+    else:
+        out.warn(
+            "there is no trial on this device (its bootloader cannot revert, does not tell, or has an image for each "
+            "core): the image is marked for good, with no way back"
+        )
+        now = await install_for_good(hands, image, state, target.image)
+    if image.core is Core.NET and target.image == 0:
+        return Outcome(proven=net_taken(image, now) is not None)
+    return Outcome(runs=target.image == 0, proven=target.image == 0)
 
 
-def _answer(image: CoreImage, target: Target, sent: dict[str, Any], *, runs: bool) -> dict[str, Any]:
+def _has_trial(state: DeviceState, target: Target) -> bool:
+    """The bootloader brings the previous image back when this one does not prove itself."""
+    from smpdfu.dfu.state import Scheme
+
+    return state.can_revert is True and state.scheme is Scheme.STAGED and target.image == 0 and target.slot != 0
+
+
+def _answer(image: CoreImage, target: Target, sent: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     marked = "test" if target.test else "permanent" if target.confirm else None
     return {
         "file": image.file,
@@ -178,5 +235,6 @@ def _answer(image: CoreImage, target: Target, sent: dict[str, Any], *, runs: boo
         "hash": image.hash,
         **sent,
         "marked": marked,
-        "running": runs,
+        "running": outcome.runs,
+        "proven": outcome.proven,
     }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from smpdfu.image.format import Dependency, Tlv, Version
 
+_HEADER_SIZE = 32  # the smallest there is
 _DEPENDENCY = re.compile(r"\(\s*(\d+)\s*,\s*([^\s,()]+)\s*\)", re.ASCII)
 
 
@@ -43,11 +43,37 @@ def one_of(*choices: int) -> Callable[[str], int]:
     return choose
 
 
+def word_of(*choices: str) -> Callable[[str], str]:
+    """What takes one of these words, and nothing else."""
+
+    def choose(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        return text
+
+    return choose
+
+
 def version(text: str) -> Version:
     """An image version, such as 1.2.3+4."""
     from smpdfu.image.format import Version
 
     return Version.from_text(text)
+
+
+def imgtool_version(text: str) -> Version:
+    """The same as imgtool takes it: the build number stands behind a +, never behind a dot."""
+    if text.count(".") > 2:
+        raise ValueError(f"{text!r} is not a version: write major.minor.revision+build, the later parts optional")
+    return version(text)
+
+
+def header_size(text: str) -> int:
+    """Bytes of the header, or ``auto``: the least."""
+    size = _HEADER_SIZE if text.lower() == "auto" else number(text)
+    if size < _HEADER_SIZE:
+        raise ValueError(f"the header size is {text}: it must be {_HEADER_SIZE} or more")
+    return size
 
 
 def security_counter(text: str) -> int | Literal["auto"]:
@@ -70,10 +96,11 @@ def custom_tlvs(pairs: Sequence[Sequence[str]], files: Sequence[Sequence[str]] =
 
     A value of ``0x`` and an even number of hex digits is bytes, any other is UTF-8 text.
     """
+    from smpdfu.image.files import read_bounded
     from smpdfu.image.format import Tlv
 
     made = [Tlv(_tag(tag), _tlv_data(tag, value)) for tag, value in pairs]
-    made += (Tlv(_tag(tag), Path(name).read_bytes()) for tag, name in files)
+    made += (Tlv(_tag(tag), read_bounded(name)) for tag, name in files)
     return tuple(made)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.image.files import Firmware
+    from smpdfu.image.trailer import Trailer
     from smpdfu.virtual.device import VirtualNrf5340
     from smpdfu.virtual.report import Report, SlotReport
     from smpdfu.virtual.store import Recipe, StoredDevice
@@ -76,6 +77,11 @@ def new(name: Name, parts: Parts, out: Output) -> None:
         store.create(name, _recipe(parts))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    if parts.enc_key is not None and _is_protected(parts.enc_key):
+        out.warn(
+            f"the device keeps the key {parts.enc_key} without its passphrase, as a bootloader does, in "
+            f"{store.home() / name / 'device.json'}, for its owner alone to read: use a key that is made for tests"
+        )
     try:
         with store.open_device(name, switch_on=False) as device:
             for core, firmware in loads:
@@ -160,6 +166,13 @@ def _recipe(parts: Parts) -> Recipe:
     if parts.enc_key is not None:
         secret = read_private(parts.enc_key, terminal, "decryption by the bootloader").to_private_pem().decode()
     return Recipe(parts.layout, trusted, provisioned, secret)
+
+
+def _is_protected(key: Path) -> bool:
+    from smpdfu.image.files import read_bounded
+    from smpdfu.image.keys import is_encrypted
+
+    return is_encrypted(read_bounded(key))
 
 
 def _read_loads(parts: Parts) -> list[tuple[str, Firmware]]:
@@ -249,7 +262,7 @@ def _with_holder(found: Report) -> dict[str, Any]:
 def _rendered(found: Report) -> RenderableType:
     from rich.console import Group
 
-    columns = ("image", "slot", "address", "size", "version", "hash", "magic", "swap", "copy_done", "image_ok")
+    columns = ("slot", "address", "size", "version", "hash", "trailer")
     net = found.net
     return Group(
         facts(
@@ -264,7 +277,7 @@ def _rendered(found: Report) -> RenderableType:
         table(
             f"network core: {_runs(found.net_runs)}",
             ("address", "size", "content", "version", "SHA-256"),
-            [[f"0x{net.address:08x}", f"0x{net.size:x}", net.state, net.version, _short(net.sha256)]],
+            [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, _short(net.sha256)]],
         ),
     )
 
@@ -274,12 +287,20 @@ def _runs(runs: bool) -> str:
 
 
 def _row(slot: SlotReport) -> list[object]:
-    trailer = slot.trailer
-    kind = None if trailer.swap_info is None else f"0x{trailer.swap_info:02x}"
-    version = f"{slot.version or slot.state}{' (encrypted)' if slot.encrypted else ''}"
-    place = [slot.image, slot.name, f"0x{slot.address:08x}", f"0x{slot.size:x}"]
-    return [*place, version, _short(slot.hash), trailer.magic, kind, trailer.copy_done, trailer.image_ok]
+    name = slot.name if slot.image == 0 else f"{slot.name} of image {slot.image}"
+    version = f"{slot.version or slot.state}{', encrypted' if slot.encrypted else ''}"
+    place = [name, f"0x{slot.address:x}", f"0x{slot.size_bytes:x}"]
+    return [*place, version, _short(slot.hash), _written(slot.trailer)]
+
+
+def _written(trailer: Trailer) -> str:
+    """What of a trailer is written, by MCUboot's names; nothing in an erased one."""
+    flags = {"copy_done": trailer.copy_done, "image_ok": trailer.image_ok}
+    words = [] if trailer.magic == "unset" else [f"{trailer.magic} magic"]
+    words += [] if trailer.swap_info is None else [f"swap_info {trailer.swap_info}"]
+    words += [name if state == "set" else f"{name} {state}" for name, state in flags.items() if state != "unset"]
+    return ", ".join(words)
 
 
 def _short(digest: bytes | None) -> str | None:
-    return None if digest is None else digest.hex()[:16]
+    return None if digest is None else digest.hex()[:12]

@@ -5,7 +5,7 @@ whichever copy it is for; answers that nobody waits for are dropped. A refusal b
 ``ResponseTimeoutError``, unreadable answers ``RemoteProtocolError``, a broken link ``LinkLostError``.
 """
 
-from smpdfu.client.client import Client, Patience, UploadResult, image_hash
+from smpdfu.client.client import DEFAULT_TIMEOUT_S, ERASE_TIMEOUT_S, Client, Patience, UploadResult, image_hash
 from smpdfu.smp.upload import UploadProgress
 
-__all__ = ["Client", "Patience", "UploadProgress", "UploadResult", "image_hash"]
+__all__ = ["DEFAULT_TIMEOUT_S", "ERASE_TIMEOUT_S", "Client", "Patience", "UploadProgress", "UploadResult", "image_hash"]

@@ -19,6 +19,10 @@ from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.message import Request, Response
 from smpdfu.smp.upload import PATIENCE, Chunk, State, Upload, UploadProgress
 
+DEFAULT_TIMEOUT_S = 2.5
+ERASE_TIMEOUT_S = 40.0
+"""Zephyr erases a whole slot before it answers."""
+
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
 Data = bytes | bytearray | memoryview
@@ -31,13 +35,15 @@ class Patience:
 
     ``reconnect_s``: for a lost link to come back. ``reset_grace_s``: from the answer to a reset until the device is
     down (Zephyr waits 250 ms). ``quiet_s``: silence on the console that ends the boot text, for some boards hang when
-    bytes arrive while they boot. ``ping_s``: for one answer of a device that may be booting. ``pause_s``: before a
+    bytes arrive while they boot; ``quiet_max_s`` is how long such silence is waited for in one boot, for other boards
+    never are silent. ``ping_s``: for one answer of a device that may be booting. ``pause_s``: before a
     device that was not there, or was busy, is asked again.
     """
 
     reconnect_s: float = 10.0
     reset_grace_s: float = 0.5
     quiet_s: float = 0.2
+    quiet_max_s: float = 3.0
     ping_s: float = 1.0
     pause_s: float = 0.1
 
@@ -61,7 +67,11 @@ class UploadResult:
 
     @property
     def verified(self) -> bool:
-        """True if the device has proven that it holds what was sent."""
+        """True if the device says that it holds what was sent: ``match`` covers every byte.
+
+        ``listed`` is the weaker one: the image's header and its hash at the end have arrived, and the rest was
+        acknowledged byte for byte; that the flash kept it is seen by the bootloader alone.
+        """
         return bool(self.match or self.listed)
 
 
@@ -76,7 +86,7 @@ class Client:
         pipe: Pipe,
         framing: Framing,
         *,
-        timeout_s: float = 2.5,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
         attempts: int = 4,
         patience: Patience = Patience(),
     ) -> None:
@@ -87,6 +97,7 @@ class Client:
         self._params: ParamsReply | None = None
         self._asked_params = False
         self._down_until = 0.0
+        self._quiet_left_s = patience.quiet_max_s
 
     @property
     def name(self) -> str:
@@ -142,16 +153,23 @@ class Client:
             await self._ask_params(self.timeout_s, self.attempts)
         return self._params
 
-    async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> None:
-        """Restart the device.
+    async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> bool:
+        """Restart the device; True if it acknowledged that it will.
 
         It is asked once, and a lost answer is no error: a second reset could hit a device that is trying a new image
-        by then, and would revert it. Whether it did restart shows in what runs.
+        by then, and would revert it. Whether it did restart shows in what runs. A link that is already lost is opened
+        again first; LinkLostError if that fails. DeviceError if the device refuses.
         """
-        with suppress(ResponseTimeoutError, LinkLostError):
+        if self._exchange.lost is not None:
+            await self._reconnect()
+        acknowledged = False
+        with suppress(ResponseTimeoutError, LinkLostError, RemoteProtocolError):
             await self.request(Reset(1 if force else None, boot_mode), attempts=1)
+            acknowledged = True
         self._asked_params = False
         self._down_until = now() + self.patience.reset_grace_s
+        self._quiet_left_s = self.patience.quiet_max_s
+        return acknowledged
 
     async def wait_for_device(self, deadline_s: float) -> None:
         """Wait until the device answers, opening the link again if it is lost, for ``deadline_s`` at most.
@@ -176,7 +194,9 @@ class Client:
     async def _ping(self, deadline: float) -> None:
         if self._exchange.lost is not None:
             await self._exchange.reconnect(deadline - now(), self.patience.pause_s)
-        await self._exchange.quiet(self.patience.quiet_s, deadline)
+        began = now()
+        await self._exchange.quiet(self.patience.quiet_s, min(deadline, began + self._quiet_left_s))
+        self._quiet_left_s -= now() - began
         await self._ask_params(min(self.patience.ping_s, self.timeout_s), 1)
 
     async def _ask_params(self, timeout_s: float, attempts: int) -> None:
@@ -195,7 +215,7 @@ class Client:
         *,
         upgrade: bool = False,
         progress: Report | None = None,
-        erase_timeout_s: float = 40.0,
+        erase_timeout_s: float = ERASE_TIMEOUT_S,
     ) -> UploadResult:
         """Upload ``data`` (see ``smp/upload.py`` for the rules) and have the device prove that it has the same bytes.
 

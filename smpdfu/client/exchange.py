@@ -68,7 +68,7 @@ class Exchange:
     async def connect(self) -> None:
         """Open the link and listen. ConnectError if that cannot be done."""
         await self.pipe.open()
-        self._prefix = self.framing.resync() if self.lost is not None else b""
+        self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
         self.lost, self._writing = None, asyncio.Lock()
         self._reader = asyncio.create_task(self._listen())
 

@@ -22,6 +22,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -29,23 +30,26 @@ from types import TracebackType
 from typing import Any, Self
 
 from smpdfu.errors import JournalError
+from smpdfu.local.folders import state_home
+from smpdfu.local.lock import lock_file
 
 MAX_JOURNAL_BYTES = 16 * 1024 * 1024
 
-# How an update ended.
-DONE, REVERTED = "done", "reverted"
+# How an update ended: as planned; on the previous firmware; so that calling again does not help.
+DONE, REVERTED, FAILED = "done", "reverted", "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is written about the latest update of a device: ``package`` is its digest, ``steps`` the names done.
 
-    ``end`` is how it ended; None while it is not finished.
+    ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished.
     """
 
     package: str = ""
     steps: frozenset[str] = frozenset()
     end: str | None = None
+    ended_at: float | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -62,7 +66,10 @@ class Record:
             return Record(str(entry["update"]))
         if entry.get("is") == "done":
             return replace(self, steps=self.steps | {str(entry.get("step"))})
-        return replace(self, end=str(entry["end"])) if "end" in entry else self
+        if "end" not in entry:
+            return self
+        time_s = entry.get("time")
+        return replace(self, end=str(entry["end"]), ended_at=time_s if isinstance(time_s, int | float) else None)
 
 
 def replay(entries: Iterable[Mapping[str, Any]]) -> Record:
@@ -114,14 +121,15 @@ class Journal:
         self._append({"step": step, "is": "done"})
 
     def end(self, outcome: str) -> None:
-        """The update ended: ``DONE`` or ``REVERTED``."""
+        """The update ended: ``DONE``, ``REVERTED`` or ``FAILED``."""
         self._append({"end": outcome})
 
     def close(self) -> None:
         """Give the file back; safe to call twice."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with suppress(OSError):  # every line is on the disk already
+                os.close(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -132,18 +140,28 @@ class Journal:
         self.close()
 
     def _append(self, entry: dict[str, Any]) -> None:
-        line = (json.dumps({**entry, "time": round(self._clock(), 3)}) + "\n").encode()
-        start = os.lseek(self._fd, 0, os.SEEK_CUR)
+        entry = {**entry, "time": round(self._clock(), 3)}
+        start = None
         try:
-            written = os.write(self._fd, line)
-            if written < len(line):  # a full disk takes a part first and refuses the rest
-                written += os.write(self._fd, line[written:])
+            start = os.lseek(self._fd, 0, os.SEEK_CUR)
+            _write_all(self._fd, (json.dumps(entry) + "\n").encode())
             os.fsync(self._fd)
         except OSError as error:
-            os.ftruncate(self._fd, start)
-            os.lseek(self._fd, start, os.SEEK_SET)
+            self._take_back(start)
             raise JournalError(f"the journal {self.path} cannot be written: {error.strerror or error}") from error
         self._record = self._record.after(entry)
+
+    def _take_back(self, start: int | None) -> None:
+        """Remove what a failed write left; where even that fails, the next reader drops the line that was cut short."""
+        with suppress(OSError):
+            if start is not None:
+                os.ftruncate(self._fd, start)
+                os.lseek(self._fd, start, os.SEEK_SET)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:  # a full disk takes a part first and refuses the rest
+        data = data[os.write(fd, data) :]
 
 
 def read_record(path: str | os.PathLike[str]) -> Record:
@@ -182,12 +200,8 @@ def _open(path: Path) -> int:
 
 
 def _lock(fd: int, path: Path) -> None:
-    if sys.platform == "win32":
-        return
-    import fcntl
-
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(fd)
     except BlockingIOError as error:
         raise JournalError(f"another process is updating this device: it holds {path}") from error
 
@@ -226,15 +240,3 @@ def journal_path(device: str) -> Path:
     """Where the journal of the device with this address lies."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", device).strip("_.")[:60]
     return state_home() / "updates" / f"{name}-{zlib.crc32(device.encode()):08x}.jsonl"
-
-
-def state_home() -> Path:
-    """The folder for what smpdfu remembers: ``SMPDFU_STATE_HOME``, else the place that the system has for it."""
-    given = os.environ.get("SMPDFU_STATE_HOME")
-    if given:
-        return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "smpdfu"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "smpdfu"
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "smpdfu"

@@ -3,17 +3,33 @@
 A merged hex of the nRF Connect SDK holds bootloaders as well: MCUboot at 0 and the application in its slot, b0n at the
 start of the network core's flash and the network application behind it. Firmware that was built without a bootloader
 is linked for the start of the flash; it is taken whole, and ``link_warning`` has something to say about it.
+
+An application that is signed already is signed again: ``carry_over`` keeps what its image says beside the code.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from smpdfu.dfu.package import Core
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image.files import Firmware, split_cores
-from smpdfu.image.format import Image
+from smpdfu.image.format import (
+    COMPRESSED_FLAGS,
+    HASH_TYPES,
+    SIGNATURE_TYPES,
+    TLV_VENDOR_MAX,
+    TLV_VENDOR_MIN,
+    Dependency,
+    Flag,
+    Image,
+    Tlv,
+    TlvType,
+)
 from smpdfu.image.linked import Vectors
+from smpdfu.image.protected import boot_record_type
+from smpdfu.image.spec import ImageSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +51,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The firmware of a core without any header; ``whole`` is True where it was not found in its slot."""
+    """The firmware of a core without any header; ``whole`` is True where it was not found in its slot.
+
+    ``image`` is the signed image that it was taken out of, if it was.
+    """
 
     payload: bytes
     whole: bool
+    image: Image | None = None
 
 
 def code_of(firmware: Firmware, core: Core, slot: Slot) -> Code | None:
@@ -64,7 +84,11 @@ def _signed(part: Firmware, slot: Slot) -> Code | None:
         raise ImageError(
             f"the image at 0x{slot.start:x} is encrypted and cannot be packed again: use the plain firmware"
         )
-    return Code(image.payload, whole=False)
+    if image.header.flags & COMPRESSED_FLAGS:
+        raise ImageError(
+            f"the image at 0x{slot.start:x} is compressed and cannot be packed again: use the plain firmware"
+        )
+    return Code(image.payload, whole=False, image=image)
 
 
 def _linked_for(part: Firmware, slot: Slot) -> Code | None:
@@ -86,3 +110,61 @@ def _between(part: Firmware, start: int, end: int) -> bytes:
                 return b""
             found += b"\xff" * (low - start - len(found)) + segment.data[low - segment.address : high - segment.address]
     return bytes(found)
+
+
+# --- signing again --------------------------------------------------------------------------------------------------
+
+# What every signing makes anew.
+_OF_A_SIGNING = frozenset((*HASH_TYPES, *SIGNATURE_TYPES, TlvType.KEYHASH, TlvType.PUBKEY, TlvType.SIG_PURE))
+_KEPT_FLAGS = Flag.RAM_LOAD | Flag.ROM_FIXED | Flag.NON_BOOTABLE
+
+
+def carry_over(spec: ImageSpec, image: Image) -> tuple[ImageSpec, tuple[str, ...]]:
+    """``spec`` with what the header and the TLVs of ``image`` ask for, and the names of what is lost.
+
+    What ``spec`` has already stays. Lost is what no request can ask for: a second TLV where one is allowed, types that
+    are not known, what is not well-formed, unknown flags of the header.
+    """
+    lost = [tlv.name for tlv in image.unprotected if tlv.type not in _OF_A_SIGNING]
+    seen: set[int] = set()
+    for tlv in image.protected:
+        is_second = tlv.type in seen and tlv.type != TlvType.DEPENDENCY
+        change = None if is_second else _request(spec, tlv)
+        if change is None:
+            lost.append(tlv.name)
+        else:
+            spec = replace(spec, **change)
+        seen.add(tlv.type)
+    flags = image.header.flags
+    spec = replace(
+        spec,
+        load_addr=image.header.load_addr if flags & Flag.RAM_LOAD else 0,
+        rom_fixed=image.header.load_addr if flags & Flag.ROM_FIXED else 0,
+        non_bootable=bool(flags & Flag.NON_BOOTABLE),
+    )
+    others = int(flags) & ~int(_KEPT_FLAGS)
+    if others:
+        lost.append(f"flags 0x{others:x}")
+    return spec, tuple(lost)
+
+
+def _request(spec: ImageSpec, tlv: Tlv) -> dict[str, Any] | None:
+    """The options that ask for this TLV, where ``spec`` does not have them; None if there are none."""
+    option: str
+    value: object
+    match tlv.type, len(tlv.data):
+        case TlvType.DEPENDENCY, 12:
+            return {"dependencies": (*spec.dependencies, Dependency.from_bytes(tlv.data))}
+        case TlvType.SEC_CNT, 4:
+            option, value = "security_counter", int.from_bytes(tlv.data, "little")
+        case TlvType.BOOT_RECORD, _ if (name := boot_record_type(tlv.data)) is not None:
+            option, value = "boot_record", name
+        case (TlvType.UUID_VID, 16) | (TlvType.UUID_CID, 16):
+            option, value = ("vid" if tlv.type == TlvType.UUID_VID else "cid"), tlv.data
+        case TlvType.MANIFEST, _:
+            option, value = "manifest", tlv.data
+        case kind, _ if TLV_VENDOR_MIN <= kind <= TLV_VENDOR_MAX:
+            return {"custom_tlvs": (*spec.custom_tlvs, tlv)}
+        case _:
+            return None
+    return {option: value} if getattr(spec, option) is None else {}

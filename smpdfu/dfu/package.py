@@ -23,11 +23,8 @@ from typing import Any
 
 from smpdfu.dfu import manifest as manifests
 from smpdfu.errors import FormatError, PackageError
+from smpdfu.image import memory
 from smpdfu.image.format import Image
-
-# The nRF5340's network core: flash 256 KiB (product specification, memory map).
-NET_FLASH_BASE = 0x0100_0000
-NET_FLASH_END = 0x0104_0000
 
 MAX_PACKAGE_BYTES = 32 * 1024 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -53,14 +50,14 @@ class Core(StrEnum):
     @property
     def words(self) -> str:
         """``application core`` or ``network core``."""
-        return "application core" if self is Core.APP else "network core"
+        return (memory.APP if self is Core.APP else memory.NET).words
 
 
 def core_of_address(address: int) -> Core | None:
     """The core whose flash has this address; None for RAM, external flash and everything else."""
-    if NET_FLASH_BASE <= address < NET_FLASH_END:
+    if address in memory.NET:
         return Core.NET
-    return Core.APP if 0 <= address < 0x0010_0000 else None
+    return Core.APP if address in memory.APP else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smpdfu.dfu.journal import Record
+from smpdfu.dfu.journal import DONE, Record
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.state import DeviceState, Scheme
 from smpdfu.errors import PlanError
@@ -73,6 +73,12 @@ STAGED = (
     Step(Action.CHECK, Core.NET),
 )
 
+UPLOADED = frozenset(Step(Action.UPLOAD, core).name for core in Core)
+"""What the journal says when the image of a core was uploaded."""
+
+_TRIED = frozenset(Step(action, Core.APP).name for action in (Action.UPLOAD, Action.TEST, Action.RESET))
+_CHECKED = Step(Action.CHECK, Core.APP).name
+
 RULES = {Scheme.STAGED: STAGED}
 
 
@@ -87,8 +93,8 @@ class Plan:
 def make_plan(package: Package, state: DeviceState, record: Record | None = None) -> Plan:
     """The steps that bring ``package`` onto a device in this state.
 
-    ``record`` is what the journal says about this package on this device. Raises PlanError when this version of smpdfu
-    has no rules for the device's scheme.
+    ``record`` is what the journal says about this package on this device; without it, nothing that no device can tell
+    is taken for done. Raises PlanError when this version of smpdfu has no rules for the device's scheme.
     """
     rules = RULES.get(state.scheme)
     if rules is None:
@@ -109,8 +115,9 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
     if app is not None:
         first[Core.APP] = _first_for_app(app, state, record)
     if net is not None:
-        # Where the application does not even lie on the device, what the journal tells of the network core is old.
-        stale = first.get(Core.APP) is Action.UPLOAD
+        # Where the application does not even lie on the device, what the journal tells of the network core is old. Of
+        # an update that failed it tells nothing that may count as done.
+        stale = first.get(Core.APP) is Action.UPLOAD or record.end not in (None, DONE)
         first[Core.NET] = _first_for_net(net, state, Record() if stale else record)
     return first
 
@@ -118,7 +125,9 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
 def _first_for_app(image: CoreImage, state: DeviceState, record: Record) -> Action | None:
     running, other = state.running, state.other
     if running is not None and running.hash == image.hash:
-        return None if running.confirmed else Action.CHECK
+        # Where a bootloader only overwrites, an image counts as confirmed before it was found to be well.
+        tried = record.unfinished and record.steps & _TRIED and _CHECKED not in record.steps
+        return None if running.confirmed and not tried else Action.CHECK
     if other is not None and other.hash == image.hash:
         if other.pending:
             return Action.RESET
@@ -134,13 +143,25 @@ def _first_for_net(image: CoreImage, state: DeviceState, record: Record) -> Acti
     if listed and other is not None and other.pending:
         return Action.RESET
     # Handed over, the image is no longer pending; bootloaders that only overwrite erase its header, so that the slot
-    # is empty. Either is a proof only together with the journal: before the mark the slot looks the same.
-    handed_over = listed or (other is None and state.can_revert is False)
+    # is empty. Either is a proof only together with the journal: before the mark the slot looks the same. And of an
+    # update that ended long ago the journal proves nothing by itself: it may have been another board on this port.
+    handed_over = listed or (other is None and state.can_revert is False and record.unfinished)
     if handed_over and Step(Action.TEST, Core.NET).name in record.steps:
         return None if Step(Action.CHECK, Core.NET).name in record.steps else Action.CHECK
     if listed and Step(Action.UPLOAD, Core.NET).name in record.steps:
         return Action.TEST
     return Action.UPLOAD
+
+
+def net_taken(image: CoreImage, state: DeviceState) -> bool | None:
+    """Did the network core take its image, after the reset for it? None if the device cannot tell.
+
+    Handed over, the image stays in the slot and is not pending any more; refused, it is erased. A bootloader that only
+    overwrites erases it either way. (nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c)
+    """
+    if any(slot.hash == image.hash and not slot.active for slot in state.slots):
+        return True
+    return False if state.can_revert else None
 
 
 def went_back(package: Package, state: DeviceState, record: Record) -> bool:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.errors import PlanError
-from smpdfu.image.format import SIGNATURE_TYPES
+from smpdfu.image.format import SIGNATURE_TYPES, TlvType
 from smpdfu.image.linked import link_warning
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
 from smpdfu.image.verify import Code, verify
@@ -140,7 +140,8 @@ def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
         "pending",
         Severity.ERROR,
         f"the image {other.version} is waiting in slot {other.slot} for the next boot, and the slot is not free",
-        "Let it boot with `smpdfu reset`; if it was marked for a test, a second reset brings back what runs now.",
+        "Let it boot with `smpdfu reset`; if it was marked for a test, a second reset brings back what runs now. If it "
+        "still waits then, the network core refuses it: erase the slot with a debugger.",
     )
 
 
@@ -154,14 +155,32 @@ def _cores_fit_the_steps(package: Package, state: DeviceState) -> Findings:
         )
 
 
+def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
+    app, net = package.image(Core.APP), package.image(Core.NET)
+    if app is None or net is None:
+        return
+    app_key, net_key = (image.image.tlv(TlvType.KEYHASH) for image in (app, net))
+    if app_key is not None and net_key is not None and app_key != net_key:
+        yield Finding(
+            "net-key",
+            Severity.ERROR,
+            f"{net.file} is signed with another key than {app.file}, and the same bootloader checks both",
+            "Sign both with the key that the device trusts.",
+            Core.NET,
+        )
+
+
 # --- one image ------------------------------------------------------------------------------------------------------
 
 
 def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
     """What the bootloader would find, too, as far as it can be judged without its keys."""
-    for refusal in verify(image.image).refusals:
-        if refusal.code != Code.ENCRYPTED:
-            yield Finding(refusal.code, Severity.ERROR, f"{image.file}: {refusal.message}", core=image.core)
+    verdict = verify(image.image)
+    # What is encrypted cannot be judged here; what is flagged so and is plain, the bootloader would decrypt.
+    wrong = [one for one in verdict.refusals if one.code != Code.ENCRYPTED]
+    wrong += [one for one in verdict.warnings if one.code == Code.CLEAR]
+    for one in wrong:
+        yield Finding(one.code, Severity.ERROR, f"{image.file}: {one.message}", core=image.core)
 
 
 def _is_signed(image: CoreImage, _: DeviceState) -> Findings:
@@ -217,22 +236,13 @@ def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
         )
 
 
-_SWAP_MODES = {
-    BootloaderMode.SWAP_USING_SCRATCH: SwapMode.SCRATCH,
-    BootloaderMode.OVERWRITE_ONLY: SwapMode.OVERWRITE_ONLY,
-    BootloaderMode.SWAP_WITHOUT_SCRATCH: SwapMode.MOVE,
-    BootloaderMode.SWAP_USING_MOVE: SwapMode.MOVE,
-    BootloaderMode.SWAP_USING_OFFSET: SwapMode.OFFSET,
-}
-
-
 def largest_image_bytes(state: DeviceState) -> int | None:
     """The largest image that fits the slots of image 0 in the bootloader's mode; None if the device tells no sizes."""
     sizes = [size for slot in (PRIMARY, SECONDARY) if (size := state.size_bytes(slot)) is not None]
     told = state.max_image_size_bytes()
     limits = [] if told is None else [told]
     if sizes:
-        mode = _SWAP_MODES.get(state.mode) if state.mode is not None else None
+        mode = state.swap_mode
         limits.append(min(sizes) if mode is None else _limit_of(min(sizes), mode))
     return min(limits, default=None)
 
@@ -284,6 +294,7 @@ CHECKS: tuple[Check, ...] = (
     _running_image_is_confirmed,
     _nothing_else_is_pending,
     _cores_fit_the_steps,
+    _cores_have_one_key,
 )
 
 IMAGE_CHECKS: tuple[ImageCheck, ...] = (

@@ -7,20 +7,20 @@ from enum import StrEnum
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Version
+from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage
 from smpdfu.smp.groups.os import BootloaderMode
 
 PRIMARY, SECONDARY = 0, 1
 
-OVERWRITE_MODES = frozenset({BootloaderMode.OVERWRITE_ONLY})
-SWAP_MODES = frozenset(
-    {
-        BootloaderMode.SWAP_USING_SCRATCH,
-        BootloaderMode.SWAP_WITHOUT_SCRATCH,
-        BootloaderMode.SWAP_USING_MOVE,
-        BootloaderMode.SWAP_USING_OFFSET,
-    }
-)
+# How a bootloader brings an image into the primary slot, for those that do.
+SWAP_MODES = {
+    BootloaderMode.SWAP_USING_SCRATCH: SwapMode.SCRATCH,
+    BootloaderMode.OVERWRITE_ONLY: SwapMode.OVERWRITE_ONLY,
+    BootloaderMode.SWAP_WITHOUT_SCRATCH: SwapMode.MOVE,
+    BootloaderMode.SWAP_USING_MOVE: SwapMode.MOVE,
+    BootloaderMode.SWAP_USING_OFFSET: SwapMode.OFFSET,
+}
 
 
 class Scheme(StrEnum):
@@ -80,9 +80,21 @@ class DeviceState:
     @property
     def can_revert(self) -> bool | None:
         """True if an unconfirmed application image is rolled back; None if the device does not tell."""
-        if self.mode in SWAP_MODES:
-            return True
-        return False if self.mode in OVERWRITE_MODES else None
+        mode = self.swap_mode
+        return None if mode is None else mode is not SwapMode.OVERWRITE_ONLY
+
+    @property
+    def swap_mode(self) -> SwapMode | None:
+        """How images get into the primary slot; None if the device does not tell, or they do not."""
+        return None if self.mode is None else SWAP_MODES.get(self.mode)
+
+
+def mode_of(number: int | None) -> BootloaderMode | None:
+    """The bootloader's mode from the number that a device tells; UNKNOWN for one that we do not know."""
+    try:
+        return None if number is None else BootloaderMode(number)
+    except ValueError:
+        return BootloaderMode.UNKNOWN
 
 
 def version_of(slot: ImageSlot) -> Version | None:

@@ -8,17 +8,19 @@ that imgtool lets through and a bootloader then chokes on end in ``ImageError`` 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from smpdfu.errors import ImageError, TooLargeError
 from smpdfu.image.encrypt import AES_FLAGS, KEY_SIZES, Random, Recipient, ctr, wrap_key
 from smpdfu.image.format import ENCRYPTED_FLAGS, HEADER_SIZE, IMAGE_MAGIC, Flag, Header, Image, Tlv, TlvType
-from smpdfu.image.hashes import digest
 from smpdfu.image.hexfile import Segment
-from smpdfu.image.keys import Signer
+from smpdfu.image.keys import PublicHalf, Signer
+from smpdfu.image.protected import protected_tlvs
+from smpdfu.image.signature import check_signers, image_hash_type, sign, signer_id
 from smpdfu.image.spec import ImageSpec
 from smpdfu.image.tlv import protected_size_bytes
-from smpdfu.image.trailer import max_image_size_bytes, pad_to_slot
+from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes, pad_to_slot, trailer_size_bytes
 
 __all__ = [
     "ImageSpec",
@@ -38,70 +40,83 @@ __all__ = [
 def build(
     spec: ImageSpec,
     payload: bytes,
-    signer: Signer | None = None,
+    signers: Signer | Sequence[Signer] | None = None,
     recipient: Recipient | None = None,
     random: Random = os.urandom,
 ) -> Image:
     """Make an image of a firmware file's bytes.
 
-    ``payload`` begins with ``header_size`` zeros unless ``pad_header`` adds the room. Without a signer the image has
-    a hash only; without a recipient it is not encrypted. ``random`` is asked for the content key, then for the
-    ephemeral key. Raises ``ImageError``, ``TooLargeError``, ``SigningError``.
+    ``payload`` begins with ``header_size`` zeros unless ``pad_header`` adds the room. Without signers the image has a
+    hash only (a signature made elsewhere has a signer too: ``twopass.GivenSigner``); without a recipient it is not
+    encrypted. ``random`` is asked for the content key, then for what wrapping it takes. Raises ``ImageError``,
+    ``TooLargeError``, ``SigningError``.
     """
-    pad, body = _split(spec, payload)
-    if recipient is not None:
-        _check_encryptable(spec)
-        body += bytes(-len(body) % 16)
-    image = _sign(_unsigned(spec, pad, body, signer, encrypted=recipient is not None), signer)
+    keys = () if signers is None else tuple(signers) if isinstance(signers, Sequence) else (signers,)
+    check_signers(keys)
+    frame = _Frame.of(spec, payload, keys, encrypted=recipient is not None)
+    image = _compressed(frame, keys) if spec.compressed else None
+    if image is None:
+        image = sign(frame.image(frame.body), spec, keys)
     if recipient is not None:
         image = _encrypt(image, spec, recipient, random)
     check_size(image, spec)
     return image
 
 
-def _split(spec: ImageSpec, payload: bytes) -> tuple[bytes, bytes]:
-    """What fills the header up to its size, and the firmware."""
-    if spec.pad_header:
-        pad, body = bytes([spec.erased_val]) * (spec.header_size - HEADER_SIZE), payload
-    else:
-        if any(payload[: spec.header_size]):
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What an image has in common with the same image compressed. ``header_pad`` fills the header up to its size."""
+
+    spec: ImageSpec
+    hash_type: TlvType
+    signer_id: bytes
+    encrypted: bool
+    header_pad: bytes
+    body: bytes
+
+    @classmethod
+    def of(cls, spec: ImageSpec, payload: bytes, keys: Sequence[PublicHalf], *, encrypted: bool) -> _Frame:
+        if encrypted and spec.header_size % 16:
             raise ImageError(
-                f"the firmware leaves no room for the header: its first {spec.header_size} bytes are not all zero "
-                "(--pad-header puts the header before them)"
+                f"an encrypted image cannot have a header of {spec.header_size} bytes: the bootloader decrypts in "
+                "blocks of 16 and would install an image that does not boot (take a multiple of 16)"
             )
-        pad, body = bytes(spec.header_size - HEADER_SIZE), payload[spec.header_size :]
+        hash_type = image_hash_type(spec, keys)
+        pad = bytes([spec.header_fill]) * (spec.header_size - HEADER_SIZE)
+        return cls(spec, hash_type, signer_id(hash_type, keys), encrypted, pad, _firmware(spec, payload))
+
+    def image(self, body: bytes, flags: int = 0, tlvs: Sequence[Tlv] = (), *, in_blocks: bool = True) -> Image:
+        """The image of a body, without its unprotected TLVs; zeros fill a body that will be encrypted up to 16 bytes.
+
+        ``flags`` and ``tlvs`` are those of compression.
+        """
+        if self.encrypted and in_blocks:
+            body += bytes(-len(body) % 16)
+        protected = protected_tlvs(self.spec, self.hash_type, self.signer_id, tlvs)
+        header = Header(
+            self.spec.version,
+            img_size=len(body),
+            hdr_size=self.spec.header_size,
+            protect_tlv_size=protected_size_bytes(protected),
+            load_addr=self.spec.rom_fixed or self.spec.load_addr,
+            flags=_flags(self.spec, encrypted=self.encrypted) | flags,
+        )
+        return Image(header, self.header_pad, body, protected, (), self.spec.endian)
+
+
+def _firmware(spec: ImageSpec, payload: bytes) -> bytes:
+    """The firmware in a file, without the room for the header."""
+    if not spec.pad_header and any(payload[: spec.header_size]):
+        raise ImageError(
+            f"the firmware leaves no room for the header: its first {spec.header_size} bytes are not all zero "
+            "(--pad-header puts the header before them)"
+        )
+    body = payload if spec.pad_header else payload[spec.header_size :]
     if not body:
         raise ImageError("the firmware is empty: nothing would follow the header")
     if body.startswith(IMAGE_MAGIC.to_bytes(4, spec.endian)):
         raise ImageError("the firmware is an MCUboot image already: signing it again makes an image that cannot start")
-    return pad, body
-
-
-def _check_encryptable(spec: ImageSpec) -> None:
-    if spec.header_size % 16:
-        raise ImageError(
-            f"an encrypted image cannot have a header of {spec.header_size} bytes: the bootloader decrypts in blocks "
-            "of 16 and would install an image that does not boot (take a multiple of 16)"
-        )
-
-
-def _unsigned(spec: ImageSpec, pad: bytes, body: bytes, signer: Signer | None, *, encrypted: bool) -> Image:
-    """The image without its unprotected TLVs, its payload plain."""
-    hash_type = _hash_type(signer)
-    protected = _protected_tlvs(spec, hash_type, signer.keyhash if signer else bytes(32))
-    header = Header(
-        spec.version,
-        img_size=len(body),
-        hdr_size=spec.header_size,
-        protect_tlv_size=protected_size_bytes(protected),
-        load_addr=spec.rom_fixed or spec.load_addr,
-        flags=_flags(spec, encrypted=encrypted),
-    )
-    return Image(header, pad, body, protected, (), spec.endian)
-
-
-def _hash_type(signer: Signer | None) -> TlvType:
-    return signer.algorithm.hash_types[0] if signer else TlvType.SHA256
+    return body
 
 
 def _flags(spec: ImageSpec, *, encrypted: bool) -> Flag:
@@ -115,45 +130,34 @@ def _flags(spec: ImageSpec, *, encrypted: bool) -> Flag:
     return flags
 
 
-def _protected_tlvs(spec: ImageSpec, hash_type: TlvType, signer_id: bytes) -> tuple[Tlv, ...]:
-    """The protected TLVs that a request asks for, in imgtool's order."""
-    tlvs = []
-    counter = spec.real_security_counter
-    if counter is not None:
-        tlvs.append(Tlv(TlvType.SEC_CNT, counter.to_bytes(4, spec.endian)))
-    if spec.boot_record is not None:
-        tlvs.append(Tlv(TlvType.BOOT_RECORD, _boot_record(spec, hash_type, signer_id)))
-    tlvs += (Tlv(TlvType.DEPENDENCY, one.to_bytes(spec.endian)) for one in spec.dependencies)
-    tlvs += spec.custom_tlvs
-    if protected_size_bytes(tuple(tlvs)) > 0xFFFF:
-        raise ImageError("the protected TLVs have more than 65535 bytes in all, which the header cannot say")
-    return tuple(tlvs)
+def _compressed(frame: _Frame, signers: Sequence[Signer]) -> Image | None:
+    """The compressed image, signed; None where it would not be smaller. It tells of the image as it was before."""
+    from smpdfu.image.compress import COMPRESSIONS, STREAM_HEADER_SIZE, compress  # here: few images are compressed
 
-
-def _boot_record(spec: ImageSpec, hash_type: TlvType, signer_id: bytes) -> bytes:
-    """A software component of PSA's attestation: type, version, signer, hash function, and last the hash's place."""
-    import cbor2
-
-    version = replace(spec.version, build=0)
-    place = bytes(len(digest(hash_type, ())))  # the bootloader writes the hash here
-    return cbor2.dumps({1: spec.boot_record, 4: str(version), 5: signer_id, 6: hash_type.name, 2: place})
-
-
-def _sign(image: Image, signer: Signer | None) -> Image:
-    """The image with its hash and signature. The key's hash stands before the signature: bootloaders need it so."""
-    hash_type = _hash_type(signer)
-    value = digest(hash_type, image.hashed_parts())
-    tlvs = [Tlv(hash_type, value)]
-    if signer is not None:
-        tlvs.append(Tlv(TlvType.KEYHASH, signer.keyhash))
-        tlvs.append(Tlv(signer.algorithm.signature_type, signer.sign_digest(value)))
-    return replace(image, unprotected=tuple(tlvs))
+    spec = frame.spec
+    if len(signers) > 1:
+        raise ImageError("a compressed image can have one signature only: it says which firmware one key signed")
+    original = sign(frame.image(frame.body, in_blocks=False), spec, signers)
+    check_size(original, spec)
+    flags = COMPRESSIONS[spec.compression]
+    body = compress(frame.body, flags, spec.lzma())
+    tlvs = [
+        Tlv(TlvType.DECOMP_SIZE, len(frame.body).to_bytes(4, spec.endian)),
+        Tlv(TlvType.DECOMP_SHA, original.unprotected[0].data),
+    ]
+    if signers:
+        tlvs.append(Tlv(TlvType.DECOMP_SIGNATURE, original.unprotected[-1].data))
+    if len(body) - STREAM_HEADER_SIZE + sum(len(tlv.data) for tlv in tlvs) >= len(frame.body):
+        return None
+    if frame.encrypted:
+        tlvs.append(Tlv(TlvType.COMP_DEC_SIZE, len(body).to_bytes(4, spec.endian)))
+    return sign(frame.image(body, flags, tlvs), spec, signers)
 
 
 def _encrypt(image: Image, spec: ImageSpec, recipient: Recipient, random: Random) -> Image:
     """The image with its payload encrypted (not with ``clear``) and the content key in a TLV, the last one."""
     content_key = random(KEY_SIZES[spec.encrypt_keylen])
-    key_tlv = wrap_key(recipient, content_key, random)
+    key_tlv = wrap_key(recipient, content_key, random, spec.hmac_sha)
     payload = image.payload if spec.clear else ctr(image.payload, content_key)
     return replace(image, payload=payload, unprotected=(*image.unprotected, key_tlv))
 
@@ -176,8 +180,7 @@ def check_size(image: Image, spec: ImageSpec) -> None:
     if not spec.slot_size:
         return
     try:
-        geometry = spec.geometry(encrypted_key_size(image, save_enctlv=spec.save_enctlv))
-        limit = max_image_size_bytes(geometry)
+        limit = max_image_size_bytes(_geometry(image, spec))
     except ValueError:  # the slot is smaller than the trailer
         limit = 0
     if image.size_bytes > limit:
@@ -198,7 +201,15 @@ def lay_out(image: Image, spec: ImageSpec) -> bytes:
     """The bytes of a .bin: the image, and when padded the whole slot with the trailer that marks it as pending."""
     if not spec.padded:
         return image.to_bytes()
-    return pad_to_slot(image.to_bytes(), spec.padding())
+    slot = pad_to_slot(image.to_bytes(), spec.padding())
+    if spec.pad_value in (None, spec.erased_val):
+        return slot
+    trailer = spec.slot_size - trailer_size_bytes(_geometry(image, spec))
+    return slot[: image.size_bytes] + bytes([spec.pad_value]) * (trailer - image.size_bytes) + slot[trailer:]
+
+
+def _geometry(image: Image, spec: ImageSpec) -> SlotGeometry:
+    return spec.geometry(encrypted_key_size(image, save_enctlv=spec.save_enctlv))
 
 
 def lay_out_segments(image: Image, spec: ImageSpec, base: int) -> tuple[Segment, ...]:

@@ -3,11 +3,13 @@
 Source: MCUboot's ``encrypted_images.md`` and ``enc_key_public.h``. The payload is encrypted by AES-CTR with a random
 content key and a counter that starts at 0; the key goes, wrapped, into a TLV. ECIES: an ephemeral key agrees on a
 secret with the recipient's key; HKDF makes a cipher key and an HMAC key of it; the TLV is the ephemeral public key,
-the HMAC of the wrapped key, the wrapped key. Randomness is a parameter everywhere.
+the HMAC of the wrapped key, the wrapped key. RSA-OAEP is that of RFC 8017, AES-KW that of RFC 3394. Randomness is a
+parameter everywhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,18 +19,23 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from smpdfu.errors import FormatError, SignatureError, SigningError
 from smpdfu.image.format import Flag
+from smpdfu.image.kek import KeyEncryptionKey
 from smpdfu.image.keys import PrivateKey, PublicKey
 from smpdfu.image.tlv import Tlv, TlvType, tlv_name
 
 Random = Callable[[int], bytes]
 """Gives that many unpredictable bytes: ``os.urandom``, or in a test something that can be repeated."""
 
-Recipient = PublicKey
-"""Whom an image is encrypted for: the device's key, of which the public half is enough."""
+Recipient = PublicKey | KeyEncryptionKey
+"""Whom an image is encrypted for: the device's key, of which the public half is enough if it has one."""
+
+DecryptionKey = PrivateKey | KeyEncryptionKey
+"""What the device decrypts with."""
 
 KEY_SIZES = {128: 16, 256: 32}
 AES_FLAGS = {16: Flag.ENCRYPTED_AES128, 32: Flag.ENCRYPTED_AES256}
@@ -47,28 +54,37 @@ def ctr(data: bytes, key: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Wrapping:
-    """One way to wrap a content key: a row of ``WRAPPINGS``. ``overhead`` is what the TLV has beside the key."""
+    """One way to wrap a content key: a row of ``WRAPPINGS``.
+
+    ``hmac_sha`` are the values of imgtool's option that ask for it. The TLV has ``fixed_size`` bytes, and those of the
+    content key where ``holds_key`` (RSA hides it in its own).
+    """
 
     tlv_type: TlvType
     key_kind: str
-    overhead: int
+    hmac_sha: tuple[str, ...]
+    fixed_size: int
+    holds_key: bool
     wrap: Callable[[Any, bytes, Random], bytes] = field(repr=False)
     unwrap: Callable[[Any, bytes], bytes] = field(repr=False)
 
 
-def wrap_key(recipient: Recipient, content_key: bytes, random: Random) -> Tlv:
-    """The TLV with the content key, wrapped as imgtool does it for this kind of key.
+def wrap_key(recipient: Recipient, content_key: bytes, random: Random, hmac_sha: str = "auto") -> Tlv:
+    """The TLV with the content key, wrapped for this kind of key with the hash function of ``hmac_sha``.
 
-    Raises ``SigningError`` for a kind of key that no MCUboot decrypts with.
+    Raises ``SigningError`` for a kind of key that no MCUboot decrypts with, or not with that hash function.
     """
-    wrapping = next((row for row in WRAPPINGS if row.key_kind == recipient.kind.name), None)
-    if wrapping is None:
+    rows = [row for row in WRAPPINGS if row.key_kind == recipient.kind.name]
+    if not rows:
         kinds = ", ".join(dict.fromkeys(row.key_kind for row in WRAPPINGS))
         raise SigningError(f"MCUboot cannot decrypt with a key of type {recipient.kind.name}: use one of {kinds}")
-    return Tlv(wrapping.tlv_type, wrapping.wrap(recipient.public.raw, content_key, random))
+    row = next((row for row in rows if hmac_sha in row.hmac_sha), None)
+    if row is None:
+        raise SigningError(f"with a key of type {recipient.kind.name} MCUboot knows no HMAC-SHA{hmac_sha}: X25519 does")
+    return Tlv(row.tlv_type, row.wrap(recipient.public.raw, content_key, random))
 
 
-def unwrap_key(tlv: Tlv, key: PrivateKey, key_size: int) -> bytes:
+def unwrap_key(tlv: Tlv, key: DecryptionKey, key_size: int) -> bytes:
     """The content key of ``key_size`` bytes out of a key TLV.
 
     Raises ``SigningError`` when the key is of another kind than the TLV, ``FormatError`` when the TLV has the wrong
@@ -79,12 +95,12 @@ def unwrap_key(tlv: Tlv, key: PrivateKey, key_size: int) -> bytes:
         raise SigningError(
             f"the content key is wrapped as {tlv_name(tlv.type)}: a key of type {key.kind.name} is wrong"
         )
-    expected = wrapping.overhead + (0 if wrapping.tlv_type == TlvType.ENC_RSA2048 else key_size)
+    expected = wrapping.fixed_size + (key_size if wrapping.holds_key else 0)
     if len(tlv.data) != expected:
         raise FormatError(f"the {tlv.name} TLV has {len(tlv.data)} bytes; with AES-{key_size * 8} it has {expected}")
     try:
         content_key = wrapping.unwrap(key.raw, tlv.data)
-    except ValueError:  # a point that is not on the curve, a failed decryption
+    except (ValueError, InvalidUnwrap):  # a point that is not on the curve, a failed decryption
         raise SignatureError(_OTHER_KEY) from None
     if len(content_key) != key_size:
         raise FormatError(f"the content key has {len(content_key)} bytes, AES-{key_size * 8} needs {key_size}")
@@ -129,7 +145,9 @@ _ECIES_X25519 = _Curve(
 )
 
 
-def _ecies(tlv_type: TlvType, key_kind: str, curve: _Curve, function: HashAlgorithm) -> Wrapping:
+def _ecies(
+    tlv_type: TlvType, key_kind: str, hmac_sha: tuple[str, ...], curve: _Curve, function: HashAlgorithm
+) -> Wrapping:
     """A row: ECIES on a curve, with HKDF and HMAC by a hash function."""
     tag_end = curve.point_size + function.digest_size
 
@@ -151,24 +169,57 @@ def _ecies(tlv_type: TlvType, key_kind: str, curve: _Curve, function: HashAlgori
             raise SignatureError(_OTHER_KEY)
         return ctr(wrapped, cipher_key)
 
-    return Wrapping(tlv_type, key_kind, tag_end, wrap, unwrap)
+    return Wrapping(tlv_type, key_kind, hmac_sha, tag_end, True, wrap, unwrap)
 
 
-# --- the rows -------------------------------------------------------------------------------------------------------
+# --- RSA-OAEP and AES-KW --------------------------------------------------------------------------------------------
 
 _OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), label=None)
+_LABEL_HASH = hashlib.sha256().digest()
+
+
+def _oaep_encrypt(public: Any, message: bytes, random: Random) -> bytes:
+    """RSAES-OAEP-ENCRYPT (RFC 8017, 7.1.1) with a seed of ``random``: cryptography's takes OpenSSL's own randomness."""
+    numbers, size = public.public_numbers(), public.key_size // 8
+    filling = bytes(size - len(message) - 2 * len(_LABEL_HASH) - 2)
+    block, seed = _LABEL_HASH + filling + b"\x01" + message, random(len(_LABEL_HASH))
+    masked_block = _masked(block, seed)
+    encoded = b"\0" + _masked(seed, masked_block) + masked_block
+    cipher: int = pow(int.from_bytes(encoded, "big"), numbers.e, numbers.n)
+    return cipher.to_bytes(size, "big")
+
+
+def _masked(data: bytes, seed: bytes) -> bytes:
+    """``data`` XOR MGF1 of the seed (RFC 8017, B.2.1)."""
+    blocks = -(-len(data) // len(_LABEL_HASH))
+    mask = b"".join(hashlib.sha256(seed + index.to_bytes(4, "big")).digest() for index in range(blocks))
+    return bytes(one ^ other for one, other in zip(data, mask, strict=False))
+
+
 _RSA_OAEP = Wrapping(
     TlvType.ENC_RSA2048,
     "rsa-2048",
+    ("auto", "256", "512"),  # there is no HMAC in it: imgtool takes any
     256,
-    lambda public, content_key, _random: cast("bytes", public.encrypt(content_key, _OAEP)),  # OpenSSL's randomness
+    False,
+    _oaep_encrypt,
     lambda private, data: cast("bytes", private.decrypt(data, _OAEP)),
 )
+_AES_KW = Wrapping(
+    TlvType.ENC_KW,
+    "aes-kw",
+    ("auto", "256", "512"),
+    8,
+    True,
+    lambda secret, content_key, _random: aes_key_wrap(secret, content_key),
+    aes_key_unwrap,
+)
 
-# One row for each key TLV. Of two for the same kind of key, the first is used to wrap.
+# One row for each key TLV.
 WRAPPINGS = (
-    _ecies(TlvType.ENC_EC256, "ecdsa-p256", _ECIES_P256, SHA256()),
-    _ecies(TlvType.ENC_X25519, "x25519", _ECIES_X25519, SHA256()),
-    _ecies(TlvType.ENC_X25519_SHA512, "x25519", _ECIES_X25519, SHA512()),
+    _ecies(TlvType.ENC_EC256, "ecdsa-p256", ("auto", "256"), _ECIES_P256, SHA256()),
+    _ecies(TlvType.ENC_X25519, "x25519", ("auto", "256"), _ECIES_X25519, SHA256()),
+    _ecies(TlvType.ENC_X25519_SHA512, "x25519", ("512",), _ECIES_X25519, SHA512()),
     _RSA_OAEP,
+    _AES_KW,
 )

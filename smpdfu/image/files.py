@@ -6,13 +6,14 @@ Errors of the file system are ``OSError`` with the name that the caller gave; wh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError, ImageError, KeyFileError
-from smpdfu.image import hexfile
+from smpdfu.image import hexfile, memory
 from smpdfu.image.hexfile import Segment
 from smpdfu.image.identify import FileKind, identify
 
@@ -27,21 +28,28 @@ __all__ = [
     "encode_firmware",
     "identify",
     "parse_firmware",
+    "read_bounded",
     "read_firmware",
     "read_key_file",
     "split_cores",
     "write_file_atomic",
+    "write_files_atomic",
     "write_key_file",
 ]
 
 StrPath = str | os.PathLike[str]
 
-# nRF5340 product specification, memory map: where each core's flash is, and what else lies between (UICR).
-_REGIONS = (("app", 0, 0x00FF_8000), ("", 0x00FF_8000, 0x0100_0000), ("net", 0x0100_0000, 0x0104_0000))
-_REST = ("", 0x0104_0000, 1 << 32)
+# All addresses in order, each region with the core whose firmware lies there; "" for what belongs to none.
+_REGIONS = (
+    ("app", memory.APP.start, memory.APP.uicr),
+    ("", memory.APP.uicr, memory.NET.start),
+    ("net", memory.NET.start, memory.NET.end),
+    ("", memory.NET.end, 1 << 32),
+)
 
 # A gap that no image has inside: two parts so far apart belong to different memories.
 MAX_GAP_BYTES = 1 << 20
+MAX_GAPS_BYTES = 1 << 24  # a small file must not ask for all the memory there is
 
 _NO_FIRMWARE = {
     FileKind.EMPTY: "is empty",
@@ -49,9 +57,28 @@ _NO_FIRMWARE = {
     FileKind.UF2: "is a UF2 file: use the .hex or .bin that it was made from",
     FileKind.DFU_APPLICATION_ZIP: "is a dfu_application.zip, not firmware: the images inside are signed already",
     FileKind.SECURE_DFU_ZIP: "is a Secure DFU package of the nRF5 SDK: MCUboot does not take such packages",
+    FileKind.SUIT_ZIP: "is a package of SUIT envelopes: MCUboot does not take such packages",
+    FileKind.SUIT_ENVELOPE: "is a SUIT envelope: MCUboot does not take such files",
     FileKind.ZIP: "is a zip archive, not firmware",
+    FileKind.OLD_IMAGE: "is an image of the format that MCUboot had before 1.1: build and sign it anew",
+    FileKind.S_RECORD: "is a Motorola S-record file: `objcopy -I srec -O ihex` makes Intel HEX of it",
+    FileKind.HTML: "is a web page, not firmware: the download went wrong",
+    FileKind.LFS_POINTER: "is a pointer of Git LFS, not the file itself: run `git lfs pull`",
     FileKind.PEM: "is a key or certificate, not firmware",
 }
+
+
+MAX_FILE_BYTES = 1 << 28
+MAX_KEY_BYTES = 1 << 20
+
+
+def read_bounded(path: StrPath, limit: int = MAX_FILE_BYTES) -> bytes:
+    """A file's bytes; raises ``ImageError`` when there are more than ``limit`` of them, as in /dev/zero."""
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ImageError(f"{os.fspath(path)} has more than {limit >> 20} MiB")
+    return data
 
 
 # --- firmware -------------------------------------------------------------------------------------------------------
@@ -70,7 +97,15 @@ class Firmware:
         return self.segments[0].address if self.addressed else None
 
     def flat(self, fill: int = 0xFF, max_gap: int = MAX_GAP_BYTES) -> bytes:
-        """All bytes from the lowest address on, gaps filled; raises ``ImageError`` where a gap is too wide."""
+        """All bytes from the lowest address on, gaps filled; raises ``ImageError`` where a gap is too wide.
+
+        So are all gaps together when they come to more than ``MAX_GAPS_BYTES``, or to ``max_gap`` if that is more.
+        """
+        if len(self.segments) == 1:
+            return self.segments[0].data
+        gaps = self.segments[-1].end - self.segments[0].address - sum(len(one.data) for one in self.segments)
+        if gaps > max(max_gap, MAX_GAPS_BYTES):
+            raise ImageError(f"the file has {gaps} bytes of gaps between its parts: it is not one image")
         data = bytearray()
         for before, segment in zip(self.segments, self.segments[1:], strict=False):
             if segment.address - before.end > max_gap:
@@ -81,6 +116,23 @@ class Firmware:
         for segment in self.segments:
             data += bytes([fill]) * (segment.address - self.segments[0].address - len(data))
             data += segment.data
+        return bytes(data)
+
+    def leading(self, fill: int = 0xFF, max_gap: int = MAX_GAP_BYTES) -> bytes:
+        """``flat`` up to the first gap that is too wide: an image, without the trailer far behind it in its slot."""
+        count = 1
+        while count < len(self.segments) and self.segments[count].address - self.segments[count - 1].end <= max_gap:
+            count += 1
+        return replace(self, segments=self.segments[:count]).flat(fill, max_gap)
+
+    def last(self, size_bytes: int, fill: int = 0xFF) -> bytes:
+        """The bytes before the highest address: the end of a slot, with gaps filled."""
+        start = self.segments[-1].end - size_bytes
+        data = bytearray([fill]) * size_bytes
+        for segment in self.segments:
+            if segment.end > start:
+                part, at = segment.data[max(start - segment.address, 0) :], max(segment.address - start, 0)
+                data[at : at + len(part)] = part
         return bytes(data)
 
 
@@ -106,13 +158,12 @@ def parse_firmware(data: bytes, name: str = "the file") -> Firmware:
 
 def read_firmware(path: StrPath) -> Firmware:
     """``parse_firmware`` of a file; a file that is called .hex and is none is refused as well."""
-    data = Path(path).read_bytes()
-    if os.fspath(path).lower().endswith((".hex", ".ihex")) and identify(data) in (FileKind.UNKNOWN, *_BINARY):
-        raise FormatError(f"{os.fspath(path)} is called .hex and is not Intel HEX", 0)
+    data = read_bounded(path)
+    if os.fspath(path).lower().endswith((".hex", ".ihex")):
+        kind = identify(data)
+        if kind is not FileKind.INTEL_HEX and kind not in _NO_FIRMWARE:
+            raise FormatError(f"{os.fspath(path)} is called .hex and is not Intel HEX", 0)
     return parse_firmware(data, os.fspath(path))
-
-
-_BINARY = (FileKind.RAW_FIRMWARE, FileKind.MCUBOOT_IMAGE)
 
 
 def encode_firmware(segments: tuple[Segment, ...], path: StrPath, fill: int = 0xFF) -> bytes:
@@ -137,7 +188,7 @@ def split_cores(firmware: Firmware) -> CoreSplit:
         raise ImageError("a .bin file has no addresses to tell the cores by: use the merged .hex")
     parts: dict[str, list[Segment]] = {"app": [], "net": [], "": []}
     for segment in firmware.segments:
-        for core, start, end in (*_REGIONS, _REST):
+        for core, start, end in _REGIONS:
             low, high = max(start, segment.address), min(end, segment.end)
             if low < high:
                 parts[core].append(Segment(low, segment.data[low - segment.address : high - segment.address]))
@@ -154,21 +205,30 @@ def write_file_atomic(path: StrPath, data: bytes, *, mode: int = 0o644, overwrit
     The process's umask applies to ``mode``. What is no regular file (a pipe, /dev/stdout) is written to directly.
     Raises ``FileExistsError`` if it exists and must not be overwritten, else ``OSError``, always with ``path`` in it.
     """
-    target = os.path.realpath(path)
+    write_files_atomic({path: data}, mode=mode, overwrite=overwrite)
+
+
+def write_files_atomic(files: Mapping[StrPath, bytes], *, mode: int = 0o644, overwrite: bool = True) -> None:
+    """``write_file_atomic`` for files that belong together: all are written before the first one is moved."""
+    beside: list[tuple[StrPath, str, str]] = []
     try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            Path(target).write_bytes(data)
-            return
-        beside = f"{target}.{os.urandom(4).hex()}.part"
-        try:
-            _write_new(beside, data, mode)
-            _move(beside, target, overwrite)
-        finally:
-            if os.path.lexists(beside):
-                os.unlink(beside)
-    except OSError as error:
-        raise _named(error, path) from None
-    _flush_folder(os.path.dirname(target))
+        for path, data in files.items():
+            target = os.path.realpath(path)
+            with _errors_of(path):
+                if os.path.exists(target) and not os.path.isfile(target):
+                    Path(target).write_bytes(data)
+                    continue
+                beside.append((path, f"{target}.{os.urandom(4).hex()}.part", target))
+                _write_new(beside[-1][1], data, mode)
+        for path, part, target in beside:
+            with _errors_of(path):
+                _move(part, target, overwrite)
+    finally:
+        for _, part, _ in beside:
+            if os.path.lexists(part):
+                os.unlink(part)
+    for folder in {os.path.dirname(target) for _, _, target in beside}:
+        _flush_folder(folder)
 
 
 def _write_new(path: str, data: bytes, mode: int) -> None:
@@ -193,9 +253,13 @@ def _move(source: str, target: str, overwrite: bool) -> None:
         os.replace(source, target)
 
 
-def _named(error: OSError, path: StrPath) -> OSError:
-    """The same error about the file that the caller asked for."""
-    return type(error)(error.errno, error.strerror or str(error), os.fspath(path))
+@contextmanager
+def _errors_of(path: StrPath) -> Iterator[None]:
+    """An error inside is about the file that the caller asked for."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror or str(error), os.fspath(path)) from None
 
 
 def _flush_folder(folder: str) -> None:
@@ -229,7 +293,9 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
 
     name = os.fspath(path)
     try:
-        pem = Path(path).read_bytes()
+        pem = read_bounded(path, MAX_KEY_BYTES)
+    except ImageError as error:
+        raise KeyFileError(f"{error}, so it is no key file", name) from None
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}", name) from None
     try:

@@ -204,6 +204,11 @@ class Header:
             )
         return cls(Version(*version), img_size, hdr_size, prot_size, load_addr, Flag(flags), reserved)
 
+    @property
+    def encrypted(self) -> bool:
+        """True if one of the AES flags is set: the image is encrypted wherever it lies outside the primary slot."""
+        return bool(self.flags & ENCRYPTED_FLAGS)
+
     def to_bytes(self, endian: Endian = "little") -> bytes:
         """The 32 bytes."""
         sizes = (self.load_addr, self.hdr_size, self.protect_tlv_size, self.img_size, int(self.flags))
@@ -321,8 +326,8 @@ class Image:
 
     @property
     def encrypted(self) -> bool:
-        """True if the header has one of the AES flags. The payload of a ``--clear`` image is plain all the same."""
-        return bool(self.header.flags & ENCRYPTED_FLAGS)
+        """As the header says. The payload of a ``--clear`` image is plain all the same."""
+        return self.header.encrypted
 
     @property
     def encryption_key_tlv(self) -> Tlv | None:

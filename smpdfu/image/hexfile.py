@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+from array import array
+from binascii import hexlify
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from smpdfu.errors import FormatError
 
 _DATA, _END, _LINEAR_BASE, _LINEAR_START = 0, 1, 4, 5
-_COLON = ord(":")
 _BANK = 0x1_0000
 _RECORD_SIZE = 16
+_OVERHEAD = 5  # size, address, type and checksum of a record
+_NEGATED = bytes(-byte & 0xFF for byte in range(256))
+_WIDEST = 250  # bytes of data: the sums of wider records could run over their 16 bits
+_SHORT_RUN, _LONG_RUN = 8, 8192  # records that are looked at together: as many as were alike before, and more
 _LONGEST_START = 600  # a record has at most 521 characters
 
 
@@ -49,33 +56,62 @@ def is_hex(data: bytes) -> bool:
 
 def encode(segments: Iterable[Segment]) -> bytes:
     """The text, with ``\\n`` at the line ends. ``ValueError`` if segments overlap."""
-    merged = merge(segments)
-    lines = list(_lines(merged))
-    lines.append(_record(_END, b""))
-    return "".join(lines).encode()
+    return b"".join((*_lines(merge(segments)), _record(_END, b"")))
 
 
-def _lines(segments: tuple[Segment, ...]) -> Iterator[str]:
+def _lines(segments: tuple[Segment, ...]) -> Iterator[bytes]:
     bank = -1 if segments and segments[-1].end > _BANK else 0
     for segment in segments:
-        data, digits = segment.data, segment.data.hex().upper()
-        at = 0
-        while at < len(data):
-            address = segment.address + at
-            if address // _BANK != bank:
-                bank = address // _BANK
+        at = segment.address
+        while at < segment.end:
+            if at // _BANK != bank:
+                bank = at // _BANK
                 yield _record(_LINEAR_BASE, bank.to_bytes(2, "big"))
-            low = address % _BANK
-            size = min(_RECORD_SIZE, len(data) - at, _BANK - low)
-            check = -(size + (low >> 8) + low + sum(data[at : at + size])) & 0xFF
-            yield f":{size:02X}{low:04X}00{digits[2 * at : 2 * (at + size)]}{check:02X}\n"
-            at += size
+            end = min(segment.end, (bank + 1) * _BANK)
+            whole = at + (end - at) // _RECORD_SIZE * _RECORD_SIZE
+            start = segment.address
+            yield _records(at % _BANK, segment.data[at - start : whole - start], _RECORD_SIZE)
+            yield _records(whole % _BANK, segment.data[whole - start : end - start], end - whole)
+            at = end
 
 
-def _record(kind: int, data: bytes) -> str:
+def _record(kind: int, data: bytes) -> bytes:
     """A record without an address."""
     body = bytes((len(data), 0, 0, kind)) + data
-    return f":{body.hex().upper()}{-sum(body) & 0xFF:02X}\n"
+    return f":{body.hex().upper()}{-sum(body) & 0xFF:02X}\n".encode("ascii")
+
+
+def _records(low: int, data: bytes, size: int) -> bytes:
+    """Data records of ``size`` bytes each, within one bank: made column by column, so that C does the work."""
+    if not data:
+        return b""
+    count, stride = len(data) // size, size + _OVERHEAD
+    raw = bytearray(count * stride)
+    raw[0::stride] = bytes([size]) * count
+    raw[1::stride], raw[2::stride] = _addresses(low, size, count)
+    for column in range(size):
+        raw[4 + column :: stride] = data[column::size]
+    raw[stride - 1 :: stride] = _sums(raw, stride, count).translate(_NEGATED)
+    return b":" + hexlify(raw, ":", stride).upper().replace(b":", b"\n:") + b"\n"
+
+
+@lru_cache(maxsize=64)  # a file's banks are alike
+def _addresses(low: int, size: int, count: int) -> tuple[bytes, bytes]:
+    """The high and the low bytes of the addresses of ``count`` records of ``size`` bytes."""
+    words = array("H", range(low, low + count * size, size))
+    if sys.byteorder == "little":
+        words.byteswap()
+    both = words.tobytes()
+    return both[0::2], both[1::2]
+
+
+def _sums(raw: bytes | bytearray, stride: int, count: int) -> bytes:
+    """The sum, modulo 256, of each of ``count`` records: columns are added as numbers with digits of 16 bits."""
+    total, wide = 0, bytearray(2 * count)
+    for column in range(stride):
+        wide[0::2] = raw[column::stride]
+        total += int.from_bytes(wide, "little")
+    return total.to_bytes(2 * count, "little")[0::2]
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -93,41 +129,75 @@ def decode(text: bytes) -> tuple[Segment, ...]:
 
 def _plain(text: bytes) -> tuple[Segment, ...] | None:
     """Data by linear addresses up to the end record; None where there is anything else."""
-    lines = text.split()
+    line_end = next((end for end in (b"\r\n", b"\n") if end in text[:_LONGEST_START]), b"\r")
     try:
-        raw = bytes.fromhex(b"".join(lines).replace(b":", b"").decode("ascii"))
-        parts = list(_data(lines, raw))
-        whole = sum(map(len, lines)) - len(lines) == 2 * len(raw)  # one colon a line
-        return merge(Segment(address, b"".join(data)) for address, data in parts) if whole else None
-    except (ValueError, IndexError):
+        return merge(_data(text.rstrip() + line_end, line_end))
+    except ValueError:
         return None
 
 
-def _data(lines: list[bytes], raw: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    """Address and data of each run of adjoining records. ``raw`` is all records; ValueError: not plain."""
-    base = at = next_address = 0
-    run: list[bytes] = []
-    for number, line in enumerate(lines, 1):
-        end = at + raw[at] + 5
-        record, at = raw[at:end], end
-        kind, size = record[3], len(record) - 5
-        if line[0] != _COLON or len(line) != 2 * len(record) + 1 or sum(record) & 0xFF or size != record[0]:
-            raise ValueError(f"line {number} is no record")
+def _data(text: bytes, line_end: bytes) -> Iterator[Segment]:
+    """The data of adjoining records of one size, run by run; ValueError: not plain."""
+    base = at = 0
+    longest = _SHORT_RUN
+    while at < len(text):
+        raw, size = _lines_of_one_size(text, at, longest, line_end)
+        kind, stride = raw[3], size + _OVERHEAD
+        count = _adjoining(raw, size) if kind == _DATA else 1
+        raw = raw[: count * stride]
+        if any(_sums(raw, stride, count)):
+            raise ValueError("a checksum is wrong")
+        at += count * (2 * stride + 1 + len(line_end))
+        longest = min(4 * longest, _LONG_RUN) if count == longest else max(count, _SHORT_RUN)
         if kind == _DATA:
-            address = base + (record[1] << 8 | record[2])
-            if address != next_address and run:
-                yield next_address - sum(map(len, run)), run
-                run = []
-            run.append(record[4:-1])
-            next_address = address + size
-        elif kind == _END and number == len(lines):
-            yield next_address - sum(map(len, run)), run
+            yield Segment(base + (raw[1] << 8 | raw[2]), _payload(raw, size, count))
+        elif kind == _END and at == len(text):
             return
         elif kind == _LINEAR_BASE and size == 2:
-            base = int.from_bytes(record[4:6], "big") << 16
+            base = int.from_bytes(raw[4:6], "big") << 16
         elif kind != _LINEAR_START or size != 4:
-            raise ValueError(f"line {number} is not plain")
+            raise ValueError(f"a record of type {kind} is not plain")
     raise ValueError("there is no end record")
+
+
+def _lines_of_one_size(text: bytes, at: int, longest: int, line_end: bytes) -> tuple[bytes, int]:
+    """The bytes of the records from ``at`` on, as many as have the first one's size, and that size."""
+    size = int(text[at + 1 : at + 3], 16)
+    digits = 2 * (size + _OVERHEAD)
+    width = 1 + digits + len(line_end)
+    count = min(longest if size <= _WIDEST else 1, (len(text) - at) // width)
+    lines = text[at : at + count * width]
+    for place, wanted in enumerate(b":" + text[at + 1 : at + 3]):
+        column = lines[place::width][:count]
+        count = len(column) - len(column.lstrip(bytes([wanted])))
+    lines = lines[: count * width]
+    raw = bytes.fromhex(lines.replace(b":", b" ").decode("ascii"))
+    ends = all(lines[1 + digits + i :: width] == bytes([byte]) * count for i, byte in enumerate(line_end))
+    if not count or not ends or 2 * len(raw) != digits * count:  # fromhex skips blanks: every digit must have counted
+        raise ValueError("this is no record")
+    return raw, size
+
+
+def _adjoining(raw: bytes, size: int) -> int:
+    """How many records, from the first on, are data of one bank without a gap."""
+    stride = size + _OVERHEAD
+    first = raw[1] << 8 | raw[2]
+    if not size:
+        return 1
+    kinds = raw[3::stride]
+    count = min(len(kinds) - len(kinds.lstrip(b"\0")), -(-(_BANK - first) // size))
+    found = raw[1::stride][:count], raw[2::stride][:count]
+    wanted = _addresses(first, size, count)
+    if found == wanted:
+        return count
+    return next(i for i in range(count) if any(one[i] != other[i] for one, other in zip(found, wanted, strict=True)))
+
+
+def _payload(raw: bytes, size: int, count: int) -> bytes:
+    data = bytearray(size * count)
+    for column in range(size):
+        data[column::size] = raw[4 + column :: size + _OVERHEAD]
+    return bytes(data)
 
 
 def _odd(text: bytes) -> tuple[Segment, ...]:
@@ -139,7 +209,7 @@ def _odd(text: bytes) -> tuple[Segment, ...]:
     except IntelHexError as error:
         offset = _offset(text, getattr(error, "line", None))
         raise FormatError(f"this is no proper Intel HEX: {error}", offset) from None
-    if not re.search(rb"(?mi)^:00[0-9a-f]{4}01", text):
+    if not re.search(rb"(?i)(?:\A|[\r\n]):00[0-9a-f]{4}01", text):
         raise FormatError("the hex file is cut off: it has no end record", len(text))
     try:
         return tuple(Segment(start, memory.tobinstr(start, end - 1)) for start, end in memory.segments())

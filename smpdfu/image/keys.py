@@ -38,13 +38,17 @@ class SignatureAlgorithm:
     """One way to sign an image: a row of ``SIGNATURES``.
 
     ``sign(key, digest)`` and ``verify(key, signature, digest)`` take cryptography's key objects; ``digest`` is the hash
-    of the image by one of ``hash_types``, of which the first is imgtool's default.
+    of the image by one of ``hash_types``, of which the first is imgtool's default. Where there is a ``pure_hash``, the
+    key can also sign the image itself, by the same two functions with the image in the digest's place; the SHA TLV of
+    such an image is of that type. ``padded_size`` is how long old bootloaders want the signature.
     """
 
     signature_type: TlvType
     hash_types: tuple[TlvType, ...]
     sign: Callable[[Any, bytes], bytes] = field(repr=False)
     verify: Callable[[Any, bytes, bytes], object] = field(repr=False)
+    padded_size: int = 0
+    pure_hash: TlvType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,18 @@ class Signer(PublicHalf, Protocol):
     def sign_digest(self, digest: bytes) -> bytes:
         """The signature of an image with this digest."""
 
+    def sign_message(self, message: bytes) -> bytes:
+        """The pure signature of an image, by what its hash would be over; only asked of keys with a ``pure_hash``."""
+
 
 class Verifier(PublicHalf, Protocol):
     """A public key that a bootloader trusts."""
 
     def verify_digest(self, signature: bytes, digest: bytes) -> None:
         """Raises ``SignatureError`` unless the signature is this key's, of an image with this digest."""
+
+    def verify_message(self, signature: bytes, message: bytes) -> None:
+        """Raises ``SignatureError`` unless this is this key's pure signature of an image with these hashed bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,12 @@ class PublicKey:
         except (InvalidSignature, ValueError):  # ValueError: a signature of impossible shape
             raise SignatureError(f"the {self.kind.name} signature does not verify") from None
 
+    def verify_message(self, signature: bytes, message: bytes) -> None:
+        """Raises ``SignatureError`` unless this is this key's pure signature of these bytes."""
+        if self.algorithm.pure_hash is None:
+            raise SignatureError(f"a key of type {self.kind.name} makes no pure signatures")
+        self.verify_digest(signature, message)
+
     def to_pem(self) -> bytes:
         """SubjectPublicKeyInfo, as text."""
         return cast("bytes", self.public.raw.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
@@ -155,6 +171,12 @@ class PrivateKey(PublicKey):
         """MCUboot's signature of an image with this digest. ECDSA is deterministic (RFC 6979)."""
         return self.algorithm.sign(self.raw, digest)
 
+    def sign_message(self, message: bytes) -> bytes:
+        """The pure signature of these bytes; raises ``SigningError`` for a kind of key that makes none."""
+        if self.algorithm.pure_hash is None:
+            raise SigningError(f"a key of type {self.kind.name} makes no pure signatures: they are Ed25519's")
+        return self.algorithm.sign(self.raw, message)
+
     def to_private_pem(self, passphrase: bytes | None = None) -> bytes:
         """PKCS#8, as text; encrypted when there is a passphrase. ``ValueError`` for an empty one."""
         protection = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
@@ -169,7 +191,7 @@ class PrivateKey(PublicKey):
 # --- the algorithms -------------------------------------------------------------------------------------------------
 
 
-def _ecdsa(hash_type: TlvType, function: HashAlgorithm) -> SignatureAlgorithm:
+def _ecdsa(hash_type: TlvType, function: HashAlgorithm, padded_size: int) -> SignatureAlgorithm:
     def sign(key: Any, digest: bytes) -> bytes:
         scheme = ec.ECDSA(Prehashed(function), deterministic_signing=True)
         return cast("bytes", key.sign(digest, scheme))
@@ -177,7 +199,7 @@ def _ecdsa(hash_type: TlvType, function: HashAlgorithm) -> SignatureAlgorithm:
     def verify(key: Any, signature: bytes, digest: bytes) -> None:
         key.verify(_without_zeros(signature), digest, ec.ECDSA(Prehashed(function)))
 
-    return SignatureAlgorithm(TlvType.ECDSA_SIG, (hash_type,), sign, verify)
+    return SignatureAlgorithm(TlvType.ECDSA_SIG, (hash_type,), sign, verify, padded_size)
 
 
 def _without_zeros(signature: bytes) -> bytes:
@@ -202,12 +224,13 @@ _ED25519 = SignatureAlgorithm(
     (TlvType.SHA256, TlvType.SHA512),
     lambda key, digest: cast("bytes", key.sign(digest)),
     lambda key, signature, digest: key.verify(signature, digest),
+    pure_hash=TlvType.SHA512,
 )
 
 # One row for each kind of key that can sign.
 SIGNATURES = {
-    "ecdsa-p256": _ecdsa(TlvType.SHA256, SHA256()),
-    "ecdsa-p384": _ecdsa(TlvType.SHA384, SHA384()),
+    "ecdsa-p256": _ecdsa(TlvType.SHA256, SHA256(), 72),
+    "ecdsa-p384": _ecdsa(TlvType.SHA384, SHA384(), 103),  # imgtool's number; the longest has 104
     "ed25519": _ED25519,
     "rsa-2048": _rsa_pss(TlvType.RSA2048_PSS),
     "rsa-3072": _rsa_pss(TlvType.RSA3072_PSS),

@@ -7,13 +7,26 @@ word, the reset handler first; bit 0 of a handler address is 1.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from smpdfu.image.format import IMAGE_MAGIC
+from smpdfu.image.memory import APP, NET
 
 CORE_VECTORS = 16  # the stack pointer and the exceptions that every core has; a chip's interrupts follow
 
-# Where the nRF5340's cores find their flash, and what no bootloader is smaller than: no slot starts lower.
-FLASH_STARTS = (("application core", 0x0000_0000), ("network core", 0x0100_0000))
+# What no bootloader is smaller than: no slot starts lower in the flash of a core.
 SMALLEST_BOOTLOADER = 0x4000
+
+# What seals firmware for b0n, the nRF5340's bootloader of the network core (nRF Connect SDK, fw_info_bare.h and
+# bl_validation.c): firmware info at one of these places, validation info behind the firmware.
+B0N_INFO_MAGIC = struct.pack("<III", 0x281EE6DE, 0x8FCEBB4C, 2 | 53 << 8)
+B0N_VALIDATION_MAGIC = struct.pack("<III", 0x281EE6DE, 0x86518483, 2 | 53 << 8 | 1 << 16)
+B0N_INFO_OFFSETS = (0x0, 0x200, 0x400, 0x800, 0x1000)
+
+# Slots start at flash pages; nothing smaller is a slot's start.
+_SMALLEST_PAGE = 0x200
+_MOST_IMAGES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +63,20 @@ def link_warning(payload: bytes, address: int | None) -> str | None:
             f"0x{address:x} to 0x{address + len(payload):x}, where the code will lie"
         )
     start = vectors.lowest if address is None else address
-    core = next((core for core, flash in FLASH_STARTS if flash <= start < flash + SMALLEST_BOOTLOADER), None)
+    core = next((core for core in (APP, NET) if core.start <= start < core.start + SMALLEST_BOOTLOADER), None)
     if core is None:
         return None
     return (
-        f"the firmware is linked for the start of the {core}'s flash, where the bootloader is (reset vector "
+        f"the firmware is linked for the start of the {core.words}'s flash, where the bootloader is (reset vector "
         f"0x{vectors.reset:x}), and not for a slot"
     )
+
+
+def find_images(data: bytes) -> Iterator[int]:
+    """Where MCUboot images begin inside other data, at page starts: behind a bootloader, in a dump of flash."""
+    at, magic, left = 0, IMAGE_MAGIC.to_bytes(4, "little"), _MOST_IMAGES
+    while left and (at := data.find(magic, at)) >= 0:
+        if at % _SMALLEST_PAGE == 0:
+            yield at
+            left -= 1
+        at += len(magic)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from smpdfu.errors import ImageError
 from smpdfu.image.encrypt import KEY_SIZES
 from smpdfu.image.format import HEADER_SIZE, TLV_VENDOR_MAX, TLV_VENDOR_MIN, Dependency, Endian, Tlv, Version
+from smpdfu.image.ids import class_id, vendor_id
 from smpdfu.image.tlv import is_distinct
 from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, Padding, SlotGeometry, SwapMode, check_alignment
 
+if TYPE_CHECKING:
+    from smpdfu.image.compress import Lzma
+
+Sha = Literal["auto", "256", "384", "512"]
+HmacSha = Literal["auto", "256", "512"]
+PublicKeyFormat = Literal["hash", "full"]
+Compression = Literal["disabled", "lzma2", "lzma2armthumb"]
+
 MAX_BOOT_RECORD_TYPE = 12  # characters of --boot-record
+LARGEST_HARDWARE_COUNTER = 0xFFFF
 _WORD_MAX = 0xFFFF_FFFF
 
 
@@ -22,7 +32,9 @@ class ImageSpec:
 
     ``slot_size`` 0 means unknown: nothing is checked against it. ``swap_mode`` and ``sector_size``, which imgtool does
     not know, say how the bootloader brings updates in; without a mode only what no bootloader takes is too large.
-    Raises ``ImageError`` for options that contradict each other or MCUboot.
+    ``vid`` and ``cid`` are 16 bytes, or text as imgtool has it. Nordic's fork has: ``pad_value``, which fills the
+    header (in the file as well as before it) and the free rest of a padded slot; ``manifest``, the value of that TLV;
+    and the parameters of LZMA. Raises ``ImageError`` for options that contradict each other or MCUboot.
     """
 
     version: Version
@@ -39,6 +51,7 @@ class ImageSpec:
     confirm: bool = False
     test: bool = False
     erased_val: int = 0xFF
+    pad_value: int | None = None
     dependencies: tuple[Dependency, ...] = ()
     security_counter: int | Literal["auto"] | None = None
     boot_record: str | None = None
@@ -50,11 +63,27 @@ class ImageSpec:
     clear: bool = False
     save_enctlv: bool = False
     endian: Endian = "little"
+    sha: Sha = "auto"
+    pure: bool = False
+    hmac_sha: HmacSha = "auto"
+    pad_sig: bool = False
+    public_key_format: PublicKeyFormat = "hash"
+    vid: str | bytes | None = None
+    cid: str | bytes | None = None
+    manifest: bytes | None = None
+    compression: Compression = "disabled"
+    compression_lzma_dictsize: int = 131072
+    compression_lzma_pb: int = 2
+    compression_lzma_lc: int = 3
+    compression_lzma_lp: int = 1
+    compression_lzma_preset: int = 9
 
     def __post_init__(self) -> None:
         for fault in _faults(self):
             raise ImageError(fault)
+        self.lzma()
         try:
+            self.real_ids()
             check_alignment(self.align, self.real_max_align)
             if self.slot_size:
                 self.geometry()
@@ -77,6 +106,50 @@ class ImageSpec:
         if self.security_counter != "auto":
             return self.security_counter
         return self.version.major << 24 | self.version.minor << 16 | self.version.revision
+
+    def counter_warning(self) -> str | None:
+        """Why devices with a hardware counter could hardly keep the security counter; None when they can.
+
+        The nRF5340's counters have 16 bits (``bl_monotonic_counters`` of the nRF Connect SDK), TF-M's often fewer; the
+        counter that ``auto`` makes of version 0.1.0 is past that already.
+        """
+        counter = self.real_security_counter
+        if counter is None or counter <= LARGEST_HARDWARE_COUNTER:
+            return None
+        origin = "made of the version" if self.security_counter == "auto" else "as given"
+        return (
+            f"the security counter is {counter} ({origin}), and the hardware counters of the nRF5340 end at "
+            f"{LARGEST_HARDWARE_COUNTER}: count the releases that must not be rolled back (-s NUMBER)"
+        )
+
+    @property
+    def compressed(self) -> bool:
+        """True if the payload is to be compressed, where that makes it smaller."""
+        return self.compression != "disabled"
+
+    @property
+    def header_fill(self) -> int:
+        """What fills the header up to its size: without ``pad_header`` the zeros that the file has there."""
+        if self.pad_value is not None:
+            return self.pad_value
+        return self.erased_val if self.pad_header else 0
+
+    def lzma(self) -> Lzma:
+        """The parameters of the encoder; ``ImageError`` for what LZMA2 does not have."""
+        from smpdfu.image.compress import Lzma
+
+        return Lzma(
+            self.compression_lzma_dictsize,
+            self.compression_lzma_pb,
+            self.compression_lzma_lc,
+            self.compression_lzma_lp,
+            self.compression_lzma_preset,
+        )
+
+    def real_ids(self) -> tuple[bytes | None, bytes | None]:
+        """Values of the UUID_VID and the UUID_CID TLV; ``ValueError`` for what cannot be one."""
+        vid = None if self.vid is None else vendor_id(self.vid)
+        return vid, None if self.cid is None else class_id(self.cid, vid)
 
     def geometry(self, encrypted_key_size: int = 0) -> SlotGeometry:
         """The slot; without a ``swap_mode`` the kind with the least demands. ``ValueError`` for an impossible one."""
@@ -115,6 +188,8 @@ def _faults(spec: ImageSpec) -> Iterator[str]:
         yield f"overwrite-only and {spec.swap_mode} exclude each other"
     if spec.erased_val not in (0, 0xFF):
         yield f"the erased value is {spec.erased_val}: flash erases to 0 or 0xff"
+    if spec.pad_value not in (None, 0, 0xFF):
+        yield f"the pad value is {spec.pad_value}: it must be 0 or 0xff"
     if spec.encrypt_keylen not in KEY_SIZES:
         yield f"the length of the content key is {spec.encrypt_keylen} bits: it must be 128 or 256"
     if spec.load_addr and spec.rom_fixed:
@@ -127,7 +202,38 @@ def _faults(spec: ImageSpec) -> Iterator[str]:
         yield f"the security counter is {counter}: it must be 0 to 4294967295"
     if spec.boot_record is not None and len(spec.boot_record) > MAX_BOOT_RECORD_TYPE:
         yield f"the boot record's type {spec.boot_record!r} has more than {MAX_BOOT_RECORD_TYPE} characters"
+    yield from _choice_faults(spec)
+    yield from _compression_faults(spec)
     yield from _tlv_faults(spec)
+
+
+_CHOICES = {
+    "sha": get_args(Sha),
+    "hmac_sha": get_args(HmacSha),
+    "public_key_format": get_args(PublicKeyFormat),
+    "compression": get_args(Compression),
+    "endian": get_args(Endian),
+}
+
+
+def _choice_faults(spec: ImageSpec) -> Iterator[str]:
+    for name, choices in _CHOICES.items():
+        if getattr(spec, name) not in choices:
+            yield f"{name} is {getattr(spec, name)!r}: it must be one of {', '.join(choices)}"
+    if spec.pure and spec.sha != "auto":
+        yield "a pure signature goes with the hash of its kind of key: --sha cannot be chosen with it"
+
+
+def _compression_faults(spec: ImageSpec) -> Iterator[str]:
+    if not spec.compressed:
+        return
+    if spec.pure:
+        yield "no bootloader takes a pure signature of a compressed image"
+    if spec.header_size != HEADER_SIZE and spec.header_fill != spec.erased_val:
+        yield (
+            "a compressed image needs a header filled as erased flash is, for so the bootloader fills it when it has "
+            "decompressed the image: add --pad-header, or --pad-value with the erased value"
+        )
 
 
 def _tlv_faults(spec: ImageSpec) -> Iterator[str]:

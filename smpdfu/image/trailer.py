@@ -88,10 +88,6 @@ def boot_magic(max_align: int, endian: Endian = "little") -> bytes:
     return _MAGIC_8 if max_align == 8 else max_align.to_bytes(2, endian) + _MAGIC_TAIL
 
 
-# By max_align, in the byte order of the nRF5340; ``boot_magic`` has the other one.
-BOOT_MAGIC = {max_align: boot_magic(max_align) for max_align in MAX_ALIGNS}
-
-
 def magic_offset(g: SlotGeometry) -> int:
     """Where the 16 magic bytes are, from the slot's start; so are all offsets below."""
     return g.size_bytes - MAGIC_SIZE
@@ -151,14 +147,6 @@ def max_image_size_bytes(g: SlotGeometry) -> int:
         # The trailer has sectors of its own, and one sector is kept free to move the image by.
         free = g.size_bytes - align_up(trailer_size_bytes(g), g.sector_size) - g.sector_size
     return max(free, 0)
-
-
-def imgtool_max_image_size_bytes(g: SlotGeometry) -> int:
-    """The largest image that imgtool 2.5.0 lets through for this slot: more than the loader takes in most modes."""
-    trailer = trailer_size_bytes(g) - _tlv_sizes_bytes(g)
-    if g.mode is SwapMode.OVERWRITE_ONLY:
-        trailer -= g.max_align  # imgtool forgets swap_info
-    return max(g.size_bytes - trailer, 0)
 
 
 def _tlv_sizes_bytes(g: SlotGeometry) -> int:

@@ -1,20 +1,21 @@
 """The one judge: would the bootloader take this image, and if not, why not, byte by byte.
 
 Does what ``bootutil_img_validate`` of MCUboot's ``image_validate.c`` does in Zephyr's default configuration: the hash
-over the decrypted image, the TLVs in flash order, a signature by a known key after that key's hash. Where the
-bootloader stops at the first fault, all of them are found. What cannot be checked is refused, never waved through.
+over the decrypted image, the TLVs in flash order, a signature by a known key after that key's hash; of a compressed
+image then the same for what comes out of it, as Nordic's fork does. Where the bootloader stops at the first fault, all
+of them are found. What cannot be checked is refused, never waved through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Literal
 
 from smpdfu.errors import FormatError, SignatureError, SigningError
 from smpdfu.image.build import encrypted_key_size, too_large
-from smpdfu.image.encrypt import ctr, unwrap_key
+from smpdfu.image.compress import LARGEST_FIRMWARE, original_header, original_parts
+from smpdfu.image.encrypt import DecryptionKey, ctr, unwrap_key
 from smpdfu.image.format import (
     COMPRESSED_FLAGS,
     ENCRYPTED_FLAGS,
@@ -26,80 +27,38 @@ from smpdfu.image.format import (
     Tlv,
     TlvType,
 )
-from smpdfu.image.hashes import digest
-from smpdfu.image.keys import PrivateKey, Verifier
+from smpdfu.image.hashes import HASHES, digest
+from smpdfu.image.keys import Verifier
 from smpdfu.image.linked import link_warning
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
+from smpdfu.image.trust import KEY_TYPES, Trust
+from smpdfu.image.verdict import Code, Finding, Verdict
+
+__all__ = ["Code", "Finding", "Role", "Verdict", "verify"]
 
 Role = Literal["primary", "secondary"]
 
 # What MCUboot lets stand unprotected (MCUBOOT_USE_TLV_ALLOW_LIST); 0x21 was ECDSA-P224.
 _ALLOWED_UNPROTECTED = frozenset(
-    (TlvType.KEYHASH, TlvType.PUBKEY, TlvType.SIG_PURE, 0x21, *HASH_TYPES, *SIGNATURE_TYPES, *ENCRYPTION_KEY_TYPES)
+    (*KEY_TYPES, TlvType.SIG_PURE, 0x21, *HASH_TYPES, *SIGNATURE_TYPES, *ENCRYPTION_KEY_TYPES)
 )
-_SIZES: dict[int, int] = {TlvType.DEPENDENCY: 12, TlvType.SEC_CNT: 4}
-
-
-class Code(StrEnum):
-    """What a finding is about; stable, so that a caller can tell one from another."""
-
-    # refusals
-    HASH = "hash"
-    NO_HASH = "no-hash"
-    NOT_SIGNED = "not-signed"
-    UNKNOWN_KEY = "unknown-key"
-    SIGNATURE = "signature"
-    ENCRYPTED = "encrypted"
-    ENCRYPTION_KEY = "encryption-key"
-    ENCRYPTED_HEADER = "encrypted-header"
-    FLAGS = "flags"
-    NON_BOOTABLE = "non-bootable"
-    TLV_NOT_ALLOWED = "tlv-not-allowed"
-    TLV_SIZE = "tlv-size"
-    TOO_LARGE = "too-large"
-    # warnings
-    HASH_ONLY = "hash-only"
-    CLEAR = "clear"
-    COMPRESSED = "compressed"
-    OTHER_SIGNATURE = "other-signature"
-    RESET_VECTOR = "reset-vector"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fact: ``code`` is a ``Code``, ``offset`` counts bytes from the image's start (None: the image as a whole)."""
-
-    code: str
-    offset: int | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the judge says. Accepted is an image without refusals.
-
-    ``signature_checked`` is False where no keys were given: then an accepted image has the right hash, no more.
-    ``plain`` is the image with its payload decrypted; None when it could not be. ``key_index`` is the place in
-    ``keys`` of the key whose signature was right.
-    """
-
-    refusals: tuple[Finding, ...]
-    warnings: tuple[Finding, ...]
-    plain: Image | None = field(repr=False)
-    key_index: int | None
-    signature_checked: bool
-
-    @property
-    def accepted(self) -> bool:
-        """True if nothing speaks against the image."""
-        return not self.refusals
+_PACKED_FLAGS = COMPRESSED_FLAGS | Flag.COMPRESSED_ARM_THUMB
+_SIZES: dict[int, int] = {
+    TlvType.SIG_PURE: 1,
+    TlvType.DEPENDENCY: 12,
+    TlvType.SEC_CNT: 4,
+    TlvType.DECOMP_SIZE: 4,
+    TlvType.COMP_DEC_SIZE: 4,
+    TlvType.UUID_VID: 16,
+    TlvType.UUID_CID: 16,
+}
 
 
 def verify(
     image: Image,
     keys: Sequence[Verifier] = (),
     *,
-    enc_key: PrivateKey | None = None,
+    enc_key: DecryptionKey | None = None,
     slot: SlotGeometry | None = None,
     slot_address: int | None = None,
     role: Role | None = None,
@@ -110,7 +69,7 @@ def verify(
     the image must fit, with ``slot_address`` the firmware is compared with where it will lie. In a primary slot nothing
     is decrypted, in a secondary slot everything that is flagged so; without a ``role`` either will do.
     """
-    case = _Case(image, tuple(keys))
+    case = _Case(image, Trust(image, tuple(keys)))
     case.check_header()
     case.check_tlvs()
     if slot is not None:
@@ -120,7 +79,9 @@ def verify(
     key_index = case.check_signatures() if keys else None
     if not keys:
         case.note_hash_only()
-    if slot_address is not None and case.plain is not None:
+    if image.header.flags & _PACKED_FLAGS:
+        case.check_compressed(slot)
+    elif slot_address is not None and case.plain is not None:
         case.check_vectors(slot_address)
     return Verdict(tuple(case.refusals), tuple(case.warnings), case.plain, key_index, bool(keys))
 
@@ -130,7 +91,7 @@ class _Case:
     """An image before the judge, and what has been found."""
 
     image: Image
-    keys: tuple[Verifier, ...]
+    trust: Trust
     refusals: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     plain: Image | None = None
@@ -160,8 +121,9 @@ class _Case:
                 f"the image is encrypted and its header has {header.hdr_size} bytes, which is no multiple of 16: the "
                 "bootloader would install it wrongly decrypted",
             )
-        if flags & COMPRESSED_FLAGS:
-            self.warn(Code.COMPRESSED, 16, "the image is compressed; what comes out of it was not checked")
+        if flags & _PACKED_FLAGS:
+            text = "the image is compressed: only a bootloader that is built to decompress (overwrite-only) takes it"
+            self.warn(Code.COMPRESSED, 16, text)
 
     def check_tlvs(self) -> None:
         for offset, protected, tlv in self.image.tlv_offsets():
@@ -170,6 +132,18 @@ class _Case:
             size = _SIZES.get(tlv.type, len(tlv.data))
             if len(tlv.data) != size:
                 self.refuse(Code.TLV_SIZE, offset, f"a {tlv.name} TLV has {size} bytes, this one {len(tlv.data)}")
+            elif tlv.type == TlvType.SIG_PURE and tlv.data != b"\x01":
+                self.refuse(Code.SIGNATURE, offset, f"the SIG_PURE TLV says {tlv.data.hex()}; bootloaders want 01")
+        self._check_mixture()
+
+    def _check_mixture(self) -> None:
+        """Bootloaders of 2026 allow one type of hash, of key and of signature: those that they were built for."""
+        for kinds, what in ((HASH_TYPES, "hashes"), (KEY_TYPES, "keys"), (SIGNATURE_TYPES, "signatures")):
+            found = {tlv.type: (offset, tlv.name) for offset, tlv in self.tlvs(*kinds)}
+            if len(found) > 1:
+                names = " and ".join(name for _, name in found.values())
+                text = f"the image has {what} of several types ({names}), of which newer bootloaders take one"
+                self.warn(Code.MIXED_SIGNATURES, next(reversed(found.values()))[0], text)
 
     def check_size(self, slot: SlotGeometry) -> None:
         needed = max(slot.encrypted_key_size, encrypted_key_size(self.image))
@@ -188,7 +162,7 @@ class _Case:
 
     # --- decryption ---
 
-    def decrypt(self, enc_key: PrivateKey | None, role: Role | None) -> Image | None:
+    def decrypt(self, enc_key: DecryptionKey | None, role: Role | None) -> Image | None:
         """The image as its hash covers it; None when that cannot be known."""
         if not self.image.encrypted or role == "primary":
             return self.image
@@ -211,23 +185,13 @@ class _Case:
         return replace(self.image, payload=ctr(self.image.payload, content_key))
 
     def _hash_fits(self, image: Image) -> bool:
-        kind, claimed = self.hash_type(), self.claimed_hash()
+        kind, claimed = self.trust.hash_type, self.trust.claimed_hash
         return kind is not None and digest(kind, image.hashed_parts()) == claimed
 
     # --- hash and signature ---
 
-    def hash_type(self) -> TlvType | None:
-        """The type of the SHA TLV that counts: the first of those that the keys go with."""
-        wanted = {kind for key in self.keys for kind in key.algorithm.hash_types} or set(HASH_TYPES)
-        return next((TlvType(tlv.type) for _, tlv in self.tlvs(*wanted)), None)
-
-    def claimed_hash(self) -> bytes | None:
-        """What the image says that its hash is."""
-        kind = self.hash_type()
-        return None if kind is None else next(tlv.data for _, tlv in self.tlvs(kind))
-
     def check_hash(self) -> None:
-        kind = self.hash_type()
+        kind = self.trust.hash_type
         if kind is None:
             self._refuse_without_hash()
             return
@@ -239,10 +203,13 @@ class _Case:
                 self.refuse(Code.HASH, offset, f"the image was changed or damaged: its {kind.name} is another")
 
     def _refuse_without_hash(self) -> None:
-        wanted = sorted({key.algorithm.hash_types[0].name for key in self.keys}) or ["SHA"]
+        firsts = (self.trust.hash_types(key)[:1] for key in self.trust.keys)
+        wanted = sorted({kind.name for first in firsts for kind in first})
         found = [tlv.name for _, tlv in self.tlvs(*HASH_TYPES)]
-        text = f"the image has no {' or '.join(wanted)} TLV, so nothing tells whether it is whole"
+        text = f"the image has no {' or '.join(wanted or ['SHA'])} TLV, so nothing tells whether it is whole"
         text += f" (it has {', '.join(found)}, which goes with other kinds of keys)" if found else ""
+        if self.trust.keys and not wanted:
+            text = "the image has a pure signature, and none of the keys given makes such"
         self.refuse(Code.NO_HASH, self.image.unprotected_offset, text)
 
     def note_hash_only(self) -> None:
@@ -252,55 +219,101 @@ class _Case:
 
     def check_signatures(self) -> int | None:
         """Look for a signature after a known key's hash. Of several, MCUboot goes by the last one."""
-        value = self.claimed_hash()
-        if value is None:
+        kind = self.trust.hash_type
+        if kind is None:
             return None  # refused already
-        outcomes = list(self._signatures(value))
+        longest = HASHES[kind]().digest_size
+        for offset, tlv in self.tlvs(TlvType.KEYHASH):
+            if len(tlv.data) > longest:
+                text = f"the KEYHASH TLV has {len(tlv.data)} bytes: bootloaders with {kind.name} stop at it"
+                self.refuse(Code.TLV_SIZE, offset, text)
+        outcomes = list(self.trust.outcomes(self.plain))
         if not outcomes:
             self._refuse_unsigned()
             return None
-        *others, (key_index, offset, error) = outcomes
-        for _, other_offset, other_error in others:
-            if other_error:
-                self.warn(Code.OTHER_SIGNATURE, other_offset, f"{other_error}, but a later one decides")
-        if error:
-            self.refuse(Code.SIGNATURE, offset, error)
+        *others, last = outcomes
+        for other in others:
+            if other.error:
+                self.warn(Code.OTHER_SIGNATURE, other.offset, f"{other.error}, but a later one decides")
+        if last.error:
+            self.refuse(Code.SIGNATURE, last.offset, last.error)
             return None
-        return key_index
-
-    def _signatures(self, value: bytes) -> Iterator[tuple[int, int, str]]:
-        """(place of the key in ``keys``, offset, what is wrong) of each signature of this hash by a known key."""
-        key_index = None
-        for offset, _, tlv in self.image.tlv_offsets():
-            if tlv.type in (TlvType.KEYHASH, TlvType.PUBKEY):
-                key_index = self._known_key(tlv)
-            elif key_index is not None and tlv.type == self.keys[key_index].algorithm.signature_type:
-                try:
-                    self.keys[key_index].verify_digest(tlv.data, value)
-                    yield key_index, offset, ""
-                except SignatureError as error:
-                    yield key_index, offset, str(error)
-                key_index = None
-
-    def _known_key(self, tlv: Tlv) -> int | None:
-        kind = self.hash_type()
-        for index, key in enumerate(self.keys):
-            if kind not in key.algorithm.hash_types:
-                continue
-            known = key.public_bytes if tlv.type == TlvType.PUBKEY else digest(kind, (key.public_bytes,))
-            if tlv.data == known:
-                return index
-        return None
+        if self.trust.pure and self.image.encrypted:
+            text = "the signature is a pure one, which bootloaders check over the flash as it is, and that is encrypted"
+            self.warn(Code.PURE_ENCRYPTED, last.offset, text)
+        return last.key_index
 
     def _refuse_unsigned(self) -> None:
         offset, signature = next(self.tlvs(*SIGNATURE_TYPES), (self.image.unprotected_offset, None))
         if signature is None:
             self.refuse(Code.NOT_SIGNED, offset, "the image is not signed")
             return
-        hashes = [tlv for _, tlv in self.tlvs(TlvType.KEYHASH, TlvType.PUBKEY)]
-        if any(self._known_key(tlv) is not None for tlv in hashes):
+        hashes = [tlv for _, tlv in self.tlvs(*KEY_TYPES)]
+        if any(self.trust.key_index(tlv) is not None for tlv in hashes):
             text = "the signature does not stand behind the hash of its key, where the bootloader looks for it"
         else:
             text = "the image is signed by another key than those given"
             text += f" (it names {', '.join(tlv.data.hex()[:16] for tlv in hashes)}...)" if hashes else ""
         self.refuse(Code.UNKNOWN_KEY, offset, text)
+
+    # --- what comes out of a compressed image ---
+
+    def check_compressed(self, slot: SlotGeometry | None) -> None:
+        """Decompress as the bootloader does, when nothing else speaks against the image; hash and signature inside."""
+        kind = self.trust.hash_type
+        if self.refusals or self.plain is None or kind is None:
+            return
+        try:
+            value = self._decompressed_hash(kind, slot)
+        except FormatError as error:
+            self.refuse(Code.DECOMPRESSION, self.image.header.hdr_size, str(error))
+            return
+        sha = self.protected(TlvType.DECOMP_SHA)
+        for offset, tlv in sha:
+            if tlv.data != value:
+                self.refuse(Code.DECOMPRESSION, offset, self._other_inside())
+        if not sha:
+            text = "the image is compressed and does not say which hash comes out of it (DECOMP_SHA)"
+            self.refuse(Code.DECOMPRESSION, self.image.protected_offset, text)
+        if self.trust.keys and not self.refusals:
+            self._check_inner_signature(value)
+
+    def protected(self, kind: TlvType) -> list[tuple[int, Tlv]]:
+        """The protected TLVs of a type, with their offsets."""
+        found = self.image.tlv_offsets()
+        return [(offset, tlv) for offset, is_protected, tlv in found if is_protected and tlv.type == kind]
+
+    def _decompressed_hash(self, kind: TlvType, slot: SlotGeometry | None) -> bytes:
+        """The hash of the image as it was before compression; FormatError when nothing good comes out."""
+        assert self.plain is not None
+        sizes = self.protected(TlvType.DECOMP_SIZE)
+        if not sizes:
+            raise FormatError("the image is compressed and does not say what size it had before (DECOMP_SIZE)")
+        size = int.from_bytes(sizes[0][1].data, self.image.endian)
+        header, _ = original_header(self.image, size)
+        needed = header.hdr_size + size + header.protect_tlv_size
+        limit = slot.size_bytes - 1 if slot is not None else LARGEST_FIRMWARE
+        if needed > limit:
+            raise FormatError(f"decompressed, the image needs {needed} bytes, and at most {limit} are there")
+        return digest(kind, original_parts(self.plain, size))
+
+    def _other_inside(self) -> str:
+        text = "what comes out of the compressed image has another hash than the image says"
+        if any(byte != 0xFF for byte in self.image.header_pad):
+            text += ": its header is not filled as erased flash is, and so the bootloader fills it (--pad-header)"
+        return text
+
+    def _check_inner_signature(self, value: bytes) -> None:
+        index, found = self.trust.last_key(), self.protected(TlvType.DECOMP_SIGNATURE)
+        if not found:
+            text = "the image is compressed and has no signature of what comes out of it (DECOMP_SIGNATURE)"
+            self.refuse(Code.DECOMPRESSION, self.image.protected_offset, text)
+        for offset, tlv in found:
+            if index is None:
+                text = "the last key named is not known, and by that one the bootloader checks what comes out"
+                self.refuse(Code.DECOMPRESSION, offset, text)
+                continue
+            try:
+                self.trust.keys[index].verify_digest(tlv.data, value)
+            except SignatureError as error:
+                self.refuse(Code.DECOMPRESSION, offset, f"of what comes out of the compressed image, {error}")

@@ -28,7 +28,6 @@ from smpdfu.virtual.swap import (
     confirm_primary,
     decide,
     finish,
-    is_encrypted,
 )
 from smpdfu.virtual.swap_move import Headers, SwapMove
 
@@ -201,7 +200,7 @@ class _Boot:
             image = slot.image()
         except FormatError:
             return False
-        if role == "secondary" and is_encrypted(image.header) and self.content_key(slot) is None:
+        if role == "secondary" and image.encrypted and self.content_key(slot) is None:
             return False
         verdict = verify(image, self.keys.verifiers, enc_key=self.keys.decryption, slot=slot.geometry, role=role)
         return all(finding.code in _UNSEEN for finding in verdict.refusals)
@@ -212,7 +211,7 @@ class _Boot:
             return False
         primary = self.slots.primary
         try:
-            needs_key = is_encrypted(primary.image().header) and self.keys.decryption is not None
+            needs_key = primary.image().encrypted and self.keys.decryption is not None
         except FormatError:
             self.log('assertion "rc == 0" failed')
             return True
@@ -254,7 +253,7 @@ class _Boot:
         try:
             image = slot.image()
             tlv = image.encryption_key_tlv
-            if tlv is None or self.keys.decryption is None or not is_encrypted(image.header):
+            if tlv is None or self.keys.decryption is None or not image.encrypted:
                 return None
             return unwrap_key(tlv, self.keys.decryption, self.keys.content_key_size)
         except (FormatError, SigningError):

@@ -75,7 +75,7 @@ class VirtualNrf5340:
         self.images = tuple(Slots.of(self.app, layout, number, encrypted_key_size=key_size) for number in numbers)
         self._image_group = ImageGroup(self.images)
         system = OsGroup(BUILD, layout.mode, DEFAULT_BUFFERS, self._want_reset)
-        self._server = Server([system, self._image_group], DEFAULT_BUFFERS)
+        self._server = Server([system, self._image_group], DEFAULT_BUFFERS, log=self._say)
         self._reset_wanted = False
         self._watchers: list[Watcher] = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from smpdfu.image import memory
 from smpdfu.image.trailer import SlotGeometry, SwapMode
 
 
@@ -49,7 +50,7 @@ class NetLayout:
     b0n: Region
     provision: Region
     app: Region
-    page_size: int = 2048
+    page_size: int = memory.NET.page_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Layout:
     pcd: Region
     settings: Region | None = None
     mode: SwapMode = SwapMode.MOVE
-    sector_size: int = 4096
+    sector_size: int = memory.APP.page_size
     align: int = 4
     max_align: int = 8
 
@@ -120,10 +121,6 @@ class Layout:
             encrypted_key_size=encrypted_key_size,
         )
 
-    def region_at(self, address: int) -> Region | None:
-        """The named region of either core's flash that ``address`` lies in."""
-        return next((region for region in (*self.app_regions, *self.net_regions) if address in region), None)
-
 
 def _check_regions(flash: Region, regions: tuple[Region, ...]) -> None:
     for region in regions:
@@ -140,17 +137,17 @@ def _between(name: str, start: int, end: int) -> Region:
 
 # The network core of every nRF5340 build of the nRF Connect SDK: the pages in front of 0x01008800 are b0n's.
 NRF5340_NET = NetLayout(
-    flash=Region("net flash", 0x0100_0000, 0x4_0000),
-    b0n=_between("b0n", 0x0100_0000, 0x0100_8580),
+    flash=Region("net flash", memory.NET.start, memory.NET.size_bytes),
+    b0n=_between("b0n", memory.NET.start, 0x0100_8580),
     provision=_between("provision", 0x0100_8580, 0x0100_8800),
-    app=_between("net app", 0x0100_8800, 0x0104_0000),
+    app=_between("net app", 0x0100_8800, memory.NET.end),
 )
 
 NRF5340DK_STAGED = Layout(
     name="nrf5340dk-staged",
-    flash=Region("app flash", 0x0, 0x10_0000),
-    mcuboot=_between("mcuboot", 0x0, 0xC000),
-    images=(SlotPair(_between("primary", 0xC000, 0x8_6000), _between("secondary", 0x8_6000, 0x10_0000)),),
+    flash=Region("app flash", memory.APP.start, memory.APP.size_bytes),
+    mcuboot=_between("mcuboot", memory.APP.start, 0xC000),
+    images=(SlotPair(_between("primary", 0xC000, 0x8_6000), _between("secondary", 0x8_6000, memory.APP.end)),),
     net=NRF5340_NET,
     pcd=Region("pcd", 0x2000_0000, 0x2000),
 )

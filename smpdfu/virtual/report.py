@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 
-from smpdfu.image.format import ENCRYPTED_FLAGS, Version
+from smpdfu.image.format import Version
 from smpdfu.image.trailer import Trailer
 from smpdfu.virtual.b0n import FirmwareInfo
 from smpdfu.virtual.content import content_of, next_boot
@@ -21,7 +21,7 @@ class SlotReport:
     image: int
     slot: int
     address: int
-    size: int
+    size_bytes: int
     state: str
     version: Version | None
     hash: bytes | None
@@ -39,7 +39,7 @@ class NetReport:
     """The network core's application. ``version`` is b0n's counter, where the firmware has one."""
 
     address: int
-    size: int
+    size_bytes: int
     state: str
     sha256: bytes | None
     version: int | None
@@ -91,11 +91,11 @@ def _slot(number: int, slot: Slot) -> SlotReport:
         image=number // 2,
         slot=number % 2,
         address=slot.area.region.start,
-        size=slot.area.size_bytes,
+        size_bytes=slot.area.size_bytes,
         state="image" if content else _state(body),
         version=content.version if content else None,
         hash=content.hash if content else None,
-        encrypted=header is not None and bool(header.flags & ENCRYPTED_FLAGS),
+        encrypted=header is not None and header.encrypted,
         trailer=slot.trailer(),
     )
 
@@ -107,7 +107,7 @@ def _net(device: VirtualNrf5340) -> NetReport:
     used = firmware.rstrip(bytes([ERASED]))
     return NetReport(
         address=area.region.start,
-        size=area.size_bytes,
+        size_bytes=area.size_bytes,
         state="image" if device.net_core.running else _state(firmware),
         sha256=hashlib.sha256(used).digest() if used else None,
         version=info.version if info else None,

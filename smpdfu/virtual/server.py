@@ -11,6 +11,7 @@ Source: Zephyr, ``subsys/mgmt/mcumgr/smp/src/smp.c``, and recordings of real ser
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from smpdfu.smp.groups import RCS, REQUESTS, find_request
 from smpdfu.smp.groups.image import ImageRc, ImageUpload
 from smpdfu.smp.groups.os import OsRc
 from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, Request, Response
+from smpdfu.virtual.flash import PowerCut
 
 Answer = Response | Mapping[str, object]
 """What a handler returns: an answer, or its map where the build leaves out what the class would write."""
@@ -52,6 +54,7 @@ IN_VERSION_1: dict[IntEnum, MgmtRc] = {
 }
 
 _GROUP_OF = {codes: group for group, codes in RCS.items()}
+_LOG = logging.getLogger(__name__).error
 _NEWEST_VERSION = 1  # the header's version field of SMP version 2
 
 
@@ -75,7 +78,10 @@ DEFAULT_BUFFERS = Buffers()
 
 
 class Server:
-    """Answers packets with the handlers of ``groups``; ``without`` are requests that the build leaves out."""
+    """Answers packets with the handlers of ``groups``; ``without`` are requests that the build leaves out.
+
+    A handler that fails is a bug of ours and not the end of the device: the answer is EUNKNOWN, ``log`` is told why.
+    """
 
     def __init__(
         self,
@@ -83,15 +89,12 @@ class Server:
         buffers: Buffers = DEFAULT_BUFFERS,
         *,
         without: Collection[type[Request[Any]]] = (),
+        log: Callable[[str], None] = _LOG,
     ) -> None:
-        self.buffers = buffers
+        self.buffers, self._log = buffers, log
         served = list(groups)
         found = {kind: _find_handler(kind, served) for kind in REQUESTS if kind not in without}
         self._handlers = {kind: handler for kind, handler in found.items() if handler is not None}
-
-    def handle(self, message: bytes) -> bytes | None:
-        """The answer to one message; None where a real server stays silent."""
-        return next(iter(self.answers(message)), None)
 
     def answers(self, packet: bytes) -> list[bytes]:
         """The answers to the messages in ``packet``, which a wire delivered whole.
@@ -118,6 +121,11 @@ class Server:
             message = _answer(header, self._dispatch(header, rest))
         except Refused as refusal:
             message = _answer(header, _error(refusal.rc, header.version))
+        except PowerCut:
+            raise
+        except Exception as error:  # see the class
+            self._log(f"E: group {header.group}, command {header.command} failed: {type(error).__name__}: {error}")
+            message = _answer(header, {"rc": MgmtRc.EUNKNOWN})
         fits = len(message) <= self.buffers.size_bytes
         return message if fits else _answer(header, {"rc": MgmtRc.EMSGSIZE})
 

@@ -14,7 +14,6 @@ import os
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -25,12 +24,13 @@ from smpdfu.errors import ConnectError, SmpdfuError
 from smpdfu.image.files import write_file_atomic
 from smpdfu.image.keys import PrivateKey, Verifier, load_key, load_private
 from smpdfu.link.pipe import Pipe, not_open
+from smpdfu.local.folders import state_home
+from smpdfu.local.lock import HeldError, Lock, holder
 from smpdfu.virtual.bootloader import BootKeys, BootResult
 from smpdfu.virtual.device import Ram, VirtualNrf5340
 from smpdfu.virtual.flash import ERASED, Flash
 from smpdfu.virtual.groups.image import Progress
 from smpdfu.virtual.layout import LAYOUTS, Layout
-from smpdfu.virtual.lock import HeldError, Lock, holder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOG_MAX = 1 << 20
@@ -60,17 +60,9 @@ def _public(pems: tuple[str, ...]) -> tuple[Verifier, ...]:
 
 
 def home() -> Path:
-    """The folder of the devices: ``SMPDFU_VIRTUAL_HOME``, or one in the user's state folder."""
+    """The folder of the devices: ``SMPDFU_VIRTUAL_HOME``, else one in the folder for what smpdfu remembers."""
     given = os.environ.get("SMPDFU_VIRTUAL_HOME")
-    if given:
-        return Path(given)
-    if sys.platform == "win32":
-        state = Path(os.environ.get("LOCALAPPDATA", Path.home()))
-    elif sys.platform == "darwin":
-        state = Path.home() / "Library" / "Application Support"
-    else:
-        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "smpdfu" / "virtual"
+    return Path(given) if given else state_home() / "virtual"
 
 
 def list_devices() -> tuple[str, ...]:

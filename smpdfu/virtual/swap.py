@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from smpdfu.image.encrypt import ctr
-from smpdfu.image.format import Flag, Header
+from smpdfu.image.format import Header
 from smpdfu.image.trailer import Trailer
 from smpdfu.virtual.slot import Slot, Slots
 
@@ -84,18 +84,13 @@ class Status:
         return (self.step, self.index, self.state) == (Step.MOVE, 1, 1)
 
 
-def is_encrypted(header: Header | None) -> bool:
-    """True if the header says that the image is encrypted wherever it lies outside the primary slot."""
-    return header is not None and bool(header.flags & (Flag.ENCRYPTED_AES128 | Flag.ENCRYPTED_AES256))
-
-
 class Cipher:
     """Encrypts, or decrypts, the payload of an image on its way between the slots."""
 
     def __init__(self, header: Header | None, key: bytes | None) -> None:
         """Without a header, an encrypted image or a key nothing is changed on the way."""
         self._start = self._end = 0
-        if header is not None and key is not None and is_encrypted(header):
+        if header is not None and key is not None and header.encrypted:
             self._start, self._end = header.hdr_size, header.hdr_size + header.img_size
             self._stream = ctr(bytes(header.img_size + AES_BLOCK), key)
 

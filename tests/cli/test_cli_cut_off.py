@@ -30,7 +30,7 @@ DOOR = "from smpdfu.__main__ import main; main()"
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return {**os.environ, "COLUMNS": "300", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 class Terminal:
@@ -85,6 +85,19 @@ def test_a_new_passphrase_is_typed_twice(out: Path) -> None:
     terminal.type("another\n")
     assert terminal.end() == 3
     assert "not the same" in terminal.text
+    assert nothing_is_left(out)
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_ctrl_d_at_the_prompt(raw: Path, keys: Keys, out: Path, new: bool) -> None:
+    words = ("keygen", "-p", "-k", out) if new else ("sign", "-k", keys.protected, *LAYOUT, raw, out)
+    terminal = Terminal(*words)
+    terminal.expect("assphrase")
+    terminal.expect(": ")
+    terminal.type("\x04")
+    assert terminal.end() == 3
+    assert "no passphrase was typed" in terminal.text
+    assert "report" not in terminal.text
     assert nothing_is_left(out)
 
 

@@ -64,6 +64,7 @@ def test_sign_tells_what_it_made(raw: Path, keys: Keys, tmp_path: Path, smpdfu: 
         "hash": image.hash.hex(),
         "signature": "ecdsa-p256",
         "keyhash": told["keyhash"],
+        "signatures": [{"type": "ecdsa-p256", "keyhash": told["keyhash"]}],
         "encryption": None,
         "clear": False,
         "files": [{"path": str(out), "format": "hex"}],

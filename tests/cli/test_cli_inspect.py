@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.image.format import Image
-from smpdfu.image.trailer import BOOT_MAGIC
+from smpdfu.image.trailer import boot_magic
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys, WriteHex
@@ -40,7 +40,8 @@ STRANGERS = {
     "zip": (archive(readme_txt="hello"), "dfu_application.zip"),
     "pem": (b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "keyinfo"),
     "empty": (b"", "nothing"),
-    "unknown": (b"what is this?" * 40, "known"),
+    "text": (b"what is this?" * 40, "neither firmware nor a key"),
+    "unknown": (bytes(range(256)), "known"),
 }
 
 
@@ -82,7 +83,7 @@ def test_inspect_reads_the_trailers_of_all_flash_kinds(raw: Path, out: Path, smp
         assert smpdfu("inspect", "--json", out).document["trailer"]["image_ok"] == image_ok
 
 
-@pytest.mark.parametrize("tail", [BOOT_MAGIC[8], BOOT_MAGIC[32], b"\xff" * 100, bytes(24) + BOOT_MAGIC[16]])
+@pytest.mark.parametrize("tail", [boot_magic(8), boot_magic(32), b"\xff" * 100, bytes(24) + boot_magic(16)])
 def test_what_follows_an_image_need_not_be_a_trailer(signed: Path, smpdfu: Call, tail: bytes) -> None:
     signed.write_bytes(signed.read_bytes() + tail)
     assert smpdfu("inspect", "--json", signed).document["trailer"] is None

@@ -30,6 +30,8 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
         errors.DeviceError: errors.DeviceError(1, 9, "img upload", name="NO_FREE_SLOT"),
         errors.ResponseTimeoutError: errors.ResponseTimeoutError("os echo", 2.5, 3),
         errors.StepError: errors.StepError("failed", "upload", resumable=True),
+        errors.AbsentError: errors.AbsentError("away", "reset", resumable=True),
+        errors.NotBootedError: errors.NotBootedError("not reset", "reset", acknowledged=True),
     }
     return special.get(kind) or kind("a sentence")
 
@@ -54,6 +56,8 @@ CODES = {
     errors.PlanError: 6,
     errors.RevertedError: 7,
     errors.StepError: 8,
+    errors.AbsentError: 8,
+    errors.NotBootedError: 8,
     errors.JournalError: 8,
     errors.UpdateError: 1,  # a base class; what is raised is one of the four above
 }
@@ -64,8 +68,10 @@ def test_every_error_has_its_exit_code(kind: type[errors.SmpdfuError]) -> None:
     assert main.exit_code(specimen(kind)) == CODES[kind]
 
 
-def test_a_step_that_cannot_be_resumed_left_the_previous_firmware() -> None:
-    assert main.exit_code(errors.StepError("failed", "test", resumable=False)) == 7
+def test_a_step_that_cannot_be_resumed_does_not_claim_the_previous_firmware() -> None:
+    error = errors.StepError("failed", "test", resumable=False)
+    assert main.exit_code(error) == 8
+    assert "Run the same command again" not in main.advice(error)
 
 
 def test_a_device_error_says_group_code_and_what_to_do() -> None:

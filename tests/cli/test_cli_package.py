@@ -7,7 +7,7 @@ import os
 import struct
 import subprocess
 import sys
-import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ import pytest
 
 from smpdfu.cli.package import Slots
 from smpdfu.dfu.package import Core, Package
+from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.encrypt import ctr, unwrap_key
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
-from smpdfu.image.format import Image
+from smpdfu.image.format import Dependency, Image, Tlv, Version
 from smpdfu.image.keys import PrivateKey
 from smpdfu.image.verify import verify
 from smpdfu.virtual.layout import NRF5340DK_STAGED
@@ -76,7 +77,7 @@ def test_a_merged_hex(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) ->
         assert str(image.image.header.version) == "1.2.3+4"
         assert image.image.header.hdr_size == 0x200
         assert verify(image.image, [key]).accepted
-    assert said["bytes"] == (folder / "dfu_application.zip").stat().st_size
+    assert said["size_bytes"] == (folder / "dfu_application.zip").stat().st_size
 
 
 def test_only_the_application_is_encrypted(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) -> None:
@@ -144,6 +145,26 @@ def test_firmware_that_is_linked_elsewhere_is_packed_with_a_warning(smpdfu: Call
     assert (silent.err, json.loads(silent.out)["warnings"]) == ("", [])
 
 
+def test_of_an_application_that_is_signed_already_nothing_is_lost_in_silence(
+    smpdfu: Call, keys: Keys, tmp_path: Path
+) -> None:
+    spec = ImageSpec(
+        Version(1), 0x200, 0, pad_header=True, security_counter=7, dependencies=(Dependency(1, Version(2)),)
+    )
+    image = build(spec, APP[1])
+    odd = replace(image, unprotected=(*image.unprotected, Tlv(0xA7, b"mine")))
+    file = hex_file(tmp_path / "app_signed.hex", (0xC000, odd.to_bytes()))
+    options = ("--app", file, "-v", "1.0.1", "-k", keys.signing, "--no-link-check", "-o", tmp_path / "out")
+    done = smpdfu("package", *options)
+    assert done.code == 0
+    assert "warning: application core: the image was signed before" in done.err
+    assert "loses of it: 0x00a7" in done.err
+    made = Package.load(tmp_path / "out" / "dfu_application.zip").images[0].image
+    assert (made.security_counter, made.dependencies) == (7, spec.dependencies)
+    assert smpdfu("package", *options, "-s", "8").code == 0
+    assert Package.load(tmp_path / "out" / "dfu_application.zip").images[0].image.security_counter == 8
+
+
 def test_the_real_firmware_is_linked_for_the_start_of_the_flash(
     smpdfu: Call, keys: Keys, sample_hex: Path, tmp_path: Path
 ) -> None:
@@ -151,7 +172,7 @@ def test_the_real_firmware_is_linked_for_the_start_of_the_flash(
     said = json.loads(done.out)
     assert [image["core"] for image in said["images"]] == ["app", "net"]
     assert len(said["warnings"]) == 2
-    assert min(image["bytes"] for image in said["images"]) > 50_000
+    assert min(image["size_bytes"] for image in said["images"]) > 50_000
 
 
 def test_other_slots(smpdfu: Call, tmp_path: Path) -> None:
@@ -217,7 +238,7 @@ def test_a_protected_key_with_its_passphrase(
 
 
 def test_a_full_disk_leaves_no_half_file(merged: Path, tmp_path: Path) -> None:
-    """A limit on the size of files stands for the disk: the images fit, the package does not."""
+    """A limit on the size of files stands for the disk: the images fit, the package does not; all or none."""
     program = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); from smpdfu.__main__ import main; main()"
@@ -228,6 +249,4 @@ def test_a_full_disk_leaves_no_half_file(merged: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
     assert done.returncode == 3, done.stderr
     assert done.stderr == f"error: {tmp_path}/out/dfu_application.zip: File too large\n"
-    assert names(tmp_path / "out") == ["app_update.bin", "net_core_update.bin"]
-    assert not zipfile.is_zipfile(tmp_path / "out" / "app_update.bin")
-    Image.from_bytes((tmp_path / "out" / "net_core_update.bin").read_bytes())
+    assert names(tmp_path / "out") == []

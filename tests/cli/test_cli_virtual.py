@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -86,6 +87,20 @@ def test_new_takes_hex_files_signed_and_plain(smpdfu: Call, keys: Keys, app: Pat
     assert json.loads(made.out)["app_runs"]
     assert json.loads(made.out)["net_runs"]
     assert flash("desk", "net").startswith(b"b0n ")
+
+
+def test_new_says_that_a_protected_key_is_kept_without_its_passphrase(
+    smpdfu: Call, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smpdfu.cli.passphrase.Passphrase.ask", lambda self, key: keys.passphrase.encode())
+    made = smpdfu("virtual", "new", "desk", "--enc-key", keys.protected)
+    assert made.code == 0, made.err
+    file = Path(os.environ["SMPDFU_VIRTUAL_HOME"]) / "desk" / "device.json"
+    assert f"warning: the device keeps the key {keys.protected} without its passphrase" in made.err
+    assert f"in {file}, for its owner alone to read" in made.err
+    assert "BEGIN PRIVATE KEY" in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    assert "warning" not in smpdfu("virtual", "new", "bench", "--enc-key", keys.encryption).err
 
 
 def test_new_leaves_out_what_is_not_flash(smpdfu: Call, tmp_path: Path) -> None:
@@ -240,6 +255,22 @@ def test_run_serves_at_a_terminal_until_the_signal(
         assert process.stdout.read() == ""
     assert not port.is_symlink()
     assert smpdfu("echo", "still there", "--to", f"virtual:{desk}").out.strip() == "still there"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+def test_run_outlives_a_first_piece_that_is_no_header(smpdfu: Call, desk: str) -> None:
+    from smpdfu.connect import client_for
+    from smpdfu.smp.groups.image import ImageUpload, UploadReply
+
+    async def upload(port: str) -> UploadReply:
+        async with client_for(f"serial:{port}") as client:
+            return await client.request(ImageUpload(off=0, len=100, data=bytes.fromhex("3db8f396") + bytes(60)))
+
+    with running(desk) as (process, port):
+        assert asyncio.run(upload(str(port))) == UploadReply(64)
+        assert smpdfu("echo", "still there", "--port", port).out.strip() == "still there"
+        process.terminate()
+        assert process.wait(10) == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")

@@ -16,22 +16,41 @@ from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
 from smpdfu.smp.message import Empty, MgmtRc, Refusal
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
-    from tests.client.fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, until, with_client
+    from tests.client.fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, with_client
 else:
-    from fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, until, with_client
+    from fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, with_client
 
 
 def test_reset() -> None:
     device = FakeDevice()
-    with_client(device.client(), lambda client: client.reset(force=True, boot_mode=1))
+    assert with_client(device.client(), lambda client: client.reset(force=True, boot_mode=1)) is True
     assert device.requests(Reset) == [Reset(force=1, boot_mode=1)]
 
 
 def test_a_lost_answer_to_a_reset_is_no_error_and_no_reason_to_reset_twice() -> None:
     device = FakeDevice({Reset: lambda request: None})
-    with_client(device.client(timeout_s=SHORT_S), Client.reset)
+    assert with_client(device.client(timeout_s=SHORT_S), Client.reset) is False
     assert len(device.requests(Reset)) == 1
-    with_client(device.client(Faults(cut_after_writes=0)), Client.reset)
+    assert with_client(device.client(Faults(cut_after_writes=0)), Client.reset) is False
+
+
+def test_a_damaged_answer_to_a_reset_is_no_acknowledgement() -> None:
+    device = FakeDevice({Reset: lambda request: b"\xff"})
+    assert with_client(device.client(timeout_s=SHORT_S), Client.reset) is False
+    assert len(device.requests(Reset)) == 1
+
+
+def test_a_link_that_is_lost_already_is_opened_for_a_reset() -> None:
+    async def act(client: Client) -> bool:
+        with pytest.raises(LinkLostError):
+            await ten_times(client)
+        return await client.reset()
+
+    device = FakeDevice()
+    assert with_client(device.client(Faults(cut_after_writes=3)), act) is True
+    assert len(device.requests(Reset)) == 1
+    with pytest.raises(LinkLostError, match="does not come back"):
+        with_client(FakeDevice().client(Faults(cut_after_writes=3, reconnect=False)), act)
 
 
 def test_a_refused_reset_is_an_error() -> None:
@@ -58,12 +77,12 @@ def test_waits_for_a_device_that_boots() -> None:
 
 
 class Booting(FakeDevice):
-    """Prints for a while when it is connected to. ``heard_after``: how many lines, when each message came."""
+    """Prints ``lines`` lines, one a ``pause_s``, from when it is connected to. ``heard_at``: when each message came."""
 
-    printed = 0
+    lines, pause_s = 20, 0.1
 
     async def serve(self, pipe: Pipe) -> None:
-        self.heard_after: list[int] = []
+        self.heard_at: list[float] = []
         printing = asyncio.create_task(self.print_boot_text(pipe))
         try:
             await super().serve(pipe)
@@ -71,23 +90,55 @@ class Booting(FakeDevice):
             printing.cancel()
 
     async def print_boot_text(self, pipe: Pipe) -> None:
-        for self.printed in range(1, 21):
-            await pipe.write(b"I: boot line %d\n" % self.printed)
-            await asyncio.sleep(0.001)
+        for number in range(self.lines):
+            await pipe.write(b"I: boot line %d\n" % number)
+            await asyncio.sleep(self.pause_s)
 
     def handle(self, message: bytes) -> bytes | None:
-        self.heard_after.append(self.printed)
+        self.heard_at.append(asyncio.get_running_loop().time())
         return super().handle(message)
 
 
-def test_nothing_is_said_to_a_device_that_prints_its_boot_text() -> None:
-    async def act(client: Client) -> None:
-        await until(lambda: device.printed > 1)
-        await client.wait_for_device(LONG_S)
+class Clock(asyncio.SelectorEventLoop):
+    """A loop in whose time nothing takes long: where others would wait, it jumps ahead."""
 
+    now_s = 0.0
+
+    def time(self) -> float:
+        return self.now_s
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # asyncio's own lists
+            self.now_s = max(self.now_s, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+def wait_for(device: FakeDevice, patience: Patience) -> float:
+    """How long, in the time of ``Clock``, ``wait_for_device`` takes."""
+
+    async def act() -> float:
+        async with Client(device.pipe(), ConsoleFraming(), patience=patience) as client:
+            await client.reset()
+            began = asyncio.get_running_loop().time()
+            await client.wait_for_device(120.0)
+            return asyncio.get_running_loop().time() - began
+
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        return runner.run(act())
+
+
+def test_nothing_is_said_to_a_device_that_prints_its_boot_text() -> None:
     device = Booting()
-    with_client(Client(device.pipe(), ConsoleFraming(), patience=Patience(quiet_s=0.3)), act)
-    assert device.heard_after == [20]
+    wait_for(device, Patience(reset_grace_s=0.0, quiet_s=0.3, quiet_max_s=10.0))
+    reset, ping = device.heard_at
+    assert reset < 0.1
+    assert 2.2 - 0.1 <= ping <= 2.3
+
+
+def test_a_device_that_always_prints_is_spoken_to_after_a_while() -> None:
+    device = Booting(drop=0)
+    device.lines = 10_000
+    assert 2.9 <= wait_for(device, Patience()) <= 4.0
 
 
 def test_waits_for_a_link_that_comes_back() -> None:

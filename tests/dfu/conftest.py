@@ -36,7 +36,7 @@ class Maker:
     encryption: PrivateKey
 
     def data(self, core: Core = Core.APP, version: str = "2.0.0", **how: object) -> bytes:
-        """An image file. ``address``, ``size`` and ``mark`` are the firmware's; ``signed``, ``encrypted``."""
+        """A file. ``address``, ``size`` and ``mark`` are the firmware's; ``signed``, ``encrypted``, ``clear``."""
         size, mark, address = (
             how.get(name, default) for name, default in (("size", 600), ("mark", 0), ("address", None))
         )
@@ -44,6 +44,7 @@ class Maker:
         assert isinstance(mark, int)
         code = firmware(address if isinstance(address, int) else CODE[core], size, mark)
         spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
+        spec = replace(spec, clear=bool(how.get("clear")))
         signer = self.key if how.get("signed", True) else None
         return build(spec, code, signer, self.encryption.public if how.get("encrypted") else None).to_bytes()
 

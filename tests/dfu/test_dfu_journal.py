@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -229,3 +230,34 @@ def test_every_device_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.
     for path in paths:
         assert path.parent == tmp_path / "updates"
         assert len(path.name) < 100
+
+
+def test_a_file_that_is_gone_is_a_journal_error(tmp_path: Path) -> None:
+    """Even taking back what was half written fails then; nothing of it is taken for written."""
+    with Journal(tmp_path / "journal") as journal:
+        journal.begin("one")
+        os.close(journal._fd)
+        with pytest.raises(JournalError, match="cannot be written"):
+            journal.done("upload app")
+        assert not journal.record.steps
+    assert read_record(tmp_path / "journal").package == "one"
+
+
+def test_what_cannot_be_taken_back_is_a_journal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Journal(tmp_path / "journal") as journal:
+        journal.begin("one")
+        for name in ("fsync", "ftruncate"):
+            monkeypatch.setattr(os, name, full)
+        with pytest.raises(JournalError, match="No space left"):
+            journal.done("upload app")
+
+
+def test_when_an_update_ended_is_kept(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal", clock=lambda: 1_700_000_000.25) as journal:
+        journal.begin("one")
+        assert journal.record.ended_at is None
+        journal.end(DONE)
+    assert read_record(tmp_path / "journal").ended_at == 1_700_000_000.25

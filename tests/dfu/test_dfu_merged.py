@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
+import cbor2
 import pytest
 
-from smpdfu.dfu.merged import Slot, code_of
+from smpdfu.dfu.merged import Slot, carry_over, code_of
 from smpdfu.dfu.package import Core
 from smpdfu.errors import ImageError
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.encrypt import Recipient
 from smpdfu.image.files import Firmware, Segment
-from smpdfu.image.format import Version
+from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.keys import generate
 
 APP = Slot(0xC000, 0x86000, 0x200)
@@ -28,8 +30,10 @@ def firmware(*parts: tuple[int, bytes]) -> Firmware:
     return Firmware(tuple(Segment(address, data) for address, data in parts), addressed=True)
 
 
-def signed(payload: bytes, recipient: Recipient | None = None) -> bytes:
-    spec = ImageSpec(Version(1), header_size=0x200, slot_size=0, pad_header=True)
+PLAIN = ImageSpec(Version(1), header_size=0x200, slot_size=0, pad_header=True)
+
+
+def signed(payload: bytes, recipient: Recipient | None = None, spec: ImageSpec = PLAIN) -> bytes:
     return build(spec, payload, None, recipient).to_bytes()
 
 
@@ -94,3 +98,70 @@ def test_a_bin_is_meant_as_it_is() -> None:
     app = code_of(Firmware((Segment(0, b"1234"),), addressed=False), Core.APP, APP)
     assert app is not None
     assert (app.payload, app.whole) == (b"1234", False)
+
+
+# --- what a signed image says beside its code -----------------------------------------------------------------------
+
+EVERYTHING = replace(
+    PLAIN,
+    security_counter=7,
+    boot_record="SPE",
+    dependencies=(Dependency(0, Version(1)), Dependency(1, Version(2, 3, 4, 5))),
+    vid=b"\x01" * 16,
+    cid=b"\x02" * 16,
+    manifest=b"\x03" * 5,
+    custom_tlvs=(Tlv(0xA1, b"\x01\x02\x03"), Tlv(0xA0, b"text")),
+    load_addr=0x2000_0000,
+    non_bootable=True,
+)
+
+
+def test_signing_again_asks_for_all_that_the_image_says() -> None:
+    app = code_of(firmware((0xC000, signed(APP_CODE, spec=EVERYTHING))), Core.APP, APP)
+    assert app is not None
+    assert app.image is not None
+    spec, lost = carry_over(replace(PLAIN, version=Version(2)), app.image)
+    assert (spec, lost) == (replace(EVERYTHING, version=Version(2)), ())
+    assert build(spec, app.payload).protected[2:] == app.image.protected[2:]
+
+
+def test_what_was_asked_for_stays() -> None:
+    image = build(EVERYTHING, APP_CODE)
+    asked = replace(PLAIN, security_counter=9, boot_record="APP", vid=b"\x08" * 16)
+    spec, lost = carry_over(asked, image)
+    assert lost == ()
+    assert (spec.security_counter, spec.boot_record, spec.vid, spec.cid) == (9, "APP", b"\x08" * 16, b"\x02" * 16)
+
+
+def with_tlvs(*protected: Tlv, unprotected: tuple[Tlv, ...] = (), flags: int = 0) -> Image:
+    image = build(PLAIN, APP_CODE)
+    size = 4 + sum(tlv.size_bytes for tlv in protected) if protected else 0
+    header = replace(image.header, protect_tlv_size=size, flags=Flag(flags))
+    return replace(image, header=header, protected=protected, unprotected=(*image.unprotected, *unprotected))
+
+
+@pytest.mark.parametrize(
+    ("image", "lost"),
+    [
+        (with_tlvs(Tlv(0xA0, b"a"), Tlv(0xA0, b"b"), Tlv(0xA1, b"c")), ("0x00a0",)),
+        (with_tlvs(Tlv(TlvType.SEC_CNT, b"\1\0\0\0"), Tlv(TlvType.SEC_CNT, b"\2\0\0\0")), ("SEC_CNT",)),
+        (with_tlvs(Tlv(TlvType.SEC_CNT, b"\1"), Tlv(TlvType.DEPENDENCY, b"\1")), ("SEC_CNT", "DEPENDENCY")),
+        (with_tlvs(Tlv(TlvType.UUID_VID, b"\1")), ("UUID_VID",)),
+        (with_tlvs(Tlv(0x61, b"?"), unprotected=(Tlv(0xA5, b""),)), ("0x00a5", "0x0061")),
+        (with_tlvs(Tlv(TlvType.BOOT_RECORD, b"\xff")), ("BOOT_RECORD",)),
+        (with_tlvs(Tlv(TlvType.BOOT_RECORD, cbor2.dumps([1]))), ("BOOT_RECORD",)),
+        (with_tlvs(Tlv(TlvType.BOOT_RECORD, cbor2.dumps({1: "thirteen long"}))), ("BOOT_RECORD",)),
+        (with_tlvs(flags=Flag.PIC | 0x8000), ("flags 0x8001",)),
+        (with_tlvs(unprotected=(Tlv(TlvType.KEYHASH, bytes(32)), Tlv(TlvType.ECDSA_SIG, bytes(70)))), ()),
+    ],
+)
+def test_what_no_request_can_ask_for_is_named(image: Image, lost: tuple[str, ...]) -> None:
+    spec, found = carry_over(PLAIN, image)
+    assert found == lost
+    build(spec, APP_CODE)
+
+
+def test_a_compressed_application_cannot_be_unwrapped() -> None:
+    image = with_tlvs(flags=Flag.COMPRESSED_LZMA2)
+    with pytest.raises(ImageError, match="0xc000 is compressed"):
+        code_of(firmware((0xC000, image.to_bytes())), Core.APP, APP)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.journal import DONE, REVERTED, Record
+from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.package import Core
 from smpdfu.dfu.plan import STAGED, make_plan, went_back
 from smpdfu.dfu.state import DeviceState, Scheme
@@ -86,14 +86,35 @@ def slots_of(make: Maker, running: tuple[str, ...], other: tuple[str, ...]) -> l
 
 
 @pytest.mark.parametrize(
-    ("done", "left"), [(ALL[:8], NET[3:]), (ALL, []), (ALL[:6], NET), ([], NET)], ids=["marked", "done", "sent", "lost"]
+    ("done", "end", "left"),
+    [(ALL[:8], None, NET[3:]), (ALL, None, []), (ALL, DONE, NET), (ALL[:6], None, NET), ([], None, NET)],
+    ids=["marked", "checked", "done", "sent", "lost"],
 )
 def test_a_bootloader_that_overwrites_leaves_an_empty_slot(
-    make: Maker, state: State, done: list[str], left: list[str]
+    make: Maker, state: State, done: list[str], end: str | None, left: list[str]
 ) -> None:
+    """As does a new board on the same port: of an update that ended, the journal alone proves nothing."""
     package = make.package()
     device = state(*slots_of(make, ("app",), ()), mode=BootloaderMode.OVERWRITE_ONLY)
-    assert [step.name for step in make_plan(package, device, Record("", frozenset(done))).steps] == left
+    assert [step.name for step in make_plan(package, device, Record("x", frozenset(done), end)).steps] == left
+
+
+@pytest.mark.parametrize(
+    ("done", "end", "left"),
+    [(APP[:1], None, ALL[3:]), (APP[:3], None, ALL[3:]), (APP[:4], None, NET), ([], None, NET), (APP[:3], DONE, NET)],
+)
+def test_what_overwrites_is_confirmed_before_it_was_found_to_be_well(
+    make: Maker, state: State, done: list[str], end: str | None, left: list[str]
+) -> None:
+    device = state(*slots_of(make, ("app",), ()), mode=BootloaderMode.OVERWRITE_ONLY)
+    assert [step.name for step in make_plan(make.package(), device, Record("x", frozenset(done), end)).steps] == left
+
+
+@pytest.mark.parametrize("end", [FAILED, REVERTED])
+def test_what_failed_is_not_taken_for_handed_over(make: Maker, state: State, end: str) -> None:
+    """The image lies in the slot again, put there by somebody else."""
+    device = state(*slots_of(make, ("app",), ("net",)))
+    assert [step.name for step in make_plan(make.package(), device, Record("x", frozenset(ALL[:7]), end)).steps] == NET
 
 
 @pytest.mark.parametrize(("core", "steps"), [(Core.APP, APP), (Core.NET, NET)])

@@ -56,6 +56,11 @@ def with_board(make: Maker, board: str) -> Package:
     return Package((replace(image, entry={**image.entry, "board": board}),))
 
 
+def two_keys(make: Maker) -> Package:
+    other = type(make)(make.encryption, make.encryption)
+    return make.package(make.image(), other.image(Core.NET))
+
+
 # code, severity, what leads to it. "clean" is no finding at all.
 TABLE: list[tuple[str, Severity | None, Case]] = [
     ("clean", None, lambda make, state: (app(make), state())),
@@ -133,9 +138,25 @@ def test_a_network_image_that_waits_while_the_application_is_old_is_in_the_way(m
     assert [finding.code for finding in found] == ["pending", "net-no-revert"]
 
 
+def test_an_image_that_is_flagged_encrypted_and_is_plain(make: Maker, state: State) -> None:
+    """``imgtool sign --clear`` makes one for the primary slot; from the secondary one it would be "decrypted"."""
+    found = preflight(app(make, encrypted=True, clear=True), state())
+    assert (found[0].code, found[0].severity) == ("clear", Severity.ERROR)
+
+
+def test_the_images_of_both_cores_have_one_key(make: Maker, state: State) -> None:
+    found = preflight(two_keys(make), state())
+    assert [(finding.code, finding.severity, finding.core) for finding in found] == [
+        ("net-key", Severity.ERROR, Core.NET),
+        ("net-no-revert", Severity.NOTE, Core.NET),
+    ]
+    unsigned = make.package(make.image(), make.image(Core.NET, signed=False))
+    assert [finding.code for finding in preflight(unsigned, state())] == ["not-signed", "net-no-revert"]
+
+
 def test_every_check_has_a_row(make: Maker, state: State) -> None:
     """Without a check, its row must fail: so each check yields in some row."""
-    cases = [case(make, state) for _, _, case in TABLE]
+    cases = [*(case(make, state) for _, _, case in TABLE), (two_keys(make), state())]
     encrypted = (make.package(make.image(Core.NET, encrypted=True)), state())
     for check in CHECKS:
         assert any(list(check(*case)) for case in cases), check

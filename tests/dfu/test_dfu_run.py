@@ -4,90 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.client import Patience as ClientPatience
-from smpdfu.dfu import run
+from smpdfu.dfu import steps
 from smpdfu.dfu.journal import DONE, REVERTED, Journal, read_record
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.plan import STAGED
-from smpdfu.dfu.run import Deadlines, Event, Progress, StepBegun, StepDone, Update, decide, read_state
+from smpdfu.dfu.run import Progress, StepBegun, StepDone, Update, decide
 from smpdfu.dfu.state import DeviceState, Scheme
+from smpdfu.dfu.steps import read_state
 from smpdfu.errors import LinkError, LinkLostError, RevertedError, SmpdfuError, StepError
 from smpdfu.image.format import Image
 from smpdfu.image.keys import generate
-from smpdfu.link.memory import NO_FAULTS, Faults
-from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.link.memory import Faults
 from smpdfu.smp.groups.image import ImageSlot, StateReply
 from smpdfu.smp.groups.os import BootloaderMode
-from smpdfu.virtual.bootloader import BootKeys
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.dfu.conftest import Maker
+    from tests.dfu.dfu_device import SHORT, client_of, net_holds, new_device, run_update, slots, update, version
+else:
+    from dfu_device import SHORT, client_of, net_holds, new_device, run_update, slots, update, version
 
-FAST = ClientPatience(reconnect_s=0.05, reset_grace_s=0.02, quiet_s=0.0, ping_s=0.05, pause_s=0.01)
-SHORT = Deadlines(boot_s=0.3, poll_s=0.01)
 ALL = [step.name for step in STAGED]
-
-
-def new_device(make: Maker) -> VirtualNrf5340:
-    """It runs version 1.0.0 on both cores and trusts the test's keys."""
-    made = VirtualNrf5340(NRF5340DK_STAGED, BootKeys((make.key.public,), make.encryption), reset_delay_s=0.0)
-    made.load_app(make.data(version="1.0.0", mark=1))
-    made.load_net(make.data(Core.NET, version="1.0.0", mark=1))
-    made.reset()
-    return made
 
 
 @pytest.fixture
 def device(make: Maker) -> VirtualNrf5340:
     return new_device(make)
-
-
-@asynccontextmanager
-async def client_of(device: VirtualNrf5340, faults: Faults = NO_FAULTS) -> AsyncIterator[Client]:
-    async with Client(device.connect(faults), ConsoleFraming(), timeout_s=0.5, patience=FAST) as client:
-        yield client
-
-
-async def update(
-    device: VirtualNrf5340, package: Package, journal: Journal, faults: Faults = NO_FAULTS, **how: Any
-) -> list[Event]:
-    """What ``smpdfu update`` does, without its words."""
-    async with client_of(device, faults) as client:
-        job = Update(client, package, journal, deadlines=SHORT, **how)
-        async with aclosing(job.run(await job.look())) as events:
-            return [event async for event in events]
-
-
-def run_update(device: VirtualNrf5340, package: Package, path: Path, **how: Any) -> list[Event]:
-    with Journal(path) as journal:
-        return asyncio.run(update(device, package, journal, **how))
-
-
-def version(device: VirtualNrf5340) -> str | None:
-    return None if device.running is None else str(device.running.header.version)
-
-
-def net_holds(device: VirtualNrf5340, image: CoreImage) -> bool:
-    payload = image.image.payload
-    return device.net.read(NRF5340DK_STAGED.net.app.start, len(payload)) == payload
-
-
-def slots(device: VirtualNrf5340) -> tuple[ImageSlot, ...]:
-    async def ask() -> tuple[ImageSlot, ...]:
-        async with client_of(device) as client:
-            return (await read_state(client)).slots
-
-    return asyncio.run(ask())
 
 
 def test_both_cores(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:
@@ -277,35 +228,6 @@ def test_a_consumer_that_leaves_stops_the_work(device: VirtualNrf5340, make: Mak
     assert version(device) == "2.0.0"
 
 
-# --- one image ------------------------------------------------------------------------------------------------------
-
-
-async def install(device: VirtualNrf5340, image: CoreImage) -> DeviceState:
-    async with client_of(device) as client:
-        await client.upload(image.data)
-        return await run.install(client, image, await read_state(client), 0, SHORT)
-
-
-def test_one_image_for_good(device: VirtualNrf5340, make: Maker) -> None:
-    state = asyncio.run(install(device, make.image()))
-    assert state.running is not None
-    assert (state.running.version, state.running.confirmed) == ("2.0.0", True)
-
-
-def test_one_network_image(device: VirtualNrf5340, make: Maker) -> None:
-    image = make.image(Core.NET)
-    state = asyncio.run(install(device, image))
-    assert state.running is not None
-    assert state.running.version == "1.0.0"
-    assert net_holds(device, image)
-
-
-def test_one_refused_image(device: VirtualNrf5340, make: Maker) -> None:
-    with pytest.raises(RevertedError, match="wrong key, damaged"):
-        asyncio.run(install(device, refused_image(make, "wrong key")))
-    assert version(device) == "1.0.0"
-
-
 # --- devices that lie -----------------------------------------------------------------------------------------------
 
 
@@ -318,8 +240,9 @@ class FakeClient:
     async def request(self, request: object) -> StateReply:
         return StateReply(self.images)
 
-    async def reset(self) -> None:
+    async def reset(self) -> bool:
         """It says yes."""
+        return True
 
     async def wait_for_device(self, deadline_s: float) -> None:
         """It never was away."""
@@ -327,11 +250,11 @@ class FakeClient:
 
 WANTED = hashlib.sha256(b"wanted").digest()
 LIES = [
-    (lambda client, state: run.mark(client, state, WANTED), StepError, "took the mark"),
-    (lambda client, state: run.mark(client, state, WANTED, permanent=True), StepError, "took the mark"),
-    (lambda client, state: run.confirm(client, state, WANTED), RevertedError, "did not take the new image"),
-    (lambda client, state: run.confirm(client, state, b"\x11" * 32), StepError, "took the confirmation"),
-    (lambda client, state: run.restart(client, state, SHORT), StepError, "was not reset"),
+    (lambda client, state: steps.mark(client, state, WANTED), StepError, "took the mark"),
+    (lambda client, state: steps.mark(client, state, WANTED, permanent=True), StepError, "took the mark"),
+    (lambda client, state: steps.confirm(client, state, WANTED), RevertedError, "did not take the new image"),
+    (lambda client, state: steps.confirm(client, state, b"\x11" * 32), StepError, "took the confirmation"),
+    (lambda client, state: steps.restart(client, state, SHORT), StepError, "was not reset"),
 ]
 
 
@@ -351,8 +274,9 @@ class FakeTurncoat(FakeClient):
 
     name = "turncoat"
 
-    async def reset(self) -> None:
+    async def reset(self) -> bool:
         self.images = (ImageSlot(slot=0, version="9.0.0", hash=b"\x99" * 32, active=True, confirmed=True),)
+        return True
 
 
 def test_a_network_image_that_went_to_the_application_core_is_seen(make: Maker, tmp_path: Path) -> None:

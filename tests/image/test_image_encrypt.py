@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
+from base64 import b64encode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.errors import FormatError, SignatureError, SigningError
+from smpdfu.errors import FormatError, KeyFileError, SignatureError, SigningError
 from smpdfu.image import encrypt
-from smpdfu.image.encrypt import WRAPPINGS, ctr, unwrap_key, wrap_key
+from smpdfu.image.encrypt import WRAPPINGS, DecryptionKey, Wrapping, ctr, unwrap_key, wrap_key
+from smpdfu.image.kek import KeyEncryptionKey, load_encryption_key, load_kek
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.tlv import Tlv, TlvType
 
 SIZES = (16, 32)
-ECIES = ("ecdsa-p256", "x25519")
-KEYS = {kind: generate(kind) for kind in dict.fromkeys(row.key_kind for row in WRAPPINGS)}
-OTHERS = {kind: generate(kind) for kind in KEYS}
+CHECKED = ("ecdsa-p256", "x25519", "aes-kw")  # every bit of their TLVs is checked; so it is with RSA, slowly
+
+
+def made(kind: str) -> DecryptionKey:
+    return KeyEncryptionKey(os.urandom(16)) if kind == "aes-kw" else generate(kind)
+
+
+KEYS = {kind: made(kind) for kind in dict.fromkeys(row.key_kind for row in WRAPPINGS)}
+OTHERS = {kind: made(kind) for kind in KEYS}
+ROWS = pytest.mark.parametrize("row", WRAPPINGS, ids=lambda row: row.tlv_type.name)
 
 
 def stream(size: int) -> bytes:
@@ -50,32 +60,40 @@ def test_the_key_stream_is_aes_of_the_counter() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("kind", KEYS)
-def test_the_content_key_is_unwrapped_by_the_recipient_only(kind: str, size: int) -> None:
-    content_key = stream(size)
-    tlv = wrap_key(KEYS[kind].public, content_key, os.urandom)
+@ROWS
+def test_the_content_key_is_unwrapped_by_the_recipient_only(row: Wrapping, size: int) -> None:
+    kind, content_key = row.key_kind, stream(size)
+    tlv = wrap_key(KEYS[kind].public, content_key, os.urandom, row.hmac_sha[0])
+    assert tlv.type == row.tlv_type
     assert unwrap_key(tlv, KEYS[kind], size) == content_key
     with pytest.raises(SignatureError):
         unwrap_key(tlv, OTHERS[kind], size)
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "tlv_type", "length"),
+    ("kind", "hmac_sha", "tlv_type", "lengths"),
     [
-        ("ecdsa-p256", 16, TlvType.ENC_EC256, 113),
-        ("ecdsa-p256", 32, TlvType.ENC_EC256, 129),
-        ("x25519", 16, TlvType.ENC_X25519, 80),
-        ("x25519", 32, TlvType.ENC_X25519, 96),
-        ("rsa-2048", 16, TlvType.ENC_RSA2048, 256),
-        ("rsa-2048", 32, TlvType.ENC_RSA2048, 256),
+        ("ecdsa-p256", "auto", TlvType.ENC_EC256, (113, 129)),
+        ("ecdsa-p256", "256", TlvType.ENC_EC256, (113, 129)),
+        ("x25519", "auto", TlvType.ENC_X25519, (80, 96)),
+        ("x25519", "256", TlvType.ENC_X25519, (80, 96)),
+        ("x25519", "512", TlvType.ENC_X25519_SHA512, (112, 128)),
+        ("rsa-2048", "512", TlvType.ENC_RSA2048, (256, 256)),
+        ("aes-kw", "auto", TlvType.ENC_KW, (24, 40)),
     ],
 )
-def test_tlvs_have_mcuboots_sizes(kind: str, size: int, tlv_type: TlvType, length: int) -> None:
-    tlv = wrap_key(KEYS[kind], stream(size), os.urandom)
-    assert (tlv.type, len(tlv.data)) == (tlv_type, length)
+def test_tlvs_have_mcuboots_sizes(kind: str, hmac_sha: str, tlv_type: TlvType, lengths: tuple[int, int]) -> None:
+    for size, length in zip(SIZES, lengths, strict=True):
+        tlv = wrap_key(KEYS[kind], stream(size), os.urandom, hmac_sha)
+        assert (tlv.type, len(tlv.data)) == (tlv_type, length)
 
 
-@pytest.mark.parametrize("kind", ECIES)
+def test_p256_has_no_hmac_sha512() -> None:
+    with pytest.raises(SigningError, match="knows no HMAC-SHA512"):
+        wrap_key(KEYS["ecdsa-p256"], stream(16), os.urandom, "512")
+
+
+@pytest.mark.parametrize("kind", CHECKED)
 @pytest.mark.parametrize("size", SIZES)
 def test_every_byte_of_the_tlv_counts(kind: str, size: int) -> None:
     tlv = wrap_key(KEYS[kind], stream(size), os.urandom)
@@ -84,7 +102,7 @@ def test_every_byte_of_the_tlv_counts(kind: str, size: int) -> None:
         for bit in range(8):
             changed = bytearray(tlv.data)
             changed[position] ^= 1 << bit
-            if kind == "x25519" and position == 31 and bit == 7:
+            if kind == "x25519" and (position, bit) == (31, 7):
                 continue  # RFC 7748, section 5: the top bit of a coordinate is not used
             with pytest.raises(SignatureError):
                 unwrap_key(Tlv(tlv.type, bytes(changed)), KEYS[kind], size)
@@ -138,7 +156,8 @@ def test_keys_that_no_bootloader_decrypts_with_are_refused(kind: str) -> None:
 
 def test_what_is_wrapped_is_what_the_specification_says() -> None:
     """ECIES-P256 by hand, from MCUboot's encrypted_images.md: HKDF is written out with HMAC (RFC 5869)."""
-    recipient: PrivateKey = KEYS["ecdsa-p256"]
+    recipient = KEYS["ecdsa-p256"]
+    assert isinstance(recipient, PrivateKey)
     content_key = stream(16)
     data = wrap_key(recipient, content_key, os.urandom).data
     point, tag, wrapped = data[:65], data[65:97], data[97:]
@@ -152,10 +171,11 @@ def test_what_is_wrapped_is_what_the_specification_says() -> None:
     assert ctr(wrapped, okm[:16]) == content_key
 
 
-@pytest.mark.parametrize("kind", ECIES)
+@pytest.mark.parametrize("kind", KEYS)
 def test_the_same_randomness_gives_the_same_tlv(kind: str) -> None:
     assert wrap_key(KEYS[kind], stream(16), stream) == wrap_key(KEYS[kind], stream(16), stream)
-    assert wrap_key(KEYS[kind], stream(16), os.urandom) != wrap_key(KEYS[kind], stream(16), os.urandom)
+    if kind != "aes-kw":  # RFC 3394 has nothing random in it
+        assert wrap_key(KEYS[kind], stream(16), os.urandom) != wrap_key(KEYS[kind], stream(16), os.urandom)
 
 
 @pytest.mark.parametrize("extreme", [b"\0" * 40, b"\xff" * 40])
@@ -174,10 +194,44 @@ def test_the_order_of_p256_is_right() -> None:
     assert one.y != minus_one.y
 
 
-def test_the_other_x25519_scheme_is_read() -> None:
-    """imgtool's --hmac-sha 512; we read it, and write the usual one."""
-    row = next(row for row in WRAPPINGS if row.tlv_type == TlvType.ENC_X25519_SHA512)
-    for size, length in ((16, 112), (32, 128)):
-        data = row.wrap(KEYS["x25519"].public.raw, stream(size), os.urandom)
-        assert len(data) == length
-        assert unwrap_key(Tlv(row.tlv_type, data), KEYS["x25519"], size) == stream(size)
+def test_key_wrap_is_that_of_rfc_3394() -> None:
+    """Sections 4.1 and 4.3: 128 bits of key data with a 128-bit and with a 256-bit key encryption key."""
+    data = bytes.fromhex("00112233445566778899aabbccddeeff")
+    for size, expected in (
+        (16, "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5"),
+        (32, "64e8c3f9ce0f5ba263e9777905818a2a93c8191e7d6e8ae7"),
+    ):
+        tlv = wrap_key(KeyEncryptionKey(bytes(range(size))), data, os.urandom)
+        assert tlv.data.hex() == expected
+
+
+@pytest.mark.parametrize("size", [0, 15, 24, 33])
+def test_a_key_encryption_key_has_16_or_32_bytes(size: int) -> None:
+    with pytest.raises(ValueError, match="16 or 32"):
+        KeyEncryptionKey(bytes(size))
+    with pytest.raises(KeyFileError):
+        load_kek(b64encode(bytes(size)))
+
+
+@given(secret=st.binary(min_size=16, max_size=16) | st.binary(min_size=32, max_size=32))
+def test_key_encryption_keys_are_read_back(secret: bytes) -> None:
+    key = KeyEncryptionKey(secret)
+    assert load_kek(key.to_text()) == load_encryption_key(key.to_text()) == key
+    assert secret.hex() not in repr(key)
+    with pytest.raises(KeyFileError, match="hex"):
+        load_kek(secret.hex().encode())
+
+
+@given(st.binary(max_size=70))
+def test_garbage_is_a_key_encryption_key_or_a_sentence(data: bytes) -> None:
+    with contextlib.suppress(KeyFileError):
+        assert len(load_encryption_key(data).raw) in SIZES
+
+
+def test_the_file_of_an_encryption_key_may_be_pem() -> None:
+    key = KEYS["x25519"]
+    assert isinstance(key, PrivateKey)
+    assert not isinstance(load_encryption_key(key.to_pem()), PrivateKey)
+    loaded = load_encryption_key(key.to_private_pem())
+    assert isinstance(loaded, PrivateKey)
+    assert loaded.to_private_pem() == key.to_private_pem()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
 import io
 import json
+import lzma
 import os
 import stat
 import sys
@@ -75,13 +78,26 @@ SAMPLES = {
     FileKind.PEM: (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", b"Bag Attributes\n-----BEGIN CERTIFICATE-----\n"),
     FileKind.RAW_FIRMWARE: (RAW, RAW[:8], RAW + b"-----BEGIN CERTIFICATE-----\n"),
     FileKind.EMPTY: (b"",),
+    FileKind.SUIT_ZIP: (zipped(manifest_json=manifest({"files": [{"file": "root.suit"}]})),),
+    FileKind.OLD_IMAGE: (bytes.fromhex("3cb8f396") + bytes(28),),
+    FileKind.S_RECORD: (b"S00600004844521B\n", b"\r\nS1137AF00A0A0D0000000000000000000000000061\r\n"),
+    FileKind.SUIT_ENVELOPE: (b"\xd8\x6b\xa2\x02\x40\x03\x40",),
+    FileKind.COMPRESSED: (gzip.compress(b"x", mtime=0), lzma.compress(b"x"), bz2.compress(b"x"), b"\x28\xb5\x2f\xfd\0"),
+    FileKind.DER: (b"\x30\x06\x02\x01\x00\x02\x01\x00", b"\x30\x81\x80" + bytes(128), b"\x30\x82\x01\0" + bytes(256)),
+    FileKind.SSH_KEY: (b"ssh-ed25519 AAAA me", b"ecdsa-sha2-nistp256 AAAA me"),
+    FileKind.PROGRAM: (b"MZ" + bytes(100), bytes.fromhex("cffaedfe") + bytes(28)),
+    FileKind.JSON: (b"{}", b"\xef\xbb\xbf[1]", b' {"files": []}'),
+    FileKind.HTML: (b"<!DOCTYPE html>", b"\n<html lang=en>", b"<?xml version='1.0'?>"),
+    FileKind.LFS_POINTER: (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",),
+    FileKind.TEXT: (b"hello world", b":", b":00 hello", b"S1 hello", b"S1", "Grüße".encode() * 900, b"#!/bin/sh\n"),
+    FileKind.ERASED: (bytes(100), b"\xff" * 64),
     FileKind.UNKNOWN: (
         b"\0",
-        bytes(100),
-        b":",
-        b":00 hello",
-        b"hello world",
-        b"\xff" * 64,
+        b"\xff" * 15,
+        b"\x30\x06\x02\x01\x00\x02\x01\x00\x00",
+        b"\x30\x80" + bytes(100),
+        b"text\0text",
+        "Grüße".encode()[:3] + b"\xff",
         RAW[:7],
         RAW[4:] + bytes(4),
         bytes(100) + b"-----BEGIN CERTIFICATE-----\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
 from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.format import ENCRYPTION_KEY_TYPES, Dependency, Image, Tlv, Version
-from smpdfu.image.keys import PrivateKey
+from smpdfu.image.format import COMPRESSED_FLAGS, ENCRYPTION_KEY_TYPES, Dependency, Image, Tlv, TlvType, Version
+from smpdfu.image.kek import KeyEncryptionKey
+from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verify import Verdict, verify
 
@@ -45,7 +47,7 @@ def unnoticed(image: Image, judge: Callable[[Image], Verdict]) -> list[tuple[int
             changed = bytearray(data)
             changed[position] ^= 1 << bit
             try:
-                verdict = judge(Image.from_bytes(bytes(changed)))
+                verdict = judge(Image.from_bytes(bytes(changed), image.endian))
             except FormatError:
                 continue
             if verdict.accepted:
@@ -65,6 +67,52 @@ def test_every_bit_of_an_encrypted_image_counts(
     keys = (signing_key.public,)
     assert verify(encrypted, keys, enc_key=encryption_key).accepted
     assert unnoticed(encrypted, lambda image: verify(image, keys, enc_key=encryption_key)) == []
+
+
+PURE = {"pure": True}
+IDS = {"vid": "example.com", "cid": "board", "manifest": bytes(40), "boot_record": "SPE"}
+KEK = KeyEncryptionKey(bytes(range(16)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "enc_key"),
+    [
+        ("ed25519", PURE, None),
+        ("ed25519", {"sha": "512", "public_key_format": "full"}, None),
+        ("ed25519", {"sha": "512"}, KEK),
+        ("rsa-2048", IDS | {"endian": "big"}, None),
+        ("rsa-2048", {"compression": "lzma2"}, None),
+        ("rsa-2048", {"compression": "lzma2armthumb", "encrypt_keylen": 256}, KEK),
+    ],
+    ids=["pure", "full key", "AES-KW", "ids, big-endian", "compressed", "compressed, AES-KW"],
+)
+def test_every_bit_counts_whatever_the_format(
+    kind: str, changes: dict[str, object], enc_key: KeyEncryptionKey | None, firmware: bytes
+) -> None:
+    key = generate(kind)
+    spec = replace(SPEC, **changes)  # type: ignore[arg-type]  # names of fields
+    code = firmware if spec.compression == "disabled" else firmware + bytes(600)
+    image = build(spec, code, key, enc_key)
+
+    def judge(changed: Image) -> Verdict:
+        return verify(changed, (key.public,), enc_key=enc_key)
+
+    assert bool(image.header.flags & COMPRESSED_FLAGS) == (spec.compression != "disabled")
+    assert judge(image).accepted
+    assert unnoticed(image, judge) == []
+
+
+def test_signatures_by_keys_that_are_not_known_may_be_anything(firmware: bytes) -> None:
+    first, second = generate("ed25519"), generate("ed25519")
+    image = build(SPEC, firmware, (first, second))
+    positions = {offset: tlv for offset, _, tlv in image.tlv_offsets()}
+    starts = [offset for offset, tlv in positions.items() if tlv.type == TlvType.KEYHASH]
+    ends = [*starts[1:], image.size_bytes]
+    for key, start, end in zip((first, second), starts, ends, strict=True):
+        found = {position for position, _ in unnoticed(image, partial(verify, keys=(key,)))}
+        other = set(range(starts[0], image.size_bytes)) - set(range(start, end))
+        assert found < other
+        assert len(found) >= len(other) - 8  # types and lengths count
 
 
 def test_every_bit_of_an_unsigned_image_counts(firmware: bytes) -> None:

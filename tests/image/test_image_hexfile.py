@@ -70,6 +70,46 @@ def test_whatever_is_read_is_what_intelhex_reads(records: list[bytes], start: bo
     }
 
 
+def record(kind: int, low: int, data: bytes) -> bytes:
+    body = bytes((len(data), low >> 8, low & 0xFF, kind)) + data
+    return b":" + (body + bytes([-sum(body) & 0xFF])).hex().encode() + b"\n"
+
+
+@given(layouts(), st.lists(st.integers(1, 255), min_size=1, max_size=3), st.booleans())
+def test_records_of_any_size_are_read_without_intelhex(
+    segments: tuple[Segment, ...], sizes: list[int], whole: bool
+) -> None:
+    lines, bank, number = [record(4, 0, bytes(2))], 0, 0
+    for segment in segments:
+        at = segment.address
+        while at < segment.end:
+            if at >> 16 != bank:
+                bank = at >> 16
+                lines.append(record(4, 0, bank.to_bytes(2, "big")))
+            end = min(at + sizes[number % len(sizes)], segment.end, (bank + 1) << 16)
+            lines.append(record(0, at & 0xFFFF, segment.data[at - segment.address : end - segment.address]))
+            at, number = end, number + 1
+    lines += [record(5, 0, bytes(4)), record(1, 0, b"")]
+    text = b"".join(lines) if whole else b"".join(lines).rstrip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("smpdfu.image.hexfile._odd", lambda _: pytest.fail("this is plain"))
+        assert decode(text) == merge(segments)
+
+
+@given(st.integers(0, 1 << 17), st.integers(1, 20_000), st.data())
+def test_long_runs_are_read_as_intelhex_reads_them(address: int, size: int, data: st.DataObject) -> None:
+    segment = Segment(address, bytes(index * 31 >> 3 & 0xFF for index in range(size)))
+    lines = encode([segment]).splitlines(keepends=True)
+    gone = data.draw(st.integers(0, len(lines) - 2))
+    if lines[gone].startswith(b":02000004"):
+        return
+    del lines[gone]
+    memory = IntelHex(io.StringIO(b"".join(lines).decode()))
+    found = decode(b"".join(lines))
+    assert [(one.address, one.end) for one in found] == memory.segments()
+    assert all(one.data == memory.tobinstr(one.address, one.end - 1) for one in found)
+
+
 def test_the_shortest_file_looks_like_hex() -> None:
     assert is_hex(b":00000001FF")
     assert decode(b":00000001FF") == ()

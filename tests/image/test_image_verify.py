@@ -217,7 +217,7 @@ def test_what_must_be_protected_is_refused_elsewhere(kind: int, signed: Image, s
     assert verdict.refusals[0].offset == signed.size_bytes
 
 
-@pytest.mark.parametrize("kind", [TlvType.SIG_PURE, 0x21, TlvType.ED25519, TlvType.ENC_KW, TlvType.SHA512])
+@pytest.mark.parametrize("kind", [0x21, TlvType.ED25519, TlvType.ENC_KW, TlvType.SHA512])
 def test_what_the_bootloader_passes_over_does_no_harm(kind: int, signed: Image, signing_key: PrivateKey) -> None:
     assert verify(with_tlvs(signed, (*signed.unprotected, Tlv(kind, b"x"))), (signing_key,)).accepted
 
@@ -245,13 +245,6 @@ def test_flags(flags: Flag, expected: list[str], signed: Image, signing_key: Pri
     verdict = verify(image, (signing_key,), role="secondary")
     assert codes(verdict) == expected
     assert all(finding.offset == 16 for finding in verdict.refusals if finding.code != Code.ENCRYPTION_KEY)
-
-
-def test_a_compressed_image_gets_a_warning(signed: Image, signing_key: PrivateKey) -> None:
-    image = resign(replace(signed, header=replace(signed.header, flags=Flag.COMPRESSED_LZMA2)), signing_key)
-    verdict = verify(image, (signing_key,))
-    assert verdict.accepted
-    assert [(finding.code, finding.offset) for finding in verdict.warnings] == [(Code.COMPRESSED, 16)]
 
 
 # --- encryption -----------------------------------------------------------------------------------------------------

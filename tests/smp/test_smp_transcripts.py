@@ -17,8 +17,9 @@ from smpdfu.smp.groups import find_request
 from smpdfu.smp.message import Message, Request, split_message
 from smpdfu.smp.session import Session, read_outcome
 
-FOLDER = Path(__file__).parents[3] / "shared" / "transcripts"
-FILES = sorted(FOLDER.glob("*.jsonl"))
+KEPT = Path(__file__).parents[1] / "vectors" / "recordings"
+FULL = Path(__file__).parents[3] / "shared" / "transcripts"
+FILES = [path for folder in (KEPT, FULL) for path in sorted(folder.glob("*.jsonl"))]
 
 # Requests that were made wrong, or unusual, on purpose: ours can be read from them, but we write them otherwise.
 NOT_OURS = {
@@ -34,8 +35,6 @@ NOT_OURS = {
 }
 # Steps whose wire bytes were damaged, or cut into lines in another way, on purpose.
 OTHER_LINES = ("console: ", "raw: ")
-
-pytestmark = pytest.mark.skipif(not FILES, reason="the recordings are not beside this checkout")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def recorded(path: Path) -> Iterator[Recorded]:
             yield Recorded(entry["step"], request, wire, responses)
 
 
-@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+@pytest.fixture(params=FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def exchanges(request: pytest.FixtureRequest) -> list[Recorded]:
     """Everything in one file."""
     return list(recorded(request.param))

@@ -34,8 +34,7 @@ class System:
         self.server = Server([OsGroup(Build(), mode, buffers, self.resets.append)], buffers)
 
     def ask(self, request: Request[Any], version: int = 2) -> Response | DeviceError:
-        answer = self.server.handle(request.to_bytes(1, version))
-        assert answer is not None
+        (answer,) = self.server.answers(request.to_bytes(1, version))
         return read_outcome(request, answer[8:])
 
     def refusal(self, request: Request[Any], version: int = 2) -> tuple[int | None, int]:

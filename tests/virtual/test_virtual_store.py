@@ -22,7 +22,6 @@ from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual import store
 from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.lock import HeldError, Lock, holder
 from smpdfu.virtual.store import Recipe
 
 if TYPE_CHECKING:
@@ -291,23 +290,6 @@ def test_the_log_does_not_grow_for_ever(desk: str) -> None:
 # --- the lock -------------------------------------------------------------------------------------------------------
 
 
-def test_a_lock_says_who_has_it(tmp_path: Path) -> None:
-    lock, other = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
-    assert holder(lock.path) is None
-    with pytest.raises(ValueError, match="only the holder"):
-        lock.tell(port="x")
-    lock.acquire()
-    lock.tell(port="a long name of a port")
-    lock.tell(port="p")
-    with pytest.raises(HeldError) as held:
-        other.acquire()
-    assert held.value.note == holder(lock.path) == {"pid": os.getpid(), "port": "p"}
-    lock.release()
-    assert holder(lock.path) is None
-    other.acquire()
-    other.release()
-
-
 def test_a_lock_without_a_readable_note_still_holds(desk: str) -> None:
     with store.open_device(desk):
         (store.home() / desk / "lock").write_text("{")
@@ -318,14 +300,15 @@ def test_a_lock_without_a_readable_note_still_holds(desk: str) -> None:
 @pytest.mark.parametrize(
     ("variables", "home"),
     [
-        ({"SMPDFU_VIRTUAL_HOME": "/a"}, "/a"),
+        ({"SMPDFU_VIRTUAL_HOME": "/a", "SMPDFU_STATE_HOME": "/d"}, "/a"),
+        ({"SMPDFU_STATE_HOME": "/d", "XDG_STATE_HOME": "/b"}, "/d/virtual"),
         ({"XDG_STATE_HOME": "/b", "HOME": "/c"}, "/b/smpdfu/virtual"),
         ({"HOME": "/c"}, "/c/.local/state/smpdfu/virtual"),
     ],
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="the places of other systems are their own")
 def test_home(variables: dict[str, str], home: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SMPDFU_VIRTUAL_HOME", "XDG_STATE_HOME"):
+    for name in ("SMPDFU_VIRTUAL_HOME", "SMPDFU_STATE_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

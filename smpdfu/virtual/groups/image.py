@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Header, Version
+from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Version
 from smpdfu.smp.groups.image import (
     Erase,
     ImageRc,
@@ -117,7 +117,7 @@ class ImageGroup:
         return UploadReply(progress.off)
 
     def _begin(self, request: ImageUpload) -> Progress:
-        header, size = _check_first(request)
+        size = _check_first(request)
         sha = request.sha or b""
         if sha and self.progress is not None and self.progress.sha == sha:
             return self.progress
@@ -125,7 +125,7 @@ class ImageGroup:
         slot = self.slots[number]
         if size > slot.area.size_bytes:
             raise Refused(ImageRc.INVALID_IMAGE_TOO_LARGE)
-        if request.upgrade and not self._is_upgrade(header.version):
+        if request.upgrade and not self._is_upgrade(_version_in(request.data)):
             raise Refused(ImageRc.CURRENT_VERSION_IS_NEWER)
         if not is_blank(slot):
             _make_room(slot, size)
@@ -230,8 +230,8 @@ def _mark(slot: Slot, number: int, *, confirm: bool) -> None:
         raise Refused(ImageRc.FLASH_WRITE_FAILED) from None
 
 
-def _check_first(request: ImageUpload) -> tuple[Header, int]:
-    """The header in the first piece, and the size of the whole. The order of the checks is Zephyr's."""
+def _check_first(request: ImageUpload) -> int:
+    """The size of the whole. Zephyr looks at the magic of the header and at nothing behind it, in this order."""
     if len(request.data) < HEADER_SIZE:
         raise Refused(ImageRc.INVALID_IMAGE_HEADER)
     if request.len is None:
@@ -240,7 +240,12 @@ def _check_first(request: ImageUpload) -> tuple[Header, int]:
         raise Refused(ImageRc.INVALID_IMAGE_HEADER_MAGIC)
     if request.sha is not None and len(request.sha) > SHA_SIZE:
         raise Refused(ImageRc.INVALID_HASH)
-    return Header.from_bytes(request.data), request.len
+    return request.len
+
+
+def _version_in(header: bytes) -> Version:
+    """The version in the bytes of a header, whatever else they say: its last word but one and the word before."""
+    return Version.from_bytes(header[HEADER_SIZE - 12 : HEADER_SIZE - 4])
 
 
 def _make_room(slot: Slot, size_bytes: int) -> None:

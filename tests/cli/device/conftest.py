@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ from smpdfu.dfu.package import Core, CoreImage, new_package
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual import store
-from smpdfu.virtual.layout import NRF5340DK_STAGED
+from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
@@ -85,15 +86,19 @@ class Desk:
 
     def package(self, version: str = "2.0.0", cores: tuple[Core, ...] = tuple(Core), **how: Any) -> Path:
         """A file with a package for these cores."""
-        images = [
-            (
-                CoreImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": CODE[core]}),
-                CODE[core],
-            )
-            for core in cores
-        ]
-        path = self.folder / f"package-{version}.zip"
-        new_package(images).write(path)
+        return self._package(f"package-{version}.zip", {core: self.data(core, version, **how) for core in cores})
+
+    def mixed_package(self) -> Path:
+        """One whose network image is signed with a key that the device does not trust."""
+        net = self.data(Core.NET, key=generate("ecdsa-p256"))
+        return self._package("mixed.zip", {Core.APP: self.data(), Core.NET: net})
+
+    def _package(self, name: str, found: dict[Core, bytes]) -> Path:
+        path = self.folder / name
+        images = {
+            core: CoreImage.from_bytes(data, FILES[core], {"load_address": CODE[core]}) for core, data in found.items()
+        }
+        new_package([(image, CODE[core]) for core, image in images.items()]).write(path)
         return path
 
     def net_holds(self, version: str, **how: Any) -> bool:
@@ -144,10 +149,24 @@ def trusted() -> tuple[PrivateKey, PrivateKey]:
 @pytest.fixture
 def desk(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) -> Desk:
     """A device that runs version 1.0.0 on both cores."""
-    key, encryption = trusted
-    store.create("desk", store.Recipe("nrf5340dk-staged", (key.to_pem().decode(),), (), encryption_pem(encryption)))
-    made = Desk(smpdfu, "desk", tmp_path, key, encryption)
-    with store.open_device("desk") as device:
+    return new_desk(Desk(smpdfu, "desk", tmp_path, *trusted), "nrf5340dk-staged")
+
+
+@pytest.fixture
+def overwriting(
+    smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey], monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    """The same with a bootloader that only overwrites; commands in this process alone know such a layout."""
+    layout = replace(NRF5340DK_STAGED, name="overwriting", mode=SwapMode.OVERWRITE_ONLY)
+    monkeypatch.setitem(LAYOUTS, layout.name, layout)
+    return new_desk(Desk(smpdfu, "desk", tmp_path, *trusted), layout.name)
+
+
+def new_desk(made: Desk, layout: str) -> Desk:
+    """Bring a device with this layout to life."""
+    recipe = store.Recipe(layout, (made.key.to_pem().decode(),), (), encryption_pem(made.encryption))
+    store.create(made.name, recipe)
+    with store.open_device(made.name) as device:
         device.load_app(made.data(Core.APP, "1.0.0"))
         device.load_net(made.data(Core.NET, "1.0.0"))
         device.reset()

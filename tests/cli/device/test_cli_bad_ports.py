@@ -57,6 +57,11 @@ def test_a_device_that_does_not_answer(smpdfu: Call, silent: str) -> None:
     assert refused.sentence == "the device did not answer img state read within 0.05 s in 4 attempts"
 
 
+def test_a_reset_that_nobody_took(smpdfu: Call, silent: str) -> None:
+    refused = smpdfu("reset", "--no-wait", "--port", silent, "-t", "0.05")
+    assert (refused.code, refused.sentence) == (4, "the device did not answer os reset within 0.05 s")
+
+
 @pytest.mark.parametrize("command", ["upload", "update"])
 def test_files_are_looked_at_before_the_port(smpdfu: Call, tmp_path: Path, command: str) -> None:
     assert smpdfu(command, tmp_path / "none", "--port", "/dev/does-not-exist").code == 3

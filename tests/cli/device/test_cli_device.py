@@ -53,8 +53,10 @@ def test_upload_says_what_it_did(desk: Desk) -> None:
         "bytes": path.stat().st_size,
         "retries": 0,
         "resumed_at": 0,
+        "verified": True,
         "marked": None,
         "running": False,
+        "proven": None,
     }
     assert desk.slots() == [RUNS_1, (1, "2.0.0", "")]
 
@@ -94,9 +96,13 @@ def test_upload_confirm_does_the_whole_job(desk: Desk, encrypted: bool) -> None:
 
 
 def test_a_network_image_goes_the_same_way(desk: Desk) -> None:
-    assert desk.json("upload", desk.image(Core.NET), "--confirm")["running"]
+    said = desk.json("upload", desk.image(Core.NET), "--confirm")
+    assert (said["marked"], said["running"], said["proven"]) == ("permanent", False, True)
     assert desk.slots()[0] == RUNS_1
     assert desk.net_holds("2.0.0")
+    shown = desk.call("upload", desk.image(Core.NET, version="3.0.0"), "--confirm").out
+    assert "handed over to the network core" in shown
+    assert "runs, for good" not in shown
 
 
 def test_images_are_named_by_the_beginning_of_their_hash(desk: Desk) -> None:
@@ -121,6 +127,15 @@ def test_confirm_of_the_running_hash_is_confirm(desk: Desk) -> None:
     done = desk.call("confirm", running[:8])
     assert "warning" not in done.err
     assert desk.slots()[0] == RUNS_2
+
+
+def test_confirm_is_believed_only_when_the_list_shows_it(desk: Desk) -> None:
+    """The image that a revert would go back to: the device says yes, and does nothing."""
+    desk.json("upload", desk.image(), "--test")
+    desk.json("reset")
+    refused = desk.call("confirm", desk.json("list")["images"][1]["hash"])
+    assert (refused.code, "and does not show it" in refused.sentence) == (8, True)
+    assert "Run the same command again" not in refused.err
 
 
 def test_test_without_a_candidate(desk: Desk) -> None:
@@ -149,6 +164,14 @@ def test_reset_need_not_wait(desk: Desk) -> None:
 def test_echo(desk: Desk) -> None:
     assert desk.call("echo", "[red]grüße :x:").out == "[red]grüße :x:\n"
     assert desk.json("echo", "hi") == {"echo": "hi"}
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;mine\x07", "\x1b[31mred", "a\rb", "\x9b2J", "\x7f"])
+def test_what_a_device_says_never_commands_the_terminal(desk: Desk, text: str) -> None:
+    out = desk.call("echo", text).out
+    assert "\ufffd" in out
+    assert not set(out) & {"\x1b", "\x07", "\r", "\x9b", "\x7f"}
+    assert desk.json("echo", text) == {"echo": text}
 
 
 def test_info(desk: Desk) -> None:

@@ -31,7 +31,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def test_update_brings_both_cores(desk: Desk) -> None:
     package = desk.package()
     said = desk.json("update", package)
-    assert said["result"] == "done"
+    assert (said["result"], said["proven"]) == ("done", True)
     assert said["scheme"] == "staged"
     assert [step["name"] for step in said["steps"]] == ALL
     assert [finding["code"] for finding in said["findings"]] == ["net-no-revert"]
@@ -39,7 +39,9 @@ def test_update_brings_both_cores(desk: Desk) -> None:
     assert desk.slots() == [RUNS_2, (1, "2.0.0", "")]
     assert desk.net_holds("2.0.0")
     again = desk.json("update", package)
-    assert (again["result"], again["steps"]) == ("nothing to do", [])
+    assert (again["result"], again["steps"], again["proven"]) == ("nothing to do", [], False)
+    assert "the network core has its image; SMP cannot tell which one it runs" in desk.call("update", package).err
+    assert [step["core"] for step in desk.json("update", package, "--again")["steps"]] == ["net"] * 4
 
 
 def test_update_tells_people_each_step(desk: Desk) -> None:
@@ -108,6 +110,28 @@ def test_a_wrong_key_ends_on_the_old_firmware(desk: Desk) -> None:
     assert desk.slots()[0] == RUNS_1
     assert desk.net_holds("1.0.0")
     assert desk.json("update", desk.package())["result"] == "done"
+
+
+def test_the_cores_must_have_one_key(desk: Desk) -> None:
+    refused = desk.call("update", desk.mixed_package())
+    assert (refused.code, "is signed with another key than app_update.bin" in refused.sentence) == (6, True)
+    assert desk.slots() == [RUNS_1]
+
+
+def test_a_refused_network_image_is_exit_code_7(desk: Desk) -> None:
+    refused = desk.call("update", desk.mixed_package(), "--force")
+    assert refused.code == 7
+    assert "did not take net_core_update.bin (wrong key," in refused.sentence
+    assert desk.slots()[0] == RUNS_2
+    assert desk.net_holds("1.0.0")
+
+
+def test_what_cannot_be_proven_is_not_done(overwriting: Desk) -> None:
+    package = overwriting.mixed_package()
+    done = overwriting.call("update", package, "--force", "--json")
+    assert (done.code, done.document["result"], done.document["proven"]) == (0, "unproven", False)
+    assert "SMP cannot tell: check the radio" in done.err
+    assert overwriting.net_holds("1.0.0")
 
 
 def test_what_is_no_package(desk: Desk) -> None:

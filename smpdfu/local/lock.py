@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+_LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: beyond all that a file of ours holds
 _TRIES = 5
 _PAUSE_S = 0.02  # whoever only looks at a lock holds it for less
 
@@ -35,7 +36,7 @@ class Lock:
         """Take the lock and leave our pid in it; raises ``HeldError``, or ``OSError`` from the file system."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(descriptor)
+            _lock_soon(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             raise HeldError(_read_note(self.path)) from None
@@ -63,7 +64,7 @@ def holder(path: Path) -> dict[str, Any] | None:
         return None
     descriptor = os.open(path, os.O_RDWR)
     try:
-        _lock_once(descriptor)
+        lock_file(descriptor)
     except BlockingIOError:
         return _read_note(path)
     finally:
@@ -71,29 +72,32 @@ def holder(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _lock(descriptor: int) -> None:
-    for _ in range(_TRIES - 1):
-        try:
-            return _lock_once(descriptor)
-        except BlockingIOError:
-            time.sleep(_PAUSE_S)
-    return _lock_once(descriptor)
-
-
-def _lock_once(descriptor: int) -> None:
-    """Raises ``BlockingIOError`` if the lock is held elsewhere."""
+def lock_file(descriptor: int) -> None:
+    """Lock an open file until it is closed; others can read it. Raises ``BlockingIOError`` if it is locked already."""
     if sys.platform == "win32":
         import msvcrt
 
-        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # beyond the note, which others shall be able to read
+        position = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as error:
             raise BlockingIOError(error.errno, error.strerror) from None
+        finally:
+            os.lseek(descriptor, position, os.SEEK_SET)
     else:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _lock_soon(descriptor: int) -> None:
+    for _ in range(_TRIES - 1):
+        try:
+            return lock_file(descriptor)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+    return lock_file(descriptor)
 
 
 def _read_note(path: Path) -> dict[str, Any]:

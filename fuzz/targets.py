@@ -1,0 +1,186 @@
+"""Every parser of files that people hand over, as a function of bytes, with files to start from.
+
+A target may raise what it promises (``ALLOWED``) and nothing else, whatever the bytes. ``tests/test_fuzz_targets.py``
+runs all of them shortly with hypothesis, ``make fuzz`` for longer with atheris.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from smpdfu.errors import ImageError, PackageError, SigningError
+from smpdfu.image import files, foreign, hexfile, identify, keys, securedfu
+from smpdfu.image.build import ImageSpec, build, lay_out
+from smpdfu.image.encrypt import Recipient
+from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
+from smpdfu.image.linked import Vectors, find_images
+from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
+from smpdfu.image.verify import verify
+
+ALLOWED = (ImageError, SigningError)
+SECTION = b"0123456789abcdef" * 8
+
+
+@dataclass(frozen=True)
+class Target:
+    """``run`` takes any bytes and raises one of ``errors`` at most; ``seeds`` are files that it takes gladly."""
+
+    run: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+    errors: tuple[type[Exception], ...] = ALLOWED
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+KEY = keys.generate("ecdsa-p256")
+OTHER_KEY = keys.generate("ed25519")
+ENCRYPTION_KEY = keys.generate("x25519")
+FIRMWARE = struct.pack("<16I", 0x2000_1000, *[0xC201] * 15) + SECTION
+SPEC = ImageSpec(
+    Version(1, 2, 3, 4),
+    header_size=0x20,
+    slot_size=0x4000,
+    pad_header=True,
+    security_counter=7,
+    dependencies=(Dependency(1, Version(1, 0, 0)),),
+    custom_tlvs=(Tlv(0xA0, b"custom"),),
+    boot_record="SPE",
+)
+SLOT = SlotGeometry(0x4000, mode=SwapMode.SCRATCH)
+
+
+def _images() -> tuple[bytes, ...]:
+    plain = build(SPEC, FIRMWARE, KEY)
+    return (
+        plain.to_bytes(),
+        build(SPEC, FIRMWARE).to_bytes(),
+        build(SPEC, FIRMWARE, OTHER_KEY, _recipient()).to_bytes(),
+        build(replace(SPEC, endian="big"), FIRMWARE, KEY).to_bytes(),
+        lay_out(plain, replace(SPEC, confirm=True)),
+        _compressed(),
+    )
+
+
+def _recipient() -> Recipient:
+    return ENCRYPTION_KEY.public
+
+
+def _compressed() -> bytes:
+    """An image that says that it is compressed; whether the payload is, is the reader's to find out."""
+    sizes = Tlv(TlvType.DECOMP_SIZE, struct.pack("<I", 4096)), Tlv(TlvType.DECOMP_SHA, bytes(32))
+    image = build(replace(SPEC, boot_record=None), FIRMWARE, KEY)
+    flags = image.header.flags | Flag.COMPRESSED_LZMA2
+    header = replace(image.header, flags=flags, protect_tlv_size=image.header.protect_tlv_size + 8 + 40 - 4)
+    try:
+        return replace(image, header=header, protected=(*image.protected, *sizes)).to_bytes()
+    except ValueError:
+        return image.to_bytes()
+
+
+def read_image(data: bytes) -> object:
+    """An image of either byte order, whole: what is read is written back the same."""
+    for endian in ("little", "big"):
+        image = Image.from_bytes(data, endian)
+        assert data.startswith(image.to_bytes())
+        list(image.tlv_offsets())
+    return None
+
+
+def judge_image(data: bytes) -> object:
+    """The verdict on anything that can be read; it never raises."""
+    image = Image.from_bytes(data)
+    for role in (None, "primary", "secondary"):
+        verify(image, (KEY, OTHER_KEY), enc_key=ENCRYPTION_KEY, slot=SLOT, slot_address=0xC000, role=role)
+    return verify(image)
+
+
+def read_trailer(data: bytes) -> object:
+    """The trailer of a slot of any size; where code is linked; images inside."""
+    list(find_images(data))
+    Vectors.of(data)
+    if len(data) < 2048:
+        return None
+    return Trailer.from_slot(data, SlotGeometry(len(data), mode=SwapMode.SCRATCH))
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+HEX = hexfile.encode((hexfile.Segment(0xC1F8, SECTION * 3), hexfile.Segment(0x0100_8800, SECTION)))
+ODD_HEX = b":020000021000EC\r\n:0300100041424327\r\n:0400000300003800C1\r\n:00000001FF\r\n"
+
+
+def read_hex(data: bytes) -> object:
+    """Intel HEX; what is read is written and read back the same."""
+    segments = hexfile.decode(data)
+    assert hexfile.decode(hexfile.encode(segments)) == segments
+    return segments
+
+
+def read_firmware(data: bytes) -> object:
+    """Firmware of any form, its kind, its cores, its bytes without gaps."""
+    identify.identify(data)
+    firmware = files.parse_firmware(data)
+    files.split_cores(firmware)
+    return firmware.flat()
+
+
+def read_strangers(data: bytes) -> object:
+    """Files of other tools: nothing is raised at all."""
+    return [read(data) for read in (foreign.elf_facts, foreign.uf2_facts, foreign.srec_facts, foreign.suit_facts)]
+
+
+def read_key(data: bytes) -> object:
+    """A key file."""
+    return keys.load_key(data, b"passphrase")
+
+
+def read_package(data: bytes) -> object:
+    """dfu_application.zip."""
+    from smpdfu.dfu.package import Package
+
+    return Package.from_bytes(data)
+
+
+def read_secure_dfu(data: bytes) -> object:
+    """A Secure DFU zip, and its init packet."""
+    return securedfu.InitPacket.from_bytes(data) if data[:2] != b"PK" else securedfu.read_package(data)
+
+
+def _zip(manifest: object, **members: bytes) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", json.dumps(manifest))
+        for name, data in members.items():
+            archive.writestr(name.replace("_", "."), data)
+    return target.getvalue()
+
+
+INIT_PACKET = bytes.fromhex("12180a0e08011208080710341a02800240001000") + b"\x1a\x04abcd"
+IMAGES = _images()
+PACKAGE = _zip({"format-version": 1, "files": [{"file": "app.bin", "type": "application"}]}, app_bin=IMAGES[0])
+SECURE_DFU = _zip(
+    {"manifest": {"application": {"bin_file": "app.bin", "dat_file": "app.dat"}}}, app_bin=b"x", app_dat=INIT_PACKET
+)
+ELF = b"\x7fELF\x01\x01\x01" + bytes(9) + struct.pack("<HHII", 2, 40, 1, 0xC2A1) + bytes(40)
+UF2 = struct.pack("<IIIIIIII", 0x0A324655, 0x9E5D5157, 0x2000, 0x26000, 256, 0, 3, 0xADA52840) + bytes(480)
+SREC = b"S00600004844521B\nS2140C2000000000000000000000000000000000BF\nS9030000FC\n"
+SUIT = b"\xd8\x6b\xa2\x02\x40\x03\x45\xa2\x01\x01\x02\x09"
+PEMS = (KEY.to_private_pem(), KEY.to_pem(), OTHER_KEY.to_private_pem(b"passphrase"), ENCRYPTION_KEY.to_pem())
+
+TARGETS = {
+    "image": Target(read_image, IMAGES),
+    "verify": Target(judge_image, IMAGES),
+    "trailer": Target(read_trailer, (IMAGES[4],), (ImageError,)),
+    "hex": Target(read_hex, (HEX, ODD_HEX), (ImageError,)),
+    "firmware": Target(read_firmware, (HEX, FIRMWARE, ELF, UF2, SREC, PACKAGE), (ImageError,)),
+    "strangers": Target(read_strangers, (ELF, UF2, SREC, SUIT), ()),
+    "key": Target(read_key, PEMS, (SigningError,)),
+    "package": Target(read_package, (PACKAGE,), (ImageError, PackageError)),
+    "securedfu": Target(read_secure_dfu, (INIT_PACKET, SECURE_DFU), (ImageError,)),
+}
+"""Name -> target. A new parser is a row here."""

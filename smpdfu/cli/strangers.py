@@ -1,0 +1,169 @@
+"""What ``inspect`` tells about files that are no images: packages, keys, and what other tools make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from smpdfu.cli.contents import Contents, Pairs, Table
+
+
+def package(data: bytes, advice: str) -> Contents:
+    """dfu_application.zip: its images, one a core. Raises PackageError."""
+    from smpdfu.dfu.package import Package
+
+    found = [
+        {
+            "file": one.file,
+            "core": one.core,
+            "version": one.image.header.version,
+            "size_bytes": len(one.data),
+            "hash": one.hash,
+            "image_index": one.image_index,
+        }
+        for one in Package.from_bytes(data).images
+    ]
+    columns = ("file", "core", "version", "size_bytes", "hash", "image_index")
+    rows = tuple(tuple(one[column] for column in columns) for one in found)
+    return Contents(tables=(Table("Images", columns, rows),), data=(("images", found),), advice=advice)
+
+
+def secure_dfu(data: bytes, advice: str) -> Contents:
+    """A Secure DFU zip of the nRF5 SDK: what its init packets say. Raises FormatError."""
+    from smpdfu.image.securedfu import read_package
+
+    entries = read_package(data)
+    rows: list[tuple[object, ...]] = []
+    for one in entries:
+        packet = one.packet
+        rows += [("image", f"{one.name}: {one.bin_file or 'no file'}, {one.size_bytes} bytes")]
+        if packet is None:
+            rows += [("init packet", one.fault)]
+            continue
+        softdevices = ", ".join(f"0x{number:x}" for number in packet.softdevices)
+        rows += [
+            ("type", packet.fw_type),
+            ("version", "none" if packet.fw_version is None else packet.fw_version),
+            ("hardware version", "none" if packet.hw_version is None else packet.hw_version),
+            ("SoftDevices", softdevices or "none"),
+            ("hash", f"{packet.hash_type} {packet.hash.hex()}".rstrip()),
+            ("signature", packet.signature_type or "none"),
+        ]
+    return Contents(tuple((str(name), value) for name, value in rows), data=(("images", entries),), advice=advice)
+
+
+def key(data: bytes, advice: str) -> Contents:
+    """A PEM file: which kind, behind a passphrase or not."""
+    from smpdfu.image.keys import is_encrypted
+
+    held, more = next((found for mark, *found in _PEM_WORDS if mark in data), ("something unknown", _NO_USE))
+    protected = is_encrypted(data)
+    pairs = (("holds", held), ("protected by a passphrase", protected))
+    return Contents(pairs, data=(("holds", held), ("protected", protected)), advice=more or advice)
+
+
+_NO_USE = "MCUboot has no use for it."
+_PEM_WORDS = (
+    (b"OPENSSH PRIVATE KEY-----", "an OpenSSH private key", "`ssh-keygen -p -m PKCS8 -f FILE` makes PKCS#8 of it."),
+    (b"PRIVATE KEY-----", "a private key", ""),
+    (b"PUBLIC KEY-----", "a public key", ""),
+    (b"CERTIFICATE REQUEST-----", "a certificate request", _NO_USE),
+    (
+        b"CERTIFICATE-----",
+        "a certificate",
+        "MCUboot knows bare keys only: `openssl x509 -in FILE -pubkey -noout` prints the public key in it.",
+    ),
+    (b"PGP ", "a PGP key or message", "MCUboot has no use for it: `smpdfu keygen` makes a key that signs images."),
+    (b"EC PARAMETERS-----", "parameters of a curve, without a key", "`smpdfu keygen` makes a key."),
+)
+
+
+def json_text(data: bytes, advice: str) -> Contents:
+    """A JSON file: a manifest that was taken out of its package is told from others."""
+    import json
+
+    try:
+        document: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return Contents((("text", "not proper JSON"),), advice=advice)
+    files = document.get("files") if isinstance(document, dict) else None
+    if not isinstance(files, list):
+        return Contents(advice=advice)
+    names = [str(one.get("file")) for one in files if isinstance(one, dict)]
+    words = "It is the manifest of a dfu_application.zip without the zip: hand over the whole package."
+    return Contents((("describes", ", ".join(names) or "nothing"),), data=(("files", names),), advice=words)
+
+
+def elf(data: bytes, advice: str) -> Contents:
+    """An ELF file: for which processor."""
+    from smpdfu.image.foreign import elf_facts
+
+    found = elf_facts(data)
+    pairs = _pairs(found, {"machine": "for", "type": "type"})
+    if isinstance(entry := found.get("entry"), int):
+        pairs += (("entry", f"0x{entry:x}"),)
+    if found and not found["for_this_chip"]:
+        advice = (
+            f"It is for {found['machine']} and not for an nRF5340: a build for native_sim or for another board makes "
+            "such files."
+        )
+    return Contents(pairs, data=tuple(found.items()), advice=advice)
+
+
+def uf2(data: bytes, advice: str) -> Contents:
+    """A UF2 file: for which chip, where to."""
+    from smpdfu.image.foreign import uf2_facts
+
+    found = uf2_facts(data)
+    pairs = _pairs(found, {"family": "for", "blocks": "blocks", "payload_bytes": "firmware bytes"})
+    if isinstance(address := found.get("address"), int):
+        pairs += (("address", f"0x{address:x}"),)
+    return Contents(pairs, data=tuple(found.items()), advice=advice)
+
+
+def srec(data: bytes, advice: str) -> Contents:
+    """An S-record file: its name, where to."""
+    from smpdfu.image.foreign import srec_facts
+
+    found = srec_facts(data)
+    pairs = _pairs(found, {"name": "name", "records": "records"})
+    if isinstance(address := found.get("address"), int):
+        pairs += (("address", f"0x{address:x}"),)
+    return Contents(pairs, data=tuple(found.items()), advice=advice)
+
+
+def suit(data: bytes, advice: str) -> Contents:
+    """A SUIT envelope: its sequence number, what is in it."""
+    from smpdfu.image.foreign import suit_facts
+
+    found = suit_facts(data)
+    pairs = _pairs(found, {"sequence_number": "sequence number", "manifest_version": "manifest version"})
+    payloads = found.get("payloads")
+    if isinstance(payloads, list):
+        pairs += (("payloads", ", ".join(payloads)),)
+    return Contents(pairs, data=tuple(found.items()), advice=advice)
+
+
+def text(data: bytes, advice: str) -> Contents:
+    """Text: Intel HEX whose first line is damaged is told from others."""
+    if data.lstrip().startswith(b":"):
+        advice = "It begins as Intel HEX does, but its first line is damaged: fetch or build the file again."
+    return Contents(advice=advice)
+
+
+def _pairs(found: Mapping[str, object], names: Mapping[str, str]) -> Pairs:
+    return tuple((words, found[name]) for name, words in names.items() if found.get(name) is not None)
+
+
+# By the names of FileKind.
+READERS: dict[str, Callable[[bytes, str], Contents]] = {
+    "DFU_APPLICATION_ZIP": package,
+    "SECURE_DFU_ZIP": secure_dfu,
+    "PEM": key,
+    "JSON": json_text,
+    "ELF": elf,
+    "UF2": uf2,
+    "S_RECORD": srec,
+    "SUIT_ENVELOPE": suit,
+    "TEXT": text,
+}

@@ -1,0 +1,68 @@
+"""The key encryption key of AES-KW: one secret that the device and whoever encrypts for it share.
+
+MCUboot's own sample keys of this kind (``enc-aes128kw.b64``, ``enc-aes256kw.b64``) are files with the bytes in base64.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+
+from smpdfu.errors import KeyFileError
+from smpdfu.image.keys import KeyKind, PrivateKey, PublicKey, load_key
+
+KEK_SIZES = (16, 32)
+_HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEncryptionKey:
+    """A secret of 16 or 32 bytes that wraps content keys; it is its own other half. ``ValueError`` for another size."""
+
+    raw: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.raw) not in KEK_SIZES:
+            raise ValueError(f"a key encryption key has 16 or 32 bytes, not {len(self.raw)}")
+
+    @property
+    def kind(self) -> KeyKind:
+        """What kind of key it is."""
+        return KIND
+
+    @property
+    def public(self) -> KeyEncryptionKey:
+        """What encrypts: the key itself. Nothing of it is public."""
+        return self
+
+    def to_text(self) -> bytes:
+        """The contents of a key file."""
+        return b64encode(self.raw) + b"\n"
+
+
+KIND = KeyKind("aes-kw", "aes_kw", lambda: KeyEncryptionKey(os.urandom(KEK_SIZES[0])))
+
+EncryptionKey = PrivateKey | PublicKey | KeyEncryptionKey
+
+
+def load_encryption_key(data: bytes, passphrase: bytes | None = None) -> EncryptionKey:
+    """Read a key file that may be of any kind that encrypts: PEM, or a key encryption key. Raises ``KeyFileError``."""
+    return load_key(data, passphrase) if b"-----BEGIN" in data else load_kek(data)
+
+
+def load_kek(data: bytes) -> KeyEncryptionKey:
+    """Read a key encryption key: 16 or 32 bytes in base64, or bare. Raises ``KeyFileError``."""
+    text = b"".join(data.split())
+    if set(text) <= _HEX_DIGITS and len(text) in (32, 64):
+        raise KeyFileError("the key encryption key is written in hex: write it in base64, as MCUboot's tools have it")
+    if len(data) in KEK_SIZES:
+        return KeyEncryptionKey(data)
+    try:
+        secret = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        secret = b""
+    if len(secret) not in KEK_SIZES:
+        raise KeyFileError("not a key file: it is no PEM, and no AES-KW key of 16 or 32 bytes in base64")
+    return KeyEncryptionKey(secret)

@@ -1,0 +1,79 @@
+"""Keys that stay where they are: in a token, in a cloud, behind a program.
+
+``open_signer`` turns a URI into a ``Signer``. What signs is asked to sign a digest, and every signature is checked with
+the public key before anybody gets it: a wrong slot, a wrong key, a program that prints something else cannot make a bad
+image. A new kind of place is a row of ``SCHEMES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from smpdfu.errors import KeyFileError
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.signers.remote import RemoteSigner
+
+Ask = Callable[[str], bytes]
+Tell = Callable[[str], None]
+
+
+def nobody_to_ask(what: str) -> bytes:
+    """The answer where there is nobody to ask for a secret."""
+    raise KeyFileError(f"{what} is needed and there is nobody to ask")
+
+
+def tell_nobody(_: str) -> None:
+    """Where nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a key may need besides its URI.
+
+    ``public`` is the public key where the URI does not lead to it, and what the key must be where it does. ``ask`` is
+    called with a few words for a secret (a PIN), ``tell`` with what a program has to say while it signs.
+    """
+
+    public: PublicKey | None = None
+    ask: Ask = nobody_to_ask
+    tell: Tell = tell_nobody
+
+
+# Scheme -> module of this folder whose `open_key(uri, surroundings)` returns a RemoteSigner, and the extra it needs.
+SCHEMES = {
+    "pkcs11": ("hsm", "hsm"),
+    "awskms": ("kms", "kms"),
+    "gcpkms": ("kms", "kms"),
+    "azurekms": ("kms", "kms"),
+    "cmd": ("command", ""),
+}
+
+
+def scheme_of(text: str) -> str | None:
+    """The scheme of a key URI; None for what is the name of a file."""
+    scheme, colon, _ = text.partition(":")
+    return scheme.lower() if colon and scheme.lower() in SCHEMES else None
+
+
+def open_signer(uri: str, surroundings: Surroundings | None = None) -> RemoteSigner:
+    """The key that a URI names. Its public key is fetched at once; it signs when asked to.
+
+    Raises ``KeyFileError`` for a URI that leads to no usable key, ``ValueError`` for a scheme that is none of
+    ``SCHEMES``.
+    """
+    scheme = scheme_of(uri)
+    if scheme is None:
+        raise ValueError(f"{uri.partition(':')[0]!r} is not one of {', '.join(SCHEMES)}")
+    module, extra = SCHEMES[scheme]
+    try:
+        opener = import_module(f"smpdfu.image.signers.{module}").open_key
+    except ModuleNotFoundError as error:
+        raise KeyFileError(
+            f"{scheme}: keys need the package {error.name}, which is not installed: pip install 'smpdfu[{extra}]'"
+        ) from None
+    return cast("RemoteSigner", opener(uri, surroundings or Surroundings()))

@@ -1,0 +1,28 @@
+"""Where secrets come from: a variable or a file, never an argument, which every process on the machine can read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from smpdfu.errors import PassphraseError
+
+_LONGEST_LINE = 1 << 16
+
+
+def secret_from_env(name: str, what: str, environment: Mapping[str, str] | None = None) -> bytes:
+    """The secret in a variable; ``what`` it is stands in the ``PassphraseError`` if there is none."""
+    value = (os.environ if environment is None else environment).get(name)
+    if value is None:
+        raise PassphraseError(f"the variable {name}, which should hold the {what}, is not set")
+    return os.fsencode(value)
+
+
+def secret_from_file(path: str | os.PathLike[str], what: str) -> bytes:
+    """The secret in the first line of a file; ``PassphraseError`` if it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.readline(_LONGEST_LINE).rstrip(b"\r\n")
+    except OSError as error:
+        raise PassphraseError(f"cannot read the {what} file {path}: {error.strerror}", os.fspath(path)) from None

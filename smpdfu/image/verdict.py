@@ -1,0 +1,66 @@
+"""What the judge of images says: findings with stable codes, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from smpdfu.image.format import Image
+
+
+class Code(StrEnum):
+    """What a finding is about; stable, so that a caller can tell one from another."""
+
+    # refusals
+    HASH = "hash"
+    NO_HASH = "no-hash"
+    NOT_SIGNED = "not-signed"
+    UNKNOWN_KEY = "unknown-key"
+    SIGNATURE = "signature"
+    ENCRYPTED = "encrypted"
+    ENCRYPTION_KEY = "encryption-key"
+    ENCRYPTED_HEADER = "encrypted-header"
+    DECOMPRESSION = "decompression"
+    FLAGS = "flags"
+    NON_BOOTABLE = "non-bootable"
+    TLV_NOT_ALLOWED = "tlv-not-allowed"
+    TLV_SIZE = "tlv-size"
+    TOO_LARGE = "too-large"
+    # warnings
+    HASH_ONLY = "hash-only"
+    CLEAR = "clear"
+    COMPRESSED = "compressed"
+    OTHER_SIGNATURE = "other-signature"
+    MIXED_SIGNATURES = "mixed-signatures"
+    PURE_ENCRYPTED = "pure-encrypted"
+    RESET_VECTOR = "reset-vector"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact: ``code`` is a ``Code``, ``offset`` counts bytes from the image's start (None: the image as a whole)."""
+
+    code: str
+    offset: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the judge says. Accepted is an image without refusals.
+
+    ``signature_checked`` is False where no keys were given: then an accepted image has the right hash, no more.
+    ``plain`` is the image with its payload decrypted (and still compressed, if it is); None when it could not be.
+    ``key_index`` is the place in ``keys`` of the key whose signature was right.
+    """
+
+    refusals: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    plain: Image | None = field(repr=False)
+    key_index: int | None
+    signature_checked: bool
+
+    @property
+    def accepted(self) -> bool:
+        """True if nothing speaks against the image."""
+        return not self.refusals

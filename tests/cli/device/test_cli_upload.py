@@ -1,0 +1,73 @@
+"""``upload`` of images that must not run, or not for good, and what is said about what cannot be seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smpdfu.dfu.package import Core
+from smpdfu.image.build import ImageSpec, build, lay_out
+from smpdfu.image.format import Version
+from smpdfu.image.keys import generate
+from smpdfu.virtual import store
+
+if TYPE_CHECKING:
+    from tests.cli.device.conftest import Desk
+
+RUNS_1 = (0, "1.0.0", "active confirmed")
+RUNS_2 = (0, "2.0.0", "active confirmed")
+
+
+@pytest.mark.parametrize("how", [{"pad": True}, {"confirm": True}, {"test": True}], ids=lambda how: next(iter(how)))
+def test_an_image_that_marks_itself_is_not_uploaded(desk: Desk, how: dict[str, bool]) -> None:
+    spec = ImageSpec(Version(2), header_size=0x200, slot_size=0x7A000, pad_header=True, **how)  # type: ignore[arg-type]
+    payload = desk.data()[0x200 : 0x200 + 3000]
+    path = desk.folder / "padded.bin"
+    path.write_bytes(lay_out(build(spec, payload, desk.key), spec))
+    refused = desk.call("upload", path)
+    assert (refused.code, "marks itself when written" in refused.sentence) == (6, True)
+    assert desk.slots() == [RUNS_1]
+    assert desk.call("upload", path, "--force").code == 0
+
+
+def test_a_network_image_with_the_wrong_key_is_refused(desk: Desk) -> None:
+    refused = desk.call("upload", desk.image(Core.NET, key=generate("ecdsa-p256")), "--confirm")
+    assert refused.code == 7
+    assert "did not take net-2.0.0.bin (wrong key," in refused.sentence
+    assert not desk.net_holds("2.0.0")
+
+
+def test_an_encrypted_network_image_of_unknown_core_is_tried_and_reverts(desk: Desk) -> None:
+    """It would run on the application core, for good with a permanent mark."""
+    refused = desk.call("upload", desk.image(Core.NET, encrypted=True), "--confirm", "--boot-timeout", "1", "-t", "0.2")
+    assert refused.code == 8
+    assert "switch it off and on: an image that was not confirmed is swapped back" in refused.sentence
+    assert "Run the same command again" not in refused.err
+    with store.open_device("desk") as device:
+        device.reset()
+    assert desk.slots()[0] == RUNS_1
+
+
+def test_a_trial_that_was_cut_off_goes_on(desk: Desk) -> None:
+    desk.json("upload", desk.image(), "--test")
+    desk.json("reset")
+    said = desk.json("upload", desk.image(), "--confirm")
+    assert (said["bytes"], said["running"]) == (0, True)
+    assert desk.slots()[0] == RUNS_2
+
+
+def test_without_a_way_back_it_is_said(overwriting: Desk) -> None:
+    done = overwriting.call("upload", overwriting.image(), "--confirm")
+    assert done.code == 0
+    assert "marked for good, with no way back" in done.err
+    assert overwriting.slots()[0] == RUNS_2
+
+
+def test_what_cannot_be_seen_is_not_said_to_be_done(overwriting: Desk) -> None:
+    image = overwriting.image(Core.NET, key=generate("ecdsa-p256"))
+    done = overwriting.call("upload", image, "--confirm")
+    assert done.code == 0
+    assert "SMP cannot tell whether the network core took it" in done.out
+    said = overwriting.json("upload", overwriting.image(Core.NET), "--confirm")
+    assert (said["running"], said["proven"]) == (False, False)

@@ -1,0 +1,52 @@
+"""Where the answer goes when stdout is full, closed, or nobody reads it any more."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KEYINFO = (sys.executable, "-m", "smpdfu", "keyinfo", "-k")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a shell and /dev/full")
+
+
+def shell(redirection: str, *arguments: str | Path, root: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command with its stdout sent elsewhere by the shell."""
+    line = ["sh", "-c", f'"$@" {redirection}', "sh", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, cwd=root)
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)], ids=["table", "json"])
+def test_a_full_stdout_is_one_sentence(root: Path, keys_dir: Path, json: tuple[str, ...]) -> None:
+    done = shell(">/dev/full", *KEYINFO, keys_dir / "dev-sign-p256.pub.pem", *json, root=root)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == "error: stdout: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_nobody_who_reads(root: Path, keys_dir: Path, json: tuple[str, ...], closed: str) -> None:
+    done = shell(closed, *KEYINFO, keys_dir / "dev-sign-p256.pub.pem", *json, root=root)
+    assert (done.returncode, "Traceback" in done.stderr, "error" in done.stderr) == (0, False, False)
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)], ids=["table", "json"])
+def test_when_the_reader_ends_so_do_we_like_any_filter(root: Path, keys_dir: Path, json: tuple[str, ...]) -> None:
+    process = subprocess.Popen(
+        [*KEYINFO, str(keys_dir / "dev-sign-p256.pub.pem"), *json],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=root,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == -signal.SIGPIPE
+    assert b"Traceback" not in said
+    assert b"error" not in said

@@ -1,0 +1,124 @@
+"""A virtual device in memory, and what ``smpdfu update`` does with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smpdfu.client import Client
+from smpdfu.client import Patience as ClientPatience
+from smpdfu.dfu.journal import Journal
+from smpdfu.dfu.package import Core, CoreImage, Package
+from smpdfu.dfu.run import Event, Update
+from smpdfu.dfu.steps import Deadlines, read_state
+from smpdfu.image.keys import Verifier
+from smpdfu.image.trailer import SwapMode
+from smpdfu.link.memory import NO_FAULTS, Faults
+from smpdfu.link.pipe import Pipe
+from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.groups.image import ImageSlot
+from smpdfu.smp.groups.os import Reset
+from smpdfu.smp.message import split_message
+from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.layout import NRF5340DK_STAGED
+
+if TYPE_CHECKING:
+    from tests.dfu.conftest import Maker
+
+FAST = ClientPatience(reconnect_s=0.05, reset_grace_s=0.02, quiet_s=0.0, ping_s=0.05, pause_s=0.01)
+SHORT = Deadlines(boot_s=0.3, poll_s=0.01, again_s=0.05)
+SWAPS, OVERWRITES = SwapMode.MOVE, SwapMode.OVERWRITE_ONLY
+
+
+def new_device(make: Maker, mode: SwapMode = SWAPS, *, net_keys: tuple[Verifier, ...] = ()) -> VirtualNrf5340:
+    """It runs version 1.0.0 on both cores and trusts the test's keys; ``net_keys`` are those of b0n."""
+    keys = BootKeys((make.key.public,), make.encryption, net_verifiers=net_keys)
+    made = VirtualNrf5340(replace(NRF5340DK_STAGED, mode=mode), keys, reset_delay_s=0.0)
+    made.load_app(make.data(version="1.0.0", mark=1))
+    made.load_net(make.data(Core.NET, version="1.0.0", mark=1))
+    made.reset()
+    return made
+
+
+@asynccontextmanager
+async def client_of(
+    device: VirtualNrf5340, faults: Faults = NO_FAULTS, pipe: Pipe | None = None
+) -> AsyncIterator[Client]:
+    async with Client(pipe or device.connect(faults), ConsoleFraming(), timeout_s=0.5, patience=FAST) as client:
+        yield client
+
+
+async def update(
+    device: VirtualNrf5340,
+    package: Package,
+    journal: Journal,
+    faults: Faults = NO_FAULTS,
+    *,
+    again: bool = False,
+    deadlines: Deadlines = SHORT,
+    **how: Any,
+) -> list[Event]:
+    """What ``smpdfu update`` does, without its words."""
+    async with client_of(device, faults) as client:
+        job = Update(client, package, journal, deadlines=deadlines, **how)
+        async with aclosing(job.run(await job.look(again=again))) as events:
+            return [event async for event in events]
+
+
+def run_update(device: VirtualNrf5340, package: Package, path: Path, **how: Any) -> list[Event]:
+    with Journal(path) as journal:
+        return asyncio.run(update(device, package, journal, **how))
+
+
+def version(device: VirtualNrf5340) -> str | None:
+    return None if device.running is None else str(device.running.header.version)
+
+
+def net_holds(device: VirtualNrf5340, image: CoreImage) -> bool:
+    payload = image.image.payload
+    return device.net.read(NRF5340DK_STAGED.net.app.start, len(payload)) == payload
+
+
+def slots(device: VirtualNrf5340) -> tuple[ImageSlot, ...]:
+    async def ask() -> tuple[ImageSlot, ...]:
+        async with client_of(device) as client:
+            return (await read_state(client)).slots
+
+    return asyncio.run(ask())
+
+
+class LosingPipe(Pipe):
+    """Loses the first ``resets`` requests to reset on their way to the device, and the first ``answers`` to them."""
+
+    def __init__(self, inner: Pipe, resets: int = 0, answers: int = 0) -> None:
+        super().__init__(inner.name)
+        self.inner, self.resets, self.answers = inner, resets, answers
+
+    async def _open(self) -> None:
+        await self.inner.open()
+
+    async def _close(self) -> None:
+        await self.inner.close()
+
+    async def _read(self) -> bytes:
+        data = await self.inner.read()
+        if self.answers and any(is_reset(message) for message in ConsoleFraming().feed(data)):
+            self.answers -= 1
+            return await self.inner.read()
+        return data
+
+    async def _write(self, data: bytes) -> None:
+        if self.resets and any(is_reset(message) for message in ConsoleFraming().feed(data)):
+            self.resets -= 1
+            return
+        await self.inner.write(data)
+
+
+def is_reset(message: bytes) -> bool:
+    header, _ = split_message(message)
+    return (header.group, header.command) == (Reset.group, Reset.command)

@@ -1,0 +1,148 @@
+"""Images that one of the bootloaders does not take, and devices that cannot go back or cannot tell."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smpdfu.dfu.journal import DONE, FAILED, REVERTED, read_record
+from smpdfu.dfu.package import Core, CoreImage
+from smpdfu.dfu.run import StepDone, decide
+from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.steps import read_state
+from smpdfu.errors import DeviceError, LinkLostError, RevertedError, StepError
+from smpdfu.image.keys import generate
+from smpdfu.image.trailer import SwapMode
+from smpdfu.smp.groups.image import Erase, ImageUpload
+from smpdfu.smp.message import Request
+from smpdfu.virtual.device import VirtualNrf5340
+
+if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
+    from smpdfu.client import Client
+    from tests.dfu.conftest import Maker
+    from tests.dfu.dfu_device import OVERWRITES, SHORT, SWAPS, client_of, net_holds, new_device, run_update, version
+else:
+    from dfu_device import OVERWRITES, SHORT, SWAPS, client_of, net_holds, new_device, run_update, version
+
+
+def refused_net(make: Maker, why: str) -> CoreImage:
+    """A network image that MCUboot refuses, which only the boot shows."""
+    if why == "wrong key":
+        return type(make)(generate("ecdsa-p256"), make.encryption).image(Core.NET)
+    data = bytearray(make.data(Core.NET))
+    data[-3] ^= 1
+    return CoreImage.from_bytes(bytes(data), "net_core_update.bin", {"load_address": 0x0100_8800})
+
+
+WHY = pytest.mark.parametrize("why", ["wrong key", "damaged"])
+
+
+@WHY
+def test_a_refused_network_image_is_told(make: Maker, tmp_path: Path, why: str) -> None:
+    device, net = new_device(make, SWAPS), refused_net(make, why)
+    with pytest.raises(RevertedError, match=r"did not take net_core_update\.bin.*keeps its firmware.*runs 2\.0\.0"):
+        run_update(device, make.package(make.image(), net), tmp_path / "journal")
+    assert read_record(tmp_path / "journal").end == REVERTED
+    assert not net_holds(device, net)
+    run_update(device, make.package(), tmp_path / "journal")
+    assert net_holds(device, make.image(Core.NET))
+
+
+@WHY
+def test_where_a_refusal_cannot_be_seen_nothing_is_said_to_be_proven(make: Maker, tmp_path: Path, why: str) -> None:
+    device, net = new_device(make, OVERWRITES), refused_net(make, why)
+    events = run_update(device, make.package(make.image(), net), tmp_path / "journal")
+    assert [event.step.name for event in events if isinstance(event, StepDone) and not event.proven] == ["check net"]
+    assert not net_holds(device, net)
+
+
+@pytest.mark.parametrize("mode", [SWAPS, OVERWRITES])
+def test_a_good_network_image_is_proven_where_the_slot_keeps_it(make: Maker, tmp_path: Path, mode: SwapMode) -> None:
+    device = new_device(make, mode)
+    events = run_update(device, make.package(), tmp_path / "journal")
+    assert all(event.proven for event in events if isinstance(event, StepDone)) is (mode is SWAPS)
+    assert read_record(tmp_path / "journal").end == DONE
+    assert net_holds(device, make.image(Core.NET))
+
+
+@pytest.mark.parametrize("mode", [SWAPS, OVERWRITES])
+def test_a_network_core_that_does_not_take_its_image(make: Maker, tmp_path: Path, mode: SwapMode) -> None:
+    """b0n wants a seal of its own, which the image has not: MCUboot tries it again at each boot."""
+    device, package = new_device(make, mode, net_keys=(generate("ecdsa-p256").public,)), make.package()
+    for _ in range(2):
+        with pytest.raises(StepError, match=r"the network core did not take it.*erase") as caught:
+            run_update(device, package, tmp_path / "journal")
+        assert not caught.value.resumable
+        assert read_record(tmp_path / "journal").end == FAILED
+        assert version(device) == "2.0.0"
+    for request in (Erase(), ImageUpload(off=0, data=package.images[1].data[:64], len=64)):
+        with pytest.raises(DeviceError, match="NO_FREE_SLOT"):
+            asyncio.run(ask(device, request))
+
+
+async def ask(device: VirtualNrf5340, request: Request[Any]) -> object:
+    async with client_of(device) as client:
+        return await client.request(request)
+
+
+def test_a_device_that_answers_as_before_is_not_waited_for_as_long_as_for_one_that_boots(
+    make: Maker, tmp_path: Path
+) -> None:
+    device = new_device(make, net_keys=(generate("ecdsa-p256").public,))
+    began = time.monotonic()
+    with pytest.raises(StepError, match="the network core did not take it"):
+        run_update(device, make.package(), tmp_path / "journal", deadlines=replace(SHORT, boot_s=60.0, settle_s=0.2))
+    assert time.monotonic() - began < 30
+
+
+async def sick(client: Client) -> None:
+    raise LinkLostError("the sensor does not answer")
+
+
+def test_an_image_that_is_not_well_and_cannot_go_back(make: Maker, tmp_path: Path) -> None:
+    """Called again, it is checked again: that it runs does not make it well."""
+    device, package, path = new_device(make, OVERWRITES), make.package(), tmp_path / "journal"
+    for _ in range(2):
+        with pytest.raises(StepError, match=r"is not well.*overwrites, so the device cannot go back"):
+            run_update(device, package, path, health=sick)
+        assert read_record(path).unfinished
+        assert version(device) == "2.0.0"
+    events = run_update(device, package, path)
+    assert next(event.step.name for event in events if isinstance(event, StepDone)) == "check app"
+    assert net_holds(device, package.images[1])
+
+
+def test_another_board_on_the_same_port(make: Maker, tmp_path: Path) -> None:
+    """It has the application of the update before, and an old network core: the journal is about another board."""
+    package, path = make.package(), tmp_path / "journal"
+    run_update(new_device(make, OVERWRITES), package, path)
+    board = new_device(make, OVERWRITES)
+    board.load_app(make.data())
+    board.reset()
+    run_update(board, package, path)
+    assert net_holds(board, package.images[1])
+
+
+def test_what_hangs_on_the_journal_is_told_and_can_be_done_again(make: Maker, tmp_path: Path) -> None:
+    device, package, path = new_device(make), make.package(), tmp_path / "journal"
+    run_update(device, package, path)
+    device.load_net(make.data(Core.NET, version="1.0.0", mark=1))
+    device.reset()
+    record = read_record(path)
+    state = asyncio.run(look(device))
+    assert decide(package, state, record).net_done_at == record.ended_at
+    assert not decide(package, state, record).plan.steps
+    again = decide(package, state, record, again=True)
+    assert (again.plan.steps[0].name, again.net_done_at) == ("upload net", None)
+    run_update(device, package, path, again=True)
+    assert net_holds(device, package.images[1])
+
+
+async def look(device: VirtualNrf5340) -> DeviceState:
+    async with client_of(device) as client:
+        return await read_state(client)

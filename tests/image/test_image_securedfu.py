@@ -1,0 +1,134 @@
+"""Secure DFU packages of the nRF5 SDK are read as nrfutil writes them, and nothing in them can do harm."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smpdfu.errors import FormatError
+from smpdfu.image.securedfu import InitPacket, read_package
+
+
+def varint(value: int) -> bytes:
+    out = b""
+    while value > 0x7F:
+        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
+    return out + bytes([value])
+
+
+def field(number: int, value: int | bytes) -> bytes:
+    """One field of a protobuf message, a number or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+HASH = bytes(range(32))
+INIT = b"".join(
+    (
+        field(1, 7),
+        field(2, 52),
+        field(3, varint(0x100) + varint(0x101)),
+        field(4, 0),
+        field(5, 0),
+        field(6, 0),
+        field(7, 70_000),
+        field(8, field(1, 3) + field(2, HASH[::-1])),
+        field(9, 0),
+    )
+)
+COMMAND = field(1, 1) + field(2, INIT)
+SIGNED = field(2, field(1, COMMAND) + field(2, 0) + field(3, bytes(64)))
+UNSIGNED = field(1, COMMAND)
+
+
+def package(packet: bytes, **more: object) -> bytes:
+    manifest = {"manifest": {"application": {"bin_file": "app.bin", "dat_file": "app.dat", **more}}}
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.writestr("app.bin", bytes(70_000))
+        archive.writestr("app.dat", packet)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(("data", "signature"), [(SIGNED, "ECDSA P-256 with SHA-256"), (UNSIGNED, None)])
+def test_an_init_packet_is_read(data: bytes, signature: str | None) -> None:
+    assert InitPacket.from_bytes(data) == InitPacket(
+        "application", 7, 52, (0x100, 0x101), (("application", 70_000),), "SHA-256", HASH, signature, False
+    )
+
+
+def test_what_a_packet_does_not_say_is_none() -> None:
+    packet = InitPacket.from_bytes(field(1, field(2, b"")))
+    assert (packet.fw_version, packet.hw_version, packet.softdevices, packet.hash) == (None, None, (), b"")
+    assert InitPacket.from_bytes(field(1, field(2, field(4, 77)))).fw_type == "unknown (77)"
+
+
+def test_numbers_need_not_be_packed() -> None:
+    assert InitPacket.from_bytes(field(1, field(2, field(3, 1) + field(3, 2)))).softdevices == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no init command"),
+        (field(1, field(1, 1)), "no init command"),
+        (SIGNED[:-1], "cut off"),
+        (b"\x0a\xff", "cut off"),
+        (b"\x0a" + b"\xff" * 11, "ten bytes"),
+        (b"\x0b", "wire type 3"),
+        (bytes(70_000), "70000 bytes"),
+    ],
+)
+def test_what_is_no_init_packet(data: bytes, words: str) -> None:
+    with pytest.raises(FormatError, match=words):
+        InitPacket.from_bytes(data)
+
+
+def test_fields_of_other_kinds_are_passed_over() -> None:
+    fixed = varint(20 << 3 | 5) + bytes(4) + varint(21 << 3 | 1) + bytes(8)
+    assert InitPacket.from_bytes(field(1, field(2, fixed + field(1, 3)))).fw_version == 3
+
+
+def test_a_package_is_read() -> None:
+    (entry,) = read_package(package(SIGNED))
+    assert (entry.name, entry.bin_file, entry.size_bytes, entry.fault) == ("application", "app.bin", 70_000, "")
+    assert entry.packet == InitPacket.from_bytes(SIGNED)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (package(b"\x0b"), "wire type"),
+        (package(SIGNED, dat_file="gone.dat"), "gone.dat is not in the package"),
+        (package(SIGNED, bin_file=None), "None is not in the package"),
+        (package(bytes(70_000)), "longer than"),
+    ],
+)
+def test_a_package_with_a_bad_entry_is_told_of(data: bytes, words: str) -> None:
+    (entry,) = read_package(data)
+    assert entry.packet is None
+    assert words in entry.fault
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", package(SIGNED)[:-30], package(SIGNED)[40:]])
+def test_a_damaged_package_is_a_format_error(data: bytes) -> None:
+    with pytest.raises(FormatError):
+        read_package(data)
+
+
+@settings(max_examples=300)
+@given(
+    st.binary(max_size=200) | st.integers(0, len(SIGNED) - 1).map(lambda at: SIGNED[:at] + b"\xff" + SIGNED[at + 1 :])
+)
+def test_garbage_is_a_format_error_or_a_packet(data: bytes) -> None:
+    try:
+        InitPacket.from_bytes(data)
+    except FormatError:
+        return
