@@ -15,7 +15,16 @@ from smpdfu.errors import SigningError
 from smpdfu.image.export import private_key_bytes, public_hash_bytes, public_key_bytes
 from smpdfu.image.keys import KINDS, PrivateEncoding, PrivateKey, generate
 
-KEYS = {kind: generate(kind) for kind in KINDS}
+
+def usual(kind: str) -> PrivateKey:
+    """A key that imgtool can cut: it gives up on one RSA key in 26, whose private exponent has a byte less or two."""
+    key = generate(kind)
+    while kind.startswith("rsa") and key.raw.private_numbers().d.bit_length() <= key.raw.key_size - 8:
+        key = generate(kind)
+    return key
+
+
+KEYS = {kind: usual(kind) for kind in KINDS}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
