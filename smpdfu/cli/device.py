@@ -108,7 +108,8 @@ async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: 
 
     flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
     async with conn.client() as client:
-        await client.request(Erase(flat), timeout_s=ERASE_TIMEOUT_S)
+        await _slots(client)  # a device that is not there is found out soon, not after the time of an erase
+        await client.request(Erase(flat), timeout_s=conn.timeout or ERASE_TIMEOUT_S)
         emit_slots(out, await _slots(client))
 
 

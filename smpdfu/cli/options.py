@@ -95,10 +95,21 @@ class Connection:
     ] = None
     ble: Annotated[
         str | None,
-        typer.Option("--ble", metavar="NAME|ADDRESS", rich_help_panel=_PANEL, help="Bluetooth LE device."),
+        typer.Option(
+            "--ble",
+            metavar="NAME|ADDRESS",
+            rich_help_panel=_PANEL,
+            help="Bluetooth LE device (not yet).",
+        ),
     ] = None
     ip: Annotated[
-        str | None, typer.Option("--ip", metavar="HOST[:PORT]", rich_help_panel=_PANEL, help="SMP over UDP; port 1337.")
+        str | None,
+        typer.Option(
+            "--ip",
+            metavar="HOST[:PORT]",
+            rich_help_panel=_PANEL,
+            help="SMP over UDP; port 1337 (not yet).",
+        ),
     ] = None
     to: Annotated[
         str | None,

@@ -256,7 +256,7 @@ def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slots: Slots) -> 
     from smpdfu.dfu.package import Core, CoreImage
     from smpdfu.errors import TooLargeError
     from smpdfu.image.build import build
-    from smpdfu.image.linked import link_warning
+    from smpdfu.image.linked import Vectors, link_warning
 
     slot, warnings = slots.of(core), []
     if code.image is not None:
@@ -270,9 +270,13 @@ def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slots: Slots) -> 
         )
     image = build(spec, code.payload, keys.signer, keys.recipient if core is Core.APP else None)
     name = "app_update.bin" if core is Core.APP else "net_core_update.bin"
-    linked = None if slots.no_link_check else link_warning(code.payload, slot.code)
-    if linked is not None:
-        warnings.append(linked)
+    if not slots.no_link_check:
+        linked = link_warning(code.payload, slot.code)
+        if linked is None and Vectors.of(code.payload) is None:
+            linked = "this does not begin with a vector table, so it is no firmware that can run"
+        warnings += [linked] if linked else []
+    if keys.signer is None:
+        warnings.append("the image is not signed (-k): only a bootloader that checks no signature takes it")
     sentences = tuple(f"{core.words}: {sentence}" for sentence in warnings)
     return Made(CoreImage(core, name, image.to_bytes(), image), slot.code, sentences)
 

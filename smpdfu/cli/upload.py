@@ -63,6 +63,10 @@ async def upload(
             data = _answer(image, target, NOTHING_SENT, Outcome(runs=True, proven=True))
             out.emit(data, lambda: f"{file} runs already, confirmed")
             return
+        if target.test and _waits_for_its_test(image, state):
+            data = _answer(image, target, NOTHING_SENT, Outcome())
+            out.emit(data, lambda: _told(data))
+            return
         sent = NOTHING_SENT if target.confirm and _is_under_way(image, state, target) else None
         sent = sent or await _send(client, image, state, target, out)
         outcome = await _after(client, image, state, target, out)
@@ -85,6 +89,9 @@ def _told(answer: dict[str, Any]) -> RenderableType:
     """What happened, and what to type next."""
     rate = answer["bytes"] / 1000 / max(answer["seconds"], 0.001)
     resumed = f", {answer['resumed_at']} of them by an earlier call" if answer["resumed_at"] else ""
+    sent = f"{answer['bytes']} bytes in {answer['seconds']:.1f} s ({rate:.0f} kB/s){resumed}"
+    if not answer["bytes"]:
+        sent = "nothing: the device has it"
     now = {
         None: "uploaded; `smpdfu test` marks it for a test at the next boot",
         "test": "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it",
@@ -98,7 +105,7 @@ def _told(answer: dict[str, Any]) -> RenderableType:
         [
             ("image", f"{answer['file']}, version {answer['version']}"),
             ("hash", answer["hash"]),
-            ("sent", f"{answer['bytes']} bytes in {answer['seconds']:.1f} s ({rate:.0f} kB/s){resumed}"),
+            ("sent", sent),
             ("to", f"image {answer['image']} slot {answer['slot']}"),
             ("now", now[answer["marked"]]),
         ]
@@ -146,6 +153,12 @@ def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) ->
 
 def _runs_for_good(image: CoreImage, state: DeviceState) -> bool:
     return state.running is not None and state.running.hash == image.hash and state.running.confirmed
+
+
+def _waits_for_its_test(image: CoreImage, state: DeviceState) -> bool:
+    """An earlier call marked it; it cannot be sent again before it booted."""
+    other = state.other
+    return other is not None and other.hash == image.hash is not None and other.pending and not other.permanent
 
 
 def _is_under_way(image: CoreImage, state: DeviceState, target: Target) -> bool:

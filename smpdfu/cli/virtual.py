@@ -62,7 +62,7 @@ class Parts:
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     room = typer.Typer(help="Make, run and look into virtual nRF5340 devices.", no_args_is_help=True)
-    for function in (new, run, show, log, delete):
+    for function in (new, run, reset, show, log, delete):
         command(room, function.__name__)(function)
     command(room, "list")(list_devices)
     app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
@@ -97,7 +97,7 @@ def new(name: Name, parts: Parts, out: Output) -> None:
 
 
 async def run(name: Name, out: Output, pty: Pty = True, link: LinkPath = None) -> None:
-    """Switch a device on and serve it until Ctrl-C. Prints its port on stdout; its console follows on stderr."""
+    """Serve a device until Ctrl-C puts it aside. Prints its port on stdout; its console follows on stderr."""
     import asyncio
 
     from smpdfu.virtual.pty import serve_pty
@@ -112,6 +112,15 @@ async def run(name: Name, out: Output, pty: Pty = True, link: LinkPath = None) -
         await asyncio.wait([serving])
         if not serving.cancelled():
             serving.result()
+
+
+def reset(name: Name, out: Output) -> None:
+    """Switch a device off and on, whatever it does: RAM is forgotten, the bootloader runs."""
+    from smpdfu.virtual.store import open_device
+
+    with open_device(name) as device:
+        device.reset()
+    show(name, out)
 
 
 def show(name: Name, out: Output) -> None:
@@ -216,7 +225,7 @@ def _announce(device: StoredDevice, port: str, out: Output) -> None:
 
     device.announce(port)
     typer.echo(json.dumps({"name": device.name, "port": port}) if out.json else port)
-    out.say(f"{device.name} is at {port}; Ctrl-C switches it off")
+    out.say(f"{device.name} is at {port}; Ctrl-C puts it aside")
 
 
 def _console_line(line: str) -> None:

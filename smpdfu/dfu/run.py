@@ -26,6 +26,7 @@ from smpdfu.dfu.steps import (
     hash_of,
     mark,
     not_taken,
+    read_slots,
     read_state,
 )
 from smpdfu.errors import AbsentError, RevertedError, StepError
@@ -151,7 +152,11 @@ class Update:
             tell(StepBegun(step, number, len(steps)))
             self._journal.begun(step.name)
             try:
+                if step.core is Core.NET:
+                    self._runs_what_it_should(step, decision, await read_slots(self._client, state))
                 state = await self._do(step, state, tell)
+                if step.core is Core.NET:
+                    self._runs_what_it_should(step, decision, state)
             except SILENCE as error:
                 raise StepError(f"could not {step.words}: {error}", step.name, resumable=True) from error
             except RevertedError:
@@ -164,6 +169,19 @@ class Update:
             self._journal.done(step.name)
             tell(StepDone(step, state, self._proven(step, state)))
         self._journal.end(DONE)
+
+    def _runs_what_it_should(self, step: Step, decision: Decision, state: DeviceState) -> None:
+        """The network core goes with its application; with another one there, this is another device by now."""
+        app = self._package.image(Core.APP)
+        wanted = hash_of(decision.state) if app is None else app.hash
+        if hash_of(state) != wanted:
+            runs = "nothing" if state.running is None else f"version {state.running.version}"
+            raise StepError(
+                f"the device at {self._client.name} runs {runs} and not the application that goes with the network "
+                "core's image: it went back, or it is another device; the network core was not touched further",
+                step.name,
+                resumable=True,
+            )
 
     async def _do(self, step: Step, state: DeviceState, tell: Callable[[Event], None]) -> DeviceState:
         def progress(now: UploadProgress) -> None:

@@ -132,9 +132,9 @@ def test_a_table_for_people(smpdfu: Call, merged: Path, tmp_path: Path) -> None:
 # --- firmware that would not run ------------------------------------------------------------------------------------
 
 
-def test_firmware_that_is_linked_elsewhere_is_packed_with_a_warning(smpdfu: Call, tmp_path: Path) -> None:
+def test_firmware_that_is_linked_elsewhere_is_packed_with_a_warning(smpdfu: Call, keys: Keys, tmp_path: Path) -> None:
     file = hex_file(tmp_path / "zero.hex", (0x0, code(0x0)), (0x0100_0000, code(0x0100_0000)))
-    options = ("package", "--merged", file, "-v", "1.0.0", "-o", tmp_path / "out")
+    options = ("package", "--merged", file, "-v", "1.0.0", "-k", keys.signing, "-o", tmp_path / "out")
     done = smpdfu(*options)
     assert done.code == 0
     lines = [line for line in done.err.splitlines() if line.startswith("warning: ")]
@@ -175,12 +175,21 @@ def test_the_real_firmware_is_linked_for_the_start_of_the_flash(
     assert min(image["size_bytes"] for image in said["images"]) > 50_000
 
 
-def test_other_slots(smpdfu: Call, tmp_path: Path) -> None:
+def test_other_slots(smpdfu: Call, keys: Keys, tmp_path: Path) -> None:
     file = hex_file(tmp_path / "app.hex", (0x10200, code(0x10200)))
-    options = ("--app", file, "-v", "1.0.0", "-o", tmp_path / "out", "--app-address", "0x10000", "-S", "0xe7000")
-    done = smpdfu("package", *options)
+    options = ("--app", file, "-v", "1.0.0", "-k", keys.signing, "-o", tmp_path / "out")
+    done = smpdfu("package", *options, "--app-address", "0x10000", "-S", "0xe7000")
     assert (done.code, done.err) == (0, "")
     assert Package.load(tmp_path / "out" / "dfu_application.zip").images[0].load_address == 0x10200
+
+
+def test_what_is_not_signed_or_no_firmware_is_told(smpdfu: Call, keys: Keys, tmp_path: Path) -> None:
+    (tmp_path / "text.bin").write_bytes(b"this is a letter, and no firmware at all " * 20)
+    options = ("package", "--app", tmp_path / "text.bin", "-v", "1.0.0", "-o", tmp_path / "out", "--json")
+    (no_vectors, unsigned) = json.loads(smpdfu(*options).out)["warnings"]
+    assert "does not begin with a vector table" in no_vectors
+    assert "is not signed (-k)" in unsigned
+    assert json.loads(smpdfu(*options, "--no-link-check", "-k", keys.signing).out)["warnings"] == []
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -248,5 +257,5 @@ def test_a_full_disk_leaves_no_half_file(merged: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
     assert done.returncode == 3, done.stderr
-    assert done.stderr == f"error: {tmp_path}/out/dfu_application.zip: File too large\n"
+    assert done.stderr.splitlines()[-1] == f"error: {tmp_path}/out/dfu_application.zip: File too large"
     assert names(tmp_path / "out") == []

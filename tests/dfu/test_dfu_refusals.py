@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.journal import DONE, FAILED, REVERTED, read_record
+from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, read_record
 from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.run import StepDone, decide
+from smpdfu.dfu.run import StepDone, Update, decide
 from smpdfu.dfu.state import DeviceState
 from smpdfu.dfu.steps import read_state
 from smpdfu.errors import DeviceError, LinkLostError, RevertedError, StepError
@@ -146,3 +147,24 @@ def test_what_hangs_on_the_journal_is_told_and_can_be_done_again(make: Maker, tm
 async def look(device: VirtualNrf5340) -> DeviceState:
     async with client_of(device) as client:
         return await read_state(client)
+
+
+def test_a_device_that_is_another_one_in_the_middle_keeps_its_network_core(make: Maker, tmp_path: Path) -> None:
+    """Two boards change places on their ports: the one that answers now does not run the package's application."""
+    device, package = new_device(make), make.package()
+
+    async def change_places() -> None:
+        with Journal(tmp_path / "journal") as journal:
+            async with client_of(device) as client:
+                job = Update(client, package, journal, deadlines=SHORT)
+                async with aclosing(job.run(await job.look())) as events:
+                    async for event in events:
+                        if isinstance(event, StepDone) and event.step.name == "confirm app":
+                            device.load_app(make.data(version="1.0.0", mark=1))
+                            device.reset()
+
+    with pytest.raises(StepError, match="it is another device") as caught:
+        asyncio.run(change_places())
+    assert caught.value.resumable
+    assert not net_holds(device, package.images[1])
+    assert read_record(tmp_path / "journal").unfinished

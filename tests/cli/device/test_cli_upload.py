@@ -71,3 +71,12 @@ def test_what_cannot_be_seen_is_not_said_to_be_done(overwriting: Desk) -> None:
     assert "SMP cannot tell whether the network core took it" in done.out
     said = overwriting.json("upload", overwriting.image(Core.NET), "--confirm")
     assert (said["running"], said["proven"]) == (False, False)
+
+
+def test_the_same_call_again_is_no_error(desk: Desk) -> None:
+    """Who was interrupted behind the mark types the same again."""
+    first = desk.json("upload", desk.image(), "--test")
+    slots = desk.slots()
+    again = desk.json("upload", desk.image(), "--test")
+    assert desk.slots() == slots
+    assert (again["bytes"], again["hash"], again["marked"]) == (0, first["hash"], "test")
