@@ -35,6 +35,13 @@ COMMANDS = {
 _PAIR = "\0"  # between the two values of an option: cannot stand in an argument
 
 
+class Help(argparse.HelpFormatter):
+    """Help of a fixed width: argparse makes one formatter an option, and would ask for the terminal each time."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with imgtool's manners: no abbreviations, ``Error:`` in front of the sentence."""
 
@@ -66,7 +73,8 @@ def _help() -> str:
 
 def parser_of(command: str) -> Parser:
     """The options of one command."""
-    parser = Parser(prog=f"smpdfu-imgtool {command}", description=COMMANDS[command], allow_abbrev=False)
+    prog, text = f"smpdfu-imgtool {command}", COMMANDS[command]
+    parser = Parser(prog=prog, description=text, formatter_class=Help, allow_abbrev=False)
     if command in _OPTIONS:
         _OPTIONS[command](parser)
     return parser
