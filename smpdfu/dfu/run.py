@@ -144,9 +144,9 @@ class Update:
 
     async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> None:
         state, steps = decision.state, decision.plan.steps
-        if not steps and not self._journal.record.of(self._package.digest).unfinished:
-            return
         if not self._journal.record.of(self._package.digest).unfinished:
+            if not steps:
+                return
             self._journal.begin(self._package.digest, device=self._client.name)
         for number, step in enumerate(steps, 1):
             tell(StepBegun(step, number, len(steps)))

@@ -154,6 +154,33 @@ class PublicKey:
         return cast("bytes", self.public.raw.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
+class KnownByPublicKey:
+    """Base of signers that hold no private key: what is known of the key is what its public half, ``public``, tells."""
+
+    __slots__ = ()
+    public: PublicKey
+
+    @property
+    def kind(self) -> KeyKind:
+        """What kind of key it is."""
+        return self.public.kind
+
+    @property
+    def algorithm(self) -> SignatureAlgorithm:
+        """How the key signs; raises ``SigningError`` for a kind that cannot."""
+        return self.public.algorithm
+
+    @property
+    def public_bytes(self) -> bytes:
+        """The public key as the bootloader has it built in."""
+        return self.public.public_bytes
+
+    @property
+    def keyhash(self) -> bytes:
+        """Value of the KEYHASH TLV."""
+        return self.public.keyhash
+
+
 @dataclass(frozen=True, slots=True)
 class PrivateKey(PublicKey):
     """A private key with its public half; a ``Signer`` where its kind can sign."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from smpdfu.errors import SignatureError, SigningError
 from smpdfu.image.build import build
+from smpdfu.image.keys import KnownByPublicKey
 
 if TYPE_CHECKING:
     from smpdfu.image.encrypt import Recipient
-    from smpdfu.image.keys import KeyKind, PublicKey, SignatureAlgorithm
+    from smpdfu.image.keys import PublicKey
     from smpdfu.image.spec import ImageSpec
 
 # The longest signature of each kind; a P-384 one in DER has up to 104 bytes.
@@ -35,30 +36,10 @@ class Vector:
 
 
 @dataclass(frozen=True, slots=True)
-class AbsentSigner:
+class AbsentSigner(KnownByPublicKey):
     """The signer of a first pass: it is known who will sign, and the signature is not there yet."""
 
     public: PublicKey
-
-    @property
-    def kind(self) -> KeyKind:
-        """What kind of key it is."""
-        return self.public.kind
-
-    @property
-    def algorithm(self) -> SignatureAlgorithm:
-        """How the key signs; raises ``SigningError`` for a kind that cannot."""
-        return self.public.algorithm
-
-    @property
-    def public_bytes(self) -> bytes:
-        """The public key as the bootloader has it built in."""
-        return self.public.public_bytes
-
-    @property
-    def keyhash(self) -> bytes:
-        """Value of the KEYHASH TLV."""
-        return self.public.keyhash
 
     def sign_digest(self, digest: bytes) -> bytes:
         """The place of a signature, as long as the longest, so that an image that fits now fits then."""

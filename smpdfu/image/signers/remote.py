@@ -12,14 +12,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
-from smpdfu.image.keys import KeyKind, PrivateKey, PublicKey, SignatureAlgorithm, load_key
+from smpdfu.image.keys import KnownByPublicKey, PrivateKey, PublicKey, load_key
 from smpdfu.image.tlv import TlvType
 
 Sign = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteSigner:
+class RemoteSigner(KnownByPublicKey):
     """A ``Signer`` whose private key is elsewhere. ``name`` is for people and holds no secret.
 
     ``sign`` gets the digest of an image and returns its signature, in any form that ``fitting_signature`` knows.
@@ -30,26 +30,6 @@ class RemoteSigner:
     public: PublicKey
     sign: Sign = field(repr=False)
     sign_whole: Sign | None = field(default=None, repr=False)
-
-    @property
-    def kind(self) -> KeyKind:
-        """What kind of key it is."""
-        return self.public.kind
-
-    @property
-    def algorithm(self) -> SignatureAlgorithm:
-        """How the key signs; raises ``SigningError`` for a kind that cannot."""
-        return self.public.algorithm
-
-    @property
-    def public_bytes(self) -> bytes:
-        """The public key as the bootloader has it built in."""
-        return self.public.public_bytes
-
-    @property
-    def keyhash(self) -> bytes:
-        """Value of the KEYHASH TLV."""
-        return self.public.keyhash
 
     def to_pem(self) -> bytes:
         """The public key, as text."""
