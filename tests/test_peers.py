@@ -66,9 +66,10 @@ class Board:
         return next_boot(self.look().images[0])
 
     def wait_for_boots(self, count: int) -> None:
-        """Until the console shows that the application started ``count`` times; the clock only ends a hang."""
+        """Until the console shows ``count`` starts of the application, and the device, which notes it a moment later,
+        that it runs; the clock only ends a hang."""
         for _ in range(3000):
-            if self.console.read_text().count("*** Booting Zephyr") >= count:
+            if self.console.read_text().count("*** Booting Zephyr") >= count and self.look().running is not None:
                 return
             time.sleep(0.01)
         pytest.fail(self.console.read_text())
