@@ -16,10 +16,11 @@ from smpdfu.cli.show import Advance, Output, table
 from smpdfu.errors import PlanError, StepError
 
 if TYPE_CHECKING:
+    from smpdfu.dfu.findings import Finding
+    from smpdfu.dfu.health import Health
     from smpdfu.dfu.journal import Record
     from smpdfu.dfu.package import Package
-    from smpdfu.dfu.preflight import Finding
-    from smpdfu.dfu.run import Decision, Event, Update
+    from smpdfu.dfu.run import Decision, Event, Update, Wish
     from smpdfu.dfu.state import DeviceState
 
 
@@ -29,6 +30,13 @@ class SchemeChoice(StrEnum):
     AUTO = "auto"
     STAGED = "staged"
     SIMULTANEOUS = "simultaneous"
+
+
+class OnlyChoice(StrEnum):
+    """A core."""
+
+    APP = "app"
+    NET = "net"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,23 @@ class How:
     again: Annotated[
         bool, typer.Option("--again", help="Update the network core even if the journal says that it has its image.")
     ] = False
+    only: Annotated[OnlyChoice | None, typer.Option("--only", help="Only this core's image of the package.")] = None
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Mark for good at once, without a trial: for devices that know no test.")
+    ] = False
+    upload_only: Annotated[bool, typer.Option("--upload-only", help="Send the image and change nothing else.")] = False
+    soak: Annotated[
+        float, typer.Option("--soak", metavar="SECONDS", min=0, help="How long a trial must answer before it counts.")
+    ] = 0.0
+    health: Annotated[
+        str | None,
+        typer.Option(
+            "--health", metavar="COMMAND", help="Run this on trial, SMPDFU_TO set; exit code 0 means that all is well."
+        ),
+    ] = None
+    health_timeout: Annotated[
+        float, typer.Option("--health-timeout", metavar="SECONDS", min=1, help="How long the command may take.")
+    ] = 60.0
     boot_timeout: Annotated[
         float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
     ] = 120.0
@@ -64,27 +89,52 @@ async def update(
     """
     from smpdfu.connect import parse_address
     from smpdfu.dfu.journal import Journal, journal_path, read_record
-    from smpdfu.dfu.package import Package
+    from smpdfu.dfu.package import Core, Package
     from smpdfu.dfu.run import Update, decide
     from smpdfu.dfu.steps import Deadlines, read_state
 
-    loaded = Package.load(package)
+    loaded, wish = Package.load(package), _wish(how)
+    loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
     address = str(parse_address(conn.address()))
     path = journal_path(address)
     _may_resume(loaded, read_record(path), how, address)
     async with conn.client() as client:
         if how.plan:
-            decision = decide(loaded, await read_state(client), read_record(path), again=how.again)
+            decision = decide(loaded, await read_state(client), read_record(path), wish)
             _show_plan(decision, how, out)
             return
         with Journal(path) as journal:
+            job = Update(
+                client, loaded, journal, wish=wish, deadlines=Deadlines(how.boot_timeout), health=_health(how, address)
+            )
             try:
-                await _carry_out(Update(client, loaded, journal, deadlines=Deadlines(how.boot_timeout)), how, out)
+                await _carry_out(job, how, out)
             except StepError as error:
                 if not error.resumable:
                     raise
                 again = f"smpdfu update {shlex.quote(str(package))} --to {shlex.quote(address)} --resume"
                 raise StepError(f"{error}; go on with: {again}", error.step, resumable=True) from error
+
+
+def _wish(how: How) -> Wish:
+    from smpdfu.dfu.plan import Policy
+    from smpdfu.dfu.run import Wish
+    from smpdfu.dfu.state import Scheme
+
+    if how.confirm and how.upload_only:
+        raise typer.BadParameter("--confirm and --upload-only exclude each other")
+    policy = Policy.UPLOAD_ONLY if how.upload_only else Policy.TEST_AND_CONFIRM
+    policy = Policy.CONFIRM_ONLY if how.confirm else policy
+    return Wish(policy, None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value), how.again)
+
+
+def _health(how: How, address: str) -> Health:
+    from smpdfu.dfu import health
+
+    checks = [health.soak(how.soak)]
+    if how.health is not None:
+        checks.append(health.command(how.health, address, timeout_s=how.health_timeout))
+    return health.all_of(checks)
 
 
 def _may_resume(package: Package, record: Record, how: How, address: str) -> None:
@@ -94,17 +144,14 @@ def _may_resume(package: Package, record: Record, how: How, address: str) -> Non
 
 def _check(decision: Decision, how: How) -> None:
     """Raise PlanError for what speaks against it, unless it was said to go on all the same."""
-    from smpdfu.dfu.preflight import refusal
+    from smpdfu.dfu.findings import refusal
 
-    scheme = decision.plan.scheme
-    if how.scheme is not SchemeChoice.AUTO and how.scheme.value != scheme.value:
-        raise PlanError(f"the device is updated in the {scheme} scheme, not in the {how.scheme} one")
     if decision.refused and not how.force:
         raise refusal(decision.refused)
 
 
 def _tell(finding: Finding, out: Output) -> None:
-    from smpdfu.dfu.preflight import Severity
+    from smpdfu.dfu.findings import Severity
 
     if finding.severity is Severity.NOTE:
         out.say(f"note: {_text(finding)}")
@@ -119,7 +166,7 @@ def _text(finding: Finding) -> str:
 async def _carry_out(job: Update, how: How, out: Output) -> None:
     from smpdfu.dfu.run import StepDone
 
-    decision = await job.look(again=how.again)
+    decision = await job.look()
     state, proven = decision.state, decision.net_done_at is None
     _check(decision, how)
     for finding in decision.findings:
@@ -226,7 +273,14 @@ def _data(decision: Decision, state: DeviceState, result: str) -> dict[str, Any]
         "result": result,
         "scheme": decision.plan.scheme,
         "findings": [
-            {"code": one.code, "severity": one.severity, "core": one.core, "message": one.message, "advice": one.advice}
+            {
+                "code": one.code,
+                "severity": one.severity,
+                "core": one.core,
+                "message": one.message,
+                "advice": one.advice,
+                "source": one.source,
+            }
             for one in decision.findings
         ],
         "steps": [{"name": step.name, "core": step.core, "what": step.words} for step in decision.plan.steps],

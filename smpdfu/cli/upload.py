@@ -138,7 +138,8 @@ _MARKS_ITSELF = {"padded"}
 
 def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
     """Say what was found; refuse where the image is to be booted and would not, or boots without being asked to."""
-    from smpdfu.dfu.preflight import Severity, image_findings, refusal
+    from smpdfu.dfu.findings import Severity, refusal
+    from smpdfu.dfu.preflight import image_findings
 
     found = image_findings(image, state)
     errors = [finding for finding in found if finding.severity is Severity.ERROR]

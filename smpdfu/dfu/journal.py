@@ -4,7 +4,7 @@ One file per device, only ever appended to, one JSON object a line, on the disk 
 a crash cut short is the last one and counts as not written. The first line of an update names its package, the lines
 behind it its steps, and one with ``end`` closes it::
 
-    {"update": "<digest of the package>", "device": "virtual:desk", "time": 1700000000.0}
+    {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0}
     {"step": "upload app", "is": "begun", "time": ...}
     {"step": "upload app", "is": "done", "time": ...}
     {"end": "done", "time": ...}
@@ -23,7 +23,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from types import TracebackType
@@ -43,13 +43,16 @@ DONE, REVERTED, FAILED = "done", "reverted", "failed"
 class Record:
     """What is written about the latest update of a device: ``package`` is its digest, ``steps`` the names done.
 
-    ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished.
+    ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished. ``about`` is what
+    was noted of the package when it began, ``past`` the same of the last update that ended as planned.
     """
 
     package: str = ""
     steps: frozenset[str] = frozenset()
     end: str | None = None
     ended_at: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    past: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> bool:
@@ -58,18 +61,21 @@ class Record:
 
     def of(self, package: str) -> Record:
         """This record where it is about ``package``, else an empty one."""
-        return self if self.package == package else Record()
+        return self if self.package == package else Record(past=self.past)
 
     def after(self, entry: Mapping[str, Any]) -> Record:
         """This record with one entry more."""
         if "update" in entry:
-            return Record(str(entry["update"]))
+            about = entry.get("about")
+            return Record(str(entry["update"]), about=about if isinstance(about, dict) else {}, past=self.past)
         if entry.get("is") == "done":
             return replace(self, steps=self.steps | {str(entry.get("step"))})
         if "end" not in entry:
             return self
         time_s = entry.get("time")
-        return replace(self, end=str(entry["end"]), ended_at=time_s if isinstance(time_s, int | float) else None)
+        past = {**self.past, **self.about} if entry["end"] == DONE else self.past
+        ended_at = time_s if isinstance(time_s, int | float) else None
+        return replace(self, end=str(entry["end"]), ended_at=ended_at, past=past)
 
 
 def replay(entries: Iterable[Mapping[str, Any]]) -> Record:
@@ -108,9 +114,9 @@ class Journal:
         """The latest update, as written so far."""
         return self._record
 
-    def begin(self, package: str, *, device: str = "") -> None:
-        """An update with the package of this digest begins."""
-        self._append({"update": package, "device": device})
+    def begin(self, package: str, *, device: str = "", about: Mapping[str, Any] | None = None) -> None:
+        """An update with the package of this digest begins; ``about`` is what a later one will want to know of it."""
+        self._append({"update": package, "device": device, **({"about": dict(about)} if about else {})})
 
     def begun(self, step: str) -> None:
         """A step begins: from here on the device may have changed."""

@@ -146,6 +146,13 @@ class Package:
         """The image for this core."""
         return next((image for image in self.images if image.core is core), None)
 
+    def only(self, core: Core) -> Package:
+        """The same without the other core's image. Raises PackageError when it has none for ``core``."""
+        image = self.image(core)
+        if image is None:
+            raise PackageError(f"the package has no image for the {core.words}")
+        return Package((image,), self.manifest, self.others)
+
     @property
     def digest(self) -> str:
         """64 hex digits that name what is installed (the images, not the zip around them)."""

@@ -1,11 +1,12 @@
-"""Which steps bring a package onto a device: a pure function of package, device state and journal.
+"""Which steps bring a package onto a device: a pure function of package, device state, policy and journal.
 
-The order rules of the nRF5340 are in ``STAGED`` and nowhere else. A plan is made anew on every call, so an update that
+The order rules of the nRF5340 are in ``RULES`` and nowhere else. A plan is made anew on every call, so an update that
 was interrupted goes on from what the device shows; the journal only adds what no device can tell.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,6 +21,7 @@ class Action(StrEnum):
 
     UPLOAD = "upload"
     TEST = "test"
+    KEEP = "keep"
     RESET = "reset"
     CHECK = "check"
     CONFIRM = "confirm"
@@ -27,11 +29,14 @@ class Action(StrEnum):
 
 _WORDS = {
     Action.UPLOAD: "upload the image of the {core}",
-    Action.TEST: "mark it for the next boot",
+    Action.TEST: "mark the image of the {core} for the next boot",
+    Action.KEEP: "mark the image of the {core} for good",
     Action.RESET: "reset the device and wait for it",
     Action.CHECK: "check the {core}",
     Action.CONFIRM: "confirm the image that runs",
 }
+
+MARKS = (Action.TEST, Action.KEEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,26 @@ class Step:
         return _WORDS[self.action].format(core=self.core.words)
 
 
-# The staged scheme; the order is the rule.
+class Policy(StrEnum):
+    """How far an update goes.
+
+    TEST_AND_CONFIRM: on trial first, where the device can go back. CONFIRM_ONLY: for good at once. UPLOAD_ONLY: the
+    images are sent, and what boots does not change.
+    """
+
+    TEST_AND_CONFIRM = "test-and-confirm"
+    CONFIRM_ONLY = "confirm-only"
+    UPLOAD_ONLY = "upload-only"
+
+
+def _steps(text: str) -> tuple[Step, ...]:
+    words = (part.split() for part in text.split(","))
+    return tuple(Step(Action(action), Core(core)) for action, core in words)
+
+
+# The order is the rule.
 #
+# STAGED: one image pair, through which both cores' images pass.
 # 1. The application core goes first, on trial: it is the one that can be rolled back, so nothing else changes before it
 #    runs. The check reads the running hash: a device that reverted answers just as well.
 #    (MCUboot, "Image swapping": an image that is not confirmed is swapped back at the next reset.)
@@ -61,25 +84,38 @@ class Step:
 #    the confirmation that slot holds the way back. (Zephyr, img_mgmt: the slot is not free during a trial.)
 # 3. The network core's image is marked for a test, too. Its reset hands it over for good whatever the mark is (nRF
 #    Connect SDK, subsys/pcd); but should the bootloader take it for an application image, a test is swapped back.
-STAGED = (
-    Step(Action.UPLOAD, Core.APP),
-    Step(Action.TEST, Core.APP),
-    Step(Action.RESET, Core.APP),
-    Step(Action.CHECK, Core.APP),
-    Step(Action.CONFIRM, Core.APP),
-    Step(Action.UPLOAD, Core.NET),
-    Step(Action.TEST, Core.NET),
-    Step(Action.RESET, Core.NET),
-    Step(Action.CHECK, Core.NET),
+#
+# SIMULTANEOUS: a pair for each core and a bootloader that overwrites, so there is no way back for either.
+# 4. Nothing is marked before both images are there: a reset in between must not change one core alone.
+# 5. The network core's image is marked before the application's, then comes one reset for both: with the other order
+#    bootloaders of nRF Connect SDK 2.6 to 3.4 skip the network core (NCSDK-34106).
+# 6. A mark for a test, as one for good, means "at the next boot"; many builds deny the latter for image 1 (Zephyr,
+#    CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_*), because it is not the running one.
+STAGED = _steps("upload app, test app, reset app, check app, confirm app, upload net, test net, reset net, check net")
+SIMULTANEOUS = _steps(
+    "upload net, upload app, test net, test app, reset net, reset app, check app, confirm app, check net"
 )
+
+RULES: Mapping[tuple[Scheme, Policy], tuple[Step, ...]] = {
+    (Scheme.STAGED, Policy.TEST_AND_CONFIRM): STAGED,
+    (Scheme.STAGED, Policy.CONFIRM_ONLY): (*_steps("upload app, keep app"), *STAGED[2:]),
+    (Scheme.STAGED, Policy.UPLOAD_ONLY): _steps("upload app, upload net"),
+    (Scheme.SIMULTANEOUS, Policy.TEST_AND_CONFIRM): SIMULTANEOUS,
+    (Scheme.SIMULTANEOUS, Policy.CONFIRM_ONLY): SIMULTANEOUS,
+    (Scheme.SIMULTANEOUS, Policy.UPLOAD_ONLY): SIMULTANEOUS[:2],
+}
 
 UPLOADED = frozenset(Step(Action.UPLOAD, core).name for core in Core)
 """What the journal says when the image of a core was uploaded."""
 
-_TRIED = frozenset(Step(action, Core.APP).name for action in (Action.UPLOAD, Action.TEST, Action.RESET))
-_CHECKED = Step(Action.CHECK, Core.APP).name
+_MARKED = {core: frozenset(Step(mark, core).name for mark in MARKS) for core in Core}
+_TRIED = _MARKED[Core.APP] | {"upload app", "reset app"}
+_CHECKED = {core: Step(Action.CHECK, core).name for core in Core}
 
-RULES = {Scheme.STAGED: STAGED}
+
+def image_number(core: Core, scheme: Scheme) -> int:
+    """MCUboot's number of the image pair through which a core is updated."""
+    return 1 if core is Core.NET and scheme is Scheme.SIMULTANEOUS else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +126,35 @@ class Plan:
     steps: tuple[Step, ...]
 
 
-def make_plan(package: Package, state: DeviceState, record: Record | None = None) -> Plan:
+def make_plan(
+    package: Package, state: DeviceState, record: Record | None = None, policy: Policy = Policy.TEST_AND_CONFIRM
+) -> Plan:
     """The steps that bring ``package`` onto a device in this state.
 
     ``record`` is what the journal says about this package on this device; without it, nothing that no device can tell
-    is taken for done. Raises PlanError when this version of smpdfu has no rules for the device's scheme.
+    is taken for done. Raises PlanError where the policy cannot be kept.
     """
-    rules = RULES.get(state.scheme)
-    if rules is None:
-        raise PlanError(f"the device has an image pair for each core, and the {state.scheme} scheme is not supported")
+    if policy is Policy.UPLOAD_ONLY and state.scheme is Scheme.STAGED and len(package.images) > 1:
+        raise PlanError(
+            "the device has one slot for uploads, and the images of both cores cannot wait in it: choose one of them "
+            "with --only; nothing was written"
+        )
     first = first_actions(package, state, record or Record())
-    return Plan(state.scheme, tuple(step for core, action in first.items() for step in _from(rules, core, action)))
+    rules = RULES[state.scheme, policy]
+    steps = tuple(step for step in rules if _is_left(step, first.get(step.core), rules))
+    if Step(Action.RESET, Core.APP) in steps and state.scheme is Scheme.SIMULTANEOUS:
+        steps = tuple(step for step in steps if step != Step(Action.RESET, Core.NET))  # one reset for both
+    return Plan(state.scheme, steps)
 
 
-def _from(rules: tuple[Step, ...], core: Core, first: Action | None) -> tuple[Step, ...]:
-    steps = [step for step in rules if step.core is core]
-    return () if first is None else tuple(steps[[step.action for step in steps].index(first) :])
+def _is_left(step: Step, first: Action | None, rules: tuple[Step, ...]) -> bool:
+    """Is ``step`` the first one of its core, or behind it?"""
+    if first is None:
+        return False
+    order = [one.action for one in rules if one.core is step.core]
+    marks = [action for action in order if action in MARKS]
+    begin = marks[0] if first in MARKS and marks else first
+    return begin in order and order.index(step.action) >= order.index(begin)
 
 
 def first_actions(package: Package, state: DeviceState, record: Record) -> dict[Core, Action | None]:
@@ -117,7 +166,8 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
     if net is not None:
         # Where the application does not even lie on the device, what the journal tells of the network core is old. Of
         # an update that failed it tells nothing that may count as done.
-        stale = first.get(Core.APP) is Action.UPLOAD or record.end not in (None, DONE)
+        stale = first.get(Core.APP) is Action.UPLOAD and state.scheme is Scheme.STAGED
+        stale = stale or record.end not in (None, DONE)
         first[Core.NET] = _first_for_net(net, state, Record() if stale else record)
     return first
 
@@ -126,7 +176,7 @@ def _first_for_app(image: CoreImage, state: DeviceState, record: Record) -> Acti
     running, other = state.running, state.other
     if running is not None and running.hash == image.hash:
         # Where a bootloader only overwrites, an image counts as confirmed before it was found to be well.
-        tried = record.unfinished and record.steps & _TRIED and _CHECKED not in record.steps
+        tried = record.unfinished and record.steps & _TRIED and _CHECKED[Core.APP] not in record.steps
         return None if running.confirmed and not tried else Action.CHECK
     if other is not None and other.hash == image.hash:
         if other.pending:
@@ -138,16 +188,16 @@ def _first_for_app(image: CoreImage, state: DeviceState, record: Record) -> Acti
 
 
 def _first_for_net(image: CoreImage, state: DeviceState, record: Record) -> Action | None:
-    other = state.other
+    other = state.waiting(image_number(Core.NET, state.scheme))
     listed = other is not None and other.hash == image.hash
     if listed and other is not None and other.pending:
         return Action.RESET
     # Handed over, the image is no longer pending; bootloaders that only overwrite erase its header, so that the slot
     # is empty. Either is a proof only together with the journal: before the mark the slot looks the same. And of an
     # update that ended long ago the journal proves nothing by itself: it may have been another board on this port.
-    handed_over = listed or (other is None and state.can_revert is False and record.unfinished)
-    if handed_over and Step(Action.TEST, Core.NET).name in record.steps:
-        return None if Step(Action.CHECK, Core.NET).name in record.steps else Action.CHECK
+    handed_over = listed or (other is None and state.overwrites and record.unfinished)
+    if handed_over and _MARKED[Core.NET] & record.steps:
+        return None if _CHECKED[Core.NET] in record.steps else Action.CHECK
     if listed and Step(Action.UPLOAD, Core.NET).name in record.steps:
         return Action.TEST
     return Action.UPLOAD
@@ -159,7 +209,10 @@ def net_taken(image: CoreImage, state: DeviceState) -> bool | None:
     Handed over, the image stays in the slot and is not pending any more; refused, it is erased. A bootloader that only
     overwrites erases it either way. (nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c)
     """
-    if any(slot.hash == image.hash and not slot.active for slot in state.slots):
+    left = [slot for slot in state.slots if slot.hash == image.hash and not slot.active]
+    if state.scheme is Scheme.SIMULTANEOUS:
+        return False if any(slot.pending for slot in left) else None
+    if left:
         return True
     return False if state.can_revert else None
 
@@ -170,7 +223,7 @@ def went_back(package: Package, state: DeviceState, record: Record) -> bool:
     So it was swapped back, or the bootloader refused it: the next boot brings the same image again.
     """
     app, running, other = package.image(Core.APP), state.running, state.other
-    if app is None or running is None or not record.unfinished or Step(Action.TEST, Core.APP).name not in record.steps:
+    if app is None or running is None or not record.unfinished or not _MARKED[Core.APP] & record.steps:
         return False
     pending = other is not None and other.pending
-    return running.hash != app.hash and not pending and Step(Action.CHECK, Core.APP).name not in record.steps
+    return running.hash != app.hash and not pending and _CHECKED[Core.APP] not in record.steps

@@ -1,75 +1,36 @@
 """Every reason for which a device would refuse a package, or be lost by it, found before the first byte is sent.
 
-Pure: a package and what the device says about itself go in, findings come out. A check is a function in ``CHECKS``.
+Pure: a package and what the device says about itself go in, findings come out. A check is a function in ``CHECKS``, or
+in ``IMAGE_CHECKS`` where it is about one image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 
+from smpdfu.dfu.findings import Finding, Severity, worst_first
+from smpdfu.dfu.imagechecks import IMAGE_CHECKS
 from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
-from smpdfu.errors import PlanError
-from smpdfu.image.format import SIGNATURE_TYPES, TlvType
-from smpdfu.image.linked import link_warning
-from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
-from smpdfu.image.verify import Code, verify
+from smpdfu.dfu.plan import image_number
+from smpdfu.dfu.state import PRIMARY, DeviceState, Scheme, version_of
+from smpdfu.errors import FormatError
+from smpdfu.image.format import Dependency, TlvType, Version
+from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
-
-
-class Severity(StrEnum):
-    """ERROR: the update would fail or harm. WARNING: it may. NOTE: good to know."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fact about this package on this device. ``code`` is stable, ``message`` one sentence, ``advice`` what to do.
-
-    ``core`` is the core whose image it is about; None where it is about the device.
-    """
-
-    code: str
-    severity: Severity
-    message: str
-    advice: str = ""
-    core: Core | None = None
-
 
 Findings = Iterator[Finding]
 Check = Callable[[Package, DeviceState], Findings]
-ImageCheck = Callable[[CoreImage, DeviceState], Findings]
 
 
 def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     """All findings, errors first. No error among them: nothing is known that speaks against the update."""
     found = [finding for check in CHECKS for finding in check(package, state)]
-    return _worst_first([*found, *(finding for image in package.images for finding in image_findings(image, state))])
+    return worst_first([*found, *(finding for image in package.images for finding in image_findings(image, state))])
 
 
 def image_findings(image: CoreImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
-    return _worst_first([finding for check in IMAGE_CHECKS for finding in check(image, state)])
-
-
-def refusal(errors: Sequence[Finding]) -> PlanError:
-    """The error for findings that speak against it; at least one."""
-    first, *others = errors
-    also = "".join(f"; and {finding.message}" for finding in others)
-    return PlanError(
-        f"{first.message}{also}; nothing was written. {first.advice}".rstrip(),
-        tuple(finding.message for finding in errors),
-    )
-
-
-def _worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
-    order = list(Severity)
-    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+    return worst_first([finding for check in IMAGE_CHECKS for finding in check(image, state)])
 
 
 # --- the device -----------------------------------------------------------------------------------------------------
@@ -100,7 +61,7 @@ def _bootloader_updates_as_we_know(_: Package, state: DeviceState) -> Findings:
     why = _OTHER_MODES.get(state.mode) if state.mode is not None else None
     if why:
         yield Finding("bootloader-mode", Severity.ERROR, f"the bootloader {why}, which is not supported")
-    elif state.can_revert is False:
+    elif state.can_revert is False and state.scheme is Scheme.STAGED:
         yield Finding(
             "no-revert",
             Severity.WARNING,
@@ -108,12 +69,63 @@ def _bootloader_updates_as_we_know(_: Package, state: DeviceState) -> Findings:
         )
 
 
-def _scheme_is_known(_: Package, state: DeviceState) -> Findings:
-    if state.scheme is not Scheme.STAGED:
+def _scheme_is_known(package: Package, state: DeviceState) -> Findings:
+    told = state.told_scheme
+    if state.given is not None and told not in (None, state.given):
+        text = f"the device is updated in the {told} scheme, and {state.given} was asked for"
+        yield Finding("scheme", Severity.ERROR, text, "Leave --scheme out: the device tells it.")
+    elif state.given is None and told is None and package.image(Core.NET) is not None:
         yield Finding(
-            "scheme",
+            "scheme-unknown",
             Severity.ERROR,
-            f"the device has an image pair for each core, and the {state.scheme} scheme is not supported",
+            "the device does not tell whether its network core has an image pair of its own",
+            "Say so with --scheme simultaneous if it has (overwrite-only builds for both cores at once), else with "
+            "--scheme staged.",
+            Core.NET,
+        )
+
+
+def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Findings:
+    if state.scheme is not Scheme.SIMULTANEOUS or state.told_scheme is Scheme.STAGED:
+        return
+    if state.can_revert:
+        # The pair of the network core swaps with RAM: its "previous image" is whatever was there.
+        yield Finding(
+            "simultaneous-revert",
+            Severity.ERROR,
+            "the device has an image pair for each core and a bootloader that can revert: a revert would fill the "
+            "network core with what happened to be in RAM",
+            "Build the bootloader for overwriting only (CONFIG_BOOT_UPGRADE_ONLY).",
+        )
+    elif state.mode is None:
+        yield Finding(
+            "simultaneous-mode",
+            Severity.WARNING,
+            "the device does not tell whether its bootloader overwrites, as the simultaneous scheme needs it",
+        )
+    else:
+        yield Finding("no-revert", Severity.WARNING, "both cores are overwritten: neither can be rolled back")
+    if len(package.images) == 1:
+        other = "network core" if package.image(Core.NET) is None else "application core"
+        yield Finding(
+            "one-core",
+            Severity.NOTE,
+            f"the package has no image for the {other}, which keeps its own: they must fit together",
+        )
+
+
+def _marks_are_in_order(package: Package, state: DeviceState) -> Findings:
+    app, net = package.image(Core.APP), package.image(Core.NET)
+    if state.scheme is not Scheme.SIMULTANEOUS or app is None or net is None:
+        return
+    first, second = state.waiting(0), state.waiting(1)
+    if first is not None and first.pending and not (second is not None and second.pending):
+        yield Finding(
+            "marked-first",
+            Severity.ERROR,
+            "the application's image waits for the next boot and the network core's does not: many bootloaders would "
+            "then skip the network core",
+            "Reset the device if the waiting image works with the network core as it is, then update again.",
         )
 
 
@@ -130,18 +142,90 @@ def _running_image_is_confirmed(package: Package, state: DeviceState) -> Finding
 
 
 def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
-    other, app, net = state.other, package.image(Core.APP), package.image(Core.NET)
-    if other is None or not other.pending or (app is not None and other.hash == app.hash):
-        return
-    app_in_place = app is None or (state.running is not None and state.running.hash == app.hash)
-    if net is not None and other.hash == net.hash and app_in_place:
-        return
-    yield Finding(
+    app, net = package.image(Core.APP), package.image(Core.NET)
+    numbers = {image_number(core, state.scheme) for core in Core}
+    for other in filter(None, (state.waiting(number) for number in sorted(numbers))):
+        app_in_place = app is None or (state.running is not None and state.running.hash == app.hash)
+        expected = {None if app is None else app.hash}
+        if app_in_place or state.scheme is Scheme.SIMULTANEOUS:
+            expected.add(None if net is None else net.hash)
+        if other.pending and other.hash not in expected - {None}:
+            yield _pending(other)
+
+
+def _pending(other: ImageSlot) -> Finding:
+    return Finding(
         "pending",
         Severity.ERROR,
         f"the image {other.version} is waiting in slot {other.slot} for the next boot, and the slot is not free",
         "Let it boot with `smpdfu reset`; if it was marked for a test, a second reset brings back what runs now. If it "
         "still waits then, the network core refuses it: erase the slot with a debugger.",
+    )
+
+
+def _dependencies_are_met(package: Package, state: DeviceState) -> Findings:
+    """An image that needs a version of another image that is not there cancels the whole update."""
+    for image in package.images:
+        for one in _dependencies(image):
+            found = _version_after(one.image, package, state)
+            if found is not None and found >= one.version:
+                continue
+            # With one image pair the bootloader has no code to check them, and nobody tells the network core's version.
+            unknown = found is None and state.scheme is Scheme.STAGED and one.image == 1
+            has = "the device does not tell that" if unknown else "it has none" if found is None else f"it has {found}"
+            yield Finding(
+                "dependency",
+                Severity.WARNING if unknown else Severity.ERROR,
+                f"{image.file} needs image {one.image} of the device to be at least version {one.version}, and {has}",
+                "Put the image that it needs into the package, or sign it without that dependency.",
+                image.core,
+            )
+
+
+def _dependencies(image: CoreImage) -> tuple[Dependency, ...]:
+    try:
+        return image.image.dependencies
+    except FormatError:  # its format is judged elsewhere
+        return ()
+
+
+_CORES = {0: Core.APP, 1: Core.NET}
+
+
+def _version_after(number: int, package: Package, state: DeviceState) -> Version | None:
+    """The version that image ``number`` will have: the package's, else what runs."""
+    coming = package.image(_CORES[number]) if number in _CORES else None
+    if coming is not None:
+        return coming.image.header.version
+    there = state.slot(PRIMARY, number) if number else state.running
+    return None if there is None else version_of(there)
+
+
+def _key_is_the_same(package: Package, state: DeviceState) -> Findings:
+    app = package.image(Core.APP)
+    key = None if app is None else app.image.tlv(TlvType.KEYHASH)
+    if app is not None and state.past.key is not None and key != state.past.key:
+        yield Finding(
+            "key-changed",
+            Severity.WARNING,
+            f"{app.file} is signed with another key than the image of the last update of this device",
+            "A bootloader that does not trust the new key erases the image.",
+            Core.APP,
+        )
+
+
+def _counter_does_not_fall(package: Package, state: DeviceState) -> Findings:
+    app = package.image(Core.APP)
+    past = state.past.counter
+    if app is None or past is None or (app.image.security_counter or 0) >= past:
+        return
+    yield Finding(
+        "security-counter",
+        Severity.ERROR,
+        f"{app.file} has security counter {app.image.security_counter or 'none'}, and the last update of this device "
+        f"had {past}: a bootloader with downgrade prevention erases it",
+        "Sign it with a counter that is not lower (--security-counter).",
+        Core.APP,
     )
 
 
@@ -170,142 +254,17 @@ def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
         )
 
 
-# --- one image ------------------------------------------------------------------------------------------------------
-
-
-def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
-    """What the bootloader would find, too, as far as it can be judged without its keys."""
-    verdict = verify(image.image)
-    # What is encrypted cannot be judged here; what is flagged so and is plain, the bootloader would decrypt.
-    wrong = [one for one in verdict.refusals if one.code != Code.ENCRYPTED]
-    wrong += [one for one in verdict.warnings if one.code == Code.CLEAR]
-    for one in wrong:
-        yield Finding(one.code, Severity.ERROR, f"{image.file}: {one.message}", core=image.core)
-
-
-def _is_signed(image: CoreImage, _: DeviceState) -> Findings:
-    if not any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected):
-        text = f"{image.file} is not signed; a bootloader that checks signatures does not take it"
-        yield Finding("not-signed", Severity.WARNING, text, "Sign it with `smpdfu sign -k KEY`.", image.core)
-
-
-def _is_of_its_core(image: CoreImage, _: DeviceState) -> Findings:
-    if image.vector_core not in (None, image.core):
-        text = f"{image.file} is meant for the {image.core.words} and linked for the {image.vector_core.words}"
-        yield Finding("wrong-core", Severity.ERROR, text, "Check which file went into the package.", image.core)
-
-
-def _is_linked_for_its_slot(image: CoreImage, _: DeviceState) -> Findings:
-    if image.image.encrypted or image.vector_core not in (None, image.core):
-        return
-    warning = link_warning(image.image.payload, image.load_address)
-    if warning:
-        text = f"{image.file}: {warning}; the bootloader would erase it, or the device would not start"
-        yield Finding("linked-elsewhere", Severity.ERROR, text, "Build it for the slot's address.", image.core)
-
-
-def _network_image_is_readable(image: CoreImage, state: DeviceState) -> Findings:
-    # The bootloader tells a network image by the reset vector in the slot, which is ciphertext here; it would swap the
-    # image into the application's slot (nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c).
-    if image.core is Core.NET and image.image.encrypted and state.scheme is Scheme.STAGED:
-        yield Finding(
-            "net-encrypted",
-            Severity.ERROR,
-            f"{image.file} is encrypted, so the bootloader cannot see that it is for the network core and would run it "
-            "on the application core",
-            "Sign the network core's image without -E; only the application's image can be encrypted on this device.",
-            image.core,
-        )
-
-
-def _application_image_may_be_encrypted(image: CoreImage, _: DeviceState) -> Findings:
-    if image.core is Core.APP and image.image.encrypted:
-        text = f"{image.file} is encrypted; whether the device has the key shows only at its next boot"
-        yield Finding("encrypted", Severity.NOTE, text, core=image.core)
-
-
-def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
-    rest = len(image.data) - image.image.size_bytes
-    if rest > 0:
-        yield Finding(
-            "padded",
-            Severity.ERROR,
-            f"{image.file} has {rest} bytes behind the image: a slot with its trailer, which marks itself when written",
-            "Upload the image signed without --pad, --test and --confirm.",
-            image.core,
-        )
-
-
-def largest_image_bytes(state: DeviceState) -> int | None:
-    """The largest image that fits the slots of image 0 in the bootloader's mode; None if the device tells no sizes."""
-    sizes = [size for slot in (PRIMARY, SECONDARY) if (size := state.size_bytes(slot)) is not None]
-    told = state.max_image_size_bytes()
-    limits = [] if told is None else [told]
-    if sizes:
-        mode = state.swap_mode
-        limits.append(min(sizes) if mode is None else _limit_of(min(sizes), mode))
-    return min(limits, default=None)
-
-
-def _limit_of(slot_bytes: int, mode: SwapMode) -> int:
-    try:
-        return max_image_size_bytes(SlotGeometry(slot_bytes, mode=mode))
-    except ValueError:  # smaller than its trailer
-        return 0
-
-
-def _fits_the_slot(image: CoreImage, state: DeviceState) -> Findings:
-    limit = largest_image_bytes(state)
-    if limit is not None and image.image.size_bytes > limit:
-        text = f"{image.file} has {image.image.size_bytes} bytes; the device's slot takes {limit}"
-        yield Finding("too-large", Severity.ERROR, text, "Make the firmware smaller.", image.core)
-
-
-def _is_not_older(image: CoreImage, state: DeviceState) -> Findings:
-    running = None if state.running is None else version_of(state.running)
-    version = image.image.header.version
-    if image.core is not Core.APP or running is None or version >= running:
-        return
-    text = f"{image.file} is version {version} and the device runs {running}"
-    if state.no_downgrade:
-        text += ", and its bootloader erases older images"
-        yield Finding("downgrade", Severity.ERROR, text, "Sign it with a higher version.", image.core)
-    else:
-        yield Finding("downgrade", Severity.WARNING, text, core=image.core)
-
-
-def _is_for_this_board(image: CoreImage, state: DeviceState) -> Findings:
-    wanted, found = str(image.entry.get("board", "")), state.board or ""
-    if image.core is Core.APP and wanted and found and not _same_board(wanted, found):
-        text = f"{image.file} is for the board {wanted}, and the device says that it is {found}"
-        yield Finding("wrong-board", Severity.ERROR, text, "Check that this is the right device.", image.core)
-
-
-def _same_board(one: str, other: str) -> bool:
-    # Zephyr wrote nrf5340dk_nrf5340_cpuapp until 3.6; a device may tell the board without its qualifiers.
-    a, b = (text.lower().replace("/", "_").replace("@", "_") for text in (one, other))
-    return a.startswith(b) or b.startswith(a)
-
-
 CHECKS: tuple[Check, ...] = (
     _running_image_is_known,
     _scheme_is_known,
     _bootloader_updates_as_we_know,
+    _both_at_once_cannot_revert,
     _running_image_is_confirmed,
     _nothing_else_is_pending,
+    _marks_are_in_order,
     _cores_fit_the_steps,
     _cores_have_one_key,
-)
-
-IMAGE_CHECKS: tuple[ImageCheck, ...] = (
-    _is_valid,
-    _is_signed,
-    _is_of_its_core,
-    _is_linked_for_its_slot,
-    _network_image_is_readable,
-    _application_image_may_be_encrypted,
-    _is_not_padded,
-    _fits_the_slot,
-    _is_not_older,
-    _is_for_this_board,
+    _dependencies_are_met,
+    _key_is_the_same,
+    _counter_does_not_fall,
 )

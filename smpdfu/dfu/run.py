@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smpdfu.client import Client, UploadProgress
+from smpdfu.dfu.findings import Finding, Severity
+from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record
 from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.plan import UPLOADED, Action, Plan, Step, make_plan, net_taken, went_back
-from smpdfu.dfu.preflight import Finding, Severity, preflight
-from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.plan import UPLOADED, Action, Plan, Policy, Step, make_plan, net_taken, went_back
+from smpdfu.dfu.preflight import preflight
+from smpdfu.dfu.state import DeviceState, Past, Scheme
 from smpdfu.dfu.steps import (
     DEADLINES,
     SILENCE,
     Deadlines,
     Hands,
-    Health,
-    echoes,
     hash_of,
     mark,
     not_taken,
@@ -85,16 +85,28 @@ class Decision:
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
 
-def decide(package: Package, state: DeviceState, record: Record, *, again: bool = False) -> Decision:
-    """Findings and plan for a device in this state; raises PlanError where there is no plan for it.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person wants of an update beyond the package.
 
-    ``again``: an update that ended counts for nothing, so that the network core is updated once more.
+    ``scheme``: what the device is, where it does not tell. ``again``: an update that ended counts for nothing, so that
+    the network core is updated once more.
     """
+
+    policy: Policy = Policy.TEST_AND_CONFIRM
+    scheme: Scheme | None = None
+    again: bool = False
+
+
+def decide(package: Package, state: DeviceState, record: Record, wish: Wish = Wish()) -> Decision:
+    """Findings and plan for a device in this state; raises PlanError where there is no plan for it."""
+    state = replace(state, given=wish.scheme, past=Past.from_entry(record.past))
     ours = record.of(package.digest)
-    if (again and not ours.unfinished) or went_back(package, state, ours):
+    if (wish.again and not ours.unfinished) or went_back(package, state, ours):
         ours = Record()
-    plan = make_plan(package, state, ours)
+    plan = make_plan(package, state, ours, wish.policy)
     by_journal = package.image(Core.NET) is not None and not any(step.core is Core.NET for step in plan.steps)
+    by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
     return Decision(state, preflight(package, state), plan, (ours.ended_at or 0.0) if by_journal else None)
 
 
@@ -107,23 +119,24 @@ class Update:
         package: Package,
         journal: Journal,
         *,
+        wish: Wish = Wish(),
         deadlines: Deadlines = DEADLINES,
         health: Health = echoes,
     ) -> None:
-        self._client, self._package, self._journal = client, package, journal
+        self._client, self._package, self._journal, self._wish = client, package, journal, wish
         self._hands = Hands(client, deadlines, health)
 
-    async def look(self, *, again: bool = False) -> Decision:
-        """Read the device and decide; ``again`` as for ``decide``.
+    async def look(self) -> Decision:
+        """Read the device and decide.
 
         Raises RevertedError, once, when an earlier call was stopped during the trial and the trial is over by now.
         """
-        state = await read_state(self._client)
+        state = replace(await read_state(self._client), given=self._wish.scheme)
         record = self._journal.record.of(self._package.digest)
         if went_back(self._package, state, record):
             self._journal.end(REVERTED)
             raise RevertedError(not_taken(self._package.image(Core.APP), state))
-        return decide(self._package, state, record, again=again)
+        return decide(self._package, state, self._journal.record, self._wish)
 
     async def run(self, decision: Decision) -> AsyncGenerator[Event, None]:
         """Do the steps, yielding what happens; leave it with ``aclosing`` and nothing goes on behind your back.
@@ -147,16 +160,17 @@ class Update:
         if not self._journal.record.of(self._package.digest).unfinished:
             if not steps:
                 return
-            self._journal.begin(self._package.digest, device=self._client.name)
+            about = Past.of(self._package).to_entry()
+            self._journal.begin(self._package.digest, device=self._client.name, about=about)
         for number, step in enumerate(steps, 1):
             tell(StepBegun(step, number, len(steps)))
             self._journal.begun(step.name)
             try:
                 if step.core is Core.NET:
-                    self._runs_what_it_should(step, decision, await read_slots(self._client, state))
+                    self._runs_what_it_should(step, steps[number:], decision, await read_slots(self._client, state))
                 state = await self._do(step, state, tell)
                 if step.core is Core.NET:
-                    self._runs_what_it_should(step, decision, state)
+                    self._runs_what_it_should(step, steps[number:], decision, state)
             except SILENCE as error:
                 raise StepError(f"could not {step.words}: {error}", step.name, resumable=True) from error
             except RevertedError:
@@ -170,10 +184,13 @@ class Update:
             tell(StepDone(step, state, self._proven(step, state)))
         self._journal.end(DONE)
 
-    def _runs_what_it_should(self, step: Step, decision: Decision, state: DeviceState) -> None:
+    def _runs_what_it_should(
+        self, step: Step, behind: tuple[Step, ...], decision: Decision, state: DeviceState
+    ) -> None:
         """The network core goes with its application; with another one there, this is another device by now."""
         app = self._package.image(Core.APP)
-        wanted = hash_of(decision.state) if app is None else app.hash
+        still_old = app is None or Step(Action.CHECK, Core.APP) in behind
+        wanted = hash_of(decision.state) if app is None or still_old else app.hash
         if hash_of(state) != wanted:
             runs = "nothing" if state.running is None else f"version {state.running.version}"
             raise StepError(

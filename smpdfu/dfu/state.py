@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from smpdfu.dfu.package import Core, Package
 from smpdfu.errors import FormatError
-from smpdfu.image.format import Version
+from smpdfu.image.format import TlvType, Version
 from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage
 from smpdfu.smp.groups.os import BootloaderMode
@@ -35,11 +39,43 @@ class Scheme(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of the application image that an earlier update brought; SMP does not tell it. None: not known.
+
+    ``key`` is the hash of the key that signed it (KEYHASH), ``counter`` its security counter.
+    """
+
+    key: bytes | None = None
+    counter: int | None = None
+
+    @classmethod
+    def of(cls, package: Package) -> Past:
+        """What there is to know about a package."""
+        app = package.image(Core.APP)
+        return cls() if app is None else cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter)
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> Past:
+        """As a journal has it; what is no such thing there is not known."""
+        key, counter = entry.get("key"), entry.get("counter")
+        return cls(
+            bytes.fromhex(key) if isinstance(key, str) and re.fullmatch(r"([0-9a-f]{2})+", key) else None,
+            counter if type(counter) is int else None,
+        )
+
+    def to_entry(self) -> dict[str, Any]:
+        """For a journal."""
+        key = {} if self.key is None else {"key": self.key.hex()}
+        return key if self.counter is None else {**key, "counter": self.counter}
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceState:
     """The answers of one device. What it did not tell is None or empty.
 
     ``slots`` is its list of images, ``sizes`` its slot info, ``mode`` the bootloader's mode, ``board`` its hardware
-    platform in Zephyr's words (``nrf5340dk/nrf5340/cpuapp``).
+    platform in Zephyr's words (``nrf5340dk/nrf5340/cpuapp``). Two are no answers: ``given`` is what a person said,
+    ``past`` what earlier updates left in the journal.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -47,6 +83,8 @@ class DeviceState:
     mode: BootloaderMode | None = None
     no_downgrade: bool = False
     board: str | None = None
+    given: Scheme | None = None
+    past: Past = Past()
 
     def slot(self, slot: int, image: int = 0) -> ImageSlot | None:
         """What lies in this slot of this image; None if the device lists nothing there."""
@@ -69,19 +107,40 @@ class DeviceState:
     @property
     def other(self) -> ImageSlot | None:
         """The image in the slot that does not run, where an upload goes."""
-        return next((slot for slot in self.slots if slot.image == 0 and not slot.active), None)
+        return self.waiting(0)
+
+    def waiting(self, image: int) -> ImageSlot | None:
+        """What lies where an upload for this image goes: the application's slot that does not run, else slot 1."""
+        if image == 0:
+            return next((slot for slot in self.slots if slot.image == 0 and not slot.active), None)
+        return self.slot(SECONDARY, image)
+
+    @property
+    def told_scheme(self) -> Scheme | None:
+        """Told by the images that the device lists or has slots for.
+
+        None if it cannot be known: a device that does not list its slots shows no image pair of the network core until
+        something was uploaded there, for the primary slot of that pair is RAM.
+        """
+        if any(slot.image for slot in self.slots) or any(info.image for info in self.sizes):
+            return Scheme.SIMULTANEOUS
+        return Scheme.STAGED if self.sizes else None
 
     @property
     def scheme(self) -> Scheme:
-        """Told by the images that the device lists or has slots for."""
-        images = {slot.image for slot in self.slots} | {info.image for info in self.sizes}
-        return Scheme.SIMULTANEOUS if len(images) > 1 else Scheme.STAGED
+        """As it was given, or as the device tells; staged where neither is known."""
+        return self.given or self.told_scheme or Scheme.STAGED
 
     @property
     def can_revert(self) -> bool | None:
         """True if an unconfirmed application image is rolled back; None if the device does not tell."""
         mode = self.swap_mode
         return None if mode is None else mode is not SwapMode.OVERWRITE_ONLY
+
+    @property
+    def overwrites(self) -> bool:
+        """True if the bootloader is known to overwrite; the simultaneous scheme is made for those."""
+        return self.can_revert is False or (self.mode is None and self.scheme is Scheme.SIMULTANEOUS)
 
     @property
     def swap_mode(self) -> SwapMode | None:

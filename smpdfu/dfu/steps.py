@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn, TypeVar
 
 from smpdfu.client import Client, UploadProgress
+from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.plan import Action, Step, net_taken
-from smpdfu.dfu.state import DeviceState, mode_of
+from smpdfu.dfu.plan import Action, Step, image_number, net_taken
+from smpdfu.dfu.state import DeviceState, Scheme, mode_of
 from smpdfu.errors import (
     AbsentError,
     DeviceError,
@@ -22,7 +23,7 @@ from smpdfu.errors import (
     StepError,
 )
 from smpdfu.smp.groups.image import SlotInfo, StateRead, StateWrite
-from smpdfu.smp.groups.os import BootloaderInfo, Echo, Info
+from smpdfu.smp.groups.os import BootloaderInfo, Info
 from smpdfu.smp.message import Request, Response
 
 SILENCE = (LinkError, RemoteProtocolError)
@@ -31,8 +32,6 @@ MAX_RESETS = 3
 R = TypeVar("R", bound=Response)
 
 Settled = Callable[[DeviceState], bool]
-Health = Callable[[Client], Awaitable[None]]
-"""Raises SmpdfuError when the image that runs on trial is not well."""
 Report = Callable[[UploadProgress], None]
 
 
@@ -81,11 +80,6 @@ async def ask(client: Client, request: Request[R]) -> R | None:
         return await client.request(request)
     except DeviceError:
         return None
-
-
-async def echoes(client: Client) -> None:
-    """The built-in health check: SMP answers. Raises LinkError or DeviceError."""
-    await client.request(Echo("smpdfu"))
 
 
 # --- marks ----------------------------------------------------------------------------------------------------------
@@ -190,6 +184,8 @@ def not_taken(image: CoreImage | None, state: DeviceState) -> str:
     """Why another image runs than the one that was tried, as far as the list of images tells."""
     name = "the new image" if image is None else image.file
     runs = "" if state.running is None else f"; the device runs {state.running.version}"
+    if state.scheme is Scheme.SIMULTANEOUS:
+        runs += ". The network core may have its new image all the same: update both cores again with one that is taken"
     if image is not None and image.core is Core.NET:
         runs = f"; the network core keeps its firmware{runs}"
     elif image is not None and any(slot.hash == image.hash for slot in state.slots):
@@ -222,8 +218,8 @@ class Hands:
         match step.action:
             case Action.UPLOAD:
                 return await self._upload(step, image, state, report)
-            case Action.TEST:
-                return await mark(self.client, state, image.hash)
+            case Action.TEST | Action.KEEP:
+                return await mark(self.client, state, image.hash, permanent=step.action is Action.KEEP)
             case Action.RESET:
                 return await self._restart(step, image, state)
             case Action.CHECK if step.core is Core.APP:
@@ -234,7 +230,7 @@ class Hands:
                 return await confirm(self.client, state, image.hash)
 
     async def _upload(self, step: Step, image: CoreImage, state: DeviceState, report: Report | None) -> DeviceState:
-        await self.client.upload(image.data, progress=report)
+        await self.client.upload(image.data, image_number(image.core, state.scheme), progress=report)
         now = await read_slots(self.client, state)
         if not any(slot.hash == image.hash for slot in now.slots):
             text = f"{image.file} was sent whole and the device does not list it"
@@ -270,10 +266,11 @@ class Hands:
 
     async def _go_back(self, step: Step, image: CoreImage, state: DeviceState, reason: SmpdfuError) -> NoReturn:
         """Not confirmed, the image is swapped back by a reset, where the bootloader can do that."""
-        if state.can_revert is False:
+        if state.overwrites or (state.running is not None and state.running.confirmed):
+            why = "the bootloader overwrites" if state.overwrites else "it was marked for good"
             text = (
-                f"{image.file} runs and is not well ({reason}); the bootloader overwrites, so the device cannot go "
-                "back: update it with a corrected image, or call again to check it again"
+                f"{image.file} runs and is not well ({reason}); {why}, so the device cannot go back: update it with a "
+                "corrected image, or call again to check it again"
             )
             raise StepError(text, step.name, resumable=True) from reason
         await restart(self.client, state, self.deadlines, lambda now: hash_of(now) != image.hash)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import pytest
 
 from smpdfu.dfu.package import Core, CoreImage, Package, new_package
 from smpdfu.dfu.state import DeviceState
 from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.format import Version
+from smpdfu.image.format import Dependency, Version
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
@@ -44,7 +45,11 @@ class Maker:
         assert isinstance(mark, int)
         code = firmware(address if isinstance(address, int) else CODE[core], size, mark)
         spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
-        spec = replace(spec, clear=bool(how.get("clear")))
+        needs, counter = how.get("needs"), how.get("counter")
+        dependencies = () if needs is None else (Dependency(*cast("tuple[int, Version]", needs)),)
+        spec = replace(spec, clear=bool(how.get("clear")), dependencies=dependencies)
+        if counter is not None:
+            spec = replace(spec, security_counter=cast("int", counter))
         signer = self.key if how.get("signed", True) else None
         return build(spec, code, signer, self.encryption.public if how.get("encrypted") else None).to_bytes()
 
@@ -66,6 +71,10 @@ def make() -> Maker:
 OLD = ImageSlot(slot=0, version="1.0.0", hash=b"\x11" * 32, bootable=True, confirmed=True, active=True)
 SIZES = (SlotInfoImage(image=0, slots=tuple(SlotInfoSlot(slot=slot, size=SLOT_BYTES) for slot in (0, 1))),)
 IDLE = DeviceState((OLD,), SIZES, BootloaderMode.SWAP_USING_MOVE, board="nrf5340dk/nrf5340/cpuapp")
+
+_PAIR_1 = SlotInfoImage(image=1, slots=tuple(SlotInfoSlot(slot=slot, size=0x40000) for slot in (0, 1)))
+BOTH = replace(IDLE, sizes=(*SIZES, _PAIR_1), mode=BootloaderMode.OVERWRITE_ONLY)
+"""A device with an image pair for each core, that runs 1.0.0."""
 
 State = Callable[..., DeviceState]
 

@@ -13,7 +13,7 @@ from smpdfu.client import Client
 from smpdfu.client import Patience as ClientPatience
 from smpdfu.dfu.journal import Journal
 from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.run import Event, Update
+from smpdfu.dfu.run import Event, Update, Wish
 from smpdfu.dfu.steps import Deadlines, read_state
 from smpdfu.image.keys import Verifier
 from smpdfu.image.trailer import SwapMode
@@ -26,19 +26,21 @@ from smpdfu.smp.message import split_message
 from smpdfu.virtual.bootloader import BootKeys
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
+from smpdfu.virtual.pool import Resources
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
 
 FAST = ClientPatience(reconnect_s=0.05, reset_grace_s=0.02, quiet_s=0.0, ping_s=0.05, pause_s=0.01)
 SHORT = Deadlines(boot_s=0.3, poll_s=0.01, again_s=0.05)
+AS_USUAL = Wish()
 SWAPS, OVERWRITES = SwapMode.MOVE, SwapMode.OVERWRITE_ONLY
 
 
 def new_device(make: Maker, mode: SwapMode = SWAPS, *, net_keys: tuple[Verifier, ...] = ()) -> VirtualNrf5340:
     """It runs version 1.0.0 on both cores and trusts the test's keys; ``net_keys`` are those of b0n."""
     keys = BootKeys((make.key.public,), make.encryption, net_verifiers=net_keys)
-    made = VirtualNrf5340(replace(NRF5340DK_STAGED, mode=mode), keys, reset_delay_s=0.0)
+    made = VirtualNrf5340(replace(NRF5340DK_STAGED, mode=mode), keys, resources=Resources(reset_delay_s=0.0))
     made.load_app(make.data(version="1.0.0", mark=1))
     made.load_net(make.data(Core.NET, version="1.0.0", mark=1))
     made.reset()
@@ -59,14 +61,14 @@ async def update(
     journal: Journal,
     faults: Faults = NO_FAULTS,
     *,
-    again: bool = False,
+    wish: Wish = AS_USUAL,
     deadlines: Deadlines = SHORT,
     **how: Any,
 ) -> list[Event]:
     """What ``smpdfu update`` does, without its words."""
     async with client_of(device, faults) as client:
-        job = Update(client, package, journal, deadlines=deadlines, **how)
-        async with aclosing(job.run(await job.look(again=again))) as events:
+        job = Update(client, package, journal, wish=wish, deadlines=deadlines, **how)
+        async with aclosing(job.run(await job.look())) as events:
             return [event async for event in events]
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu import run
+from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import Hands, Health, echoes, read_state
+from smpdfu.dfu.steps import Hands, read_state
 from smpdfu.errors import LinkLostError, RevertedError, StepError
 from smpdfu.image.keys import generate
 from smpdfu.image.trailer import SwapMode

@@ -9,11 +9,12 @@ import pytest
 
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.package import Core
-from smpdfu.dfu.plan import STAGED, make_plan, went_back
+from smpdfu.dfu.plan import STAGED, Policy, make_plan, went_back
 from smpdfu.dfu.state import DeviceState, Scheme
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
+from tests.dfu.conftest import BOTH
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -128,10 +129,79 @@ def test_the_order_rules_of_the_staged_scheme() -> None:
     assert all(step.words for step in STAGED)
 
 
-def test_two_images_are_not_supported_yet(make: Maker, state: State) -> None:
-    two = state(*state().slots, ImageSlot(image=1, slot=0, version="0.0.0"))
-    with pytest.raises(PlanError, match="simultaneous"):
-        make_plan(make.package(), two)
+# name, what runs, what is in slot 1 of image 0, of image 1, steps in the journal, steps left. The order is the point:
+# nothing is marked before both are there, the network core first, one reset.
+AT_ONCE = ["upload net", "upload app", "test net", "test app", "reset app", "check app", "confirm app", "check net"]
+BOTH_TABLE = [
+    ("new device", ("old",), (), (), [], AT_ONCE),
+    ("net uploaded", ("old",), (), ("net",), AT_ONCE[:1], AT_ONCE[1:]),
+    ("both uploaded", ("old",), ("app",), ("net",), AT_ONCE[:2], AT_ONCE[2:]),
+    ("both uploaded by somebody else", ("old",), ("app",), ("net",), [], AT_ONCE),
+    ("net marked", ("old",), ("app",), ("net", "pending"), AT_ONCE[:3], AT_ONCE[3:]),
+    ("both marked", ("old",), ("app", "pending"), ("net", "pending"), AT_ONCE[:4], AT_ONCE[4:]),
+    ("both marked, journal lost", ("old",), ("app", "pending"), ("net", "pending"), [], AT_ONCE[4:]),
+    ("reset", ("app",), (), (), AT_ONCE[:4], AT_ONCE[5:]),
+    ("reset noted", ("app",), (), (), AT_ONCE[:5], AT_ONCE[5:]),
+    ("the application checked", ("app",), (), (), AT_ONCE[:7], AT_ONCE[7:]),
+    ("all done", ("app",), (), (), AT_ONCE, []),
+    ("the network core alone was reset", ("old",), ("app",), (), AT_ONCE[:3], [*AT_ONCE[3:]]),
+    ("done, journal lost", ("app",), (), (), [], ["upload net", "test net", "reset net", "check net"]),
+]
+
+
+@pytest.mark.parametrize(("name", "running", "app", "net", "done", "left"), BOTH_TABLE, ids=[r[0] for r in BOTH_TABLE])
+def test_steps_left_with_two_pairs(
+    make: Maker,
+    name: str,
+    running: tuple[str, ...],
+    app: tuple[str, ...],
+    net: tuple[str, ...],
+    done: list[str],
+    left: list[str],
+) -> None:
+    package = make.package()
+    slots = slots_of(make, running, app)
+    slots += [replace(one, image=1) for one in slots_of(make, running, net)[1:]]
+    plan = make_plan(package, replace(BOTH, slots=tuple(slots)), Record(package.digest, frozenset(done)))
+    assert [step.name for step in plan.steps] == left
+    assert plan.scheme is Scheme.SIMULTANEOUS
+
+
+@pytest.mark.parametrize(
+    ("core", "steps"),
+    [
+        (Core.APP, ["upload app", "test app", "reset app", "check app", "confirm app"]),
+        (Core.NET, ["upload net", "test net", "reset net", "check net"]),
+    ],
+)
+def test_one_core_of_two_pairs(make: Maker, core: Core, steps: list[str]) -> None:
+    assert [step.name for step in make_plan(make.package(make.image(core)), BOTH).steps] == steps
+
+
+KEEP = ["upload app", "keep app", "reset app", "check app", "confirm app"]
+
+
+@pytest.mark.parametrize(
+    ("other", "done", "left"),
+    [((), [], KEEP), (("app",), KEEP[:1], KEEP[1:]), (("app", "pending"), KEEP[:2], KEEP[2:])],
+)
+def test_for_good_at_once(make: Maker, state: State, other: tuple[str, ...], done: list[str], left: list[str]) -> None:
+    device = state(*slots_of(make, ("old",), other))
+    plan = make_plan(make.package(), device, Record("x", frozenset(done)), Policy.CONFIRM_ONLY)
+    assert [step.name for step in plan.steps] == left + NET
+
+
+def test_upload_only(make: Maker, state: State) -> None:
+    app, net = make.package().images
+    for image in (app, net):
+        plan = make_plan(make.package(image), state(), None, Policy.UPLOAD_ONLY)
+        assert [step.name for step in plan.steps] == [f"upload {image.core}"]
+    there = state(*slots_of(make, ("old",), ("app", "pending")))
+    assert not make_plan(make.package(app), there, None, Policy.UPLOAD_ONLY).steps
+    with pytest.raises(PlanError, match="one slot"):
+        make_plan(make.package(), state(), None, Policy.UPLOAD_ONLY)
+    both = make_plan(make.package(), BOTH, None, Policy.UPLOAD_ONLY)
+    assert [step.name for step in both.steps] == ["upload net", "upload app"]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.dfu.findings import SOURCES, Severity
+from smpdfu.dfu.imagechecks import IMAGE_CHECKS, largest_image_bytes
 from smpdfu.dfu.package import Core, Package
-from smpdfu.dfu.preflight import CHECKS, IMAGE_CHECKS, Severity, largest_image_bytes, preflight
-from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.preflight import CHECKS, preflight
+from smpdfu.dfu.state import DeviceState, Past, Scheme
+from smpdfu.image.format import Version
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
+from tests.dfu.conftest import BOTH
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -74,11 +78,16 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("clean", None, lambda make, state: (app(make), state(CONFIRMED, replace(PENDING, pending=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, active=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), replace(state(), slots=()))),
-    (
-        "scheme",
-        Severity.ERROR,
-        lambda make, state: (app(make), state(CONFIRMED, ImageSlot(image=1, slot=0, version="0.0.0"))),
-    ),
+    ("scheme", Severity.ERROR, lambda make, state: (app(make), state(given=Scheme.SIMULTANEOUS, mode=None))),
+    ("scheme", Severity.ERROR, lambda make, _: (app(make), replace(BOTH, given=Scheme.STAGED, mode=None))),
+    ("key-changed", Severity.WARNING, lambda make, state: (app(make), state(past=Past(key=b"k" * 32)))),
+    ("clean", None, lambda make, state: (app(make), state(past=Past.of(app(make))))),
+    ("clean", None, lambda make, state: (app(make, counter=7), state(past=Past(counter=7)))),
+    ("security-counter", Severity.ERROR, lambda make, state: (app(make, counter=6), state(past=Past(counter=7)))),
+    ("security-counter", Severity.ERROR, lambda make, state: (app(make), state(past=Past(counter=7)))),
+    ("dependency", Severity.WARNING, lambda make, state: (app(make, needs=(1, Version(1))), state())),
+    ("dependency", Severity.ERROR, lambda make, state: (app(make, needs=(2, Version(1))), state())),
+    ("clean", None, lambda make, state: (app(make, needs=(0, Version(2))), state())),
     ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.DIRECT_XIP))),
     ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.SINGLE_APP))),
     ("no-revert", Severity.WARNING, lambda make, state: (app(make), state(mode=BootloaderMode.OVERWRITE_ONLY))),
@@ -112,6 +121,106 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("wrong-board", Severity.ERROR, lambda make, state: (app(make), state(board="nrf52840dk/nrf52840"))),
     ("wrong-board", Severity.ERROR, lambda make, state: (app(make), state(board="thingy53/nrf5340/cpuapp"))),
 ]
+
+
+NET_NOTES = [("net-no-revert", Severity.NOTE)]
+NO_WAY_BACK = [("no-revert", Severity.WARNING)]
+ONE_CORE = [*NO_WAY_BACK, ("one-core", Severity.NOTE)]
+
+
+def both(*slots: ImageSlot, **fields: object) -> DeviceState:
+    return replace(BOTH, slots=slots or BOTH.slots, **fields)  # type: ignore[arg-type]  # any field of the class
+
+
+def waiting(make: Maker, core: Core, *, pending: bool) -> ImageSlot:
+    number = 1 if core is Core.NET else 0
+    return ImageSlot(image=number, slot=1, version="2.0.0", hash=make.image(core).hash, pending=pending)
+
+
+# Devices with an image pair for each core, or that do not tell: name, what leads to it, all findings.
+BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
+    ("both", lambda make, _: (make.package(), both()), NO_WAY_BACK),
+    ("one core", lambda make, _: (app(make), both()), ONE_CORE),
+    ("net alone", lambda make, _: (make.package(make.image(Core.NET)), both()), ONE_CORE),
+    ("mode not told", lambda make, _: (make.package(), both(mode=None)), [("simultaneous-mode", Severity.WARNING)]),
+    (
+        "it can revert",
+        lambda make, _: (make.package(), both(mode=BootloaderMode.SWAP_USING_MOVE)),
+        [("simultaneous-revert", Severity.ERROR)],
+    ),
+    (
+        "an encrypted network image",
+        lambda make, _: (make.package(make.image(), make.image(Core.NET, encrypted=True)), both()),
+        NO_WAY_BACK,
+    ),
+    (
+        "the network image is too large for its own pair",
+        lambda make, _: (make.package(make.image(), make.image(Core.NET, size=0x40000)), both()),
+        [("too-large", Severity.ERROR), *NO_WAY_BACK],
+    ),
+    (
+        "the application marked alone",
+        lambda make, _: (make.package(), both(CONFIRMED, waiting(make, Core.APP, pending=True))),
+        [("marked-first", Severity.ERROR), *NO_WAY_BACK],
+    ),
+    (
+        "both marked",
+        lambda make, _: (
+            make.package(),
+            both(CONFIRMED, waiting(make, Core.APP, pending=True), waiting(make, Core.NET, pending=True)),
+        ),
+        NO_WAY_BACK,
+    ),
+    (
+        "another network image waits",
+        lambda make, _: (make.package(), both(CONFIRMED, replace(PENDING, image=1))),
+        [("pending", Severity.ERROR), *NO_WAY_BACK],
+    ),
+    (
+        "a dependency that the package meets",
+        lambda make, _: (make.package(make.image(needs=(1, Version(2))), make.image(Core.NET)), both()),
+        NO_WAY_BACK,
+    ),
+    (
+        "a dependency that it does not meet",
+        lambda make, _: (make.package(make.image(needs=(1, Version(2, 1))), make.image(Core.NET)), both()),
+        [("dependency", Severity.ERROR), *NO_WAY_BACK],
+    ),
+    (
+        "a dependency on the network core, which shows no version",
+        lambda make, _: (app(make, needs=(1, Version(1))), both()),
+        [("dependency", Severity.ERROR), *ONE_CORE],
+    ),
+    (
+        "nobody knows the scheme",
+        lambda make, state: (make.package(), state(sizes=())),
+        [("scheme-unknown", Severity.ERROR), *NET_NOTES],
+    ),
+    ("told by a person", lambda make, state: (make.package(), state(sizes=(), given=Scheme.STAGED)), NET_NOTES),
+    (
+        "told by a person, at once",
+        lambda make, state: (
+            make.package(),
+            state(sizes=(), given=Scheme.SIMULTANEOUS, mode=BootloaderMode.OVERWRITE_ONLY),
+        ),
+        NO_WAY_BACK,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "case", "codes"), BOTH_TABLE, ids=[row[0] for row in BOTH_TABLE])
+def test_findings_of_two_pairs(
+    make: Maker, state: State, name: str, case: Case, codes: list[tuple[str, Severity]]
+) -> None:
+    found = preflight(*case(make, state))
+    assert [(finding.code, finding.severity) for finding in found] == codes
+
+
+def test_every_finding_has_a_source() -> None:
+    told = {code for code, severity, _ in TABLE if severity} | {code for *_, codes in BOTH_TABLE for code, _ in codes}
+    judged = {"hash", "clear"}  # by image/verify.py
+    assert told - judged <= set(SOURCES)
+    assert set(SOURCES) <= told | {"net-encrypted", "net-key", "clear"}
 
 
 @pytest.mark.parametrize(("code", "severity", "case"), TABLE, ids=[f"{row[0]}-{n}" for n, row in enumerate(TABLE)])
@@ -156,7 +265,8 @@ def test_the_images_of_both_cores_have_one_key(make: Maker, state: State) -> Non
 
 def test_every_check_has_a_row(make: Maker, state: State) -> None:
     """Without a check, its row must fail: so each check yields in some row."""
-    cases = [*(case(make, state) for _, _, case in TABLE), (two_keys(make), state())]
+    cases = [*(case(make, state) for *_, case in TABLE), *(case(make, state) for _, case, _ in BOTH_TABLE)]
+    cases.append((two_keys(make), state()))
     encrypted = (make.package(make.image(Core.NET, encrypted=True)), state())
     for check in CHECKS:
         assert any(list(check(*case)) for case in cases), check

@@ -13,7 +13,7 @@ import pytest
 
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, read_record
 from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.run import StepDone, Update, decide
+from smpdfu.dfu.run import StepDone, Update, Wish, decide
 from smpdfu.dfu.state import DeviceState
 from smpdfu.dfu.steps import read_state
 from smpdfu.errors import DeviceError, LinkLostError, RevertedError, StepError
@@ -138,9 +138,9 @@ def test_what_hangs_on_the_journal_is_told_and_can_be_done_again(make: Maker, tm
     state = asyncio.run(look(device))
     assert decide(package, state, record).net_done_at == record.ended_at
     assert not decide(package, state, record).plan.steps
-    again = decide(package, state, record, again=True)
+    again = decide(package, state, record, Wish(again=True))
     assert (again.plan.steps[0].name, again.net_done_at) == ("upload net", None)
-    run_update(device, package, path, again=True)
+    run_update(device, package, path, wish=Wish(again=True))
     assert net_holds(device, package.images[1])
 
 

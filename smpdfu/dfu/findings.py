@@ -1,0 +1,91 @@
+"""What preflight has to say: one finding a fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from smpdfu.dfu.package import Core
+from smpdfu.errors import PlanError
+
+
+class Severity(StrEnum):
+    """ERROR: the update would fail or harm. WARNING: it may. NOTE: good to know."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact about this package on this device. ``code`` is stable, ``message`` one sentence, ``advice`` what to do.
+
+    ``core`` is the core whose image it is about; None where it is about the device. ``source`` is where the fact
+    stands, for those who doubt it.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    advice: str = ""
+    core: Core | None = None
+
+    @property
+    def source(self) -> str:
+        """Design document, source file or standard; empty where the finding is plain arithmetic."""
+        return SOURCES.get(self.code, "")
+
+
+_SWAP = "MCUboot, docs/design.md, Image swapping"
+_LOADER = "MCUboot, boot/bootutil/src/loader.c"
+_NRF_LOADER = "nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c"
+_IMG_MGMT = "Zephyr, subsys/mgmt/mcumgr/grp/img_mgmt"
+_NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
+
+# Where the facts stand. Codes that are not here come from ``image/verify.py``, which judges as the bootloader does.
+SOURCES = {
+    "no-running-image": "MCUboot, docs/serial_recovery.md",
+    "bootloader-mode": "Zephyr, SMP OS management, Bootloader information",
+    "scheme": _NRF53,
+    "scheme-unknown": _NRF53,
+    "simultaneous-revert": _NRF53,
+    "simultaneous-mode": _NRF53,
+    "one-core": _NRF53,
+    "marked-first": "nrfconnect/sdk-nrf, NCSDK-34106",
+    "no-revert": "MCUboot, docs/design.md, Overwrite only",
+    "unconfirmed": _IMG_MGMT,
+    "pending": _IMG_MGMT,
+    "net-no-revert": "nrfconnect/sdk-nrf, subsys/pcd",
+    "net-key": _NRF_LOADER,
+    "net-encrypted": _NRF_LOADER,
+    "dependency": "MCUboot, docs/design.md, Dependency check",
+    "key-changed": _LOADER,
+    "security-counter": "MCUboot, docs/design.md, Hardware-based downgrade prevention",
+    "downgrade": "MCUboot, docs/design.md, Downgrade prevention",
+    "not-signed": _LOADER,
+    "wrong-core": _NRF_LOADER,
+    "linked-elsewhere": _NRF_LOADER,
+    "encrypted": "MCUboot, docs/encrypted_images.md",
+    "clear": "MCUboot, docs/encrypted_images.md",
+    "padded": _SWAP,
+    "too-large": _SWAP,
+    "wrong-board": "dfu_application.zip, manifest.json",
+}
+
+
+def refusal(errors: Sequence[Finding]) -> PlanError:
+    """The error for findings that speak against it; at least one."""
+    first, *others = errors
+    also = "".join(f"; and {finding.message}" for finding in others)
+    return PlanError(
+        f"{first.message}{also}; nothing was written. {first.advice}".rstrip(),
+        tuple(finding.message for finding in errors),
+    )
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors, then warnings, then notes."""
+    order = list(Severity)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))

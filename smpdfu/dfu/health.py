@@ -1,0 +1,102 @@
+"""Health checks: whether an image that runs on trial may stay. A check raises SmpdfuError where it may not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from smpdfu.client import Client
+from smpdfu.errors import UpdateError
+from smpdfu.smp.groups.os import Echo
+
+Health = Callable[[Client], Awaitable[None]]
+"""Raises SmpdfuError when the image that runs on trial is not well."""
+
+
+async def echoes(client: Client) -> None:
+    """SMP answers. Raises LinkError or DeviceError."""
+    await client.request(Echo("smpdfu"))
+
+
+def soak(for_s: float, *, every_s: float = 1.0) -> Health:
+    """SMP answers, and goes on answering for ``for_s`` seconds, asked every ``every_s``."""
+
+    async def check(client: Client) -> None:
+        clock = asyncio.get_running_loop().time
+        end = clock() + for_s
+        await echoes(client)
+        while (left := end - clock()) > 0:
+            await asyncio.sleep(min(every_s, left))
+            await echoes(client)
+
+    return check
+
+
+def command(line: str, address: str, *, timeout_s: float) -> Health:
+    """The command ``line``, run by the shell, ends with exit code 0 within ``timeout_s``.
+
+    It finds the device's address in ``SMPDFU_TO``. Our link is closed meanwhile, for it may want it; what it prints
+    goes to stderr. Raises UpdateError.
+    """
+
+    async def check(client: Client) -> None:
+        async with _released(client):
+            code = await _run(line, {**os.environ, "SMPDFU_TO": address}, timeout_s)
+        if code is None:
+            raise UpdateError(f"the health check did not end within {timeout_s:g} s: {line}")
+        if code != 0:
+            raise UpdateError(f"the health check ended with exit code {code}: {line}")
+
+    return check
+
+
+def all_of(checks: Sequence[Health]) -> Health:
+    """One after the other."""
+
+    async def check(client: Client) -> None:
+        for one in checks:
+            await one(client)
+
+    return check
+
+
+@asynccontextmanager
+async def _released(client: Client) -> AsyncIterator[None]:
+    """The link is closed inside. Raises ConnectError where it cannot be opened again."""
+    await client.__aexit__(None, None, None)
+    try:
+        yield
+    finally:
+        await client.__aenter__()
+
+
+async def _run(line: str, surroundings: dict[str, str], timeout_s: float) -> int | None:
+    """The exit code, or None where the time ran out; nothing is left running. Raises UpdateError."""
+    try:
+        process = await asyncio.create_subprocess_shell(
+            line, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr, env=surroundings, start_new_session=True
+        )
+    except OSError as error:
+        raise UpdateError(f"the health check cannot be run: {error.strerror or error}") from error
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await process.wait()
+    except TimeoutError:
+        return None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                _kill(process)
+            await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        import signal
+
+        os.killpg(process.pid, signal.SIGKILL)  # the shell and what it started

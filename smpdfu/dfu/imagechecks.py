@@ -1,0 +1,145 @@
+"""The checks of one image against one device; see ``preflight``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from smpdfu.dfu.findings import Finding, Severity
+from smpdfu.dfu.package import Core, CoreImage
+from smpdfu.dfu.plan import image_number
+from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.image.format import SIGNATURE_TYPES
+from smpdfu.image.linked import link_warning
+from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
+from smpdfu.image.verify import Code, verify
+
+Findings = Iterator[Finding]
+ImageCheck = Callable[[CoreImage, DeviceState], Findings]
+
+
+def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
+    """What the bootloader would find, too, as far as it can be judged without its keys."""
+    verdict = verify(image.image)
+    # What is encrypted cannot be judged here; what is flagged so and is plain, the bootloader would decrypt.
+    wrong = [one for one in verdict.refusals if one.code != Code.ENCRYPTED]
+    wrong += [one for one in verdict.warnings if one.code == Code.CLEAR]
+    for one in wrong:
+        yield Finding(one.code, Severity.ERROR, f"{image.file}: {one.message}", core=image.core)
+
+
+def _is_signed(image: CoreImage, _: DeviceState) -> Findings:
+    if not any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected):
+        text = f"{image.file} is not signed; a bootloader that checks signatures does not take it"
+        yield Finding("not-signed", Severity.WARNING, text, "Sign it with `smpdfu sign -k KEY`.", image.core)
+
+
+def _is_of_its_core(image: CoreImage, _: DeviceState) -> Findings:
+    if image.vector_core not in (None, image.core):
+        text = f"{image.file} is meant for the {image.core.words} and linked for the {image.vector_core.words}"
+        yield Finding("wrong-core", Severity.ERROR, text, "Check which file went into the package.", image.core)
+
+
+def _is_linked_for_its_slot(image: CoreImage, _: DeviceState) -> Findings:
+    if image.image.encrypted or image.vector_core not in (None, image.core):
+        return
+    warning = link_warning(image.image.payload, image.load_address)
+    if warning:
+        text = f"{image.file}: {warning}; the bootloader would erase it, or the device would not start"
+        yield Finding("linked-elsewhere", Severity.ERROR, text, "Build it for the slot's address.", image.core)
+
+
+def _network_image_is_readable(image: CoreImage, state: DeviceState) -> Findings:
+    # The bootloader tells a network image by the reset vector in the slot, which is ciphertext here; it would swap the
+    # image into the application's slot (nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c).
+    if image.core is Core.NET and image.image.encrypted and state.scheme is Scheme.STAGED:
+        yield Finding(
+            "net-encrypted",
+            Severity.ERROR,
+            f"{image.file} is encrypted, so the bootloader cannot see that it is for the network core and would run it "
+            "on the application core",
+            "Sign the network core's image without -E; only the application's image can be encrypted on this device.",
+            image.core,
+        )
+
+
+def _application_image_may_be_encrypted(image: CoreImage, _: DeviceState) -> Findings:
+    if image.core is Core.APP and image.image.encrypted:
+        text = f"{image.file} is encrypted; whether the device has the key shows only at its next boot"
+        yield Finding("encrypted", Severity.NOTE, text, core=image.core)
+
+
+def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
+    rest = len(image.data) - image.image.size_bytes
+    if rest > 0:
+        yield Finding(
+            "padded",
+            Severity.ERROR,
+            f"{image.file} has {rest} bytes behind the image: a slot with its trailer, which marks itself when written",
+            "Upload the image signed without --pad, --test and --confirm.",
+            image.core,
+        )
+
+
+def largest_image_bytes(state: DeviceState, image: int = 0) -> int | None:
+    """The largest image that fits the slots of image ``image`` in the bootloader's mode; None if no sizes are told."""
+    sizes = [size for slot in (PRIMARY, SECONDARY) if (size := state.size_bytes(slot, image)) is not None]
+    told = state.max_image_size_bytes(image)
+    limits = [] if told is None else [told]
+    if sizes:
+        mode = state.swap_mode
+        limits.append(min(sizes) if mode is None else _limit_of(min(sizes), mode))
+    return min(limits, default=None)
+
+
+def _limit_of(slot_bytes: int, mode: SwapMode) -> int:
+    try:
+        return max_image_size_bytes(SlotGeometry(slot_bytes, mode=mode))
+    except ValueError:  # smaller than its trailer
+        return 0
+
+
+def _fits_the_slot(image: CoreImage, state: DeviceState) -> Findings:
+    limit = largest_image_bytes(state, image_number(image.core, state.scheme))
+    if limit is not None and image.image.size_bytes > limit:
+        text = f"{image.file} has {image.image.size_bytes} bytes; the device's slot takes {limit}"
+        yield Finding("too-large", Severity.ERROR, text, "Make the firmware smaller.", image.core)
+
+
+def _is_not_older(image: CoreImage, state: DeviceState) -> Findings:
+    running = None if state.running is None else version_of(state.running)
+    version = image.image.header.version
+    if image.core is not Core.APP or running is None or version >= running:
+        return
+    text = f"{image.file} is version {version} and the device runs {running}"
+    if state.no_downgrade:
+        text += ", and its bootloader erases older images"
+        yield Finding("downgrade", Severity.ERROR, text, "Sign it with a higher version.", image.core)
+    else:
+        yield Finding("downgrade", Severity.WARNING, text, core=image.core)
+
+
+def _is_for_this_board(image: CoreImage, state: DeviceState) -> Findings:
+    wanted, found = str(image.entry.get("board", "")), state.board or ""
+    if image.core is Core.APP and wanted and found and not _same_board(wanted, found):
+        text = f"{image.file} is for the board {wanted}, and the device says that it is {found}"
+        yield Finding("wrong-board", Severity.ERROR, text, "Check that this is the right device.", image.core)
+
+
+def _same_board(one: str, other: str) -> bool:
+    # Zephyr wrote nrf5340dk_nrf5340_cpuapp until 3.6; a device may tell the board without its qualifiers.
+    a, b = (text.lower().replace("/", "_").replace("@", "_") for text in (one, other))
+    return a.startswith(b) or b.startswith(a)
+
+
+IMAGE_CHECKS: tuple[ImageCheck, ...] = (
+    _is_valid,
+    _is_signed,
+    _is_of_its_core,
+    _is_linked_for_its_slot,
+    _network_image_is_readable,
+    _application_image_may_be_encrypted,
+    _is_not_padded,
+    _fits_the_slot,
+    _is_not_older,
+    _is_for_this_board,
+)
