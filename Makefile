@@ -7,13 +7,14 @@ WORKERS ?= 2
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test softhsm lint bench fuzz format clean
+.PHONY: chaos help demo test softhsm dbus lint bench fuzz format clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
 	@echo "make test    all tests"
 	@echo "make lint    ruff, mypy --strict"
 	@echo "make bench   speed, against public peers, as ratios"
+	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
 	@echo "make clean   remove what was made here"
 
@@ -41,7 +42,13 @@ softhsm:
 		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq softhsm2 opensc >/dev/null; } \
 		|| echo "SoftHSM2 and OpenSC are not there and cannot be installed: the tests that need them are skipped"
 
-test: $(VENV)/test.stamp softhsm
+# A private D-Bus for the tests of Bluetooth through BlueZ. Where it cannot be installed those tests are skipped.
+dbus:
+	@command -v dbus-daemon >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq dbus >/dev/null; } \
+		|| echo "dbus-daemon is not there and cannot be installed: the tests that need it are skipped"
+
+test: $(VENV)/test.stamp softhsm dbus
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(VENV)/test.stamp
@@ -55,6 +62,9 @@ format: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp
 	@for script in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
+
+chaos: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.chaos
 
 # atheris has wheels for some Pythons only, and needs clang for the others: where it is not there, that is said.
 fuzz: $(VENV)/test.stamp

@@ -34,34 +34,49 @@ print(json.dumps([os.waitstatus_to_exitcode(status), wall, used.ru_utime + used.
 """
 
 
-def run(command: Sequence[str]) -> Run:
-    """Run a command (the first word is a path) to its end; raises CalledProcessError when it fails.
+def environment() -> dict[str, str]:
+    """Ours, in which both sides may keep their compiled modules, as an installed program does."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
-    Both sides may keep their compiled modules, as an installed program does, even where the environment forbids it.
-    """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+def run(command: Sequence[str]) -> Run:
+    """Run a command (the first word is a path) to its end; raises CalledProcessError when it fails."""
     starter = [sys.executable, "-S", "-E", "-c", _STARTER, *command]
-    told = subprocess.run(starter, env=environment, check=True, capture_output=True).stdout
+    told = subprocess.run(starter, env=environment(), check=True, capture_output=True).stdout
     code, wall_s, cpu_s, peak_kib = json.loads(told)
     if code:
         raise subprocess.CalledProcessError(code, command)
     return Run(wall_s, cpu_s, peak_kib)
 
 
-def compare(title: str, ours: Sequence[str], peer: Sequence[str], *, runs: int = RUNS) -> None:
+def compare(
+    title: str, ours: Sequence[str], peer: Sequence[str], *, runs: int = RUNS, peer_name: str = "imgtool"
+) -> None:
     """Print the medians of two commands and the medians of the ratios ours : peer (below 1: we need less)."""
     run(ours), run(peer)  # warm-up
     pairs = [(run(ours), run(peer)) for _ in range(runs)]
     cpu = statistics.median(mine.cpu_s / theirs.cpu_s for mine, theirs in pairs)
     memory = statistics.median(mine.peak_kib / theirs.peak_kib for mine, theirs in pairs)
     wall = [(mine.wall_s, theirs.wall_s) for mine, theirs in pairs]
-    print(f"{_line(title, wall)}  CPU {cpu:4.2f}  peak memory {memory:4.2f}")
+    print(f"{_line(title, wall, peer_name)}  CPU {cpu:4.2f}  peak memory {memory:4.2f}")
 
 
 def compare_calls(title: str, ours: Callable[[], object], peer: Callable[[], object], *, runs: int = RUNS) -> None:
     """The same of two functions in this process; time only."""
+    compare_times(title, lambda: _seconds(ours), lambda: _seconds(peer), runs=runs)
+
+
+def compare_times(
+    title: str,
+    ours: Callable[[], float],
+    peer: Callable[[], float],
+    *,
+    runs: int = RUNS,
+    peer_name: str = "imgtool",
+) -> None:
+    """The same of two functions that do one run and tell its seconds."""
     ours(), peer()  # warm-up
-    print(_line(title, [(_seconds(ours), _seconds(peer)) for _ in range(runs)]))
+    print(_line(title, [(ours(), peer()) for _ in range(runs)], peer_name))
 
 
 def _seconds(function: Callable[[], object]) -> float:
@@ -70,7 +85,7 @@ def _seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _line(title: str, pairs: Sequence[tuple[float, float]]) -> str:
+def _line(title: str, pairs: Sequence[tuple[float, float]], peer_name: str) -> str:
     ours, peer = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-    return f"{title:<44} ours {ours * 1e3:7.1f} ms  imgtool {peer * 1e3:7.1f} ms  ours : imgtool {ratio:5.2f}"
+    return f"{title:<44} ours {ours * 1e3:7.1f} ms  {peer_name} {peer * 1e3:7.1f} ms  ours : {peer_name} {ratio:5.2f}"

@@ -1,6 +1,7 @@
-"""Every parser of files that people hand over, as a function of bytes, with files to start from.
+"""Every parser of files that people hand over, as a function of bytes, with files to start from; and, from ``wire.py``,
+of what devices send.
 
-A target may raise what it promises (``ALLOWED``) and nothing else, whatever the bytes. ``tests/test_fuzz_targets.py``
+A target may raise what it promises and nothing else, whatever the bytes. ``tests/test_fuzz_targets.py``
 runs all of them shortly with hypothesis, ``make fuzz`` for longer with atheris.
 """
 
@@ -10,9 +11,10 @@ import io
 import json
 import struct
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from fuzz.target import Target
+from fuzz.wire import WIRE_TARGETS
 from smpdfu.errors import ImageError, PackageError, SigningError
 from smpdfu.image import files, foreign, hexfile, identify, keys, securedfu
 from smpdfu.image.build import ImageSpec, build, lay_out
@@ -21,18 +23,9 @@ from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.linked import Vectors, find_images
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
 from smpdfu.image.verify import verify
+from smpdfu.virtual.partitions import read_layout
 
-ALLOWED = (ImageError, SigningError)
 SECTION = b"0123456789abcdef" * 8
-
-
-@dataclass(frozen=True)
-class Target:
-    """``run`` takes any bytes and raises one of ``errors`` at most; ``seeds`` are files that it takes gladly."""
-
-    run: Callable[[bytes], object]
-    seeds: tuple[bytes, ...]
-    errors: tuple[type[Exception], ...] = ALLOWED
 
 
 # --- images ---------------------------------------------------------------------------------------------------------
@@ -172,6 +165,21 @@ SREC = b"S00600004844521B\nS2140C2000000000000000000000000000000000BF\nS9030000F
 SUIT = b"\xd8\x6b\xa2\x02\x40\x03\x45\xa2\x01\x01\x02\x09"
 PEMS = (KEY.to_private_pem(), KEY.to_pem(), OTHER_KEY.to_private_pem(b"passphrase"), ENCRYPTION_KEY.to_pem())
 
+PARTITIONS = b"""
+mcuboot: {address: 0x0, size: 0x8000}
+mcuboot_primary: {address: 0x8000, end_address: 0xf7000, region: flash_primary, span: &id1 [mcuboot_pad, app]}
+mcuboot_secondary: {address: 0x0, size: 0xef000, region: external_flash}
+mcuboot_primary_1: {address: 0x0, size: 0x40000, region: ram_flash}
+mcuboot_secondary_1: {address: 0xef000, size: 0x40000, region: external_flash}
+settings_storage: {address: 0xf8000, size: 0x8000}
+"""
+
+
+def read_partitions(data: bytes) -> None:
+    """A partition table of a virtual device."""
+    read_layout(data, "own")
+
+
 TARGETS = {
     "image": Target(read_image, IMAGES),
     "verify": Target(judge_image, IMAGES),
@@ -182,5 +190,7 @@ TARGETS = {
     "key": Target(read_key, PEMS, (SigningError,)),
     "package": Target(read_package, (PACKAGE,), (ImageError, PackageError)),
     "securedfu": Target(read_secure_dfu, (INIT_PACKET, SECURE_DFU), (ImageError,)),
+    "partitions": Target(read_partitions, (PARTITIONS,), (ImageError,)),
+    **WIRE_TARGETS,
 }
 """Name -> target. A new parser is a row here."""

@@ -1,3 +1,146 @@
-"""smpdfu: sign, encrypt, pack and update nRF5340 firmware over SMP."""
+"""smpdfu: sign, encrypt, pack and update nRF5340 firmware over SMP.
+
+What is named here is the public API: it keeps its meaning from one minor version to the next. Each name is imported
+when it is first used, so that a program pays only for what it needs.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from smpdfu.client import Client as Client
+    from smpdfu.client import UploadResult as UploadResult
+    from smpdfu.connect import client_for as client_for
+    from smpdfu.dfu.findings import Finding as Finding
+    from smpdfu.dfu.findings import Severity as Severity
+    from smpdfu.dfu.fleet import FleetRun as FleetRun
+    from smpdfu.dfu.fleetfile import Fleet as Fleet
+    from smpdfu.dfu.health import command as health_command
+    from smpdfu.dfu.health import soak as health_soak
+    from smpdfu.dfu.journal import Journal as Journal
+    from smpdfu.dfu.package import Core as Core
+    from smpdfu.dfu.package import Package as Package
+    from smpdfu.dfu.plan import Policy as Policy
+    from smpdfu.dfu.run import Update as Update
+    from smpdfu.dfu.run import Wish as Wish
+    from smpdfu.dfu.state import DeviceState as DeviceState
+    from smpdfu.dfu.state import Scheme as Scheme
+    from smpdfu.errors import ConnectError as ConnectError
+    from smpdfu.errors import DeviceError as DeviceError
+    from smpdfu.errors import ImageError as ImageError
+    from smpdfu.errors import JournalError as JournalError
+    from smpdfu.errors import LinkError as LinkError
+    from smpdfu.errors import PackageError as PackageError
+    from smpdfu.errors import PlanError as PlanError
+    from smpdfu.errors import ProtocolError as ProtocolError
+    from smpdfu.errors import RevertedError as RevertedError
+    from smpdfu.errors import SigningError as SigningError
+    from smpdfu.errors import SmpdfuError as SmpdfuError
+    from smpdfu.errors import StepError as StepError
+    from smpdfu.errors import UpdateError as UpdateError
+    from smpdfu.image.build import ImageSpec as ImageSpec
+    from smpdfu.image.build import build as build
+    from smpdfu.image.format import Image as Image
+    from smpdfu.image.format import Version as Version
+    from smpdfu.image.keys import load_key as load_key
+    from smpdfu.image.verify import verify as verify
+    from smpdfu.library import Installed as Installed
+    from smpdfu.library import install as install
+
+# Public name -> module and name there.
+_PUBLIC = {
+    "Client": "client:Client",
+    "ConnectError": "errors:ConnectError",
+    "Core": "dfu.package:Core",
+    "DeviceError": "errors:DeviceError",
+    "DeviceState": "dfu.state:DeviceState",
+    "Finding": "dfu.findings:Finding",
+    "Fleet": "dfu.fleetfile:Fleet",
+    "FleetRun": "dfu.fleet:FleetRun",
+    "Image": "image.format:Image",
+    "ImageError": "errors:ImageError",
+    "ImageSpec": "image.build:ImageSpec",
+    "Installed": "library:Installed",
+    "Journal": "dfu.journal:Journal",
+    "JournalError": "errors:JournalError",
+    "LinkError": "errors:LinkError",
+    "Package": "dfu.package:Package",
+    "PackageError": "errors:PackageError",
+    "PlanError": "errors:PlanError",
+    "Policy": "dfu.plan:Policy",
+    "ProtocolError": "errors:ProtocolError",
+    "RevertedError": "errors:RevertedError",
+    "Scheme": "dfu.state:Scheme",
+    "Severity": "dfu.findings:Severity",
+    "SigningError": "errors:SigningError",
+    "SmpdfuError": "errors:SmpdfuError",
+    "StepError": "errors:StepError",
+    "Update": "dfu.run:Update",
+    "UpdateError": "errors:UpdateError",
+    "UploadResult": "client:UploadResult",
+    "Version": "image.format:Version",
+    "Wish": "dfu.run:Wish",
+    "build": "image.build:build",
+    "client_for": "connect:client_for",
+    "health_command": "dfu.health:command",
+    "health_soak": "dfu.health:soak",
+    "install": "library:install",
+    "load_key": "image.keys:load_key",
+    "verify": "image.verify:verify",
+}
+
+__all__ = [
+    "Client",
+    "ConnectError",
+    "Core",
+    "DeviceError",
+    "DeviceState",
+    "Finding",
+    "Fleet",
+    "FleetRun",
+    "Image",
+    "ImageError",
+    "ImageSpec",
+    "Installed",
+    "Journal",
+    "JournalError",
+    "LinkError",
+    "Package",
+    "PackageError",
+    "PlanError",
+    "Policy",
+    "ProtocolError",
+    "RevertedError",
+    "Scheme",
+    "Severity",
+    "SigningError",
+    "SmpdfuError",
+    "StepError",
+    "Update",
+    "UpdateError",
+    "UploadResult",
+    "Version",
+    "Wish",
+    "__version__",
+    "build",
+    "client_for",
+    "health_command",
+    "health_soak",
+    "install",
+    "load_key",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'smpdfu' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    return getattr(import_module(f"smpdfu.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_PUBLIC]

@@ -61,6 +61,10 @@ class PassphraseError(KeyFileError):
     """A key is protected, and its passphrase is missing or wrong."""
 
 
+class WrongPassphraseError(PassphraseError):
+    """A passphrase was given, and does not open the key."""
+
+
 class SignatureError(SigningError):
     """A signature does not verify."""
 
@@ -105,7 +109,9 @@ class DeviceError(SmpdfuError):
 
 
 class LinkError(SmpdfuError):
-    """The wire between the computer and the device."""
+    """The wire between the computer and the device. ``address`` is the device's, where that is known."""
+
+    address: str | None = None
 
 
 class ConnectError(LinkError):
@@ -116,16 +122,24 @@ class ConnectError(LinkError):
         self.address = address
 
 
+class NotReadyError(ConnectError):
+    """This computer is not ready to reach a device, whichever it is."""
+
+
 class LinkLostError(LinkError):
     """The link was open and is gone."""
 
 
 class ResponseTimeoutError(LinkError):
-    """No answer within ``timeout_s`` seconds, after ``attempts`` attempts."""
+    """No answer within ``timeout_s`` seconds, after ``attempts`` attempts.
 
-    def __init__(self, command: str, timeout_s: float, attempts: int = 1) -> None:
+    ``hint``: what that may mean on this wire.
+    """
+
+    def __init__(self, command: str, timeout_s: float, attempts: int = 1, hint: str | None = None) -> None:
         tries = "" if attempts == 1 else f" in {attempts} attempts"
-        super().__init__(f"the device did not answer {command} within {timeout_s:g} s{tries}")
+        text = f"the device did not answer {command} within {timeout_s:g} s{tries}"
+        super().__init__(f"{text}; {hint}" if hint else text)
         self.command, self.timeout_s, self.attempts = command, timeout_s, attempts
 
 
@@ -136,16 +150,23 @@ class PackageError(SmpdfuError):
     """A file is not a usable dfu_application.zip."""
 
 
+class FleetFileError(SmpdfuError):
+    """The file that describes a fleet is not valid."""
+
+
 class UpdateError(SmpdfuError):
     """An update did not end as planned."""
 
 
 class PlanError(UpdateError):
-    """Refused before the first write; the device is untouched. ``findings`` are the reasons, one sentence each."""
+    """Refused before the first write; the device is untouched.
 
-    def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
+    ``findings`` are the reasons, one sentence each, ``codes`` their stable names.
+    """
+
+    def __init__(self, message: str, findings: tuple[str, ...] = (), codes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.findings = findings
+        self.findings, self.codes = findings, codes
 
 
 class StepError(UpdateError):

@@ -25,6 +25,15 @@ settings.load_profile("smpdfu")
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how often the power was cut (tests/virtual/test_virtual_power_cuts.py)."""
+    reports = (report for found in terminalreporter.stats.values() for report in found)
+    properties = (one for report in reports for one in getattr(report, "user_properties", ()))
+    cuts = sum(number for name, number in properties if name == "power cuts")
+    if cuts:
+        terminalreporter.write_line(f"{cuts} power cuts during updates")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

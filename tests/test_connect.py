@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from smpdfu import connect
 from smpdfu.connect import Address, client_for, host_and_port, nearby, parse_address
 from smpdfu.errors import ConnectError
+from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, RawFraming
 
 
 @pytest.mark.parametrize(
@@ -19,10 +20,16 @@ from smpdfu.errors import ConnectError
     [
         ("serial:/dev/ttyACM0", Address("serial", "/dev/ttyACM0")),
         ("serial:/dev/ttyACM0?baudrate=1000000", Address("serial", "/dev/ttyACM0", {"baudrate": "1000000"})),
+        (
+            "serial:/dev/a?baudrate=9600&framing=raw&pace=500",
+            Address("serial", "/dev/a", {"baudrate": "9600", "framing": "raw", "pace": "500"}),
+        ),
+        ("udp:10.0.0.1:1337?mtu=1280", Address("udp", "10.0.0.1:1337", {"mtu": "1280"})),
         ("serial:COM3", Address("serial", "COM3")),
         ("serial:/dev/serial/by-id/usb-a b:c", Address("serial", "/dev/serial/by-id/usb-a b:c")),
         ("virtual:desk", Address("virtual", "desk")),
-        ("ble:DK?", Address("ble", "DK?")),
+        ("ble:*", Address("ble", "*")),
+        ("ble:DK?hci=tcp-client:[::1]:9&pair=yes", Address("ble", "DK", {"hci": "tcp-client:[::1]:9", "pair": "yes"})),
         ("ble:C0:11:22:33:44:55", Address("ble", "C0:11:22:33:44:55")),
         ("udp:10.0.0.1", Address("udp", "10.0.0.1")),
         ("udp:[fe80::1%eth0]:1338", Address("udp", "[fe80::1%eth0]:1338")),
@@ -56,7 +63,11 @@ def test_hosts_and_ports(text: str, host: str, port: int) -> None:
         ("serial:", "does not name a device: write serial:/dev/ttyACM0"),
         ("serial:?baudrate=9600", "does not name a device"),
         ("virtual: desk", "does not name a device"),
-        ("serial:/dev/a?speed=1", "unknown option 'speed'; serial knows baudrate"),
+        ("serial:/dev/a?speed=1", "unknown option 'speed'; serial knows baudrate, framing, pace"),
+        ("serial:/dev/a?framing=slip", "framing 'slip' is none of a serial port: it must be console or raw"),
+        ("serial:/dev/a?pace=9", "pace '9' is not a number of bytes per second, at least 10"),
+        ("udp:dk?mtu=100", "mtu '100' is not the length of an IP packet, 128 to 65535 bytes"),
+        ("udp:dk?mtu=", "mtu '' is not the length"),
         ("serial:/dev/a?baudrate=fast", "baudrate 'fast' is not a number"),
         ("serial:/dev/a?baudrate=0", "baudrate '0' is not a number"),
         ("serial:/dev/a?baudrate=", "baudrate '' is not a number"),
@@ -86,16 +97,30 @@ def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
         assert parse_address(str(address)) == address
 
 
-@pytest.mark.parametrize("text", ["ble:DK", "udp:10.0.0.1"])
-def test_wires_that_are_still_missing_say_so(text: str) -> None:
-    with pytest.raises(ConnectError, match=f"this version of smpdfu cannot reach {text}"):
-        client_for(text)
+def test_no_ble_target_means_the_only_device_in_reach() -> None:
+    assert parse_address("ble:") == parse_address("ble:?") == Address("ble", "*")
 
 
 def test_a_client_has_the_name_of_its_device() -> None:
     assert client_for("serial:/dev/ttyACM9?baudrate=9600", timeout_s=1.5).name == "/dev/ttyACM9"
-    client = client_for(Address("virtual", "desk"), timeout_s=1.5)
-    assert (client.name, client.timeout_s) == ("virtual:desk", 1.5)
+    assert client_for("udp:[::1]").name == "[::1]:1337"
+    client = client_for(Address("virtual", "desk"), timeout_s=1.5, window_max=3)
+    assert (client.name, client.timeout_s, client.window_max) == ("virtual:desk", 1.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "framing"),
+    [
+        ("serial:/dev/x", ConsoleFraming),
+        ("serial:/dev/x?framing=console", ConsoleFraming),
+        ("serial:/dev/x?framing=raw", RawFraming),
+        ("udp:dk", DatagramFraming),
+        ("virtual:desk", ConsoleFraming),
+    ],
+)
+def test_each_wire_has_its_framing(text: str, framing: type[Framing]) -> None:
+    address = parse_address(text)
+    assert type(connect.WIRES[address.kind].open(address)[1]) is framing
 
 
 def test_what_is_nearby_are_addresses(monkeypatch: pytest.MonkeyPatch) -> None:

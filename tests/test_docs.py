@@ -1,8 +1,8 @@
 """What the documents tell people to type works: blocks marked ``sh run`` are run, every other command is known.
 
-The blocks of one document that are fenced as ```` ```sh run ```` make one script, run in a folder of its own where
-``keys`` and ``sample_images`` are the project's. Plain ``sh`` blocks need a board, a token or a secret: of them it is
-only checked that the commands and their options are there.
+The blocks of one document that are fenced as ```` ```sh run ```` or ```` ```python run ```` make one script, run in a
+folder of its own where ``keys`` and ``sample_images`` are the project's. Plain ``sh`` blocks need a board, a token or a
+secret: of them it is only checked that the commands and their options are there.
 """
 
 from __future__ import annotations
@@ -53,8 +53,14 @@ def read(path: Path) -> list[Block]:
 
 
 def script(path: Path) -> str:
-    """All that a document wants to have run."""
-    return "".join(block.text for block in read(path) if block.words[:2] == ("sh", "run"))
+    """All that a document wants to have run; what is Python becomes a step of the script."""
+    return "".join(map(_step, read(path)))
+
+
+def _step(block: Block) -> str:
+    if block.words[:2] == ("python", "run"):
+        return f"python - <<'END OF PYTHON'\n{block.text}END OF PYTHON\n"
+    return block.text if block.words[:2] == ("sh", "run") else ""
 
 
 def place(path: Path) -> str:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuzz.targets import FIRMWARE, HEX, TARGETS, Target
+from fuzz.target import Target
+from fuzz.targets import FIRMWARE, HEX, TARGETS
 from smpdfu.errors import ImageError
 from smpdfu.image import hexfile
 from smpdfu.image.files import parse_firmware

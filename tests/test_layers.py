@@ -17,6 +17,7 @@ LINES = (
     {"client", "virtual"},
     {"dfu"},
     {"connect"},
+    {"library"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
@@ -29,13 +30,15 @@ HOMES = {
     "pkcs11": ("image/signers/hsm.py",),
     "securesystemslib": ("image/signers/kms.py",),
     "serial": ("link/serial.py",),
-    "bleak": ("link/ble.py",),
+    "bleak": ("link/ble.py", "link/bluetooth.py", "link/bumble.py"),
+    "bumble": ("link/bumble.py", "virtual/gatt.py", "virtual/radio.py"),
+    "dbus_fast": ("link/bluez.py",),
     "typer": ("cli/",),
-    "yaml": ("cli/dumpinfo.py", "cli/manifestfile.py"),
+    "yaml": ("cli/dumpinfo.py", "cli/manifestfile.py", "virtual/partitions.py"),
     "rich": ("cli/",),
 }
 # The only modules of dfu/ that may talk to a device.
-DFU_TALKERS = {"dfu/run.py", "dfu/steps.py", "dfu/fleet.py"}
+DFU_TALKERS = {"dfu/run.py", "dfu/steps.py", "dfu/health.py", "dfu/fleet.py"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from smpdfu.cli.profiles import KEYS, WAYS, config_files, configs
+
 if TYPE_CHECKING:
     from smpdfu.cli.options import Connection
-
-CONFIG_NAME = "smpdfu.toml"
-_WAYS = ("port", "ble", "ip", "to")
-_KEYS = {*_WAYS, "baudrate", "timeout"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A device's address and the bound on one request; None: the client's own."""
+    """A device's address, the bound on one request and that on requests in flight; None: the client's own."""
 
     address: str
     timeout_s: float | None
+    window_max: int | None = None
 
 
 def resolve(connection: Connection) -> Settings:
-    """Settle the address and the timeout. Raises typer.BadParameter with a sentence that says what to type."""
-    given = {key: getattr(connection, key) for key in _KEYS if getattr(connection, key) is not None}
-    ways = [way for way in _WAYS if way in given]
+    """Settle the address and the bounds. Raises typer.BadParameter with a sentence that says what to type."""
+    given = {key: getattr(connection, key) for key in KEYS if getattr(connection, key) is not None}
+    ways = [way for way in WAYS if way in given]
     if connection.profile is not None:
         if ways:
             raise typer.BadParameter(f"give either -c or --{ways[0]}, not both")
@@ -39,85 +36,63 @@ def resolve(connection: Connection) -> Settings:
     timeout_s = float(given["timeout"]) if "timeout" in given else None
     if timeout_s is not None and not 0 < timeout_s < 86400:
         raise typer.BadParameter(f"--timeout {timeout_s:g} is not a number of seconds above 0")
-    return Settings(_checked_address(_address(given)), timeout_s)
+    return Settings(address_of(given), timeout_s, given.get("window"))
 
 
-def _checked_address(text: str) -> str:
+def address_of(given: dict[str, Any]) -> str:
+    """The address that options or a table of smpdfu.toml give. Raises typer.BadParameter."""
     from smpdfu.connect import parse_address
     from smpdfu.errors import ConnectError
 
     try:
-        return str(parse_address(text))
+        return str(parse_address(_address(given)))
     except ConnectError as error:
         raise typer.BadParameter(str(error)) from None
 
 
 def _address(given: dict[str, Any]) -> str:
-    ways = [way for way in _WAYS if way in given]
+    ways = [way for way in WAYS if way in given]
     if not ways:
         raise typer.BadParameter(_no_device())
     if len(ways) > 1:
         raise typer.BadParameter(f"give one of {', '.join('--' + way for way in ways)}, not several")
     way, value = ways[0], str(given[ways[0]])
-    if "baudrate" in given:
-        if way != "port":
-            raise typer.BadParameter("--baudrate goes with --port")
-        return f"serial:{value}?baudrate={given['baudrate']}"
-    return {"port": f"serial:{value}", "ble": f"ble:{value}", "ip": f"udp:{value}", "to": value}[way]
+    if "ble_hci" in given and way != "ble":
+        raise typer.BadParameter("--ble-hci goes with --ble")
+    if way == "port":
+        options = [f"baudrate={given['baudrate']}"] if "baudrate" in given else []
+        options += ["framing=raw"] if given.get("raw") else []
+        return f"serial:{value}?{'&'.join(options)}" if options else f"serial:{value}"
+    for option in ("baudrate", "raw"):
+        if given.get(option):
+            raise typer.BadParameter(f"--{option} goes with --port")
+    if "ble_hci" in given:
+        return f"ble:{value}?hci={given['ble_hci']}"
+    return {"ble": f"ble:{value}", "ip": f"udp:{value}", "to": value}[way]
 
 
 def _default() -> dict[str, Any]:
     to = os.environ.get("SMPDFU_TO")
     if to:
         return {"to": to}
-    for path in config_files():
-        table = _read(path).get("connection")
+    for file in configs():
+        table = file.connection
         if table is not None:
-            return _checked(table, f"[connection] of {path}")
+            return table
     return {}
 
 
 def _profile(name: str) -> dict[str, Any]:
-    for path in config_files():
-        table = _read(path).get("profile", {})
-        if isinstance(table, dict) and name in table:
-            return _checked(table[name], f"[profile.{name}] of {path}")
+    known: list[str] = []
+    for file in configs():
+        table = file.profile(name)
+        if table is not None:
+            return table
+        known += file.names
+    if known:
+        raise typer.BadParameter(f"there is no profile {name!r}; there are {', '.join(known)}")
     places = " or ".join(str(path) for path in config_files())
     raise typer.BadParameter(f"there is no [profile.{name}] in {places}")
-
-
-def config_files() -> tuple[Path, ...]:
-    """The places where smpdfu.toml may be, the nearer first: the current folder, the user's config folder."""
-    if sys.platform == "win32":
-        home = Path(os.environ.get("APPDATA", Path.home()))
-    elif sys.platform == "darwin":
-        home = Path.home() / "Library" / "Application Support"
-    else:
-        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return Path(CONFIG_NAME), home / "smpdfu" / CONFIG_NAME
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error}") from error
-
-
-def _checked(table: Any, where: str) -> dict[str, Any]:
-    if not isinstance(table, dict):
-        raise typer.BadParameter(f"{where} is not a table")
-    unknown = sorted(set(table) - _KEYS)
-    if unknown:
-        raise typer.BadParameter(f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
-    for key in ("baudrate", "timeout"):
-        if isinstance(table.get(key, 1), bool) or not isinstance(table.get(key, 1), int | float):
-            raise typer.BadParameter(f"{key!r} of {where} is not a number")
-    return dict(table)
 
 
 def _no_device() -> str:

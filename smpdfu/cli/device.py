@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -124,7 +125,7 @@ def _find(slots: Sequence[ImageSlot], text: str | None, image: int | None) -> Im
     listed = [slot for slot in slots if slot.hash is not None and (image is None or slot.image == image)]
     if text is None:
         found = [slot for slot in listed if not slot.active]
-        what = "in a slot that does not run"
+        what = "in a slot that does not run" if image is None else f"of number {image} in a slot that does not run"
     else:
         found = [slot for slot in listed if slot.hash is not None and slot.hash.hex().startswith(_hex(text))]
         what = f"whose hash begins with {text}"
@@ -155,9 +156,16 @@ def slot_data(slot: ImageSlot) -> dict[str, Any]:
 
 
 def slots_table(slots: Sequence[ImageSlot], title: str = "") -> RenderableType:
-    """A line per slot that holds an image."""
+    """A line per slot that holds an image. A bootloader's recovery tells no flags at all."""
+    told = any(getattr(slot, flag) for slot in slots for flag in FLAGS)
     rows = [
-        (slot.image, slot.slot, version_text(slot.version), " ".join(_shown(slot)), slot.hash and slot.hash.hex())
+        (
+            slot.image,
+            slot.slot,
+            version_text(slot.version),
+            " ".join(_shown(slot)) if told else "not told",
+            slot.hash and slot.hash.hex(),
+        )
         for slot in slots
     ]
     return table(title, ("image", "slot", "version", "flags", "hash"), rows or [("", "", "no image", "", "")])
@@ -181,27 +189,48 @@ def version_text(version: str) -> str:
 # --- the device itself ----------------------------------------------------------------------------------------------
 
 
-async def reset(
-    conn: Connection,
-    out: Output,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the device is back.")] = True,
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """How to restart, and whether to see it through."""
+
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the device is back.")] = True
     boot_timeout: Annotated[
         float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long to wait for it.")
-    ] = 120.0,
-) -> None:
+    ] = 120.0
+    force: Annotated[bool, typer.Option("--force", help="Restart even if the firmware would refuse.")] = False
+    boot_mode: Annotated[
+        int | None,
+        typer.Option(
+            "--boot-mode", metavar="N", min=0, max=255, help="What to boot, where it can: 1 is the recovery mode."
+        ),
+    ] = None
+
+
+async def reset(conn: Connection, out: Output, how: Restart) -> None:
     """Restart the device, wait until it is back and show its images; a pending image is installed on the way."""
     from smpdfu.dfu.state import DeviceState
     from smpdfu.dfu.steps import Deadlines, restart
 
     async with conn.client() as client:
-        if not wait:
-            if not await client.reset():
-                raise ResponseTimeoutError("os reset", client.timeout_s)
-            out.emit({"reset": True}, lambda: "the device is restarting")
+        if how.boot_mode is not None or not how.wait:
+            await _reset_only(client, out, how)
             return
         with _final():
-            state = await restart(client, DeviceState(await _slots(client)), Deadlines(boot_timeout))
+            before = DeviceState(await _slots(client))
+            state = await restart(client, before, Deadlines(how.boot_timeout), force=how.force)
         emit_slots(out, state.slots)
+
+
+async def _reset_only(client: Client, out: Output, how: Restart) -> None:
+    """Without a look at what runs before and after: another mode than the firmware's may have nothing to show."""
+    acknowledged = await client.reset(force=how.force, boot_mode=how.boot_mode)
+    if not acknowledged and not how.wait:
+        raise ResponseTimeoutError("os reset", client.timeout_s)
+    if how.wait:
+        await client.wait_for_device(how.boot_timeout)
+    said = "the device is back and answers" if how.wait else "the device is restarting"
+    mode = {} if how.boot_mode is None else {"boot_mode": how.boot_mode, "acknowledged": acknowledged}
+    out.emit({"reset": True, **mode}, lambda: said)
 
 
 async def echo(
@@ -229,7 +258,14 @@ INFO = {
 }
 
 
-async def info(conn: Connection, out: Output) -> None:
+async def info(
+    conn: Connection,
+    out: Output,
+    letters: Annotated[
+        str | None,
+        typer.Option("--format", metavar="LETTERS", help="Only the line for these letters of snrvbmpio; a: for all."),
+    ] = None,
+) -> None:
     """Show what the device tells about itself: firmware, bootloader, buffers and slots."""
     from smpdfu.dfu.steps import ask
     from smpdfu.smp.groups.image import SlotInfo
@@ -237,13 +273,17 @@ async def info(conn: Connection, out: Output) -> None:
 
     found: dict[str, Any] = {}
     async with conn.client() as client:
+        if letters is not None:
+            line = (await client.request(Info(letters))).output
+            out.emit({"output": line}, lambda: words(line))
+            return
         for name, letter in INFO.items():
             answer = await ask(client, Info(letter))
             found[name] = answer and answer.output
         bootloader, mode = await ask(client, BootloaderInfo()), await ask(client, BootloaderInfo("mode"))
         params, slots = await client.params(), await ask(client, SlotInfo())
     found["bootloader"] = bootloader and bootloader.bootloader
-    found["bootloader_mode"] = mode and _mode_name(mode.mode)
+    found["bootloader_mode"] = mode and mode_name(mode.mode)
     found["no_downgrade"] = mode and bool(mode.no_downgrade)
     found["buf_size"], found["buf_count"] = (params.buf_size, params.buf_count) if params else (None, None)
     found["slots"] = [
@@ -254,7 +294,8 @@ async def info(conn: Connection, out: Output) -> None:
     out.emit(found, lambda: _info_text(found))
 
 
-def _mode_name(number: int | None) -> str | None:
+def mode_name(number: int | None) -> str | None:
+    """How the bootloader updates, in words; None if it did not tell."""
     from smpdfu.dfu.state import mode_of
 
     mode = mode_of(number)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from smpdfu import __version__
+from smpdfu.cli.helptext import SETTINGS
 from smpdfu.cli.options import Interrupted
 from smpdfu.cli.show import STDOUT, StdoutGone
+from smpdfu.cli.tree import COMPLETE_VAR, Tree, wanted_command
 from smpdfu.errors import (
     ConnectError,
     DeviceError,
+    FleetFileError,
     ImageError,
     JournalError,
     LinkError,
     LinkLostError,
+    NotReadyError,
     PackageError,
     PassphraseError,
     PlanError,
@@ -30,6 +34,7 @@ from smpdfu.errors import (
     SigningError,
     SmpdfuError,
     StepError,
+    WrongPassphraseError,
 )
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it
@@ -43,6 +48,7 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (ImageError, 3),
     (SigningError, 3),
     (PackageError, 3),
+    (FleetFileError, 3),
     (LinkError, 4),
     (ProtocolError, 4),
     (DeviceError, 5),
@@ -54,6 +60,7 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
 
 # What to do next, by class; the first that fits is said.
 NEXT: tuple[tuple[type[SmpdfuError], str], ...] = (
+    (WrongPassphraseError, "Type it again, or check what --passphrase-env or --passphrase-file leads to."),
     (
         PassphraseError,
         "An encrypted key takes --passphrase-env NAME or --passphrase-file FILE where there is no terminal.",
@@ -62,11 +69,31 @@ NEXT: tuple[tuple[type[SmpdfuError], str], ...] = (
     (
         ResponseTimeoutError,
         "Check that the firmware has an SMP server on this wire, the baud rate, and that no other program holds the "
-        "port; --timeout gives a slow device more time.",
+        "port (`smpdfu doctor`); --timeout gives a slow device more time.",
     ),
-    (ConnectError, "Check the address, the cable and that no other program holds the port."),
+    (NotReadyError, ""),  # its findings have said it
+    (ConnectError, "`smpdfu scan` shows what is here to talk to, `smpdfu doctor` what is in the way."),
     (RevertedError, "Nothing needs repair; look at the new image's log, then upload a corrected image."),
 )
+
+# What fits better for one kind of address; NAME stands for what is behind its colon.
+NEXT_ON_WIRE: Mapping[str, tuple[tuple[type[SmpdfuError], str], ...]] = {
+    "virtual": (
+        (
+            ResponseTimeoutError,
+            "`smpdfu virtual show NAME` tells what it runs, `smpdfu virtual log NAME` what it wrote on its console.",
+        ),
+        (ConnectError, "`smpdfu virtual list` shows the virtual devices, `smpdfu virtual new` makes one."),
+        (LinkLostError, "Run the same command again: it goes on where it stopped."),
+    ),
+    "udp": (
+        (LinkLostError, "Check host and port, and that the device's firmware has SMP over UDP; then run it again."),
+        (
+            ResponseTimeoutError,
+            "Check host and port, and that nothing on the way stops UDP; --timeout allows more time.",
+        ),
+    ),
+}
 
 # What to do next when the device refuses, by the name of its code.
 NEXT_ON_REFUSAL = {
@@ -80,26 +107,41 @@ NEXT_ON_REFUSAL = {
     "CURRENT_VERSION_IS_NEWER": "The device runs a newer version and was asked to upgrade only.",
     "IMAGE_CONFIRMATION_DENIED": "This device confirms only the image that runs: test it, reset, then confirm.",
     "IMAGE_SETTING_TEST_TO_ACTIVE_DENIED": "The image runs already; there is nothing to test.",
+    "INVALID_SLOT": "`smpdfu info` shows the images and slots that the device has.",
     "ENOTSUP": "The firmware was built without this command.",
+    "EMSGSIZE": "The answer does not fit into the device's buffer (`smpdfu params`): ask for less.",
+    "RTC_NOT_SET": "`smpdfu datetime --now` sets the clock, to UTC.",
+    "INVALID_STAT_NAME": "`smpdfu stat list` shows the names that the device has.",
+    "ROOT_KEY_NOT_FOUND": "The firmware has no settings under the first part of this name.",
+    "CHECKSUM_HASH_NOT_FOUND": "`smpdfu fs types` shows the kinds of hash that the device can compute.",
+    "MOUNT_POINT_NOT_FOUND": "The path must begin with a mount point of the firmware, such as /lfs1/.",
 }
 
-_ROOMS = ("image", "package", "device", "update", "virtual")
+# The same where the code means something else for a command.
+NEXT_ON_REFUSAL_OF = {
+    ("img erase", "NO_FREE_SLOT"): "A slot that runs, is pending, or that a revert would need is not erased; see "
+    "`smpdfu list`.",
+    ("img erase", "FLASH_OPEN_FAILED"): "The device may not have this slot; `smpdfu info` shows those that it has.",
+}
 
 
-def build_app() -> typer.Typer:
-    """The typer app with every command. Each command imports its rooms when it runs, not here."""
-    app = typer.Typer(
+def build_app(words: Sequence[str] | None = None) -> typer.Typer:
+    """The typer app with every command, or with what the arguments ``words`` need of it.
+
+    Each command imports its rooms when it runs, not here.
+    """
+    app = Tree(
+        None if words is None else wanted_command(words),
         name="smpdfu",
         help="Sign, encrypt, pack and update nRF5340 firmware over SMP.",
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode=None,
+        context_settings=SETTINGS,
     )
     app.callback()(_root)
-    for room in _ROOMS:
-        import_module(f"smpdfu.cli.{room}").register(app)
+    app.furnish()
     return app
 
 
@@ -121,7 +163,7 @@ def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
     _without_closed_streams()
     try:
-        left = build_app()(standalone_mode=False)
+        left = build_app(sys.argv[1:])(standalone_mode=False, complete_var=COMPLETE_VAR)
     except StdoutGone:
         _leave_like_a_filter()
     except SmpdfuError as error:
@@ -145,7 +187,8 @@ def run() -> NoReturn:
 def _usage(error: Any) -> NoReturn:
     """A wrong option or argument: one sentence, as for any other error."""
     sentence = error.format_message().removeprefix("Invalid value: ")
-    if not sentence:  # no arguments at all: the help was shown
+    if not sentence or type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all
+        typer.echo(sentence, err=True)
         sys.exit(EXIT_USAGE)
     path = error.ctx.command_path if error.ctx else "smpdfu"
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows what it takes.", kind="usage")
@@ -186,9 +229,14 @@ def exit_code(error: SmpdfuError) -> int:
 def advice(error: SmpdfuError) -> str:
     """What to do next, in one sentence; empty where the error says it all."""
     if isinstance(error, DeviceError):
-        return NEXT_ON_REFUSAL.get(error.name or "", "")
+        name = error.name or ""
+        return NEXT_ON_REFUSAL_OF.get((error.command, name)) or NEXT_ON_REFUSAL.get(name, "")
     if isinstance(error, StepError):
         return "Run the same command again: it goes on where it stopped." if error.resumable else ""
+    wire, _, name = ((error.address if isinstance(error, LinkError) else None) or "").partition(":")
+    for kind, text in NEXT_ON_WIRE.get(wire, ()):
+        if isinstance(error, kind):
+            return text.replace("NAME", name)
     return next((text for kind, text in NEXT if isinstance(error, kind)), "")
 
 

@@ -11,9 +11,15 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+from smpdfu.cli import completion
+from smpdfu.cli.helptext import SETTINGS, HelpCommand
+from smpdfu.cli.tree import Tree, bare
+from smpdfu.errors import LinkError
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
@@ -27,7 +33,10 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
     """Register a function as the command ``name`` of ``app``; the function itself stays as it is."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        app.command(name, **settings)(flatten(function))
+        how: dict[str, Any] = {"cls": HelpCommand, "context_settings": SETTINGS} | settings
+        if not isinstance(app, Tree) or app.takes(name):
+            by_name_only = isinstance(app, Tree) and app.wanted == ""
+            app.command(name, **how)(bare(function) if by_name_only else flatten(function))
         return function
 
     return register
@@ -59,11 +68,21 @@ def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
                 asyncio.run(outcome)
         except KeyboardInterrupt:
             raise Interrupted from None
+        except LinkError as error:
+            _tell_where(error, arguments)
+            raise
 
     run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
     run.__annotations__ = {one.name: one.annotation for one in flat}
     run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # the documented way to give one
     return run
+
+
+def _tell_where(error: LinkError, arguments: dict[str, Any]) -> None:
+    """What to do about a link depends on what it leads to."""
+    for argument in arguments.values():
+        if error.address is None and isinstance(argument, Connection):
+            error.address = argument.address()
 
 
 @cache
@@ -88,10 +107,21 @@ class Connection:
     """Which device, and how patiently. Exactly one of ``port``, ``ble``, ``ip``, ``to`` and ``profile`` counts."""
 
     port: Annotated[
-        str | None, typer.Option("--port", metavar="DEV", rich_help_panel=_PANEL, help="Serial port of the device.")
+        str | None,
+        typer.Option(
+            "--port",
+            metavar="DEV",
+            rich_help_panel=_PANEL,
+            help="Serial port of the device.",
+            autocompletion=completion.ports,
+        ),
     ] = None
     baudrate: Annotated[
         int | None, typer.Option("--baudrate", rich_help_panel=_PANEL, help="Speed of --port; 115200 if not given.")
+    ] = None
+    raw: Annotated[
+        bool | None,
+        typer.Option("--raw", rich_help_panel=_PANEL, help="The --port carries bare SMP messages, without a console."),
     ] = None
     ble: Annotated[
         str | None,
@@ -99,7 +129,17 @@ class Connection:
             "--ble",
             metavar="NAME|ADDRESS",
             rich_help_panel=_PANEL,
-            help="Bluetooth LE device (not yet).",
+            help="Bluetooth LE device; '*' is the only one in reach that speaks SMP.",
+        ),
+    ] = None
+    ble_hci: Annotated[
+        str | None,
+        typer.Option(
+            "--ble-hci",
+            metavar="CONTROLLER",
+            rich_help_panel=_PANEL,
+            help="Do not use the system's Bluetooth for --ble but this controller: usb:0, serial:/dev/ttyACM0,1000000, "
+            "tcp-client:HOST:PORT. Needs smpdfu[bumble]; experimental.",
         ),
     ] = None
     ip: Annotated[
@@ -108,7 +148,7 @@ class Connection:
             "--ip",
             metavar="HOST[:PORT]",
             rich_help_panel=_PANEL,
-            help="SMP over UDP; port 1337 (not yet).",
+            help="SMP over UDP; port 1337. IPv6: [ADDRESS]:PORT.",
         ),
     ] = None
     to: Annotated[
@@ -119,16 +159,43 @@ class Connection:
             rich_help_panel=_PANEL,
             help="serial:/dev/ttyACM0?baudrate=115200, ble:NAME, udp:HOST:1337 or virtual:NAME. SMPDFU_TO gives the "
             "default.",
+            autocompletion=completion.addresses,
         ),
     ] = None
     profile: Annotated[
         str | None,
-        typer.Option("-c", "--profile", metavar="NAME", rich_help_panel=_PANEL, help="A profile of smpdfu.toml."),
+        typer.Option(
+            "-c",
+            "--profile",
+            metavar="NAME",
+            rich_help_panel=_PANEL,
+            help="A profile of smpdfu.toml.",
+            autocompletion=completion.profile_names,
+        ),
     ] = None
     timeout: Annotated[
         float | None,
         typer.Option("-t", "--timeout", metavar="SECONDS", rich_help_panel=_PANEL, help="Bound on one request; 2.5."),
     ] = None
+    window: Annotated[
+        int | None,
+        typer.Option(
+            "-w",
+            "--window",
+            metavar="N",
+            min=1,
+            max=255,
+            rich_help_panel=_PANEL,
+            help="At most so many requests of an upload in flight; what the device and the link can take.",
+        ),
+    ] = None
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", metavar="FILE", rich_help_panel=_PANEL, help="Add every frame, decoded, to this file."),
+    ] = None
+    log_data: Annotated[
+        bool, typer.Option("--log-data", rich_help_panel=_PANEL, help="With the bytes of firmware and files, too.")
+    ] = False
 
     def address(self) -> str:
         """The device's address as text, from the options, else SMPDFU_TO, else smpdfu.toml.
@@ -145,4 +212,10 @@ class Connection:
         from smpdfu.connect import client_for
 
         settings = resolve(self)
-        return client_for(settings.address, timeout_s=settings.timeout_s)
+        client = client_for(settings.address, timeout_s=settings.timeout_s)
+        client.window_max = settings.window_max
+        if self.log is not None:
+            from smpdfu.cli.framelog import FrameLog
+
+            client.trace = FrameLog(self.log, settings.address, data=self.log_data)
+        return client

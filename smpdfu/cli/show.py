@@ -8,7 +8,7 @@ from __future__ import annotations
 import json as _json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
@@ -122,6 +122,25 @@ def print_json(data: Any) -> None:
         stdout.write(_json.dumps(data, default=_plain, indent=2) + "\n")
 
 
+def print_json_list(name: str, items: Iterable[Any]) -> None:
+    """One JSON document ``{name: [...]}`` on stdout, written item by item: there may be more than memory holds."""
+    comma = ""
+    with _stdout() as stdout:
+        stdout.write(f'{{"{name}": [')
+    for item in items:
+        with _stdout() as stdout:
+            stdout.write(f"{comma}\n" + _json.dumps(item, default=_plain))
+        comma = ","
+    with _stdout() as stdout:
+        stdout.write("\n]}\n")
+
+
+def print_line(text: str) -> None:
+    """One line of plain text on stdout, at once."""
+    with _stdout() as stdout:
+        stdout.write(harmless(text) + "\n")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
@@ -202,36 +221,58 @@ class _Progress:
         self._context.__exit__(*error)
 
 
+def upload_phase(done: int, window: int) -> str:
+    """What an upload does at this moment: the device erases before the first byte; then, how many requests fly."""
+    if not done:
+        return "erasing"
+    return f"{window} in flight" if window > 1 else ""
+
+
 @contextmanager
 def _bar(label: str) -> Iterator[Advance]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[phase]}", markup=False),
     )
     with Progress(*columns, console=console(sys.stderr)) as bar:
-        task = bar.add_task(label, total=None)
+        task = bar.add_task(harmless(label), total=None, phase="")
 
         def advance(done: int, total: int, phase: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"{label}: {phase}" if phase else label)
+            bar.update(task, completed=done, total=total, phase=phase)
 
         yield advance
 
 
 @contextmanager
 def _lines(label: str, *, quiet: bool, every_s: float) -> Iterator[Advance]:
+    """A line every ``every_s``; rate and time left count from the first bytes that this run has seen arrive."""
     last = time.monotonic()
+    first: tuple[float, int] | None = None
 
     def advance(done: int, total: int, phase: str) -> None:
-        nonlocal last
+        nonlocal last, first
         now = time.monotonic()
+        if done and first is None:
+            first = (now, done)
         if not quiet and now - last >= every_s:
             last = now
-            sys.stderr.write(f"{label}: {phase} {done} of {total} bytes\n")
+            pace = _pace(now, done, total, first) if first is not None else ""
+            sys.stderr.write(f"{label}: {done} of {total} bytes{pace}{', ' if phase else ''}{phase}\n")
             sys.stderr.flush()
 
     yield advance
+
+
+def _pace(now: float, done: int, total: int, first: tuple[float, int]) -> str:
+    """Rate and time left, once there is something to tell by."""
+    seconds, arrived = now - first[0], done - first[1]
+    if seconds <= 0 or arrived <= 0:
+        return ""
+    rate = arrived / seconds
+    return f", {rate / 1000:.1f} kB/s, {(total - done) / rate:.0f} s left"

@@ -6,10 +6,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
-from typer.core import TyperCommand
 
 from smpdfu.cli import values
 from smpdfu.cli.guards import Release
+from smpdfu.cli.helptext import HelpCommand
 from smpdfu.cli.passphrase import read_key, read_signer
 from smpdfu.cli.show import Output, facts
 from smpdfu.cli.signoptions import SignContent, SignFiles, SignKeys, SignSlot
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smpdfu.image.spec import ImageSpec
 
 
-class SignCommand(TyperCommand):
+class SignCommand(HelpCommand):
     """Lets --custom-tlv and --custom-tlv-file take two words, again and again, which typer has no type for."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:

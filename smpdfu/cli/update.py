@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Advance, Output, table
+from smpdfu.cli.show import Advance, Output, table, upload_phase
 from smpdfu.errors import PlanError, StepError
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def _wish(how: How) -> Wish:
         raise typer.BadParameter("--confirm and --upload-only exclude each other")
     policy = Policy.UPLOAD_ONLY if how.upload_only else Policy.TEST_AND_CONFIRM
     policy = Policy.CONFIRM_ONLY if how.confirm else policy
-    return Wish(policy, None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value), how.again)
+    scheme = None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value)
+    return Wish(policy, scheme, how.again, how.force)
 
 
 def _health(how: How, address: str) -> Health:
@@ -222,7 +223,7 @@ class _Reporter:
                 self._advance = self._stack.enter_context(self._out.progress(f"{event.step.core} core"))
         elif isinstance(event, Progress):
             if self._advance is not None:
-                self._advance(event.done, event.total, "" if event.done else "erasing")
+                self._advance(event.done, event.total, upload_phase(event.done, event.window))
         else:
             self._stack.close()
             self._advance = None

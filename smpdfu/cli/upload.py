@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.options import Connection
-from smpdfu.cli.show import Output, facts
+from smpdfu.cli.show import Output, facts, upload_phase
 from smpdfu.errors import FormatError, ImageError, PackageError, PlanError
 
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ class Target:
         bool, typer.Option("--confirm", help="Reset, wait, check that it runs, and keep it for good.")
     ] = False
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    recovery: Annotated[
+        bool,
+        typer.Option(
+            "--recovery",
+            help="The device is in MCUboot's serial recovery: overwrite what runs. -n counts as recovery does: 1 "
+            "application, 3 network core; if not given, what fits the image.",
+        ),
+    ] = False
     boot_timeout: Annotated[
         float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
     ] = 120.0
@@ -53,11 +61,21 @@ async def upload(
     """Upload an image; it goes on where an earlier call was cut off."""
     if target.test and target.confirm:
         raise typer.BadParameter("--test and --confirm exclude each other")
+    if target.recovery and (target.test or target.confirm or target.slot is not None):
+        raise typer.BadParameter("serial recovery has no --test, --confirm or --slot: it overwrites what runs")
     image = load_image(file)
     async with conn.client() as client:
+        from smpdfu.dfu import recovery
         from smpdfu.dfu.steps import read_state
 
         state = await read_state(client)
+        if recovery.is_recovery(state, await client.params()) is not target.recovery:
+            raise recovery.not_met() if target.recovery else recovery.met_unasked()
+        if target.recovery:
+            from smpdfu.cli.recovery import upload_in_recovery
+
+            await upload_in_recovery(client, image, target.image, out, force=target.force)
+            return
         _check(image, state, target, out)
         if target.confirm and _runs_for_good(image, state):
             data = _answer(image, target, NOTHING_SENT, Outcome(runs=True, proven=True))
@@ -74,7 +92,15 @@ async def upload(
     out.emit(answer, lambda: _told(answer))
 
 
-NOTHING_SENT: Mapping[str, Any] = {"bytes": 0, "seconds": 0.0, "retries": 0, "resumed_at": 0, "verified": True}
+NOTHING_SENT: Mapping[str, Any] = {
+    "bytes": 0,
+    "seconds": 0.0,
+    "requests": 0,
+    "window": 0,
+    "retries": 0,
+    "resumed_at": 0,
+    "verified": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +113,7 @@ class Outcome:
 
 def _told(answer: dict[str, Any]) -> RenderableType:
     """What happened, and what to type next."""
-    rate = answer["bytes"] / 1000 / max(answer["seconds"], 0.001)
-    resumed = f", {answer['resumed_at']} of them by an earlier call" if answer["resumed_at"] else ""
-    sent = f"{answer['bytes']} bytes in {answer['seconds']:.1f} s ({rate:.0f} kB/s){resumed}"
-    if not answer["bytes"]:
-        sent = "nothing: the device has it"
+    sent = _sent(answer) if answer["bytes"] else "nothing: the device has it"
     now = {
         None: "uploaded; `smpdfu test` marks it for a test at the next boot",
         "test": "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it",
@@ -110,6 +132,18 @@ def _told(answer: dict[str, Any]) -> RenderableType:
             ("now", now[answer["marked"]]),
         ]
     )
+
+
+def _sent(answer: Mapping[str, Any]) -> str:
+    """How the bytes went: how many, how fast, at what cost."""
+    rate = (answer["bytes"] - answer["resumed_at"]) / 1000 / max(answer["seconds"], 0.001)
+    words = f"{answer['bytes']} bytes in {answer['seconds']:.1f} s ({rate:.0f} kB/s)"
+    if answer["resumed_at"]:
+        words += f", {answer['resumed_at']} of them by an earlier call"
+    words += f"; {answer['requests']} requests"
+    if answer["window"] > 1:
+        words += f", up to {answer['window']} in flight"
+    return f"{words}, {answer['retries']} sent again" if answer["retries"] else words
 
 
 def load_image(path: Path) -> CoreImage:
@@ -173,13 +207,17 @@ async def _send(client: Client, image: CoreImage, state: DeviceState, target: Ta
     number = _upload_number(state, target)
     with out.progress(image.file) as advance:
         result = await client.upload(
-            image.data, number, progress=lambda now: advance(now.off, now.len, "" if now.off else "erasing")
+            image.data,
+            number,
+            progress=lambda now: advance(now.off, now.len, upload_phase(now.off, now.window)),
         )
     if not result.verified:
         out.warn("the device took every byte and neither compares them nor lists the image: nothing proves what it has")
     return {
         "bytes": result.len,
         "seconds": round(result.seconds, 3),
+        "requests": result.requests,
+        "window": result.window,
         "retries": result.retries,
         "resumed_at": result.resumed_at,
         "verified": result.verified,
@@ -191,13 +229,22 @@ def _upload_number(state: DeviceState, target: Target) -> int:
     slots = {(info.image, slot.slot): slot for info in state.sizes for slot in info.slots}
     chosen = slots.get((target.image, 1 if target.slot is None else target.slot))
     if slots and chosen is None:
-        known = ", ".join(sorted({str(image) for image, _ in slots}))
-        raise PlanError(f"the device has no slot for image {target.image}, only for {known}; nothing was written")
+        raise PlanError(f"{_missing(slots, target)}; nothing was written")
     if chosen is not None and target.slot is not None and chosen.upload_image_id is not None:
         return chosen.upload_image_id
     if target.slot == 0:
         raise PlanError("the device does not take uploads into slot 0, which it runs from; nothing was written")
     return target.image
+
+
+def _missing(slots: Mapping[tuple[int, int], object], target: Target) -> str:
+    """Why there is no such slot: the image is not there, or it is and has others."""
+    images = sorted({image for image, _ in slots})
+    if target.image not in images:
+        there = f"image {images[0]} only" if len(images) == 1 else f"images {', '.join(map(str, images))}"
+        return f"the device has no image {target.image}; it has {there}"
+    there = ", ".join(str(slot) for image, slot in sorted(slots) if image == target.image)
+    return f"image {target.image} of the device has no slot {1 if target.slot is None else target.slot}, only {there}"
 
 
 async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> Outcome:

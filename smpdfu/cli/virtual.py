@@ -5,14 +5,18 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli import completion, virtualflash
 from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, facts, table
+from smpdfu.cli.serving import Wires, servings
+from smpdfu.cli.show import Output, facts, harmless, print_line, table
+from smpdfu.cli.virtualflash import BootParts, place
+from smpdfu.cli.virtualoptions import ServerParts, WireParts
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,16 +25,12 @@ if TYPE_CHECKING:
 
     from smpdfu.image.files import Firmware
     from smpdfu.image.trailer import Trailer
-    from smpdfu.virtual.device import VirtualNrf5340
     from smpdfu.virtual.report import Report, SlotReport
     from smpdfu.virtual.store import Recipe, StoredDevice
+    from smpdfu.virtual.traffic import Traffic
 
-DEFAULT_LAYOUT = "nrf5340dk-staged"
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The device's name.")]
-Pty = Annotated[bool, typer.Option("--pty", help="Serve SMP at a pseudo terminal; the default.")]
-LinkPath = Annotated[
-    Path | None, typer.Option("--link", metavar="PATH", help="Make this a link to the terminal, as a name that stays.")
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
 ]
 Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=1, help="Only the last N lines.")]
 
@@ -54,9 +54,6 @@ class Parts:
         Path | None, typer.Option("--app", metavar="FILE", help="Signed image that the application core starts with.")
     ] = None
     net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
-    layout: Annotated[str, typer.Option("--layout", metavar="LAYOUT", help="Partition table of both cores.")] = (
-        DEFAULT_LAYOUT
-    )
 
 
 def register(app: typer.Typer) -> None:
@@ -64,17 +61,18 @@ def register(app: typer.Typer) -> None:
     room = typer.Typer(help="Make, run and look into virtual nRF5340 devices.", no_args_is_help=True)
     for function in (new, run, reset, show, log, delete):
         command(room, function.__name__)(function)
+    virtualflash.register(room)
     command(room, "list")(list_devices)
     app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
 
 
-def new(name: Name, parts: Parts, out: Output) -> None:
+def new(name: Name, parts: Parts, boot: BootParts, server: ServerParts, out: Output) -> None:
     """Make a device: a blank chip with MCUboot and b0n that hold these keys, and firmware as a debugger loads it."""
     from smpdfu.virtual import store
 
     loads = _read_loads(parts)
     try:
-        store.create(name, _recipe(parts))
+        store.create(name, _recipe(parts, boot, server))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if parts.enc_key is not None and _is_protected(parts.enc_key):
@@ -85,7 +83,7 @@ def new(name: Name, parts: Parts, out: Output) -> None:
     try:
         with store.open_device(name, switch_on=False) as device:
             for core, firmware in loads:
-                _load(device, core, firmware, out)
+                place(device, core, firmware, out)
             device.reset()
     except BaseException:
         store.delete(name)
@@ -96,21 +94,33 @@ def new(name: Name, parts: Parts, out: Output) -> None:
     out.emit(_with_holder(found), lambda: _rendered(found))
 
 
-async def run(name: Name, out: Output, pty: Pty = True, link: LinkPath = None) -> None:
+def run(name: Name, out: Output, wires: Wires, wire: WireParts) -> None:
     """Serve a device until Ctrl-C puts it aside. Prints its port on stdout; its console follows on stderr."""
     import asyncio
 
-    from smpdfu.virtual.pty import serve_pty
+    from smpdfu.virtual.clock import precise_loop
+
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        runner.run(_serve(name, out, wire.traffic(stream=wires.stream), wires))
+
+
+async def _serve(name: str, out: Output, traffic: Traffic, wires: Wires) -> None:
+    import asyncio
+
     from smpdfu.virtual.store import open_device
 
     with open_device(name) as device:
+        device.traffic = traffic
         for line in device.log:
             _console_line(line)
         device.watch(_console_line)
-        serving = asyncio.ensure_future(serve_pty(device, lambda port: _announce(device, port, out), link))
+        if wires.recovery:
+            device.recovers = True
+            device.enter_recovery()
+        serving = asyncio.gather(*servings(device, wires, lambda port: _announce(device, port, out)))
         _stop_by_signal(serving)
         await asyncio.wait([serving])
-        if not serving.cancelled():
+        with suppress(asyncio.CancelledError):
             serving.result()
 
 
@@ -148,7 +158,7 @@ def log(name: Name, out: Output, lines: Lines = None) -> None:
     if out.json:
         out.emit({"lines": wanted}, str)
     else:
-        typer.echo("\n".join(wanted))
+        print_line("\n".join(wanted))
 
 
 def delete(name: Name, out: Output) -> None:
@@ -162,9 +172,8 @@ def delete(name: Name, out: Output) -> None:
 # --- making ---------------------------------------------------------------------------------------------------------
 
 
-def _recipe(parts: Parts) -> Recipe:
+def _recipe(parts: Parts, boot: BootParts, server: ServerParts) -> Recipe:
     from smpdfu.cli.passphrase import Passphrase, read_key, read_private
-    from smpdfu.virtual.store import Recipe
 
     terminal = Passphrase()
     trusted, provisioned = (
@@ -174,7 +183,8 @@ def _recipe(parts: Parts) -> Recipe:
     secret = None
     if parts.enc_key is not None:
         secret = read_private(parts.enc_key, terminal, "decryption by the bootloader").to_private_pem().decode()
-    return Recipe(parts.layout, trusted, provisioned, secret)
+    blank, resources = boot.recipe(), server.resources()
+    return replace(blank, sign_keys=trusted, net_keys=provisioned, enc_key=secret, resources=resources)
 
 
 def _is_protected(key: Path) -> bool:
@@ -189,24 +199,6 @@ def _read_loads(parts: Parts) -> list[tuple[str, Firmware]]:
 
     files = (("app", parts.app), ("net", parts.net))
     return [(core, read_firmware(path)) for core, path in files if path is not None]
-
-
-def _load(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) -> None:
-    """As a debugger does: a signed image into its place, a plain .hex where its addresses say."""
-    from smpdfu.image.files import FileKind, identify
-    from smpdfu.virtual.flash import FlashError
-
-    data = b"" if len(firmware.segments) > 1 else firmware.segments[0].data
-    if firmware.addressed and identify(data) is not FileKind.MCUBOOT_IMAGE:
-        for segment in firmware.segments:
-            try:
-                device.program(segment.address, segment.data)
-            except FlashError:
-                out.warn(f"left out 0x{segment.address:x} to 0x{segment.end:x}: no flash of either core is there")
-    elif core == "app":
-        device.load_app(data)
-    else:
-        device.load_net(data)
 
 
 def _last_error(name: str) -> str:
@@ -229,11 +221,11 @@ def _announce(device: StoredDevice, port: str, out: Output) -> None:
 
 
 def _console_line(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(harmless(line) + "\n")
     sys.stderr.flush()
 
 
-def _stop_by_signal(serving: asyncio.Future[None]) -> None:
+def _stop_by_signal(serving: asyncio.Future[list[None]]) -> None:
     """Ctrl-C and SIGTERM are how a device is put aside: not an error."""
     with suppress(NotImplementedError):  # Windows has no pseudo terminals either
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -284,7 +276,7 @@ def _rendered(found: Report) -> RenderableType:
         ),
         table(f"application core: {_runs(found.app_runs)}", columns, [_row(slot) for slot in found.slots]),
         table(
-            f"network core: {_runs(found.net_runs)}",
+            f"network core: {_runs(found.net_runs)}{_without_radio(found)}",
             ("address", "size", "content", "version", "SHA-256"),
             [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, _short(net.sha256)]],
         ),
@@ -293,6 +285,11 @@ def _rendered(found: Report) -> RenderableType:
 
 def _runs(runs: bool) -> str:
     return "runs" if runs else "does not run"
+
+
+def _without_radio(found: Report) -> str:
+    deaf = found.app_runs and found.net_runs and not found.radio_up
+    return ", and speaks another interface than the application: no radio" if deaf else ""
 
 
 def _row(slot: SlotReport) -> list[object]:

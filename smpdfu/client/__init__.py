@@ -6,6 +6,17 @@ whichever copy it is for; answers that nobody waits for are dropped. A refusal b
 """
 
 from smpdfu.client.client import DEFAULT_TIMEOUT_S, ERASE_TIMEOUT_S, Client, Patience, UploadResult, image_hash
+from smpdfu.client.trace import Trace, Tracer
 from smpdfu.smp.upload import UploadProgress
 
-__all__ = ["DEFAULT_TIMEOUT_S", "ERASE_TIMEOUT_S", "Client", "Patience", "UploadProgress", "UploadResult", "image_hash"]
+__all__ = [
+    "DEFAULT_TIMEOUT_S",
+    "ERASE_TIMEOUT_S",
+    "Client",
+    "Patience",
+    "Trace",
+    "Tracer",
+    "UploadProgress",
+    "UploadResult",
+    "image_hash",
+]

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
-from smpdfu.client.exchange import Exchange, Ticket, now
+from smpdfu.client.exchange import Exchange, now
+from smpdfu.client.trace import Tracer
+from smpdfu.client.transfer import Errands, Report, Transfer, Waits
 from smpdfu.errors import DeviceError, FormatError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.image.format import Image
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import Framing
-from smpdfu.smp.groups.image import StateRead, UploadReply
+from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.message import Request, Response
-from smpdfu.smp.upload import PATIENCE, Chunk, State, Upload, UploadProgress
+from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress, is_passing
+from smpdfu.smp.window import Window
 
 DEFAULT_TIMEOUT_S = 2.5
 ERASE_TIMEOUT_S = 40.0
@@ -26,7 +29,6 @@ ERASE_TIMEOUT_S = 40.0
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
 Data = bytes | bytearray | memoryview
-Report = Callable[[UploadProgress], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class UploadResult:
 
     ``match``: the device compared the flash with the SHA-256 sent (None: it does not). ``listed``: the device lists the
     image's hash in a slot that does not run (None: it cannot be asked, or the data is no MCUboot image). ``retries``
-    counts what was sent again, ``resumed_at`` the bytes that were there from an earlier upload.
+    counts what was sent again, ``resumed_at`` the bytes that were there from an earlier upload. ``requests`` counts the
+    requests sent, copies included; ``window`` is the largest number of them that was in flight.
     """
 
     off: int
@@ -64,6 +67,8 @@ class UploadResult:
     seconds: float
     retries: int
     resumed_at: int
+    requests: int = 0
+    window: int = 1
 
     @property
     def verified(self) -> bool:
@@ -78,7 +83,9 @@ class UploadResult:
 class Client:
     """One device. ``async with client:`` opens the link and closes it; the client can be opened again.
 
-    ``timeout_s`` bounds one attempt of a request, ``attempts`` the attempts.
+    ``timeout_s`` bounds one attempt of a request, ``attempts`` the attempts. ``window_max`` bounds the requests of an
+    upload that are in flight at one time: 1 for one after the other, None for as many as pay, which is 1 where the
+    framing does not notice lost bytes. ValueError if any is below its least.
     """
 
     def __init__(
@@ -89,10 +96,14 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         attempts: int = 4,
         patience: Patience = Patience(),
+        window_max: int | None = None,
     ) -> None:
         if timeout_s <= 0 or attempts < 1:
             raise ValueError(f"{attempts} attempts of {timeout_s} s cannot succeed")
+        if window_max is not None and window_max < 1:
+            raise ValueError(f"at least one request is in flight, not {window_max}")
         self.timeout_s, self.attempts, self.patience = timeout_s, attempts, patience
+        self.window_max = window_max
         self._exchange = Exchange(pipe, framing)
         self._params: ParamsReply | None = None
         self._asked_params = False
@@ -117,6 +128,15 @@ class Client:
     @console.setter
     def console(self, listener: Callable[[str], None] | None) -> None:
         self._exchange.console = listener
+
+    @property
+    def trace(self) -> Tracer | None:
+        """Called with everything that is sent, heard, or happens to the link; None: nobody looks on."""
+        return self._exchange.trace
+
+    @trace.setter
+    def trace(self, tracer: Tracer | None) -> None:
+        self._exchange.trace = tracer
 
     async def __aenter__(self) -> Self:
         await self._exchange.connect()
@@ -145,13 +165,17 @@ class Client:
                     self._exchange.after_silence(attempt)
         finally:
             self._exchange.close(ticket)
-        raise ResponseTimeoutError(request.title, timeout_s, attempts)
+        raise ResponseTimeoutError(request.title, timeout_s, attempts, self._exchange.pipe.hint)
 
     async def params(self) -> ParamsReply | None:
         """The sizes of the device's buffers, asked once; None if it does not tell."""
         if not self._asked_params:
             await self._ask_params(self.timeout_s, self.attempts)
         return self._params
+
+    def message_max(self) -> int:
+        """The longest SMP message, in bytes, that the device takes as far as is known: see ``params``."""
+        return self._exchange.message_max()
 
     async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> bool:
         """Restart the device; True if it acknowledged that it will.
@@ -216,64 +240,44 @@ class Client:
         upgrade: bool = False,
         progress: Report | None = None,
         erase_timeout_s: float = ERASE_TIMEOUT_S,
+        compare: bool = True,
     ) -> UploadResult:
         """Upload ``data`` (see ``smp/upload.py`` for the rules) and have the device prove that it has the same bytes.
 
         Goes on where an earlier upload of the same data ended, and across lost links. ``erase_timeout_s`` is for the
         first chunk, at which the device erases. DeviceError when the device refuses; RemoteProtocolError when it makes
-        no progress, or holds other bytes in the end, even after all of them were written a second time.
+        no progress, or holds other bytes in the end, even after all of them were written a second time. ``compare``
+        False: the device's list of images proves nothing, as in a bootloader's recovery.
         """
-        started, inside = now(), _image_in(data)
+        started, inside = now(), _image_in(data) if compare else None
         wanted = inside.hash if inside is not None else None
-        await self._insist(self.params)
+        params = await self._insist(self.params)
         upload = Upload(data, message_max=self._exchange.message_max(), image=image, upgrade=upgrade)
         last_part = wanted if inside is not None and inside.size_bytes == upload.progress.len else None
-        first_timeout_s = max(self.timeout_s, erase_timeout_s / PATIENCE)
-        transfer = _Transfer(upload, progress or _no_report, first_timeout_s, last_part)
+
+        async def look() -> bool:
+            return bool(await self._lists(last_part))
+
+        buffers = None if params is None else params.buf_count
+        # Where lost bytes go unnoticed they end up in the image: one more in flight is only the user's decision.
+        bound = 1 if self.window_max is None and not self._exchange.framing.checked else self.window_max
+        window = Window(buffers, bound=bound, timeout_s=self.timeout_s)
+        errands = Errands(progress or _no_report, self._reconnect, look)
         for last_try in (False, True):
-            await self._drive(transfer)
+            await Transfer(self._exchange, upload, window, self._waits(erase_timeout_s), errands).run()
             listed = await self._lists(wanted)
             if upload.match or (upload.match is None and listed is not False):
                 break
             if last_try:
                 raise RemoteProtocolError("the device holds other bytes than were sent: their hashes differ")
             upload.begin_again()
-        at = upload.progress
-        return UploadResult(at.off, at.len, upload.match, listed, now() - started, at.retries, at.resumed_at)
+        at, seconds = upload.progress, now() - started
+        sizes = (at.retries, at.resumed_at, upload.requests, upload.widest)
+        return UploadResult(at.off, at.len, upload.match, listed, seconds, *sizes)
 
-    async def _drive(self, transfer: _Transfer) -> None:
-        upload, ticket = transfer.upload, None
-        try:
-            while upload.state is not State.DONE:
-                transfer.report(upload.progress)
-                chunk = upload.next_chunk()
-                if chunk is None:
-                    upload.settle(complete=bool(await self._lists(transfer.last_part)))
-                    continue
-                if ticket is None or ticket.done or ticket.request is not chunk.request:
-                    self._exchange.close(ticket)
-                    ticket = self._exchange.open(chunk.request)
-                await self._carry(transfer, chunk, ticket)
-        finally:
-            self._exchange.close(ticket)
-        transfer.report(upload.progress)
-
-    async def _carry(self, transfer: _Transfer, chunk: Chunk, ticket: Ticket) -> None:
-        upload = transfer.upload
-        timeout_s = transfer.first_timeout_s if chunk.first else self.timeout_s
-        try:
-            reply = cast("UploadReply", await self._exchange.attempt(ticket, timeout_s))
-        except LinkLostError as error:
-            upload.link_lost(error)
-            await self._reconnect()
-        except (ResponseTimeoutError, RemoteProtocolError) as error:
-            upload.lost(chunk, error)
-            self._exchange.after_silence(chunk.sends)
-        except DeviceError as error:
-            upload.refused(chunk, error)
-            await asyncio.sleep(self.patience.pause_s)
-        else:
-            upload.answered(chunk, reply)
+    def _waits(self, erase_timeout_s: float) -> Waits:
+        first_s, patience = max(self.timeout_s, erase_timeout_s / PATIENCE), self.patience
+        return Waits(first_s, self.timeout_s, patience.pause_s, patience.quiet_s, patience.quiet_max_s)
 
     async def _lists(self, wanted: bytes | None) -> bool | None:
         """Does the device list ``wanted`` in a slot that does not run? None if that cannot be known."""
@@ -288,26 +292,20 @@ class Client:
         return None if any(slot.hash is None for slot in slots) else False
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """``await ask()``, opening the link again as often as requests are attempted."""
+        """``await ask()``, once more when the link was lost or the device busy, as often as requests are attempted."""
         for _ in range(self.attempts):
             try:
                 return await ask()
             except LinkLostError:
                 await self._reconnect()
+            except DeviceError as error:
+                if not is_passing(error):
+                    raise
+                await asyncio.sleep(self.patience.pause_s)
         return await ask()
 
     async def _reconnect(self) -> None:
         await self._exchange.reconnect(self.patience.reconnect_s, self.patience.pause_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Transfer:
-    """``last_part``: the hash whose being listed shows that the last chunk has arrived; None if nothing shows it."""
-
-    upload: Upload
-    report: Report
-    first_timeout_s: float
-    last_part: bytes | None
 
 
 def image_hash(data: Data) -> bytes | None:

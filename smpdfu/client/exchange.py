@@ -5,49 +5,62 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from smpdfu.client.trace import Kind, Trace, Tracer
 from smpdfu.errors import ConnectError, DeviceError, LinkLostError, LocalProtocolError, ResponseTimeoutError
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import Framing
 from smpdfu.smp.message import MESSAGE_MAX, Request, Response
 from smpdfu.smp.session import Answer, Session
 
+SILENCE_S = 0.2
+"""So long a message may pause: more than any adapter holds bytes back."""
 _NO_BOUND = MESSAGE_MAX + 4  # a buffer that holds every message in every framing
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A request that waits for its answer.
+    """A request that waits for its answer. ``listener`` is called when there are ``news``.
 
-    ``heard`` is set while there are ``news``; ``done``: nothing more will come, to be sent again it needs a new ticket.
+    ``done``: nothing more will come, to be sent again it needs a new ticket.
     """
 
     request: Request[Any]
     sequence: int
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    listener: Callable[[], object] | None = None
     news: Answer | Exception | None = None
     done: bool = False
 
     def tell(self, news: Answer | Exception) -> None:
-        """What came for it, or why nothing will."""
+        """What came for it, or why nothing will. An answer that nobody has taken yet outlives the link."""
+        if self.done and isinstance(news, LinkLostError):
+            return
         self.news, self.done = news, not (isinstance(news, Answer) and news.again)
-        self.heard.set()
+        if self.listener is not None:
+            self.listener()
 
     def take(self) -> Answer:
         """The answer; raises what came in its place."""
         news, self.news = self.news, None
-        self.heard.clear()
         if not isinstance(news, Answer):
             raise news or RuntimeError("no news")
         return news
+
+    async def wait(self) -> None:
+        """Until there are news."""
+        if self.news is None:
+            heard = asyncio.Event()
+            self.listener = heard.set
+            await heard.wait()
 
 
 class Exchange:
     """A link with requests on it. While it is open, a task reads.
 
     ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
+    ``text_at``: when the last console text came, by the clock of the event loop.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -56,7 +69,8 @@ class Exchange:
         self.session = Session(first_sequence=os.urandom(1)[0])
         self.buf_size: int | None = None
         self.console: Callable[[str], None] | None = None
-        self._heard_at = 0.0
+        self.trace: Tracer | None = None
+        self._heard_at = self.text_at = 0.0
         self.lost: Exception | None = None
         self._tickets: dict[int, Ticket] = {}
         self._reader: asyncio.Task[None] | None = None
@@ -71,6 +85,7 @@ class Exchange:
         self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
         self.lost, self._writing = None, asyncio.Lock()
         self._reader = asyncio.create_task(self._listen())
+        self.note("link", f"{self.pipe.name} is open")
 
     async def disconnect(self) -> None:
         """Let go of the link. Never fails."""
@@ -78,6 +93,7 @@ class Exchange:
         if reader is not None:
             reader.cancel()
             await asyncio.wait([reader])
+            self.note("link", f"{self.pipe.name} is closed")
         await self.pipe.close()
 
     async def reconnect(self, within_s: float, poll_s: float) -> None:
@@ -109,29 +125,60 @@ class Exchange:
     async def _listen(self) -> None:
         try:
             while True:
-                self._hear(await self.pipe.read())
+                self._hear(await self._heard())
         except Exception as error:  # a broken link, or the console function's mistake: for whoever waits
-            self.lost = error
+            self._lose(error)
             for ticket in self._tickets.values():
                 ticket.tell(error)
 
-    def _hear(self, data: bytes) -> None:
+    async def _heard(self) -> list[bytes]:
+        """The messages in what arrives next, or that silence reveals."""
+        if not self.framing.waits:
+            data = await self.pipe.read()
+        else:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    data = await self.pipe.read()
+            except TimeoutError:
+                return self.framing.settle()
         self._heard_at = now()
-        for message in self.framing.feed(data):
+        return self.framing.feed(data)
+
+    def _hear(self, messages: list[bytes]) -> None:
+        for message in messages:
             answer = self.session.receive(message)
+            self.note("stray" if answer is None else "received", message)
             if answer is not None:
                 self._tickets[answer.sequence].tell(answer)
         text = self.framing.take_text()
-        if text and self.console is not None:
-            self.console(text)
+        if text:
+            self.text_at = self._heard_at
+            self.note("console", text)
+            if self.console is not None:
+                self.console(text)
+
+    def note(self, kind: Kind, data: bytes | str) -> None:
+        """For whoever looks on."""
+        if self.trace is not None:
+            self.trace(Trace(now(), kind, data.encode() if isinstance(data, str) else data))
+
+    def _lose(self, error: Exception) -> None:
+        if self.lost is None:
+            self.note("link", str(error))
+        self.lost = error
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def open(self, request: Request[Any]) -> Ticket:
-        """Number ``request``. What is opened must be closed."""
-        ticket = Ticket(request, self.session.open(request))
+    def open(self, request: Request[Any], listener: Callable[[], object] | None = None) -> Ticket:
+        """Number ``request``; ``listener`` is called when there are news. What is opened must be closed."""
+        ticket = Ticket(request, self.session.open(request), listener)
         self._tickets[ticket.sequence] = ticket
         return ticket
+
+    def keep_open(self, ticket: Ticket) -> None:
+        """Wait on, although an answer has come: it was a copy's. Only for a ticket whose answer was just taken."""
+        self.session.reopen(ticket.sequence, ticket.request)
+        ticket.done = False
 
     def close(self, ticket: Ticket | None) -> None:
         """Nobody waits for ``ticket`` any more: its late answers are strays. None, or a second time, is fine."""
@@ -163,23 +210,27 @@ class Exchange:
         return self.framing.message_max(self.buf_size, self.pipe.max_write)
 
     async def _answer(self, ticket: Ticket) -> Answer:
-        if not ticket.heard.is_set():  # else it came when nobody waited
-            await self._send(ticket)
-            await ticket.heard.wait()
+        if ticket.news is None:  # else it came when nobody waited
+            await self.send(ticket)
+            await ticket.wait()
         return ticket.take()
 
-    async def _send(self, ticket: Ticket) -> None:
+    async def send(self, ticket: Ticket) -> int:
+        """Put the request on the wire; gives its bytes there. LinkLostError if the link is gone."""
         if self.lost is not None:
             raise self.lost
-        wire = self._prefix + self.framing.encode(self._message(ticket))
+        message = self._message(ticket)
+        wire = self._prefix + self.framing.encode(message)
+        self.note("sent", message)
         try:
             async with self._writing:
                 for start in range(0, len(wire), self.pipe.max_write):
                     await self.pipe.write(wire[start : start + self.pipe.max_write])
         except LinkLostError as error:
-            self.lost = error
+            self._lose(error)
             raise
         self._prefix = b""
+        return len(wire)
 
     def _message(self, ticket: Ticket) -> bytes:
         message = self.session.encode(ticket.sequence)

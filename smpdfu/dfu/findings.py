@@ -82,6 +82,7 @@ def refusal(errors: Sequence[Finding]) -> PlanError:
     return PlanError(
         f"{first.message}{also}; nothing was written. {first.advice}".rstrip(),
         tuple(finding.message for finding in errors),
+        tuple(finding.code for finding in errors),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from smpdfu.client import Client, UploadProgress
-from smpdfu.dfu.findings import Finding, Severity
+from smpdfu.dfu.findings import Finding, Severity, refusal
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record
 from smpdfu.dfu.package import Core, CoreImage, Package
@@ -43,12 +43,16 @@ class StepBegun:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of an upload: ``done`` of ``total`` bytes are in the device, ``resumed_at`` of them from an earlier call."""
+    """Of an upload: ``done`` of ``total`` bytes are in the device, ``resumed_at`` of them from an earlier call.
+
+    ``window``: the requests that may be in flight now.
+    """
 
     step: Step
     done: int
     total: int
     resumed_at: int
+    window: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +94,19 @@ class Wish:
     """What a person wants of an update beyond the package.
 
     ``scheme``: what the device is, where it does not tell. ``again``: an update that ended counts for nothing, so that
-    the network core is updated once more.
+    the network core is updated once more. ``force``: go on in spite of findings that are errors.
     """
 
     policy: Policy = Policy.TEST_AND_CONFIRM
     scheme: Scheme | None = None
     again: bool = False
+    force: bool = False
 
 
-def decide(package: Package, state: DeviceState, record: Record, wish: Wish = Wish()) -> Decision:
+AS_USUAL = Wish()
+
+
+def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Decision:
     """Findings and plan for a device in this state; raises PlanError where there is no plan for it."""
     state = replace(state, given=wish.scheme, past=Past.from_entry(record.past))
     ours = record.of(package.digest)
@@ -119,7 +127,7 @@ class Update:
         package: Package,
         journal: Journal,
         *,
-        wish: Wish = Wish(),
+        wish: Wish = AS_USUAL,
         deadlines: Deadlines = DEADLINES,
         health: Health = echoes,
     ) -> None:
@@ -141,9 +149,12 @@ class Update:
     async def run(self, decision: Decision) -> AsyncGenerator[Event, None]:
         """Do the steps, yielding what happens; leave it with ``aclosing`` and nothing goes on behind your back.
 
-        Raises StepError (``resumable``: call again), RevertedError when the device runs its previous firmware,
-        DeviceError when it refuses, JournalError. Whatever it is, the device boots.
+        Raises PlanError where findings speak against it (unless ``Wish.force``), before anything is written; StepError
+        (``resumable``: call again), RevertedError when the device runs its previous firmware, DeviceError when it
+        refuses, JournalError. Whatever it is, the device boots.
         """
+        if decision.refused and not self._wish.force:
+            raise refusal(decision.refused)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         work = asyncio.create_task(self._work(decision, events.put_nowait))
         work.add_done_callback(lambda _: events.put_nowait(None))
@@ -202,7 +213,7 @@ class Update:
 
     async def _do(self, step: Step, state: DeviceState, tell: Callable[[Event], None]) -> DeviceState:
         def progress(now: UploadProgress) -> None:
-            tell(Progress(step, now.off, now.len, now.resumed_at))
+            tell(Progress(step, now.off, now.len, now.resumed_at, now.window))
 
         return await self._hands.do(step, self._image(step), state, progress)
 

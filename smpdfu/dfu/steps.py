@@ -116,19 +116,20 @@ async def confirm(client: Client, state: DeviceState, wanted: bytes) -> DeviceSt
 
 
 async def restart(
-    client: Client, state: DeviceState, deadlines: Deadlines, settled: Settled | None = None
+    client: Client, state: DeviceState, deadlines: Deadlines, settled: Settled | None = None, *, force: bool = False
 ) -> DeviceState:
     """Reset the device and wait until it is back and ``settled``: by default, nothing of ``state`` is still pending.
 
-    A reset that is not acknowledged is asked for again only when no boot can have taken place meanwhile, or when one
-    more does no harm: a second one would revert an image on trial. Raises AbsentError when the device stays away,
-    NotBootedError when it answers and was not reset, LinkError when the link is lost before the reset and stays so.
+    ``force`` asks the firmware not to refuse. A reset that is not acknowledged is asked for again only when no boot
+    can have taken place meanwhile, or when one more does no harm: a second one would revert an image on trial.
+    Raises AbsentError when the device stays away, NotBootedError when it answers and was not reset, LinkError when
+    the link is lost before the reset and stays so.
     """
     pending = {slot.hash for slot in state.slots if slot.pending}
     done = settled or (lambda now: not any(slot.pending and slot.hash in pending for slot in now.slots))
     shows_boot = settled is not None or bool(pending)
     clock = asyncio.get_running_loop().time
-    acknowledged, resets = await client.reset(), 1
+    acknowledged, resets = await client.reset(force=force), 1
     begin, end = clock(), clock() + deadlines.boot_s
     while True:
         # An answer may still come from before the reset, so the first one does not count; ``done`` decides.
@@ -140,7 +141,7 @@ async def restart(
                 return now
             again = not acknowledged and resets < MAX_RESETS and _may_reset_again(state, now)
             if again and clock() >= begin + deadlines.again_s:
-                acknowledged, resets = await client.reset(), resets + 1
+                acknowledged, resets = await client.reset(force=force), resets + 1
                 begin, end = clock(), clock() + deadlines.boot_s
                 continue
         except SILENCE as error:

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from smpdfu.errors import KeyFileError, PassphraseError, SignatureError, SigningError
+from smpdfu.errors import KeyFileError, PassphraseError, SignatureError, SigningError, WrongPassphraseError
 from smpdfu.image.hashes import digest
 from smpdfu.image.tlv import TlvType
 
@@ -319,7 +319,7 @@ def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | Public
         raise KeyFileError(f"the key is of a type that is not supported: {error}") from None
     except (ValueError, TypeError):
         if private and is_encrypted(pem):
-            raise PassphraseError("the passphrase does not open this key, or the file is damaged") from None
+            raise WrongPassphraseError("the passphrase does not open this key, or the file is damaged") from None
         raise KeyFileError("the key file is damaged, or holds something else than a key") from None
     kind = _kind_of(raw)
     return PrivateKey(kind, raw) if private else PublicKey(kind, raw)

@@ -7,6 +7,7 @@ image_ok, copy_done, swap_info, [sizes of the TLV areas: swap-offset only,] swap
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -16,7 +17,6 @@ from smpdfu.image.tlv import Endian
 
 MAGIC_SIZE = 16
 FLAG_SET = 0x01
-STATES_PER_SECTOR = 3  # BOOT_STATUS_STATE_COUNT
 ALIGNS = (1, 2, 4, 8, 16, 32)
 MAX_ALIGNS = (8, 16, 32)
 DEFAULT_MAX_SECTORS = 128
@@ -121,8 +121,18 @@ def enc_key_offset(g: SlotGeometry, slot: int) -> int:
 
 
 def status_offset(g: SlotGeometry) -> int:
-    """Where the swap's progress begins: three write units for each sector. Swap modes only."""
+    """Where the swap's progress begins: ``status_entries`` write units. Swap modes only."""
     return g.size_bytes - trailer_size_bytes(g)
+
+
+def status_entries(g: SlotGeometry) -> int:
+    """How many entries the swap's progress has room for: three for each sector, two in swap-offset mode."""
+    return g.max_sectors * (2 if g.mode is SwapMode.OFFSET else 3)
+
+
+def tlv_sizes_offset(g: SlotGeometry) -> int:
+    """Where the sizes of both images' unprotected TLVs are: a 32-bit word. Swap-offset mode only."""
+    return swap_info_offset(g) - g.max_align
 
 
 def trailer_size_bytes(g: SlotGeometry) -> int:
@@ -132,7 +142,7 @@ def trailer_size_bytes(g: SlotGeometry) -> int:
     """
     if g.mode is SwapMode.OVERWRITE_ONLY:
         return 3 * g.max_align + align_up(MAGIC_SIZE, g.max_align)
-    status = g.max_sectors * STATES_PER_SECTOR * g.align
+    status = status_entries(g) * g.align
     keys = 2 * align_up(g.encrypted_key_size, g.max_align)
     return status + keys + 4 * g.max_align + _tlv_sizes_bytes(g) + align_up(MAGIC_SIZE, g.max_align)
 
@@ -167,13 +177,22 @@ class Trailer:
         """Read the trailer at the end of a slot's whole contents; raises ``FormatError`` if they have another size."""
         if len(slot) != g.size_bytes:
             raise FormatError(f"the slot has {g.size_bytes} bytes, {len(slot)} are there", min(len(slot), g.size_bytes))
-        magic = bytes(slot[magic_offset(g) :])
-        info = slot[swap_info_offset(g)]
+        return cls.read(lambda offset, size: bytes(slot[offset : offset + size]), g, erased_value, endian)
+
+    @classmethod
+    def read(
+        cls, read: Callable[[int, int], bytes], g: SlotGeometry, erased_value: int = 0xFF, endian: Endian = "little"
+    ) -> Trailer:
+        """Read the trailer by ``read(offset, size)``, which counts offsets from the slot's start."""
+        flags = {
+            offset: read(offset, 1)[0] for offset in (swap_info_offset(g), copy_done_offset(g), image_ok_offset(g))
+        }
+        info = flags[swap_info_offset(g)]
         return cls(
-            magic=_magic_state(magic, boot_magic(g.max_align, endian), erased_value),
+            magic=_magic_state(read(magic_offset(g), MAGIC_SIZE), boot_magic(g.max_align, endian), erased_value),
             swap_info=None if info == erased_value else info,
-            copy_done=_flag_state(slot[copy_done_offset(g)], erased_value),
-            image_ok=_flag_state(slot[image_ok_offset(g)], erased_value),
+            copy_done=_flag_state(flags[copy_done_offset(g)], erased_value),
+            image_ok=_flag_state(flags[image_ok_offset(g)], erased_value),
         )
 
     @property

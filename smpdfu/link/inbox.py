@@ -14,6 +14,16 @@ class Inbox:
         self._end: Exception | None = None
         self._news = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """How many pieces were not read yet."""
+        return len(self._pieces)
+
+    @property
+    def ended(self) -> Exception | None:
+        """What was given to ``end``; None as long as more may come."""
+        return self._end
+
     def put(self, piece: bytes, due: float = 0.0) -> None:
         """Add ``piece``; it cannot be read before the loop's clock shows ``due``. After the end it falls away."""
         if self._end is None:

@@ -22,11 +22,21 @@ class Pipe(ABC):
     wall: whatever a library or the system raises behind them comes out as a ``LinkError``; cancellation passes.
 
     ``name`` is what people call the far end, ``max_write`` the most bytes that one ``write`` may carry.
+    ``in_flight_max`` is how many unanswered bytes the wire's own queue takes (None: no bound is known), ``ordered``
+    whether what arrives does so in the order in which it was sent.
     """
+
+    in_flight_max: int | None = None
+    ordered: bool = True
 
     def __init__(self, name: str, max_write: int = UNLIMITED) -> None:
         self.name, self.max_write = name, max_write
         self._writing = asyncio.Lock()
+
+    @property
+    def hint(self) -> str | None:
+        """What it may mean on this wire that nothing comes back; None: nothing special."""
+        return None
 
     @abstractmethod
     async def _open(self) -> None: ...

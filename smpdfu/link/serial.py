@@ -6,11 +6,13 @@ import asyncio
 import errno
 import os
 import re
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import ConnectError, LinkLostError
+from smpdfu.link.comeback import Port, find_again, port_named
 from smpdfu.link.descriptor import Descriptor
 from smpdfu.link.pipe import Pipe, not_open, words
 from smpdfu.link.threads import ThreadedPort
@@ -22,36 +24,63 @@ BAUDRATE = 115_200
 DRAIN_STEP_S, DRAIN_STEPS = 0.005, 100
 """How long closing waits for bytes that the port has not sent yet: 0.5 s."""
 _WINDOWS = os.name == "nt"
+_PACE_PIECE_S = 0.002
+"""A paced port gets what fits into so much time at once: less than the smallest receive buffer."""
 
 
 class SerialPipe(Pipe):
     """The serial port ``port`` ("/dev/ttyACM0", "COM3"), 8N1 without flow control, for this process alone.
 
-    ``threaded`` is how it is done on Windows; elsewhere the event loop itself watches the port.
+    ``pace``: never send more bytes per second, for adapters and receivers that lose what comes faster. ``threaded`` is
+    how it is done on Windows; elsewhere the event loop itself watches the port.
+
+    A USB device that was lost is opened again wherever it comes back, and never another one in its place.
     """
 
-    def __init__(self, port: str, baudrate: int = BAUDRATE, *, threaded: bool = _WINDOWS) -> None:
+    def __init__(
+        self, port: str, baudrate: int = BAUDRATE, *, pace: int | None = None, threaded: bool = _WINDOWS
+    ) -> None:
+        if pace is not None and pace < 1:
+            raise ValueError(f"at least one byte per second is sent, not {pace}")
         super().__init__(port)
-        self.baudrate = baudrate
+        self.baudrate, self.pace = baudrate, pace
         self._threaded = threaded
         self._serial: Serial | None = None
         self._stream: Descriptor | ThreadedPort | None = None
+        self._known: Port | None = None
+        self._looking: asyncio.Future[Port | None] | None = None
+        self._free_at = 0.0
 
     async def _open(self) -> None:
-        self._serial = self._open_port()
+        self._serial = self._open_port(await self._where())
         self._stream = ThreadedPort(self._serial) if self._threaded else Descriptor(self._serial.fileno())
+        if self._known is None and self._looking is None:
+            self._looking = asyncio.get_running_loop().run_in_executor(None, _usb_port, self.name)
 
-    def _open_port(self) -> Serial:
+    async def _where(self) -> str:
+        """The port that the device is at now; a ConnectError says that it is gone."""
+        looking, self._looking = self._looking, None
+        if looking is not None and looking.get_loop() is asyncio.get_running_loop():
+            self._known = await looking
+        if self._known is None:
+            return _calling_out(self.name)
+        ports = await asyncio.to_thread(list_serial_ports)
+        found = find_again(self._known, ports)
+        if found is None and port_named(self._known.name, ports):
+            raise ConnectError(f"{self.name} is another device now, and the one that was there is gone", self.name)
+        return found or self.name
+
+    def _open_port(self, name: str) -> Serial:
         from serial import Serial
 
         timeout_s = 1.0 if self._threaded else 0.0
         try:
             # inter_byte_timeout 0 is VMIN 1: without it, read(2) does not tell "nothing there" from "hung up"
-            port = Serial(self.name, self.baudrate, timeout=timeout_s, inter_byte_timeout=0.0, exclusive=True)
+            port = Serial(name, self.baudrate, timeout=timeout_s, inter_byte_timeout=0.0, exclusive=True)
         except ValueError as error:
-            raise ConnectError(f"{self.name} cannot run at {self.baudrate} baud", self.name) from error
+            raise ConnectError(f"{name} cannot run at {self.baudrate} baud", name) from error
         except OSError as error:
-            raise ConnectError(_why_not(self.name, error), self.name) from error
+            raise ConnectError(_why_not(name, error), name) from error
         with suppress(OSError, ValueError, NotImplementedError):  # FTDI adapters else hold bytes back for 16 ms
             port.set_low_latency_mode(True)
         return port
@@ -72,7 +101,15 @@ class SerialPipe(Pipe):
         return await self._opened().read()
 
     async def _write(self, data: bytes) -> None:
-        await self._opened().write(data)
+        if self.pace is None:
+            await self._opened().write(data)
+            return
+        loop, size = asyncio.get_running_loop(), max(1, int(self.pace * _PACE_PIECE_S))
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
+            await asyncio.sleep(self._free_at - loop.time())
+            await self._opened().write(piece)
+            self._free_at = max(self._free_at, loop.time() - _PACE_PIECE_S) + len(piece) / self.pace
 
     def _opened(self) -> Descriptor | ThreadedPort:
         if self._stream is None:
@@ -145,12 +182,16 @@ def _group_of(port: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PortInfo:
-    """A serial port that is there. ``usb_id`` is "1366:1051" (vendor and product), None if it is not on USB."""
+    """A serial port that is there. ``usb_id`` is "1366:1051" (vendor and product), None if it is not on USB.
+
+    ``location`` is its place on USB, "3-4.1:1.2", as far as the system tells.
+    """
 
     name: str
     description: str
     serial_number: str | None = None
     usb_id: str | None = None
+    location: str | None = None
 
 
 def list_serial_ports() -> tuple[PortInfo, ...]:
@@ -163,7 +204,25 @@ def list_serial_ports() -> tuple[PortInfo, ...]:
             description="" if port.description in (None, "n/a") else port.description,
             serial_number=port.serial_number,
             usb_id=None if port.vid is None or port.pid is None else f"{port.vid:04x}:{port.pid:04x}",
+            location=port.location,
         )
         for port in comports()
     ]
     return tuple(sorted(found, key=lambda port: (port.usb_id is None, port.name)))
+
+
+def _usb_port(name: str) -> Port | None:
+    """The USB device behind the port ``name``, which may be a link to it; None if there is none, or none to be told."""
+    try:
+        real = name if _WINDOWS else os.path.realpath(_calling_out(name))
+        if sys.platform == "linux" and not os.path.exists(f"/sys/class/tty/{os.path.basename(real)}/device"):
+            return None
+        return port_named(real, list_serial_ports())
+    except Exception:  # whatever a driver or a listing does here costs a comfort, not the link
+        return None
+
+
+def _calling_out(name: str) -> str:
+    """macOS: of the two names of a port, the one that does not wait for a carrier to be detected."""
+    beside = name.replace("/dev/tty.", "/dev/cu.", 1)
+    return beside if sys.platform == "darwin" and os.path.exists(beside) else name

@@ -5,14 +5,15 @@ without default must be there. Keys that are not known are ignored, for newer de
 peer with a wrong type or range is RemoteProtocolError; a wrong value of our own is ValueError.
 
 Understood are ``int`` (bounded by ``Annotated[int, Range(...)]``), ``bool``, ``str``, ``bytes``, ``tuple[X, ...]``,
-``dict[str, X]``, another ``Body``, and each of these ``| None``.
+``dict[str, X]``, another ``Body``, one of several of these (``X | Y``), and each ``| None``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, Union, get_args, get_origin, get_type_hints
 
@@ -78,7 +79,7 @@ class Body:
 
 def decode_map(body: bytes) -> dict[object, object]:
     """The map that is ``body``, with whatever keys it has; RemoteProtocolError if it is not a map."""
-    value = cbor.loads(body)
+    value = cbor.loads(body, duplicates=True)
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"the body is {_kind(value)}, not a map")
     return value
@@ -166,6 +167,25 @@ class _Table:
         return {name: self.item.decode(item, where) for name, item in value.items()}
 
 
+class _OneOf:
+    """``X | Y``: the first that takes the value."""
+
+    def __init__(self, kinds: tuple[_Codec, ...]) -> None:
+        self.kinds = kinds
+
+    def encode(self, value: Any, where: str) -> object:
+        return self._first(lambda kind: kind.encode(value, where), ValueError)
+
+    def decode(self, value: object, where: str) -> object:
+        return self._first(lambda kind: kind.decode(value, where), RemoteProtocolError)
+
+    def _first(self, take: Callable[[_Codec], object], refusal: type[Exception]) -> object:
+        for kind in self.kinds[:-1]:
+            with suppress(refusal):
+                return take(kind)
+        return take(self.kinds[-1])
+
+
 class _Nested:
     """Another ``Body``."""
 
@@ -226,8 +246,8 @@ def _read_fields(cls: type[Body]) -> tuple[_Field, ...]:
 def _codec(hint: Any) -> _Codec:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        (inner,) = (arg for arg in args if arg is not type(None))
-        return _codec(inner)
+        kinds = tuple(_codec(arg) for arg in args if arg is not type(None))
+        return kinds[0] if len(kinds) == 1 else _OneOf(kinds)
     if origin is Annotated:
         return _Integer(args[1])
     if origin is tuple:

@@ -32,9 +32,11 @@ def head_size(argument: int) -> int:
     return 5 if argument < 0x100000000 else 9
 
 
-def loads(data: bytes) -> object:
+def loads(data: bytes, *, duplicates: bool = False) -> object:
     """Decode the item that ``data`` begins with; RemoteProtocolError if there is none within the bounds.
 
+    With ``duplicates``, a key may come twice in a map, and its last value holds: a server that names its threads by
+    their priorities writes such maps. No server takes one.
     What follows the item is left alone, as every server does with a request. Text that is cut in the middle of a
     character, as console output can be, is read as far as it goes.
     """
@@ -45,7 +47,7 @@ def loads(data: bytes) -> object:
             semantic_decoders=_NO_TAGS,
             str_errors="replace",
             max_depth=MAX_DEPTH,
-            allow_duplicate_keys=False,
+            allow_duplicate_keys=duplicates,
             strict_hashable_types=True,
         )
     except cbor2.CBORDecodeError as error:

@@ -21,7 +21,12 @@ ASSUMED_BUF_SIZE = 256
 
 
 class Framing(ABC):
-    """Messages to bytes and back, for one wire. Not for two wires at once: ``feed`` remembers halves."""
+    """Messages to bytes and back, for one wire. Not for two wires at once: ``feed`` remembers halves.
+
+    ``checked``: a message that was damaged on its way to the device is noticed there, by the framing or the wire below.
+    """
+
+    checked: bool = True
 
     @abstractmethod
     def encode(self, message: bytes) -> bytes:
@@ -41,6 +46,15 @@ class Framing(ABC):
     def take_text(self) -> str:
         """The console text that came in between since the last call, in whole lines."""
         return ""
+
+    @property
+    def waits(self) -> bool:
+        """True if half a message is kept that may be noise, whose rest would never come: silence tells."""
+        return False
+
+    def settle(self) -> list[bytes]:
+        """After silence: what is kept was noise. Gives the whole messages that it hid."""
+        return []
 
     def resync(self) -> bytes:
         """Forget half a message; gives what to write before the next message so that the peer does, too."""
@@ -148,6 +162,23 @@ class ConsoleFraming(Framing):
             del self._text[:-_TEXT_MAX]
 
 
+DEVICE_LINE_MAX = 128
+"""Bytes of a line with its newline that Zephyr's UART driver keeps (CONFIG_UART_MCUMGR_RX_BUF_SIZE)."""
+
+
+class DeviceConsoleFraming(ConsoleFraming):
+    """The same as a device reads it: a mark counts at the start of a line, a line longer than its buffer is lost."""
+
+    def __init__(self, line_max: int = DEVICE_LINE_MAX) -> None:
+        super().__init__()
+        self._line_max = line_max
+
+    def _take_line(self, messages: list[bytes]) -> None:
+        if len(self._line) >= self._line_max or _MARKS.search(self._line, 1) is not None:
+            self._line.clear()
+        super()._take_line(messages)
+
+
 def _open_packet(packet: bytes) -> bytes | None:
     """The message in a packet, None if the packet is damaged."""
     length, checked = int.from_bytes(packet[:_LENGTH_SIZE], "big"), packet[_LENGTH_SIZE:]
@@ -173,23 +204,36 @@ class DatagramFraming(Framing):
         return min(max_write, MESSAGE_MAX if buf_size is None else buf_size)
 
 
+# How a header can begin: reserved bits 0, version 0 or 1, an operation that exists. The one of an answer: that of a
+# response, no flags, and the length of a body that has at least the byte of an empty map.
+_HEADS = re.compile(rb"[\x00-\x03\x08-\x0b]")
+_ANSWER_HEADS = re.compile(rb"[\x01\x03\x09\x0b](?:\Z|\x00(?!\x00\x00))")
+
+
 class RawFraming(Framing):
     """Messages bare on a serial line: the header's length says where one ends.
 
-    Bytes that cannot start a header are stepped over. Others can hide a message: silence ends that (``resync``).
+    Bytes that cannot start a header are stepped over. Others can hide a message: silence ends that (``settle``).
+    With ``answers`` only responses are messages, as for a client: fewer strays can be taken for one.
     """
 
-    def __init__(self) -> None:
+    checked = False  # bytes that a device misses are made up with those of the next message
+
+    def __init__(self, *, answers: bool = False) -> None:
         self._buffer = bytearray()
+        self._heads = _ANSWER_HEADS if answers else _HEADS
 
     def encode(self, message: bytes) -> bytes:
         return message
 
     def feed(self, data: bytes) -> list[bytes]:
         self._buffer += data
+        return self._take_messages()
+
+    def _take_messages(self) -> list[bytes]:
         messages: list[bytes] = []
         while len(self._buffer) >= HEADER_SIZE:
-            if not _may_be_header(self._buffer[0]):
+            if not self._heads.match(self._buffer):
                 self._skip()
                 continue
             end = HEADER_SIZE + int.from_bytes(self._buffer[2:4], "big")
@@ -202,16 +246,33 @@ class RawFraming(Framing):
     def message_max(self, buf_size: int | None, max_write: int) -> int:
         return min(ASSUMED_BUF_SIZE if buf_size is None else buf_size, MESSAGE_MAX)
 
+    @property
+    def waits(self) -> bool:
+        return bool(self._buffer)
+
+    def settle(self) -> list[bytes]:
+        messages: list[bytes] = []
+        while self._buffer:
+            self._skip()
+            messages += self._take_messages()
+            if len(self._buffer) < HEADER_SIZE:
+                self._buffer.clear()
+        return messages
+
     def resync(self) -> bytes:
         self._buffer.clear()
         return b""
 
     def _skip(self) -> None:
-        del self._buffer[0]
+        head = self._heads.search(self._buffer, 1)
+        del self._buffer[: head.start() if head else None]
 
 
 class GattFraming(RawFraming):
     """Messages bare over notifications and writes without response: a message is in one of them or in several."""
+
+    checked = True
+    waits = False  # a link that is up loses nothing, however long its intervals are
 
     def message_max(self, buf_size: int | None, max_write: int) -> int:
         # A server that does not tell its buffers may be one that cannot join writes.
@@ -219,8 +280,3 @@ class GattFraming(RawFraming):
 
     def _skip(self) -> None:
         self._buffer.clear()  # messages start where a notification starts
-
-
-def _may_be_header(first: int) -> bool:
-    """Reserved bits 0, version 0 or 1, an operation that exists."""
-    return first & 0b11110100 == 0

@@ -5,10 +5,12 @@ Source: Zephyr, "SMP protocol specification" (doc/services/device_mgmt/smp_proto
 
 from __future__ import annotations
 
+import dataclasses
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, cast
 
 from smpdfu.errors import RemoteProtocolError
 from smpdfu.smp import cbor
@@ -147,9 +149,67 @@ class Request(Body, Generic[R]):
         header = Header(self.op if op is None else op, version - 1, 0, len(body), self.group, sequence, self.command)
         return header.to_bytes() + body
 
+    @classmethod
+    def read_refusal(cls, entries: dict[object, object]) -> Refusal | None:
+        """The error in the decoded map ``entries``, None if it is an answer; RemoteProtocolError if it is neither."""
+        return Refusal.from_map(entries)
+
     def read_response(self, entries: dict[object, object]) -> R:
         """The answer in the decoded map ``entries``; RemoteProtocolError if it is not one of this request."""
         return cast("R", self.response.from_map(entries))
+
+
+@dataclass(frozen=True, slots=True)
+class RawReply(Response):
+    """An answer as it came: the whole map."""
+
+    entries: dict[object, object]
+
+    def to_map(self) -> dict[str, object]:
+        """The map. ValueError for keys that are no text."""
+        return _texts(self.entries)
+
+    @classmethod
+    def from_map(cls, entries: Mapping[Any, object]) -> Self:
+        """Take the map as it is."""
+        return cls(dict(entries))
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest(Request[RawReply]):
+    """Any command: the door for groups that only their vendor knows. ``payload`` is the map to send.
+
+    ValueError for a group or a command that SMP cannot number, or an operation that is no request.
+    """
+
+    response: ClassVar[type[Response]] = RawReply
+
+    group: int  # type: ignore[misc]  # a fact of the class for all other requests
+    command: int  # type: ignore[misc]  # the same
+    op: Op = Op.READ  # type: ignore[misc]  # the same
+    payload: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.group <= 0xFFFF and 0 <= self.command <= 0xFF and self.op in (Op.READ, Op.WRITE)):
+            raise ValueError(f"there is no request {self.op!r} of group {self.group}, command {self.command} in SMP")
+
+    @property
+    def title(self) -> str:  # type: ignore[override]  # the same
+        """What people call it."""
+        return f"group {self.group} command {self.command}"
+
+    def to_map(self) -> dict[str, object]:
+        """The payload. ValueError for keys that are no text."""
+        return _texts(self.payload)
+
+    def __hash__(self) -> int:
+        return hash((self.group, self.command, self.op))
+
+
+def _texts(entries: Mapping[Any, object]) -> dict[str, object]:
+    if not all(isinstance(name, str) for name in entries):
+        raise ValueError("the keys of an SMP body are texts")
+    return dict(entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +258,8 @@ __all__ = [
     "Message",
     "MgmtRc",
     "Op",
+    "RawReply",
+    "RawRequest",
     "Refusal",
     "Request",
     "Response",

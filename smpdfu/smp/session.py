@@ -16,9 +16,10 @@ from typing import Any
 
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError
 from smpdfu.smp.groups import rc_name
-from smpdfu.smp.message import Header, MgmtRc, Refusal, Request, Response, decode_map, split_message
+from smpdfu.smp.message import Header, MgmtRc, Request, Response, decode_map, split_message
 
 _SEQUENCES = 256
+_NEWEST = 1  # the field of SMP version 2: no server answers in a version that was not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Session:
         """The message of the open request ``sequence``. KeyError if it is not open, ValueError if a field is wrong."""
         return self._open[sequence].to_bytes(sequence, self.version)
 
+    def reopen(self, sequence: int, request: Request[Any]) -> None:
+        """Wait for another answer to ``request``, of which a copy was answered already. ValueError if others do."""
+        if self._open.setdefault(sequence, request) is not request:
+            raise ValueError(f"the number {sequence} is another request's")
+
     def close(self, sequence: int) -> None:
         """Nobody waits for ``sequence`` any more; no harm if nobody did."""
         self._open.pop(sequence, None)
@@ -95,7 +101,7 @@ class Session:
         except RemoteProtocolError:
             return None
         request = self._open.get(header.sequence)
-        if request is None:
+        if request is None or header.version > _NEWEST:
             return None
         expected = (request.group, request.command, request.op + 1)
         return (request, header, body) if (header.group, header.command, header.op) == expected else None
@@ -111,7 +117,7 @@ class Session:
 def read_outcome(request: Request[Any], body: bytes) -> Response | DeviceError:
     """The response in ``body``, or the refusal. RemoteProtocolError if it is neither."""
     entries = decode_map(body)
-    refusal = Refusal.from_map(entries)
+    refusal = request.read_refusal(entries)
     if refusal is not None:
         return DeviceError(
             refusal.group,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from smpdfu.errors import FormatError
 from smpdfu.image.format import TLV_INFO_MAGIC, Flag, TlvType, Version
 from smpdfu.image.tlv import read_area
-from smpdfu.virtual.flash import ERASED
+from smpdfu.virtual.decision import SwapType
 from smpdfu.virtual.slot import Slot, Slots
-from smpdfu.virtual.swap import SwapType, decide
+from smpdfu.virtual.storage import ERASED
 
 _TLVS_READ = 0x2000
 """Bytes of the unprotected TLV area that are read; real ones have a few hundred."""
@@ -30,10 +30,11 @@ class Content:
 
 def content_of(slot: Slot) -> Content | None:
     """The image in ``slot``; None where a real server lists none: no header, or no one SHA-256 behind the payload."""
-    header = slot.header()
+    start = slot.image_start
+    header = slot.header(start)
     if header is None:
         return None
-    end = header.hdr_size + header.img_size + header.protect_tlv_size
+    end = start + header.hdr_size + header.img_size + header.protect_tlv_size
     room = slot.area.size_bytes - end
     if room <= 0:
         return None
@@ -49,7 +50,7 @@ def content_of(slot: Slot) -> Content | None:
 
 def next_boot(slots: Slots) -> SwapType:
     """What the trailers ask the bootloader for at the next boot."""
-    return decide(slots.primary.trailer(), slots.secondary.trailer())
+    return slots.next_boot()
 
 
 def is_blank(slot: Slot) -> bool:

@@ -1,36 +1,55 @@
 """A virtual nRF5340: the flash of both cores, the bootloaders, and the application's SMP server on a wire.
 
-What a wire delivers is answered at once, or not at all: a device that found nothing to boot, or runs code that cannot
-run, is as silent as the chip. Boot log lines go out on the console between the frames. Nothing here waits but the
-reset, which lets its answer go out first.
+What a wire delivers is answered, or not at all: a device that found nothing to boot, or runs code that cannot run, is
+as silent as the chip. Boot log lines go out on the console between the frames. How many requests the server bears at
+once, and how long things take, is in ``pool.py``; what the wire does to them in ``traffic.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from smpdfu.errors import FormatError, LinkLostError, TooLargeError
+from smpdfu.errors import FormatError, LinkLostError
 from smpdfu.image.format import Image
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
-from smpdfu.smp.framing import ConsoleFraming, Framing
-from smpdfu.virtual.bootloader import BootKeys, BootResult, RunningImage, boot
+from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, RawFraming
+from smpdfu.smp.message import MgmtRc
+from smpdfu.virtual.application import Application, Kept
+from smpdfu.virtual.bootloader import BootKeys, BootResult, Loader, RunningImage, boot
+from smpdfu.virtual.chip import Chip
 from smpdfu.virtual.content import content_of
-from smpdfu.virtual.flash import Area, Flash, PowerCut
+from smpdfu.virtual.decision import SwapType
+from smpdfu.virtual.flash import Flash, PowerCut
 from smpdfu.virtual.groups.image import ImageGroup, Progress
 from smpdfu.virtual.groups.os import Build, OsGroup
-from smpdfu.virtual.layout import Layout, Region
+from smpdfu.virtual.interface import fit_together
+from smpdfu.virtual.layout import Layout
 from smpdfu.virtual.netcore import NetCore
-from smpdfu.virtual.server import DEFAULT_BUFFERS, Server
+from smpdfu.virtual.outgoing import Outgoing
+from smpdfu.virtual.pool import (
+    BYTE_S,
+    DEFAULT_RESOURCES,
+    REQUEST_S,
+    Desk,
+    Handling,
+    Pool,
+    Receiver,
+    Resources,
+    Worker,
+)
+from smpdfu.virtual.recovery import RecoveryServer
 from smpdfu.virtual.slot import Slots
+from smpdfu.virtual.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
 
-RESET_DELAY_S = 0.25
-"""From the answer to a reset until it happens (CONFIG_MCUMGR_GRP_OS_RESET_MS)."""
 LOG_LINES = 1000
+RECOVERY_MODE = 1
+"""The boot mode that asks for serial recovery (Zephyr's BOOT_MODE_TYPE_BOOTLOADER), kept over one reset."""
 BUILD = Build()
 
 Watcher = Callable[[str], None]
@@ -43,14 +62,20 @@ class Ram:
     app_runs: bool
     net_runs: bool
     upload: Progress | None = None
+    application: dict[str, Any] | None = None
+    recovery: bool = False
 
 
 class VirtualNrf5340:
     """Both cores. Made without power: ``reset`` boots it, ``resume`` takes it up where it was put aside.
 
-    ``app`` and ``net`` are the flashes (new ones are blank), ``images`` the slots, ``log`` the console's last lines,
-    ``running`` the image that the application core runs; None while the device is silent. ``powered`` is False before
-    the first boot, and when the flash lost its power.
+    ``flashes`` are its memories by name (those not given are blank; see ``Chip``), ``app`` and ``net`` the flash of
+    each core, ``images`` the slots, ``log`` the console's last lines, ``running`` the image that the application core
+    runs; None while the device is silent. ``powered`` is False before the first boot, and when the flash lost its
+    power. ``boot_s`` is how long the chip would have taken for the last boot. ``traffic`` is what every wire does that
+    is served from then on, ``pool`` the SMP server's buffers. ``kept`` is what the application keeps (nothing yet).
+    ``recovery`` is the bootloader's own server while that is what runs: after a reset with boot mode 1, and with
+    ``recovers`` whenever there is no image to start.
     """
 
     def __init__(
@@ -58,86 +83,148 @@ class VirtualNrf5340:
         layout: Layout,
         keys: BootKeys,
         *,
-        app: Flash | None = None,
-        net: Flash | None = None,
+        flashes: Mapping[str, Flash] | None = None,
         name: str = "nrf5340",
-        reset_delay_s: float = RESET_DELAY_S,
+        resources: Resources = DEFAULT_RESOURCES,
+        kept: Kept | None = None,
     ) -> None:
-        self.layout, self.keys, self.name, self.reset_delay_s = layout, keys, name, reset_delay_s
-        self.app = app or _blank(layout.flash, layout.sector_size)
-        self.net = net or _blank(layout.net.flash, layout.net.page_size)
+        self.layout, self.keys, self.name, self.resources = layout, keys, name, resources
+        self.traffic, self.pool = NO_TRAFFIC, Pool(resources.buffers.count)
+        self.chip = Chip(layout, flashes)
+        self.app, self.net = self.chip.app, self.chip.net
+        self.boot_s = self._boots_until = 0.0
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.running: RunningImage | None = None
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say)
         key_size = keys.saved_key_size
         numbers = range(len(layout.images))
-        self.images = tuple(Slots.of(self.app, layout, number, encrypted_key_size=key_size) for number in numbers)
-        self._image_group = ImageGroup(self.images)
-        system = OsGroup(BUILD, layout.mode, DEFAULT_BUFFERS, self._want_reset)
-        self._server = Server([system, self._image_group], DEFAULT_BUFFERS, log=self._say)
-        self._reset_wanted = False
+        self.images = tuple(Slots.of(self.chip.bus, layout, number, encrypted_key_size=key_size) for number in numbers)
+        self._image_group = ImageGroup(self.images, erase_progressively=resources.erase_progressively)
+        system = OsGroup(BUILD, layout.mode, resources.buffers, self._want_reset)
+        self.application = Application(system, self._image_group, self._place(kept), log=self._say)
+        self._server = self.application.server
+        self.recovery: RecoveryServer | None = None
+        self.recovers = False
+        self._reset_wanted, self._boot_mode = False, 0
         self._watchers: list[Watcher] = []
+        self._power_watchers: list[Callable[[], None]] = []
+        self._reset_timer: asyncio.TimerHandle | None = None
+        self._desks: list[Desk] = []
+        self._worker = Worker(self.pool)
+
+    def _place(self, kept: Kept | None) -> Kept:
+        """Settings are kept where the layout has a place for them."""
+        kept = Kept() if kept is None else kept
+        if self.layout.settings is not None:
+            return replace(kept, storage=self.chip.bus.area(self.layout.settings))
+        if kept.storage is not None:
+            kept.storage.flash.power = self.app.power
+        return kept
 
     # --- power -------------------------------------------------------------------------------------------------------
 
     def reset(self) -> BootResult | None:
         """Boot both cores, whatever they did: RAM is forgotten. None if the power was cut on the way."""
         self._lose_power()
+        boot_mode, self._boot_mode = self._boot_mode, 0
+        if boot_mode == RECOVERY_MODE:
+            return self.enter_recovery()
         try:
-            result = boot(self.app, self.layout, self.keys, self._say, self.net_core)
+            before_s = self.chip.bus.busy_s
+            result = boot(self.chip.bus, self.layout, self.keys, self._say, self.net_core)
+            self.boot_s = self.chip.bus.busy_s - before_s + result.seconds
+            self.chip.forget()
             if result.running is not None:
                 self._say(f"*** Booting Zephyr OS v{BUILD.version} ***")
-                self.net_core.start(self.app)  # the application does, when it wants the radio
+                self.application.boot()
+                self.net_core.start(self.chip.bus)  # the application does, when it wants the radio
         except PowerCut:
             self._lose_power()
             return None
+        if result.running is None and not result.crashed and self.recovers:
+            return self.enter_recovery()
         self.running, self.powered = result.running, True
+        for watcher in self._power_watchers:
+            watcher()
         return result
+
+    def enter_recovery(self) -> BootResult:
+        """MCUboot stays in serial recovery, before it has looked at any image."""
+        self._lose_power()
+        self._say("I: Starting bootloader")
+        self._say("I: Enter the serial recovery mode")
+        self._recover()
+        return BootResult(None, (SwapType.NONE,) * len(self.images))
+
+    def _recover(self) -> None:
+        loader = Loader(self.chip.bus, self.layout, self.keys, lambda line: None, None)
+        self.recovery = RecoveryServer(
+            self.images, self.net_core, loader.is_accepted, lambda: self._want_reset(0), self._say
+        )
+        self.powered = True
 
     def put_aside(self) -> Ram | None:
         """What ``resume`` needs in order to go on as if nothing had happened; None without power."""
         self.finish_reset()
         if not self.powered:
             return None
-        return Ram(self.running is not None, self.net_core.running, self._image_group.progress)
+        application = self.application.put_aside()
+        in_recovery = self.recovery is not None
+        return Ram(
+            self.running is not None, self.net_core.running, self._image_group.progress, application, in_recovery
+        )
 
     def resume(self, ram: Ram) -> None:
-        """Take up the device as it was put aside: no boot, no log."""
+        """Take up the device as it was put aside: no boot, no log; recovery begins afresh."""
+        if ram.recovery:
+            self._recover()
+            return
         content, header = content_of(self.images[0].primary), self.images[0].primary.header()
         if ram.app_runs and content is not None and header is not None:
             self.running = RunningImage(header, content.hash)
         self._image_group.progress = ram.upload
+        self.application.resume(ram.application)
         self.net_core.running, self.powered = ram.net_runs, True
 
     def _lose_power(self) -> None:
-        self.running, self.powered, self._reset_wanted = None, False, False
+        self.running, self.powered, self._reset_wanted, self.recovery = None, False, False, None
         self._image_group.progress = None
         self.net_core.power_off()
+        self.chip.forget()
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
+            self._reset_timer = None
+        for desk in self._desks:
+            desk.forget()
+        for watcher in self._power_watchers:
+            watcher()
+
+    @property
+    def radio_up(self) -> bool:
+        """True if the network core runs and both cores speak the same interface (``smpdfu.virtual.interface``)."""
+        if self.running is None or not self.net_core.running:
+            return False
+        primary = self.images[0].primary
+        return fit_together(primary.area.read_all(), self.net_core.app.read_all())
 
     def finish_reset(self) -> None:
-        """Do the reset that was asked for now, if there is one."""
-        if self._reset_wanted:
-            self.reset()
+        """Do the reset that was asked for now, if there is one; on a wire, the device is deaf while it boots."""
+        if not self._reset_wanted:
+            return
+        self.reset()
+        with suppress(RuntimeError):  # where no event loop runs nobody waits
+            self._boots_until = asyncio.get_running_loop().time() + self.boot_s * self.resources.time_factor
 
     # --- what a debugger does -----------------------------------------------------------------------------------------
 
     def program(self, address: int, data: bytes) -> None:
-        """Write ``data`` at an absolute address of either core; pages keep what they hold around it.
-
-        Raises ``FlashError`` outside the flashes.
-        """
-        flash = self.net if address >= self.net.base else self.app
-        start = address // flash.page_size * flash.page_size
-        end = -(-(address + len(data)) // flash.page_size) * flash.page_size
-        pages = bytearray(flash.read(start, end - start))
-        pages[address - start : address - start + len(data)] = data
-        flash.erase(start, end - start)
-        flash.program(start, bytes(pages))
+        """Write ``data`` at an absolute address of any flash; see ``Chip.program``."""
+        self.chip.program(address, data)
 
     def load_app(self, image: bytes) -> None:
         """Write a signed image into the primary slot, which is erased first; raises ``TooLargeError``."""
-        self._load(self.images[0].primary.area, image)
+        self.chip.load(self.images[0].primary.area, image)
 
     def load_net(self, firmware: bytes) -> None:
         """Write firmware for the network core where b0n starts it; of an MCUboot image, the payload.
@@ -146,58 +233,97 @@ class VirtualNrf5340:
         """
         with suppress(FormatError):  # a network core's own build has no MCUboot header
             firmware = Image.from_bytes(firmware).payload
-        self._load(self.net_core.app, firmware)
-
-    def _load(self, area: Area, data: bytes) -> None:
-        name, room = area.region.name, area.size_bytes
-        if len(data) > room:
-            raise TooLargeError(f"{len(data)} bytes do not fit {name}, which has {room}", len(data), room)
-        area.erase_all()
-        self.program(area.region.start, data)
+        self.chip.load(self.net_core.app, firmware)
 
     # --- the wire ----------------------------------------------------------------------------------------------------
 
     def answers(self, packet: bytes) -> list[bytes]:
-        """The SMP answers to a packet; none while no application runs, or when the power goes meanwhile."""
-        if self.running is None:
+        """The SMP answers to a packet; none while nothing runs that would, or when the power goes meanwhile."""
+        server = self._server if self.running is not None else self.recovery
+        if server is None:
             return []
         try:
-            return self._server.answers(packet)
+            return server.answers(packet)
         except PowerCut:
             self._lose_power()
             return []
 
     async def serve(self, pipe: Pipe, framing: Framing | None = None) -> None:
         """Be the device at the far end of an open ``pipe``, until the pipe is lost."""
-        framing = ConsoleFraming() if framing is None else framing
-        outgoing: asyncio.Queue[bytes] = asyncio.Queue()
-        with self._console(framing, outgoing):
-            writer = asyncio.create_task(_write_all(pipe, outgoing))
+        framing = DeviceConsoleFraming() if framing is None else framing
+        if self.traffic == NO_TRAFFIC:
+            await self._serve(pipe, framing)
+            return
+        wire = TrafficPipe(pipe, self.traffic, console=isinstance(framing, ConsoleFraming))
+        wire.start()
+        try:
+            await self._serve(wire, framing)
+        finally:
+            await wire.stop()
+
+    async def _serve(self, pipe: Pipe, framing: Framing) -> None:
+        outgoing = Outgoing(pipe)
+        with self._console(framing, outgoing), self._desk(framing, outgoing) as desk:
+            limit = framing.message_max(self._server.buffers.size_bytes, pipe.max_write)
+            receiver = Receiver(framing, limit, self.resources.uart_ring, desk)
+            tasks = [asyncio.create_task(work) for work in (outgoing.carry(), desk.work())]
             try:
                 with suppress(LinkLostError):
-                    await self._read_all(pipe, framing, outgoing)
+                    while True:
+                        data = await pipe.read()
+                        receiver.receive(data, arrived_at(pipe))
             finally:
-                writer.cancel()
-                await asyncio.wait([writer])
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
                 self.finish_reset()
 
-    async def _read_all(self, pipe: Pipe, framing: Framing, outgoing: asyncio.Queue[bytes]) -> None:
-        limit = framing.message_max(self._server.buffers.size_bytes, pipe.max_write)
-        while True:
-            packets, was_wanted = framing.feed(await pipe.read()), self._reset_wanted
-            framing.take_text()  # there is no shell that would read it
-            for packet in packets:
-                for answer in self.answers(packet) if len(packet) <= limit else ():
-                    outgoing.put_nowait(framing.encode(answer))
-            if self._reset_wanted and not was_wanted:
-                asyncio.get_running_loop().call_later(self.reset_delay_s, self.finish_reset)
+    @contextmanager
+    def _desk(self, framing: Framing, outgoing: Outgoing) -> Iterator[Desk]:
+        """Where this wire's requests wait; requests of all wires are handled one at a time."""
+        if not self._desks:
+            self._worker = Worker(self.pool)  # of the event loop that runs now
+
+        async def send(answer: bytes, ready_at: float) -> float:
+            return await outgoing.send(framing.encode(answer), ready_at)
+
+        tells = isinstance(framing, ConsoleFraming) or type(framing) is RawFraming
+        handle = self._handle if tells else self._handle_for_application
+        desk = Desk(self._worker, Handling(handle, send, self._refuse if tells else None, self._handled))
+        self._desks.append(desk)
+        try:
+            yield desk
+        finally:
+            self._desks.remove(desk)
+
+    def _handle(self, packet: bytes) -> tuple[list[bytes], float]:
+        """The answers, and how long the chip takes for them."""
+        if asyncio.get_running_loop().time() < self._boots_until:
+            return [], 0.0
+        before_s = self.chip.busy_s
+        answers = self.answers(packet)
+        flash_s = self.chip.busy_s - before_s
+        return answers, self.resources.time_factor * (REQUEST_S + len(packet) * BYTE_S + flash_s)
+
+    def _handle_for_application(self, packet: bytes) -> tuple[list[bytes], float]:
+        """What a bootloader has no wire for."""
+        return ([], 0.0) if self.running is None else self._handle(packet)
+
+    def _refuse(self, packet: bytes) -> list[bytes]:
+        return [] if self.running is None else self._server.refuse(packet, MgmtRc.ENOMEM)
+
+    def _handled(self) -> None:
+        """A reset that was asked for happens a while after its answer has left."""
+        if self._reset_wanted and self._reset_timer is None:
+            delay_s = self.resources.reset_delay_s
+            self._reset_timer = asyncio.get_running_loop().call_later(delay_s, self.finish_reset)
 
     @contextmanager
-    def _console(self, framing: Framing, outgoing: asyncio.Queue[bytes]) -> Iterator[None]:
+    def _console(self, framing: Framing, outgoing: Outgoing) -> Iterator[None]:
         """Log lines go out on this wire as well, if it is a console."""
 
         def put(line: str) -> None:
-            outgoing.put_nowait(line.encode() + b"\r\n")
+            outgoing.put(line.encode() + b"\r\n")
 
         if not isinstance(framing, ConsoleFraming):
             yield
@@ -216,20 +342,15 @@ class VirtualNrf5340:
         """Call ``watcher`` with every console line from now on."""
         self._watchers.append(watcher)
 
+    def watch_power(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call ``watcher`` after every boot, and when the power goes; the function that is returned ends that."""
+        self._power_watchers.append(watcher)
+        return lambda: self._power_watchers.remove(watcher)
+
     def _say(self, line: str) -> None:
         self.log.append(line)
         for watcher in self._watchers:
             watcher(line)
 
     def _want_reset(self, boot_mode: int) -> None:
-        self._reset_wanted = True
-
-
-async def _write_all(pipe: Pipe, outgoing: asyncio.Queue[bytes]) -> None:
-    with suppress(LinkLostError):
-        while True:
-            await pipe.write(await outgoing.get())
-
-
-def _blank(region: Region, page_size: int) -> Flash:
-    return Flash(region.start, region.size_bytes, page_size=page_size)
+        self._reset_wanted, self._boot_mode = True, boot_mode

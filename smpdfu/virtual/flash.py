@@ -1,21 +1,19 @@
 """NOR flash, as the chip has it: a page is erased to 0xff, a word is programmed by clearing bits.
 
-Addresses are absolute. The contents live in any mutable buffer: a ``bytearray``, or an ``mmap`` of a file that outlives
-the process. The flash counts its operations (one per page erased, one per call of ``program``) and can lose its power
-at any of them, in the middle of the work.
+Addresses are absolute. The flash counts its operations (one per page erased, one per call of ``program``), adds up how
+long they take on the chip, and can lose its power at any of them, in the middle of the work.
 """
 
 from __future__ import annotations
 
-import mmap
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
 from smpdfu.virtual.layout import Region
-
-ERASED = 0xFF
-
-Storage = bytearray | mmap.mmap
+from smpdfu.virtual.storage import ERASED, SparseStorage, Storage
 
 
 class FlashError(Exception):
@@ -34,12 +32,59 @@ class PowerCut(Exception):  # noqa: N818 - an event of the world and nobody's er
         self.operation = operation
 
 
+class Tear(StrEnum):
+    """What the operation that the power cut interrupted has done: nothing, or half of it."""
+
+    CLEAN = "clean"
+    LOWER = "lower"
+    UPPER = "upper"
+
+
+@dataclass
+class Power:
+    """The supply of one or more flashes. ``operations`` counts what they did together.
+
+    ``cut_after`` is how many more operations go well: the one behind them is torn, raises ``PowerCut`` and disarms the
+    cut. A torn ``program`` has written the first half of its words, whichever half an erase would have done.
+    """
+
+    operations: int = 0
+    cut_after: int | None = None
+    tear: Tear = Tear.LOWER
+
+    def fails(self) -> bool:
+        """Count an operation; True for the one during which the power goes."""
+        self.operations += 1
+        if self.cut_after is None:
+            return False
+        self.cut_after -= 1
+        if self.cut_after >= 0:
+            return False
+        self.cut_after = None
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long the operations take: ``erase_s`` a page, ``program_s`` a write unit."""
+
+    erase_s: float = 0.0
+    program_s: float = 0.0
+
+
+INSTANT = Times()
+# nRF5340 Product Specification, NVMC, electrical specification: tERASEPAGE, tWRITE.
+NVMC = Times(erase_s=0.0875, program_s=43e-6)
+# The MX25R64 of the nRF5340 DK, what it says of itself (JESD216 basic parameters, words 10 and 11): typical times of a
+# sector of 4 KiB and of a page of 256 bytes, here a word of it.
+QSPI_NOR = Times(erase_s=0.048, program_s=0.000896 / 64)
+
+
 class Flash:
     """``size_bytes`` of flash from the absolute address ``base``.
 
-    ``operations`` and ``erase_counts`` (by page address) only grow. ``cut_after`` is how many more operations go well:
-    the one behind them is torn, raises ``PowerCut`` and disarms the cut. A torn ``program`` has written the first half
-    of its words; a torn erase has erased one half of its page, the upper one with ``tear_upper``.
+    ``operations`` and ``erase_counts`` (by page address) only grow. ``busy_s`` is how long the chip would have worked.
+    Flashes of one device share their ``power``.
     """
 
     def __init__(
@@ -58,16 +103,30 @@ class Flash:
             raise ValueError(f"the storage has {len(storage)} bytes, the flash {size_bytes}")
         self.base, self.size_bytes = base, size_bytes
         self.page_size, self.write_size = page_size, write_size
+        self.times, self.power = INSTANT, Power()
         self.operations = 0
+        self.busy_s = 0.0
         self.erase_counts: Counter[int] = Counter()
-        self.cut_after: int | None = None
-        self.tear_upper = False
-        self._storage: Storage = bytearray([ERASED]) * size_bytes if storage is None else storage
+        self._storage: Storage = SparseStorage(size_bytes, page_size) if storage is None else storage
 
     @property
     def end(self) -> int:
         """The first address behind the flash."""
         return self.base + self.size_bytes
+
+    def __contains__(self, region: object) -> bool:
+        return isinstance(region, Region) and self.base <= region.start and region.end <= self.end
+
+    def area(self, region: Region) -> Area:
+        """The part of the flash that ``region`` names; ``ValueError`` if it leaves the flash."""
+        if region not in self:
+            raise ValueError(f"region {region.name} leaves the flash 0x{self.base:08x} to 0x{self.end:08x}")
+        return Area(self, region)
+
+    def take_busy(self) -> float:
+        """How many seconds the chip would have worked since this was last asked."""
+        busy_s, self.busy_s = self.busy_s, 0.0
+        return busy_s
 
     def read(self, address: int, size: int) -> bytes:
         """``size`` bytes; raises ``FlashError`` outside the flash."""
@@ -84,13 +143,15 @@ class Flash:
         if address % self.write_size or len(data) % self.write_size:
             raise FlashError(f"only whole words of {self.write_size} bytes can be programmed", address)
         end = start + len(data)
-        if not _is_erased(self._storage[start:end]) and _sets_bits(self._storage[start:end], data):
+        old = self._storage[start:end]
+        if not _is_erased(old) and _sets_bits(old, data):
             raise FlashError("only an erase can set bits", address)
-        if self._power_fails():
-            words = len(data) // self.write_size // 2
+        words = len(data) // self.write_size
+        if self._fails(words * self.times.program_s):
+            words = 0 if self.power.tear is Tear.CLEAN else words // 2
             end = start + words * self.write_size
             self._storage[start:end] = data[: end - start]
-            raise PowerCut(self.operations - 1)
+            raise PowerCut(self.power.operations - 1)
         self._storage[start:end] = data
 
     def erase(self, address: int, size: int) -> None:
@@ -101,14 +162,36 @@ class Flash:
         for page in range(start, start + size, self.page_size):
             self._erase_page(page)
 
+    def pages(self) -> Iterator[tuple[int, bytes]]:
+        """Address and contents of every page that is not blank, in ascending order."""
+        if isinstance(self._storage, SparseStorage):
+            yield from ((self.base + number * self.page_size, page) for number, page in self._storage)
+            return
+        for start in range(0, self.size_bytes, self.page_size):
+            page = bytes(self._storage[start : start + self.page_size])
+            if not _is_erased(page):
+                yield self.base + start, page
+
+    def load(self, pages: Mapping[int, bytes]) -> None:
+        """Make the contents those of ``pages`` and blank elsewhere, as a programmer does: no operation, no wear."""
+        if isinstance(self._storage, SparseStorage):
+            self._storage.replace({(address - self.base) // self.page_size: page for address, page in pages.items()})
+            return
+        blank = bytes([ERASED]) * self.page_size
+        for start in range(0, self.size_bytes, self.page_size):
+            self._storage[start : start + self.page_size] = pages.get(self.base + start, blank)
+
     def _erase_page(self, page: int) -> None:
         self.erase_counts[self.base + page] += 1
-        cut = self._power_fails()
-        size = self.page_size // 2 if cut else self.page_size
-        start = page + size if cut and self.tear_upper else page
-        self._storage[start : start + size] = bytes([ERASED]) * size
+        half = self.page_size // 2
+        first, last = page, page + self.page_size
+        cut = self._fails(self.times.erase_s)
         if cut:
-            raise PowerCut(self.operations - 1)
+            bounds = {Tear.CLEAN: (page, page), Tear.LOWER: (page, page + half), Tear.UPPER: (page + half, last)}
+            first, last = bounds[self.power.tear]
+        self._storage[first:last] = bytes([ERASED]) * (last - first)
+        if cut:
+            raise PowerCut(self.power.operations - 1)
 
     def _offset(self, address: int, size: int) -> int:
         if size < 0:
@@ -117,15 +200,44 @@ class Flash:
             raise FlashError(f"{size} bytes lie outside the flash 0x{self.base:08x} to 0x{self.end:08x}", address)
         return address - self.base
 
-    def _power_fails(self) -> bool:
+    def _fails(self, seconds: float) -> bool:
         self.operations += 1
-        if self.cut_after is None:
-            return False
-        self.cut_after -= 1
-        if self.cut_after >= 0:
-            return False
-        self.cut_after = None
-        return True
+        self.busy_s += seconds
+        return self.power.fails()
+
+
+class Bus(Protocol):
+    """What a core reads and writes by absolute address: one flash, or several side by side."""
+
+    def area(self, region: Region) -> Area: ...
+
+    def read(self, address: int, size: int) -> bytes: ...
+
+
+class Memory:
+    """Several flashes side by side: what a core has on its bus."""
+
+    def __init__(self, flashes: Sequence[Flash]) -> None:
+        self.flashes = tuple(flashes)
+
+    def area(self, region: Region) -> Area:
+        """The part of the flash that ``region`` names; ``ValueError`` if there is none."""
+        for flash in self.flashes:
+            if region in flash:
+                return Area(flash, region)
+        raise ValueError(f"there is no flash where region {region.name} is")
+
+    @property
+    def busy_s(self) -> float:
+        """How long they have worked together."""
+        return sum(flash.busy_s for flash in self.flashes)
+
+    def read(self, address: int, size: int) -> bytes:
+        """``size`` bytes of one flash; raises ``FlashError`` where there is none."""
+        for flash in self.flashes:
+            if flash.base <= address < flash.end:
+                return flash.read(address, size)
+        raise FlashError("there is no flash", address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Where things lie in the flash of both cores, and how the bootloader was built that lives there.
 
-Addresses are absolute, as the cores and a debugger see them. A row of ``LAYOUTS`` is a partition table as the nRF
-Connect SDK makes it; read a device's own table from its build and do not assume one of these.
+Addresses are absolute, as the cores and a debugger see them; external flash is where it can be executed from (XIP). A
+row of ``LAYOUTS`` is a partition table as the nRF Connect SDK makes it; a device's own table comes with its build
+(``smpdfu.virtual.partitions`` reads it), so do not assume one of these.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from smpdfu.image import memory
@@ -33,6 +34,15 @@ class Region:
     def __contains__(self, address: object) -> bool:
         return isinstance(address, int) and self.start <= address < self.end
 
+    def holds(self, other: Region) -> bool:
+        """True if ``other`` lies in this region as a whole."""
+        return self.start <= other.start and other.end <= self.end
+
+
+# The page of the UICR, and the part of it that is free for the customer (OTP in the tables).
+UICR = Region("uicr", memory.APP.uicr, memory.APP.page_size)
+OTP = Region("otp", 0x00FF_8100, 0x2FC)
+
 
 @dataclass(frozen=True, slots=True)
 class SlotPair:
@@ -57,8 +67,12 @@ class NetLayout:
 class Layout:
     """Both cores. ``images`` has a pair of slots per image that MCUboot updates, in the order of the image numbers.
 
-    ``pcd`` is the RAM that both cores share for the hand-over of network firmware. ``align`` is the write unit of the
-    flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap or leave their flash.
+    ``flash`` is the application core's own, ``external`` a flash chip beside it, ``ram`` memory that MCUboot treats as
+    flash, ``otp`` memory that is written once; ``scratch`` is for swapping, ``others`` what MCUboot does not touch.
+    ``network_image`` is the number of the image that goes to the network core (simultaneous scheme); None where it
+    comes through image 0 (staged). ``pcd`` is the RAM that both cores share for the hand-over of network firmware.
+    ``align`` is the write unit of the flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap
+    or leave their memories.
     """
 
     name: str
@@ -72,15 +86,24 @@ class Layout:
     sector_size: int = memory.APP.page_size
     align: int = 4
     max_align: int = 8
+    scratch: Region | None = None
+    external: Region | None = None
+    ram: Region | None = None
+    otp: Region | None = None
+    others: tuple[Region, ...] = ()
+    network_image: int | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
             raise ValueError(f"layout {self.name} has no image")
-        _check_regions(self.flash, self.app_regions)
-        _check_regions(self.net.flash, self.net_regions)
-        for region in self.app_regions:
+        _check_regions(self.memories, self.regions)
+        _check_regions((self.net.flash,), self.net_regions)
+        slots = [slot for pair in self.images for slot in (pair.primary, pair.secondary)]
+        for region in (self.mcuboot, *slots, *filter(None, (self.settings, self.scratch))):
             if region.start % self.sector_size or region.size_bytes % self.sector_size:
                 raise ValueError(f"region {region.name} is not made of whole sectors")
+        if self.mode is SwapMode.SCRATCH and self.scratch is None:
+            raise ValueError(f"layout {self.name} has no scratch area, which {self.mode} needs")
 
     @property
     def primary(self) -> Region:
@@ -93,42 +116,59 @@ class Layout:
         return self.images[0].secondary
 
     @property
-    def app_regions(self) -> tuple[Region, ...]:
-        """The named regions of the application core's flash, in ascending order."""
+    def memories(self) -> tuple[Region, ...]:
+        """What the application core has on its bus that is flash or treated as such."""
+        uicr = None if self.otp is None else UICR
+        return (self.flash, *filter(None, (uicr, self.external, self.ram)))
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The named regions of the application core, in ascending order."""
         slots = (slot for pair in self.images for slot in (pair.primary, pair.secondary))
-        rest = () if self.settings is None else (self.settings,)
-        return tuple(sorted((self.mcuboot, *slots, *rest), key=lambda region: region.start))
+        rest = filter(None, (self.settings, self.scratch, self.otp))
+        return tuple(sorted((self.mcuboot, *slots, *rest, *self.others), key=lambda region: region.start))
+
+    @property
+    def app_regions(self) -> tuple[Region, ...]:
+        """Those of them that lie in the application core's own flash."""
+        return tuple(region for region in self.regions if self.flash.holds(region))
 
     @property
     def net_regions(self) -> tuple[Region, ...]:
         """The named regions of the network core's flash, in ascending order."""
         return (self.net.b0n, self.net.provision, self.net.app)
 
-    def geometry(self, image: int = 0, *, encrypted_key_size: int = 0) -> SlotGeometry:
-        """The slots of an image as MCUboot's trailer arithmetic sees them.
+    def geometry(self, image: int = 0, *, secondary: bool = False, encrypted_key_size: int = 0) -> SlotGeometry:
+        """A slot of an image as MCUboot's trailer arithmetic sees it.
 
-        As in Zephyr's BOOT_MAX_IMG_SECTORS_AUTO, the status has room for just the sectors of the slot.
+        As in Zephyr's BOOT_MAX_IMG_SECTORS_AUTO, the status has room for just the sectors of the largest slot.
         ``encrypted_key_size`` is 0 for a bootloader without encryption.
         """
-        size = self.images[image].primary.size_bytes
+        pair = self.images[image]
+        sizes = (slot.size_bytes for pair in self.images for slot in (pair.primary, pair.secondary))
         return SlotGeometry(
-            size_bytes=size,
+            size_bytes=(pair.secondary if secondary else pair.primary).size_bytes,
             sector_size=self.sector_size,
             align=self.align,
             max_align=self.max_align,
-            max_sectors=size // self.sector_size,
+            max_sectors=max(sizes) // self.sector_size,
             mode=self.mode,
             encrypted_key_size=encrypted_key_size,
         )
 
 
-def _check_regions(flash: Region, regions: tuple[Region, ...]) -> None:
+def _check_regions(memories: tuple[Region, ...], regions: tuple[Region, ...]) -> None:
     for region in regions:
-        if region.start < flash.start or region.end > flash.end:
-            raise ValueError(f"region {region.name} leaves {flash.name}")
+        if not any(memory.holds(region) for memory in memories):
+            raise ValueError(f"region {region.name} leaves {_nearest(memories, region).name}")
     for lower, upper in pairwise(regions):
         if lower.end > upper.start:
             raise ValueError(f"regions {lower.name} and {upper.name} overlap")
+
+
+def _nearest(memories: tuple[Region, ...], region: Region) -> Region:
+    below = [memory for memory in memories if memory.start <= region.start]
+    return max(below or memories, key=lambda memory: memory.start)
 
 
 def _between(name: str, start: int, end: int) -> Region:
@@ -143,13 +183,69 @@ NRF5340_NET = NetLayout(
     app=_between("net app", 0x0100_8800, memory.NET.end),
 )
 
+# Where the nRF5340 can execute from external flash, and the RAM in which MCUboot keeps the network core's primary slot
+# (the linker decides where; the network core reads it there).
+XIP = 0x1000_0000
+NET_RAM = Region("ram flash", 0x2001_0000, 0x4_0000)
+
+_PCD = Region("pcd", 0x2000_0000, 0x2000)
+
+# nRF Connect SDK for the nRF5340 DK with MCUboot and a network core image: the partition manager halves what is left.
 NRF5340DK_STAGED = Layout(
     name="nrf5340dk-staged",
     flash=Region("app flash", memory.APP.start, memory.APP.size_bytes),
     mcuboot=_between("mcuboot", memory.APP.start, 0xC000),
     images=(SlotPair(_between("primary", 0xC000, 0x8_6000), _between("secondary", 0x8_6000, memory.APP.end)),),
     net=NRF5340_NET,
-    pcd=Region("pcd", 0x2000_0000, 0x2000),
+    pcd=_PCD,
+    otp=OTP,
 )
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (NRF5340DK_STAGED,)}
+# The same with a scratch area of the default size (PM_PARTITION_SIZE_MCUBOOT_SCRATCH).
+NRF5340DK_SCRATCH = replace(
+    NRF5340DK_STAGED,
+    name="nrf5340dk-staged-scratch",
+    mode=SwapMode.SCRATCH,
+    images=(SlotPair(_between("primary", 0xC000, 0x7_7000), _between("secondary", 0x7_7000, 0xE_2000)),),
+    scratch=_between("scratch", 0xE_2000, memory.APP.end),
+)
+
+
+def _simultaneous(name: str, primary: Region, *rest: Region) -> Layout:
+    """Application in the chip, both secondary slots in the DK's MX25R64, the network core's primary slot in RAM."""
+    second = XIP + primary.size_bytes
+    return Layout(
+        name=name,
+        flash=NRF5340DK_STAGED.flash,
+        mcuboot=_between("mcuboot", memory.APP.start, primary.start),
+        images=(
+            SlotPair(primary, Region("secondary", XIP, primary.size_bytes)),
+            SlotPair(replace(NET_RAM, name="primary_1"), Region("secondary_1", second, NET_RAM.size_bytes)),
+        ),
+        net=NRF5340_NET,
+        pcd=_PCD,
+        settings=rest[-1],
+        mode=SwapMode.OVERWRITE_ONLY,
+        external=Region("external flash", XIP, primary.size_bytes + NET_RAM.size_bytes),
+        ram=NET_RAM,
+        otp=OTP,
+        others=rest[:-1],
+        network_image=1,
+    )
+
+
+_DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, memory.APP.end))
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        NRF5340DK_STAGED,
+        replace(NRF5340DK_STAGED, name="nrf5340dk-staged-overwrite", mode=SwapMode.OVERWRITE_ONLY),
+        replace(NRF5340DK_STAGED, name="nrf5340dk-staged-offset", mode=SwapMode.OFFSET),
+        NRF5340DK_SCRATCH,
+        # nrfconnect/sdk-nrf, samples/matter: MCUboot with 64 KiB.
+        _simultaneous("nrf5340dk-simultaneous", _between("primary", 0x1_0000, 0xF_7000), *_DATA),
+        # nrfconnect/sdk-nrf, applications/matter_bridge/pm_static_nrf5340dk_nrf5340_cpuapp.yml: MCUboot with 32 KiB.
+        _simultaneous("nrf5340dk-matter-bridge", _between("primary", 0x8000, 0xF_7000), *_DATA),
+    )
+}

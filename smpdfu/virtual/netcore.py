@@ -7,15 +7,17 @@ second slot and no way back. Source: ``subsys/pcd`` and ``samples/nrf5340/netboo
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from smpdfu.image import b0n
 from smpdfu.image.keys import Verifier
 from smpdfu.image.linked import Vectors
-from smpdfu.virtual import b0n
-from smpdfu.virtual.flash import ERASED, Area, Flash
+from smpdfu.virtual.flash import Area, Bus, Flash
 from smpdfu.virtual.layout import Layout, Region
+from smpdfu.virtual.storage import ERASED
 
 _COMMAND = struct.Struct("<IIII")
 COPY = 0xB5B4B3B6
@@ -71,10 +73,10 @@ class NetCore:
         """Hold the core in reset."""
         self.running = False
 
-    def start(self, bus: Flash) -> None:
+    def start(self, bus: Bus) -> None:
         """Release the core from reset: b0n obeys the command in RAM, or starts the application.
 
-        ``bus`` is the application core's flash, which b0n can read. Raises ``PowerCut``.
+        ``bus`` is what b0n can read of the application core's memories. Raises ``PowerCut``.
         """
         command = PcdCommand.from_bytes(self.ram)
         if command.magic == COPY:
@@ -88,7 +90,7 @@ class NetCore:
     def _answer(self, command: PcdCommand, magic: int) -> None:
         self.ram[:] = PcdCommand(magic, command.source, command.length, command.offset).to_bytes()
 
-    def _obey(self, command: PcdCommand, bus: Flash) -> bool:
+    def _obey(self, command: PcdCommand, bus: Bus) -> bool:
         firmware = bus.read(command.source, command.length)
         reason = self._refusal(firmware)
         if reason is not None:
@@ -118,19 +120,29 @@ class NetCore:
         return b0n.refusal(firmware, self.layout.app.start, self.keys)
 
 
-def update_network_core(net: NetCore, bus: Flash, firmware: Region, log: Callable[[str], None]) -> bool:
-    """MCUboot's side of PCD: have ``firmware``, which lies in the application core's flash ``bus``, taken over.
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """How a hand-over ended: whether b0n took the firmware, and how long MCUboot waited for that."""
 
-    False when b0n did not take it. Raises ``PowerCut``.
+    done: bool
+    seconds: float
+
+
+def update_network_core(net: NetCore, bus: Bus, firmware: Region, log: Callable[[str], None]) -> HandOver:
+    """MCUboot's side of PCD: have ``firmware``, which the network core can read on ``bus``, taken over.
+
+    MCUboot looks once a second whether b0n is ready. Raises ``PowerCut``.
     """
     net.hold()
     offset = net.layout.app.start - net.layout.flash.start
     net.ram[:] = PcdCommand(COPY, firmware.start, firmware.size_bytes, offset).to_bytes()
     log("I: Turned on network core")
+    before_s = net.flash.busy_s
     net.start(bus)
+    seconds = float(max(math.ceil(net.flash.busy_s - before_s), 1))
     if PcdCommand.from_bytes(net.ram).magic != DONE:
         log("E: Network core update failed")
-        return False
+        return HandOver(False, seconds)
     net.hold()
     log("I: Turned off network core")
-    return True
+    return HandOver(True, seconds)

@@ -1,7 +1,8 @@
 """A pseudo terminal as a device's serial port: any SMP client on this computer can open it.
 
 The port stays when a client closes it, as a UART does, and takes no notice of who listens: what does not fit into the
-system's buffer and ours, because nobody reads, is lost.
+system's buffer and ours, because nobody reads, is lost. What a client writes stays in the system's buffer until it is
+its turn, so that a client that is faster than the line has to wait, as at a UART.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from smpdfu.link.inbox import Inbox
 from smpdfu.link.pipe import Pipe, not_open, words
 from smpdfu.virtual.device import VirtualNrf5340
 
-_READ_SIZE = 65536
+_READ_SIZE = 4096
 _UNREAD_MAX = 1 << 16
 """Bytes that wait for a client that does not read; more are lost."""
 
@@ -52,7 +53,10 @@ class PtyPipe(Pipe):
     async def _read(self) -> bytes:
         if self._inbox is None:
             raise not_open(self.name)
-        return await self._inbox.get()
+        data = await self._inbox.get()
+        if self._loop is not None:
+            self._loop.add_reader(self._master, self._on_readable)
+        return data
 
     async def _write(self, data: bytes) -> None:
         if self._loop is None:
@@ -78,6 +82,8 @@ class PtyPipe(Pipe):
         _share(self._slave)
         try:
             self._inbox.put(os.read(self._master, _READ_SIZE))
+            if self._loop is not None:
+                self._loop.remove_reader(self._master)
         except BlockingIOError:
             return
         except OSError as error:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 
+from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import Trailer
-from smpdfu.virtual.b0n import FirmwareInfo
 from smpdfu.virtual.content import content_of, next_boot
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.flash import ERASED
 from smpdfu.virtual.slot import Slot
+from smpdfu.virtual.storage import ERASED
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,10 @@ class NetReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Both cores. ``next_boot`` is what image 0's trailers ask for: none, test, perm or revert."""
+    """Both cores. ``next_boot`` is what image 0's trailers ask for: none, test, perm or revert.
+
+    ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
+    """
 
     name: str
     layout: str
@@ -55,6 +58,7 @@ class Report:
     powered: bool
     app_runs: bool
     net_runs: bool
+    radio_up: bool
     next_boot: str
     slots: tuple[SlotReport, ...]
     net: NetReport
@@ -78,6 +82,7 @@ def report(device: VirtualNrf5340) -> Report:
         powered=device.powered,
         app_runs=device.running is not None,
         net_runs=device.net_core.running,
+        radio_up=device.radio_up,
         next_boot=next_boot(device.images[0]).name.lower(),
         slots=tuple(_slot(number, slot) for number, slot in enumerate(slots)),
         net=_net(device),
@@ -85,7 +90,7 @@ def report(device: VirtualNrf5340) -> Report:
 
 
 def _slot(number: int, slot: Slot) -> SlotReport:
-    content, header = content_of(slot), slot.header()
+    content, header = content_of(slot), slot.header(slot.image_start)
     body = slot.area.read(0, slot.area.size_bytes - slot.geometry.sector_size)
     return SlotReport(
         image=number // 2,

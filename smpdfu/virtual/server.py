@@ -11,6 +11,7 @@ Source: Zephyr, ``subsys/mgmt/mcumgr/smp/src/smp.c``, and recordings of real ser
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -20,50 +21,44 @@ from typing import Any
 
 from smpdfu.errors import RemoteProtocolError
 from smpdfu.smp import cbor
-from smpdfu.smp.groups import RCS, REQUESTS, find_request
+from smpdfu.smp.groups import RCS, REQUESTS, enum, find_request
+from smpdfu.smp.groups.fs import FileDownload
 from smpdfu.smp.groups.image import ImageRc, ImageUpload
-from smpdfu.smp.groups.os import OsRc
+from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, Request, Response
 from smpdfu.virtual.flash import PowerCut
+from smpdfu.virtual.versions import in_version_1
 
 Answer = Response | Mapping[str, object]
 """What a handler returns: an answer, or its map where the build leaves out what the class would write."""
 Handler = Callable[[Any], Answer]
 
 # Fields without which a request is refused, and with which code; without any other, a default holds.
-NEEDED: dict[type[Request[Any]], dict[str, IntEnum]] = {ImageUpload: {"off": ImageRc.INVALID_OFFSET}}
-
-# A group's code in SMP version 1, which knows only SMP's own; what is not here is EUNKNOWN.
-IN_VERSION_1: dict[IntEnum, MgmtRc] = {
-    OsRc.INVALID_FORMAT: MgmtRc.EINVAL,
-    OsRc.QUERY_YIELDS_NO_ANSWER: MgmtRc.ENOENT,
-    OsRc.RTC_NOT_SET: MgmtRc.ENOENT,
-    ImageRc.NO_IMAGE: MgmtRc.ENOENT,
-    ImageRc.NO_TLVS: MgmtRc.ENOENT,
-    ImageRc.NO_FREE_SLOT: MgmtRc.EBADSTATE,
-    ImageRc.CURRENT_VERSION_IS_NEWER: MgmtRc.EBADSTATE,
-    ImageRc.IMAGE_ALREADY_PENDING: MgmtRc.EBADSTATE,
-    ImageRc.NO_FREE_MEMORY: MgmtRc.ENOMEM,
-    ImageRc.INVALID_SLOT: MgmtRc.EINVAL,
-    ImageRc.INVALID_PAGE_OFFSET: MgmtRc.EINVAL,
-    ImageRc.INVALID_OFFSET: MgmtRc.EINVAL,
-    ImageRc.INVALID_LENGTH: MgmtRc.EINVAL,
-    ImageRc.INVALID_IMAGE_HEADER: MgmtRc.EINVAL,
-    ImageRc.INVALID_HASH: MgmtRc.EINVAL,
-    ImageRc.INVALID_FLASH_ADDRESS: MgmtRc.EINVAL,
+Needed = Mapping[type[Request[Any]], Mapping[str, IntEnum]]
+NEEDED: Needed = {
+    ImageUpload: {"off": ImageRc.INVALID_OFFSET},
+    FileDownload: {"off": MgmtRc.EINVAL},
 }
+# A request that is done whatever is wrong with its fields.
+LENIENT = (Reset,)
+
+# The answer that does not fit a buffer: most groups say EMSGSIZE.
+TOO_LONG = {enum.GROUP: MgmtRc.ECORRUPT}
 
 _GROUP_OF = {codes: group for group, codes in RCS.items()}
-_LOG = logging.getLogger(__name__).error
+LOG = logging.getLogger(__name__).error
 _NEWEST_VERSION = 1  # the header's version field of SMP version 2
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
-    """A handler's refusal: a code of its group, or one of SMP's own (``MgmtRc``)."""
+    """A handler's refusal: a code of its group, or one of SMP's own (``MgmtRc``).
 
-    def __init__(self, rc: IntEnum) -> None:
+    ``more`` is what version 2 tells besides.
+    """
+
+    def __init__(self, rc: IntEnum, more: Mapping[str, object] | None = None) -> None:
         super().__init__(rc.name)
-        self.rc = rc
+        self.rc, self.more = rc, more or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +84,18 @@ class Server:
         buffers: Buffers = DEFAULT_BUFFERS,
         *,
         without: Collection[type[Request[Any]]] = (),
-        log: Callable[[str], None] = _LOG,
+        needed: Needed = NEEDED,
+        log: Callable[[str], None] = LOG,
     ) -> None:
-        self.buffers, self._log = buffers, log
+        self.buffers, self._needed, self._log = buffers, needed, log
         served = list(groups)
         found = {kind: _find_handler(kind, served) for kind in REQUESTS if kind not in without}
         self._handlers = {kind: handler for kind, handler in found.items() if handler is not None}
+
+    @property
+    def served(self) -> tuple[type[Request[Any]], ...]:
+        """The requests that it takes."""
+        return tuple(self._handlers)
 
     def answers(self, packet: bytes) -> list[bytes]:
         """The answers to the messages in ``packet``, which a wire delivered whole.
@@ -102,6 +103,10 @@ class Server:
         One as a rule, several if they follow each other in it, none if it is no message or longer than a buffer.
         """
         return list(self._each(packet)) if len(packet) <= self.buffers.size_bytes else []
+
+    def refuse(self, packet: bytes, rc: MgmtRc) -> list[bytes]:
+        """The answer of a server that cannot even look into ``packet``; none if it is no message."""
+        return [_answer(_lenient_header(packet), {"rc": rc})] if len(packet) >= HEADER_SIZE else []
 
     def _each(self, packet: bytes) -> Iterator[bytes]:
         while len(packet) >= HEADER_SIZE:
@@ -120,14 +125,14 @@ class Server:
         try:
             message = _answer(header, self._dispatch(header, rest))
         except Refused as refusal:
-            message = _answer(header, _error(refusal.rc, header.version))
+            message = _answer(header, _error(refusal, header.version))
         except PowerCut:
             raise
         except Exception as error:  # see the class
             self._log(f"E: group {header.group}, command {header.command} failed: {type(error).__name__}: {error}")
             message = _answer(header, {"rc": MgmtRc.EUNKNOWN})
         fits = len(message) <= self.buffers.size_bytes
-        return message if fits else _answer(header, {"rc": MgmtRc.EMSGSIZE})
+        return message if fits else _answer(header, {"rc": TOO_LONG.get(header.group, MgmtRc.EMSGSIZE)})
 
     def _dispatch(self, header: Header, rest: bytes) -> Mapping[str, object]:
         if header.version > _NEWEST_VERSION:
@@ -135,13 +140,18 @@ class Server:
         kind = find_request(header.op, header.group, header.command)
         if kind is None or kind not in self._handlers:
             raise Refused(MgmtRc.ENOTSUP)
-        answer = self._handlers[kind](_decode(kind, rest))
+        answer = self._handlers[kind](_decode(kind, rest, self._needed.get(kind, {})))
         return answer.to_map() if isinstance(answer, Response) else answer
 
 
 def _find_handler(kind: type[Request[Any]], groups: Iterable[object]) -> Handler | None:
-    name = "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+    name = _handler_name(kind.__name__)
     return next((getattr(group, name) for group in groups if hasattr(group, name)), None)
+
+
+@functools.cache
+def _handler_name(kind: str) -> str:
+    return "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
 
 
 def _lenient_header(packet: bytes) -> Header:
@@ -150,7 +160,7 @@ def _lenient_header(packet: bytes) -> Header:
     return Header.from_bytes(bytes((packet[0] & 0b11000 | op,)) + packet[1:HEADER_SIZE])
 
 
-def _decode(kind: type[Request[Any]], rest: bytes) -> Request[Any]:
+def _decode(kind: type[Request[Any]], rest: bytes, needed: Mapping[str, IntEnum]) -> Request[Any]:
     """The request. A command without fields does not look at its body, and nothing looks behind the map."""
     if not dataclasses.fields(kind):
         return kind()
@@ -158,21 +168,24 @@ def _decode(kind: type[Request[Any]], rest: bytes) -> Request[Any]:
         entries = cbor.loads(rest)
         if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
             raise Refused(MgmtRc.EINVAL)
-        for name, rc in NEEDED.get(kind, {}).items():
+        for name, rc in needed.items():
             if name not in entries:
                 raise Refused(rc)
         return kind.from_map(entries)
     except RemoteProtocolError:
+        if kind in LENIENT:
+            return kind()
         raise Refused(MgmtRc.EINVAL) from None
 
 
-def _error(rc: IntEnum, version: int) -> Mapping[str, object]:
+def _error(refusal: Refused, version: int) -> Mapping[str, object]:
+    rc = refusal.rc
     group = _GROUP_OF.get(type(rc))
     if group is None:
         return {"rc": rc}
     if version == 0:
-        return {"rc": IN_VERSION_1.get(rc, MgmtRc.EUNKNOWN)}
-    return {"err": {"group": group, "rc": rc}}
+        return {"rc": in_version_1(rc)}
+    return {"err": {"group": group, "rc": rc}, **refusal.more}
 
 
 def _answer(header: Header, entries: Mapping[str, object]) -> bytes:

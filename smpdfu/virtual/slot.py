@@ -1,19 +1,21 @@
 """A slot in flash: its image and its trailer, read and written as MCUboot and the running application do it.
 
 Where the fields are, ``smpdfu.image.trailer`` alone knows. Source of the order of writes: ``bootutil_public.c`` and
-``swap_misc.c`` of MCUboot.
+``swap_misc.c`` of MCUboot; of where an image begins, ``boot_get_image_start_offset`` of Zephyr.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smpdfu.errors import FormatError
 from smpdfu.image import trailer as fields
 from smpdfu.image.format import HEADER_SIZE, Header, Image
-from smpdfu.image.trailer import SlotGeometry, Trailer
-from smpdfu.virtual.flash import ERASED, Area, Flash
+from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
+from smpdfu.virtual.decision import SwapType, decide
+from smpdfu.virtual.flash import Area, Bus
 from smpdfu.virtual.layout import Layout
+from smpdfu.virtual.storage import ERASED
 
 
 def trailer_sectors(geometry: SlotGeometry) -> int:
@@ -27,10 +29,14 @@ class SlotError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One slot. Everything that writes raises ``PowerCut`` when the power goes; offsets count from the slot's start."""
+    """One slot. Everything that writes raises ``PowerCut`` when the power goes; offsets count from the slot's start.
+
+    ``partner`` is the primary slot, for a secondary slot where images do not begin at the start (swap-offset mode).
+    """
 
     area: Area
     geometry: SlotGeometry
+    partner: Slot | None = None
 
     # --- the image ---
 
@@ -41,19 +47,27 @@ class Slot:
         except FormatError:
             return None
 
-    def image(self) -> Image:
-        """The image as it is stored; raises ``FormatError`` when there is none or it is damaged."""
-        return Image.from_bytes(self.area.read_all())
+    def image(self, offset: int = 0) -> Image:
+        """The image at ``offset`` as it is stored; raises ``FormatError`` when there is none or it is damaged."""
+        return Image.from_bytes(self.area.read(offset, self.area.size_bytes - offset))
 
-    def is_header_erased(self) -> bool:
-        """True if there is erased flash where a header has its magic."""
-        return self.area.read(0, 4) == bytes([ERASED]) * 4
+    @property
+    def image_start(self) -> int:
+        """Where the running application puts and looks for an image.
+
+        In swap-offset mode an update lies a sector into the secondary slot; the image that a revert would bring back
+        lies at its start.
+        """
+        if self.partner is None:
+            return 0
+        found = decide(self.partner.trailer(), self.trailer(), self.geometry.mode)
+        return 0 if found is SwapType.REVERT else self.geometry.sector_size
 
     # --- the trailer ---
 
     def trailer(self) -> Trailer:
         """What the trailer says now."""
-        return Trailer.from_slot(self.area.read_all(), self.geometry, ERASED)
+        return Trailer.read(self.area.read, self.geometry, ERASED)
 
     def write_magic(self) -> None:
         """Mark the trailer as valid."""
@@ -82,6 +96,15 @@ class Slot:
         """What ``write_swap_size`` recorded."""
         return int.from_bytes(self.area.read(fields.swap_size_offset(self.geometry), 4), "little")
 
+    def write_tlv_sizes(self, primary: int, secondary: int) -> None:
+        """Record how many bytes both images have of unprotected TLVs; swap-offset mode only."""
+        self._write(fields.tlv_sizes_offset(self.geometry), (secondary << 16 | primary).to_bytes(4, "little"))
+
+    def tlv_sizes(self) -> tuple[int, int]:
+        """What ``write_tlv_sizes`` recorded."""
+        sizes = int.from_bytes(self.area.read(fields.tlv_sizes_offset(self.geometry), 4), "little")
+        return sizes & 0xFFFF, sizes >> 16
+
     def write_key(self, slot: int, key: bytes | None) -> None:
         """Save the content key of slot 0 or 1 for a swap that is continued after a reset; None leaves it erased."""
         size = self.geometry.encrypted_key_size
@@ -99,7 +122,7 @@ class Slot:
 
     def status_entries(self) -> int:
         """How far the swap has come: the number of the last entry written, counted from 1; 0 for none."""
-        size = self.geometry.max_sectors * fields.STATES_PER_SECTOR * self.geometry.align
+        size = fields.status_entries(self.geometry) * self.geometry.align
         entries = self.area.read(fields.status_offset(self.geometry), size)[:: self.geometry.align]
         return len(entries.rstrip(bytes([ERASED])))
 
@@ -141,14 +164,30 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Both slots of an image."""
+    """Both slots of image number ``image``, and the scratch area where the bootloader swaps by one."""
 
     primary: Slot
     secondary: Slot
+    image: int = 0
+    scratch: Slot | None = None
 
     @classmethod
-    def of(cls, flash: Flash, layout: Layout, image: int = 0, *, encrypted_key_size: int = 0) -> Slots:
-        """The slots of image number ``image`` in ``flash``; see ``Layout.geometry``."""
-        geometry = layout.geometry(image, encrypted_key_size=encrypted_key_size)
+    def of(cls, bus: Bus, layout: Layout, image: int = 0, *, encrypted_key_size: int = 0) -> Slots:
+        """The slots of image number ``image`` in what ``bus`` reaches; see ``Layout.geometry``."""
         pair = layout.images[image]
-        return cls(Slot(Area(flash, pair.primary), geometry), Slot(Area(flash, pair.secondary), geometry))
+        geometry, other = (
+            layout.geometry(image, secondary=secondary, encrypted_key_size=encrypted_key_size)
+            for secondary in (False, True)
+        )
+        primary = Slot(bus.area(pair.primary), geometry)
+        partner = primary if layout.mode is SwapMode.OFFSET else None
+        scratch = None
+        if layout.mode is SwapMode.SCRATCH and layout.scratch is not None:
+            # Its trailer has the fields of a slot's, and status entries for one sector.
+            small = replace(geometry, size_bytes=layout.scratch.size_bytes, max_sectors=1)
+            scratch = Slot(bus.area(layout.scratch), small)
+        return cls(primary, Slot(bus.area(pair.secondary), other, partner), image, scratch)
+
+    def next_boot(self) -> SwapType:
+        """What the trailers ask the bootloader for."""
+        return decide(self.primary.trailer(), self.secondary.trailer(), self.primary.geometry.mode)

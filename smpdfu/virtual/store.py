@@ -1,9 +1,10 @@
 """Named virtual devices, kept in files between commands, like a board that stays on the desk.
 
 A device is a folder: ``device.json`` (layout, and the keys that its bootloaders hold), ``app.flash`` and ``net.flash``
-(mapped into memory, so what is written is there at once), ``console.log``, and ``ram.json`` while the device is put
-aside with its power on. A process that dies with a device in its hands cuts the power: there is no ``ram.json`` then,
-and the next one boots it. One process at a time has a device; the folder is the user's alone.
+(mapped into memory, so what is written is there at once), ``settings.flash`` and ``files`` of the application,
+``console.log``, and ``ram.json`` while the device is put aside with its power on. A process that dies with a device in
+its hands cuts the power: there is no ``ram.json`` then, and the next one boots it. One process at a time has a device;
+the folder is the user's alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -23,16 +23,27 @@ from typing import Any, Self
 from smpdfu.errors import ConnectError, SmpdfuError
 from smpdfu.image.files import write_file_atomic
 from smpdfu.image.keys import PrivateKey, Verifier, load_key, load_private
+from smpdfu.image.trailer import SwapMode
 from smpdfu.link.pipe import Pipe, not_open
-from smpdfu.local.folders import state_home
 from smpdfu.local.lock import HeldError, Lock, holder
-from smpdfu.virtual.bootloader import BootKeys, BootResult
+from smpdfu.virtual.application import SETTINGS, Kept
+from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions, BootResult
+from smpdfu.virtual.chip import kept_parts
+from smpdfu.virtual.cuts import keep_cut, read_cut
 from smpdfu.virtual.device import Ram, VirtualNrf5340
-from smpdfu.virtual.flash import ERASED, Flash
+from smpdfu.virtual.files import FolderFiles
+from smpdfu.virtual.flash import Flash
 from smpdfu.virtual.groups.image import Progress
 from smpdfu.virtual.layout import LAYOUTS, Layout
+from smpdfu.virtual.partitions import read_layout
+from smpdfu.virtual.pool import DEFAULT_RESOURCES, Resources
+from smpdfu.virtual.server import Buffers
+from smpdfu.virtual.shelf import folder_of, is_name
+from smpdfu.virtual.shelf import holder_of as holder_of
+from smpdfu.virtual.shelf import home as home
+from smpdfu.virtual.shelf import list_devices as list_devices
+from smpdfu.virtual.storage import ERASED
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOG_MAX = 1 << 20
 
 
@@ -40,18 +51,36 @@ _LOG_MAX = 1 << 20
 class Recipe:
     """What a device is made from. Keys are PEM; only ``enc_key`` is private, for the bootloader decrypts with it.
 
-    ``sign_keys`` are those that MCUboot accepts, ``net_keys`` those that b0n accepts.
+    ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` another way of
+    updating than theirs. ``sign_keys`` are those that MCUboot accepts, ``net_keys`` those that b0n accepts,
+    ``content_key_size`` is 16 or 32, ``resources`` what its SMP server has.
     """
 
     layout: str
     sign_keys: tuple[str, ...] = ()
     net_keys: tuple[str, ...] = ()
     enc_key: str | None = None
+    resources: Resources = DEFAULT_RESOURCES
+    partitions: str | None = None
+    mode: str | None = None
+    content_key_size: int = 16
+    options: BootOptions = DEFAULT_OPTIONS
 
     def boot_keys(self) -> BootKeys:
         """The keys as the bootloaders use them; raises ``KeyFileError``."""
         decryption = None if self.enc_key is None else load_private(self.enc_key.encode())
-        return BootKeys(_public(self.sign_keys), decryption, net_verifiers=_public(self.net_keys))
+        sign_keys, net_keys = _public(self.sign_keys), _public(self.net_keys)
+        return BootKeys(sign_keys, decryption, self.content_key_size, net_keys, self.options)
+
+    def make_layout(self) -> Layout:
+        """Both cores' layout. ``ValueError`` if there is none of this name; ``FormatError`` for a bad table."""
+        mode = None if self.mode is None else SwapMode(self.mode)
+        if self.partitions is not None:
+            return read_layout(self.partitions.encode(), self.layout, mode)
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"there is no layout {self.layout!r}; known are {', '.join(LAYOUTS)}")
+        layout = LAYOUTS[self.layout]
+        return layout if mode is None else replace(layout, mode=mode)
 
 
 def _public(pems: tuple[str, ...]) -> tuple[Verifier, ...]:
@@ -59,37 +88,21 @@ def _public(pems: tuple[str, ...]) -> tuple[Verifier, ...]:
     return tuple(key.public if isinstance(key, PrivateKey) else key for key in keys)
 
 
-def home() -> Path:
-    """The folder of the devices: ``SMPDFU_VIRTUAL_HOME``, else one in the folder for what smpdfu remembers."""
-    given = os.environ.get("SMPDFU_VIRTUAL_HOME")
-    return Path(given) if given else state_home() / "virtual"
-
-
-def list_devices() -> tuple[str, ...]:
-    """The names of the devices, sorted."""
-    try:
-        return tuple(sorted(path.parent.name for path in home().glob("*/device.json") if _is_name(path.parent.name)))
-    except OSError:
-        return ()
-
-
 def create(name: str, recipe: Recipe) -> None:
     """Make a device with blank flash. ValueError if the name is not one, or taken; ``KeyFileError``; ``OSError``."""
-    if not _is_name(name):
+    if not is_name(name):
         raise ValueError(f"{name!r} is no name for a device: use letters, digits, dots, - and _, up to 64 of them")
     if name in list_devices():
         raise ValueError(f"there is a virtual device named {name!r} already")
-    if recipe.layout not in LAYOUTS:
-        raise ValueError(f"there is no layout {recipe.layout!r}; known are {', '.join(LAYOUTS)}")
     recipe.boot_keys()
-    layout = LAYOUTS[recipe.layout]
+    layout = recipe.make_layout()
     home().mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = home() / f".{name}.{secrets.token_hex(4)}"
     beside.mkdir(mode=0o700)
     try:
-        for region, file in ((layout.flash, "app.flash"), (layout.net.flash, "net.flash")):
+        for part in kept_parts(layout):
             # Filled and not sparse: on a full disk this fails here, and never a mapped page later.
-            write_file_atomic(beside / file, bytes([ERASED]) * region.size_bytes, mode=0o600)
+            write_file_atomic(beside / f"{part.name}.flash", bytes([ERASED]) * part.region.size_bytes, mode=0o600)
         write_file_atomic(beside / "device.json", _to_json(asdict(recipe)), mode=0o600)
         beside.rename(home() / name)
     except BaseException:
@@ -103,7 +116,7 @@ def open_device(name: str, *, switch_on: bool = True) -> StoredDevice:
     A device without power boots, unless ``switch_on`` is False: then that is left to ``reset``.
     Raises ConnectError if there is none, somebody else has it, or its files are damaged.
     """
-    folder = _folder(name)
+    folder = folder_of(name)
     lock = _locked(name, folder)
     try:
         with _sentences(name):
@@ -118,11 +131,12 @@ def view_device(name: str) -> VirtualNrf5340:
 
     Raises ConnectError if there is none, or its files are damaged.
     """
-    folder = _folder(name)
+    folder = folder_of(name)
     with _sentences(name):
         recipe = _read_recipe(folder)
-        app, net = (flash for _, flash in _map_flashes(folder, LAYOUTS[recipe.layout], mmap.ACCESS_READ))
-        device = VirtualNrf5340(LAYOUTS[recipe.layout], recipe.boot_keys(), app=app, net=net, name=name)
+        layout = recipe.make_layout()
+        flashes, _ = _map_flashes(folder, layout, mmap.ACCESS_READ)
+        device = VirtualNrf5340(layout, recipe.boot_keys(), flashes=flashes, name=name, resources=recipe.resources)
         held = holder(folder / "lock")
         ram = _read_ram(folder / "ram.json") if held is None else _runs(held)
         if ram is not None:
@@ -132,7 +146,7 @@ def view_device(name: str) -> VirtualNrf5340:
 
 def delete(name: str) -> None:
     """Remove the device and all its files. Raises ConnectError if there is none or somebody has it; ``OSError``."""
-    folder = _folder(name)
+    folder = folder_of(name)
     lock = _locked(name, folder)
     grave = folder.with_name(f".{name}.{secrets.token_hex(4)}")
     try:
@@ -144,13 +158,8 @@ def delete(name: str) -> None:
 
 def read_log(name: str) -> list[str]:
     """The lines of the device's console, oldest first. Raises ConnectError if there is no such device."""
-    path = _folder(name) / "console.log"
+    path = folder_of(name) / "console.log"
     return path.read_text(errors="replace").splitlines() if path.exists() else []
-
-
-def holder_of(name: str) -> dict[str, Any] | None:
-    """Who has the device: ``pid``, and ``port`` where it is served; None if nobody has."""
-    return holder(_folder(name) / "lock")
 
 
 class StoredDevice(VirtualNrf5340):
@@ -158,12 +167,17 @@ class StoredDevice(VirtualNrf5340):
 
     def __init__(self, name: str, folder: Path, lock: Lock, *, switch_on: bool) -> None:
         recipe = _read_recipe(folder)
-        layout = LAYOUTS[recipe.layout]
+        layout = recipe.make_layout()
         self._folder, self._lock, self._port = folder, lock, ""
-        self._maps, (app, net) = zip(*_map_flashes(folder, layout, mmap.ACCESS_WRITE), strict=True)
-        super().__init__(layout, recipe.boot_keys(), app=app, net=net, name=name)
+        flashes, maps = _map_flashes(folder, layout, mmap.ACCESS_WRITE)
+        storage, settings = _map_settings(folder / "settings.flash")
+        self._maps = (*maps, storage)
+        kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"))
+        keys, resources = recipe.boot_keys(), recipe.resources
+        super().__init__(layout, keys, flashes=flashes, name=name, resources=resources, kept=kept)
         self._console_log = _open_log(folder / "console.log")
         self.watch(self._keep_line)
+        read_cut(folder, self.chip.power)
         ram = _read_ram(folder / "ram.json")
         (folder / "ram.json").unlink(missing_ok=True)  # from now on the power is ours to lose
         if ram is not None:
@@ -191,6 +205,7 @@ class StoredDevice(VirtualNrf5340):
             return
         try:
             ram = self.put_aside()
+            keep_cut(self._folder, self.chip.power)
             if ram is not None:
                 write_file_atomic(self._folder / "ram.json", _to_json(asdict(ram)), mode=0o600)
         finally:
@@ -246,17 +261,6 @@ class DevicePipe(Pipe):
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _is_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
-
-
-def _folder(name: str) -> Path:
-    if name not in list_devices():
-        known = ", ".join(list_devices()) or "none"
-        raise ConnectError(f"there is no virtual device named {name!r}; there is: {known}", f"virtual:{name}")
-    return home() / name
-
-
 def _locked(name: str, folder: Path) -> Lock:
     lock = Lock(folder / "lock")
     try:
@@ -280,20 +284,46 @@ def _sentences(name: str) -> Iterator[None]:
 
 def _read_recipe(folder: Path) -> Recipe:
     found = json.loads((folder / "device.json").read_text())
-    recipe = Recipe(found["layout"], tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"])
-    if recipe.layout not in LAYOUTS:
+    keys = tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"]
+    recipe = Recipe(found["layout"], *keys, _read_resources(found.get("resources")))
+    if found.get("partitions") is None and recipe.layout not in LAYOUTS:
         raise ValueError(f"its layout {recipe.layout!r} is not known")
-    return recipe
+    # What older devices do not have is as it was then.
+    later = {key: found[key] for key in ("partitions", "mode", "content_key_size") if key in found}
+    return replace(recipe, **later, options=BootOptions(**found.get("options", {})))
 
 
-def _map_flashes(folder: Path, layout: Layout, access: int) -> list[tuple[mmap.mmap, Flash]]:
-    """The flashes of application and network core, each with the mapped file that it lives in."""
-    parts = (("app.flash", layout.flash, layout.sector_size), ("net.flash", layout.net.flash, layout.net.page_size))
-    found = []
-    for file, region, page_size in parts:
-        storage = _map(folder / file, region.size_bytes, access)
-        found.append((storage, Flash(region.start, region.size_bytes, page_size=page_size, storage=storage)))
-    return found
+def _read_resources(found: dict[str, Any] | None) -> Resources:
+    """What the server has; devices that were made before it could be chosen have none of this."""
+    return DEFAULT_RESOURCES if found is None else Resources(**found | {"buffers": Buffers(**found["buffers"])})
+
+
+def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, Flash], list[mmap.mmap]]:
+    """The memories that outlive the power, by name, and the mapped files that they live in.
+
+    A device that is older than the UICR's page gets a blank one, if it is not only looked at.
+    """
+    flashes, maps = {}, []
+    for part in kept_parts(layout):
+        path = folder / f"{part.name}.flash"
+        is_missing = part.name == "uicr" and not path.exists()
+        if is_missing and access == mmap.ACCESS_READ:
+            continue
+        if is_missing:
+            write_file_atomic(path, bytes([ERASED]) * part.region.size_bytes, mode=0o600)
+        maps.append(_map(path, part.region.size_bytes, access))
+        flashes[part.name] = Flash(
+            part.region.start, part.region.size_bytes, page_size=part.page_size, storage=maps[-1]
+        )
+    return flashes, maps
+
+
+def _map_settings(path: Path) -> tuple[mmap.mmap, Flash]:
+    """The flash of the settings and the file that it lives in; devices that are older than it get a blank one."""
+    if not path.exists():
+        write_file_atomic(path, bytes([ERASED]) * SETTINGS.size_bytes, mode=0o600)
+    storage = _map(path, SETTINGS.size_bytes, mmap.ACCESS_WRITE)
+    return storage, Flash(SETTINGS.start, SETTINGS.size_bytes, storage=storage)
 
 
 def _map(path: Path, size_bytes: int, access: int) -> mmap.mmap:
@@ -317,13 +347,14 @@ def _read_ram(path: Path) -> Ram | None:
         upload = found["upload"]
         if upload is not None:
             upload = Progress(**upload | {key: bytes.fromhex(upload[key]) for key in ("sha", "block")})
-        return replace(_runs(found), upload=upload)
+        application = found.get("application")
+        return replace(_runs(found), upload=upload, application=application if isinstance(application, dict) else None)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _runs(found: dict[str, Any]) -> Ram:
-    return Ram(found.get("app_runs") is True, found.get("net_runs") is True)
+    return Ram(found.get("app_runs") is True, found.get("net_runs") is True, recovery=found.get("recovery") is True)
 
 
 def _to_json(value: dict[str, Any]) -> bytes:

@@ -14,52 +14,50 @@ swap, 2     primary n to secondary n-1          value 2: the sector is exchanged
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from smpdfu.image.format import Header
-from smpdfu.virtual.slot import Slots, trailer_sectors
+from smpdfu.virtual.decision import SwapType
+from smpdfu.virtual.slot import Slot
 from smpdfu.virtual.swap import (
     NO_CIPHER,
     Cipher,
-    Log,
+    Headers,
     Place,
     Status,
     Step,
-    SwapType,
+    Swap,
+    ciphers,
     copy,
     init_status,
     log_trailer,
 )
 
-Headers = tuple[Header | None, Header | None]
 
+class SwapMove(Swap):
+    """Swaps through a sector that is free behind the primary image."""
 
-@dataclass(frozen=True, slots=True)
-class SwapMove:
-    """Swaps ``slots``."""
+    name = "move"
 
-    slots: Slots
-    log: Log
-
-    def read_status(self) -> Status:
-        """The swap under way, or a reset ``Status`` when there is none."""
+    def source(self) -> Slot | None:
+        """The primary slot once the secondary one is no longer marked: status is kept nowhere else."""
         primary, secondary = self.slots.primary.trailer(), self.slots.secondary.trailer()
-        log_trailer(self.log, "Primary", primary)
-        log_trailer(self.log, "Secondary", secondary)
-        resumed = primary.magic == "good" and primary.copy_done == "unset" and secondary.magic != "good"
-        self.log(f"I: Boot source: {'primary slot' if resumed else 'none'}")
-        if not resumed:
-            return Status()
-        status = self._position(self.slots.primary.status_entries())
-        status.swap_type = SwapType(primary.swap_type)
-        return status
+        log_trailer(self.log, "Primary image", primary)
+        log_trailer(self.log, "Secondary image", secondary)
+        begun = primary.magic == "good" and primary.copy_done == "unset" and secondary.magic != "good"
+        return self.slots.primary if begun else None
+
+    def position(self, entries: int) -> Status:
+        """The entries of the moves come first, one each, then those of the exchanges, two each."""
+        moves = self.slots.primary.geometry.max_sectors
+        if entries < moves:
+            return Status(Step.MOVE, entries + 1)
+        exchanged, half = divmod(entries - moves, 2)
+        return Status(Step.SWAP, exchanged + 1, half + 1)
 
     def headers(self, status: Status) -> Headers:
-        """The headers of both images, wherever the swap under way has brought them."""
+        """As the sectors with the headers have been moved."""
         primary, secondary = self.slots.primary, self.slots.secondary
         if status.is_reset:
             return primary.header(), secondary.header()
-        sector, last = self._sector, self._last_index(primary.swap_size())
+        sector, last = self.sector, self.sectors(primary.swap_size())
         if status.step is Step.MOVE:
             return primary.header(sector if status.index > last else 0), secondary.header()
         if status.index == 1:
@@ -69,13 +67,10 @@ class SwapMove:
         return primary.header(), secondary.header()
 
     def run(self, status: Status, headers: Headers) -> None:
-        """Do all of the swap that is not done yet. ``headers`` are those of the images before the swap.
-
-        Nothing happens when the images leave no free sector to move by.
-        """
+        """Move up what is in the primary slot, then exchange."""
         self.log("I: Starting swap using move algorithm.")
-        last = self._last_index(status.swap_size)
-        if status.is_reset and not self._fits(last):
+        last = self.sectors(status.swap_size)
+        if status.is_reset and not self.fits(last + 1):
             status.swap_type = SwapType.NONE
             return
         self._make_revert_permanent(status)
@@ -83,32 +78,9 @@ class SwapMove:
             for index in range(last - status.index + 1, 0, -1):
                 self._move_up(index, status)
             status.step, status.index = Step.SWAP, 1
-        encrypt, decrypt = (Cipher(header, key) for header, key in zip(headers, status.keys, strict=True))
+        encrypt, decrypt = ciphers(status, headers)
         for index in range(status.index, last + 1):
             self._exchange(index, status, encrypt, decrypt)
-
-    @property
-    def _sector(self) -> int:
-        return self.slots.primary.geometry.sector_size
-
-    def _last_index(self, swap_size: int) -> int:
-        return max(-(-swap_size // self._sector), 1)
-
-    def _fits(self, last: int) -> bool:
-        geometry = self.slots.primary.geometry
-        free = geometry.size_bytes // self._sector - trailer_sectors(geometry)
-        if last < free:
-            return True
-        self.log("W: Not enough free space to run swap upgrade")
-        self.log(f"W: required {(last + 1) * self._sector} bytes but only {free * self._sector} are available")
-        return False
-
-    def _position(self, entries: int) -> Status:
-        moves = self.slots.primary.geometry.max_sectors
-        if entries < moves:
-            return Status(Step.MOVE, entries + 1, resumed=True)
-        exchanged, half = divmod(entries - moves, 2)
-        return Status(Step.SWAP, exchanged + 1, half + 1, resumed=True)
 
     def _write_status(self, status: Status) -> None:
         entry = status.index - 1
@@ -125,7 +97,7 @@ class SwapMove:
         if status.swap_type is not SwapType.REVERT or not status.is_reset:
             return
         trailer = secondary.trailer()
-        log_trailer(self.log, "Secondary", trailer)
+        log_trailer(self.log, "Secondary image", trailer)
         if trailer.magic == "unset":
             secondary.erase_trailer()
             secondary.write_image_ok()
@@ -133,11 +105,11 @@ class SwapMove:
             secondary.write_magic()
 
     def _move_up(self, index: int, status: Status) -> None:
-        primary, sector = self.slots.primary, self._sector
+        primary, sector = self.slots.primary, self.sector
         if status.index == 1:
             if not status.resumed:
                 primary.erase_trailer()
-                init_status(self.slots, status)
+                init_status(primary, self.slots, status)
             self.slots.secondary.erase_trailer()
         primary.area.erase(index * sector, sector)
         copy(Place(primary, (index - 1) * sector), Place(primary, index * sector), sector, NO_CIPHER)
@@ -145,7 +117,7 @@ class SwapMove:
         status.index += 1
 
     def _exchange(self, index: int, status: Status, encrypt: Cipher, decrypt: Cipher) -> None:
-        primary, secondary, sector = self.slots.primary, self.slots.secondary, self._sector
+        primary, secondary, sector = self.slots.primary, self.slots.secondary, self.sector
         offset = (index - 1) * sector
         if status.state == 1:
             primary.area.erase(offset, sector)

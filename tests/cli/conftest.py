@@ -78,7 +78,7 @@ def smpdfu() -> Call:
 
     def run() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(main, "build_app", lambda: commands)
+            patch.setattr(main, "build_app", lambda words: commands)
             main.run()
 
     return lambda *arguments: call(run, "smpdfu", arguments)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -69,6 +69,60 @@ def test_our_own_hex_needs_no_intelhex(raw: Path, out: Path, tmp_path: Path) -> 
     text = source.read_text()
     source.write_text(text.replace(text.splitlines()[1] + "\n", "", 1))  # no header any more: firmware again
     assert "intelhex" not in loaded("imgtool", "sign", *LAYOUT, source, target)
+
+
+# What --help and completion must not load: everything that does the work.
+WORK = {
+    *(SLOW - {"uuid"}),  # typer itself loads that
+    *("cryptography", "smpdfu.client", "smpdfu.connect", "smpdfu.dfu.run", "smpdfu.image.keys"),
+    *("smpdfu.smp", "smpdfu.virtual", "tomllib"),
+}
+
+
+def test_help_loads_no_more_than_the_words() -> None:
+    assert not loaded("main", "--help") & WORK
+    assert not loaded("main", "list", "--help") & WORK
+
+
+def test_a_device_is_asked_before_anything_is_loaded_that_asking_does_not_need() -> None:
+    found = loaded("main", "list", "--port", os.devnull)  # not a serial port: found out when it is opened
+    assert {"asyncio", "serial", "smpdfu.client", "smpdfu.link.serial"} <= found
+    late = {"cryptography", "bleak", "intelhex", "tomllib", "yaml", "rich.table", "rich.progress", "zipfile"}
+    rooms = {"smpdfu.virtual", "smpdfu.image.keys", "smpdfu.cli.virtual", "smpdfu.cli.sign", "smpdfu.cli.update"}
+    groups = {"smpdfu.smp.groups.registry", "smpdfu.smp.groups.fs", "smpdfu.smp.groups.settings"}
+    assert not found & (late | rooms | groups)
+
+
+def test_a_call_builds_its_own_command_only() -> None:
+    from typer.main import get_command
+
+    from smpdfu.cli.main import build_app
+
+    for words in (["list", "--json"], ["--", "list"], ["virtual", "list"]):
+        command: Any = get_command(build_app(words))
+        assert list(command.commands) == [words[-1] if words[0] == "--" else words[0]]
+    whole: Any = get_command(build_app())
+    for words in ([], ["--help"]):
+        by_name: Any = get_command(build_app(words))
+        assert list(by_name.commands) == list(whole.commands)
+        assert not by_name.commands["list"].params
+    for words in (["lst"], ["-x", "lst"]):
+        asked: Any = get_command(build_app(words))
+        assert list(asked.commands) == list(whole.commands)
+
+
+def test_the_table_of_rooms_is_what_the_rooms_register() -> None:
+    from importlib import import_module
+
+    import typer
+
+    from smpdfu.cli.tree import ROOMS
+
+    for room, commands in ROOMS.items():
+        app = typer.Typer()
+        import_module(f"smpdfu.cli.{room}").register(app)
+        names = {one.name for one in app.registered_commands} | {one.name for one in app.registered_groups}
+        assert names == set(commands), room
 
 
 @pytest.mark.parametrize("entry", ["main", "imgtool"])

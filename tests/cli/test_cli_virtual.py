@@ -107,10 +107,10 @@ def test_new_leaves_out_what_is_not_flash(smpdfu: Call, tmp_path: Path) -> None:
     from smpdfu.image.hexfile import Segment, encode
 
     merged = tmp_path / "merged.hex"
-    merged.write_bytes(encode((Segment(0x40, b"code"), Segment(0x00FF_8000, b"UICR"))))
+    merged.write_bytes(encode((Segment(0x40, b"code"), Segment(0x01FF_8000, b"UICR"))))
     made = smpdfu("virtual", "new", "desk", "--app", merged)
     assert made.code == 0
-    assert "warning: left out 0xff8000 to 0xff8004: no flash of either core is there" in made.err
+    assert "warning: left out 0x1ff8000 to 0x1ff8004: no flash of either core is there" in made.err
     assert flash("desk", "app")[0x40:0x44] == b"code"
 
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 FAST = ClientPatience(reconnect_s=0.05, reset_grace_s=0.02, quiet_s=0.0, ping_s=0.05, pause_s=0.01)
 SHORT = Deadlines(boot_s=0.3, poll_s=0.01, again_s=0.05)
-AS_USUAL = Wish()
+UNASKED = Wish(force=True)
+"""What preflight finds has tests of its own; here it is seen what happens all the same."""
 SWAPS, OVERWRITES = SwapMode.MOVE, SwapMode.OVERWRITE_ONLY
 
 
@@ -61,7 +62,7 @@ async def update(
     journal: Journal,
     faults: Faults = NO_FAULTS,
     *,
-    wish: Wish = AS_USUAL,
+    wish: Wish = UNASKED,
     deadlines: Deadlines = SHORT,
     **how: Any,
 ) -> list[Event]:

@@ -140,7 +140,7 @@ def test_what_hangs_on_the_journal_is_told_and_can_be_done_again(make: Maker, tm
     assert not decide(package, state, record).plan.steps
     again = decide(package, state, record, Wish(again=True))
     assert (again.plan.steps[0].name, again.net_done_at) == ("upload net", None)
-    run_update(device, package, path, wish=Wish(again=True))
+    run_update(device, package, path, wish=Wish(again=True, force=True))
     assert net_holds(device, package.images[1])
 
 

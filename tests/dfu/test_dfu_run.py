@@ -15,7 +15,7 @@ from smpdfu.dfu import steps
 from smpdfu.dfu.journal import DONE, REVERTED, Journal, read_record
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.plan import STAGED
-from smpdfu.dfu.run import Progress, StepBegun, StepDone, Update, decide
+from smpdfu.dfu.run import Progress, StepBegun, StepDone, Update, Wish, decide
 from smpdfu.dfu.state import DeviceState, Scheme
 from smpdfu.dfu.steps import read_state
 from smpdfu.errors import LinkError, LinkLostError, RevertedError, SmpdfuError, StepError
@@ -240,7 +240,7 @@ class FakeClient:
     async def request(self, request: object) -> StateReply:
         return StateReply(self.images)
 
-    async def reset(self) -> bool:
+    async def reset(self, **_: object) -> bool:
         """It says yes."""
         return True
 
@@ -274,7 +274,7 @@ class FakeTurncoat(FakeClient):
 
     name = "turncoat"
 
-    async def reset(self) -> bool:
+    async def reset(self, **_: object) -> bool:
         self.images = (ImageSlot(slot=0, version="9.0.0", hash=b"\x99" * 32, active=True, confirmed=True),)
         return True
 
@@ -290,7 +290,7 @@ def test_a_network_image_that_went_to_the_application_core_is_seen(make: Maker, 
         with Journal(tmp_path / "journal") as journal:
             client: Any = FakeTurncoat(*images)
             job = Update(client, package, journal, deadlines=SHORT)
-            decision = decide(package, DeviceState(images), journal.record)
+            decision = decide(package, DeviceState(images), journal.record, Wish(scheme=Scheme.STAGED))
             assert [step.name for step in decision.plan.steps] == ["reset net", "check net"]
             async with aclosing(job.run(decision)) as events:
                 async for _ in events:

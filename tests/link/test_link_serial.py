@@ -386,3 +386,46 @@ def test_a_reason_nobody_foresaw_is_told_in_the_systems_words() -> None:
 def test_windows_hides_its_numbers_in_the_text(text: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial, "_WINDOWS", True)
     assert serial._why_not("COM9", OSError(f"could not open port 'COM9': {text}")) == reason
+
+
+# --- pace ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_paced_port_sends_no_faster_than_told(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time is the sum of what it sleeps: no clock is looked at."""
+    at, sent = 0.0, list[tuple[float, int]]()
+
+    async def talk() -> None:
+        loop = asyncio.get_running_loop()
+        pipe = SerialPipe(board.port, pace=10_000)
+        async with pipe:
+            assert pipe._stream is not None
+            sleep, write = asyncio.sleep, pipe._stream.write
+
+            async def count_sleep(seconds: float) -> None:
+                nonlocal at
+                at += max(seconds, 0.0)
+                await sleep(0)
+
+            async def count_write(data: bytes) -> None:
+                sent.append((at, len(data)))
+                await write(data)
+
+            monkeypatch.setattr(asyncio, "sleep", count_sleep)
+            monkeypatch.setattr(loop, "time", lambda: at)
+            monkeypatch.setattr(pipe._stream, "write", count_write)
+            await pipe.write(bytes(1000))
+            await pipe.write(bytes(1000))
+            monkeypatch.undo()
+            assert len(await board.read(2000)) == 2000
+
+    asyncio.run(talk())
+    for number, (when, _) in enumerate(sent):
+        assert sum(size for _, size in sent[:number]) <= 10_000 * when + 20 + 1
+    assert 0.19 < at <= 0.2
+    assert max(size for _, size in sent) == 20
+
+
+def test_a_pace_of_nothing_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="at least one byte per second"):
+        SerialPipe("/dev/ttyACM0", pace=0)

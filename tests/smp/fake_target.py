@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 
-from smpdfu.errors import LinkLostError, ResponseTimeoutError
+from smpdfu.errors import DeviceError, LinkLostError, ResponseTimeoutError
+from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
-from smpdfu.smp.upload import Chunk, State, Upload
+from smpdfu.smp.message import MgmtRc
+from smpdfu.smp.upload import State, Upload
 
 DATA = bytes(range(256)) * 12 + b"the end"
 SILENCE = ResponseTimeoutError("img upload", 2.5)
@@ -92,3 +95,52 @@ def run_some(upload: Upload, target: FakeTarget, count: int) -> None:
     for _ in range(count):
         chunk = next_of(upload)
         upload.answered(chunk, target.take(chunk.request))
+
+
+class FakeWire:
+    """The chunks on the way, and the answers that may still come though nobody waits for them."""
+
+    def __init__(self, upload: Upload, target: FakeTarget) -> None:
+        self.upload, self.target = upload, target
+        self.chunks: deque[Chunk] = deque()
+        self.late: list[tuple[Chunk, UploadReply]] = []
+
+    def send_all(self) -> None:
+        while (chunk := self.upload.next_chunk()) is not None:
+            self.chunks.append(chunk)
+
+    def step(self, event: str) -> None:
+        """Let ``event`` happen to the oldest chunk in flight, or to another."""
+        upload, target = self.upload, self.target
+        if event == "late" and self.late:
+            upload.answered(*self.late.pop())
+        elif event == "hurry":
+            upload.hurry()
+        elif not self.chunks or event == "silence":
+            for chunk in self.chunks:
+                self.late.append((chunk, target.take(chunk.request)))
+            self.chunks.clear()
+            upload.silence(SILENCE)
+        elif event.startswith("link lost"):
+            self.chunks.clear()
+            self.late.clear()
+            if event == "link lost, reset":
+                target.forget()
+            upload.link_lost(GONE)
+        else:
+            self._happen(event, self.chunks.pop() if event == "overtakes" else self.chunks.popleft())
+
+    def _happen(self, event: str, chunk: Chunk) -> None:
+        upload, target = self.upload, self.target
+        if event == "request lost":
+            upload.lost(chunk, SILENCE)
+        elif event == "busy":
+            upload.refused(chunk, DeviceError(None, MgmtRc.ENOMEM, "img upload"))
+        else:
+            reply = target.take(chunk.request)
+            if event == "answer lost":
+                upload.lost(chunk, SILENCE)
+            else:
+                upload.answered(chunk, reply)
+            if event == "twice":
+                self.late.append((chunk, target.take(chunk.request)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
-from smpdfu.smp.groups.os import Echo
+from smpdfu.smp.groups.os import Echo, EchoReply
 from smpdfu.smp.message import MESSAGE_MAX, Header, Op
 
 FRAMINGS: list[type[Framing]] = [ConsoleFraming, RawFraming, DatagramFraming, GattFraming]
@@ -92,6 +92,7 @@ def test_memory_is_bounded(kind: type[Framing], noise: bytes) -> None:
 # --- console --------------------------------------------------------------------------------------------------------
 
 HELLO = Echo("hello").to_bytes(3)
+ANSWER = Header(Op.WRITE_RSP, 1, 0, 9, 0, 3, 0).to_bytes() + EchoReply("hello").to_body()
 FRAME = ConsoleFraming().encode(HELLO)
 
 
@@ -215,6 +216,47 @@ def test_raw_forgets_half_a_message_when_told_to() -> None:
     assert framing.feed(b"\x09\x00\x10\x00" + HELLO) == []
     assert framing.resync() == b""
     assert framing.feed(HELLO) == [HELLO]
+
+
+def test_raw_finds_after_silence_what_a_stray_byte_hid() -> None:
+    """A stray byte that could begin a header makes one of the bytes behind it, with a length that is wrong."""
+    framing = RawFraming(answers=True)
+    assert framing.feed(b"\x0b\x00\x0b" + ANSWER + ANSWER) == []
+    assert framing.waits
+    assert framing.settle() == [ANSWER, ANSWER]
+    assert not framing.waits
+    assert framing.feed(ANSWER) == [ANSWER]
+
+
+def test_raw_knows_a_header_that_cannot_be() -> None:
+    empty, flagged = b"\x0b\x00\x00\x00", b"\x0b\xff\x00\x09"  # a body has a byte at least, servers set no flags
+    for stray in (empty, flagged):
+        assert RawFraming(answers=True).feed(stray + ANSWER) == [ANSWER]
+    for end in range(1, len(ANSWER)):
+        framing = RawFraming(answers=True)
+        assert framing.feed(b"\xff" + ANSWER[:end]) + framing.feed(ANSWER[end:]) == [ANSWER]
+
+
+def test_raw_settles_for_nothing_when_only_noise_is_kept() -> None:
+    framing = RawFraming(answers=True)
+    assert framing.feed(b"\x0b\x00\xff\xff" + b"\x0b" * 3000) == []
+    assert framing.settle() == []
+    assert not framing.waits
+    assert framing.feed(ANSWER) == [ANSWER]
+
+
+def test_a_raw_client_takes_no_request_for_an_answer() -> None:
+    echo = bytes.fromhex("0a00000900000300a161646568656c6c6f")
+    found = RawFraming(answers=True).feed(b"\0\0" + echo + ANSWER)
+    assert ANSWER in found
+    assert echo not in found
+    assert RawFraming().feed(echo) == [echo]
+
+
+def test_messages_of_bluetooth_may_pause() -> None:
+    framing = GattFraming()
+    assert framing.feed(HELLO[:9]) == []
+    assert not framing.waits
 
 
 def test_gatt_starts_afresh_with_a_notification() -> None:

@@ -30,6 +30,7 @@ NOT_OURS = {
     "img upload no len": "sha without len",
     "CBOR: indefinite map": "we write definite lengths",
     "CBOR: integer key": "an unknown key",
+    "CBOR: duplicate key": "a key that comes twice",
     "CBOR: extra unknown keys": "unknown keys",
     "CBOR: trailing bytes": "we send none",
 }
@@ -144,3 +145,5 @@ def test_errors_have_the_names_of_the_specification() -> None:
                     assert outcome.name is not None, f"{one.step}: {outcome}"
                     names.add(outcome.name)
     assert names >= {"ENOTSUP", "INVALID_FORMAT", "INVALID_HASH", "HASH_NOT_FOUND", "INVALID_IMAGE_HEADER_MAGIC"}
+    assert names >= {"INVALID_STAT_NAME", "ROOT_KEY_NOT_FOUND", "KEY_NOT_FOUND", "SAVE_NOT_SUPPORTED", "FILE_NOT_FOUND"}
+    assert names >= {"MOUNT_POINT_NOT_FOUND", "FILE_OFFSET_NOT_VALID", "EMPTY_COMMAND", "INDEX_TOO_LARGE", "EMSGSIZE"}

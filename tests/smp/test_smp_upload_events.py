@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,14 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.errors import DeviceError, LinkLostError, ProtocolError, ResponseTimeoutError, SmpdfuError
+from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import UploadReply
 from smpdfu.smp.message import MgmtRc
-from smpdfu.smp.upload import PATIENCE, Chunk, State, Upload
+from smpdfu.smp.upload import PATIENCE, State, Upload
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
-    from tests.smp.fake_target import DATA, GONE, SILENCE, FakeTarget, begun, next_of, run, run_anything, run_some
+    from tests.smp.fake_target import (
+        DATA,
+        GONE,
+        SILENCE,
+        FakeTarget,
+        FakeWire,
+        begun,
+        next_of,
+        run,
+        run_anything,
+        run_some,
+    )
 else:
-    from fake_target import DATA, GONE, SILENCE, FakeTarget, begun, next_of, run, run_anything, run_some
+    from fake_target import DATA, GONE, SILENCE, FakeTarget, FakeWire, begun, next_of, run, run_anything, run_some
 
 
 # --- the link --------------------------------------------------------------------------------------------------------
@@ -157,18 +168,17 @@ def test_the_last_chunk_is_cut_only_where_it_must_be() -> None:
     assert [chunk.end for chunk in run_anything(exact)][1:] == [upload.progress.off + room]
 
 
-def test_a_loss_drains_the_window_and_closes_it() -> None:
+def test_a_loss_drains_the_window() -> None:
     upload, target = begun(window=4)
     lost, second, third, fourth = (next_of(upload) for _ in range(4))
-    upload.lost(lost, SILENCE)
-    for chunk in (second, third, fourth):
+    assert upload.answered(second, target.take(second.request)) is False  # it wants the lost one
+    for chunk in (third, fourth):
         assert upload.next_chunk() is None
-        upload.answered(chunk, target.take(chunk.request))  # each wants the lost one
+        assert upload.answered(chunk, target.take(chunk.request))  # as is known by now
     assert next_of(upload) is lost
-    assert upload.next_chunk() is None
     upload.answered(lost, target.take(lost.request))
-    assert next_of(upload).request.off == lost.end
-    assert upload.next_chunk() is None
+    run(upload, target)
+    assert (target.stored, upload.retries) == (DATA, 4)
 
 
 def test_a_later_answer_covers_a_lost_one() -> None:
@@ -193,51 +203,150 @@ def test_answers_may_overtake_each_other() -> None:
     assert (target.stored, upload.retries) == (DATA, 0)
 
 
-EVENTS = ["arrives", "arrives", "arrives", "request lost", "answer lost", "busy", "link lost", "link lost, reset"]
+def test_after_silence_one_goes_alone_and_late_answers_still_count() -> None:
+    upload, target = begun(window=3)
+    flight = [next_of(upload) for _ in range(3)]
+    replies = [target.take(chunk.request) for chunk in flight]
+    upload.silence(SILENCE)
+    assert next_of(upload) is flight[0]
+    assert upload.next_chunk() is None
+    for chunk, reply in zip(flight, replies, strict=True):
+        assert upload.answered(chunk, reply)
+    assert upload.progress.off == flight[2].end
+    assert next_of(upload).request.off == flight[2].end
+    assert upload.retries == 1
 
 
-@settings(max_examples=300)
-@given(st.lists(st.sampled_from(EVENTS), max_size=60), st.integers(1, 4), st.sampled_from([1, 4, 32]), st.booleans())
+def test_silence_is_one_bad_event_however_much_was_in_flight() -> None:
+    upload, _ = begun(window=8)
+    for _ in range(PATIENCE - 1):
+        while upload.next_chunk() is not None:
+            pass
+        upload.silence(SILENCE)
+    next_of(upload)
+    with pytest.raises(ResponseTimeoutError):
+        upload.silence(SILENCE)
+
+
+def test_silence_that_does_not_count_is_borne_for_ever() -> None:
+    upload, target = begun()
+    chunk = next_of(upload)
+    for _ in range(10 * PATIENCE):
+        upload.silence(SILENCE, counts=False)
+        assert next_of(upload) is chunk
+    upload.answered(chunk, target.take(chunk.request))
+    run(upload, target)
+    assert target.stored == DATA
+
+
+def test_what_was_sent_behind_a_lost_chunk_is_not_waited_for() -> None:
+    upload, target = begun(window=4)
+    lost, second, third, fourth = (next_of(upload) for _ in range(4))
+    upload.answered(second, target.take(second.request))
+    upload.hurry()
+    assert next_of(upload) is lost
+    upload.answered(lost, target.take(lost.request))
+    upload.answered(third, UploadReply(lost.request.off))  # an old word by now
+    assert upload.progress.off == lost.end
+    assert upload.awaits(fourth)
+
+
+def test_an_old_word_does_not_take_it_back() -> None:
+    upload, target = begun(window=4)
+    lost, second, third = (next_of(upload) for _ in range(3))
+    upload.answered(third, UploadReply(lost.request.off))
+    assert next_of(upload) is lost
+    upload.answered(lost, target.take(lost.request))
+    upload.answered(second, UploadReply(lost.request.off))
+    assert upload.progress.off == lost.end
+    assert next_of(upload).request.off == lost.end
+
+
+def test_a_chunk_that_found_no_buffer_is_sent_again_when_the_others_are_through() -> None:
+    upload, target = begun(window=3)
+    first, second, third = (next_of(upload) for _ in range(3))
+    upload.answered(first, target.take(first.request))
+    upload.refused(second, DeviceError(None, MgmtRc.ENOMEM, "img upload"))
+    assert upload.next_chunk() is None
+    assert upload.answered(third, target.take(third.request))
+    assert next_of(upload) is second
+    upload.answered(second, target.take(second.request))
+    run(upload, target)
+    assert target.stored == DATA
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2])
+def test_the_last_answers_of_a_window_are_lost(answered: int) -> None:
+    upload, target = begun(window=3)
+    while len(DATA) - upload.progress.off > 3 * 352:
+        chunk = next_of(upload)
+        upload.answered(chunk, target.take(chunk.request))
+    flight = []
+    while (more := upload.next_chunk()) is not None:
+        flight.append(more)
+    assert flight[-1].end == len(DATA)
+    replies = [target.take(chunk.request) for chunk in flight]
+    assert target.stored == DATA
+    for chunk, reply in list(zip(flight, replies, strict=True))[:answered]:
+        upload.answered(chunk, reply)
+    upload.silence(SILENCE)
+    chunk = next_of(upload)
+    upload.answered(chunk, target.take(chunk.request))  # the device has forgotten: it says 0
+    assert upload.state is State.DOUBT
+    upload.settle(complete=True)
+    assert (upload.state, target.erasures) == (State.DONE, 1)
+
+
+def test_a_device_that_restarts_with_a_window_in_flight_is_begun_again() -> None:
+    upload, target = begun(window=4)
+    flight = [next_of(upload) for _ in range(4)]
+    upload.answered(flight[0], target.take(flight[0].request))
+    target.forget()
+    for chunk in flight[1:]:
+        upload.answered(chunk, target.take(chunk.request))
+    assert next_of(upload).first
+    upload.answered(flight[3], UploadReply(0))
+    assert upload.next_chunk() is None
+
+
+EVENTS = [
+    *["arrives"] * 4,
+    "overtakes",
+    "request lost",
+    "answer lost",
+    "twice",
+    "busy",
+    "silence",
+    "late",
+    "hurry",
+    "link lost",
+    "link lost, reset",
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(EVENTS), max_size=80), st.integers(1, 8), st.sampled_from([1, 4, 32]), st.booleans())
 def test_whatever_happens_it_ends_with_the_right_bytes_or_a_named_error(
     events: list[str], window: int, unit: int, doubts: bool
 ) -> None:
-    upload, target = Upload(DATA, message_max=256, window=window), FakeTarget(unit=unit)
-    flight: deque[Chunk] = deque()
+    wire = FakeWire(Upload(DATA, message_max=256, window=window), FakeTarget(unit=unit))
+    upload, target = wire.upload, wire.target
     script = iter(events)
     try:
-        for _ in range(2000):
-            while (chunk := upload.next_chunk()) is not None:
-                flight.append(chunk)
+        for _ in range(3000):
+            wire.send_all()
             if upload.state is State.DONE:
                 break
             if upload.state is State.DOUBT:
-                flight.clear()
+                wire.chunks.clear()
                 upload.settle(complete=target.stored == DATA and not doubts)
                 continue
-            step(upload, target, flight, next(script, "arrives"))
+            wire.step(next(script, "arrives"))
         assert upload.state is State.DONE
         assert target.stored == DATA
+        assert upload.requests <= 40 * (len(events) + 1)
     except (DeviceError, ProtocolError, LinkLostError, ResponseTimeoutError):
         assert len(events) >= PATIENCE - 1
-
-
-def step(upload: Upload, target: FakeTarget, flight: deque[Chunk], event: str) -> None:
-    """Let ``event`` happen to the oldest chunk in flight."""
-    chunk = flight.popleft()
-    if event == "arrives":
-        upload.answered(chunk, target.take(chunk.request))
-    elif event == "request lost":
-        upload.lost(chunk, SILENCE)
-    elif event == "answer lost":
-        target.take(chunk.request)
-        upload.lost(chunk, SILENCE)
-    elif event == "busy":
-        upload.refused(chunk, DeviceError(None, MgmtRc.ENOMEM, "img upload"))
-    else:
-        flight.clear()
-        if event == "link lost, reset":
-            target.forget()
-        upload.link_lost(GONE)
 
 
 @settings(max_examples=200)

@@ -20,6 +20,7 @@ LIMITS = {
     "qemu_cortex_m0.serial": 1000,
     "native_sim.serial_buf96": 1000,
     "native_sim.serial_raw": 250,
+    "mps2_an385.serial_recovery": 1000,
     "cycle-mps2_an385.serial_recovery": 1000,
     "upload-edges-mps2_an385": 1000,
 }

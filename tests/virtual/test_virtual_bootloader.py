@@ -10,8 +10,8 @@ import pytest
 from smpdfu.image.format import Image, Version
 from smpdfu.image.trailer import max_image_size_bytes
 from smpdfu.virtual.bootloader import BootResult
+from smpdfu.virtual.decision import SwapType
 from smpdfu.virtual.slot import SlotError
-from smpdfu.virtual.swap import SwapType
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

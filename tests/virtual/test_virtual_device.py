@@ -19,6 +19,7 @@ from smpdfu.smp.message import Empty, Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.flash import FlashError
+from smpdfu.virtual.pool import Resources
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
@@ -34,8 +35,8 @@ def net_firmware(seed: int, size: int = 3000) -> bytes:
 
 def made(bench: Bench, *, reset_delay_s: float = 0.0) -> VirtualNrf5340:
     """The bench's chip as a device, blank and without power."""
-    keys, layout = bench.keys, bench.layout
-    return VirtualNrf5340(layout, keys, app=bench.app, net=bench.net_flash, reset_delay_s=reset_delay_s)
+    flashes = {"app": bench.app, "net": bench.net_flash}
+    return VirtualNrf5340(bench.layout, bench.keys, flashes=flashes, resources=Resources(reset_delay_s=reset_delay_s))
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ def test_put_aside_and_resumed_it_goes_on_as_if_nothing_had_happened(bench: Benc
 
 def test_a_power_cut_in_an_upload_silences_the_device_until_it_boots(bench: Bench, device: VirtualNrf5340) -> None:
     image = bench.app_image(2)
-    device.app.cut_after = 1
+    device.app.power.cut_after = 1
     ask(device, ImageUpload(off=0, len=len(image), data=image[:CHUNK]))
     assert device.answers(ImageUpload(off=CHUNK, data=image[CHUNK : 2 * CHUNK]).to_bytes(1)) == []
     assert device.answers(Echo("x").to_bytes(1)) == []
@@ -186,7 +187,7 @@ def test_a_power_cut_in_an_upload_silences_the_device_until_it_boots(bench: Benc
 def test_a_power_cut_in_a_swap_is_continued_at_the_next_boot(bench: Bench, device: VirtualNrf5340) -> None:
     new = bench.app_image(2)
     upload(device, new, confirm=True)
-    device.app.cut_after = 10
+    device.app.power.cut_after = 10
     assert device.reset() is None
     assert device.answers(Echo("x").to_bytes(1)) == []
     assert device.put_aside() is None

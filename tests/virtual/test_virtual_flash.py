@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.virtual.flash import Area, Flash, FlashError, PowerCut
+from smpdfu.virtual.flash import Area, Flash, FlashError, PowerCut, Tear
 from smpdfu.virtual.layout import Region
 
 BASE, PAGE, PAGES = 0x1000, 64, 4
@@ -52,12 +52,12 @@ def test_an_erase_sets_a_page_and_a_program_only_clears_bits(operations: list[Op
         assert flash.read(BASE, SIZE) == model
 
 
-@given(OPERATIONS, st.integers(0, 30), st.booleans())
+@given(OPERATIONS, st.integers(0, 30), st.sampled_from(Tear))
 def test_a_power_cut_tears_one_operation_and_keeps_the_others(
-    operations: list[Operation], after: int, tear_upper: bool
+    operations: list[Operation], after: int, tear: Tear
 ) -> None:
     flash, reference = small_flash(), small_flash()
-    flash.cut_after, flash.tear_upper = after, tear_upper
+    flash.power.cut_after, flash.power.tear = after, tear
     for operation in operations:
         before = reference.read(BASE, SIZE)
         try:
@@ -68,8 +68,8 @@ def test_a_power_cut_tears_one_operation_and_keeps_the_others(
             with pytest.raises(PowerCut) as cut:
                 run(flash, operation)
             assert cut.value.operation == after
-            assert flash.cut_after is None
-            first, last = torn_part(operation, tear_upper)
+            assert flash.power.cut_after is None
+            first, last = torn_part(operation, tear)
             assert flash.read(BASE, SIZE) == before[:first] + reference.read(BASE, SIZE)[first:last] + before[last:]
             return
         run(flash, operation)
@@ -84,16 +84,18 @@ def run(flash: Flash, operation: Operation) -> None:
         flash.program(address, data)
 
 
-def torn_part(operation: Operation, tear_upper: bool) -> tuple[int, int]:
+def torn_part(operation: Operation, tear: Tear) -> tuple[int, int]:
     """What half an operation has done: whole words from the front; of an erase perhaps the upper half instead."""
     kind, address, data = operation
+    if tear is Tear.CLEAN:
+        return 0, 0
     start, half = address - BASE, (PAGE if kind == "erase" else len(data)) // 2 // 4 * 4
-    return (start + half, start + PAGE) if kind == "erase" and tear_upper else (start, start + half)
+    return (start + half, start + PAGE) if kind == "erase" and tear is Tear.UPPER else (start, start + half)
 
 
 def test_a_cut_comes_when_it_was_armed_for_and_once() -> None:
     flash = small_flash()
-    flash.cut_after = 1
+    flash.power.cut_after = 1
     flash.program(BASE, bytes(4))
     with pytest.raises(PowerCut, match="operation 1"):
         flash.erase(BASE, PAGE)

@@ -20,6 +20,7 @@ from smpdfu.smp.groups.image import ImageRc, ImageUpload, StateRead, StateReply,
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import MgmtRc, Request
 from smpdfu.smp.session import read_outcome
+from smpdfu.virtual.application import Application, Kept
 from smpdfu.virtual.flash import Area, Flash, PowerCut
 from smpdfu.virtual.groups.image import ImageGroup
 from smpdfu.virtual.groups.os import Build, OsGroup
@@ -41,7 +42,8 @@ class Target:
         flash.program(0, RUNNING + b"\xff" * (-len(RUNNING) % 4))
         system = OsGroup(Build(), SwapMode.MOVE, DEFAULT_BUFFERS, lambda mode: None)
         self.failed: list[str] = []
-        self.server = Server([*more, system, ImageGroup([Slots(*slots)])], log=self.failed.append)
+        groups = Application(system, ImageGroup([Slots(slots[0], slots[1])]), Kept()).groups
+        self.server = Server([*more, *groups], log=self.failed.append)
 
     def ask(self, request: Request[Any]) -> Any:
         (answer,) = self.server.answers(request.to_bytes(7))
@@ -73,9 +75,16 @@ VALUES = st.recursive(
 )
 FIELDS = {
     **dict.fromkeys(("off", "len", "image", "slot", "force", "boot_mode"), NUMBERS),
+    **dict.fromkeys(("max_size", "index", "transport", "mode"), NUMBERS),
     **dict.fromkeys(("data", "sha", "hash"), BYTES),
-    **dict.fromkeys(("upgrade", "confirm"), st.booleans()),
+    **dict.fromkeys(("upgrade", "confirm", "all"), st.booleans()),
     **dict.fromkeys(("d", "format", "query"), TEXTS),
+    "name": TEXTS | st.sampled_from(["/lfs1/a", "/lfs1", "/", "app/a", "app", "smp_svr_stats", "/lfs1/" + "x" * 60]),
+    "val": BYTES,
+    "type": st.sampled_from(["crc32", "sha256", "md5", ""]),
+    "argv": st.lists(TEXTS | st.sampled_from(["kernel", "uptime", "help", " "]), max_size=3),
+    "groups": st.lists(NUMBERS, max_size=3),
+    "datetime": st.from_regex(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\Z") | TEXTS,
 }
 """What the names of the registry's fields may well have for a value."""
 BODIES = st.one_of(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.errors import FormatError
+from smpdfu.image import b0n
 from smpdfu.image.format import Image, Version
 from smpdfu.image.keys import generate
-from smpdfu.virtual import b0n
 from smpdfu.virtual.bootloader import BootResult
+from smpdfu.virtual.decision import SwapType
 from smpdfu.virtual.flash import Flash, PowerCut
 from smpdfu.virtual.netcore import COPY, DONE, FAIL, PcdCommand
-from smpdfu.virtual.swap import SwapType
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
@@ -316,7 +316,7 @@ def test_a_hand_over_that_was_cut_is_repeated(device: Bench, core: str) -> None:
         device.upload(old)
         device.boot()
         device.upload(new)
-        flash.cut_after = cut
+        flash.power.cut_after = cut
         with pytest.raises(PowerCut):
             device.boot()
         device.net.power_off()

@@ -27,11 +27,12 @@ from smpdfu.smp.groups.image import (
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import MgmtRc, Request, Response
 from smpdfu.smp.session import read_outcome
+from smpdfu.virtual.application import Application, Kept, Options
 from smpdfu.virtual.flash import Area, Flash
 from smpdfu.virtual.groups.image import BLOCK_SIZE, ImageGroup
 from smpdfu.virtual.groups.os import Build, OsGroup
 from smpdfu.virtual.layout import Region
-from smpdfu.virtual.server import Buffers, Server
+from smpdfu.virtual.server import Buffers
 from smpdfu.virtual.slot import Slot, Slots
 
 SLOT = 16 * 4096
@@ -61,7 +62,8 @@ class Board:
         self.pairs = [Slots(slots[2 * number], slots[2 * number + 1]) for number in range(self.images)]
         self.group = ImageGroup(self.pairs)
         system = OsGroup(Build(), SwapMode.MOVE, self.buffers, lambda mode: None)
-        self.server = Server([system, self.group], self.buffers, without=self.without)
+        options = Options(without=self.without)
+        self.server = Application(system, self.group, Kept(), options).server
 
     @property
     def slots(self) -> tuple[Slot, ...]:

@@ -79,12 +79,27 @@ def test_a_new_device_is_blank_and_the_users_alone(recipe: Recipe) -> None:
     assert store.list_devices() == ("desk",)
     folder = store.home() / "desk"
     sizes = {path.name: path.stat().st_size for path in folder.glob("*.flash")}
-    assert sizes == {"app.flash": 0x10_0000, "net.flash": 0x4_0000}
+    assert sizes == {"app.flash": 0x10_0000, "net.flash": 0x4_0000, "uicr.flash": 0x1000}
     assert set((folder / "app.flash").read_bytes()) == {0xFF}
     with store.open_device("desk") as device:
         assert device.running is None
         assert device.keys.decryption is not None
         assert len(device.keys.verifiers) == 1
+
+
+def test_a_device_that_is_older_than_parts_of_it_is_taken_up(desk: str) -> None:
+    folder = store.home() / desk
+    (folder / "uicr.flash").unlink()
+    recipe = json.loads((folder / "device.json").read_text())
+    for key in ("partitions", "mode", "content_key_size", "options", "resources"):
+        del recipe[key]
+    (folder / "device.json").write_text(json.dumps(recipe))
+    assert store.view_device(desk).layout.name == recipe["layout"]
+    assert not (folder / "uicr.flash").exists()
+    with store.open_device(desk) as device:
+        assert device.chip.flashes["uicr"].read(0x00FF_8000, 4) == b"\xff" * 4
+        assert not device.keys.options.downgrade_prevention
+    assert (folder / "uicr.flash").stat().st_size == 0x1000
 
 
 @posix
@@ -159,7 +174,7 @@ def test_a_process_that_dies_cuts_the_power(desk: str, image: bytes) -> None:
 
 def test_a_device_whose_power_was_cut_boots_when_it_is_taken_up(desk: str, image: bytes) -> None:
     with store.open_device(desk) as device:
-        device.app.cut_after = 0
+        device.app.power.cut_after = 0
         assert device.answers(ImageUpload(off=0, len=len(image), data=image[:700]).to_bytes(1)) == []
     assert not store.view_device(desk).powered
     lines = len(store.read_log(desk))

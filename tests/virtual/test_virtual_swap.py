@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Flag, Header, Version
 from smpdfu.image.trailer import FlagState, MagicState, Trailer
-from smpdfu.virtual.swap import Cipher, Status, Step, SwapType, confirm_primary, decide, finish, init_status
+from smpdfu.virtual.decision import SwapType, decide
+from smpdfu.virtual.swap import Cipher, Status, Step, confirm_primary, finish, init_status
 from smpdfu.virtual.swap_move import SwapMove
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def begun(bench: Bench) -> Bench:
     """A device in the middle of a swap that is to be permanent, with no step of it recorded yet."""
     bench.write("primary", bench.app_image(1))
     bench.upload(bench.app_image(2), permanent=True)
-    init_status(bench.slots, Status(swap_type=SwapType.PERM, swap_size=9000))
+    init_status(bench.slots.primary, bench.slots, Status(swap_type=SwapType.PERM, swap_size=9000))
     bench.slots.secondary.erase_trailer()
     return bench
 

@@ -5,11 +5,12 @@ Source: Zephyr, "Default / OS Management Group" (smp_group_0.rst).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
-from smpdfu.smp.body import I32, U8, U16, U32, key
+from smpdfu.smp.body import I32, U8, U16, U32, U64, Body, key
 from smpdfu.smp.message import Empty, Op, Request, Response
 
 GROUP = 0
@@ -24,6 +25,8 @@ class OsRc(IntEnum):
     QUERY_YIELDS_NO_ANSWER = 3
     RTC_NOT_SET = 4
     RTC_COMMAND_FAILED = 5
+    QUERY_RESPONSE_VALUE_NOT_VALID = 6
+    HEAP_STATS_FETCH_FAILED = 7
 
 
 class BootloaderMode(IntEnum):
@@ -62,6 +65,116 @@ class Echo(Request[EchoReply]):
     response: ClassVar[type[Response]] = EchoReply
 
     d: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Body):
+    """One thread. ``stksiz`` and ``stkuse`` are in words of four bytes, ``runtime`` in cycles.
+
+    ``prio`` is signed, unless the build says otherwise; what a build does not know it leaves out, or sends as 0.
+    """
+
+    prio: int
+    tid: U32
+    state: U32
+    stksiz: U64 | None = None
+    stkuse: U64 | None = None
+    runtime: U64 | None = None
+    cswcnt: U64 | None = None
+    last_checkin: U64 | None = None
+    next_checkin: U64 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatReply(Response):
+    """The threads by name; in some builds the name is the priority or the index, as text."""
+
+    tasks: dict[str, Task]
+
+    @property
+    def hidden(self) -> int:
+        """How many threads are missing because another has the same name: the numbers that nobody has."""
+        return max((task.tid + 1 for task in self.tasks.values()), default=0) - len(self.tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStat(Request[TaskStatReply]):
+    """Ask what the threads are and how full their stacks were."""
+
+    group: ClassVar[int] = GROUP
+    command: ClassVar[int] = 2
+    op: ClassVar[Op] = Op.READ
+    title: ClassVar[str] = "os taskstat"
+    response: ClassVar[type[Response]] = TaskStatReply
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPool(Body):
+    """A pool of ``nblks`` blocks of ``blksiz`` bytes: free now, and the fewest that ever were."""
+
+    blksiz: int
+    nblks: int
+    nfree: int
+    min: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPoolsReply(Response):
+    """The pools. Their names are the keys of the map itself."""
+
+    pools: dict[str, MemoryPool]
+
+    def to_map(self) -> dict[str, object]:
+        """The map of the pools. ValueError if a field has a wrong type."""
+        return {str(name): pool.to_map() for name, pool in self.pools.items()}
+
+    @classmethod
+    def from_map(cls, entries: Mapping[Any, object]) -> Self:
+        """The pools among ``entries``: all that are maps. RemoteProtocolError if one of them is no pool."""
+        found = ((name, entry) for name, entry in entries.items() if isinstance(entry, dict))
+        return cls({str(name): MemoryPool.from_map(entry) for name, entry in found})
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPools(Request[MemoryPoolsReply]):
+    """Ask for the pools of memory. Zephyr has the number of this command, and no handler for it."""
+
+    group: ClassVar[int] = GROUP
+    command: ClassVar[int] = 3
+    op: ClassVar[Op] = Op.READ
+    title: ClassVar[str] = "os mpstat"
+    response: ClassVar[type[Response]] = MemoryPoolsReply
+
+
+@dataclass(frozen=True, slots=True)
+class DateTimeReply(Response):
+    """The device's clock, ISO 8601; Zephyr sends no zone: "2026-01-02T03:04:05", with ".678" where it is built in."""
+
+    datetime: str
+
+
+@dataclass(frozen=True, slots=True)
+class DateTimeRead(Request[DateTimeReply]):
+    """Ask what time it is."""
+
+    group: ClassVar[int] = GROUP
+    command: ClassVar[int] = 4
+    op: ClassVar[Op] = Op.READ
+    title: ClassVar[str] = "os datetime read"
+    response: ClassVar[type[Response]] = DateTimeReply
+
+
+@dataclass(frozen=True, slots=True)
+class DateTimeWrite(Request[Empty]):
+    """Set the clock: "yyyy-MM-ddTHH:mm:ss", with parts of a second or without."""
+
+    group: ClassVar[int] = GROUP
+    command: ClassVar[int] = 4
+    op: ClassVar[Op] = Op.WRITE
+    title: ClassVar[str] = "os datetime write"
+    response: ClassVar[type[Response]] = Empty
+
+    datetime: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,11 @@ from smpdfu.smp.groups.image import (
 )
 from smpdfu.smp.message import Empty
 from smpdfu.virtual.content import Content, content_of, is_blank, next_boot
-from smpdfu.virtual.flash import ERASED, FlashError
+from smpdfu.virtual.decision import SwapType
+from smpdfu.virtual.flash import Area, FlashError
 from smpdfu.virtual.server import Answer, Refused
 from smpdfu.virtual.slot import Slot, SlotError, Slots, trailer_sectors
-from smpdfu.virtual.swap import SwapType
+from smpdfu.virtual.storage import ERASED
 
 BLOCK_SIZE = 512
 """Bytes that are gathered in RAM before they are written (CONFIG_IMG_BLOCK_BUF_SIZE)."""
@@ -48,10 +49,14 @@ class Progress:
 
 
 class ImageGroup:
-    """Handlers over the slots of each image; image 0 runs, from its primary slot."""
+    """Handlers over the slots of each image; image 0 runs, from its primary slot.
 
-    def __init__(self, images: Sequence[Slots]) -> None:
-        self.images = tuple(images)
+    ``erase_progressively``: a page is erased when an upload reaches it (CONFIG_IMG_ERASE_PROGRESSIVELY), and not at the
+    first chunk with all others.
+    """
+
+    def __init__(self, images: Sequence[Slots], *, erase_progressively: bool = False) -> None:
+        self.images, self._erase_progressively = tuple(images), erase_progressively
         self.slots = tuple(slot for image in self.images for slot in (image.primary, image.secondary))
         self.progress: Progress | None = None
 
@@ -123,12 +128,12 @@ class ImageGroup:
             return self.progress
         number = self._free_slot(request.image or 0)
         slot = self.slots[number]
-        if size > slot.area.size_bytes:
+        if size > slot.area.size_bytes - slot.image_start:
             raise Refused(ImageRc.INVALID_IMAGE_TOO_LARGE)
         if request.upgrade and not self._is_upgrade(_version_in(request.data)):
             raise Refused(ImageRc.CURRENT_VERSION_IS_NEWER)
         if not is_blank(slot):
-            _make_room(slot, size)
+            _make_room(slot, 0 if self._erase_progressively else size)
         return self._write(Progress(number, size, sha), request.data)
 
     def _continue(self, request: ImageUpload) -> Progress:
@@ -139,12 +144,15 @@ class ImageGroup:
 
     def _write(self, progress: Progress, data: bytes) -> Progress:
         """Write whole blocks; what is left waits in RAM for more, and the last bytes are filled up to a word."""
-        area = self.slots[progress.slot].area
-        waiting, start = progress.block + data, progress.off - len(progress.block)
+        slot = self.slots[progress.slot]
+        area = slot.area
+        waiting, start = progress.block + data, slot.image_start + progress.off - len(progress.block)
         progress.off += len(data)
         whole = len(waiting) if progress.off == progress.size else len(waiting) // BLOCK_SIZE * BLOCK_SIZE
         progress.block = waiting[whole:]
         if whole:
+            if self._erase_progressively:
+                _erase_ahead(area, start, whole)
             area.program(start, waiting[:whole] + bytes([ERASED]) * (-whole % area.flash.write_size))
         return progress
 
@@ -251,10 +259,18 @@ def _version_in(header: bytes) -> Version:
 def _make_room(slot: Slot, size_bytes: int) -> None:
     """Erase the pages that the image needs, and those of the trailer."""
     page, total = slot.geometry.sector_size, slot.area.size_bytes
-    end = -(-size_bytes // page) * page
+    end = slot.image_start + -(-size_bytes // page) * page
     slot.area.erase(0, end)
     trailer = total - trailer_sectors(slot.geometry) * page
     slot.area.erase(max(end, trailer), total - max(end, trailer))
+
+
+def _erase_ahead(area: Area, start: int, size_bytes: int) -> None:
+    """Erase the pages that begin within what is going to be written; a blank one is left alone."""
+    page = area.flash.page_size
+    for begin in range(-(-start // page) * page, start + size_bytes, page):
+        if area.read(begin, page).count(ERASED) != page:
+            area.erase(begin, page)
 
 
 def _without_build(version: Version) -> tuple[int, int, int]:

@@ -5,24 +5,36 @@ Source: Zephyr, ``subsys/mgmt/mcumgr/grp/os_mgmt/src/os_mgmt.c``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import astuple, dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field
+from datetime import datetime
 
 from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.groups.os import (
     BootloaderInfo,
     BootloaderInfoReply,
     BootloaderMode,
+    DateTimeRead,
+    DateTimeReply,
+    DateTimeWrite,
     Echo,
     EchoReply,
     Info,
     InfoReply,
+    MemoryPool,
+    MemoryPools,
+    MemoryPoolsReply,
     OsRc,
     Params,
     ParamsReply,
     Reset,
+    Task,
+    TaskStat,
+    TaskStatReply,
 )
-from smpdfu.smp.message import Empty
+from smpdfu.smp.message import Empty, MgmtRc
+from smpdfu.virtual.rtc import Rtc
 from smpdfu.virtual.server import Buffers, Refused
 
 MODES = {
@@ -33,6 +45,21 @@ MODES = {
 }
 
 _LETTERS = "snrvbmpio"  # in the order in which the answer has them, whatever the order of the question
+
+# The threads of such a build, as its kernel lists them: the last one first that was made.
+TASKS = {
+    "mcumgr smp": Task(prio=3, tid=0, state=128, stksiz=512, stkuse=212),
+    "BT LW WQ": Task(prio=10, tid=1, state=2, stksiz=352, stkuse=68),
+    "sysworkq": Task(prio=-1, tid=2, state=2, stksiz=576, stkuse=166),
+    "shell_dummy": Task(prio=14, tid=3, state=2, stksiz=512, stkuse=80),
+    "logging": Task(prio=14, tid=4, state=2, stksiz=192, stkuse=114),
+    "idle": Task(prio=15, tid=5, state=0, stksiz=80, stkuse=20),
+    "main": Task(prio=0, tid=6, state=4, stksiz=1024, stkuse=338),
+}
+# The calendar in a request: a number for each, and one character of any kind between two.
+_CALENDAR = re.compile(r"\s*([+-]?\d+)" + r".\s*([+-]?\d+)" * 5, re.ASCII | re.DOTALL)
+_CALENDAR_MIN, _CALENDAR_MAX = (1900, 1, 1, 0, 0, 0), (11899, 12, 31, 23, 59, 59)
+_CALENDAR_SIZES = range(19, 26)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +79,56 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class OsGroup:
-    """Handlers. ``reset`` is called with the ``boot_mode`` asked for; it must let the answer go out first."""
+    """Handlers. ``reset`` is called with the ``boot_mode`` asked for; it must let the answer go out first.
+
+    ``tasks`` are the threads by name.
+    """
 
     build: Build
     mode: SwapMode
     buffers: Buffers
     reset: Callable[[int], None]
+    rtc: Rtc = field(default_factory=Rtc)
+    tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
 
     def on_echo(self, request: Echo) -> EchoReply:
         """The text, as it came."""
         return EchoReply(request.d)
+
+    def on_task_stat(self, request: TaskStat) -> TaskStatReply:
+        """The threads."""
+        return TaskStatReply(dict(self.tasks))
+
+    def on_memory_pools(self, request: MemoryPools) -> MemoryPoolsReply:
+        """The pool of the SMP server, in a build with this command: a request and its answer are in it."""
+        count = self.buffers.count
+        free = max(count - 2, 0)
+        return MemoryPoolsReply({"smp": MemoryPool(self.buffers.size_bytes, count, free, free)})
+
+    def on_date_time_read(self, request: DateTimeRead) -> DateTimeReply:
+        """The calendar, in whole seconds and without zone."""
+        try:
+            now = self.rtc.read()
+        except OverflowError:
+            raise Refused(OsRc.RTC_COMMAND_FAILED) from None
+        if now is None:
+            raise Refused(OsRc.RTC_NOT_SET)
+        return DateTimeReply(f"{now:%Y-%m-%dT%H:%M:%S}")
+
+    def on_date_time_write(self, request: DateTimeWrite) -> Empty:
+        """Set the calendar: six numbers, what stands between them and behind them is not looked at."""
+        found = _CALENDAR.match(request.datetime)
+        if found is None or len(request.datetime.encode()) not in _CALENDAR_SIZES:
+            raise Refused(MgmtRc.EINVAL)
+        parts = [int(number) for number in found.groups()]
+        if not all(low <= part <= high for low, part, high in zip(_CALENDAR_MIN, parts, _CALENDAR_MAX, strict=True)):
+            raise Refused(MgmtRc.EINVAL)
+        try:
+            year, month, day, hour, minute, second = parts
+            self.rtc.set(datetime(year, month, day, hour, minute, second))
+        except (ValueError, OverflowError):
+            raise Refused(OsRc.RTC_COMMAND_FAILED) from None
+        return Empty()
 
     def on_reset(self, request: Reset) -> Empty:
         """Answer, then restart."""

@@ -87,7 +87,7 @@ def test_a_virtual_device_that_is_taken_or_not_there(desk: Desk) -> None:
     [
         ("desk", "'desk' is no address: it must start with ble:, serial:, udp:, virtual:"),
         ("serial:/dev/x?speed=1", "unknown option 'speed'"),
-        ("ble:DK", "this version of smpdfu cannot reach ble:DK"),
+        ("ble:DK?pair=maybe", "pair 'maybe' is neither yes nor no"),
         ("udp:10.0.0.1", "this version of smpdfu cannot reach udp:10.0.0.1"),
     ],
 )

@@ -44,6 +44,8 @@ def test_upload_says_what_it_did(desk: Desk) -> None:
     path = desk.image(size=20_000)
     said = desk.json("upload", path)
     assert said.pop("seconds") >= 0
+    assert said.pop("requests") >= 20_000 // 2048  # the device's buffers
+    assert said.pop("window") >= 1
     assert said.pop("hash") == desk.json("list")["images"][1]["hash"]
     assert said == {
         "file": path.name,
@@ -249,7 +251,7 @@ def test_a_slot_that_is_not_free(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--slot", "0"), "does not take uploads into slot 0"), (("-n", "1"), "no slot for image 1, only for 0")],
+    [(("--slot", "0"), "does not take uploads into slot 0"), (("-n", "1"), "no image 1; it has image 0 only")],
 )
 def test_slots_that_there_are_not(desk: Desk, options: tuple[str, ...], words: str) -> None:
     refused = desk.call("upload", desk.image(), *options)

@@ -1,0 +1,233 @@
+"""Frames out of files: our own logs, recordings in JSON lines, hex text, and what was tapped off a wire.
+
+Whatever the bytes are, reading ends without an exception, holds one line or one message at a time, and tells what it
+could not read. What stands in a file is told apart by how it begins.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from smpdfu.errors import RemoteProtocolError
+from smpdfu.smp.describe import explain, line_of, printable
+from smpdfu.smp.framing import ConsoleFraming, Framing, RawFraming
+from smpdfu.smp.message import HEADER_SIZE, Header
+
+PEEK = 4096
+LINE_MAX = 1 << 20
+"""Bytes of a line: the longest message as hex, and its fields, take less."""
+_HEX_TEXT = re.compile(rb"[\s0-9a-fA-F:,x<>|+\-]*")
+_MARKS = (b"\x06\x09", b"\x04\x14")
+
+
+class CaptureFormat(StrEnum):
+    """What a file holds."""
+
+    AUTO = "auto"
+    JSON = "json"
+    HEX = "hex"
+    CONSOLE = "console"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One thing in a capture. ``way`` is "sent", "received", "stray", "console", "link", "note", or "" for a frame.
+
+    ``t`` in seconds, where the file tells it; ``text`` in words; ``frame`` is what ``describe.explain`` says.
+    """
+
+    way: str
+    text: str
+    t: float | None = None
+    frame: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> bool:
+        """Is it an SMP message that could be read?"""
+        return "name" in self.frame and "fault" not in self.frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        stamp: dict[str, Any] = {} if self.t is None else {"t": self.t}
+        return stamp | {"dir": self.way or "frame", "text": self.text} | self.frame
+
+
+def guess(beginning: bytes) -> CaptureFormat:
+    """The format of a file that begins with these bytes."""
+    if _is_header(beginning[:HEADER_SIZE]):
+        return CaptureFormat.RAW
+    if any(mark in beginning for mark in _MARKS):
+        return CaptureFormat.CONSOLE
+    if beginning.lstrip()[:1] == b"{":
+        return CaptureFormat.JSON
+    if _HEX_TEXT.fullmatch(beginning.lstrip().split(b"\n")[0]):
+        return CaptureFormat.HEX
+    return CaptureFormat.CONSOLE
+
+
+def _is_header(data: bytes) -> bool:
+    """Text never looks like this: flags 0, and a body of at least one byte."""
+    try:
+        header = Header.from_bytes(data)
+    except RemoteProtocolError:
+        return False
+    return header.flags == 0 and header.length > 0 and b"\0" in data
+
+
+def read_capture(chunks: Iterable[bytes], form: CaptureFormat = CaptureFormat.AUTO) -> Iterator[Seen]:
+    """What is in a file, given in pieces of any size."""
+    stream = iter(chunks)
+    if form is CaptureFormat.AUTO:
+        beginning = b""
+        for chunk in stream:
+            beginning += chunk
+            if len(beginning) >= PEEK or b"\n" in beginning[HEADER_SIZE:]:  # of what flows in now, a line is enough
+                break
+        form, stream = guess(beginning[:PEEK]), _after(beginning, stream)
+    if form is CaptureFormat.CONSOLE:
+        return _from_wire(stream, ConsoleFraming())
+    if form is CaptureFormat.RAW:
+        return _from_wire(stream, RawFraming())
+    return _from_json(stream) if form is CaptureFormat.JSON else _from_hex(stream)
+
+
+def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _from_wire(stream: Iterable[bytes], framing: Framing) -> Iterator[Seen]:
+    for chunk in stream:
+        for piece in chunk.splitlines(keepends=True):  # line by line, so that text and frames keep their order
+            frames = framing.feed(piece)
+            yield from _texts(framing)
+            yield from map(_frame, frames)
+    if isinstance(framing, ConsoleFraming):
+        frames = framing.feed(b"\n")  # the last line may lack its end
+        yield from _texts(framing)
+        yield from map(_frame, frames)
+
+
+def _texts(framing: Framing) -> Iterator[Seen]:
+    return (Seen("console", printable(line)) for line in framing.take_text().splitlines())
+
+
+def _frame(message: bytes, way: str = "", t: float | None = None, **more: Any) -> Seen:
+    found = explain(message)
+    return Seen(way, line_of(found), t, more | found)
+
+
+def _lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers; of one that is too long nothing but b"" is left."""
+    number, rest, too_long = 1, b"", False
+    for chunk in stream:
+        *ends, last = chunk.split(b"\n")
+        for end in ends:
+            yield number, b"" if too_long else rest + end
+            number, rest, too_long = number + 1, b"", False
+        rest = rest + last
+        if len(rest) > LINE_MAX:
+            rest, too_long = b"", True
+    if rest:
+        yield number, rest
+
+
+def _from_hex(stream: Iterable[bytes]) -> Iterator[Seen]:
+    """A message a line; lines that begin with a mark of the console framing are put together first."""
+    console = ConsoleFraming()
+    for number, line in _lines(stream):
+        digits = re.sub(rb"0x|[^0-9a-fA-F]", b"", line)
+        if not line.strip():
+            continue
+        if not digits or len(digits) % 2 or not _HEX_TEXT.fullmatch(line):
+            yield Seen("note", f"line {number} is no bytes in hex")
+            continue
+        data = bytes.fromhex(digits.decode())
+        if data.startswith(_MARKS):
+            yield from map(_frame, console.feed(data if data.endswith(b"\n") else data + b"\n"))
+        else:
+            yield _frame(data)
+
+
+# --- JSON lines -----------------------------------------------------------------------------------------------------
+
+
+def _from_json(stream: Iterable[bytes]) -> Iterator[Seen]:
+    for number, line in _lines(stream):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            yield Seen("note", f"line {number} is no JSON object")
+        elif "dir" in record:
+            yield _from_log(record)
+        else:
+            yield from _from_recording(record)
+
+
+_WAYS = ("sent", "received", "stray", "console", "link")
+_OWN = {"t", "dir", "text", "retry", "ms"}
+
+
+def _from_log(record: dict[str, Any]) -> Seen:
+    """A line of our own log: decoded anew where it has its bytes, else as it was."""
+    way = next((way for way in _WAYS if way == record["dir"]), "note")
+    t = _number(record.get("t"))
+    extra = {name: record[name] for name in ("retry", "ms") if _number(record.get(name)) is not None}
+    message = _bytes(record.get("hex"))
+    if message is not None:
+        return _frame(message, way, t, **extra)
+    kept = {name: value for name, value in record.items() if name not in _OWN}
+    return Seen(way, printable(str(record.get("text", ""))), t, extra | kept)
+
+
+def _from_recording(record: dict[str, Any]) -> Iterator[Seen]:
+    """A step with a request and its responses, or the first line of a log."""
+    title = record.get("step") or record.get("name")
+    if "log" in record:
+        title = f"{record.get('device')}, {record.get('started')}"
+    if title is not None:
+        yield Seen("note", printable(str(title)))
+    for way, message, ms in _exchanged(record):
+        yield _frame(message, way, **({} if ms is None else {"ms": ms}))
+    lines = record.get("lines")
+    for line in lines if isinstance(lines, list) else ():
+        yield Seen("console", printable(str(line)))
+
+
+def _exchanged(record: dict[str, Any]) -> Iterator[tuple[str, bytes, float | None]]:
+    request, responses = record.get("request"), record.get("responses")
+    found = [("sent", request.get("hex") if isinstance(request, dict) else None, None)]
+    found += [("sent", record.get("request_hex"), None)]
+    for one in responses if isinstance(responses, list) else ():
+        if isinstance(one, dict):
+            found.append(("received", one.get("hex"), one.get("ms")))
+    found += [("received", record.get("response_hex"), None)]
+    for way, text, ms in found:
+        message = _bytes(text)
+        if message is not None:
+            yield way, message, _number(ms)
+
+
+def _bytes(text: object) -> bytes | None:
+    try:
+        return bytes.fromhex(text) if isinstance(text, str) and text else None
+    except ValueError:
+        return None
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not part of JSON")
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,86 @@
+"""``decode``: what was said, out of a log or a capture, for people or as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from smpdfu.cli.options import command
+from smpdfu.cli.show import Output, print_json_list, print_line
+from smpdfu.errors import FormatError
+
+if TYPE_CHECKING:
+    from smpdfu.cli.captures import Seen
+
+FORMATS = ("auto", "json", "hex", "console", "raw")
+_CHUNK = 65536
+_SIGNS = {"sent": ">", "received": "<", "stray": "?", "console": "|", "link": "*", "note": "--"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    command(app, "decode", rich_help_panel="Tools")(decode)
+
+
+def decode(
+    out: Output,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A log, a recording or a capture; - for stdin.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="json (a log of --log, or recordings), hex (text), console (from a serial line), raw (bare SMP).",
+        ),
+    ] = "auto",
+) -> None:
+    """Show the SMP frames in a log of --log, a recording, a hex dump or a capture of a serial line."""
+    from smpdfu.cli.captures import CaptureFormat, read_capture
+
+    if form not in FORMATS:
+        raise typer.BadParameter(f"--format {form}: it must be one of {', '.join(FORMATS)}")
+    frames = 0
+
+    def counted() -> Iterator[Seen]:
+        nonlocal frames
+        for one in read_capture(_chunks(stream), CaptureFormat(form)):
+            frames += one.readable
+            yield one
+
+    with _opened(file) as stream:
+        if out.json:
+            print_json_list("seen", (one.to_dict() for one in counted()))
+        else:
+            for one in counted():
+                print_line(line_of_seen(one))
+    if not frames:
+        raise FormatError(f"{'stdin' if str(file) == '-' else file} has no SMP message in it")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    if str(path) == "-":
+        yield sys.stdin.buffer
+    else:
+        with path.open("rb") as stream:
+            yield stream
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """What there is, as soon as it is there: a log that is still being written can be followed through a pipe."""
+    read = getattr(stream, "read1", stream.read)
+    while chunk := read(_CHUNK):
+        yield chunk
+
+
+def line_of_seen(one: Seen) -> str:
+    """One line for people."""
+    stamp = "" if one.t is None else f"{one.t:12.6f}  "
+    again = f"  (again, {one.frame['retry']})" if one.frame.get("retry") else ""
+    took = f"  ({one.frame['ms']:.1f} ms)" if "ms" in one.frame else ""
+    return f"{stamp}{_SIGNS.get(one.way, ' ')} {one.text}{again}{took}"

@@ -1,0 +1,57 @@
+"""``doctor``: is this computer ready, and what to do where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpdfu.cli.ending import conclude
+from smpdfu.cli.options import command
+from smpdfu.cli.show import Output, harmless
+from smpdfu.errors import NotReadyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from smpdfu.local.checks import Finding
+
+TOPICS = ("serial", "bluetooth")
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "", "ok": "green"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    command(app, "doctor", rich_help_panel="This computer")(doctor)
+
+
+def doctor(
+    out: Output,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="TOPIC", help="Only what concerns serial, or bluetooth.")
+    ] = None,
+) -> None:
+    """Check this computer: ports, rights, programs that are in the way, Bluetooth. Looks and changes nothing."""
+    from smpdfu.local.checks import Level, examine
+    from smpdfu.local.system import System
+
+    if only not in (None, *TOPICS):
+        raise typer.BadParameter(f"--only {only}: it must be one of {', '.join(TOPICS)}")
+    found = [one for one in examine(System()) if only in (None, one.topic)]
+    errors = [one.what for one in found if one.level is Level.ERROR]
+    fault = NotReadyError(f"this computer is not ready: {'; '.join(errors)}") if errors else None
+    conclude(out, {"findings": [asdict(one) for one in found]}, lambda: _shown(found), fault)
+
+
+def _shown(found: Sequence[Finding]) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = []
+    for one in found:
+        lines.append(Text.assemble((f"{one.level:<8}", _STYLES[one.level]), harmless(one.what)))
+        lines += [Text(harmless(f"{'':<8}{text}")) for text in (one.why, one.do) if text]
+    return Group(*lines)

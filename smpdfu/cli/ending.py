@@ -1,0 +1,28 @@
+"""How a command ends that has an answer and an error: with ``--json``, both are in the one document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from smpdfu.cli.show import Output
+from smpdfu.errors import SmpdfuError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def conclude(
+    out: Output, answer: dict[str, Any], render: Callable[[], RenderableType], error: SmpdfuError | None
+) -> None:
+    """Give the answer, then leave with the exit code of ``error``, if there is one."""
+    from smpdfu.cli.main import error_document, exit_code
+
+    out.emit(answer if error is None else answer | {"error": error_document(error)}, render)
+    if error is None:
+        return
+    if not out.json:
+        raise error
+    raise typer.Exit(exit_code(error))

@@ -1,0 +1,84 @@
+"""The live table of a fleet: a line per device that is under way, and counts; without a terminal, a line per end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from smpdfu.cli.show import Output, console, harmless
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from smpdfu.dfu.fleetfile import Fleet, FleetDevice
+    from smpdfu.dfu.run import Event
+    from smpdfu.dfu.schedule import Schedule
+
+_ROWS = 20
+"""Devices shown at once; a terminal has no more room."""
+
+
+class View:
+    """Told of every event; ``rows`` are the devices under way: what each one does, and how far it is."""
+
+    def __init__(self, fleet: Fleet, schedule: Schedule, out: Output, *, quiet: bool) -> None:
+        self._fleet, self._schedule, self._out = fleet, schedule, Output(json=out.json or quiet)
+        self.rows: dict[str, tuple[str, str]] = {}
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        """An event of the log."""
+        kind, name = event["event"], str(event.get("device", ""))
+        if kind == "begin":
+            self.rows[name] = ("connecting", "")
+        elif kind == "step":
+            self.rows[name] = (str(event["step"]), f"{event['number']}/{event['of']}")
+        elif kind == "end":
+            self.rows.pop(name, None)
+            self._ended(name, event)
+        elif kind == "wave":
+            self._out.say(f"wave {event['wave']}: {event['devices']} devices")
+        elif kind in ("pause", "resume"):
+            self._out.say("paused: no further device begins" if kind == "pause" else "going on")
+        elif kind == "stop":
+            self._out.warn(f"stopped: {event['reason']}; --go-on begins anew, without counting what failed until now")
+
+    def _ended(self, name: str, event: Mapping[str, Any]) -> None:
+        text = f"{name}: {event['outcome']} after {event['seconds']:.1f} s"
+        if event.get("message"):
+            self._out.warn(f"{text}: {event['message']}")
+        else:
+            self._out.say(text)
+
+    def progress(self, device: FleetDevice, event: Event) -> None:
+        """An event of one device."""
+        from smpdfu.dfu.run import Progress
+
+        if isinstance(event, Progress) and event.total:
+            step = self.rows.get(device.name, ("", ""))[0]
+            self.rows[device.name] = (step, f"{100 * event.done // event.total} %")
+
+    @contextmanager
+    def drawn(self) -> Iterator[None]:
+        """Draw it while inside, where stderr is a terminal."""
+        if self._out.json or not sys.stderr.isatty():
+            yield
+            return
+        from rich.live import Live
+
+        with Live(self, console=console(sys.stderr), refresh_per_second=4, transient=True):
+            yield
+
+    def __rich__(self) -> RenderableType:
+        from rich.table import Table
+        from rich.text import Text
+
+        ended, total = len(self._schedule.outcomes), len(self._fleet.devices)
+        bad = sum(not outcome.good for outcome in self._schedule.outcomes.values())
+        made = Table.grid(padding=(0, 2))
+        for name, (step, far) in list(self.rows.items())[:_ROWS]:
+            made.add_row(Text(harmless(name)), step, far)
+        more = f", {len(self.rows) - _ROWS} more under way" if len(self.rows) > _ROWS else ""
+        made.add_row(f"{ended} of {total} ended, {bad} failed{more}", str(self._schedule.phase), "")
+        return made

@@ -1,0 +1,231 @@
+"""smpdfu.toml: ``[connection]``, the device that is meant when none is named, and ``[profile.NAME]``, for -c NAME."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from smpdfu.cli.ending import conclude
+from smpdfu.cli.options import command
+from smpdfu.cli.show import Output, table
+from smpdfu.errors import ImageError
+
+CONFIG_NAME = "smpdfu.toml"
+MAX_BYTES = 1 << 20
+WAYS = ("port", "ble", "ip", "to")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+Check = tuple[Callable[[object], bool], str]
+TEXT: Check = (_is_text, "a text")
+COUNT: Check = (_is_count, "a whole number above 0")
+NUMBER: Check = (_is_number, "a number")
+SWITCH: Check = (_is_switch, "true or false")
+
+KEYS: Mapping[str, Check] = {
+    **dict.fromkeys(WAYS, TEXT),
+    "baudrate": COUNT,
+    "raw": SWITCH,
+    "ble_hci": TEXT,
+    "timeout": NUMBER,
+    "window": COUNT,
+}
+"""What a table may have: the names of the options of a connection, and what their values must be."""
+
+
+def config_files() -> tuple[Path, ...]:
+    """The places where smpdfu.toml may be, the nearer first: the current folder, the user's config folder."""
+    if sys.platform == "win32":
+        home = Path(os.environ.get("APPDATA", Path.home()))
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Application Support"
+    else:
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return Path(CONFIG_NAME), home / "smpdfu" / CONFIG_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A smpdfu.toml that is there: its text, for line numbers, and what TOML makes of it."""
+
+    path: Path
+    text: str
+    tables: Mapping[str, Any]
+
+    @property
+    def connection(self) -> dict[str, Any] | None:
+        """The table [connection], checked; None if there is none. Raises typer.BadParameter."""
+        return self._checked("connection", self.tables["connection"]) if "connection" in self.tables else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The profiles that are in it. Raises typer.BadParameter if ``profile`` is no table."""
+        return tuple(self._profiles())
+
+    def profile(self, name: str) -> dict[str, Any] | None:
+        """The table [profile.NAME], checked; None if there is none. Raises typer.BadParameter."""
+        found = self._profiles()
+        return self._checked(f"profile.{name}", found[name]) if name in found else None
+
+    def strangers(self) -> Iterator[str]:
+        """A sentence for every other table: it has no effect."""
+        for name in self.tables:
+            if name not in ("connection", "profile"):
+                yield f"{self._place(name)}: [{name}] means nothing; known are [connection] and [profile.NAME]"
+
+    def _profiles(self) -> Mapping[str, Any]:
+        found = self.tables.get("profile", {})
+        if not isinstance(found, dict):
+            raise typer.BadParameter(f"{self._place('profile')}: profile is not a table; write [profile.NAME]")
+        return found
+
+    def _checked(self, name: str, found: Any) -> dict[str, Any]:
+        if not isinstance(found, dict):
+            raise typer.BadParameter(f"{self._place(name)}: {name} is not a table; write [{name}]")
+        for key, value in found.items():
+            check, kind = KEYS.get(key, (None, ""))
+            if check is None:
+                known = ", ".join(sorted(KEYS))
+                raise typer.BadParameter(
+                    f"{self._place(name, key)}: [{name}] has an unknown key {key!r}; known: {known}"
+                )
+            if not check(value):
+                raise typer.BadParameter(f"{self._place(name, key)}: {key!r} of [{name}] must be {kind}")
+        ways = [way for way in WAYS if way in found]
+        if len(ways) != 1:
+            what = f"has {' and '.join(ways)}" if ways else "names no device"
+            raise typer.BadParameter(f"{self._place(name)}: [{name}] {what}; it needs one of {', '.join(WAYS)}")
+        return dict(found)
+
+    def _place(self, name: str, key: str = "") -> str:
+        """``smpdfu.toml:7``: the line of a table, or of a key in it, where it is written in the usual way."""
+        plain = re.compile(r"\[\s*" + r"\s*\.\s*".join(_name(part) for part in name.split(".", 1)) + r"\s*\]")
+        entry = re.compile(rf"{_name(key)}\s*=")
+        inside, at = False, 0
+        for number, line in enumerate(self.text.splitlines(), 1):
+            bare = line.strip()
+            if bare.startswith("["):
+                inside = plain.match(bare) is not None
+                at = number if inside else at
+            elif inside and key and entry.match(bare):
+                at = number
+                break
+        return f"{self.path}:{at}" if at else str(self.path)
+
+
+def _name(part: str) -> str:
+    return rf"[\"']?{re.escape(part)}[\"']?"
+
+
+def read_config(path: Path) -> ConfigFile | None:
+    """The file at ``path``, None if there is none. Raises typer.BadParameter if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
+        import tomllib  # here: as a rule there is no such file
+
+        text = data.decode()
+        return ConfigFile(path, text, tomllib.loads(text))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise typer.BadParameter(f"{path} cannot be read: {what}") from error
+
+
+def configs() -> Iterator[ConfigFile]:
+    """The files that are there, the nearer first."""
+    for path in config_files():
+        found = read_config(path)
+        if found is not None:
+            yield found
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    command(app, "profiles", rich_help_panel="This computer")(profiles)
+
+
+def profiles(out: Output) -> None:
+    """List the profiles of smpdfu.toml, which -c NAME takes, and what is wrong in the file."""
+    rows: list[dict[str, Any]] = []
+    problems: list[str] = []
+    hidden: set[str] = set()
+    for path in config_files():
+        try:
+            file = read_config(path)
+            found = _rows(file, problems) if file is not None else []
+        except typer.BadParameter as error:
+            problems.append(error.message)
+            continue
+        rows += [row | {"hidden": row["name"] in hidden} for row in found]
+        hidden |= {row["name"] for row in found}
+    fault = ImageError(f"smpdfu.toml is wrong in {len(problems)} place{'s'[: len(problems) > 1]}") if problems else None
+    for problem in problems:
+        out.warn(problem)
+    conclude(out, {"profiles": rows, "problems": problems}, lambda: _shown(rows), fault)
+
+
+def _rows(file: ConfigFile, problems: list[str]) -> list[dict[str, Any]]:
+    """The tables of one file that are right; sentences on the others go to ``problems``."""
+    problems += file.strangers()
+    rows = []
+    for name in ("", *file.names):
+        try:
+            values = file.profile(name) if name else file.connection
+            if values is not None:
+                rows.append({"name": name, "address": _address(values), **_limits(values), "file": str(file.path)})
+        except typer.BadParameter as error:
+            problems.append(error.message)
+    return rows
+
+
+def _address(values: Mapping[str, Any]) -> str:
+    from smpdfu.cli.config import address_of
+
+    return address_of(dict(values))
+
+
+def _limits(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"timeout_s": values.get("timeout"), "window": values.get("window")}
+
+
+def _shown(rows: list[dict[str, Any]]) -> Any:
+    if not rows:
+        places = " or ".join(str(path) for path in config_files())
+        return f"there are no profiles; [connection] and [profile.NAME] may be in {places}"
+    cells = [
+        (row["name"] or "(default)", row["address"], row["timeout_s"], row["window"], _place_of(row)) for row in rows
+    ]
+    return table("", ("name", "device", "timeout", "window", "file"), cells)
+
+
+def _place_of(row: Mapping[str, Any]) -> str:
+    return f"{row['file']}, hidden by the nearer file" if row["hidden"] else row["file"]

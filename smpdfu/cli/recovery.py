@@ -1,0 +1,69 @@
+"""``upload --recovery``: one image by MCUboot's serial recovery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smpdfu.cli.show import Output, facts, upload_phase
+from smpdfu.errors import ImageError
+
+if TYPE_CHECKING:
+    from smpdfu.client import Client
+    from smpdfu.dfu.package import CoreImage
+
+_PLACES = {1: "the application's slot", 2: "the application's secondary slot", 3: "the network core"}
+
+
+async def upload_in_recovery(client: Client, image: CoreImage, asked: int, out: Output, *, force: bool) -> None:
+    """Send ``image`` and see whether the bootloader lists it. Raises PlanError, ImageError or what ``upload`` does."""
+    from smpdfu.dfu.recovery import NETWORK, recovery_number
+
+    number = recovery_number(image, asked, force=force)
+    with out.progress(image.file) as advance:
+        result = await client.upload(
+            image.data,
+            number,
+            progress=lambda now: advance(now.off, now.len, upload_phase(now.off, now.window)),
+            compare=False,
+        )
+    accepted = None if number == NETWORK else await _lists(client, image)
+    if accepted is False:
+        raise ImageError(
+            f"the bootloader has {image.file} and does not accept it (another key, or not for this device): it stays "
+            "in recovery until it gets an image that it takes"
+        )
+    answer = {
+        "file": image.file,
+        "image": number,
+        "version": str(image.image.header.version),
+        "hash": image.hash,
+        "bytes": result.len,
+        "seconds": round(result.seconds, 3),
+        "retries": result.retries,
+        "verified": bool(accepted or result.match),
+        "recovery": True,
+    }
+    out.emit(answer, lambda: facts(_told(answer)))
+
+
+def _told(answer: dict[str, Any]) -> list[tuple[str, object]]:
+    now = "written; `smpdfu reset` starts it"
+    if not answer["verified"]:
+        now += ". Recovery does not tell whether it was accepted"
+    return [
+        ("image", f"{answer['file']}, version {answer['version']}"),
+        ("hash", answer["hash"]),
+        ("sent", f"{answer['bytes']} bytes in {answer['seconds']:.1f} s"),
+        ("to", f"image {answer['image']} of serial recovery: {_PLACES.get(answer['image'], 'a slot of its own')}"),
+        ("now", now),
+    ]
+
+
+async def _lists(client: Client, image: CoreImage) -> bool | None:
+    """Does the bootloader list ``image``? It lists what it accepts; None where it tells no hashes."""
+    from smpdfu.smp.groups.image import StateRead
+
+    slots = (await client.request(StateRead())).images
+    if any(slot.hash is None for slot in slots) or image.hash is None:
+        return None
+    return any(slot.hash == image.hash for slot in slots)

@@ -1,0 +1,119 @@
+"""``scan``: what is here to talk to, and what to type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smpdfu.cli.options import command
+from smpdfu.cli.show import Output, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Row = dict[str, Any]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    command(app, "scan", rich_help_panel="Device")(scan)
+
+
+async def scan(
+    out: Output,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="N", min=0, max=600, help="How long to listen for BLE; 0: not at all.")
+    ] = 5.0,
+    ble_hci: Annotated[
+        str | None,
+        typer.Option("--ble-hci", metavar="CONTROLLER", help="Listen with this controller, as for other commands."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Serial ports that do not look like boards, too.")] = False,
+) -> None:
+    """List what is here: serial ports of boards, BLE devices with the SMP service, virtual devices."""
+    rows = [*_serial(every=every), *_virtual()]
+    fault = None
+    if seconds:
+        found, fault = await _ble(seconds, ble_hci, out)
+        rows += found
+    answer = {"devices": rows, "bluetooth": fault}
+    out.emit(answer, lambda: _shown(rows))
+    if fault is not None:
+        out.say(f"Bluetooth: {fault}. `smpdfu doctor` says what to do about it.")
+    if rows:
+        out.say(f"Next: `smpdfu list --to {rows[0]['address']}`")
+    elif not every:
+        out.say("`smpdfu doctor` checks this computer; `smpdfu scan --all` lists every serial port.")
+
+
+def _serial(*, every: bool) -> list[Row]:
+    """The ports that look like boards, known makers first."""
+    from smpdfu.link.serial import list_serial_ports
+    from smpdfu.local.boards import board_of
+
+    names = _stable_names()
+    rows = []
+    for port in list_serial_ports():
+        board = board_of(port.usb_id)
+        if every or port.usb_id is not None:
+            what = ", ".join(filter(None, (board, port.description)))
+            rows.append(
+                _row("serial", port.name, what or "serial port", known=board is not None)
+                | {"serial_number": port.serial_number, "usb_id": port.usb_id, "stable_name": names.get(port.name)}
+            )
+    return sorted(rows, key=lambda row: not row["known"])
+
+
+def _row(kind: str, target: str, what: str, *, known: bool = True) -> Row:
+    return {"kind": kind, "address": f"{kind}:{target}", "what": what, "known": known}
+
+
+def _stable_names() -> dict[str, str]:
+    """Port to the name under which udev always shows it, whatever was plugged in first."""
+    from smpdfu.local.system import System
+
+    found = {}
+    for link in System().entries("/dev/serial/by-id"):
+        try:
+            found[str(link.resolve(strict=True))] = str(link)
+        except (OSError, RuntimeError):
+            continue
+    return found
+
+
+def _virtual() -> list[Row]:
+    from smpdfu.virtual.shelf import holder_of, list_devices
+
+    rows = []
+    for name in list_devices():
+        port = (holder_of(name) or {}).get("port")
+        if port:  # it is being served: its own name would be refused, its port is open to all
+            rows.append(_row("serial", str(port), f"virtual device {name}"))
+        else:
+            rows.append(_row("virtual", name, "virtual device"))
+    return rows
+
+
+async def _ble(seconds: float, controller: str | None, out: Output) -> tuple[list[Row], str | None]:
+    """BLE devices with the SMP service, the nearest first; or none and why Bluetooth cannot be used."""
+    from smpdfu.connect import ble_backends
+    from smpdfu.errors import ConnectError
+    from smpdfu.link.ble import scan as listen
+
+    out.say(f"Listening for BLE devices for {seconds:g} s ...")
+    try:
+        found = await listen(seconds, ble_backends(controller))
+    except ConnectError as error:
+        return [], str(error)
+    return [
+        _row("ble", one.address, f"{one.name or 'no name'}, {one.rssi} dBm") | {"name": one.name, "rssi": one.rssi}
+        for one in found
+    ], None
+
+
+def _shown(rows: list[Row]) -> RenderableType:
+    if not rows:
+        return "nothing was found"
+    cells = [(row["address"], row["what"], row.get("stable_name")) for row in rows]
+    return table("", ("address (--to)", "what", "stable name"), cells)

@@ -1,0 +1,130 @@
+"""The wires at which ``smpdfu virtual run`` serves a device; several at once, if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from smpdfu.virtual.device import VirtualNrf5340
+
+Announce = Callable[[str], None]
+"""Called with a port, or an address for ``--to``, when clients can use it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """Where a device is served: at a pseudo terminal, unless another wire is asked for."""
+
+    pty: Annotated[bool, typer.Option("--pty", help="Serve SMP at a pseudo terminal; the default.")] = False
+    link: Annotated[
+        Path | None,
+        typer.Option("--link", metavar="PATH", help="Make this a link to the terminal, as a name that stays."),
+    ] = None
+    udp: Annotated[
+        str | None,
+        typer.Option(
+            "--udp",
+            metavar="[HOST:]PORT",
+            help="Serve SMP at this UDP port, of this computer alone unless a HOST such as 0.0.0.0 is given.",
+        ),
+    ] = None
+    ble_hci: Annotated[
+        str | None,
+        typer.Option(
+            "--ble-hci",
+            metavar="CONTROLLER",
+            help="Serve SMP over Bluetooth LE by this controller (usb:0, serial:/dev/ttyACM0,1000000), or without one: "
+            "tcp-server:HOST:PORT gives virtual ones to programs on this computer. Needs smpdfu[bumble]; experimental.",
+        ),
+    ] = None
+    ble_interval: Annotated[
+        float,
+        typer.Option(
+            "--ble-interval",
+            metavar="MS",
+            min=0.0,
+            help="Connection interval of the virtual controllers: 7.5 to 4000, or 0 for none.",
+        ),
+    ] = 0.0
+    recovery: Annotated[
+        bool,
+        typer.Option(
+            "--recovery", help="Start in MCUboot's serial recovery, and stay in it while there is no image to boot."
+        ),
+    ] = False
+
+    @property
+    def terminal(self) -> bool:
+        """True if one of them is a pseudo terminal."""
+        return self.pty or self.link is not None or (self.udp is None and self.ble_hci is None)
+
+    @property
+    def stream(self) -> bool:
+        """True if one of them keeps the order of what it carries, and brings everything once."""
+        return self.terminal or self.ble_hci is not None
+
+
+def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[Coroutine[None, None, None]]:
+    """What has to run, all of it at the same time. Raises typer.BadParameter."""
+    if wires.ble_interval and not (wires.ble_hci or "").startswith("tcp-server:"):
+        raise typer.BadParameter("--ble-interval goes with --ble-hci tcp-server:HOST:PORT: real radios have their own")
+    if wires.ble_interval and not 7.5 <= wires.ble_interval <= 4000:
+        raise typer.BadParameter(
+            f"--ble-interval {wires.ble_interval:g} is not 7.5 to 4000 milliseconds, or 0 for none"
+        )
+    return list(_servings(device, wires, announce))
+
+
+def _servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> Iterator[Coroutine[None, None, None]]:
+    if wires.udp is not None:
+        host, port = _host_and_port(wires.udp)
+        yield _udp(device, host, port, announce)
+    if wires.ble_hci is not None:
+        yield _ble(device, wires.ble_hci, wires.ble_interval, announce)
+    if wires.terminal:
+        from smpdfu.virtual.pty import serve_pty
+
+        yield serve_pty(device, announce, wires.link)
+
+
+async def _udp(device: VirtualNrf5340, host: str, port: int, announce: Announce) -> None:
+    from smpdfu.virtual.udp import serve_udp
+
+    def ready(host: str, port: int) -> None:
+        announce(f"udp:[{host}]:{port}" if ":" in host else f"udp:{host}:{port}")
+
+    await serve_udp(device, host, port, ready)
+
+
+async def _ble(device: VirtualNrf5340, moniker: str, interval_ms: float, announce: Announce) -> None:
+    from smpdfu.errors import ConnectError
+
+    try:
+        from smpdfu.virtual.gatt import serve_moniker
+        from smpdfu.virtual.radio import Radio
+    except ImportError as error:
+        raise ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'") from error
+    if not device.radio_up:
+        typer.echo(f"{device.name} has no Bluetooth until firmware runs on its network core", err=True)
+    name = device.name
+    await serve_moniker(
+        device, moniker, lambda hci: announce(f"ble:{name}?hci={hci}" if hci else f"ble:{name}"), Radio(interval_ms)
+    )
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    from smpdfu.connect import Address, host_and_port
+    from smpdfu.errors import ConnectError
+
+    if text == "0":  # any that is free
+        return "127.0.0.1", 0
+    target = f"127.0.0.1:{text}" if text.isascii() and text.isdigit() else text
+    try:
+        return host_and_port(Address("udp", target))
+    except ConnectError as error:
+        raise typer.BadParameter(str(error)) from None

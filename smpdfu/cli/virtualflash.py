@@ -1,0 +1,296 @@
+"""``smpdfu virtual load``, ``dump`` and ``cut``: what a debugger and a switch do; and how its MCUboot is built."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smpdfu.cli import completion
+from smpdfu.cli.options import command
+from smpdfu.cli.show import Output
+
+if TYPE_CHECKING:
+    from smpdfu.image.files import Firmware
+    from smpdfu.virtual.device import VirtualNrf5340
+    from smpdfu.virtual.layout import Region
+    from smpdfu.virtual.store import Recipe
+
+DEFAULT_LAYOUT = "nrf5340dk-staged"
+_PANEL = "Bootloader"
+_LINE = 16
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
+]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Intel HEX, or a signed image.")]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--region", metavar="REGION", help="A part of the device's layout: primary, secondary, 'net app', ..."
+    ),
+]
+Start = Annotated[str | None, typer.Option("--address", metavar="N", help="First address.")]
+Size = Annotated[str | None, typer.Option("--size", metavar="BYTES", help="How many bytes; with --address.")]
+OutFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a .hex or .bin file, not a hex dump.")
+]
+After = Annotated[
+    int | None, typer.Option("--after", metavar="N", min=0, help="How many flash operations still go well.")
+]
+Off = Annotated[bool, typer.Option("--off", help="Let the power stay.")]
+
+
+class Mode(StrEnum):
+    """How MCUboot updates."""
+
+    SCRATCH = "swap-scratch"
+    MOVE = "swap-move"
+    OFFSET = "swap-offset"
+    OVERWRITE = "overwrite-only"
+
+
+class Prevention(StrEnum):
+    """By what MCUboot tells a downgrade."""
+
+    VERSION = "version"
+    COUNTER = "counter"
+
+
+class KeyLength(StrEnum):
+    """Bits of the key that a payload is encrypted with."""
+
+    AES128 = "128"
+    AES256 = "256"
+
+
+class Torn(StrEnum):
+    """What the interrupted operation has done."""
+
+    LOWER = "lower"
+    UPPER = "upper"
+    CLEAN = "clean"
+
+
+Tearing = Annotated[
+    Torn, typer.Option("--tear", help="What the interrupted operation has done: one half or the other, or nothing.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BootParts:
+    """The partition table, and how MCUboot was built for it."""
+
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            metavar="LAYOUT|FILE",
+            rich_help_panel=_PANEL,
+            help="Partition table of both cores: one by name, or a pm_static.yml or partitions.yml.",
+        ),
+    ] = DEFAULT_LAYOUT
+    mode: Annotated[
+        Mode | None,
+        typer.Option("--mode", rich_help_panel=_PANEL, help="How MCUboot updates, if not as usual for the layout."),
+    ] = None
+    prevent_downgrade: Annotated[
+        Prevention | None,
+        typer.Option("--prevent-downgrade", rich_help_panel=_PANEL, help="Let MCUboot refuse what is older."),
+    ] = None
+    rollback_protection: Annotated[
+        bool,
+        typer.Option(
+            "--rollback-protection", rich_help_panel=_PANEL, help="Let MCUboot remember the highest security counter."
+        ),
+    ] = False
+    encrypt_keylen: Annotated[
+        KeyLength,
+        typer.Option("--encrypt-keylen", rich_help_panel=_PANEL, help="Bits of the keys that --enc-key unwraps."),
+    ] = KeyLength.AES128
+
+    def recipe(self) -> Recipe:
+        """A device without any keys. Raises ``OSError`` for a file that cannot be read."""
+        from smpdfu.virtual.bootloader import BootOptions
+        from smpdfu.virtual.store import Recipe
+
+        name, table = self._table()
+        options = BootOptions(
+            downgrade_prevention=self.prevent_downgrade is not None,
+            by_counter=self.prevent_downgrade is Prevention.COUNTER,
+            rollback_protection=self.rollback_protection,
+        )
+        return Recipe(
+            name,
+            partitions=table,
+            mode=None if self.mode is None else str(self.mode),
+            content_key_size=int(self.encrypt_keylen) // 8,
+            options=options,
+        )
+
+    def _table(self) -> tuple[str, str | None]:
+        """The layout's name and, where it is a file, the text of that."""
+        from smpdfu.virtual.layout import LAYOUTS
+        from smpdfu.virtual.partitions import LARGEST_FILE
+
+        if self.layout in LAYOUTS or not self.layout.endswith((".yml", ".yaml")):
+            return self.layout, None
+        with Path(self.layout).open("rb") as file:
+            return Path(self.layout).stem, file.read(LARGEST_FILE + 1).decode(errors="replace")
+
+
+def register(room: typer.Typer) -> None:
+    """Add the commands to those of ``smpdfu virtual``."""
+    for function in (load, dump, cut):
+        command(room, function.__name__)(function)
+
+
+def load(name: Name, files: Files, out: Output, region: Place = None) -> None:
+    """Write files into a device's flash as a debugger does, and reset it.
+
+    Intel HEX goes to its addresses, a signed image where the core runs that it is linked for, or into --region.
+    """
+    from smpdfu.image.files import read_firmware
+    from smpdfu.virtual.store import open_device
+
+    loads = [read_firmware(path) for path in files]
+    with open_device(name, switch_on=False) as device:
+        for firmware in loads:
+            if region is None:
+                place(device, _core_of(firmware), firmware, out)
+            else:
+                _fill(device, region, firmware)
+        device.reset()
+        runs = device.running is not None
+    out.emit({"name": name, "files": [str(path) for path in files], "app_runs": runs}, lambda: _loaded(name, runs))
+
+
+def _loaded(name: str, runs: bool) -> str:
+    return f"{name} was loaded and reset, and {'runs' if runs else 'runs nothing'}"
+
+
+def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) -> None:
+    """As a debugger does: a signed image into its place, a plain .hex where its addresses say."""
+    from smpdfu.image.files import FileKind, identify
+    from smpdfu.virtual.flash import FlashError
+
+    data = b"" if len(firmware.segments) > 1 else firmware.segments[0].data
+    if firmware.addressed and identify(data) is not FileKind.MCUBOOT_IMAGE:
+        for segment in firmware.segments:
+            try:
+                device.program(segment.address, segment.data)
+            except FlashError:
+                out.warn(f"left out 0x{segment.address:x} to 0x{segment.end:x}: no flash of either core is there")
+    elif core == "app":
+        device.load_app(data)
+    else:
+        device.load_net(data)
+
+
+def _core_of(firmware: Firmware) -> str:
+    """The core that firmware without addresses is linked for: "net" if its reset vector is in that flash."""
+    from smpdfu.errors import FormatError
+    from smpdfu.image.format import Image
+    from smpdfu.image.linked import Vectors
+    from smpdfu.image.memory import NET
+
+    data = firmware.segments[0].data
+    try:
+        payload = Image.from_bytes(data).payload
+    except FormatError:
+        payload = data
+    vectors = Vectors.of(payload)
+    return "net" if vectors is not None and vectors.reset in NET else "app"
+
+
+def _fill(device: VirtualNrf5340, name: str, firmware: Firmware) -> None:
+    if len(firmware.segments) != 1:
+        raise typer.BadParameter("a file with gaps goes to its own addresses, not into a --region")
+    wanted = _region(device, name)
+    slots = [slot for pair in device.images for slot in (pair.primary, pair.secondary)]
+    start = next((slot.image_start for slot in slots if slot.area.region == wanted), 0)
+    area = device.chip.flash_at(wanted.start).area(wanted)
+    device.chip.load(area, b"\xff" * start + firmware.segments[0].data)
+
+
+def _region(device: VirtualNrf5340, name: str) -> Region:
+    regions = {region.name: region for region in (*device.layout.regions, *device.layout.net_regions)}
+    if name not in regions:
+        known = ", ".join(regions)
+        raise typer.BadParameter(f"the device's layout has no region {name!r}; it has {known}")
+    return regions[name]
+
+
+def dump(
+    name: Name, out: Output, region: Place = None, address: Start = None, size: Size = None, output: OutFile = None
+) -> None:
+    """Print a part of a device's flash, or write it to a file; without a part, all that is not blank."""
+    from smpdfu.image.files import encode_firmware, write_file_atomic
+    from smpdfu.image.hexfile import Segment, merge
+    from smpdfu.virtual.store import view_device
+
+    device = view_device(name)
+    segments = merge([Segment(start, data) for start, data in _parts(device, region, address, size)])
+    if output is not None:
+        write_file_atomic(output, encode_firmware(segments, output))
+        written = sum(len(segment.data) for segment in segments)
+        out.emit(
+            {"name": name, "file": str(output), "bytes": written}, lambda: f"{output} has {written} bytes of {name}"
+        )
+    elif out.json:
+        out.emit({"name": name, "segments": [{"address": one.address, "data": one.data} for one in segments]}, str)
+    else:
+        sys.stdout.writelines(line + "\n" for segment in segments for line in hex_lines(segment.address, segment.data))
+
+
+def _parts(
+    device: VirtualNrf5340, region: str | None, address: str | None, size: str | None
+) -> Iterator[tuple[int, bytes]]:
+    from smpdfu.cli.values import unsigned32
+    from smpdfu.virtual.flash import FlashError
+
+    if region is not None:
+        wanted = _region(device, region)
+        yield wanted.start, device.chip.flash_at(wanted.start).read(wanted.start, wanted.size_bytes)
+    elif address is None:
+        for flash in device.chip.flashes.values():
+            yield from flash.pages()
+    else:
+        try:
+            start, count = unsigned32(address), unsigned32(size or "256")
+            yield start, device.chip.flash_at(start).read(start, count)
+        except (FlashError, ValueError) as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+def hex_lines(address: int, data: bytes) -> Iterator[str]:
+    """A hex dump, 16 bytes a line; lines that repeat the one before are one asterisk."""
+    last, skipping = b"", False
+    for at in range(0, len(data), _LINE):
+        line = data[at : at + _LINE]
+        if line == last and at + _LINE < len(data):
+            if not skipping:
+                yield "*"
+            skipping = True
+            continue
+        last, skipping = line, False
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in line)
+        yield f"{address + at:08x}  {line.hex(' '):<{3 * _LINE - 1}}  {text}"
+
+
+def cut(name: Name, out: Output, after: After = None, tear: Tearing = Torn.LOWER, off: Off = False) -> None:
+    """Arm a power cut: some flash operations go well, the next one is torn, and the device is off."""
+    from smpdfu.virtual.flash import Tear
+    from smpdfu.virtual.store import open_device
+
+    if (after is None) != off:
+        raise typer.BadParameter("say --after N, or --off")
+    with open_device(name, switch_on=False) as device:
+        device.chip.power.cut_after, device.chip.power.tear = after, Tear(tear)
+    words = f"the power of {name} stays" if off else f"{name} loses its power after {after} more flash operations"
+    out.emit({"name": name, "cut_after": after, "tear": None if off else str(tear)}, lambda: words)

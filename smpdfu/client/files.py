@@ -1,0 +1,384 @@
+"""Files to and from the file systems of a device, in pieces, with as much memory as one piece takes.
+
+    async with client_for("serial:/dev/ttyACM0") as client:
+        with open("settings.bin", "rb") as source:
+            result = await upload_file(client, source, "/lfs1/settings.bin")
+
+The rules of an upload:
+
+    the device answers                     what is done
+    -------------------------------------  ------------------------------------------------------------------------
+    the end of the piece                   the next piece
+    another place, or FILE_OFFSET_NOT_VALID  a copy of the piece was taken before: go on from where the file stands
+    an error that can pass (busy, memory)  the same
+    nothing, in all attempts               once more with half the length, if no piece so long ever went through
+    any other error                        it is raised
+
+    The link is lost -> it is opened again; go on from where the file stands
+    Where it stands  -> the device closes the file and tells its length. That is believed where the last piece began or
+                        ended there, and else only if the device's hash over those bytes is ours: a file that was there
+                        before, or lost its end in a reset, has a length, too. 0 if nothing can be proved
+    No progress      -> ``PATIENCE`` bad events in a row end in an error
+
+A download goes on at the byte it has reached. In the end the device's hash of the whole file is compared, if it has
+one that is known here.
+
+Sources: Zephyr, smp_group_8.rst and fs_mgmt.c; recordings of real servers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, TypeVar
+
+from smpdfu.client.client import Client
+from smpdfu.client.exchange import now
+from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
+from smpdfu.smp.cbor import head_size
+from smpdfu.smp.groups.fs import (
+    GROUP,
+    FileClose,
+    FileDownload,
+    FileHash,
+    FileHashReply,
+    FileStatus,
+    FileUpload,
+    FsRc,
+    HashTypes,
+)
+from smpdfu.smp.message import HEADER_SIZE, MgmtRc, Request, Response
+from smpdfu.smp.upload import PATIENCE, UploadProgress
+
+HASH_BYTES_PER_S = 20_000
+"""What a slow device hashes: it reads the whole file before it answers."""
+_BLOCK = 1 << 16
+_SHORTEST = 32
+R = TypeVar("R", bound=Response)
+Report = Callable[[UploadProgress], None]
+_PASSING = frozenset({MgmtRc.ENOMEM, MgmtRc.EMSGSIZE, MgmtRc.ECORRUPT, MgmtRc.EBUSY})
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """A file that was transferred: ``len`` bytes in ``seconds``.
+
+    ``resumed_at``: bytes that were there before; ``retries``: how often the device was asked where an upload stands.
+    ``hash_type``: the kind of hash by which device and computer agree on every byte, None if the device has none that
+    is known here.
+    """
+
+    len: int
+    seconds: float
+    resumed_at: int
+    hash_type: str | None
+    retries: int = 0
+
+    @property
+    def verified(self) -> bool:
+        """True if the device's hash of the file is that of what was sent or received; of an empty file, its length."""
+        return self.hash_type is not None or self.len == 0
+
+
+async def upload_file(
+    client: Client, source: BinaryIO, name: str, *, resume: bool = True, progress: Report | None = None
+) -> FileResult:
+    """Write ``source``, a seekable binary file, to the file ``name`` of the device, and have its hash compared.
+
+    ``resume``: go on behind a beginning that is there already, if the device can prove it. ``progress`` is called with
+    ``UploadProgress`` after every piece. LocalProtocolError if ``name`` leaves no room in a message; DeviceError if the
+    device refuses; RemoteProtocolError when it makes no progress or holds other bytes in the end; LinkError.
+    """
+    began = now()
+    await client.params()
+    kind = await _hash_kind(client)
+    sending = _Sending(client, source, source.seek(0, 2), name, kind)
+    off = await sending.standing() if resume else 0
+    resumed_at = off
+    for last_try in (False, True):
+        await sending.send(off, resumed_at, progress or _no_report)
+        if await sending.arrived():
+            break
+        if last_try:
+            raise RemoteProtocolError(f"the device holds other bytes in {name} than were sent")
+        off = resumed_at = 0
+        sending.retries += 1
+    return FileResult(sending.size, now() - began, resumed_at, kind if sending.size else None, sending.retries)
+
+
+async def download_file(
+    client: Client, name: str, target: BinaryIO, *, resume: bool = False, progress: Report | None = None
+) -> FileResult:
+    """Read the file ``name`` of the device into ``target``, a binary file, and compare the device's hash of it.
+
+    With ``resume``, ``target`` is seekable and readable: what it holds is kept if the device can prove that the file
+    begins with it, else overwritten. Raises as ``upload_file``, and OSError where ``target`` cannot be written.
+    """
+    began = now()
+    kind = await _hash_kind(client)
+    receiving = _Receiving(client, target, name, hash_of(kind))
+    if resume:
+        await receiving.take_up(kind)
+    resumed_at = receiving.off
+    await receiving.receive(resumed_at, progress or _no_report)
+    if kind is not None and receiving.off:
+        theirs = await _their_hash(client, name, kind, receiving.off)
+        if theirs != receiving.hash.digest():
+            raise RemoteProtocolError(f"the {kind} of {name} is not that of what was received: it changed on the way")
+    return FileResult(receiving.off, now() - began, resumed_at, kind if receiving.off else None)
+
+
+# --- up -------------------------------------------------------------------------------------------------------------
+
+
+class _Sending:
+    """One file on its way up. ``taken``: the longest message that the device took."""
+
+    def __init__(self, client: Client, source: BinaryIO, size: int, name: str, kind: str | None) -> None:
+        self.client, self.source, self.size, self.name, self.kind = client, source, size, name, kind
+        self.limit, self.taken, self.retries = client.message_max(), 0, 0
+        self.limit_min = HEADER_SIZE + len(FileUpload(name=name, off=size, len=size, data=b"").to_body()) + _SHORTEST
+
+    async def send(self, off: int, resumed_at: int, report: Report) -> None:
+        """Send everything from ``off`` on; of an empty file, that it is empty."""
+        strikes, furthest = 0, off
+        while off < self.size or not self.size:
+            report(UploadProgress(off, self.size, self.retries, resumed_at))
+            try:
+                off = await self._carry(self._piece(off))
+            except LinkLostError:
+                await self.client.wait_for_device(self.client.patience.reconnect_s)
+                off = await self._again()
+            if not self.size:
+                break
+            strikes = 0 if off > furthest else strikes + 1
+            furthest = max(off, furthest)
+            if strikes >= PATIENCE:
+                raise RemoteProtocolError(f"the upload makes no progress: {self.name} stays at byte {off}")
+        report(UploadProgress(off, self.size, self.retries, resumed_at))
+
+    async def _carry(self, piece: FileUpload) -> int:
+        """Send one piece; where the file stands then."""
+        end = piece.off + len(piece.data)
+        length = HEADER_SIZE + len(piece.to_body())
+        try:
+            reply = await self.client.request(piece)
+        except ResponseTimeoutError:
+            if length <= self.taken or length < 2 * self.limit_min:
+                raise
+            self.limit = length // 2
+            return await self._again(piece.off, end)
+        except DeviceError as error:
+            if error.is_code(MgmtRc.EMSGSIZE):
+                self.limit = max(length // 2, self.limit_min)
+            stands = await self._again(piece.off, end) if _may_pass(error) else piece.off
+            if stands == piece.off and not _passes(error):
+                raise
+            return stands
+        self.taken = max(self.taken, length)
+        return end if reply.off == end else await self._again(piece.off, end)
+
+    async def _again(self, *believed: int) -> int:
+        self.retries += 1
+        return await self.standing(*believed)
+
+    async def standing(self, *believed: int) -> int:
+        """The bytes of the file that are in the device: see the rules at the top."""
+        with suppress(DeviceError):
+            await _ask(self.client, FileClose())
+        try:
+            there = (await _ask(self.client, FileStatus(self.name))).len
+        except DeviceError:
+            return 0
+        if there in believed:
+            return there
+        if self.kind is None or not 0 < there <= self.size:
+            return 0
+        return there if await self._same(there) else 0
+
+    async def arrived(self) -> bool:
+        """Does the device hold the whole file, as far as it can tell?"""
+        with suppress(DeviceError):
+            if not self.size:
+                await _ask(self.client, FileClose())  # Zephyr does not notice that an empty file is whole
+            if (await _ask(self.client, FileStatus(self.name))).len != self.size:
+                return False
+        return self.kind is None or not self.size or await self._same(self.size)
+
+    async def _same(self, count: int) -> bool:
+        ours = hash_of(self.kind)
+        for block in _blocks(self.source, count):
+            ours.update(block)
+        assert self.kind is not None, "asked for only where there is a hash"
+        try:
+            return await _their_hash(self.client, self.name, self.kind, count) == ours.digest()
+        except DeviceError:
+            return False
+
+    def _piece(self, off: int) -> FileUpload:
+        total = self.size if off == 0 else None
+        bare = HEADER_SIZE + len(FileUpload(name=self.name, off=off, len=total, data=b"").to_body())
+        room = self.limit - bare
+        room -= head_size(max(room, 0)) - 1
+        if room < min(_SHORTEST, self.size):
+            raise LocalProtocolError(f"the name {self.name!r} leaves no room for data in {self.limit} bytes")
+        self.source.seek(off)
+        data = self.source.read(min(room, self.size - off))
+        if len(data) < min(room, self.size - off):
+            raise LocalProtocolError(f"the file for {self.name} became shorter while it was sent")
+        return FileUpload(name=self.name, off=off, len=total, data=data)
+
+
+def _may_pass(error: DeviceError) -> bool:
+    """Could the device have taken a copy of the piece, or take it later? Version 1 says EUNKNOWN for a wrong offset."""
+    return error.is_code(FsRc.FILE_OFFSET_NOT_VALID, GROUP) or error.is_code(MgmtRc.EUNKNOWN) or _passes(error)
+
+
+def _passes(error: DeviceError) -> bool:
+    return error.group is None and error.rc in _PASSING
+
+
+# --- down -----------------------------------------------------------------------------------------------------------
+
+
+class _Receiving:
+    """One file on its way down: ``off`` bytes of it are written, and in ``hash``."""
+
+    def __init__(self, client: Client, target: BinaryIO, name: str, running: Hash) -> None:
+        self.client, self.target, self.name, self.hash = client, target, name, running
+        self.off = 0
+
+    async def take_up(self, kind: str | None) -> None:
+        """Keep what the target holds if the file begins with it; empty it otherwise."""
+        count = self.target.seek(0, 2)
+        running = hash_of(kind)
+        if kind is not None and count:
+            for block in _blocks(self.target, count):
+                running.update(block)
+            with suppress(DeviceError):
+                if await _their_hash(self.client, self.name, kind, count) == running.digest():
+                    self.off, self.hash = count, running
+        self.target.seek(self.off)
+        self.target.truncate()
+
+    async def receive(self, resumed_at: int, report: Report) -> None:
+        """Take everything from ``off`` on."""
+        total = await self._total()
+        while self.off < total:
+            report(UploadProgress(self.off, total, 0, resumed_at))
+            reply = await _ask(self.client, FileDownload(self.name, self.off))
+            self._take(reply.off, reply.data, total)
+        report(UploadProgress(self.off, total, 0, resumed_at))
+
+    async def _total(self) -> int:
+        """The bytes of the file: only the answer to the piece at 0 has them. That piece is kept if it is needed."""
+        reply = await _ask(self.client, FileDownload(self.name, 0))
+        if reply.len is None:
+            raise RemoteProtocolError(f"the device does not tell how long {self.name} is")
+        if self.off > reply.len:
+            raise RemoteProtocolError(f"{self.name} has {reply.len} bytes, fewer than were received before")
+        if self.off == 0 < reply.len:
+            self._take(reply.off, reply.data, reply.len)
+        return reply.len
+
+    def _take(self, off: int, data: bytes, total: int) -> None:
+        if off != self.off:
+            raise RemoteProtocolError(f"asked for byte {self.off} of {self.name}, the device sent byte {off}")
+        if not data:
+            raise RemoteProtocolError(f"{self.name} ends at byte {off}, of {total} that the device promised")
+        if off + len(data) > total:
+            raise RemoteProtocolError(f"the device sends more of {self.name} than the {total} bytes that it promised")
+        self.target.write(data)
+        self.hash.update(data)
+        self.off += len(data)
+
+
+# --- hashes ---------------------------------------------------------------------------------------------------------
+
+
+class Hash(Protocol):
+    """What hashlib gives."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes in."""
+
+    def digest(self) -> bytes:
+        """The hash of all that was taken in, a number with its highest byte first."""
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self.value = 0
+
+    def update(self, data: bytes, /) -> None:
+        self.value = zlib.crc32(data, self.value)
+
+    def digest(self) -> bytes:
+        return self.value.to_bytes(4, "big")
+
+
+class _NoHash:
+    def update(self, data: bytes, /) -> None:
+        """Nobody will ask."""
+
+    def digest(self) -> bytes:
+        return b""
+
+
+HASHES: dict[str, Callable[[], Hash]] = {"sha256": hashlib.sha256, "crc32": _Crc32}
+"""The kinds of hash that Zephyr names and we can compute, the better first."""
+
+
+def hash_of(kind: str | None) -> Hash:
+    """A hash of a kind of ``HASHES``; None: of none, which compares nothing."""
+    return _NoHash() if kind is None else HASHES[kind]()
+
+
+async def _hash_kind(client: Client) -> str | None:
+    """The best kind of hash that the device and we have."""
+    try:
+        types = (await _ask(client, HashTypes())).types
+    except DeviceError:
+        return None
+    return next((kind for kind in HASHES if kind in types), None)
+
+
+async def _their_hash(client: Client, name: str, kind: str, count: int) -> bytes:
+    request = FileHash(name, kind, len=count)
+    return hash_bytes(await _ask(client, request, client.timeout_s + count / HASH_BYTES_PER_S))
+
+
+def hash_bytes(reply: FileHashReply) -> bytes:
+    """The hash in an answer; a number with its highest byte first, in as many bytes as its kind has, if it is known."""
+    if isinstance(reply.output, bytes):
+        return reply.output
+    size = len(hash_of(reply.type).digest()) if reply.type in HASHES else 0
+    return reply.output.to_bytes(max(size, (reply.output.bit_length() + 7) // 8, 1), "big")
+
+
+def _blocks(file: BinaryIO, count: int) -> Iterator[bytes]:
+    """The first ``count`` bytes of a seekable file, in pieces."""
+    file.seek(0)
+    while count > 0:
+        block = file.read(min(count, _BLOCK))
+        if not block:
+            return
+        count -= len(block)
+        yield block
+
+
+async def _ask(client: Client, request: Request[R], timeout_s: float | None = None) -> R:
+    """The answer, opening a lost link again as often as requests are attempted."""
+    for _ in range(client.attempts):
+        try:
+            return await client.request(request, timeout_s=timeout_s)
+        except LinkLostError:
+            await client.wait_for_device(client.patience.reconnect_s)
+    return await client.request(request, timeout_s=timeout_s)
+
+
+def _no_report(progress: UploadProgress) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,286 @@
+"""An upload on its way: one loop that sends, waits and listens, for as many requests in flight as pay.
+
+What to send is decided in ``smp/upload.py``, how much at a time in ``smp/window.py``; here are the clock and the link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from smpdfu.client.exchange import Exchange, Ticket, now
+from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
+from smpdfu.smp.chunks import Chunk
+from smpdfu.smp.groups.image import ImageUpload, UploadReply
+from smpdfu.smp.session import Answer
+from smpdfu.smp.upload import PATIENCE, State, Upload, UploadProgress, is_passing
+from smpdfu.smp.window import Fault, Window
+
+Report = Callable[[UploadProgress], None]
+_LONGEST_PAUSE = 16
+"""How often longer than at first a busy device is left alone in the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long is waited, in seconds: ``first_s`` and ``further_s`` for an answer that is a bad event if it is missing.
+
+    ``pause_s``: before a device that was busy is asked again; it doubles. ``quiet_s``, ``quiet_max_s``: for the end of
+    the boot text of a device that fell silent.
+    """
+
+    first_s: float
+    further_s: float
+    pause_s: float
+    quiet_s: float
+    quiet_max_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Errands:
+    """What the transfer has others do: tell of progress, open a lost link again, look for the image in the list."""
+
+    report: Report
+    reconnect: Callable[[], Awaitable[None]]
+    look: Callable[[], Awaitable[bool]]
+
+
+@dataclass(slots=True, eq=False)
+class _Posted:
+    """A chunk that was sent, first and last at these times, with ``size`` bytes on the wire.
+
+    ``copies`` of it were neither answered nor refused yet.
+    """
+
+    chunk: Chunk
+    first_at: float
+    last_at: float
+    ticket: Ticket | None = None
+    size: int = 0
+    copies: int = 0
+
+
+class Transfer:
+    """``upload`` over ``exchange``, as wide as ``window`` allows. To be used once: ``await transfer.run()``."""
+
+    def __init__(self, exchange: Exchange, upload: Upload, window: Window, waits: Waits, errands: Errands) -> None:
+        self._exchange, self._upload, self._window = exchange, upload, window
+        self._waits, self._errands = waits, errands
+        self._posted: dict[int, _Posted] = {}
+        self._news: deque[_Posted] = deque()
+        self._waker: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._pause_until = self._life_at = 0.0
+        self._silences = self._counted = self._pauses = 0
+        self._quiet_left_s = waits.quiet_max_s
+
+    async def run(self) -> None:
+        """Until the device has everything. Raises what ends the upload, see ``Upload``."""
+        upload = self._upload
+        self._errands.report(upload.progress)
+        try:
+            while upload.state is not State.DONE:
+                if upload.state is State.DOUBT:
+                    self._forget()
+                    upload.settle(complete=await self._errands.look())
+                try:
+                    await self._step()
+                except LinkLostError as error:
+                    upload.link_lost(error)
+                    self._forget()
+                    await self._errands.reconnect()
+                    upload.shorten(self._exchange.message_max())
+        finally:
+            self._forget()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    async def _step(self) -> None:
+        await self._send_all()
+        if not self._news:
+            await self._wait()
+        while self._news:
+            self._take(self._news.popleft())
+        if self._upload.flight and now() >= self._overdue_at():
+            await self._fall_silent()
+
+    # --- sending -----------------------------------------------------------------------------------------------------
+
+    async def _send_all(self) -> None:
+        upload, window = self._upload, self._window
+        while not self._news:
+            upload.window = window.size
+            at = now()
+            if at < self._pause_until or (upload.flight and (at < window.send_at() or not self._has_room())):
+                return
+            chunk = upload.next_chunk()
+            if chunk is None:
+                return
+            await self._send(chunk, at)
+
+    def _has_room(self) -> bool:
+        """Does the wire's own queue take one more?"""
+        limit = self._exchange.pipe.in_flight_max
+        if limit is None:
+            return True
+        sizes = [self._posted[id(chunk)].size for chunk in self._upload.flight]
+        return sum(sizes) + max(sizes) <= limit
+
+    async def _send(self, chunk: Chunk, at: float) -> None:
+        posted = self._posted.get(id(chunk))
+        if posted is None:
+            posted = self._posted[id(chunk)] = _Posted(chunk, at, at)
+        if posted.ticket is None:
+            posted.ticket = self._exchange.open(chunk.request, partial(self._heard, posted))
+        posted.last_at = at
+        posted.copies += 1
+        if len(self._upload.flight) == 1 and not self._silences:
+            self._life_at = at
+        self._window.sent(at)
+        posted.size = await self._exchange.send(posted.ticket)
+
+    # --- waiting -----------------------------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        """Until there is news, or something is due."""
+        due = self._due()
+        if self._timer is None or self._timer.when() > due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(due, self._ring)
+        self._waker = asyncio.get_running_loop().create_future()
+        try:
+            await self._waker
+        finally:
+            self._waker = None
+
+    def _due(self) -> float:
+        """When to look again at the latest."""
+        upload = self._upload
+        if not upload.flight:
+            return self._pause_until
+        overdue_at = self._overdue_at()
+        if upload.state is not State.FLOW or len(upload.flight) >= self._window.size:
+            return overdue_at
+        send_at = max(self._window.send_at(), self._pause_until)
+        return min(send_at, overdue_at) if send_at > now() else overdue_at
+
+    def _overdue_at(self) -> float:
+        """When the oldest request in flight is overdue, if nothing is heard until then."""
+        oldest = self._posted[id(self._upload.flight[0])]
+        if self._upload.state is State.DRAIN:
+            return oldest.last_at + self._window.trips.late_s
+        wait_s = self._waits.first_s if oldest.chunk.first else self._window.overdue_s()
+        return max(oldest.last_at, self._life_at) + wait_s
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    def _heard(self, posted: _Posted) -> None:
+        self._news.append(posted)
+        self._wake()
+
+    # --- what came ---------------------------------------------------------------------------------------------------
+
+    def _take(self, posted: _Posted) -> None:
+        ticket = posted.ticket
+        if ticket is None or ticket.news is None:
+            return
+        answer = ticket.take()
+        outcome = answer.outcome
+        posted.copies -= 1
+        if posted.copies > 0 and isinstance(outcome, DeviceError) and is_passing(outcome) and not answer.again:
+            self._exchange.keep_open(ticket)  # a copy found no room: the one before it may be at work
+            return
+        self._life_at, self._silences, self._counted = now(), 0, 0
+        self._quiet_left_s = self._waits.quiet_max_s
+        if isinstance(outcome, UploadReply):
+            self._answered(posted, outcome)
+        elif isinstance(outcome, DeviceError):
+            self._refused(posted, answer, outcome)
+        elif isinstance(outcome, RemoteProtocolError):
+            self._upload.lost(posted.chunk, outcome)
+            self._exchange.after_silence(posted.chunk.sends)
+        self._sweep()
+
+    def _answered(self, posted: _Posted, reply: UploadReply) -> None:
+        upload, window, chunk = self._upload, self._window, posted.chunk
+        again, before = chunk.sends > 1, upload.off
+        copy_at_work = again and self._life_at - posted.last_at < window.trips.shortest_s / 2
+        came_late = copy_at_work or (not again and chunk not in upload.flight)
+        in_step = upload.answered(chunk, reply)
+        self._pauses = 0
+        if came_late and upload.off > before:
+            window.late(self._life_at - posted.first_at)
+        elif not in_step:
+            self._slow_down(posted, Fault.BEHIND)
+        elif upload.off > before and not chunk.first:
+            window.answered(self._life_at, posted.first_at, left=upload.chunks_left, again=again)
+        if upload.off != before:
+            self._errands.report(upload.progress)
+
+    def _refused(self, posted: _Posted, answer: Answer, error: DeviceError) -> None:
+        if answer.again:  # the version: the other one is spoken from now on
+            self._upload.silence(ResponseTimeoutError(error.command, 0), counts=False)
+            return
+        self._upload.refused(posted.chunk, error)
+        self._slow_down(posted, Fault.BEHIND)
+        if not self._upload.flight:
+            self._pause_until = now() + self._waits.pause_s * min(2**self._pauses, _LONGEST_PAUSE)
+            self._pauses += 1
+
+    async def _fall_silent(self) -> None:
+        """Nothing came in time. It is a bad event whenever as long has passed as the user gives one answer."""
+        upload, exchange = self._upload, self._exchange
+        if upload.state is State.DRAIN:
+            upload.hurry()
+            return
+        oldest = self._posted[id(upload.flight[0])]
+        whole_s = self._waits.first_s if oldest.chunk.first else self._waits.further_s
+        counts = now() - self._life_at >= whole_s * (self._counted + 0.99)
+        self._silences += 1
+        self._counted += counts
+        self._slow_down(oldest, Fault.SILENCE)
+        upload.silence(ResponseTimeoutError(ImageUpload.title, whole_s, PATIENCE), counts=counts)
+        exchange.after_silence(self._silences)
+        self._sweep()
+        if self._silences > 1 and exchange.text_at > oldest.last_at:  # perhaps it restarts
+            began = now()
+            await exchange.quiet(self._waits.quiet_s, began + self._quiet_left_s)
+            self._quiet_left_s -= now() - began
+
+    def _slow_down(self, posted: _Posted, why: Fault) -> None:
+        window, was = self._window, self._window.size
+        window.fault(posted.last_at, why)
+        if window.size < was:
+            self._exchange.note("link", f"{was} requests in flight were too many: {window.size} from here on")
+
+    # --- bookkeeping --------------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Close what nobody waits for any more."""
+        for key, posted in [*self._posted.items()]:
+            if not self._upload.awaits(posted.chunk):
+                self._close(posted)
+                del self._posted[key]
+            elif posted.ticket is not None and posted.ticket.done and posted.ticket.news is None:
+                self._close(posted)  # to be sent again it needs a new number
+
+    def _close(self, posted: _Posted) -> None:
+        self._exchange.close(posted.ticket)
+        posted.ticket = None
+
+    def _forget(self) -> None:
+        for posted in self._posted.values():
+            self._close(posted)
+        self._posted.clear()
+        self._news.clear()
+        self._silences = self._counted = 0

@@ -1,0 +1,341 @@
+"""A Bluetooth controller of one's own, on USB, a UART or TCP, with bumble's host stack: bleak backends for ``ble.py``.
+
+Experimental, with the extra ``smpdfu[bumble]``. ``moniker`` is bumble's name of a controller: ``usb:0``,
+``serial:/dev/ttyACM0,1000000,rtscts`` (Zephyr's hci_uart), ``hci-socket:0``, ``tcp-client:127.0.0.1:PORT`` (a virtual
+device, ``smpdfu virtual run --ble-hci``). Nothing of the operating system's Bluetooth takes part; its MTU, PHY and
+connection interval are ours to ask for, and writes wait until the controller has room (HCI flow control).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from bleak.assigned_numbers import gatt_char_props_to_strs
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.descriptor import BleakGATTDescriptor
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
+from bleak.exc import BleakError
+from bumble import hci
+from bumble.core import AdvertisingData, BaseBumbleError
+from bumble.device import Advertisement, Connection, ConnectionParametersPreferences, Device, Peer
+from bumble.host import Host
+from bumble.pairing import PairingConfig
+from bumble.transport import open_transport
+from bumble.transport.common import TransportSink, TransportSource
+
+from smpdfu.errors import ConnectError, LinkLostError
+from smpdfu.link.bluetooth import Backends
+
+if TYPE_CHECKING:
+    from bleak.args import SizedBuffer
+    from bleak.backends.client import NotifyCallback
+    from bumble.gatt_client import CharacteristicProxy
+
+logging.getLogger("bumble").addHandler(logging.NullHandler())  # it tells of trouble itself, on stderr, unless asked
+
+MTU = 517
+"""The largest that a value of 512 bytes needs."""
+PENDING_MAX = 8
+"""Packets that may wait in the host for the controller; more would only make everything late."""
+INTERVAL_MS = (7.5, 15.0)
+_ATT_HEADER_SIZE = 3
+FAST_S = 1.0
+"""How long a controller may take to say that it cannot."""
+
+
+async def room(connection: Connection) -> None:
+    """Wait until few packets are on their way to the controller. LinkLostError if the connection ends."""
+    queue = connection.device.host.get_data_packet_queue(connection.handle)
+    while _is_up(connection) and queue is not None and queue.pending > PENDING_MAX:
+        news = asyncio.Event()
+
+        def tell(*_: object, news: asyncio.Event = news) -> None:
+            news.set()
+
+        queue.on("flow", tell)
+        connection.on(Connection.EVENT_DISCONNECTION, tell)
+        try:
+            await news.wait()
+        finally:
+            queue.remove_listener("flow", tell)
+            connection.remove_listener(Connection.EVENT_DISCONNECTION, tell)
+    if not _is_up(connection):
+        raise LinkLostError(f"the link to {connection.peer_address} is lost")
+
+
+def _is_up(connection: Connection) -> bool:
+    return connection.device.connections.get(connection.handle) is connection
+
+
+class PatientHost(Host):
+    """bumble's host, which takes it well when somebody does not wait for the result of a command any more."""
+
+    def on_command_processed(self, event: hci.HCI_Command_Complete_Event[Any] | hci.HCI_Command_Status_Event) -> None:
+        command, response = self.pending_command, self.pending_response
+        for_another = command is not None and command.op_code != event.command_opcode
+        if not for_another and (response is None or not response.done()):
+            super().on_command_processed(event)
+
+
+@asynccontextmanager
+async def hci_transport(moniker: str) -> AsyncIterator[tuple[TransportSource, TransportSink]]:
+    """The controller that bumble calls ``moniker``, while the block runs. Raises ConnectError."""
+    try:
+        transport = await open_transport(moniker)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # each kind of transport has its own
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ConnectError(f"the Bluetooth controller {moniker!r} cannot be opened: {said}", moniker) from error
+    try:
+        yield transport.source, transport.sink
+    finally:
+        await transport.close()
+        await asyncio.sleep(0)  # that is when asyncio lets go of a socket
+
+
+def backends(moniker: str) -> Backends:
+    """Backends for ``BlePipe`` and ``scan`` over the controller that bumble calls ``moniker``."""
+    return on(Dongle(moniker))
+
+
+def on(dongle: Dongle) -> Backends:
+    """Backends over ``dongle``, which is opened for each use."""
+    return Backends(BumbleScanner, BumbleClient, {"dongle": dongle}, dongle.session)
+
+
+class Dongle:
+    """A controller, and the host stack on it while it is in use. Its address is made anew for each object."""
+
+    def __init__(self, moniker: str) -> None:
+        self.moniker = moniker
+        self.address = hci.Address.generate_static_address()
+        self._device: Device | None = None
+
+    @property
+    def device(self) -> Device:
+        """The host stack. BleakError if it is not in use."""
+        if self._device is None:
+            raise BleakError(f"the Bluetooth controller {self.moniker} is not open")
+        return self._device
+
+    def transport(self) -> Any:
+        """A context manager for HCI: ``(source, sink)``."""
+        return hci_transport(self.moniker)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[None]:
+        """Have the host stack ready while the block runs. Raises ConnectError."""
+        async with self.transport() as (source, sink):
+            device = Device(name="smpdfu", address=self.address, host=PatientHost(source, sink))
+            # No bond is kept: what smpdfu would need to keep it safely is more than an update needs.
+            device.pairing_config_factory = lambda _: PairingConfig(mitm=False, bonding=False)
+            try:
+                await device.power_on()
+            except (BaseBumbleError, hci.HCI_Error) as error:
+                raise ConnectError(f"{self.moniker} is no Bluetooth controller: {error}", self.moniker) from error
+            self._device = device
+            try:
+                yield
+            finally:
+                self._device = None
+                with suppress(BaseBumbleError, hci.HCI_Error):  # pulled
+                    await device.power_off()
+
+
+class BumbleScanner(BaseBleakScanner):
+    """What advertises, as the controller hears it."""
+
+    def __init__(
+        self, detection_callback: Any, service_uuids: list[str] | None, scanning_mode: str, *, dongle: Dongle, **_: Any
+    ) -> None:
+        super().__init__(detection_callback, service_uuids)
+        self._dongle, self._active = dongle, scanning_mode == "active"
+
+    async def start(self) -> None:
+        self.seen_devices = {}
+        device = self._dongle.device
+        device.on(Device.EVENT_ADVERTISEMENT, self._heard)
+        await device.start_scanning(active=self._active)
+
+    async def stop(self) -> None:
+        device = self._dongle.device
+        device.remove_listener(Device.EVENT_ADVERTISEMENT, self._heard)
+        with suppress(BaseBumbleError, hci.HCI_Error):
+            await device.stop_scanning()
+
+    def _heard(self, heard: Advertisement) -> None:
+        names = heard.data.get_all(AdvertisingData.Type.COMPLETE_LOCAL_NAME, raw=True)
+        uuids = [one for kind in _SERVICE_LISTS for one in heard.data.get_all(kind, raw=True)]
+        shown = AdvertisementData(
+            local_name=names[0].decode(errors="replace") if names else None,
+            manufacturer_data={},
+            service_data={},
+            service_uuids=[_text(one[start : start + 16]) for one in uuids for start in range(0, len(one) - 15, 16)],
+            tx_power=None,
+            rssi=heard.rssi,
+            platform_data=(heard,),
+        )
+        address = heard.address.to_string(with_type_qualifier=False)
+        device = self.create_or_update_device(address, address, shown.local_name, heard.address, shown)
+        if self.is_allowed_uuid(shown.service_uuids):
+            self.call_detection_callbacks(device, shown)
+
+
+_SERVICE_LISTS = (
+    AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+    AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+)
+
+
+def _text(little_endian: bytes) -> str:
+    """A UUID of 16 bytes as bleak writes it."""
+    return str(uuid.UUID(bytes=little_endian[::-1]))
+
+
+class BumbleClient(BaseBleakClient):
+    """One connection."""
+
+    def __init__(
+        self,
+        address_or_ble_device: BLEDevice | str,
+        services: set[str] | None = None,
+        *,
+        dongle: Dongle,
+        disconnected_callback: Callable[[], None] | None,
+        timeout: float,
+        **_: Any,
+    ) -> None:
+        super().__init__(address_or_ble_device, disconnected_callback=disconnected_callback, timeout=timeout)
+        known = address_or_ble_device.details if isinstance(address_or_ble_device, BLEDevice) else None
+        self._peer_address: hci.Address = known or hci.Address(self.address)
+        self._wanted, self._dongle = services, dongle
+        self._connection: Connection | None = None
+
+    @property
+    def name(self) -> str:
+        return self.address
+
+    @property
+    def mtu_size(self) -> int:
+        return 23 if self._connection is None else self._connection.att_mtu
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None and _is_up(self._connection)
+
+    async def connect(self, pair: bool, **_: Any) -> None:
+        device, timing = self._dongle.device, ConnectionParametersPreferences(*INTERVAL_MS)
+        try:
+            self._connection = connection = await device.connect(
+                self._peer_address, connection_parameters_preferences={hci.Phy.LE_1M: timing}, timeout=self._timeout
+            )
+            connection.on(Connection.EVENT_DISCONNECTION, self._gone)
+            if pair:
+                await connection.pair()
+            await _make_fast(connection)
+            peer = Peer(connection)
+            await peer.request_mtu(MTU)
+            self.services = await self._discover(peer)
+        except asyncio.CancelledError:
+            with suppress(BaseBumbleError, hci.HCI_Error):
+                await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+            raise
+        except (BaseBumbleError, hci.HCI_Error) as error:
+            raise BleakError(str(error) or type(error).__name__) from error
+
+    async def _discover(self, peer: Peer) -> BleakGATTServiceCollection:
+        services = BleakGATTServiceCollection()
+        for service in await peer.discover_services():
+            uuid_text = _text(service.uuid.to_bytes(force_128=True))
+            if self._wanted and uuid_text not in self._wanted:
+                continue
+            ours = BleakGATTService(service, service.handle, uuid_text)
+            services.add_service(ours)
+            for one in await service.discover_characteristics():
+                await one.discover_descriptors()
+                services.add_characteristic(self._characteristic(one, ours))
+        return services
+
+    def _characteristic(self, one: CharacteristicProxy[bytes], service: BleakGATTService) -> BleakGATTCharacteristic:
+        return BleakGATTCharacteristic(
+            one,
+            one.handle,
+            _text(one.uuid.to_bytes(force_128=True)),
+            list(gatt_char_props_to_strs(one.properties)),
+            lambda: self.mtu_size - _ATT_HEADER_SIZE,
+            service,
+        )
+
+    def _gone(self, reason: int) -> None:
+        if self._disconnected_callback is not None:
+            self._disconnected_callback()
+
+    async def disconnect(self) -> None:
+        if self.is_connected:
+            with suppress(BaseBumbleError, hci.HCI_Error):
+                await _uncancelled(self._up.disconnect())
+
+    async def pair(self, *_: Any, **__: Any) -> None:
+        await self._up.pair()
+
+    async def unpair(self) -> None:
+        """No bond is kept."""
+
+    async def start_notify(self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **_: Any) -> None:
+        await characteristic.obj.subscribe(lambda value: callback(bytearray(value)))
+
+    async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
+        await characteristic.obj.unsubscribe()
+
+    async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: SizedBuffer, response: bool) -> None:
+        await room(self._up)
+        await characteristic.obj.write_value(bytes(data), with_response=response)
+
+    async def read_gatt_char(
+        self, characteristic: BleakGATTCharacteristic, *, use_cached: bool = False, **_: Any
+    ) -> bytearray:
+        return bytearray(await characteristic.obj.read_value())
+
+    async def read_gatt_descriptor(
+        self, descriptor: BleakGATTDescriptor, *, use_cached: bool = False, **_: Any
+    ) -> bytearray:
+        return bytearray(await descriptor.obj.read_value())
+
+    async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:
+        await descriptor.obj.write_value(bytes(data), with_response=True)
+
+    @property
+    def _up(self) -> Connection:
+        if self._connection is None or not self.is_connected:
+            raise BleakError("Not connected")
+        return self._connection
+
+
+async def _make_fast(connection: Connection) -> None:
+    """Long packets and the 2 Mbit/s PHY, from controllers that can."""
+    for ask in (
+        connection.set_data_length(251, 2120),
+        connection.set_phy([hci.Phy.LE_2M], [hci.Phy.LE_2M]),
+    ):
+        with suppress(BaseBumbleError, hci.HCI_Error, TimeoutError):
+            async with asyncio.timeout(FAST_S):
+                await ask
+
+
+async def _uncancelled(request: Awaitable[None]) -> None:
+    """``request``, which bumble cancels, and with it us, when its controller is pulled meanwhile."""
+    try:
+        await request
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise

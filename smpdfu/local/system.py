@@ -1,0 +1,180 @@
+"""This computer as far as a link to a device depends on it: ports, processes, Bluetooth. Read only.
+
+Everything is read from files below ``root``, as Linux shows it under /dev, /etc, /proc, /run and /sys, so the same
+code runs over a tree that a test has made. Reading is bounded, and what may not be read counts as not there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+READ_MAX = 65536
+PROCESSES_MAX, FILES_MAX, ENTRIES_MAX = 32768, 4096, 4096
+RUN_TIMEOUT_S = 5.0
+_PORTS = ("ttyACM", "ttyUSB")  # built-in UARTs (ttyS) are there whether anything is behind them or not
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A serial port on USB: its path in /dev, its number "166:0", and the folder of its USB device in /sys."""
+
+    path: str
+    number: str
+    usb: Path
+
+    @property
+    def name(self) -> str:
+        """Its name in /dev."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process: its number, and its name as the kernel has it (15 characters)."""
+
+    pid: int
+    name: str
+
+
+def run_program(command: list[str]) -> str | None:
+    """What a program prints; None if it is not there, fails, or takes too long."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=RUN_TIMEOUT_S, check=True, text=True
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout[:READ_MAX]
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is asked about a computer. ``user`` and ``groups`` None: whoever runs this, with all that the system grants.
+
+    ``run`` runs a program: (words) -> what it prints, or None.
+    """
+
+    root: Path = Path("/")
+    platform: str = sys.platform
+    user: int | None = None
+    groups: frozenset[int] = frozenset()
+    run: Callable[[list[str]], str | None] = field(default=run_program)
+
+    def at(self, path: str) -> Path:
+        """The place of an absolute path."""
+        return self.root / path.lstrip("/")
+
+    def text(self, path: str | Path) -> str:
+        """What is in a small file, without the blanks around it; "" if it cannot be read."""
+        try:
+            with (self.at(path) if isinstance(path, str) else path).open("rb") as stream:
+                return stream.read(READ_MAX).decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def entries(self, path: str) -> list[Path]:
+        """What is in a folder, by name; nothing if it cannot be read."""
+        try:
+            with os.scandir(self.at(path)) as found:
+                return sorted(Path(entry.path) for entry, _ in zip(found, range(ENTRIES_MAX), strict=False))
+        except OSError:
+            return []
+
+    def ports(self) -> tuple[Port, ...]:
+        """The serial ports on USB."""
+        found = []
+        for entry in self.entries("/sys/class/tty"):
+            usb = _usb_device(entry / "device") if entry.name.startswith(_PORTS) else None
+            if usb is not None:
+                found.append(Port(f"/dev/{entry.name}", self.text(entry / "dev"), usb))
+        return tuple(found)
+
+    def usb_id(self, usb: Path) -> str:
+        """Maker and product of a USB device, as "1366:1051"."""
+        return f"{self.text(usb / 'idVendor')}:{self.text(usb / 'idProduct')}".lower()
+
+    def has_mass_storage(self, usb: Path) -> bool:
+        """Does this USB device also show a disk?"""
+        interfaces = (self.text(one / "bInterfaceClass") for one in _folders(usb) if ":" in one.name)
+        return "08" in interfaces
+
+    def udev_tags(self, port: Port) -> set[str]:
+        """The tags that udev's rules gave a port, such as "ID_MM_PORT_IGNORE=1"."""
+        lines = self.text(f"/run/udev/data/c{port.number}").splitlines()
+        return {line[2:] for line in lines if line.startswith("E:")}
+
+    def processes(self) -> Iterator[Process]:
+        """The processes that run."""
+        names = [entry.name for entry in self.entries("/proc") if entry.name.isdigit()][:PROCESSES_MAX]
+        yield from (Process(int(name), self.text(f"/proc/{name}/comm")) for name in names)
+
+    def holders(self, path: str) -> tuple[Process, ...]:
+        """The processes that have a file open, as far as this user may see them; not we ourselves."""
+        return tuple(one for one in self.processes() if one.pid != os.getpid() and self._has_open(one.pid, path))
+
+    def _has_open(self, pid: int, path: str) -> bool:
+        try:
+            with os.scandir(self.at(f"/proc/{pid}/fd")) as found:
+                return any(_target(entry) == path for entry, _ in zip(found, range(FILES_MAX), strict=False))
+        except OSError:
+            return False
+
+    def may_use(self, path: str) -> bool:
+        """May this user read and write a file?"""
+        place = self.at(path)
+        if self.user is None:
+            return os.access(place, os.R_OK | os.W_OK)
+        try:
+            found = place.stat()
+        except OSError:
+            return False
+        if self.user == 0:
+            return True
+        shift = 6 if self.user == found.st_uid else 3 if found.st_gid in self.groups else 0
+        return found.st_mode >> shift & 0o6 == 0o6
+
+    def group_of(self, path: str) -> str:
+        """The group that may use a file; "" where there is none, or it is root's own, which nobody should join."""
+        try:
+            found = self.at(path).stat()
+        except OSError:
+            return ""
+        if stat.S_IMODE(found.st_mode) & 0o060 != 0o060 or not found.st_gid:
+            return ""
+        return next((name for name, number, _ in self.known_groups() if number == found.st_gid), str(found.st_gid))
+
+    def known_groups(self) -> Iterator[tuple[str, int, list[str]]]:
+        """Name, number and members of each group in /etc/group."""
+        for line in self.text("/etc/group").splitlines():
+            parts = line.split(":")
+            if len(parts) == 4 and parts[2].isdigit():
+                yield parts[0], int(parts[2]), [name for name in parts[3].split(",") if name]
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        return [Path(entry.path) for entry in os.scandir(place)]
+    except OSError:
+        return []
+
+
+def _usb_device(device: Path) -> Path | None:
+    """The USB device that a tty is on: of the folders above it, the first that names its maker."""
+    try:
+        place = device.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    return next((one for one in (place, *place.parents[:4]) if (one / "idVendor").is_file()), None)
+
+
+def _target(entry: os.DirEntry[str]) -> str:
+    try:
+        return os.readlink(entry.path)
+    except OSError:
+        return ""

@@ -1,0 +1,121 @@
+"""The application on the application core, as far as SMP sees it: its groups of commands, and what they keep where.
+
+In flash are the settings that were saved and the files, in RAM the clock, the settings that were not saved and the file
+that is open: a reset forgets them. The images are the bootloader's, too, and belong to the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from smpdfu.smp.groups.os import MemoryPools
+from smpdfu.smp.message import Request
+from smpdfu.virtual.files import Files, MemoryFiles
+from smpdfu.virtual.flash import Area, Flash
+from smpdfu.virtual.groups.enum import EnumGroup
+from smpdfu.virtual.groups.fs import MOUNTS, FsGroup, Upload
+from smpdfu.virtual.groups.image import ImageGroup
+from smpdfu.virtual.groups.os import OsGroup
+from smpdfu.virtual.groups.settings import ROOTS, SettingsGroup
+from smpdfu.virtual.groups.shell import ShellGroup, commands_of
+from smpdfu.virtual.groups.stat import Counters, StatGroup, sample_counters
+from smpdfu.virtual.groups.transport import TransportGroup
+from smpdfu.virtual.groups.zephyr import ZephyrGroup
+from smpdfu.virtual.layout import Region
+from smpdfu.virtual.records import Records
+from smpdfu.virtual.server import LOG, Server
+
+SETTINGS = Region("settings", 0x107F_8000, 0x8000)
+"""Where the settings are if the layout has no place for them: at the end of the DK's external flash."""
+
+
+def _new_storage() -> Area:
+    return Flash(SETTINGS.start, SETTINGS.size_bytes).area(SETTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What outlives a reset: the partition of the settings (None: a build without any), and the files."""
+
+    storage: Area | None = field(default_factory=_new_storage)
+    files: Files = field(default_factory=MemoryFiles)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the application was built.
+
+    ``roots``: the modules that take settings, and can it save them? ``mounts``: the mount points. ``counters``: those
+    that come before the sample's own. ``without``: the requests that it does not have; none has memory pools.
+    """
+
+    roots: Collection[str] = ROOTS
+    mounts: Collection[str] = MOUNTS
+    counters: Mapping[str, Counters] = field(default_factory=dict)
+    without: Collection[type[Request[Any]]] = (MemoryPools,)
+    saves_settings: bool = True
+
+
+DEFAULT_OPTIONS = Options()
+
+
+class Application:
+    """The groups over ``system`` and ``images``, and the ``server`` that serves them."""
+
+    def __init__(
+        self,
+        system: OsGroup,
+        images: ImageGroup,
+        kept: Kept,
+        options: Options | None = None,
+        log: Callable[[str], None] = LOG,
+    ) -> None:
+        self.rtc, storage = system.rtc, kept.storage
+        options = DEFAULT_OPTIONS if options is None else options
+        self.settings = SettingsGroup(Records(storage) if storage and options.saves_settings else None, options.roots)
+        self.fs = FsGroup(kept.files, system.buffers.size_bytes, options.mounts)
+        self.groups = (
+            system,
+            images,
+            StatGroup({**options.counters, **sample_counters(self.rtc)}),
+            self.settings,
+            self.fs,
+            ShellGroup(commands_of(self.rtc, system.build.version)),
+            EnumGroup(lambda: self.server.served),
+            TransportGroup(),
+            ZephyrGroup(storage),
+        )
+        self.server = Server(self.groups, system.buffers, without=options.without, log=log)
+
+    def boot(self) -> None:
+        """Start: RAM is as new."""
+        self.rtc.boot()
+        self.fs.upload = None
+        self.settings.values.clear()
+        self.settings.load()
+
+    def put_aside(self) -> dict[str, Any]:
+        """What RAM holds, as JSON takes it."""
+        upload = self.fs.upload
+        return {
+            "booted_at": self.rtc.booted_at,
+            "calendar": self.rtc.offset_s,
+            "settings": {name: value.hex() for name, value in self.settings.values.items()},
+            "file": None if upload is None else asdict(upload),
+        }
+
+    def resume(self, ram: Mapping[str, Any] | None) -> None:
+        """Go on with what ``put_aside`` gave; with RAM as new if there is none, or it is not whole."""
+        self.boot()
+        if ram is None:
+            return
+        try:
+            booted_at, calendar = float(ram["booted_at"]), ram["calendar"]
+            settings = {str(name): bytes.fromhex(value) for name, value in ram["settings"].items()}
+            upload = None if ram["file"] is None else Upload(**ram["file"])
+            self.rtc.booted_at, self.rtc.offset_s = booted_at, None if calendar is None else float(calendar)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return
+        self.settings.values, self.fs.upload = settings, upload

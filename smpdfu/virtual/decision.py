@@ -1,0 +1,46 @@
+"""What the trailers of an image's two slots ask the bootloader for, when no swap is under way.
+
+Source: the table of swap types in MCUboot's ``bootutil_public.c``.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from smpdfu.image.trailer import SwapMode, Trailer
+
+
+class SwapType(IntEnum):
+    """What the bootloader is going to do (BOOT_SWAP_TYPE_...)."""
+
+    NONE = 1
+    TEST = 2
+    PERM = 3
+    REVERT = 4
+    FAIL = 5
+
+
+UPGRADES = (SwapType.TEST, SwapType.PERM, SwapType.REVERT)
+
+
+def decide(primary: Trailer, secondary: Trailer, mode: SwapMode = SwapMode.MOVE) -> SwapType:
+    """The swap that the trailers ask for; the table, top row first.
+
+    ================ ================== =========================================== =========
+    secondary: magic secondary image_ok others                                      swap type
+    ================ ================== =========================================== =========
+    good             unset              secondary copy_done set (swap-offset only)  revert
+    good             unset              anything                                    test
+    good             set                anything                                    permanent
+    unset            anything           primary magic good, copy_done set,          revert
+                                        image_ok unset
+    anything else                                                                   none
+    ================ ================== =========================================== =========
+    """
+    if secondary.magic == "good" and secondary.image_ok == "unset":
+        reverts = mode is SwapMode.OFFSET and secondary.copy_done == "set"
+        return SwapType.REVERT if reverts else SwapType.TEST
+    if secondary.magic == "good" and secondary.image_ok == "set":
+        return SwapType.PERM
+    unconfirmed = (primary.magic, primary.copy_done, primary.image_ok) == ("good", "set", "unset")
+    return SwapType.REVERT if unconfirmed and secondary.magic == "unset" else SwapType.NONE

@@ -1,0 +1,135 @@
+"""A device's own partition table: ``pm_static.yml`` of a project, or ``partitions.yml`` of a build.
+
+The partition manager of the nRF Connect SDK writes names with ``address`` and ``size`` or ``end_address``, and in which
+``region`` they are: ``flash_primary`` where nothing is said, ``external_flash`` counted from its own start,
+``ram_flash`` (memory that is treated as flash), ``sram_primary`` or ``otp``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smpdfu.errors import FormatError
+from smpdfu.image import memory
+from smpdfu.image.trailer import SwapMode
+from smpdfu.virtual.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
+
+LARGEST_FILE = 1 << 20
+_MOST_PARTITIONS = 200
+_MOST_BRACKETS = 1000
+_BASES = {"flash_primary": 0, "external_flash": XIP, "ram_flash": NET_RAM.start, "sram_primary": 0, "otp": 0}
+_PCD = Region("pcd", 0x2000_0000, 0x2000)
+# What the partition manager calls them, and what is called so here.
+_NAMES = {
+    "mcuboot": "mcuboot",
+    "mcuboot_primary": "primary",
+    "mcuboot_secondary": "secondary",
+    "mcuboot_primary_1": "primary_1",
+    "mcuboot_secondary_1": "secondary_1",
+    "mcuboot_scratch": "scratch",
+    "settings_storage": "settings",
+    "pcd_sram": "pcd",
+}
+_SETTINGS = ("settings_storage", "nvs_storage", "littlefs_storage")
+
+
+def read_layout(text: bytes, name: str, mode: SwapMode | None = None) -> Layout:
+    """The layout that a partition table describes.
+
+    ``mode`` is how MCUboot was built, which the table does not say: without it, as the SDK builds it for such a table
+    (swap-scratch where there is a scratch area, overwrite-only where the network core's image has slots, else
+    swap-move). Raises ``FormatError`` for what is no table, or one that nothing can be built for.
+    """
+    table = _table(text)
+    try:
+        regions = {key: _region(key, table[key]) for key in table if _is_place(table[key])}
+        return _layout(name, regions, mode)
+    except ValueError as error:
+        raise FormatError(f"the partition table cannot be used: {error}") from None
+
+
+def _table(text: bytes) -> dict[str, Any]:
+    import yaml
+
+    if len(text) > LARGEST_FILE:
+        raise FormatError("the partition table is larger than 1 MiB")
+    if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS:  # deep nesting costs PyYAML the square of the depth
+        raise FormatError("the file is no partition table: it is nested or split up too much")
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise FormatError(f"the partition table is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise FormatError("the file is no partition table: it has no named partitions")
+    if len(found) > _MOST_PARTITIONS:
+        raise FormatError(f"the partition table has {len(found)} partitions, more than {_MOST_PARTITIONS}")
+    return found
+
+
+def _is_place(entry: object) -> bool:
+    return isinstance(entry, dict) and entry.get("region", "flash_primary") in _BASES and entry.get("size") != 0
+
+
+def _region(name: str, entry: Mapping[str, object]) -> Region:
+    address, size = _number(name, entry, "address"), entry.get("size")
+    size = _number(name, entry, "size") if size is not None else _number(name, entry, "end_address") - address
+    start = _BASES[str(entry.get("region", "flash_primary"))] + address
+    return Region(_NAMES.get(name, name), start, size)
+
+
+def _number(name: str, entry: Mapping[str, object], key: str) -> int:
+    found = entry.get(key)
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < 1 << 32:
+        raise ValueError(f"partition {name} has no {key}" if found is None else f"{key} of {name} is {found!r}")
+    return found
+
+
+def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Layout:
+    missing = [key for key in ("mcuboot", "mcuboot_primary", "mcuboot_secondary") if key not in regions]
+    if missing:
+        raise ValueError(f"it has no {missing[0]}")
+    pairs = [SlotPair(regions["mcuboot_primary"], regions["mcuboot_secondary"])]
+    has_network_slots = {"mcuboot_primary_1", "mcuboot_secondary_1"} <= regions.keys()
+    if has_network_slots:
+        pairs.append(SlotPair(regions["mcuboot_primary_1"], regions["mcuboot_secondary_1"]))
+    scratch = regions.get("mcuboot_scratch")
+    slots = [slot for pair in pairs for slot in (pair.primary, pair.secondary)]
+    settings = next((regions[key] for key in _SETTINGS if key in regions), None)
+    app = Region("app flash", memory.APP.start, memory.APP.size_bytes)
+    used = [regions["mcuboot"], *slots, *filter(None, (settings, scratch))]
+    return Layout(
+        name=name,
+        flash=app,
+        mcuboot=regions["mcuboot"],
+        images=tuple(pairs),
+        net=NRF5340_NET,
+        pcd=regions.get("pcd_sram", _PCD),
+        settings=settings,
+        mode=mode or _usual_mode(scratch is not None, has_network_slots),
+        scratch=scratch,
+        external=_around("external flash", [region for region in used if XIP <= region.start < _PCD.start]),
+        ram=_around("ram flash", [region for region in used if region.start >= _PCD.start]),
+        otp=OTP,
+        others=tuple(region for region in regions.values() if app.holds(region) and _is_apart(region, used)),
+        network_image=1 if has_network_slots else None,
+    )
+
+
+def _usual_mode(has_scratch: bool, has_network_slots: bool) -> SwapMode:
+    if has_network_slots:
+        return SwapMode.OVERWRITE_ONLY
+    return SwapMode.SCRATCH if has_scratch else SwapMode.MOVE
+
+
+def _around(name: str, regions: list[Region]) -> Region | None:
+    """The memory that these regions are in, from its start to the end of the last."""
+    if not regions:
+        return None
+    start = XIP if regions[0].start < _PCD.start else NET_RAM.start
+    return Region(name, start, max(region.end for region in regions) - start)
+
+
+def _is_apart(region: Region, used: list[Region]) -> bool:
+    """True for what is neither a slot or the like nor a part of one."""
+    return all(region.end <= one.start or one.end <= region.start for one in used)

@@ -1,0 +1,46 @@
+"""Which virtual devices there are and who has one, without loading what they are made of: for lists and completion."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from smpdfu.errors import ConnectError
+from smpdfu.local.folders import state_home
+from smpdfu.local.lock import holder
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def home() -> Path:
+    """The folder of the devices: ``SMPDFU_VIRTUAL_HOME``, else one in the folder for what smpdfu remembers."""
+    given = os.environ.get("SMPDFU_VIRTUAL_HOME")
+    return Path(given) if given else state_home() / "virtual"
+
+
+def list_devices() -> tuple[str, ...]:
+    """The names of the devices, sorted."""
+    try:
+        return tuple(sorted(path.parent.name for path in home().glob("*/device.json") if is_name(path.parent.name)))
+    except OSError:
+        return ()
+
+
+def holder_of(name: str) -> dict[str, Any] | None:
+    """Who has the device: ``pid``, and ``port`` where it is served; None if nobody has."""
+    return holder(folder_of(name) / "lock")
+
+
+def is_name(name: str) -> bool:
+    """Can a device be called that?"""
+    return _NAME.fullmatch(name) is not None
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a device. ConnectError if there is no such device."""
+    if name not in list_devices():
+        known = ", ".join(list_devices()) or "none"
+        raise ConnectError(f"there is no virtual device named {name!r}; there is: {known}", f"virtual:{name}")
+    return home() / name

@@ -1,0 +1,83 @@
+"""Where the contents of a flash are kept: a buffer, a mapped file, or pages in memory that take no room while blank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+ERASED = 0xFF
+_KNOWN_MAX = 4096
+
+
+class Storage(Protocol):
+    """A buffer of fixed size, as ``bytearray``, ``mmap.mmap`` and ``SparseStorage`` are; slices have both ends."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: slice, /) -> bytes | bytearray: ...
+
+    def __setitem__(self, key: slice, value: bytes, /) -> None: ...
+
+
+class SparseStorage:
+    """``size_bytes`` bytes in pages, of which only those that are not blank are there.
+
+    Pages are never changed in place but replaced, so that storages share what is equal in them: a thousand devices that
+    were loaded with one firmware, or got one by an update, hold it once.
+    """
+
+    def __init__(self, size_bytes: int, page_size: int) -> None:
+        self._size, self._page_size = size_bytes, page_size
+        self._blank = bytes([ERASED]) * page_size
+        self._pages: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """The pages that are not blank, by number, in ascending order."""
+        return iter(sorted(self._pages.items()))
+
+    def replace(self, pages: Mapping[int, bytes]) -> None:
+        """Hold these pages, by number, and no others; their contents are shared."""
+        self._pages = {number: page for number, page in pages.items() if page != self._blank}
+
+    def __getitem__(self, key: slice, /) -> bytes:
+        size, (first, last) = self._page_size, self._range(key)
+        if first == last:
+            page = self._pages.get(first, self._blank)
+            return page[key.start - first * size : key.stop - first * size]
+        joined = b"".join(self._pages.get(number, self._blank) for number in range(first, last + 1))
+        return joined[key.start - first * size : key.stop - first * size]
+
+    def __setitem__(self, key: slice, value: bytes, /) -> None:
+        size, (first, last) = self._page_size, self._range(key)
+        for number in range(first, last + 1):
+            start, stop = max(key.start, number * size), min(key.stop, (number + 1) * size)
+            part = value[start - key.start : stop - key.start]
+            old = self._pages.get(number, self._blank)
+            page = old[: start - number * size] + part + old[stop - number * size :]
+            # What is written from low to high is whole now, and others may have the same; before, hardly.
+            self._put(number, _shared(page) if stop == (number + 1) * size else page)
+
+    def _range(self, key: slice) -> tuple[int, int]:
+        """The first and the last page that a slice reaches into; for an empty slice, one page that is left as it is."""
+        return key.start // self._page_size, max(key.stop - 1, key.start) // self._page_size
+
+    def _put(self, number: int, page: bytes) -> None:
+        if page == self._blank:
+            self._pages.pop(number, None)
+        else:
+            self._pages[number] = page
+
+
+_known: dict[bytes, bytes] = {}
+"""Pages that were written lately, whoever has them."""
+
+
+def _shared(page: bytes) -> bytes:
+    """The page that is equal to this one, if there was one lately."""
+    found = _known.setdefault(page, page)
+    if len(_known) > _KNOWN_MAX:
+        _known.pop(next(iter(_known)), None)
+    return found

@@ -1,0 +1,274 @@
+"""What can go wrong, one function a kind. Each yields a line per case that it went through; AssertionError is a loss.
+
+After every case: the device boots, its cores fit together, the exit code is right, and the next calls finish the update
+or say why it must not be.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smpdfu.client import Client
+from smpdfu.dfu.journal import Journal
+from smpdfu.dfu.package import Core
+from smpdfu.dfu.state import Scheme
+from smpdfu.errors import UpdateError
+from smpdfu.image.keys import generate
+from smpdfu.link.memory import Faults
+from smpdfu.virtual import store
+from smpdfu.virtual.flash import Tear
+from tests.chaos.stage import ENOUGH_CALLS, LAYOUT, NEW, OLD, Stage
+from tests.dfu.conftest import Maker
+
+Cases = Iterator[str]
+Kind = Callable[[Maker, Scheme, int], Cases]
+INTERRUPTED = (0, 4, 7, 8)
+"""How a call may end that something cut off: 0 if that came too late, 7 if it met a trial that was over by then."""
+
+
+@contextmanager
+def stage(make: Maker, scheme: Scheme, **how: Any) -> Iterator[Stage]:
+    """A stage in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Stage.new(make, scheme, Path(folder), **how)
+
+
+class KilledError(Exception):
+    """The tool is gone."""
+
+
+class MortalJournal(Journal):
+    """The tool dies at entry number ``life``, before or after that entry is on the disk."""
+
+    life, written = 0, True
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        self.life -= 1
+        if self.life >= 0 or self.written:
+            super()._append(entry)
+        if self.life < 0:
+            raise KilledError
+
+
+def killed(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The tool is killed at every entry of its journal, and the device is switched off and on 0, 1 or 2 times."""
+    for written in (True, False):
+        for resets in range(3):
+            entry, alive = 0, True
+            while alive and entry < limit:
+                with stage(make, scheme) as one:
+                    alive = _kill(one, entry, written=written)
+                    for _ in range(resets):
+                        one.power_cycle()
+                    assert one.fits(), one.runs()
+                    one.finish()
+                yield f"entry {entry}, written {written}, {resets} resets"
+                entry += 1
+
+
+def _kill(one: Stage, entry: int, *, written: bool) -> bool:
+    with MortalJournal(one.journal) as journal:
+        journal.life, journal.written = entry, written
+        try:
+            assert one.call(journal=journal) == 0
+        except KilledError:
+            return True
+    return False
+
+
+def link_cut(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The link is cut for good after every 50th write, and every 50th time again in each of the next calls."""
+    for cut in range(1, 50 * limit, 50):
+        with stage(make, scheme, size=40_000) as one:
+            code = one.call(faults=Faults(cut_after_writes=cut, reconnect=False))
+            assert code in INTERRUPTED, code
+            assert one.fits(), one.runs()
+            one.finish()
+            yield f"after {cut} writes: exit code {code}"
+            if code == 0:
+                return
+
+
+def power_cut(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The device loses its power at a random flash operation, torn in one of three ways; then it is switched on."""
+    dice = random.Random(f"{scheme} {limit}")
+    with stage(make, scheme, size=20_000) as one:
+        before = one.device.chip.power.operations
+        assert one.call() == 0
+        operations = one.device.chip.power.operations - before
+    for number in range(limit):
+        with stage(make, scheme, size=20_000) as one:
+            power = one.device.chip.power
+            power.tear = dice.choice(list(Tear))
+            at = power.cut_after = dice.randrange(operations)
+            code = one.call()
+            assert code in INTERRUPTED, code
+            one.power_cycle()
+            assert one.fits(), f"operation {at}: {one.runs()}"
+            one.finish()
+        yield f"{number}: operation {at} of {operations}: exit code {code}"
+
+
+def unhealthy(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The new image runs and is not well. Where it can, the device goes back; where not, that is said."""
+
+    async def ill(client: Client) -> None:
+        raise UpdateError("the pump does not turn")
+
+    for _ in range(min(limit, 3)):
+        with stage(make, scheme) as one:
+            for _ in range(2):
+                code = one.call(health=ill)
+                assert code == (7 if scheme is Scheme.STAGED else 8), code
+                one.power_cycle()
+                assert one.runs() == ((OLD, OLD) if scheme is Scheme.STAGED else (NEW, NEW))
+            one.finish()
+        yield f"exit code {code}"
+
+
+def refused_by_b0n(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The network core's own bootloader does not take the image."""
+    for _ in range(min(limit, 3)):
+        with stage(make, scheme) as one:
+            one.device.net_core.keys = (generate("ecdsa-p256").public,)
+            codes = [one.call()]
+            one.power_cycle()
+            codes.append(one.call())
+            assert all(code in (6, 7, 8) for code in codes), codes
+            app, _ = one.runs()
+            assert app == NEW, "the application core is not drawn into it"
+            assert one.device.running is not None
+        yield f"exit codes {codes}"
+
+
+def wrong_key(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The bootloader does not trust the key of the package."""
+    for _ in range(min(limit, 3)):
+        with stage(make, scheme) as one:
+            one.package = Stage.new(Maker(make.encryption, make.encryption), scheme, one.folder).package
+            code = one.call()
+            assert code == 7, code
+            assert one.runs()[0] == OLD
+            assert one.device.running is not None
+        yield f"exit code {code}"
+
+
+_UPDATE = "from smpdfu.__main__ import main; main()"
+
+
+def disk_full(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The journal cannot be written from some byte on."""
+    import resource
+    import signal
+
+    for size in range(0, 150 * limit, 150):
+        with stage(make, scheme) as one:
+            kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+            handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
+            try:
+                code = one.call()
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+                signal.signal(signal.SIGXFSZ, handler)
+            assert code in (0, 8), code
+            one.power_cycle()
+            assert one.fits(), one.runs()
+            one.finish()
+        yield f"{size} bytes: exit code {code}"
+        if code == 0:
+            return
+
+
+def two_tools(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """Two tools at one device. On one computer the second is turned away; two computers cannot know of each other."""
+    for _ in range(min(limit, 3)):
+        with stage(make, scheme) as one:
+            with Journal(one.journal):
+                assert one.call() == 8
+            assert one.runs() == (OLD, OLD)
+            with Journal(one.folder / "elsewhere.jsonl") as other, MortalJournal(one.journal) as first:
+                first.life = 3
+                with suppress(KilledError):
+                    one.call(journal=first)
+                code = one.call(journal=other)
+            assert one.fits(), one.runs()
+            one.finish()
+        yield f"exit code {code} from elsewhere"
+
+
+def kill_9(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """The real program, in a process of its own, is killed by signal 9 when its journal has one more line."""
+    for lines in range(1, limit + 1):
+        with tempfile.TemporaryDirectory() as folder, stored(make, scheme, Path(folder)) as (command, environment):
+            process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+            _wait_for_lines(Path(folder), lines, process)
+            process.kill()
+            process.wait()
+            codes: list[int] = []
+            while not codes or codes[-1] != 0:
+                assert len(codes) < ENOUGH_CALLS, codes
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+                assert "Traceback" not in done.stderr, done.stderr
+                codes.append(done.returncode)
+        yield f"{lines} lines: then exit codes {codes}"
+        if process.returncode == 0:
+            return
+
+
+@contextmanager
+def stored(make: Maker, scheme: Scheme, folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """The device in a store of its own; the command that updates it, and its environment. In the end it is updated."""
+    one = Stage.new(make, scheme, folder)
+    package = folder / "dfu_application.zip"
+    one.package.write(package)
+    homes = {"SMPDFU_VIRTUAL_HOME": str(folder / "devices"), "SMPDFU_STATE_HOME": str(folder / "state")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in homes.items():
+            patch.setenv(name, value)
+        pem = make.encryption.to_private_pem().decode()
+        store.create("desk", store.Recipe(LAYOUT[scheme], (make.key.to_pem().decode(),), (), pem))
+        with store.open_device("desk") as device:
+            device.load_app(make.data(version=OLD, mark=1, address=one.package.images[0].load_address, size=6000))
+            device.load_net(make.data(Core.NET, version=OLD, mark=1))
+            device.reset()
+        call = ["update", str(package), "--to", "virtual:desk", "--boot-timeout", "5"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        yield [sys.executable, "-c", _UPDATE, *call], environment
+        with store.open_device("desk") as device:
+            assert device.running is not None
+            assert str(device.running.header.version) == NEW
+            assert device.net_core.running
+
+
+def _wait_for_lines(folder: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        found = [path.read_bytes().count(b"\n") for path in (folder / "state").rglob("*.jsonl")]
+        if found and found[0] >= lines:
+            return
+        time.sleep(0.002)
+
+
+KINDS: dict[str, tuple[Kind, int, int]] = {
+    "tool killed at every journal entry": (killed, 99, 99),
+    "tool killed by signal 9": (kill_9, 3, 99),
+    "link cut at every 50th write": (link_cut, 4, 10_000),
+    "device's power cut at a random flash operation": (power_cut, 6, 500),
+    "new image not well": (unhealthy, 1, 3),
+    "network image refused by b0n": (refused_by_b0n, 1, 3),
+    "application image refused by MCUboot": (wrong_key, 1, 3),
+    "disk full": (disk_full, 3, 99),
+    "two tools at one device": (two_tools, 1, 3),
+}
+"""What goes wrong -> how, with the bounds of the short and the long form."""

@@ -1,0 +1,192 @@
+"""``smpdfu fleet``: run, stop, go on, pause, status and report, on virtual devices of the store."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smpdfu.dfu.package import Core
+from tests.cli.device.conftest import Desk, new_desk
+
+if TYPE_CHECKING:
+    from smpdfu.image.keys import PrivateKey
+    from tests.cli.conftest import Call
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def desks(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) -> dict[str, Desk]:
+    """Three devices; ``c`` trusts another key than the package is signed with."""
+    signing, encryption = trusted
+    keys = {"a": signing, "b": signing, "c": encryption}
+    made = {name: Desk(smpdfu, name, tmp_path, key, encryption) for name, key in keys.items()}
+    return {name: new_desk(desk, "nrf5340dk-staged") for name, desk in made.items()}
+
+
+@pytest.fixture
+def fleet(desks: dict[str, Desk]) -> Path:
+    """The file of a fleet of them, ``a`` being the canary."""
+    folder = desks["a"].folder
+    desks["a"].package(cores=(Core.APP,)).rename(folder / "dfu_application.zip")
+    listed = "".join(f'[[device]]\nname = "{name}"\naddress = "virtual:{name}"\n' for name in NAMES)
+    path = folder / "roofs.toml"
+    path.write_text(
+        "[fleet]\nat_once = 2\n[update]\nboot_timeout_s = 5\n"
+        '[packages]\ndefault = "dfu_application.zip"\n'
+        '[[wave]]\nname = "canary"\ndevices = ["a"]\n[[wave]]\nname = "rest"\n' + listed
+    )
+    return path
+
+
+def runs(desks: dict[str, Desk]) -> list[str]:
+    return [desks[name].slots()[0][1] for name in NAMES]
+
+
+def test_run_status_report(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    planned = smpdfu("fleet", "run", fleet, "--plan", "--json").document
+    assert [(one["wave"], one["left"]) for one in planned["waves"]] == [("canary", ["a"]), ("rest", ["b", "c"])]
+    assert runs(desks) == ["1.0.0"] * 3
+    done = smpdfu("fleet", "run", fleet, "--json")
+    assert done.code == 7
+    said = done.document
+    assert [one["outcome"] for one in said["devices"]] == ["done", "done", "reverted"]
+    assert (said["phase"], said["counts"]) == ("done", {"done": 2, "left": 0, "reverted": 1})
+    assert runs(desks) == ["2.0.0", "2.0.0", "1.0.0"]
+    status = smpdfu("fleet", "status", fleet, "--json").document
+    assert (status["pid"], status["paused"]) == (None, False)
+    assert status["causes"] == [{"cause": "the device went back to its previous firmware", "devices": ["c"]}]
+    again = smpdfu("fleet", "run", fleet)
+    assert again.code == 7
+    assert "wave" not in again.err, "nothing is left to do"
+    page = fleet.with_name("report.html")
+    assert smpdfu("fleet", "report", fleet, "-o", page).code == 0
+    check_page(page.read_text("utf-8"))
+
+
+class Tags(HTMLParser):
+    """What opens is closed, and nothing is fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "img", "iframe")
+        assert not {name for name, _ in attrs} & {"src", "href"}
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def check_page(html: str) -> None:
+    tags = Tags()
+    tags.feed(html)
+    assert not tags.open
+    text = " ".join(tags.text)
+    for wanted in ("Fleet roofs", "virtual:b", "1.0.0 → 2.0.0", "reverted 1 (33.3 %)", "Failures by cause"):
+        assert wanted in text
+
+
+def test_what_a_device_says_cannot_break_the_page(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    evil = "<script>x</script>\x1b[31m"
+    fleet.write_text(fleet.read_text().replace('name = "c"', f"name = {json.dumps(evil)}"))
+    page = fleet.with_name("report.html")
+    smpdfu("fleet", "report", fleet, "-o", page)
+    assert "<script" not in page.read_text("utf-8")
+    assert "\x1b" not in page.read_text("utf-8")
+
+
+def test_it_stops_and_says_how_to_go_on(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    fleet.write_text(fleet.read_text().replace("at_once = 2", "at_once = 1\nstop_after_failures = 1"))
+    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["c"]'))
+    done = smpdfu("fleet", "run", fleet)
+    assert done.code == 7
+    assert "stopped: 1 devices failed, and the fleet stops at 1; --go-on" in done.err
+    assert runs(desks) == ["1.0.0"] * 3
+    assert smpdfu("fleet", "run", fleet).code == 7
+    assert runs(desks) == ["1.0.0"] * 3
+
+
+def test_events_are_lines_of_json(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    done = smpdfu("fleet", "run", fleet, "--events")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert events[0]["event"] == "run"
+    assert events[-1] == {"event": "leave", "time": events[-1]["time"], "phase": "done"}
+    assert {event["device"] for event in events if event["event"] == "end"} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("virtual:b", "nowhere:b"), "the device 'b' of roofs.toml: 'nowhere:b' is no address"),
+        (("dfu_application.zip", "none.zip"), "none.zip: No such file"),
+        (("at_once", "at_one"), "unknown key 'at_one'"),
+    ],
+)
+def test_a_wrong_file_is_refused_before_anything(
+    smpdfu: Call, desks: dict[str, Desk], fleet: Path, change: tuple[str, str], says: str
+) -> None:
+    fleet.write_text(fleet.read_text().replace(*change))
+    assert says in smpdfu("fleet", "run", fleet).refused(3)
+    assert runs(desks) == ["1.0.0"] * 3
+
+
+def test_pause_without_a_run(smpdfu: Call, fleet: Path) -> None:
+    assert smpdfu("fleet", "pause", fleet, "--json").document == {"paused": False, "pid": None}
+
+
+Started = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_paused_and_killed_and_gone_on_with(
+    smpdfu: Call, desks: dict[str, Desk], fleet: Path, desk: Desk, started: Started
+) -> None:
+    """Paused in the soak time; killed there; the next call does the rest."""
+    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
+    process = started("fleet", "run", fleet, "--events")
+    assert process.stdout is not None
+    seen: list[dict[str, Any]] = []
+    while not seen or seen[-1]["event"] != "end":
+        seen.append(json.loads(process.stdout.readline()))
+    assert smpdfu("fleet", "pause", fleet, "--json").document["paused"] is True
+    while seen[-1]["event"] != "pause":
+        seen.append(json.loads(process.stdout.readline()))
+    assert smpdfu("fleet", "status", fleet, "--json").document["paused"] is True
+    refused = smpdfu("fleet", "run", fleet)
+    assert f"process {process.pid} is running this fleet" in refused.refused(8)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    fleet.write_text(fleet.read_text().replace("soak_s = 600", "soak_s = 0"))
+    assert smpdfu("fleet", "resume", fleet).code == 7
+    assert runs(desks) == ["2.0.0", "2.0.0", "1.0.0"]
+
+
+def test_ctrl_c_leaves_a_fleet_that_can_be_gone_on_with(
+    smpdfu: Call, desks: dict[str, Desk], fleet: Path, desk: Desk, started: Started
+) -> None:
+    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
+    process = started("fleet", "run", fleet, "--events")
+    assert process.stdout is not None
+    while json.loads(process.stdout.readline())["event"] != "end":
+        time.sleep(0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert replace(desks["a"]).slots()[0][1] == "2.0.0"

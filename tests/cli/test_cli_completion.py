@@ -1,0 +1,108 @@
+"""Completion, as bash, zsh and fish ask for it: commands, options, and what is on this computer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smpdfu.cli import completion
+from smpdfu.cli.tree import wanted_command
+
+ROOT = Path(__file__).parent.parent.parent
+# Prints at the end which modules were loaded.
+PROGRAM = """
+import json, sys
+from smpdfu.__main__ import main
+try:
+    main()
+finally:
+    sys.stderr.write(json.dumps(sorted(sys.modules)))
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder with two profiles and two virtual devices."""
+    (tmp_path / "smpdfu.toml").write_text('[profile.bench]\nport = "COM1"\n[profile.bed]\nport = "COM2"\n')
+    for name in ("desk", "dock"):
+        folder = tmp_path / "devices" / name
+        folder.mkdir(parents=True)
+        (folder / "device.json").write_text("{}")
+    return tmp_path
+
+
+def completed(line: str, here: Path) -> tuple[list[str], set[str]]:
+    """What bash is offered for the last word of a line, and what was loaded to find it."""
+    environment = os.environ | {
+        "_SMPDFU_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+        "PYTHONPATH": str(ROOT),
+        "SMPDFU_VIRTUAL_HOME": str(here / "devices"),
+    }
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=here, capture_output=True, text=True)
+    return done.stdout.split(), set(json.loads(done.stderr.splitlines()[-1]))
+
+
+HEAVY = {"bleak", "cbor2", "cryptography", "rich", "smpdfu.client", "smpdfu.virtual.store", "smpdfu.virtual.device"}
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("smpdfu up", ["upload", "update"]),
+        ("smpdfu list --prof", ["--profile"]),
+        ("smpdfu list -c be", ["bench", "bed"]),
+        ("smpdfu list --to virtual:d", ["virtual:desk", "virtual:dock"]),
+        ("smpdfu list --to ud", ["udp:"]),
+        ("smpdfu virtual sh", ["show"]),
+        ("smpdfu virtual show do", ["dock"]),
+        ("smpdfu image up", ["upload"]),
+        ("smpdfu list --port /dev/no-such", []),
+    ],
+)
+def test_what_is_offered(here: Path, line: str, offered: list[str]) -> None:
+    found, loaded = completed(line, here)
+    assert found == offered
+    assert not loaded & HEAVY
+
+
+def test_a_damaged_configuration_offers_nothing(here: Path) -> None:
+    (here / "smpdfu.toml").write_text("[profile")
+    assert completed("smpdfu list -c be", here)[0] == []
+
+
+def test_ports_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    from smpdfu.link import serial
+
+    ports = (serial.PortInfo("/dev/ttyACM0", ""), serial.PortInfo("/dev/ttyUSB0", ""))
+    monkeypatch.setattr(serial, "list_serial_ports", lambda: ports)
+    assert completion.ports("/dev/ttyA") == ["/dev/ttyACM0"]
+    monkeypatch.setattr(serial, "list_serial_ports", lambda: 1 / 0)
+    assert completion.ports("/dev/ttyA") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_gets_its_script(shell: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "_SMPDFU_COMPLETE": f"source_{shell}"}
+    program = "import sys; sys.argv[0] = 'smpdfu'; from smpdfu.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "_SMPDFU_COMPLETE=complete_" in done.stdout
+
+
+def test_which_branch_a_line_needs() -> None:
+    assert wanted_command(["list", "--json"], {}) == "list"
+    assert wanted_command(["--version"], {}) == ""
+    assert wanted_command([], {}) == ""
+    assert wanted_command(["lst"], {}) is None
+    asked = {"_SMPDFU_COMPLETE": "complete_bash"}
+    assert wanted_command([], asked | {"COMP_WORDS": "smpdfu li"}) == ""
+    assert wanted_command([], asked | {"COMP_WORDS": "smpdfu list --t"}) == "list"
+    assert wanted_command([], asked | {"_TYPER_COMPLETE_ARGS": "smpdfu virtual "}) == "virtual"
+    assert wanted_command([], asked) == ""

@@ -1,0 +1,247 @@
+"""A fleet of virtual devices in one process: the right ones are reported, limits hold, a second run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smpdfu.client import Client
+from smpdfu.dfu.fleet import FleetRun, Ports, standing
+from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Wave
+from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
+from smpdfu.dfu.history import History
+from smpdfu.dfu.package import Package
+from smpdfu.dfu.schedule import Outcome, Phase, Schedule
+from smpdfu.errors import JournalError
+from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.virtual.device import VirtualNrf5340
+from tests.dfu.dfu_device import FAST, new_device, version
+
+if TYPE_CHECKING:
+    from tests.dfu.conftest import Maker
+
+Devices = Mapping[str, VirtualNrf5340]
+
+
+def fleet_of(names: list[str], waves: tuple[Wave, ...] = (), **limits: Any) -> Fleet:
+    devices = {name: FleetDevice(name, f"virtual:{name}") for name in names}
+    whole = waves or (Wave("all", tuple(names)),)
+    return Fleet("test", Path("test.toml"), devices, whole, {}, Limits(**limits), Treatment(boot_timeout_s=1.0))
+
+
+class Bench:
+    """A folder with the log and the journals, and devices by name."""
+
+    def __init__(self, folder: Path, devices: Devices, package: Package) -> None:
+        self.folder, self.devices, self.packages = folder, devices, {"default": package}
+        self.events: list[Mapping[str, Any]] = []
+        self.at_event: Callable[[Mapping[str, Any]], None] = lambda event: None
+        self.job: FleetRun | None = None
+
+    def _connect(self, device: FleetDevice) -> Client:
+        return Client(self.devices[device.name].connect(), ConsoleFraming(), timeout_s=0.2, attempts=2, patience=FAST)
+
+    def _watch(self, event: Mapping[str, Any]) -> None:
+        self.events.append(event)
+        self.at_event(event)
+
+    async def _run(self, fleet: Fleet, schedule: Schedule) -> Phase:
+        ports = Ports(self._connect, self.packages, lambda address: self.folder / f"{address[8:]}.jsonl")
+        with FleetLog(self.folder, watch=self._watch) as log:
+            self.job = FleetRun(fleet, schedule, log, ports)
+            return await self.job.run()
+
+    def run(self, fleet: Fleet, *, again: bool = False) -> Schedule:
+        known, counted = standing(read_log(self.folder), fleet, self.packages, again=again)
+        schedule = Schedule(fleet.waves, fleet.limits, known, counted)
+        asyncio.run(self._run(fleet, schedule))
+        return schedule
+
+
+@pytest.fixture
+def bench(make: Maker, tmp_path: Path) -> Callable[[dict[str, VirtualNrf5340]], Bench]:
+    return lambda devices: Bench(tmp_path, devices, make.package(make.image()))
+
+
+def dead(make: Maker) -> VirtualNrf5340:
+    device = new_device(make)
+    device.app.erase(device.layout.primary.start, device.layout.primary.size_bytes)
+    device.reset()
+    return device
+
+
+def strange_key(make: Maker) -> VirtualNrf5340:
+    """A device that trusts another key, so that its bootloader refuses the image."""
+    other = type(make)(make.encryption, make.key)
+    return new_device(other)
+
+
+def test_each_device_has_its_outcome(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {f"good-{n}": new_device(make) for n in range(5)}
+    devices |= {"dead": dead(make), "strange": strange_key(make)}
+    devices["current"] = new_device(make)
+    devices["current"].load_app(make.image().data)
+    devices["current"].reset()
+    here = bench(devices)
+    schedule = here.run(fleet_of(list(devices), at_once=3))
+    expected = {f"good-{n}": Outcome.DONE for n in range(5)}
+    assert schedule.outcomes["current"] in (Outcome.CURRENT, Outcome.DONE)
+    assert {name: schedule.outcomes[name] for name in expected} == expected
+    assert schedule.outcomes["dead"] is Outcome.UNREACHABLE
+    assert schedule.outcomes["strange"] is Outcome.REVERTED
+    assert all(version(devices[name]) == "2.0.0" for name in expected)
+    assert version(devices["strange"]) == "1.0.0"
+    ends = {event["device"]: event for event in here.events if event["event"] == "end"}
+    assert ends["good-0"]["bytes"] == len(make.image().data)
+    assert (ends["good-0"]["from"], ends["good-0"]["to"]) == ("1.0.0", "2.0.0")
+    assert ends["dead"]["cause"] == "no answer"
+    assert ends["strange"]["cause"] == "the device went back to its previous firmware"
+
+
+def test_no_more_at_once_than_allowed_and_wave_by_wave(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {name: new_device(make) for name in "abcdef"}
+    fleet = fleet_of(list(devices), (Wave("canary", ("a",)), Wave("rest", tuple("bcdef"))), at_once=2)
+    here, under_way, most = bench(devices), set[str](), 0
+
+    def count(event: Mapping[str, Any]) -> None:
+        nonlocal most
+        if event["event"] == "begin":
+            assert event["device"] == "a" or version(devices["a"]) == "2.0.0"
+            under_way.add(event["device"])
+            most = max(most, len(under_way))
+        elif event["event"] == "end":
+            under_way.discard(event["device"])
+
+    here.at_event = count
+    assert here.run(fleet).phase is Phase.DONE
+    assert most == 2
+    assert [event["wave"] for event in here.events if event["event"] == "wave"] == ["canary", "rest"]
+
+
+def test_it_stops_and_the_next_call_does_nothing_until_told_so(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {"a": strange_key(make), "b": new_device(make)}
+    fleet = fleet_of(list(devices), at_once=1, stop_after_failures=1)
+    here = bench(devices)
+    assert here.run(fleet).phase is Phase.STOPPED
+    assert version(devices["b"]) == "1.0.0"
+    assert here.run(fleet).phase is Phase.STOPPED
+    assert version(devices["b"]) == "1.0.0"
+    devices["a"] = new_device(make)
+    assert here.run(fleet, again=True).phase is Phase.DONE
+    assert [version(device) for device in devices.values()] == ["2.0.0", "2.0.0"]
+
+
+def test_killed_in_the_middle_the_next_run_does_what_is_left(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {name: new_device(make) for name in "abcd"}
+    fleet, here = fleet_of(list(devices), at_once=2), bench(devices)
+
+    async def kill_at(entry: int) -> None:
+        def look(event: Mapping[str, Any]) -> None:
+            if len(here.events) >= entry:
+                task.cancel()
+
+        known, counted = standing(read_log(here.folder), fleet, here.packages)
+        task = asyncio.create_task(here._run(fleet, Schedule(fleet.waves, fleet.limits, known, counted)))
+        here.at_event = look
+        await asyncio.wait([task])
+
+    for entry in (4, 9, 15, 30):
+        asyncio.run(kill_at(entry))
+    here.at_event = lambda event: None
+    assert here.run(fleet).phase is Phase.DONE
+    assert {version(device) for device in devices.values()} == {"2.0.0"}
+    ends = [event["device"] for event in here.events if event["event"] == "end" and event["outcome"] == "done"]
+    assert len(ends) == len(set(ends))
+
+
+def test_pause_and_resume(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {name: new_device(make) for name in "abc"}
+    here = bench(devices)
+
+    def pause(event: Mapping[str, Any]) -> None:
+        assert here.job is not None
+        if event["event"] == "begin" and event["device"] == "a":
+            here.job.pause()
+        elif event["event"] == "end" and event["device"] == "a":
+            assert here.job.schedule.phase is Phase.PAUSED
+            asyncio.get_running_loop().call_later(0.05, here.job.resume)
+
+    here.at_event = pause
+    assert here.run(fleet_of(list(devices), at_once=1)).phase is Phase.DONE
+    kinds = [event["event"] for event in here.events if event["event"] in ("begin", "end", "pause", "resume")]
+    assert kinds[:4] == ["begin", "pause", "end", "resume"]
+
+
+def test_another_package_begins_anew(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {"a": new_device(make)}
+    fleet, here = fleet_of(["a"]), bench(devices)
+    here.run(fleet)
+    here.packages = {"default": make.package(make.image(version="3.0.0"))}
+    assert here.run(fleet).outcomes == {"a": Outcome.DONE}
+    assert version(devices["a"]) == "3.0.0"
+
+
+def test_a_second_process_at_the_fleet_is_refused(tmp_path: Path) -> None:
+    with FleetLog(tmp_path), pytest.raises(JournalError, match="is running this fleet"):
+        FleetLog(tmp_path)
+
+
+def test_a_log_that_was_cut_short_goes_on(tmp_path: Path) -> None:
+    with FleetLog(tmp_path, clock=lambda: 1.0) as log:
+        log.write("run", fleet="x" * 9000)
+        log.write("pause")
+    whole = log_path(tmp_path).read_bytes()
+    log_path(tmp_path).write_bytes(whole[:-5])
+    with FleetLog(tmp_path, clock=lambda: 2.0) as log:
+        log.write("resume")
+    assert [entry["event"] for entry in read_log(tmp_path)] == ["run", "resume"]
+    log_path(tmp_path).write_bytes(b"no json\n")
+    with pytest.raises(JournalError, match="damaged"):
+        list(read_log(tmp_path))
+
+
+def test_the_history_of_a_log(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {"good": new_device(make), "strange": strange_key(make), "late": new_device(make)}
+    fleet = fleet_of(list(devices), at_once=1, stop_after_failures=1)
+    here = bench(devices)
+    here.run(fleet)
+    digests = {"default": here.packages["default"].digest}
+    history = History.of(read_log(here.folder), fleet, digests)
+    assert history.counts() == {"done": 1, "reverted": 1, "waiting": 1}
+    assert history.causes() == {"the device went back to its previous firmware": ["strange"]}
+    assert history.stopped == "1 devices failed, and the fleet stops at 1"
+    good = history.courses["good"]
+    assert [span.step for span in good.spans] == [
+        f"{one} app" for one in ("upload", "test", "reset", "check", "confirm")
+    ]
+    assert (good.was, good.runs, good.attempts) == ("1.0.0", "2.0.0", 1)
+    assert not History.of(read_log(here.folder), fleet, {"default": "other"}).counts().get("done")
+    for cut in (1, 5, 9):  # as it is while it runs, or after a kill
+        some = [json.loads(line) for line in log_path(here.folder).read_text().splitlines()[:cut]]
+        part = History.of(some, fleet, digests)
+        assert sum(part.counts().values()) == 3
+
+
+def test_a_device_that_another_process_has(make: Maker, bench: Callable[..., Bench]) -> None:
+    from smpdfu.dfu.journal import Journal
+
+    devices = {"a": new_device(make), "b": new_device(make)}
+    here = bench(devices)
+    with Journal(here.folder / "a.jsonl"):
+        schedule = here.run(fleet_of(["a", "b"]))
+    assert schedule.outcomes == {"a": Outcome.INCOMPLETE, "b": Outcome.DONE}
+    assert here.run(fleet_of(["a", "b"])).outcomes["a"] is Outcome.DONE
+
+
+def test_preflight_refuses_by_its_codes(make: Maker, bench: Callable[..., Bench]) -> None:
+    here = bench({"a": new_device(make)})
+    here.packages = {"default": make.package(make.image(address=0))}
+    schedule = here.run(fleet_of(["a"]))
+    (end,) = (event for event in here.events if event["event"] == "end")
+    assert schedule.outcomes == {"a": Outcome.REFUSED}
+    assert end["cause"] == "preflight: linked-elsewhere"

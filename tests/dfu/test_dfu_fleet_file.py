@@ -1,0 +1,135 @@
+"""The file of a fleet: what it says, and one sentence for everything that it may not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smpdfu.dfu.fleetfile import DEFAULT, Fleet, FleetDevice, Limits, Treatment
+from smpdfu.dfu.plan import Policy
+from smpdfu.dfu.state import Scheme
+from smpdfu.errors import FleetFileError
+
+WHOLE = """
+[fleet]
+name = "roofs"
+at_once = 3
+soak_s = 60
+stop_after_failures = 2
+stop_at_rate = 0.1
+devices = "devices.csv"
+[update]
+policy = "confirm-only"
+scheme = "staged"
+soak_s = 1.5
+health = "true"
+[packages]
+default = "a.zip"
+big = "b.zip"
+unused = "c.zip"
+[[wave]]
+name = "canary"
+devices = ["roof-1", "lab-*"]
+soak_s = 5
+[[wave]]
+share = 0.25
+[[wave]]
+count = 1
+[[device]]
+address = "udp:10.0.0.9"
+hardware = "big"
+"""
+CSV = """\ufeffname, address, hardware
+roof-1,udp:10.0.0.1,
+roof-2,udp:10.0.0.2,big
+lab-1,udp:10.0.0.3,
+x,udp:10.0.0.4
+"""
+
+
+def load(folder: Path, text: str, listed: str = CSV) -> Fleet:
+    (folder / "devices.csv").write_text(listed, "utf-8")
+    path = folder / "FLEET.toml"
+    path.write_text(text, "utf-8")
+    return Fleet.load(path)
+
+
+def test_everything(tmp_path: Path) -> None:
+    fleet = load(tmp_path, WHOLE)
+    assert (fleet.name, fleet.limits) == ("roofs", Limits(3, 2, 0.1))
+    assert fleet.treatment == Treatment(Policy.CONFIRM_ONLY, Scheme.STAGED, 1.5, "true")
+    assert fleet.packages == {"default": tmp_path / "a.zip", "big": tmp_path / "b.zip"}
+    assert list(fleet.devices.values())[1:2] == [FleetDevice("roof-2", "udp:10.0.0.2", "big")]
+    assert fleet.devices["udp:10.0.0.9"].hardware == "big"
+    assert [(wave.name, wave.devices, wave.soak_s) for wave in fleet.waves] == [
+        ("canary", ("roof-1", "lab-1"), 5.0),
+        ("wave 2", ("roof-2", "x"), 60.0),
+        ("wave 3", ("udp:10.0.0.9",), 60.0),
+    ]
+
+
+def test_the_least(tmp_path: Path) -> None:
+    fleet = load(tmp_path, '[packages]\ndefault = "a.zip"\n[[device]]\naddress = "virtual:a"\n')
+    assert (fleet.name, fleet.limits, fleet.treatment) == ("FLEET", Limits(), Treatment())
+    assert fleet.devices == {"virtual:a": FleetDevice("virtual:a", "virtual:a", DEFAULT)}
+    assert [(wave.name, wave.devices) for wave in fleet.waves] == [("all", ("virtual:a",))]
+
+
+ONE = '[packages]\ndefault = "a.zip"\n[[device]]\nname = "a"\naddress = "virtual:a"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[fleet", "not valid TOML"),
+        ("[flet]\n", "unknown table 'flet'"),
+        (ONE + "[fleet]\nat_one = 3\n", "unknown key 'at_one'"),
+        (ONE + "[fleet]\nat_once = 0\n", "'at_once' in .fleet. of FLEET.toml is not a whole number of at least 1"),
+        (ONE + "[fleet]\nat_once = true\n", "'at_once'"),
+        (ONE + "[fleet]\nstop_at_rate = 2\n", "from 0 to 1"),
+        (ONE + "[fleet]\nname = 3\n", "not a text"),
+        ("fleet = 3\n" + ONE, "not a table"),
+        (ONE + "[update]\npolicy = 'hope'\n", "none of test-and-confirm"),
+        (ONE + "[update]\nsoak_s = -1\n", "'soak_s'"),
+        ("", "0 devices"),
+        ("[[device]]\naddress = 'virtual:a'\n", "has none for 'default'"),
+        ("[packages]\ndefault = 3\n[[device]]\naddress = 'virtual:a'\n", "does not name a file"),
+        ("[packages]\ndefault = 'a'\n[[device]]\nname = 'a'\n", "the 1. ..device.. of FLEET.toml has no address"),
+        (ONE + "[[device]]\nname = 'a'\naddress = 'virtual:b'\n", "two devices are named 'a'"),
+        (ONE + "[[device]]\nname = 'b'\naddress = 'virtual:a'\n", "the same address"),
+        (ONE + "[[wave]]\ndevices = ['b']\n", "'b' in the 1. ..wave.. of FLEET.toml is no device that is left"),
+        (ONE + "[[wave]]\ncount = 1\nshare = 0.5\n", "more than one of"),
+        (ONE + "[[wave]]\n[[wave]]\n", "no device is left"),
+        (ONE + "[[device]]\naddress = 'virtual:b'\n[[wave]]\ncount = 1\n", "are in no wave"),
+        (ONE + "[wave]\ncount = 1\n", "write ..wave.."),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(FleetFileError, match=says) as caught:
+        load(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        ("name,address\na,\n", "line 2 of devices.csv has no name or no address"),
+        ("name;address\na;b\n", "line 2"),
+        ("name,address\n" + "a,virtual:a\n" * 2, "two devices"),
+    ],
+)
+def test_a_wrong_list_of_devices(tmp_path: Path, listed: str, says: str) -> None:
+    with pytest.raises(FleetFileError, match=says):
+        load(tmp_path, '[fleet]\ndevices = "devices.csv"\n[packages]\ndefault = "a.zip"\n', listed)
+
+
+def test_a_list_that_is_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "FLEET.toml"
+    path.write_text('[fleet]\ndevices = "devices.csv"\n', "utf-8")
+    (tmp_path / "devices.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FleetFileError, match="UTF-8"):
+        Fleet.load(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(FleetFileError, match="TOML"):
+        Fleet.load(path)

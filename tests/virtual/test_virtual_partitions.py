@@ -1,0 +1,118 @@
+"""Partition tables as the partition manager writes them, and what is none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpdfu.errors import FormatError
+from smpdfu.image.trailer import SwapMode
+from smpdfu.virtual.layout import LAYOUTS, XIP, Region
+from smpdfu.virtual.partitions import read_layout
+
+# nRF5340 DK, internal flash, as it comes out of a build of the nRF Connect SDK: EMPTY and spans and all.
+STAGED = b"""
+app: {address: 0xc200, end_address: 0x86000, region: flash_primary, size: 0x79e00}
+mcuboot: {address: 0x0, end_address: 0xc000, placement: {before: [mcuboot_primary]}, size: 0xc000}
+mcuboot_pad: {address: 0xc000, end_address: 0xc200, region: flash_primary, size: 0x200}
+mcuboot_primary: {address: 0xc000, end_address: 0x86000, orig_span: &id1 [mcuboot_pad, app], size: 0x7a000, span: *id1}
+mcuboot_primary_app: {address: 0xc200, end_address: 0x86000, size: 0x79e00}
+mcuboot_secondary: {address: 0x86000, end_address: 0x100000, region: flash_primary, size: 0x7a000}
+otp: {address: 0xff8100, end_address: 0xff83fc, region: otp, size: 0x2fc}
+pcd_sram: {address: 0x20000000, end_address: 0x20002000, region: sram_primary, size: 0x2000}
+sram_primary: {address: 0x20002000, end_address: 0x20070000, region: sram_primary, size: 0x6e000}
+"""
+# applications/matter_bridge/pm_static_nrf5340dk_nrf5340_cpuapp.yml of nrfconnect/sdk-nrf, the same places.
+MATTER_BRIDGE = b"""
+mcuboot: {address: 0x0, size: 0x8000, region: flash_primary}
+mcuboot_pad: {address: 0x8000, size: 0x200}
+app: {address: 0x8200, size: 0xeee00}
+mcuboot_primary: {address: 0x8000, size: 0xef000, region: flash_primary}
+mcuboot_primary_app: {address: 0x8200, size: 0xeee00}
+factory_data: {address: 0xf7000, size: 0x1000, region: flash_primary}
+settings_storage: {address: 0xf8000, size: 0x8000, region: flash_primary}
+mcuboot_primary_1: {address: 0x0, size: 0x40000, device: flash_ctrl, region: ram_flash}
+mcuboot_secondary: {address: 0x0, size: 0xef000, device: MX25R64, region: external_flash}
+mcuboot_secondary_1: {address: 0xef000, size: 0x40000, device: MX25R64, region: external_flash}
+external_flash: {address: 0x12f000, size: 0x6d1000, device: MX25R64, region: external_flash}
+pcd_sram: {address: 0x20000000, size: 0x2000, region: sram_primary}
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "name"), [(STAGED, "nrf5340dk-staged"), (MATTER_BRIDGE, "nrf5340dk-matter-bridge")], ids=("int", "ext")
+)
+def test_a_table_of_the_sdk_gives_the_row_that_was_made_of_it(table: bytes, name: str) -> None:
+    assert read_layout(table, name) == LAYOUTS[name]
+
+
+def test_a_scratch_area_means_that_the_bootloader_swaps_by_it() -> None:
+    text = STAGED.replace(b"0x86000, end_address: 0x100000", b"0x86000, end_address: 0xf0000")
+    table = text.replace(b"size: 0x7a000}\notp", b"size: 0x6a000}\notp").replace(b"0x7a000, span", b"0x6a000, span")
+    table += b"mcuboot_scratch: {address: 0xf0000, size: 0x10000}\nEMPTY_0: {address: 0x76000, size: 0x10000}\n"
+    layout = read_layout(table, "own")
+    assert (layout.mode, layout.scratch) == (SwapMode.SCRATCH, Region("scratch", 0xF_0000, 0x1_0000))
+    assert Region("EMPTY_0", 0x7_6000, 0x1_0000) in layout.others
+    assert read_layout(table, "own", SwapMode.MOVE).mode is SwapMode.MOVE
+
+
+def test_slots_in_external_flash_are_where_code_could_run_from_it() -> None:
+    layout = read_layout(MATTER_BRIDGE, "own")
+    assert (layout.secondary.start, layout.images[1].secondary.start) == (XIP, XIP + 0xE_F000)
+    assert (layout.network_image, layout.mode) == (1, SwapMode.OVERWRITE_ONLY)
+
+
+def test_an_end_will_do_for_a_size() -> None:
+    table = b"mcuboot: {address: 0, end_address: 0xc000}\n"
+    table += b"mcuboot_primary: {address: 0xc000, end_address: 0x80000}\n"
+    table += b"mcuboot_secondary: {address: 0x80000, end_address: 0xf4000}\n"
+    assert read_layout(table, "own").secondary == Region("secondary", 0x8_0000, 0x7_4000)
+
+
+PARTS = b"mcuboot: {address: 0, size: 0xc000}\nmcuboot_primary: {address: 0xc000, size: 0x70000}\n"
+FAULTS = [
+    (b"", "no partition table"),
+    (b"[]", "no partition table"),
+    (b"1: {}", "no partition table"),
+    (b"a: [", "not YAML"),
+    (b"[" * 900, "not YAML"),
+    (b"[" * 65536, "nested or split up"),
+    (b"\xff\xfe\x00", "not YAML"),
+    (b"a: {address: 0, size: 16}", "it has no mcuboot"),
+    (PARTS, "it has no mcuboot_secondary"),
+    (PARTS + b"mcuboot_secondary: {size: 4096}", "partition mcuboot_secondary has no address"),
+    (PARTS + b"mcuboot_secondary: {address: x, size: 4096}", "address of mcuboot_secondary is 'x'"),
+    (PARTS + b"mcuboot_secondary: {address: -1, size: 4096}", "address of mcuboot_secondary is -1"),
+    (PARTS + b"mcuboot_secondary: {address: 0x80000}", "mcuboot_secondary has no end_address"),
+    (PARTS + b"mcuboot_secondary: {address: 0x80000, size: 1.5}", "size of mcuboot_secondary is 1.5"),
+    (PARTS + b"mcuboot_secondary: {address: 0x70000, size: 0x70000}", "primary and secondary overlap"),
+    (PARTS + b"mcuboot_secondary: {address: 0xc0000, size: 0x70000}", "secondary leaves app flash"),
+    (PARTS + b"mcuboot_secondary: {address: 0x80100, size: 0x70000}", "not made of whole sectors"),
+    (b"#" * (1 << 21), "larger than 1 MiB"),
+    (b"".join(b"a%d: {}\n" % number for number in range(201)), "201 partitions"),
+]
+
+
+@pytest.mark.parametrize(("table", "reason"), FAULTS, ids=[reason[:30] for _, reason in FAULTS])
+def test_what_is_no_table_is_one_sentence(table: bytes, reason: str) -> None:
+    with pytest.raises(FormatError, match=reason):
+        read_layout(table, "own")
+
+
+def test_a_mode_that_the_table_has_no_room_for_is_refused() -> None:
+    with pytest.raises(FormatError, match="no scratch area, which swap-scratch needs"):
+        read_layout(STAGED, "own", SwapMode.SCRATCH)
+
+
+TABLES = st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.sampled_from([STAGED, MATTER_BRIDGE])
+
+
+@given(TABLES, st.data())
+def test_garbage_is_a_format_error_or_a_layout(text: bytes, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, max(len(text) - 1, 0)))
+    broken = text[:at] + data.draw(st.binary(max_size=3)) + text[at + 1 :]
+    with suppress(FormatError):
+        read_layout(broken, "own")

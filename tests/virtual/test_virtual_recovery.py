@@ -1,0 +1,268 @@
+"""MCUboot's serial recovery: the recorded answers, byte for byte, and a device that is brought back to life by it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from smpdfu.client import Client, Patience
+from smpdfu.dfu.package import CoreImage
+from smpdfu.dfu.recovery import is_recovery, met_unasked, not_met, recovery_number
+from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.steps import read_state
+from smpdfu.errors import DeviceError, PlanError
+from smpdfu.image.format import Header, Image, Tlv, TlvType, Version
+from smpdfu.image.trailer import SlotGeometry
+from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.groups.image import ImageSlot, ImageUpload, StateRead
+from smpdfu.smp.groups.os import Echo, ParamsReply, Reset
+from smpdfu.smp.message import Header as SmpHeader
+from smpdfu.smp.message import MgmtRc, Op
+from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.flash import Area, Flash
+from smpdfu.virtual.layout import Region
+from smpdfu.virtual.netcore import NetCore
+from smpdfu.virtual.recovery import RecoveryServer
+from smpdfu.virtual.slot import Slot, Slots
+
+if TYPE_CHECKING:
+    from tests.virtual.conftest import Bench
+
+RECORDING = Path(__file__).parents[1] / "vectors" / "recordings" / "cycle-mps2_an385.serial_recovery.jsonl"
+SLOT_SIZE = 0x8_0000
+RECORDED = bytes.fromhex("1c6e0b3b5842cb94ec50a8a290f6ab073a69506142a0def922711bded31414e8")
+NO_PAUSES = Patience(pause_s=0.0, quiet_s=0.0, reset_grace_s=0.0)
+
+
+def recorded() -> list[dict[str, Any]]:
+    """What was asked of MCUboot, and what it answered."""
+    rows = map(json.loads, RECORDING.read_text("utf-8").splitlines())
+    return [row for row in rows if row["step"].startswith("recovery: ") and "request" in row]
+
+
+def test_every_recorded_request_gets_the_recorded_answer(bench: Bench) -> None:
+    flash = Flash(0, 2 * SLOT_SIZE)
+    regions = (Region("primary", 0, SLOT_SIZE), Region("secondary", SLOT_SIZE, SLOT_SIZE))
+    primary, secondary = (Slot(Area(flash, region), SlotGeometry(SLOT_SIZE)) for region in regions)
+    image = Image(Header(Version(1, 2, 3, 4), 1000, 512), bytes(480), bytes(1000), (), (Tlv(TlvType.SHA256, RECORDED),))
+    flash.program(0, image.to_bytes() + b"\xff" * (-len(image.to_bytes()) % 4))
+    resets: list[str] = []
+    net = NetCore(bench.net_flash, bench.layout, (), bench.log.append)
+    server = RecoveryServer(
+        [Slots(primary, secondary)], net, lambda slots, role: True, lambda: resets.append("reset"), bench.log.append
+    )
+    steps = recorded()
+    assert len(steps) > 15
+    for row in steps:
+        answers = server.answers(bytes.fromhex(row["request"]["hex"]))
+        assert [answer.hex() for answer in answers] == [one["hex"] for one in row["responses"]], row["step"]
+    assert resets == ["reset"]
+
+
+# --- a device -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def device(bench: Bench) -> VirtualNrf5340:
+    """A device that runs version 1."""
+    found = VirtualNrf5340(bench.layout, bench.keys)
+    found.load_app(bench.app_image(1))
+    found.reset()
+    return found
+
+
+def client_of(device: VirtualNrf5340) -> Client:
+    return Client(device.connect(), ConsoleFraming(), timeout_s=20, patience=NO_PAUSES)
+
+
+async def unlisted_upload(client: Client, data: bytes, number: int) -> None:
+    result = await client.upload(data, number, compare=False)
+    assert (result.off, result.window, result.retries) == (len(data), 1, 0)
+
+
+def test_a_boot_mode_leads_there_once(device: VirtualNrf5340) -> None:
+    async def use() -> None:
+        async with client_of(device) as client:
+            await client.request(Reset(boot_mode=1))
+            device.finish_reset()
+            assert device.recovery is not None
+            with pytest.raises(DeviceError) as refused:
+                await client.request(Echo("x"))
+            assert refused.value.is_code(MgmtRc.ENOTSUP)
+            await client.request(Reset())
+            device.finish_reset()
+            assert (await client.request(Echo("x"))).r == "x"
+
+    asyncio.run(use())
+    assert device.running is not None
+
+
+def test_a_boot_mode_is_kept_over_one_reset(device: VirtualNrf5340) -> None:
+    device.answers(Reset(boot_mode=1).to_bytes(1))
+    device.finish_reset()
+    assert device.recovery is not None
+    device.reset()  # by its button
+    assert device.recovery is None
+    assert device.running is not None
+
+
+def test_an_upload_goes_to_where_the_application_runs_from(device: VirtualNrf5340, bench: Bench) -> None:
+    new = bench.app_image(2, version=Version(2))
+
+    async def use() -> None:
+        device.enter_recovery()
+        async with client_of(device) as client:
+            state = await read_state(client)
+            assert is_recovery(state, await client.params())
+            await unlisted_upload(client, new, 1)
+            (listed,) = (await client.request(StateRead())).images
+            assert (listed.slot, listed.version, listed.hash) == (0, "2.0.0", Image.from_bytes(new).hash)
+            await client.request(Reset())
+        device.finish_reset()
+
+    asyncio.run(use())
+    assert device.running is not None
+    assert device.running.header.version == Version(2)
+
+
+def test_the_secondary_slot_has_a_number_too(device: VirtualNrf5340, bench: Bench) -> None:
+    new = bench.app_image(2)
+
+    async def use() -> None:
+        device.enter_recovery()
+        async with client_of(device) as client:
+            await unlisted_upload(client, new, 2)
+
+    asyncio.run(use())
+    assert device.images[0].secondary.area.read(0, len(new)) == new
+
+
+def test_the_network_core_has_number_3(device: VirtualNrf5340, bench: Bench) -> None:
+    before = device.images[0].primary.area.read_all()
+
+    async def use() -> None:
+        device.enter_recovery()
+        async with client_of(device) as client:
+            await unlisted_upload(client, bench.net_image(3), 3)
+            await client.request(Reset())
+        device.finish_reset()
+
+    asyncio.run(use())
+    assert device.net_core.running
+    assert device.images[0].primary.area.read_all() == before
+
+
+def test_a_device_without_an_image_stays_in_recovery_until_it_has_one(bench: Bench) -> None:
+    device = VirtualNrf5340(bench.layout, bench.keys)
+    device.recovers = True
+    device.reset()
+
+    async def use() -> None:
+        async with client_of(device) as client:
+            assert (await client.request(StateRead())).images == ()
+            wrong = bench.app_image(1, key=None)
+            await unlisted_upload(client, wrong, 0)
+            assert (await client.request(StateRead())).images == (), "an image that is not accepted is not listed"
+            await client.request(Reset())
+            device.finish_reset()
+            assert device.recovery is not None
+            await unlisted_upload(client, bench.app_image(1), 0)
+            await client.request(Reset())
+            device.finish_reset()
+
+    asyncio.run(use())
+    assert device.running is not None
+
+
+def test_an_upload_that_is_cut_off_leaves_no_image(device: VirtualNrf5340, bench: Bench) -> None:
+    data = bench.app_image(2)
+    device.enter_recovery()
+    first = ImageUpload(image=0, off=0, len=len(data), data=data[:512]).to_bytes(1)
+    assert device.answers(first)[0].endswith(b"\x63off\x19\x02\x00\xff")
+    device.reset()
+    assert device.running is None
+
+
+def test_pieces_that_are_no_whole_words_are_cut(device: VirtualNrf5340, bench: Bench) -> None:
+    data = bench.app_image(2)
+    device.enter_recovery()
+    first = ImageUpload(image=0, off=0, len=len(data), data=data[:511]).to_bytes(1)
+    assert device.answers(first)[0].endswith(b"\x63off\x19\x01\xfc\xff")
+
+
+def test_a_piece_without_its_place_is_invalid(device: VirtualNrf5340) -> None:
+    device.enter_recovery()
+    body = b"\xa1\x64data\x41x"
+    asked = SmpHeader(Op.WRITE, 1, 0, len(body), 1, 7, 1).to_bytes() + body
+    assert device.answers(asked) == [SmpHeader(Op.WRITE_RSP, 1, 0, 6, 1, 7, 1).to_bytes() + b"\xbf\x62rc\x03\xff"]
+
+
+def test_recovery_has_no_wire_but_the_serial_one(device: VirtualNrf5340) -> None:
+    device.enter_recovery()
+    assert device._handle_for_application(Echo("x").to_bytes(1)) == ([], 0.0)
+
+
+def test_recovery_outlives_being_put_aside(device: VirtualNrf5340) -> None:
+    device.enter_recovery()
+    ram = device.put_aside()
+    assert ram is not None
+    assert ram.recovery
+    device.resume(ram)
+    assert device.recovery is not None
+
+
+# --- decisions ------------------------------------------------------------------------------------------------------
+
+
+def test_an_application_is_never_taken_for_a_bootloader(device: VirtualNrf5340) -> None:
+    async def use() -> None:
+        async with client_of(device) as client:
+            assert not is_recovery(await read_state(client), await client.params())
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    ("slot", "params", "recovery"),
+    [
+        (ImageSlot(slot=0, version="1.0.0", hash=bytes(32)), ParamsReply(1024, 1), True),
+        (ImageSlot(slot=0, version="1.0.0"), None, True),
+        (None, ParamsReply(1024, 1), True),
+        (None, ParamsReply(2048, 4), False),
+        (ImageSlot(slot=0, version="1.0.0", active=True), ParamsReply(1024, 1), False),
+        (ImageSlot(slot=1, version="1.0.0", active=True), None, False),  # loaded to RAM from the second slot
+    ],
+)
+def test_recovery_is_recognised_by_its_answers(
+    slot: ImageSlot | None, params: ParamsReply | None, recovery: bool
+) -> None:
+    assert is_recovery(DeviceState(() if slot is None else (slot,)), params) is recovery
+
+
+def test_each_core_gets_its_own_image_or_none_does(bench: Bench) -> None:
+    app = CoreImage.from_bytes(bench.app_image(1), "app.bin")
+    net = CoreImage.from_bytes(bench.net_image(1), "net.bin")
+    strange = CoreImage.from_bytes(bench.linked_image(0x5000_0000), "odd.bin")
+    assert [recovery_number(app, asked) for asked in (None, 0, 1, 2)] == [1, 1, 1, 2]
+    assert [recovery_number(net, asked) for asked in (None, 0, 3)] == [3, 3, 3]
+    assert [recovery_number(strange, asked) for asked in (1, 2, 3)] == [1, 2, 3]
+    assert recovery_number(strange, None, force=True) == 1
+    for image, asked, words in (
+        (net, 1, "it would overwrite: nothing was written. Send it with -n 3"),
+        (net, 2, "Send it with -n 3"),
+        (app, 3, "Send it with -n 1"),
+    ):
+        for force in (False, True):
+            with pytest.raises(PlanError, match=words):
+                recovery_number(image, asked, force=force)
+    with pytest.raises(PlanError, match="does not show for which core it is"):
+        recovery_number(strange, 0)
+
+
+def test_what_is_said_says_that_nothing_was_written() -> None:
+    for error in (met_unasked(), not_met()):
+        assert "nothing was written" in str(error)
