@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from benchmarks.boards import allow_open_files, application, board, loaded, used_bytes
+from benchmarks.boards import application, at_ports, board, loaded, put_away, used_bytes
 from smpdfu.client import Client
 from smpdfu.image.format import Version
 from smpdfu.link.udp import UdpPipe
+from smpdfu.local.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming
 from smpdfu.smp.groups.os import Echo
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.udp import serve_udp
 
 COUNTS = (1, 100, 1000)
 KIB, MIB = 1 << 10, 1 << 20
@@ -63,23 +63,15 @@ async def asked_in_process(devices: Sequence[VirtualNrf5340]) -> float:
 
 async def asked_by_udp(devices: Sequence[VirtualNrf5340]) -> tuple[float, float]:
     """Seconds until every device has its port, and until every one has answered there."""
-    loop = asyncio.get_running_loop()
-    ready = [loop.create_future() for _ in devices]
     with stopwatch() as opened:
-        serving = [
-            asyncio.create_task(serve_udp(device, port=0, ready=lambda _, port, told=told: told.set_result(port)))
-            for device, told in zip(devices, ready, strict=True)
-        ]
-        ports: list[int] = await asyncio.gather(*ready)
+        ports, serving = await at_ports(devices)
     try:
         took = await asked(
             len(devices),
             lambda number: Client(UdpPipe("127.0.0.1", ports[number]), DatagramFraming(), timeout_s=TIMEOUT_S),
         )
     finally:
-        for task in serving:
-            task.cancel()
-        await asyncio.wait(serving)
+        await put_away(serving)
     return opened(), took
 
 

@@ -1,11 +1,12 @@
-"""Virtual nRF5340 in numbers: a signed application of 400 KiB and network firmware of 100 KiB, in memory once for all."""
+"""Virtual nRF5340 in numbers: a signed application of 400 KiB, network firmware of 100 KiB, in memory once for all."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from smpdfu.image.spec import ImageSpec
 from smpdfu.virtual.bootloader import BootKeys
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED, Region
+from smpdfu.virtual.udp import serve_udp
 
 KEY = generate("ecdsa-p256")
 HEADER = 0x200
@@ -48,24 +50,37 @@ def loaded(size: int = APP_SIZE) -> Flashes:
     return dict(device.app.pages()), dict(device.net.pages())
 
 
-def board(name: str, flashes: Flashes, *, key: PrivateKey = KEY) -> VirtualNrf5340:
+def board(
+    name: str, flashes: Flashes, *, key: PrivateKey = KEY, kind: type[VirtualNrf5340] = VirtualNrf5340
+) -> VirtualNrf5340:
     """A device that was loaded and booted, and trusts ``key``."""
-    device = VirtualNrf5340(NRF5340DK_STAGED, BootKeys((key.public,)), name=name)
+    device = kind(NRF5340DK_STAGED, BootKeys((key.public,)), name=name)
     for flash, pages in zip((device.app, device.net), flashes, strict=True):
         flash.load(pages)
     device.reset()
     return device
 
 
+async def at_ports(devices: Sequence[VirtualNrf5340]) -> tuple[list[int], list[asyncio.Task[None]]]:
+    """Each device at a UDP port of its own: the ports, and the tasks that serve them until they are cancelled."""
+    ports: list[asyncio.Future[int]] = [asyncio.get_running_loop().create_future() for _ in devices]
+
+    def told(number: int) -> Callable[[str, int], None]:
+        return lambda _, port: ports[number].set_result(port)
+
+    serving = [
+        asyncio.create_task(serve_udp(device, port=0, ready=told(number))) for number, device in enumerate(devices)
+    ]
+    return await asyncio.gather(*ports), serving
+
+
+async def put_away(serving: Sequence[asyncio.Task[None]]) -> None:
+    """End what ``at_ports`` began."""
+    for task in serving:
+        task.cancel()
+    await asyncio.wait(serving)
+
+
 def used_bytes() -> int:
     """What this process has in memory now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
-
-
-def allow_open_files(count: int) -> None:
-    """Raise this process's own limit, as far as the system lets it."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -113,9 +113,15 @@ def _number(address: Address, option: str, allowed: range, what: str) -> int | N
     text = address.options.get(option)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and int(text[:10]) in allowed):
+    number = natural(text)
+    if number is None or number not in allowed:
         _refuse(str(address), f"{option} {text!r} is not {what}")
-    return int(text[:10])
+    return number
+
+
+def natural(text: str) -> int | None:
+    """The number that ``text`` is, of ten decimal digits at most; None if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 def host_and_port(address: Address) -> tuple[str, int]:
@@ -126,9 +132,10 @@ def host_and_port(address: Address) -> tuple[str, int]:
     bare = host.removeprefix("[").removesuffix("]")
     if not bare or (":" in bare and not host.startswith("[")):
         _refuse(str(address), f"{address.target!r} names no host: write HOST, HOST:PORT or [IPv6]:PORT")
-    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 0xFFFF):
+    number = natural(port)
+    if not number or number > 0xFFFF:
         _refuse(str(address), f"{port!r} is no UDP port: it must be 1 to 65535")
-    return bare, int(port)
+    return bare, number
 
 
 def _serial(address: Address) -> Ends:

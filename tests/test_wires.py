@@ -82,7 +82,7 @@ class Bench:
         async with self.client as client:
             result = await client.upload(NEW, erase_timeout_s=client.timeout_s)
             listed = await self._list()
-        assert (result.off, result.len, result.verified) == (len(NEW), len(NEW), True)
+        assert (result.off, result.len, result.listed) == (len(NEW), len(NEW), True)
         assert [(slot.slot, slot.hash) for slot in listed] == [(0, image_hash(OLD)), (1, image_hash(NEW))]
         assert self.device.images[0].secondary.area.read(0, len(NEW)) == NEW
         return result

@@ -7,6 +7,7 @@ could not read. What stands in a file is told apart by how it begins.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from smpdfu.smp.message import HEADER_SIZE, Header
 PEEK = 4096
 LINE_MAX = 1 << 20
 """Bytes of a line: the longest message as hex, and its fields, take less."""
+_NUMBER_MAX = 1e15
 _HEX_TEXT = re.compile(rb"[\s0-9a-fA-F:,x<>|+\-]*")
 _MARKS = (b"\x06\x09", b"\x04\x14")
 
@@ -108,10 +110,10 @@ def _from_wire(stream: Iterable[bytes], framing: Framing) -> Iterator[Seen]:
             frames = framing.feed(piece)
             yield from _texts(framing)
             yield from map(_frame, frames)
-    if isinstance(framing, ConsoleFraming):
-        frames = framing.feed(b"\n")  # the last line may lack its end
-        yield from _texts(framing)
-        yield from map(_frame, frames)
+    # The last line of a console may lack its end; of bare messages, noise may hide those behind it.
+    frames = framing.feed(b"\n") if isinstance(framing, ConsoleFraming) else framing.settle()
+    yield from _texts(framing)
+    yield from map(_frame, frames)
 
 
 def _texts(framing: Framing) -> Iterator[Seen]:
@@ -123,28 +125,39 @@ def _frame(message: bytes, way: str = "", t: float | None = None, **more: Any) -
     return Seen(way, line_of(found), t, more | found)
 
 
-def _lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers; of one that is too long nothing but b"" is left."""
+def _lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
+    """Lines with their numbers, without those of blanks alone; None for one that is too long."""
+    for number, line in _all_lines(stream):
+        if line is None or line.strip():
+            yield number, line
+
+
+def _all_lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
     number, rest, too_long = 1, b"", False
     for chunk in stream:
         *ends, last = chunk.split(b"\n")
         for end in ends:
-            yield number, b"" if too_long else rest + end
+            yield number, None if too_long else rest + end
             number, rest, too_long = number + 1, b"", False
         rest = rest + last
         if len(rest) > LINE_MAX:
             rest, too_long = b"", True
-    if rest:
-        yield number, rest
+    if rest or too_long:
+        yield number, None if too_long else rest
+
+
+def _too_long(number: int) -> Seen:
+    return Seen("note", f"line {number} is longer than {LINE_MAX} bytes")
 
 
 def _from_hex(stream: Iterable[bytes]) -> Iterator[Seen]:
     """A message a line; lines that begin with a mark of the console framing are put together first."""
     console = ConsoleFraming()
     for number, line in _lines(stream):
-        digits = re.sub(rb"0x|[^0-9a-fA-F]", b"", line)
-        if not line.strip():
+        if line is None:
+            yield _too_long(number)
             continue
+        digits = re.sub(rb"0x|[^0-9a-fA-F]", b"", line)
         if not digits or len(digits) % 2 or not _HEX_TEXT.fullmatch(line):
             yield Seen("note", f"line {number} is no bytes in hex")
             continue
@@ -160,10 +173,11 @@ def _from_hex(stream: Iterable[bytes]) -> Iterator[Seen]:
 
 def _from_json(stream: Iterable[bytes]) -> Iterator[Seen]:
     for number, line in _lines(stream):
-        if not line.strip():
+        if line is None:
+            yield _too_long(number)
             continue
         try:
-            record = json.loads(line, parse_constant=_refuse)
+            record = json.loads(line, parse_constant=_refuse, parse_float=_finite)
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
@@ -229,5 +243,12 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not part of JSON")
 
 
+def _finite(word: str) -> float:
+    return float(word) if math.isfinite(float(word)) else _refuse(word)
+
+
 def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A number that a log can have: of seconds, milliseconds, copies."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < _NUMBER_MAX else None

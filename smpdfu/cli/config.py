@@ -51,6 +51,8 @@ def address_of(given: dict[str, Any]) -> str:
 
 
 def _address(given: dict[str, Any]) -> str:
+    from smpdfu.connect import Address
+
     ways = [way for way in WAYS if way in given]
     if not ways:
         raise typer.BadParameter(_no_device())
@@ -67,7 +69,7 @@ def _address(given: dict[str, Any]) -> str:
         if given.get(option):
             raise typer.BadParameter(f"--{option} goes with --port")
     if "ble_hci" in given:
-        return f"ble:{value}?hci={given['ble_hci']}"
+        return str(Address("ble", value, {"hci": given["ble_hci"]}))
     return {"ble": f"ble:{value}", "ip": f"udp:{value}", "to": value}[way]
 
 

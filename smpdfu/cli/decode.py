@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from smpdfu.cli.ending import fail
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output, print_json_list, print_line
 from smpdfu.errors import FormatError
@@ -41,10 +42,12 @@ def decode(
 ) -> None:
     """Show the SMP frames in a log of --log, a recording, a hex dump or a capture of a serial line."""
     from smpdfu.cli.captures import CaptureFormat, read_capture
+    from smpdfu.cli.main import error_document
 
     if form not in FORMATS:
         raise typer.BadParameter(f"--format {form}: it must be one of {', '.join(FORMATS)}")
     frames = 0
+    missing = FormatError(f"{'stdin' if str(file) == '-' else file} has no SMP message in it")
 
     def counted() -> Iterator[Seen]:
         nonlocal frames
@@ -54,12 +57,14 @@ def decode(
 
     with _opened(file) as stream:
         if out.json:
-            print_json_list("seen", (one.to_dict() for one in counted()))
+            print_json_list(
+                "seen", (one.to_dict() for one in counted()), lambda: {} if frames else {"error": error_document(missing)}
+            )
         else:
             for one in counted():
                 print_line(line_of_seen(one))
     if not frames:
-        raise FormatError(f"{'stdin' if str(file) == '-' else file} has no SMP message in it")
+        fail(out, missing)
 
 
 @contextmanager

@@ -110,7 +110,7 @@ async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: 
     flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
     async with conn.client() as client:
         await _slots(client)  # a device that is not there is found out soon, not after the time of an erase
-        await client.request(Erase(flat), timeout_s=conn.timeout or ERASE_TIMEOUT_S)
+        await client.request(Erase(flat), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))
         emit_slots(out, await _slots(client))
 
 
@@ -130,7 +130,7 @@ def _find(slots: Sequence[ImageSlot], text: str | None, image: int | None) -> Im
         found = [slot for slot in listed if slot.hash is not None and slot.hash.hex().startswith(_hex(text))]
         what = f"whose hash begins with {text}"
     if not found:
-        raise PlanError(f"the device lists no image {what}")
+        raise PlanError(f"the device lists no image {what}: `smpdfu list` shows what it has")
     if len({slot.hash for slot in found}) > 1:
         raise PlanError(f"the device lists {len(found)} images {what}: give more of the hash")
     return found[0]
@@ -233,6 +233,10 @@ async def _reset_only(client: Client, out: Output, how: Restart) -> None:
     out.emit({"reset": True, **mode}, lambda: said)
 
 
+SHORT = 64
+"""Characters of a text that every server has room for."""
+
+
 async def echo(
     conn: Connection, out: Output, text: Annotated[str, typer.Argument(metavar="TEXT", help="What to send.")]
 ) -> None:
@@ -240,6 +244,8 @@ async def echo(
     from smpdfu.smp.groups.os import Echo
 
     async with conn.client() as client:
+        if len(text) > SHORT:
+            await client.params()  # a message that no buffer can hold gets no answer: better told before
         reply = await client.request(Echo(text))
     out.emit({"echo": reply.r}, lambda: words(reply.r))
 

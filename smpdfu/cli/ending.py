@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -18,11 +18,17 @@ def conclude(
     out: Output, answer: dict[str, Any], render: Callable[[], RenderableType], error: SmpdfuError | None
 ) -> None:
     """Give the answer, then leave with the exit code of ``error``, if there is one."""
-    from smpdfu.cli.main import error_document, exit_code
+    from smpdfu.cli.main import error_document
 
     out.emit(answer if error is None else answer | {"error": error_document(error)}, render)
-    if error is None:
-        return
+    if error is not None:
+        fail(out, error)
+
+
+def fail(out: Output, error: SmpdfuError) -> NoReturn:
+    """Leave with the exit code of ``error``. With ``--json`` the document that was written has it already."""
+    from smpdfu.cli.main import exit_code
+
     if not out.json:
         raise error
     raise typer.Exit(exit_code(error))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FleetFile = Annotated[Path, typer.Argument(metavar="FLEET.toml", help="The file that describes the fleet.")]
 PAUSE_FILE = "pause"
+_FILES_EACH, _FILES_OF_OURS = 6, 100  # a link, a journal, and the health command's pipes
 _LOOK_EVERY_S = 0.5  # how soon a running fleet sees that it was paused: by a file, which works on every system
 
 
@@ -68,20 +69,39 @@ async def run(fleet: FleetFile, how: FleetHow, out: Output) -> None:
 
     loaded, packages = _load(fleet, how.at_once)
     folder = _folder(fleet)
-    schedule = _schedule(loaded, packages, folder, again=how.go_on)
     if how.plan:
-        _show_plan(loaded, schedule, out)
+        _show_plan(loaded, _schedule(loaded, packages, folder, again=how.go_on), out)
         return
-    (folder / PAUSE_FILE).unlink(missing_ok=True)
-    view = View(loaded, schedule, out, quiet=how.events)
-    with FleetLog(folder, watch=_watcher(view.note, how)) as log, view.drawn():
-        job = FleetRun(loaded, schedule, log, Ports(_connector(loaded), packages, watch=view.progress))
-        phase = await _run(job, folder / PAUSE_FILE)
+    loaded = _within_limits(loaded, out)
+    with FleetLog(folder) as log:  # from here on nobody else writes it
+        (folder / PAUSE_FILE).unlink(missing_ok=True)
+        schedule = _schedule(loaded, packages, folder, again=how.go_on)
+        view = View(loaded, schedule, out, quiet=how.events)
+        log.watch = _watcher(view.note, how)
+        with view.drawn():
+            job = FleetRun(loaded, schedule, log, Ports(_connector(loaded), packages, watch=view.progress))
+            phase = await _run(job, folder / PAUSE_FILE)
+        left_to_do = _schedule(loaded, packages, folder)
     data = _summary(loaded, schedule, str(phase))
     if not how.events:
         out.emit(data, lambda: _told(data))
-    if code := _exit_code(schedule):
+    if code := _exit_code(schedule, left_to_do):
         raise typer.Exit(code)
+
+
+def _within_limits(fleet: Fleet, out: Output) -> Fleet:
+    """With no more devices at once than this process may have open files for."""
+    from dataclasses import replace
+
+    from smpdfu.local.limits import allow_open_files
+
+    wanted = min(fleet.limits.at_once, len(fleet.devices))
+    granted = allow_open_files(wanted * _FILES_EACH + _FILES_OF_OURS)
+    possible = max((granted - _FILES_OF_OURS) // _FILES_EACH, 1)
+    if possible >= wanted:
+        return fleet
+    out.warn(f"this system grants {granted} open files, so {possible} devices are updated at a time and not {wanted}")
+    return replace(fleet, limits=replace(fleet.limits, at_once=possible))
 
 
 def _watcher(note: Callable[[Mapping[str, Any]], None], how: FleetHow) -> Callable[[Mapping[str, Any]], None]:
@@ -150,12 +170,12 @@ def _folder(path: Path) -> Path:
 
 
 def _schedule(fleet: Fleet, packages: Mapping[str, Package], folder: Path, *, again: bool = False) -> Schedule:
+    import time
+
     from smpdfu.dfu.fleet import standing
     from smpdfu.dfu.fleetlog import read_log
-    from smpdfu.dfu.schedule import Schedule
 
-    known, counted = standing(read_log(folder), fleet, packages, again=again)
-    return Schedule(fleet.waves, fleet.limits, known, counted)
+    return standing(read_log(folder), fleet, packages, again=again).schedule(fleet, time.time())
 
 
 def _connector(fleet: Fleet) -> Callable[[FleetDevice], Client]:
@@ -287,9 +307,9 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _exit_code(schedule: Schedule) -> int:
-    outcomes = schedule.outcomes
+def _exit_code(schedule: Schedule, next_time: Schedule) -> int:
+    """``next_time`` is what the same call would begin with."""
     everything = {name for wave in schedule.waves for name in wave.devices}
-    if any(outcome.passing for outcome in outcomes.values()) or (everything - set(outcomes) and not schedule.stopped):
+    if everything - set(next_time.outcomes) and not next_time.stopped:
         return 8
-    return 7 if schedule.stopped or any(not outcome.good for outcome in outcomes.values()) else 0
+    return 7 if any(name not in next_time.outcomes or not next_time.outcomes[name].good for name in everything) else 0

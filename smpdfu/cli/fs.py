@@ -221,7 +221,7 @@ async def hash_file(
     async with conn.client() as client:
         await client.params()  # a device that is not there is found out soon, not after the time of a hash
         request = FileHash(name, kind, off or None, length)
-        reply = await client.request(request, timeout_s=conn.timeout or HASH_TIMEOUT_S)
+        reply = await client.request(request, timeout_s=conn.timeout_or(HASH_TIMEOUT_S))
     digest = hash_bytes(reply)
     data = {"name": name, "type": reply.type, "off": reply.off or 0, "len": reply.len, "hash": digest}
     pairs: list[tuple[str, Any]] = [("file", name), (reply.type, digest), ("over bytes", reply.len)]

@@ -242,11 +242,12 @@ def _raw(data: bytes, advice: str, _slot: SlotGeometry | None) -> Contents:
 
 def _held_pairs(data: bytes, base: int) -> Pairs:
     """What lies inside firmware: the seal of b0n, images behind a bootloader."""
-    from smpdfu.image.linked import B0N_INFO_MAGIC, B0N_INFO_OFFSETS, B0N_VALIDATION_MAGIC, find_images
+    from smpdfu.image.b0n import INFO_MAGIC, INFO_OFFSETS, VALIDATION_MAGIC
+    from smpdfu.image.linked import find_images
 
     pairs: list[tuple[str, object]] = []
-    if any(data.startswith(B0N_INFO_MAGIC, offset) for offset in B0N_INFO_OFFSETS):
-        sealed = "it is signed for b0n" if B0N_VALIDATION_MAGIC in data else "b0n's signature is missing"
+    if any(data.startswith(INFO_MAGIC, offset) for offset in INFO_OFFSETS):
+        sealed = "it is signed for b0n" if VALIDATION_MAGIC in data else "b0n's signature is missing"
         pairs.append(("network core firmware", f"it has b0n's firmware info, and {sealed}"))
     pairs += (("holds an MCUboot image", f"at 0x{base + offset:x}") for offset in find_images(data))
     return tuple(pairs)

@@ -24,6 +24,7 @@ from smpdfu.errors import (
     JournalError,
     LinkError,
     LinkLostError,
+    LocalProtocolError,
     NotReadyError,
     PackageError,
     PassphraseError,
@@ -50,6 +51,7 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (PackageError, 3),
     (FleetFileError, 3),
     (LinkError, 4),
+    (LocalProtocolError, 2),
     (ProtocolError, 4),
     (DeviceError, 5),
     (PlanError, 6),
@@ -83,7 +85,10 @@ NEXT_ON_WIRE: Mapping[str, tuple[tuple[type[SmpdfuError], str], ...]] = {
             ResponseTimeoutError,
             "`smpdfu virtual show NAME` tells what it runs, `smpdfu virtual log NAME` what it wrote on its console.",
         ),
-        (ConnectError, "`smpdfu virtual list` shows the virtual devices, `smpdfu virtual new` makes one."),
+        (
+            ConnectError,
+            "`smpdfu virtual list` shows the virtual devices and who has them, `smpdfu virtual new` makes one.",
+        ),
         (LinkLostError, "Run the same command again: it goes on where it stopped."),
     ),
     "udp": (
@@ -114,6 +119,12 @@ NEXT_ON_REFUSAL = {
     "INVALID_STAT_NAME": "`smpdfu stat list` shows the names that the device has.",
     "ROOT_KEY_NOT_FOUND": "The firmware has no settings under the first part of this name.",
     "CHECKSUM_HASH_NOT_FOUND": "`smpdfu fs types` shows the kinds of hash that the device can compute.",
+    "KEY_NOT_FOUND": "The firmware has no setting of this name, or none with a value.",
+    "FILE_NOT_FOUND": "The device has no such file; a name is the whole path on the device, such as /lfs1/log.txt.",
+    "FILE_INVALID_NAME": "Give the whole path on the device, such as /lfs1/log.txt.",
+    "FILE_OFFSET_LARGER_THAN_FILE": "`smpdfu fs stat` shows how long the file is.",
+    "INVALID_FORMAT": "The letters are s n r v b m p i o, or a for all; firmware may add its own.",
+    "QUERY_YIELDS_NO_ANSWER": "`smpdfu bootloader` shows what the bootloader tells.",
     "MOUNT_POINT_NOT_FOUND": "The path must begin with a mount point of the firmware, such as /lfs1/.",
 }
 

@@ -206,14 +206,19 @@ class Connection:
 
         return resolve(self).address
 
+    def timeout_or(self, seconds: float) -> float:
+        """The bound on one request that the person has set, by option or in smpdfu.toml, else ``seconds``."""
+        from smpdfu.cli.config import resolve
+
+        return resolve(self).timeout_s or seconds
+
     def client(self) -> Client:
         """A client for the device, to be entered with ``async with``."""
         from smpdfu.cli.config import resolve
         from smpdfu.connect import client_for
 
         settings = resolve(self)
-        client = client_for(settings.address, timeout_s=settings.timeout_s)
-        client.window_max = settings.window_max
+        client = client_for(settings.address, timeout_s=settings.timeout_s, window_max=settings.window_max)
         if self.log is not None:
             from smpdfu.cli.framelog import FrameLog
 

@@ -136,6 +136,14 @@ class Labels:
             panel=_BOARD,
         ),
     ] = None
+    tie: Annotated[
+        bool,
+        typer.Option(
+            "--tie",
+            help="The network core's image waits for this application (two image pairs, a higher version).",
+            rich_help_panel=_BOARD,
+        ),
+    ] = False
     name: Annotated[
         str | None, typer.Option("--name", metavar="TEXT", help="Name of the package.", rich_help_panel=_BOARD)
     ] = None
@@ -284,9 +292,13 @@ def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slots: Slots) -> 
 def _spec(core: Core, labels: Labels, slots: Slots, who: PackageKeys) -> ImageSpec:
     from smpdfu.dfu.package import Core
     from smpdfu.image.build import ImageSpec
+    from smpdfu.image.format import Dependency
 
     net = core is Core.NET
+    # A reset between the two marks finds the network core's image marked alone: MCUboot then waits for the other.
+    tied = (Dependency(0, labels.version),) if net and labels.tie else ()
     return ImageSpec(
+        dependencies=tied,
         version=labels.net_version if net and labels.net_version is not None else labels.version,
         header_size=slots.header_size,
         # Both images pass through the application core's slots.

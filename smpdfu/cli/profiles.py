@@ -14,7 +14,7 @@ import typer
 
 from smpdfu.cli.ending import conclude
 from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, table
+from smpdfu.cli.show import Output, table, words
 from smpdfu.errors import ImageError
 
 CONFIG_NAME = "smpdfu.toml"
@@ -220,11 +220,11 @@ def _limits(values: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(rows: list[dict[str, Any]]) -> Any:
     if not rows:
         places = " or ".join(str(path) for path in config_files())
-        return f"there are no profiles; [connection] and [profile.NAME] may be in {places}"
+        return words(f"there are no profiles; [connection] and [profile.NAME] may be in {places}")
     cells = [
         (row["name"] or "(default)", row["address"], row["timeout_s"], row["window"], _place_of(row)) for row in rows
     ]
-    return table("", ("name", "device", "timeout", "window", "file"), cells)
+    return table("", ("name", "device", "timeout (s)", "window", "file"), cells)
 
 
 def _place_of(row: Mapping[str, Any]) -> str:

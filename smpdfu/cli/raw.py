@@ -58,7 +58,10 @@ def read_payload(text: str) -> dict[str, object]:
         raise typer.BadParameter(f"--json-payload is no JSON: {error}") from None
     if not isinstance(value, dict) or _is_bytes(value):
         raise typer.BadParameter('--json-payload must be a JSON object, such as \'{"d": "hello"}\'')
-    return {name: _cbor(item) for name, item in value.items()}
+    try:
+        return {name: _cbor(item) for name, item in value.items()}
+    except RecursionError:
+        raise typer.BadParameter("--json-payload is nested too deeply") from None
 
 
 def _from_file(name: str) -> str:

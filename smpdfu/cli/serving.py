@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,12 +25,25 @@ class Wires:
         Path | None,
         typer.Option("--link", metavar="PATH", help="Make this a link to the terminal, as a name that stays."),
     ] = None
+    raw: Annotated[bool, typer.Option("--raw", help="The terminal carries bare SMP messages, without a console.")] = (
+        False
+    )
+    raw_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--raw-timeout",
+            metavar="MS",
+            min=1.0,
+            help="With --raw: drop half a message after so long. Without: it waits for its rest, whatever that is.",
+        ),
+    ] = None
     udp: Annotated[
         str | None,
         typer.Option(
             "--udp",
             metavar="[HOST:]PORT",
-            help="Serve SMP at this UDP port, of this computer alone unless a HOST such as 0.0.0.0 is given.",
+            help="Serve SMP at this UDP port, of this computer alone unless a HOST such as 0.0.0.0 is given. Several "
+            "devices get this port and those that follow.",
         ),
     ] = None
     ble_hci: Annotated[
@@ -57,16 +70,44 @@ class Wires:
             "--recovery", help="Start in MCUboot's serial recovery, and stay in it while there is no image to boot."
         ),
     ] = False
+    copies: Annotated[
+        int | None,
+        typer.Option(
+            "--copies",
+            metavar="N",
+            min=1,
+            max=60_000,
+            help="Serve so many devices that begin as this one is, in memory: Ctrl-C forgets them.",
+        ),
+    ] = None
 
     @property
     def terminal(self) -> bool:
         """True if one of them is a pseudo terminal."""
-        return self.pty or self.link is not None or (self.udp is None and self.ble_hci is None)
+        return self.pty or self.raw or self.link is not None or (self.udp is None and self.ble_hci is None)
 
     @property
     def stream(self) -> bool:
         """True if one of them keeps the order of what it carries, and brings everything once."""
         return self.terminal or self.ble_hci is not None
+
+    def of_many(self, count: int) -> list[Wires]:
+        """The wires of each of ``count`` devices. Raises typer.BadParameter where there is only one such wire."""
+        if count == 1:
+            return [self]
+        for given, option in ((self.link, "--link"), (self.ble_hci, "--ble-hci")):
+            if given is not None:
+                raise typer.BadParameter(f"{option} serves one device, not {count}")
+        if self.udp is None:
+            return [self] * count
+        host, port = _host_and_port(self.udp)
+        if port + count - 1 > _LAST_PORT:
+            raise typer.BadParameter(f"{count} devices have no room at the ports from {port} on")
+        shown = f"[{host}]" if ":" in host else host
+        return [replace(self, udp=f"{shown}:{port + number}" if port else self.udp) for number in range(count)]
+
+
+_LAST_PORT = 0xFFFF
 
 
 def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[Coroutine[None, None, None]]:
@@ -77,6 +118,8 @@ def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[C
         raise typer.BadParameter(
             f"--ble-interval {wires.ble_interval:g} is not 7.5 to 4000 milliseconds, or 0 for none"
         )
+    if wires.raw_timeout is not None and not wires.raw:
+        raise typer.BadParameter("--raw-timeout goes with --raw")
     return list(_servings(device, wires, announce))
 
 
@@ -87,9 +130,22 @@ def _servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> Itera
     if wires.ble_hci is not None:
         yield _ble(device, wires.ble_hci, wires.ble_interval, announce)
     if wires.terminal:
-        from smpdfu.virtual.pty import serve_pty
+        yield _terminal(device, wires, announce)
 
-        yield serve_pty(device, announce, wires.link)
+
+async def _terminal(device: VirtualNrf5340, wires: Wires, announce: Announce) -> None:
+    import asyncio
+
+    from smpdfu.virtual.pty import serve_pty
+    from smpdfu.virtual.rawuart import DeviceRawFraming
+
+    if not wires.raw:
+        await serve_pty(device, announce, wires.link)
+        return
+    timeout_s = None if wires.raw_timeout is None else wires.raw_timeout / 1000
+    clock, size = asyncio.get_running_loop().time, device.resources.buffers.size_bytes
+    framing = DeviceRawFraming(size, input_timeout_s=timeout_s, clock=clock)
+    await serve_pty(device, lambda port: announce(f"serial:{port}?framing=raw"), wires.link, framing)
 
 
 async def _udp(device: VirtualNrf5340, host: str, port: int, announce: Announce) -> None:

@@ -51,7 +51,7 @@ async def read(name: NameArgument, wanted: Wanted, conn: Connection, out: Output
     if wanted.output is not None:
         from smpdfu.image.files import write_file_atomic
 
-        write_file_atomic(wanted.output, reply.val)
+        write_file_atomic(wanted.output, reply.val, mode=0o600)  # it may be a secret
     text = text_of(reply.val)
     data = {
         "name": name,

@@ -122,8 +122,11 @@ def print_json(data: Any) -> None:
         stdout.write(_json.dumps(data, default=_plain, indent=2) + "\n")
 
 
-def print_json_list(name: str, items: Iterable[Any]) -> None:
-    """One JSON document ``{name: [...]}`` on stdout, written item by item: there may be more than memory holds."""
+def print_json_list(name: str, items: Iterable[Any], last: Callable[[], dict[str, Any]] = dict) -> None:
+    """One JSON document ``{name: [...]}`` on stdout, written item by item: there may be more than memory holds.
+
+    ``last`` is asked in the end, for what else the document has.
+    """
     comma = ""
     with _stdout() as stdout:
         stdout.write(f'{{"{name}": [')
@@ -132,7 +135,8 @@ def print_json_list(name: str, items: Iterable[Any]) -> None:
             stdout.write(f"{comma}\n" + _json.dumps(item, default=_plain))
         comma = ","
     with _stdout() as stdout:
-        stdout.write("\n]}\n")
+        rest = "".join(f", {_json.dumps(key)}: {_json.dumps(value, default=_plain)}" for key, value in last().items())
+        stdout.write(f"\n]{rest}}}\n")
 
 
 def print_line(text: str) -> None:
@@ -235,7 +239,7 @@ def _bar(label: str) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        DownloadColumn(binary_units=True),
+        DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[phase]}", markup=False),
@@ -263,7 +267,7 @@ def _lines(label: str, *, quiet: bool, every_s: float) -> Iterator[Advance]:
         if not quiet and now - last >= every_s:
             last = now
             pace = _pace(now, done, total, first) if first is not None else ""
-            sys.stderr.write(f"{label}: {done} of {total} bytes{pace}{', ' if phase else ''}{phase}\n")
+            sys.stderr.write(f"{harmless(label)}: {done} of {total} bytes{pace}{', ' if phase else ''}{phase}\n")
             sys.stderr.flush()
 
     yield advance

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.options import Connection, command
+from smpdfu.cli.options import Connection, Interrupted, command
 from smpdfu.cli.show import Output, table
 
 if TYPE_CHECKING:
@@ -16,23 +17,6 @@ if TYPE_CHECKING:
 
 PANEL = "SMP groups"
 EXIT_DECLINED = 130
-
-# Numbers of groups that Zephyr and Mynewt have given out, for devices that tell no names.
-GROUPS = {
-    0: "os",
-    1: "image",
-    2: "stat",
-    3: "settings",
-    4: "log",
-    5: "crash",
-    6: "split",
-    7: "run",
-    8: "fs",
-    9: "shell",
-    10: "enum",
-    11: "transport",
-    63: "zephyr",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -80,6 +64,8 @@ async def show_stats(
 
 async def enum(conn: Connection, out: Output) -> None:
     """Show which groups of commands the device has."""
+    from smpdfu.smp.describe import GROUPS
+
     async with conn.client() as client:
         found = await _groups(client)
     groups = [{"group": one.group, "name": one.name, "handlers": one.handlers} for one in found]
@@ -112,19 +98,24 @@ async def _one_by_one(client: Client) -> tuple[GroupInfo, ...]:
 # --- storage --------------------------------------------------------------------------------------------------------
 
 
-async def erase_storage(
+def erase_storage(
     conn: Connection,
     out: Output,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; needed where stdin is no terminal.")] = False,
-) -> None:
+) -> Coroutine[Any, Any, None]:
     """Erase the storage partition: all settings, bonds and what else the firmware keeps there."""
+    # Asked outside the event loop, in which Ctrl-C would wait for an answer.
+    _confirm(f"Erase the settings, bonds and all else that {conn.address()} keeps in its storage?", yes=yes)
+    return _erase_storage(conn, out)
+
+
+async def _erase_storage(conn: Connection, out: Output) -> None:
     from smpdfu.client import ERASE_TIMEOUT_S
     from smpdfu.smp.groups.zephyr import EraseStorage
 
-    _confirm(f"Erase the settings, bonds and all else that {conn.address()} keeps in its storage?", yes=yes)
     async with conn.client() as client:
         await client.params()  # a device that is not there is found out soon, not after the time of an erase
-        await client.request(EraseStorage(), timeout_s=conn.timeout or ERASE_TIMEOUT_S)
+        await client.request(EraseStorage(), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))
     said = "the storage is erased; `smpdfu reset` starts the firmware without what it still has in RAM"
     out.emit({"erased": True}, lambda: said)
 
@@ -134,5 +125,10 @@ def _confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise typer.BadParameter("this cannot be undone: say --yes")
-    if not typer.confirm(question, err=True):
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C, or stdin's end
+        typer.echo(err=True)
+        raise Interrupted from None
+    if not agreed:
         raise typer.Exit(EXIT_DECLINED)

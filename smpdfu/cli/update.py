@@ -13,6 +13,7 @@ import typer
 
 from smpdfu.cli.options import Connection, command
 from smpdfu.cli.show import Advance, Output, table, upload_phase
+from smpdfu.cli.timing import Timing
 from smpdfu.errors import PlanError, StepError
 
 if TYPE_CHECKING:
@@ -98,17 +99,20 @@ async def update(
     address = str(parse_address(conn.address()))
     path = journal_path(address)
     _may_resume(loaded, read_record(path), how, address)
+    timing = Timing()
     async with conn.client() as client:
+        timing.connected()
         if how.plan:
             decision = decide(loaded, await read_state(client), read_record(path), wish)
-            _show_plan(decision, how, out)
+            timing.looked()
+            _show_plan(decision, how, out, timing)
             return
         with Journal(path) as journal:
             job = Update(
                 client, loaded, journal, wish=wish, deadlines=Deadlines(how.boot_timeout), health=_health(how, address)
             )
             try:
-                await _carry_out(job, how, out)
+                await _carry_out(job, how, out, timing)
             except StepError as error:
                 if not error.resumable:
                     raise
@@ -145,10 +149,10 @@ def _may_resume(package: Package, record: Record, how: How, address: str) -> Non
 
 def _check(decision: Decision, how: How) -> None:
     """Raise PlanError for what speaks against it, unless it was said to go on all the same."""
-    from smpdfu.dfu.findings import refusal
+    from smpdfu.dfu.findings import refusal, stopping
 
-    if decision.refused and not how.force:
-        raise refusal(decision.refused)
+    if errors := stopping(decision.findings, force=how.force):
+        raise refusal(errors)
 
 
 def _tell(finding: Finding, out: Output) -> None:
@@ -164,18 +168,25 @@ def _text(finding: Finding) -> str:
     return f"{finding.message}. {finding.advice}" if finding.advice else finding.message
 
 
-async def _carry_out(job: Update, how: How, out: Output) -> None:
+async def _carry_out(job: Update, how: How, out: Output, timing: Timing) -> None:
     from smpdfu.dfu.run import StepDone
 
     decision = await job.look()
+    timing.looked()
     state, proven = decision.state, decision.net_done_at is None
     _check(decision, how)
     for finding in decision.findings:
         _tell(finding, out)
+    if decision.tried_again:
+        out.warn(
+            "an earlier call was stopped while the application was on trial, and the device went back meanwhile; the "
+            "trial begins anew"
+        )
     with _Reporter(out) as report:
         async with aclosing(job.run(decision)) as events:
             async for event in events:
                 report(event)
+                timing(event)
                 if isinstance(event, StepDone):
                     state, proven = event.state, proven and event.proven
     if not decision.plan.steps:
@@ -187,7 +198,7 @@ async def _carry_out(job: Update, how: How, out: Output) -> None:
             "the bootloader empties the slot whether the network core took its image or not, and SMP cannot tell: "
             "check the radio"
         )
-    _show_end(decision, state, out, proven=proven)
+    _show_end(decision, state, out, timing, proven=proven)
 
 
 def _by_journal(time_s: float) -> str:
@@ -232,14 +243,14 @@ class _Reporter:
 # --- what is said ---------------------------------------------------------------------------------------------------
 
 
-def _show_plan(decision: Decision, how: How, out: Output) -> None:
+def _show_plan(decision: Decision, how: How, out: Output, timing: Timing) -> None:
     """Findings and steps; exit code 6 when the update would be refused."""
     try:
         _check(decision, how)
         refused = ""
     except PlanError as error:
         refused = str(error)
-    data = _data(decision, decision.state, "refused" if refused else "planned")
+    data = _data(decision, decision.state, "refused" if refused else "planned", timing)
 
     def render() -> Any:
         from rich.console import Group
@@ -257,17 +268,24 @@ def _show_plan(decision: Decision, how: How, out: Output) -> None:
         raise typer.Exit(6)
 
 
-def _show_end(decision: Decision, state: DeviceState, out: Output, *, proven: bool) -> None:
+def _show_end(decision: Decision, state: DeviceState, out: Output, timing: Timing, *, proven: bool) -> None:
     from smpdfu.cli.device import slots_table
 
     result = "nothing to do"
     if decision.plan.steps:
         result = "done" if proven else "unproven"
-    data = _data(decision, state, result) | {"proven": proven}
-    out.emit(data, lambda: slots_table(state.slots, "The device now"))
+    data = _data(decision, state, result, timing) | {"proven": proven}
+
+    def render() -> Any:
+        from rich.console import Group
+
+        now = slots_table(state.slots, "The device now")
+        return Group(timing.table(decision.plan.steps), now) if decision.plan.steps else now
+
+    out.emit(data, render)
 
 
-def _data(decision: Decision, state: DeviceState, result: str) -> dict[str, Any]:
+def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -> dict[str, Any]:
     from smpdfu.cli.device import slot_data
 
     return {
@@ -284,6 +302,10 @@ def _data(decision: Decision, state: DeviceState, result: str) -> dict[str, Any]
             }
             for one in decision.findings
         ],
-        "steps": [{"name": step.name, "core": step.core, "what": step.words} for step in decision.plan.steps],
+        "steps": [
+            {"name": step.name, "core": step.core, "what": step.words, **timing.of_step(step)}
+            for step in decision.plan.steps
+        ],
+        **timing.to_dict(),
         "images": [slot_data(slot) for slot in state.slots],
     }

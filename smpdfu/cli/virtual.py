@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,12 +27,17 @@ if TYPE_CHECKING:
 
     from smpdfu.image.files import Firmware
     from smpdfu.image.trailer import Trailer
+    from smpdfu.virtual.device import VirtualNrf5340
     from smpdfu.virtual.report import Report, SlotReport
-    from smpdfu.virtual.store import Recipe, StoredDevice
+    from smpdfu.virtual.store import Recipe
     from smpdfu.virtual.traffic import Traffic
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
+]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="The devices' names.", autocompletion=completion.virtual_names),
 ]
 Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=1, help="Only the last N lines.")]
 
@@ -94,34 +101,61 @@ def new(name: Name, parts: Parts, boot: BootParts, server: ServerParts, out: Out
     out.emit(_with_holder(found), lambda: _rendered(found))
 
 
-def run(name: Name, out: Output, wires: Wires, wire: WireParts) -> None:
-    """Serve a device until Ctrl-C puts it aside. Prints its port on stdout; its console follows on stderr."""
+def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:
+    """Serve devices until Ctrl-C puts them aside. Prints their ports on stdout; the console follows on stderr."""
     import asyncio
 
     from smpdfu.virtual.clock import precise_loop
 
+    if wires.copies and len(names) > 1:
+        raise typer.BadParameter("--copies is for one device")
+    each = wires.of_many(wires.copies or len(names))
     with asyncio.Runner(loop_factory=precise_loop) as runner:
-        runner.run(_serve(name, out, wire.traffic(stream=wires.stream), wires))
+        runner.run(_serve(names, out, wire.traffic(stream=wires.stream), each))
 
 
-async def _serve(name: str, out: Output, traffic: Traffic, wires: Wires) -> None:
+async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wires]) -> None:
     import asyncio
 
-    from smpdfu.virtual.store import open_device
-
-    with open_device(name) as device:
-        device.traffic = traffic
-        for line in device.log:
-            _console_line(line)
-        device.watch(_console_line)
-        if wires.recovery:
-            device.recovers = True
-            device.enter_recovery()
-        serving = asyncio.gather(*servings(device, wires, lambda port: _announce(device, port, out)))
+    with ExitStack() as stack:
+        devices = _taken(names, each[0].copies, out, stack)
+        parts = []
+        for number, (device, wires) in enumerate(zip(devices, each, strict=True)):
+            loses = traffic.loss or traffic.reshuffles  # each loses other messages
+            device.traffic = replace(traffic, seed=traffic.seed + number) if loses else traffic
+            _show_console(device, among=len(devices))
+            if wires.recovery:
+                device.recovers = True
+                device.enter_recovery()
+            parts += servings(device, wires, partial(_announce, device, out))
+        serving = asyncio.gather(*parts)
         _stop_by_signal(serving)
         await asyncio.wait([serving])
         with suppress(asyncio.CancelledError):
             serving.result()
+
+
+def _taken(names: list[str], copies: int | None, out: Output, stack: ExitStack) -> Sequence[VirtualNrf5340]:
+    from smpdfu.local.limits import allow_open_files
+    from smpdfu.virtual.copies import copies_of
+    from smpdfu.virtual.store import open_device, view_device
+
+    if not copies:
+        return [stack.enter_context(open_device(name)) for name in names]
+    allow_open_files(2 * copies + 100)
+    devices = copies_of(view_device(names[0]), copies)
+    out.say(f"{names[0]} was copied {copies} times, in memory; Ctrl-C forgets the copies")
+    return devices
+
+
+def _show_console(device: VirtualNrf5340, *, among: int) -> None:
+    """What it says from now on, and of a device alone also what it said at its boot."""
+    if among > 1:
+        device.watch(lambda line: _console_line(f"{device.name}: {line}"))
+        return
+    for line in device.log:
+        _console_line(line)
+    device.watch(_console_line)
 
 
 def reset(name: Name, out: Output) -> None:
@@ -211,13 +245,18 @@ def _last_error(name: str) -> str:
 # --- running --------------------------------------------------------------------------------------------------------
 
 
-def _announce(device: StoredDevice, port: str, out: Output) -> None:
+def _announce(device: VirtualNrf5340, out: Output, port: str) -> None:
     """One line that a script can read."""
     import json
 
-    device.announce(port)
+    from smpdfu.virtual.store import StoredDevice
+
+    kept = device if isinstance(device, StoredDevice) else None
+    if kept is not None:
+        kept.announce(port)
     typer.echo(json.dumps({"name": device.name, "port": port}) if out.json else port)
-    out.say(f"{device.name} is at {port}; Ctrl-C puts it aside")
+    if kept is not None:
+        out.say(f"{device.name} is at {port}; Ctrl-C puts it aside")
 
 
 def _console_line(line: str) -> None:
@@ -272,6 +311,7 @@ def _rendered(found: Report) -> RenderableType:
                 ("layout", f"{found.layout}, {found.mode}"),
                 ("power", "on" if found.powered else "off"),
                 ("next boot", found.next_boot),
+                *_worn(found),
             )
         ),
         table(f"application core: {_runs(found.app_runs)}", columns, [_row(slot) for slot in found.slots]),
@@ -281,6 +321,11 @@ def _rendered(found: Report) -> RenderableType:
             [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, _short(net.sha256)]],
         ),
     )
+
+
+def _worn(found: Report) -> list[tuple[str, str]]:
+    words = (f"{one.memory} 0x{one.address:x} erased {one.erases} times" for one in found.wear)
+    return [("wear, at most", ", ".join(words))] if found.wear else []
 
 
 def _runs(runs: bool) -> str:

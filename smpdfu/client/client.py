@@ -25,6 +25,7 @@ from smpdfu.smp.window import Window
 DEFAULT_TIMEOUT_S = 2.5
 ERASE_TIMEOUT_S = 40.0
 """Zephyr erases a whole slot before it answers."""
+_DATAGRAMS_PER_PING = 4
 
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
@@ -57,7 +58,8 @@ class UploadResult:
     ``match``: the device compared the flash with the SHA-256 sent (None: it does not). ``listed``: the device lists the
     image's hash in a slot that does not run (None: it cannot be asked, or the data is no MCUboot image). ``retries``
     counts what was sent again, ``resumed_at`` the bytes that were there from an earlier upload. ``requests`` counts the
-    requests sent, copies included; ``window`` is the largest number of them that was in flight.
+    requests sent, copies included; ``window`` is the largest number of them that was in flight. ``sealed``: each request
+    was checked as a whole on its way (False on a raw serial line, and on Bluetooth where one takes several writes).
     """
 
     off: int
@@ -69,15 +71,16 @@ class UploadResult:
     resumed_at: int
     requests: int = 0
     window: int = 1
+    sealed: bool = True
 
     @property
     def verified(self) -> bool:
-        """True if the device says that it holds what was sent: ``match`` covers every byte.
+        """True if it is proven that the device took what was sent: ``match`` covers every byte.
 
-        ``listed`` is the weaker one: the image's header and its hash at the end have arrived, and the rest was
-        acknowledged byte for byte; that the flash kept it is seen by the bootloader alone.
+        ``listed`` is the weaker one: the image's header and its hash at the end have arrived. For the rest the device's
+        word must do, which is a proof only if ``sealed``; that the flash kept it is seen by the bootloader alone.
         """
-        return bool(self.match or self.listed)
+        return bool(self.match or (self.listed and self.sealed))
 
 
 class Client:
@@ -221,7 +224,9 @@ class Client:
         began = now()
         await self._exchange.quiet(self.patience.quiet_s, min(deadline, began + self._quiet_left_s))
         self._quiet_left_s -= now() - began
-        await self._ask_params(min(self.patience.ping_s, self.timeout_s), 1)
+        # A datagram that comes too early harms nobody; bytes on a serial line may disturb a bootloader.
+        times = 1 if self._exchange.pipe.ordered else _DATAGRAMS_PER_PING
+        await self._ask_params(min(self.patience.ping_s, self.timeout_s) / times, times)
 
     async def _ask_params(self, timeout_s: float, attempts: int) -> None:
         self._params = self._exchange.buf_size = None
@@ -272,7 +277,7 @@ class Client:
                 raise RemoteProtocolError("the device holds other bytes than were sent: their hashes differ")
             upload.begin_again()
         at, seconds = upload.progress, now() - started
-        sizes = (at.retries, at.resumed_at, upload.requests, upload.widest)
+        sizes = (at.retries, at.resumed_at, upload.requests, upload.widest, self._exchange.seals())
         return UploadResult(at.off, at.len, upload.match, listed, seconds, *sizes)
 
     def _waits(self, erase_timeout_s: float) -> Waits:

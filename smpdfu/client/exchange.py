@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,17 +85,24 @@ class Exchange:
         await self.pipe.open()
         self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
         self.lost, self._writing = None, asyncio.Lock()
+        try:
+            self.note("link", f"{self.pipe.name} is open")
+        except BaseException:
+            await self.pipe.close()
+            raise
         self._reader = asyncio.create_task(self._listen())
-        self.note("link", f"{self.pipe.name} is open")
 
     async def disconnect(self) -> None:
         """Let go of the link. Never fails."""
         reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.cancel()
-            await asyncio.wait([reader])
-            self.note("link", f"{self.pipe.name} is closed")
-        await self.pipe.close()
+        try:
+            if reader is not None:
+                reader.cancel()
+                await asyncio.wait([reader])
+                with suppress(Exception):  # whoever looks on may have failed: the port is given back all the same
+                    self.note("link", f"{self.pipe.name} is closed")
+        finally:
+            await self.pipe.close()
 
     async def reconnect(self, within_s: float, poll_s: float) -> None:
         """Open the link again, trying every ``poll_s``; LinkLostError if it does not come back ``within_s``."""
@@ -163,9 +171,10 @@ class Exchange:
             self.trace(Trace(now(), kind, data.encode() if isinstance(data, str) else data))
 
     def _lose(self, error: Exception) -> None:
-        if self.lost is None:
-            self.note("link", str(error))
-        self.lost = error
+        is_news, self.lost = self.lost is None, error
+        if is_news:
+            with suppress(Exception):  # it may be the onlooker itself that failed
+                self.note("link", str(error))
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -208,6 +217,11 @@ class Exchange:
     def message_max(self) -> int:
         """The longest message, in bytes, that the device takes as far as is known."""
         return self.framing.message_max(self.buf_size, self.pipe.max_write)
+
+    def seals(self) -> bool:
+        """Is each message checked as a whole on its way, so that what is acknowledged is what was sent?"""
+        framing = self.framing
+        return framing.checked and not (framing.joined and self.message_max() > self.pipe.max_write)
 
     async def _answer(self, ticket: Ticket) -> Answer:
         if ticket.news is None:  # else it came when nobody waited

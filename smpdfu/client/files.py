@@ -10,7 +10,7 @@ The rules of an upload:
     -------------------------------------  ------------------------------------------------------------------------
     the end of the piece                   the next piece
     another place, or FILE_OFFSET_NOT_VALID  a copy of the piece was taken before: go on from where the file stands
-    an error that can pass (busy, memory)  the same
+    an error that can pass (busy, memory)  the same, after a pause that doubles every time
     nothing, in all attempts               once more with half the length, if no piece so long ever went through
     any other error                        it is raised
 
@@ -28,6 +28,7 @@ Sources: Zephyr, smp_group_8.rst and fs_mgmt.c; recordings of real servers.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ from smpdfu.smp.groups.fs import (
     HashTypes,
 )
 from smpdfu.smp.message import HEADER_SIZE, MgmtRc, Request, Response
-from smpdfu.smp.upload import PATIENCE, UploadProgress
+from smpdfu.smp.upload import PATIENCE, UploadProgress, is_passing
 
 HASH_BYTES_PER_S = 20_000
 """What a slow device hashes: it reads the whole file before it answers."""
@@ -59,7 +60,8 @@ _BLOCK = 1 << 16
 _SHORTEST = 32
 R = TypeVar("R", bound=Response)
 Report = Callable[[UploadProgress], None]
-_PASSING = frozenset({MgmtRc.ENOMEM, MgmtRc.EMSGSIZE, MgmtRc.ECORRUPT, MgmtRc.EBUSY})
+_LONGEST_PAUSE = 16
+"""How often longer than at first a busy device is left alone in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class _Sending:
 
     def __init__(self, client: Client, source: BinaryIO, size: int, name: str, kind: str | None) -> None:
         self.client, self.source, self.size, self.name, self.kind = client, source, size, name, kind
-        self.limit, self.taken, self.retries = client.message_max(), 0, 0
+        self.limit, self.taken, self.retries, self._pauses = client.message_max(), 0, 0, 0
         self.limit_min = HEADER_SIZE + len(FileUpload(name=name, off=size, len=size, data=b"").to_body()) + _SHORTEST
 
     async def send(self, off: int, resumed_at: int, report: Report) -> None:
@@ -174,12 +176,19 @@ class _Sending:
         except DeviceError as error:
             if error.is_code(MgmtRc.EMSGSIZE):
                 self.limit = max(length // 2, self.limit_min)
+            if is_passing(error):
+                await self._pause()
             stands = await self._again(piece.off, end) if _may_pass(error) else piece.off
-            if stands == piece.off and not _passes(error):
+            if stands == piece.off and not is_passing(error):
                 raise
             return stands
-        self.taken = max(self.taken, length)
+        self.taken, self._pauses = max(self.taken, length), 0
         return end if reply.off == end else await self._again(piece.off, end)
+
+    async def _pause(self) -> None:
+        """Leave a busy device alone, twice as long every time."""
+        await asyncio.sleep(self.client.patience.pause_s * min(2**self._pauses, _LONGEST_PAUSE))
+        self._pauses += 1
 
     async def _again(self, *believed: int) -> int:
         self.retries += 1
@@ -234,11 +243,7 @@ class _Sending:
 
 def _may_pass(error: DeviceError) -> bool:
     """Could the device have taken a copy of the piece, or take it later? Version 1 says EUNKNOWN for a wrong offset."""
-    return error.is_code(FsRc.FILE_OFFSET_NOT_VALID, GROUP) or error.is_code(MgmtRc.EUNKNOWN) or _passes(error)
-
-
-def _passes(error: DeviceError) -> bool:
-    return error.group is None and error.rc in _PASSING
+    return error.is_code(FsRc.FILE_OFFSET_NOT_VALID, GROUP) or error.is_code(MgmtRc.EUNKNOWN) or is_passing(error)
 
 
 # --- down -----------------------------------------------------------------------------------------------------------
@@ -371,12 +376,16 @@ def _blocks(file: BinaryIO, count: int) -> Iterator[bytes]:
 
 
 async def _ask(client: Client, request: Request[R], timeout_s: float | None = None) -> R:
-    """The answer, opening a lost link again as often as requests are attempted."""
+    """The answer; a lost link is opened again, and a busy device asked again, as often as requests are attempted."""
     for _ in range(client.attempts):
         try:
             return await client.request(request, timeout_s=timeout_s)
         except LinkLostError:
             await client.wait_for_device(client.patience.reconnect_s)
+        except DeviceError as error:
+            if not error.is_code(MgmtRc.EBUSY) and not error.is_code(MgmtRc.ENOMEM):
+                raise
+            await asyncio.sleep(client.patience.pause_s)
     return await client.request(request, timeout_s=timeout_s)
 
 

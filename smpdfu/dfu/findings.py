@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from smpdfu.dfu.package import Core
 from smpdfu.errors import PlanError
+from smpdfu.image.verdict import Code
 
 
 class Severity(StrEnum):
@@ -46,7 +47,8 @@ _NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
 
 # Where the facts stand. Codes that are not here come from ``image/verify.py``, which judges as the bootloader does.
 SOURCES = {
-    "no-running-image": "MCUboot, docs/serial_recovery.md",
+    "recovery": "MCUboot, docs/serial_recovery.md",
+    "no-running-image": _IMG_MGMT,
     "bootloader-mode": "Zephyr, SMP OS management, Bootloader information",
     "scheme": _NRF53,
     "scheme-unknown": _NRF53,
@@ -54,12 +56,14 @@ SOURCES = {
     "simultaneous-mode": _NRF53,
     "one-core": _NRF53,
     "marked-first": "nrfconnect/sdk-nrf, NCSDK-34106",
+    "not-tied": "MCUboot, docs/design.md, Dependency check",
     "no-revert": "MCUboot, docs/design.md, Overwrite only",
     "unconfirmed": _IMG_MGMT,
     "pending": _IMG_MGMT,
     "net-no-revert": "nrfconnect/sdk-nrf, subsys/pcd",
     "net-key": _NRF_LOADER,
     "net-encrypted": _NRF_LOADER,
+    "net-seal": "nRF Connect SDK, subsys/bootloader/bl_validation",
     "dependency": "MCUboot, docs/design.md, Dependency check",
     "key-changed": _LOADER,
     "security-counter": "MCUboot, docs/design.md, Hardware-based downgrade prevention",
@@ -73,6 +77,16 @@ SOURCES = {
     "too-large": _SWAP,
     "wrong-board": "dfu_application.zip, manifest.json",
 }
+
+
+# What no ``--force`` gets past: there is no way to go on, or the wrong firmware would be overwritten.
+FINAL = frozenset({"recovery", Code.NO_HASH})
+
+
+def stopping(findings: Iterable[Finding], *, force: bool) -> tuple[Finding, ...]:
+    """The findings that speak against going on."""
+    errors = (finding for finding in findings if finding.severity is Severity.ERROR)
+    return tuple(finding for finding in errors if not force or finding.code in FINAL)
 
 
 def refusal(errors: Sequence[Finding]) -> PlanError:

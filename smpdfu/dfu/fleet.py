@@ -7,11 +7,11 @@ tasks, turns every error into an outcome and writes the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from smpdfu.client import Client
 from smpdfu.dfu import health as healths
@@ -43,6 +43,7 @@ OUTCOMES: tuple[tuple[type[SmpdfuError], Outcome], ...] = (
     (RevertedError, Outcome.REVERTED),
 )
 
+_OUTCOMES = frozenset(Outcome)
 Watcher = Callable[[FleetDevice, Event], None]
 
 
@@ -71,14 +72,14 @@ class FleetRun:
 
     def pause(self) -> None:
         """Let nothing further begin."""
-        if self.schedule.phase is not Phase.PAUSED:
+        if not self.schedule.paused:
             self.schedule.pause()
             self._log.write("pause")
             self._news.set()
 
     def resume(self) -> None:
         """Go on after ``pause``."""
-        if self.schedule.phase is Phase.PAUSED:
+        if self.schedule.paused:
             self.schedule.resume()
             self._log.write("resume")
             self._news.set()
@@ -94,7 +95,7 @@ class FleetRun:
             while True:
                 self._news.clear()
                 began = self.schedule.begin(self._now())
-                if self.schedule.wave is not wave and self.schedule.wave is not None:
+                if began and self.schedule.wave is not wave and self.schedule.wave is not None:
                     wave = self.schedule.wave
                     self._log.write("wave", wave=wave.name, devices=len(wave.devices))
                 for name in began:
@@ -156,6 +157,7 @@ class FleetRun:
                 raise
         except SmpdfuError as error:
             outcome, facts = _outcome(error), _failure(error)
+            job.failed(error)
         seconds = round(self._now() - began, 3)
         self._log.write(
             "end", device=device.name, outcome=outcome, package=package.digest, seconds=seconds, **job.facts(), **facts
@@ -191,6 +193,7 @@ class _Job:
                 deadlines=Deadlines(how.boot_timeout_s),
                 health=healths.all_of(checks),
             )
+            unfinished = journal.record.of(self._package.digest).unfinished
             decision = await update.look()
             self._before = self._after = decision.state
             proven = decision.net_done_at is None
@@ -198,7 +201,7 @@ class _Job:
                 async for event in events:
                     self._note(event)
                     proven = proven and not (isinstance(event, StepDone) and not event.proven)
-        if not decision.plan.steps:
+        if not decision.plan.steps and not unfinished:
             return Outcome.CURRENT
         return Outcome.DONE if proven else Outcome.UNPROVEN
 
@@ -211,6 +214,11 @@ class _Job:
             self._after = event.state
         if self._ports.watch is not None:
             self._ports.watch(self._device, event)
+
+    def failed(self, error: SmpdfuError) -> None:
+        """It ended so: what was seen last does not run any more."""
+        if isinstance(error, RevertedError):
+            self._after = self._before
 
     def facts(self) -> dict[str, Any]:
         """For the log: bytes sent, the application's version before and after, the package's."""
@@ -238,13 +246,19 @@ def _failure(error: SmpdfuError) -> dict[str, Any]:
 
 def cause(error: SmpdfuError) -> str:
     """A short text that is the same for failures of one kind, whatever the device is called."""
-    if isinstance(error, DeviceError):
-        return f"the device refused {error.command}: {error.name or error.rc}"
     if isinstance(error, PlanError) and error.codes:
         return f"preflight: {', '.join(error.codes)}"
     inner = error.__cause__
-    if isinstance(error, StepError) and isinstance(inner, SmpdfuError):
-        return f"{error.step}: {_KINDS.get(type(inner).__name__, type(inner).__name__)}"
+    if isinstance(error, JournalError) and not isinstance(inner, BlockingIOError):
+        return "its journal cannot be used"
+    if isinstance(inner, SmpdfuError) and isinstance(error, StepError | RevertedError):
+        return f"{error.step if isinstance(error, StepError) else 'on trial'}: {_kind(inner)}"
+    return _kind(error)
+
+
+def _kind(error: SmpdfuError) -> str:
+    if isinstance(error, DeviceError):
+        return f"the device refused {error.command}: {error.name or error.rc}"
     return _KINDS.get(type(error).__name__, type(error).__name__)
 
 
@@ -263,25 +277,41 @@ _KINDS = {
 }
 
 
+class Standing(NamedTuple):
+    """What earlier runs left: the ``outcomes`` that stand, by device, ``failed``: those of them whose failure counts.
+
+    ``ended_at`` is when each of them was reached, in seconds since 1970.
+    """
+
+    outcomes: dict[str, Outcome]
+    failed: set[str]
+    ended_at: dict[str, float]
+
+    def schedule(self, fleet: Fleet, now: float) -> Schedule:
+        """What is left to do; ``now`` by the same clock."""
+        ago = {name: now - at for name, at in self.ended_at.items()}
+        return Schedule(fleet.waves, fleet.limits, self.outcomes, self.failed, ago)
+
+
 def standing(
-    events: Any, fleet: Fleet, packages: Mapping[str, Package], *, again: bool = False
-) -> tuple[dict[str, Outcome], set[str]]:
-    """What earlier runs left: outcomes that stand, by device, and those of them whose failure counts.
+    events: Iterable[Mapping[str, Any]], fleet: Fleet, packages: Mapping[str, Package], *, again: bool = False
+) -> Standing:
+    """Add up a log.
 
     An outcome stands for the package it was reached with. What may pass by itself is done again; ``again``: every
     failure is, and none counts.
     """
     known: dict[str, Outcome] = {}
+    ended_at: dict[str, float] = {}
+    digests = {hardware: package.digest for hardware, package in packages.items()}
     for entry in events:
         device = fleet.devices.get(str(entry.get("device")))
         if device is None or entry["event"] not in ("begin", "end"):
             continue
         if entry["event"] == "begin":
             known.pop(device.name, None)
-        elif entry.get("package") == packages[device.hardware].digest and entry.get("outcome") in list(Outcome):
+        elif entry.get("package") == digests[device.hardware] and entry.get("outcome") in _OUTCOMES:
             known[device.name] = Outcome(entry["outcome"])
-    if again:
-        return {name: outcome for name, outcome in known.items() if outcome.good}, set()
-    failed = {name for name, outcome in known.items() if not outcome.good}
-    stay = {name: outcome for name, outcome in known.items() if not outcome.passing}
-    return stay, failed & set(stay)
+            ended_at[device.name] = float(entry.get("time", 0.0))
+    stay = {name: one for name, one in known.items() if (one.good if again else not one.passing)}
+    return Standing(stay, {name for name, one in stay.items() if not one.good}, {name: ended_at[name] for name in stay})

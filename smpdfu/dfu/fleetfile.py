@@ -286,11 +286,15 @@ def _choose(table: _Table, left: Sequence[str], total: int) -> list[str]:
 def _treatment(table: _Table) -> Treatment:
     times = {one.name: one.default for one in fields(Treatment) if one.name.endswith("_s")}
     scheme = table.choice("scheme", ("auto", *Scheme), "auto")
+    seconds = {name: table.number(name, cast("float | None", default)) for name, default in times.items()}
+    for name, value in seconds.items():
+        if value == 0 and name != "soak_s":
+            raise FleetFileError(f"{name!r} in {table.where} is 0: nothing can be done in no time")
     treatment = Treatment(
         policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
         scheme=None if scheme == "auto" else Scheme(scheme),
         health=table.text("health", None),
-        **{name: table.number(name, default) for name, default in times.items()},  # type: ignore[arg-type]  # see fields
+        **seconds,  # type: ignore[arg-type]  # see fields
     )
     table.nothing_else()
     return treatment

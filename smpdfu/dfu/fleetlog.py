@@ -32,7 +32,7 @@ _SURE = frozenset({"run", "end", "stop", "leave"})
 class FleetLog:
     """The log in ``folder``, open for appending by one process at a time. Every method that writes raises JournalError.
 
-    ``watch`` is called with every event, too.
+    ``watch`` is called with every event, too; it can be set later.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class FleetLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises JournalError when another process has it, or it cannot be written."""
-        self.path, self._watch, self._clock = log_path(folder), watch, clock
+        self.path, self.watch, self._clock = log_path(folder), watch, clock
         self._lock = Lock(folder / "lock")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -69,8 +69,8 @@ class FleetLog:
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise JournalError(f"{self.path} cannot be written: {error.strerror}") from error
-        if self._watch is not None:
-            self._watch(entry)
+        if self.watch is not None:
+            self.watch(entry)
 
     def close(self) -> None:
         """Give it back."""

@@ -8,6 +8,8 @@ from smpdfu.dfu.findings import Finding, Severity
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.plan import image_number
 from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.image import b0n
+from smpdfu.image.build import encrypted_key_size
 from smpdfu.image.format import SIGNATURE_TYPES
 from smpdfu.image.linked import link_warning
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
@@ -15,6 +17,10 @@ from smpdfu.image.verify import Code, verify
 
 Findings = Iterator[Finding]
 ImageCheck = Callable[[CoreImage, DeviceState], Findings]
+
+
+# What some bootloaders take and others do not.
+_DEPENDS_ON_THE_BUILD = (Code.COMPRESSED, Code.MIXED_SIGNATURES)
 
 
 def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
@@ -25,6 +31,9 @@ def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
     wrong += [one for one in verdict.warnings if one.code == Code.CLEAR]
     for one in wrong:
         yield Finding(one.code, Severity.ERROR, f"{image.file}: {one.message}", core=image.core)
+    for one in verdict.warnings:
+        if one.code in _DEPENDS_ON_THE_BUILD:
+            yield Finding(one.code, Severity.WARNING, f"{image.file}: {one.message}", core=image.core)
 
 
 def _is_signed(image: CoreImage, _: DeviceState) -> Findings:
@@ -62,8 +71,29 @@ def _network_image_is_readable(image: CoreImage, state: DeviceState) -> Findings
         )
 
 
-def _application_image_may_be_encrypted(image: CoreImage, _: DeviceState) -> Findings:
-    if image.core is Core.APP and image.image.encrypted:
+def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
+    """Behind MCUboot's check comes b0n's: it looks for a hash of its own, whatever MCUboot found."""
+    if image.core is not Core.NET or image.image.encrypted:
+        return
+    info = b0n.FirmwareInfo.find(image.image.payload)
+    # What b0n refuses is handed over once more at each boot. With a pair of its own MCUboot stops there, for good.
+    stuck = state.scheme is Scheme.SIMULTANEOUS
+    after = "the device would never start its application again" if stuck else "the network core keeps its firmware"
+    advice = "Pack the image that the build signed for both bootloaders (signed_by_mcuboot_and_b0_*.bin)."
+    if info is None:
+        severity = Severity.WARNING if stuck else Severity.NOTE
+        text = f"{image.file} has no seal for b0n, the network core's bootloader: if b0n wants one, {after}"
+        yield Finding("net-seal", severity, text, advice, image.core)
+        return
+    reason = b0n.refusal(image.image.payload, image.load_address or info.address, ())
+    if reason is not None:
+        said = reason.rstrip(".")
+        text = f'b0n, the network core\'s bootloader, refuses {image.file} ("{said}"): {after}'
+        yield Finding("net-seal", Severity.ERROR, text, advice, image.core)
+
+
+def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:
+    if image.image.encrypted and (image.core is Core.APP or state.scheme is Scheme.SIMULTANEOUS):
         text = f"{image.file} is encrypted; whether the device has the key shows only at its next boot"
         yield Finding("encrypted", Severity.NOTE, text, core=image.core)
 
@@ -80,26 +110,29 @@ def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
         )
 
 
-def largest_image_bytes(state: DeviceState, image: int = 0) -> int | None:
-    """The largest image that fits the slots of image ``image`` in the bootloader's mode; None if no sizes are told."""
+def largest_image_bytes(state: DeviceState, image: int = 0, key_size: int = 0) -> int | None:
+    """The largest image that fits the slots of image ``image`` in the bootloader's mode; None if no sizes are told.
+
+    ``key_size``: what the bootloader keeps in the trailer for an encrypted image.
+    """
     sizes = [size for slot in (PRIMARY, SECONDARY) if (size := state.size_bytes(slot, image)) is not None]
     told = state.max_image_size_bytes(image)
     limits = [] if told is None else [told]
     if sizes:
         mode = state.swap_mode
-        limits.append(min(sizes) if mode is None else _limit_of(min(sizes), mode))
+        limits.append(min(sizes) if mode is None else _limit_of(min(sizes), mode, key_size))
     return min(limits, default=None)
 
 
-def _limit_of(slot_bytes: int, mode: SwapMode) -> int:
+def _limit_of(slot_bytes: int, mode: SwapMode, key_size: int) -> int:
     try:
-        return max_image_size_bytes(SlotGeometry(slot_bytes, mode=mode))
+        return max_image_size_bytes(SlotGeometry(slot_bytes, mode=mode, encrypted_key_size=key_size))
     except ValueError:  # smaller than its trailer
         return 0
 
 
 def _fits_the_slot(image: CoreImage, state: DeviceState) -> Findings:
-    limit = largest_image_bytes(state, image_number(image.core, state.scheme))
+    limit = largest_image_bytes(state, image_number(image.core, state.scheme), encrypted_key_size(image.image))
     if limit is not None and image.image.size_bytes > limit:
         text = f"{image.file} has {image.image.size_bytes} bytes; the device's slot takes {limit}"
         yield Finding("too-large", Severity.ERROR, text, "Make the firmware smaller.", image.core)
@@ -137,7 +170,8 @@ IMAGE_CHECKS: tuple[ImageCheck, ...] = (
     _is_of_its_core,
     _is_linked_for_its_slot,
     _network_image_is_readable,
-    _application_image_may_be_encrypted,
+    _network_image_is_sealed,
+    _image_may_be_encrypted,
     _is_not_padded,
     _fits_the_slot,
     _is_not_older,

@@ -7,6 +7,7 @@ behind it its steps, and one with ``end`` closes it::
     {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0}
     {"step": "upload app", "is": "begun", "time": ...}
     {"step": "upload app", "is": "done", "time": ...}
+    {"step": "reset app", "is": "absent", "time": ...}
     {"end": "done", "time": ...}
 
 The journal remembers what a device cannot tell (that the network core got its image); where the two disagree the
@@ -19,6 +20,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +46,8 @@ class Record:
     """What is written about the latest update of a device: ``package`` is its digest, ``steps`` the names done.
 
     ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished. ``about`` is what
-    was noted of the package when it began, ``past`` the same of the last update that ended as planned.
+    was noted of the package when it began, ``past`` the same of the last update that ended as planned. ``absent``: the
+    device was waited for in vain, and no step was done since.
     """
 
     package: str = ""
@@ -53,6 +56,7 @@ class Record:
     ended_at: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     past: Mapping[str, Any] = field(default_factory=dict)
+    absent: bool = False
 
     @property
     def unfinished(self) -> bool:
@@ -69,7 +73,9 @@ class Record:
             about = entry.get("about")
             return Record(str(entry["update"]), about=about if isinstance(about, dict) else {}, past=self.past)
         if entry.get("is") == "done":
-            return replace(self, steps=self.steps | {str(entry.get("step"))})
+            return replace(self, steps=self.steps | {str(entry.get("step"))}, absent=False)
+        if entry.get("is") == "absent":
+            return replace(self, absent=True)
         if "end" not in entry:
             return self
         time_s = entry.get("time")
@@ -92,7 +98,7 @@ class Journal:
         Raises JournalError when the file cannot be read or written, is damaged, or another process holds it.
         """
         self.path = Path(path)
-        self._clock = clock
+        self._clock, self._writing = clock, threading.Lock()
         try:
             self._fd = _open(self.path)
         except OSError as error:
@@ -126,13 +132,18 @@ class Journal:
         """A step is done, and the device was seen to have done it."""
         self._append({"step": step, "is": "done"})
 
+    def absent(self, step: str) -> None:
+        """The device did not come back in a step."""
+        self._append({"step": step, "is": "absent"})
+
     def end(self, outcome: str) -> None:
         """The update ended: ``DONE``, ``REVERTED`` or ``FAILED``."""
         self._append({"end": outcome})
 
     def close(self) -> None:
-        """Give the file back; safe to call twice."""
-        fd, self._fd = self._fd, -1
+        """Give the file back, when a line that another thread writes is written; safe to call twice."""
+        with self._writing:
+            fd, self._fd = self._fd, -1
         if fd >= 0:
             with suppress(OSError):  # every line is on the disk already
                 os.close(fd)
@@ -146,7 +157,10 @@ class Journal:
         self.close()
 
     def _append(self, entry: dict[str, Any]) -> None:
-        entry = {**entry, "time": round(self._clock(), 3)}
+        with self._writing:
+            self._write({**entry, "time": round(self._clock(), 3)})
+
+    def _write(self, entry: dict[str, Any]) -> None:
         start = None
         try:
             start = os.lseek(self._fd, 0, os.SEEK_CUR)

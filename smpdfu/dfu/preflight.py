@@ -37,12 +37,20 @@ def image_findings(image: CoreImage, state: DeviceState) -> tuple[Finding, ...]:
 
 
 def _running_image_is_known(_: Package, state: DeviceState) -> Findings:
-    if state.running is None:
+    if state.recovery:
+        yield Finding(
+            "recovery",
+            Severity.ERROR,
+            "the device is in MCUboot's serial recovery, where an upload overwrites what runs",
+            "Restart it with `smpdfu reset`, without the recovery button pressed; what does not start any more is "
+            "replaced with `smpdfu upload --recovery`, one core after the other.",
+        )
+    elif state.running is None:
         yield Finding(
             "no-running-image",
             Severity.ERROR,
             "the device does not say which image runs",
-            "It may be in MCUboot's serial recovery: reset it without the recovery button pressed.",
+            "`smpdfu list` shows what it says; an update needs the hash and the flags of each slot.",
         )
 
 
@@ -60,7 +68,12 @@ _OTHER_MODES = {
 def _bootloader_updates_as_we_know(_: Package, state: DeviceState) -> Findings:
     why = _OTHER_MODES.get(state.mode) if state.mode is not None else None
     if why:
-        yield Finding("bootloader-mode", Severity.ERROR, f"the bootloader {why}, which is not supported")
+        yield Finding(
+            "bootloader-mode",
+            Severity.ERROR,
+            f"the bootloader {why}, and an update's steps are made for those that swap or overwrite",
+            "`smpdfu upload`, `test` and `confirm` do single steps.",
+        )
     elif state.can_revert is False and state.scheme is Scheme.STAGED:
         yield Finding(
             "no-revert",
@@ -97,7 +110,7 @@ def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Finding
             "network core with what happened to be in RAM",
             "Build the bootloader for overwriting only (CONFIG_BOOT_UPGRADE_ONLY).",
         )
-    elif state.mode is None:
+    elif state.can_revert is None:
         yield Finding(
             "simultaneous-mode",
             Severity.WARNING,
@@ -112,6 +125,31 @@ def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Finding
             Severity.NOTE,
             f"the package has no image for the {other}, which keeps its own: they must fit together",
         )
+
+
+def _network_image_waits_for_its_application(package: Package, state: DeviceState) -> Findings:
+    """Two marks are two requests: a reset between them would install the network core's image alone."""
+    app, net, running = package.image(Core.APP), package.image(Core.NET), state.running
+    if state.scheme is not Scheme.SIMULTANEOUS or app is None or net is None or running is None:
+        return
+    there = version_of(running)
+    tied = there is None or any(
+        one.image == 0 and _counted(one.version) > _counted(there) for one in _dependencies(net)
+    )
+    if running.hash != app.hash and not tied:
+        yield Finding(
+            "not-tied",
+            Severity.NOTE,
+            f"{net.file} does not ask for the application's new version: a reset of the device in the moment between "
+            "the two marks would install it alone",
+            "`smpdfu package --tie` makes it wait for its application, where that has a higher version than before.",
+            Core.NET,
+        )
+
+
+def _counted(version: Version) -> tuple[int, int, int]:
+    """What a bootloader compares: the build number does not count."""
+    return version.major, version.minor, version.revision
 
 
 def _marks_are_in_order(package: Package, state: DeviceState) -> Findings:
@@ -168,7 +206,7 @@ def _dependencies_are_met(package: Package, state: DeviceState) -> Findings:
     for image in package.images:
         for one in _dependencies(image):
             found = _version_after(one.image, package, state)
-            if found is not None and found >= one.version:
+            if found is not None and _counted(found) >= _counted(one.version):
                 continue
             # With one image pair the bootloader has no code to check them, and nobody tells the network core's version.
             unknown = found is None and state.scheme is Scheme.STAGED and one.image == 1
@@ -224,7 +262,7 @@ def _counter_does_not_fall(package: Package, state: DeviceState) -> Findings:
         Severity.ERROR,
         f"{app.file} has security counter {app.image.security_counter or 'none'}, and the last update of this device "
         f"had {past}: a bootloader with downgrade prevention erases it",
-        "Sign it with a counter that is not lower (--security-counter).",
+        "Sign it with a counter that is not lower (--security-counter); --force if this is another board by now.",
         Core.APP,
     )
 
@@ -262,6 +300,7 @@ CHECKS: tuple[Check, ...] = (
     _running_image_is_confirmed,
     _nothing_else_is_pending,
     _marks_are_in_order,
+    _network_image_waits_for_its_application,
     _cores_fit_the_steps,
     _cores_have_one_key,
     _dependencies_are_met,

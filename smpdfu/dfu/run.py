@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from smpdfu.client import Client, UploadProgress
-from smpdfu.dfu.findings import Finding, Severity, refusal
+from smpdfu.dfu.findings import Finding, Severity, refusal, stopping
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record
 from smpdfu.dfu.package import Core, CoreImage, Package
@@ -60,11 +60,13 @@ class StepDone:
     """The device was seen to have done the step; ``state`` is what it says now.
 
     ``proven`` is False for the check of a network core where the device cannot tell whether it took its image.
+    ``seconds``: how long the step took, from ``StepBegun``.
     """
 
     step: Step
     state: DeviceState
     proven: bool = True
+    seconds: float = 0.0
 
 
 Event = StepBegun | Progress | StepDone
@@ -75,13 +77,15 @@ class Decision:
     """What was found and what would be done; ``refused`` are the findings that speak against it.
 
     ``net_done_at``: the network core's image is taken for installed because the journal says so, and the device cannot
-    tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone.
+    tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone. ``tried_again``: an
+    earlier call was stopped during the trial, which ended unwatched, and begins anew.
     """
 
     state: DeviceState
     findings: tuple[Finding, ...]
     plan: Plan
     net_done_at: float | None = None
+    tried_again: bool = False
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -110,12 +114,14 @@ def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS
     """Findings and plan for a device in this state; raises PlanError where there is no plan for it."""
     state = replace(state, given=wish.scheme, past=Past.from_entry(record.past))
     ours = record.of(package.digest)
-    if (wish.again and not ours.unfinished) or went_back(package, state, ours):
+    unwatched = went_back(package, state, ours)
+    if unwatched or (wish.again and not ours.unfinished):
         ours = Record()
     plan = make_plan(package, state, ours, wish.policy)
     by_journal = package.image(Core.NET) is not None and not any(step.core is Core.NET for step in plan.steps)
     by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
-    return Decision(state, preflight(package, state), plan, (ours.ended_at or 0.0) if by_journal else None)
+    done_at = (ours.ended_at or 0.0) if by_journal else None
+    return Decision(state, preflight(package, state), plan, done_at, unwatched)
 
 
 class Update:
@@ -137,13 +143,15 @@ class Update:
     async def look(self) -> Decision:
         """Read the device and decide.
 
-        Raises RevertedError, once, when an earlier call was stopped during the trial and the trial is over by now.
+        Raises RevertedError, once, when an earlier call waited for the device in vain and it is back with its previous
+        firmware. Where that call was only stopped, the trial proved nothing and begins anew.
         """
         state = replace(await read_state(self._client), given=self._wish.scheme)
         record = self._journal.record.of(self._package.digest)
-        if went_back(self._package, state, record):
+        if record.absent and went_back(self._package, state, record):
             self._journal.end(REVERTED)
-            raise RevertedError(not_taken(self._package.image(Core.APP), state))
+            why = not_taken(self._package.image(Core.APP), state)
+            raise RevertedError(f"{why}; the call before waited for the device in vain")
         return decide(self._package, state, self._journal.record, self._wish)
 
     async def run(self, decision: Decision) -> AsyncGenerator[Event, None]:
@@ -153,8 +161,8 @@ class Update:
         (``resumable``: call again), RevertedError when the device runs its previous firmware, DeviceError when it
         refuses, JournalError. Whatever it is, the device boots.
         """
-        if decision.refused and not self._wish.force:
-            raise refusal(decision.refused)
+        if errors := stopping(decision.findings, force=self._wish.force):
+            raise refusal(errors)
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         work = asyncio.create_task(self._work(decision, events.put_nowait))
         work.add_done_callback(lambda _: events.put_nowait(None))
@@ -167,15 +175,17 @@ class Update:
             await asyncio.wait([work])
 
     async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> None:
-        state, steps = decision.state, decision.plan.steps
-        if not self._journal.record.of(self._package.digest).unfinished:
+        state, steps, clock = decision.state, decision.plan.steps, asyncio.get_running_loop().time
+        if decision.tried_again or not self._journal.record.of(self._package.digest).unfinished:
             if not steps:
                 return
-            about = Past.of(self._package).to_entry()
-            self._journal.begin(self._package.digest, device=self._client.name, about=about)
+            # What is only sent tells nothing about what the bootloader takes.
+            past = Past() if self._wish.policy is Policy.UPLOAD_ONLY else Past.of(self._package)
+            self._journal.begin(self._package.digest, device=self._client.name, about=past.to_entry())
         for number, step in enumerate(steps, 1):
             tell(StepBegun(step, number, len(steps)))
-            self._journal.begun(step.name)
+            began = clock()
+            await _noted(self._journal.begun, step.name)
             try:
                 if step.core is Core.NET:
                     self._runs_what_it_should(step, steps[number:], decision, await read_slots(self._client, state))
@@ -187,13 +197,16 @@ class Update:
             except RevertedError:
                 self._journal.end(REVERTED)
                 raise
+            except AbsentError:
+                self._journal.absent(step.name)
+                raise
             except StepError as error:
                 if not error.resumable:
                     self._journal.end(FAILED)
                 raise
-            self._journal.done(step.name)
-            tell(StepDone(step, state, self._proven(step, state)))
-        self._journal.end(DONE)
+            await _noted(self._journal.done, step.name)
+            tell(StepDone(step, state, self._proven(step, state), clock() - began))
+        await _noted(self._journal.end, DONE)
 
     def _runs_what_it_should(
         self, step: Step, behind: tuple[Step, ...], decision: Decision, state: DeviceState
@@ -225,6 +238,21 @@ class Update:
         image = self._package.image(step.core)
         assert image is not None, "the plan has steps for the cores of the package only"
         return image
+
+
+async def _noted(write: Callable[[str], None], what: str) -> None:
+    """Write into the journal, while the other devices of a fleet go on: a disk takes milliseconds to be sure.
+
+    It is written before anything else happens here, also when cancelled.
+    """
+    writing = asyncio.ensure_future(asyncio.to_thread(write, what))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        if not writing.cancelled():
+            writing.exception()  # who cancels does not ask
+        raise
 
 
 # --- one image ------------------------------------------------------------------------------------------------------

@@ -10,13 +10,15 @@
     DONE      nothing                              never
 
 A device whose outcome is good is never done again. The wave counts every device that ended in it, in this run or an
-earlier one; a wave that has nothing left to do is not soaked.
+earlier one. The soak of a wave that an earlier run finished is what is left of it, if that is known.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import cast
 
 from smpdfu.dfu.fleetfile import Limits, Wave
 
@@ -57,23 +59,32 @@ class Phase(StrEnum):
 class Schedule:
     """The waves of one run. ``known`` are outcomes of earlier runs that stand; those devices are not done again.
 
-    ``counted``: of those, the ones whose failure counts towards the limits.
+    ``counted``: of those, the ones whose failure counts towards the limits; ``ago``: how many seconds ago they ended.
     """
 
     def __init__(
-        self, waves: Iterable[Wave], limits: Limits, known: Mapping[str, Outcome], counted: Iterable[str] = ()
+        self,
+        waves: Iterable[Wave],
+        limits: Limits,
+        known: Mapping[str, Outcome],
+        counted: Iterable[str] = (),
+        ago: Mapping[str, float] | None = None,
     ) -> None:
-        self.waves, self._limits = tuple(waves), limits
+        self.waves, self._limits, self._ago = tuple(waves), limits, ago or {}
         self.outcomes = dict(known)
-        self._counted = {name for name in counted if not known[name].good}
+        self._failed = {name for name in counted if not known[name].good}
         self.running: set[str] = set()
-        self._wave, self._soak_until = 0, None
-        self._fresh = False
-        self._paused = False
+        self.paused = False
         self.stopped: str | None = None
-        self._judge()
+        self._enter(0)
 
-    _soak_until: float | None
+    def _enter(self, number: int) -> None:
+        self._wave, self._soak_until, self._fresh = number, cast("float | None", None), False
+        names = () if self.wave is None else self.wave.devices
+        ended = [name for name in names if name in self.outcomes]
+        self._waiting = deque(name for name in names if name not in self.outcomes)
+        self._ended, self._bad = len(ended), sum(name in self._failed for name in ended)
+        self._judge()
 
     @property
     def phase(self) -> Phase:
@@ -82,7 +93,7 @@ class Schedule:
             return Phase.STOPPED
         if self._wave >= len(self.waves):
             return Phase.DONE
-        if self._paused:
+        if self.paused:
             return Phase.PAUSED
         return Phase.RUNNING if self._soak_until is None else Phase.SOAKING
 
@@ -102,47 +113,58 @@ class Schedule:
             if self._soak_until is not None:
                 if now < self._soak_until:
                     return []
-                self._soak_until, self._wave, self._fresh = None, self._wave + 1, False
-                continue
-            wave = self.waves[self._wave]
-            left = [name for name in wave.devices if name not in self.outcomes]
-            if not left:
-                last = self._wave + 1 == len(self.waves)
-                self._soak_until = now + (wave.soak_s if self._fresh and not last else 0.0)
-                continue
-            waiting = [name for name in left if name not in self.running]
-            chosen = waiting[: max(self._limits.at_once - len(self.running), 0)]
-            self.running.update(chosen)
-            return chosen
+                self._enter(self._wave + 1)
+            elif not self._waiting and not self.running:
+                self._soak_until = now + self._soak_s()
+            else:
+                room = max(self._limits.at_once - len(self.running), 0)
+                chosen = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+                self.running.update(chosen)
+                return chosen
         return []
 
+    def _soak_s(self) -> float:
+        """What is left of the wave's soak; nothing follows the last one."""
+        wave = self.waves[self._wave]
+        if self._wave + 1 == len(self.waves):
+            return 0.0
+        since_s = min((self._ago[name] for name in wave.devices if name in self._ago), default=wave.soak_s)
+        return wave.soak_s if self._fresh else max(wave.soak_s - max(since_s, 0.0), 0.0)
+
     def ended(self, name: str, outcome: Outcome) -> None:
-        """A device that began has ended."""
+        """A device that began has ended; ValueError for another one."""
+        if name not in self.running:
+            raise ValueError(f"{name} did not begin")
         self.running.discard(name)
         self.outcomes[name] = outcome
-        self._fresh = True
+        self._fresh, self._ended = True, self._ended + 1
         if not outcome.good:
-            self._counted.add(name)
+            self._failed.add(name)
+            self._bad += 1
         self._judge()
 
     def pause(self) -> None:
         """Nothing begins until ``resume``."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """Go on."""
-        self._paused = False
+        self.paused = False
 
     def _judge(self) -> None:
-        failed, limit, rate = len(self._counted), self._limits.stop_after_failures, self._limits.stop_at_rate
+        failed, limit, rate = len(self._failed), self._limits.stop_after_failures, self._limits.stop_at_rate
+        if self.stopped is not None:
+            return
         if limit is not None and failed >= limit:
-            self.stopped = f"{failed} devices failed, and the fleet stops at {limit}"
+            self.stopped = f"{_devices(failed)} failed; the limit is {limit}"
         wave = self.wave
         if rate is None or wave is None or self.stopped is not None:
             return
-        ended = [name for name in wave.devices if name in self.outcomes]
-        bad = sum(name in self._counted for name in ended)
         # A share of a few is chance: with fewer than this many ended, a share that is reached could still be missed.
         enough = min(len(wave.devices), max(round(1 / rate), 1) if rate else 1)
-        if bad and len(ended) >= enough and bad / len(ended) >= rate:
-            self.stopped = f"{bad} of the {len(ended)} devices of wave {wave.name!r} that ended have failed"
+        if self._bad and self._ended >= enough and self._bad / self._ended >= rate:
+            self.stopped = f"{self._bad} of the {self._ended} devices of wave {wave.name!r} that ended have failed"
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count} devices"

@@ -74,8 +74,8 @@ class DeviceState:
     """The answers of one device. What it did not tell is None or empty.
 
     ``slots`` is its list of images, ``sizes`` its slot info, ``mode`` the bootloader's mode, ``board`` its hardware
-    platform in Zephyr's words (``nrf5340dk/nrf5340/cpuapp``). Two are no answers: ``given`` is what a person said,
-    ``past`` what earlier updates left in the journal.
+    platform in Zephyr's words (``nrf5340dk/nrf5340/cpuapp``); ``recovery``: the bootloader itself answers. Two are no
+    answers: ``given`` is what a person said, ``past`` what earlier updates left in the journal.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -83,6 +83,7 @@ class DeviceState:
     mode: BootloaderMode | None = None
     no_downgrade: bool = False
     board: str | None = None
+    recovery: bool = False
     given: Scheme | None = None
     past: Past = Past()
 

@@ -11,6 +11,7 @@ from smpdfu.client import Client, UploadProgress
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.plan import Action, Step, image_number, net_taken
+from smpdfu.dfu.recovery import is_recovery
 from smpdfu.dfu.state import DeviceState, Scheme, mode_of
 from smpdfu.errors import (
     AbsentError,
@@ -60,13 +61,14 @@ async def read_state(client: Client) -> DeviceState:
     sizes = await ask(client, SlotInfo())
     mode = await ask(client, BootloaderInfo("mode"))
     platform = await ask(client, Info("i"))
-    return DeviceState(
+    state = DeviceState(
         slots,
         () if sizes is None else sizes.images,
         None if mode is None else mode_of(mode.mode),
         bool(mode and mode.no_downgrade),
         platform.output.strip() if platform else None,
     )
+    return replace(state, recovery=is_recovery(state, await client.params()))
 
 
 async def read_slots(client: Client, state: DeviceState) -> DeviceState:
@@ -174,7 +176,7 @@ def _not_reset(acknowledged: bool, now: DeviceState) -> str:
 
 def _stayed_away(state: DeviceState, deadlines: Deadlines, error: SmpdfuError) -> str:
     text = f"the device did not come back within {deadlines.boot_s:g} s after the reset ({error}); switch it off and on"
-    if state.can_revert is False or not any(slot.pending and not slot.permanent for slot in state.slots):
+    if state.overwrites or not any(slot.pending and not slot.permanent for slot in state.slots):
         return f"{text} and look at its console"
     if state.can_revert is None:
         return f"{text}: a bootloader that can revert swaps an image back that was not confirmed"

@@ -18,12 +18,6 @@ CORE_VECTORS = 16  # the stack pointer and the exceptions that every core has; a
 # What no bootloader is smaller than: no slot starts lower in the flash of a core.
 SMALLEST_BOOTLOADER = 0x4000
 
-# What seals firmware for b0n, the nRF5340's bootloader of the network core (nRF Connect SDK, fw_info_bare.h and
-# bl_validation.c): firmware info at one of these places, validation info behind the firmware.
-B0N_INFO_MAGIC = struct.pack("<III", 0x281EE6DE, 0x8FCEBB4C, 2 | 53 << 8)
-B0N_VALIDATION_MAGIC = struct.pack("<III", 0x281EE6DE, 0x86518483, 2 | 53 << 8 | 1 << 16)
-B0N_INFO_OFFSETS = (0x0, 0x200, 0x400, 0x800, 0x1000)
-
 # Slots start at flash pages; nothing smaller is a slot's start.
 _SMALLEST_PAGE = 0x200
 _MOST_IMAGES = 8

@@ -76,11 +76,8 @@ class BlePipe(Pipe):
                 await self._bluetooth.enter(self._stack)
                 device = await self._find(search)
                 await self._connect(device, self._stack)
-        except BaseException as error:
-            await self.close()
-            if isinstance(error, TimeoutError):
-                raise ConnectError(self._too_late(search), self.name) from error
-            raise
+        except TimeoutError as error:
+            raise ConnectError(self._too_late(search), self.name) from error
         self.device = search.found(device)
 
     async def _find(self, search: Search) -> BLEDevice:

@@ -52,11 +52,18 @@ class Pipe(ABC):
     async def _write(self, data: bytes) -> None: ...
 
     async def open(self) -> None:
-        """Connect; a pipe that is open, or was lost, is closed first. ConnectError if it cannot be done."""
+        """Connect; a pipe that is open, or was lost, is closed first. ConnectError if it cannot be done.
+
+        Whatever ends it, Ctrl-C included, nothing is left half open.
+        """
         await self.close()
         self._writing = asyncio.Lock()
-        with self._wall(self._cannot_open):
-            await self._open()
+        try:
+            with self._wall(self._cannot_open):
+                await self._open()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Let go of the wire. Never fails; a ``read`` that waits ends with LinkLostError."""

@@ -11,14 +11,12 @@ from typing import NoReturn
 
 import cbor2
 
-from smpdfu.errors import RemoteProtocolError
+from smpdfu.errors import LocalProtocolError, RemoteProtocolError
 
 MAX_DEPTH = 16
 """Levels of nesting that are read; the deepest SMP body (slot info) has five."""
 UINT_MAX = 2**64 - 1
 NINT_MIN = -(2**64)
-
-dumps = cbor2.dumps
 
 
 def head_size(argument: int) -> int:
@@ -30,6 +28,16 @@ def head_size(argument: int) -> int:
     if argument < 0x10000:
         return 3
     return 5 if argument < 0x100000000 else 9
+
+
+def dumps(value: object) -> bytes:
+    """Encode ``value``; LocalProtocolError for what SMP cannot carry: text that is not Unicode, bottomless nesting."""
+    try:
+        return cbor2.dumps(value)
+    except UnicodeEncodeError:
+        raise LocalProtocolError("SMP carries text in UTF-8, and a text to be sent has bytes that are none") from None
+    except RecursionError:
+        raise LocalProtocolError("what is to be sent is nested too deeply") from None
 
 
 def loads(data: bytes, *, duplicates: bool = False) -> object:

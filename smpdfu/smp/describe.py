@@ -21,9 +21,9 @@ _WHOLE = 64  # bytes that are shown whole: every hash is
 _TEXT, _ITEMS, _DEPTH = 1024, 64, 6
 _SETTINGS = 3
 
-# The groups' names in the words of Zephyr's SMP pages, for commands that only a vendor knows.
-_GROUPS = {0: "os", 1: "img", 2: "stat", 3: "settings", 4: "log", 5: "run", 6: "split", 7: "crash", 8: "fs"}
-_GROUPS |= {9: "shell", 10: "enum", 11: "transport", 63: "zephyr"}
+GROUPS = {0: "os", 1: "img", 2: "stat", 3: "settings", 4: "log", 5: "crash", 6: "split", 7: "run", 8: "fs"}
+GROUPS |= {9: "shell", 10: "enum", 11: "transport", 63: "zephyr"}
+"""The numbers that Zephyr and Mynewt have given out (Zephyr, mgmt_defines.h), for devices that tell no names."""
 
 
 def describe(message: bytes) -> str:
@@ -111,7 +111,7 @@ def _refusal(error: dict[str, Any]) -> str:
 
 
 def _group(number: int) -> str:
-    return _GROUPS.get(number, f"group {number}")
+    return GROUPS.get(number, f"group {number}")
 
 
 def _error(request: type[Request[Any]] | None, entries: dict[object, object]) -> dict[str, Any]:

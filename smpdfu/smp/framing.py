@@ -24,9 +24,11 @@ class Framing(ABC):
     """Messages to bytes and back, for one wire. Not for two wires at once: ``feed`` remembers halves.
 
     ``checked``: a message that was damaged on its way to the device is noticed there, by the framing or the wire below.
+    ``joined``: the device joins several writes to one message, and nothing tells it that one of them is missing.
     """
 
     checked: bool = True
+    joined: bool = False
 
     @abstractmethod
     def encode(self, message: bytes) -> bytes:
@@ -205,19 +207,26 @@ class DatagramFraming(Framing):
 
 
 # How a header can begin: reserved bits 0, version 0 or 1, an operation that exists. The one of an answer: that of a
-# response, no flags, and the length of a body that has at least the byte of an empty map.
+# response, no flags, and the length of a body that has at least the byte of an empty map. Of anything else, such as our
+# own request on a line with an echo, more is asked: that its body begins as a map does.
 _HEADS = re.compile(rb"[\x00-\x03\x08-\x0b]")
-_ANSWER_HEADS = re.compile(rb"[\x01\x03\x09\x0b](?:\Z|\x00(?!\x00\x00))")
+_ANSWER_HEADS = re.compile(
+    rb"[\x01\x03\x09\x0b](?:\Z|\x00(?!\x00\x00))"
+    rb"|[\x00-\x1f](?:\Z|\x00(?:.?\Z|(?!\x00\x00)..(?:.{0,4}\Z|.{4}[\xa0-\xbf])))",
+    re.DOTALL,
+)
 
 
 class RawFraming(Framing):
     """Messages bare on a serial line: the header's length says where one ends.
 
     Bytes that cannot start a header are stepped over. Others can hide a message: silence ends that (``settle``).
-    With ``answers`` only responses are messages, as for a client: fewer strays can be taken for one.
+    With ``answers``, as for a client, what could be no response needs more signs of a message: fewer strays are taken
+    for one.
     """
 
     checked = False  # bytes that a device misses are made up with those of the next message
+    joined = True
 
     def __init__(self, *, answers: bool = False) -> None:
         self._buffer = bytearray()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, cast
 
-from smpdfu.errors import RemoteProtocolError
+from smpdfu.errors import LocalProtocolError, RemoteProtocolError
 from smpdfu.smp import cbor
 from smpdfu.smp.body import Body, decode_map
 
@@ -140,12 +140,15 @@ class Request(Body, Generic[R]):
     response: ClassVar[type[Response]]
 
     def to_bytes(self, sequence: int, version: int = 2, op: Op | None = None) -> bytes:
-        """The whole message in SMP ``version`` 1 or 2. ValueError if a field is wrong or the body is too long."""
+        """The whole message in SMP ``version`` 1 or 2.
+
+        ValueError if a field is wrong; LocalProtocolError if the body is longer than SMP can carry, or no CBOR.
+        """
         if version not in (1, 2):
             raise ValueError(f"there is no SMP version {version}")
         body = self.to_body()
         if len(body) > 0xFFFF:
-            raise ValueError(f"the body of {self.title} has {len(body)} bytes, more than SMP can carry")
+            raise LocalProtocolError(f"the body of {self.title} has {len(body)} bytes, more than SMP can carry")
         header = Header(self.op if op is None else op, version - 1, 0, len(body), self.group, sequence, self.command)
         return header.to_bytes() + body
 
@@ -196,7 +199,10 @@ class RawRequest(Request[RawReply]):
     @property
     def title(self) -> str:  # type: ignore[override]  # the same
         """What people call it."""
-        return f"group {self.group} command {self.command}"
+        from smpdfu.smp.groups import find_request  # here: the registry imports this module, and takes its time
+
+        known = find_request(self.op, self.group, self.command)
+        return known.title if known is not None else f"group {self.group} command {self.command}"
 
     def to_map(self) -> dict[str, object]:
         """The payload. ValueError for keys that are no text."""

@@ -4,14 +4,20 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
 
     what is seen                          what follows
     ------------------------------------  ---------------------------------------------------------------------------
-    the beginning                         one in flight; then one more at a time, each size on trial
+    the beginning                         one in flight; then larger sizes, each on trial
     a size on trial pays: in flight by    it is kept, and the next one is tried: up to the device's buffers less one,
-    round trip grows by ``PAYS``          for the answer needs one; two, and later, where it does not tell
-    it does not pay after ``SAMPLES``     back by one; tried again after ``HOLD`` answers, then twice as many, ...
+    round trip grows by ``PAYS``          for the answer needs one; two, and later, where it does not tell. That is
+                                          twice the size as long as round trips are no longer than with one in flight
+                                          and nothing has failed, else one more
+    it does not pay after ``SAMPLES``     back to where it came from; tried again after ``HOLD`` answers, then twice as
+                                          many, ...
     round trips no longer than with one   the device is idle between requests, so more than it has buffers can be on
-    in flight, answers one by one         the wire: tried up to twice its buffers, as long as round trips stay flat.
-                                          Not if answers come in bunches, for then requests do, too
-    several may be in flight              sends are ``EVEN`` of a round trip's share apart: never a burst
+    in flight, answers one by one         the wire: one more at a time is tried, up to twice its buffers less one, as
+                                          round trips stay flat and sends are ``SHORTEST_GAP_S`` apart. Not if answers
+                                          come in bunches, for then requests do, too
+    several in flight, and round trips    sends are ``EVEN`` of a round trip's share apart: never a burst. Not if
+    that timers can divide                answers come in bunches, and where buffers allow a burst not by less than
+                                          ``SHORTEST_GAP_S``
     a fault: the device is behind, has    down by one at once; silence: down to half. The size is barred, for the
     no buffer, or is silent               longer the sooner and the more often it failed (``BARS``)
     a fault with one in flight            nothing: that is the wire's
@@ -39,15 +45,17 @@ HOLD = 64
 EVEN = 0.8
 BARS = (8, 16, 256, 1024)
 """Answers for which a size is barred: it failed after a good run, then at once for the first, second, ... time."""
-BUDGET = 0.02
+BUDGET = 0.03
+SHORTEST_GAP_S = 0.002
+"""Timers, hosts and adapters are not more regular than to keep such a gap."""
 FLOOR, TRIAL_FLOOR = 1 / 20, 1 / 100
 _MOST = 8  # more ended servers for good
 _UNTOLD, _PROOF = 2, 16
 _GOOD_RUN = 8
-_SHORTEST_GAP_S = 0.002  # timers are not finer
 _FLAT = 1.2
 _BUNCH = 1 / 8  # of the time between answers that are spread evenly
-_IDLE_TRIP_S = 0.01  # below, sends cannot be spread over a round trip
+_IDLE_TRIP_S = 0.012  # below, sends cannot be spread over a round trip
+_TIMER_S = 0.0005  # a timer is later than it should be
 _PEAK_FADES = 1 - 1 / 1024
 _KEPT = 16
 
@@ -140,7 +148,7 @@ class Window:
         if timeout_s <= 0 or (bound is not None and bound < 1):
             raise ValueError(f"a window of {bound} and a timeout of {timeout_s} s let nothing pass")
         room = _UNTOLD if buffers is None else max(1, buffers - 1)
-        reach = room if buffers is None or buffers < 2 else 2 * buffers
+        reach = room if buffers is None or buffers < 2 else 2 * buffers - 1
         self._most = min(reach, _MOST, bound or _MOST)
         self._room = min(room, self._most)
         self.size = 1
@@ -149,6 +157,7 @@ class Window:
         if buffers is None:
             self._sizes[2].barred_until = _PROOF
         self._on_trial = False
+        self._base = 1  # the size from which the one on trial was reached
         self._answers = self._bunched = self._excesses = self._beyond_from = 0
         self._began: float | None = None
         self._sent_at = self._chosen_at = self._moved_at = -1e9
@@ -160,10 +169,19 @@ class Window:
 
     def send_at(self) -> float:
         """The earliest time of the next send."""
-        if self.size == 1:
+        if not self._can_spread:
             return self._sent_at
-        gap_s = EVEN * self.trips.mean_s / self.size
-        return self._sent_at + gap_s if gap_s >= _SHORTEST_GAP_S else self._sent_at
+        gap_s = self._gap_s(self.size)
+        if self.size > self._room:
+            gap_s = max(gap_s, SHORTEST_GAP_S)
+        return self._sent_at + (gap_s if gap_s >= SHORTEST_GAP_S else 0.0)
+
+    @property
+    def _can_spread(self) -> bool:
+        return self.trips.shortest_s >= _IDLE_TRIP_S and 4 * self._bunched <= self._answers
+
+    def _gap_s(self, size: int) -> float:
+        return EVEN * self.trips.mean_s / size - _TIMER_S if size > 1 else 0.0
 
     def overdue_s(self) -> float:
         """Silence, in seconds, after which an answer is given up for now."""
@@ -232,29 +250,36 @@ class Window:
 
     def _judge(self, now: float, left: int) -> None:
         size, here = self.size, self._sizes[self.size]
-        if len(here.trips) < max(2, size):
+        if len(here.trips) < 2:
             return
         if self._on_trial:
             if not self._pays(size):
                 if len(here.trips) >= SAMPLES:
                     here.barred_until = self._answers + (HOLD << here.disappointments)
                     here.disappointments = min(here.disappointments + 1, 4)
-                    self._choose(size - 1, now)
+                    self._choose(self._base, now)
                 return
             self._on_trial = False
         if size == 1:
             self._alone_s = median(here.trips)
-        above = self._sizes[size + 1]
-        if size < self._most and self._answers >= above.barred_until and self._affords(size + 1, now, left):
+        larger = self._larger(size)
+        above = self._sizes[larger]
+        if size < self._most and self._answers >= above.barred_until and self._affords(larger, now, left):
             above.trips.clear()
-            self._choose(size + 1, now)
-            self._on_trial = True
+            self._choose(larger, now)
+            self._on_trial, self._base = True, size
+
+    def _larger(self, size: int) -> int:
+        """What may be tried after ``size``."""
+        double = min(2 * size, self._room)
+        smooth = self._flat(median(self._sizes[size].trips)) and not any(one.barred_until for one in self._sizes)
+        return double if smooth and double > size else size + 1
 
     def _pays(self, size: int) -> bool:
-        here, below = median(self._sizes[size].trips), median(self._sizes[size - 1].trips or (0.0,))
+        here, below = median(self._sizes[size].trips), median(self._sizes[self._base].trips or (0.0,))
         if size > self._room and not self._flat(here):
             return False
-        return size * below >= PAYS * (size - 1) * here
+        return size * below >= PAYS * self._base * here
 
     def _flat(self, trip_s: float) -> bool:
         return trip_s <= _FLAT * self._alone_s
@@ -263,7 +288,7 @@ class Window:
         """May ``size`` be tried, with ``left`` requests to come?"""
         if size > self._room:
             below = self._sizes[size - 1]
-            spread = self.trips.shortest_s >= _IDLE_TRIP_S and 4 * self._bunched < self._answers
+            spread = self._can_spread and self._gap_s(size) >= SHORTEST_GAP_S
             calm = self._answers >= self._beyond_from and below.run >= 2 * size
             if not (spread and calm and self._flat(median(below.trips))):
                 return False

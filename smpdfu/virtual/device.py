@@ -18,7 +18,7 @@ from smpdfu.errors import FormatError, LinkLostError
 from smpdfu.image.format import Image
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
-from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, RawFraming
+from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.application import Application, Kept
 from smpdfu.virtual.bootloader import BootKeys, BootResult, Loader, RunningImage, boot
@@ -75,8 +75,10 @@ class VirtualNrf5340:
     power. ``boot_s`` is how long the chip would have taken for the last boot. ``traffic`` is what every wire does that
     is served from then on, ``pool`` the SMP server's buffers. ``kept`` is what the application keeps (nothing yet).
     ``recovery`` is the bootloader's own server while that is what runs: after a reset with boot mode 1, and with
-    ``recovers`` whenever there is no image to start.
+    ``recovers`` whenever there is no image to start. ``build`` is what its firmware says of itself.
     """
+
+    build = BUILD
 
     def __init__(
         self,
@@ -101,7 +103,8 @@ class VirtualNrf5340:
         numbers = range(len(layout.images))
         self.images = tuple(Slots.of(self.chip.bus, layout, number, encrypted_key_size=key_size) for number in numbers)
         self._image_group = ImageGroup(self.images, erase_progressively=resources.erase_progressively)
-        system = OsGroup(BUILD, layout.mode, resources.buffers, self._want_reset)
+        prevents = keys.options.downgrade_prevention
+        system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
         self._server = self.application.server
         self.recovery: RecoveryServer | None = None
@@ -136,7 +139,7 @@ class VirtualNrf5340:
             self.boot_s = self.chip.bus.busy_s - before_s + result.seconds
             self.chip.forget()
             if result.running is not None:
-                self._say(f"*** Booting Zephyr OS v{BUILD.version} ***")
+                self._say(f"*** Booting Zephyr OS v{self.build.version} ***")
                 self.application.boot()
                 self.net_core.start(self.chip.bus)  # the application does, when it wants the radio
         except PowerCut:
@@ -287,7 +290,7 @@ class VirtualNrf5340:
         async def send(answer: bytes, ready_at: float) -> float:
             return await outgoing.send(framing.encode(answer), ready_at)
 
-        tells = isinstance(framing, ConsoleFraming) or type(framing) is RawFraming
+        tells = isinstance(framing, ConsoleFraming | RawFraming) and not isinstance(framing, GattFraming)
         handle = self._handle if tells else self._handle_for_application
         desk = Desk(self._worker, Handling(handle, send, self._refuse if tells else None, self._handled))
         self._desks.append(desk)

@@ -60,6 +60,8 @@ class Pair:
 
     def prepare(self) -> None:
         """Finish what was interrupted, or find out what there is to do."""
+        if not self._are_slots_compatible():
+            return
         self.status = self.swap.read_status()
         self.headers = self._read_headers()
         if not self.swap.are_readable(self.status, self.headers):
@@ -69,6 +71,18 @@ class Pair:
             self._complete()
         else:
             self.swap_type = self._chosen()
+
+    def _are_slots_compatible(self) -> bool:
+        """``boot_slots_compatible``: how many sectors the slots have. Nothing is updated if they do not go together."""
+        sector = self.slots.primary.geometry.sector_size
+        more = (self.slots.secondary.area.size_bytes - self.slots.primary.area.size_bytes) // sector
+        allowed = {SwapMode.MOVE: (-1, 0), SwapMode.OFFSET: (0, 1)}.get(self.loader.layout.mode, (0,))
+        if more in allowed or self.is_network:
+            return True
+        exact = self.loader.layout.mode in (SwapMode.MOVE, SwapMode.OFFSET)
+        words = "not a compatible amount of sectors" if exact else "slots are not compatible"
+        self.log(f"W: Cannot upgrade: {words}")
+        return False
 
     def _read_headers(self) -> Headers:
         primary, secondary = self.swap.headers(self.status)
@@ -259,8 +273,6 @@ class Pair:
             self.loader.raise_counter(self.slots)
             forget(self.slots.secondary)
             return
-        if self.swap_type is SwapType.PERM:
-            self.loader.raise_counter(self.slots)
         finish(self.slots, self.swap_type)
 
     def _stored_secondary(self) -> Image | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.link.inbox import Inbox
 from smpdfu.link.pipe import Pipe, not_open, words
+from smpdfu.smp.framing import Framing
 from smpdfu.virtual.device import VirtualNrf5340
 
 _READ_SIZE = 4096
@@ -99,18 +100,20 @@ class PtyPipe(Pipe):
             self._inbox.end(LinkLostError(f"{self.name} was closed"))
 
 
-async def serve_pty(device: VirtualNrf5340, ready: Callable[[str], None], link: Path | None = None) -> None:
+async def serve_pty(
+    device: VirtualNrf5340, ready: Callable[[str], None], link: Path | None = None, framing: Framing | None = None
+) -> None:
     """Serve ``device`` at a pseudo terminal until cancelled.
 
     ``ready`` is called with the port as soon as a client can open it: ``link``, if one is to be made, else the
-    terminal. Raises ConnectError.
+    terminal. ``framing``: the device's console, unless another one is given. Raises ConnectError.
     """
     pipe = PtyPipe()
     try:
         with nullcontext() if link is None else Link(link, pipe.path):
             async with pipe:
                 ready(pipe.path if link is None else str(link))
-                await device.serve(pipe)
+                await device.serve(pipe, framing)
     finally:
         pipe.dispose()
 

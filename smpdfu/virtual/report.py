@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from smpdfu.image.b0n import FirmwareInfo
@@ -46,6 +47,15 @@ class NetReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Wear:
+    """The page of a memory that was erased most often."""
+
+    memory: str
+    address: int
+    erases: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Both cores. ``next_boot`` is what image 0's trailers ask for: none, test, perm or revert.
 
@@ -62,6 +72,7 @@ class Report:
     next_boot: str
     slots: tuple[SlotReport, ...]
     net: NetReport
+    wear: tuple[Wear, ...]
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; versions as text."""
@@ -86,7 +97,14 @@ def report(device: VirtualNrf5340) -> Report:
         next_boot=next_boot(device.images[0]).name.lower(),
         slots=tuple(_slot(number, slot) for number, slot in enumerate(slots)),
         net=_net(device),
+        wear=tuple(_wear(device)),
     )
+
+
+def _wear(device: VirtualNrf5340) -> Iterator[Wear]:
+    for name, flash in device.chip.flashes.items():
+        for address, erases in flash.erase_counts.most_common(1):
+            yield Wear(name, address, erases)
 
 
 def _slot(number: int, slot: Slot) -> SlotReport:

@@ -43,6 +43,7 @@ from smpdfu.virtual.shelf import holder_of as holder_of
 from smpdfu.virtual.shelf import home as home
 from smpdfu.virtual.shelf import list_devices as list_devices
 from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.wear import keep_wear, read_wear
 
 _LOG_MAX = 1 << 20
 
@@ -137,6 +138,7 @@ def view_device(name: str) -> VirtualNrf5340:
         layout = recipe.make_layout()
         flashes, _ = _map_flashes(folder, layout, mmap.ACCESS_READ)
         device = VirtualNrf5340(layout, recipe.boot_keys(), flashes=flashes, name=name, resources=recipe.resources)
+        read_wear(folder, device.chip.flashes)
         held = holder(folder / "lock")
         ram = _read_ram(folder / "ram.json") if held is None else _runs(held)
         if ram is not None:
@@ -178,6 +180,7 @@ class StoredDevice(VirtualNrf5340):
         self._console_log = _open_log(folder / "console.log")
         self.watch(self._keep_line)
         read_cut(folder, self.chip.power)
+        read_wear(folder, self.chip.flashes)
         ram = _read_ram(folder / "ram.json")
         (folder / "ram.json").unlink(missing_ok=True)  # from now on the power is ours to lose
         if ram is not None:
@@ -206,6 +209,7 @@ class StoredDevice(VirtualNrf5340):
         try:
             ram = self.put_aside()
             keep_cut(self._folder, self.chip.power)
+            keep_wear(self._folder, self.chip.flashes)
             if ram is not None:
                 write_file_atomic(self._folder / "ram.json", _to_json(asdict(ram)), mode=0o600)
         finally:

@@ -74,7 +74,7 @@ def test_the_upload_arrives(with_bluez: Run, mtu: int | None, step: int) -> None
             assert (pipe.max_write, pipe.in_flight_max) == (step, None)
             data = NEW if mtu else SMALL
             result = await one.upload(data)
-            assert (result.verified, result.retries) == (True, 0)
+            assert (result.listed, result.retries) == (True, 0)
         assert secondary(fake.device, len(data)) == data
         assert not fake.connected
 
@@ -92,7 +92,7 @@ def test_an_upload_goes_on_when_the_link_comes_back(with_bluez: Run) -> None:
 
         async with client() as one:
             result = await one.upload(NEW, progress=watch)
-        assert result.verified
+        assert result.listed
         assert (fake.connections, secondary(fake.device, len(NEW)) == NEW) == (2, True)
 
     with_bluez(use)

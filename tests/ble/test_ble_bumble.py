@@ -45,7 +45,7 @@ def test_the_upload_arrives_whatever_the_mtu(mtu: int) -> None:
             async with rig.client(pipe) as client:
                 assert pipe.max_write == mtu - 3
                 result = await client.upload(NEW)
-                assert (result.off, result.retries, result.verified) == (len(NEW), 0, True)
+                assert (result.off, result.retries, result.listed) == (len(NEW), 0, True)
             assert secondary(device, len(NEW)) == NEW
 
     run(upload())
@@ -66,7 +66,7 @@ def test_an_upload_goes_on_when_the_link_comes_back() -> None:
 
             async with rig.client() as client:
                 result = await client.upload(NEW, progress=watch)
-            assert result.verified
+            assert result.listed
             assert result.retries > 0
             assert secondary(device, len(NEW)) == NEW
 

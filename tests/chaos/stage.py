@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 from smpdfu.cli.main import exit_code
 from smpdfu.client import Client
@@ -24,12 +28,42 @@ from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.pool import Resources
 from tests.dfu.conftest import CODE, Maker
 from tests.dfu.dfu_device import FAST, SHORT
+from tests.virtual.clockwork import ClockworkLoop
 
 LAYOUT = {Scheme.STAGED: "nrf5340dk-staged", Scheme.SIMULTANEOUS: "nrf5340dk-simultaneous"}
 APP_CODE = {Scheme.STAGED: 0xC200, Scheme.SIMULTANEOUS: 0x1_0200}
 OLD, NEW = "1.0.0", "2.0.0"
 ENOUGH_CALLS = 4
 """A call may only find that a trial is over, and the next one begins it again."""
+
+
+@cache
+def _images(make: Maker, scheme: Scheme, size: int) -> tuple[tuple[bytes, bytes], Package]:
+    """Both cores' images of OLD, and the package of NEW."""
+    address = APP_CODE[scheme]
+    old = make.data(version=OLD, mark=1, address=address, size=size), make.data(Core.NET, version=OLD, mark=1)
+    app = make.image(version=NEW, address=address, size=size, encrypted=True)
+    # Two marks are two requests: so that a network image whose application is not marked yet is not installed.
+    needs = {"needs": (0, Version.from_text(NEW))} if scheme is Scheme.SIMULTANEOUS else {}
+    net = make.image(Core.NET, version=NEW, size=size, **needs)
+    return old, new_package([(app, address), (net, CODE[Core.NET])])
+
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Loop(ClockworkLoop):
+    """Waits for nothing, threads neither: what they would do is done at once."""
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Call it here and now."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 @dataclass
@@ -41,6 +75,7 @@ class Stage:
     folder: Path
     package: Package
     device: VirtualNrf5340
+    time_s: float = 1000.0
 
     @classmethod
     def new(cls, make: Maker, scheme: Scheme, folder: Path, *, size: int = 6000) -> Stage:
@@ -50,15 +85,18 @@ class Stage:
             BootKeys((make.key.public,), make.encryption),
             resources=Resources(reset_delay_s=0.0),
         )
-        address = APP_CODE[scheme]
-        device.load_app(make.data(version=OLD, mark=1, address=address, size=size))
-        device.load_net(make.data(Core.NET, version=OLD, mark=1))
+        olds, package = _images(make, scheme, size)
+        device.load_app(olds[0])
+        device.load_net(olds[1])
         device.reset()
-        app = make.image(version=NEW, address=address, size=size, encrypted=True)
-        # Two marks are two requests: so that a network image whose application is not marked yet is not installed.
-        needs = {"needs": (0, Version.from_text(NEW))} if scheme is Scheme.SIMULTANEOUS else {}
-        net = make.image(Core.NET, version=NEW, size=size, **needs)
-        return cls(make, scheme, folder, new_package([(app, address), (net, CODE[Core.NET])]), device)
+        return cls(make, scheme, folder, package, device)
+
+    def sealed_wrongly(self, offset: int) -> Package:
+        """The package with a network image that MCUboot takes and b0n does not."""
+        app = self.package.images[0]
+        assert app.load_address is not None
+        net = self.make.image(Core.NET, version=NEW, size=6000, needs=(0, Version.from_text(NEW)), breaks=offset)
+        return new_package([(app, app.load_address), (net, CODE[Core.NET])])
 
     @property
     def journal(self) -> Path:
@@ -69,13 +107,24 @@ class Stage:
         """``smpdfu update``: its exit code."""
         try:
             if journal is not None:
-                asyncio.run(self._update(journal, faults, health))
+                self._run(self._update(journal, faults, health))
             else:
                 with Journal(self.journal) as opened:
-                    asyncio.run(self._update(opened, faults, health))
+                    self._run(self._update(opened, faults, health))
         except SmpdfuError as error:
             return exit_code(error)
         return 0
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        """In no time, by a clock that goes on from call to call, as the device's does."""
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            loop = runner.get_loop()
+            assert isinstance(loop, Loop)
+            loop.jumping.now = self.time_s
+            try:
+                runner.run(work)
+            finally:
+                self.time_s = loop.time()
 
     async def _update(self, journal: Journal, faults: Faults, health: Health) -> None:
         pipe = self.device.connect(faults)

@@ -55,6 +55,30 @@ def test_every_kind_of_capture_is_read_however_it_comes(name: str, step: int) ->
     assert seen[1].startswith("#2 img upload off=0 len=900 data=<300 bytes")
 
 
+def test_noise_at_the_start_of_a_raw_capture_does_not_hide_the_rest() -> None:
+    """It can look like a header that promises more than the file has."""
+    seen = frames(read_capture([b"\x0b\x00\xff\xff\xff\xff" + FIRST + SECOND], CaptureFormat.RAW))
+    assert "#1 os echo d=one" in seen
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400, "1e300"])
+@pytest.mark.parametrize("field", ["t", "ms", "retry", "other"])
+def test_numbers_that_no_log_has_are_borne(number: str, field: str, smpdfu: Call, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f'{{"dir": "sent", "hex": "{FIRST.hex()}"}}\n{{"dir": "link", "text": "x", "{field}": {number}}}\n')
+    assert smpdfu("decode", log).code == 0
+    done = smpdfu("decode", log, "--json")
+    assert done.code == 0
+    json.loads(done.out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+@pytest.mark.parametrize("form", [CaptureFormat.JSON, CaptureFormat.HEX])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_line_that_is_too_long_is_told(form: CaptureFormat, end: bytes) -> None:
+    pieces = [b"\n", b"00" * 1000, b"00" * LINE_MAX, b"00", end]
+    assert [one.text for one in read_capture(pieces, form)] == [f"line 2 is longer than {LINE_MAX} bytes"]
+
+
 def test_the_console_between_the_frames_is_kept() -> None:
     seen = [one.text for one in read_capture([CAPTURES["console"]]) if one.way == "console"]
     assert seen == ["*** Booting ***", "uart:~$ ", "bye"]

@@ -53,7 +53,7 @@ CODES = {
     errors.ProtocolError: 4,
     errors.PassphraseError: 3,
     errors.WrongPassphraseError: 3,
-    errors.LocalProtocolError: 4,
+    errors.LocalProtocolError: 2,
     errors.RemoteProtocolError: 4,
     errors.DeviceError: 5,
     errors.PlanError: 6,

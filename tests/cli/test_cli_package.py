@@ -107,6 +107,14 @@ def test_files_apart_and_a_version_for_each(smpdfu: Call, tmp_path: Path) -> Non
     assert package.manifest["files"][1]["board"] == "my_board/nrf5340/cpunet"
 
 
+def test_the_network_image_waits_for_its_application(smpdfu: Call, merged: Path, tmp_path: Path) -> None:
+    labels = ("-v", "1.2.3+4", "--net-version", "9.0.0")
+    for tie, needed in (((), ()), (("--tie",), (Dependency(0, Version(1, 2, 3, 4)),))):
+        assert smpdfu("package", "--merged", merged, *labels, *tie, "-o", tmp_path / "out").code == 0
+        package = Package.load(tmp_path / "out" / "dfu_application.zip")
+        assert [image.image.dependencies for image in package.images] == [(), needed]
+
+
 @pytest.mark.parametrize("core", Core)
 def test_one_core(smpdfu: Call, tmp_path: Path, core: Core) -> None:
     file = hex_file(tmp_path / "one.hex", APP if core is Core.APP else NET)

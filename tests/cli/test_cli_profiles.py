@@ -54,6 +54,9 @@ def test_a_profile_is_a_device_with_its_bounds(here: Path) -> None:
     found = resolve(Connection(profile="bench"))
     assert (found.address, found.timeout_s, found.window_max) == ("udp:10.0.0.7", 5.0, 2)
     assert resolve(Connection(profile="two words")).address == "virtual:desk"
+    assert Connection(profile="bench").timeout_or(40) == 5
+    assert Connection(profile="bench", timeout=1.5).timeout_or(40) == 1.5
+    assert Connection(profile="two words").timeout_or(40) == 40
     assert resolve(Connection()).address == "serial:/dev/ttyACM0?baudrate=57600"
 
 
@@ -98,7 +101,7 @@ def test_profiles_are_listed(here: Path, smpdfu: Call) -> None:
 def test_no_file_is_no_error(here: Path, smpdfu: Call) -> None:
     done = smpdfu("profiles")
     assert done.code == 0
-    assert "there are no profiles" in done.out
+    assert "there are no profiles; [connection] and [profile.NAME] may be in smpdfu.toml" in done.out
     assert str(config_files()[1]) in done.out
 
 

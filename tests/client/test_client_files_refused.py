@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.client.files import hash_bytes, upload_file
+from smpdfu.client import Client
+from smpdfu.client.files import FileResult, download_file, hash_bytes, upload_file
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError
+from smpdfu.link.memory import served_pipe
+from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.fs import (
     FileDownload,
     FileDownloadReply,
@@ -27,8 +31,62 @@ from smpdfu.virtual.server import Refused
 
 if TYPE_CHECKING:
     from tests.client.file_board import NAME, SHORT_S, Board, content
+    from tests.client.simulated import simulate
 else:
     from file_board import NAME, SHORT_S, Board, content
+    from simulated import simulate
+
+
+class BusyFor(FsGroup):
+    """Busy until the event loop's clock shows ``until_s``."""
+
+    until_s = 5.0
+
+    def _wait(self) -> None:
+        if asyncio.get_running_loop().time() < self.until_s:
+            raise Refused(MgmtRc.EBUSY)
+
+    def on_file_upload(self, request: FileUpload) -> FileUploadReply:
+        """Take it, later."""
+        self._wait()
+        return super().on_file_upload(request)
+
+
+class BusyForReaders(BusyFor):
+    until_s = 0.3
+
+    def on_file_download(self, request: FileDownload) -> FileDownloadReply:
+        """Give it, later."""
+        self._wait()
+        return super().on_file_download(request)
+
+
+def test_a_device_that_is_busy_for_seconds_is_waited_for_with_ever_longer_pauses() -> None:
+    """By the default patience, whose first pauses are much shorter than that."""
+    board, data = Board(group=BusyFor), content(1000)
+
+    async def main() -> FileResult:
+        pipe = served_pipe(board.serve, name="the board")
+        async with Client(pipe, ConsoleFraming()) as client:
+            return await upload_file(client, io.BytesIO(data), NAME)
+
+    result = simulate(main())
+    assert board.stored == data
+    assert 5 < result.seconds < 12
+    assert board.heard < 50
+
+
+def test_a_device_that_is_busy_is_asked_again_for_a_download() -> None:
+    board, target = Board(group=BusyForReaders), io.BytesIO()
+    board.put(content(1000))
+
+    async def main() -> FileResult:
+        pipe = served_pipe(board.serve, name="the board")
+        async with Client(pipe, ConsoleFraming()) as client:
+            return await download_file(client, NAME, target)
+
+    assert simulate(main()).verified
+    assert target.getvalue() == content(1000)
 
 
 def test_no_progress_ends() -> None:

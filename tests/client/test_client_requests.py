@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.client import Client
+from smpdfu.client import Client, Trace
 from smpdfu.errors import (
     ConnectError,
     DeviceError,
@@ -283,3 +283,30 @@ def test_a_link_that_does_not_open() -> None:
     with pytest.raises(ConnectError, match="cannot open"):
         with_client(client, lambda client: client.request(Echo("x")))
     assert device.heard == []
+
+
+# --- who looks on -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kinds", [("link",), ("sent",), ("received",), ("received", "link")], ids="+".join)
+def test_an_onlooker_that_fails_ends_the_link_at_once_and_the_port_is_given_back(kinds: tuple[str, ...]) -> None:
+    """Not by a time-out, and not with the port still taken."""
+    device, closed = FakeDevice(), 0
+    client = device.client(timeout_s=LONG_S)
+    pipe = client._exchange.pipe
+    close = pipe._close
+
+    async def count() -> None:
+        nonlocal closed
+        closed += 1
+        await close()
+
+    def fail(trace: Trace) -> None:
+        if trace.kind in kinds:
+            raise OSError(28, "No space left on device")
+
+    pipe._close = count  # type: ignore[method-assign]  # to see it
+    client.trace = fail
+    with pytest.raises(OSError, match="No space left"):
+        with_client(client, lambda client: client.request(Echo("x")))
+    assert closed == 2  # before it was opened, and in the end

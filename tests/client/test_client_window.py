@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.client import Client, Trace
+from smpdfu.client import Client, Trace, UploadResult
 from smpdfu.errors import DeviceError, LinkError, ProtocolError, ResponseTimeoutError
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
-from smpdfu.smp.groups.image import ImageUpload
+from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.message import MgmtRc, Refusal
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
@@ -159,6 +159,36 @@ def test_lost_bytes_that_go_unnoticed_are_not_risked() -> None:
     server, wire = EVERY["raw serial"]
     assert upload(DATA, server, wire).result.window == 1
     assert upload(DATA, server, wire, window_max=3).result.window == 3  # who knows the device may ask for it
+
+
+class NotComparing(SimulatedPipe):
+    """Built without CONFIG_IMG_ENABLE_IMAGE_CHECK."""
+
+    def _upload(self, request: ImageUpload) -> Answer:
+        answer = super()._upload(request)
+        return replace(answer, match=None) if isinstance(answer, UploadReply) else answer
+
+
+@pytest.mark.parametrize(
+    ("wire", "buf_size", "proof"),
+    [
+        (serial(2), 2048, True),
+        (udp(2), 2048, True),
+        (ble(15), 495, True),  # a message is one packet
+        (ble(15), 2048, False),
+        (replace(serial(2), framing=RawFraming), 384, False),
+    ],
+)
+def test_a_list_proves_an_upload_only_if_each_message_was_checked(wire: Wire, buf_size: int, proof: bool) -> None:
+    pipe = NotComparing(replace(QUICK, buf_size=buf_size), wire)
+
+    async def main() -> UploadResult:
+        async with Client(pipe, wire.framing()) as client:
+            return await client.upload(DATA)
+
+    result = simulate(main())
+    assert (result.match, result.listed) == (None, True)
+    assert result.verified is proof
 
 
 @pytest.mark.parametrize("told", [True, False])

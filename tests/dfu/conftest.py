@@ -11,6 +11,7 @@ import pytest
 
 from smpdfu.dfu.package import Core, CoreImage, Package, new_package
 from smpdfu.dfu.state import DeviceState
+from smpdfu.image import b0n
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Version
 from smpdfu.image.keys import PrivateKey, generate
@@ -29,6 +30,12 @@ def firmware(address: int, size: int = 600, mark: int = 0) -> bytes:
     return table + bytes((mark + at) % 251 for at in range(size - len(table)))
 
 
+def sealed(code: bytes, address: int, key: PrivateKey) -> bytes:
+    """The same with b0n's firmware info in it and its validation info behind it."""
+    info = b0n.FirmwareInfo(len(code), 1, address).to_bytes()
+    return b0n.seal(code[:0x200] + info + code[0x200 + len(info) :], address, key)
+
+
 @dataclass(frozen=True)
 class Maker:
     """Makes what a test needs in one line each; everything is signed by one key."""
@@ -37,13 +44,21 @@ class Maker:
     encryption: PrivateKey
 
     def data(self, core: Core = Core.APP, version: str = "2.0.0", **how: object) -> bytes:
-        """A file. ``address``, ``size`` and ``mark`` are the firmware's; ``signed``, ``encrypted``, ``clear``."""
+        """A file. ``address``, ``size`` and ``mark`` are the firmware's; ``signed``, ``encrypted``, ``clear``.
+
+        ``sealed``: a network image is for b0n, too; ``breaks`` is where its firmware has a flipped bit.
+        """
         size, mark, address = (
             how.get(name, default) for name, default in (("size", 600), ("mark", 0), ("address", None))
         )
         assert isinstance(size, int)
         assert isinstance(mark, int)
-        code = firmware(address if isinstance(address, int) else CODE[core], size, mark)
+        where = address if isinstance(address, int) else CODE[core]
+        code = firmware(where, size, mark)
+        if core is Core.NET and how.get("sealed", True):
+            code = sealed(code, where, self.key)
+        if isinstance(at := how.get("breaks"), int):
+            code = code[:at] + bytes([code[at] ^ 1]) + code[at + 1 :]
         spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
         needs, counter = how.get("needs"), how.get("counter")
         dependencies = () if needs is None else (Dependency(*cast("tuple[int, Version]", needs)),)

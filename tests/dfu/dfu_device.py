@@ -38,10 +38,16 @@ UNASKED = Wish(force=True)
 SWAPS, OVERWRITES = SwapMode.MOVE, SwapMode.OVERWRITE_ONLY
 
 
-def new_device(make: Maker, mode: SwapMode = SWAPS, *, net_keys: tuple[Verifier, ...] = ()) -> VirtualNrf5340:
+def new_device(
+    make: Maker,
+    mode: SwapMode = SWAPS,
+    *,
+    net_keys: tuple[Verifier, ...] = (),
+    kind: type[VirtualNrf5340] = VirtualNrf5340,
+) -> VirtualNrf5340:
     """It runs version 1.0.0 on both cores and trusts the test's keys; ``net_keys`` are those of b0n."""
     keys = BootKeys((make.key.public,), make.encryption, net_verifiers=net_keys)
-    made = VirtualNrf5340(replace(NRF5340DK_STAGED, mode=mode), keys, resources=Resources(reset_delay_s=0.0))
+    made = kind(replace(NRF5340DK_STAGED, mode=mode), keys, resources=Resources(reset_delay_s=0.0))
     made.load_app(make.data(version="1.0.0", mark=1))
     made.load_net(make.data(Core.NET, version="1.0.0", mark=1))
     made.reset()

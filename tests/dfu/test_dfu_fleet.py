@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,33 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.fleet import FleetRun, Ports, standing
+from smpdfu.dfu.fleet import FleetRun, Ports, cause, standing
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Wave
 from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
 from smpdfu.dfu.history import History
 from smpdfu.dfu.package import Package
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
-from smpdfu.errors import JournalError
+from smpdfu.errors import (
+    DeviceError,
+    JournalError,
+    LinkLostError,
+    ResponseTimeoutError,
+    RevertedError,
+    SmpdfuError,
+    StepError,
+    UpdateError,
+)
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.dfu.dfu_device import FAST, new_device, version
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
+
+def caused(error: SmpdfuError, inner: Exception) -> SmpdfuError:
+    error.__cause__ = inner
+    return error
+
 
 Devices = Mapping[str, VirtualNrf5340]
 
@@ -57,8 +72,7 @@ class Bench:
             return await self.job.run()
 
     def run(self, fleet: Fleet, *, again: bool = False) -> Schedule:
-        known, counted = standing(read_log(self.folder), fleet, self.packages, again=again)
-        schedule = Schedule(fleet.waves, fleet.limits, known, counted)
+        schedule = standing(read_log(self.folder), fleet, self.packages, again=again).schedule(fleet, time.time())
         asyncio.run(self._run(fleet, schedule))
         return schedule
 
@@ -145,8 +159,8 @@ def test_killed_in_the_middle_the_next_run_does_what_is_left(make: Maker, bench:
             if len(here.events) >= entry:
                 task.cancel()
 
-        known, counted = standing(read_log(here.folder), fleet, here.packages)
-        task = asyncio.create_task(here._run(fleet, Schedule(fleet.waves, fleet.limits, known, counted)))
+        schedule = standing(read_log(here.folder), fleet, here.packages).schedule(fleet, time.time())
+        task = asyncio.create_task(here._run(fleet, schedule))
         here.at_event = look
         await asyncio.wait([task])
 
@@ -175,6 +189,20 @@ def test_pause_and_resume(make: Maker, bench: Callable[..., Bench]) -> None:
     assert here.run(fleet_of(list(devices), at_once=1)).phase is Phase.DONE
     kinds = [event["event"] for event in here.events if event["event"] in ("begin", "end", "pause", "resume")]
     assert kinds[:4] == ["begin", "pause", "end", "resume"]
+
+
+def test_pausing_a_stopped_fleet_again_and_again_is_told_once(make: Maker, bench: Callable[..., Bench]) -> None:
+    devices = {"a": strange_key(make), "b": new_device(make)}
+    here = bench(devices)
+
+    def pause(event: Mapping[str, Any]) -> None:
+        if event["event"] == "end" and here.job is not None:
+            for _ in range(3):
+                here.job.pause()
+
+    here.at_event = pause
+    assert here.run(fleet_of(list(devices), at_once=2, stop_after_failures=1)).phase is Phase.STOPPED
+    assert [event["event"] for event in here.events].count("pause") == 1
 
 
 def test_another_package_begins_anew(make: Maker, bench: Callable[..., Bench]) -> None:
@@ -214,7 +242,7 @@ def test_the_history_of_a_log(make: Maker, bench: Callable[..., Bench]) -> None:
     history = History.of(read_log(here.folder), fleet, digests)
     assert history.counts() == {"done": 1, "reverted": 1, "waiting": 1}
     assert history.causes() == {"the device went back to its previous firmware": ["strange"]}
-    assert history.stopped == "1 devices failed, and the fleet stops at 1"
+    assert history.stopped == "1 device failed; the limit is 1"
     good = history.courses["good"]
     assert [span.step for span in good.spans] == [
         f"{one} app" for one in ("upload", "test", "reset", "check", "confirm")
@@ -235,6 +263,9 @@ def test_a_device_that_another_process_has(make: Maker, bench: Callable[..., Ben
     with Journal(here.folder / "a.jsonl"):
         schedule = here.run(fleet_of(["a", "b"]))
     assert schedule.outcomes == {"a": Outcome.INCOMPLETE, "b": Outcome.DONE}
+    assert [event["cause"] for event in here.events if event.get("outcome") == "incomplete"] == [
+        "another process has the device"
+    ]
     assert here.run(fleet_of(["a", "b"])).outcomes["a"] is Outcome.DONE
 
 
@@ -245,3 +276,19 @@ def test_preflight_refuses_by_its_codes(make: Maker, bench: Callable[..., Bench]
     (end,) = (event for event in here.events if event["event"] == "end")
     assert schedule.outcomes == {"a": Outcome.REFUSED}
     assert end["cause"] == "preflight: linked-elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (JournalError("no space"), "its journal cannot be used"),
+        (caused(JournalError("held"), BlockingIOError()), "another process has the device"),
+        (caused(RevertedError("back"), UpdateError("exit 1")), "on trial: the health check failed"),
+        (caused(RevertedError("back"), ResponseTimeoutError("echo", 1.0)), "on trial: no answer"),
+        (RevertedError("back"), "the device went back to its previous firmware"),
+        (caused(StepError("x", "upload app", resumable=True), LinkLostError("x")), "upload app: the link was lost"),
+        (caused(StepError("x", "check app", resumable=True), DeviceError(1, 3, "image list")), "check app: the device"),
+    ],
+)
+def test_failures_of_one_kind_have_one_cause(error: SmpdfuError, says: str) -> None:
+    assert cause(error).startswith(says)

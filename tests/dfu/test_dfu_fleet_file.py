@@ -92,6 +92,7 @@ ONE = '[packages]\ndefault = "a.zip"\n[[device]]\nname = "a"\naddress = "virtual
         ("fleet = 3\n" + ONE, "not a table"),
         (ONE + "[update]\npolicy = 'hope'\n", "none of test-and-confirm"),
         (ONE + "[update]\nsoak_s = -1\n", "'soak_s'"),
+        (ONE + "[update]\ntimeout_s = 0\n", "'timeout_s' in .update. of FLEET.toml is 0"),
         ("", "0 devices"),
         ("[[device]]\naddress = 'virtual:a'\n", "has none for 'default'"),
         ("[packages]\ndefault = 3\n[[device]]\naddress = 'virtual:a'\n", "does not name a file"),

@@ -108,6 +108,11 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
         Severity.NOTE,
         lambda make, state: (make.package(), state(*net_pending(make, running=make.image().hash))),
     ),
+    (
+        "recovery",
+        Severity.ERROR,
+        lambda make, state: (app(make), state(replace(CONFIRMED, active=False), recovery=True)),
+    ),
     ("hash", Severity.ERROR, lambda make, state: (damaged(make), state())),
     ("not-signed", Severity.WARNING, lambda make, state: (app(make, signed=False), state())),
     ("wrong-core", Severity.ERROR, lambda make, state: (mixed_up(make), state())),
@@ -125,6 +130,7 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
 
 NET_NOTES = [("net-no-revert", Severity.NOTE)]
 NO_WAY_BACK = [("no-revert", Severity.WARNING)]
+NOT_TIED = [*NO_WAY_BACK, ("not-tied", Severity.NOTE)]
 ONE_CORE = [*NO_WAY_BACK, ("one-core", Severity.NOTE)]
 
 
@@ -139,29 +145,33 @@ def waiting(make: Maker, core: Core, *, pending: bool) -> ImageSlot:
 
 # Devices with an image pair for each core, or that do not tell: name, what leads to it, all findings.
 BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
-    ("both", lambda make, _: (make.package(), both()), NO_WAY_BACK),
+    ("both", lambda make, _: (make.package(), both()), NOT_TIED),
     ("one core", lambda make, _: (app(make), both()), ONE_CORE),
     ("net alone", lambda make, _: (make.package(make.image(Core.NET)), both()), ONE_CORE),
-    ("mode not told", lambda make, _: (make.package(), both(mode=None)), [("simultaneous-mode", Severity.WARNING)]),
+    (
+        "mode not told",
+        lambda make, _: (make.package(), both(mode=None)),
+        [("simultaneous-mode", Severity.WARNING), ("not-tied", Severity.NOTE)],
+    ),
     (
         "it can revert",
         lambda make, _: (make.package(), both(mode=BootloaderMode.SWAP_USING_MOVE)),
-        [("simultaneous-revert", Severity.ERROR)],
+        [("simultaneous-revert", Severity.ERROR), ("not-tied", Severity.NOTE)],
     ),
     (
         "an encrypted network image",
         lambda make, _: (make.package(make.image(), make.image(Core.NET, encrypted=True)), both()),
-        NO_WAY_BACK,
+        [*NOT_TIED, ("encrypted", Severity.NOTE)],
     ),
     (
         "the network image is too large for its own pair",
         lambda make, _: (make.package(make.image(), make.image(Core.NET, size=0x40000)), both()),
-        [("too-large", Severity.ERROR), *NO_WAY_BACK],
+        [("too-large", Severity.ERROR), *NOT_TIED],
     ),
     (
         "the application marked alone",
         lambda make, _: (make.package(), both(CONFIRMED, waiting(make, Core.APP, pending=True))),
-        [("marked-first", Severity.ERROR), *NO_WAY_BACK],
+        [("marked-first", Severity.ERROR), *NOT_TIED],
     ),
     (
         "both marked",
@@ -169,22 +179,22 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
             make.package(),
             both(CONFIRMED, waiting(make, Core.APP, pending=True), waiting(make, Core.NET, pending=True)),
         ),
-        NO_WAY_BACK,
+        NOT_TIED,
     ),
     (
         "another network image waits",
         lambda make, _: (make.package(), both(CONFIRMED, replace(PENDING, image=1))),
-        [("pending", Severity.ERROR), *NO_WAY_BACK],
+        [("pending", Severity.ERROR), *NOT_TIED],
     ),
     (
         "a dependency that the package meets",
         lambda make, _: (make.package(make.image(needs=(1, Version(2))), make.image(Core.NET)), both()),
-        NO_WAY_BACK,
+        NOT_TIED,
     ),
     (
         "a dependency that it does not meet",
         lambda make, _: (make.package(make.image(needs=(1, Version(2, 1))), make.image(Core.NET)), both()),
-        [("dependency", Severity.ERROR), *NO_WAY_BACK],
+        [("dependency", Severity.ERROR), *NOT_TIED],
     ),
     (
         "a dependency on the network core, which shows no version",
@@ -203,7 +213,27 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
             make.package(),
             state(sizes=(), given=Scheme.SIMULTANEOUS, mode=BootloaderMode.OVERWRITE_ONLY),
         ),
+        NOT_TIED,
+    ),
+    (
+        "the network image waits for its application",
+        lambda make, _: (make.package(make.image(), make.image(Core.NET, needs=(0, Version(2)))), both()),
         NO_WAY_BACK,
+    ),
+    (
+        "it does not wait for one of an older version",
+        lambda make, _: (make.package(make.image(), make.image(Core.NET, needs=(0, Version(1)))), both()),
+        NOT_TIED,
+    ),
+    (
+        "no seal for b0n, which would stop the device",
+        lambda make, _: (make.package(make.image(Core.NET, sealed=False)), both()),
+        [NO_WAY_BACK[0], ("net-seal", Severity.WARNING), ("one-core", Severity.NOTE)],
+    ),
+    (
+        "a mode that nobody knows yet",
+        lambda make, _: (app(make), both(mode=BootloaderMode.UNKNOWN)),
+        [("simultaneous-mode", Severity.WARNING), ("one-core", Severity.NOTE)],
     ),
 ]
 
@@ -220,7 +250,7 @@ def test_every_finding_has_a_source() -> None:
     told = {code for code, severity, _ in TABLE if severity} | {code for *_, codes in BOTH_TABLE for code, _ in codes}
     judged = {"hash", "clear"}  # by image/verify.py
     assert told - judged <= set(SOURCES)
-    assert set(SOURCES) <= told | {"net-encrypted", "net-key", "clear"}
+    assert set(SOURCES) <= told | {"net-encrypted", "net-key", "net-seal", "clear"}
 
 
 @pytest.mark.parametrize(("code", "severity", "case"), TABLE, ids=[f"{row[0]}-{n}" for n, row in enumerate(TABLE)])
@@ -247,6 +277,44 @@ def test_a_network_image_that_waits_while_the_application_is_old_is_in_the_way(m
     assert [finding.code for finding in found] == ["pending", "net-no-revert"]
 
 
+@pytest.mark.parametrize(
+    ("scheme", "severity"), [(Scheme.STAGED, Severity.NOTE), (Scheme.SIMULTANEOUS, Severity.WARNING)]
+)
+def test_a_network_image_without_a_seal(make: Maker, state: State, scheme: Scheme, severity: Severity) -> None:
+    package = make.package(make.image(Core.NET, sealed=False))
+    found = preflight(package, state() if scheme is Scheme.STAGED else both())
+    assert [(one.severity, one.core) for one in found if one.code == "net-seal"] == [(severity, Core.NET)]
+
+
+@pytest.mark.parametrize(
+    ("offset", "reason"),
+    [
+        (0x210, "Could not find valid firmware validation info"),  # the firmware's size in its info
+        (0x214, "Firmware validation failed"),  # its version
+        (580, "Firmware validation failed"),  # the firmware
+        (601, "Could not find valid firmware validation info"),  # the magic of the validation info
+        (614, "Validation info doesn't belong to this firmware"),  # its address
+        (620, "Firmware validation failed"),  # its hash
+    ],
+)
+@pytest.mark.parametrize("scheme", Scheme)
+def test_a_network_image_with_a_damaged_seal(
+    make: Maker, state: State, offset: int, reason: str, scheme: Scheme
+) -> None:
+    """MCUboot's seal is around all of it and in order: only b0n's tells."""
+    package = make.package(make.image(Core.NET, breaks=offset))
+    found = preflight(package, state() if scheme is Scheme.STAGED else both())
+    assert [(one.code, one.severity) for one in found if one.severity is Severity.ERROR] == [
+        ("net-seal", Severity.ERROR)
+    ]
+    assert reason in found[0].message
+
+
+def test_a_network_image_for_another_place_has_another_seal(make: Maker, state: State) -> None:
+    found = preflight(make.package(make.image(Core.NET, address=0x0101_0000)), state())
+    assert {(one.code, one.severity) for one in found} >= {("net-seal", Severity.ERROR)}
+
+
 def test_an_image_that_is_flagged_encrypted_and_is_plain(make: Maker, state: State) -> None:
     """``imgtool sign --clear`` makes one for the primary slot; from the secondary one it would be "decrypted"."""
     found = preflight(app(make, encrypted=True, clear=True), state())
@@ -271,7 +339,8 @@ def test_every_check_has_a_row(make: Maker, state: State) -> None:
     for check in CHECKS:
         assert any(list(check(*case)) for case in cases), check
     for image_check in IMAGE_CHECKS:
-        seen = [(image, device) for package, device in [*cases, encrypted] for image in package.images]
+        unsealed = (make.package(make.image(Core.NET, sealed=False)), state())
+        seen = [(image, device) for package, device in [*cases, encrypted, unsealed] for image in package.images]
         assert any(list(image_check(image, device)) for image, device in seen), image_check
 
 

@@ -37,6 +37,29 @@ def test_a_wave_that_an_earlier_run_finished_is_not_soaked_again() -> None:
     assert schedule.begin(0.0) == ["c", "d", "e"]
 
 
+def test_what_is_left_of_a_soak_is_soaked_after_a_restart() -> None:
+    known = {"a": Outcome.DONE, "b": Outcome.DONE}
+    schedule = Schedule((CANARY, REST), Limits(), known, ago={"a": 500.0, "b": 4.0})
+    assert schedule.begin(100.0) == []
+    assert (schedule.phase, schedule.wake_at) == (Phase.SOAKING, 106.0)
+    assert schedule.begin(106.0) == ["c", "d", "e"]
+    assert Schedule((CANARY, REST), Limits(), known, ago={"a": 500.0, "b": 11.0}).begin(100.0) == ["c", "d", "e"]
+
+
+def test_a_wave_of_earlier_runs_that_failed_too_often_stops_before_anything_begins() -> None:
+    known = {"a": Outcome.DONE, "b": Outcome.DONE, "c": Outcome.FAILED, "d": Outcome.REVERTED}
+    schedule = Schedule((CANARY, REST), Limits(stop_at_rate=0.5), known, ["c", "d"])
+    assert schedule.begin(0.0) == []
+    assert schedule.stopped == "2 of the 2 devices of wave 'rest' that ended have failed"
+
+
+def test_only_what_began_can_end() -> None:
+    schedule = Schedule((CANARY,), Limits(at_once=1), {})
+    schedule.begin(0.0)
+    with pytest.raises(ValueError, match="b did not begin"):
+        schedule.ended("b", Outcome.DONE)
+
+
 def test_paused_nothing_begins_and_what_began_goes_on() -> None:
     schedule = Schedule((CANARY,), Limits(at_once=1), {})
     assert schedule.begin(0.0) == ["a"]

@@ -114,3 +114,37 @@ def test_a_pipe_outlives_its_event_loop() -> None:
     asyncio.run(use())
     asyncio.run(use())
     assert wire.calls.count("write 4") == 2
+
+
+class HalfOpen(FakeWire):
+    """A wire that has taken something by the time it fails, or hangs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+
+    async def _open(self) -> None:
+        await self._step("open")
+        self.begun.set()
+        await asyncio.sleep(3600)
+
+
+def test_what_cannot_be_opened_is_not_left_half_open() -> None:
+    wire = FakeWire(OSError(5, "Input/output error"))
+    with pytest.raises(ConnectError):
+        asyncio.run(wire.open())
+    assert wire.calls == ["close", "open", "close"]
+
+
+def test_a_cancelled_opening_is_not_left_half_open() -> None:
+    wire = HalfOpen()
+
+    async def interrupted() -> None:
+        opening = asyncio.ensure_future(wire.open())
+        await wire.begun.wait()
+        opening.cancel()
+        await asyncio.wait([opening])
+        assert opening.cancelled()
+
+    asyncio.run(interrupted())
+    assert wire.calls == ["close", "open", "close"]

@@ -16,7 +16,7 @@ from smpdfu.smp.groups import REQUESTS
 from smpdfu.smp.groups.image import ImageUpload, StateRead
 from smpdfu.smp.groups.os import Echo, Reset
 from smpdfu.smp.groups.settings import SettingsRead, SettingsWrite
-from smpdfu.smp.message import Header, Op, Refusal, Request
+from smpdfu.smp.message import Header, Op, RawRequest, Refusal, Request
 
 RECORDINGS = sorted((Path(__file__).parent.parent / "vectors" / "recordings").glob("*.jsonl"))
 
@@ -65,6 +65,8 @@ def test_a_request_and_its_answer() -> None:
 def test_a_vendors_command_has_its_numbers() -> None:
     message = Header(Op.READ, 1, 0, 1, 77, 3, 9).to_bytes() + b"\xa0"
     assert describe(message) == "#3 group 77 command 9 (empty)"
+    for group, name in ((5, "crash"), (6, "split"), (7, "run")):  # as Zephyr's mgmt_defines.h has them
+        assert describe(RawRequest(group, 1).to_bytes(3)) == f"#3 {name} command 1 (empty)"
 
 
 def test_firmware_is_left_out_and_hashes_are_not() -> None:

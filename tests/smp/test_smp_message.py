@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smpdfu.errors import RemoteProtocolError
+from smpdfu.errors import LocalProtocolError, RemoteProtocolError
 from smpdfu.smp import cbor
 from smpdfu.smp.body import Body
 from smpdfu.smp.groups import RCS, REQUESTS, find_request, rc_name
@@ -133,7 +133,7 @@ def test_our_own_mistakes_are_value_errors() -> None:
     for request in wrong:
         with pytest.raises(ValueError, match="must be"):
             request.to_bytes(0)
-    with pytest.raises(ValueError, match="more than SMP can carry"):
+    with pytest.raises(LocalProtocolError, match="more than SMP can carry"):
         ImageUpload(off=0, data=bytes(70000)).to_bytes(0)
     with pytest.raises(ValueError, match="version"):
         Echo().to_bytes(0, version=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,24 @@ def test_a_thousand_devices_with_one_firmware_hold_it_once() -> None:
         tracemalloc.stop()
     assert used < 1000 * 50_000  # half a MiB of firmware each would be ten times that
     assert chips[0].app.read(0, 8192) == chips[-1].app.read(0, 8192)
+
+
+def test_devices_that_get_one_update_hold_it_once() -> None:
+    """Each writes it by itself, in pieces that end where they like."""
+    update = random.Random(1).randbytes(64 * 4096)
+    tracemalloc.start()
+    try:
+        flashes = [Flash(0, 1 << 20) for _ in range(20)]
+        for flash in flashes:
+            for at in range(0, len(update), 1000):
+                flash.program(4096 + at, update[at : at + 1000])
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert used < 5 * len(update)
+    flashes[0].erase(4096, 4096)
+    flashes[0].program(4096, b"mine")
+    assert [flash.read(4096, len(update)) == update for flash in flashes] == [False] + 19 * [True]
 
 
 def test_flash_tells_how_long_it_would_have_worked() -> None:

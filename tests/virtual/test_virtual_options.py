@@ -126,6 +126,54 @@ def test_a_counter_without_room_stops_the_bootloader() -> None:
     assert bench.log[-1] == 'assertion "rc == 0" failed'
 
 
+# --- slots that do not go together ----------------------------------------------------------------------------------
+
+
+def uneven(mode: SwapMode, more: int) -> Bench:
+    """A device whose secondary slot has so many sectors more than the primary one."""
+    layout = small_layout(mode)
+    pair, step = layout.images[0], 4096 * abs(more)
+    if more > 0:
+        primary, secondary = replace(pair.primary, size_bytes=pair.primary.size_bytes - step), pair.secondary
+    else:
+        primary, secondary = pair.primary, replace(pair.secondary, size_bytes=pair.secondary.size_bytes - step)
+    bench = Bench(replace(layout, images=(replace(pair, primary=primary, secondary=secondary),)))
+    bench.write("primary", bench.app_image(1, version=OLD))
+    return bench
+
+
+UNEVEN = [
+    (SwapMode.MOVE, -1, True),
+    (SwapMode.MOVE, 1, False),
+    (SwapMode.MOVE, -2, False),
+    (SwapMode.OFFSET, 1, True),
+    (SwapMode.OFFSET, -1, False),
+    (SwapMode.OFFSET, 2, False),
+    (SwapMode.SCRATCH, 1, False),
+    (SwapMode.OVERWRITE_ONLY, -1, False),
+]
+
+
+@pytest.mark.parametrize(("mode", "more", "taken"), UNEVEN)
+def test_slots_of_different_sizes_are_updated_only_where_the_way_of_swapping_wants_it(
+    mode: SwapMode, more: int, taken: bool
+) -> None:
+    bench = uneven(mode, more)
+    bench.upload(bench.app_image(2, version=NEW))
+    assert [version_of(bench.boot()) for _ in range(2)] == ([NEW, OLD] if taken else [OLD, OLD])
+    assert any(line.startswith("W: Cannot upgrade: ") for line in bench.log) != taken
+
+
+@pytest.mark.parametrize(("beyond", "version"), [(0, NEW), (1, OLD)], ids=("largest", "too large"))
+def test_a_secondary_slot_with_one_sector_more_lets_images_fill_the_primary_one(beyond: int, version: Version) -> None:
+    bench = uneven(SwapMode.OFFSET, 1)
+    room = bench.layout.primary.size_bytes - 4096  # all but the trailer's sector
+    overhead = len(bench.app_image(2, 9000)) - 9000
+    images = (bench.app_image(seed, room + beyond - overhead, version=NEW) for seed in range(1000))
+    bench.upload(next(image for image in images if len(image) == room + beyond))
+    assert version_of(bench.boot()) == version
+
+
 # --- the simultaneous scheme, when b0n says no ----------------------------------------------------------------------
 
 
@@ -199,6 +247,7 @@ def test_an_update_is_looked_for_a_sector_into_the_slot_and_after_the_swap_the_o
     assert found.version == OLD
     bench.boot()
     assert bench.slots.secondary.area.read(4096, len(new)) == new
+    assert bench.slots.secondary.area.read(0, 4096) == b"\xff" * 4096  # or a next update would be in the wrong place
 
 
 def test_an_update_at_the_start_of_the_slot_is_erased() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
 import subprocess
@@ -22,6 +23,7 @@ from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual import store
 from smpdfu.virtual.layout import LAYOUTS
+from smpdfu.virtual.report import report
 from smpdfu.virtual.store import Recipe
 
 if TYPE_CHECKING:
@@ -85,6 +87,17 @@ def test_a_new_device_is_blank_and_the_users_alone(recipe: Recipe) -> None:
         assert device.running is None
         assert device.keys.decryption is not None
         assert len(device.keys.verifiers) == 1
+
+
+def test_erases_are_counted_over_the_life_of_a_device(desk: str) -> None:
+    for _ in range(3):
+        with store.open_device(desk) as device:
+            device.app.erase(0x8_6000, 4096)
+    worn = {one.memory: one for one in report(store.view_device(desk)).wear}
+    assert (worn["app"].address, worn["app"].erases) == (0x8_6000, 3)
+    for damage in ("", "[]", '{"app": 3}', '{"app": {"x": 1}}'):
+        (store.home() / desk / "wear.json").write_text(damage)
+        assert store.view_device(desk).app.erase_counts == {}
 
 
 def test_a_device_that_is_older_than_parts_of_it_is_taken_up(desk: str) -> None:

@@ -34,6 +34,9 @@ MOUNTS = ("/lfs1",)
 """Where the file systems of the virtual application are."""
 PATH_MAX = 64
 """Bytes of a path (CONFIG_MCUMGR_GRP_FS_PATH_LEN)."""
+PACKET_MAX = 1472
+"""Bytes of an answer that a UDP packet carries: what the firmware is built for, with
+CONFIG_MCUMGR_GRP_FS_DL_CHUNK_SIZE_LIMIT. Zephyr cannot send longer ones over UDP, nor can a client ask for less."""
 TYPE_MAX = 8
 """Bytes of the name of a hash that are looked at."""
 # Beside the header: the map, and "off", "data", "rc" and "len" with offsets of five bytes (fs_mgmt_config.h).
@@ -60,7 +63,7 @@ class FsGroup:
 
     def __init__(self, files: Files, buffer_size: int, mounts: Collection[str] = MOUNTS) -> None:
         self.files, self._mounts = files, mounts
-        self._piece = buffer_size - _OVERHEAD
+        self._piece = min(buffer_size, PACKET_MAX) - _OVERHEAD
         self.upload: Upload | None = None
 
     def on_file_download(self, request: FileDownload) -> FileDownloadReply:

@@ -81,7 +81,7 @@ class Build:
 class OsGroup:
     """Handlers. ``reset`` is called with the ``boot_mode`` asked for; it must let the answer go out first.
 
-    ``tasks`` are the threads by name.
+    ``tasks`` are the threads by name, ``no_downgrade`` tells that MCUboot was built to prevent downgrades.
     """
 
     build: Build
@@ -90,6 +90,7 @@ class OsGroup:
     reset: Callable[[int], None]
     rtc: Rtc = field(default_factory=Rtc)
     tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
+    no_downgrade: bool = False
 
     def on_echo(self, request: Echo) -> EchoReply:
         """The text, as it came."""
@@ -153,4 +154,4 @@ class OsGroup:
             return BootloaderInfoReply(bootloader="MCUboot")
         if request.query != "mode":
             raise Refused(OsRc.QUERY_YIELDS_NO_ANSWER)
-        return BootloaderInfoReply(mode=MODES[self.mode])
+        return BootloaderInfoReply(mode=MODES[self.mode], no_downgrade=self.no_downgrade or None)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.dfu.package import Core, CoreImage, new_package
+from smpdfu.image import b0n
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys import PrivateKey, generate
@@ -35,6 +36,12 @@ def firmware(address: int, size: int, mark: int) -> bytes:
     """A vector table for this address, and filling that differs with ``mark``."""
     table = struct.pack("<16I", 0x2002_0000, *(address + 0x101 + 4 * number for number in range(15)))
     return table + bytes((mark + at) % 251 for at in range(size - len(table)))
+
+
+def sealed(code: bytes, address: int, key: PrivateKey) -> bytes:
+    """The same with b0n's firmware info in it and its validation info behind it."""
+    info = b0n.FirmwareInfo(len(code), 1, address).to_bytes()
+    return b0n.seal(code[:0x200] + info + code[0x200 + len(info) :], address, key)
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,11 @@ class Desk:
     def data(
         self, core: Core = Core.APP, version: str = "2.0.0", *, key: PrivateKey | None = None, **how: Any
     ) -> bytes:
-        """A signed image; ``size`` of the firmware, ``address`` where it is linked, ``encrypted``."""
-        code = firmware(how.get("address", CODE[core]), how.get("size", 3000), how.get("mark", ord(version[0])))
+        """A signed image; ``size`` of the firmware, ``address`` where it is linked, ``encrypted``, ``sealed``."""
+        where = how.get("address", CODE[core])
+        code = firmware(where, how.get("size", 3000), how.get("mark", ord(version[0])))
+        if core is Core.NET and how.get("sealed", True):
+            code = sealed(code, where, self.key)
         spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
         recipient = self.encryption.public if how.get("encrypted") else None
         return build(spec, code, key or self.key, recipient).to_bytes()
@@ -103,7 +113,7 @@ class Desk:
 
     def net_holds(self, version: str, **how: Any) -> bool:
         """Is the network core's firmware that of this version?"""
-        payload = firmware(CODE[Core.NET], how.get("size", 3000), ord(version[0]))
+        payload = sealed(firmware(CODE[Core.NET], how.get("size", 3000), ord(version[0])), CODE[Core.NET], self.key)
         region = NRF5340DK_STAGED.net.app
         return store.view_device(self.name).net.read(region.start, len(payload)) == payload
 

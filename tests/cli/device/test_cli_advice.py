@@ -42,7 +42,10 @@ def test_a_slot_in_use_is_told_as_that(desk: Desk) -> None:
     ("words", "sentence"),
     [
         (("upload", "-n", "5"), "the device has no image 5; it has image 0 only; nothing was written"),
-        (("test", "-n", "5"), "the device lists no image of number 5 in a slot that does not run"),
+        (
+            ("test", "-n", "5"),
+            "the device lists no image of number 5 in a slot that does not run: `smpdfu list` shows what it has",
+        ),
     ],
 )
 def test_an_image_that_is_not_there_is_named(desk: Desk, words: tuple[str, ...], sentence: str) -> None:

@@ -88,7 +88,9 @@ def test_a_virtual_device_that_is_taken_or_not_there(desk: Desk) -> None:
         ("desk", "'desk' is no address: it must start with ble:, serial:, udp:, virtual:"),
         ("serial:/dev/x?speed=1", "unknown option 'speed'"),
         ("ble:DK?pair=maybe", "pair 'maybe' is neither yes nor no"),
-        ("udp:10.0.0.1", "this version of smpdfu cannot reach udp:10.0.0.1"),
+        ("udp:10.0.0.1:99999", "'99999' is no UDP port: it must be 1 to 65535"),
+        ("udp:10.0.0.1:00000001337", "'00000001337' is no UDP port"),
+        ("serial:/dev/x?baudrate=00000115200", "is not a number of bits per second"),
     ],
 )
 def test_addresses_that_lead_nowhere(smpdfu: Call, address: str, words: str) -> None:

@@ -117,10 +117,19 @@ def test_it_stops_and_says_how_to_go_on(smpdfu: Call, desks: dict[str, Desk], fl
     fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["c"]'))
     done = smpdfu("fleet", "run", fleet)
     assert done.code == 7
-    assert "stopped: 1 devices failed, and the fleet stops at 1; --go-on" in done.err
+    assert "stopped: 1 device failed; the limit is 1; --go-on" in done.err
     assert runs(desks) == ["1.0.0"] * 3
     assert smpdfu("fleet", "run", fleet).code == 7
     assert runs(desks) == ["1.0.0"] * 3
+
+
+def test_exit_code_8_while_the_same_call_may_finish_it(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    """A device that is not there may come back; where the limit was reached for good, the same call does nothing."""
+    fleet.write_text(fleet.read_text().replace("virtual:b", "virtual:nobody"))
+    assert smpdfu("fleet", "run", fleet).code == 8
+    fleet.write_text(fleet.read_text().replace("at_once = 2", "at_once = 2\nstop_after_failures = 1"))
+    assert smpdfu("fleet", "run", fleet).code == 7
+    assert smpdfu("fleet", "run", fleet).code == 7
 
 
 def test_events_are_lines_of_json(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
@@ -170,6 +179,7 @@ def test_paused_and_killed_and_gone_on_with(
     assert smpdfu("fleet", "status", fleet, "--json").document["paused"] is True
     refused = smpdfu("fleet", "run", fleet)
     assert f"process {process.pid} is running this fleet" in refused.refused(8)
+    assert smpdfu("fleet", "status", fleet, "--json").document["paused"] is True, "it is not for others to go on"
     process.send_signal(signal.SIGKILL)
     process.wait()
     fleet.write_text(fleet.read_text().replace("soak_s = 600", "soak_s = 0"))

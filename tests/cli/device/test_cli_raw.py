@@ -52,6 +52,32 @@ def test_refusals_have_names(desk: Desk) -> None:
     assert "INVALID_STAT_NAME" in desk.call("raw", 2, 0, "--json-payload", '{"name": "x"}').refused(5)
 
 
+LONG = "x" * 70_000
+NO_TEXT = "/lfs1/\udcff"  # what Python makes of a byte on the command line that is no UTF-8
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["echo", LONG], "70008 bytes, more than SMP can carry"),
+        (["settings", "write", "app/a", LONG], "more than SMP can carry"),
+        (["settings", "write", "app/a", LONG[:3000]], "needs a message of 30"),
+        (["raw", 0, 0, "--json-payload", json.dumps({"d": LONG})], "more than SMP can carry"),
+        (["raw", 0, 0, "--json-payload", '{"d": "\\ud800"}'], "UTF-8"),
+        (["raw", 0, 0, "--json-payload", '{"d": ' + "[" * 700 + "]" * 700 + "}"], "too deeply"),
+        (["echo", NO_TEXT], "UTF-8"),
+        (["fs", "stat", NO_TEXT], "UTF-8"),
+        (["settings", "read", NO_TEXT], "UTF-8"),
+        (["stat", "show", NO_TEXT], "UTF-8"),
+        (["shell", NO_TEXT], "UTF-8"),
+    ],
+    ids=lambda value: " ".join(map(str, value))[:30] if isinstance(value, list) else "",
+)
+def test_what_smp_cannot_carry_is_a_usage_error(desk: Desk, words: list[object], why: str) -> None:
+    assert why in desk.call(*words).refused(2)
+    assert desk.call("echo", "still there").out.strip() == "still there"
+
+
 @pytest.mark.parametrize(
     "payload",
     ["", "{", "[1]", "5", '{"bytes": "00"}', '{"a": {"bytes": "0"}}', '{"a": 18446744073709551616}', "[" * 100_000],

@@ -160,6 +160,33 @@ def test_a_second_tool_on_the_same_device(desk: Desk) -> None:
     assert desk.slots() == [RUNS_1]
 
 
+@pytest.mark.parametrize("waited", [False, True])
+def test_a_trial_that_is_over(desk: Desk, waited: bool) -> None:
+    """Stopped during the trial, which a reset ended: it proved nothing, unless the device was waited for in vain."""
+    package = desk.package()
+    desk.json("upload", desk.image(), "--test")
+    with Journal(journal_path(desk.address)) as journal:
+        journal.begin(Package.load(package).digest)
+        for step in ALL[:2]:
+            journal.done(step)
+        journal.begun("reset app")
+        if waited:
+            journal.absent("reset app")
+    for _ in range(2):
+        desk.json("reset")
+    assert desk.slots() == [RUNS_1, (1, "2.0.0", "")]
+    if waited:
+        told = desk.call("update", package, "--resume")
+        assert (told.code, "was tried and did not last" in told.sentence) == (7, True)
+        assert "waited for the device in vain" in told.sentence
+        assert desk.call("update", package, "--resume").code == 6
+    done = desk.call("update", package)
+    assert done.code == 0, done.err
+    assert ("the trial begins anew" in done.err) is not waited
+    assert desk.slots()[0] == RUNS_2
+    assert desk.net_holds("2.0.0")
+
+
 # --- killed ---------------------------------------------------------------------------------------------------------
 
 # Kills its process after so many entries of the journal: with the entry on the disk, or before it is.

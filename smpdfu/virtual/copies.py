@@ -1,0 +1,23 @@
+"""Many devices that begin as one device is now: in memory, and gone with the process."""
+
+from __future__ import annotations
+
+from smpdfu.virtual.device import VirtualNrf5340
+
+
+def copies_of(device: VirtualNrf5340, count: int) -> list[VirtualNrf5340]:
+    """``count`` devices, named after ``device`` and numbered from 1, switched on.
+
+    Their flash holds what its flash holds, and is in memory once as long as it is alike. Settings that lie in a
+    partition are copied with it; files are not.
+    """
+    pages = {name: dict(flash.pages()) for name, flash in device.chip.flashes.items()}
+    return [_copy(device, f"{device.name}-{number}", pages) for number in range(1, count + 1)]
+
+
+def _copy(device: VirtualNrf5340, name: str, pages: dict[str, dict[int, bytes]]) -> VirtualNrf5340:
+    copy = VirtualNrf5340(device.layout, device.keys, name=name, resources=device.resources)
+    for part, held in pages.items():
+        copy.chip.flashes[part].load(held)
+    copy.reset()
+    return copy

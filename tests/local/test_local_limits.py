@@ -1,0 +1,22 @@
+"""The limit of open files, raised in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (50, 200))
+from smpdfu.local.limits import allow_open_files
+granted = [allow_open_files(count) for count in (40, 120, 1000)]
+print(*granted, *resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_as_many_as_the_system_grants() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["40", "120", "200", "200", "200"]
