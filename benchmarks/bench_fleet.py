@@ -52,7 +52,7 @@ soak_s = 0.5
 stop_after_failures = {limit}
 devices = "devices.csv"
 [update]
-timeout_s = 1.5
+timeout_s = {timeout_s}
 boot_timeout_s = 60
 health = '''case "$SMPDFU_TO" in {unhealthy}) exit 1;; esac'''
 [packages]
@@ -88,7 +88,10 @@ class Scene:
     def write(self, limit: int) -> None:
         """The file, with this limit of failures."""
         unhealthy = [self.addresses[name] for name, way in broken(self.count).items() if way == "unhealthy"]
-        self.path.write_text(FLEET.format(at_once=AT_ONCE, limit=limit, unhealthy="|".join(unhealthy)))
+        timeout_s = 0.5 if self.count <= COUNT else 1.5  # of a few, no computer keeps an answer back for long
+        self.path.write_text(
+            FLEET.format(at_once=AT_ONCE, timeout_s=timeout_s, limit=limit, unhealthy="|".join(unhealthy))
+        )
 
 
 # --- what must be true ----------------------------------------------------------------------------------------------
@@ -197,7 +200,9 @@ def as_processes(count: int, folder: Path) -> None:
         scene.write(count)
         codes.append(fleet_run(scene, log))
         scene.events = list(read_log(log.parent))
-        assert codes == [-signal.SIGKILL, UNFINISHED, UNFINISHED], f"exit codes {codes}"
+        assert codes[0] == -signal.SIGKILL, f"exit code {codes[0]} of the run that was killed"
+        assert codes[1] in (STOPPED, UNFINISHED), f"exit code {codes[1]} of the run that was stopped"
+        assert codes[2] == UNFINISHED, f"exit code {codes[2]}, and some of the devices may come back"
         stops = [event for event in scene.events if event["event"] == "stop"]
         assert len(stops) == 1, "the limit of failures did not stop the fleet"
         assert served.stdin is not None

@@ -58,7 +58,9 @@ def decode(
     with _opened(file) as stream:
         if out.json:
             print_json_list(
-                "seen", (one.to_dict() for one in counted()), lambda: {} if frames else {"error": error_document(missing)}
+                "seen",
+                (one.to_dict() for one in counted()),
+                lambda: {} if frames else {"error": error_document(missing)},
             )
         else:
             for one in counted():

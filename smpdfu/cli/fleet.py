@@ -86,6 +86,8 @@ async def run(fleet: FleetFile, how: FleetHow, out: Output) -> None:
     if not how.events:
         out.emit(data, lambda: _told(data))
     if code := _exit_code(schedule, left_to_do):
+        again = "made again, this call goes on; " if code == 8 else ""
+        out.say(f"{again}`smpdfu fleet status {fleet}` says what failed and why")
         raise typer.Exit(code)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.show import Output, console, harmless
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from smpdfu.dfu.fleetfile import Fleet, FleetDevice
     from smpdfu.dfu.run import Event
@@ -60,25 +61,40 @@ class View:
             self.rows[device.name] = (step, f"{100 * event.done // event.total} %")
 
     @contextmanager
-    def drawn(self) -> Iterator[None]:
-        """Draw it while inside, where stderr is a terminal."""
+    def drawn(self) -> Iterator[Callable[[], None]]:
+        """Draw it while inside, where stderr is a terminal; what it gives draws it at once."""
         if self._out.json or not sys.stderr.isatty():
-            yield
+            yield lambda: None
             return
         from rich.live import Live
 
-        with Live(self, console=console(sys.stderr), refresh_per_second=4, transient=True):
-            yield
+        with Live(self, console=console(sys.stderr), refresh_per_second=4, transient=True) as live:
+            yield live.refresh
 
-    def __rich__(self) -> RenderableType:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Called by the thread that draws: what others may change meanwhile is copied first."""
         from rich.table import Table
         from rich.text import Text
 
-        ended, total = len(self._schedule.outcomes), len(self._fleet.devices)
-        bad = sum(not outcome.good for outcome in self._schedule.outcomes.values())
+        rows = list(self.rows.items())
+        shown = rows[: max(min(_ROWS, options.size.height - 3), 1)]
         made = Table.grid(padding=(0, 2))
-        for name, (step, far) in list(self.rows.items())[:_ROWS]:
+        for name, (step, far) in shown:
             made.add_row(Text(harmless(name)), step, far)
-        more = f", {len(self.rows) - _ROWS} more under way" if len(self.rows) > _ROWS else ""
-        made.add_row(f"{ended} of {total} ended, {bad} failed{more}", str(self._schedule.phase), "")
-        return made
+        if shown:
+            yield made
+        yield Text(harmless(self._summary(len(rows) - len(shown))), no_wrap=True, overflow="ellipsis")
+
+    def _summary(self, hidden: int) -> str:
+        outcomes = list(self._schedule.outcomes.values())
+        bad, under_way = sum(not outcome.good for outcome in outcomes), len(self._schedule.running)
+        parts = [f"{len(outcomes)} of {len(self._fleet.devices)} ended", f"{bad} failed", f"{under_way} under way"]
+        parts += [f"{hidden} of them not shown"] if hidden else []
+        wave = self._schedule.wave
+        return f"{self._where('' if wave is None else f'wave {wave.name}')}: {', '.join(parts)}"
+
+    def _where(self, wave: str) -> str:
+        phase, wake_at = self._schedule.phase, self._schedule.wake_at
+        if wake_at is not None:
+            return f"{wave} soaks, {max(wake_at - time.monotonic(), 0.0):.0f} s left"
+        return wave if wave and str(phase) == "running" else f"{wave} {phase}".strip()

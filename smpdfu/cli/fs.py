@@ -160,6 +160,8 @@ def _part(part: str, path: str) -> Iterator[BinaryIO]:
         except (RemoteProtocolError, DeviceError):
             os.unlink(part)
             raise
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, error.filename or part) from None
         except BaseException:
             if not file.seek(0, 2):
                 os.unlink(part)
@@ -215,7 +217,7 @@ async def hash_file(
     ] = None,
 ) -> None:
     """Have the device compute a hash or checksum of a file."""
-    from smpdfu.client.files import hash_bytes
+    from smpdfu.client.filehash import hash_bytes
     from smpdfu.smp.groups.fs import FileHash
 
     async with conn.client() as client:

@@ -30,6 +30,7 @@ from smpdfu.errors import (
     PassphraseError,
     PlanError,
     ProtocolError,
+    RemoteProtocolError,
     ResponseTimeoutError,
     RevertedError,
     SigningError,
@@ -70,8 +71,13 @@ NEXT: tuple[tuple[type[SmpdfuError], str], ...] = (
     (LinkLostError, "Check the cable or the distance, then run the same command again: it goes on where it stopped."),
     (
         ResponseTimeoutError,
-        "Check that the firmware has an SMP server on this wire, the baud rate, and that no other program holds the "
-        "port (`smpdfu doctor`); --timeout gives a slow device more time.",
+        "Check that the firmware has an SMP server on this wire, the baud rate, --raw if it is a raw UART, and that no "
+        "other program holds the port (`smpdfu doctor`); --timeout gives a slow device more time.",
+    ),
+    (
+        RemoteProtocolError,
+        "Run it again with --log FILE: `smpdfu decode FILE` shows what was sent; it may be no SMP server, or another "
+        "program talks to it.",
     ),
     (NotReadyError, ""),  # its findings have said it
     (ConnectError, "`smpdfu scan` shows what is here to talk to, `smpdfu doctor` what is in the way."),
@@ -113,7 +119,7 @@ NEXT_ON_REFUSAL = {
     "IMAGE_CONFIRMATION_DENIED": "This device confirms only the image that runs: test it, reset, then confirm.",
     "IMAGE_SETTING_TEST_TO_ACTIVE_DENIED": "The image runs already; there is nothing to test.",
     "INVALID_SLOT": "`smpdfu info` shows the images and slots that the device has.",
-    "ENOTSUP": "The firmware was built without this command.",
+    "ENOTSUP": "The firmware was built without this command; MCUboot in serial recovery has few.",
     "EMSGSIZE": "The answer does not fit into the device's buffer (`smpdfu params`): ask for less.",
     "RTC_NOT_SET": "`smpdfu datetime --now` sets the clock, to UTC.",
     "INVALID_STAT_NAME": "`smpdfu stat list` shows the names that the device has.",

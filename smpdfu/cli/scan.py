@@ -83,13 +83,17 @@ def _stable_names() -> dict[str, str]:
 
 
 def _virtual() -> list[Row]:
+    from smpdfu.connect import WIRES
     from smpdfu.virtual.shelf import holder_of, list_devices
 
     rows = []
     for name in list_devices():
-        port = (holder_of(name) or {}).get("port")
-        if port:  # it is being served: its own name would be refused, its port is open to all
-            rows.append(_row("serial", str(port), f"virtual device {name}"))
+        port = str((holder_of(name) or {}).get("port") or "")
+        wire, _, rest = port.partition(":")
+        if wire in WIRES:  # it is being served: its own name would be refused, its port is open to all
+            rows.append(_row(wire, rest, f"virtual device {name}"))
+        elif port:
+            rows.append(_row("serial", port, f"virtual device {name}"))
         else:
             rows.append(_row("virtual", name, "virtual device"))
     return rows

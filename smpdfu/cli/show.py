@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
@@ -70,6 +70,8 @@ def console(stream: TextIO | None = None) -> Console:
     from rich.console import Console
 
     target = sys.stdout if stream is None else stream
+    if hasattr(target, "rich_proxied_file"):
+        target = cast("TextIO", _AboveLive(target))
     if target.isatty():
         return Console(file=target, highlight=False, emoji=False)
     return Console(file=target, highlight=False, emoji=False, soft_wrap=True, width=_NO_WIDTH)
@@ -97,6 +99,14 @@ def _stdout() -> Iterator[TextIO]:
         raise StdoutGone from None
     except OSError as error:
         raise OSError(error.errno, error.strerror, STDOUT) from None
+
+
+class _AboveLive:
+    """A stream that a live display has taken over: what is written comes above it. By itself rich goes around that."""
+
+    def __init__(self, taken: TextIO) -> None:
+        self.write, self.flush, self.isatty = taken.write, taken.flush, taken.isatty
+        self.encoding = taken.encoding
 
 
 def warn(text: str) -> None:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from smpdfu.dfu.plan import Step
     from smpdfu.dfu.run import Event
 
-_KIB = 1024
-
 
 @dataclass(slots=True)
 class Timing:
@@ -80,7 +78,7 @@ class Timing:
         sent, seconds = self.sent.get(step), self.steps_s.get(step)
         if not sent or not seconds:
             return ""
-        return f"{sent / _KIB:.0f} KiB, {sent / _KIB / seconds:.1f} KiB/s"
+        return f"{sent / 1000:.0f} kB, {sent / 1000 / seconds:.1f} kB/s"
 
 
 def _seconds(value: float) -> str:

@@ -116,7 +116,7 @@ async def update(
             except StepError as error:
                 if not error.resumable:
                     raise
-                again = f"smpdfu update {shlex.quote(str(package))} --to {shlex.quote(address)} --resume"
+                again = shlex.join(["smpdfu", "update", str(package), "--to", address, *_kept(how), "--resume"])
                 raise StepError(f"{error}; go on with: {again}", error.step, resumable=True) from error
 
 
@@ -133,11 +133,25 @@ def _wish(how: How) -> Wish:
     return Wish(policy, scheme, how.again, how.force)
 
 
+def _kept(how: How) -> list[str]:
+    """The options that the next call needs, too: without them it would do something else, or check less."""
+    usual = How()
+    words = [f"--{name.replace('_', '-')}" for name in ("force", "confirm", "upload_only") if getattr(how, name)]
+    for name in ("scheme", "only", "soak", "health", "health_timeout", "boot_timeout"):
+        value = getattr(how, name)
+        if value != getattr(usual, name):
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
+    return words
+
+
 def _health(how: How, address: str) -> Health:
     from smpdfu.dfu import health
 
     checks = [health.soak(how.soak)]
     if how.health is not None:
+        if not health.can_run(how.health):
+            raise typer.BadParameter(f"the health check {how.health!r} cannot be run: there is no such program")
         checks.append(health.command(how.health, address, timeout_s=how.health_timeout))
     return health.all_of(checks)
 

@@ -58,8 +58,8 @@ class UploadResult:
     ``match``: the device compared the flash with the SHA-256 sent (None: it does not). ``listed``: the device lists the
     image's hash in a slot that does not run (None: it cannot be asked, or the data is no MCUboot image). ``retries``
     counts what was sent again, ``resumed_at`` the bytes that were there from an earlier upload. ``requests`` counts the
-    requests sent, copies included; ``window`` is the largest number of them that was in flight. ``sealed``: each request
-    was checked as a whole on its way (False on a raw serial line, and on Bluetooth where one takes several writes).
+    requests sent, copies included; ``window`` is the largest number of them that was in flight. ``sealed``: each was
+    checked as a whole on its way (False on a raw serial line, and on Bluetooth where one takes several writes).
     """
 
     off: int
@@ -180,6 +180,13 @@ class Client:
         """The longest SMP message, in bytes, that the device takes as far as is known: see ``params``."""
         return self._exchange.message_max()
 
+    def window_for(self, params: ParamsReply | None) -> Window:
+        """How many requests of a transfer may be in flight to a device with these buffers; None: it does not tell."""
+        buffers = None if params is None else params.buf_count
+        # Where lost bytes go unnoticed they end up in the image: one more in flight is only the user's decision.
+        bound = 1 if self.window_max is None and not self._exchange.framing.checked else self.window_max
+        return Window(buffers, bound=bound, timeout_s=self.timeout_s)
+
     async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> bool:
         """Restart the device; True if it acknowledged that it will.
 
@@ -263,10 +270,7 @@ class Client:
         async def look() -> bool:
             return bool(await self._lists(last_part))
 
-        buffers = None if params is None else params.buf_count
-        # Where lost bytes go unnoticed they end up in the image: one more in flight is only the user's decision.
-        bound = 1 if self.window_max is None and not self._exchange.framing.checked else self.window_max
-        window = Window(buffers, bound=bound, timeout_s=self.timeout_s)
+        window = self.window_for(params)
         errands = Errands(progress or _no_report, self._reconnect, look)
         for last_try in (False, True):
             await Transfer(self._exchange, upload, window, self._waits(erase_timeout_s), errands).run()

@@ -58,6 +58,7 @@ SOURCES = {
     "marked-first": "nrfconnect/sdk-nrf, NCSDK-34106",
     "not-tied": "MCUboot, docs/design.md, Dependency check",
     "no-revert": "MCUboot, docs/design.md, Overwrite only",
+    "revert-unknown": "Zephyr, SMP OS management, Bootloader information",
     "unconfirmed": _IMG_MGMT,
     "pending": _IMG_MGMT,
     "net-no-revert": "nrfconnect/sdk-nrf, subsys/pcd",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -280,17 +280,22 @@ _KINDS = {
 class Standing(NamedTuple):
     """What earlier runs left: the ``outcomes`` that stand, by device, ``failed``: those of them whose failure counts.
 
-    ``ended_at`` is when each of them was reached, in seconds since 1970.
+    ``ended_at`` is when each of them was reached, in seconds since 1970. ``again`` are the devices that failed and are
+    done once more: last in their wave, so that they do not stop it before the others had their turn.
     """
 
     outcomes: dict[str, Outcome]
     failed: set[str]
     ended_at: dict[str, float]
+    again: set[str]
 
     def schedule(self, fleet: Fleet, now: float) -> Schedule:
         """What is left to do; ``now`` by the same clock."""
         ago = {name: now - at for name, at in self.ended_at.items()}
-        return Schedule(fleet.waves, fleet.limits, self.outcomes, self.failed, ago)
+        waves = [
+            replace(wave, devices=tuple(sorted(wave.devices, key=self.again.__contains__))) for wave in fleet.waves
+        ]
+        return Schedule(waves, fleet.limits, self.outcomes, self.failed, ago)
 
 
 def standing(
@@ -314,4 +319,5 @@ def standing(
             known[device.name] = Outcome(entry["outcome"])
             ended_at[device.name] = float(entry.get("time", 0.0))
     stay = {name: one for name, one in known.items() if (one.good if again else not one.passing)}
-    return Standing(stay, {name for name, one in stay.items() if not one.good}, {name: ended_at[name] for name in stay})
+    failed = {name for name, one in stay.items() if not one.good}
+    return Standing(stay, failed, {name: ended_at[name] for name in stay}, set(known) - set(stay))

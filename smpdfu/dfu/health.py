@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +16,8 @@ from smpdfu.smp.groups.os import Echo
 
 Health = Callable[[Client], Awaitable[None]]
 """Raises SmpdfuError when the image that runs on trial is not well."""
+
+_PLAIN_WORD = re.compile(r"[\w./+-]+")
 
 
 async def echoes(client: Client) -> None:
@@ -51,6 +55,15 @@ def command(line: str, address: str, *, timeout_s: float) -> Health:
             raise UpdateError(f"the health check ended with exit code {code}: {line}")
 
     return check
+
+
+def can_run(line: str) -> bool:
+    """False if the first word of ``line`` is surely nothing that the shell can run: told before anything is sent."""
+    word = line.split(maxsplit=1)[0] if line.strip() else ""
+    if sys.platform == "win32" or _PLAIN_WORD.fullmatch(word) is None:
+        return bool(word)
+    asked = subprocess.run(["/bin/sh", "-c", 'command -v -- "$0"', word], stdout=subprocess.DEVNULL, check=False)
+    return asked.returncode == 0
 
 
 def all_of(checks: Sequence[Health]) -> Health:

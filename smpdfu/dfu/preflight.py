@@ -65,7 +65,7 @@ _OTHER_MODES = {
 }
 
 
-def _bootloader_updates_as_we_know(_: Package, state: DeviceState) -> Findings:
+def _bootloader_updates_as_we_know(package: Package, state: DeviceState) -> Findings:
     why = _OTHER_MODES.get(state.mode) if state.mode is not None else None
     if why:
         yield Finding(
@@ -79,6 +79,13 @@ def _bootloader_updates_as_we_know(_: Package, state: DeviceState) -> Findings:
             "no-revert",
             Severity.WARNING,
             "the bootloader overwrites: an application image that does not work cannot be rolled back",
+        )
+    elif state.can_revert is None and state.scheme is Scheme.STAGED and package.image(Core.APP) is not None:
+        yield Finding(
+            "revert-unknown",
+            Severity.WARNING,
+            "the device does not tell how its bootloader updates: where it overwrites, an application image that does "
+            "not work cannot be rolled back",
         )
 
 
@@ -269,12 +276,11 @@ def _counter_does_not_fall(package: Package, state: DeviceState) -> Findings:
 
 def _cores_fit_the_steps(package: Package, state: DeviceState) -> Findings:
     if package.image(Core.NET) is not None and state.scheme is Scheme.STAGED:
-        yield Finding(
-            "net-no-revert",
-            Severity.NOTE,
-            "the network core cannot be rolled back; it is updated after the application core has proved itself",
-            core=Core.NET,
+        both = package.image(Core.APP) is not None
+        then = (
+            "it is updated after the application core has proved itself" if both else "its image has to fit what runs"
         )
+        yield Finding("net-no-revert", Severity.NOTE, f"the network core cannot be rolled back; {then}", core=Core.NET)
 
 
 def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:

@@ -213,8 +213,9 @@ class Update:
     ) -> None:
         """The network core goes with its application; with another one there, this is another device by now."""
         app = self._package.image(Core.APP)
-        still_old = app is None or Step(Action.CHECK, Core.APP) in behind
-        wanted = hash_of(decision.state) if app is None or still_old else app.hash
+        check = Step(Action.CHECK, Core.APP)
+        is_new = check in decision.plan.steps and check not in behind
+        wanted = app.hash if app is not None and is_new else hash_of(decision.state)
         if hash_of(state) != wanted:
             runs = "nothing" if state.running is None else f"version {state.running.version}"
             raise StepError(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn, TypeVar
 
-from smpdfu.client import Client, UploadProgress
+from smpdfu.client import ERASE_TIMEOUT_S, Client, UploadProgress
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.plan import Action, Step, image_number, net_taken
 from smpdfu.dfu.recovery import is_recovery
-from smpdfu.dfu.state import DeviceState, Scheme, mode_of
+from smpdfu.dfu.state import SECONDARY, DeviceState, Scheme, mode_of
 from smpdfu.errors import (
     AbsentError,
     DeviceError,
@@ -23,11 +23,17 @@ from smpdfu.errors import (
     SmpdfuError,
     StepError,
 )
-from smpdfu.smp.groups.image import SlotInfo, StateRead, StateWrite
+from smpdfu.smp.groups.image import Erase, ImageRc, SlotInfo, StateRead, StateWrite
 from smpdfu.smp.groups.os import BootloaderInfo, Info
-from smpdfu.smp.message import Request, Response
+from smpdfu.smp.message import MgmtRc, Request, Response
 
 SILENCE = (LinkError, RemoteProtocolError)
+IN_THE_WAY = (
+    (ImageRc.NO_FREE_SLOT, StateRead.group),
+    (ImageRc.IMAGE_ALREADY_PENDING, StateRead.group),
+    (MgmtRc.EBADSTATE, None),  # as SMP version 1 has it
+)
+"""How a device says that a slot is not free."""
 MAX_RESETS = 3
 """How often a reset is asked for that nobody acknowledges."""
 R = TypeVar("R", bound=Response)
@@ -217,6 +223,20 @@ class Hands:
 
         Raises StepError, RevertedError when the device runs its previous firmware, DeviceError, LinkError.
         """
+        try:
+            return await self._do(step, image, state, report)
+        except DeviceError as error:
+            number = image_number(image.core, state.scheme)
+            if not any(error.is_code(*code) for code in IN_THE_WAY) or (
+                (await read_slots(self.client, state)).waiting(number) is not None
+            ):
+                raise
+        # Nothing waits there, and yet it does: a bootloader that overwrites lost its power between the erase of an
+        # image and that of its mark, and leaves it so for good. A slot without an image can always be erased.
+        await self.client.request(Erase(2 * number + SECONDARY), timeout_s=ERASE_TIMEOUT_S)
+        return await self._do(step, image, state, report)
+
+    async def _do(self, step: Step, image: CoreImage, state: DeviceState, report: Report | None) -> DeviceState:
         assert image.hash is not None, "preflight refuses an image without a hash"
         match step.action:
             case Action.UPLOAD:

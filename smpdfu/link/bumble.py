@@ -49,6 +49,8 @@ INTERVAL_MS = (7.5, 15.0)
 _ATT_HEADER_SIZE = 3
 FAST_S = 1.0
 """How long a controller may take to say that it cannot."""
+READY_S = 5.0
+"""How long it may take to be reset and to tell what it can."""
 
 
 async def room(connection: Connection) -> None:
@@ -83,6 +85,25 @@ class PatientHost(Host):
         for_another = command is not None and command.op_code != event.command_opcode
         if not for_another and (response is None or not response.done()):
             super().on_command_processed(event)
+
+
+async def switch_on(device: Device, controller: str) -> None:
+    """Make ``device`` ready. Raises ConnectError if its ``controller`` is none, or says nothing."""
+    try:
+        async with asyncio.timeout(READY_S):
+            await device.power_on()
+    except TimeoutError:
+        why = f"{controller} says nothing: it is no Bluetooth controller, or its serial port runs at another speed"
+        raise ConnectError(why, controller) from None
+    except (BaseBumbleError, hci.HCI_Error) as error:
+        raise ConnectError(f"{controller} is no Bluetooth controller: {error}", controller) from error
+
+
+async def switch_off(device: Device) -> None:
+    """Have the controller stop everything, as far as it is still there."""
+    with suppress(BaseBumbleError, hci.HCI_Error, TimeoutError):
+        async with asyncio.timeout(FAST_S):
+            await device.power_off()
 
 
 @asynccontextmanager
@@ -138,17 +159,13 @@ class Dongle:
             device = Device(name="smpdfu", address=self.address, host=PatientHost(source, sink))
             # No bond is kept: what smpdfu would need to keep it safely is more than an update needs.
             device.pairing_config_factory = lambda _: PairingConfig(mitm=False, bonding=False)
-            try:
-                await device.power_on()
-            except (BaseBumbleError, hci.HCI_Error) as error:
-                raise ConnectError(f"{self.moniker} is no Bluetooth controller: {error}", self.moniker) from error
+            await switch_on(device, self.moniker)
             self._device = device
             try:
                 yield
             finally:
                 self._device = None
-                with suppress(BaseBumbleError, hci.HCI_Error):  # pulled
-                    await device.power_off()
+                await switch_off(device)
 
 
 class BumbleScanner(BaseBleakScanner):

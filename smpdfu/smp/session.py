@@ -82,11 +82,12 @@ class Session:
         if match is None:
             self.strays += 1
             return None
-        request, header, body = match
+        request, header = match
         try:
-            outcome = read_outcome(request, body)
+            outcome = read_outcome(request, split_message(message).body)
         except RemoteProtocolError as error:
-            return Answer(header.sequence, error, again=True)
+            unread = RemoteProtocolError(f"the answer to {request.title} cannot be read: {error}")
+            return Answer(header.sequence, unread, again=True)
         too_new = isinstance(outcome, DeviceError) and outcome.is_code(MgmtRc.UNSUPPORTED_TOO_NEW)
         if too_new and self.version == 2:
             self.version, self._proven = 1, True
@@ -95,16 +96,16 @@ class Session:
         self.close(header.sequence)
         return Answer(header.sequence, outcome)
 
-    def _match(self, message: bytes) -> tuple[Request[Any], Header, bytes] | None:
+    def _match(self, message: bytes) -> tuple[Request[Any], Header] | None:
         try:
-            header, body = split_message(message)
+            header = Header.from_bytes(message)
         except RemoteProtocolError:
             return None
         request = self._open.get(header.sequence)
         if request is None or header.version > _NEWEST:
             return None
         expected = (request.group, request.command, request.op + 1)
-        return (request, header, body) if (header.group, header.command, header.op) == expected else None
+        return (request, header) if (header.group, header.command, header.op) == expected else None
 
     def _settle(self, answered: int) -> None:
         # A server of version 1 may answer requests of version 2, in version 1: nothing needs to change for it. But once

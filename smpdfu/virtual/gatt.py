@@ -24,7 +24,7 @@ from bumble.transport.common import AsyncPipeSink, TransportSink, TransportSourc
 
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.link.ble import ATT_HEADER_SIZE, SMP_CHARACTERISTIC, SMP_SERVICE, VALUE_MAX
-from smpdfu.link.bumble import PatientHost, hci_transport, room
+from smpdfu.link.bumble import FAST_S, PatientHost, hci_transport, room, switch_off, switch_on
 from smpdfu.link.inbox import Inbox
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import GattFraming
@@ -200,7 +200,7 @@ class _Peripheral:
         ble.on(Device.EVENT_CONNECTION, self._connected)
 
     async def __aenter__(self) -> _Peripheral:
-        await self._ble.power_on()
+        await switch_on(self._ble, "the Bluetooth controller")
         await self._advertise()
         return self
 
@@ -210,9 +210,10 @@ class _Peripheral:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        with suppress(BaseBumbleError, hci.HCI_Error):  # a controller that is gone has no connections either
-            await self._ble.send_sync_command(hci.HCI_Reset_Command())
-            await self._ble.power_off()
+        with suppress(BaseBumbleError, hci.HCI_Error, TimeoutError):  # one that is gone has no connections either
+            async with asyncio.timeout(FAST_S):
+                await self._ble.send_sync_command(hci.HCI_Reset_Command())
+        await switch_off(self._ble)
 
     async def until(self, changed: asyncio.Event) -> None:
         """Wait for ``changed``; raises what went wrong before. ConnectError when the controller is gone."""

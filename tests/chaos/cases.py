@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,18 +111,18 @@ def link_cut(make: Maker, scheme: Scheme, limit: int) -> Cases:
                 return
 
 
-def power_cut(make: Maker, scheme: Scheme, limit: int) -> Cases:
+def power_cut(make: Maker, scheme: Scheme, limit: int, *, other: bool = False) -> Cases:
     """The device loses its power at a random flash operation, torn in one of three ways.
 
     Half the time it loses it once more while it boots.
     """
     dice = random.Random(f"{scheme} {limit}")
-    with stage(make, scheme, size=20_000) as one:
+    with stage(make, scheme, size=20_000, other=other) as one:
         before = one.device.chip.power.operations
         assert one.call() == 0
         operations = one.device.chip.power.operations - before
     for number in range(limit):
-        with stage(make, scheme, size=20_000) as one:
+        with stage(make, scheme, size=20_000, other=other) as one:
             power = one.device.chip.power
             power.tear = dice.choice(list(Tear))
             at = power.cut_after = dice.randrange(operations)
@@ -293,6 +294,7 @@ KINDS: dict[str, tuple[Kind, int, int]] = {
     "tool killed by signal 9": (kill_9, 2, 99),
     "link cut after a write": (link_cut, 4, 10_000),
     "device's power cut at a random flash operation": (power_cut, 6, 1000),
+    "the same, on a device that was built in another way": (partial(power_cut, other=True), 6, 500),
     "new image not well": (unhealthy, 1, 3),
     "network image refused by b0n": (refused_by_b0n, 1, 3),
     "application image refused by MCUboot": (wrong_key, 1, 3),

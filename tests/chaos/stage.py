@@ -31,16 +31,16 @@ from tests.dfu.dfu_device import FAST, SHORT
 from tests.virtual.clockwork import ClockworkLoop
 
 LAYOUT = {Scheme.STAGED: "nrf5340dk-staged", Scheme.SIMULTANEOUS: "nrf5340dk-simultaneous"}
-APP_CODE = {Scheme.STAGED: 0xC200, Scheme.SIMULTANEOUS: 0x1_0200}
+OTHER_LAYOUT = {Scheme.STAGED: "nrf5340dk-staged-overwrite", Scheme.SIMULTANEOUS: "nrf5340dk-matter-bridge"}
+"""The same schemes on devices that were built in another way."""
 OLD, NEW = "1.0.0", "2.0.0"
 ENOUGH_CALLS = 4
 """A call may only find that a trial is over, and the next one begins it again."""
 
 
 @cache
-def _images(make: Maker, scheme: Scheme, size: int) -> tuple[tuple[bytes, bytes], Package]:
+def _images(make: Maker, scheme: Scheme, address: int, size: int) -> tuple[tuple[bytes, bytes], Package]:
     """Both cores' images of OLD, and the package of NEW."""
-    address = APP_CODE[scheme]
     old = make.data(version=OLD, mark=1, address=address, size=size), make.data(Core.NET, version=OLD, mark=1)
     app = make.image(version=NEW, address=address, size=size, encrypted=True)
     # Two marks are two requests: so that a network image whose application is not marked yet is not installed.
@@ -78,14 +78,15 @@ class Stage:
     time_s: float = 1000.0
 
     @classmethod
-    def new(cls, make: Maker, scheme: Scheme, folder: Path, *, size: int = 6000) -> Stage:
+    def new(cls, make: Maker, scheme: Scheme, folder: Path, *, size: int = 6000, other: bool = False) -> Stage:
         """A device that runs OLD on both cores, and a package of NEW for both."""
+        layout = LAYOUTS[(OTHER_LAYOUT if other else LAYOUT)[scheme]]
         device = VirtualNrf5340(
-            LAYOUTS[LAYOUT[scheme]],
+            layout,
             BootKeys((make.key.public,), make.encryption),
             resources=Resources(reset_delay_s=0.0),
         )
-        olds, package = _images(make, scheme, size)
+        olds, package = _images(make, scheme, layout.primary.start + 0x200, size)
         device.load_app(olds[0])
         device.load_net(olds[1])
         device.reset()
@@ -176,6 +177,3 @@ def new_maker() -> Maker:
     from smpdfu.image.keys import generate
 
     return Maker(generate("ecdsa-p256"), generate("ecdsa-p256"))
-
-
-assert CODE[Core.APP] == APP_CODE[Scheme.STAGED]

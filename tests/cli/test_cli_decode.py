@@ -202,3 +202,12 @@ def test_no_json_makes_reading_fail(record: dict[str, object]) -> None:
     for one in read_capture([json.dumps(record).encode()], CaptureFormat.JSON):
         line_of_seen(one)
         json.dumps(one.to_dict(), allow_nan=False)
+
+
+def test_a_file_without_messages_is_one_document(smpdfu: Call, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("no message\n")
+    done = smpdfu("decode", path, "--json")
+    assert done.code == 3
+    assert done.document["seen"] == [{"dir": "console", "text": "no message"}]
+    assert done.document["error"]["kind"] == "FormatError"

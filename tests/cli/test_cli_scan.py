@@ -86,8 +86,14 @@ def test_virtual_devices_are_here(smpdfu: Call, tmp_path: Path, monkeypatch: pyt
     from smpdfu.virtual.store import open_device
 
     with open_device("desk") as device:
-        device.announce("/dev/pts/7")
-        assert found(smpdfu, "--seconds", "0") == ["serial:/dev/pts/7"]  # its name would be refused
+        served = {
+            "/dev/pts/7": "serial:/dev/pts/7",
+            "serial:/dev/pts/7?framing=raw": "serial:/dev/pts/7?framing=raw",
+            "udp:127.0.0.1:1337": "udp:127.0.0.1:1337",
+        }
+        for port, address in served.items():  # its name would be refused
+            device.announce(port)
+            assert found(smpdfu, "--seconds", "0") == [address]
 
 
 def test_a_name_from_the_air_moves_no_cursor(smpdfu: Call, air: list[Any]) -> None:

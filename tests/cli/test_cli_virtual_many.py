@@ -97,9 +97,7 @@ def test_copies_are_served_and_forgotten(smpdfu: Call, desks: tuple[str, str]) -
         (("one", "--copies", 40, "--udp", 65_500), "40 devices have no room at the ports from 65500 on"),
     ],
 )
-def test_what_many_cannot_have(
-    smpdfu: Call, desks: tuple[str, str], arguments: tuple[object, ...], says: str
-) -> None:
+def test_what_many_cannot_have(smpdfu: Call, desks: tuple[str, str], arguments: tuple[object, ...], says: str) -> None:
     done = smpdfu("virtual", "run", *arguments)
     assert done.code == 2
     assert says in done.err

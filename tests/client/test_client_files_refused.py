@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.client.files import FileResult, download_file, hash_bytes, upload_file
+from smpdfu.client.filehash import HASHES, hash_bytes
+from smpdfu.client.files import FileResult, download_file, upload_file
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError
 from smpdfu.link.memory import served_pipe
 from smpdfu.smp.framing import ConsoleFraming
@@ -206,7 +207,7 @@ def test_a_file_that_is_not_there() -> None:
 def test_a_checksum_is_compared_where_there_is_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     from smpdfu.client import files
 
-    monkeypatch.setattr(files, "HASHES", {"crc32": files.HASHES["crc32"]})
+    monkeypatch.setattr(files, "HASHES", {"crc32": HASHES["crc32"]})
     board = Board()
     assert board.up(content(1000)).hash_type == "crc32"
     assert board.down()[0].hash_type == "crc32"

@@ -35,6 +35,7 @@ from tests.dfu.dfu_device import FAST, new_device, version
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
 
+
 def caused(error: SmpdfuError, inner: Exception) -> SmpdfuError:
     error.__cause__ = inner
     return error
@@ -148,6 +149,16 @@ def test_it_stops_and_the_next_call_does_nothing_until_told_so(make: Maker, benc
     devices["a"] = new_device(make)
     assert here.run(fleet, again=True).phase is Phase.DONE
     assert [version(device) for device in devices.values()] == ["2.0.0", "2.0.0"]
+
+
+def test_what_failed_before_is_tried_after_the_others(make: Maker, bench: Callable[..., Bench]) -> None:
+    """Or a fleet that was stopped by the first device would never get beyond it."""
+    devices = {"a": strange_key(make), "b": new_device(make)}
+    fleet, here = fleet_of(list(devices), at_once=1, stop_after_failures=1), bench(devices)
+    assert here.run(fleet).phase is Phase.STOPPED
+    assert here.run(fleet, again=True).phase is Phase.STOPPED
+    assert [event["device"] for event in here.events if event["event"] == "begin"] == ["a", "b", "a"]
+    assert version(devices["b"]) == "2.0.0"
 
 
 def test_killed_in_the_middle_the_next_run_does_what_is_left(make: Maker, bench: Callable[..., Bench]) -> None:

@@ -16,7 +16,7 @@ from smpdfu.dfu.state import DeviceState, Past, Scheme
 from smpdfu.image.format import Version
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
-from tests.dfu.conftest import BOTH
+from tests.dfu.conftest import BOTH, IDLE
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -68,7 +68,8 @@ def two_keys(make: Maker) -> Package:
 # code, severity, what leads to it. "clean" is no finding at all.
 TABLE: list[tuple[str, Severity | None, Case]] = [
     ("clean", None, lambda make, state: (app(make), state())),
-    ("clean", None, lambda make, state: (app(make), state(mode=None, sizes=(), board=None))),
+    ("revert-unknown", Severity.WARNING, lambda make, state: (app(make), state(mode=None, sizes=(), board=None))),
+    ("revert-unknown", Severity.WARNING, lambda make, state: (app(make), state(mode=BootloaderMode.UNKNOWN))),
     ("clean", None, lambda make, state: (app(make), state(board="nrf5340dk"))),
     ("clean", None, lambda make, state: (with_board(make, "nrf5340dk_nrf5340_cpuapp"), state())),
     ("clean", None, lambda make, state: (app(make, version="1.0.0"), state(no_downgrade=True))),
@@ -79,7 +80,7 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, active=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), replace(state(), slots=()))),
     ("scheme", Severity.ERROR, lambda make, state: (app(make), state(given=Scheme.SIMULTANEOUS, mode=None))),
-    ("scheme", Severity.ERROR, lambda make, _: (app(make), replace(BOTH, given=Scheme.STAGED, mode=None))),
+    ("scheme", Severity.ERROR, lambda make, _: (app(make), replace(BOTH, given=Scheme.STAGED, mode=IDLE.mode))),
     ("key-changed", Severity.WARNING, lambda make, state: (app(make), state(past=Past(key=b"k" * 32)))),
     ("clean", None, lambda make, state: (app(make), state(past=Past.of(app(make))))),
     ("clean", None, lambda make, state: (app(make, counter=7), state(past=Past(counter=7)))),

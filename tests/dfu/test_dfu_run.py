@@ -19,9 +19,10 @@ from smpdfu.dfu.plan import STAGED, Policy
 from smpdfu.dfu.run import Progress, StepBegun, StepDone, Update, Wish, decide
 from smpdfu.dfu.state import DeviceState, Past, Scheme
 from smpdfu.dfu.steps import read_state
-from smpdfu.errors import LinkError, LinkLostError, PlanError, RevertedError, SmpdfuError, StepError
+from smpdfu.errors import DeviceError, LinkError, LinkLostError, PlanError, RevertedError, SmpdfuError, StepError
 from smpdfu.image.format import Image, TlvType
 from smpdfu.image.keys import generate
+from smpdfu.image.trailer import SwapMode
 from smpdfu.link.memory import Faults
 from smpdfu.smp.groups.image import ImageSlot, StateReply
 from smpdfu.smp.groups.os import BootloaderMode
@@ -215,6 +216,21 @@ def test_what_is_only_sent_is_no_past(device: VirtualNrf5340, make: Maker, tmp_p
     assert version(device) == "1.0.0"
     run_update(device, package, path)
     assert Past.from_entry(read_record(path).past) == Past.of(package)
+
+
+def test_a_mark_without_an_image_is_not_in_the_way(make: Maker, tmp_path: Path) -> None:
+    """What a bootloader that overwrites leaves when it loses its power between two erases, and never removes."""
+    device = new_device(make, SwapMode.OVERWRITE_ONLY)
+    secondary = device.images[0].secondary
+    secondary.set_pending(permanent=False, image=0)
+    assert slots(device) == slots(device)[:1], "an empty slot"
+    run_update(device, make.package(), tmp_path / "journal")
+    assert version(device) == "2.0.0"
+    data = make.data(version="3.0.0")
+    secondary.area.program(0, data + bytes(-len(data) % 4))
+    secondary.set_pending(permanent=False, image=0)
+    with pytest.raises(DeviceError, match="NO_FREE_SLOT"):  # an image that does wait is left alone
+        run_update(device, make.package(make.image(version="4.0.0")), tmp_path / "journal")
 
 
 def test_force_does_not_get_past_everything(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:

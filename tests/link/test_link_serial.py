@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import pty
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -351,41 +349,6 @@ def test_a_port_of_others(tmp_path: Path) -> None:
     port = tmp_path / "ttyS0"
     port.touch(mode=0)
     assert refusal(str(port)).startswith(f"this user may not open {port}: it belongs to the group ")
-
-
-@pytest.mark.parametrize(("gid", "group"), [(0, "dialout"), (None, "dialout")])
-def test_the_group_is_named(gid: int | None, group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = tmp_path / "ttyS0"
-    if gid is not None:
-        port.touch()
-        monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_gid=gid))
-    sentence = serial._why_not(str(port), OSError(errno.EACCES, "Permission denied"))
-    assert sentence == f"this user may not open {port}: it belongs to the group {group}"
-
-
-def test_the_group_is_the_ports_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    grp = pytest.importorskip("grp")
-    uucp = next(entry for entry in grp.getgrall() if entry.gr_gid)
-    monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_gid=uucp.gr_gid))
-    assert serial._group_of("/dev/ttyS0") == uucp.gr_name
-
-
-def test_a_reason_nobody_foresaw_is_told_in_the_systems_words() -> None:
-    sentence = serial._why_not("/dev/ttyS0", OSError(errno.EMFILE, "Too many open files"))
-    assert sentence == "cannot open /dev/ttyS0: Too many open files"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("FileNotFoundError(2, 'Das System kann die Datei nicht finden.', None, 2)", "there is no port COM9"),
-        ("PermissionError(13, 'Zugriff verweigert', None, 5)", "COM9 is taken: another program has it open"),
-        ("something else", "cannot open COM9: could not open port 'COM9': something else"),
-    ],
-)
-def test_windows_hides_its_numbers_in_the_text(text: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "_WINDOWS", True)
-    assert serial._why_not("COM9", OSError(f"could not open port 'COM9': {text}")) == reason
 
 
 # --- pace ---------------------------------------------------------------------------------------------------------

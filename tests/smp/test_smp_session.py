@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +56,7 @@ def test_answers_may_overtake_each_other() -> None:
         reply(Echo("x").to_bytes(1), ECHO),  # another number
         reply(Params().to_bytes(0), ECHO),  # another command
         reply(StateWrite().to_bytes(0), ECHO),  # another group
-        reply(Echo("x").to_bytes(0), ECHO)[:-1],
+        reply(Echo("x").to_bytes(0), ECHO)[:7],
         b"",
         b"\xff" * 20,
     ],
@@ -64,6 +66,21 @@ def test_strays_are_dropped(stray: bytes) -> None:
     session.open(Echo("x"))
     assert session.receive(stray) is None
     assert session.strays == 1
+
+
+@pytest.mark.parametrize("change", [lambda answer: answer[:-1], lambda answer: answer + b"x"], ids=["short", "long"])
+def test_an_answer_of_another_length_than_it_says_is_asked_for_again(change: Callable[[bytes], bytes]) -> None:
+    """Over UDP nothing else would tell that a device answers at all."""
+    session = Session()
+    message = session.encode(session.open(Echo("x")))
+    answer = session.receive(change(reply(message, ECHO)))
+    assert answer is not None
+    assert (answer.again, session.strays) == (True, 0)
+    assert isinstance(answer.outcome, RemoteProtocolError)
+    assert "its header says" in str(answer.outcome)
+    whole = session.receive(reply(message, ECHO))
+    assert whole is not None
+    assert whole.outcome == EchoReply("x")
 
 
 def test_late_answers_of_closed_requests_are_strays() -> None:

@@ -172,6 +172,18 @@ def overwriting(
     return new_desk(Desk(smpdfu, "desk", tmp_path, *trusted), layout.name)
 
 
+@pytest.fixture
+def two_pairs(
+    smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey], monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    """One with a pair of slots for each core, whose application is where the others have it; in this process alone."""
+    known = LAYOUTS["nrf5340dk-simultaneous"]
+    app = replace(known.images[0], primary=replace(known.primary, start=NRF5340DK_STAGED.primary.start))
+    layout = replace(known, name="two-pairs", mcuboot=NRF5340DK_STAGED.mcuboot, images=(app, *known.images[1:]))
+    monkeypatch.setitem(LAYOUTS, layout.name, layout)
+    return new_desk(Desk(smpdfu, "desk", tmp_path, *trusted), layout.name)
+
+
 def new_desk(made: Desk, layout: str) -> Desk:
     """Bring a device with this layout to life."""
     recipe = store.Recipe(layout, (made.key.to_pem().decode(),), (), encryption_pem(made.encryption))

@@ -111,7 +111,9 @@ def test_images_are_named_by_the_beginning_of_their_hash(desk: Desk) -> None:
     wanted = desk.json("upload", desk.image())["hash"]
     assert desk.json("test", wanted[:6].upper())["images"][1]["pending"]
     other = "0000" if wanted[0] == "f" else "ffff"
-    assert desk.call("test", other).sentence == f"the device lists no image whose hash begins with {other}"
+    assert desk.call("test", other).sentence == (
+        f"the device lists no image whose hash begins with {other}: `smpdfu list` shows what it has"
+    )
 
 
 def test_confirm_of_an_image_that_does_not_run_warns(desk: Desk) -> None:
@@ -142,7 +144,10 @@ def test_confirm_is_believed_only_when_the_list_shows_it(desk: Desk) -> None:
 
 def test_test_without_a_candidate(desk: Desk) -> None:
     done = desk.call("test")
-    assert (done.code, done.sentence) == (6, "the device lists no image in a slot that does not run")
+    assert (done.code, done.sentence) == (
+        6,
+        "the device lists no image in a slot that does not run: `smpdfu list` shows what it has",
+    )
 
 
 @pytest.mark.parametrize("text", ["12", "xyzw", "0x"])

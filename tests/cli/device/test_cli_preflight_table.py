@@ -5,6 +5,7 @@ For each: what is said, the exit code, that nothing was written; and what become
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,6 +194,7 @@ ROWS = (
     Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.DIRECT_XIP)), 0, APP_ONLY),
     Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.RAM_LOAD)), 0, APP_ONLY),
     Row("no-revert", WARNING, app(), 0, APP_ONLY, Built(OVERWRITE)),
+    Row("revert-unknown", WARNING, app(), 0, APP_ONLY, Built(lacks=(BootloaderInfo,))),
     Row("scheme", ERROR, both(), 5, OLD, arguments=("--scheme", "simultaneous")),
     # Network code in the application's slot: no firmware is left that could be reached.
     Row("scheme-unknown", ERROR, both(), 8, (None, None), Built(SIMULTANEOUS, lacks=(SlotInfo, BootloaderInfo))),
@@ -334,3 +336,14 @@ def test_every_finding_has_a_row() -> None:
     assert {row.code for row in ROWS} == (set(SOURCES) | set(Code)) - elsewhere
     assert {row.code for row in ROWS if row.forced == 6} == FINAL
     assert {row.built.layout for row in ROWS} >= {STAGED, OVERWRITE, OFFSET, SCRATCH, SIMULTANEOUS}
+
+
+def test_every_finding_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "field-update.md").read_text("utf-8")
+    told = {
+        cell
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for cell in re.findall("`([a-z-]+)`", line.split("|")[1])
+    }
+    assert told >= {row.code for row in ROWS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.dfu.health import can_run
 from smpdfu.dfu.journal import DONE, Journal, journal_path, read_record
 from smpdfu.dfu.package import Core, Package
 from smpdfu.dfu.plan import STAGED
@@ -34,6 +36,10 @@ def test_update_brings_both_cores(desk: Desk) -> None:
     assert (said["result"], said["proven"]) == ("done", True)
     assert said["scheme"] == "staged"
     assert [step["name"] for step in said["steps"]] == ALL
+    took = [said["connect_seconds"], said["preflight_seconds"], *(step["seconds"] for step in said["steps"])]
+    assert 0 < sum(took) <= said["total_seconds"] + 0.001 * len(took)
+    sent = {step["name"]: step["bytes"] for step in said["steps"] if step["bytes"] is not None}
+    assert sent == {f"upload {image.core}": len(image.data) for image in Package.load(package).images}
     assert [finding["code"] for finding in said["findings"]] == ["net-no-revert"]
     assert said["images"] == desk.json("list")["images"]
     assert desk.slots() == [RUNS_2, (1, "2.0.0", "")]
@@ -52,6 +58,21 @@ def test_update_tells_people_each_step(desk: Desk) -> None:
     assert lines[0] == "[1/9] upload the image of the application core"
     assert "note: the network core cannot be rolled back" in done.err
     assert "2.0.0" in done.out
+    steps = done.out.partition("What it took")[2].partition("The device now")[0]
+    words = ("connect", "upload the image of the network core", "B/s", "in all")
+    assert [word for word in words if word in steps] == list(words)
+
+
+@pytest.mark.parametrize("command", ["./not-there.sh --now", "no-such-program", " "])
+def test_a_health_check_that_cannot_run_is_told_before_anything_is_sent(desk: Desk, command: str) -> None:
+    refused = desk.call("update", desk.package(), "--health", command)
+    assert (refused.code, "there is no such program" in refused.err) == (2, True)
+    assert desk.slots() == [RUNS_1]
+
+
+@pytest.mark.parametrize("command", ["true", "exit 0", "X=1 true", "(true)", "cd / && test -d .", "/bin/sh -c :"])
+def test_what_the_shell_knows_is_a_health_check(command: str) -> None:
+    assert can_run(command)
 
 
 @pytest.mark.parametrize("core", Core)
@@ -65,6 +86,7 @@ def test_plan_changes_nothing(desk: Desk) -> None:
     package, before = desk.package(), desk.flash()
     said = desk.json("update", package, "--plan")
     assert said["result"] == "planned"
+    assert {(step["seconds"], step["bytes"]) for step in said["steps"]} == {(None, None)}
     assert [step["name"] for step in said["steps"]] == ALL
     shown = desk.call("update", package, "--plan")
     assert "upload the image of the network core" in shown.out
@@ -93,6 +115,15 @@ def test_an_image_on_trial_is_in_the_way(desk: Desk) -> None:
     assert (refused.code, "is on trial" in refused.sentence) == (6, True)
     desk.json("reset")
     desk.json("update", desk.package())
+    assert desk.slots()[0] == RUNS_2
+
+
+def test_both_images_can_wait_in_a_device_with_two_pairs(two_pairs: Desk) -> None:
+    desk, package = two_pairs, two_pairs.package()
+    sent = desk.json("update", package, "--upload-only")
+    assert [step["name"] for step in sent["steps"]] == ["upload net", "upload app"]
+    assert desk.slots()[0] == RUNS_1
+    assert desk.json("update", package)["result"] == "unproven"
     assert desk.slots()[0] == RUNS_2
 
 
@@ -160,6 +191,23 @@ def test_a_second_tool_on_the_same_device(desk: Desk) -> None:
     assert desk.slots() == [RUNS_1]
 
 
+def test_the_printed_command_has_what_the_call_had(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its health check the next call would keep what nobody looked at, without --only do another update."""
+    from smpdfu.dfu import steps
+
+    deadlines = steps.Deadlines
+    monkeypatch.setattr(steps, "Deadlines", lambda boot_s: deadlines(boot_s=0.5, poll_s=0.05, settle_s=0.2))
+    package = desk.package(address=0x9_0000, encrypted=True)
+    options = ("--only", "app", "--soak", "0.5", "--health", "sh './look at it.sh'", "--boot-timeout", "2", "--force")
+    absent = desk.call("update", package, *options)
+    assert absent.code == 8, absent.err
+    again = shlex.split(absent.sentence.partition("go on with: ")[2])
+    assert again[:5] == ["smpdfu", "update", str(package), "--to", desk.address]
+    assert sorted(again[5:]) == sorted([*options, "--resume"])
+    assert desk.run("virtual", "reset", desk.name).code == 0
+    assert desk.run(*again[1:]).code == 7  # and not 6: there is an update to go on with
+
+
 @pytest.mark.parametrize("waited", [False, True])
 def test_a_trial_that_is_over(desk: Desk, waited: bool) -> None:
     """Stopped during the trial, which a reset ended: it proved nothing, unless the device was waited for in vain."""
@@ -183,6 +231,7 @@ def test_a_trial_that_is_over(desk: Desk, waited: bool) -> None:
     done = desk.call("update", package)
     assert done.code == 0, done.err
     assert ("the trial begins anew" in done.err) is not waited
+    assert journal_path(desk.address).read_text().count('"update"') == 2, "what was done before counts for nothing"
     assert desk.slots()[0] == RUNS_2
     assert desk.net_holds("2.0.0")
 

@@ -1,0 +1,105 @@
+"""The live table of a fleet, as a terminal shows it: messages above, devices under way below, nothing left behind."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from smpdfu.cli.fleetview import View
+from smpdfu.cli.show import Output
+from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Wave
+from smpdfu.dfu.schedule import Outcome, Schedule
+
+NAMES = tuple(f"roof-{number}" for number in range(6))
+
+
+class Terminal(io.StringIO):
+    """Just as much of one as rich uses: carriage return, cursor up, erase line; colours are passed over."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+    def screen(self) -> list[str]:
+        lines, row, column = [""], 0, 0
+        for piece in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", self.getvalue()):
+            if piece == "\r":
+                column = 0
+            elif piece == "\n":
+                row, column = row + 1, 0
+                lines += [""] * (row + 1 - len(lines))
+            elif piece.endswith("A"):
+                row -= int(piece[2:-1] or 1)
+                assert row >= 0
+            elif piece == "\x1b[2K":
+                lines[row] = ""
+            elif not piece.startswith("\x1b"):
+                lines[row] = lines[row].ljust(column)[:column] + piece + lines[row][column + len(piece) :]
+                column += len(piece)
+        return [line.rstrip() for line in lines]
+
+
+def put_up(monkeypatch: pytest.MonkeyPatch, lines: int = 24) -> Terminal:
+    """Called by the test itself: pytest has a stderr of its own for each part of one."""
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "100"), ("LINES", str(lines))):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert isinstance(sys.stderr, Terminal)
+    return sys.stderr
+
+
+def fleet() -> tuple[Fleet, Schedule]:
+    waves = (Wave("canary", NAMES[:2], 600.0), Wave("rest", NAMES[2:]))
+    devices = {name: FleetDevice(name, f"virtual:{name}") for name in NAMES}
+    made = Fleet("roofs", Path("roofs.toml"), devices, waves, {})
+    return made, Schedule(waves, Limits(), {})
+
+
+def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = put_up(monkeypatch)
+    made, schedule = fleet()
+    view = View(made, schedule, Output(json=False), quiet=False)
+    with view.drawn() as draw:
+        schedule.begin(0.0)
+        view.note({"event": "wave", "wave": "canary", "devices": 2})
+        for name in NAMES[:2]:
+            view.note({"event": "begin", "device": name})
+        view.note({"event": "step", "device": "roof-0", "step": "upload app", "number": 1, "of": 9})
+        draw()
+        assert terminal.screen()[:4] == [
+            "wave canary: 2 devices",
+            "roof-0  upload app  1/9",
+            "roof-1  connecting",
+            "wave canary: 0 of 6 ended, 0 failed, 2 under way",
+        ]
+        schedule.ended("roof-0", Outcome.UNREACHABLE)
+        view.note(
+            {"event": "end", "device": "roof-0", "outcome": "unreachable", "seconds": 2.0, "message": "no\x1b answer"}
+        )
+        draw()
+        assert terminal.screen()[:4] == [
+            "wave canary: 2 devices",
+            "warning: roof-0: unreachable after 2.0 s: no\ufffd answer",
+            "roof-1  connecting",
+            "wave canary: 1 of 6 ended, 1 failed, 1 under way",
+        ]
+    assert [line for line in terminal.screen() if line] == [
+        "wave canary: 2 devices",
+        "warning: roof-0: unreachable after 2.0 s: no\ufffd answer",
+    ]
+
+
+def test_no_more_rows_than_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = put_up(monkeypatch, lines=6)
+    made, schedule = fleet()
+    view = View(made, schedule, Output(json=False), quiet=False)
+    with view.drawn() as draw:
+        for name in NAMES:
+            view.note({"event": "begin", "device": name})
+        draw()
+        assert terminal.screen()[3].endswith("0 under way, 3 of them not shown")
