@@ -203,13 +203,15 @@ def disk_full(make: Maker, scheme: Scheme, limit: int) -> Cases:
 
     for size in range(0, 150 * limit, 150):
         with stage(make, scheme) as one:
-            kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+            kept, bytecode = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+            sys.dont_write_bytecode = True  # it would be cut short, and stay so
             handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, kept[1]))
             try:
                 code = one.call()
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+                sys.dont_write_bytecode = bytecode
                 signal.signal(signal.SIGXFSZ, handler)
             assert code in (0, 8), code
             one.power_cycle()

@@ -263,7 +263,9 @@ def test_a_full_disk_leaves_no_half_file(merged: Path, tmp_path: Path) -> None:
     paths = os.pathsep.join((str(Path(__file__).parents[2]), *filter(None, sys.path)))
     arguments = ["package", "--merged", str(merged), "-v", "1.0.0", "-o", str(tmp_path / "out")]
     command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    # Else it would leave bytecode behind that is cut short, too.
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 3, done.stderr
     assert done.stderr.splitlines()[-1] == f"error: {tmp_path}/out/dfu_application.zip: File too large"
     assert names(tmp_path / "out") == []

@@ -104,6 +104,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     """The file size limit of a process stands for the disk: it takes a part of a line, then refuses."""
     script = """
 import resource, signal, sys
+sys.dont_write_bytecode = True  # it would be cut short
 from smpdfu.dfu.journal import Journal
 from smpdfu.errors import JournalError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -145,8 +145,9 @@ class Desk:
         )
 
 
+# Without the bytecode, which Python would leave behind cut short.
 LIMITED = (
-    "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    "import resource, signal, sys; sys.dont_write_bytecode = True; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     "resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
 )
 
