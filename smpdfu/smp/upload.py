@@ -167,7 +167,7 @@ class Upload:
     def _go_on(self) -> None:
         self.state = State.FLOW if self._at > 0 else State.BEGIN
         self._next = self._at
-        self._word = self.requests  # what the device says of earlier ones is old
+        self._word = self.requests + 1  # what the device says of what was sent until now is old
 
     # --- what became of it ------------------------------------------------------------------------------------------
 

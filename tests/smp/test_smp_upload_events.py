@@ -309,6 +309,34 @@ def test_a_device_that_restarts_with_a_window_in_flight_is_begun_again() -> None
     assert upload.next_chunk() is None
 
 
+@pytest.mark.parametrize("late", [1, 2])
+def test_after_silence_old_words_of_what_was_behind_do_not_stop_the_flow(late: int) -> None:
+    upload, target = begun(window=3)
+    flight = [next_of(upload) for _ in range(3)]
+    upload.silence(SILENCE)
+    again = next_of(upload)
+    assert again is flight[0]
+    assert upload.answered(flight[late], UploadReply(again.request.off))  # the device lacked it then, and has it now
+    assert upload.state is State.FLOW
+    assert upload.answered(again, target.take(again.request))
+    run(upload, target)
+    assert target.stored == DATA
+
+
+def test_a_late_answer_from_before_the_device_forgot_begins_nothing() -> None:
+    upload, target = begun(window=2)
+    first, second = (next_of(upload) for _ in range(2))
+    upload.answered(first, UploadReply(0))
+    upload.hurry()
+    assert next_of(upload).first
+    upload.answered(second, UploadReply(second.end))
+    assert upload.state is State.BEGIN
+    target.forget()
+    upload.silence(SILENCE)
+    run(upload, target)
+    assert target.stored == DATA
+
+
 EVENTS = [
     *["arrives"] * 4,
     "overtakes",
