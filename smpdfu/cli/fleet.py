@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from smpdfu.client import Client
     from smpdfu.dfu.fleet import FleetRun
     from smpdfu.dfu.fleetfile import Fleet, FleetDevice
+    from smpdfu.dfu.history import History
     from smpdfu.dfu.package import Package
     from smpdfu.dfu.schedule import Phase, Schedule
 
@@ -226,16 +227,12 @@ async def resume(fleet: FleetFile, how: FleetHow, out: Output) -> None:
 
 def status(fleet: FleetFile, out: Output) -> None:
     """Show how far a fleet is: counts, failures by cause, and what runs now."""
-    from smpdfu.dfu.fleetlog import read_log
-    from smpdfu.dfu.history import History
     from smpdfu.local.lock import holder
 
-    loaded, packages = _load(fleet)
-    folder = _folder(fleet)
-    history = History.of(read_log(folder), loaded, {name: one.digest for name, one in packages.items()})
+    history, folder = _history(fleet), _folder(fleet)
     note = holder(folder / "lock")
     data = {
-        "fleet": loaded.name,
+        "fleet": history.fleet.name,
         "pid": None if note is None else note.get("pid"),
         "paused": note is not None and (folder / PAUSE_FILE).exists(),
         "counts": history.counts(),
@@ -253,14 +250,20 @@ def report(
 ) -> None:
     """Write a page about the fleet that needs nothing else: outcomes, causes, versions and a timeline."""
     from smpdfu.cli.fleetreport import page
-    from smpdfu.dfu.fleetlog import read_log
-    from smpdfu.dfu.history import History
     from smpdfu.image.files import write_file_atomic
 
-    loaded, packages = _load(fleet)
-    history = History.of(read_log(_folder(fleet)), loaded, {name: one.digest for name, one in packages.items()})
+    history = _history(fleet)
     write_file_atomic(output, page(history).encode())
     out.emit({"file": output, "counts": history.counts()}, lambda: f"{output} written")
+
+
+def _history(path: Path) -> History:
+    """What the log of a fleet adds up to, for the packages that it has now."""
+    from smpdfu.dfu.fleetlog import read_log
+    from smpdfu.dfu.history import History
+
+    fleet, packages = _load(path)
+    return History.of(read_log(_folder(path)), fleet, {name: one.digest for name, one in packages.items()})
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------

@@ -64,9 +64,16 @@ class Swap(ABC):
     def __init__(self, slots: Slots, log: Log) -> None:
         self.slots, self.log = slots, log
 
-    @abstractmethod
     def source(self) -> Slot | None:
-        """Where a swap under way is recorded, as the trailers tell; None when there is none."""
+        """Where a swap under way is recorded, as the trailers tell; None when there is none.
+
+        Without a scratch area: the primary slot, once the secondary one is no longer marked.
+        """
+        primary, secondary = self.slots.primary.trailer(), self.slots.secondary.trailer()
+        log_trailer(self.log, "Primary image", primary)
+        log_trailer(self.log, "Secondary image", secondary)
+        begun = primary.magic == "good" and primary.copy_done == "unset" and secondary.magic != "good"
+        return self.slots.primary if begun else None
 
     @abstractmethod
     def position(self, entries: int) -> Status:

@@ -15,7 +15,6 @@ swap, 2     primary n to secondary n-1          value 2: the sector is exchanged
 from __future__ import annotations
 
 from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.slot import Slot
 from smpdfu.virtual.swap import (
     NO_CIPHER,
     Cipher,
@@ -35,14 +34,6 @@ class SwapMove(Swap):
     """Swaps through a sector that is free behind the primary image."""
 
     name = "move"
-
-    def source(self) -> Slot | None:
-        """The primary slot once the secondary one is no longer marked: status is kept nowhere else."""
-        primary, secondary = self.slots.primary.trailer(), self.slots.secondary.trailer()
-        log_trailer(self.log, "Primary image", primary)
-        log_trailer(self.log, "Secondary image", secondary)
-        begun = primary.magic == "good" and primary.copy_done == "unset" and secondary.magic != "good"
-        return self.slots.primary if begun else None
 
     def position(self, entries: int) -> Status:
         """The entries of the moves come first, one each, then those of the exchanges, two each."""

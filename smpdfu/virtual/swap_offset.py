@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from smpdfu.image.format import IMAGE_MAGIC, Header
 from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.slot import Slot
 from smpdfu.virtual.swap import (
     Headers,
     Place,
@@ -34,14 +33,6 @@ class SwapOffset(Swap):
     """Swaps through the first sector of the secondary slot."""
 
     name = "offset"
-
-    def source(self) -> Slot | None:
-        """As in a swap using move: the primary slot once the secondary one is no longer marked."""
-        primary, secondary = self.slots.primary.trailer(), self.slots.secondary.trailer()
-        log_trailer(self.log, "Primary image", primary)
-        log_trailer(self.log, "Secondary image", secondary)
-        begun = primary.magic == "good" and primary.copy_done == "unset" and secondary.magic != "good"
-        return self.slots.primary if begun else None
 
     def position(self, entries: int) -> Status:
         """Two entries for each sector."""
