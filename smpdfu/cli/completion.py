@@ -42,5 +42,12 @@ def virtual_names(incomplete: str) -> list[str]:
     return []
 
 
+def loader_names(incomplete: str) -> list[str]:
+    """Releases whose loader a virtual device can have."""
+    from smpdfu.loaders.releases import NAMES
+
+    return _that(incomplete, list(NAMES))
+
+
 def _that(incomplete: str, found: list[str]) -> list[str]:
     return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]

@@ -70,6 +70,13 @@ class Wires:
             "--recovery", help="Start in MCUboot's serial recovery, and stay in it while there is no image to boot."
         ),
     ] = False
+    direct_upload: Annotated[
+        bool,
+        typer.Option(
+            "--direct-upload/--no-direct-upload",
+            help="With --recovery: uploads reach each slot by a number, or the application alone (MCUboot's default).",
+        ),
+    ] = True
     copies: Annotated[
         int | None,
         typer.Option(

@@ -17,7 +17,8 @@ from smpdfu.cli import completion, virtualflash
 from smpdfu.cli.options import command
 from smpdfu.cli.serving import Wires, servings
 from smpdfu.cli.show import Output, facts, harmless, print_line, table
-from smpdfu.cli.virtualflash import BootParts, place
+from smpdfu.cli.virtualboot import BootParts, LoaderParts
+from smpdfu.cli.virtualflash import place
 from smpdfu.cli.virtualoptions import ServerParts, WireParts
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from smpdfu.virtual.report import Report, SlotReport
     from smpdfu.virtual.store import Recipe
     from smpdfu.virtual.traffic import Traffic
+
+_PARTITIONS = {"pm": "Partition Manager", "dts": "devicetree partitions"}
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
@@ -73,13 +76,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
 
 
-def new(name: Name, parts: Parts, boot: BootParts, server: ServerParts, out: Output) -> None:
+def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
     """Make a device: a blank chip with MCUboot and b0n that hold these keys, and firmware as a debugger loads it."""
     from smpdfu.virtual import store
 
     loads = _read_loads(parts)
     try:
-        store.create(name, _recipe(parts, boot, server))
+        store.create(name, _recipe(parts, boot, loader, server))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if parts.enc_key is not None and _is_protected(parts.enc_key):
@@ -117,6 +120,8 @@ def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:
 async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wires]) -> None:
     import asyncio
 
+    from smpdfu.virtual.recovery import RecoveryBuild
+
     with ExitStack() as stack:
         devices = _taken(names, each[0].copies, out, stack)
         parts = []
@@ -126,6 +131,7 @@ async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wir
             _show_console(device, among=len(devices))
             if wires.recovery:
                 device.recovers = True
+                device.recovery_build = RecoveryBuild(direct_upload=wires.direct_upload)
                 device.enter_recovery()
             parts += servings(device, wires, partial(_announce, device, out))
         serving = asyncio.gather(*parts)
@@ -206,7 +212,7 @@ def delete(name: Name, out: Output) -> None:
 # --- making ---------------------------------------------------------------------------------------------------------
 
 
-def _recipe(parts: Parts, boot: BootParts, server: ServerParts) -> Recipe:
+def _recipe(parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts) -> Recipe:
     from smpdfu.cli.passphrase import Passphrase, read_key, read_private
 
     terminal = Passphrase()
@@ -217,7 +223,7 @@ def _recipe(parts: Parts, boot: BootParts, server: ServerParts) -> Recipe:
     secret = None
     if parts.enc_key is not None:
         secret = read_private(parts.enc_key, terminal, "decryption by the bootloader").to_private_pem().decode()
-    blank, resources = boot.recipe(), server.resources()
+    blank, resources = boot.recipe(loader), server.resources()
     return replace(blank, sign_keys=trusted, net_keys=provisioned, enc_key=secret, resources=resources)
 
 
@@ -309,6 +315,7 @@ def _rendered(found: Report) -> RenderableType:
             (
                 ("device", found.name),
                 ("layout", f"{found.layout}, {found.mode}"),
+                ("bootloader", _bootloader(found)),
                 ("power", "on" if found.powered else "off"),
                 ("next boot", found.next_boot),
                 *_worn(found),
@@ -321,6 +328,11 @@ def _rendered(found: Report) -> RenderableType:
             [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, _short(net.sha256)]],
         ),
     )
+
+
+def _bootloader(found: Report) -> str:
+    checks = "does not check addresses" if found.address_check == "none" else f"checks the {found.address_check}"
+    return f"{found.bootloader}, {_PARTITIONS[found.partitions]}, {checks}"
 
 
 def _worn(found: Report) -> list[tuple[str, str]]:

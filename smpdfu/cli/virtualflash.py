@@ -1,10 +1,9 @@
-"""``smpdfu virtual load``, ``dump`` and ``cut``: what a debugger and a switch do; and how its MCUboot is built."""
+"""``smpdfu virtual load``, ``dump`` and ``cut``: what a debugger and a switch do."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from smpdfu.image.files import Firmware
     from smpdfu.virtual.device import VirtualNrf5340
     from smpdfu.virtual.layout import Region
-    from smpdfu.virtual.store import Recipe
 
-DEFAULT_LAYOUT = "nrf5340dk-staged"
-_PANEL = "Bootloader"
 _LINE = 16
 
 Name = Annotated[
@@ -46,29 +42,6 @@ After = Annotated[
 Off = Annotated[bool, typer.Option("--off", help="Let the power stay.")]
 
 
-class Mode(StrEnum):
-    """How MCUboot updates."""
-
-    SCRATCH = "swap-scratch"
-    MOVE = "swap-move"
-    OFFSET = "swap-offset"
-    OVERWRITE = "overwrite-only"
-
-
-class Prevention(StrEnum):
-    """By what MCUboot tells a downgrade."""
-
-    VERSION = "version"
-    COUNTER = "counter"
-
-
-class KeyLength(StrEnum):
-    """Bits of the key that a payload is encrypted with."""
-
-    AES128 = "128"
-    AES256 = "256"
-
-
 class Torn(StrEnum):
     """What the interrupted operation has done."""
 
@@ -80,68 +53,6 @@ class Torn(StrEnum):
 Tearing = Annotated[
     Torn, typer.Option("--tear", help="What the interrupted operation has done: one half or the other, or nothing.")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class BootParts:
-    """The partition table, and how MCUboot was built for it."""
-
-    layout: Annotated[
-        str,
-        typer.Option(
-            "--layout",
-            metavar="LAYOUT|FILE",
-            rich_help_panel=_PANEL,
-            help="Partition table of both cores: one by name, or a pm_static.yml or partitions.yml.",
-        ),
-    ] = DEFAULT_LAYOUT
-    mode: Annotated[
-        Mode | None,
-        typer.Option("--mode", rich_help_panel=_PANEL, help="How MCUboot updates, if not as usual for the layout."),
-    ] = None
-    prevent_downgrade: Annotated[
-        Prevention | None,
-        typer.Option("--prevent-downgrade", rich_help_panel=_PANEL, help="Let MCUboot refuse what is older."),
-    ] = None
-    rollback_protection: Annotated[
-        bool,
-        typer.Option(
-            "--rollback-protection", rich_help_panel=_PANEL, help="Let MCUboot remember the highest security counter."
-        ),
-    ] = False
-    encrypt_keylen: Annotated[
-        KeyLength,
-        typer.Option("--encrypt-keylen", rich_help_panel=_PANEL, help="Bits of the keys that --enc-key unwraps."),
-    ] = KeyLength.AES128
-
-    def recipe(self) -> Recipe:
-        """A device without any keys. Raises ``OSError`` for a file that cannot be read."""
-        from smpdfu.virtual.bootloader import BootOptions
-        from smpdfu.virtual.store import Recipe
-
-        name, table = self._table()
-        options = BootOptions(
-            downgrade_prevention=self.prevent_downgrade is not None,
-            by_counter=self.prevent_downgrade is Prevention.COUNTER,
-            rollback_protection=self.rollback_protection,
-        )
-        return Recipe(
-            name,
-            partitions=table,
-            mode=None if self.mode is None else str(self.mode),
-            content_key_size=int(self.encrypt_keylen) // 8,
-            options=options,
-        )
-
-    def _table(self) -> tuple[str, str | None]:
-        """The layout's name and, where it is a file, the text of that."""
-        from smpdfu.virtual.layout import LAYOUTS
-        from smpdfu.virtual.partitions import LARGEST_FILE
-
-        if self.layout in LAYOUTS or not self.layout.endswith((".yml", ".yaml")):
-            return self.layout, None
-        with Path(self.layout).open("rb") as file:
-            return Path(self.layout).stem, file.read(LARGEST_FILE + 1).decode(errors="replace")
 
 
 def register(room: typer.Typer) -> None:

@@ -1,7 +1,8 @@
 """MCUboot on the application core, from reset to the jump into the application.
 
-As the nRF Connect SDK builds it for the nRF5340: one pair of slots (staged scheme) or two (simultaneous). Checks are
-made by ``smpdfu.image.verify`` on what is in flash; nothing is taken on trust. Source: ``context_boot_go`` of Nordic's
+As the nRF Connect SDK builds it for the nRF5340: one pair of slots (staged scheme) or two (simultaneous). Which loader
+it is, and what it does with an image for the network core, is a ``loaders.rules.Build``. Checks are made by
+``smpdfu.image.verify`` on what is in flash; nothing is taken on trust. Source: ``context_boot_go`` of Nordic's
 ``loader.c``, its log lines too.
 """
 
@@ -9,19 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.encrypt import DecryptionKey, unwrap_key
-from smpdfu.image.format import COMPRESSED_FLAGS, Dependency, Header, Image
-from smpdfu.image.keys import Verifier
-from smpdfu.image.trailer import SwapMode
+from smpdfu.image.encrypt import unwrap_key
+from smpdfu.image.format import COMPRESSED_FLAGS, Header, Image
+from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
 from smpdfu.image.verify import Code, Role, verify
+from smpdfu.loaders import lines
+from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS as DEFAULT_OPTIONS
+from smpdfu.virtual.bootbuild import BootKeys as BootKeys
+from smpdfu.virtual.bootbuild import BootOptions as BootOptions
+from smpdfu.virtual.bootbuild import build_of
 from smpdfu.virtual.counters import CounterError, SecurityCounters
 from smpdfu.virtual.decision import UPGRADES, SwapType
+from smpdfu.virtual.dependencies import settle
 from smpdfu.virtual.flash import Bus
+from smpdfu.virtual.handover import NetworkPath
 from smpdfu.virtual.layout import Layout
-from smpdfu.virtual.netcore import NetCore
-from smpdfu.virtual.pair import HaltError, Pair, version_number
+from smpdfu.virtual.netcore import NetCore, SilentError
+from smpdfu.virtual.pair import HaltError, Pair
 from smpdfu.virtual.slot import Slot, Slots
 from smpdfu.virtual.swap import Log
 
@@ -34,43 +42,6 @@ SIGNATURE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class BootOptions:
-    """How MCUboot was built.
-
-    ``downgrade_prevention`` (MCUBOOT_DOWNGRADE_PREVENTION) compares versions, or with ``by_counter`` the security
-    counters in the images; ``rollback_protection`` (MCUBOOT_HW_ROLLBACK_PROT) remembers the highest counter seen.
-    """
-
-    downgrade_prevention: bool = False
-    by_counter: bool = False
-    rollback_protection: bool = False
-
-
-DEFAULT_OPTIONS = BootOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class BootKeys:
-    """The keys built into the bootloaders, and how else MCUboot was built (``options``).
-
-    ``verifiers`` are MCUboot's; a build without any goes by the hash alone. With ``decryption`` MCUboot is a build with
-    encryption, for content keys of ``content_key_size`` bytes only. ``net_verifiers`` are the keys provisioned for b0n
-    on the network core.
-    """
-
-    verifiers: tuple[Verifier, ...]
-    decryption: DecryptionKey | None = None
-    content_key_size: int = 16
-    net_verifiers: tuple[Verifier, ...] = ()
-    options: BootOptions = DEFAULT_OPTIONS
-
-    @property
-    def saved_key_size(self) -> int:
-        """What the trailer keeps per slot for a content key."""
-        return 0 if self.decryption is None else self.content_key_size
-
-
-@dataclass(frozen=True, slots=True)
 class RunningImage:
     """The image that the application core runs; ``hash`` is what SMP lists."""
 
@@ -78,20 +49,33 @@ class RunningImage:
     hash: bytes
 
 
+class Ending(StrEnum):
+    """How a boot ended; but for RUNS, no SMP server runs then.
+
+    CRASH: code was jumped to that cannot run in the primary slot. ASSERT: MCUboot stopped at an assertion. HANG: it
+    waits for b0n for ever.
+    """
+
+    RUNS = "runs"
+    NO_IMAGE = "no image"
+    CRASH = "crash"
+    ASSERT = "assert"
+    HANG = "hang"
+
+
 @dataclass(frozen=True, slots=True)
 class BootResult:
     """How a boot ended.
 
-    ``running`` is None when there was no image to boot, or when the code that was jumped to cannot run in the primary
-    slot (``crashed``): no SMP server then. ``swap_types`` is what was done with each image, ``swapped`` tells that an
-    image was brought in, at last perhaps. ``net_updated`` tells that the network core took an image. ``seconds`` is how
-    long the bootloader computed and waited, beside what the flashes did.
+    ``running`` is None unless ``ending`` is RUNS. ``swap_types`` is what was done with each image, ``swapped`` tells
+    that an image was brought in, at last perhaps. ``net_updated`` tells that the network core took an image.
+    ``seconds`` is how long the bootloader computed and waited, beside what the flashes did.
     """
 
     running: RunningImage | None
     swap_types: tuple[SwapType, ...]
     swapped: bool = False
-    crashed: bool = False
+    ending: Ending = Ending.NO_IMAGE
     net_updated: bool = False
     seconds: float = 0.0
 
@@ -105,32 +89,30 @@ def boot(bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None
     """Run the bootloader once. Raises ``PowerCut`` when the power goes; calling again is the next boot.
 
     ``bus`` is the application core's flash, or all flashes that the layout names. ``net`` is the network core, which
-    network images are handed over to; without it none is taken. ``ValueError`` for what no bootloader is built for: an
-    image of the network core in a swap mode, security counters without a place for them.
+    network images are handed over to; without it none is taken. ``ValueError`` for what no bootloader is built for.
     """
-    if layout.network_image is not None and layout.mode is not SwapMode.OVERWRITE_ONLY:
-        raise ValueError(f"no bootloader for layout {layout.name}: an image of the network core cannot be swapped")
-    return Loader(bus, layout, keys, log, net).run()
+    return Boot(bus, layout, keys, log, net).run()
 
 
-class Loader:
+class Boot:
     """One boot: what ``context_boot_go`` keeps in its state, and the checks that all images share."""
 
     def __init__(self, bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None) -> None:
-        self.bus, self.layout, self.keys, self.log, self.net = bus, layout, keys, log, net
-        self.seconds = 0.0
+        self.layout, self.keys, self.log = layout, keys, log
+        self.build = build_of(layout, keys, has_network_core=net is not None)
+        self.network = NetworkPath(net, bus, self.build, log)
+        self._judging_s = 0.0
         self.counters: SecurityCounters | None = None
         if keys.options.rollback_protection:
             if layout.otp is None:
                 raise ValueError(f"layout {layout.name} has no memory for security counters")
             self.counters = SecurityCounters(bus.area(layout.otp), len(layout.images))
-        numbers = range(len(layout.images))
-        key_size = keys.saved_key_size
-        self.pairs = [Pair(self, Slots.of(bus, layout, number, encrypted_key_size=key_size)) for number in numbers]
+        self.pairs = [Pair(self, keys.slots(bus, layout, number)) for number in range(len(layout.images))]
 
     def run(self) -> BootResult:
         """Finish or begin what the trailers ask for, then jump into the primary slot if that is valid."""
-        self.log("I: Starting bootloader")
+        for line in (*lines.banner(self.build.loader), "I: Starting bootloader"):
+            self.log(line)
         try:
             self._prepare()
             for pair in self.pairs:
@@ -138,7 +120,9 @@ class Loader:
             return self._jump()
         except HaltError as halt:
             self.log(f'assertion "{halt}" failed')
-            return self._result()
+            return self._result(Ending.ASSERT)
+        except SilentError:
+            return self._result(Ending.HANG)
 
     def _prepare(self) -> None:
         """Find out for each image what there is to do; what depends on something that is not there is not done."""
@@ -147,9 +131,8 @@ class Loader:
             pair.prepare()
             self._review(self.pairs[:number], pair)
             wanted = wanted or pair.swap_type in UPGRADES
-        if wanted and len(self.pairs) > 1 and not self._are_dependencies_met():
-            for pair in self.pairs:
-                pair.swap_type = SwapType.NONE
+        if wanted and len(self.pairs) > 1:
+            settle(self.pairs, skips_one=self.build.rule.skips_one)
 
     def _review(self, earlier: Sequence[Pair], pair: Pair) -> None:
         """After a reset between two images of one update, the first is no candidate for a revert."""
@@ -157,30 +140,6 @@ class Loader:
             for other in earlier:
                 if other.swap_type is SwapType.REVERT:
                     other.swap_type = SwapType.NONE
-
-    # --- dependencies ---
-
-    def _are_dependencies_met(self) -> bool:
-        """``boot_verify_dependencies``: True if each image that will run finds the others as new as it wants them."""
-        try:
-            return all(self._is_met(wanted) for pair in self.pairs for wanted in self._dependencies(pair))
-        except FormatError:
-            return False
-
-    def _dependencies(self, pair: Pair) -> tuple[Dependency, ...]:
-        if pair.swap_type in UPGRADES:
-            return pair.secondary_image().dependencies
-        try:
-            return pair.slots.primary.image().dependencies
-        except FormatError:
-            return ()  # an empty slot wants nothing
-
-    def _is_met(self, wanted: Dependency) -> bool:
-        if wanted.image >= len(self.pairs):
-            return False
-        other = self.pairs[wanted.image]
-        header = other.headers[1 if other.swap_type in UPGRADES else 0]
-        return header is not None and version_number(header.version) >= version_number(wanted.version)
 
     # --- the checks ---
 
@@ -191,7 +150,7 @@ class Loader:
             image = slot.image(start)
         except FormatError:
             return False
-        self.seconds += image.size_bytes / HASH_BYTES_PER_S + SIGNATURE_S * bool(self.keys.verifiers)
+        self._judging_s += image.size_bytes / HASH_BYTES_PER_S + SIGNATURE_S * bool(self.keys.verifiers)
         if image.header.flags & COMPRESSED_FLAGS or not self._is_counter_high_enough(slots.image, image):
             return False
         if role == "secondary" and image.encrypted and self.content_key(image) is None:
@@ -212,8 +171,13 @@ class Loader:
 
     # --- security counters ---
 
+    def _counts(self, number: int) -> bool:
+        """True for an image whose security counter MCUboot remembers; the network core's may be left to NSIB."""
+        left_to_nsib = number == self.layout.network_image and self.build.loader.release.nsib_counts_network
+        return self.counters is not None and not left_to_nsib
+
     def _is_counter_high_enough(self, number: int, image: Image) -> bool:
-        if self.counters is None or number == self.layout.network_image:
+        if self.counters is None or not self._counts(number):
             return True
         counter = image.security_counter
         return counter is not None and counter >= self.counters.read(number)
@@ -227,8 +191,8 @@ class Loader:
 
     def raise_counter(self, slots: Slots) -> None:
         """Remember the counter of the image in the primary slot; halts when there is no room for it."""
-        counter = None if self.counters is None else self.counter_of(slots.primary)
-        if self.counters is None or counter is None or slots.image == self.layout.network_image:
+        counter = self.counter_of(slots.primary) if self._counts(slots.image) else None
+        if self.counters is None or counter is None:
             return
         try:
             self.counters.raise_to(slots.image, counter)
@@ -244,7 +208,7 @@ class Loader:
             if not self._is_bootable(pair):
                 self.log("E: Image in the primary slot is not valid!")
                 self.log("E: Unable to find bootable image")
-                return self._result()
+                return self._result(Ending.NO_IMAGE)
         primary = self.pairs[0].slots.primary
         image, start = primary.image(), primary.area.region.start
         self.log(f"I: Bootloader chainload address offset: 0x{start:x}")
@@ -252,14 +216,21 @@ class Loader:
         self.log(f"I: Image version: v{version.major}.{version.minor}.{version.revision}")
         self.log("I: Jumping to the first image slot")
         if image.reset_vector is None or image.reset_vector not in primary.area.region:
-            return replace(self._result(), crashed=True)
-        return replace(self._result(), running=RunningImage(image.header, image.hash or b""))
+            return self._result(Ending.CRASH)
+        return replace(self._result(Ending.RUNS), running=RunningImage(image.header, image.hash or b""))
 
     def _is_bootable(self, pair: Pair) -> bool:
-        """True if the image in the primary slot is good; that of the network core is not looked at."""
-        if pair.is_network:
-            return True
+        """True if the image in the primary slot is good. That of the network core is not looked at, but for its header.
+
+        A hook makes that header up, without flags; and where MCUboot counts, it looks for a counter in blank RAM.
+        """
         slots = pair.slots
+        flags = 0 if pair.is_network else slots.primary.raw_header().flags
+        if self.build.checks_header and not flags & LOAD_ADDRESS_FLAGS:
+            self.log(f"E: IMAGE_F_ROM_FIXED | IMAGE_F_RAM_LOAD is not set for image {pair.number} slot 0")
+            return False
+        if pair.is_network:
+            return not self._counts(pair.number) or pair.net_updated
         if not self.is_accepted(slots, "primary"):
             return False
         trailer = slots.primary.trailer()
@@ -267,11 +238,12 @@ class Loader:
             self.raise_counter(slots)
         return True
 
-    def _result(self) -> BootResult:
+    def _result(self, ending: Ending) -> BootResult:
         return BootResult(
             None,
             tuple(pair.done for pair in self.pairs),
             swapped=any(pair.swapped for pair in self.pairs),
+            ending=ending,
             net_updated=any(pair.net_updated for pair in self.pairs),
-            seconds=self.seconds,
+            seconds=self._judging_s + self.network.seconds,
         )

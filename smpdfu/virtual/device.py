@@ -18,10 +18,11 @@ from smpdfu.errors import FormatError, LinkLostError
 from smpdfu.image.format import Image
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
+from smpdfu.loaders import lines
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.application import Application, Kept
-from smpdfu.virtual.bootloader import BootKeys, BootResult, Loader, RunningImage, boot
+from smpdfu.virtual.bootloader import Boot, BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.chip import Chip
 from smpdfu.virtual.content import content_of
 from smpdfu.virtual.decision import SwapType
@@ -43,8 +44,7 @@ from smpdfu.virtual.pool import (
     Resources,
     Worker,
 )
-from smpdfu.virtual.recovery import RecoveryServer
-from smpdfu.virtual.slot import Slots
+from smpdfu.virtual.recovery import DEFAULT_BUILD, RecoveryServer
 from smpdfu.virtual.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
 
 LOG_LINES = 1000
@@ -75,7 +75,8 @@ class VirtualNrf5340:
     power. ``boot_s`` is how long the chip would have taken for the last boot. ``traffic`` is what every wire does that
     is served from then on, ``pool`` the SMP server's buffers. ``kept`` is what the application keeps (nothing yet).
     ``recovery`` is the bootloader's own server while that is what runs: after a reset with boot mode 1, and with
-    ``recovers`` whenever there is no image to start. ``build`` is what its firmware says of itself.
+    ``recovers`` whenever there is no image to start; ``recovery_build`` is how that was built. ``build`` is what its
+    firmware says of itself.
     """
 
     build = BUILD
@@ -98,17 +99,15 @@ class VirtualNrf5340:
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.running: RunningImage | None = None
         self.powered = False
-        self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say)
-        key_size = keys.saved_key_size
-        numbers = range(len(layout.images))
-        self.images = tuple(Slots.of(self.chip.bus, layout, number, encrypted_key_size=key_size) for number in numbers)
+        self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
+        self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
         self._image_group = ImageGroup(self.images, erase_progressively=resources.erase_progressively)
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
         self._server = self.application.server
         self.recovery: RecoveryServer | None = None
-        self.recovers = False
+        self.recovers, self.recovery_build = False, DEFAULT_BUILD
         self._reset_wanted, self._boot_mode = False, 0
         self._watchers: list[Watcher] = []
         self._power_watchers: list[Callable[[], None]] = []
@@ -145,7 +144,7 @@ class VirtualNrf5340:
         except PowerCut:
             self._lose_power()
             return None
-        if result.running is None and not result.crashed and self.recovers:
+        if result.ending is Ending.NO_IMAGE and self.recovers:
             return self.enter_recovery()
         self.running, self.powered = result.running, True
         for watcher in self._power_watchers:
@@ -155,15 +154,24 @@ class VirtualNrf5340:
     def enter_recovery(self) -> BootResult:
         """MCUboot stays in serial recovery, before it has looked at any image."""
         self._lose_power()
+        for line in lines.banner(self.keys.options.loader):
+            self._say(line)
         self._say("I: Starting bootloader")
         self._say("I: Enter the serial recovery mode")
         self._recover()
         return BootResult(None, (SwapType.NONE,) * len(self.images))
 
     def _recover(self) -> None:
-        loader = Loader(self.chip.bus, self.layout, self.keys, lambda line: None, None)
+        judge = Boot(self.chip.bus, self.layout, self.keys, lambda line: None, None)
         self.recovery = RecoveryServer(
-            self.images, self.net_core, loader.is_accepted, lambda: self._want_reset(0), self._say
+            self.images,
+            self.net_core,
+            judge.is_accepted,
+            lambda: self._want_reset(0),
+            self._say,
+            self.recovery_build,
+            _loop_time,
+            self.resources.time_factor,
         )
         self.powered = True
 
@@ -205,8 +213,8 @@ class VirtualNrf5340:
 
     @property
     def radio_up(self) -> bool:
-        """True if the network core runs and both cores speak the same interface (``smpdfu.virtual.interface``)."""
-        if self.running is None or not self.net_core.running:
+        """True if the network core runs whole firmware and both cores speak the same interface (``interface``)."""
+        if self.running is None or not self.net_core.running or not self.net_core.is_whole:
             return False
         primary = self.images[0].primary
         return fit_together(primary.area.read_all(), self.net_core.app.read_all())
@@ -357,3 +365,11 @@ class VirtualNrf5340:
 
     def _want_reset(self, boot_mode: int) -> None:
         self._reset_wanted, self._boot_mode = True, boot_mode
+
+
+def _loop_time() -> float:
+    """The time by the event loop's clock; 0 where none runs, and so nobody waits."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0

@@ -2,7 +2,8 @@
 
 The application core cannot write this flash. MCUboot leaves a command in RAM that both cores share and lets the network
 core run; b0n checks the firmware where it lies, copies it, checks it again and answers in the same RAM. There is no
-second slot and no way back. Source: ``subsys/pcd`` and ``samples/nrf5340/netboot`` of the nRF Connect SDK.
+second slot and no way back. At a plain start b0n checks nothing: it boots what has firmware info, half an image too.
+Source: ``subsys/pcd`` and ``samples/nrf5340/netboot`` of the nRF Connect SDK.
 """
 
 from __future__ import annotations
@@ -11,18 +12,35 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from smpdfu.image import b0n
 from smpdfu.image.keys import Verifier
 from smpdfu.image.linked import Vectors
-from smpdfu.virtual.flash import Area, Bus, Flash
-from smpdfu.virtual.layout import Layout, Region
+from smpdfu.virtual.flash import Area, Bus, Flash, FlashError
+from smpdfu.virtual.layout import Layout
 from smpdfu.virtual.storage import ERASED
 
 _COMMAND = struct.Struct("<IIII")
 COPY = 0xB5B4B3B6
 FAIL = 0x25BAFC15
 DONE = 0xF103CE5D
+
+
+class B0n(StrEnum):
+    """How b0n decides about new firmware: by its seal and the provisioned keys, or, to try it out, always alike.
+
+    A SILENT one never answers: a network core that does not start, or whose b0n crashes.
+    """
+
+    KEYS = "keys"
+    ACCEPTS = "accepts"
+    REFUSES = "refuses"
+    SILENT = "silent"
+
+
+class SilentError(Exception):
+    """MCUboot waits for an answer of b0n that never comes (``pcd.c`` knows no time limit)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +66,22 @@ class PcdCommand:
 
 
 class NetCore:
-    """The network core of a device. ``running`` tells that its application was started and the radio lives.
+    """The network core of a device. ``running`` tells that its application was started.
 
     With ``keys``, b0n is provisioned: it takes firmware that is sealed for it (``b0n.seal``) and signed with one of
     them. Without, it also takes firmware without any seal, as plain Zephyr builds it, if that is linked for its slot.
+    ``b0n`` is another way to decide.
     """
 
-    def __init__(self, flash: Flash, layout: Layout, keys: tuple[Verifier, ...], log: Callable[[str], None]) -> None:
-        self.flash, self.layout, self.keys, self._log = flash, layout.net, keys, log
+    def __init__(
+        self,
+        flash: Flash,
+        layout: Layout,
+        keys: tuple[Verifier, ...],
+        log: Callable[[str], None],
+        b0n: B0n = B0n.KEYS,
+    ) -> None:
+        self.flash, self.layout, self.keys, self._log, self._b0n = flash, layout.net, keys, log, b0n
         self.running = False
         self.ram = bytearray(_COMMAND.size)
 
@@ -79,19 +105,34 @@ class NetCore:
         ``bus`` is what b0n can read of the application core's memories. Raises ``PowerCut``.
         """
         command = PcdCommand.from_bytes(self.ram)
+        if self._b0n is B0n.SILENT:
+            return
         if command.magic == COPY:
             self._answer(command, DONE if self._obey(command, bus) else FAIL)
             return
-        reason = self._refusal(self.app.read_all())
-        if reason is not None:
-            self._log(reason)
-        self.running = reason is None
+        firmware = self.app.read_all()
+        self.running = b0n.FirmwareInfo.find(firmware) is not None or self._is_plain(firmware)
+
+    @property
+    def is_whole(self) -> bool:
+        """False for what a cut left of a copy: b0n starts it, and it does not work."""
+        firmware = self.app.read_all()
+        if b0n.FirmwareInfo.find(firmware) is None:
+            return self._is_plain(firmware)
+        return b0n.refusal(firmware, self.layout.app.start, ()) is None
+
+    def version(self) -> int | None:
+        """What b0n answers when it is asked for the firmware's version; None for an error. Raises ``SilentError``."""
+        if self._b0n is B0n.SILENT:
+            raise SilentError
+        info = b0n.FirmwareInfo.find(self.app.read_all())
+        return None if info is None else info.version
 
     def _answer(self, command: PcdCommand, magic: int) -> None:
         self.ram[:] = PcdCommand(magic, command.source, command.length, command.offset).to_bytes()
 
     def _obey(self, command: PcdCommand, bus: Bus) -> bool:
-        firmware = bus.read(command.source, command.length)
+        firmware = _readable(bus, command.source, command.length)
         reason = self._refusal(firmware)
         if reason is not None:
             self._log(reason)
@@ -102,7 +143,7 @@ class NetCore:
             self._log("Failed to transfer image: -12")
             return False
         self._copy(firmware, target)
-        return self._refusal(self.app.read_all()) is None
+        return self._b0n is B0n.ACCEPTS or self._refusal(self.app.read_all()) is None
 
     def _copy(self, firmware: bytes, target: int) -> None:
         page = self.flash.page_size
@@ -113,11 +154,24 @@ class NetCore:
             self.flash.program(target + offset, chunk + padding)
 
     def _refusal(self, firmware: bytes) -> str | None:
+        if self._b0n is not B0n.KEYS and firmware:
+            return None if self._b0n is B0n.ACCEPTS else "Firmware validation failed."
         if not self.keys and b0n.FirmwareInfo.find(firmware) is None:
-            vectors = Vectors.of(firmware)
-            linked_here = vectors is not None and vectors.reset in self.layout.app
-            return None if linked_here else "Invalid firmware info format."
+            return None if self._is_plain(firmware) else "Invalid firmware info format."
         return b0n.refusal(firmware, self.layout.app.start, self.keys)
+
+    def _is_plain(self, firmware: bytes) -> bool:
+        """True for firmware without any seal that an unprovisioned b0n starts."""
+        vectors = Vectors.of(firmware)
+        return not self.keys and vectors is not None and vectors.reset in self.layout.app
+
+
+def _readable(bus: Bus, source: int, length: int) -> bytes:
+    """What b0n finds at an address; nothing where the command leads out of all memories."""
+    try:
+        return bus.read(source, length)
+    except FlashError:
+        return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +182,22 @@ class HandOver:
     seconds: float
 
 
-def update_network_core(net: NetCore, bus: Bus, firmware: Region, log: Callable[[str], None]) -> HandOver:
-    """MCUboot's side of PCD: have ``firmware``, which the network core can read on ``bus``, taken over.
+def update_network_core(net: NetCore, bus: Bus, source: int, length: int, log: Callable[[str], None]) -> HandOver:
+    """MCUboot's side of PCD: have ``length`` bytes at ``source``, which the network core reads on ``bus``, taken over.
 
-    MCUboot looks once a second whether b0n is ready. Raises ``PowerCut``.
+    MCUboot looks once a second whether b0n is ready. Raises ``SilentError`` if it never is, and ``PowerCut``.
     """
     net.hold()
     offset = net.layout.app.start - net.layout.flash.start
-    net.ram[:] = PcdCommand(COPY, firmware.start, firmware.size_bytes, offset).to_bytes()
+    net.ram[:] = PcdCommand(COPY, source, length, offset).to_bytes()
     log("I: Turned on network core")
     before_s = net.flash.busy_s
     net.start(bus)
+    answer = PcdCommand.from_bytes(net.ram).magic
+    if answer == COPY:
+        raise SilentError
     seconds = float(max(math.ceil(net.flash.busy_s - before_s), 1))
-    if PcdCommand.from_bytes(net.ram).magic != DONE:
+    if answer != DONE:
         log("E: Network core update failed")
         return HandOver(False, seconds)
     net.hold()

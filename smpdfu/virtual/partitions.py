@@ -89,6 +89,7 @@ def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Lay
     missing = [key for key in ("mcuboot", "mcuboot_primary", "mcuboot_secondary") if key not in regions]
     if missing:
         raise ValueError(f"it has no {missing[0]}")
+    _refuse_other_builds(regions, mode)
     pairs = [SlotPair(regions["mcuboot_primary"], regions["mcuboot_secondary"])]
     has_network_slots = {"mcuboot_primary_1", "mcuboot_secondary_1"} <= regions.keys()
     if has_network_slots:
@@ -108,12 +109,44 @@ def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Lay
         settings=settings,
         mode=mode or _usual_mode(scratch is not None, has_network_slots),
         scratch=scratch,
-        external=_around("external flash", [region for region in used if XIP <= region.start < _PCD.start]),
+        external=_around("external flash", [region for region in used if _is_outside(region)]),
         ram=_around("ram flash", [region for region in used if region.start >= _PCD.start]),
         otp=OTP,
         others=tuple(region for region in regions.values() if app.holds(region) and _is_apart(region, used)),
         network_image=1 if has_network_slots else None,
     )
+
+
+def _refuse_other_builds(regions: Mapping[str, Region], mode: SwapMode | None) -> None:
+    """Raise ValueError for tables of builds that this device would only seem to be.
+
+    ``mcuboot_secondary_app`` is the place of a second application that runs from there (``pm.yml`` of MCUboot);
+    hand-written tables have it for other builds, too, so that ``mode`` decides.
+    """
+    if mode is None and "mcuboot_secondary_app" in regions:
+        raise ValueError(
+            "it has mcuboot_secondary_app, as direct XIP builds have, and there is no virtual device for those. If the "
+            "bootloader swaps or overwrites, say which with --mode"
+        )
+    if any(key in regions for key in ("mcuboot_primary_2", "mcuboot_secondary_2")):
+        raise ValueError("it has a third image pair, and a virtual device has two at most")
+    outside = _is_outside(regions["mcuboot_secondary"])
+    pair = [regions[key] for key in ("mcuboot_primary_1", "mcuboot_secondary_1") if key in regions]
+    if len(pair) < 2 and outside:
+        raise ValueError(
+            "mcuboot_secondary is in external flash and there is one image pair: network firmware cannot pass through "
+            "such a slot, and there is no virtual device for that. Add mcuboot_primary_1 and mcuboot_secondary_1, or "
+            "put mcuboot_secondary into the internal flash"
+        )
+    if pair and regions.get("mcuboot_primary_1") is not None and pair[0].start < _PCD.start:
+        raise ValueError(
+            "mcuboot_primary_1 is not in ram_flash: it is no slot of the network core but code in external flash (QSPI "
+            "XIP), which a virtual device cannot run"
+        )
+
+
+def _is_outside(region: Region) -> bool:
+    return XIP <= region.start < _PCD.start
 
 
 def _usual_mode(has_scratch: bool, has_network_slots: bool) -> SwapMode:

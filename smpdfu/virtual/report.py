@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import Trailer
+from smpdfu.loaders.rules import Build
+from smpdfu.virtual.bootbuild import AddressCheck, build_of
 from smpdfu.virtual.content import content_of, next_boot
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.slot import Slot
@@ -59,12 +61,18 @@ class Wear:
 class Report:
     """Both cores. ``next_boot`` is what image 0's trailers ask for: none, test, perm or revert.
 
+    ``bootloader`` is whose loader MCUboot has, ``partitions`` who laid out its flash; ``address_check`` by what it
+    finds out that an image is not for its slot: header, vector or none.
+
     ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
     """
 
     name: str
     layout: str
     mode: str
+    bootloader: str
+    partitions: str
+    address_check: str
     powered: bool
     app_runs: bool
     net_runs: bool
@@ -86,10 +94,14 @@ class Report:
 def report(device: VirtualNrf5340) -> Report:
     """Look into both flashes; nothing is changed."""
     slots = (slot for image in device.images for slot in (image.primary, image.secondary))
+    build = build_of(device.layout, device.keys)
     return Report(
         name=device.name,
         layout=device.layout.name,
         mode=str(device.layout.mode),
+        bootloader=build.loader.release.title,
+        partitions=str(build.loader.partitions),
+        address_check=str(_address_check(build)),
         powered=device.powered,
         app_runs=device.running is not None,
         net_runs=device.net_core.running,
@@ -99,6 +111,12 @@ def report(device: VirtualNrf5340) -> Report:
         net=_net(device),
         wear=tuple(_wear(device)),
     )
+
+
+def _address_check(build: Build) -> AddressCheck:
+    if not build.compares_addresses:
+        return AddressCheck.NONE
+    return AddressCheck.HEADER if build.checks_header else AddressCheck.VECTOR
 
 
 def _wear(device: VirtualNrf5340) -> Iterator[Wear]:

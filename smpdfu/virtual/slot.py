@@ -6,11 +6,13 @@ Where the fields are, ``smpdfu.image.trailer`` alone knows. Source of the order 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, replace
+from typing import Self
 
 from smpdfu.errors import FormatError
 from smpdfu.image import trailer as fields
-from smpdfu.image.format import HEADER_SIZE, Header, Image
+from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Header, Image
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
 from smpdfu.virtual.decision import SwapType, decide
 from smpdfu.virtual.flash import Area, Bus
@@ -21,6 +23,39 @@ from smpdfu.virtual.storage import ERASED
 def trailer_sectors(geometry: SlotGeometry) -> int:
     """How many sectors at the slot's end the trailer reaches into."""
     return -(-fields.trailer_size_bytes(geometry) // geometry.sector_size)
+
+
+_HEADER = struct.Struct("<IIHHIIBBHII")
+assert _HEADER.size == HEADER_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class RawHeader:
+    """The 32 bytes where a header is expected, read as one whatever they are, as the loader reads them."""
+
+    magic: int
+    load_addr: int
+    hdr_size: int
+    protect_tlv_size: int
+    img_size: int
+    flags: int
+    version: tuple[int, int, int]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read 32 bytes."""
+        magic, address, hdr_size, protected, img_size, flags, major, minor, revision, _, _ = _HEADER.unpack(data)
+        return cls(magic, address, hdr_size, protected, img_size, flags, (major, minor, revision))
+
+    @property
+    def is_erased(self) -> bool:
+        """True if there is nothing where the magic belongs."""
+        return self.magic == 0xFFFF_FFFF
+
+    @property
+    def is_image(self) -> bool:
+        """True if the magic is MCUboot's."""
+        return self.magic == IMAGE_MAGIC
 
 
 class SlotError(Exception):
@@ -46,6 +81,16 @@ class Slot:
             return Header.from_bytes(self.area.read(offset, HEADER_SIZE))
         except FormatError:
             return None
+
+    def raw_header(self, offset: int = 0) -> RawHeader:
+        """What is at ``offset``, read as a header."""
+        return RawHeader.from_bytes(self.area.read(offset, HEADER_SIZE))
+
+    def word(self, offset: int) -> int | None:
+        """The little-endian word at ``offset``; None behind the slot's end."""
+        if offset + 4 > self.area.size_bytes:
+            return None
+        return int.from_bytes(self.area.read(offset, 4), "little")
 
     def image(self, offset: int = 0) -> Image:
         """The image at ``offset`` as it is stored; raises ``FormatError`` when there is none or it is damaged."""
@@ -164,15 +209,27 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Both slots of image number ``image``, and the scratch area where the bootloader swaps by one."""
+    """Both slots of image number ``image``, and the scratch area where the bootloader swaps by one.
+
+    ``reverts_past_any_magic`` is how the bootloader reads the trailers; see ``decide``.
+    """
 
     primary: Slot
     secondary: Slot
     image: int = 0
     scratch: Slot | None = None
+    reverts_past_any_magic: bool = True
 
     @classmethod
-    def of(cls, bus: Bus, layout: Layout, image: int = 0, *, encrypted_key_size: int = 0) -> Slots:
+    def of(
+        cls,
+        bus: Bus,
+        layout: Layout,
+        image: int = 0,
+        *,
+        encrypted_key_size: int = 0,
+        reverts_past_any_magic: bool = True,
+    ) -> Slots:
         """The slots of image number ``image`` in what ``bus`` reaches; see ``Layout.geometry``."""
         pair = layout.images[image]
         geometry, other = (
@@ -186,8 +243,10 @@ class Slots:
             # Its trailer has the fields of a slot's, and status entries for one sector.
             small = replace(geometry, size_bytes=layout.scratch.size_bytes, max_sectors=1)
             scratch = Slot(bus.area(layout.scratch), small)
-        return cls(primary, Slot(bus.area(pair.secondary), other, partner), image, scratch)
+        secondary = Slot(bus.area(pair.secondary), other, partner)
+        return cls(primary, secondary, image, scratch, reverts_past_any_magic)
 
     def next_boot(self) -> SwapType:
         """What the trailers ask the bootloader for."""
-        return decide(self.primary.trailer(), self.secondary.trailer(), self.primary.geometry.mode)
+        trailers = self.primary.trailer(), self.secondary.trailer()
+        return decide(*trailers, self.primary.geometry.mode, reverts_past_any_magic=self.reverts_past_any_magic)

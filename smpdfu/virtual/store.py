@@ -27,7 +27,8 @@ from smpdfu.image.trailer import SwapMode
 from smpdfu.link.pipe import Pipe, not_open
 from smpdfu.local.lock import HeldError, Lock, holder
 from smpdfu.virtual.application import SETTINGS, Kept
-from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions, BootResult
+from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
+from smpdfu.virtual.bootloader import BootResult
 from smpdfu.virtual.chip import kept_parts
 from smpdfu.virtual.cuts import keep_cut, read_cut
 from smpdfu.virtual.device import Ram, VirtualNrf5340
@@ -83,6 +84,10 @@ class Recipe:
         layout = LAYOUTS[self.layout]
         return layout if mode is None else replace(layout, mode=mode)
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(replace(self, options=DEFAULT_OPTIONS)) | {"options": self.options.to_dict()}
+
 
 def _public(pems: tuple[str, ...]) -> tuple[Verifier, ...]:
     keys = (load_key(pem.encode()) for pem in pems)
@@ -95,8 +100,8 @@ def create(name: str, recipe: Recipe) -> None:
         raise ValueError(f"{name!r} is no name for a device: use letters, digits, dots, - and _, up to 64 of them")
     if name in list_devices():
         raise ValueError(f"there is a virtual device named {name!r} already")
-    recipe.boot_keys()
     layout = recipe.make_layout()
+    build_of(layout, recipe.boot_keys())
     home().mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = home() / f".{name}.{secrets.token_hex(4)}"
     beside.mkdir(mode=0o700)
@@ -104,7 +109,7 @@ def create(name: str, recipe: Recipe) -> None:
         for part in kept_parts(layout):
             # Filled and not sparse: on a full disk this fails here, and never a mapped page later.
             write_file_atomic(beside / f"{part.name}.flash", bytes([ERASED]) * part.region.size_bytes, mode=0o600)
-        write_file_atomic(beside / "device.json", _to_json(asdict(recipe)), mode=0o600)
+        write_file_atomic(beside / "device.json", _to_json(recipe.to_dict()), mode=0o600)
         beside.rename(home() / name)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
@@ -294,7 +299,7 @@ def _read_recipe(folder: Path) -> Recipe:
         raise ValueError(f"its layout {recipe.layout!r} is not known")
     # What older devices do not have is as it was then.
     later = {key: found[key] for key in ("partitions", "mode", "content_key_size") if key in found}
-    return replace(recipe, **later, options=BootOptions(**found.get("options", {})))
+    return replace(recipe, **later, options=BootOptions.from_dict(found.get("options", {})))
 
 
 def _read_resources(found: dict[str, Any] | None) -> Resources:

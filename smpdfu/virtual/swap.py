@@ -13,7 +13,7 @@ from enum import IntEnum
 from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Header
 from smpdfu.image.trailer import SwapMode, Trailer
-from smpdfu.virtual.decision import UPGRADES, SwapType
+from smpdfu.virtual.decision import UPGRADES, SwapType, recorded
 from smpdfu.virtual.slot import Slot, Slots, trailer_sectors
 
 Log = Callable[[str], None]
@@ -99,7 +99,7 @@ class Swap(ABC):
         self.log(f"I: Boot source: {'primary slot' if found is self.slots.primary else 'scratch'}")
         status = self.position(found.status_entries())
         status.resumed = found is self.slots.primary
-        status.swap_type = SwapType(found.trailer().swap_type)
+        status.swap_type = recorded(found.trailer().swap_info)
         return status
 
     def are_readable(self, status: Status, headers: Headers) -> bool:

@@ -82,7 +82,8 @@ class SwapMove(Swap):
     def _make_revert_permanent(self, status: Status) -> None:
         """Mark the old image for good before the primary's trailer goes, so that a cut in between is no dead end.
 
-        MCUboot's gap: a cut in the middle of this magic leaves it bad, and then nothing is reverted any more.
+        A cut in the middle of this magic leaves it bad. Loaders that revert past any magic go on with the revert then;
+        to older ones nothing is to be reverted any more.
         """
         secondary = self.slots.secondary
         if status.swap_type is not SwapType.REVERT or not status.is_reset:

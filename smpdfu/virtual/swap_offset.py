@@ -42,7 +42,7 @@ class SwapOffset(Swap):
     def secondary_start(self, swap_type: SwapType) -> int:
         """Where the header is: a sector into the slot, or at its start for a revert; if not there, at the other."""
         starts = (0, self.sector) if swap_type is SwapType.REVERT else (self.sector, 0)
-        return starts[0] if self._is_image_at(starts[0]) or not self._is_image_at(starts[1]) else starts[1]
+        return starts[0] if self._is_image_at(starts[0]) else starts[1]
 
     def headers(self, status: Status) -> Headers:
         """An update exchanges the headers first, a revert last."""
@@ -90,7 +90,7 @@ class SwapOffset(Swap):
     def _keep_revert(self, status: Status) -> None:
         """Let the secondary slot's trailer say that this is a revert, before the primary's trailer goes.
 
-        MCUboot's gap: a cut in the middle of this magic leaves it bad, and then nothing is reverted any more.
+        A cut in the middle of this magic leaves it bad, and the primary slot's trailer still asks for the revert.
         """
         secondary = self.slots.secondary
         if status.swap_type is not SwapType.REVERT or status.index != 1:

@@ -190,7 +190,8 @@ def test_a_command_sees_what_the_command_before_did(smpdfu: Call, keys: Keys, de
 
 def test_log(smpdfu: Call, desk: str) -> None:
     everything = smpdfu("virtual", "log", desk).out.splitlines()
-    assert everything[0] == "I: Starting bootloader"
+    assert everything[0].startswith("*** Booting MCUboot v")
+    assert "I: Starting bootloader" in everything
     assert smpdfu("virtual", "log", desk, "-n", "2").out.splitlines() == everything[-2:]
     assert json.loads(smpdfu("virtual", "log", desk, "--json").out) == {"lines": everything}
     assert smpdfu("virtual", "log", desk, "-n", "0").code == 2

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.virtualflash import Mode, hex_lines
+from smpdfu.cli.virtualboot import Mode
+from smpdfu.cli.virtualflash import hex_lines
 from smpdfu.image.files import read_firmware
 from smpdfu.image.hexfile import Segment, encode
 from smpdfu.image.trailer import SwapMode

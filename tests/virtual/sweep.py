@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Image, Version
 from smpdfu.image.trailer import SwapMode, Trailer
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.loaders.releases import LATEST, RELEASES, UPSTREAM, UPSTREAM_OLD, Release
+from smpdfu.loaders.rules import Loader
+from smpdfu.virtual.bootbuild import BootKeys, BootOptions
 from smpdfu.virtual.flash import PowerCut, Tear
 from smpdfu.virtual.layout import LAYOUTS, Layout
 
@@ -48,16 +50,23 @@ OLD, NEW = Version(1), Version(2)
 
 @dataclass(frozen=True)
 class Case:
-    """An update on a device: ``begin`` is "test", "permanent" or "revert", ``images`` how many are updated at once."""
+    """An update on a device: ``begin`` is "test", "permanent" or "revert", ``images`` how many are updated at once.
+
+    ``release`` is whose loader the device has.
+    """
 
     mode: SwapMode
     begin: str
     encrypted: bool = False
     images: int = 1
+    release: Release = LATEST
 
     def __str__(self) -> str:
         kind = "encrypted" if self.encrypted else "plain"
-        return f"{self.mode} {self.begin} {kind} {'one image' if self.images == 1 else 'two images'}"
+        number = "one image" if self.images == 1 else "two images"
+        return " ".join(
+            (str(self.mode), self.begin, kind, number, *([self.release.name] * (self.release is not LATEST)))
+        )
 
     @property
     def wanted(self) -> Version:
@@ -69,6 +78,18 @@ def cases() -> list[Case]:
     """Every swap mode, begin, kind and number of images; what is overwritten is not reverted."""
     found = (Case(*one) for one in product(SwapMode, ("test", "permanent", "revert"), (False, True), (1, 2)))
     return [case for case in found if (case.mode, case.begin) != (SwapMode.OVERWRITE_ONLY, "revert")]
+
+
+def cases_of_other_loaders() -> list[Case]:
+    """One image, plain, with a loader of each generation, where it has this way of updating."""
+    generations = {release.generation: release for release in (UPSTREAM_OLD, UPSTREAM, *RELEASES)}
+    return [
+        replace(case, release=release)
+        for case in cases()
+        for release in generations.values()
+        if release is not LATEST and (case.images, case.encrypted) == (1, False)
+        if release.by_offset or case.mode is not SwapMode.OFFSET
+    ]
 
 
 @dataclass(frozen=True)
@@ -118,9 +139,9 @@ class Update:
     sizes: Sizes = field(default_factory=Sizes)
 
     def __post_init__(self) -> None:
-        keys = BootKeys(
-            (SIGNING.public,), DECRYPTION if self.case.encrypted else None, net_verifiers=(NET_SIGNING.public,)
-        )
+        decryption = DECRYPTION if self.case.encrypted else None
+        options = BootOptions(loader=Loader(self.case.release))
+        keys = BootKeys((SIGNING.public,), decryption, net_verifiers=(NET_SIGNING.public,), options=options)
         self.bench = Bench(layout_of(self.case, self.sizes), keys)
         self._prepare()
         self.contents = {name: dict(flash.pages()) for name, flash in self.bench.chip.flashes.items()}
@@ -280,17 +301,17 @@ def _is_settled(found: State, expected: State) -> bool:
 def allowed(case: Case) -> set[Verdict]:
     """What may become of a device: the same as without the cut, and what the real bootloader cannot help.
 
-    A revert using move or offset begins with a mark of 16 bytes; when a cut tears it, nothing is reverted any more, and
-    with two images the other one is. In a swap using offset that is cut in its last sector, MCUboot goes on with the
-    header of the wrong image: the old one may be lost where it is encrypted or the larger one. A bootloader that
-    overwrites leaves a mark behind when its last two erases are cut apart.
+    A revert using move begins with a mark of 16 bytes; when a cut tears it, loaders that want an unset mark revert
+    nothing any more, and with two images the other one is. In a swap using offset that is cut in its last sector,
+    MCUboot goes on with the header of the wrong image: the old one may be lost where it is encrypted or the larger one.
+    A bootloader that overwrites leaves a mark behind when its last two erases are cut apart.
     """
     found = {Verdict.SAME}
     if case.mode is SwapMode.OVERWRITE_ONLY:
         found.add(Verdict.MARKED)
     if case.mode is SwapMode.OFFSET:
         found.add(Verdict.ALONE)
-    if case.begin == "revert" and case.mode in (SwapMode.MOVE, SwapMode.OFFSET):
+    if case.begin == "revert" and case.mode is SwapMode.MOVE and not case.release.reverts_past_any_magic:
         found.add(Verdict.KEPT if case.images == 1 else Verdict.MIXED)
     return found
 

@@ -18,7 +18,7 @@ from smpdfu.smp.groups.image import Erase, ImageRc, ImageUpload, StateRead, Stat
 from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
 from smpdfu.smp.message import Empty, MgmtRc, Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.bootloader import BootKeys, BootOptions
+from smpdfu.virtual.bootbuild import AddressCheck, BootKeys, BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.flash import FlashError
 from smpdfu.virtual.pool import Resources
@@ -229,9 +229,15 @@ def test_10_a_bad_signature_leaves_the_old_image_running_and_nothing_pending(fau
     assert board.bench.is_blank("secondary")
 
 
-def test_11_an_image_that_is_linked_elsewhere_is_erased() -> None:
-    board = Board()
+@pytest.mark.parametrize("check", [AddressCheck.VECTOR, AddressCheck.NONE])
+def test_11_an_image_that_is_linked_elsewhere_is_erased_only_where_addresses_are_checked(check: AddressCheck) -> None:
+    board = Board(Bench(keys=replace(NET_KEYS, options=BootOptions(check_address=check))))
     board.update(board.bench.linked_image(0x9_0000, version=NEW))
+    if check is AddressCheck.NONE:
+        assert board.device.running is None
+        board.device.reset()  # as a watchdog does: it is reverted
+        assert board.listed() == [(0, 0, "1.0.0", True), (0, 1, "2.0.0", False)]
+        return
     assert board.listed() == [(0, 0, "1.0.0", True)]
     assert board.bench.is_blank("secondary")
 
@@ -322,12 +328,12 @@ def test_19_encrypted_images_of_both_cores_work_there() -> None:
     assert (board.version, board.net_holds(plain), board.device.radio_up) == (NEW, True, True)
 
 
-# The network core's own slot always says 0.0.0, so what is there counts for nothing.
-NEEDS = [("2.0.0", 0, True), ("2.0.1", 0, False), ("1.0.0", 1, False), ("0.0.0", 1, True), ("0.0.0", 2, False)]
+# The network core's own slot always says 0.0.0, so what is there counts for nothing; nobody asks for an image 2.
+NEEDS = [("2.0.0", 0, True), ("2.0.1", 0, False), ("1.0.0", 1, False), ("0.0.0", 1, True), ("0.0.0", 2, True)]
 
 
 @pytest.mark.parametrize(("version", "on", "met"), NEEDS)
-def test_20_an_unmet_dependency_cancels_all_swaps(version: str, on: int, met: bool) -> None:
+def test_20_an_image_with_an_unmet_dependency_is_not_installed(version: str, on: int, met: bool) -> None:
     board = simultaneous()
     needs = (Dependency(on, Version.from_text(version)),)
     app = board.bench.app_image(2, version=NEW, dependencies=needs)

@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.image.format import Image, Version
 from smpdfu.image.trailer import max_image_size_bytes
-from smpdfu.virtual.bootloader import BootResult
+from smpdfu.virtual.bootloader import BootResult, Ending
 from smpdfu.virtual.decision import SwapType
 from smpdfu.virtual.slot import SlotError
 
@@ -150,7 +150,7 @@ def test_overwriting_decrypts(encrypted_bench: Bench, overwrite_bench: Bench) ->
 
 def test_an_empty_device_boots_nothing(bench: Bench) -> None:
     result = bench.boot()
-    assert (result.running, result.crashed) == (None, False)
+    assert (result.running, result.ending) == (None, Ending.NO_IMAGE)
     assert bench.log[-1] == "E: Unable to find bootable image"
 
 
@@ -165,7 +165,7 @@ def test_an_empty_primary_slot_is_not_filled_from_the_secondary(bench: Bench) ->
 def test_a_primary_image_that_is_linked_elsewhere_crashes(bench: Bench) -> None:
     bench.write("primary", bench.linked_image(0x0))
     result = bench.boot()
-    assert (result.running, result.crashed) == (None, True)
+    assert (result.running, result.ending) == (None, Ending.CRASH)
 
 
 # --- trailers -------------------------------------------------------------------------------------------------------
@@ -193,6 +193,8 @@ def test_the_log_has_mcuboot_s_words(bench: Bench) -> None:
     bench.upload(bench.app_image(2, version=Version(2, 3, 4, 5)))
     bench.boot()
     assert bench.log == [
+        "*** Booting MCUboot v2.3.0-dev-e994ef4e2828 ***",
+        "*** Using nRF Connect SDK v3.4.99 ***",
         "I: Starting bootloader",
         "I: Primary image: magic=unset, swap_type=0x1, copy_done=0x3, image_ok=0x3",
         "I: Secondary image: magic=good, swap_type=0x2, copy_done=0x3, image_ok=0x3",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +18,11 @@ from smpdfu.smp.groups.image import ImageRc, ImageSlot, ImageUpload, StateRead, 
 from smpdfu.smp.groups.os import Echo, EchoReply, Reset
 from smpdfu.smp.message import Empty, Request, Response
 from smpdfu.smp.session import read_outcome
+from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
+from smpdfu.virtual.bootloader import Ending
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.flash import FlashError
+from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.pool import Resources
 
 if TYPE_CHECKING:
@@ -348,8 +352,24 @@ def test_an_image_for_the_wrong_place_is_refused_by_the_server_or_the_bootloader
     outcome = ask(device, too_large)
     assert isinstance(outcome, DeviceError)
     assert outcome.is_code(ImageRc.INVALID_IMAGE_TOO_LARGE, 1)
+    device.keys = replace(device.keys, options=BootOptions(check_address=AddressCheck.VECTOR))
     elsewhere = bench.image(struct.pack("<16I", 0x2000_4000, *[0x0004_0101] * 15) + bytes(500))
     upload(device, elsewhere, confirm=True)
     device.reset()
     assert running_hash(device) == Image.from_bytes(bench.app_image(1)).hash
     assert bench.is_blank("secondary")
+
+
+def test_a_device_whose_network_core_is_silent_waits_until_its_power_goes_and_then_again(bench: Bench) -> None:
+    bench.keys = replace(bench.keys, options=BootOptions(b0n=B0n.SILENT))
+    device = VirtualNrf5340(bench.layout, bench.keys, flashes=bench.chip.flashes)
+    bench.write("primary", bench.app_image(1))
+    bench.upload(bench.net_image(2))
+    device.recovers = True
+    for _ in range(2):
+        result = device.reset()
+        assert result is not None
+        assert result.ending is Ending.HANG
+        assert (device.running, device.recovery, device.powered) == (None, None, True)
+        assert device.answers(Echo("x").to_bytes(1)) == []
+        assert device.log[-1] == "I: Turned on network core"

@@ -192,7 +192,9 @@ def test_the_loader_decides_and_not_imgtool(row: Row, mode: SwapMode, sign: Sign
     image = sign(device, payload, *row.options, signer=signer)
     outcome = row.outcome(mode)
     assert update(device, image) == AFTER[outcome, mode is SwapMode.OVERWRITE_ONLY]
-    if outcome == REFUSED and row.name != "not to be booted":
+    # Swap using offset finds no magic where it looks, and takes the first sector for an erased header.
+    unseen = row.name == "big endian" and mode is SwapMode.OFFSET
+    if outcome == REFUSED and row.name != "not to be booted" and not unseen:
         assert device.is_blank("secondary")
 
 

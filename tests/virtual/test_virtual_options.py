@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.trailer import SwapMode
+from smpdfu.loaders.releases import UPSTREAM
+from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.bootloader import BootKeys, BootOptions, BootResult
 from smpdfu.virtual.content import content_of
 from smpdfu.virtual.decision import SwapType
@@ -23,7 +25,7 @@ OLD, NEW = Version(1), Version(2)
 SWAPS = (SwapMode.SCRATCH, SwapMode.MOVE, SwapMode.OFFSET)
 
 
-def built(mode: SwapMode = SwapMode.MOVE, images: int = 1, **options: bool) -> Bench:
+def built(mode: SwapMode = SwapMode.MOVE, images: int = 1, **options: Any) -> Bench:
     """A device with an old image, whose MCUboot was built with these options."""
     layout = replace(small_layout(mode, images), otp=OTP)
     bench = Bench(layout, BootKeys((SIGNING.public,), options=BootOptions(**options)))
@@ -48,7 +50,7 @@ def test_versions_are_compared_without_the_build_number(mode: SwapMode, version:
     assert (version_of(bench.boot()) == Version.from_text(version)) == taken
     if not taken:
         assert bench.is_blank("secondary")
-        words = "insufficient version" if mode is SwapMode.OVERWRITE_ONLY else "erased due to downgrade prevention"
+        words = "Insufficient version" if mode is SwapMode.OVERWRITE_ONLY else "erased due to downgrade prevention"
         assert any(words in line for line in bench.log)
 
 
@@ -66,10 +68,11 @@ def test_a_revert_is_no_downgrade() -> None:
     assert [version_of(bench.boot()) for _ in range(2)] == [NEW, OLD]
 
 
-@pytest.mark.parametrize(("counter", "taken"), [(3, True), (2, False)])
-def test_network_firmware_is_compared_by_its_own_counter(counter: int, taken: bool) -> None:
-    keys = BootKeys((SIGNING.public,), net_verifiers=(NET_SIGNING.public,))
-    bench = Bench(small_simultaneous(), replace(keys, options=BootOptions(downgrade_prevention=True)))
+@pytest.mark.parametrize(("counter", "reads", "taken"), [(3, True, True), (2, True, False), (2, False, True)])
+def test_network_firmware_is_compared_by_its_own_counter_if_at_all(counter: int, reads: bool, taken: bool) -> None:
+    options = BootOptions(downgrade_prevention=True, reads_net_version=reads)
+    keys = BootKeys((SIGNING.public,), net_verifiers=(NET_SIGNING.public,), options=options)
+    bench = Bench(small_simultaneous(), keys)
     bench.write("primary", bench.app_image(1))
     old = Image.from_bytes(bench.net_image(1, counter=3)).payload
     bench.net_flash.program(bench.layout.net.app.start, old + b"\xff" * (-len(old) % 4))
@@ -213,14 +216,37 @@ def test_two_images_are_tested_and_reverted_together(mode: SwapMode) -> None:
         assert {bench.slots_of(number).primary.image().header.version for number in range(2)} == {version}
 
 
+MET, ALONE, CANCELLED = (SwapType.TEST,) * 2, (SwapType.TEST, SwapType.NONE), (SwapType.NONE,) * 2
+
+
 @pytest.mark.parametrize("mode", SWAPS)
-@pytest.mark.parametrize(("needed", "done"), [("2.0.0", SwapType.TEST), ("2.1.0", SwapType.NONE)])
-def test_an_update_that_misses_another_is_not_made(mode: SwapMode, needed: str, done: SwapType) -> None:
-    bench = built(mode, images=2)
+@pytest.mark.parametrize(
+    ("loader", "needed", "done"),
+    [
+        (Loader(), "2.0.0", MET),
+        (Loader(), "2.1.0", ALONE),
+        (Loader(UPSTREAM), "2.0.0", MET),
+        (Loader(UPSTREAM), "2.1.0", CANCELLED),
+    ],
+)
+def test_an_update_that_misses_another_is_not_made(
+    mode: SwapMode, loader: Loader, needed: str, done: tuple[SwapType, ...]
+) -> None:
+    bench = built(mode, images=2, loader=loader)
     wants = (Dependency(0, Version.from_text(needed)),)
     bench.upload(bench.app_image(2, version=NEW), number=0)
     bench.upload(bench.app_image(2, number=1, version=NEW, dependencies=wants), number=1)
-    assert bench.boot().swap_types == (done, done)
+    assert bench.boot().swap_types == done
+
+
+@pytest.mark.parametrize("mode", [SwapMode.OVERWRITE_ONLY, *SWAPS])
+def test_upstream_updates_nothing_beside_an_image_whose_primary_slot_is_empty(mode: SwapMode) -> None:
+    bench = built(mode, images=2, loader=Loader(UPSTREAM))
+    bench.slots_of(1).primary.area.erase_all()
+    bench.upload(bench.app_image(2, version=NEW), number=0)
+    assert bench.boot().swap_types == CANCELLED
+    assert bench.slots_of(0).primary.image().header.version == OLD
+    assert bench.slots_of(0).secondary.trailer().magic == "good"
 
 
 def test_a_bad_second_image_does_not_keep_the_first_from_being_updated() -> None:

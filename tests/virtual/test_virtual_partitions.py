@@ -91,6 +91,20 @@ FAULTS = [
     (PARTS + b"mcuboot_secondary: {address: 0x70000, size: 0x70000}", "primary and secondary overlap"),
     (PARTS + b"mcuboot_secondary: {address: 0xc0000, size: 0x70000}", "secondary leaves app flash"),
     (PARTS + b"mcuboot_secondary: {address: 0x80100, size: 0x70000}", "not made of whole sectors"),
+    (
+        PARTS + b"mcuboot_secondary: {address: 0, size: 0x70000, region: external_flash}",
+        "mcuboot_secondary is in external flash and there is one image pair",
+    ),
+    (
+        STAGED + b"mcuboot_secondary_app: {address: 0x86200, size: 0x79e00, region: flash_primary}\n",
+        "mcuboot_secondary_app, as direct XIP builds have.*with --mode",
+    ),
+    (
+        STAGED + b"mcuboot_primary_1: {address: 0x0, size: 0x40000, region: external_flash}\n"
+        b"mcuboot_secondary_1: {address: 0x40000, size: 0x40000, region: external_flash}\n",
+        "mcuboot_primary_1 is not in ram_flash",
+    ),
+    (MATTER_BRIDGE + b"mcuboot_primary_2: {address: 0x200000, size: 0x1000, region: external_flash}\n", "a third"),
     (b"#" * (1 << 21), "larger than 1 MiB"),
     (b"".join(b"a%d: {}\n" % number for number in range(201)), "201 partitions"),
 ]
@@ -105,6 +119,12 @@ def test_what_is_no_table_is_one_sentence(table: bytes, reason: str) -> None:
 def test_a_mode_that_the_table_has_no_room_for_is_refused() -> None:
     with pytest.raises(FormatError, match="no scratch area, which swap-scratch needs"):
         read_layout(STAGED, "own", SwapMode.SCRATCH)
+
+
+def test_a_second_application_with_a_mode_is_no_direct_xip() -> None:
+    """Hand-written tables name the parts of the slot, too: then the person says how MCUboot was built."""
+    table = STAGED + b"mcuboot_secondary_app: {address: 0x86200, size: 0x79e00, region: flash_primary}\n"
+    assert read_layout(table, "own", SwapMode.MOVE).secondary == LAYOUTS["nrf5340dk-staged"].secondary
 
 
 TABLES = st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.sampled_from([STAGED, MATTER_BRIDGE])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.flash import PowerCut, Tear
 from smpdfu.virtual.swap import Cipher, Status
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         Verdict,
         allowed,
         cases,
+        cases_of_other_loaders,
         every_operation,
         every_operation_once,
         random_cuts,
@@ -41,6 +44,7 @@ else:
         Verdict,
         allowed,
         cases,
+        cases_of_other_loaders,
         every_operation,
         every_operation_once,
         random_cuts,
@@ -73,6 +77,12 @@ def test_a_cut_at_any_operation_is_continued_at_the_next_boot(case: Case, record
     record_property("power cuts", assert_whole(sweep(update, every_operation_once(update.operations()))))
 
 
+@pytest.mark.parametrize("case", cases_of_other_loaders(), ids=str)
+def test_a_cut_is_continued_by_every_generation_of_loaders(case: Case, record_property: Record) -> None:
+    update = Update(case, SMALLEST)
+    record_property("power cuts", assert_whole(sweep(update, every_operation_once(update.operations()))))
+
+
 @pytest.mark.parametrize("mode", SwapMode)
 def test_however_the_operation_is_torn(mode: SwapMode, record_property: Record) -> None:
     update = Update(Case(mode, "test"), GROWING)
@@ -99,6 +109,28 @@ def test_an_image_that_fills_its_slot_is_swapped_through_scratch_up_to_the_trail
     assert lost == (1 if sizes.new == FILLING else 0)
     assert not lost or tally.examples[Verdict.NEITHER][1] is Tear.LOWER
     assert tally.verdicts == {Verdict.SAME: tally.reverted}
+
+
+@pytest.mark.parametrize(("begin", "then"), [("test", OLD), ("permanent", None)])
+def test_what_a_torn_erase_of_scratch_costs_is_reverted_after_a_test_and_stays_after_a_permanent_update(
+    begin: str, then: Version | None
+) -> None:
+    update = Update(Case(SwapMode.SCRATCH, begin), Sizes(3000, FILLING, 5))
+    operations, tear = sweep(update, every_operation(update.operations())).examples[Verdict.NEITHER]
+    update.restore()
+    assert [update.boot(*operations, tear=tear), update.boot(), update.boot()] == [None, then, then]
+
+
+def test_a_revert_using_scratch_that_is_cut_twice_can_keep_the_new_image() -> None:
+    """While scratch is erased and written for the first exchange, its record and the primary slot's can both go."""
+    update = Update(Case(SwapMode.SCRATCH, "revert"), SMALLEST)
+
+    def after(*cuts: int) -> Version | None:
+        update.restore()
+        return update.boot(*cuts, tear=Tear.UPPER)
+
+    assert {after(first) for first in range(8)} == {OLD}
+    assert {after(first, second) for first, second in product(range(8), repeat=2)} == {OLD, NEW}
 
 
 def test_a_cut_while_a_refused_image_is_erased_leaves_nothing_pending(bench: Bench) -> None:

@@ -11,7 +11,14 @@ import pytest
 
 from smpdfu.client import Client, Patience
 from smpdfu.dfu.package import CoreImage
-from smpdfu.dfu.recovery import is_recovery, met_unasked, not_met, recovery_number
+from smpdfu.dfu.recovery import (
+    has_direct_upload,
+    is_recovery,
+    met_unasked,
+    no_such_number,
+    not_met,
+    recovery_number,
+)
 from smpdfu.dfu.state import DeviceState
 from smpdfu.dfu.steps import read_state
 from smpdfu.errors import DeviceError, PlanError
@@ -26,7 +33,7 @@ from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.flash import Area, Flash
 from smpdfu.virtual.layout import Region
 from smpdfu.virtual.netcore import NetCore
-from smpdfu.virtual.recovery import RecoveryServer
+from smpdfu.virtual.recovery import RecoveryBuild, RecoveryServer
 from smpdfu.virtual.slot import Slot, Slots
 
 if TYPE_CHECKING:
@@ -247,20 +254,131 @@ def test_each_core_gets_its_own_image_or_none_does(bench: Bench) -> None:
     app = CoreImage.from_bytes(bench.app_image(1), "app.bin")
     net = CoreImage.from_bytes(bench.net_image(1), "net.bin")
     strange = CoreImage.from_bytes(bench.linked_image(0x5000_0000), "odd.bin")
-    assert [recovery_number(app, asked) for asked in (None, 0, 1, 2)] == [1, 1, 1, 2]
-    assert [recovery_number(net, asked) for asked in (None, 0, 3)] == [3, 3, 3]
-    assert [recovery_number(strange, asked) for asked in (1, 2, 3)] == [1, 2, 3]
-    assert recovery_number(strange, None, force=True) == 1
+    assert [recovery_number(app, asked) for asked in (None, 0, 1, 2)] == [0, 0, 1, 2]
+    assert [recovery_number(net, asked) for asked in (None, 3)] == [3, 3]
+    assert [recovery_number(strange, asked) for asked in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert recovery_number(strange, None, force=True) == 0
     for image, asked, words in (
+        (net, 0, "it would overwrite: nothing was written. Send it with -n 3"),
         (net, 1, "it would overwrite: nothing was written. Send it with -n 3"),
         (net, 2, "Send it with -n 3"),
-        (app, 3, "Send it with -n 1"),
+        (app, 3, "Send it with -n 0"),
     ):
         for force in (False, True):
             with pytest.raises(PlanError, match=words):
                 recovery_number(image, asked, force=force)
     with pytest.raises(PlanError, match="does not show for which core it is"):
-        recovery_number(strange, 0)
+        recovery_number(strange, None)
+
+
+def test_without_direct_upload_there_is_one_slot(bench: Bench) -> None:
+    app = CoreImage.from_bytes(bench.app_image(1), "app.bin")
+    net = CoreImage.from_bytes(bench.net_image(1), "net.bin")
+    assert [recovery_number(app, asked, direct=False) for asked in (None, 0, 1)] == [0, 0, 0]
+    for image, asked in ((app, 2), (net, None), (net, 3)):
+        with pytest.raises(PlanError, match=r"has no direct upload .* nothing was written"):
+            recovery_number(image, asked, direct=False)
+    refused = DeviceError(None, MgmtRc.EINVAL, "img upload", name="EINVAL")
+    assert "has no direct upload" in str(no_such_number(net, 3, refused))
+    assert "Leave -n out" in str(no_such_number(app, 1, refused))
+    assert no_such_number(app, 0, refused) is refused
+    other = DeviceError(1, MgmtRc.EINVAL, "img upload")
+    assert no_such_number(net, 3, other) is other
+
+
+@pytest.mark.parametrize(
+    ("build", "direct"),
+    [
+        (RecoveryBuild(slot_info=True), True),
+        (RecoveryBuild(slot_info=True, direct_upload=False), False),
+        (RecoveryBuild(direct_upload=False), None),
+        (RecoveryBuild(), None),
+    ],
+)
+def test_slot_info_tells_whether_there_is_direct_upload(
+    device: VirtualNrf5340, build: RecoveryBuild, direct: bool | None
+) -> None:
+    device.recovery_build = build
+    device.enter_recovery()
+
+    async def use() -> DeviceState:
+        async with client_of(device) as client:
+            return await read_state(client)
+
+    assert has_direct_upload(asyncio.run(use()).sizes) is direct
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_build_without_direct_upload_refuses_every_other_number(
+    device: VirtualNrf5340, bench: Bench, number: int
+) -> None:
+    device.recovery_build = RecoveryBuild(direct_upload=False)
+    device.enter_recovery()
+    before = device.images[0].primary.area.read_all()
+
+    async def use() -> None:
+        async with client_of(device) as client:
+            with pytest.raises(DeviceError) as refused:
+                await client.upload(bench.app_image(2), number, compare=False)
+            assert refused.value.is_code(MgmtRc.EINVAL)
+
+    asyncio.run(use())
+    assert device.images[0].primary.area.read_all() == before
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_each_packet_names_its_image(device: VirtualNrf5340, bench: Bench, number: int) -> None:
+    """A bootloader of before July 2023 reads the number from every packet, and takes one without for number 0."""
+    device.recovery_build = RecoveryBuild(reads_each=True)
+    device.enter_recovery()
+    primary = device.images[0].primary.area
+    before, data = primary.read_all(), bench.net_image(3) if number == 3 else bench.app_image(2)
+
+    async def use() -> None:
+        async with client_of(device) as client:
+            await client.upload(data, number, compare=False, names_image=True)
+
+    asyncio.run(use())
+    assert primary.read_all() == before if number == 3 else primary.read(0, len(data)) == data
+
+
+@pytest.mark.parametrize("params", [True, False])
+def test_a_list_with_flags_is_no_application(device: VirtualNrf5340, params: bool) -> None:
+    device.recovery_build = RecoveryBuild(image_state=True, params=params)
+
+    async def use() -> DeviceState:
+        async with client_of(device) as client:
+            return await read_state(client)
+
+    assert not asyncio.run(use()).recovery
+    device.enter_recovery()
+    state = asyncio.run(use())
+    assert state.running is not None
+    assert state.recovery
+
+
+def test_a_reset_is_refused_while_the_network_core_is_written(bench: Bench) -> None:
+    now = [0.0]
+    resets: list[str] = []
+    device = VirtualNrf5340(bench.layout, bench.keys)
+    server = RecoveryServer(
+        device.images,
+        device.net_core,
+        lambda slots, role: True,
+        lambda: resets.append("reset"),
+        bench.log.append,
+        clock=lambda: now[0],
+        time_factor=1.0,
+    )
+    data = bench.net_image(3)
+    for off in range(0, len(data), 512):
+        length = len(data) if off == 0 else None
+        server.answers(ImageUpload(image=3, off=off, len=length, data=data[off : off + 512]).to_bytes(1))
+    assert server.answers(Reset().to_bytes(2))[0].endswith(b"\xbf\x62rc\x0a\xff")
+    assert resets == []
+    now[0] = 60.0
+    assert server.answers(Reset().to_bytes(3))[0].endswith(b"\xbf\x62rc\x00\xff")
+    assert resets == ["reset"]
 
 
 def test_what_is_said_says_that_nothing_was_written() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from smpdfu.image.format import Flag, Image, Tlv, Version
 from smpdfu.image.keys import generate
-from smpdfu.virtual.bootloader import BootResult
+from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
+from smpdfu.virtual.bootloader import BootResult, Ending
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
@@ -121,7 +122,8 @@ def test_several_keys_are_trusted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("address", [0x0, 0x0100_0000, 0x10_0000])
-def test_an_image_linked_elsewhere_vanishes(bench: Bench, address: int) -> None:
+def test_an_image_linked_elsewhere_vanishes_where_its_vector_is_checked(bench: Bench, address: int) -> None:
+    bench.keys = replace(bench.keys, options=BootOptions(check_address=AddressCheck.VECTOR))
     bench.write("primary", bench.app_image(1, version=OLD))
     bench.upload(bench.linked_image(address, version=NEW))
     assert version_of(bench.boot()) == OLD
@@ -130,11 +132,14 @@ def test_an_image_linked_elsewhere_vanishes(bench: Bench, address: int) -> None:
 
 
 def test_a_bootloader_with_encryption_does_not_look_where_an_image_is_linked(encrypted_bench: Bench) -> None:
-    device = encrypted_bench
+    device = replace(
+        encrypted_bench,
+        keys=replace(encrypted_bench.keys, options=BootOptions(check_address=AddressCheck.VECTOR)),
+    )
     device.write("primary", device.app_image(1, version=OLD))
     device.upload(device.linked_image(0x0, version=NEW))
     result = device.boot()
-    assert (result.running, result.crashed) == (None, True)
+    assert (result.running, result.ending) == (None, Ending.CRASH)
     assert version_of(device.boot()) == OLD
 
 
@@ -172,11 +177,6 @@ def test_a_running_image_that_is_damaged_is_replaced_all_the_same(bench: Bench) 
     bench.upload(bench.app_image(2, version=NEW))
     assert version_of(bench.boot()) == NEW
     assert version_of(bench.boot()) == NEW  # the revert finds nothing valid to go back to
-
-
-def test_an_image_of_the_network_core_cannot_be_swapped(bench: Bench) -> None:
-    with pytest.raises(ValueError, match="no bootloader for layout small"):
-        replace(bench, layout=replace(bench.layout, network_image=0)).boot()
 
 
 @pytest.mark.parametrize("offset", [0x200, 0x1000])

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,17 @@ import pytest
 
 from smpdfu.errors import ConnectError, KeyFileError
 from smpdfu.link.pipe import Pipe
+from smpdfu.loaders.releases import Partitions, releases_of
+from smpdfu.loaders.rules import Loader
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Echo, EchoReply
 from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual import store
+from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
 from smpdfu.virtual.layout import LAYOUTS
+from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.report import report
 from smpdfu.virtual.store import Recipe
 
@@ -113,6 +118,41 @@ def test_a_device_that_is_older_than_parts_of_it_is_taken_up(desk: str) -> None:
         assert device.chip.flashes["uicr"].read(0x00FF_8000, 4) == b"\xff" * 4
         assert not device.keys.options.downgrade_prevention
     assert (folder / "uicr.flash").stat().st_size == 0x1000
+
+
+def test_a_device_that_is_older_than_the_choice_of_loaders_has_the_latest(desk: str) -> None:
+    folder = store.home() / desk
+    recipe = json.loads((folder / "device.json").read_text())
+    recipe["options"] = {"downgrade_prevention": True, "by_counter": False, "rollback_protection": False}
+    (folder / "device.json").write_text(json.dumps(recipe))
+    options = store.view_device(desk).keys.options
+    assert options == BootOptions(downgrade_prevention=True)
+    assert (options.loader.name, options.check_address, options.b0n) == ("3.5/pm", None, B0n.KEYS)
+
+
+def test_how_the_bootloaders_were_built_is_kept(recipe: Recipe) -> None:
+    options = BootOptions(
+        loader=Loader(releases_of("3.4.0")[0], Partitions.DTS),
+        check_address=AddressCheck.NONE,
+        reads_net_version=True,
+        xip_split=True,
+        app_class=bytes(16),
+        net_class=bytes(range(16)),
+        b0n=B0n.REFUSES,
+    )
+    store.create("built", replace(recipe, options=options))
+    assert store.view_device("built").keys.options == options
+    found = report(store.view_device("built"))
+    assert (found.bootloader, found.partitions, found.address_check) == ("NCS 3.4.0", "dts", "none")
+    for damage in (
+        {"loader": "9.9/pm"},
+        {"check_address": "name"},
+        {"b0n": "asks"},
+        {"net_class": "xx"},
+        {"loader": 3},
+    ):
+        with pytest.raises((ValueError, TypeError, AttributeError)):
+            BootOptions.from_dict(options.to_dict() | damage)
 
 
 @posix

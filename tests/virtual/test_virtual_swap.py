@@ -19,9 +19,6 @@ from smpdfu.virtual.swap_move import SwapMove
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
 
-if TYPE_CHECKING:
-    pass
-
 # --- the decision ---------------------------------------------------------------------------------------------------
 
 MAGICS: tuple[MagicState, ...] = ("good", "bad", "unset")
@@ -34,7 +31,9 @@ def test_the_secondary_slot_decides_first(magic: MagicState, copy_done: FlagStat
     primary = Trailer(magic, None, copy_done, image_ok)
     assert decide(primary, Trailer("good", None, "unset", "unset")) is SwapType.TEST
     assert decide(primary, Trailer("good", None, "unset", "set")) is SwapType.PERM
-    assert decide(primary, Trailer("good", None, "unset", "bad")) is SwapType.NONE
+    unconfirmed = (magic, copy_done, image_ok) == ("good", "set", "unset")
+    rest = SwapType.REVERT if unconfirmed else SwapType.NONE
+    assert decide(primary, Trailer("good", None, "unset", "bad")) is rest
 
 
 @pytest.mark.parametrize(("magic", "copy_done", "image_ok"), TRAILERS)
@@ -43,10 +42,11 @@ def test_only_a_finished_swap_that_nobody_confirmed_is_reverted(
 ) -> None:
     primary = Trailer(magic, None, copy_done, image_ok)
     unconfirmed = (magic, copy_done, image_ok) == ("good", "set", "unset")
-    assert decide(primary, Trailer("unset", None, "unset", "unset")) is (
-        SwapType.REVERT if unconfirmed else SwapType.NONE
-    )
-    assert decide(primary, Trailer("bad", None, "unset", "unset")) is SwapType.NONE
+    expected = SwapType.REVERT if unconfirmed else SwapType.NONE
+    unset, bad = (Trailer(state, None, "unset", "unset") for state in (MAGICS[2], MAGICS[1]))
+    for trailer, older in ((unset, expected), (bad, SwapType.NONE)):
+        assert decide(primary, trailer) is expected
+        assert decide(primary, trailer, reverts_past_any_magic=False) is older
 
 
 # --- the cipher on the way between the slots ------------------------------------------------------------------------

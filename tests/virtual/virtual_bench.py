@@ -95,7 +95,8 @@ class Bench:
     def __post_init__(self) -> None:
         self.chip = Chip(self.layout)
         self.app, self.net_flash = self.chip.app, self.chip.net
-        self.net = NetCore(self.net_flash, self.layout, self.keys.net_verifiers, self.log.append)
+        b0n_answers = self.keys.options.b0n
+        self.net = NetCore(self.net_flash, self.layout, self.keys.net_verifiers, self.log.append, b0n_answers)
 
     @property
     def slots(self) -> Slots:
@@ -103,7 +104,7 @@ class Bench:
 
     def slots_of(self, image: int) -> Slots:
         """The slots of an image."""
-        return Slots.of(self.chip.bus, self.layout, image, encrypted_key_size=self.keys.saved_key_size)
+        return self.keys.slots(self.chip.bus, self.layout, image)
 
     @property
     def signing_pem(self) -> bytes:

@@ -1,0 +1,135 @@
+"""How the bootloaders of a device were built: which loader, with which checks and which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from smpdfu.image.encrypt import DecryptionKey
+from smpdfu.image.keys import Verifier
+from smpdfu.image.trailer import SwapMode
+from smpdfu.loaders.rules import Build, Loader, usual_build
+from smpdfu.virtual.flash import Bus
+from smpdfu.virtual.layout import Layout
+from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.slot import Slots
+
+
+class AddressCheck(StrEnum):
+    """By what MCUboot finds out that an image is not for its slot."""
+
+    HEADER = "header"
+    VECTOR = "vector"
+    NONE = "none"
+
+
+DEFAULT_LOADER = Loader()
+
+
+@dataclass(frozen=True, slots=True)
+class BootOptions:
+    """How the bootloaders were built.
+
+    ``downgrade_prevention`` (MCUBOOT_DOWNGRADE_PREVENTION) compares versions, or with ``by_counter`` the security
+    counters in the images; ``rollback_protection`` (MCUBOOT_HW_ROLLBACK_PROT) remembers the highest counter seen.
+    ``check_address`` is None for what is usual for the loader. With ``reads_net_version``, downgrade prevention asks
+    b0n for the version of the network core's firmware; ``xip_split``: the application has a second half in QSPI flash.
+    ``app_class`` and ``net_class`` are the class UUIDs of both cores' images in a build that goes by them. ``b0n`` is
+    how the network core's bootloader decides.
+    """
+
+    downgrade_prevention: bool = False
+    by_counter: bool = False
+    rollback_protection: bool = False
+    loader: Loader = DEFAULT_LOADER
+    check_address: AddressCheck | None = None
+    reads_net_version: bool = False
+    xip_split: bool = False
+    app_class: bytes = b""
+    net_class: bytes = b""
+    b0n: B0n = B0n.KEYS
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        plain = asdict(replace(self, loader=DEFAULT_LOADER))
+        return plain | {
+            "loader": self.loader.name,
+            "app_class": self.app_class.hex(),
+            "net_class": self.net_class.hex(),
+        }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """Read what ``to_dict`` wrote, of any age: what is not there is as usual. Raises ValueError or TypeError."""
+        options = dict(found)
+        readers = {
+            "loader": lambda value: Loader.from_name(str(value)),
+            "check_address": lambda value: None if value is None else AddressCheck(value),
+            "app_class": bytes.fromhex,
+            "net_class": bytes.fromhex,
+            "b0n": B0n,
+        }
+        return cls(**options | {key: read(options[key]) for key, read in readers.items() if key in options})
+
+
+DEFAULT_OPTIONS = BootOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class BootKeys:
+    """The keys built into the bootloaders, and how else they were built (``options``).
+
+    ``verifiers`` are MCUboot's; a build without any goes by the hash alone. With ``decryption`` MCUboot is a build with
+    encryption, for content keys of ``content_key_size`` bytes only. ``net_verifiers`` are the keys provisioned for b0n
+    on the network core.
+    """
+
+    verifiers: tuple[Verifier, ...]
+    decryption: DecryptionKey | None = None
+    content_key_size: int = 16
+    net_verifiers: tuple[Verifier, ...] = ()
+    options: BootOptions = DEFAULT_OPTIONS
+
+    @property
+    def saved_key_size(self) -> int:
+        """What the trailer keeps per slot for a content key."""
+        return 0 if self.decryption is None else self.content_key_size
+
+    def slots(self, bus: Bus, layout: Layout, image: int) -> Slots:
+        """The slots of image number ``image``, as bootloader and application read their trailers."""
+        any_magic = self.options.loader.release.reverts_past_any_magic
+        return Slots.of(bus, layout, image, encrypted_key_size=self.saved_key_size, reverts_past_any_magic=any_magic)
+
+
+def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -> Build:
+    """The build of MCUboot for a layout. ``ValueError`` for one that the loader's release does not have.
+
+    Without a network core (or without PCD in MCUboot) no image is looked at for it.
+    """
+    options, release = keys.options, keys.options.loader.release
+    by_offset, by_uuid = layout.mode is SwapMode.OFFSET, bool(options.app_class or options.net_class)
+    if by_offset and not release.by_offset:
+        raise ValueError(f"{release.title} has no swap using offset")
+    if by_uuid and options.loader.rule.application_by_uuid is None:
+        raise ValueError(f"{release.title} does not go by class UUIDs")
+    if options.check_address is AddressCheck.HEADER and not release.offers_header_check:
+        raise ValueError(f"{release.title} cannot check the load address in the header")
+    usual = usual_build(
+        options.loader,
+        overwrites=layout.mode is SwapMode.OVERWRITE_ONLY,
+        by_offset=by_offset,
+        staged=layout.network_image is None,
+        encrypts=keys.decryption is not None,
+        prevents_downgrade=options.downgrade_prevention,
+        reads_net_version=options.reads_net_version,
+        xip_split=options.xip_split,
+        by_uuid=by_uuid,
+    )
+    if not has_network_core:
+        usual = replace(usual, staged=False, checks_header=False)
+    if options.check_address is None:
+        return usual
+    by_header = options.check_address is AddressCheck.HEADER
+    return replace(usual, checks_header=by_header, checks_vector=options.check_address is AddressCheck.VECTOR)
