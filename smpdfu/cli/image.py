@@ -14,7 +14,7 @@ from smpdfu.cli.keys import PANEL
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output
 from smpdfu.cli.sign import SignCommand, sign
-from smpdfu.cli.verifyoptions import Memory
+from smpdfu.cli.verifyoptions import Checks, Memory
 from smpdfu.errors import SmpdfuError
 
 
@@ -31,13 +31,14 @@ def verify(
     who: VerifyKeys,
     slot: SlotOptions,
     memory: Memory,
+    checks: Checks,
     guard: Release,
     out: Output,
 ) -> None:
     """Tell whether a bootloader would take an image, and if not, at which byte and why."""
     from smpdfu.cli import judging
 
-    case = judging.judge(file, who, slot, memory)
+    case = judging.judge(file, who, slot, memory, checks)
     for sentence in guard.of_image(case.image):
         out.warn(sentence)
     for warning in case.verdict.warnings:

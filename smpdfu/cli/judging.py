@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.cli.imageoptions import SlotOptions, VerifyKeys
-    from smpdfu.cli.verifyoptions import Memory
+    from smpdfu.cli.verifyoptions import Checks, Memory
     from smpdfu.image.format import Image
     from smpdfu.image.keys import PublicKey
     from smpdfu.image.trailer import SlotGeometry
@@ -102,18 +102,33 @@ class Case:
         return "the payload is plain" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
 
 
-def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory) -> Case:
+def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
     from smpdfu.image.rollback import with_rollback
     from smpdfu.image.verify import verify
 
     geometry, passphrase, keys = slot_geometry(slot), who.source(), tuple(who.key or ())
-    trusted = [_verifier(path, passphrase) for path in keys]
+    if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):
+        raise typer.BadParameter("--check-load-address compares with a slot: it needs --slot-address and --slot-size")
+    trusted = [read_verifier(path, passphrase) for path in keys]
     secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
     image = _image(file)
     verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=slot.slot_address)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
+    verdict = _with_load_address(verdict, image, slot, checks)
     return Case(file, image, keys, who.enc_key, slot.slot_size, verdict)
+
+
+def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks: Checks) -> Verdict:
+    """Without word of the check, a warning for the chip that may have it: the nRF5340."""
+    from smpdfu.image.loadaddress import slot_range, with_load_address
+    from smpdfu.image.memory import APP, NET
+
+    address = slot.slot_address
+    if address is None or not (checks.check_load_address or address in APP or address in NET):
+        return verdict
+    size = image.size_bytes if slot.slot_size is None else slot.slot_size
+    return with_load_address(verdict, image.header, slot_range(address, size), checked=checks.check_load_address)
 
 
 def _image(file: Path) -> Image:
@@ -145,7 +160,8 @@ def slot_geometry(slot: SlotOptions) -> SlotGeometry | None:
         raise typer.BadParameter(str(error)) from None
 
 
-def _verifier(name: str, passphrase: Passphrase) -> PublicKey:
+def read_verifier(name: str, passphrase: Passphrase) -> PublicKey:
+    """The public half of a key that can verify signatures. Raises SigningError or OSError."""
     key = read_key(name, passphrase).public
     if key.kind.algorithm is None:
         raise SigningError(f"{name} holds a key of type {key.kind.name}, which cannot verify a signature")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,7 +51,7 @@ class Slots:
             "--app-address",
             parse=values.unsigned32,
             metavar=ADDRESS,
-            text="Primary slot; default 0xc000.",
+            text="Primary slot; default 0xc000. Also in the image's header, for bootloaders that check it.",
             panel=_SLOTS,
         ),
     ] = 0xC000
@@ -66,19 +67,25 @@ class Slots:
         ),
     ] = 0x7A000
     net_address: Annotated[
-        int,
+        int | None,
         option(
             "--net-address",
             parse=values.unsigned32,
             metavar=ADDRESS,
-            text="Network application; default 0x1008800.",
+            text="Network application; by default 0x1008800, or 0x1002800 where the code is linked for that.",
             panel=_SLOTS,
         ),
-    ] = 0x0100_8800
+    ] = None
     net_slot_size: Annotated[
-        int,
-        option("--net-slot-size", parse=values.number, metavar=NUMBER, text="Its room; default 0x37800.", panel=_SLOTS),
-    ] = 0x37800
+        int | None,
+        option(
+            "--net-slot-size",
+            parse=values.number,
+            metavar=NUMBER,
+            text="Its room; by default the rest of the flash.",
+            panel=_SLOTS,
+        ),
+    ] = None
     header_size: Annotated[
         int,
         option(
@@ -98,14 +105,17 @@ class Slots:
         typer.Option("--no-link-check", help="No warning about firmware linked elsewhere.", rich_help_panel=_SLOTS),
     ] = False
 
-    def of(self, core: Core) -> Slot:
-        """The slot of a core. The network core's image lies in its flash without the header."""
-        from smpdfu.dfu.merged import Slot
+    def of(self, core: Core) -> Sequence[Slot]:
+        """Where the slot of a core may be. The network core's image lies in its flash without the header."""
+        from smpdfu.dfu.merged import NET_SLOTS, Slot
         from smpdfu.dfu.package import Core
+        from smpdfu.image.memory import NET
 
-        if core is Core.NET:
-            return Slot(self.net_address, self.net_address + self.net_slot_size)
-        return Slot(self.app_address, self.app_address + self.app_slot_size, self.header_size)
+        if core is Core.APP:
+            return [Slot(self.app_address, self.app_address + self.app_slot_size, self.header_size)]
+        starts = [slot.start for slot in NET_SLOTS] if self.net_address is None else [self.net_address]
+        size = self.net_slot_size
+        return [Slot(start, NET.end if size is None else start + size) for start in starts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +150,9 @@ class Labels:
         bool,
         typer.Option(
             "--tie",
-            help="The network core's image waits for this application (two image pairs, a higher version).",
+            help="The network core's image waits for this application: two image pairs, a higher version. With one "
+            "pair no bootloader checks it. Not for bootloaders that compare the network core's versions "
+            "(PCD_READ_NETCORE_APP_VERSION): they refuse a tied image.",
             rich_help_panel=_BOARD,
         ),
     ] = False
@@ -154,7 +166,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One core's signed image, where its code will lie, and what speaks against it."""
+    """One core's signed image, where its code will lie, and what is to be said of it."""
 
     image: CoreImage
     load_address: int
@@ -181,15 +193,18 @@ def package(
     could not tell it from an application.
     """
     from smpdfu.dfu.package import Board, new_package
+    from smpdfu.dfu.ties import check_ties
 
     codes = _read(inputs, slots)
+    tie = _tie_warnings(labels, slots, [core for core, _, _ in codes])
     keys = _keys(who)
     known = guard.of_keys([] if keys.signer is None else [keys.signer], keys.recipient)
-    made = [_sign(core, code, keys, _spec(core, labels, slots, who), slots) for core, code in codes]
+    made = [_sign(core, code, slot, keys, _spec(core, labels, slots, slot, who), slots) for core, code, slot in codes]
+    check_ties([one.image for one in made])
     packed = new_package(
         [(one.image, one.load_address) for one in made], name=labels.name, board=Board(labels.board.rstrip("/"))
     )
-    warnings = [*known, *(sentence for one in made for sentence in one.warnings)]
+    warnings = [*known, *tie, *(sentence for one in made for sentence in one.warnings)]
     for warning in warnings:
         out.warn(warning)
     files = {one.image.file: one.image.data for one in made} | {PACKAGE_NAME: packed.to_bytes()}
@@ -205,9 +220,29 @@ def package(
     )
 
 
-def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code]]:
-    """The code of each core that was given."""
-    from smpdfu.dfu.merged import code_of
+def _tie_warnings(labels: Labels, slots: Slots, cores: list[Core]) -> list[str]:
+    """What --tie does not do; typer.BadParameter where it does nothing at all."""
+    from smpdfu.dfu.package import Core
+    from smpdfu.image.format import Version
+
+    if not labels.tie:
+        return []
+    if Core.NET not in cores:
+        raise typer.BadParameter("--tie lets the network core's image wait, and there is none: give --net or --merged")
+    found = []
+    if slots.swap_mode is not SwapMode.OVERWRITE_ONLY:
+        found.append(
+            "the tie works only where each core has a pair of slots of its own: with one pair, bootloaders check no "
+            "dependency, and it neither helps nor harms"
+        )
+    if labels.version <= Version(0, 0, 0, 0xFFFF_FFFF):
+        found.append("the tie waits for nothing: every application has at least version 0.0.0")
+    return found
+
+
+def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code, Slot]]:
+    """The code of each core that was given, and the slot that it is for."""
+    from smpdfu.dfu.merged import find_code
     from smpdfu.dfu.package import Core
     from smpdfu.errors import ImageError
 
@@ -219,9 +254,9 @@ def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code]]:
     for core, path in ((Core.APP, inputs.app or inputs.merged), (Core.NET, inputs.net or inputs.merged)):
         if path is None:
             continue
-        code = code_of(_firmware(path, merged=inputs.merged is not None), core, slots.of(core))
+        code = find_code(_firmware(path, merged=inputs.merged is not None), core, slots.of(core))
         if code is not None:
-            found.append((core, code))
+            found.append((core, *code))
         elif inputs.merged is None:
             raise ImageError(f"{path} has nothing in the flash of the {core.words}")
     if not found:
@@ -259,14 +294,14 @@ def _keys(who: PackageKeys) -> Keys:
     )
 
 
-def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slots: Slots) -> Made:
+def _sign(core: Core, code: Code, slot: Slot, keys: Keys, spec: ImageSpec, slots: Slots) -> Made:
     from smpdfu.dfu.merged import carry_over
     from smpdfu.dfu.package import Core, CoreImage
     from smpdfu.errors import TooLargeError
     from smpdfu.image.build import build
     from smpdfu.image.linked import Vectors, link_warning
 
-    slot, warnings = slots.of(core), []
+    warnings = []
     if code.image is not None:
         spec, lost = carry_over(spec, code.image)
         if lost:
@@ -289,7 +324,7 @@ def _sign(core: Core, code: Code, keys: Keys, spec: ImageSpec, slots: Slots) -> 
     return Made(CoreImage(core, name, image.to_bytes(), image), slot.code, sentences)
 
 
-def _spec(core: Core, labels: Labels, slots: Slots, who: PackageKeys) -> ImageSpec:
+def _spec(core: Core, labels: Labels, slots: Slots, slot: Slot, who: PackageKeys) -> ImageSpec:
     from smpdfu.dfu.package import Core
     from smpdfu.image.build import ImageSpec
     from smpdfu.image.format import Dependency
@@ -299,6 +334,8 @@ def _spec(core: Core, labels: Labels, slots: Slots, who: PackageKeys) -> ImageSp
     tied = (Dependency(0, labels.version),) if net and labels.tie else ()
     return ImageSpec(
         dependencies=tied,
+        # Loaders of nRF Connect SDK 3.4 and later erase an image without it; all others ignore it.
+        rom_fixed=slot.start,
         version=labels.net_version if net and labels.net_version is not None else labels.version,
         header_size=slots.header_size,
         # Both images pass through the application core's slots.

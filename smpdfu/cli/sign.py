@@ -106,6 +106,8 @@ def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:
         for field in fields(group)
         if field.name in known and getattr(group, field.name) is not None
     }
+    if slot.slot_address is not None and content.rom_fixed is None and content.load_addr is None:
+        given["rom_fixed"] = slot.slot_address
     manifest = None if content.manifest is None else read_manifest(content.manifest, content.endian.value)
     try:
         custom = values.custom_tlvs(content.custom_tlv or (), content.custom_tlv_file or ())

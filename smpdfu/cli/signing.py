@@ -231,6 +231,10 @@ def cautions(signed: Signed, slot_address: int | None, *, check_link: bool) -> t
     found = []
     if check_link and (sentence := _link_warning(signed, slot_address)):
         found.append(Caution("linked-elsewhere", f"{signed.order.infile}: {sentence}"))
+    elif check_link and (sentence := _no_address_warning(signed)):
+        found.append(Caution("no-load-address", f"{signed.order.infile}: {sentence}"))
+    if sentence := _dependency_warning(signed):
+        found.append(Caution("network-dependency", f"{signed.order.infile}: {sentence}"))
     if sentence := _size_warning(signed):
         found.append(Caution("large-for-swap-move", sentence))
     if sentence := signed.order.spec.counter_warning():
@@ -239,13 +243,54 @@ def cautions(signed: Signed, slot_address: int | None, *, check_link: bool) -> t
 
 
 def _link_warning(signed: Signed, slot_address: int | None) -> str | None:
-    from smpdfu.image.linked import link_warning
+    from smpdfu.image.linked import code_start, link_warning
 
     spec, base = signed.order.spec, signed.firmware.base
     slot = slot_address if slot_address is not None else spec.rom_fixed or spec.load_addr or None
     if slot is not None:
-        return link_warning(signed.payload, slot + spec.header_size)
+        return link_warning(signed.payload, code_start(slot, spec.header_size))
     return link_warning(signed.payload, base if base is None or spec.pad_header else base + spec.header_size)
+
+
+def _no_address_warning(signed: Signed) -> str | None:
+    """For the nRF5340 only, as far as the vector table can tell: for other chips no bootloader checks it."""
+    from smpdfu.image.linked import linked_core
+    from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
+
+    core = linked_core(signed.payload)
+    if core is None or signed.image.header.flags & LOAD_ADDRESS_FLAGS:
+        return None
+    return (
+        f"if this is for an nRF5340 ({core.words}), say where its slot starts with --slot-address {_slot_of(signed)}: "
+        "bootloaders of nRF Connect SDK 3.4 and later may erase an image whose header has no load address"
+    )
+
+
+def _slot_of(signed: Signed) -> str:
+    """The slot's start by the addresses of a .hex; the word for it where there are none."""
+    from smpdfu.image.memory import NET
+
+    spec, base = signed.order.spec, signed.firmware.base
+    if base is None:
+        return "ADDRESS"
+    code = base if spec.pad_header else base + spec.header_size
+    slot = code if code in NET else code - spec.header_size
+    return f"0x{slot:x}" if slot > 0 else "ADDRESS"
+
+
+def _dependency_warning(signed: Signed) -> str | None:
+    """An application of the nRF5340 that needs a version of the network core's image: see ``dfu/ties.py``."""
+    from smpdfu.image.linked import linked_core
+    from smpdfu.image.memory import APP
+
+    needs = [need for need in signed.order.spec.dependencies if need.image == 1]
+    if not needs or linked_core(signed.payload) is not APP:
+        return None
+    return (
+        f"if image 1 is the network core of an nRF5340, leave the dependency on its version {needs[0].version} out: "
+        "while this application runs, a network image with a lower version in its header stops the device at every "
+        "boot, and builds of the nRF Connect SDK sign network images as 0.0.0"
+    )
 
 
 def _size_warning(signed: Signed) -> str | None:

@@ -174,7 +174,8 @@ class Identity(Compression):
             "--security-counter",
             parse=values.security_counter,
             metavar="NUMBER|auto",
-            text="For bootloaders that refuse lower ones; auto: from the version.",
+            text="For bootloaders that refuse lower ones; auto: from the version. Not in a network image for those "
+            "that compare its version (PCD_READ_NETCORE_APP_VERSION).",
             panel=CONTENT,
         ),
     ] = None
@@ -265,6 +266,17 @@ class SignSlot(SlotOptions):
     """The slot of an image that is made, with imgtool's defaults, and what the file says about itself in it."""
 
     slot_size: Annotated[int, slot_size_option]
+    slot_address: Annotated[
+        int | None,
+        option(
+            "--slot-address",
+            parse=values.unsigned32,
+            metavar=ADDRESS,
+            text="Where the slot is that the firmware runs from: checked against its reset vector and, without "
+            "--rom-fixed and --load-addr, written into the header.",
+            panel=SLOT,
+        ),
+    ] = None
     align: Annotated[int, align_option] = 1
     pad: Annotated[bool, flag("--pad", text="Fill the slot, and mark the image as pending.", panel=SLOT)] = False
     confirm: Annotated[bool, flag("--confirm", text="--pad, and mark the image as confirmed.", panel=SLOT)] = False

@@ -1,4 +1,4 @@
-"""The options of ``verify`` about what the bootloader remembers."""
+"""The options of ``verify`` about what the bootloader remembers, and what it was built to check."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from smpdfu.cli import values
-from smpdfu.cli.imageoptions import option
+from smpdfu.cli.imageoptions import SLOT, flag, option
 
 _PANEL = "What the bootloader remembers"
 
@@ -35,3 +35,18 @@ class Memory:
             panel=_PANEL,
         ),
     ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What some bootloaders are built to check."""
+
+    check_load_address: Annotated[
+        bool,
+        flag(
+            "--check-load-address",
+            text="The bootloader compares the header's load address with its slot: nRF Connect SDK 3.4 and later, "
+            "nRF5340 without Partition Manager. Needs --slot-address and --slot-size.",
+            panel=SLOT,
+        ),
+    ] = False

@@ -102,6 +102,11 @@ def number(entry: Mapping[str, Any], key: str, *, default: int | None = None) ->
     return found
 
 
+def configured(entry: Mapping[str, Any], key: str, *, default: int | None = None) -> int | None:
+    """``number`` from the build's configuration: that has -1 for an image, a slot or an address which is not there."""
+    return default if entry.get(key) in (-1, "-1") else number(entry, key, default=default)
+
+
 def dump(manifest: Mapping[str, Any]) -> bytes:
     """The manifest as it is written into a package: four spaces, keys in the given order, a final newline."""
     return (json.dumps(manifest, indent=4, ensure_ascii=False) + "\n").encode()

@@ -4,16 +4,20 @@ A merged hex of the nRF Connect SDK holds bootloaders as well: MCUboot at 0 and 
 start of the network core's flash and the network application behind it. Firmware that was built without a bootloader
 is linked for the start of the flash; it is taken whole, and ``link_warning`` has something to say about it.
 
+Where the network application starts depends on the size of b0n: ``find_code`` looks at each place that is known.
+
 An application that is signed already is signed again: ``carry_over`` keeps what its image says beside the code.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from smpdfu.dfu.package import Core
 from smpdfu.errors import FormatError, ImageError
+from smpdfu.image import b0n
 from smpdfu.image.files import Firmware, split_cores
 from smpdfu.image.format import (
     COMPRESSED_FLAGS,
@@ -28,6 +32,7 @@ from smpdfu.image.format import (
     TlvType,
 )
 from smpdfu.image.linked import Vectors
+from smpdfu.image.memory import NET
 from smpdfu.image.protected import boot_record_type
 from smpdfu.image.spec import ImageSpec
 
@@ -49,6 +54,10 @@ class Slot:
         return self.start + self.header_size
 
 
+# Behind b0n and its provision data: in most releases, and with the small b0n of nRF Connect SDK 3.3 and later.
+NET_SLOTS = (Slot(0x0100_8800, NET.end), Slot(0x0100_2800, NET.end))
+
+
 @dataclass(frozen=True, slots=True)
 class Code:
     """The firmware of a core without any header; ``whole`` is True where it was not found in its slot.
@@ -59,6 +68,23 @@ class Code:
     payload: bytes
     whole: bool
     image: Image | None = None
+
+
+def find_code(firmware: Firmware, core: Core, slots: Sequence[Slot]) -> tuple[Code, Slot] | None:
+    """``code_of`` for the first of ``slots`` that the code is linked for, or else for the first; and that slot.
+
+    None when the file has nothing for this core. Raises ImageError as ``code_of`` does.
+    """
+    found = [(code, slot) for slot in slots if (code := code_of(firmware, core, slot)) is not None]
+    linked = ((code, slot) for code, slot in found if not code.whole and _is_linked_for(code.payload, slot))
+    return next(linked, found[0] if found else None)
+
+
+def _is_linked_for(payload: bytes, slot: Slot) -> bool:
+    info, vectors = b0n.FirmwareInfo.find(payload), Vectors.of(payload)
+    if info is not None:
+        return info.address == slot.code
+    return vectors is not None and slot.code <= vectors.reset < min(slot.end, slot.code + len(payload))
 
 
 def code_of(firmware: Firmware, core: Core, slot: Slot) -> Code | None:
@@ -135,13 +161,12 @@ def carry_over(spec: ImageSpec, image: Image) -> tuple[ImageSpec, tuple[str, ...
         else:
             spec = replace(spec, **change)
         seen.add(tlv.type)
-    flags = image.header.flags
-    spec = replace(
-        spec,
-        load_addr=image.header.load_addr if flags & Flag.RAM_LOAD else 0,
-        rom_fixed=image.header.load_addr if flags & Flag.ROM_FIXED else 0,
-        non_bootable=bool(flags & Flag.NON_BOOTABLE),
-    )
+    flags, address = image.header.flags, image.header.load_addr
+    ram_load, rom_fixed = (address if flags & flag else 0 for flag in (Flag.RAM_LOAD, Flag.ROM_FIXED))
+    wanted = 0 if ram_load else spec.rom_fixed or rom_fixed
+    if rom_fixed not in (0, wanted):
+        lost.append(f"ROM_FIXED 0x{rom_fixed:x}")
+    spec = replace(spec, load_addr=ram_load, rom_fixed=wanted, non_bootable=bool(flags & Flag.NON_BOOTABLE))
     others = int(flags) & ~int(_KEPT_FLAGS)
     if others:
         lost.append(f"flags 0x{others:x}")

@@ -2,6 +2,8 @@
 
 Which core an image is for is said by the manifest (``load_address`` in the network core's flash, ``cpunet`` in board or
 soc, ``image_index`` 1) and, in an image that is not encrypted, by its reset vector; ``preflight`` compares the two.
+Where its code runs, the reset vector decides: ``load_address`` is the address of the code in builds with Partition
+Manager, the slot's start in those without, and for a network image then that of a slot in RAM, which says nothing.
 
 ``image_index`` is the number of MCUboot's image in the *simultaneous* scheme: "0" application, "1" network. The SDK
 writes these numbers into every package, also into one for a device of the *staged* scheme, where both go to image 0
@@ -23,8 +25,9 @@ from typing import Any
 
 from smpdfu.dfu import manifest as manifests
 from smpdfu.errors import FormatError, PackageError
-from smpdfu.image import memory
-from smpdfu.image.format import Image
+from smpdfu.image import b0n, memory
+from smpdfu.image.format import Flag, Image
+from smpdfu.image.linked import claim_warning, code_address
 
 MAX_PACKAGE_BYTES = 32 * 1024 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -93,14 +96,37 @@ class CoreImage:
 
     @property
     def load_address(self) -> int | None:
-        """Where the manifest says that the code runs."""
-        return manifests.number(self.entry, "load_address")
+        """The manifest's load address: of the code, of its slot, or of a slot in RAM; see ``code_address``."""
+        return manifests.configured(self.entry, "load_address")
+
+    @property
+    def code_address(self) -> int | None:
+        """Where the code's first byte lies when it runs: what b0n's firmware info, the manifest or the header says of
+        it, where the reset vector bears it out; None where nothing does, or the image is encrypted.
+        """
+        if self.image.encrypted:
+            return None
+        header, info = self.image.header, b0n.FirmwareInfo.find(self.image.payload)
+        fixed = header.load_addr if header.flags & Flag.ROM_FIXED else None
+        claims = (None if info is None else info.address, self.load_address, fixed)
+        return code_address(self.image.payload, header.hdr_size, claims)
+
+    @property
+    def link_warning(self) -> str | None:
+        """Why the code would not run where the manifest says, in one sentence, judged by the reset vector.
+
+        None where nothing speaks against it: also where the manifest has an address that cannot be one of code, and in
+        an encrypted image, whose vector cannot be read.
+        """
+        if self.image.encrypted:
+            return None
+        return claim_warning(self.image.payload, self.image.header.hdr_size, self.load_address)
 
     @property
     def image_index(self) -> int:
         """MCUboot's image number in the simultaneous scheme: 0 application, 1 network."""
         default = 1 if self.core is Core.NET else 0
-        found = manifests.number(self.entry, "image_index", default=default)
+        found = manifests.configured(self.entry, "image_index", default=default)
         return default if found is None else found
 
 
@@ -111,14 +137,14 @@ def _vector_core(image: Image) -> Core | None:
 
 
 def _claimed_core(entry: Mapping[str, Any]) -> Core | None:
-    address = manifests.number(entry, "load_address")
+    address = manifests.configured(entry, "load_address")
     names = f"{entry.get('soc', '')} {entry.get('board', '')}".lower()
     # Old SDKs wrote the application's board and soc into every entry: they prove the network core, not the other.
     if (address is not None and core_of_address(address) is Core.NET) or "cpunet" in names:
         return Core.NET
-    index = manifests.number(entry, "image_index")
+    index = manifests.configured(entry, "image_index")
     if index is None:
-        return Core.APP if address else None
+        return None  # an address elsewhere may be that of the network core's slot in RAM, as seen by the application
     return Core.NET if index == 1 else Core.APP
 
 
@@ -266,6 +292,12 @@ def _core_image(entry: Mapping[str, Any], members: Mapping[str, bytes]) -> CoreI
     size = manifests.number(entry, "size")
     if size is not None and size != len(data):
         raise PackageError(f"{file} has {len(data)} bytes and the manifest says {size}: the package is damaged")
+    address = manifests.configured(entry, "load_address")
+    if address is not None and address in memory.XIP:
+        raise PackageError(
+            f"{file} is for external flash, where its code runs (0x{address:x}): only packages with one image for each "
+            "core can be installed"
+        )
     try:
         return CoreImage.from_bytes(data, file, entry)
     except FormatError as error:

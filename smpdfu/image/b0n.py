@@ -22,6 +22,8 @@ VALIDATION_MAGIC = _MAGIC.pack(0x281EE6DE, 0x86518483, 2 | 53 << 8 | 1 << 16)
 VALID = 0x9102FFFF
 INFO_OFFSETS = (0x0, 0x200, 0x400, 0x800, 0x1000)  # from the start of the firmware
 SEARCH_BYTES = 4  # how far behind the firmware the validation info may begin
+READ_BYTES = 2046
+"""How much of an image MCUboot searches for firmware info, to compare versions (CONFIG_PCD_VERSION_PAGE_BUF_SIZE)."""
 
 # magic, total size, size, version, address, boot address, valid, four reserved words, two counts of interfaces
 _INFO = struct.Struct("<12sIIIIII16xII")

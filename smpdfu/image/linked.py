@@ -7,16 +7,21 @@ word, the reset handler first; bit 0 of a handler address is 1.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from smpdfu.image import b0n
 from smpdfu.image.format import IMAGE_MAGIC
-from smpdfu.image.memory import APP, NET
+from smpdfu.image.memory import APP, NET, CoreMemory
 
 CORE_VECTORS = 16  # the stack pointer and the exceptions that every core has; a chip's interrupts follow
 
-# What no bootloader is smaller than: no slot starts lower in the flash of a core.
-SMALLEST_BOOTLOADER = 0x4000
+# What no bootloader is smaller than: no slot starts lower in the flash of a core. The smallest b0n has 0x2580 bytes
+# and behind them 0x280 of provision data (nRF Connect SDK, migration guide of 3.4).
+SMALLEST_BOOTLOADER = {APP: 0x4000, NET: 0x2800}
+
+# Up to here handlers of firmware that begins at the start of the network core's flash are found, too.
+_LOW_HANDLERS = NET.start + 0x4000
 
 # Slots start at flash pages; nothing smaller is a slot's start.
 _SMALLEST_PAGE = 0x200
@@ -57,13 +62,88 @@ def link_warning(payload: bytes, address: int | None) -> str | None:
             f"0x{address:x} to 0x{address + len(payload):x}, where the code will lie"
         )
     start = vectors.lowest if address is None else address
-    core = next((core for core in (APP, NET) if core.start <= start < core.start + SMALLEST_BOOTLOADER), None)
-    if core is None:
+    core = _core_with(start)
+    if core is None or not (
+        _is_bootloaders(start, core) or (address is None and _begins_the_network_flash(payload, vectors))
+    ):
         return None
     return (
         f"the firmware is linked for the start of the {core.words}'s flash, where the bootloader is (reset vector "
         f"0x{vectors.reset:x}), and not for a slot"
     )
+
+
+def _core_with(address: int) -> CoreMemory | None:
+    """The core whose flash has this address."""
+    return next((core for core in (APP, NET) if address in core), None)
+
+
+def _is_bootloaders(address: int, core: CoreMemory) -> bool:
+    return core.start <= address < core.start + SMALLEST_BOOTLOADER[core]
+
+
+def _begins_the_network_flash(payload: bytes, vectors: Vectors) -> bool:
+    """True if handlers in reach of a small b0n are not behind one: what b0n starts has firmware info."""
+    fits = NET.start <= vectors.lowest < _LOW_HANDLERS and vectors.reset < NET.start + len(payload)
+    return fits and b0n.FirmwareInfo.find(payload) is None
+
+
+def linked_core(payload: bytes) -> CoreMemory | None:
+    """The core in whose flash firmware is linked to run behind a bootloader; None if its vectors do not tell."""
+    vectors = Vectors.of(payload)
+    if vectors is None or link_warning(payload, None) is not None:
+        return None
+    return _core_with(vectors.reset)
+
+
+def code_start(slot_address: int, header_size: int) -> int:
+    """Where the first byte of code lies when the image's slot is at ``slot_address``.
+
+    MCUboot's header is in front of it; b0n gets a network image without one.
+    """
+    return slot_address if slot_address in NET else slot_address + header_size
+
+
+# --- what others say about the place, judged by the reset vector -----------------------------------------------------
+
+
+def code_address(payload: bytes, header_size: int, claims: Iterable[int | None]) -> int | None:
+    """Where the first byte of code lies: by the first of ``claims`` that the reset vector bears out.
+
+    A claim is the address of the code, or of its slot: manifests of builds with Partition Manager have the first, of
+    builds without it the second. None where no claim is borne out.
+    """
+    vectors = Vectors.of(payload)
+    if vectors is None:
+        return None
+    starts = (start for claim in claims if claim is not None for start in _starts(claim, header_size))
+    return next((start for start in starts if start <= vectors.reset < start + len(payload)), None)
+
+
+def claim_warning(payload: bytes, header_size: int, claim: int | None) -> str | None:
+    """``link_warning`` for a place that somebody claims, where the reset vector decides whether that means anything.
+
+    A claim that cannot be an address of code, such as RAM or another core's flash, proves nothing: then it is as if
+    none were there.
+    """
+    vectors = Vectors.of(payload)
+    core = None if claim is None else _core_with(claim)
+    if vectors is None or claim is None or core is None or _is_bootloaders(claim, core):
+        return link_warning(payload, None)
+    if _core_with(vectors.reset) not in (core, None) or code_address(payload, header_size, (claim,)) is not None:
+        return link_warning(payload, None)
+    return link_warning(payload, _starts(claim, header_size)[0])
+
+
+def _starts(claim: int, header_size: int) -> tuple[int, ...]:
+    """Where code may begin by a claim. A slot starts with a page; behind a header, code hardly does."""
+    core = _core_with(claim)
+    if core is not None and claim % core.page_size == 0 and core is not NET:
+        return claim + header_size, claim
+    return (claim,)
+
+
+# --- images in other data --------------------------------------------------------------------------------------------
 
 
 def find_images(data: bytes) -> Iterator[int]:

@@ -29,3 +29,6 @@ class CoreMemory:
 
 APP = CoreMemory("application core", 0x0000_0000, 0x0010_0000, uicr=0x00FF_8000, page_size=4096)
 NET = CoreMemory("network core", 0x0100_0000, 0x0104_0000, uicr=0x01FF_8000, page_size=2048)
+
+# External flash as the application core sees it. Code that runs there is a part of an application.
+XIP = range(0x1000_0000, 0x1800_0000)

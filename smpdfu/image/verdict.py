@@ -26,6 +26,8 @@ class Code(StrEnum):
     TLV_NOT_ALLOWED = "tlv-not-allowed"
     TLV_SIZE = "tlv-size"
     TOO_LARGE = "too-large"
+    LOAD_ADDRESS = "load-address"
+    NO_LOAD_ADDRESS = "no-load-address"
     # warnings
     HASH_ONLY = "hash-only"
     CLEAR = "clear"

@@ -29,7 +29,7 @@ from smpdfu.image.format import (
 )
 from smpdfu.image.hashes import HASHES, digest
 from smpdfu.image.keys import Verifier
-from smpdfu.image.linked import link_warning
+from smpdfu.image.linked import code_start, link_warning
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
 from smpdfu.image.trust import KEY_TYPES, Trust
 from smpdfu.image.verdict import Code, Finding, Verdict
@@ -156,7 +156,7 @@ class _Case:
 
     def check_vectors(self, slot_address: int) -> None:
         assert self.plain is not None
-        warning = link_warning(self.plain.payload, slot_address + self.image.header.hdr_size)
+        warning = link_warning(self.plain.payload, code_start(slot_address, self.image.header.hdr_size))
         if warning is not None:
             self.warn(Code.RESET_VECTOR, self.image.header.hdr_size + 4, warning)
 

@@ -35,9 +35,8 @@ def encrypted(raw: Path, keys: Keys, smpdfu: Call) -> Path:
 def test_one_signing_writes_any_number_of_files_that_agree(raw: Path, keys: Keys, tmp_path: Path, smpdfu: Call) -> None:
     outs = [tmp_path / name for name in ("1.bin", "2.hex", "3.bin")]
     more = [word for out in outs[1:] for word in ("-o", out)]
-    done = smpdfu(
-        "sign", "-k", keys.signing, "-E", keys.encryption, *SLOT, *HEADER, raw, outs[0], *more, "-x", "0xc000"
-    )
+    where = ("--slot-address", "0xc000", "-x", "0xc000")
+    done = smpdfu("sign", "-k", keys.signing, "-E", keys.encryption, *SLOT, *HEADER, raw, outs[0], *more, *where)
     assert (done.code, done.err) == (0, "")
     image = outs[0].read_bytes()
     assert IntelHex(str(outs[1])).tobinstr() == image
@@ -53,7 +52,8 @@ def test_signing_is_reproducible(raw: Path, keys: Keys, tmp_path: Path, smpdfu: 
 
 def test_sign_tells_what_it_made(raw: Path, keys: Keys, tmp_path: Path, smpdfu: Call) -> None:
     out = tmp_path / "out.hex"
-    done = smpdfu("sign", "--json", "-k", keys.signing, *SLOT, *HEADER, "-x", "0xc000", raw, out)
+    where = ("-x", "0xc000", "--no-link-check")
+    done = smpdfu("sign", "--json", "-k", keys.signing, *SLOT, *HEADER, *where, raw, out)
     told = done.document
     image = Image.from_bytes(IntelHex(str(out)).tobinstr())
     assert image.hash is not None
@@ -176,11 +176,12 @@ def test_an_image_that_only_some_bootloaders_take_is_warned_about(
 ) -> None:
     source = tmp_path / "app.bin"
     source.write_bytes(firmware(0x20000 - 6000))
-    done = smpdfu("sign", "--json", *SLOT, *HEADER, source, tmp_path / "out.bin")
+    where = ("--slot-address", "0xc000")
+    done = smpdfu("sign", "--json", *SLOT, *HEADER, *where, source, tmp_path / "out.bin")
     assert done.code == 0
     assert [one["code"] for one in done.document["warnings"]] == ["large-for-swap-move"]
     assert "warning: " in done.err
-    told = smpdfu("sign", *SLOT, *HEADER, "--swap-mode", "swap-scratch", source, tmp_path / "out.bin")
+    told = smpdfu("sign", *SLOT, *HEADER, *where, "--swap-mode", "swap-scratch", source, tmp_path / "out.bin")
     assert told.err == ""
 
 
@@ -205,6 +206,11 @@ LINKED = (
     Linked(None, 0x1A0, "", warned=True),
     Linked(0x0100_0000, 0x0100_01A0, "", warned=True),  # the same on the network core
     Linked(0x0100_8A00, 0x0100_8BA0, "", warned=False),
+    Linked(0x0100_2800, 0x0100_29A0, "", warned=False),  # behind a small b0n
+    Linked(None, 0x0100_29A0, "--slot-address 0x01002800", warned=False),  # without the header, as it lies in flash
+    Linked(None, 0x0100_2880, "--slot-address 0x01002800", warned=False),
+    Linked(None, 0x0100_29A0, "--slot-address 0x01008800", warned=True),
+    Linked(None, 0x0100_29A0, "-F 0x01002800", warned=False),
     Linked(None, 0xC3A0, "--slot-address 0xc000", warned=False),
     Linked(None, 0xC3A0, "--slot-address 0x86000", warned=True),
     Linked(None, 0xC1A0, "--slot-address 0xc000", warned=True),  # into the header
@@ -235,8 +241,9 @@ def test_firmware_linked_for_another_place_is_noticed(
     header = [word for word in HEADER if word != "--pad-header" or not case.room]
     done = smpdfu("sign", "--json", *SLOT, *header, *case.options.split(), source, out)
     assert done.code == 0, done.err
-    assert [one["code"] for one in done.document["warnings"]] == ["linked-elsewhere"] * case.warned
-    assert done.err.startswith("warning: ") is case.warned
+    found = [one["code"] for one in done.document["warnings"] if one["code"] != "no-load-address"]
+    assert found == ["linked-elsewhere"] * case.warned
+    assert len(done.err.splitlines()) == len(done.document["warnings"]) <= 1
 
 
 def test_the_lowest_handler_tells_where_firmware_begins(out: Path, smpdfu: Call, firmware: MakeFirmware) -> None:

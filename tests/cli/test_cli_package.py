@@ -15,10 +15,11 @@ import pytest
 
 from smpdfu.cli.package import Slots
 from smpdfu.dfu.package import Core, Package
+from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.encrypt import ctr, unwrap_key
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
-from smpdfu.image.format import Dependency, Image, Tlv, Version
+from smpdfu.image.format import Dependency, Flag, Image, Tlv, Version
 from smpdfu.image.keys import PrivateKey
 from smpdfu.image.verify import verify
 from smpdfu.virtual.layout import NRF5340DK_STAGED
@@ -54,7 +55,9 @@ def names(folder: Path) -> list[str]:
 def test_the_slots_of_the_development_kit_are_the_defaults() -> None:
     layout, slots = NRF5340DK_STAGED, Slots()
     assert (slots.app_address, slots.app_slot_size) == (layout.primary.start, layout.primary.size_bytes)
-    assert (slots.net_address, slots.net_slot_size) == (layout.net.app.start, layout.net.app.size_bytes)
+    (app,), net = slots.of(Core.APP), slots.of(Core.NET)[0]
+    assert (app.start, app.end) == (layout.primary.start, layout.primary.end)
+    assert (net.start, net.end) == (layout.net.app.start, layout.net.app.end)
     assert slots.swap_mode is layout.mode
 
 
@@ -76,6 +79,8 @@ def test_a_merged_hex(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) ->
         assert image.load_address == address
         assert str(image.image.header.version) == "1.2.3+4"
         assert image.image.header.hdr_size == 0x200
+        assert image.image.header.flags == Flag.ROM_FIXED
+        assert image.image.header.load_addr == (0xC000 if image.core is Core.APP else 0x0100_8800)
         assert verify(image.image, [key]).accepted
     assert said["size_bytes"] == (folder / "dfu_application.zip").stat().st_size
 
@@ -113,6 +118,93 @@ def test_the_network_image_waits_for_its_application(smpdfu: Call, merged: Path,
         assert smpdfu("package", "--merged", merged, *labels, *tie, "-o", tmp_path / "out").code == 0
         package = Package.load(tmp_path / "out" / "dfu_application.zip")
         assert [image.image.dependencies for image in package.images] == [(), needed]
+
+
+def test_a_tie_says_where_it_has_no_effect(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) -> None:
+    options = ("package", "-k", keys.signing, "--tie", "-o", tmp_path / "out", "--json")
+    done = smpdfu(*options, "--merged", merged, "-v", "1.0.0", "--swap-mode", "overwrite-only")
+    assert (done.code, done.document["warnings"]) == (0, [])
+    (one_pair,) = smpdfu(*options, "--merged", merged, "-v", "1.0.0").document["warnings"]
+    assert "with one pair, bootloaders check no dependency" in one_pair
+    done = smpdfu(*options, "--merged", merged, "-v", "0.0.0+7", "--swap-mode", "overwrite-only")
+    (always,) = done.document["warnings"]
+    assert "waits for nothing" in always
+    alone = hex_file(tmp_path / "app.hex", APP)
+    assert smpdfu(*options, "--app", alone, "-v", "1.0.0").code == 2
+
+
+def needing(start: int, payload: bytes, *needs: Dependency) -> tuple[int, bytes]:
+    """A signed image at its slot, with dependencies."""
+    spec = ImageSpec(Version(1), 0x200, 0, pad_header=True, dependencies=needs)
+    return start, build(spec, payload).to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("app", "net", "words"),
+    [
+        ((Dependency(1, Version(2)),), (), "needs version 2.0.0 of the network core's image (image 1)"),
+        ((Dependency(2, Version(1)), Dependency(1, Version(0, 0, 1))), (), "stops the device at every boot"),
+        ((Dependency(0, Version(2)),), (), "needs version 2.0.0 of image 0, and this package has version 1.5.0"),
+        ((), (Dependency(0, Version(1, 5, 1)),), "needs version 1.5.1 of image 0, and this package has version 1.5.0"),
+        ((), (Dependency(1, Version(3)),), "needs version 3.0.0 of image 1"),
+        ((Dependency(1, Version(0)), Dependency(5, Version(9))), (), None),  # always met; not there
+        ((Dependency(0, Version(1, 5, 0, 9)),), (Dependency(0, Version(1, 5)), Dependency(1, Version(1, 5))), None),
+    ],
+)
+def test_a_dependency_that_stops_a_device_or_is_never_met_is_refused(
+    smpdfu: Call, tmp_path: Path, app: tuple[Dependency, ...], net: tuple[Dependency, ...], words: str | None
+) -> None:
+    file = hex_file(tmp_path / "both.hex", needing(0xC000, APP[1], *app), needing(NET[0], NET[1], *net))
+    done = smpdfu("package", "--merged", file, "-v", "1.5.0", "-o", tmp_path / "out")
+    if words is None:
+        assert done.code == 0, done.err
+        made = Package.load(tmp_path / "out" / "dfu_application.zip")
+        assert [image.image.dependencies for image in made.images] == [app, net]
+    else:
+        assert done.code == 3
+        assert words in done.sentence
+        assert not (tmp_path / "out").exists()
+
+
+# --- other layouts --------------------------------------------------------------------------------------------------
+
+SMALL_B0N, SMALL_NET = (0x0100_0000, code(0x0100_0000, 0x2800)), (0x0100_2800, code(0x0100_2800, 0x9000))
+
+
+@pytest.mark.parametrize("merged_hex", [True, False])
+@pytest.mark.parametrize("address", [(), ("--net-address", "0x1002800")])
+def test_the_network_application_behind_a_small_b0n(
+    smpdfu: Call, keys: Keys, tmp_path: Path, merged_hex: bool, address: tuple[str, ...]
+) -> None:
+    parts = [(0x0, code(0x0)), APP, SMALL_B0N, SMALL_NET] if merged_hex else [SMALL_NET]
+    file = hex_file(tmp_path / "firmware.hex", *parts)
+    options = ("--merged" if merged_hex else "--net", file, "-v", "1.0.0", "-k", keys.signing, "-o", tmp_path / "out")
+    done = smpdfu("package", *options, *address)
+    assert (done.code, done.err) == (0, "")
+    image = Package.load(tmp_path / "out" / "dfu_application.zip").image(Core.NET)
+    assert image is not None
+    assert image.image.payload == SMALL_NET[1]
+    assert (image.load_address, image.image.header.load_addr) == (0x0100_2800, 0x0100_2800)
+    assert image.code_address == 0x0100_2800
+
+
+def test_firmware_for_b0n_says_itself_where_it_runs(smpdfu: Call, keys: Keys, tmp_path: Path) -> None:
+    """A .bin has no addresses, and this reset vector fits both places."""
+    payload = bytearray(code(0x0100_2800, 0x9000))
+    payload[4:8] = (0x0100_9001).to_bytes(4, "little")
+    info = FirmwareInfo(len(payload), 1, 0x0100_2800).to_bytes()
+    payload[0x200 : 0x200 + len(info)] = info
+    (tmp_path / "net.bin").write_bytes(payload)
+    options = ("--net", tmp_path / "net.bin", "-v", "1.0.0", "-k", keys.signing, "-o", tmp_path / "out")
+    done = smpdfu("package", *options)
+    assert (done.code, done.err) == (0, "")
+    assert Package.load(tmp_path / "out" / "dfu_application.zip").images[0].load_address == 0x0100_2800
+
+
+def test_all_of_the_flash_behind_a_small_b0n_is_room(smpdfu: Call, tmp_path: Path) -> None:
+    file = hex_file(tmp_path / "net.hex", (0x0100_2800, code(0x0100_2800, 0x3D800)))
+    assert smpdfu("package", "--net", file, "-v", "1.0.0", "-S", "0x80000", "-o", tmp_path / "out").code == 0
+    assert Package.load(tmp_path / "out" / "dfu_application.zip").images[0].image.header.img_size == 0x3D800
 
 
 @pytest.mark.parametrize("core", Core)
@@ -157,7 +249,7 @@ def test_of_an_application_that_is_signed_already_nothing_is_lost_in_silence(
     smpdfu: Call, keys: Keys, tmp_path: Path
 ) -> None:
     spec = ImageSpec(
-        Version(1), 0x200, 0, pad_header=True, security_counter=7, dependencies=(Dependency(1, Version(2)),)
+        Version(1), 0x200, 0, pad_header=True, security_counter=7, dependencies=(Dependency(2, Version(2)),)
     )
     image = build(spec, APP[1])
     odd = replace(image, unprotected=(*image.unprotected, Tlv(0xA7, b"mine")))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import cbor2
 import pytest
 
-from smpdfu.dfu.merged import Slot, carry_over, code_of
+from smpdfu.dfu.merged import NET_SLOTS, Slot, carry_over, code_of, find_code
 from smpdfu.dfu.package import Core
 from smpdfu.errors import ImageError
 from smpdfu.image.build import ImageSpec, build
@@ -89,6 +89,22 @@ def test_firmware_that_is_linked_for_the_start_is_taken_whole(size: int) -> None
     assert (net.payload, net.whole) == (code(0x0100_0000, size), True)
 
 
+def test_the_network_slot_is_found_by_what_lies_there() -> None:
+    small, first, second = code(0x0100_2800, 900), *NET_SLOTS
+    assert (first, second.start) == (NET, 0x0100_2800)
+    for parts, payload, slot in (
+        ((B0N, (0x0100_8800, NET_CODE)), NET_CODE, first),
+        (((0x0100_0000, code(0x0100_0000, 0x2800)), (0x0100_2800, small)), small, second),
+        (((0x0100_0000, code(0x0100_0000, 0x2800)), (0x0100_2800, signed(small))), small, second),
+        ((B0N,), B0N[1], first),  # nothing behind it
+        (((0x0100_0000, code(0x0100_0000, 0xA000)),), code(0x0100_0000, 0xA000), first),
+    ):
+        found = find_code(firmware(*parts), Core.NET, NET_SLOTS)
+        assert found is not None
+        assert (found[0].payload, found[1]) == (payload, slot)
+    assert find_code(firmware(MCUBOOT), Core.NET, NET_SLOTS) is None
+
+
 def test_a_core_that_is_not_there() -> None:
     assert code_of(firmware((0xC200, APP_CODE)), Core.NET, NET) is None
     assert code_of(firmware((0x0100_8800, NET_CODE)), Core.APP, APP) is None
@@ -123,6 +139,28 @@ def test_signing_again_asks_for_all_that_the_image_says() -> None:
     spec, lost = carry_over(replace(PLAIN, version=Version(2)), app.image)
     assert (spec, lost) == (replace(EVERYTHING, version=Version(2)), ())
     assert build(spec, app.payload).protected[2:] == app.image.protected[2:]
+
+
+@pytest.mark.parametrize(
+    ("flags", "address", "asked", "made", "lost"),
+    [
+        (Flag(0), 0, 0xC000, (Flag.ROM_FIXED, 0xC000), ()),
+        (Flag.ROM_FIXED, 0xC000, 0xC000, (Flag.ROM_FIXED, 0xC000), ()),
+        (Flag.ROM_FIXED, 0xC000, 0, (Flag.ROM_FIXED, 0xC000), ()),
+        (Flag.ROM_FIXED, 0x86000, 0xC000, (Flag.ROM_FIXED, 0xC000), ("ROM_FIXED 0x86000",)),
+        (Flag.RAM_LOAD, 0x2000_0000, 0xC000, (Flag.RAM_LOAD, 0x2000_0000), ()),
+        (Flag.RAM_LOAD | Flag.ROM_FIXED, 0xC000, 0xC000, (Flag.RAM_LOAD, 0xC000), ("ROM_FIXED 0xc000",)),
+    ],
+)
+def test_the_slot_that_was_asked_for_goes_into_the_header(
+    flags: Flag, address: int, asked: int, made: tuple[Flag, int], lost: tuple[str, ...]
+) -> None:
+    image = build(PLAIN, APP_CODE)
+    image = replace(image, header=replace(image.header, load_addr=address, flags=flags))
+    spec, found = carry_over(replace(PLAIN, rom_fixed=asked), image)
+    header = build(spec, APP_CODE).header
+    assert (header.flags, header.load_addr) == made
+    assert found == lost
 
 
 def test_what_was_asked_for_stays() -> None:

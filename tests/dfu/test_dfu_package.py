@@ -18,6 +18,9 @@ from smpdfu.dfu import package as packages
 from smpdfu.dfu.manifest import number
 from smpdfu.dfu.package import Core, CoreImage, Package, core_of_address, new_package
 from smpdfu.errors import FormatError, PackageError
+from smpdfu.image.build import ImageSpec, build
+from smpdfu.image.format import Version
+from tests.dfu.conftest import CODE, firmware
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -110,6 +113,70 @@ def test_a_bare_hexadecimal_load_address_of_old_releases(make: Maker) -> None:
 )
 def test_the_manifest_says_which_core(make: Maker, entry: dict[str, Any], core: Core) -> None:
     assert CoreImage.from_bytes(make.data(), "x.bin", entry).core is core
+
+
+@pytest.mark.parametrize("core", Core)
+@pytest.mark.parametrize("address", [0x2000_0000, "0x20010000", 0xC000, "49152", "-1", -1, 0])
+def test_an_address_that_proves_nothing_leaves_it_to_the_reset_vector(make: Maker, core: Core, address: object) -> None:
+    for entry in ({"load_address": address}, {"load_address": address, "image_index": "-1"}):
+        assert CoreImage.from_bytes(make.data(core), "x.bin", entry).core is core
+
+
+# Without Partition Manager: the slot's start, and of a network image the slot in RAM, under each other name it has.
+ELSEWHERE: tuple[tuple[Core, object], ...] = (
+    (Core.APP, 0xC000),
+    (Core.APP, "49152"),
+    (Core.APP, 0x2000_0000),
+    (Core.APP, "-1"),
+    (Core.NET, 0x2001_0000),
+    (Core.NET, "0x20010000"),
+    (Core.NET, 0xF7000),
+    (Core.NET, 0),
+    (Core.NET, "-1"),
+)
+
+
+@pytest.mark.parametrize(("core", "address"), ELSEWHERE)
+def test_a_manifest_of_a_build_without_partition_manager(make: Maker, core: Core, address: object) -> None:
+    entry = {
+        "load_address": address,
+        "image_index": "0" if core is Core.APP else "1",
+        "board": "nrf5340dk/nrf5340/cpuapp" if core is Core.APP else "../cpunet",
+    }
+    image = CoreImage.from_bytes(make.data(core, fixed=0), "x.bin", entry)
+    assert (image.core, image.vector_core, image.link_warning) == (core, core, None)
+    borne_out = core is Core.NET or address in (0xC000, "49152")  # a network image says it itself, by b0n's info
+    assert image.code_address == (CODE[core] if borne_out else None)
+    assert CoreImage.from_bytes(make.data(core, encrypted=True), "x.bin", entry).code_address is None
+
+
+def test_firmware_linked_elsewhere_is_so_whatever_the_manifest_says(make: Maker) -> None:
+    for core, linked, address in (
+        (Core.APP, 0x86200, 0xC200),
+        (Core.APP, 0x86200, 0xC000),
+        (Core.APP, 0x200, 0x2000_0000),
+        (Core.NET, 0x0100_2800, 0x0100_8800),
+    ):
+        image = CoreImage.from_bytes(make.data(core, address=linked), "x.bin", {"load_address": address})
+        assert image.link_warning is not None, (linked, address)
+        assert CoreImage.from_bytes(make.data(core, address=linked, encrypted=True), "x.bin").link_warning is None
+
+
+def test_the_header_says_where_code_runs_when_nothing_else_does(make: Maker) -> None:
+    spec = ImageSpec(Version(1), 0x200, 0, pad_header=True, rom_fixed=0xC000)
+    data = build(spec, firmware(0xC200)).to_bytes()
+    assert CoreImage.from_bytes(data, "x.bin", {"load_address": 0x2000_0000}).code_address == 0xC200
+
+
+def test_a_part_for_external_flash_is_no_image_of_a_core(make: Maker) -> None:
+    """QSPI XIP: the second part is image 1, which else is the network core's."""
+    files = [
+        {"file": "app.internal.bin", "image_index": "0", "load_address": 0xC200},
+        {"file": "app.external.bin", "image_index": "1", "load_address": 0x1200_0200},
+    ]
+    members = {"app.internal.bin": make.data(), "app.external.bin": make.data(address=0x1200_0200)}
+    with pytest.raises(PackageError, match=r"app\.external\.bin is for external flash.*0x12000200"):
+        Package.from_bytes(zipped({"manifest.json": json.dumps({"files": files}).encode(), **members}))
 
 
 def test_without_a_manifest_the_reset_vector_says_it(make: Maker) -> None:
