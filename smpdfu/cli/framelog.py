@@ -2,9 +2,10 @@
 
 The first line of a run says ``log`` (the format's name), ``version``, ``started`` (UTC) and ``device``. Every other one
 has ``t`` (seconds since the link was first used) and ``dir``: "sent", "received", "stray" (nobody waited for it),
-"console" or "link"; ``text`` says it in words. A frame has what ``smp/describe.py`` explains, ``retry`` when it was
-sent before, ``ms`` from the last sending to the answer, and ``hex``, the whole message, unless bytes of it are left
-out: firmware, files, values of settings. ``--log-data`` leaves firmware and files in.
+"console" or "link"; ``text`` says it in words. ``boot`` is true on console lines that were kept as evidence of a boot:
+those between the answer to a reset and the first answer after it. A frame has what ``smp/describe.py`` explains,
+``retry`` when it was sent before, ``ms`` from the last sending to the answer, and ``hex``, the whole message, unless
+bytes of it are left out: firmware, files, values of settings. ``--log-data`` leaves firmware and files in.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class FrameLog:
         stamp = {"t": round(trace.at_s - began, 6), "dir": trace.kind}
         try:
             if trace.kind in ("console", "link"):
-                self._append([stamp | {"text": printable(line)} for line in trace.text.splitlines()])
+                boot = {"boot": True} if trace.boot else {}
+                self._append([stamp | {"text": printable(line)} | boot for line in trace.text.splitlines()])
             else:
                 self._append([stamp | self._frame(trace)])
         except OSError as error:

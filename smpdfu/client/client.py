@@ -15,7 +15,7 @@ from smpdfu.client.transfer import Errands, Report, Transfer, Waits
 from smpdfu.errors import DeviceError, FormatError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.image.format import Image
 from smpdfu.link.pipe import Pipe
-from smpdfu.smp.framing import Framing
+from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.message import Request, Response
@@ -133,6 +133,21 @@ class Client:
         self._exchange.console = listener
 
     @property
+    def boot_text(self) -> str:
+        """What the console said in the last boot: between ``reset`` and the first answer to a later request.
+
+        Whole lines without colour codes, 64 KiB at most; "" where the wire has no console, or there was no reset.
+        ``smpdfu.loaders.console.read_boot`` tells the bootloader's lines from the application's.
+        """
+        return self._exchange.boot.text
+
+    @property
+    def over_serial(self) -> bool:
+        """True on a serial line, the only wire that MCUboot's recovery has."""
+        framing = self._exchange.framing
+        return isinstance(framing, ConsoleFraming | RawFraming) and not isinstance(framing, GattFraming)
+
+    @property
     def trace(self) -> Tracer | None:
         """Called with everything that is sent, heard, or happens to the link; None: nobody looks on."""
         return self._exchange.trace
@@ -148,6 +163,7 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._exchange.boot.end()
         await self._exchange.disconnect()
 
     # --- requests ---------------------------------------------------------------------------------------------------
@@ -197,9 +213,12 @@ class Client:
         if self._exchange.lost is not None:
             await self._reconnect()
         acknowledged = False
+        self._exchange.expect_boot()
         with suppress(ResponseTimeoutError, LinkLostError, RemoteProtocolError):
             await self.request(Reset(1 if force else None, boot_mode), attempts=1)
             acknowledged = True
+        if not acknowledged and (lines := self._exchange.boot.count):
+            self._exchange.note("link", f"the reset was not acknowledged: {lines} console lines count as its boot's")
         self._asked_params = False
         self._down_until = now() + self.patience.reset_grace_s
         self._quiet_left_s = self.patience.quiet_max_s
@@ -253,18 +272,21 @@ class Client:
         progress: Report | None = None,
         erase_timeout_s: float = ERASE_TIMEOUT_S,
         compare: bool = True,
+        names_image: bool = False,
     ) -> UploadResult:
         """Upload ``data`` (see ``smp/upload.py`` for the rules) and have the device prove that it has the same bytes.
 
         Goes on where an earlier upload of the same data ended, and across lost links. ``erase_timeout_s`` is for the
         first chunk, at which the device erases. DeviceError when the device refuses; RemoteProtocolError when it makes
         no progress, or holds other bytes in the end, even after all of them were written a second time. ``compare``
-        False: the device's list of images proves nothing, as in a bootloader's recovery.
+        False: the device's list of images proves nothing, as in a bootloader's recovery. ``names_image``: each chunk
+        says which image it is for, as a bootloader needs it that reads that from every packet (MCUboot before 2023-07).
         """
         started, inside = now(), _image_in(data) if compare else None
         wanted = inside.hash if inside is not None else None
         params = await self._insist(self.params)
-        upload = Upload(data, message_max=self._exchange.message_max(), image=image, upgrade=upgrade)
+        longest = self._exchange.message_max()
+        upload = Upload(data, message_max=longest, image=image, upgrade=upgrade, names_image=names_image)
         last_part = wanted if inside is not None and inside.size_bytes == upload.progress.len else None
 
         async def look() -> bool:

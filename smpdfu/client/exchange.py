@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from smpdfu.client.boottext import BootText, Phase
 from smpdfu.client.trace import Kind, Trace, Tracer
 from smpdfu.errors import ConnectError, DeviceError, LinkLostError, LocalProtocolError, ResponseTimeoutError
 from smpdfu.link.pipe import Pipe
-from smpdfu.smp.framing import Framing
+from smpdfu.smp.framing import ConsoleFraming, Framing
+from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import MESSAGE_MAX, Request, Response
 from smpdfu.smp.session import Answer, Session
 
@@ -61,7 +63,7 @@ class Exchange:
     """A link with requests on it. While it is open, a task reads.
 
     ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
-    ``text_at``: when the last console text came, by the clock of the event loop.
+    ``text_at``: when the last console text came, by the clock of the event loop. ``boot``: the text of the last boot.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -73,7 +75,9 @@ class Exchange:
         self.trace: Tracer | None = None
         self._heard_at = self.text_at = 0.0
         self.lost: Exception | None = None
+        self.boot = BootText()
         self._tickets: dict[int, Ticket] = {}
+        self._older: tuple[Ticket, ...] = ()
         self._reader: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self._prefix = b""
@@ -86,6 +90,8 @@ class Exchange:
         self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
         self.lost, self._writing = None, asyncio.Lock()
         try:
+            if isinstance(self.framing, ConsoleFraming):
+                self._hear(self.framing.feed(b"\n"))  # half a line of the link before would spoil the first one of this
             self.note("link", f"{self.pipe.name} is open")
         except BaseException:
             await self.pipe.close()
@@ -113,9 +119,16 @@ class Exchange:
                 return await self.connect()
             except ConnectError as error:
                 if now() >= deadline:
-                    name = self.pipe.name
-                    raise LinkLostError(f"the link to {name} is lost and does not come back: {error}") from error
+                    raise self._gone(error) from error
             await asyncio.sleep(poll_s)
+
+    def _gone(self, error: ConnectError) -> LinkLostError:
+        name = self.pipe.name
+        if self._heard_at:
+            return LinkLostError(f"the link to {name} is lost and does not come back: {error}")
+        gone = LinkLostError(f"{name} cannot be reached: {error}")
+        gone.reached = False
+        return gone
 
     async def stay(self, until: float) -> None:
         """Wait until the time ``until``, or until the link is lost."""
@@ -133,14 +146,15 @@ class Exchange:
     async def _listen(self) -> None:
         try:
             while True:
-                self._hear(await self._heard())
+                for messages in await self._heard():
+                    self._hear(messages)
         except Exception as error:  # a broken link, or the console function's mistake: for whoever waits
             self._lose(error)
             for ticket in self._tickets.values():
                 ticket.tell(error)
 
-    async def _heard(self) -> list[bytes]:
-        """The messages in what arrives next, or that silence reveals."""
+    async def _heard(self) -> Iterator[list[bytes]]:
+        """The messages in what arrives next, or that silence reveals; of a console line by line."""
         if not self.framing.waits:
             data = await self.pipe.read()
         else:
@@ -148,29 +162,50 @@ class Exchange:
                 async with asyncio.timeout(SILENCE_S):
                     data = await self.pipe.read()
             except TimeoutError:
-                return self.framing.settle()
+                return iter([self.framing.settle()])
         self._heard_at = now()
-        return self.framing.feed(data)
+        # In a line the text stands before the frame: so whatever comes is heard in the order in which it was said.
+        pieces = data.splitlines(keepends=True) if isinstance(self.framing, ConsoleFraming) else (data,)
+        return map(self.framing.feed, pieces)
 
     def _hear(self, messages: list[bytes]) -> None:
+        self._take_text()
         for message in messages:
             answer = self.session.receive(message)
             self.note("stray" if answer is None else "received", message)
             if answer is not None:
-                self._tickets[answer.sequence].tell(answer)
+                ticket = self._tickets[answer.sequence]
+                self._follow_boot(ticket, answer)
+                ticket.tell(answer)
+
+    def _take_text(self) -> None:
         text = self.framing.take_text()
         if text:
             self.text_at = self._heard_at
-            self.note("console", text)
+            self.note("console", text, boot=self.boot.take(text))
             if self.console is not None:
                 self.console(text)
 
-    def note(self, kind: Kind, data: bytes | str) -> None:
+    def _follow_boot(self, ticket: Ticket, answer: Answer) -> None:
+        if isinstance(ticket.request, Reset):
+            if not answer.again:
+                self.boot.reset_answered(answer.outcome)
+        elif self.boot.phase is not Phase.IDLE and ticket not in self._older:
+            self.boot.end()
+
+    def expect_boot(self) -> None:
+        """A request to reset follows; its boot text ends with the first answer to what is asked after it."""
+        self._older = tuple(self._tickets.values())
+        self.boot.reset_asked()
+
+    def note(self, kind: Kind, data: bytes | str, *, boot: bool = False) -> None:
         """For whoever looks on."""
         if self.trace is not None:
-            self.trace(Trace(now(), kind, data.encode() if isinstance(data, str) else data))
+            self.trace(Trace(now(), kind, data.encode() if isinstance(data, str) else data, boot))
 
     def _lose(self, error: Exception) -> None:
+        if isinstance(error, LinkLostError):
+            error.reached = bool(self._heard_at)
         is_news, self.lost = self.lost is None, error
         if is_news:
             with suppress(Exception):  # it may be the onlooker itself that failed

@@ -14,12 +14,14 @@ class Trace:
     """One thing that happened on the link, at ``at_s`` seconds by the clock of the event loop.
 
     ``data`` by ``kind``: of "sent", "received" and "stray" (nobody waits for it) the whole SMP message; of "console"
-    UTF-8 text of the device in whole lines; of "link" a sentence in UTF-8: opened, closed, lost, slower now.
+    UTF-8 text of the device in whole lines; of "link" a sentence in UTF-8: opened, closed, lost, slower now. ``boot``:
+    console text that was kept as evidence of a boot.
     """
 
     at_s: float
     kind: Kind
     data: bytes
+    boot: bool = False
 
     @property
     def text(self) -> str:

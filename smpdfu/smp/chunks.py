@@ -15,7 +15,6 @@ IMAGE_HEADER_SIZE = 32
 _UNIT = 32  # a multiple of every write block: MCUboot's recovery takes only whole ones
 _SHORT_UNIT = 4
 _SHORTEST_HALF = 128
-_OVERHEAD = HEADER_SIZE + len(ImageUpload(off=0).to_body()) - 2  # without the heads of off and data
 
 
 @dataclass(slots=True, eq=False)
@@ -40,13 +39,26 @@ class Chunk:
 
 
 class Cutter:
-    """Makes chunks of ``data`` whose messages have ``message_max`` bytes at most; ``sha`` goes into the first."""
+    """Makes chunks of ``data`` whose messages have ``message_max`` bytes at most; ``sha`` goes into the first.
 
-    def __init__(self, data: bytes | bytearray | memoryview, message_max: int, image: int, upgrade: bool) -> None:
+    ``image`` is in the first one if it is not 0; with ``names_image`` it is in each, whatever it is.
+    """
+
+    def __init__(
+        self,
+        data: bytes | bytearray | memoryview,
+        message_max: int,
+        image: int,
+        upgrade: bool,
+        *,
+        names_image: bool = False,
+    ) -> None:
         self._data = memoryview(data).cast("B")
         if not 0 < len(self._data) <= 0xFFFFFFFF:
             raise ValueError(f"an upload has 1 to 2**32 - 1 bytes, not {len(self._data)}")
-        self._image, self._upgrade = image, upgrade
+        self._image, self._upgrade = image if image or names_image else None, upgrade
+        self._further = ImageUpload(image=image if names_image else None, off=0)
+        self._overhead = HEADER_SIZE + len(self._further.to_body()) - 2  # without the heads of off and data
         self._first_max = self._further_max = message_max
         self.total = len(self._data)
         self.sha: bytes | None = hashlib.sha256(self._data).digest()
@@ -55,8 +67,7 @@ class Cutter:
         """The chunk that opens the upload; LocalProtocolError if messages are too short for one."""
         sha = self.sha
         while True:
-            image = self._image or None
-            opening = ImageUpload(image=image, off=0, len=self.total, sha=sha, upgrade=self._upgrade or None)
+            opening = ImageUpload(image=self._image, off=0, len=self.total, sha=sha, upgrade=self._upgrade or None)
             size = self._size(0, self._first_max - HEADER_SIZE - len(opening.to_body()) + 1)
             if size >= min(IMAGE_HEADER_SIZE, self.total):
                 return Chunk(replace(opening, data=bytes(self._data[:size])), size, self._first_max)
@@ -66,8 +77,8 @@ class Cutter:
 
     def further(self, off: int) -> Chunk:
         """The chunk that starts at ``off``."""
-        end = off + self._size(off, self._further_max - _OVERHEAD - head_size(off))
-        return Chunk(ImageUpload(off=off, data=bytes(self._data[off:end])), end, self._further_max)
+        end = off + self._size(off, self._further_max - self._overhead - head_size(off))
+        return Chunk(replace(self._further, off=off, data=bytes(self._data[off:end])), end, self._further_max)
 
     def halve(self, chunk: Chunk) -> bool:
         """Make chunks half as long as ``chunk`` from now on; False if that would be too short."""
@@ -86,7 +97,7 @@ class Cutter:
 
     def count(self, off: int) -> int:
         """About how many chunks there are from ``off`` on."""
-        return -(-(self.total - off) // max(self._further_max - _OVERHEAD, 1))
+        return -(-(self.total - off) // max(self._further_max - self._overhead, 1))
 
     def _size(self, off: int, room: int) -> int:
         """Bytes of data from ``off`` that fit, with their head, into ``room``."""

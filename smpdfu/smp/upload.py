@@ -83,16 +83,17 @@ class Upload:
         message_max: int,
         image: int = 0,
         upgrade: bool = False,
+        names_image: bool = False,
         window: int = 1,
     ) -> None:
-        """``message_max`` bounds the SMP messages, in bytes.
+        """``message_max`` bounds the SMP messages, in bytes; ``names_image``: ``image`` is in each of them.
 
         ValueError if there is nothing to upload, or too much; LocalProtocolError if messages of that size are too
         short to begin an upload with.
         """
         if window < 1:
             raise ValueError(f"at least one chunk is in flight, not {window}")
-        self._cutter = Cutter(data, message_max, image, upgrade)
+        self._cutter = Cutter(data, message_max, image, upgrade, names_image=names_image)
         self._total = self._cutter.total
         self.window = window
         self.state = State.BEGIN

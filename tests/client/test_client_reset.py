@@ -197,3 +197,13 @@ def test_a_link_that_does_not_come_back() -> None:
 async def ten_times(client: Client) -> None:
     for _ in range(10):
         await client.request(Echo("x"))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_link_to_a_device_that_never_answered_was_not_lost(answers: bool) -> None:
+    """Over UDP the link is open before anybody is known to be there."""
+    device = FakeDevice()
+    client = device.client(Faults(cut_after_writes=3 if answers else 0, reconnect=False))
+    with pytest.raises(LinkLostError) as caught:
+        with_client(client, ten_times)
+    assert caught.value.reached is answers

@@ -74,6 +74,11 @@ class ImageSlot(Body):
     active: bool = False
     permanent: bool = False
 
+    @property
+    def waits(self) -> bool:
+        """True if it boots next: some servers show only ``permanent`` of an image that is marked for good."""
+        return not self.active and (self.pending or self.permanent)
+
 
 @dataclass(frozen=True, slots=True)
 class StateReply(Response):

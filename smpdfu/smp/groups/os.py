@@ -30,20 +30,23 @@ class OsRc(IntEnum):
 
 
 class BootloaderMode(IntEnum):
-    """How MCUboot was built to update: the answer to the query "mode"."""
+    """How MCUboot was built to update: the answer to the query "mode". SWAP_WITHOUT_SCRATCH is MCUboot's name for 3.
+
+    Source: ``enum mcuboot_mode`` (boot_status.h) of MCUboot.
+    """
 
     UNKNOWN = -1
     SINGLE_APP = 0
     SWAP_USING_SCRATCH = 1
     OVERWRITE_ONLY = 2
+    SWAP_USING_MOVE = 3
     SWAP_WITHOUT_SCRATCH = 3
     DIRECT_XIP = 4
     DIRECT_XIP_WITH_REVERT = 5
     RAM_LOAD = 6
     FIRMWARE_LOADER = 7
-    RAM_LOAD_WITH_NETWORK_CORE = 8
-    SWAP_USING_MOVE = 9
-    SWAP_USING_OFFSET = 10
+    SINGLE_APP_RAM_LOAD = 8
+    SWAP_USING_OFFSET = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ import pytest
 
 from smpdfu.cli.framelog import FrameLog
 from smpdfu.client.trace import Trace
+from smpdfu.dfu.package import Core
+from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.groups.settings import SettingsWrite
@@ -40,6 +42,22 @@ def test_a_run_is_written_down(desk: Desk, path: Path) -> None:
     assert sent["sequence"] == received["sequence"]
     assert received["ms"] >= 0
     assert [one["t"] for one in rest] == sorted(one["t"] for one in rest)
+
+
+@pytest.mark.parametrize("wire", ["memory", "pty"])
+def test_the_console_lines_of_a_boot_are_marked(
+    desk: Desk, path: Path, wire: str, request: pytest.FixtureRequest
+) -> None:
+    desk.json("upload", desk.image(Core.NET), "--test")
+    where = ("--to", desk.address) if wire == "memory" else ("--port", request.getfixturevalue("port")[0])
+    assert desk.run("reset", *where, "--log", path).code == 0
+    _, *rest = records(path)
+    said = [one for one in rest if one["dir"] == "console"]
+    marked = "\n".join(one["text"] for one in said if one.get("boot"))
+    assert read_boot(marked).network_taken is True
+    answered = next(one["t"] for one in rest if one["dir"] == "received" and one["name"] == "os reset")
+    assert all(one["t"] >= answered for one in said if one.get("boot"))
+    assert not any("boot" in one for one in rest if one["dir"] != "console")
 
 
 def test_only_its_owner_reads_it_and_the_next_run_is_added(desk: Desk, path: Path) -> None:
