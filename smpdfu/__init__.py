@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from smpdfu.client import Client as Client
     from smpdfu.client import UploadResult as UploadResult
     from smpdfu.connect import client_for as client_for
+    from smpdfu.dfu.evidence import Bootloader as Bootloader
+    from smpdfu.dfu.evidence import Proof as Proof
     from smpdfu.dfu.findings import Finding as Finding
     from smpdfu.dfu.findings import Severity as Severity
     from smpdfu.dfu.fleet import FleetRun as FleetRun
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from smpdfu.errors import SigningError as SigningError
     from smpdfu.errors import SmpdfuError as SmpdfuError
     from smpdfu.errors import StepError as StepError
+    from smpdfu.errors import UnprovenError as UnprovenError
     from smpdfu.errors import UpdateError as UpdateError
     from smpdfu.image.build import ImageSpec as ImageSpec
     from smpdfu.image.build import build as build
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 
 # Public name -> module and name there.
 _PUBLIC = {
+    "Bootloader": "dfu.evidence:Bootloader",
     "Client": "client:Client",
     "ConnectError": "errors:ConnectError",
     "Core": "dfu.package:Core",
@@ -69,6 +73,7 @@ _PUBLIC = {
     "PackageError": "errors:PackageError",
     "PlanError": "errors:PlanError",
     "Policy": "dfu.plan:Policy",
+    "Proof": "dfu.evidence:Proof",
     "ProtocolError": "errors:ProtocolError",
     "RevertedError": "errors:RevertedError",
     "Scheme": "dfu.state:Scheme",
@@ -76,6 +81,7 @@ _PUBLIC = {
     "SigningError": "errors:SigningError",
     "SmpdfuError": "errors:SmpdfuError",
     "StepError": "errors:StepError",
+    "UnprovenError": "errors:UnprovenError",
     "Update": "dfu.run:Update",
     "UpdateError": "errors:UpdateError",
     "UploadResult": "client:UploadResult",
@@ -91,6 +97,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Bootloader",
     "Client",
     "ConnectError",
     "Core",
@@ -110,6 +117,7 @@ __all__ = [
     "PackageError",
     "PlanError",
     "Policy",
+    "Proof",
     "ProtocolError",
     "RevertedError",
     "Scheme",
@@ -117,6 +125,7 @@ __all__ = [
     "SigningError",
     "SmpdfuError",
     "StepError",
+    "UnprovenError",
     "Update",
     "UpdateError",
     "UploadResult",

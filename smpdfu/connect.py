@@ -5,8 +5,12 @@ One line per wire in ``WIRES``; what a wire needs is imported when an address as
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl, quote
 
@@ -22,6 +26,8 @@ DEFAULT_BAUDRATE = 115200
 DEFAULT_UDP_PORT = 1337
 FRAMINGS = ("console", "raw")
 _UNQUOTED = "/:,*[]"
+_SERIAL_NAMES = Path("/dev/serial/by-id")
+_BLE_ADDRESS = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +42,26 @@ class Address:
         options = "&".join(f"{key}={quote(value, _UNQUOTED)}" for key, value in sorted(self.options.items()))
         return f"{self.kind}:{self.target}?{options}" if options else f"{self.kind}:{self.target}"
 
+    @property
+    def place(self) -> str:
+        """The address of the device in its one spelling, for locks, journals and comparisons.
+
+        How the wire is used (the options) is not part of it. A host name is not looked up, except ``localhost``.
+        """
+        wire = WIRES.get(self.kind)
+        return f"{self.kind}:{self.target if wire is None else wire.place(self)}"
+
 
 def parse_address(text: str) -> Address:
     """Read an address. Raises ConnectError with a sentence that says what an address looks like.
 
     ``serial:PORT[?baudrate=N&framing=console|raw&pace=BYTES_PER_S]``, ``udp:HOST[:PORT][?mtu=BYTES]`` with an IPv6 host
     in brackets, ``ble:[NAME|ADDRESS][?adapter=hci0&hci=CONTROLLER&pair=yes]`` (neither: the only SMP device in reach),
-    ``virtual:NAME``.
+    ``virtual:NAME``. Connection strings of the Go mcumgr are read, too: ``dev=/dev/ttyACM0,baud=115200`` and
+    ``peer_name='DK',ctlr_name=hci0``.
     """
+    if _CONNECTION_STRING.match(text):
+        return parse_address(str(_from_connection_string(text)))
     kind, colon, rest = text.partition(":")
     wire = WIRES.get(kind)
     if not colon or wire is None:
@@ -59,6 +77,55 @@ def parse_address(text: str) -> Address:
     address = Address(kind, target, options)
     wire.check(address)
     return address
+
+
+def place_of(text: str) -> str:
+    """``Address.place`` of an address as text. Raises ConnectError."""
+    return parse_address(text).place
+
+
+_CONNECTION_STRING = re.compile(r"(dev|baud|mtu|ctlr_name|peer_name|peer_id)=")
+_MCUMGR_KEYS: Mapping[str, str | None] = {"baud": "baudrate", "ctlr_name": "adapter", "mtu": None}
+"""Our options for mcumgr's; None: the client finds out by itself."""
+
+
+def _from_connection_string(text: str) -> Address:
+    """What mcumgr's ``--connstring`` means. Raises ConnectError for a part that has no meaning here."""
+    example = "write serial:/dev/ttyACM0?baudrate=115200 or ble:NAME"
+    parts = [part.partition("=") for part in text.split(",")]
+    found = {key.strip(): value.strip().strip("'\"") for key, _, value in parts}
+    where = [(kind, found.pop(key)) for kind, key in _MCUMGR_PLACES if key in found]
+    unknown = sorted(set(found) - set(_MCUMGR_KEYS))
+    if len(where) != 1 or unknown or len(parts) != len(found) + 1:
+        _refuse(text, f"{text!r} is no connection string of mcumgr that smpdfu understands: {example}")
+    ((kind, target),) = where
+    options = {name: value for key, value in found.items() if (name := _MCUMGR_KEYS[key]) is not None}
+    return Address(kind, target, options)
+
+
+_MCUMGR_PLACES = (("serial", "dev"), ("ble", "peer_name"), ("ble", "peer_id"))
+
+
+async def place_by_lookup(text: str) -> str:
+    """``Address.place``, with a host name replaced by the IP address it has now, if it has one. Raises ConnectError."""
+    import asyncio
+    import socket
+    from ipaddress import ip_address
+
+    address = parse_address(text)
+    if address.kind != "udp":
+        return address.place
+    host, port = host_and_port(address)
+    try:
+        ip_address(host)
+    except ValueError:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except OSError:
+            return address.place
+        first = found[0][4][0]
+        return Address("udp", f"[{first}]:{port}" if ":" in str(first) else f"{first}:{port}").place
+    return address.place
 
 
 def client_for(address: str | Address, *, timeout_s: float | None = None, window_max: int | None = None) -> Client:
@@ -138,6 +205,44 @@ def host_and_port(address: Address) -> tuple[str, int]:
     return bare, number
 
 
+def _udp_place(address: Address) -> str:
+    """Host and port, an IP address as RFC 5952 writes it."""
+    from ipaddress import IPv6Address, ip_address
+
+    host, port = host_and_port(address)
+    host = host.lower().removesuffix(".")
+    try:
+        found = ip_address("127.0.0.1" if host == "localhost" else host)  # RFC 6761: always the loopback
+    except ValueError:
+        return f"{host}:{port}"
+    if isinstance(found, IPv6Address):
+        return f"[{found}]:{port}" if found.ipv4_mapped is None else f"{found.ipv4_mapped}:{port}"
+    return f"{found}:{port}"
+
+
+def _serial_place(address: Address) -> str:
+    """The name that stays with a USB device (``/dev/serial/by-id``) if the port has one, else its device file."""
+    if sys.platform == "win32":
+        return address.target.upper().removeprefix("\\\\.\\")
+    port = os.path.realpath(address.target)
+    try:
+        names = sorted(os.listdir(_SERIAL_NAMES))
+    except OSError:
+        return port
+    paths = (str(_SERIAL_NAMES / name) for name in names)
+    return next((path for path in paths if os.path.realpath(path) == port), port)
+
+
+def _ble_place(address: Address) -> str:
+    """A Bluetooth address in upper case with colons; a name as it is."""
+    target = address.target
+    return target.upper().replace("-", ":") if _BLE_ADDRESS.fullmatch(target) else target
+
+
+def _as_it_is(address: Address) -> str:
+    return address.target
+
+
 def _serial(address: Address) -> Ends:
     from smpdfu.link.serial import SerialPipe
     from smpdfu.smp.framing import ConsoleFraming, RawFraming
@@ -208,7 +313,7 @@ Ends = tuple["Pipe", "Framing"]
 class Wire:
     """How a kind of address is read, and turned into a pipe with its framing.
 
-    ``target`` is an example of one, ``default`` what is meant by an empty one.
+    ``target`` is an example of one, ``default`` what is meant by an empty one, ``place`` the one spelling of a target.
     """
 
     target: str
@@ -216,13 +321,14 @@ class Wire:
     check: Callable[[Address], object] = _anything
     options: tuple[str, ...] = ()
     default: str = ""
+    place: Callable[[Address], str] = _as_it_is
 
 
 WIRES: Mapping[str, Wire] = {
-    "serial": Wire("/dev/ttyACM0", _serial, serial_settings, ("baudrate", "framing", "pace")),
+    "serial": Wire("/dev/ttyACM0", _serial, serial_settings, ("baudrate", "framing", "pace"), place=_serial_place),
     "virtual": Wire("NAME", _virtual),
-    "ble": Wire("NAME", _ble, pairs, ("adapter", "hci", "pair"), default="*"),
-    "udp": Wire(f"HOST:{DEFAULT_UDP_PORT}", _udp, mtu_of, ("mtu",)),
+    "ble": Wire("NAME", _ble, pairs, ("adapter", "hci", "pair"), default="*", place=_ble_place),
+    "udp": Wire(f"HOST:{DEFAULT_UDP_PORT}", _udp, mtu_of, ("mtu",), place=_udp_place),
 }
 
 

@@ -127,7 +127,12 @@ class NotReadyError(ConnectError):
 
 
 class LinkLostError(LinkError):
-    """The link was open and is gone."""
+    """The link was open and is gone.
+
+    ``reached``: False if nothing was ever heard from the device, as where no one listens at a UDP port.
+    """
+
+    reached = True
 
 
 class ResponseTimeoutError(LinkError):
@@ -190,7 +195,18 @@ class NotBootedError(StepError):
 
 
 class RevertedError(UpdateError):
-    """The new image did not prove itself: the device runs its previous firmware."""
+    """The new image did not prove itself: the device runs its previous firmware.
+
+    ``ran``: whether the new image ran at all; None if that is not known.
+    """
+
+    def __init__(self, message: str, *, ran: bool | None = None) -> None:
+        super().__init__(message)
+        self.ran = ran
+
+
+class UnprovenError(UpdateError):
+    """An update ended well as far as the device can tell, nothing proves it, and a proof was asked for."""
 
 
 class JournalError(UpdateError):

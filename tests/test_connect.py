@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu import connect
-from smpdfu.connect import Address, client_for, host_and_port, nearby, parse_address
+from smpdfu.connect import Address, client_for, host_and_port, nearby, parse_address, place_by_lookup, place_of
 from smpdfu.errors import ConnectError
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, RawFraming
 
@@ -38,6 +40,29 @@ from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, RawFram
 def test_addresses(text: str, address: Address) -> None:
     assert parse_address(text) == address
     assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("dev=/dev/ttyACM0,baud=115200", "serial:/dev/ttyACM0?baudrate=115200"),
+        ("dev=/dev/ttyACM0", "serial:/dev/ttyACM0"),
+        ("dev=COM3,baud=1000000,mtu=512", "serial:COM3?baudrate=1000000"),
+        ("peer_name=DK", "ble:DK"),
+        ("ctlr_name=hci0,peer_name='my DK'", "ble:my DK?adapter=hci0"),
+        ("peer_id=C0:11:22:33:44:55", "ble:C0:11:22:33:44:55"),
+    ],
+)
+def test_connection_strings_of_mcumgr(text: str, address: str) -> None:
+    assert str(parse_address(text)) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["dev=/dev/a,speed=1", "baud=9600", "dev=/dev/a,dev=/dev/b", "dev=/dev/a,peer_name=DK", "dev=/dev/a,"]
+)
+def test_connection_strings_that_mean_nothing(text: str) -> None:
+    with pytest.raises(ConnectError, match="write serial:/dev/ttyACM0"):
+        parse_address(text)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +120,60 @@ def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
         assert str(error)  # noqa: PT017 - most texts are none
     else:
         assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("spellings", "place"),
+    [
+        (("udp:H", "udp:h:1337", "udp:H.:1337?mtu=1280"), "udp:h:1337"),
+        (("udp:10.0.0.7", "udp:10.0.0.7:1337", "udp:[::ffff:10.0.0.7]"), "udp:10.0.0.7:1337"),
+        (("udp:[FE80:0:0::1%eth0]", "udp:[fe80::1%eth0]:1337"), "udp:[fe80::1%eth0]:1337"),
+        (("udp:localhost", "udp:127.0.0.1", "udp:LOCALHOST:1337"), "udp:127.0.0.1:1337"),
+        (("udp:10.0.0.7:1338",), "udp:10.0.0.7:1338"),
+        (("ble:c0:11:22:33:44:5f", "ble:C0-11-22-33-44-5F?adapter=hci1"), "ble:C0:11:22:33:44:5F"),
+        (("ble:DK", "ble:DK?hci=usb:0&pair=yes"), "ble:DK"),
+        (("virtual:desk",), "virtual:desk"),
+    ],
+)
+def test_every_spelling_is_one_place(spellings: tuple[str, ...], place: str) -> None:
+    assert {place_of(one) for one in spellings} == {place}
+    assert place_of(place) == place
+
+
+def test_a_port_has_the_name_that_stays_with_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "_SERIAL_NAMES", tmp_path / "by-id")
+    port, link = tmp_path / "ttyACM0", tmp_path / "board"
+    port.touch()
+    link.symlink_to("ttyACM0")
+    spellings = [f"serial:{port}", f"serial:{link}", f"serial:{link}?baudrate=9600", f"serial:{tmp_path}/./board"]
+    assert {place_of(one) for one in spellings} == {f"serial:{port}"}
+    (tmp_path / "by-id").mkdir()
+    (tmp_path / "by-id" / "usb-SEGGER_J-Link_1").symlink_to("../ttyACM0")
+    stays = f"serial:{tmp_path}/by-id/usb-SEGGER_J-Link_1"
+    assert {place_of(one) for one in [*spellings, stays]} == {stays}
+    port.unlink()
+    (tmp_path / "by-id" / "usb-SEGGER_J-Link_1").unlink()
+    assert place_of(stays) == stays, "a device that is away keeps its place"
+
+
+def test_windows_ports_have_one_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert place_of("serial:com3") == place_of(r"serial:\\.\COM3") == "serial:COM3"
+
+
+def test_host_names_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask() -> list[str]:
+        loop = asyncio.get_running_loop()
+
+        async def found(host: str, port: int, **_: object) -> list[object]:
+            if host != "roof":
+                raise OSError
+            return [(0, 0, 0, "", ("10.0.0.7", port)), (0, 0, 0, "", ("10.0.0.8", port))]
+
+        monkeypatch.setattr(loop, "getaddrinfo", found)
+        return [await place_by_lookup(text) for text in ("udp:roof", "udp:10.0.0.7", "udp:nobody", "virtual:roof")]
+
+    assert asyncio.run(ask()) == ["udp:10.0.0.7:1337", "udp:10.0.0.7:1337", "udp:nobody:1337", "virtual:roof"]
 
 
 def test_no_ble_target_means_the_only_device_in_reach() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NoReturn
 
+from smpdfu.cli.hexdump import Dumped, HexDumps, is_dump
 from smpdfu.errors import RemoteProtocolError
 from smpdfu.smp.describe import explain, line_of, printable
 from smpdfu.smp.framing import ConsoleFraming, Framing, RawFraming
@@ -68,7 +69,8 @@ def guess(beginning: bytes) -> CaptureFormat:
         return CaptureFormat.CONSOLE
     if beginning.lstrip()[:1] == b"{":
         return CaptureFormat.JSON
-    if _HEX_TEXT.fullmatch(beginning.lstrip().split(b"\n")[0]):
+    first = beginning.lstrip().split(b"\n")[0]
+    if _HEX_TEXT.fullmatch(first) and not is_dump(first.decode("ascii").rstrip()):
         return CaptureFormat.HEX
     return CaptureFormat.CONSOLE
 
@@ -93,7 +95,7 @@ def read_capture(chunks: Iterable[bytes], form: CaptureFormat = CaptureFormat.AU
                 break
         form, stream = guess(beginning[:PEEK]), _after(beginning, stream)
     if form is CaptureFormat.CONSOLE:
-        return _from_wire(stream, ConsoleFraming())
+        return _with_dumps(_from_wire(stream, ConsoleFraming()))
     if form is CaptureFormat.RAW:
         return _from_wire(stream, RawFraming())
     return _from_json(stream) if form is CaptureFormat.JSON else _from_hex(stream)
@@ -118,6 +120,23 @@ def _from_wire(stream: Iterable[bytes], framing: Framing) -> Iterator[Seen]:
 
 def _texts(framing: Framing) -> Iterator[Seen]:
     return (Seen("console", printable(line)) for line in framing.take_text().splitlines())
+
+
+def _with_dumps(seen: Iterable[Seen]) -> Iterator[Seen]:
+    """The same, with the messages of hex dumps in the place of their lines."""
+    dumps = HexDumps()
+    for one in seen:
+        yield from _dumped(dumps.feed(one.text) if one.way == "console" else dumps.end())
+        if one.way != "console":
+            yield one
+    yield from _dumped(dumps.end())
+
+
+def _dumped(found: Iterable[Dumped]) -> Iterator[Seen]:
+    for one in found:
+        if one.message:
+            yield _frame(one.message, one.way)
+        yield from (Seen("console", line) for line in one.lines)
 
 
 def _frame(message: bytes, way: str = "", t: float | None = None, **more: Any) -> Seen:

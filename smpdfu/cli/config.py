@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpdfu.cli.profiles import KEYS, WAYS, config_files, configs
+from smpdfu.cli.profiles import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, config_files, configs
 
 if TYPE_CHECKING:
     from smpdfu.cli.options import Connection
@@ -16,16 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A device's address, the bound on one request and that on requests in flight; None: the client's own."""
+    """A device's address, the bound on one request and that on requests in flight; None: the client's own.
+
+    ``bootloader`` is what smpdfu.toml says of the device's bootloader, by the names of ``BOOTLOADER_KEYS``.
+    """
 
     address: str
     timeout_s: float | None
     window_max: int | None = None
+    bootloader: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve(connection: Connection) -> Settings:
     """Settle the address and the bounds. Raises typer.BadParameter with a sentence that says what to type."""
-    given = {key: getattr(connection, key) for key in KEYS if getattr(connection, key) is not None}
+    given = {key: getattr(connection, key) for key in CONNECTION_KEYS if getattr(connection, key) is not None}
     ways = [way for way in WAYS if way in given]
     if connection.profile is not None:
         if ways:
@@ -36,7 +41,8 @@ def resolve(connection: Connection) -> Settings:
     timeout_s = float(given["timeout"]) if "timeout" in given else None
     if timeout_s is not None and not 0 < timeout_s < 86400:
         raise typer.BadParameter(f"--timeout {timeout_s:g} is not a number of seconds above 0")
-    return Settings(address_of(given), timeout_s, given.get("window"))
+    bootloader = {key: given[key] for key in BOOTLOADER_KEYS if key in given}
+    return Settings(address_of(given), timeout_s, given.get("window"), bootloader)
 
 
 def address_of(given: dict[str, Any]) -> str:
@@ -61,6 +67,8 @@ def _address(given: dict[str, Any]) -> str:
     way, value = ways[0], str(given[ways[0]])
     if "ble_hci" in given and way != "ble":
         raise typer.BadParameter("--ble-hci goes with --ble")
+    if way == "port" and value.startswith("dev="):  # a connection string of mcumgr
+        way = "to"
     if way == "port":
         options = [f"baudrate={given['baudrate']}"] if "baudrate" in given else []
         options += ["framing=raw"] if given.get("raw") else []

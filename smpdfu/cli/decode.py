@@ -40,7 +40,7 @@ def decode(
         ),
     ] = "auto",
 ) -> None:
-    """Show the SMP frames in a log of --log, a recording, a hex dump or a capture of a serial line."""
+    """Show the SMP frames in a log of --log, a recording, a hex dump (also mcumgr -l DEBUG) or a serial capture."""
     from smpdfu.cli.captures import CaptureFormat, read_capture
     from smpdfu.cli.main import error_document
 

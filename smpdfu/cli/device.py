@@ -1,26 +1,32 @@
-"""One device: ``list test confirm erase reset echo info`` and, in its own file, ``upload``."""
+"""One device: ``list test confirm erase echo info`` and, in files of their own, ``reset`` and ``upload``."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.bootloaderoptions import BootloaderOptions
+from smpdfu.cli.loader import loader_facts
 from smpdfu.cli.options import Connection, command
+from smpdfu.cli.reset import reset, state_before
 from smpdfu.cli.show import Output, facts, table, words
 from smpdfu.cli.upload import upload
-from smpdfu.errors import PlanError, ResponseTimeoutError, StepError
+from smpdfu.errors import PlanError, StepError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.client import Client
+    from smpdfu.dfu.evidence import Bootloader
     from smpdfu.smp.groups.image import ImageSlot
 
 PANEL = "Device"
+HASH_SIZES = (32, 48, 64)
+"""Bytes of the hashes that an image can have: SHA-256, SHA-384, SHA-512."""
 FLAGS = ("active", "confirmed", "pending", "permanent", "bootable")
 
 HashArgument = Annotated[str | None, typer.Argument(metavar="[HASH]", help="Hash of the image, or its beginning.")]
@@ -72,21 +78,30 @@ async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, i
 
 
 async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
-    """Confirm the running image; with HASH of another one, mark that for good, without a test."""
+    """Confirm the running image; with HASH of another one, mark that for good, without a test.
+
+    An empty HASH is the running image, as for mcumgr.
+    """
     from smpdfu.dfu import steps
+    from smpdfu.dfu.oneimage import fallback_during_trial
     from smpdfu.dfu.state import DeviceState
     from smpdfu.smp.groups.image import StateWrite
 
     async with conn.client() as client:
         state = DeviceState(await _slots(client))
         running = state.running
-        chosen = running if hash_ is None and not image else _find(state.slots, hash_, image)
+        chosen = running if not hash_ and not image else _find(state.slots, hash_ or None, image)
         if chosen is None or chosen.hash is None:  # a device that does not tell what runs
             await client.request(StateWrite(confirm=True))
             emit_slots(out, await _slots(client))
         elif chosen == running:
             with _final():
                 emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
+        elif fallback_during_trial(chosen, state.slots):
+            raise PlanError(
+                f"another image is on trial and version {version_text(chosen.version)} does not run; it is the "
+                "fallback: `smpdfu reset` brings it back. Nothing was changed"
+            )
         else:
             out.warn("this image has not proved itself: it will run for good after the next reset, with no way back")
             with _final():
@@ -105,11 +120,17 @@ def _final() -> Iterator[None]:
 async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: SlotOption = None) -> None:
     """Erase a slot; without options, the one that does not run."""
     from smpdfu.client import ERASE_TIMEOUT_S
+    from smpdfu.dfu.activeslot import wrong_active_slot
+    from smpdfu.dfu.findings import refusal
+    from smpdfu.dfu.steps import read_state
     from smpdfu.smp.groups.image import Erase
 
     flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
     async with conn.client() as client:
-        await _slots(client)  # a device that is not there is found out soon, not after the time of an erase
+        # A device that is not there is found out soon, not after the time of an erase.
+        from_slot_1 = any(one.active and one.slot for one in await _slots(client))
+        if from_slot_1 and (errors := tuple(wrong_active_slot(await read_state(client)))):
+            raise refusal(errors)
         await client.request(Erase(flat), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))
         emit_slots(out, await _slots(client))
 
@@ -137,10 +158,19 @@ def _find(slots: Sequence[ImageSlot], text: str | None, image: int | None) -> Im
 
 
 def _hex(text: str) -> str:
+    """The hex digits of a hash, or of its beginning; a whole hash may be in base64, as some tools write it."""
     plain = text.lower().removeprefix("0x")
-    if len(plain) < 4 or set(plain) - set("0123456789abcdef"):
+    if len(plain) >= 4 and not set(plain) - set("0123456789abcdef"):
+        return plain
+    try:
+        data = base64.b64decode(
+            text + "=" * (-len(text) % 4), altchars=b"-_" if {"-", "_"} & set(text) else None, validate=True
+        )
+    except ValueError:
+        data = b""
+    if len(data) not in HASH_SIZES:
         raise typer.BadParameter(f"{text!r} is not a hash: give at least 4 hex digits, as `smpdfu list` shows them")
-    return plain
+    return data.hex()
 
 
 def emit_slots(out: Output, slots: Iterable[ImageSlot]) -> None:
@@ -189,50 +219,6 @@ def version_text(version: str) -> str:
 # --- the device itself ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """How to restart, and whether to see it through."""
-
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the device is back.")] = True
-    boot_timeout: Annotated[
-        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long to wait for it.")
-    ] = 120.0
-    force: Annotated[bool, typer.Option("--force", help="Restart even if the firmware would refuse.")] = False
-    boot_mode: Annotated[
-        int | None,
-        typer.Option(
-            "--boot-mode", metavar="N", min=0, max=255, help="What to boot, where it can: 1 is the recovery mode."
-        ),
-    ] = None
-
-
-async def reset(conn: Connection, out: Output, how: Restart) -> None:
-    """Restart the device, wait until it is back and show its images; a pending image is installed on the way."""
-    from smpdfu.dfu.state import DeviceState
-    from smpdfu.dfu.steps import Deadlines, restart
-
-    async with conn.client() as client:
-        if how.boot_mode is not None or not how.wait:
-            await _reset_only(client, out, how)
-            return
-        with _final():
-            before = DeviceState(await _slots(client))
-            state = await restart(client, before, Deadlines(how.boot_timeout), force=how.force)
-        emit_slots(out, state.slots)
-
-
-async def _reset_only(client: Client, out: Output, how: Restart) -> None:
-    """Without a look at what runs before and after: another mode than the firmware's may have nothing to show."""
-    acknowledged = await client.reset(force=how.force, boot_mode=how.boot_mode)
-    if not acknowledged and not how.wait:
-        raise ResponseTimeoutError("os reset", client.timeout_s)
-    if how.wait:
-        await client.wait_for_device(how.boot_timeout)
-    said = "the device is back and answers" if how.wait else "the device is restarting"
-    mode = {} if how.boot_mode is None else {"boot_mode": how.boot_mode, "acknowledged": acknowledged}
-    out.emit({"reset": True, **mode}, lambda: said)
-
-
 SHORT = 64
 """Characters of a text that every server has room for."""
 
@@ -267,37 +253,90 @@ INFO = {
 async def info(
     conn: Connection,
     out: Output,
+    bootloader: BootloaderOptions,
     letters: Annotated[
         str | None,
         typer.Option("--format", metavar="LETTERS", help="Only the line for these letters of snrvbmpio; a: for all."),
     ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Restart the device first, to read what its bootloader prints.")
+    ] = False,
 ) -> None:
-    """Show what the device tells about itself: firmware, bootloader, buffers and slots."""
-    from smpdfu.dfu.steps import ask
-    from smpdfu.smp.groups.image import SlotInfo
-    from smpdfu.smp.groups.os import BootloaderInfo, Info
+    """Show what the device tells about itself: firmware, bootloader, buffers and slots.
 
-    found: dict[str, Any] = {}
+    No answer tells the bootloader's release. What is known of it, and why, is under "bootloader is of".
+    """
+    from smpdfu.dfu.steps import ask
+    from smpdfu.smp.groups.os import Info
+
+    known = bootloader.known(conn)
     async with conn.client() as client:
         if letters is not None:
             line = (await client.request(Info(letters))).output
             out.emit({"output": line}, lambda: words(line))
             return
+        if reset:
+            await _restart_for_console(client)
+        found: dict[str, Any] = {}
         for name, letter in INFO.items():
             answer = await ask(client, Info(letter))
             found[name] = answer and answer.output
-        bootloader, mode = await ask(client, BootloaderInfo()), await ask(client, BootloaderInfo("mode"))
-        params, slots = await client.params(), await ask(client, SlotInfo())
-    found["bootloader"] = bootloader and bootloader.bootloader
-    found["bootloader_mode"] = mode and mode_name(mode.mode)
-    found["no_downgrade"] = mode and bool(mode.no_downgrade)
-    found["buf_size"], found["buf_count"] = (params.buf_size, params.buf_count) if params else (None, None)
-    found["slots"] = [
-        {"image": one.image, "slot": slot.slot, "size_bytes": slot.size, "max_image_size_bytes": one.max_image_size}
-        for one in (slots.images if slots else ())
-        for slot in one.slots
-    ]
+        found |= await _bootloader_facts(client)
+        found["loader"] = await _loader(client, conn, known)
     out.emit(found, lambda: _info_text(found))
+
+
+async def _bootloader_facts(client: Client) -> dict[str, Any]:
+    from smpdfu.dfu.steps import ask
+    from smpdfu.smp.groups.image import SlotInfo
+    from smpdfu.smp.groups.os import BootloaderInfo
+
+    bootloader, mode = await ask(client, BootloaderInfo()), await ask(client, BootloaderInfo("mode"))
+    params, slots = await client.params(), await ask(client, SlotInfo())
+    return {
+        "bootloader": bootloader and bootloader.bootloader,
+        "bootloader_mode": mode and mode_name(mode.mode),
+        "no_downgrade": mode and bool(mode.no_downgrade),
+        "buf_size": params.buf_size if params else None,
+        "buf_count": params.buf_count if params else None,
+        "slots": [
+            {"image": one.image, "slot": slot.slot, "size_bytes": slot.size, "max_image_size_bytes": one.max_image_size}
+            for one in (slots.images if slots else ())
+            for slot in one.slots
+        ],
+    }
+
+
+async def _restart_for_console(client: Client) -> None:
+    """Raises PlanError where a restart would change what runs."""
+    from smpdfu.dfu.steps import DEADLINES, restart
+
+    state = await state_before(client)
+    if state is None:
+        await client.reset()
+        await client.wait_for_device(DEADLINES.boot_s)
+        return
+    if any(slot.pending or slot.waits or (slot.active and not slot.confirmed) for slot in state.slots):
+        raise PlanError("a restart would change what runs, for an image is pending or on trial: see `smpdfu list`")
+    with _final():
+        await restart(client, state, DEADLINES)
+
+
+async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[str, Any] | None:
+    """What is known of the bootloader; None where the device has no image group."""
+    from smpdfu.cli.loader import loader_data
+    from smpdfu.connect import place_of
+    from smpdfu.dfu.journal import journal_path, read_record
+    from smpdfu.dfu.run import Wish, known_of
+    from smpdfu.dfu.steps import read_state
+    from smpdfu.errors import DeviceError
+
+    try:
+        state = await read_state(client)
+    except DeviceError:
+        return None
+    record = read_record(journal_path(place_of(conn.address())))
+    return loader_data(known_of(state, record, Wish(bootloader=known)))
 
 
 def mode_name(number: int | None) -> str | None:
@@ -311,6 +350,8 @@ def mode_name(number: int | None) -> str | None:
 
 
 def _info_text(found: dict[str, Any]) -> RenderableType:
-    pairs = [(name.replace("_", " "), value) for name, value in found.items() if name != "slots" and value is not None]
+    plain = {name: value for name, value in found.items() if name not in ("slots", "loader") and value is not None}
+    pairs: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in plain.items()]
     sizes = [(f"image {one['image']} slot {one['slot']}", f"{one['size_bytes']} bytes") for one in found["slots"]]
-    return facts([*pairs, *sizes] or [("nothing", "this build tells nothing about itself")])
+    loader = loader_facts(found["loader"]) if found["loader"] else []
+    return facts([*pairs, *sizes, *loader] or [("nothing", "this build tells nothing about itself")])

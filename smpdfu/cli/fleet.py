@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,20 +12,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.fleetloading import (
+    connector,
+    events_of,
+    first_look,
+    packages_of,
+    read_fleet,
+    refuse_same_hosts,
+    remember,
+    schedule_of,
+    state_folder,
+    within_limits,
+)
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output, facts, print_line, table
+from smpdfu.cli.trustoptions import TrustOptions
+from smpdfu.errors import StepError
 
 if TYPE_CHECKING:
-    from smpdfu.client import Client
     from smpdfu.dfu.fleet import FleetRun
-    from smpdfu.dfu.fleetfile import Fleet, FleetDevice
+    from smpdfu.dfu.fleetfile import Fleet
     from smpdfu.dfu.history import History
-    from smpdfu.dfu.package import Package
     from smpdfu.dfu.schedule import Phase, Schedule
 
 FleetFile = Annotated[Path, typer.Argument(metavar="FLEET.toml", help="The file that describes the fleet.")]
 PAUSE_FILE = "pause"
-_FILES_EACH, _FILES_OF_OURS = 6, 100  # a link, a journal, and the health command's pipes
 _LOOK_EVERY_S = 0.5  # how soon a running fleet sees that it was paused: by a file, which works on every system
 
 
@@ -41,7 +53,22 @@ class FleetHow:
     events: Annotated[
         bool, typer.Option("--events", help="Print every event as a line of JSON on stdout, as it happens.")
     ] = False
+    skip_unreachable: Annotated[
+        bool,
+        typer.Option("--skip-unreachable", help="Count a device that does not answer as no failure, and go on."),
+    ] = False
+    no_downgrade: Annotated[
+        bool | None,
+        typer.Option(
+            "--no-downgrade/--allow-downgrade",
+            help="Refuse an application that is older than the one that runs. [default: refuse]",
+            show_default=False,
+        ),
+    ] = None
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done, without asking a device.")] = False
+    require_proof: Annotated[
+        bool, typer.Option("--require-proof", help="Exit with code 9 if nothing proves the update of a device.")
+    ] = False
 
 
 def register(app: typer.Typer) -> None:
@@ -52,59 +79,75 @@ def register(app: typer.Typer) -> None:
     command(fleet, "resume")(resume)
     command(fleet, "status")(status)
     command(fleet, "report")(report)
+    command(fleet, "repair")(repair)
     app.add_typer(fleet, name="fleet", rich_help_panel="Device")
 
 
 # --- run ------------------------------------------------------------------------------------------------------------
 
 
-async def run(fleet: FleetFile, how: FleetHow, out: Output) -> None:
-    """Update the devices of a fleet, wave by wave. Made again, it goes on where it stopped.
+async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output) -> None:
+    """Update the devices of a fleet, wave by wave. Run it again to continue.
 
-    Exit code 0: every device has its package. 7: some have not, and will not by the same call. 8: the same call may
-    finish it.
+    The next wave begins when the one before it has succeeded; --plan shows what that means for this fleet.
+    Exit code 0: every device has its package. 7: some devices failed and will not be tried again. 8: not finished; the
+    same command continues. 9, with --require-proof: every device has its package as far as it can tell, and not each
+    one proves it.
     """
     from smpdfu.cli.fleetview import View
+    from smpdfu.dfu.demands import check_trust
     from smpdfu.dfu.fleet import FleetRun, Ports
     from smpdfu.dfu.fleetlog import FleetLog
 
-    loaded, packages = _load(fleet, how.at_once)
-    folder = _folder(fleet)
+    loaded = _as_asked(read_fleet(fleet), how)
+    packages = packages_of(loaded)
+    check_trust((image for one in packages.values() for image in one.images), trust.keys(loaded.trust))
+    await refuse_same_hosts(loaded)
+    folder = state_folder(loaded)
     if how.plan:
-        _show_plan(loaded, _schedule(loaded, packages, folder, again=how.go_on), out)
+        _show_plan(loaded, schedule_of(loaded, packages, folder, out, again=how.go_on), out)
         return
-    loaded = _within_limits(loaded, out)
+    loaded = within_limits(loaded, out)
     with FleetLog(folder) as log:  # from here on nobody else writes it
-        (folder / PAUSE_FILE).unlink(missing_ok=True)
-        schedule = _schedule(loaded, packages, folder, again=how.go_on)
+        _refuse_if_paused(fleet, folder)
+        remember(loaded, folder)
+        schedule = schedule_of(loaded, packages, folder, out, again=how.go_on)
         view = View(loaded, schedule, out, quiet=how.events)
         log.watch = _watcher(view.note, how)
         with view.drawn():
-            job = FleetRun(loaded, schedule, log, Ports(_connector(loaded), packages, watch=view.progress))
+            ports = Ports(connector(loaded), packages, watch=view.progress, look=first_look(loaded))
+            job = FleetRun(loaded, schedule, log, ports)
             phase = await _run(job, folder / PAUSE_FILE)
-        left_to_do = _schedule(loaded, packages, folder)
+        if schedule.phase == "done":
+            (folder / PAUSE_FILE).unlink(missing_ok=True)
+        left_to_do = schedule_of(loaded, packages, folder)
     data = _summary(loaded, schedule, str(phase))
     if not how.events:
         out.emit(data, lambda: _told(data))
-    if code := _exit_code(schedule, left_to_do):
-        again = "made again, this call goes on; " if code == 8 else ""
-        out.say(f"{again}`smpdfu fleet status {fleet}` says what failed and why")
+    if code := _exit_code(schedule, left_to_do, require_proof=how.require_proof):
+        again = "Not finished. Run the same command again to continue. " if code == 8 else ""
+        out.say(f"{again}`smpdfu fleet status {fleet}` shows what failed and why")
         raise typer.Exit(code)
 
 
-def _within_limits(fleet: Fleet, out: Output) -> Fleet:
-    """With no more devices at once than this process may have open files for."""
+def _as_asked(fleet: Fleet, how: FleetHow) -> Fleet:
+    """The fleet with what the command line says of it."""
     from dataclasses import replace
 
-    from smpdfu.local.limits import allow_open_files
+    limits = replace(fleet.limits, skip_unreachable=how.skip_unreachable)
+    if how.at_once is not None:
+        limits = replace(limits, at_once=how.at_once)
+    treatment = fleet.treatment
+    if how.no_downgrade is not None:
+        treatment = replace(treatment, no_downgrade=how.no_downgrade)
+    return replace(fleet, limits=limits, treatment=treatment)
 
-    wanted = min(fleet.limits.at_once, len(fleet.devices))
-    granted = allow_open_files(wanted * _FILES_EACH + _FILES_OF_OURS)
-    possible = max((granted - _FILES_OF_OURS) // _FILES_EACH, 1)
-    if possible >= wanted:
-        return fleet
-    out.warn(f"this system grants {granted} open files, so {possible} devices are updated at a time and not {wanted}")
-    return replace(fleet, limits=replace(fleet.limits, at_once=possible))
+
+def _refuse_if_paused(file: Path, folder: Path) -> None:
+    """Raise StepError where somebody paused the fleet and nobody has resumed it, whatever became of that run."""
+    if (folder / PAUSE_FILE).exists():
+        text = f"the fleet is paused and nothing was begun; `smpdfu fleet resume {file}` continues it"
+        raise StepError(text, "pause", resumable=True)
 
 
 def _watcher(note: Callable[[Mapping[str, Any]], None], how: FleetHow) -> Callable[[Mapping[str, Any]], None]:
@@ -144,59 +187,14 @@ def _pause_or_resume(job: FleetRun, path: Path) -> None:
         job.resume()
 
 
-def _load(path: Path, at_once: int | None = None) -> tuple[Fleet, dict[str, Package]]:
-    from dataclasses import replace
-
-    from smpdfu.connect import parse_address
-    from smpdfu.dfu.fleetfile import Fleet
-    from smpdfu.dfu.package import Package
-    from smpdfu.errors import ConnectError, FleetFileError
-
-    fleet = Fleet.load(path)
-    for device in fleet.devices.values():
-        try:
-            parse_address(device.address)
-        except ConnectError as error:
-            raise FleetFileError(f"the device {device.name!r} of {path.name}: {error}") from error
-    if at_once is not None:
-        fleet = replace(fleet, limits=replace(fleet.limits, at_once=at_once))
-    return fleet, {hardware: Package.load(file) for hardware, file in fleet.packages.items()}
-
-
-def _folder(path: Path) -> Path:
-    import zlib
-
-    from smpdfu.local.folders import state_home
-
-    whole = str(path.resolve())
-    return state_home() / "fleets" / f"{path.stem}-{zlib.crc32(whole.encode()):08x}"
-
-
-def _schedule(fleet: Fleet, packages: Mapping[str, Package], folder: Path, *, again: bool = False) -> Schedule:
-    import time
-
-    from smpdfu.dfu.fleet import standing
-    from smpdfu.dfu.fleetlog import read_log
-
-    return standing(read_log(folder), fleet, packages, again=again).schedule(fleet, time.time())
-
-
-def _connector(fleet: Fleet) -> Callable[[FleetDevice], Client]:
-    from smpdfu.connect import client_for
-
-    return lambda device: client_for(device.address, timeout_s=fleet.treatment.timeout_s)
-
-
 # --- pause and resume -----------------------------------------------------------------------------------------------
 
 
 def pause(fleet: FleetFile, out: Output) -> None:
     """Let no further device of a running fleet begin; those that began are finished."""
-    from smpdfu.dfu.fleetfile import Fleet
     from smpdfu.local.lock import holder
 
-    Fleet.load(fleet)
-    folder = _folder(fleet)
+    folder = state_folder(read_fleet(fleet))
     note = holder(folder / "lock")
     if note is None:
         out.emit({"paused": False, "pid": None}, lambda: "nothing is running this fleet")
@@ -208,16 +206,16 @@ def pause(fleet: FleetFile, out: Output) -> None:
     )
 
 
-async def resume(fleet: FleetFile, how: FleetHow, out: Output) -> None:
+async def resume(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output) -> None:
     """Go on after ``pause``; where nothing is running the fleet, run it."""
     from smpdfu.local.lock import holder
 
-    folder = _folder(fleet)
+    folder = state_folder(read_fleet(fleet))
     note = holder(folder / "lock")
     with suppress(FileNotFoundError):
         (folder / PAUSE_FILE).unlink()
     if note is None:
-        await run(fleet, how, out)
+        await run(fleet, how, trust, out)
         return
     out.emit({"paused": False, "pid": note.get("pid")}, lambda: f"process {note.get('pid')} goes on")
 
@@ -229,15 +227,17 @@ def status(fleet: FleetFile, out: Output) -> None:
     """Show how far a fleet is: counts, failures by cause, and what runs now."""
     from smpdfu.local.lock import holder
 
-    history, folder = _history(fleet), _folder(fleet)
+    history, folder = _history(fleet, out)
     note = holder(folder / "lock")
     data = {
         "fleet": history.fleet.name,
+        "id": folder.name,
         "pid": None if note is None else note.get("pid"),
-        "paused": note is not None and (folder / PAUSE_FILE).exists(),
+        "paused": (folder / PAUSE_FILE).exists(),
         "counts": history.counts(),
         "stopped": history.stopped,
         "causes": [{"cause": text, "devices": names} for text, names in history.causes().items()],
+        "unproven": [{"reason": text, "devices": names} for text, names in history.doubts().items()],
         "running": [{"device": one.device.name, "step": one.step} for one in history.running()],
     }
     out.emit(data, lambda: _status_text(data))
@@ -252,18 +252,42 @@ def report(
     from smpdfu.cli.fleetreport import page
     from smpdfu.image.files import write_file_atomic
 
-    history = _history(fleet)
+    history, _ = _history(fleet, out)
     write_file_atomic(output, page(history).encode())
     out.emit({"file": output, "counts": history.counts()}, lambda: f"{output} written")
 
 
-def _history(path: Path) -> History:
-    """What the log of a fleet adds up to, for the packages that it has now."""
-    from smpdfu.dfu.fleetlog import read_log
+def _history(path: Path, out: Output) -> tuple[History, Path]:
+    """What the log of a fleet adds up to, for the packages that it has now, and the folder of the log."""
     from smpdfu.dfu.history import History
 
-    fleet, packages = _load(path)
-    return History.of(read_log(_folder(path)), fleet, {name: one.digest for name, one in packages.items()})
+    fleet = read_fleet(path)
+    folder, packages = state_folder(fleet), packages_of(fleet)
+    digests = {name: one.digest for name, one in packages.items()}
+    return History.of(events_of(folder, path, out), fleet, digests), folder
+
+
+def repair(fleet: FleetFile, out: Output) -> None:
+    """Move the damaged lines of a fleet's log, and the damaged journals of its devices, out of the way.
+
+    What the other lines say still counts. Nothing is deleted: the command says where it is.
+    """
+    from smpdfu.dfu.fleetlog import repair_log
+    from smpdfu.dfu.journal import is_damaged, journal_path, set_aside
+
+    loaded = read_fleet(fleet)
+    folder = state_folder(loaded)
+    lines = repair_log(folder)
+    journals = [journal_path(device.place) for device in loaded.devices.values()]
+    aside = [old for path in journals if is_damaged(path) and (old := set_aside(path)) is not None]
+    data = {"lines": lines, "moved_to": folder / "events.damaged" if lines else None, "journals": aside}
+
+    def render() -> Any:
+        pairs = [("lines", f"{', '.join(map(str, lines))} moved to {data['moved_to']}")] if lines else []
+        pairs += [("journal", f"moved to {old}") for old in aside]
+        return facts(pairs or [("nothing", "is damaged")])
+
+    out.emit(data, render)
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------
@@ -273,10 +297,46 @@ def _show_plan(fleet: Fleet, schedule: Schedule, out: Output) -> None:
     waves: list[dict[str, Any]] = []
     for wave in fleet.waves:
         left = [name for name in wave.devices if name not in schedule.outcomes]
-        waves.append({"wave": wave.name, "devices": len(wave.devices), "left": left, "soak_s": wave.soak_s})
-    data = {"fleet": fleet.name, "at_once": fleet.limits.at_once, "stopped": schedule.stopped, "waves": waves}
-    rows = [(one["wave"], one["devices"], len(one["left"]), f"{one['soak_s']:g} s") for one in waves]
-    out.emit(data, lambda: table(fleet.name, ("wave", "devices", "to be done", "then wait"), rows))
+        needed = 0 if wave is fleet.waves[-1] else fleet.limits.needed(len(wave.devices))
+        waves.append(
+            {"wave": wave.name, "devices": len(wave.devices), "left": left, "needed": needed, "soak_s": wave.soak_s}
+        )
+    limits = fleet.limits
+    data = {"fleet": fleet.name, "at_once": limits.at_once, "stopped": schedule.stopped, "waves": waves}
+    data |= {"unproven": limits.unproven, "max_unreachable": limits.max_unreachable, "advice": schedule.advice}
+    data["no_downgrade"] = fleet.treatment.no_downgrade
+    rows = [(one["wave"], one["devices"], len(one["left"]), one["needed"], f"{one['soak_s']:g} s") for one in waves]
+    columns = ("wave", "devices", "to be done", "must succeed", "then wait")
+    out.emit(data, lambda: table(fleet.name, columns, rows))
+    for line in _rules(fleet):
+        out.say(line)
+    if schedule.stopped:
+        out.warn(f"stopped: {schedule.stopped}. {schedule.advice}".rstrip())
+
+
+def _rules(fleet: Fleet) -> list[str]:
+    """What decides whether the fleet continues."""
+    limits = fleet.limits
+    share = "wave_success in [fleet] sets the share"
+    lines = [
+        f"The next wave begins when as many devices of the one before have the package as 'must succeed' says; {share}."
+    ]
+    if limits.skip_unreachable:
+        lines.append("Devices that do not answer are skipped.")
+    else:
+        lines.append(
+            f"Up to {limits.max_unreachable} devices that do not answer count as no failure (max_unreachable); "
+            "--skip-unreachable skips them all."
+        )
+    if fleet.treatment.no_downgrade:
+        lines.append("An application that is older than the one that runs is refused; --allow-downgrade allows it.")
+    return [*lines, _UNPROVEN[str(limits.unproven)]]
+
+
+_UNPROVEN = {
+    "continue": 'If nothing proves an update, the fleet continues; unproven = "stop" in [fleet] stops it.',
+    "stop": "If nothing proves an update, no further device begins.",
+}
 
 
 def _summary(fleet: Fleet, schedule: Schedule, phase: str) -> dict[str, Any]:
@@ -285,6 +345,7 @@ def _summary(fleet: Fleet, schedule: Schedule, phase: str) -> dict[str, Any]:
         "fleet": fleet.name,
         "phase": phase,
         "stopped": schedule.stopped,
+        "advice": schedule.advice,
         "counts": dict(sorted(counts.items())) | {"left": len(fleet.devices) - len(schedule.outcomes)},
         "devices": [
             {"name": name, "address": one.address, "outcome": schedule.outcomes.get(name)}
@@ -301,6 +362,7 @@ def _told(data: dict[str, Any]) -> Any:
 def _status_text(data: dict[str, Any]) -> Any:
     pairs: list[tuple[str, object]] = [(name, count) for name, count in data["counts"].items()]
     pairs += [(one["cause"], _some(one["devices"])) for one in data["causes"]]
+    pairs += [(f"unproven: {one['reason']}", _some(one["devices"])) for one in data["unproven"]]
     pairs += [(one["device"], one["step"]) for one in data["running"]]
     if data["stopped"]:
         pairs.append(("stopped", data["stopped"]))
@@ -312,9 +374,14 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _exit_code(schedule: Schedule, next_time: Schedule) -> int:
+def _exit_code(schedule: Schedule, next_time: Schedule, *, require_proof: bool) -> int:
     """``next_time`` is what the same call would begin with."""
+    next_time.begin(math.inf)  # the soak times are over some time
     everything = {name for wave in schedule.waves for name in wave.devices}
-    if everything - set(next_time.outcomes) and not next_time.stopped:
+    left = everything - set(next_time.outcomes)
+    if left and not next_time.stopped:
         return 8
-    return 7 if any(name not in next_time.outcomes or not next_time.outcomes[name].good for name in everything) else 0
+    outcomes = [next_time.outcomes[name] for name in everything - left]
+    if require_proof and all(one.good for one in outcomes) and any(one == "unproven" for one in outcomes):
+        return 9
+    return 7 if left or not all(one.good for one in outcomes) else 0

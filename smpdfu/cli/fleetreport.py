@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -90,12 +90,16 @@ def _outcomes(history: History) -> Iterator[str]:
 
 
 def _causes(history: History) -> Iterator[str]:
-    causes = history.causes()
-    if not causes:
+    yield from _grouped("Failures by cause", "cause", history.causes())
+    yield from _grouped("Unproven by reason", "reason", history.doubts())
+
+
+def _grouped(title: str, column: str, found: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    if not found:
         return
-    yield '<h2>Failures by cause</h2><div class="scroll"><table class="few">'
-    yield "<tr><th>cause</th><th>devices</th><th>which</th></tr>"
-    for cause, names in causes.items():
+    yield f'<h2>{title}</h2><div class="scroll"><table class="few">'
+    yield f"<tr><th>{column}</th><th>devices</th><th>which</th></tr>"
+    for cause, names in found.items():
         shown = ", ".join(_text(name) for name in names)
         yield f'<tr><td>{_text(cause)}</td><td class="n">{len(names)}</td><td><small>{shown}</small></td></tr>'
     yield "</table></div>"
@@ -103,12 +107,13 @@ def _causes(history: History) -> Iterator[str]:
 
 def _waves(history: History) -> Iterator[str]:
     yield '<h2>Waves</h2><div class="scroll"><table class="few">'
-    yield "<tr><th>wave</th><th>devices</th><th>good</th><th>failed</th></tr>"
+    yield "<tr><th>wave</th><th>devices</th><th>good</th><th>unproven</th><th>failed</th></tr>"
     for wave in history.fleet.waves:
         courses = [history.courses[name] for name in wave.devices]
-        good = sum(one.outcome is not None and one.outcome.good for one in courses)
+        unproven = sum(one.outcome == "unproven" for one in courses)
+        good = sum(one.outcome is not None and one.outcome.good for one in courses) - unproven
         bad = sum(one.outcome is not None and not one.outcome.good for one in courses)
-        numbers = "".join(f'<td class="n">{number}</td>' for number in (len(courses), good, bad))
+        numbers = "".join(f'<td class="n">{number}</td>' for number in (len(courses), good, unproven, bad))
         yield f"<tr><td>{_text(wave.name)}</td>{numbers}</tr>"
     yield "</table></div>"
 
@@ -132,7 +137,8 @@ def _steps_legend() -> str:
 
 
 def _row(course: Course, history: History) -> str:
-    what = f"<br><small>{_text(course.message)}</small>" if course.message else ""
+    why = course.message or course.doubt
+    what = f"<br><small>{_text(why)}</small>" if why else ""
     versions = _text(course.was or "?")
     versions += f" → {_text(course.runs)}" if course.runs and course.runs != course.was else ""
     rate = "" if course.rate is None else f"{course.rate / 1024:.1f} KiB/s"

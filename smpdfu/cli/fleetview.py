@@ -40,10 +40,17 @@ class View:
             self._ended(name, event)
         elif kind == "wave":
             self._out.say(f"wave {event['wave']}: {event['devices']} devices")
+        elif kind == "look" and event["silent"]:
+            self._out.warn(f"wave {event['wave']}: {event['silent']} of {event['devices']} devices do not answer")
         elif kind in ("pause", "resume"):
             self._out.say("paused: no further device begins" if kind == "pause" else "going on")
         elif kind == "stop":
             self._out.warn(f"stopped: {event['reason']}; --go-on begins anew, without counting what failed until now")
+            if event.get("advice"):
+                self._out.say(str(event["advice"]))
+        elif kind == "damaged":
+            lines = ", ".join(map(str, event["lines"]))
+            self._out.warn(f"{name}: lines {lines} of {event['journal']} are damaged; the other lines count")
 
     def _ended(self, name: str, event: Mapping[str, Any]) -> None:
         text = f"{name}: {event['outcome']} after {event['seconds']:.1f} s"
@@ -86,11 +93,14 @@ class View:
         yield Text(harmless(self._summary(len(rows) - len(shown))), no_wrap=True, overflow="ellipsis")
 
     def _summary(self, hidden: int) -> str:
-        outcomes = list(self._schedule.outcomes.values())
+        wave, known = self._schedule.wave, self._schedule.outcomes
+        names = self._fleet.devices if wave is None else wave.devices
+        outcomes = [known[name] for name in names if name in known]
         bad, under_way = sum(not outcome.good for outcome in outcomes), len(self._schedule.running)
-        parts = [f"{len(outcomes)} of {len(self._fleet.devices)} ended", f"{bad} failed", f"{under_way} under way"]
+        unproven = sum(outcome == "unproven" for outcome in outcomes)
+        parts = [f"{len(outcomes)} of {len(names)} ended", f"{bad} failed", f"{under_way} under way"]
+        parts[2:2] = [f"{unproven} unproven"] if unproven else []
         parts += [f"{hidden} of them not shown"] if hidden else []
-        wave = self._schedule.wave
         return f"{self._where('' if wave is None else f'wave {wave.name}')}: {', '.join(parts)}"
 
     def _where(self, wave: str) -> str:

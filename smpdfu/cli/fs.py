@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from smpdfu.cli.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
 from smpdfu.cli.options import Connection, command
 from smpdfu.cli.show import Output, facts, table, words
 
@@ -61,7 +62,7 @@ async def upload(
         name += file.name
     with _opened(file) as source:
         async with conn.client() as client:
-            with out.progress(file.name) as advance:
+            with leaves(PART_OF_FILE), out.progress(file.name) as advance:
                 result = await upload_file(
                     client, source, name, resume=resume, progress=lambda now: advance(now.off, now.len, "")
                 )
@@ -95,7 +96,11 @@ async def download(
     if to == STDOUT and out.json:
         raise typer.BadParameter("--json has stdout for itself: give the file another place than -")
     async with conn.client() as client:
-        with _beside(to) as (target, resumable), out.progress(name) as advance:
+        with (
+            leaves(AGAIN if to == STDOUT else PART_OF_DOWNLOAD),
+            _beside(to) as (target, resumable),
+            out.progress(name) as advance,
+        ):
             result = await download_file(
                 client,
                 name,

@@ -5,38 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from smpdfu import __version__
+from smpdfu.cli.advice import advice
 from smpdfu.cli.helptext import SETTINGS
 from smpdfu.cli.options import Interrupted
 from smpdfu.cli.show import STDOUT, StdoutGone
 from smpdfu.cli.tree import COMPLETE_VAR, Tree, wanted_command
 from smpdfu.errors import (
-    ConnectError,
     DeviceError,
     FleetFileError,
     ImageError,
     JournalError,
     LinkError,
-    LinkLostError,
     LocalProtocolError,
-    NotReadyError,
     PackageError,
-    PassphraseError,
     PlanError,
     ProtocolError,
-    RemoteProtocolError,
-    ResponseTimeoutError,
     RevertedError,
     SigningError,
     SmpdfuError,
     StepError,
-    WrongPassphraseError,
+    UnprovenError,
 )
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it
@@ -59,87 +54,8 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (RevertedError, 7),
     (StepError, 8),
     (JournalError, 8),
+    (UnprovenError, 9),
 )
-
-# What to do next, by class; the first that fits is said.
-NEXT: tuple[tuple[type[SmpdfuError], str], ...] = (
-    (WrongPassphraseError, "Type it again, or check what --passphrase-env or --passphrase-file leads to."),
-    (
-        PassphraseError,
-        "An encrypted key takes --passphrase-env NAME or --passphrase-file FILE where there is no terminal.",
-    ),
-    (LinkLostError, "Check the cable or the distance, then run the same command again: it goes on where it stopped."),
-    (
-        ResponseTimeoutError,
-        "Check that the firmware has an SMP server on this wire, the baud rate, --raw if it is a raw UART, and that no "
-        "other program holds the port (`smpdfu doctor`); --timeout gives a slow device more time.",
-    ),
-    (
-        RemoteProtocolError,
-        "Run it again with --log FILE: `smpdfu decode FILE` shows what was sent; it may be no SMP server, or another "
-        "program talks to it.",
-    ),
-    (NotReadyError, ""),  # its findings have said it
-    (ConnectError, "`smpdfu scan` shows what is here to talk to, `smpdfu doctor` what is in the way."),
-    (RevertedError, "Nothing needs repair; look at the new image's log, then upload a corrected image."),
-)
-
-# What fits better for one kind of address; NAME stands for what is behind its colon.
-NEXT_ON_WIRE: Mapping[str, tuple[tuple[type[SmpdfuError], str], ...]] = {
-    "virtual": (
-        (
-            ResponseTimeoutError,
-            "`smpdfu virtual show NAME` tells what it runs, `smpdfu virtual log NAME` what it wrote on its console.",
-        ),
-        (
-            ConnectError,
-            "`smpdfu virtual list` shows the virtual devices and who has them, `smpdfu virtual new` makes one.",
-        ),
-        (LinkLostError, "Run the same command again: it goes on where it stopped."),
-    ),
-    "udp": (
-        (LinkLostError, "Check host and port, and that the device's firmware has SMP over UDP; then run it again."),
-        (
-            ResponseTimeoutError,
-            "Check host and port, and that nothing on the way stops UDP; --timeout allows more time.",
-        ),
-    ),
-}
-
-# What to do next when the device refuses, by the name of its code.
-NEXT_ON_REFUSAL = {
-    "NO_FREE_SLOT": "The other slot is pending or a revert would need it: reset or confirm first, see `smpdfu list`.",
-    "HASH_NOT_FOUND": "`smpdfu list` shows the hashes that the device knows.",
-    "INVALID_HASH": "`smpdfu list` shows the hashes that the device knows.",
-    "IMAGE_ALREADY_PENDING": "Let the pending image boot first: `smpdfu reset`.",
-    "INVALID_IMAGE_TOO_LARGE": "The image must be smaller than the slot less its trailer: `smpdfu verify --slot-size`.",
-    "INVALID_IMAGE_HEADER_MAGIC": "Upload a signed image (`smpdfu sign`); `smpdfu inspect FILE` says what the file is.",
-    "INVALID_IMAGE_HEADER": "Upload a signed image (`smpdfu sign`); `smpdfu inspect FILE` says what the file is.",
-    "CURRENT_VERSION_IS_NEWER": "The device runs a newer version and was asked to upgrade only.",
-    "IMAGE_CONFIRMATION_DENIED": "This device confirms only the image that runs: test it, reset, then confirm.",
-    "IMAGE_SETTING_TEST_TO_ACTIVE_DENIED": "The image runs already; there is nothing to test.",
-    "INVALID_SLOT": "`smpdfu info` shows the images and slots that the device has.",
-    "ENOTSUP": "The firmware was built without this command; MCUboot in serial recovery has few.",
-    "EMSGSIZE": "The answer does not fit into the device's buffer (`smpdfu params`): ask for less.",
-    "RTC_NOT_SET": "`smpdfu datetime --now` sets the clock, to UTC.",
-    "INVALID_STAT_NAME": "`smpdfu stat list` shows the names that the device has.",
-    "ROOT_KEY_NOT_FOUND": "The firmware has no settings under the first part of this name.",
-    "CHECKSUM_HASH_NOT_FOUND": "`smpdfu fs types` shows the kinds of hash that the device can compute.",
-    "KEY_NOT_FOUND": "The firmware has no setting of this name, or none with a value.",
-    "FILE_NOT_FOUND": "The device has no such file; a name is the whole path on the device, such as /lfs1/log.txt.",
-    "FILE_INVALID_NAME": "Give the whole path on the device, such as /lfs1/log.txt.",
-    "FILE_OFFSET_LARGER_THAN_FILE": "`smpdfu fs stat` shows how long the file is.",
-    "INVALID_FORMAT": "The letters are s n r v b m p i o, or a for all; firmware may add its own.",
-    "QUERY_YIELDS_NO_ANSWER": "`smpdfu bootloader` shows what the bootloader tells.",
-    "MOUNT_POINT_NOT_FOUND": "The path must begin with a mount point of the firmware, such as /lfs1/.",
-}
-
-# The same where the code means something else for a command.
-NEXT_ON_REFUSAL_OF = {
-    ("img erase", "NO_FREE_SLOT"): "A slot that runs, is pending, or that a revert would need is not erased; see "
-    "`smpdfu list`.",
-    ("img erase", "FLASH_OPEN_FAILED"): "The device may not have this slot; `smpdfu info` shows those that it has.",
-}
 
 
 def build_app(words: Sequence[str] | None = None) -> typer.Typer:
@@ -213,7 +129,9 @@ def _usage(error: Any) -> NoReturn:
 
 def interrupted() -> NoReturn:
     """Leave after Ctrl-C."""
-    _fail(EXIT_INTERRUPTED, "interrupted; nothing is half-written, the same command can be run again")
+    from smpdfu.cli import interruption
+
+    _fail(EXIT_INTERRUPTED, f"interrupted. {interruption.words()}")
 
 
 def _without_closed_streams() -> None:
@@ -241,20 +159,6 @@ def _drop_stdout() -> None:
 def exit_code(error: SmpdfuError) -> int:
     """The contract's exit code of an error."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_UNEXPECTED)
-
-
-def advice(error: SmpdfuError) -> str:
-    """What to do next, in one sentence; empty where the error says it all."""
-    if isinstance(error, DeviceError):
-        name = error.name or ""
-        return NEXT_ON_REFUSAL_OF.get((error.command, name)) or NEXT_ON_REFUSAL.get(name, "")
-    if isinstance(error, StepError):
-        return "Run the same command again: it goes on where it stopped." if error.resumable else ""
-    wire, _, name = ((error.address if isinstance(error, LinkError) else None) or "").partition(":")
-    for kind, text in NEXT_ON_WIRE.get(wire, ()):
-        if isinstance(error, kind):
-            return text.replace("NAME", name)
-    return next((text for kind, text in NEXT if isinstance(error, kind)), "")
 
 
 def error_document(error: SmpdfuError) -> dict[str, object]:

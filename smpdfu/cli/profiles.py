@@ -38,13 +38,17 @@ def _is_switch(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _is_partitions(value: object) -> bool:
+    return value in ("pm", "dts")
+
+
 Check = tuple[Callable[[object], bool], str]
 TEXT: Check = (_is_text, "a text")
 COUNT: Check = (_is_count, "a whole number above 0")
 NUMBER: Check = (_is_number, "a number")
 SWITCH: Check = (_is_switch, "true or false")
 
-KEYS: Mapping[str, Check] = {
+CONNECTION_KEYS: Mapping[str, Check] = {
     **dict.fromkeys(WAYS, TEXT),
     "baudrate": COUNT,
     "raw": SWITCH,
@@ -52,7 +56,10 @@ KEYS: Mapping[str, Check] = {
     "timeout": NUMBER,
     "window": COUNT,
 }
-"""What a table may have: the names of the options of a connection, and what their values must be."""
+BOOTLOADER_KEYS: Mapping[str, Check] = {"ncs": TEXT, "partitions": (_is_partitions, "pm or dts"), "net_address": COUNT}
+KEYS: Mapping[str, Check] = {**CONNECTION_KEYS, **BOOTLOADER_KEYS}
+"""What a table may have: the names of the options of a connection and of a bootloader, and what their values must be.
+"""
 
 
 def config_files() -> tuple[Path, ...]:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smpdfu.cli.interruption import PART_OF_APPLICATION, leaves
 from smpdfu.cli.show import Output, facts, upload_phase
-from smpdfu.errors import ImageError
+from smpdfu.errors import DeviceError, ImageError
 
 if TYPE_CHECKING:
-    from smpdfu.client import Client
+    from smpdfu.client import Client, UploadResult
     from smpdfu.dfu.package import CoreImage
+    from smpdfu.dfu.state import DeviceState
 
-_PLACES = {1: "the application's slot", 2: "the application's secondary slot", 3: "the network core"}
+_PLACES = {
+    0: "the application's slot",
+    1: "the application's slot",
+    2: "the application's secondary slot",
+    3: "the network core",
+}
 
 
-async def upload_in_recovery(client: Client, image: CoreImage, asked: int, out: Output, *, force: bool) -> None:
+async def upload_in_recovery(
+    client: Client, image: CoreImage, state: DeviceState, asked: int | None, out: Output, *, force: bool
+) -> None:
     """Send ``image`` and see whether the bootloader lists it. Raises PlanError, ImageError or what ``upload`` does."""
-    from smpdfu.dfu.recovery import NETWORK, recovery_number
+    from smpdfu.dfu.recovery import KEEP_POWER, NETWORK, has_direct_upload, recovery_number
 
-    number = recovery_number(image, asked, force=force)
-    with out.progress(image.file) as advance:
-        result = await client.upload(
-            image.data,
-            number,
-            progress=lambda now: advance(now.off, now.len, upload_phase(now.off, now.window)),
-            compare=False,
-        )
+    number = recovery_number(image, asked, direct=has_direct_upload(state.sizes), force=force)
+    if number == NETWORK:
+        out.say(f"the bootloader copies the image to the network core at the end: {KEEP_POWER} after that")
+    result = await _send(client, image, number, out)
     accepted = None if number == NETWORK else await _lists(client, image)
     if accepted is False:
         raise ImageError(
@@ -46,8 +51,31 @@ async def upload_in_recovery(client: Client, image: CoreImage, asked: int, out: 
     out.emit(answer, lambda: facts(_told(answer)))
 
 
+async def _send(client: Client, image: CoreImage, number: int, out: Output) -> UploadResult:
+    from smpdfu.dfu.recovery import no_such_number
+
+    sent = 0
+    with leaves(PART_OF_APPLICATION), out.progress(image.file) as advance:
+
+        def report(now: Any) -> None:
+            nonlocal sent
+            sent = max(sent, now.off)
+            advance(now.off, now.len, upload_phase(now.off, now.window))
+
+        try:
+            return await client.upload(image.data, number, progress=report, compare=False, names_image=True)
+        except DeviceError as error:
+            if sent:
+                raise
+            raise no_such_number(image, number, error) from None
+
+
 def _told(answer: dict[str, Any]) -> list[tuple[str, object]]:
+    from smpdfu.dfu.recovery import KEEP_POWER, NETWORK
+
     now = "written; `smpdfu reset` starts it"
+    if answer["image"] == NETWORK:
+        now = f"sent; {KEEP_POWER}, then `smpdfu reset` starts it"
     if not answer["verified"]:
         now += ". Recovery does not tell whether it was accepted"
     return [

@@ -52,9 +52,8 @@ class Output:
             _print(render())
 
     def say(self, text: str) -> None:
-        """A message for people, on stderr; silent with ``--json``."""
-        if not self.json:
-            console(sys.stderr).print(harmless(text), markup=False, highlight=False)
+        """A message on stderr, also with ``--json``: stdout stays clean, and a log shows what a long command does."""
+        console(sys.stderr).print(harmless(text), markup=False, highlight=False)
 
     def warn(self, text: str) -> None:
         """A warning, on stderr, also with ``--json``: stdout stays clean."""
@@ -62,7 +61,7 @@ class Output:
 
     def progress(self, label: str) -> _Progress:
         """A progress display on stderr: ``with out.progress("app") as advance: advance(done, total, phase)``."""
-        return _Progress(label, quiet=self.json)
+        return _Progress(label, bar=not self.json)
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -215,19 +214,22 @@ class Marked:
 
 
 class _Progress:
-    """A bar with rate and time left on a terminal; elsewhere a line now and then, so that a log shows life."""
+    """A bar with rate and time left on a terminal; elsewhere a line now and then, so that a log shows life.
+
+    ``bar`` False: lines in any case, as ``--json`` promises them.
+    """
 
     _LINE_EVERY_S = 5.0
 
-    def __init__(self, label: str, *, quiet: bool) -> None:
-        self._label, self._quiet = label, quiet
+    def __init__(self, label: str, *, bar: bool) -> None:
+        self._label, self._wants_bar = label, bar
         self._context: Any = None
 
     def __enter__(self) -> Advance:
-        if sys.stderr.isatty() and not self._quiet:
+        if sys.stderr.isatty() and self._wants_bar:
             self._context = _bar(self._label)
         else:
-            self._context = _lines(self._label, quiet=self._quiet, every_s=self._LINE_EVERY_S)
+            self._context = _lines(self._label, every_s=self._LINE_EVERY_S)
         advance: Advance = self._context.__enter__()
         return advance
 
@@ -264,7 +266,7 @@ def _bar(label: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(label: str, *, quiet: bool, every_s: float) -> Iterator[Advance]:
+def _lines(label: str, *, every_s: float) -> Iterator[Advance]:
     """A line every ``every_s``; rate and time left count from the first bytes that this run has seen arrive."""
     last = time.monotonic()
     first: tuple[float, int] | None = None
@@ -274,7 +276,7 @@ def _lines(label: str, *, quiet: bool, every_s: float) -> Iterator[Advance]:
         now = time.monotonic()
         if done and first is None:
             first = (now, done)
-        if not quiet and now - last >= every_s:
+        if now - last >= every_s:
             last = now
             pace = _pace(now, done, total, first) if first is not None else ""
             sys.stderr.write(f"{harmless(label)}: {done} of {total} bytes{pace}{', ' if phase else ''}{phase}\n")

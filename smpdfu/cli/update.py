@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.bootloaderoptions import BootloaderOptions
+from smpdfu.cli.loader import loader_data
 from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Advance, Output, table, upload_phase
+from smpdfu.cli.show import Output, table
+from smpdfu.cli.stepreport import Reporter
 from smpdfu.cli.timing import Timing
-from smpdfu.errors import PlanError, StepError
+from smpdfu.cli.trustoptions import TrustOptions
+from smpdfu.errors import PlanError, StepError, UnprovenError
 
 if TYPE_CHECKING:
+    from smpdfu.dfu.evidence import Bootloader
     from smpdfu.dfu.findings import Finding
-    from smpdfu.dfu.health import Health
     from smpdfu.dfu.journal import Record
     from smpdfu.dfu.package import Package
-    from smpdfu.dfu.run import Decision, Event, Update, Wish
+    from smpdfu.dfu.result import UpdateResult
+    from smpdfu.dfu.run import Decision, Update, Wish
     from smpdfu.dfu.state import DeviceState
+    from smpdfu.image.keys import PublicKey
 
 
 class SchemeChoice(StrEnum):
@@ -71,6 +77,29 @@ class How:
     boot_timeout: Annotated[
         float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
     ] = 120.0
+    net_version_from: Annotated[
+        str | None,
+        typer.Option(
+            "--net-version-from",
+            metavar="RULE",
+            help="How to ask for the network core's version: settings:NAME, shell:COMMAND, fs:PATH or command:LINE.",
+        ),
+    ] = None
+    no_downgrade: Annotated[
+        bool,
+        typer.Option(
+            "--no-downgrade/--allow-downgrade",
+            help="Refuse an application that is older than the one that runs. [default: warn]",
+            show_default=False,
+        ),
+    ] = False
+    new_journal: Annotated[
+        bool,
+        typer.Option("--new-journal", help="Set the device's journal aside and begin a new one: for a damaged one."),
+    ] = False
+    require_proof: Annotated[
+        bool, typer.Option("--require-proof", help="Exit with code 9 if nothing proves the network core's update.")
+    ] = False
 
 
 def register(app: typer.Typer) -> None:
@@ -81,6 +110,8 @@ def register(app: typer.Typer) -> None:
 async def update(
     package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A dfu_application.zip.")],
     how: How,
+    bootloader: BootloaderOptions,
+    trust: TrustOptions,
     conn: Connection,
     out: Output,
 ) -> None:
@@ -89,55 +120,76 @@ async def update(
     A call that was interrupted is simply made again: it goes on where the device stands.
     """
     from smpdfu.connect import parse_address
-    from smpdfu.dfu.journal import Journal, journal_path, read_record
+    from smpdfu.dfu.demands import check_trust
+    from smpdfu.dfu.journal import Journal, damaged_line, journal_path, read_record, set_aside
     from smpdfu.dfu.package import Core, Package
     from smpdfu.dfu.run import Update, decide
-    from smpdfu.dfu.steps import Deadlines, read_state
+    from smpdfu.dfu.steps import read_state
 
-    loaded, wish = Package.load(package), _wish(how)
+    loaded, wish = Package.load(package), _wish(how, bootloader.known(conn), trust.keys())
     loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
-    address = str(parse_address(conn.address()))
-    path = journal_path(address)
+    check_trust(loaded.images, wish.trust)
+    if how.new_journal and (how.plan or how.resume):
+        raise typer.BadParameter("--new-journal goes neither with --plan nor with --resume")
+    found = parse_address(conn.address())
+    address, path = str(found), journal_path(found.place)
+    if how.new_journal and (old := set_aside(path)) is not None:
+        out.say(f"the old journal is now {old}")
     _may_resume(loaded, read_record(path), how, address)
-    timing = Timing()
+    job = _Job(loaded, wish, how, out, Timing())
+    checks = _checks(how, address)
     async with conn.client() as client:
-        timing.connected()
+        job.timing.connected()
         if how.plan:
             decision = decide(loaded, await read_state(client), read_record(path), wish)
-            timing.looked()
-            _show_plan(decision, how, out, timing)
+            job.timing.looked()
+            _show_plan(decision, job)
             return
         with Journal(path) as journal:
-            job = Update(
-                client, loaded, journal, wish=wish, deadlines=Deadlines(how.boot_timeout), health=_health(how, address)
-            )
+            for number in journal.damaged:
+                out.warn(f"{damaged_line(number, path)}. With --new-journal, smpdfu begins a new journal.")
             try:
-                await _carry_out(job, how, out, timing)
+                await _carry_out(Update(client, loaded, journal, wish=wish, **checks), job)
             except StepError as error:
                 if not error.resumable:
                     raise
-                again = shlex.join(["smpdfu", "update", str(package), "--to", address, *_kept(how), "--resume"])
+                kept = [*_kept(how), *bootloader.words(), *trust.words()]
+                again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
                 raise StepError(f"{error}; go on with: {again}", error.step, resumable=True) from error
 
 
-def _wish(how: How) -> Wish:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One call: what is installed, and how that is told."""
+
+    package: Package
+    wish: Wish
+    how: How
+    out: Output
+    timing: Timing
+
+
+def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wish:
     from smpdfu.dfu.plan import Policy
     from smpdfu.dfu.run import Wish
     from smpdfu.dfu.state import Scheme
 
     if how.confirm and how.upload_only:
         raise typer.BadParameter("--confirm and --upload-only exclude each other")
+    if how.require_proof and how.upload_only:
+        raise typer.BadParameter("--upload-only boots nothing that --require-proof could prove")
     policy = Policy.UPLOAD_ONLY if how.upload_only else Policy.TEST_AND_CONFIRM
     policy = Policy.CONFIRM_ONLY if how.confirm else policy
     scheme = None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value)
-    return Wish(policy, scheme, how.again, how.force)
+    return Wish(policy, scheme, how.again, how.force, bootloader, how.no_downgrade, trust)
 
 
 def _kept(how: How) -> list[str]:
     """The options that the next call needs, too: without them it would do something else, or check less."""
     usual = How()
-    words = [f"--{name.replace('_', '-')}" for name in ("force", "confirm", "upload_only") if getattr(how, name)]
-    for name in ("scheme", "only", "soak", "health", "health_timeout", "boot_timeout"):
+    switches = ("force", "confirm", "upload_only", "no_downgrade", "require_proof")
+    words = [f"--{name.replace('_', '-')}" for name in switches if getattr(how, name)]
+    for name in ("scheme", "only", "soak", "health", "health_timeout", "boot_timeout", "net_version_from"):
         value = getattr(how, name)
         if value != getattr(usual, name):
             text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -145,15 +197,33 @@ def _kept(how: How) -> list[str]:
     return words
 
 
-def _health(how: How, address: str) -> Health:
+def _checks(how: How, address: str) -> dict[str, Any]:
+    """What ``Update`` is to wait for and to ask; usage errors before anything is sent."""
     from smpdfu.dfu import health
+    from smpdfu.dfu.netversion import VersionRule, Way
+    from smpdfu.dfu.steps import Deadlines
 
     checks = [health.soak(how.soak)]
     if how.health is not None:
-        if not health.can_run(how.health):
-            raise typer.BadParameter(f"the health check {how.health!r} cannot be run: there is no such program")
+        _can_run(how.health, "health check")
         checks.append(health.command(how.health, address, timeout_s=how.health_timeout))
-    return health.all_of(checks)
+    ask = None
+    if how.net_version_from is not None:
+        try:
+            rule = VersionRule.from_text(how.net_version_from)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        if rule.way is Way.COMMAND:
+            _can_run(rule.what, "command")
+        ask = rule.ask(address, timeout_s=how.health_timeout)
+    return {"deadlines": Deadlines(how.boot_timeout), "health": health.all_of(checks), "net_version": ask}
+
+
+def _can_run(line: str, what: str) -> None:
+    from smpdfu.dfu import health
+
+    if not health.can_run(line):
+        raise typer.BadParameter(f"the {what} {line!r} cannot be run: there is no such program")
 
 
 def _may_resume(package: Package, record: Record, how: How, address: str) -> None:
@@ -182,13 +252,13 @@ def _text(finding: Finding) -> str:
     return f"{finding.message}. {finding.advice}" if finding.advice else finding.message
 
 
-async def _carry_out(job: Update, how: How, out: Output, timing: Timing) -> None:
-    from smpdfu.dfu.run import StepDone
+async def _carry_out(update: Update, job: _Job) -> None:
+    from smpdfu.dfu.result import UpdateResult
 
-    decision = await job.look()
-    timing.looked()
-    state, proven = decision.state, decision.net_done_at is None
-    _check(decision, how)
+    decision = await update.look()
+    job.timing.looked()
+    result, out = UpdateResult(job.package, decision, job.wish.policy), job.out
+    _check(decision, job.how)
     for finding in decision.findings:
         _tell(finding, out)
     if decision.tried_again:
@@ -196,84 +266,57 @@ async def _carry_out(job: Update, how: How, out: Output, timing: Timing) -> None
             "an earlier call was stopped while the application was on trial, and the device went back meanwhile; the "
             "trial begins anew"
         )
-    with _Reporter(out) as report:
-        async with aclosing(job.run(decision)) as events:
+    with Reporter(out) as report:
+        async with aclosing(update.run(decision)) as events:
             async for event in events:
                 report(event)
-                timing(event)
-                if isinstance(event, StepDone):
-                    state, proven = event.state, proven and event.proven
+                job.timing(event)
+                result.add(event)
     if not decision.plan.steps:
         out.say("the device has this package already; nothing to do")
     if decision.net_done_at is not None:
         out.warn(_by_journal(decision.net_done_at))
-    elif not proven:
-        out.warn(
-            "the bootloader empties the slot whether the network core took its image or not, and SMP cannot tell: "
-            "check the radio"
-        )
-    _show_end(decision, state, out, timing, proven=proven)
+    if result.proven is False and result.proof is not None:
+        for line in result.proof.lines:
+            out.warn(line)
+    _show_end(decision, result, job)
 
 
 def _by_journal(time_s: float) -> str:
     import time
 
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(time_s)) if time_s else "an earlier update"
+    when = f" on {time.strftime('%Y-%m-%d %H:%M', time.localtime(time_s))}" if time_s else ""
     return (
-        f"by the journal of {when} the network core has its image; SMP cannot tell which one it runs: if this may be "
-        "another board, or it was flashed since, install it once more with --again"
+        f"the network core was updated{when}, says the journal. If this is another board, or it was reflashed, run "
+        "again with --again"
     )
-
-
-class _Reporter:
-    """Turns events into lines, and the bytes of an upload into a progress display."""
-
-    def __init__(self, out: Output) -> None:
-        self._out, self._stack = out, ExitStack()
-        self._advance: Advance | None = None
-
-    def __enter__(self) -> _Reporter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def __call__(self, event: Event) -> None:
-        from smpdfu.dfu.plan import Action
-        from smpdfu.dfu.run import Progress, StepBegun
-
-        if isinstance(event, StepBegun):
-            self._out.say(f"[{event.number}/{event.total}] {event.step.words}")
-            if event.step.action is Action.UPLOAD:
-                self._advance = self._stack.enter_context(self._out.progress(f"{event.step.core} core"))
-        elif isinstance(event, Progress):
-            if self._advance is not None:
-                self._advance(event.done, event.total, upload_phase(event.done, event.window))
-        else:
-            self._stack.close()
-            self._advance = None
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------
 
 
-def _show_plan(decision: Decision, how: How, out: Output, timing: Timing) -> None:
+def _show_plan(decision: Decision, job: _Job) -> None:
     """Findings and steps; exit code 6 when the update would be refused."""
+    out = job.out
     try:
-        _check(decision, how)
+        _check(decision, job.how)
         refused = ""
     except PlanError as error:
         refused = str(error)
-    data = _data(decision, decision.state, "refused" if refused else "planned", timing)
+    data = _data(decision, decision.state, "refused" if refused else "planned", job.timing)
+    data |= {"proven": None, "proof": None}
+    there = _in_place(decision, job)
+    data["up_to_date"] = [core for core, _ in there]
 
     def render() -> Any:
         from rich.console import Group
 
         findings = [(one.severity, one.code, _text(one)) for one in decision.findings]
-        steps = [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
+        steps: list[tuple[object, str]] = [("", text) for _, text in there]
+        steps += [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
         return Group(
             table("Findings", ("severity", "code", "what"), findings or [("", "", "nothing speaks against it")]),
-            table("Steps", ("", "what"), steps or [("", "none: the device has this package")]),
+            table("Steps", ("", "what"), steps or [("", "none: the device has what is to be sent")]),
         )
 
     out.emit(data, render)
@@ -282,21 +325,39 @@ def _show_plan(decision: Decision, how: How, out: Output, timing: Timing) -> Non
         raise typer.Exit(6)
 
 
-def _show_end(decision: Decision, state: DeviceState, out: Output, timing: Timing, *, proven: bool) -> None:
-    from smpdfu.cli.device import slots_table
+def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
+    """Each core of the package that needs no step, with the sentence for it."""
+    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.plan import in_place
 
-    result = "nothing to do"
+    found = []
+    for image in in_place(job.package, decision.plan, job.wish.policy):
+        known = " (by the journal of an earlier update)" if image.core is Core.NET else ""
+        text = f"nothing to do for the {image.core.words}: it has {image.image.header.version} already{known}"
+        found.append((str(image.core), text))
+    return found
+
+
+def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
+    from smpdfu.cli.device import slots_table
+    from smpdfu.cli.ending import conclude
+
+    word = "nothing to do"
     if decision.plan.steps:
-        result = "done" if proven else "unproven"
-    data = _data(decision, state, result, timing) | {"proven": proven}
+        word = "unproven" if result.proven is False else "done"
+    proof = None if result.proof is None else result.proof.to_entry()
+    data = _data(decision, result.state, word, job.timing) | {"proven": result.proven, "proof": proof}
 
     def render() -> Any:
         from rich.console import Group
 
-        now = slots_table(state.slots, "The device now")
-        return Group(timing.table(decision.plan.steps), now) if decision.plan.steps else now
+        now = slots_table(result.state.slots, "The device now")
+        return Group(job.timing.table(decision.plan.steps), now) if decision.plan.steps else now
 
-    out.emit(data, render)
+    fault = None
+    if job.how.require_proof and result.proven is False:
+        fault = UnprovenError("the update is installed as far as the device can tell, and nothing proves it")
+    conclude(job.out, data, render, fault)
 
 
 def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -> dict[str, Any]:
@@ -305,6 +366,7 @@ def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -
     return {
         "result": result,
         "scheme": decision.plan.scheme,
+        "loader": loader_data(state),
         "findings": [
             {
                 "code": one.code,

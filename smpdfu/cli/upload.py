@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.bootloaderoptions import BootloaderOptions
+from smpdfu.cli.interruption import PART_OF_APPLICATION, PART_OF_SLOT, leaves
 from smpdfu.cli.options import Connection
 from smpdfu.cli.show import Output, facts, upload_phase
+from smpdfu.cli.trustoptions import TrustOptions
 from smpdfu.errors import FormatError, ImageError, PackageError, PlanError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.client import Client
+    from smpdfu.dfu.oneimage import Job, Wanted
     from smpdfu.dfu.package import CoreImage
     from smpdfu.dfu.state import DeviceState
 
@@ -28,33 +32,50 @@ class Target:
     """Where the image goes and what happens to it."""
 
     image: Annotated[
-        int, typer.Option("-n", "--image", metavar="N", min=0, max=255, help="Image number; 0 if not given.")
-    ] = 0
+        int | None,
+        typer.Option(
+            "-n", "--image", metavar="N", min=0, max=255, help="Image number. [default: chosen from the image]"
+        ),
+    ] = None
     slot: Annotated[
         int | None,
         typer.Option("--slot", metavar="N", min=0, max=1, help="Slot of the image; the one that does not run."),
     ] = None
     test: Annotated[bool, typer.Option("--test", help="Mark the image for a test at the next boot.")] = False
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Reset, wait, check that it runs, and keep it for good.")
+        bool,
+        typer.Option(
+            "--confirm",
+            help="Bring it to run for good: on trial first where the device takes a test, else permanent at once. The "
+            "command tells which before the upload.",
+        ),
     ] = False
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
     recovery: Annotated[
         bool,
         typer.Option(
             "--recovery",
-            help="The device is in MCUboot's serial recovery: overwrite what runs. -n counts as recovery does: 1 "
-            "application, 3 network core; if not given, what fits the image.",
+            help="The device is in MCUboot's serial recovery: overwrite what runs. -n 0 is the application, -n 3 the "
+            "network core, where the bootloader has direct upload. [default: chosen from the image]",
         ),
     ] = False
     boot_timeout: Annotated[
         float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
     ] = 120.0
 
+    @property
+    def wanted(self) -> Wanted:
+        """The same, as the library asks it."""
+        from smpdfu.dfu.oneimage import Wanted
+
+        return Wanted(self.image, self.slot, self.test, self.confirm, self.force)
+
 
 async def upload(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A signed image, .bin or .hex.")],
     target: Target,
+    bootloader: BootloaderOptions,
+    trust: TrustOptions,
     conn: Connection,
     out: Output,
 ) -> None:
@@ -63,33 +84,60 @@ async def upload(
         raise typer.BadParameter("--test and --confirm exclude each other")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
         raise typer.BadParameter("serial recovery has no --test, --confirm or --slot: it overwrites what runs")
-    image = load_image(file)
+    from smpdfu.dfu.demands import check_trust
+
+    image, known = load_image(file), bootloader.known(conn)
+    check_trust((image,), trust.keys())
     async with conn.client() as client:
         from smpdfu.dfu import recovery
+        from smpdfu.dfu.journal import Record
+        from smpdfu.dfu.run import Wish, known_of
         from smpdfu.dfu.steps import read_state
 
-        state = await read_state(client)
-        if recovery.is_recovery(state, await client.params()) is not target.recovery:
+        state = known_of(await read_state(client), Record(), Wish(bootloader=known))
+        if state.recovery is not target.recovery:
             raise recovery.not_met() if target.recovery else recovery.met_unasked()
         if target.recovery:
             from smpdfu.cli.recovery import upload_in_recovery
 
-            await upload_in_recovery(client, image, target.image, out, force=target.force)
+            await upload_in_recovery(client, image, state, target.image, out, force=target.force)
             return
-        _check(image, state, target, out)
-        if target.confirm and _runs_for_good(image, state):
-            data = _answer(image, target, NOTHING_SENT, Outcome(runs=True, proven=True))
-            out.emit(data, lambda: f"{file} runs already, confirmed")
-            return
-        if target.test and _waits_for_its_test(image, state):
-            data = _answer(image, target, NOTHING_SENT, Outcome())
-            out.emit(data, lambda: _told(data))
-            return
-        sent = NOTHING_SENT if target.confirm and _is_under_way(image, state, target) else None
-        sent = sent or await _send(client, image, state, target, out)
-        outcome = await _after(client, image, state, target, out)
-    answer = _answer(image, target, sent, outcome)
-    out.emit(answer, lambda: _told(answer))
+        await _install(client, image, state, target, out)
+
+
+async def _install(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
+    """Do what is asked for, as far as it is not done, and tell."""
+    from smpdfu.dfu.oneimage import Left, announcement, how_to_start, read_back
+    from smpdfu.dfu.oneimagesteps import find_job
+    from smpdfu.dfu.steps import read_slots
+
+    job = await find_job(client, image, state, target.wanted)
+    _check(image, state, target, out)
+    if job.left is Left.NOTHING:
+        runs = state.running is not None and state.running.hash == image.hash
+        data = _answer(image, target, job, NOTHING_SENT, Outcome(runs, True if runs else None))
+        out.emit(data, lambda: _told(data, _already(state) if runs else MARKED))
+        return
+    _announce(announcement(job, image, state), job, out)
+    sent = NOTHING_SENT if job.left is Left.STARTED else await _send(client, image, job, out)
+    held = await read_slots(client, state)
+    outcome = await _after(client, image, held, target, job)
+    job = replace(job, slot=read_back(image, outcome.state or held, job))
+    answer = _answer(image, target, job, sent, outcome)
+    out.emit(answer, lambda: _told(answer, outcome.words or f"uploaded; {how_to_start(image, state, job)}"))
+
+
+def _announce(text: str, job: Job, out: Output) -> None:
+    """What will happen behind the upload: a warning where there may be no way back."""
+    from smpdfu.dfu.oneimage import Way
+
+    if text:
+        (out.say if job.way is Way.TRIAL and job.reverts is not None else out.warn)(text)
+
+
+def _already(state: DeviceState) -> str:
+    kept = state.running is not None and state.running.confirmed
+    return "runs already, confirmed" if kept else "runs already, on trial; `smpdfu confirm` keeps it"
 
 
 NOTHING_SENT: Mapping[str, Any] = {
@@ -105,31 +153,36 @@ NOTHING_SENT: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``runs``: it was seen to run. ``proven``: that, or it was seen to be handed over; None: nothing was tried."""
+    """``runs``: it was seen to run. ``proven``: that, or it was seen to be handed over; None: nothing was tried.
+
+    ``reverts``: whether the bootloader can go back, as a trial showed it; None if there was none. ``words`` say it to
+    people, "" where it was only uploaded.
+    """
 
     runs: bool = False
     proven: bool | None = None
+    reverts: bool | None = None
+    words: str = ""
+    state: DeviceState | None = None
 
 
-def _told(answer: dict[str, Any]) -> RenderableType:
+MARKED = "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it"
+_RUNS = {
+    None: "runs, for good",
+    True: "runs, for good",
+    False: "runs, for good: the bootloader overwrites, so there was no trial",
+}
+
+
+def _told(answer: dict[str, Any], now: str) -> RenderableType:
     """What happened, and what to type next."""
-    sent = _sent(answer) if answer["bytes"] else "nothing: the device has it"
-    now = {
-        None: "uploaded; `smpdfu test` marks it for a test at the next boot",
-        "test": "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it",
-        "permanent": "runs, for good"
-        if answer["running"]
-        else "handed over to the network core; SMP cannot see it run",
-    }
-    if answer["proven"] is False:
-        now["permanent"] = "the device was reset; SMP cannot tell whether the network core took it: check the radio"
     return facts(
         [
             ("image", f"{answer['file']}, version {answer['version']}"),
             ("hash", answer["hash"]),
-            ("sent", sent),
+            ("sent", _sent(answer) if answer["bytes"] else "nothing: the device has it"),
             ("to", f"image {answer['image']} slot {answer['slot']}"),
-            ("now", now[answer["marked"]]),
+            ("now", now),
         ]
     )
 
@@ -166,19 +219,21 @@ def load_image(path: Path) -> CoreImage:
         ) from None
 
 
-# A slot with its trailer in it is not only uploaded: it marks itself, for good with --confirm, whatever was asked for.
-_MARKS_ITSELF = {"padded"}
+# What speaks against sending alone. A slot with its trailer in it marks itself, for good with --confirm, whatever was
+# asked for; a device that does not know its own slot writes over what runs.
+_HARMS_AT_ONCE = {"padded", "active-slot"}
 
 
 def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
-    """Say what was found; refuse where the image is to be booted and would not, or boots without being asked to."""
+    """Say what was found; refuse what no bootloader takes, what would not boot, or boots without being asked to."""
     from smpdfu.dfu.findings import Severity, refusal
+    from smpdfu.dfu.oneimage import DAMAGED
     from smpdfu.dfu.preflight import image_findings
 
     found = image_findings(image, state)
     errors = [finding for finding in found if finding.severity is Severity.ERROR]
-    if not (target.test or target.confirm):
-        errors = [finding for finding in errors if finding.code in _MARKS_ITSELF]
+    if not target.wanted.boots:
+        errors = [finding for finding in errors if finding.code in _HARMS_AT_ONCE | DAMAGED]
     if errors and not target.force:
         raise refusal(errors)
     for finding in found:
@@ -186,32 +241,16 @@ def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) ->
             out.warn(finding.message)
 
 
-def _runs_for_good(image: CoreImage, state: DeviceState) -> bool:
-    return state.running is not None and state.running.hash == image.hash and state.running.confirmed
-
-
-def _waits_for_its_test(image: CoreImage, state: DeviceState) -> bool:
-    """An earlier call marked it; it cannot be sent again before it booted."""
-    other = state.other
-    return other is not None and other.hash == image.hash is not None and other.pending and not other.permanent
-
-
-def _is_under_way(image: CoreImage, state: DeviceState, target: Target) -> bool:
-    """An earlier call was cut off: the image waits for the next boot, or runs on trial."""
-    trial = _has_trial(state, target)
-    here = [slot for slot in state.slots if slot.image == target.image and slot.hash == image.hash is not None]
-    return any(slot.permanent or (trial and (slot.pending or slot.active)) for slot in here)
-
-
-async def _send(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> dict[str, Any]:
-    number = _upload_number(state, target)
-    with out.progress(image.file) as advance:
+async def _send(client: Client, image: CoreImage, job: Job, out: Output) -> dict[str, Any]:
+    left = PART_OF_APPLICATION if job.replaces else PART_OF_SLOT
+    with leaves(left), out.progress(image.file) as advance:
         result = await client.upload(
             image.data,
-            number,
+            job.number,
             progress=lambda now: advance(now.off, now.len, upload_phase(now.off, now.window)),
+            compare=not job.replaces,
         )
-    if not (result.match or result.listed):
+    if not (result.match or result.listed or job.replaces):
         out.warn("the device took every byte and neither compares them nor lists the image: nothing proves what it has")
     return {
         "bytes": result.len,
@@ -226,76 +265,48 @@ async def _send(client: Client, image: CoreImage, state: DeviceState, target: Ta
 
 def _upload_number(state: DeviceState, target: Target) -> int:
     """The image number that the device wants for this slot. Raises PlanError where it has no such slot."""
-    slots = {(info.image, slot.slot): slot for info in state.sizes for slot in info.slots}
-    chosen = slots.get((target.image, 1 if target.slot is None else target.slot))
-    if slots and chosen is None:
-        raise PlanError(f"{_missing(slots, target)}; nothing was written")
-    if chosen is not None and target.slot is not None and chosen.upload_image_id is not None:
-        return chosen.upload_image_id
-    if target.slot == 0:
-        raise PlanError("the device does not take uploads into slot 0, which it runs from; nothing was written")
-    return target.image
+    from smpdfu.dfu.oneimage import upload_number
+
+    return upload_number(state, target.image or 0, target.slot)
 
 
-def _missing(slots: Mapping[tuple[int, int], object], target: Target) -> str:
-    """Why there is no such slot: the image is not there, or it is and has others."""
-    images = sorted({image for image, _ in slots})
-    if target.image not in images:
-        there = f"image {images[0]} only" if len(images) == 1 else f"images {', '.join(map(str, images))}"
-        return f"the device has no image {target.image}; it has {there}"
-    there = ", ".join(str(slot) for image, slot in sorted(slots) if image == target.image)
-    return f"image {target.image} of the device has no slot {1 if target.slot is None else target.slot}, only {there}"
-
-
-async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> Outcome:
+async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
     """Mark it, and with --confirm bring it to run for good."""
+    from smpdfu.dfu.oneimagesteps import bring_to_run
     from smpdfu.dfu.package import Core
-    from smpdfu.dfu.plan import net_taken
-    from smpdfu.dfu.run import install, install_for_good
-    from smpdfu.dfu.steps import Deadlines, Hands, mark, read_slots
+    from smpdfu.dfu.proof import net_taken
+    from smpdfu.dfu.steps import Deadlines, Hands, mark
 
-    if not (target.test or target.confirm):
+    if not target.wanted.boots:
         return Outcome()
     if image.hash is None:
         raise PlanError(f"{image.file} has no hash, by which it could be marked")
     if target.test:
-        await mark(client, state, image.hash)
-        return Outcome()
-    hands = Hands(client, Deadlines(target.boot_timeout))
-    if _has_trial(state, target):
-        if image.core is Core.NET:
-            out.say("the device restarts and hands the image to the network core")
-        else:
-            out.say("on trial: the device restarts, the image must run and answer, then it is confirmed")
-        now = await install(hands, image, await read_slots(client, state))
-    else:
-        out.warn(
-            "there is no trial on this device (its bootloader cannot revert, does not tell, or has an image for each "
-            "core): the image is marked for good, with no way back"
-        )
-        now = await install_for_good(hands, image, state, target.image)
-    if image.core is Core.NET and target.image == 0:
-        return Outcome(proven=net_taken(image, now) is not None)
-    return Outcome(runs=target.image == 0, proven=target.image == 0)
+        return Outcome(words=MARKED, state=await mark(client, state, image.hash))
+    ran = await bring_to_run(Hands(client, Deadlines(target.boot_timeout)), image, state, job)
+    if image.core is not Core.NET:
+        return Outcome(True, True, ran.reverts, _RUNS[ran.reverts], ran.state)
+    proof = ran.state.proof or net_taken(image, ran.state)
+    words = "handed over to the network core; SMP cannot see it run"
+    if proof.value is not True:
+        doubt = " ".join(proof.lines)
+        words = f"the device was reset; SMP cannot tell whether the network core took it. {doubt}"
+    return Outcome(proven=proof.value is True, words=words, state=ran.state)
 
 
-def _has_trial(state: DeviceState, target: Target) -> bool:
-    """The bootloader brings the previous image back when this one does not prove itself."""
-    from smpdfu.dfu.state import Scheme
+def _answer(image: CoreImage, target: Target, job: Job, sent: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    from smpdfu.dfu.oneimage import Way
 
-    return state.can_revert is True and state.scheme is Scheme.STAGED and target.image == 0 and target.slot != 0
-
-
-def _answer(image: CoreImage, target: Target, sent: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    marked = "test" if target.test else "permanent" if target.confirm else None
+    takes_marks = job.way not in (Way.HIGHER_VERSION, Way.ONE_SLOT)
+    marked = "test" if target.test else "permanent" if target.confirm and takes_marks else None
     return {
         "file": image.file,
-        "image": target.image,
-        "slot": 1 if target.slot is None else target.slot,
+        "image": job.image,
+        "slot": job.slot,
         "version": str(image.image.header.version),
         "hash": image.hash,
         **sent,
         "marked": marked,
         "running": outcome.runs,
         "proven": outcome.proven,
-    }
+    } | ({} if outcome.reverts is None else {"reverts": outcome.reverts})

@@ -49,6 +49,7 @@ _NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
 SOURCES = {
     "recovery": "MCUboot, docs/serial_recovery.md",
     "no-running-image": _IMG_MGMT,
+    "active-slot": "zephyrproject-rtos/zephyr, issue 99762",
     "bootloader-mode": "Zephyr, SMP OS management, Bootloader information",
     "scheme": _NRF53,
     "scheme-unknown": _NRF53,
@@ -64,8 +65,19 @@ SOURCES = {
     "net-no-revert": "nrfconnect/sdk-nrf, subsys/pcd",
     "net-key": _NRF_LOADER,
     "net-encrypted": _NRF_LOADER,
+    "app-encrypted": _NRF_LOADER,
+    "net-offset": _NRF_LOADER,
+    "net-erased": _NRF_LOADER,
+    "net-upstream": _LOADER,
+    "net-elsewhere": _NRF_LOADER,
+    "net-downgrade": _NRF_LOADER,
+    "net-count": "nrfconnect/sdk-nrf, subsys/pcd, pcd_version_cmp_net",
+    "net-unproven": _NRF_LOADER,
+    "address": "nrfconnect/sdk-mcuboot, MCUBOOT_CHECK_HEADER_LOAD_ADDRESS",
+    "contradiction": "smpdfu, docs/field-update.md",
+    "dependency-halts": "nrfconnect/sdk-mcuboot, boot_verify_slot_dependency",
     "net-seal": "nRF Connect SDK, subsys/bootloader/bl_validation",
-    "dependency": "MCUboot, docs/design.md, Dependency check",
+    "dependency": "MCUboot, docs/design.md, Dependency check; nrfconnect/sdk-mcuboot, boot_verify_dependencies",
     "key-changed": _LOADER,
     "security-counter": "MCUboot, docs/design.md, Hardware-based downgrade prevention",
     "downgrade": "MCUboot, docs/design.md, Downgrade prevention",
@@ -81,7 +93,7 @@ SOURCES = {
 
 
 # What no ``--force`` gets past: there is no way to go on, or the wrong firmware would be overwritten.
-FINAL = frozenset({"recovery", Code.NO_HASH})
+FINAL = frozenset({"recovery", "untrusted", Code.NO_HASH})
 
 
 def stopping(findings: Iterable[Finding], *, force: bool) -> tuple[Finding, ...]:

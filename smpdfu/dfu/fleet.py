@@ -7,7 +7,7 @@ tasks, turns every error into an outcome and writes the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,34 +15,21 @@ from typing import Any, NamedTuple
 
 from smpdfu.client import Client
 from smpdfu.dfu import health as healths
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice
+from smpdfu.dfu.causes import NO_ANSWER, cause, outcome_of
+from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleetlog import FleetLog
-from smpdfu.dfu.journal import Journal, journal_path
+from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record, journal_path
+from smpdfu.dfu.netversion import AskVersion
 from smpdfu.dfu.package import Package
-from smpdfu.dfu.run import Event, Progress, StepBegun, StepDone, Update, Wish
+from smpdfu.dfu.result import UpdateResult
+from smpdfu.dfu.run import Event, Progress, StepBegun, Update, Wish
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.state import DeviceState
 from smpdfu.dfu.steps import Deadlines
-from smpdfu.errors import (
-    DeviceError,
-    JournalError,
-    LinkError,
-    PlanError,
-    ProtocolError,
-    RevertedError,
-    SmpdfuError,
-    StepError,
-)
+from smpdfu.errors import JournalError, RevertedError, SmpdfuError, StepError
 
-# The first class that fits; the same order as the exit codes of `smpdfu update`.
-OUTCOMES: tuple[tuple[type[SmpdfuError], Outcome], ...] = (
-    (LinkError, Outcome.UNREACHABLE),
-    (ProtocolError, Outcome.UNREACHABLE),
-    (DeviceError, Outcome.FAILED),
-    (PlanError, Outcome.REFUSED),
-    (RevertedError, Outcome.REVERTED),
-)
-
+LOOKS_AT_ONCE = 200
+"""Devices that are asked at a time in the first look at a wave; each takes a socket."""
 _OUTCOMES = frozenset(Outcome)
 Watcher = Callable[[FleetDevice, Event], None]
 
@@ -51,13 +38,15 @@ Watcher = Callable[[FleetDevice, Event], None]
 class Ports:
     """What a fleet needs of the world: ``connect`` makes a client of a device, ``packages`` are read files by hardware.
 
-    ``journal`` is where the journal of an address lies; ``watch`` sees every event of every device.
+    ``journal`` is where the journal of a place lies; ``watch`` sees every event of every device. ``look`` says within a
+    second or two whether a device answers at all; without it, an update finds that out.
     """
 
     connect: Callable[[FleetDevice], Client]
     packages: Mapping[str, Package]
     journal: Callable[[str], Path] = journal_path
     watch: Watcher | None = None
+    look: Callable[[FleetDevice], Awaitable[bool]] | None = None
 
 
 class FleetRun:
@@ -91,9 +80,13 @@ class FleetRun:
         """
         self._log.write("run", fleet=self.fleet.name, devices=len(self.fleet.devices))
         try:
-            wave = None
+            wave, seen = None, None
             while True:
                 self._news.clear()
+                self.schedule.settle(self._now())
+                if self.schedule.wave is not seen and self.schedule.phase is Phase.RUNNING:
+                    seen = self.schedule.wave
+                    await self._first_look(seen)
                 began = self.schedule.begin(self._now())
                 if began and self.schedule.wave is not wave and self.schedule.wave is not None:
                     wave = self.schedule.wave
@@ -109,9 +102,33 @@ class FleetRun:
         if self._broken is not None:
             raise self._broken
         if self.schedule.stopped is not None:
-            self._log.write("stop", reason=self.schedule.stopped)
+            self._log.write("stop", reason=self.schedule.stopped, advice=self.schedule.advice)
         self._log.write("leave", phase=self.schedule.phase)
         return self.schedule.phase
+
+    async def _first_look(self, wave: Wave | None) -> None:
+        """Ask all devices of a wave at once whether they answer: those that do not would hold a place for long."""
+        look, gate = self._ports.look, asyncio.Semaphore(LOOKS_AT_ONCE)
+        devices = [self.fleet.devices[name] for name in self.schedule.waiting]
+        if look is None or wave is None or not devices:
+            return
+
+        async def ask(device: FleetDevice) -> bool:
+            async with gate:
+                return await look(device)
+
+        answers = await asyncio.gather(*map(ask, devices))
+        silent = [device for device, answers_it in zip(devices, answers, strict=True) if not answers_it]
+        self._log.write("look", wave=wave.name, devices=len(devices), silent=len(silent))
+        self._log.write_all(entry for device in silent for entry in self._silent_entries(device, wave))
+        self.schedule.silent(device.name for device in silent)
+
+    def _silent_entries(self, device: FleetDevice, wave: Wave) -> tuple[dict[str, Any], dict[str, Any]]:
+        about = {"device": device.name, "identity": device.identity}
+        about["package"] = self._ports.packages[device.hardware].digest
+        failure = {"cause": NO_ANSWER, "message": "the device does not answer a first request"}
+        end = {"event": "end", **about, "outcome": Outcome.UNREACHABLE, "seconds": 0.0, **failure}
+        return {"event": "begin", "wave": wave.name, **about}, end
 
     @staticmethod
     def _now() -> float:
@@ -146,7 +163,9 @@ class FleetRun:
     async def _one(self, device: FleetDevice, wave: str) -> None:
         package = self._ports.packages[device.hardware]
         began, job = self._now(), _Job(device, package, self.fleet, self._ports, self._log)
-        self._log.write("begin", device=device.name, wave=wave, package=package.digest)
+        job.unseen_since, job.go_on = self.schedule.begun.get(device.name), self.schedule.go_on
+        identity = device.identity
+        self._log.write("begin", device=device.name, identity=identity, wave=wave, package=package.digest)
         facts: dict[str, Any] = {}
         try:
             outcome = await job.run()
@@ -156,31 +175,46 @@ class FleetRun:
             else:
                 raise
         except SmpdfuError as error:
-            outcome, facts = _outcome(error), _failure(error)
+            outcome, facts = outcome_of(error), _failure(error)
             job.failed(error)
         seconds = round(self._now() - began, 3)
-        self._log.write(
-            "end", device=device.name, outcome=outcome, package=package.digest, seconds=seconds, **job.facts(), **facts
-        )
+        facts |= {"identity": identity, "outcome": outcome, "package": package.digest, "seconds": seconds}
+        self._log.write("end", device=device.name, **job.facts(), **facts)
         self.schedule.ended(device.name, outcome)
 
 
 class _Job:
-    """The update of one device, and what is to be told of it."""
+    """The update of one device, and what is to be told of it.
+
+    ``unseen_since`` is when an earlier run began it that did not see how it ended, in seconds since 1970; ``go_on``:
+    whatever that was, it is done again if it failed.
+    """
+
+    unseen_since: float | None = None
+    go_on = False
 
     def __init__(self, device: FleetDevice, package: Package, fleet: Fleet, ports: Ports, log: FleetLog) -> None:
         self._device, self._package, self._fleet, self._ports, self._log = device, package, fleet, ports, log
         self._before: DeviceState | None = None
         self._after: DeviceState | None = None
         self._sent: dict[str, int] = {}
+        self._result: UpdateResult | None = None
         self.opened = False
 
     async def run(self) -> Outcome:
         """Raises SmpdfuError as ``Update`` does, PlanError for what speaks against it."""
         how = self._fleet.treatment
+        wish = Wish(how.policy, how.scheme, bootloader=self._device.bootloader, no_downgrade=how.no_downgrade)
         async with AsyncExitStack() as stack:
-            journal = stack.enter_context(Journal(self._ports.journal(self._device.address)))
+            path = self._ports.journal(self._device.place or self._device.address)
+            journal = stack.enter_context(Journal(path))
             self.opened = True
+            if journal.damaged:
+                self._log.write("damaged", device=self._device.name, journal=str(path), lines=journal.damaged)
+            record = journal.record.of(self._package.digest)
+            unseen = record.end if self._ended_unseen(record) else None
+            if unseen in (REVERTED, FAILED) and not self.go_on:
+                raise _unseen_failure(unseen)
             client = await stack.enter_async_context(self._ports.connect(self._device))
             checks = [healths.soak(how.soak_s)]
             if how.health is not None:
@@ -189,21 +223,29 @@ class _Job:
                 client,
                 self._package,
                 journal,
-                wish=Wish(how.policy, how.scheme),
+                wish=wish,
                 deadlines=Deadlines(how.boot_timeout_s),
                 health=healths.all_of(checks),
+                net_version=self._ask_version(),
             )
-            unfinished = journal.record.of(self._package.digest).unfinished
             decision = await update.look()
             self._before = self._after = decision.state
-            proven = decision.net_done_at is None
+            self._result = UpdateResult(self._package, decision, wish.policy)
             async with aclosing(update.run(decision)) as events:
                 async for event in events:
                     self._note(event)
-                    proven = proven and not (isinstance(event, StepDone) and not event.proven)
-        if not decision.plan.steps and not unfinished:
-            return Outcome.CURRENT
-        return Outcome.DONE if proven else Outcome.UNPROVEN
+        if self._result.proven is False:
+            return Outcome.UNPROVEN
+        return Outcome.DONE if decision.plan.steps or record.unfinished or unseen == DONE else Outcome.CURRENT
+
+    def _ended_unseen(self, record: Record) -> bool:
+        """True if the run that began the update was killed between the end of its journal and that of the log."""
+        return record.ended_at is not None and self.unseen_since is not None and record.ended_at >= self.unseen_since
+
+    def _ask_version(self) -> AskVersion | None:
+        rule = self._fleet.treatment.net_version_from
+        timeout_s = self._fleet.treatment.health_timeout_s
+        return None if rule is None else rule.ask(self._device.address, timeout_s=timeout_s)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, StepBegun):
@@ -212,6 +254,8 @@ class _Job:
             self._sent[event.step.name] = event.done - event.resumed_at
         else:
             self._after = event.state
+        if self._result is not None:
+            self._result.add(event)
         if self._ports.watch is not None:
             self._ports.watch(self._device, event)
 
@@ -221,73 +265,47 @@ class _Job:
             self._after = self._before
 
     def facts(self) -> dict[str, Any]:
-        """For the log: bytes sent, the application's version before and after, the package's."""
+        """For the log: bytes sent, the application's version before and after, the package's, and the proof."""
+        proof = None if self._result is None or self._result.proof is None else self._result.proof.to_entry()
         return {
             "bytes": sum(self._sent.values()),
             "from": _version(self._before),
             "to": _version(self._after),
             "wanted": {image.core.value: str(image.image.header.version) for image in self._package.images},
+            "proof": proof,
         }
+
+
+def _unseen_failure(end: str) -> SmpdfuError:
+    """The failure that an earlier run saw and was killed before it could write it down."""
+    if end == REVERTED:
+        return RevertedError("an earlier run saw that the device went back to its previous firmware")
+    return StepError("an earlier run saw a step fail, and repeating does not help", "update", resumable=False)
 
 
 def _version(state: DeviceState | None) -> str | None:
     return None if state is None or state.running is None else state.running.version
 
 
-def _outcome(error: SmpdfuError) -> Outcome:
-    if isinstance(error, StepError):
-        return Outcome.INCOMPLETE if error.resumable else Outcome.FAILED
-    return next((outcome for kind, outcome in OUTCOMES if isinstance(error, kind)), Outcome.FAILED)
-
-
 def _failure(error: SmpdfuError) -> dict[str, Any]:
     return {"cause": cause(error), "kind": type(error).__name__, "message": str(error)}
 
 
-def cause(error: SmpdfuError) -> str:
-    """A short text that is the same for failures of one kind, whatever the device is called."""
-    if isinstance(error, PlanError) and error.codes:
-        return f"preflight: {', '.join(error.codes)}"
-    inner = error.__cause__
-    if isinstance(error, JournalError) and not isinstance(inner, BlockingIOError):
-        return "its journal cannot be used"
-    if isinstance(inner, SmpdfuError) and isinstance(error, StepError | RevertedError):
-        return f"{error.step if isinstance(error, StepError) else 'on trial'}: {_kind(inner)}"
-    return _kind(error)
-
-
-def _kind(error: SmpdfuError) -> str:
-    if isinstance(error, DeviceError):
-        return f"the device refused {error.command}: {error.name or error.rc}"
-    return _KINDS.get(type(error).__name__, type(error).__name__)
-
-
-_KINDS = {
-    "ConnectError": "cannot connect",
-    "LinkLostError": "the link was lost",
-    "ResponseTimeoutError": "no answer",
-    "RemoteProtocolError": "answers that are no SMP",
-    "RevertedError": "the device went back to its previous firmware",
-    "AbsentError": "the device did not come back after the reset",
-    "NotBootedError": "the device did not boot the image",
-    "StepError": "a step failed",
-    "PlanError": "preflight",
-    "JournalError": "another process has the device",
-    "UpdateError": "the health check failed",
-}
-
-
 class Standing(NamedTuple):
-    """What earlier runs left: the ``outcomes`` that stand, by device, ``failed``: those of them whose failure counts.
+    """What earlier runs left: the ``outcomes`` that stand, by device, ``counted``: those of them whose failure, or want
+    of a proof, counts.
 
     ``ended_at`` is when each of them was reached, in seconds since 1970. ``again`` are the devices that failed and are
-    done once more: last in their wave, so that they do not stop it before the others had their turn.
+    done once more: last in their wave, so that they do not stop it before the others had their turn. ``begun`` are the
+    devices that began and of which no end was written, with the time; ``go_on``: no failure of earlier runs counts.
     """
 
     outcomes: dict[str, Outcome]
-    failed: set[str]
+    counted: set[str]
     ended_at: dict[str, float]
     again: set[str]
+    begun: dict[str, float]
+    go_on: bool
 
     def schedule(self, fleet: Fleet, now: float) -> Schedule:
         """What is left to do; ``now`` by the same clock."""
@@ -295,7 +313,7 @@ class Standing(NamedTuple):
         waves = [
             replace(wave, devices=tuple(sorted(wave.devices, key=self.again.__contains__))) for wave in fleet.waves
         ]
-        return Schedule(waves, fleet.limits, self.outcomes, self.failed, ago)
+        return Schedule(waves, fleet.limits, self.outcomes, self.counted, ago, begun=self.begun, go_on=self.go_on)
 
 
 def standing(
@@ -303,21 +321,26 @@ def standing(
 ) -> Standing:
     """Add up a log.
 
-    An outcome stands for the package it was reached with. What may pass by itself is done again; ``again``: every
-    failure is, and none counts.
+    An outcome stands for the device and the package it was reached with. What may pass by itself is done again;
+    ``again``: every failure is, and none counts.
     """
     known: dict[str, Outcome] = {}
-    ended_at: dict[str, float] = {}
+    ended_at, begun = dict[str, float](), dict[str, float]()
     digests = {hardware: package.digest for hardware, package in packages.items()}
     for entry in events:
         device = fleet.devices.get(str(entry.get("device")))
         if device is None or entry["event"] not in ("begin", "end"):
             continue
-        if entry["event"] == "begin":
-            known.pop(device.name, None)
-        elif entry.get("package") == digests[device.hardware] and entry.get("outcome") in _OUTCOMES:
+        # With another package or another device behind the name, nothing of what was known counts.
+        same = entry.get("package") == digests[device.hardware] and entry.get("identity") == device.identity
+        known.pop(device.name, None)
+        begun.pop(device.name, None)
+        if same and entry["event"] == "begin":
+            begun[device.name] = entry["time"]
+        elif same and str(entry.get("outcome")) in _OUTCOMES:
             known[device.name] = Outcome(entry["outcome"])
-            ended_at[device.name] = float(entry.get("time", 0.0))
+            ended_at[device.name] = entry["time"]
     stay = {name: one for name, one in known.items() if (one.good if again else not one.passing)}
-    failed = {name for name, one in stay.items() if not one.good}
-    return Standing(stay, failed, {name: ended_at[name] for name in stay}, set(known) - set(stay))
+    counted = set[str]() if again else {name for name, one in stay.items() if not one.good or one is Outcome.UNPROVEN}
+    ended = {name: ended_at[name] for name in stay}
+    return Standing(stay, counted, ended, set(known) - set(stay), begun, again)

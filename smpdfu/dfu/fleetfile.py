@@ -3,19 +3,30 @@
 ::
 
     [fleet]
+    id = "roofs-7f3a"           # names the fleet's log; a copy of the file with the same id continues it
     name = "roofs"              # the file's name, if not given
     at_once = 16                # devices at a time
     soak_s = 600                # from the end of a wave until the next one begins
     stop_after_failures = 3     # no further device begins then
     stop_at_rate = 0.05         # or when this share of a wave's devices that ended have failed
-    devices = "devices.csv"     # columns name,address[,hardware]; and/or [[device]] tables
+    wave_success = 1.0          # the share of a wave that must have its package before the next wave begins
+    max_unreachable = 0         # so many devices that do not answer count as no failure
+    unproven = "continue"       # or "stop": begin no further device when nothing proves an update
+    devices = "devices.csv"     # columns name,address[,hardware,serial]; and/or [[device]] tables
 
     [update]                    # as the options of `smpdfu update`
     soak_s = 5.0
     health = "./check.sh"       # finds the device in SMPDFU_TO
+    no_downgrade = true         # refuse an application that is older than the one that runs
+    trust = ["signing.pub.pem"] # refuse packages that none of these keys has signed
+    net_version_from = "settings:net/version"
+    ncs = "3.2"                 # with partitions and net_address: what is known of the devices' bootloader
 
     [packages]                  # hardware -> dfu_application.zip, beside this file
     default = "dfu_application.zip"
+
+    [hardware.big]              # what differs on this hardware; [[device]] tables and columns may say it, too
+    ncs = "2.5"
 
     [[wave]]
     name = "canary"
@@ -25,34 +36,57 @@
     name = "roof-1"
     address = "udp:10.0.0.7"
     hardware = "default"
+    serial = "1050012345"       # what else tells this device from the one that replaces it
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
+from smpdfu.dfu.evidence import UNKNOWN_BOOTLOADER, Bootloader
+from smpdfu.dfu.fleettable import Table
+from smpdfu.dfu.netversion import VersionRule
 from smpdfu.dfu.plan import Policy
 from smpdfu.dfu.state import Scheme
-from smpdfu.errors import FleetFileError
+from smpdfu.errors import ConnectError, FleetFileError
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_DEVICES = 100_000
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 DEFAULT = "default"
+BOOTLOADER_KEYS = ("ncs", "partitions", "net_address")
+Place = Callable[[str], str]
+"""The one spelling of an address; raises ConnectError for what is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetDevice:
-    """One device: ``name`` for people, ``address`` as for ``--to``, ``hardware`` a key of the packages."""
+    """One device: ``name`` for people, ``address`` as for ``--to``, ``hardware`` a key of the packages.
+
+    ``bootloader`` is what the file says of the device's bootloader, ``serial`` its number if the file has one,
+    ``place`` its address in the one spelling that it has ("": as ``address``).
+    """
 
     name: str
     address: str
     hardware: str = DEFAULT
+    bootloader: Bootloader = UNKNOWN_BOOTLOADER
+    serial: str = ""
+    place: str = field(default="", compare=False)
+
+    @property
+    def identity(self) -> str:
+        """What an outcome in the log belongs to, besides the name: the place and the serial number."""
+        place = self.place or self.address
+        return f"{place} {self.serial}" if self.serial else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +98,38 @@ class Wave:
     soak_s: float = 0.0
 
 
+class Unproven(StrEnum):
+    """What a device does to its fleet that has its package as far as can be told, without a proof."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """``at_once`` devices at a time. No further one begins when ``stop_after_failures`` have failed, or when of a
-    wave's devices that ended the share ``stop_at_rate`` failed; None: never for that.
+    wave's devices that ended the share ``stop_at_rate`` failed; None: never for that. ``unproven`` says whether one
+    does when nothing proves that an update was installed.
+
+    ``wave_success`` is the share of a wave that must have its package before the next wave begins; None: all of it
+    without one of the two limits above, else one device. Up to ``max_unreachable`` devices that do not answer count as
+    no failure and are not needed for that; with ``skip_unreachable`` none of them counts.
     """
 
     at_once: int = 8
     stop_after_failures: int | None = None
     stop_at_rate: float | None = None
+    unproven: Unproven = Unproven.CONTINUE
+    wave_success: float | None = None
+    max_unreachable: int = 0
+    skip_unreachable: bool = False
+
+    def needed(self, size: int) -> int:
+        """How many devices of a wave of this size must have their package before the next wave begins."""
+        if self.wave_success is not None:
+            return math.ceil(round(self.wave_success * size, 6))
+        limited = self.stop_after_failures is not None or self.stop_at_rate is not None
+        return min(size, 1) if limited else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +143,16 @@ class Treatment:
     health_timeout_s: float = 60.0
     boot_timeout_s: float = 120.0
     timeout_s: float | None = None
+    net_version_from: VersionRule | None = None
+    no_downgrade: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A fleet, whole and consistent: every device is in one wave and has a package."""
+    """A fleet, whole and consistent: every device is in one wave and has a package.
+
+    ``trust`` are files of keys, one of which must have signed each image; ``id`` is the fleet's own, if it has one.
+    """
 
     name: str
     path: Path
@@ -99,29 +161,49 @@ class Fleet:
     packages: Mapping[str, Path]
     limits: Limits = Limits()
     treatment: Treatment = field(default_factory=Treatment)
+    trust: tuple[Path, ...] = ()
+    id: str | None = None
 
     @classmethod
-    def load(cls, path: Path) -> Fleet:
-        """Read the file. Raises FleetFileError with one sentence that names the place, or OSError."""
+    def load(cls, path: Path, place: Place = str) -> Fleet:
+        """Read the file; ``place`` gives the one spelling of an address.
+
+        Raises FleetFileError with one sentence that names the place, or OSError.
+        """
         tables = _tables(path)
-        head = _Table(tables.get("fleet", {}), f"[fleet] of {path.name}")
+        head = Table(tables.get("fleet", {}), f"[fleet] of {path.name}")
         name = head.text("name", path.stem)
         limits = Limits(
             head.whole("at_once", 8, lowest=1),
             head.whole("stop_after_failures", None, lowest=1),
             head.number("stop_at_rate", None, highest=1.0),
+            Unproven(head.choice("unproven", tuple(Unproven), Unproven.CONTINUE)),
+            head.number("wave_success", None, highest=1.0),
+            head.whole("max_unreachable", 0, lowest=0),
         )
+        own_id = _id(head)
         soak_s = cast("float", head.number("soak_s", 0.0))
         listed = head.text("devices", None)
         head.nothing_else()
-        devices = _devices(path, tables.get("device", []), None if listed is None else path.parent / listed)
+        update = Table(tables.get("update", {}), f"[update] of {path.name}")
+        loaders = _Loaders.read(update, tables.get("hardware", {}), path.name)
+        listed_in = None if listed is None else path.parent / listed
+        devices = _devices(path, tables.get("device", []), listed_in, loaders, place)
         packages = _packages(path, tables.get("packages", {}), devices)
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
-        treatment = _treatment(_Table(tables.get("update", {}), f"[update] of {path.name}"))
-        return cls(name, path, devices, waves, packages, limits, treatment)
+        trust = tuple(path.parent / name for name in update.texts("trust") or ())
+        treatment = _treatment(update)
+        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id)
 
 
-_KNOWN = ("fleet", "update", "packages", "wave", "device")
+def _id(head: Table) -> str | None:
+    text = head.text("id", None)
+    if text is not None and _ID.fullmatch(text) is None:
+        raise FleetFileError(f"'id' in {head.where} is not made of 1 to 64 letters, digits, '.', '_' and '-'")
+    return cast("str | None", text)
+
+
+_KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -141,84 +223,73 @@ def _tables(path: Path) -> dict[str, Any]:
     return tables
 
 
-class _Table:
-    """A table of the file, read key by key; what is wrong is told with its place."""
-
-    def __init__(self, table: Any, where: str) -> None:
-        if not isinstance(table, dict):
-            raise FleetFileError(f"{where} is not a table")
-        self._left, self.where = dict(table), where
-
-    def text(self, key: str, default: str | None) -> Any:
-        value = self._left.pop(key, default)
-        if value is not None and (not isinstance(value, str) or not value):
-            raise FleetFileError(f"{key!r} in {self.where} is not a text")
-        return value
-
-    def whole(self, key: str, default: int | None, *, lowest: int) -> Any:
-        value = self._left.pop(key, default)
-        if value is not None and (type(value) is not int or value < lowest):
-            raise FleetFileError(f"{key!r} in {self.where} is not a whole number of at least {lowest}")
-        return value
-
-    def number(self, key: str, default: float | None, *, highest: float = 1e7) -> float | None:
-        value = self._left.pop(key, default)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-            raise FleetFileError(f"{key!r} in {self.where} is not a number from 0 to {highest:g}")
-        return float(value)
-
-    def texts(self, key: str) -> list[str] | None:
-        value = self._left.pop(key, None)
-        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
-            raise FleetFileError(f"{key!r} in {self.where} is not a list of texts")
-        return cast("list[str] | None", value)
-
-    def choice(self, key: str, choices: Sequence[str], default: str) -> str:
-        value = self._left.pop(key, default)
-        if value not in choices:
-            raise FleetFileError(f"{key!r} in {self.where} is none of {', '.join(choices)}")
-        return str(value)
-
-    def nothing_else(self) -> None:
-        if self._left:
-            raise FleetFileError(f"{self.where} has an unknown key {min(self._left)!r}")
-
-
 def _list(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise FleetFileError(f"{what} is not a list of tables: write [[{what}]]")
     return value
 
 
-def _devices(path: Path, tables: Any, listed: Path | None) -> dict[str, FleetDevice]:
-    found = [] if listed is None else _from_csv(listed)
+@dataclass(frozen=True, slots=True)
+class _Loaders:
+    """What the file says of bootloaders: of all, and of those of one hardware."""
+
+    of_all: Bootloader
+    of_hardware: Mapping[str, Bootloader]
+
+    @classmethod
+    def read(cls, update: Table, tables: Any, file: str) -> _Loaders:
+        if not isinstance(tables, dict):
+            raise FleetFileError(f"'hardware' of {file} is not a table of tables: write [hardware.NAME]")
+        found = {name: Table(table, f"[hardware.{name}] of {file}") for name, table in tables.items()}
+        of_all = update.bootloader(UNKNOWN_BOOTLOADER)
+        of_hardware = {name: table.bootloader(of_all) for name, table in found.items()}
+        for table in found.values():
+            table.nothing_else()
+        return cls(of_all, of_hardware)
+
+    def of(self, hardware: str) -> Bootloader:
+        return self.of_hardware.get(hardware, self.of_all)
+
+
+def _devices(path: Path, tables: Any, listed: Path | None, loaders: _Loaders, place: Place) -> dict[str, FleetDevice]:
+    found = [] if listed is None else _from_csv(listed, loaders)
     for number, one in enumerate(_list(tables, "device"), 1):
-        table = _Table(one, f"the {number}. [[device]] of {path.name}")
+        table = Table(one, f"the {number}. [[device]] of {path.name}")
         address = table.text("address", None)
         if address is None:
             raise FleetFileError(f"{table.where} has no address")
-        found.append(FleetDevice(table.text("name", address), address, table.text("hardware", DEFAULT)))
+        hardware = table.text("hardware", DEFAULT)
+        known = table.bootloader(loaders.of(hardware))
+        name, serial = table.text("name", address), table.text("serial", None)
+        found.append(FleetDevice(name, address, hardware, known, serial or ""))
         table.nothing_else()
     if not 0 < len(found) <= MAX_DEVICES:
         raise FleetFileError(f"{path.name} has {len(found)} devices; a fleet has 1 to {MAX_DEVICES}")
-    return _unique(found)
+    return _unique([_placed(one, place, path.name) for one in found])
+
+
+def _placed(device: FleetDevice, place: Place, file: str) -> FleetDevice:
+    try:
+        return replace(device, place=place(device.address))
+    except ConnectError as error:
+        raise FleetFileError(f"the device {device.name!r} of {file}: {error}") from error
 
 
 def _unique(found: Sequence[FleetDevice]) -> dict[str, FleetDevice]:
     devices: dict[str, FleetDevice] = {}
-    addresses: dict[str, str] = {}
+    places: dict[str, FleetDevice] = {}
     for one in found:
         if one.name in devices:
             raise FleetFileError(f"two devices are named {one.name!r}")
-        if one.address in addresses:
-            raise FleetFileError(f"{addresses[one.address]!r} and {one.name!r} have the same address, {one.address}")
-        devices[one.name], addresses[one.address] = one, one.name
+        other = places.setdefault(one.place, one)
+        if other is not one:
+            spelled = "" if other.address == one.address else f" ({other.address} and {one.address})"
+            raise FleetFileError(f"{other.name!r} and {one.name!r} have the same address, {one.place}{spelled}")
+        devices[one.name] = one
     return devices
 
 
-def _from_csv(path: Path) -> list[FleetDevice]:
+def _from_csv(path: Path, loaders: _Loaders) -> list[FleetDevice]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
@@ -233,7 +304,10 @@ def _from_csv(path: Path) -> list[FleetDevice]:
             raise FleetFileError(
                 f"line {number} of {path.name} has no name or no address: its columns are name,address"
             )
-        found.append(FleetDevice(name, address, (row.get("hardware") or "").strip() or DEFAULT))
+        hardware = (row.get("hardware") or "").strip() or DEFAULT
+        said = {key: text for key in BOOTLOADER_KEYS if (text := (row.get(key) or "").strip())}
+        known = Table(said, f"line {number} of {path.name}").bootloader(loaders.of(hardware))
+        found.append(FleetDevice(name, address, hardware, known, (row.get("serial") or "").strip()))
     return found
 
 
@@ -250,7 +324,7 @@ def _packages(path: Path, tables: Any, devices: Mapping[str, FleetDevice]) -> di
 def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tuple[Wave, ...]:
     left, waves = list(names), []
     for number, one in enumerate(_list(tables, "wave"), 1):
-        table = _Table(one, f"the {number}. [[wave]] of {file}")
+        table = Table(one, f"the {number}. [[wave]] of {file}")
         name = table.text("name", f"wave {number}")
         wait_s = cast("float", table.number("soak_s", soak_s))
         chosen = _choose(table, left, len(names))
@@ -265,7 +339,7 @@ def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tup
     return tuple(waves)
 
 
-def _choose(table: _Table, left: Sequence[str], total: int) -> list[str]:
+def _choose(table: Table, left: Sequence[str], total: int) -> list[str]:
     patterns = table.texts("devices")
     count, share = table.whole("count", None, lowest=1), table.number("share", None, highest=1.0)
     if sum(one is not None for one in (patterns, count, share)) > 1:
@@ -283,7 +357,7 @@ def _choose(table: _Table, left: Sequence[str], total: int) -> list[str]:
     return chosen
 
 
-def _treatment(table: _Table) -> Treatment:
+def _treatment(table: Table) -> Treatment:
     times = {one.name: one.default for one in fields(Treatment) if one.name.endswith("_s")}
     scheme = table.choice("scheme", ("auto", *Scheme), "auto")
     seconds = {name: table.number(name, cast("float | None", default)) for name, default in times.items()}
@@ -294,6 +368,8 @@ def _treatment(table: _Table) -> Treatment:
         policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
         scheme=None if scheme == "auto" else Scheme(scheme),
         health=table.text("health", None),
+        net_version_from=table.rule("net_version_from"),
+        no_downgrade=table.switch("no_downgrade", default=True),
         **seconds,  # type: ignore[arg-type]  # see fields
     )
     table.nothing_else()

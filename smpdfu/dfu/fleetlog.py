@@ -2,13 +2,16 @@
 
     {"event": "run", "time": 1700000000.0, "fleet": "roofs", "devices": 1000}
     {"event": "wave", "wave": "canary", "devices": 5}
+    {"event": "look", "wave": "canary", "devices": 5, "silent": 1}
     {"event": "begin", "device": "roof-1", "wave": "canary", "package": "<digest>"}
     {"event": "step", "device": "roof-1", "step": "upload app", "number": 1, "of": 9}
     {"event": "end", "device": "roof-1", "outcome": "done", "seconds": 41.2, "bytes": 180000, ...}
     {"event": "pause"} {"event": "resume"} {"event": "stop", "reason": "..."} {"event": "leave", "phase": "done"}
 
-``end`` has the package's digest, what ran before and after, and for a failure its ``cause`` (a short stable text by
-which failures are grouped), ``message`` and ``exit_code``. What a device cannot tell is in its own journal.
+``end`` has the package's digest, what ran before and after, the ``proof`` of the network core's image (``value``,
+``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text by
+which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs to
+the device at that place, whatever has its name later. What a device cannot tell is in its own journal.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from smpdfu.errors import JournalError
+from smpdfu.local.jsonlines import entry_of
 from smpdfu.local.lock import HeldError, Lock
 
 MAX_LOG_BYTES = 1 << 30
@@ -49,7 +54,7 @@ class FleetLog:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except HeldError as error:
-            raise JournalError(f"process {error.note.get('pid', '?')} is running this fleet") from error
+            raise _running(error) from error
         except OSError as error:
             raise JournalError(f"the log of the fleet in {folder} cannot be opened: {error.strerror}") from error
         try:
@@ -61,16 +66,22 @@ class FleetLog:
 
     def write(self, event: str, **facts: Any) -> None:
         """Append an event."""
-        entry = {"event": event, "time": round(self._clock(), 3), **facts}
+        self.write_all([{"event": event, **facts}])
+
+    def write_all(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Append several events, each with its ``event``; they are on the disk at the same time."""
+        time_s = round(self._clock(), 3)
+        entries = [{"event": one["event"], "time": time_s, **one} for one in events]
         try:
-            self._file.write((json.dumps(entry) + "\n").encode())
+            self._file.write("".join(json.dumps(entry) + "\n" for entry in entries).encode())
             self._file.flush()
-            if event in _SURE:
+            if any(entry["event"] in _SURE for entry in entries):
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise JournalError(f"{self.path} cannot be written: {error.strerror}") from error
         if self.watch is not None:
-            self.watch(entry)
+            for entry in entries:
+                self.watch(entry)
 
     def close(self) -> None:
         """Give it back."""
@@ -95,33 +106,73 @@ def log_path(folder: Path) -> Path:
     return folder / "events.jsonl"
 
 
-def read_log(folder: Path) -> Iterator[dict[str, Any]]:
+def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iterator[dict[str, Any]]:
     """The events, oldest first; none where there is no log. A line that was cut short counts as not written.
 
-    Raises JournalError.
+    A damaged line counts for nothing; ``damaged`` is called with its number. Raises JournalError.
     """
     path = log_path(folder)
     try:
         if path.stat().st_size > MAX_LOG_BYTES:
-            raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: move it away")
+            raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
         with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield _entry(line, path)
+            for number, line in enumerate(file, 1):
+                if (entry := _entry(line)) is not None:
+                    yield entry
+                elif line.endswith(b"\n") and damaged is not None:
+                    damaged(number)
     except FileNotFoundError:
         return
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _entry(line: bytes, path: Path) -> dict[str, Any]:
+def _entry(line: bytes) -> dict[str, Any] | None:
+    entry = entry_of(line)
+    return entry if entry is not None and isinstance(entry.get("event"), str) and "time" in entry else None
+
+
+def repair_log(folder: Path) -> tuple[int, ...]:
+    """Move the damaged lines of a log to ``events.damaged`` beside it; their numbers.
+
+    Raises JournalError when a process is running the fleet, or a file cannot be written.
+    """
+    found: list[int] = []
+    path, bad, fresh = log_path(folder), folder / "events.damaged", folder / "events.new"
+    if not path.exists():
+        return ()
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        entry = None
-    if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
-        raise JournalError(f"a line of {path} is damaged: move the file away")
-    return entry
+        with _locked(folder), path.open("rb") as old, bad.open("ab") as aside, fresh.open("wb") as new:
+            for number, line in enumerate(old, 1):
+                good = _entry(line) is not None
+                (new if good else aside).write(line if line.endswith(b"\n") else line + b"\n")
+                found += [] if good else [number]
+            for file in (aside, new):
+                file.flush()
+                os.fsync(file.fileno())
+            old.close()
+            new.close()
+            fresh.replace(path)
+    except OSError as error:
+        raise JournalError(f"{path} cannot be repaired: {error.strerror}") from error
+    return tuple(found)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = Lock(folder / "lock")
+    try:
+        lock.acquire()
+    except HeldError as error:
+        raise _running(error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _running(error: HeldError) -> JournalError:
+    return JournalError(f"process {error.note.get('pid', '?')} is running this fleet")
 
 
 def _cut_to_whole_lines(path: Path) -> None:

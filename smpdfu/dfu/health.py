@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import IO
 
 from smpdfu.client import Client
 from smpdfu.errors import UpdateError
@@ -47,14 +49,35 @@ def command(line: str, address: str, *, timeout_s: float) -> Health:
     """
 
     async def check(client: Client) -> None:
-        async with _released(client):
-            code = await _run(line, {**os.environ, "SMPDFU_TO": address}, timeout_s)
-        if code is None:
-            raise UpdateError(f"the health check did not end within {timeout_s:g} s: {line}")
-        if code != 0:
-            raise UpdateError(f"the health check ended with exit code {code}: {line}")
+        await _carry_out(client, line, address, "health check", timeout_s, sys.stderr)
 
     return check
+
+
+def output_of(line: str, address: str, *, timeout_s: float, max_bytes: int) -> Callable[[Client], Awaitable[str]]:
+    """What the command ``line`` prints on its stdout, ``max_bytes`` of it at most; run as ``command`` runs it.
+
+    Raises UpdateError where it does not end with exit code 0 within ``timeout_s``.
+    """
+
+    async def ask(client: Client) -> str:
+        with tempfile.TemporaryFile() as file:
+            await _carry_out(client, line, address, "command that tells the version", timeout_s, file)
+            file.seek(0)
+            return file.read(max_bytes).decode("utf-8", "replace")
+
+    return ask
+
+
+async def _carry_out(
+    client: Client, line: str, address: str, what: str, timeout_s: float, stdout: IO[bytes] | IO[str]
+) -> None:
+    async with _released(client):
+        code = await _run(line, {**os.environ, "SMPDFU_TO": address}, what, timeout_s, stdout)
+    if code is None:
+        raise UpdateError(f"the {what} did not end within {timeout_s:g} s: {line}")
+    if code != 0:
+        raise UpdateError(f"the {what} ended with exit code {code}: {line}")
 
 
 def can_run(line: str) -> bool:
@@ -86,14 +109,16 @@ async def _released(client: Client) -> AsyncIterator[None]:
         await client.__aenter__()
 
 
-async def _run(line: str, surroundings: dict[str, str], timeout_s: float) -> int | None:
+async def _run(
+    line: str, surroundings: dict[str, str], what: str, timeout_s: float, stdout: IO[bytes] | IO[str]
+) -> int | None:
     """The exit code, or None where the time ran out; nothing is left running. Raises UpdateError."""
     try:
         process = await asyncio.create_subprocess_shell(
-            line, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr, env=surroundings, start_new_session=True
+            line, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, env=surroundings, start_new_session=True
         )
     except OSError as error:
-        raise UpdateError(f"the health check cannot be run: {error.strerror or error}") from error
+        raise UpdateError(f"the {what} cannot be run: {error.strerror or error}") from error
     try:
         async with asyncio.timeout(timeout_s):
             return await process.wait()

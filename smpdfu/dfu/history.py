@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice
@@ -27,7 +27,8 @@ class Course:
     """What happened to one device, in all runs with the package that it is to have now.
 
     ``attempts`` counts how often it was begun; ``spans`` and the other facts are of the last attempt. ``was`` and
-    ``runs`` are the application's versions before and after it, ``cause`` and ``message`` are a failure's.
+    ``runs`` are the application's versions before and after it, ``cause`` and ``message`` are a failure's, ``doubt`` is
+    why nothing proves an update.
     """
 
     device: FleetDevice
@@ -41,6 +42,7 @@ class Course:
     runs: str | None = None
     cause: str = ""
     message: str = ""
+    doubt: str = ""
     under_way: bool = False
 
     @property
@@ -54,6 +56,12 @@ class Course:
     def step(self) -> str:
         """The step that is under way, or was the last."""
         return self.spans[-1].step if self.spans else ""
+
+    def forget(self) -> None:
+        """Another device or another package came behind the name: nothing of what was known counts."""
+        blank = Course(self.device, self.wave)
+        for one in fields(self):
+            setattr(self, one.name, getattr(blank, one.name))
 
     @property
     def rate(self) -> float | None:
@@ -109,16 +117,31 @@ class History:
                 found.setdefault(course.cause or str(course.outcome), []).append(course.device.name)
         return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
+    def doubts(self) -> dict[str, list[str]]:
+        """Why updates are unproven: reason -> names of devices, the most frequent first."""
+        found: dict[str, list[str]] = {}
+        for course in self.courses.values():
+            if course.outcome is Outcome.UNPROVEN and not course.under_way:
+                found.setdefault(course.doubt or "nothing proves it", []).append(course.device.name)
+        return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
     def running(self) -> list[Course]:
         """The devices that are under way."""
         return [course for course in self.courses.values() if course.under_way]
 
 
+def _is_about(course: Course, event: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
+    """The event is about this very device, and the package that it is to have now."""
+    same = event.get("identity") == course.device.identity
+    return same and event.get("package") == digests[course.device.hardware]
+
+
 def _begin(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
-    if event.get("package") != digests[course.device.hardware]:
+    if not _is_about(course, event, digests):
+        course.forget()
         return
     course.attempts, course.under_way = course.attempts + 1, True
-    course.outcome, course.spans, course.cause, course.message = None, [], "", ""
+    course.outcome, course.spans, course.cause, course.message, course.doubt = None, [], "", "", ""
 
 
 def _step(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
@@ -128,7 +151,10 @@ def _step(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[
 
 
 def _end(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
-    if event.get("package") != digests[course.device.hardware] or event.get("outcome") not in list(Outcome):
+    if not _is_about(course, event, digests):
+        course.forget()
+        return
+    if event.get("outcome") not in list(Outcome):
         return
     _close(course, at)
     course.under_way, course.outcome = False, Outcome(event["outcome"])
@@ -136,6 +162,9 @@ def _end(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[s
     course.bytes = int(_number(event.get("bytes")))
     course.was, course.runs = _text(event.get("from")), _text(event.get("to"))
     course.cause, course.message = _text(event.get("cause")) or "", _text(event.get("message")) or ""
+    proof = event.get("proof")
+    if course.outcome is Outcome.UNPROVEN and isinstance(proof, dict):
+        course.doubt = _text(proof.get("reason")) or ""
 
 
 def _close(course: Course, at: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from smpdfu.dfu.dependencychecks import counted
 from smpdfu.dfu.findings import Finding, Severity
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.plan import image_number
@@ -11,7 +12,6 @@ from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.image import b0n
 from smpdfu.image.build import encrypted_key_size
 from smpdfu.image.format import SIGNATURE_TYPES
-from smpdfu.image.linked import link_warning
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
 from smpdfu.image.verify import Code, verify
 
@@ -49,26 +49,9 @@ def _is_of_its_core(image: CoreImage, _: DeviceState) -> Findings:
 
 
 def _is_linked_for_its_slot(image: CoreImage, _: DeviceState) -> Findings:
-    if image.image.encrypted or image.vector_core not in (None, image.core):
-        return
-    warning = link_warning(image.image.payload, image.load_address)
-    if warning:
-        text = f"{image.file}: {warning}; the bootloader would erase it, or the device would not start"
+    if image.vector_core in (None, image.core) and (warning := image.link_warning):
+        text = f"{image.file}: {warning}; the device would not start with it, or its bootloader erases it"
         yield Finding("linked-elsewhere", Severity.ERROR, text, "Build it for the slot's address.", image.core)
-
-
-def _network_image_is_readable(image: CoreImage, state: DeviceState) -> Findings:
-    # The bootloader tells a network image by the reset vector in the slot, which is ciphertext here; it would swap the
-    # image into the application's slot (nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c).
-    if image.core is Core.NET and image.image.encrypted and state.scheme is Scheme.STAGED:
-        yield Finding(
-            "net-encrypted",
-            Severity.ERROR,
-            f"{image.file} is encrypted, so the bootloader cannot see that it is for the network core and would run it "
-            "on the application core",
-            "Sign the network core's image without -E; only the application's image can be encrypted on this device.",
-            image.core,
-        )
 
 
 def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
@@ -85,7 +68,8 @@ def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
         text = f"{image.file} has no seal for b0n, the network core's bootloader: if b0n wants one, {after}"
         yield Finding("net-seal", severity, text, advice, image.core)
         return
-    reason = b0n.refusal(image.image.payload, image.load_address or info.address, ())
+    # Whether the place is this device's is another question, see loaderchecks.
+    reason = b0n.refusal(image.image.payload, image.code_address or info.address, ())
     if reason is not None:
         said = reason.rstrip(".")
         text = f'b0n, the network core\'s bootloader, refuses {image.file} ("{said}"): {after}'
@@ -144,7 +128,7 @@ def _is_not_older(image: CoreImage, state: DeviceState) -> Findings:
     if image.core is not Core.APP or running is None or version >= running:
         return
     text = f"{image.file} is version {version} and the device runs {running}"
-    if state.no_downgrade:
+    if state.no_downgrade and counted(version) < counted(running):
         text += ", and its bootloader erases older images"
         yield Finding("downgrade", Severity.ERROR, text, "Sign it with a higher version.", image.core)
     else:
@@ -169,7 +153,6 @@ IMAGE_CHECKS: tuple[ImageCheck, ...] = (
     _is_signed,
     _is_of_its_core,
     _is_linked_for_its_slot,
-    _network_image_is_readable,
     _network_image_is_sealed,
     _image_may_be_encrypted,
     _is_not_padded,

@@ -1,14 +1,21 @@
 """The journal of a device's updates: what was begun and what was done, so that the next call can go on.
 
 One file per device, only ever appended to, one JSON object a line, on the disk before the next step begins. A line that
-a crash cut short is the last one and counts as not written. The first line of an update names its package, the lines
+a crash cut short is the last one and counts as not written. A damaged line before it counts for nothing, and the rest
+does: see ``_counting``. The first line of an update names its package, the lines
 behind it its steps, and one with ``end`` closes it::
 
     {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0}
     {"step": "upload app", "is": "begun", "time": ...}
     {"step": "upload app", "is": "done", "time": ...}
     {"step": "reset app", "is": "absent", "time": ...}
+    {"loader": ["3.2/pm"], "source": "console", "text": "nRF Connect SDK v3.2.0", "time": ...}
+    {"net_version": "1.0.0", "time": ...}
+    {"proof": {"value": true, "reason": "...", "source": "console"}, "time": ...}
     {"end": "done", "time": ...}
+
+``loader`` is a clue to the bootloader, ``net_version`` what the application told of the network core before its reset,
+``proof`` whether the network core took its image. An older tool passes them over, and an older journal has none.
 
 The journal remembers what a device cannot tell (that the network core got its image); where the two disagree the
 device is right, see ``plan``.
@@ -23,7 +30,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -33,12 +40,19 @@ from typing import Any, Self
 
 from smpdfu.errors import JournalError
 from smpdfu.local.folders import state_home
+from smpdfu.local.jsonlines import entry_of
 from smpdfu.local.lock import lock_file
 
 MAX_JOURNAL_BYTES = 16 * 1024 * 1024
 
 # How an update ended: as planned; on the previous firmware; so that calling again does not help.
 DONE, REVERTED, FAILED = "done", "reverted", "failed"
+
+_UNKNOWN: Mapping[str, Any] = {"update": ""}
+"""An update of which the line is damaged that names its package: what follows is about no package that we know."""
+
+OF_NETWORK = frozenset({"net_address"})
+"""What is noted in ``about`` of the network core's image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,8 @@ class Record:
 
     ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished. ``about`` is what
     was noted of the package when it began, ``past`` the same of the last update that ended as planned. ``absent``: the
-    device was waited for in vain, and no step was done since.
+    device was waited for in vain, and no step was done since. ``clues`` were noted of the bootloader in this update,
+    ``past_clues`` in the one before it that noted any. ``proof`` and ``net_version``: see the module.
     """
 
     package: str = ""
@@ -57,6 +72,10 @@ class Record:
     about: Mapping[str, Any] = field(default_factory=dict)
     past: Mapping[str, Any] = field(default_factory=dict)
     absent: bool = False
+    clues: tuple[Mapping[str, Any], ...] = ()
+    past_clues: tuple[Mapping[str, Any], ...] = ()
+    proof: Mapping[str, Any] | None = None
+    net_version: str | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -65,23 +84,43 @@ class Record:
 
     def of(self, package: str) -> Record:
         """This record where it is about ``package``, else an empty one."""
-        return self if self.package == package else Record(past=self.past)
+        return self if self.package == package else Record(past=self.past, past_clues=self.clues or self.past_clues)
+
+    @property
+    def is_proven(self) -> bool:
+        """True if it was noted that the network core took its image."""
+        return self.proof is not None and self.proof.get("value") is True
 
     def after(self, entry: Mapping[str, Any]) -> Record:
         """This record with one entry more."""
         if "update" in entry:
             about = entry.get("about")
-            return Record(str(entry["update"]), about=about if isinstance(about, dict) else {}, past=self.past)
+            return replace(
+                Record(str(entry["update"]), about=about if isinstance(about, dict) else {}, past=self.past),
+                past_clues=self.clues or self.past_clues,
+            )
         if entry.get("is") == "done":
             return replace(self, steps=self.steps | {str(entry.get("step"))}, absent=False)
         if entry.get("is") == "absent":
             return replace(self, absent=True)
-        if "end" not in entry:
-            return self
+        return self._after_end(entry) if "end" in entry else self._after_note(entry)
+
+    def _after_end(self, entry: Mapping[str, Any]) -> Record:
         time_s = entry.get("time")
-        past = {**self.past, **self.about} if entry["end"] == DONE else self.past
+        # Where the network core did not prove to have taken it, its image tells nothing about the device.
+        about = {key: value for key, value in self.about.items() if self.is_proven or key not in OF_NETWORK}
+        past = {**self.past, **about} if entry["end"] == DONE else self.past
         ended_at = time_s if isinstance(time_s, int | float) else None
         return replace(self, end=str(entry["end"]), ended_at=ended_at, past=past)
+
+    def _after_note(self, entry: Mapping[str, Any]) -> Record:
+        if isinstance(entry.get("loader"), list):
+            return replace(self, clues=(*self.clues, entry))
+        if isinstance(entry.get("proof"), dict):
+            return replace(self, proof=entry["proof"])
+        if isinstance(entry.get("net_version"), str):
+            return replace(self, net_version=entry["net_version"])
+        return self
 
 
 def replay(entries: Iterable[Mapping[str, Any]]) -> Record:
@@ -95,7 +134,8 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
         """Read what is there and make the file if there is none; a line that was cut short is removed.
 
-        Raises JournalError when the file cannot be read or written, is damaged, or another process holds it.
+        ``damaged`` are the numbers of the lines that count for nothing. Raises JournalError when the file cannot be
+        read or written, is too large, or another process holds it.
         """
         self.path = Path(path)
         self._clock, self._writing = clock, threading.Lock()
@@ -104,7 +144,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"the journal {self.path} cannot be opened: {error.strerror or error}") from error
         try:
-            entries, end = _read(self._fd, self.path)
+            entries, end, self.damaged = _read(self._fd, self.path)
             os.ftruncate(self._fd, end)
             os.lseek(self._fd, end, os.SEEK_SET)
         except OSError as error:
@@ -135,6 +175,10 @@ class Journal:
     def absent(self, step: str) -> None:
         """The device did not come back in a step."""
         self._append({"step": step, "is": "absent"})
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """A line of facts: ``loader``, ``net_version`` or ``proof``, see the module."""
+        self._append(dict(facts))
 
     def end(self, outcome: str) -> None:
         """The update ended: ``DONE``, ``REVERTED`` or ``FAILED``."""
@@ -226,37 +270,94 @@ def _lock(fd: int, path: Path) -> None:
         raise JournalError(f"another process is updating this device: it holds {path}") from error
 
 
-def _read(fd: int, path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The entries, and where the last whole one ends."""
+def _read(fd: int, path: Path) -> tuple[list[Mapping[str, Any]], int, tuple[int, ...]]:
+    """The entries that count, where the last whole line ends, and the numbers of the damaged ones."""
     if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
-        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB: move it away")
+        raise JournalError(
+            f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB; `smpdfu update` with --new-journal sets "
+            "it aside and begins a new one"
+        )
     with open(fd, "rb", closefd=False) as file:
         data = file.read()
-    entries: list[dict[str, Any]] = []
-    end = 0
     lines = data.splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
-        entry = _entry(line)
-        if entry is None:
-            if number < len(lines):
-                raise JournalError(f"line {number} of the journal {path} is damaged: move the file away")
-            break
-        entries.append(entry)
-        end += len(line)
-    return entries, end
+    found = [entry_of(line) for line in lines]
+    damaged = tuple(
+        number for number, entry in enumerate(found, 1) if entry is None and lines[number - 1][-1:] == b"\n"
+    )
+    if found and found[-1] is None:  # cut short, or as good as
+        del found[-1], lines[-1]
+    names_package = (b'"update"' in line for line in lines)
+    entries = [
+        _UNKNOWN if entry is None and names else entry for entry, names in zip(found, names_package, strict=True)
+    ]
+    return list(_counting(entries)), sum(map(len, lines)), damaged
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
+def _counting(lines: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:
+    """The entries that count. None is a damaged line.
+
+    It may have been the first line of an update. That is so where no other line can be, behind an end, and it shows
+    when a step begins that had begun before. From there on the entries are about a package that is not known.
+    """
+    begun, is_open, in_doubt = set[str](), False, False
+    for line in lines:
+        in_doubt = in_doubt or line is None
+        if line is None and is_open:
+            continue
+        entry = _UNKNOWN if line is None else line
+        step = str(entry.get("step")) if entry.get("is") == "begun" else None
+        if step is not None and in_doubt and step in begun:
+            begun, in_doubt = set(), False
+            yield _UNKNOWN
+        if "update" in entry:
+            begun, is_open, in_doubt = set(), True, False
+        elif "end" in entry:
+            is_open = False
+        elif step is not None:
+            begun.add(step)
+        yield entry
+
+
+def is_damaged(path: Path) -> bool:
+    """True if a journal has damaged lines, or is too large to be read. Raises JournalError where it cannot be read."""
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
+        if path.stat().st_size > MAX_JOURNAL_BYTES:
+            return True
+        return any(entry_of(line) is None for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n")
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
+
+
+def damaged_line(number: int, path: Path) -> str:
+    """What to say about a damaged line of a journal or a log."""
+    return f"line {number} of {path} is damaged and counts for nothing; the other lines count"
+
+
+def set_aside(path: Path) -> Path | None:
+    """Give a journal another name, so that the next one is new; the new name, None where there is no journal.
+
+    Raises JournalError when another process holds it, or it cannot be renamed.
+    """
+    number = 1
+    while (old := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    try:
+        fd = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            _lock(fd, path)
+        finally:
+            os.close(fd)
+        path.rename(old)
+    except FileNotFoundError:
         return None
-    return entry if isinstance(entry, dict) else None
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be set aside: {error.strerror or error}") from error
+    return old
 
 
-def journal_path(device: str) -> Path:
-    """Where the journal of the device with this address lies."""
-    name = re.sub(r"[^A-Za-z0-9.-]+", "_", device).strip("_.")[:60]
-    return state_home() / "updates" / f"{name}-{zlib.crc32(device.encode()):08x}.jsonl"
+def journal_path(place: str) -> Path:
+    """Where the journal of the device at this place (``connect.Address.place``) lies."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", place).strip("_.")[:60]
+    return state_home() / "updates" / f"{name}-{zlib.crc32(place.encode()):08x}.jsonl"

@@ -14,6 +14,7 @@ from smpdfu.dfu.journal import DONE, Record
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.state import DeviceState, Scheme
 from smpdfu.errors import PlanError
+from smpdfu.loaders.proof import Picture, outcomes
 
 
 class Action(StrEnum):
@@ -157,6 +158,14 @@ def _is_left(step: Step, first: Action | None, rules: tuple[Step, ...]) -> bool:
     return begin in order and order.index(step.action) >= order.index(begin)
 
 
+def in_place(package: Package, plan: Plan, policy: Policy = Policy.TEST_AND_CONFIRM) -> tuple[CoreImage, ...]:
+    """The images that their cores have already: no step is left for them. Of an upload alone nothing is known."""
+    if policy is Policy.UPLOAD_ONLY:
+        return ()
+    cores = {step.core for step in plan.steps}
+    return tuple(image for image in package.images if image.core not in cores)
+
+
 def first_actions(package: Package, state: DeviceState, record: Record) -> dict[Core, Action | None]:
     """For each core of the package the first action that is left; None when its image is in place."""
     first: dict[Core, Action | None] = {}
@@ -179,7 +188,7 @@ def _first_for_app(image: CoreImage, state: DeviceState, record: Record) -> Acti
         tried = record.unfinished and record.steps & _TRIED and _CHECKED[Core.APP] not in record.steps
         return None if running.confirmed and not tried else Action.CHECK
     if other is not None and other.hash == image.hash:
-        if other.pending:
+        if other.waits:
             return Action.RESET
         # The same hash may be signed by another key: only an upload of our own is taken as done.
         if Step(Action.UPLOAD, Core.APP).name in record.steps:
@@ -190,7 +199,7 @@ def _first_for_app(image: CoreImage, state: DeviceState, record: Record) -> Acti
 def _first_for_net(image: CoreImage, state: DeviceState, record: Record) -> Action | None:
     other = state.waiting(image_number(Core.NET, state.scheme))
     listed = other is not None and other.hash == image.hash
-    if listed and other is not None and other.pending:
+    if listed and other is not None and other.waits and not _may_stay_pending(state, record):
         return Action.RESET
     # Handed over, the image is no longer pending; bootloaders that only overwrite erase its header, so that the slot
     # is empty. Either is a proof only together with the journal: before the mark the slot looks the same. And of an
@@ -203,18 +212,10 @@ def _first_for_net(image: CoreImage, state: DeviceState, record: Record) -> Acti
     return Action.UPLOAD
 
 
-def net_taken(image: CoreImage, state: DeviceState) -> bool | None:
-    """Did the network core take its image, after the reset for it? None if the device cannot tell.
-
-    Handed over, the image stays in the slot and is not pending any more; refused, it is erased. A bootloader that only
-    overwrites erases it either way. (nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c)
-    """
-    left = [slot for slot in state.slots if slot.hash == image.hash and not slot.active]
-    if state.scheme is Scheme.SIMULTANEOUS:
-        return False if any(slot.pending for slot in left) else None
-    if left:
-        return True
-    return False if state.can_revert else None
+def _may_stay_pending(state: DeviceState, record: Record) -> bool:
+    """The reset was seen, and the bootloader may be one that keeps an image pending that the network core took."""
+    seen = Step(Action.RESET, Core.NET).name in record.steps
+    return seen and any(True in outcomes(build, Picture.PENDING) for build in state.builds)
 
 
 def went_back(package: Package, state: DeviceState, record: Record) -> bool:
@@ -225,5 +226,5 @@ def went_back(package: Package, state: DeviceState, record: Record) -> bool:
     app, running, other = package.image(Core.APP), state.running, state.other
     if app is None or running is None or not record.unfinished or not _MARKED[Core.APP] & record.steps:
         return False
-    pending = other is not None and other.pending
+    pending = other is not None and other.waits
     return running.hash != app.hash and not pending and _CHECKED[Core.APP] not in record.steps

@@ -1,20 +1,24 @@
 """Every reason for which a device would refuse a package, or be lost by it, found before the first byte is sent.
 
-Pure: a package and what the device says about itself go in, findings come out. A check is a function in ``CHECKS``, or
-in ``IMAGE_CHECKS`` where it is about one image.
+Pure: a package and what the device says about itself go in, findings come out. A check is a function in ``CHECKS``, in
+``LOADER_CHECKS`` and ``NET_VERSION_CHECKS`` where the bootloader's release decides, or in ``IMAGE_CHECKS`` where it is
+about one image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from smpdfu.dfu.activeslot import wrong_active_slot
+from smpdfu.dfu.dependencychecks import counted, dependencies_are_met, running_application_agrees
 from smpdfu.dfu.findings import Finding, Severity, worst_first
 from smpdfu.dfu.imagechecks import IMAGE_CHECKS
+from smpdfu.dfu.loaderchecks import LOADER_CHECKS
+from smpdfu.dfu.netversionchecks import NET_VERSION_CHECKS
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.plan import image_number
-from smpdfu.dfu.state import PRIMARY, DeviceState, Scheme, version_of
-from smpdfu.errors import FormatError
-from smpdfu.image.format import Dependency, TlvType, Version
+from smpdfu.dfu.state import DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.image.format import TlvType
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 
@@ -24,13 +28,19 @@ Check = Callable[[Package, DeviceState], Findings]
 
 def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     """All findings, errors first. No error among them: nothing is known that speaks against the update."""
-    found = [finding for check in CHECKS for finding in check(package, state)]
-    return worst_first([*found, *(finding for image in package.images for finding in image_findings(image, state))])
+    found = [finding for check in (*CHECKS, *LOADER_CHECKS, *NET_VERSION_CHECKS) for finding in check(package, state)]
+    return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
 
 def image_findings(image: CoreImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
-    return worst_first([finding for check in IMAGE_CHECKS for finding in check(image, state)])
+    checks = (*LOADER_CHECKS, *NET_VERSION_CHECKS)
+    found = [finding for check in checks for finding in check(Package((image,)), state)]
+    return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
+
+
+def _of_image(image: CoreImage, state: DeviceState) -> Findings:
+    return (finding for check in IMAGE_CHECKS for finding in check(image, state))
 
 
 # --- the device -----------------------------------------------------------------------------------------------------
@@ -54,6 +64,10 @@ def _running_image_is_known(_: Package, state: DeviceState) -> Findings:
         )
 
 
+def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
+    yield from wrong_active_slot(state)
+
+
 # Modes in which an image is not brought to another slot, so that the steps of an update are other ones.
 _OTHER_MODES = {
     BootloaderMode.SINGLE_APP: "has one slot only",
@@ -61,7 +75,7 @@ _OTHER_MODES = {
     BootloaderMode.DIRECT_XIP_WITH_REVERT: "runs images from where they lie (direct XIP)",
     BootloaderMode.RAM_LOAD: "loads images into RAM",
     BootloaderMode.FIRMWARE_LOADER: "leaves updates to a firmware loader",
-    BootloaderMode.RAM_LOAD_WITH_NETWORK_CORE: "loads images into RAM",
+    BootloaderMode.SINGLE_APP_RAM_LOAD: "has one slot only, whose image it loads into RAM",
 }
 
 
@@ -140,9 +154,8 @@ def _network_image_waits_for_its_application(package: Package, state: DeviceStat
     if state.scheme is not Scheme.SIMULTANEOUS or app is None or net is None or running is None:
         return
     there = version_of(running)
-    tied = there is None or any(
-        one.image == 0 and _counted(one.version) > _counted(there) for one in _dependencies(net)
-    )
+    needs = dependencies_of(net) or ()
+    tied = there is None or any(one.image == 0 and counted(one.version) > counted(there) for one in needs)
     if running.hash != app.hash and not tied:
         yield Finding(
             "not-tied",
@@ -154,17 +167,12 @@ def _network_image_waits_for_its_application(package: Package, state: DeviceStat
         )
 
 
-def _counted(version: Version) -> tuple[int, int, int]:
-    """What a bootloader compares: the build number does not count."""
-    return version.major, version.minor, version.revision
-
-
 def _marks_are_in_order(package: Package, state: DeviceState) -> Findings:
     app, net = package.image(Core.APP), package.image(Core.NET)
     if state.scheme is not Scheme.SIMULTANEOUS or app is None or net is None:
         return
     first, second = state.waiting(0), state.waiting(1)
-    if first is not None and first.pending and not (second is not None and second.pending):
+    if first is not None and first.waits and not (second is not None and second.waits):
         yield Finding(
             "marked-first",
             Severity.ERROR,
@@ -194,7 +202,7 @@ def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
         expected = {None if app is None else app.hash}
         if app_in_place or state.scheme is Scheme.SIMULTANEOUS:
             expected.add(None if net is None else net.hash)
-        if other.pending and other.hash not in expected - {None}:
+        if other.waits and other.hash not in expected - {None}:
             yield _pending(other)
 
 
@@ -206,44 +214,6 @@ def _pending(other: ImageSlot) -> Finding:
         "Let it boot with `smpdfu reset`; if it was marked for a test, a second reset brings back what runs now. If it "
         "still waits then, the network core refuses it: erase the slot with a debugger.",
     )
-
-
-def _dependencies_are_met(package: Package, state: DeviceState) -> Findings:
-    """An image that needs a version of another image that is not there cancels the whole update."""
-    for image in package.images:
-        for one in _dependencies(image):
-            found = _version_after(one.image, package, state)
-            if found is not None and _counted(found) >= _counted(one.version):
-                continue
-            # With one image pair the bootloader has no code to check them, and nobody tells the network core's version.
-            unknown = found is None and state.scheme is Scheme.STAGED and one.image == 1
-            has = "the device does not tell that" if unknown else "it has none" if found is None else f"it has {found}"
-            yield Finding(
-                "dependency",
-                Severity.WARNING if unknown else Severity.ERROR,
-                f"{image.file} needs image {one.image} of the device to be at least version {one.version}, and {has}",
-                "Put the image that it needs into the package, or sign it without that dependency.",
-                image.core,
-            )
-
-
-def _dependencies(image: CoreImage) -> tuple[Dependency, ...]:
-    try:
-        return image.image.dependencies
-    except FormatError:  # its format is judged elsewhere
-        return ()
-
-
-_CORES = {0: Core.APP, 1: Core.NET}
-
-
-def _version_after(number: int, package: Package, state: DeviceState) -> Version | None:
-    """The version that image ``number`` will have: the package's, else what runs."""
-    coming = package.image(_CORES[number]) if number in _CORES else None
-    if coming is not None:
-        return coming.image.header.version
-    there = state.slot(PRIMARY, number) if number else state.running
-    return None if there is None else version_of(there)
 
 
 def _key_is_the_same(package: Package, state: DeviceState) -> Findings:
@@ -300,6 +270,7 @@ def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
 
 CHECKS: tuple[Check, ...] = (
     _running_image_is_known,
+    _device_knows_its_slot,
     _scheme_is_known,
     _bootloader_updates_as_we_know,
     _both_at_once_cannot_revert,
@@ -309,7 +280,8 @@ CHECKS: tuple[Check, ...] = (
     _network_image_waits_for_its_application,
     _cores_fit_the_steps,
     _cores_have_one_key,
-    _dependencies_are_met,
+    dependencies_are_met,
+    running_application_agrees,
     _key_is_the_same,
     _counter_does_not_fall,
 )

@@ -1,42 +1,76 @@
 """MCUboot's serial recovery: how it is recognised, and which number an image has there.
 
-In recovery the bootloader answers itself: a list without flags, one buffer, and uploads that go straight to where the
-application runs from. It counts slots and not images (direct upload): 0 and 1 the application's primary slot, 2 its
-secondary one, 3 the network core. Sources: MCUboot, serial_recovery.md; Nordic, serial recovery of the nRF5340.
+In recovery the bootloader answers itself, on a serial line, and writes straight to where the application runs from.
+What an image number means depends on how it was built:
+
+    number    with direct upload               without (MCUboot's default)
+    --------  -------------------------------  ------------------------------------------------------------------
+    0, none   the application's slot           the application's slot
+    1         the application's slot           refused; where there are two image pairs, RAM, and nothing comes of it
+    2         its secondary slot               refused
+    3         the network core                 refused
+
+Slot info, where it is built in, tells which it is: the first slot has the number 1 with direct upload, else 0. The
+bootloader hands the network core's image over when it has answered the last chunk, and refuses a reset until that is
+done. Sources: MCUboot, serial_recovery.md and boot_serial.c; nRF Connect SDK, serial recovery of the nRF5340.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.state import DeviceState
-from smpdfu.errors import PlanError
+from smpdfu.errors import DeviceError, PlanError
+from smpdfu.smp.groups.image import SlotInfoImage
 from smpdfu.smp.groups.os import ParamsReply
+from smpdfu.smp.message import MgmtRc
 
-APPLICATION, SECONDARY, NETWORK = 1, 2, 3
-"""Numbers of direct upload."""
+DEFAULT, APPLICATION, SECONDARY, NETWORK = 0, 1, 2, 3
+"""Image numbers; all but the first are those of direct upload."""
+COPY_S = 30.0
+"""How long the power must stay on after the network core's image was sent (nRF Connect SDK, NCSDK-11308)."""
+KEEP_POWER = f"do not switch the device off for {COPY_S:g} s"
+_NO_SUCH_NUMBER = (MgmtRc.EINVAL, MgmtRc.ENOENT)
 
 
 def is_recovery(state: DeviceState, params: ParamsReply | None) -> bool:
-    """True for the answers of a bootloader: it says of no image that it runs, knows no ``os info``, has one buffer."""
-    flags = any(slot.active or slot.bootable or slot.confirmed for slot in state.slots)
-    application = flags or state.board is not None or state.mode is not None
-    return not application and (params is None or params.buf_count == 1)
+    """True for answers that only a bootloader gives: those of ``may_be_recovery``, and a list without flags."""
+    flags = any(slot.active or slot.bootable or slot.confirmed or slot.pending for slot in state.slots)
+    return may_be_recovery(state, params) and not flags
 
 
-def recovery_number(image: CoreImage, asked: int | None, *, force: bool = False) -> int:
-    """The number to send ``image`` with; ``asked`` is what a person wants, None or 0: what fits its core.
+def may_be_recovery(state: DeviceState, params: ParamsReply | None) -> bool:
+    """False for answers that only an application gives: it knows ``os info`` or its bootloader, or has more buffers.
 
-    Raises PlanError where the wrong core would get it: without a number a network image overwrites the application.
-    ``force`` goes on where it cannot be known, never where it is known to be wrong.
+    A bootloader that was built with the state of images lists flags, as an application with very few commands does.
+    """
+    return state.board is None and state.mode is None and (params is None or params.buf_count == 1)
+
+
+def has_direct_upload(sizes: Sequence[SlotInfoImage]) -> bool | None:
+    """Was the bootloader built with direct upload, by its slot info? None if that does not tell."""
+    first = next((slot for info in sizes if info.image == 0 for slot in info.slots if slot.slot == 0), None)
+    if first is None or first.upload_image_id is None:
+        return None
+    return first.upload_image_id != DEFAULT
+
+
+def recovery_number(image: CoreImage, asked: int | None, *, direct: bool | None = None, force: bool = False) -> int:
+    """The number to send ``image`` with; ``asked`` is what a person wants, None: what fits its core.
+
+    ``direct``: whether the bootloader has direct upload, None if that is not known. Raises PlanError where the wrong
+    core would get it (without a number a network image overwrites the application), and where the bootloader has no way
+    to the network core. ``force`` goes on where it cannot be known, never where it is known to be wrong.
     """
     core = image.vector_core or (image.core if image.entry else None)
-    if core is None and not asked and not force:
+    if core is None and asked is None and not force:
         raise PlanError(
-            f"{image.file} does not show for which core it is (encrypted code, or linked for neither), and in serial "
-            f"recovery the wrong one would be overwritten: nothing was written. Give -n {APPLICATION} for the "
-            f"application, -n {NETWORK} for the network core"
+            f"{image.file} does not show for which core it is (encrypted code, or linked for neither), and serial "
+            f"recovery would overwrite the wrong one: nothing was written. Give -n {DEFAULT} for the application, "
+            f"-n {NETWORK} for the network core"
         )
-    if core is Core.NET and asked not in (None, 0, NETWORK):
+    if core is Core.NET and asked not in (None, NETWORK):
         raise PlanError(
             f"{image.file} is for the network core and -n {asked} is a slot of the application, which it would "
             f"overwrite: nothing was written. Send it with -n {NETWORK}"
@@ -44,11 +78,36 @@ def recovery_number(image: CoreImage, asked: int | None, *, force: bool = False)
     if core is Core.APP and asked == NETWORK:
         raise PlanError(
             f"{image.file} is for the application and -n {NETWORK} is the network core: nothing was written. "
-            f"Send it with -n {APPLICATION}"
+            f"Send it with -n {DEFAULT}"
         )
-    if asked:
-        return asked
-    return NETWORK if core is Core.NET else APPLICATION
+    number = (NETWORK if core is Core.NET else DEFAULT) if asked is None else asked
+    if number == APPLICATION and direct is False:
+        return DEFAULT  # the slot that is meant
+    if number > APPLICATION and direct is False:
+        raise PlanError(f"{_no_number(image, number)}: nothing was written. {_instead(number)}")
+    return number
+
+
+def no_such_number(image: CoreImage, number: int, error: DeviceError) -> DeviceError:
+    """What a refused first chunk means: ``error`` with the reason, where the number may be it; nothing was written."""
+    if number == DEFAULT or error.group is not None or error.rc not in _NO_SUCH_NUMBER:
+        return error
+    why = f"{_no_number(image, number)}, or the image is too large; nothing was written. {_instead(number)}"
+    return DeviceError(error.group, error.rc, error.command, name=error.name, reason=why)
+
+
+def _no_number(image: CoreImage, number: int) -> str:
+    to = "the network core" if number == NETWORK else f"number {number}"
+    return f"the bootloader's serial recovery has no direct upload and cannot write {image.file} to {to}"
+
+
+def _instead(number: int) -> str:
+    if number == NETWORK:
+        return (
+            "Start the application and update the network core through it, with `smpdfu update`, or write the network "
+            "core with a debugger"
+        )
+    return "Leave -n out: the image then goes to the application's slot"
 
 
 def met_unasked() -> PlanError:

@@ -7,16 +7,23 @@ whoever stops this at any point can start it again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from smpdfu.client import Client, UploadProgress
-from smpdfu.dfu.findings import Finding, Severity, refusal, stopping
+from smpdfu.dfu.demands import untrusted, without_downgrade
+from smpdfu.dfu.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, ProofSource, Source, journal_clues
+from smpdfu.dfu.findings import Finding, Severity, refusal, stopping, worst_first
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record
+from smpdfu.dfu.netversion import AskVersion, ask_or_none
 from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.plan import UPLOADED, Action, Plan, Policy, Step, make_plan, net_taken, went_back
+from smpdfu.dfu.plan import UPLOADED, Action, Plan, Policy, Step, make_plan, went_back
 from smpdfu.dfu.preflight import preflight
+from smpdfu.dfu.proof import net_taken
+from smpdfu.dfu.refusals import net_refused, not_run, not_taken
+from smpdfu.dfu.samedevice import SameDevice
 from smpdfu.dfu.state import DeviceState, Past, Scheme
 from smpdfu.dfu.steps import (
     DEADLINES,
@@ -25,11 +32,14 @@ from smpdfu.dfu.steps import (
     Hands,
     hash_of,
     mark,
-    not_taken,
     read_slots,
     read_state,
 )
 from smpdfu.errors import AbsentError, RevertedError, StepError
+from smpdfu.image.keys import Verifier
+
+_CHECK_NET = Step(Action.CHECK, Core.NET)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +69,19 @@ class Progress:
 class StepDone:
     """The device was seen to have done the step; ``state`` is what it says now.
 
-    ``proven`` is False for the check of a network core where the device cannot tell whether it took its image.
-    ``seconds``: how long the step took, from ``StepBegun``.
+    ``proof``: for the check of a network core, whether it is known that it took its image. ``seconds``: how long the
+    step took, from ``StepBegun``.
     """
 
     step: Step
     state: DeviceState
-    proven: bool = True
+    proof: Proof | None = None
     seconds: float = 0.0
+
+    @property
+    def proven(self) -> bool:
+        """False for the check of a network core where it is not known whether it took its image."""
+        return self.proof is None or self.proof.value is True
 
 
 Event = StepBegun | Progress | StepDone
@@ -77,8 +92,9 @@ class Decision:
     """What was found and what would be done; ``refused`` are the findings that speak against it.
 
     ``net_done_at``: the network core's image is taken for installed because the journal says so, and the device cannot
-    tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone. ``tried_again``: an
-    earlier call was stopped during the trial, which ended unwatched, and begins anew.
+    tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone. ``proof`` is what the
+    journal says of that. ``tried_again``: an earlier call was stopped during the trial, which ended unwatched, and
+    begins anew.
     """
 
     state: DeviceState
@@ -86,6 +102,7 @@ class Decision:
     plan: Plan
     net_done_at: float | None = None
     tried_again: bool = False
+    proof: Proof | None = None
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -98,13 +115,18 @@ class Wish:
     """What a person wants of an update beyond the package.
 
     ``scheme``: what the device is, where it does not tell. ``again``: an update that ended counts for nothing, so that
-    the network core is updated once more. ``force``: go on in spite of findings that are errors.
+    the network core is updated once more. ``force``: go on in spite of findings that are errors. ``bootloader``: what
+    the person knows of it. ``no_downgrade``: refuse an application that is older than the one that runs. ``trust``: the
+    keys of which one must have signed each image; without any, all are taken.
     """
 
     policy: Policy = Policy.TEST_AND_CONFIRM
     scheme: Scheme | None = None
     again: bool = False
     force: bool = False
+    bootloader: Bootloader = UNKNOWN_BOOTLOADER
+    no_downgrade: bool = False
+    trust: tuple[Verifier, ...] = ()
 
 
 AS_USUAL = Wish()
@@ -112,8 +134,8 @@ AS_USUAL = Wish()
 
 def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Decision:
     """Findings and plan for a device in this state; raises PlanError where there is no plan for it."""
-    state = replace(state, given=wish.scheme, past=Past.from_entry(record.past))
     ours = record.of(package.digest)
+    state = known_of(state, ours, wish)
     unwatched = went_back(package, state, ours)
     if unwatched or (wish.again and not ours.unfinished):
         ours = Record()
@@ -121,7 +143,39 @@ def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS
     by_journal = package.image(Core.NET) is not None and not any(step.core is Core.NET for step in plan.steps)
     by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
     done_at = (ours.ended_at or 0.0) if by_journal else None
-    return Decision(state, preflight(package, state), plan, done_at, unwatched)
+    proof = _by_journal(ours) if by_journal else None
+    return Decision(state, _findings(package, state, wish), plan, done_at, unwatched, proof)
+
+
+def _findings(package: Package, state: DeviceState, wish: Wish) -> tuple[Finding, ...]:
+    found: Iterable[Finding] = preflight(package, state)
+    found = without_downgrade(found) if wish.no_downgrade else found
+    return worst_first([*untrusted(package.images, wish.trust), *found])
+
+
+def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> DeviceState:
+    """A state that was read, with what a person says of the device and what its journal has noted."""
+    now, earlier = (record.clues, record.past_clues) if record.unfinished else ((), record.clues or record.past_clues)
+    clues = (*wish.bootloader.clues, *journal_clues(now, earlier))
+    proof = Proof.from_entry(record.proof) if record.unfinished and record.proof is not None else None
+    return replace(
+        state,
+        given=wish.scheme,
+        past=Past.from_entry(record.past),
+        evidence=state.evidence.with_clues(clues),
+        net=wish.bootloader.net(record.past),
+        proof=proof,
+    )
+
+
+def _by_journal(record: Record) -> Proof:
+    """What an update that ended has noted of the network core; older tools noted nothing."""
+    known = None if record.proof is None else Proof.from_entry(record.proof)
+    if known is None:
+        return Proof(
+            None, "The journal of an earlier update says that the network core was updated, and not how that was known."
+        )
+    return replace(known, source=ProofSource.JOURNAL)
 
 
 class Update:
@@ -136,9 +190,10 @@ class Update:
         wish: Wish = AS_USUAL,
         deadlines: Deadlines = DEADLINES,
         health: Health = echoes,
+        net_version: AskVersion | None = None,
     ) -> None:
         self._client, self._package, self._journal, self._wish = client, package, journal, wish
-        self._hands = Hands(client, deadlines, health)
+        self._hands = Hands(client, deadlines, health, net_version)
 
     async def look(self) -> Decision:
         """Read the device and decide.
@@ -146,8 +201,8 @@ class Update:
         Raises RevertedError, once, when an earlier call waited for the device in vain and it is back with its previous
         firmware. Where that call was only stopped, the trial proved nothing and begins anew.
         """
-        state = replace(await read_state(self._client), given=self._wish.scheme)
         record = self._journal.record.of(self._package.digest)
+        state = known_of(await read_state(self._client), record, self._wish)
         if record.absent and went_back(self._package, state, record):
             self._journal.end(REVERTED)
             why = not_taken(self._package.image(Core.APP), state)
@@ -176,12 +231,13 @@ class Update:
 
     async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> None:
         state, steps, clock = decision.state, decision.plan.steps, asyncio.get_running_loop().time
+        same = SameDevice(self._client)
         if decision.tried_again or not self._journal.record.of(self._package.digest).unfinished:
             if not steps:
                 return
-            # What is only sent tells nothing about what the bootloader takes.
-            past = Past() if self._wish.policy is Policy.UPLOAD_ONLY else Past.of(self._package)
-            self._journal.begin(self._package.digest, device=self._client.name, about=past.to_entry())
+            self._journal.begin(self._package.digest, device=self._client.name, about=self._about())
+            for clue in state.evidence.clues:
+                await self._note_clue(clue)
         for number, step in enumerate(steps, 1):
             tell(StepBegun(step, number, len(steps)))
             began = clock()
@@ -189,7 +245,9 @@ class Update:
             try:
                 if step.core is Core.NET:
                     self._runs_what_it_should(step, steps[number:], decision, await read_slots(self._client, state))
-                state = await self._do(step, state, tell)
+                await same.check(step, state)
+                await self._ask_version_before(step, steps[number:])
+                state = await self._noted(state, await self._do(step, state, tell))
                 if step.core is Core.NET:
                     self._runs_what_it_should(step, steps[number:], decision, state)
             except SILENCE as error:
@@ -205,8 +263,36 @@ class Update:
                     self._journal.end(FAILED)
                 raise
             await _noted(self._journal.done, step.name)
-            tell(StepDone(step, state, self._proven(step, state), clock() - began))
+            proof = state.proof if step == _CHECK_NET else None
+            tell(StepDone(step, state, proof, clock() - began))
         await _noted(self._journal.end, DONE)
+
+    def _about(self) -> dict[str, Any]:
+        """What a later update will want to know of this one. What is only sent says nothing of the bootloader."""
+        if self._wish.policy is Policy.UPLOAD_ONLY:
+            return {}
+        net = self._package.image(Core.NET)
+        address = None if net is None else net.code_address
+        return Past.of(self._package).to_entry() | ({} if address is None else {"net_address": address})
+
+    async def _ask_version_before(self, step: Step, behind: tuple[Step, ...]) -> None:
+        """Before the reset for the network core: a version that was there already would prove nothing after it."""
+        if step.action is not Action.RESET or _CHECK_NET not in behind or self._journal.record.net_version is not None:
+            return
+        if (found := await ask_or_none(self._hands.version, self._client)) is not None:
+            await _noted(self._journal.note, {"net_version": found})
+
+    async def _noted(self, before: DeviceState, now: DeviceState) -> DeviceState:
+        """What a step showed of the bootloader and of the network core is in the journal before anything follows."""
+        for clue in now.evidence.clues[len(before.evidence.clues) :]:
+            await self._note_clue(clue)
+        if now.proof is not None and now.proof != before.proof:
+            await _noted(self._journal.note, {"proof": now.proof.to_entry()})
+        return now
+
+    async def _note_clue(self, clue: Clue) -> None:
+        if clue.source in (Source.CONSOLE, Source.BEHAVIOUR):
+            await _noted(self._journal.note, clue.to_entry())
 
     def _runs_what_it_should(
         self, step: Step, behind: tuple[Step, ...], decision: Decision, state: DeviceState
@@ -229,11 +315,8 @@ class Update:
         def progress(now: UploadProgress) -> None:
             tell(Progress(step, now.off, now.len, now.resumed_at, now.window))
 
-        return await self._hands.do(step, self._image(step), state, progress)
-
-    def _proven(self, step: Step, state: DeviceState) -> bool:
-        checks_net = step.action is Action.CHECK and step.core is Core.NET
-        return not checks_net or net_taken(self._image(step), state) is not None
+        known = self._journal.record.net_version
+        return await self._hands.do(step, self._image(step), state, progress, net_version=known)
 
     def _image(self, step: Step) -> CoreImage:
         image = self._package.image(step.core)
@@ -241,7 +324,7 @@ class Update:
         return image
 
 
-async def _noted(write: Callable[[str], None], what: str) -> None:
+async def _noted(write: Callable[[T], None], what: T) -> None:
     """Write into the journal, while the other devices of a fleet go on: a disk takes milliseconds to be sure.
 
     It is written before anything else happens here, also when cancelled.
@@ -259,16 +342,21 @@ async def _noted(write: Callable[[str], None], what: str) -> None:
 # --- one image ------------------------------------------------------------------------------------------------------
 
 
-async def install(hands: Hands, image: CoreImage, state: DeviceState) -> DeviceState:
+async def install(
+    hands: Hands, image: CoreImage, state: DeviceState, watch: Callable[[Step, DeviceState], None] | None = None
+) -> DeviceState:
     """Bring an image that is in the slot already to run for good, on trial first: the steps of its core's plan.
 
-    For bootloaders that can revert. Raises RevertedError when the device runs its previous firmware, and StepError.
+    For bootloaders that can revert, or do not tell; ``watch`` is called after each step. Raises RevertedError when the
+    device runs its previous firmware, and StepError.
     """
     for step in make_plan(Package((image,)), state, Record(steps=UPLOADED)).steps:
         try:
             state = await hands.do(step, image, state)
         except AbsentError as error:  # the same call again would only try the same image again
             raise StepError(str(error), error.step, resumable=False) from error
+        if watch is not None:
+            watch(step, state)
     return state
 
 
@@ -279,12 +367,14 @@ async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, n
     it was not taken, and StepError.
     """
     assert image.hash is not None
-    marked = await mark(hands.client, state, image.hash, permanent=True)
+    # A pair of its own is for the network core, which has no way back in any case; many builds deny it that mark.
+    marked = await mark(hands.client, state, image.hash, permanent=number == 0)
     try:
         now = await hands.do(Step(Action.RESET, image.core), image, marked)
     except AbsentError as error:
         raise StepError(str(error), error.step, resumable=False) from error
-    taken = net_taken(image, now) if image.core is Core.NET else hash_of(now) == image.hash
-    if number == 0 and taken is False:
-        raise RevertedError(not_taken(image, now))
+    if number == 0 and image.core is Core.NET and (proof := net_taken(image, now)).value is False:
+        raise net_refused(image, now, proof)
+    if number == 0 and image.core is Core.APP and hash_of(now) != image.hash:
+        raise not_run(image, now)
     return now

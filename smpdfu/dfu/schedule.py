@@ -3,7 +3,8 @@
     phase     what begins                          left when
     --------  -----------------------------------  ------------------------------------------------------------------
     RUNNING   devices of the wave, in their        every device of the wave ended -> SOAKING, or DONE after the last one
-              order, ``at_once`` at a time         too many failed -> STOPPED
+              order, ``at_once`` at a time         too many failed, one is unproven and that stops, or the wave ended
+                                                   and did not succeed (``Limits.needed``) -> STOPPED
     SOAKING   nothing                              the soak time is over -> RUNNING with the next wave
     PAUSED    nothing; what began goes on          ``resume`` -> where it was
     STOPPED   nothing; what began goes on          never: whoever goes on in spite of the failures says so anew
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import cast
 
-from smpdfu.dfu.fleetfile import Limits, Wave
+from smpdfu.dfu.fleetfile import Limits, Unproven, Wave
 
 
 class Outcome(StrEnum):
@@ -59,7 +60,9 @@ class Phase(StrEnum):
 class Schedule:
     """The waves of one run. ``known`` are outcomes of earlier runs that stand; those devices are not done again.
 
-    ``counted``: of those, the ones whose failure counts towards the limits; ``ago``: how many seconds ago they ended.
+    ``counted``: of those, the ones whose failure, or want of a proof, counts towards the limits; ``ago``: how many
+    seconds ago they ended. ``begun`` are the devices that an earlier run began and did not see end, with the time in
+    seconds since 1970; ``go_on``: what failed in earlier runs is done again.
     """
 
     def __init__(
@@ -69,13 +72,20 @@ class Schedule:
         known: Mapping[str, Outcome],
         counted: Iterable[str] = (),
         ago: Mapping[str, float] | None = None,
+        *,
+        begun: Mapping[str, float] | None = None,
+        go_on: bool = False,
     ) -> None:
         self.waves, self._limits, self._ago = tuple(waves), limits, ago or {}
-        self.outcomes = dict(known)
-        self._failed = {name for name in counted if not known[name].good}
+        self.outcomes, self.begun, self.go_on = dict(known), begun or {}, go_on
+        counts = set(counted)
+        self._failed = {name for name in counts if not known[name].good}
+        self._away = {name for name in counts if known[name] is Outcome.UNREACHABLE}
+        self._unproven = {name for name in counts if known[name] is Outcome.UNPROVEN}
         self.running: set[str] = set()
         self.paused = False
         self.stopped: str | None = None
+        self.advice = ""
         self._enter(0)
 
     def _enter(self, number: int) -> None:
@@ -84,6 +94,7 @@ class Schedule:
         ended = [name for name in names if name in self.outcomes]
         self._waiting = deque(name for name in names if name not in self.outcomes)
         self._ended, self._bad = len(ended), sum(name in self._failed for name in ended)
+        self._silent_here = sum(name in self._away for name in ended)
         self._judge()
 
     @property
@@ -107,21 +118,32 @@ class Schedule:
         """When the soak time is over; None while nothing hangs on the time."""
         return self._soak_until if self.phase is Phase.SOAKING else None
 
-    def begin(self, now: float) -> list[str]:
-        """The devices that begin now."""
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The devices of the wave that have not begun."""
+        return tuple(self._waiting)
+
+    def settle(self, now: float) -> None:
+        """Leave waves of which all devices ended and the soak is over."""
         while self.phase in (Phase.RUNNING, Phase.SOAKING):
             if self._soak_until is not None:
                 if now < self._soak_until:
-                    return []
+                    return
                 self._enter(self._wave + 1)
             elif not self._waiting and not self.running:
                 self._soak_until = now + self._soak_s()
             else:
-                room = max(self._limits.at_once - len(self.running), 0)
-                chosen = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-                self.running.update(chosen)
-                return chosen
-        return []
+                return
+
+    def begin(self, now: float) -> list[str]:
+        """The devices that begin now."""
+        self.settle(now)
+        if self.phase is not Phase.RUNNING:
+            return []
+        room = max(self._limits.at_once - len(self.running), 0)
+        chosen = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        self.running.update(chosen)
+        return chosen
 
     def _soak_s(self) -> float:
         """What is left of the wave's soak; nothing follows the last one."""
@@ -130,6 +152,14 @@ class Schedule:
             return 0.0
         since_s = min((self._ago[name] for name in wave.devices if name in self._ago), default=wave.soak_s)
         return wave.soak_s if self._fresh else max(wave.soak_s - max(since_s, 0.0), 0.0)
+
+    def silent(self, names: Iterable[str]) -> None:
+        """Of the waiting devices, these do not answer: they end without having begun."""
+        away = set(names)
+        self._waiting = deque(name for name in self._waiting if name not in away)
+        self.running |= away
+        for name in away:
+            self.ended(name, Outcome.UNREACHABLE)
 
     def ended(self, name: str, outcome: Outcome) -> None:
         """A device that began has ended; ValueError for another one."""
@@ -141,6 +171,11 @@ class Schedule:
         if not outcome.good:
             self._failed.add(name)
             self._bad += 1
+        if outcome is Outcome.UNREACHABLE:
+            self._away.add(name)
+            self._silent_here += 1
+        if outcome is Outcome.UNPROVEN:
+            self._unproven.add(name)
         self._judge()
 
     def pause(self) -> None:
@@ -152,18 +187,66 @@ class Schedule:
         self.paused = False
 
     def _judge(self) -> None:
-        failed, limit, rate = len(self._failed), self._limits.stop_after_failures, self._limits.stop_at_rate
-        if self.stopped is not None:
-            return
-        if limit is not None and failed >= limit:
-            self.stopped = f"{_devices(failed)} failed; the limit is {limit}"
-        wave = self.wave
-        if rate is None or wave is None or self.stopped is not None:
-            return
+        if self.stopped is None:
+            self.stopped = self._too_many_failed() or self._unproven_stops() or self._rate() or self._wave_failed()
+
+    def _excused(self, silent: int) -> int:
+        """How many of ``silent`` devices that did not answer count as no failure; the others took their share first."""
+        if self._limits.skip_unreachable:
+            return silent
+        return min(silent, max(self._limits.max_unreachable - (len(self._away) - silent), 0))
+
+    def _too_many_failed(self) -> str | None:
+        limit, failed = self._limits.stop_after_failures, len(self._failed) - self._excused(len(self._away))
+        if limit is None or failed < limit:
+            return None
+        return f"{_devices(failed)} failed; the limit is {limit}{self._silent(len(self._away))}"
+
+    def _unproven_stops(self) -> str | None:
+        if not self._unproven or self._limits.unproven is not Unproven.STOP:
+            return None
+        return f"nothing proves the update of {_devices(len(self._unproven))}"
+
+    def _rate(self) -> str | None:
+        rate, wave = self._limits.stop_at_rate, self.wave
+        if rate is None or wave is None:
+            return None
+        excused = self._excused(self._silent_here)
+        ended, bad = self._ended - excused, self._bad - excused
         # A share of a few is chance: with fewer than this many ended, a share that is reached could still be missed.
         enough = min(len(wave.devices), max(round(1 / rate), 1) if rate else 1)
-        if self._bad and self._ended >= enough and self._bad / self._ended >= rate:
-            self.stopped = f"{self._bad} of the {self._ended} devices of wave {wave.name!r} that ended have failed"
+        if not bad or self._ended < enough or bad / ended < rate:
+            return None
+        silent = self._silent(self._silent_here)
+        return f"{bad} of the {ended} devices of wave {wave.name!r} that ended have failed{silent}"
+
+    def _wave_failed(self) -> str | None:
+        """A wave that ended must have succeeded for the next to begin; nothing follows the last one."""
+        wave = self.wave
+        if wave is None or self._waiting or self.running or self._wave + 1 == len(self.waves):
+            return None
+        excused = self._excused(self._silent_here)
+        good = sum(self.outcomes[name].good for name in wave.devices)
+        needed = self._limits.needed(len(wave.devices) - excused)
+        if excused and not self._limits.skip_unreachable and self._limits.wave_success != 0:
+            needed = max(needed, 1)  # devices that are only excused have shown nothing
+        if good >= needed:
+            return None
+        self.advice = "If fewer devices are enough for the next wave, set wave_success in [fleet]."
+        silent = self._silent(self._silent_here)
+        size = len(wave.devices)
+        return f"wave {wave.name!r} did not succeed: {good} of {size} devices have the package, {needed} must{silent}"
+
+    def _silent(self, away: int) -> str:
+        """What to add where devices that do not answer are a reason to stop; the way out is in ``advice``."""
+        if not away or self._limits.skip_unreachable:
+            return ""
+        more = len(self._away) > self._limits.max_unreachable
+        self.advice = (
+            "The next run tries the devices again that did not answer. To continue without them, add --skip-unreachable"
+            + (f" or set max_unreachable = {len(self._away)} in [fleet]." if more else ".")
+        )
+        return f"; {away} did not answer"
 
 
 def _devices(count: int) -> str:

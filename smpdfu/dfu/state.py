@@ -8,20 +8,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from smpdfu.dfu.package import Core, Package
+from smpdfu.dfu.evidence import NO_EVIDENCE, Evidence, Proof
+from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.errors import FormatError
-from smpdfu.image.format import TlvType, Version
+from smpdfu.image.format import Dependency, TlvType, Version
 from smpdfu.image.trailer import SwapMode
+from smpdfu.loaders.console import BootLog
+from smpdfu.loaders.rules import Build, usual_build
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage
 from smpdfu.smp.groups.os import BootloaderMode
 
 PRIMARY, SECONDARY = 0, 1
+NO_BOOT_LOG = BootLog()
 
 # How a bootloader brings an image into the primary slot, for those that do.
 SWAP_MODES = {
     BootloaderMode.SWAP_USING_SCRATCH: SwapMode.SCRATCH,
     BootloaderMode.OVERWRITE_ONLY: SwapMode.OVERWRITE_ONLY,
-    BootloaderMode.SWAP_WITHOUT_SCRATCH: SwapMode.MOVE,
     BootloaderMode.SWAP_USING_MOVE: SwapMode.MOVE,
     BootloaderMode.SWAP_USING_OFFSET: SwapMode.OFFSET,
 }
@@ -42,31 +45,62 @@ class Scheme(StrEnum):
 class Past:
     """What is known of the application image that an earlier update brought; SMP does not tell it. None: not known.
 
-    ``key`` is the hash of the key that signed it (KEYHASH), ``counter`` its security counter.
+    ``key`` is the hash of the key that signed it (KEYHASH), ``counter`` its security counter, ``app`` the image's hash,
+    ``needs`` its dependencies.
     """
 
     key: bytes | None = None
     counter: int | None = None
+    app: bytes | None = None
+    needs: tuple[Dependency, ...] | None = None
 
     @classmethod
     def of(cls, package: Package) -> Past:
         """What there is to know about a package."""
         app = package.image(Core.APP)
-        return cls() if app is None else cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter)
+        if app is None:
+            return cls()
+        return cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter, app.hash, dependencies_of(app))
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Past:
         """As a journal has it; what is no such thing there is not known."""
-        key, counter = entry.get("key"), entry.get("counter")
+        counter = entry.get("counter")
         return cls(
-            bytes.fromhex(key) if isinstance(key, str) and re.fullmatch(r"([0-9a-f]{2})+", key) else None,
+            _bytes(entry.get("key")),
             counter if type(counter) is int else None,
+            _bytes(entry.get("app")),
+            _dependencies(entry.get("needs")),
         )
 
     def to_entry(self) -> dict[str, Any]:
         """For a journal."""
-        key = {} if self.key is None else {"key": self.key.hex()}
-        return key if self.counter is None else {**key, "counter": self.counter}
+        key = None if self.key is None else self.key.hex()
+        app = None if self.app is None else self.app.hex()
+        needs = None if self.needs is None else [[one.image, str(one.version)] for one in self.needs]
+        entry = {"key": key, "counter": self.counter, "app": app, "needs": needs}
+        return {name: value for name, value in entry.items() if value is not None}
+
+
+def _bytes(value: object) -> bytes | None:
+    return bytes.fromhex(value) if isinstance(value, str) and re.fullmatch(r"([0-9a-f]{2})+", value) else None
+
+
+def _dependencies(value: object) -> tuple[Dependency, ...] | None:
+    if not isinstance(value, list):
+        return None
+    try:
+        return tuple(Dependency(number, Version.from_text(version)) for number, version in value)
+    except (TypeError, ValueError):
+        return None
+
+
+def dependencies_of(image: CoreImage) -> tuple[Dependency, ...] | None:
+    """What an image needs of others; None where it is not well-formed, which is judged elsewhere."""
+    try:
+        return image.image.dependencies
+    except FormatError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +108,10 @@ class DeviceState:
     """The answers of one device. What it did not tell is None or empty.
 
     ``slots`` is its list of images, ``sizes`` its slot info, ``mode`` the bootloader's mode, ``board`` its hardware
-    platform in Zephyr's words (``nrf5340dk/nrf5340/cpuapp``); ``recovery``: the bootloader itself answers. Two are no
-    answers: ``given`` is what a person said, ``past`` what earlier updates left in the journal.
+    platform in Zephyr's words (``nrf5340dk/nrf5340/cpuapp``); ``recovery``: the bootloader itself answers. The rest are
+    no answers: ``given`` is what a person said, ``past`` what earlier updates left in the journal, ``evidence`` what is
+    known of the bootloader's release, ``net`` the network application's part of flash where that is known, ``boot``
+    what the console said in the last boot, ``proof`` what is known of the network core's last image.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -86,6 +122,10 @@ class DeviceState:
     recovery: bool = False
     given: Scheme | None = None
     past: Past = Past()
+    evidence: Evidence = NO_EVIDENCE
+    net: range | None = None
+    boot: BootLog = NO_BOOT_LOG
+    proof: Proof | None = None
 
     def slot(self, slot: int, image: int = 0) -> ImageSlot | None:
         """What lies in this slot of this image; None if the device lists nothing there."""
@@ -104,6 +144,12 @@ class DeviceState:
     def running(self) -> ImageSlot | None:
         """The application image that runs; None if the device does not say which one does."""
         return next((slot for slot in self.slots if slot.image == 0 and slot.active), None)
+
+    @property
+    def running_needs(self) -> tuple[Dependency, ...] | None:
+        """The dependencies of the application that runs; None unless the last update brought it."""
+        known = self.running is not None and self.running.hash is not None and self.running.hash == self.past.app
+        return self.past.needs if known else None
 
     @property
     def other(self) -> ImageSlot | None:
@@ -147,6 +193,30 @@ class DeviceState:
     def swap_mode(self) -> SwapMode | None:
         """How images get into the primary slot; None if the device does not tell, or they do not."""
         return None if self.mode is None else SWAP_MODES.get(self.mode)
+
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """The bootloaders that the device may have, built as the SDK builds them."""
+        overwriting = (True, False) if self.swap_mode is None else (self.swap_mode is SwapMode.OVERWRITE_ONLY,)
+        return tuple(
+            usual_build(
+                loader,
+                overwrites=overwrites,
+                by_offset=by_offset,
+                staged=self.scheme is Scheme.STAGED,
+                prevents_downgrade=self.no_downgrade,
+            )
+            for loader in sorted(self.evidence.loaders, key=lambda one: (one.release.version, one.partitions))
+            for overwrites in overwriting
+            for by_offset in self._offsets(overwrites=overwrites, offered=loader.release.by_offset)
+        )
+
+    def _offsets(self, *, overwrites: bool, offered: bool) -> tuple[bool, ...]:
+        if overwrites:
+            return (False,)
+        if self.swap_mode is None:
+            return (False, True) if offered else (False,)
+        return (self.swap_mode is SwapMode.OFFSET,)
 
 
 def mode_of(number: int | None) -> BootloaderMode | None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from smpdfu.client import ERASE_TIMEOUT_S, Client, UploadProgress
+from smpdfu.dfu.evidence import NO_EVIDENCE, Proof, console_clue, mode_clue
 from smpdfu.dfu.health import Health, echoes
+from smpdfu.dfu.netversion import AskVersion, ask_or_none, judge
 from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.plan import Action, Step, image_number, net_taken
-from smpdfu.dfu.recovery import is_recovery
+from smpdfu.dfu.plan import Action, Step, image_number
+from smpdfu.dfu.proof import after_hand_over, net_taken, picture
+from smpdfu.dfu.recovery import is_recovery, may_be_recovery
+from smpdfu.dfu.refusals import net_refused, not_run, not_taken, went_elsewhere
 from smpdfu.dfu.state import SECONDARY, DeviceState, Scheme, mode_of
 from smpdfu.errors import (
     AbsentError,
@@ -23,8 +27,12 @@ from smpdfu.errors import (
     SmpdfuError,
     StepError,
 )
-from smpdfu.smp.groups.image import Erase, ImageRc, SlotInfo, StateRead, StateWrite
-from smpdfu.smp.groups.os import BootloaderInfo, Info
+from smpdfu.loaders.console import read_boot
+from smpdfu.loaders.proof import Picture
+from smpdfu.smp.groups.enum import GroupCount
+from smpdfu.smp.groups.image import Erase, ImageRc, SlotInfo, StateRead, StateReply, StateWrite
+from smpdfu.smp.groups.os import BootloaderInfo, DateTimeRead, Info, TaskStat
+from smpdfu.smp.groups.stat import StatList
 from smpdfu.smp.message import MgmtRc, Request, Response
 
 SILENCE = (LinkError, RemoteProtocolError)
@@ -34,6 +42,8 @@ IN_THE_WAY = (
     (MgmtRc.EBADSTATE, None),  # as SMP version 1 has it
 )
 """How a device says that a slot is not free."""
+APPLICATION_ONLY: tuple[Request[Any], ...] = (TaskStat(), StatList(), DateTimeRead(), GroupCount())
+"""Harmless questions that no bootloader's recovery has an answer to (MCUboot, boot_serial.c)."""
 MAX_RESETS = 3
 """How often a reset is asked for that nobody acknowledges."""
 R = TypeVar("R", bound=Response)
@@ -63,18 +73,43 @@ DEADLINES = Deadlines()
 
 async def read_state(client: Client) -> DeviceState:
     """Ask the device for everything that a decision needs; what it does not know stays empty. Raises LinkError."""
-    slots = (await client.request(StateRead())).images
+    listed = await client.request(StateRead())
     sizes = await ask(client, SlotInfo())
-    mode = await ask(client, BootloaderInfo("mode"))
+    answer = await ask(client, BootloaderInfo("mode"))
     platform = await ask(client, Info("i"))
+    mode = None if answer is None else mode_of(answer.mode)
     state = DeviceState(
-        slots,
+        listed.images,
         () if sizes is None else sizes.images,
-        None if mode is None else mode_of(mode.mode),
-        bool(mode and mode.no_downgrade),
+        mode,
+        bool(answer and answer.no_downgrade),
         platform.output.strip() if platform else None,
+        evidence=NO_EVIDENCE.with_clues(mode_clue(mode)),
     )
-    return replace(state, recovery=is_recovery(state, await client.params()))
+    return replace(with_console(client, state), recovery=await _in_recovery(client, state, listed))
+
+
+async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -> bool:
+    """Does a bootloader answer? Where its answers do not tell, it is known by the commands that it lacks."""
+    params = await client.params()
+    if is_recovery(state, params):
+        return True
+    if not may_be_recovery(state, params) or not client.over_serial or listed.splitStatus is not None:
+        return False
+    for request in APPLICATION_ONLY:
+        try:
+            await client.request(request)
+        except DeviceError as error:
+            if error.is_code(MgmtRc.ENOTSUP):
+                continue
+        return False
+    return True
+
+
+def with_console(client: Client, state: DeviceState) -> DeviceState:
+    """The state with what the console said in the last boot."""
+    boot = read_boot(client.boot_text)
+    return replace(state, boot=boot, evidence=state.evidence.with_clues(console_clue(boot)))
 
 
 async def read_slots(client: Client, state: DeviceState) -> DeviceState:
@@ -146,7 +181,7 @@ async def restart(
             await client.wait_for_device(max(end - clock(), deadlines.poll_s))
             now = await read_slots(client, state)
             if done(now) and (shows_boot or acknowledged):
-                return now
+                return with_console(client, now)
             again = not acknowledged and resets < MAX_RESETS and _may_reset_again(state, now)
             if again and clock() >= begin + deadlines.again_s:
                 acknowledged, resets = await client.reset(force=force), resets + 1
@@ -189,19 +224,6 @@ def _stayed_away(state: DeviceState, deadlines: Deadlines, error: SmpdfuError) -
     return f"{text}: an image that was not confirmed is swapped back"
 
 
-def not_taken(image: CoreImage | None, state: DeviceState) -> str:
-    """Why another image runs than the one that was tried, as far as the list of images tells."""
-    name = "the new image" if image is None else image.file
-    runs = "" if state.running is None else f"; the device runs {state.running.version}"
-    if state.scheme is Scheme.SIMULTANEOUS:
-        runs += ". The network core may have its new image all the same: update both cores again with one that is taken"
-    if image is not None and image.core is Core.NET:
-        runs = f"; the network core keeps its firmware{runs}"
-    elif image is not None and any(slot.hash == image.hash for slot in state.slots):
-        return f"{name} was tried and did not last, or the bootloader did not take it{runs}"
-    return f"the bootloader did not take {name} (wrong key, damaged, or linked for another place) and erased it{runs}"
-
-
 def hash_of(state: DeviceState) -> bytes | None:
     """The hash of what runs."""
     return None if state.running is None else state.running.hash
@@ -212,19 +234,33 @@ def hash_of(state: DeviceState) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What does one step after the other on one device."""
+    """What does one step after the other on one device.
+
+    ``version`` asks the application for the network core's version, where somebody knows how.
+    """
 
     client: Client
     deadlines: Deadlines = DEADLINES
     health: Health = echoes
+    version: AskVersion | None = None
 
-    async def do(self, step: Step, image: CoreImage, state: DeviceState, report: Report | None = None) -> DeviceState:
+    async def do(
+        self,
+        step: Step,
+        image: CoreImage,
+        state: DeviceState,
+        report: Report | None = None,
+        *,
+        net_version: str | None = None,
+    ) -> DeviceState:
         """Do a step with the image of its core; the state that the device is in then.
+
+        ``net_version`` is what the application told of the network core before the reset for its image.
 
         Raises StepError, RevertedError when the device runs its previous firmware, DeviceError, LinkError.
         """
         try:
-            return await self._do(step, image, state, report)
+            return await self._do(step, image, state, report, net_version)
         except DeviceError as error:
             number = image_number(image.core, state.scheme)
             if not any(error.is_code(*code) for code in IN_THE_WAY) or (
@@ -234,9 +270,11 @@ class Hands:
         # Nothing waits there, and yet it does: a bootloader that overwrites lost its power between the erase of an
         # image and that of its mark, and leaves it so for good. A slot without an image can always be erased.
         await self.client.request(Erase(2 * number + SECONDARY), timeout_s=ERASE_TIMEOUT_S)
-        return await self._do(step, image, state, report)
+        return await self._do(step, image, state, report, net_version)
 
-    async def _do(self, step: Step, image: CoreImage, state: DeviceState, report: Report | None) -> DeviceState:
+    async def _do(
+        self, step: Step, image: CoreImage, state: DeviceState, report: Report | None, net_version: str | None
+    ) -> DeviceState:
         assert image.hash is not None, "preflight refuses an image without a hash"
         match step.action:
             case Action.UPLOAD:
@@ -248,7 +286,7 @@ class Hands:
             case Action.CHECK if step.core is Core.APP:
                 return await self._check_app(step, image, state)
             case Action.CHECK:
-                return await self._check_net(image, state)
+                return await self._check_net(image, state, net_version)
             case Action.CONFIRM:
                 return await confirm(self.client, state, image.hash)
 
@@ -261,31 +299,59 @@ class Hands:
         return now
 
     async def _restart(self, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
+        hands_over = step.core is Core.NET or state.scheme is Scheme.SIMULTANEOUS
+        before = replace(state, proof=None) if hands_over else state
+        settled = self._booted_or_taken(image, before) if step.core is Core.NET else None
         try:
-            now = await restart(self.client, state, self.deadlines)
+            now = await restart(self.client, before, self.deadlines, settled)
         except NotBootedError as error:
-            if step.core is Core.NET and error.acknowledged:
-                raise StepError(_net_refused(image), step.name, resumable=False) from error
-            raise
+            now = with_console(self.client, await read_slots(self.client, before))
+            if not error.acknowledged or not _is_over(step, image, now):
+                raise
+        if not hands_over:
+            return now
         if step.core is Core.NET and hash_of(now) != hash_of(state):
-            raise StepError(_went_elsewhere(now), step.name, resumable=False)
-        return now
+            raise StepError(went_elsewhere(now), step.name, resumable=False)
+        return after_hand_over(image, now)
+
+    def _booted_or_taken(self, image: CoreImage, before: DeviceState) -> Settled | None:
+        """Some bootloaders keep a network image pending for ever, so the console's word counts, too."""
+        if picture(image, before) is not Picture.PENDING:
+            return None
+
+        def settled(now: DeviceState) -> bool:
+            told = read_boot(self.client.boot_text).network_taken is not None
+            return told or picture(image, now) is not Picture.PENDING
+
+        return settled
 
     async def _check_app(self, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
         now = await read_slots(self.client, state)
         if hash_of(now) != image.hash:
-            raise RevertedError(not_taken(image, now))
+            raise not_run(image, now)
         try:
             await self.health(self.client)
         except SmpdfuError as error:
             await self._go_back(step, image, now, error)
         return now
 
-    async def _check_net(self, image: CoreImage, state: DeviceState) -> DeviceState:
+    async def _check_net(self, image: CoreImage, state: DeviceState, net_version: str | None) -> DeviceState:
+        told = await self._told(image, net_version)
         now = await read_slots(self.client, state)
-        if net_taken(image, now) is False:
-            raise RevertedError(not_taken(image, now))
-        return now
+        proof = net_taken(image, now, told)
+        if proof.value is False:
+            raise net_refused(image, now, proof)
+        return replace(now, proof=proof)
+
+    async def _told(self, image: CoreImage, before: str | None) -> Proof | None:
+        """What the application's word proves; it may need a moment until it knows which version it is."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + self.deadlines.settle_s
+        while True:
+            proof = judge(image, before, await ask_or_none(self.version, self.client))
+            if self.version is None or (proof is not None and proof.value is not False) or clock() >= end:
+                return proof
+            await asyncio.sleep(self.deadlines.poll_s)
 
     async def _go_back(self, step: Step, image: CoreImage, state: DeviceState, reason: SmpdfuError) -> NoReturn:
         """Not confirmed, the image is swapped back by a reset, where the bootloader can do that."""
@@ -303,17 +369,8 @@ class Hands:
         ) from reason
 
 
-def _went_elsewhere(now: DeviceState) -> str:
-    text = "after the network core's update the application core runs another image than before"
-    if now.running is not None and not now.running.confirmed:
-        return f"{text}; it is on trial, and `smpdfu reset` brings back what ran"
-    return f"{text}; `smpdfu list` shows it: upload the application's image again"
-
-
-def _net_refused(image: CoreImage) -> str:
-    return (
-        f"the device was reset and {image.file} still waits for the next boot: the network core did not take it (not "
-        "signed for its bootloader, or damaged) and runs nothing newer than before; each reset tries it again. "
-        "`smpdfu erase` frees the slot where the firmware lets it; else erase the secondary slot with a debugger or "
-        "in MCUboot's serial recovery, then update with a corrected image"
-    )
+def _is_over(step: Step, image: CoreImage, now: DeviceState) -> bool:
+    """An image still waits after a reset that was acknowledged: is the step done, and is the rest for the check?"""
+    if step.core is Core.NET:
+        return True
+    return now.scheme is Scheme.SIMULTANEOUS and hash_of(now) == image.hash

@@ -8,7 +8,7 @@ import time
 
 from smpdfu.dfu.state import Scheme
 from tests.chaos.cases import KINDS
-from tests.chaos.stage import new_maker
+from tests.chaos.stage import WORDS, new_maker
 
 
 def main() -> None:
@@ -29,6 +29,9 @@ def main() -> None:
             sys.stdout.write(f"{name}, {scheme}: {count} cases in {time.monotonic() - started:.1f} s\n")
             sys.stdout.flush()
     sys.stdout.write(f"{total} cases in {time.monotonic() - began:.0f} s: nothing lost\n")
+    sys.stdout.write("".join(f"  {word}\n" for word in WORDS.false))
+    sys.stdout.write(f"{WORDS.checked} words compared with the flash; false words: {len(WORDS.false)}\n")
+    sys.exit(bool(WORDS.false))
 
 
 if __name__ == "__main__":

@@ -15,20 +15,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smpdfu.client import Client
+from smpdfu.dfu.evidence import Bootloader
 from smpdfu.dfu.journal import Journal
 from smpdfu.dfu.package import Core
+from smpdfu.dfu.run import Wish
 from smpdfu.dfu.state import Scheme
 from smpdfu.errors import UpdateError
 from smpdfu.image.keys import generate
 from smpdfu.link.memory import Faults
+from smpdfu.loaders.rules import NORDIC, Loader
 from smpdfu.virtual import store
+from smpdfu.virtual.bootloader import BootOptions
 from smpdfu.virtual.flash import Tear
+from smpdfu.virtual.netcore import B0n
 from tests.chaos.stage import ENOUGH_CALLS, LAYOUT, NEW, OLD, Stage
 from tests.dfu.conftest import Maker
 
@@ -42,9 +48,24 @@ INTERRUPTED = (0, 4, 7, 8)
 _RAM = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
+LOADERS = sorted(NORDIC, key=lambda one: one.name)
+ERASES_NETWORK = Loader.from_name("3.4.0/dts")
+"""With it a staged update of the network core ends with 7 for ever."""
+# One case after the other on the next loader, with the console and without, so that a run goes through all of them.
+_TURN = {
+    scheme: cycle(
+        [(one, console) for console in (True, False) for one in LOADERS if one != ERASES_NETWORK or scheme != "staged"]
+    )
+    for scheme in Scheme
+}
+
+
 @contextmanager
 def stage(make: Maker, scheme: Scheme, **how: Any) -> Iterator[Stage]:
-    """A stage in a folder of its own."""
+    """A stage in a folder of its own, with the next loader unless one is given."""
+    if "options" not in how:
+        loader, console = next(_TURN[scheme])
+        how = {"console": console, **how, "options": BootOptions(loader=loader)}
     with tempfile.TemporaryDirectory(dir=_RAM) as folder:
         yield Stage.new(make, scheme, Path(folder), **how)
 
@@ -193,6 +214,28 @@ def wrong_key(make: Maker, scheme: Scheme, limit: int) -> Cases:
         yield f"exit code {code}"
 
 
+def every_loader(make: Maker, scheme: Scheme, limit: int) -> Cases:
+    """Every loader, swapping and overwriting, a network core that takes its image and one that refuses it.
+
+    The tool is cut off at random and called again; a person may have said which release the bootloader is from. What
+    the tool says is compared with the flash in every call. With a pair for each core a refusal ends the device, so
+    there the network core takes what it gets.
+    """
+    dice = random.Random(f"{scheme} {limit}")
+    ends = (B0n.ACCEPTS, B0n.REFUSES) if scheme is Scheme.STAGED else (B0n.ACCEPTS,)
+    for _ in range(limit):
+        for loader, other, b0n in product(LOADERS, (False, True), ends):
+            console = dice.random() < 0.5
+            with stage(make, scheme, other=other, options=BootOptions(loader=loader, b0n=b0n), console=console) as one:
+                if dice.random() < 0.5:
+                    one.wish = Wish(bootloader=Bootloader(loader.release.name, loader.partitions))
+                faults = Faults(cut_after_writes=dice.randrange(20, 120), reconnect=False)
+                codes = [one.call(faults=faults), one.call(), one.call()]
+                assert all(code in (0, 4, 6, 7, 8) for code in codes), codes
+                assert one.device.running is not None
+            yield f"{loader.name}, {one.device.layout.mode}, b0n {b0n}, console {console}: exit codes {codes}"
+
+
 _UPDATE = "from smpdfu.__main__ import main; main()"
 
 
@@ -300,6 +343,7 @@ KINDS: dict[str, tuple[Kind, int, int]] = {
     "new image not well": (unhealthy, 1, 3),
     "network image refused by b0n": (refused_by_b0n, 1, 3),
     "application image refused by MCUboot": (wrong_key, 1, 3),
+    "every loader, cut off at random": (every_loader, 1, 10),
     "disk full": (disk_full, 3, 99),
     "two tools at one device": (two_tools, 1, 3),
 }

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -16,18 +16,20 @@ from smpdfu.client import Client
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.journal import Journal
 from smpdfu.dfu.package import Core, Package, new_package
-from smpdfu.dfu.run import Update
+from smpdfu.dfu.result import UpdateResult
+from smpdfu.dfu.run import AS_USUAL, Update, Wish
 from smpdfu.dfu.state import Scheme
-from smpdfu.errors import SmpdfuError
+from smpdfu.errors import PlanError, RevertedError, SmpdfuError
 from smpdfu.image.format import Version
+from smpdfu.image.memory import NET
 from smpdfu.link.memory import NO_FAULTS, Faults
-from smpdfu.smp.framing import ConsoleFraming
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.loaders.releases import Generation
+from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.pool import Resources
 from tests.dfu.conftest import CODE, Maker
-from tests.dfu.dfu_device import FAST, SHORT
+from tests.dfu.dfu_device import FAST, SHORT, wire_of
 from tests.virtual.clockwork import ClockworkLoop
 
 LAYOUT = {Scheme.STAGED: "nrf5340dk-staged", Scheme.SIMULTANEOUS: "nrf5340dk-simultaneous"}
@@ -39,10 +41,12 @@ ENOUGH_CALLS = 4
 
 
 @cache
-def _images(make: Maker, scheme: Scheme, address: int, size: int) -> tuple[tuple[bytes, bytes], Package]:
+def _images(
+    make: Maker, scheme: Scheme, address: int, size: int, *, encrypted: bool
+) -> tuple[tuple[bytes, bytes], Package]:
     """Both cores' images of OLD, and the package of NEW."""
     old = make.data(version=OLD, mark=1, address=address, size=size), make.data(Core.NET, version=OLD, mark=1)
-    app = make.image(version=NEW, address=address, size=size, encrypted=True)
+    app = make.image(version=NEW, address=address, size=size, encrypted=encrypted)
     # Two marks are two requests: so that a network image whose application is not marked yet is not installed.
     needs = {"needs": (0, Version.from_text(NEW))} if scheme is Scheme.SIMULTANEOUS else {}
     net = make.image(Core.NET, version=NEW, size=size, **needs)
@@ -67,8 +71,26 @@ class Loop(ClockworkLoop):
 
 
 @dataclass
+class Words:
+    """What the tool said and the flash bears out or not: one sentence for each word that was false."""
+
+    checked: int = 0
+    false: list[str] = field(default_factory=list)
+
+    def check(self, said: str, *, true: bool, seen: object) -> None:
+        """One more word."""
+        self.checked += 1
+        if not true:
+            self.false.append(f"{said}; the flash: {seen}")
+
+
+WORDS = Words()
+"""Of all cases of a run."""
+
+
+@dataclass
 class Stage:
-    """One device and one package; ``scheme`` is the device's."""
+    """One device and one package; ``scheme`` is the device's. ``console``: the wire carries the bootloader's lines."""
 
     make: Maker
     scheme: Scheme
@@ -76,21 +98,35 @@ class Stage:
     package: Package
     device: VirtualNrf5340
     time_s: float = 1000.0
+    console: bool = True
+    wish: Wish = AS_USUAL
 
     @classmethod
-    def new(cls, make: Maker, scheme: Scheme, folder: Path, *, size: int = 6000, other: bool = False) -> Stage:
+    def new(
+        cls,
+        make: Maker,
+        scheme: Scheme,
+        folder: Path,
+        *,
+        size: int = 6000,
+        other: bool = False,
+        options: BootOptions = DEFAULT_OPTIONS,
+        console: bool = True,
+    ) -> Stage:
         """A device that runs OLD on both cores, and a package of NEW for both."""
         layout = LAYOUTS[(OTHER_LAYOUT if other else LAYOUT)[scheme]]
         device = VirtualNrf5340(
             layout,
-            BootKeys((make.key.public,), make.encryption),
+            BootKeys((make.key.public,), make.encryption, options=options),
             resources=Resources(reset_delay_s=0.0),
         )
-        olds, package = _images(make, scheme, layout.primary.start + 0x200, size)
+        # Staged loaders before NCS 2.8 take an encrypted application for a network image.
+        encrypted = scheme is Scheme.SIMULTANEOUS or options.loader.release.generation is not Generation.G1
+        olds, package = _images(make, scheme, layout.primary.start + 0x200, size, encrypted=encrypted)
         device.load_app(olds[0])
         device.load_net(olds[1])
         device.reset()
-        return cls(make, scheme, folder, package, device)
+        return cls(make, scheme, folder, package, device, console=console)
 
     def sealed_wrongly(self, offset: int) -> Package:
         """The package with a network image that MCUboot takes and b0n does not."""
@@ -105,35 +141,60 @@ class Stage:
         return self.folder / "journal.jsonl"
 
     def call(self, *, faults: Faults = NO_FAULTS, health: Health = echoes, journal: Journal | None = None) -> int:
-        """``smpdfu update``: its exit code."""
+        """``smpdfu update``: its exit code. Every word of it is compared with the flash."""
+        before = self._flash()
         try:
             if journal is not None:
-                self._run(self._update(journal, faults, health))
+                result = self._run(self._update(journal, faults, health))
             else:
                 with Journal(self.journal) as opened:
-                    self._run(self._update(opened, faults, health))
+                    result = self._run(self._update(opened, faults, health))
         except SmpdfuError as error:
+            self._check_error(error, before)
             return exit_code(error)
+        self._check_result(result)
         return 0
 
-    def _run(self, work: Coroutine[None, None, None]) -> None:
+    def _flash(self) -> bytes:
+        chip = self.device.app.read(0, self.device.app.size_bytes), self.device.net.read(NET.start, NET.size_bytes)
+        return b"".join(chip)
+
+    def _check_result(self, result: UpdateResult) -> None:
+        seen = self.runs()
+        WORDS.check("done: the new application runs", true=seen[0] == NEW, seen=seen)
+        if result.proven:
+            WORDS.check(f"proven ({result.proof and result.proof.reason})", true=seen[1] == NEW, seen=seen)
+
+    def _check_error(self, error: SmpdfuError, before: bytes) -> None:
+        seen = self.runs()
+        if isinstance(error, PlanError):
+            WORDS.check(f"nothing was written ({error})", true=self._flash() == before, seen=seen)
+        elif isinstance(error, RevertedError) and "keeps its firmware" in str(error):
+            WORDS.check(str(error), true=seen[1] != NEW, seen=seen)
+        elif isinstance(error, RevertedError):
+            WORDS.check(str(error), true=seen[0] != NEW, seen=seen)
+
+    def _run(self, work: Coroutine[None, None, T]) -> T:
         """In no time, by a clock that goes on from call to call, as the device's does."""
         with asyncio.Runner(loop_factory=Loop) as runner:
             loop = runner.get_loop()
             assert isinstance(loop, Loop)
             loop.jumping.now = self.time_s
             try:
-                runner.run(work)
+                return runner.run(work)
             finally:
                 self.time_s = loop.time()
 
-    async def _update(self, journal: Journal, faults: Faults, health: Health) -> None:
-        pipe = self.device.connect(faults)
-        async with Client(pipe, ConsoleFraming(), timeout_s=0.15, attempts=2, patience=FAST) as client:
-            update = Update(client, self.package, journal, deadlines=SHORT, health=health)
-            async with aclosing(update.run(await update.look())) as events:
-                async for _ in events:
-                    pass
+    async def _update(self, journal: Journal, faults: Faults, health: Health) -> UpdateResult:
+        pipe, framing = wire_of(self.device, faults, console=self.console)
+        async with Client(pipe, framing, timeout_s=0.15, attempts=2, patience=FAST) as client:
+            update = Update(client, self.package, journal, wish=self.wish, deadlines=SHORT, health=health)
+            decision = await update.look()
+            result = UpdateResult(self.package, decision, self.wish.policy)
+            async with aclosing(update.run(decision)) as events:
+                async for event in events:
+                    result.add(event)
+        return result
 
     # --- what must be true ------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,3 +211,60 @@ def test_a_file_without_messages_is_one_document(smpdfu: Call, tmp_path: Path) -
     assert done.code == 3
     assert done.document["seen"] == [{"dir": "console", "text": "no message"}]
     assert done.document["error"]["kind"] == "FormatError"
+
+
+# --- hex dumps -------------------------------------------------------------------------------------------------------
+
+
+def hex_dump(data: bytes) -> str:
+    """As Go's ``hex.Dump`` writes it, and ``hexdump -C`` but for its last line."""
+    lines = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        halves = "  ".join(" ".join(f"{one:02x}" for one in row[start : start + 8]) for start in (0, 8))
+        text = "".join(chr(one) if 32 <= one < 127 else "." for one in row)
+        lines.append(f"{at:08x}  {halves:<48}  |{text}|\n")
+    return "".join(lines)
+
+
+def xxd(data: bytes) -> str:
+    rows = (data[at : at + 16] for at in range(0, len(data), 16))
+    return "".join(f"{16 * at:08x}: {row.hex(' ', -2):<39}  {'.' * len(row)}\n" for at, row in enumerate(rows))
+
+
+def debug_log(*messages: tuple[str, bytes]) -> str:
+    """As ``mcumgr -l DEBUG`` prints it: each message as it is, then each of its lines in three dumps."""
+    text = "DEBU[2026-11-29 10:00:00] Using connection profile: type=serial connstring=dev=/dev/ttyACM0\n"
+    for way, message in messages:
+        text += f"DEBU[2026-11-29 10:00:00] {way} NMP request: {hex_dump(message)}"
+        for line in ConsoleFraming().encode(message).splitlines(keepends=True):
+            text += f"DEBU[2026-11-29 10:00:00] {way} serial\n"
+            text += hex_dump(line[:2]) + hex_dump(line[2:-1]) + hex_dump(line[-1:])
+    return text
+
+
+@pytest.mark.parametrize("form", [hex_dump, xxd])
+@pytest.mark.parametrize("way", ["auto", "console"])
+def test_hex_dumps(form: Callable[[bytes], str], way: str) -> None:
+    seen = frames(read_capture([(form(FIRST) + form(SECOND)).encode()], CaptureFormat(way)))
+    assert seen[0] == "#1 os echo d=one"
+    assert seen[1].startswith("#2 img upload off=0 len=900 data=<300 bytes")
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("step", [1, 100_000])
+def test_a_debug_log_of_mcumgr(step: int) -> None:
+    """A message that is dumped as it is and as the bytes on the wire is one; one that was sent twice is two."""
+    data = debug_log(("Tx", FIRST), ("Tx", FIRST), ("Rx", SECOND)).encode()
+    seen = list(read_capture(data[start : start + step] for start in range(0, len(data), step)))
+    assert [(one.way, one.text[:11]) for one in seen if one.frame] == [
+        ("sent", "#1 os echo "),
+        ("sent", "#1 os echo "),
+        ("received", "#2 img uplo"),
+    ]
+    assert "connection profile" in seen[0].text
+
+
+def test_a_dump_that_is_no_message_is_shown_as_it_is() -> None:
+    text = hex_dump(b"hello, what is this?")
+    assert [one.text for one in read_capture([text.encode()], CaptureFormat.CONSOLE)] == text.splitlines()

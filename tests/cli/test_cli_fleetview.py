@@ -75,7 +75,7 @@ def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> N
             "wave canary: 2 devices",
             "roof-0  upload app  1/9",
             "roof-1  connecting",
-            "wave canary: 0 of 6 ended, 0 failed, 2 under way",
+            "wave canary: 0 of 2 ended, 0 failed, 2 under way",
         ]
         schedule.ended("roof-0", Outcome.UNREACHABLE)
         view.note(
@@ -86,7 +86,7 @@ def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> N
             "wave canary: 2 devices",
             "warning: roof-0: unreachable after 2.0 s: no\ufffd answer",
             "roof-1  connecting",
-            "wave canary: 1 of 6 ended, 1 failed, 1 under way",
+            "wave canary: 1 of 2 ended, 1 failed, 1 under way",
         ]
     assert [line for line in terminal.screen() if line] == [
         "wave canary: 2 devices",

@@ -62,7 +62,8 @@ CODES = {
     errors.AbsentError: 8,
     errors.NotBootedError: 8,
     errors.JournalError: 8,
-    errors.UpdateError: 1,  # a base class; what is raised is one of the four above
+    errors.UnprovenError: 9,
+    errors.UpdateError: 1,  # a base class; what is raised is one of those above
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
+from smpdfu.cli.bootloaderoptions import BootloaderOptions
 from smpdfu.cli.config import resolve
 from smpdfu.cli.options import Connection
 from smpdfu.cli.profiles import KEYS, MAX_BYTES, config_files, read_config
@@ -170,8 +171,8 @@ def test_a_folder_in_its_place_is_a_sentence(here: Path, smpdfu: Call) -> None:
     assert "smpdfu.toml cannot be read" in smpdfu("list", "-c", "a").refused(2)
 
 
-def test_every_key_is_an_option_of_a_connection(here: Path) -> None:
-    assert set(KEYS) <= set(Connection.__dataclass_fields__)
+def test_every_key_is_an_option(here: Path) -> None:
+    assert set(KEYS) <= {*Connection.__dataclass_fields__, *BootloaderOptions.__dataclass_fields__}
     here.write_text("")
     found = read_config(here)
     assert found is not None

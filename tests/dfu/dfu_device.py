@@ -17,13 +17,13 @@ from smpdfu.dfu.run import Event, Update, Wish
 from smpdfu.dfu.steps import Deadlines, read_state
 from smpdfu.image.keys import Verifier
 from smpdfu.image.trailer import SwapMode
-from smpdfu.link.memory import NO_FAULTS, Faults
+from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
-from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import split_message
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 from smpdfu.virtual.pool import Resources
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
 
 FAST = ClientPatience(reconnect_s=0.05, reset_grace_s=0.02, quiet_s=0.0, ping_s=0.05, pause_s=0.01)
+PATIENT = Deadlines(boot_s=30.0, poll_s=0.01, again_s=0.05)
+"""For devices that come back: no computer is too busy for them."""
 SHORT = Deadlines(boot_s=0.3, poll_s=0.01, again_s=0.05)
+"""For devices that never come back."""
 UNASKED = Wish(force=True)
 """What preflight finds has tests of its own; here it is seen what happens all the same."""
 SWAPS, OVERWRITES = SwapMode.MOVE, SwapMode.OVERWRITE_ONLY
@@ -44,9 +47,10 @@ def new_device(
     *,
     net_keys: tuple[Verifier, ...] = (),
     kind: type[VirtualNrf5340] = VirtualNrf5340,
+    options: BootOptions = DEFAULT_OPTIONS,
 ) -> VirtualNrf5340:
     """It runs version 1.0.0 on both cores and trusts the test's keys; ``net_keys`` are those of b0n."""
-    keys = BootKeys((make.key.public,), make.encryption, net_verifiers=net_keys)
+    keys = BootKeys((make.key.public,), make.encryption, net_verifiers=net_keys, options=options)
     made = kind(replace(NRF5340DK_STAGED, mode=mode), keys, resources=Resources(reset_delay_s=0.0))
     made.load_app(make.data(version="1.0.0", mark=1))
     made.load_net(make.data(Core.NET, version="1.0.0", mark=1))
@@ -56,10 +60,18 @@ def new_device(
 
 @asynccontextmanager
 async def client_of(
-    device: VirtualNrf5340, faults: Faults = NO_FAULTS, pipe: Pipe | None = None
+    device: VirtualNrf5340, faults: Faults = NO_FAULTS, pipe: Pipe | None = None, *, console: bool = True
 ) -> AsyncIterator[Client]:
-    async with Client(pipe or device.connect(faults), ConsoleFraming(), timeout_s=0.5, patience=FAST) as client:
+    wire, framing = wire_of(device, faults, console=console)
+    async with Client(pipe or wire, framing, timeout_s=0.5, patience=FAST) as client:
         yield client
+
+
+def wire_of(device: VirtualNrf5340, faults: Faults = NO_FAULTS, *, console: bool = True) -> tuple[Pipe, Framing]:
+    """``console`` False: a wire that carries SMP alone, as Bluetooth and UDP do."""
+    if console:
+        return device.connect(faults), ConsoleFraming()
+    return served_pipe(lambda end: device.serve(end, GattFraming()), faults, name="mute"), GattFraming(answers=True)
 
 
 async def update(
@@ -69,11 +81,12 @@ async def update(
     faults: Faults = NO_FAULTS,
     *,
     wish: Wish = UNASKED,
-    deadlines: Deadlines = SHORT,
+    deadlines: Deadlines = PATIENT,
+    console: bool = True,
     **how: Any,
 ) -> list[Event]:
     """What ``smpdfu update`` does, without its words."""
-    async with client_of(device, faults) as client:
+    async with client_of(device, faults, console=console) as client:
         job = Update(client, package, journal, wish=wish, deadlines=deadlines, **how)
         async with aclosing(job.run(await job.look())) as events:
             return [event async for event in events]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,10 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.dfu.fleet import FleetRun, Ports, cause, standing
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Wave
-from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
+from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
+from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log, repair_log
 from smpdfu.dfu.history import History
+from smpdfu.dfu.journal import DONE, REVERTED
 from smpdfu.dfu.package import Package
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
 from smpdfu.errors import (
@@ -28,9 +31,9 @@ from smpdfu.errors import (
     StepError,
     UpdateError,
 )
-from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.device import VirtualNrf5340
-from tests.dfu.dfu_device import FAST, new_device, version
+from tests.dfu.dfu_device import FAST, new_device, version, wire_of
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -53,21 +56,25 @@ def fleet_of(names: list[str], waves: tuple[Wave, ...] = (), **limits: Any) -> F
 class Bench:
     """A folder with the log and the journals, and devices by name."""
 
-    def __init__(self, folder: Path, devices: Devices, package: Package) -> None:
+    def __init__(self, folder: Path, devices: Devices, package: Package, *, console: bool = True) -> None:
+        self.console = console
         self.folder, self.devices, self.packages = folder, devices, {"default": package}
         self.events: list[Mapping[str, Any]] = []
         self.at_event: Callable[[Mapping[str, Any]], None] = lambda event: None
         self.job: FleetRun | None = None
+        self.look: Callable[[FleetDevice], Awaitable[bool]] | None = None
 
     def _connect(self, device: FleetDevice) -> Client:
-        return Client(self.devices[device.name].connect(), ConsoleFraming(), timeout_s=0.2, attempts=2, patience=FAST)
+        pipe, framing = wire_of(self.devices[device.name], console=self.console)
+        return Client(pipe, framing, timeout_s=0.2, attempts=2, patience=FAST)
 
     def _watch(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
         self.at_event(event)
 
     async def _run(self, fleet: Fleet, schedule: Schedule) -> Phase:
-        ports = Ports(self._connect, self.packages, lambda address: self.folder / f"{address[8:]}.jsonl")
+        journal = lambda place: self.folder / f"{place[8:]}.jsonl"  # noqa: E731
+        ports = Ports(self._connect, self.packages, journal, look=self.look)
         with FleetLog(self.folder, watch=self._watch) as log:
             self.job = FleetRun(fleet, schedule, log, ports)
             return await self.job.run()
@@ -239,9 +246,176 @@ def test_a_log_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     with FleetLog(tmp_path, clock=lambda: 2.0) as log:
         log.write("resume")
     assert [entry["event"] for entry in read_log(tmp_path)] == ["run", "resume"]
-    log_path(tmp_path).write_bytes(b"no json\n")
-    with pytest.raises(JournalError, match="damaged"):
-        list(read_log(tmp_path))
+
+
+DAMAGE = [
+    b"no json",
+    b'{"event": "end", "device": "a", "time": 1e400}',
+    b'{"event": "end", "device": "a", "time": "soon"}',
+    b'{"event": "end", "device": "a", "time": NaN}',
+    b'{"event": "end", "device": "a", "time": 1.0, "bytes": 1' + b"0" * 400 + b"}",
+    b'{"event": "end", "device": "a"}',
+    b'{"event": 3, "time": 1.0}',
+    b"[" * 100_000,
+    b"\0" * 80,
+]
+
+
+@pytest.mark.parametrize("line", DAMAGE)
+def test_a_damaged_line_of_the_log_is_named_and_set_aside(tmp_path: Path, line: bytes) -> None:
+    with FleetLog(tmp_path, clock=lambda: 1.0) as log:
+        log.write("run")
+        log.write("leave")
+    first, second = log_path(tmp_path).read_bytes().splitlines(keepends=True)
+    log_path(tmp_path).write_bytes(first + line + b"\n" + second)
+    damaged: list[int] = []
+    assert [entry["event"] for entry in read_log(tmp_path, damaged.append)] == ["run", "leave"]
+    assert damaged == [2]
+    with FleetLog(tmp_path), pytest.raises(JournalError, match="is running this fleet"):
+        repair_log(tmp_path)
+    assert repair_log(tmp_path) == (2,)
+    assert log_path(tmp_path).read_bytes() == first + second
+    assert (tmp_path / "events.damaged").read_bytes() == line + b"\n"
+    assert repair_log(tmp_path) == ()
+
+
+def test_what_later_events_hang_on_is_on_the_disk_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after an end that was not written, the next run would update the device again."""
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(log_path(tmp_path).read_text().splitlines()[-1]))
+    with FleetLog(tmp_path) as log:
+        for event in ("run", "wave", "begin", "step", "end", "stop", "leave"):
+            log.write(event)
+    assert [json.loads(line)["event"] for line in synced] == ["run", "end", "stop", "leave"]
+
+
+@pytest.mark.parametrize("event", ["step", "end"])
+def test_a_log_that_cannot_be_written_ends_the_run(make: Maker, bench: Callable[..., Bench], event: str) -> None:
+    """In the middle: the other devices are left as Ctrl-C leaves them, and nothing else begins."""
+    devices = {name: new_device(make) for name in "abcd"}
+    here, begun = bench(devices), set[str]()
+
+    def break_it(entry: Mapping[str, Any]) -> None:
+        if entry["event"] == "begin":
+            begun.add(entry["device"])
+        elif entry["event"] == event:
+            raise JournalError("the log cannot be written: No space left on device")
+
+    here.at_event = break_it
+    with pytest.raises(JournalError, match="No space left"):
+        here.run(fleet_of(list(devices), at_once=2))
+    assert begun == {"a", "b"}
+
+
+def entry(event: str, name: str = "a", **facts: Any) -> dict[str, Any]:
+    return {"event": event, "time": 1.0, "device": name, "identity": f"virtual:{name}", "package": "p", **facts}
+
+
+DONE_ONCE = entry("end", outcome="done")
+
+
+@pytest.mark.parametrize(
+    ("events", "outcomes", "begun"),
+    [
+        ([DONE_ONCE], {"a": Outcome.DONE}, {}),
+        ([DONE_ONCE, entry("begin", time=5.0)], {}, {"a": 5.0}),  # under way again: what was is no more
+        ([entry("begin"), DONE_ONCE], {"a": Outcome.DONE}, {}),
+        ([entry("end", outcome="done", package="other")], {}, {}),
+        ([DONE_ONCE, entry("begin", package="other"), entry("end", package="other", outcome="done")], {}, {}),
+        ([entry("end", outcome="done", identity="virtual:another")], {}, {}),
+        ([DONE_ONCE, entry("end", outcome="done", identity="virtual:another")], {}, {}),
+        ([entry("end", outcome=["done"])], {}, {}),
+        ([entry("end", outcome="reverted")], {"a": Outcome.REVERTED}, {}),
+        ([entry("end", outcome="unreachable")], {}, {}),
+    ],
+)
+def test_what_stands_of_earlier_runs(
+    make: Maker, events: list[dict[str, Any]], outcomes: dict[str, Outcome], begun: dict[str, float]
+) -> None:
+    package = make.package(make.image())
+    known = [one | {"package": package.digest if one["package"] == "p" else "other"} for one in events]
+    found = standing(known, fleet_of(["a"]), {"default": package})
+    assert (found.outcomes, found.begun) == (outcomes, begun)
+    states = History.of(known, fleet_of(["a"]), {"default": package.digest}).counts()
+    assert bool(outcomes) is any(state in states for state in ("done", "reverted"))
+
+
+def test_a_board_that_was_replaced_is_asked_anew(make: Maker, bench: Callable[..., Bench]) -> None:
+    """The same name at another address, or with another serial number, is another device."""
+    here, fleet = bench({"a": new_device(make)}), fleet_of(["a"])
+    assert here.run(fleet).outcomes == {"a": Outcome.DONE}
+    for change in ({"address": "virtual:elsewhere"}, {"serial": "1050012345"}):
+        here.devices = {"a": new_device(make)}
+        fleet = replace(fleet, devices={"a": replace(fleet.devices["a"], **change)})
+        assert here.run(fleet).outcomes == {"a": Outcome.DONE}
+        assert version(here.devices["a"]) == "2.0.0"
+        assert here.run(fleet).outcomes == {"a": Outcome.DONE}, "and once only"
+
+
+@pytest.mark.parametrize(("end", "outcome"), [(DONE, Outcome.DONE), (REVERTED, Outcome.REVERTED)])
+def test_killed_between_the_end_of_the_journal_and_that_of_the_log(
+    make: Maker, bench: Callable[..., Bench], end: str, outcome: Outcome
+) -> None:
+    """The device is not updated again, and its outcome is the one that it had."""
+    device = new_device(make) if end == DONE else strange_key(make)
+    here, fleet = bench({"a": device}), fleet_of(["a"])
+    here.run(fleet)
+    log_path(here.folder).write_text(
+        "".join(line for line in log_path(here.folder).read_text().splitlines(True) if '"event": "end"' not in line)
+    )
+    before = (here.folder / "a.jsonl").read_text()
+    assert here.run(fleet).outcomes == {"a": outcome}
+    assert (here.folder / "a.jsonl").read_text() == before
+    if end == REVERTED:  # until somebody says --go-on
+        assert here.run(fleet).outcomes == {"a": outcome}
+        here.devices = {"a": new_device(make)}
+        assert here.run(fleet, again=True).outcomes == {"a": Outcome.DONE}
+
+
+def test_a_damaged_journal_of_a_device_is_told(make: Maker, bench: Callable[..., Bench]) -> None:
+    here = bench({"a": new_device(make)})
+    (here.folder / "a.jsonl").write_bytes(b'{"update": "old"}\nno json\n{"end": "done"}\n')
+    assert here.run(fleet_of(["a"])).outcomes == {"a": Outcome.DONE}
+    assert [event["lines"] for event in here.events if event["event"] == "damaged"] == [(2,)]
+
+
+def test_an_older_package_is_refused(make: Maker, bench: Callable[..., Bench]) -> None:
+    here, fleet = bench({"a": new_device(make)}), fleet_of(["a"])
+    here.packages = {"default": make.package(make.image(version="0.9.0"))}
+    assert here.run(fleet).outcomes == {"a": Outcome.REFUSED}
+    assert [event["cause"] for event in here.events if event["event"] == "end"] == ["preflight: downgrade"]
+    assert version(here.devices["a"]) == "1.0.0"
+    fleet = replace(fleet, treatment=replace(fleet.treatment, no_downgrade=False))
+    assert here.run(fleet, again=True).outcomes == {"a": Outcome.DONE}
+
+
+def test_the_first_look_at_a_wave(make: Maker, tmp_path: Path) -> None:
+    """All of a wave are asked at once, whatever ``at_once`` is, and the silent ones take no place."""
+    names = [f"d{number}" for number in range(20)]
+    answering = {"d3", "d7"}
+    devices = {name: new_device(make) for name in answering}
+    here = Bench(tmp_path, devices, make.package(make.image()))
+    asked, together, most = 0, 0, 0
+
+    async def look(device: FleetDevice) -> bool:
+        nonlocal asked, together, most
+        asked, together = asked + 1, together + 1
+        most = max(most, together)
+        await asyncio.sleep(0)
+        together -= 1
+        return device.name in answering
+
+    here.look = look
+    fleet = fleet_of(names, at_once=1)
+    outcomes = here.run(fleet).outcomes
+    assert (asked, most) == (20, 20)
+    assert {name for name, one in outcomes.items() if one is Outcome.DONE} == answering
+    assert {outcomes[name] for name in set(names) - answering} == {Outcome.UNREACHABLE}
+    history = History.of(read_log(tmp_path), fleet, {"default": here.packages["default"].digest})
+    assert len(history.causes()["no answer"]) == 18
+    asked = 0
+    here.run(fleet)
+    assert asked == 18, "who has its package is not asked"
 
 
 def test_the_history_of_a_log(make: Maker, bench: Callable[..., Bench]) -> None:
@@ -289,6 +463,12 @@ def test_preflight_refuses_by_its_codes(make: Maker, bench: Callable[..., Bench]
     assert end["cause"] == "preflight: linked-elsewhere"
 
 
+def unreached() -> LinkLostError:
+    error = LinkLostError("nothing listens at UDP port 1337 of roof-7")
+    error.reached = False
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
@@ -298,8 +478,27 @@ def test_preflight_refuses_by_its_codes(make: Maker, bench: Callable[..., Bench]
         (caused(RevertedError("back"), ResponseTimeoutError("echo", 1.0)), "on trial: no answer"),
         (RevertedError("back"), "the device went back to its previous firmware"),
         (caused(StepError("x", "upload app", resumable=True), LinkLostError("x")), "upload app: the link was lost"),
+        (unreached(), "cannot connect"),
         (caused(StepError("x", "check app", resumable=True), DeviceError(1, 3, "image list")), "check app: the device"),
     ],
 )
 def test_failures_of_one_kind_have_one_cause(error: SmpdfuError, says: str) -> None:
     assert cause(error).startswith(says)
+
+
+def test_unproven_is_counted_apart(make: Maker, tmp_path: Path) -> None:
+    """A bootloader that overwrites, over a wire without a console."""
+    devices = {name: new_device(make, SwapMode.OVERWRITE_ONLY) for name in "ab"}
+    here = Bench(tmp_path, devices, make.package(), console=False)
+    fleet = fleet_of(list(devices), at_once=1, unproven=Unproven.STOP)
+    schedule = here.run(fleet)
+    assert (schedule.outcomes, schedule.phase) == ({"a": Outcome.UNPROVEN}, Phase.STOPPED)
+    assert here.run(fleet).outcomes == {"a": Outcome.UNPROVEN}, "until somebody says --go-on"
+    assert here.run(fleet_of(list(devices))).phase is Phase.DONE
+    history = History.of(read_log(tmp_path), fleet, {"default": here.packages["default"].digest})
+    assert (history.counts(), history.causes()) == ({"unproven": 2}, {})
+    ((reason, names),) = history.doubts().items()
+    assert names == ["a", "b"]
+    assert reason.startswith("The bootloader emptied the slot")
+    ends = [event for event in here.events if event["event"] == "end"]
+    assert [event["proof"]["value"] for event in ends] == [None, None]

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.fleetfile import DEFAULT, Fleet, FleetDevice, Limits, Treatment
+from smpdfu.dfu.evidence import Bootloader
+from smpdfu.dfu.fleetfile import DEFAULT, Fleet, FleetDevice, Limits, Treatment, Unproven
+from smpdfu.dfu.netversion import VersionRule, Way
 from smpdfu.dfu.plan import Policy
 from smpdfu.dfu.state import Scheme
 from smpdfu.errors import FleetFileError
+from smpdfu.loaders.releases import Partitions
 
 WHOLE = """
 [fleet]
@@ -76,6 +79,40 @@ def test_the_least(tmp_path: Path) -> None:
     assert [(wave.name, wave.devices) for wave in fleet.waves] == [("all", ("virtual:a",))]
 
 
+LOADERS = """
+[fleet]
+unproven = "stop"
+devices = "devices.csv"
+[update]
+ncs = "3.2"
+net_version_from = "settings:net/version"
+[packages]
+default = "a.zip"
+big = "b.zip"
+[hardware.big]
+partitions = "dts"
+ncs = "3.4"
+[[device]]
+address = "udp:10.0.0.9"
+hardware = "big"
+net_address = 0x01002800
+"""
+LISTED = "name,address,hardware,ncs,net_address\na,udp:a,,,\nb,udp:b,big,,\nc,udp:c,,2.5,0x01008800\n"
+
+
+def test_what_is_known_of_the_bootloaders(tmp_path: Path) -> None:
+    """The nearer the better: the device, its hardware, all."""
+    fleet = load(tmp_path, LOADERS, LISTED)
+    assert fleet.limits.unproven is Unproven.STOP
+    assert fleet.treatment.net_version_from == VersionRule(Way.SETTINGS, "net/version")
+    assert {name: device.bootloader for name, device in fleet.devices.items()} == {
+        "a": Bootloader("3.2"),
+        "b": Bootloader("3.4", Partitions.DTS),
+        "c": Bootloader("2.5", None, 0x0100_8800),
+        "udp:10.0.0.9": Bootloader("3.4", Partitions.DTS, 0x0100_2800),
+    }
+
+
 ONE = '[packages]\ndefault = "a.zip"\n[[device]]\nname = "a"\naddress = "virtual:a"\n'
 
 
@@ -90,6 +127,13 @@ ONE = '[packages]\ndefault = "a.zip"\n[[device]]\nname = "a"\naddress = "virtual
         (ONE + "[fleet]\nstop_at_rate = 2\n", "from 0 to 1"),
         (ONE + "[fleet]\nname = 3\n", "not a text"),
         ("fleet = 3\n" + ONE, "not a table"),
+        (ONE + "[fleet]\nunproven = 'perhaps'\n", "none of continue, stop"),
+        (ONE + "[update]\nncs = '9.9'\n", ".update. of FLEET.toml: NCS 9.9 is not known"),
+        (ONE + "[update]\nnet_version_from = 'ask'\n", "does not say how to ask"),
+        (ONE + "[hardware.big]\nnet_address = 3\n", "hardware.big. of FLEET.toml: 0x3 is not in the network"),
+        (ONE + "[hardware.big]\nnet_address = 'x'\n", "is not an address such as"),
+        (ONE + "[hardware.big]\nsize = 3\n", "unknown key 'size'"),
+        (ONE + "[hardware]\nbig = 3\n", "hardware.big. of FLEET.toml is not a table"),
         (ONE + "[update]\npolicy = 'hope'\n", "none of test-and-confirm"),
         (ONE + "[update]\nsoak_s = -1\n", "'soak_s'"),
         (ONE + "[update]\ntimeout_s = 0\n", "'timeout_s' in .update. of FLEET.toml is 0"),

@@ -121,7 +121,7 @@ async def run(
 
 def test_exactly_the_broken_ones_are_reported(make: Maker, tmp_path: Path) -> None:
     devices, package = made(make), make.package(make.image(size=12_000))
-    fleet = fleet_of(NAMES, WAVES, at_once=12)
+    fleet = fleet_of(NAMES, WAVES, at_once=12, max_unreachable=1)
     assert asyncio.run(run(tmp_path, fleet, devices, package, leave_at=9)) is None
     assert asyncio.run(run(tmp_path, fleet, devices, package)) is Phase.DONE
     events = list(read_log(tmp_path))

@@ -11,8 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.journal import DONE, Journal, Record, journal_path, read_record, replay
+from smpdfu.dfu.evidence import Clue, Proof, console_clue
+from smpdfu.dfu.journal import (
+    DONE,
+    MAX_JOURNAL_BYTES,
+    Journal,
+    Record,
+    is_damaged,
+    journal_path,
+    read_record,
+    replay,
+    set_aside,
+)
 from smpdfu.errors import JournalError
+from smpdfu.loaders.console import read_boot
 
 
 def entries(path: Path) -> list[dict[str, object]]:
@@ -75,15 +87,60 @@ def test_a_last_line_that_was_cut_short_is_removed(tmp_path: Path, rest: bytes) 
     assert read_record(path) == Record("d1", frozenset({"upload app"}))
 
 
-def test_a_damaged_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
+UPLOAD, TEST = ({"step": f"{name} app", "is": "begun"} for name in ("upload", "test"))
+UPLOADED, TESTED = (one | {"is": "done"} for one in (UPLOAD, TEST))
+D1, D2, ENDED = {"update": "d1"}, {"update": "d2"}, {"end": DONE}
+
+
+@pytest.mark.parametrize(
+    ("lines", "record"),
+    [
+        ([D1, None, ENDED], Record("d1", end=DONE)),
+        ([D1, UPLOAD, None, TEST, TESTED, ENDED], Record("d1", frozenset({"test app"}), DONE)),
+        ([D1, UPLOAD, UPLOADED, None, TEST], Record("d1", frozenset({"upload app"}))),
+        ([D1, None, D2, UPLOAD, UPLOADED], Record("d2", frozenset({"upload app"}))),
+        ([None, UPLOAD, UPLOADED], Record("", frozenset({"upload app"}))),  # of no package that we know
+        ([D1, ENDED, None, UPLOAD, UPLOADED, ENDED], Record("", frozenset({"upload app"}), DONE)),
+        ([D1, UPLOAD, UPLOADED, None, UPLOAD, UPLOADED], Record("", frozenset({"upload app"}))),  # another one began
+        ([D1, '{"update": "d2", "ti', UPLOAD, UPLOADED], Record("", frozenset({"upload app"}))),
+    ],
+)
+def test_a_damaged_line_counts_for_nothing_and_the_rest_counts(
+    tmp_path: Path, lines: list[dict[str, str] | str | None], record: Record
+) -> None:
     path = tmp_path / "journal"
-    path.write_bytes(b'{"update": "d1"}\n{"step\n{"end": "done"}\n')
-    with pytest.raises(JournalError, match=r"line 2 .* is damaged"):
-        Journal(path)
-    with pytest.raises(JournalError, match="line 2"):
-        read_record(path)
-    path.write_bytes(path.read_bytes()[:17])
-    Journal(path).close()  # nothing was left locked or open
+    made = [one if isinstance(one, str) else "no json" if one is None else json.dumps(one) for one in lines]
+    path.write_text("".join(f"{line}\n" for line in made))
+    number = next(number for number, one in enumerate(lines, 1) if not isinstance(one, dict))
+    assert read_record(path) == record
+    with Journal(path) as journal:
+        assert (journal.record, journal.damaged) == (record, (number,))
+        assert path.read_text().splitlines() == made, "nothing is deleted"
+        journal.begin("d3")
+    assert read_record(path) == Record("d3", past=record.past)
+    assert is_damaged(path)
+
+
+@pytest.mark.parametrize("time_s", ["1e400", "NaN", '"soon"', "-1", "1e17", "true", "1" + "0" * 400])
+def test_a_time_that_is_none_is_damage(tmp_path: Path, time_s: str) -> None:
+    (tmp_path / "a").write_text(f'{{"update": "d1"}}\n{{"end": "done", "time": {time_s}}}\n{{"update": "d1"}}\n')
+    with Journal(tmp_path / "a") as journal:
+        assert (journal.damaged, journal.record.unfinished) == ((2,), True)
+
+
+def test_a_journal_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    assert set_aside(path) is None
+    with Journal(path) as journal:
+        journal.begin("d1")
+        with pytest.raises(JournalError, match="another process"):
+            set_aside(path)
+    assert set_aside(path) == tmp_path / "a.jsonl.old-1"
+    Journal(path).close()
+    assert set_aside(path) == tmp_path / "a.jsonl.old-2"
+    assert read_record(path) == Record()
+    assert read_record(tmp_path / "a.jsonl.old-1") == Record("d1")
+    assert not is_damaged(path)
 
 
 def test_a_journal_cannot_be_had_twice(tmp_path: Path) -> None:
@@ -158,7 +215,8 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
 
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("this system does not show the open files of a process")
-    (tmp_path / "bad").write_bytes(b"x\n{}\n")
+    (tmp_path / "bad").touch()
+    os.truncate(tmp_path / "bad", MAX_JOURNAL_BYTES + 1)
     before = count()
     with Journal(tmp_path / "new") as held:
         assert held.path.exists()
@@ -262,3 +320,49 @@ def test_when_an_update_ended_is_kept(tmp_path: Path) -> None:
         assert journal.record.ended_at is None
         journal.end(DONE)
     assert read_record(tmp_path / "journal").ended_at == 1_700_000_000.25
+
+
+NOTES: list[dict[str, object]] = [
+    {"loader": ["3.2/pm"], "source": "console", "text": "nRF Connect SDK v3.2.0"},
+    {"net_version": "1.0.0"},
+    {"proof": {"value": True, "reason": "It was printed.", "source": "console"}},
+]
+
+
+def test_notes_are_of_their_update(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, clock=lambda: 1.0) as journal:
+        journal.begin("d1", about={"key": "ab", "net_address": 0x0100_8800})
+        for note in NOTES:
+            journal.note(note)
+    record = read_record(path)
+    assert [entry["loader"] for entry in record.clues] == [["3.2/pm"]]
+    assert (record.net_version, record.is_proven, record.past_clues) == ("1.0.0", True, ())
+    with Journal(path) as journal:
+        journal.end(DONE)
+        assert journal.record.past == {"key": "ab", "net_address": 0x0100_8800}
+        journal.begin("d2", about={"net_address": 0x0100_2800})
+        assert (journal.record.clues, journal.record.proof, journal.record.net_version) == ((), None, None)
+        assert journal.record.past_clues == record.clues
+        journal.end(DONE)
+        assert journal.record.past["net_address"] == 0x0100_8800, "what was not proven says nothing of the device"
+        journal.begin("d3")
+        assert journal.record.past_clues == record.clues, "until an update notes others"
+        assert journal.record.of("d4").past_clues == record.clues
+
+
+@pytest.mark.parametrize("entry", [{"proof": 3}, {"loader": "3.2"}, {"net_version": 1}, {"later": {"a": 1}}])
+def test_what_is_not_understood_is_passed_over(entry: dict[str, object]) -> None:
+    """So did the tools before these lines: theirs were the steps alone."""
+    plain: list[dict[str, object]] = [{"update": "d"}, {"step": "upload app", "is": "done"}]
+    assert replay([*plain, entry]) == replay(plain)
+
+
+@pytest.mark.parametrize(
+    "entry", [{"loader": ["9.9/pm"]}, {"loader": [], "source": "console"}, {"loader": ["3.2/pm"], "source": "a dream"}]
+)
+def test_a_clue_that_is_not_known_here_is_none(entry: dict[str, object]) -> None:
+    assert Clue.from_entry(entry) is None
+    assert Proof.from_entry({"value": 3, "reason": "x"}) is None
+    clue = console_clue(read_boot("*** Booting MCUboot v2.3.0-dev-e994ef4e ***\nI: Starting bootloader\n"))[0]
+    assert Clue.from_entry(json.loads(json.dumps(clue.to_entry()))) == clue

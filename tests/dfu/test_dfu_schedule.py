@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.dfu.fleetfile import Limits, Wave
+from smpdfu.dfu.fleetfile import Limits, Unproven, Wave
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
 
 CANARY, REST = Wave("canary", ("a", "b"), 10.0), Wave("rest", ("c", "d", "e"), 5.0)
@@ -134,3 +134,111 @@ def test_what_holds_in_every_run(
     assert [wave_of[name] for name in began] == sorted(wave_of[name] for name in began)
     if schedule.phase is Phase.DONE:
         assert set(began) == set(wave_of)
+
+
+def test_an_unproven_device_stops_the_fleet_where_the_file_says_so() -> None:
+    for policy, phase in ((Unproven.CONTINUE, Phase.DONE), (Unproven.STOP, Phase.STOPPED)):
+        limits = Limits(at_once=2, stop_after_failures=1, unproven=policy)
+        schedule = Schedule((Wave("all", ("a", "b")),), limits, {})
+        schedule.begin(0.0)
+        schedule.ended("a", Outcome.UNPROVEN)
+        schedule.ended("b", Outcome.DONE)
+        schedule.begin(0.0)
+        schedule.begin(0.0)
+        assert schedule.phase is phase
+    assert schedule.stopped == "nothing proves the update of 1 device"
+    again = Schedule((Wave("all", ("a", "b")),), limits, {"a": Outcome.UNPROVEN}, {"a"})
+    assert again.phase is Phase.STOPPED, "a second call does not forget it"
+    assert Schedule((Wave("all", ("a", "b")),), limits, {"a": Outcome.UNPROVEN}).phase is Phase.RUNNING
+
+
+# --- a wave must succeed before the next one begins -----------------------------------------------------------------
+
+HALF = Wave("half", ("a", "b", "c", "d")), Wave("rest", ("e",))
+BAD, GONE, GOOD = Outcome.REVERTED, Outcome.UNREACHABLE, Outcome.DONE
+
+
+def ended_with(limits: Limits, *outcomes: Outcome) -> Schedule:
+    """The first wave has ended so; ``begin`` was called once more."""
+    schedule = Schedule(HALF, limits, {})
+    for name in schedule.begin(0.0):
+        schedule.ended(name, outcomes["abcd".index(name)])
+    schedule.begin(1.0)
+    return schedule
+
+
+@pytest.mark.parametrize(
+    ("limits", "ends", "goes_on"),
+    [
+        (Limits(), (GOOD, GOOD, GOOD, GOOD), True),
+        (Limits(), (GOOD, Outcome.CURRENT, Outcome.UNPROVEN, GOOD), True),
+        (Limits(), (GOOD, GOOD, GOOD, BAD), False),
+        (Limits(), (BAD, BAD, BAD, BAD), False),
+        (Limits(), (GONE, GONE, GONE, GONE), False),
+        (Limits(), (GOOD, GOOD, GOOD, Outcome.INCOMPLETE), False),
+        (Limits(wave_success=0.75), (GOOD, GOOD, GOOD, BAD), True),
+        (Limits(wave_success=0.75), (GOOD, GOOD, GONE, BAD), False),
+        (Limits(wave_success=0.0), (BAD, BAD, BAD, GONE), True),
+        (Limits(stop_after_failures=9), (GOOD, BAD, BAD, BAD), True),  # who set a limit said how many may fail
+        (Limits(stop_after_failures=9), (BAD, BAD, BAD, GONE), False),  # and yet a wave shows nothing without success
+        (Limits(stop_at_rate=0.9), (GOOD, BAD, BAD, BAD), True),
+        (Limits(max_unreachable=1), (GOOD, GOOD, GOOD, GONE), True),
+        (Limits(max_unreachable=1), (GOOD, GOOD, GONE, GONE), False),
+        (Limits(max_unreachable=9), (GONE, GONE, GONE, GONE), False),
+        (Limits(max_unreachable=9), (GOOD, GONE, GONE, BAD), False),
+        (Limits(skip_unreachable=True), (GONE, GONE, GONE, GONE), True),
+        (Limits(skip_unreachable=True), (GOOD, GONE, GONE, BAD), False),
+        (Limits(stop_after_failures=2), (GOOD, GOOD, GONE, GONE), False),
+        (Limits(stop_after_failures=2, max_unreachable=1), (GOOD, GOOD, GONE, GONE), True),
+        (Limits(stop_after_failures=2, skip_unreachable=True), (GOOD, BAD, GONE, GONE), True),
+        (Limits(stop_at_rate=0.5), (GOOD, GOOD, GONE, GONE), False),
+        (Limits(stop_at_rate=0.5, max_unreachable=1), (GOOD, GOOD, GONE, GONE), True),
+        (Limits(stop_at_rate=0.5, skip_unreachable=True), (GOOD, GOOD, GONE, GONE), True),
+    ],
+)
+def test_when_the_next_wave_begins(limits: Limits, ends: tuple[Outcome, ...], goes_on: bool) -> None:
+    schedule = ended_with(limits, *ends)
+    assert schedule.running == ({"e"} if goes_on else set())
+    assert (schedule.stopped is None) is goes_on
+    assert bool(schedule.advice) or goes_on or ends.count(GONE) == 0
+
+
+def test_the_way_out_is_said() -> None:
+    offline = ended_with(Limits(stop_after_failures=2), GOOD, GOOD, GONE, GONE)
+    assert offline.stopped == "2 devices failed; the limit is 2; 2 did not answer"
+    assert "add --skip-unreachable or set max_unreachable = 2 in [fleet]" in offline.advice
+    reverted = ended_with(Limits(), BAD, BAD, GOOD, GOOD)
+    assert reverted.stopped == "wave 'half' did not succeed: 2 of 4 devices have the package, 4 must"
+    assert "wave_success" in reverted.advice
+
+
+def test_a_wave_that_failed_in_an_earlier_run_still_stops_the_fleet() -> None:
+    known = dict.fromkeys("abcd", BAD)
+    assert Schedule(HALF, Limits(), known, known).stopped is not None
+    assert Schedule(HALF, Limits(), {}).begin(0.0) == list("abcd"), "done again with --go-on"
+
+
+def test_nothing_follows_the_last_wave() -> None:
+    schedule = Schedule(HALF[:1], Limits(), {})
+    for name in schedule.begin(0.0):
+        schedule.ended(name, BAD)
+    schedule.begin(0.0)
+    assert schedule.phase is Phase.DONE
+
+
+def test_devices_that_do_not_answer_take_no_place() -> None:
+    schedule = Schedule(HALF, Limits(at_once=1, max_unreachable=2), {})
+    schedule.settle(0.0)
+    assert schedule.waiting == tuple("abcd")
+    schedule.silent(["a", "c"])
+    assert schedule.begin(0.0) == ["b"]
+    assert schedule.outcomes == {"a": GONE, "c": GONE}
+    schedule.ended("b", GOOD)
+    assert schedule.begin(0.0) == ["d"]
+
+
+def test_a_clock_that_was_set_back_lengthens_no_soak() -> None:
+    known = {"a": Outcome.DONE, "b": Outcome.DONE}
+    schedule = Schedule((CANARY, REST), Limits(), known, ago={"a": -5000.0, "b": -4000.0})
+    assert schedule.begin(100.0) == []
+    assert schedule.wake_at == 110.0

@@ -23,6 +23,7 @@ from smpdfu.image.format import Version
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual import store
+from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Desk:
         if core is Core.NET and how.get("sealed", True):
             code = sealed(code, where, self.key)
         spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
+        spec = replace(spec, rom_fixed=where if core is Core.NET else max(where - 0x200, 0))
         recipient = self.encryption.public if how.get("encrypted") else None
         return build(spec, code, key or self.key, recipient).to_bytes()
 
@@ -185,9 +187,10 @@ def two_pairs(
     return new_desk(Desk(smpdfu, "desk", tmp_path, *trusted), layout.name)
 
 
-def new_desk(made: Desk, layout: str) -> Desk:
+def new_desk(made: Desk, layout: str, options: BootOptions = DEFAULT_OPTIONS) -> Desk:
     """Bring a device with this layout to life."""
-    recipe = store.Recipe(layout, (made.key.to_pem().decode(),), (), encryption_pem(made.encryption))
+    keys = (made.key.to_pem().decode(),)
+    recipe = store.Recipe(layout, keys, (), encryption_pem(made.encryption), options=options)
     store.create(made.name, recipe)
     with store.open_device(made.name) as device:
         device.load_app(made.data(Core.APP, "1.0.0"))

@@ -13,14 +13,14 @@ from smpdfu.client import Client, Patience
 from smpdfu.dfu import steps
 from smpdfu.dfu.package import Core, CoreImage, new_package
 from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.format import Flag, Image, Tlv, TlvType, Version
+from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys import PrivateKey
 from smpdfu.virtual import application, store
 from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.layout import LAYOUTS
 from smpdfu.virtual.pool import Resources
-from tests.dfu.conftest import FILES, Maker, firmware, sealed
+from tests.dfu.conftest import FILES, Maker, firmware, is_like_any_ciphertext, sealed
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
@@ -34,7 +34,10 @@ Change = Callable[[Image], Image]
 
 @dataclass(frozen=True)
 class Built:
-    """How the device was built. ``lacks``: requests that its SMP server does not have."""
+    """How the device was built. ``lacks``: requests that its SMP server does not have.
+
+    ``app_needs`` are the dependencies of the application that it came with.
+    """
 
     layout: str = STAGED
     encrypts: bool = True
@@ -42,6 +45,7 @@ class Built:
     net_key: bool = False
     options: BootOptions = DEFAULT_OPTIONS
     lacks: tuple[type[Any], ...] = ()
+    app_needs: tuple[Dependency, ...] = ()
 
 
 @dataclass
@@ -74,7 +78,7 @@ class Bench:
         )
         store.create("desk", recipe)
         with store.open_device("desk") as device:
-            device.load_app(self.data(version="1.0.0", counter=1))
+            device.load_app(self.data(version="1.0.0", counter=1, spec={"dependencies": self.built.app_needs}))
             device.load_net(self.data(Core.NET, "1.0.0", seal=self.stranger))
             device.reset()
             assert device.running is not None
@@ -94,27 +98,33 @@ class Bench:
         return code if core is Core.APP or not isinstance(key, PrivateKey) else sealed(code, at, key)
 
     def data(self, core: Core = Core.APP, version: str = "2.0.0", **how: Any) -> bytes:
-        """A signed image. ``key``, ``encrypted`` and ``change``; the rest goes to the firmware or ``ImageSpec``."""
+        """A signed image. ``key``, ``encrypted`` and ``change``; the rest goes to the firmware or ``ImageSpec``.
+
+        ``fixed``: the load address in the header, 0 for none.
+        """
+        slot = LAYOUTS[self.built.layout].primary.start if core is Core.APP else how.get("address", NET_CODE)
         spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
+        spec = replace(spec, rom_fixed=how.get("fixed", slot))
         spec = replace(spec, security_counter=how.get("counter"), **how.get("spec", {}))
         code = self.code(core, version, **how)
         if isinstance(at := how.get("breaks"), int):
             code = code[:at] + bytes([code[at] ^ 1]) + code[at + 1 :]
         signer = how.get("key", self.keys.key)
         image = build(spec, code, signer, self.keys.encryption.public if how.get("encrypted") else None)
+        while image.encrypted and not spec.clear and not is_like_any_ciphertext(image):
+            image = build(spec, code, signer, self.keys.encryption.public)
         change: Change | None = how.get("change")
         return (image if change is None else change(image)).to_bytes()
 
     def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: Any) -> CoreImage:
         """The same in a package's manner."""
-        address = self.app_code if core is Core.APP else NET_CODE
+        address = self.app_code if core is Core.APP else how.get("address", NET_CODE)
         return CoreImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": address})
 
     def package(self, *images: CoreImage) -> Path:
         """A file with a package of these."""
         path = self.folder / "package.zip"
-        addresses = {Core.APP: self.app_code, Core.NET: NET_CODE}
-        new_package([(image, addresses[image.core]) for image in images]).write(path)
+        new_package([(image, image.load_address or self.app_code) for image in images]).write(path)
         return path
 
     def file(self, image: CoreImage) -> Path:
@@ -145,7 +155,7 @@ class Bench:
 
     def _net(self, device: Any) -> str:
         here = bytes(device.net_core.app.read(0, 0x200))
-        versions = ("1.0.0", "2.0.0", "3.0.0")
+        versions = ("0.0.0", "1.0.0", "2.0.0", "3.0.0")
         return next((one for one in versions if self.code(Core.NET, one)[:0x200] == here), "?")
 
 

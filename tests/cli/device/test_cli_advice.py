@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import pytest
 
 from smpdfu.cli import show
+from smpdfu.cli.advice import ON_COMMAND, ON_REFUSAL, advice
+from smpdfu.errors import DeviceError
+from smpdfu.smp.groups import RCS, REQUESTS, rc_name
+from smpdfu.smp.groups.image import ImageRc
+from smpdfu.smp.message import MgmtRc
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
@@ -59,6 +65,48 @@ def test_a_slot_that_is_not_there_leads_to_those_that_are(desk: Desk) -> None:
     assert "smpdfu info" in refused.err
 
 
+CODES = [(None, code) for code in MgmtRc] + [(group, code) for group, codes in RCS.items() for code in codes]
+
+
+@pytest.mark.parametrize(("group", "code"), CODES, ids=[f"{group}-{code.name}" for group, code in CODES])
+def test_every_code_of_a_refusal_has_a_next_step(group: int | None, code: IntEnum) -> None:
+    """One sentence and a next step: a row for each, and none by accident for a code that says that all is well."""
+    error = DeviceError(group, code, "some command", name=rc_name(group, code))
+    assert code.name in str(error)
+    assert ON_REFUSAL[group].keys() == {one.name for one in (MgmtRc if group is None else RCS[group])}
+    said = advice(error)
+    assert bool(said) is (code != 0)
+    assert said == "" or (said.endswith(".") and said[0].upper() == said[0])
+
+
+def test_a_code_that_nobody_knows_has_a_next_step() -> None:
+    assert "the firmware's own" in advice(DeviceError(64, 7, "vendor"))
+
+
+def test_every_command_with_advice_of_its_own_is_one() -> None:
+    titles = {request.title for request in REQUESTS}
+    names = {code.name for _, code in CODES}
+    assert ON_COMMAND.keys() <= titles
+    assert all(rows.keys() <= names for rows in ON_COMMAND.values())
+
+
+@pytest.mark.parametrize(
+    ("command", "group", "code", "words"),
+    [
+        ("img state write", 1, ImageRc.INVALID_IMAGE_HEADER_MAGIC, "upload the image again, then mark it"),
+        ("img upload", 1, ImageRc.INVALID_IMAGE_HEADER_MAGIC, "Upload a signed image"),
+        ("img upload", None, MgmtRc.EBADSTATE, "reset or confirm first"),
+        ("img upload", None, MgmtRc.EINVAL, "smpdfu inspect FILE"),
+        ("img state write", None, MgmtRc.EBADSTATE, "`smpdfu confirm` ends a trial"),
+        ("img state write", None, MgmtRc.ENOENT, "smpdfu list"),
+        ("img erase", None, MgmtRc.EBADSTATE, "is not erased"),
+    ],
+)
+def test_a_code_means_what_it_means_for_its_command(command: str, group: int | None, code: IntEnum, words: str) -> None:
+    """SMP version 1 has few codes for all groups; Zephyr answers a mark that fails with one for wrong headers."""
+    assert words in advice(DeviceError(group, code, command, name=code.name))
+
+
 def test_a_wrong_passphrase_is_not_a_missing_one(smpdfu: Call, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "wrong")
     wrong = smpdfu("getpub", "-k", keys.protected, "--passphrase-env", "SECRET")
@@ -106,7 +154,8 @@ def test_a_log_of_an_upload_has_rate_and_time_left(
     with show.Output(json=True).progress("app.bin") as advance:
         clock[0] += 100
         advance(1, 2, "")
-    assert capsys.readouterr().err == ""
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "app.bin: 1 of 2 bytes\n")
 
 
 def test_the_console_of_a_device_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,13 +135,16 @@ def test_confirm_of_the_running_hash_is_confirm(desk: Desk) -> None:
     assert desk.slots()[0] == RUNS_2
 
 
-def test_confirm_is_believed_only_when_the_list_shows_it(desk: Desk) -> None:
-    """The image that a revert would go back to: the device says yes, and does nothing."""
+def test_the_fallback_of_a_trial_is_not_confirmed(desk: Desk) -> None:
+    """The image that a revert would go back to: a device says yes, and does nothing."""
     desk.json("upload", desk.image(), "--test")
     desk.json("reset")
+    before = desk.slots()
     refused = desk.call("confirm", desk.json("list")["images"][1]["hash"])
-    assert (refused.code, "and does not show it" in refused.sentence) == (8, True)
-    assert "Run the same command again" not in refused.err
+    assert refused.code == 6
+    assert "it is the fallback: `smpdfu reset` brings it back" in refused.sentence
+    assert "no way back" not in refused.err
+    assert desk.slots() == before
 
 
 def test_test_without_a_candidate(desk: Desk) -> None:
@@ -150,7 +155,24 @@ def test_test_without_a_candidate(desk: Desk) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["12", "xyzw", "0x"])
+@pytest.mark.parametrize("command", ["test", "confirm"])
+@pytest.mark.parametrize("form", [base64.standard_b64encode, base64.urlsafe_b64encode], ids=["standard", "url"])
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_hash_may_be_in_base64(desk: Desk, command: str, form: Callable[[bytes], bytes], padded: bool) -> None:
+    wanted = form(bytes.fromhex(desk.json("upload", desk.image())["hash"])).decode()
+    assert desk.call(command, wanted if padded else wanted.rstrip("=")).code == 0
+    assert desk.slots()[1][2].startswith("pending")
+
+
+def test_an_empty_hash_confirms_what_runs(desk: Desk) -> None:
+    """As ``mcumgr image confirm ""`` does."""
+    desk.json("upload", desk.image(), "--test")
+    desk.json("reset")
+    assert desk.call("image", "confirm", "").code == 0
+    assert desk.slots()[0] == RUNS_2
+
+
+@pytest.mark.parametrize("text", ["12", "xyzw", "0x", "", "Z" * 40, "Z" * 45])
 def test_what_is_no_hash_is_a_usage_error(desk: Desk, text: str) -> None:
     assert desk.call("test", text).code == 2
 
@@ -242,7 +264,7 @@ def test_the_wrong_key_is_seen_by_the_boot(desk: Desk, smpdfu: Call) -> None:
 
     refused = desk.call("upload", desk.image(key=generate("ecdsa-p256")), "--confirm")
     assert refused.code == 7
-    assert refused.sentence.startswith("the bootloader did not take app-2.0.0.bin (wrong key,")
+    assert refused.sentence.startswith("the bootloader did not take app-2.0.0.bin and erased it")
     assert desk.slots()[0] == RUNS_1
 
 

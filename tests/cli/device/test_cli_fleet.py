@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.dfu.package import Core
+from smpdfu.image.keys import generate
 from tests.cli.device.conftest import Desk, new_desk
 
 if TYPE_CHECKING:
@@ -200,3 +201,34 @@ def test_ctrl_c_leaves_a_fleet_that_can_be_gone_on_with(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert replace(desks["a"]).slots()[0][1] == "2.0.0"
+
+
+@pytest.mark.parametrize("policy", ["continue", "stop"])
+def test_unproven_devices_are_counted_apart(
+    smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey], policy: str
+) -> None:
+    """MCUboot erases the network image, which it was not signed for, and so it does with one that was taken."""
+    names = ("a", "b")
+    for name in names:
+        desk = new_desk(Desk(smpdfu, name, tmp_path, *trusted), "nrf5340dk-staged-overwrite")
+    desk.package(cores=(Core.NET,), key=generate("ecdsa-p256")).rename(tmp_path / "dfu_application.zip")
+    path = tmp_path / "roofs.toml"
+    path.write_text(
+        f'[fleet]\nat_once = 1\nunproven = "{policy}"\n[packages]\ndefault = "dfu_application.zip"\n'
+        + "".join(f'[[device]]\nname = "{name}"\naddress = "virtual:{name}"\n' for name in names)
+    )
+    planned = smpdfu("fleet", "run", path, "--plan")
+    wanted = "the fleet continues" if policy == "continue" else "no further device begins"
+    assert wanted in planned.err
+    assert smpdfu("fleet", "run", path, "--plan", "--json").document["unproven"] == policy
+    assert smpdfu("fleet", "run", path).code == (0 if policy == "continue" else 7)
+    done = smpdfu("fleet", "run", path, "--require-proof", "--json")
+    assert done.code == 9
+    assert done.document["counts"]["unproven"] == (2 if policy == "continue" else 1)
+    (found,) = smpdfu("fleet", "status", path, "--json").document["unproven"]
+    assert found["devices"] == (["a", "b"] if policy == "continue" else ["a"])
+    assert "check the radio" in found["reason"]
+    page = tmp_path / "report.html"
+    smpdfu("fleet", "report", path, "-o", page)
+    assert "Unproven by reason" in page.read_text("utf-8")
+    assert not desk.net_holds("2.0.0")

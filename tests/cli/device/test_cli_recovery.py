@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from smpdfu.dfu.package import Core
 from smpdfu.image.keys import generate
 from smpdfu.virtual import store
+from smpdfu.virtual.recovery import RecoveryBuild
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -27,7 +30,7 @@ def recovering(desk: Desk) -> Desk:
 def test_an_application_is_written_and_boots(recovering: Desk) -> None:
     sent = recovering.json("upload", recovering.image(), "--recovery")
     assert {key: sent[key] for key in ("image", "version", "verified", "recovery", "retries")} == {
-        "image": 1,
+        "image": 0,
         "version": "2.0.0",
         "verified": True,
         "recovery": True,
@@ -45,7 +48,7 @@ def test_a_network_image_goes_to_the_network_core_by_itself(recovering: Desk) ->
     assert recovering.flash() == before
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_network_image_is_never_sent_to_the_applications_slots(recovering: Desk, number: int) -> None:
     before = recovering.flash()
     for extra in ((), ("--force",)):
@@ -53,6 +56,105 @@ def test_a_network_image_is_never_sent_to_the_applications_slots(recovering: Des
         assert refused.code == 6
         assert "which it would overwrite: nothing was written. Send it with -n 3" in refused.sentence
     assert recovering.flash() == before
+
+
+# --- builds without direct upload, which is MCUboot's default -------------------------------------------------------
+
+
+@pytest.fixture
+def plain(recovering: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A device in recovery without direct upload and without slot info."""
+    monkeypatch.setattr("smpdfu.virtual.device.DEFAULT_BUILD", RecoveryBuild(direct_upload=False))
+    return recovering
+
+
+@pytest.mark.parametrize("number", [(), ("-n", 0)], ids=["no number", "number 0"])
+def test_without_direct_upload_the_application_is_written(plain: Desk, number: tuple[object, ...]) -> None:
+    sent = plain.json("upload", plain.image(), "--recovery", *number)
+    assert (sent["image"], sent["verified"]) == (0, True)
+    assert plain.call("reset", "--no-wait").code == 0
+    assert plain.slots() == [(0, "2.0.0", "active confirmed")]
+
+
+@pytest.mark.parametrize("number", [(), ("-n", 3)], ids=["no number", "number 3"])
+def test_without_direct_upload_the_network_core_cannot_be_written(plain: Desk, number: tuple[object, ...]) -> None:
+    before = plain.flash()
+    refused = plain.call("upload", plain.image(Core.NET), "--recovery", *number)
+    assert refused.code == 5
+    assert "EINVAL" in refused.sentence
+    assert "has no direct upload and cannot write net-2.0.0.bin to the network core" in refused.sentence
+    assert "nothing was written. Start the application and update the network core through it" in refused.sentence
+    assert plain.flash() == before
+    assert plain.net_holds("1.0.0")
+
+
+@pytest.mark.parametrize("number", [(), ("-n", 3)], ids=["no number", "number 3"])
+def test_what_slot_info_tells_is_said_before_a_byte(
+    plain: Desk, number: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = RecoveryBuild(direct_upload=False, slot_info=True)
+    monkeypatch.setattr("smpdfu.virtual.device.DEFAULT_BUILD", build)
+    refused = plain.call("upload", plain.image(Core.NET), "--recovery", *number)
+    assert refused.code == 6
+    assert "has no direct upload" in refused.sentence
+    assert plain.net_holds("1.0.0")
+    assert plain.json("upload", plain.image(), "--recovery", "-n", 1)["image"] == 0
+
+
+def test_each_packet_of_a_network_image_names_its_number(recovering: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bootloaders of before July 2023 take a packet without a number for the application's."""
+    monkeypatch.setattr("smpdfu.virtual.device.DEFAULT_BUILD", RecoveryBuild(reads_each=True))
+    before = recovering.flash()
+    done = recovering.call("upload", recovering.image(Core.NET, size=30_000), "--recovery")
+    assert done.code == 0
+    assert "do not switch the device off for 30 s" in done.out + done.err
+    assert recovering.flash() == before
+    assert recovering.net_holds("2.0.0", size=30_000)
+
+
+@pytest.mark.parametrize("params", [True, False])
+def test_recovery_with_the_state_of_images_is_recognised(
+    recovering: Desk, params: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = RecoveryBuild(image_state=True, params=params)
+    monkeypatch.setattr("smpdfu.virtual.device.DEFAULT_BUILD", build)
+    before = recovering.flash()
+    assert recovering.slots()[0] == RUNS_1, "it looks like an application"
+    for extra in ((), ("--force",), ("--test",), ("--confirm",)):
+        refused = recovering.call("upload", recovering.image(Core.NET), *extra)
+        assert refused.code == 6
+        assert "Add --recovery" in refused.sentence
+    assert recovering.flash() == before
+    assert recovering.json("upload", recovering.image(), "--recovery")["image"] == 0
+
+
+def test_a_reset_waits_until_the_network_core_has_its_image(
+    desk: Desk, started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    settings = store.home() / desk.name / "device.json"
+    found = json.loads(settings.read_text())
+    found["resources"]["time_factor"] = 1.0
+    settings.write_text(json.dumps(found))
+    path = desk.folder / "port"
+    process = started("virtual", "run", desk.name, "--recovery", "--link", path, "--json")
+    assert process.stdout is not None
+    assert process.stdout.readline(), process.communicate()
+    assert desk.run("upload", desk.image(Core.NET), "--recovery", "--port", path).code == 0
+    done = desk.run("reset", "--port", path, "--no-wait")
+    assert done.code == 0
+    assert "the bootloader copies an image to the network core: do not switch the device off for 30 s" in done.err
+
+
+def test_virtual_devices_run_without_direct_upload(desk: Desk, started: Callable[..., subprocess.Popen[str]]) -> None:
+    path = desk.folder / "port"
+    process = started("virtual", "run", desk.name, "--recovery", "--no-direct-upload", "--link", path, "--json")
+    assert process.stdout is not None
+    assert process.stdout.readline(), process.communicate()
+    assert desk.run("upload", desk.image(Core.NET), "--recovery", "--port", path).code == 5
+    assert desk.run("upload", desk.image(), "--recovery", "--port", path).code == 0
+
+
+# --- what is met ----------------------------------------------------------------------------------------------------
 
 
 def test_recovery_that_is_met_unasked_is_left_alone(recovering: Desk) -> None:

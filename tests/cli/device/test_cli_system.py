@@ -53,12 +53,12 @@ def test_mpstat_of_zephyr_is_refused_by_name(desk: Desk) -> None:
 def test_bootloader(desk: Desk) -> None:
     assert desk.json("bootloader") == {
         "bootloader": "MCUboot",
-        "mode": 9,
+        "mode": 3,
         "mode_name": "swap using move",
         "no_downgrade": False,
     }
     assert "swap using move" in desk.call("bootloader").out
-    assert desk.json("bootloader", "--query", "mode") == {"mode": 9}
+    assert desk.json("bootloader", "--query", "mode") == {"mode": 3}
     assert "QUERY_YIELDS_NO_ANSWER" in desk.call("bootloader", "--query", "moon").refused(5)
 
 

@@ -40,13 +40,15 @@ def test_update_brings_both_cores(desk: Desk) -> None:
     assert 0 < sum(took) <= said["total_seconds"] + 0.001 * len(took)
     sent = {step["name"]: step["bytes"] for step in said["steps"] if step["bytes"] is not None}
     assert sent == {f"upload {image.core}": len(image.data) for image in Package.load(package).images}
-    assert [finding["code"] for finding in said["findings"]] == ["net-no-revert"]
+    found = [finding["code"] for finding in said["findings"]]
+    assert found == ["net-erased", "net-no-revert", "net-unproven"]
     assert said["images"] == desk.json("list")["images"]
     assert desk.slots() == [RUNS_2, (1, "2.0.0", "")]
     assert desk.net_holds("2.0.0")
     again = desk.json("update", package)
-    assert (again["result"], again["steps"], again["proven"]) == ("nothing to do", [], False)
-    assert "the network core has its image; SMP cannot tell which one it runs" in desk.call("update", package).err
+    assert (again["result"], again["steps"], again["proven"]) == ("nothing to do", [], True)
+    assert (said["proof"]["source"], again["proof"]["source"]) == ("console", "journal")
+    assert "If this is another board, or it was reflashed" in desk.call("update", package).err
     assert [step["core"] for step in desk.json("update", package, "--again")["steps"]] == ["net"] * 4
 
 
@@ -94,6 +96,26 @@ def test_plan_changes_nothing(desk: Desk) -> None:
     assert not journal_path(desk.address).exists()
 
 
+def test_a_plan_says_which_core_is_up_to_date(desk: Desk) -> None:
+    package = desk.package()
+    assert desk.json("update", package, "--plan")["up_to_date"] == []
+    desk.json("upload", desk.image(), "--confirm")
+    assert desk.json("update", package, "--plan")["up_to_date"] == ["app"]
+    shown = desk.call("update", package, "--plan").out
+    assert "nothing to do for the application core: it has 2.0.0 already" in shown
+    assert "nothing to do for the network core" not in shown
+    desk.json("update", package)
+    assert desk.json("update", package, "--plan")["up_to_date"] == ["app", "net"]
+    assert "for the network core: it has 2.0.0 already (by the journal" in desk.call("update", package, "--plan").out
+    assert desk.json("update", package, "--plan", "--upload-only", "--only", "net")["up_to_date"] == []
+
+
+def test_json_shows_its_steps_on_stderr(desk: Desk) -> None:
+    done = desk.call("update", desk.package(), "--json")
+    assert [line[:6] for line in done.err.splitlines() if line.startswith("[")][:2] == ["[1/9] ", "[2/9] "]
+    assert done.document["result"] == "done"
+
+
 def test_a_plan_that_would_be_refused_is_exit_code_6(desk: Desk) -> None:
     package = desk.package()
     desk.json("upload", desk.image(version="3.0.0"), "--test")
@@ -137,7 +159,7 @@ def test_the_scheme_can_be_said(desk: Desk) -> None:
 def test_a_wrong_key_ends_on_the_old_firmware(desk: Desk) -> None:
     refused = desk.call("update", desk.package(key=generate("ecdsa-p256")))
     assert refused.code == 7
-    assert "did not take app_update.bin (wrong key," in refused.sentence
+    assert "did not take app_update.bin and erased it" in refused.sentence
     assert desk.slots()[0] == RUNS_1
     assert desk.net_holds("1.0.0")
     assert desk.json("update", desk.package())["result"] == "done"
@@ -152,7 +174,7 @@ def test_the_cores_must_have_one_key(desk: Desk) -> None:
 def test_a_refused_network_image_is_exit_code_7(desk: Desk) -> None:
     refused = desk.call("update", desk.mixed_package(), "--force")
     assert refused.code == 7
-    assert "did not take net_core_update.bin (wrong key," in refused.sentence
+    assert "did not take net_core_update.bin and erased it" in refused.sentence
     assert desk.slots()[0] == RUNS_2
     assert desk.net_holds("1.0.0")
 
@@ -161,7 +183,8 @@ def test_what_cannot_be_proven_is_not_done(overwriting: Desk) -> None:
     package = overwriting.mixed_package()
     done = overwriting.call("update", package, "--force", "--json")
     assert (done.code, done.document["result"], done.document["proven"]) == (0, "unproven", False)
-    assert "SMP cannot tell: check the radio" in done.err
+    assert "The bootloader emptied the slot" in done.err
+    assert "whether the network core took the image or refused it: check the radio" in done.err
     assert overwriting.net_holds("1.0.0")
 
 
@@ -289,7 +312,8 @@ def test_ctrl_c_is_one_sentence_and_the_next_call_finishes(desk: Desk, started: 
     out, err = process.communicate()
     assert (process.returncode, out) == (130, ""), err
     assert [line for line in err.splitlines() if line.startswith("error: ")] == [
-        "error: interrupted; nothing is half-written, the same command can be run again"
+        "error: interrupted. The running firmware is unchanged. The slot holds part of the new image. Run the same "
+        "command again to continue."
     ]
     assert "Traceback" not in err
     assert desk.slots() == [RUNS_1]

@@ -198,7 +198,7 @@ USES: dict[Kind, Use] = {
     os.Reset: Use("reset --no-wait", {"reset": True}),
     os.Params: Use("params", {"buf_size": 2048, "buf_count": 4}),
     os.Info: Use("info", {"platform": "nrf5340dk/nrf5340/cpuapp"}),
-    os.BootloaderInfo: Use("bootloader", {"bootloader": "MCUboot", "mode": 9}),
+    os.BootloaderInfo: Use("bootloader", {"bootloader": "MCUboot", "mode": 3}),
     image.StateRead: Use("list", {"images": [{"slot": 0, "version": "1.0.0", "active": True}]}),
     image.StateWrite: Use("confirm", {"images": [{"version": "1.0.0", "confirmed": True}]}),
     image.ImageUpload: Use("upload {folder}/app-2.0.0.bin", {"version": "2.0.0", "slot": 1}),

@@ -39,7 +39,8 @@ def test_install(desk: Desk) -> None:
     assert done.state.running.version == "2.0.0"
     assert desk.net_holds("2.0.0")
     again = asyncio.run(install(desk.address, str(desk.package())))
-    assert (again.changed, again.proven) == (False, False)
+    assert (again.changed, again.proven) == (False, True)
+    assert (done.proof is not None, again.proof is not None) == (True, True)
 
 
 def test_what_speaks_against_it_is_raised_before_anything_is_written(desk: Desk) -> None:

@@ -1,0 +1,38 @@
+"""What Ctrl-C leaves behind: said by the part of a command that knows, printed in the end by ``main``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+AGAIN = "Run the same command again."
+CONTINUE = "Run the same command again to continue."
+PART_OF_SLOT = f"The running firmware is unchanged. The slot holds part of the new image. {CONTINUE}"
+PART_OF_APPLICATION = f"The application is written in part and does not start. {CONTINUE}"
+PART_OF_FILE = f"The file on the device is written in part. {CONTINUE}"
+PART_OF_DOWNLOAD = f"What has arrived is kept beside the file. {CONTINUE}"
+BETWEEN_STEPS = f"The device keeps what the finished steps have done. {CONTINUE}"
+
+_words = [AGAIN]
+
+
+def words() -> str:
+    """What the command that was interrupted left, and what to do."""
+    return _words[-1]
+
+
+def now_leaves(text: str) -> None:
+    """From now on, Ctrl-C leaves what ``text`` says."""
+    _words[-1] = text
+
+
+@contextmanager
+def leaves(text: str) -> Iterator[None]:
+    """Within, Ctrl-C leaves what ``text`` says. An interruption is no ``Exception``: behind it, the words stay."""
+    _words.append(text)
+    try:
+        yield
+    except Exception:
+        _words.pop()
+        raise
+    _words.pop()

@@ -1,0 +1,39 @@
+"""Which bootloader a device may have: for people and for ``--json``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smpdfu.dfu.state import DeviceState
+
+
+def loader_data(state: DeviceState) -> dict[str, Any]:
+    """``candidates`` by name, ``words`` for them, the ``clues`` with their sources, and the ``application``'s bounds.
+
+    SMP answers come from the application, so they bound its release and not that of the bootloader.
+    """
+    from smpdfu.dfu.evidence import application_bounds, names
+
+    evidence = state.evidence
+    longest = max((len(slot.hash) for slot in state.slots if slot.hash is not None), default=0)
+    return {
+        "candidates": names(evidence.loaders),
+        "words": evidence.words or "any that smpdfu knows",
+        "contradicts": evidence.contradicts,
+        "clues": [
+            {"source": clue.source, "text": clue.text, "candidates": names(clue.loaders)} for clue in evidence.clues
+        ],
+        "application": list(application_bounds(state.mode, has_slot_info=bool(state.sizes), longest_hash=longest)),
+    }
+
+
+def loader_facts(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """The same, a fact a line."""
+    facts: list[tuple[str, object]] = [("bootloader is of", found["words"])]
+    facts += [("because", f"{clue['text']} ({clue['source']})") for clue in found["clues"]]
+    if found["contradicts"]:
+        facts.append(("but", "these facts contradict each other, so each of them counts"))
+    if not found["clues"]:
+        facts.append(("because", "nothing tells; a serial console does, with --reset, and --ncs says it"))
+    return facts + [("application is of", bound) for bound in found["application"]]

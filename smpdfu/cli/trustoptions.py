@@ -1,0 +1,43 @@
+"""``--trust``: whose signatures a person accepts, whatever the device would take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smpdfu.image.keys import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class TrustOptions:
+    """Which keys may have signed what is installed."""
+
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust",
+            metavar="KEY",
+            help="Refuse an image that this key has not signed, before anything is sent: PEM (its public half is "
+            "enough) or a key URI. May be repeated.",
+        ),
+    ] = None
+
+    def keys(self, more: Iterable[Path] = ()) -> tuple[PublicKey, ...]:
+        """The keys, and those in the files ``more``; none: any signature will do. Raises SigningError or OSError."""
+        names = [*(self.trust or ()), *map(str, more)]
+        if not names:
+            return ()
+        from smpdfu.cli.judging import read_verifier
+        from smpdfu.cli.passphrase import Passphrase
+
+        return tuple(read_verifier(name, Passphrase()) for name in names)
+
+    def words(self) -> list[str]:
+        """The options again, for the next call."""
+        return [word for name in self.trust or () for word in ("--trust", name)]

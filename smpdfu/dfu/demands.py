@@ -1,0 +1,45 @@
+"""What a person demands of a package beyond what the device does: who signed it, and that nothing gets older."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from smpdfu.dfu.findings import Finding, Severity, refusal
+from smpdfu.dfu.package import CoreImage
+from smpdfu.image.keys import Verifier
+from smpdfu.image.verdict import Code
+from smpdfu.image.verify import verify
+
+UNTRUSTED = "untrusted"
+_SIGNATURE = frozenset({Code.HASH, Code.NO_HASH, Code.NOT_SIGNED, Code.UNKNOWN_KEY, Code.SIGNATURE})
+"""Refusals that say that an image is not as one of the keys has signed it."""
+
+
+def untrusted(images: Iterable[CoreImage], keys: Sequence[Verifier]) -> Iterator[Finding]:
+    """An error for each image that none of ``keys`` has signed; nothing without keys.
+
+    The signature of an encrypted image is over the hash that it names: whether its payload has that hash is for the
+    bootloader, which can decrypt it.
+    """
+    for image in images if keys else ():
+        why = next((one for one in verify(image.image, keys).refusals if one.code in _SIGNATURE), None)
+        if why is not None:
+            text = f"{image.file} is not signed with a trusted key: {why.message}"
+            yield Finding(UNTRUSTED, Severity.ERROR, text, "Check where it comes from, or the key.", image.core)
+
+
+def check_trust(images: Iterable[CoreImage], keys: Sequence[Verifier]) -> None:
+    """Raise PlanError where none of ``keys`` has signed an image; nothing without keys."""
+    if found := tuple(untrusted(images, keys)):
+        raise refusal(found)
+
+
+def without_downgrade(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings of preflight where an older application is refused and not only warned about."""
+    for one in findings:
+        if one.code == "downgrade" and one.severity is not Severity.ERROR:
+            advice = "If the older version is what you want, allow it with --allow-downgrade."
+            yield replace(one, severity=Severity.ERROR, advice=advice)
+        else:
+            yield one

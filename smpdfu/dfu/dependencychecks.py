@@ -1,0 +1,152 @@
+"""The checks of what images need of each other; see ``preflight``.
+
+Only bootloaders with two image pairs look at dependencies. Upstream's installs nothing where one is unmet. Nordic's
+skips the image that has it, looks no further, and installs the other one: half an update. Worse is a dependency of the
+application that *runs*: a network image below it stops the device at every boot. (nrfconnect/sdk-mcuboot, ``loader.c``:
+``boot_verify_dependencies``, ``boot_verify_slot_dependency``; run for NCS 2.5 to 3.5-dev)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from smpdfu.dfu.findings import Finding, Severity
+from smpdfu.dfu.package import Core, CoreImage, Package
+from smpdfu.dfu.state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.image.format import Dependency, Version
+
+Findings = Iterator[Finding]
+
+_CORES = {0: Core.APP, 1: Core.NET}
+_NONE = Version(0)
+"""What image 1 has while nothing waits for it: its primary slot is RAM, with a header that is made up."""
+
+
+def counted(version: Version) -> Version:
+    """What a bootloader compares: by default the build number does not count."""
+    return replace(version, build=0)
+
+
+def dependencies_are_met(package: Package, state: DeviceState) -> Findings:
+    """An image that needs a version of another one that is not there."""
+    both = state.scheme is Scheme.SIMULTANEOUS
+    unmet = {image.core: needs for image in package.images if (needs := _unmet(image, package, state))}
+    for core, needs in unmet.items():
+        image = package.image(core)
+        assert image is not None
+        for need in needs:
+            yield (
+                _unmet_at_once(image, need, package, state, unmet)
+                if both
+                else _unmet_alone(image, need, package, state)
+            )
+
+
+def _unmet(image: CoreImage, package: Package, state: DeviceState) -> tuple[Dependency, ...]:
+    needs = dependencies_of(image) or ()
+    return tuple(need for need in needs if not _is_met(need, _version_after(need.image, package, state)))
+
+
+def _is_met(need: Dependency, found: Version | None) -> bool:
+    return found is not None and counted(found) >= counted(need.version)
+
+
+def _version_after(number: int, package: Package, state: DeviceState) -> Version | None:
+    """The version that image ``number`` will have: the package's, else what is there."""
+    coming = package.image(_CORES[number]) if number in _CORES else None
+    if coming is not None:
+        return coming.image.header.version
+    there = state.slot(PRIMARY, number) if number else state.running
+    found = None if there is None else version_of(there)
+    return _NONE if number == 1 and found is None and state.scheme is Scheme.SIMULTANEOUS else found
+
+
+_PUT_IT_IN = "Put the image that it needs into the package, or sign it without that dependency."
+
+
+def _unmet_alone(image: CoreImage, need: Dependency, package: Package, state: DeviceState) -> Finding:
+    """With one image pair the bootloader does not check; what the image needs is true nevertheless."""
+    found = _version_after(need.image, package, state)
+    has = "the device does not tell that" if found is None else f"it has {found}"
+    return Finding(
+        "dependency",
+        Severity.WARNING if found is None else Severity.ERROR,
+        f"{_needs(image, need)}, and {has}; a bootloader with one image pair does not check it and installs the image",
+        _PUT_IT_IN,
+        image.core,
+    )
+
+
+def _needs(image: CoreImage, need: Dependency) -> str:
+    return f"{image.file} needs image {need.image} of the device to be at least version {need.version}"
+
+
+def _unmet_at_once(
+    image: CoreImage, need: Dependency, package: Package, state: DeviceState, unmet: dict[Core, tuple[Dependency, ...]]
+) -> Finding:
+    if need.image not in _CORES:
+        skips = _skips_one(state)
+        then = "then does not check it" if skips else "then installs nothing"
+        text = f"{_needs(image, need)}, and it has no such image; the bootloader {then}"
+        severity = Severity.WARNING if skips else Severity.ERROR
+        return Finding("dependency", severity, text, "Sign it without that dependency.", image.core)
+    found = _version_after(need.image, package, state)
+    text = f"{_needs(image, need)}, and it has {found}: {_then(image, package, state, unmet)}"
+    return Finding("dependency", Severity.ERROR, text, _PUT_IT_IN, image.core)
+
+
+def _then(image: CoreImage, package: Package, state: DeviceState, unmet: dict[Core, tuple[Dependency, ...]]) -> str:
+    others = [other for other in package.images if other is not image and not _is_in_place(other, state)]
+    if not _skips_one(state):
+        return "the bootloader installs nothing" if others else "the bootloader does not install it"
+    app_first = image.core is Core.NET and any(need.image in _CORES for need in unmet.get(Core.APP, ()))
+    if app_first and others:
+        return "the bootloader stops its checks at the application's unmet dependency and installs this image alone"
+    if others:
+        return f"the bootloader skips it and installs {others[0].file} alone, half an update"
+    return "the bootloader does not install it, and it stays pending"
+
+
+def _skips_one(state: DeviceState) -> bool:
+    """True if the bootloader may be Nordic's, whatever its release."""
+    return any(build.rule.skips_one for build in state.builds)
+
+
+def _is_in_place(image: CoreImage, state: DeviceState) -> bool:
+    return image.core is Core.APP and state.running is not None and state.running.hash == image.hash
+
+
+def running_application_agrees(package: Package, state: DeviceState) -> Findings:
+    """A network image that is marked alone meets the application that runs, and its dependencies."""
+    net, running = package.image(Core.NET), state.running
+    if net is None or running is None or state.scheme is not Scheme.SIMULTANEOUS:
+        return
+    app = package.image(Core.APP)
+    if app is not None and app.hash != running.hash:
+        return  # both are marked: the new application's dependencies count
+    if not _skips_one(state):
+        return
+    needs = state.running_needs if app is None else dependencies_of(app)
+    version = net.image.header.version
+    for need in needs or ():
+        if need.image == 1 and not _is_met(need, version):
+            yield Finding(
+                "dependency-halts",
+                Severity.ERROR,
+                f"the application that runs needs a network image of version {need.version} or higher, and {net.file} "
+                f"is version {version}: the bootloader would stop at every boot",
+                f"Sign the network image as version {need.version} or higher (`smpdfu sign --version`), or update both "
+                "cores with an application that does not need it.",
+                Core.NET,
+            )
+    if needs is None and counted(version) == _NONE:
+        yield Finding(
+            "dependency-halts",
+            Severity.WARNING,
+            f"{net.file} has version 0.0.0: if the application that runs needs a version of the network image, the "
+            "bootloader stops at every boot",
+            "Find out with `smpdfu inspect` of the application's image whether it has a dependency on "
+            "image 1, or update both cores at once.",
+            Core.NET,
+        )

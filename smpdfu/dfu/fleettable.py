@@ -1,0 +1,87 @@
+"""A table of a fleet's file, read key by key; what is wrong is told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from smpdfu.dfu.evidence import Bootloader
+from smpdfu.dfu.netversion import VersionRule
+from smpdfu.errors import FleetFileError
+from smpdfu.loaders.releases import Partitions
+
+
+class Table:
+    """A table of the file, read key by key; what is wrong is told with its place."""
+
+    def __init__(self, table: Any, where: str) -> None:
+        if not isinstance(table, dict):
+            raise FleetFileError(f"{where} is not a table")
+        self._left, self.where = dict(table), where
+
+    def text(self, key: str, default: str | None) -> Any:
+        value = self._left.pop(key, default)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise FleetFileError(f"{key!r} in {self.where} is not a text")
+        return value
+
+    def whole(self, key: str, default: int | None, *, lowest: int) -> Any:
+        value = self._left.pop(key, default)
+        if value is not None and (type(value) is not int or value < lowest):
+            raise FleetFileError(f"{key!r} in {self.where} is not a whole number of at least {lowest}")
+        return value
+
+    def number(self, key: str, default: float | None, *, highest: float = 1e7) -> float | None:
+        value = self._left.pop(key, default)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+            raise FleetFileError(f"{key!r} in {self.where} is not a number from 0 to {highest:g}")
+        return float(value)
+
+    def switch(self, key: str, *, default: bool) -> bool:
+        value = self._left.pop(key, default)
+        if not isinstance(value, bool):
+            raise FleetFileError(f"{key!r} in {self.where} is neither true nor false")
+        return value
+
+    def texts(self, key: str) -> list[str] | None:
+        value = self._left.pop(key, None)
+        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            raise FleetFileError(f"{key!r} in {self.where} is not a list of texts")
+        return cast("list[str] | None", value)
+
+    def choice(self, key: str, choices: Sequence[str], default: str) -> str:
+        value = self._left.pop(key, default)
+        if value not in choices:
+            raise FleetFileError(f"{key!r} in {self.where} is none of {', '.join(choices)}")
+        return str(value)
+
+    def bootloader(self, usual: Bootloader) -> Bootloader:
+        """What the table says of a bootloader, else what is ``usual``."""
+        ncs, partitions = self.text("ncs", usual.ncs), self.text("partitions", usual.partitions)
+        address = self._address("net_address", usual.net_address)
+        try:
+            return Bootloader(ncs, None if partitions is None else Partitions(partitions), address)
+        except ValueError as error:
+            raise FleetFileError(f"{self.where}: {error}") from error
+
+    def _address(self, key: str, default: int | None) -> int | None:
+        value = self._left.pop(key, default)
+        with suppress(ValueError):
+            value = int(value, 0) if isinstance(value, str) else value
+        if value is not None and type(value) is not int:
+            raise FleetFileError(f"{key!r} in {self.where} is not an address such as 0x01008800")
+        return value
+
+    def rule(self, key: str) -> VersionRule | None:
+        text = self.text(key, None)
+        try:
+            return None if text is None else VersionRule.from_text(text)
+        except ValueError as error:
+            raise FleetFileError(f"{key!r} in {self.where}: {error}") from error
+
+    def nothing_else(self) -> None:
+        if self._left:
+            raise FleetFileError(f"{self.where} has an unknown key {min(self._left)!r}")

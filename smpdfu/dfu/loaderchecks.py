@@ -1,0 +1,373 @@
+"""The checks of a package against every bootloader that a device may have; see ``preflight``.
+
+Loaders differ by release (``smpdfu.loaders``), and no answer of a device names its own. So each image is followed
+through every loader that the evidence leaves: what all of them do is an error, what some do a warning that names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+
+from smpdfu.dfu.evidence import Source
+from smpdfu.dfu.findings import Finding, Severity
+from smpdfu.dfu.package import Core, CoreImage, Package
+from smpdfu.dfu.state import PRIMARY, DeviceState, Scheme
+from smpdfu.image.linked import SMALLEST_BOOTLOADER
+from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
+from smpdfu.image.memory import APP, NET
+from smpdfu.image.trailer import SwapMode
+from smpdfu.loaders.fate import Fate, Seen, fate
+from smpdfu.loaders.proof import Picture, network_taken, outcomes
+from smpdfu.loaders.releases import Generation
+from smpdfu.loaders.rules import Build, titles
+from smpdfu.smp.groups.os import BootloaderMode
+
+Findings = Iterator[Finding]
+LoaderCheck = Callable[[Package, DeviceState], Findings]
+
+USUAL_NET_START = 0x0100_8800
+"""Where the network application starts behind a b0n of the usual size."""
+
+_ASK = "If you know the bootloader's release, say so: for instance --ncs 3.4.1, with --partitions pm or dts."
+_ASK_PARTITIONS = "If you know how the bootloader's flash is laid out, say so: --partitions pm or --partitions dts."
+
+
+# --- what the loaders do --------------------------------------------------------------------------------------------
+
+
+def builds_of(state: DeviceState) -> tuple[Build, ...]:
+    """The loaders through whose secondary slot an update goes, none where the device updates otherwise.
+
+    Swap using offset counts where the device tells that it does so: it is no device's default.
+    """
+    if state.recovery or (state.swap_mode is None and state.mode not in (None, BootloaderMode.UNKNOWN)):
+        return ()
+    by_offset = state.swap_mode is SwapMode.OFFSET
+    return tuple(build for build in state.builds if build.by_offset is by_offset)
+
+
+def seen_of(image: CoreImage) -> Seen:
+    """What a loader sees of an image."""
+    header = image.image.header
+    address = header.load_addr if header.flags & LOAD_ADDRESS_FLAGS else None
+    return Seen(image.image.reset_vector, address, image.code_address, image.image.encrypted)
+
+
+def app_home(image: CoreImage, state: DeviceState) -> range:
+    """The application's primary slot as far as it can be told: by its image's code, and by the size of the slot."""
+    size = state.size_bytes(PRIMARY)
+    start = image.code_address if image.core is Core.APP else None
+    if start is None:
+        return range(APP.start + SMALLEST_BOOTLOADER[APP], APP.end)
+    slot = start - image.image.header.hdr_size
+    return range(slot, APP.end if size is None else slot + size)
+
+
+def net_home(image: CoreImage, state: DeviceState) -> range:
+    """The network application's part of flash: the device's, else the one that the image is made for."""
+    if state.net is not None:
+        return state.net
+    start = image.code_address if image.core is Core.NET else None
+    return range(NET.start + SMALLEST_BOOTLOADER[NET] if start is None else start, NET.end)
+
+
+def fates(image: CoreImage, state: DeviceState, seen: Seen | None = None) -> dict[Build, Fate]:
+    """What each loader does with an image that is marked in the application's secondary slot; ``seen``: as if."""
+    home, net = app_home(image, state), net_home(image, state)
+    return {build: fate(build, seen or seen_of(image), home, net) for build in builds_of(state)}
+
+
+def _harming(image: CoreImage, found: Mapping[Build, Fate]) -> dict[Build, Fate]:
+    """The loaders that do not bring the image where it belongs."""
+    good = Fate.INSTALLED if image.core is Core.APP else Fate.HANDED_OVER
+    return {build: one for build, one in found.items() if one is not good}
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+_VERBS = {
+    Fate.INSTALLED: "puts it into the application's slot, where it does not run",
+    Fate.HANDED_OVER: "hands it to the network core",
+    Fate.REFUSED: "hands it to the network core, which refuses it",
+    Fate.ERASED: "erases it",
+}
+
+
+def what_happens(found: Mapping[Build, Fate]) -> str:
+    """The fates of an image in words, by loader where they differ."""
+    kinds = set(found.values())
+    return f"the bootloader {_verb(found, kinds.pop())}" if len(kinds) == 1 else _who_does_what(found)
+
+
+def _who_does_what(found: Mapping[Build, Fate]) -> str:
+    """The same by loader in any case. Of more than two fates the worst has its loaders named."""
+    kinds = sorted(set(found.values()), key=list(Fate).index)
+    named = kinds if len(kinds) < 3 else kinds[:1]
+    said = [f"the bootloader of {_titles(_with(found, kind))} {_verb(found, kind)}" for kind in named]
+    if others := kinds[len(named) :]:
+        said.append(f"any other {' or '.join(_verb(found, kind) for kind in others)}")
+    return "; ".join(said)
+
+
+def _with(found: Mapping[Build, Fate], kind: Fate) -> list[Build]:
+    return [build for build, one in found.items() if one is kind]
+
+
+def _verb(found: Mapping[Build, Fate], kind: Fate) -> str:
+    overwrites = all(build.overwrites for build in _with(found, kind))
+    lost = ", and only a debugger brings the device back" if kind is Fate.INSTALLED and overwrites else ""
+    return _VERBS[kind] + lost
+
+
+def _hex(address: int) -> str:
+    return f"0x{address:08x}" if address in NET else f"0x{address:x}"
+
+
+def _titles(builds: Collection[Build]) -> str:
+    return titles({build.loader for build in builds})
+
+
+def _severity(hit: Collection[Build], among: Collection[Build]) -> Severity:
+    return Severity.ERROR if len(hit) == len(among) else Severity.WARNING
+
+
+def _ask(builds: Collection[Build]) -> str:
+    """What would decide between these loaders."""
+    return _ASK_PARTITIONS if len({build.loader.release.generation for build in builds}) == 1 else _ASK
+
+
+def staged_net(package: Package, state: DeviceState) -> CoreImage | None:
+    """The network image of a package that passes through the application's slot and can be read there."""
+    image = package.image(Core.NET)
+    usable = image is not None and not image.image.encrypted and image.vector_core is not Core.APP
+    return image if usable and state.scheme is Scheme.STAGED and state.swap_mode is not SwapMode.OFFSET else None
+
+
+# --- checks ---------------------------------------------------------------------------------------------------------
+
+
+def _clues_fit_together(_: Package, state: DeviceState) -> Findings:
+    if state.evidence.contradicts:
+        said = ", ".join(f"{clue.source}: {clue.text}" for clue in state.evidence.clues)
+        yield Finding(
+            "contradiction",
+            Severity.WARNING,
+            f"no bootloader fits all that is known of this one ({said})",
+            "Correct --ncs and --partitions or leave them out. If this is another board than before, its journal is "
+            "about the other one.",
+        )
+
+
+def _offset_hands_nothing_over(package: Package, state: DeviceState) -> Findings:
+    image, builds = package.image(Core.NET), builds_of(state)
+    if image is None or not builds or state.scheme is not Scheme.STAGED or state.swap_mode is not SwapMode.OFFSET:
+        return
+    yield Finding(
+        "net-offset",
+        Severity.ERROR,
+        f"the bootloader swaps using an offset, and then no release updates the network core with {image.file}: "
+        f"{what_happens(fates(image, state))}",
+        "Update the application alone (--only app). The network core needs a debugger, or a bootloader that swaps "
+        "using move.",
+        Core.NET,
+    )
+
+
+def _network_image_is_readable(package: Package, state: DeviceState) -> Findings:
+    image = package.image(Core.NET)
+    if image is None or not image.image.encrypted or state.scheme is not Scheme.STAGED:
+        return
+    found = fates(image, state)
+    then = f": {what_happens(found)}" if found else ""
+    yield Finding(
+        "net-encrypted",
+        Severity.ERROR,
+        f"{image.file} is encrypted, and in the staged scheme the network core gets no such image{then}",
+        "Sign the network core's image without -E; only the application's image can be encrypted on this device.",
+        Core.NET,
+    )
+
+
+def _application_is_not_taken_for_network(package: Package, state: DeviceState) -> Findings:
+    """Loaders before NCS 2.8 look for the reset vector in the ciphertext, and nearly every word there is above it."""
+    image = package.image(Core.APP)
+    if image is None or not image.image.encrypted or state.scheme is not Scheme.STAGED:
+        return
+    found = fates(image, state)
+    hit = [build for build, one in found.items() if one is Fate.REFUSED]
+    if hit:
+        known = "" if len(hit) == len(found) else f"{_ask(found)} "
+        yield Finding(
+            "app-encrypted",
+            Severity.WARNING,
+            f"{image.file} is encrypted: a bootloader of {_titles(hit)} that updates the network core takes it for "
+            "a network image and never installs it",
+            f"{known}Those bootloaders need an application image without encryption.",
+            Core.APP,
+        )
+
+
+def _headers_have_their_address(package: Package, state: DeviceState) -> Findings:
+    """One finding for all images that say nothing, and one for each that says something wrong."""
+    silent: list[CoreImage] = []
+    erasing: set[Build] = set()
+    severity = Severity.WARNING
+    for image in package.images:
+        hit, could = _address_decides(image, state)
+        if hit and seen_of(image).address is None:
+            silent.append(image)
+            erasing |= set(hit)
+            severity = Severity.ERROR if len(hit) == len(could) else severity
+        elif hit:
+            told = image.image.header.load_addr
+            text = (
+                f"the load address 0x{told:x} in the header of {image.file} is not in its slot: {_who_does_what(hit)}"
+            )
+            fault = _severity(hit, could)
+            yield Finding("address", fault, text, _how_to_sign((image,), state, fault), image.core)
+    if silent:
+        names, verb = " and ".join(image.file for image in silent), "has" if len(silent) == 1 else "have"
+        who = f"the bootloader of {_titles(erasing)}"
+        text = f"{names} {verb} no load address in the header, and {who} erases such an image"
+        core = silent[0].core if len(silent) == 1 else None
+        yield Finding("address", severity, text, _how_to_sign(silent, state, severity), core)
+
+
+def _address_decides(image: CoreImage, state: DeviceState) -> tuple[dict[Build, Fate], list[Build]]:
+    """What happens in loaders that would bring the image to its core but for its load address, and all that would."""
+    if image.link_warning is not None or image.vector_core not in (None, image.core):
+        return {}, []  # it does not run where it belongs, whatever its header says
+    if image.core is Core.NET and staged_net(Package((image,)), state) is None:
+        return {}, []
+    home = app_home(image, state) if image.core is Core.APP else net_home(image, state)
+    right = fates(image, state, replace(seen_of(image), address=home.start))
+    could = [build for build in right if build not in _harming(image, right)]
+    harming = _harming(image, fates(image, state))
+    return {build: one for build, one in harming.items() if build in could}, could
+
+
+def _how_to_sign(images: Collection[CoreImage], state: DeviceState, severity: Severity) -> str:
+    starts = [
+        f"{_hex(home.start)} for the {image.core.words}"
+        for image in images
+        if image.code_address is not None
+        for home in (app_home(image, state) if image.core is Core.APP else net_home(image, state),)
+    ]
+    where = f" ({', '.join(starts)})" if starts else ""
+    advice = f"Pack it with `smpdfu package`, or sign it with `smpdfu sign --slot-address`{where}."
+    return advice if severity is Severity.ERROR else f"{advice} {_ask(builds_of(state))}"
+
+
+def _at_best(image: CoreImage, state: DeviceState) -> dict[Build, Fate]:
+    """What happens to the best network image that there can be in place of ``image``."""
+    home = net_home(image, state)
+    return fates(image, state, Seen(home.start + 1, home.start, home.start))
+
+
+def _network_core_is_served(package: Package, state: DeviceState) -> Findings:
+    """Loaders that do not hand over any network image, however it is made."""
+    image = staged_net(package, state)
+    if image is None:
+        return
+    found = _at_best(image, state)
+    erasing = [build for build, one in found.items() if one is Fate.ERASED]
+    if erasing:
+        severity = _severity(erasing, found)
+        advice = "Update the application alone (--only app); the network core of such a device needs a debugger."
+        yield Finding(
+            "net-erased",
+            severity,
+            f"the bootloader of {_titles(erasing)} erases every network image in the staged scheme, also {image.file}",
+            advice if severity is Severity.ERROR else _ask(found),
+            Core.NET,
+        )
+    unaware = [build for build in found if build.loader.release.generation is Generation.UPSTREAM]
+    if unaware:
+        yield Finding(
+            "net-upstream",
+            _severity(unaware, found),
+            f"upstream MCUboot knows no network core: it puts {image.file} into the application's slot, where it does "
+            "not run",
+            "Update the application alone (--only app).",
+            Core.NET,
+        )
+
+
+def _network_image_is_linked_for_this_device(package: Package, state: DeviceState) -> Findings:
+    image = package.image(Core.NET)
+    if image is None or image.image.encrypted or image.vector_core is not Core.NET or image.link_warning is not None:
+        return
+    if state.swap_mode is SwapMode.OFFSET and state.scheme is Scheme.STAGED:
+        return
+    start, vector = image.code_address, image.image.reset_vector
+    assert vector is not None, "it tells the core"
+    told = state.net
+    net = told or range(USUAL_NET_START, NET.end)
+    if vector in net if start is None else start == net.start:
+        return
+    linked = f"{image.file} is linked for {_hex(start)}" if start is not None else f"{image.file} is linked elsewhere"
+    then = _elsewhere_then(image, replace(state, net=net))
+    if told is not None:
+        text = f"{linked}, and the network application of this device starts at {_hex(net.start)}: {then}"
+        advice = "Build it for this device's b0n; if the device has another one, say so with --net-address."
+        yield Finding("net-elsewhere", Severity.ERROR, text, advice, Core.NET)
+    elif start is not None:
+        text = f"{linked}; where a device has its network application elsewhere, usually at {_hex(net.start)}, {then}"
+        advice = f"If this device's network application starts there, say so: --net-address {_hex(start)}."
+        yield Finding("net-elsewhere", Severity.WARNING, text, advice, Core.NET)
+
+
+def _elsewhere_then(image: CoreImage, state: DeviceState) -> str:
+    if state.scheme is Scheme.SIMULTANEOUS:
+        return "b0n refuses it, and the bootloader stops at every boot"
+    found = _harming(image, fates(image, state))
+    return what_happens(found) if found else "b0n refuses it"
+
+
+def _network_core_can_be_proven(package: Package, state: DeviceState) -> Findings:
+    """Said before the first byte: what the list shows after success may be what it shows after a refusal."""
+    image = package.image(Core.NET)
+    if (
+        image is None
+        or _list_proves(package, state)
+        or any(one.source is Source.CONSOLE for one in state.evidence.clues)
+    ):
+        return
+    swaps = state.scheme is Scheme.STAGED and state.can_revert is not False
+    known = " For a bootloader that swaps, of a release before NCS 3.4.1, --ncs is enough." if swaps else ""
+    yield Finding(
+        "net-unproven",
+        Severity.NOTE,
+        f"afterwards the list of images may not tell whether the network core took or refused {image.file}",
+        f"On a serial link smpdfu reads the bootloader's console; --net-version-from asks the application.{known}",
+        Core.NET,
+    )
+
+
+def _list_proves(package: Package, state: DeviceState) -> bool:
+    """True if the list after success can be no other's, or there is no success of which it could tell.
+
+    As for the proof itself, an earlier update's journal does not count: it may be about another board.
+    """
+    if state.scheme is Scheme.SIMULTANEOUS:
+        return not builds_of(state)
+    image = staged_net(package, state)
+    if image is None:
+        return True
+    sure = replace(state, evidence=state.evidence.without(Source.JOURNAL))
+    builds = [build for build, one in _at_best(image, sure).items() if one is Fate.HANDED_OVER]
+    shown = [picture for picture in Picture if any(True in outcomes(build, picture) for build in builds)]
+    return all(network_taken(builds, picture) for picture in shown)
+
+
+LOADER_CHECKS: tuple[LoaderCheck, ...] = (
+    _clues_fit_together,
+    _offset_hands_nothing_over,
+    _network_image_is_readable,
+    _network_image_is_linked_for_this_device,
+    _network_core_is_served,
+    _headers_have_their_address,
+    _application_is_not_taken_for_network,
+    _network_core_can_be_proven,
+)

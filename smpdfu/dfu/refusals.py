@@ -1,0 +1,85 @@
+"""Why a device does not run what was sent, in words: as far as its list of images, or a proof, tells."""
+
+from __future__ import annotations
+
+from smpdfu.dfu.evidence import Proof, ProofSource
+from smpdfu.dfu.package import Core, CoreImage
+from smpdfu.dfu.proof import picture
+from smpdfu.dfu.state import DeviceState, Scheme, version_of
+from smpdfu.errors import RevertedError
+from smpdfu.image.format import SIGNATURE_TYPES, TlvType
+from smpdfu.image.knownkeys import known_signers
+from smpdfu.image.verify import Code, verify
+from smpdfu.loaders.proof import Picture
+
+
+def not_taken(image: CoreImage | None, state: DeviceState) -> str:
+    """Why another image runs than the one that was tried, as far as the list of images tells."""
+    name = "the new image" if image is None else image.file
+    runs = "" if state.running is None else f"; the device runs {state.running.version}"
+    if state.scheme is Scheme.SIMULTANEOUS:
+        runs += ". The network core may have its new image all the same: update both cores again with one that is taken"
+    if image is not None and image.core is Core.NET:
+        runs = f"; the network core keeps its firmware{runs}"
+    elif image is not None and any(slot.hash == image.hash for slot in state.slots):
+        return f"{name} was tried and did not last, or the bootloader did not take it{runs}"
+    cause = "" if image is None else f". Likely cause: {likely_cause(image, state)}"
+    return f"the bootloader did not take {name} and erased it{runs}{cause}"
+
+
+def not_run(image: CoreImage, state: DeviceState) -> RevertedError:
+    """The error for an image that does not run; ``ran`` False where the list shows that it never did."""
+    gone = not any(slot.hash in (image.hash, None) for slot in state.slots)
+    return RevertedError(not_taken(image, state), ran=False if gone else None)
+
+
+_OTHER_KEYS = "the image is encrypted for another key than the device's, or the bootloader does not trust its signer"
+
+
+def likely_cause(image: CoreImage, state: DeviceState) -> str:
+    """Why a bootloader refuses ``image``: first what the image itself shows, then what it may be."""
+    signed = any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected)
+    wrong = [one.message for one in verify(image.image).refusals if one.code != Code.ENCRYPTED]
+    names, running = known_signers(image.image), None if state.running is None else version_of(state.running)
+    key, counter = image.image.tlv(TlvType.KEYHASH), image.image.security_counter or 0
+    older = image.core is Core.APP and running is not None and image.image.header.version < running
+    rows = (
+        (bool(wrong), wrong[0] if wrong else ""),
+        (not signed, "the image is not signed"),
+        (image.link_warning is not None, image.link_warning or ""),
+        (state.no_downgrade and older, f"the image is older than {running}, and the bootloader refuses older images"),
+        (state.past.key not in (None, key), "the image is signed with another key than the last update"),
+        (counter < (state.past.counter or 0), f"the security counter is below {state.past.counter}"),
+        (image.image.encrypted, _OTHER_KEYS),
+        (bool(names), f"the image is signed with {' and '.join(names)}, which the bootloader does not trust"),
+    )
+    unknown = "the bootloader does not trust the key that signed the image"
+    return next((text for holds, text in rows if holds), unknown)
+
+
+def net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> RevertedError:
+    """The error for a network core that is known not to have taken its image: it never ran."""
+    return RevertedError(_net_refused(image, now, proof), ran=False)
+
+
+def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
+    """The network core is known not to have taken its image: why, what runs, and what to do."""
+    if picture(image, now) is Picture.GONE and proof.source is ProofSource.SLOTS:
+        return not_taken(image, now)
+    text = f"the network core did not take {image.file} and keeps its firmware. {proof.reason}"
+    if now.running is not None:
+        text += f" The device runs {now.running.version}."
+    if picture(image, now) is not Picture.PENDING:
+        return text
+    return (
+        f"{text} Each reset tries it again. `smpdfu erase` frees the slot if the firmware allows that; else erase the "
+        "secondary slot with a debugger or in MCUboot's serial recovery. Then update with a corrected image"
+    )
+
+
+def went_elsewhere(now: DeviceState) -> str:
+    """The network core's image was run by the application core, or was taken for one of it."""
+    text = "after the network core's update the application core runs another image than before"
+    if now.running is not None and not now.running.confirmed:
+        return f"{text}; it is on trial, and `smpdfu reset` brings back what ran"
+    return f"{text}; `smpdfu list` shows it: upload the application's image again"

@@ -1,0 +1,52 @@
+"""Ask, before each step of an update, whether the same device is still there; ``identity`` compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from smpdfu.client import Client
+from smpdfu.dfu.identity import ASK_HARDWARE, Identity, hardware_in, identity_of
+from smpdfu.dfu.plan import Step
+from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.steps import SILENCE, ask, read_slots
+from smpdfu.errors import StepError
+from smpdfu.smp.groups.os import Info
+
+
+@dataclass(slots=True)
+class SameDevice:
+    """The device at the far end of ``client``, as far as it told who it is."""
+
+    client: Client
+    _hardware: str | None = None
+    _asked: bool = False
+
+    async def check(self, step: Step, state: DeviceState) -> None:
+        """Compare what the device tells now with ``state``, read after the step before.
+
+        Raises StepError for another device, before ``step`` writes anything; LinkError.
+        """
+        try:
+            now = await self._read(state)
+        except SILENCE:  # a link that was lost may lead elsewhere when it is back
+            await self.client.wait_for_device(self.client.patience.reconnect_s)
+            now = await self._read(state)
+        before = identity_of(state, self._hardware if self._asked else now.hardware)
+        self._hardware, self._asked = before.hardware, True
+        if why := before.change(now, step):
+            raise StepError(
+                f"the device at {self.client.name} is another one than before: {why}. Nothing more was written. Connect "
+                "the device with which the update began",
+                step.name,
+                resumable=True,
+            )
+
+    async def _read(self, state: DeviceState) -> Identity:
+        board = state.board and await ask(self.client, Info("i"))
+        slots = await read_slots(self.client, state)
+        now = replace(slots, board=board.output.strip() if board else None)
+        return identity_of(now, None if self._asked and self._hardware is None else await self._chip())
+
+    async def _chip(self) -> str | None:
+        answer = await ask(self.client, ASK_HARDWARE)
+        return None if answer is None else hardware_in(answer.o)

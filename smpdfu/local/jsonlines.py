@@ -1,0 +1,45 @@
+"""Files of one JSON object a line, as journals and logs are: what is a whole line, and what is damaged."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+_LAST_TIME_S = 253_402_300_799.0
+"""The end of the year 9999, in seconds since 1970: what is later cannot be shown as a date."""
+_MAX_DIGITS = 18
+
+
+def entry_of(line: bytes) -> dict[str, Any] | None:
+    """The object in a whole line, which ends with a newline; None for any other line.
+
+    Every number in it is one that can be counted with, and ``time``, if there is one, a time in seconds since 1970.
+    """
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        entry = json.loads(line, parse_float=_finite, parse_int=_whole, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict) or not ("time" not in entry or is_time(entry["time"])):
+        return None
+    return entry
+
+
+def is_time(value: object) -> bool:
+    """True for a number of seconds since 1970 that is a date."""
+    return type(value) in (int, float) and 0 <= value <= _LAST_TIME_S  # type: ignore[operator]  # bool is no time
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def _whole(text: str) -> int:
+    return int(text) if len(text) <= _MAX_DIGITS else _no_number(text)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text[:20]} is no number that can be counted with")
