@@ -209,12 +209,23 @@ def test_what_the_bootloader_left_alone_is_not_to_be_repeated(
     assert version(mute) == "1.0.0"
 
 
+class Counting(VirtualNrf5340):
+    """Counts its boots."""
+
+    boots = 0
+
+    def reset(self) -> None:
+        self.boots += 1
+        super().reset()
+
+
 @pytest.mark.parametrize(("options", "pack"), LEFT.values(), ids=LEFT)
 @pytest.mark.parametrize(("console", "resets"), [(True, 1), (False, 2)], ids=["console", "no console"])
 def test_an_upload_has_no_journal_and_resets_twice(
     make: Maker, options: BootOptions, pack: Pack, console: bool, resets: int
 ) -> None:
-    device, image = new_device(make, options=options), pack(make).images[0]
+    device, image = new_device(make, options=options, kind=Counting), pack(make).images[0]
+    assert isinstance(device, Counting)
     boots = device.boots
 
     async def upload() -> None:
