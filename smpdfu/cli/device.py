@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -294,6 +294,7 @@ async def info(
     found["buf_size"], found["buf_count"] = (params.buf_size, params.buf_count) if params else (None, None)
     found["slots"] = [
         {"image": one.image, "slot": slot.slot, "size_bytes": slot.size, "max_image_size_bytes": one.max_image_size}
+        | ({} if slot.rc is None else {"rc": slot.rc})
         for one in (slots.images if slots else ())
         for slot in one.slots
     ]
@@ -312,5 +313,11 @@ def mode_name(number: int | None) -> str | None:
 
 def _info_text(found: dict[str, Any]) -> RenderableType:
     pairs = [(name.replace("_", " "), value) for name, value in found.items() if name != "slots" and value is not None]
-    sizes = [(f"image {one['image']} slot {one['slot']}", f"{one['size_bytes']} bytes") for one in found["slots"]]
+    sizes = [(f"image {one['image']} slot {one['slot']}", _slot_text(one)) for one in found["slots"]]
     return facts([*pairs, *sizes] or [("nothing", "this build tells nothing about itself")])
+
+
+def _slot_text(slot: Mapping[str, Any]) -> str:
+    if slot["size_bytes"] is not None:
+        return f"{slot['size_bytes']} bytes"
+    return f"slot not readable (rc {slot['rc']})" if "rc" in slot else "the device does not tell its size"
