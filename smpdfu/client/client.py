@@ -18,7 +18,7 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import Framing
 from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
-from smpdfu.smp.message import Request, Response
+from smpdfu.smp.message import HEADER_SIZE, Request, Response
 from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress, is_passing
 from smpdfu.smp.window import Window
 
@@ -208,7 +208,8 @@ class Client:
     async def wait_for_device(self, deadline_s: float) -> None:
         """Wait until the device answers, opening the link again if it is lost, for ``deadline_s`` at most.
 
-        After ``reset`` the device is given time to go down first. Raises ResponseTimeoutError or LinkLostError.
+        After ``reset`` the device is given time to go down first. Raises ResponseTimeoutError or LinkLostError;
+        RemoteProtocolError if all that it answers in the end is unreadable.
         """
         deadline = now() + deadline_s
         await self._exchange.stay(self._down_until)
@@ -216,7 +217,8 @@ class Client:
             try:
                 return await self._ping(deadline)
             except RemoteProtocolError:
-                pass
+                if now() >= deadline:
+                    raise
             except ResponseTimeoutError as error:
                 if now() >= deadline:
                     raise ResponseTimeoutError(error.command, deadline_s) from error
@@ -238,9 +240,18 @@ class Client:
     async def _ask_params(self, timeout_s: float, attempts: int) -> None:
         self._params = self._exchange.buf_size = None
         with suppress(DeviceError):
-            self._params = await self.request(Params(), timeout_s=timeout_s, attempts=attempts)
+            self._params = self._usable(await self.request(Params(), timeout_s=timeout_s, attempts=attempts))
             self._exchange.buf_size = self._params.buf_size
         self._asked_params = True
+
+    def _usable(self, params: ParamsReply) -> ParamsReply:
+        """The same; RemoteProtocolError where such a buffer cannot even hold the message that told it."""
+        exchange = self._exchange
+        if exchange.framing.message_max(params.buf_size, exchange.pipe.max_write) <= HEADER_SIZE:
+            raise RemoteProtocolError(
+                f"the device says that its buffers have {params.buf_size} bytes: none holds a message"
+            )
+        return params
 
     # --- upload -----------------------------------------------------------------------------------------------------
 

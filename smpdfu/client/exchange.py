@@ -234,12 +234,14 @@ class Exchange:
         if self.lost is not None:
             raise self.lost
         message = self._message(ticket)
-        wire = self._prefix + self.framing.encode(message)
+        wire, size = self.framing.encode(message), self.pipe.max_write
         self.note("sent", message)
         try:
             async with self._writing:
-                for start in range(0, len(wire), self.pipe.max_write):
-                    await self.pipe.write(wire[start : start + self.pipe.max_write])
+                if self._prefix:  # never in one write with the frame, see ``Framing.resync``
+                    await self.pipe.write(self._prefix)
+                for start in range(0, len(wire), size):
+                    await self.pipe.write(wire[start : start + size])
         except LinkLostError as error:
             self._lose(error)
             raise
