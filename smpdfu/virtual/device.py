@@ -44,6 +44,7 @@ from smpdfu.virtual.pool import (
     Worker,
 )
 from smpdfu.virtual.recovery import RecoveryServer
+from smpdfu.virtual.shelluart import DeviceShellFraming, Shell
 from smpdfu.virtual.slot import Slots
 from smpdfu.virtual.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
 
@@ -268,7 +269,7 @@ class VirtualNrf5340:
         outgoing = Outgoing(pipe)
         with self._console(framing, outgoing), self._desk(framing, outgoing) as desk:
             limit = framing.message_max(self._server.buffers.size_bytes, pipe.max_write)
-            receiver = Receiver(framing, limit, self.resources.uart_ring, desk)
+            receiver = Receiver(framing, limit, self.resources.uart_ring, desk, self._shell(framing, outgoing))
             tasks = [asyncio.create_task(work) for work in (outgoing.carry(), desk.work())]
             try:
                 with suppress(LinkLostError):
@@ -336,6 +337,13 @@ class VirtualNrf5340:
             yield
         finally:
             self._watchers.remove(put)
+
+    def _shell(self, framing: Framing, outgoing: Outgoing) -> Callable[[str], object] | None:
+        """Who reads what is typed on this wire; None: nobody."""
+        if not isinstance(framing, DeviceShellFraming):
+            return None
+        shell = Shell(self.application.shell)
+        return lambda typed: outgoing.put(shell.answer(typed).encode())
 
     def connect(self, faults: Faults = NO_FAULTS) -> Pipe:
         """The host's end of a wire to this device, served in this process whenever it is open."""

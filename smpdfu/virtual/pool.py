@@ -243,10 +243,20 @@ class Desk:
 
 
 class Receiver:
-    """From bytes to requests: a UART's ring, the framing, and packets that no buffer is long enough for."""
+    """From bytes to requests: a UART's ring, the framing, and packets that no buffer is long enough for.
 
-    def __init__(self, framing: Framing, limit: int, ring: int | None, desk: Desk) -> None:
-        self._framing, self._limit, self._ring, self._desk = framing, limit, ring, desk
+    ``shell`` is called with the text in between, if there is a shell that reads it.
+    """
+
+    def __init__(
+        self,
+        framing: Framing,
+        limit: int,
+        ring: int | None,
+        desk: Desk,
+        shell: Callable[[str], object] | None = None,
+    ) -> None:
+        self._framing, self._limit, self._ring, self._desk, self._shell = framing, limit, ring, desk, shell
         self._held = bytearray()
         self._at = 0.0
         self.lost = 0
@@ -276,11 +286,15 @@ class Receiver:
         for packet in self._framing.feed(data):
             if len(packet) <= self._limit:
                 self._desk.accept(packet, self._at)
-        self._framing.take_text()  # there is no shell that would read it
+        typed = self._framing.take_text()
+        if typed and self._shell is not None:
+            self._shell(typed)
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         """Short enough that the server is seen to be busy soon after a request is complete."""
-        if isinstance(self._framing, ConsoleFraming):
+        if self._shell is not None:
+            yield data  # a shell judges a read by its beginning
+        elif isinstance(self._framing, ConsoleFraming):
             yield from (line for line in data.splitlines(keepends=True) if line)
         else:
             yield from (data[at : at + _FIFO_SIZE] for at in range(0, len(data), _FIFO_SIZE))
