@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from smpdfu.errors import JournalError
 from smpdfu.local.lock import HeldError, Lock
+from smpdfu.nesting import load_json
 
 MAX_LOG_BYTES = 1 << 30
 _SURE = frozenset({"run", "end", "stop", "leave"})
@@ -116,8 +117,8 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _entry(line: bytes, path: Path) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
+        entry = load_json(line)
+    except ValueError:
         entry = None
     if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
         raise JournalError(f"a line of {path} is damaged: move the file away")

@@ -34,6 +34,7 @@ from typing import Any, Self
 from smpdfu.errors import JournalError
 from smpdfu.local.folders import state_home
 from smpdfu.local.lock import lock_file
+from smpdfu.nesting import load_json
 
 MAX_JOURNAL_BYTES = 16 * 1024 * 1024
 
@@ -250,8 +251,8 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
+        entry = load_json(line)
+    except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
 
