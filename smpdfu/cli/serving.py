@@ -152,8 +152,8 @@ async def _terminal(device: VirtualNrf5340, wires: Wires, announce: Announce) ->
         await serve_pty(device, announce, wires.link, shell)
         return
     timeout_s = None if wires.raw_timeout is None else wires.raw_timeout / 1000
-    clock, size = asyncio.get_running_loop().time, device.resources.buffers.size_bytes
-    framing = DeviceRawFraming(size, input_timeout_s=timeout_s, clock=clock)
+    clock = asyncio.get_running_loop().time
+    framing = DeviceRawFraming(lambda: device.buffers.size_bytes, input_timeout_s=timeout_s, clock=clock)
     await serve_pty(device, lambda port: announce(f"serial:{port}?framing=raw"), wires.link, framing)
 
 

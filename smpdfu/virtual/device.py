@@ -44,6 +44,7 @@ from smpdfu.virtual.pool import (
     Worker,
 )
 from smpdfu.virtual.recovery import RecoveryServer
+from smpdfu.virtual.server import Buffers
 from smpdfu.virtual.shelluart import DeviceShellFraming, Shell
 from smpdfu.virtual.slot import Slots
 from smpdfu.virtual.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
@@ -103,7 +104,11 @@ class VirtualNrf5340:
         key_size = keys.saved_key_size
         numbers = range(len(layout.images))
         self.images = tuple(Slots.of(self.chip.bus, layout, number, encrypted_key_size=key_size) for number in numbers)
-        self._image_group = ImageGroup(self.images, erase_progressively=resources.erase_progressively)
+        self._image_group = ImageGroup(
+            self.images,
+            erase_progressively=resources.erase_progressively,
+            allow_erase_pending=resources.allow_erase_pending,
+        )
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
@@ -205,6 +210,11 @@ class VirtualNrf5340:
             watcher()
 
     @property
+    def buffers(self) -> Buffers:
+        """The buffers of the SMP server that runs, the application's or the bootloader's."""
+        return self._server.buffers if self.recovery is None else self.recovery.buffers
+
+    @property
     def radio_up(self) -> bool:
         """True if the network core runs and both cores speak the same interface (``smpdfu.virtual.interface``)."""
         if self.running is None or not self.net_core.running:
@@ -268,8 +278,13 @@ class VirtualNrf5340:
     async def _serve(self, pipe: Pipe, framing: Framing) -> None:
         outgoing = Outgoing(pipe)
         with self._console(framing, outgoing), self._desk(framing, outgoing) as desk:
-            limit = framing.message_max(self._server.buffers.size_bytes, pipe.max_write)
-            receiver = Receiver(framing, limit, self.resources.uart_ring, desk, self._shell(framing, outgoing))
+            receiver = Receiver(
+                framing,
+                lambda: framing.message_max(self.buffers.size_bytes, pipe.max_write),
+                self.resources.uart_ring,
+                desk,
+                self._shell(framing, outgoing),
+            )
             tasks = [asyncio.create_task(work) for work in (outgoing.carry(), desk.work())]
             try:
                 with suppress(LinkLostError):

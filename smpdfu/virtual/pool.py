@@ -41,7 +41,8 @@ class Resources:
 
     ``uart_ring``: bytes that its UART keeps while the server is busy; None: all of them. ``time_factor``: how long
     handling and flash take, 1 as on the chip, 0 no time. ``erase_progressively``: pages are erased as the upload
-    reaches them, and not all at its first chunk (CONFIG_IMG_ERASE_PROGRESSIVELY).
+    reaches them, and not all at its first chunk (CONFIG_IMG_ERASE_PROGRESSIVELY). ``allow_erase_pending``: uploads and
+    erases are taken while an image is pending (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING).
     """
 
     buffers: Buffers = DEFAULT_BUFFERS
@@ -49,6 +50,7 @@ class Resources:
     time_factor: float = 0.0
     erase_progressively: bool = False
     reset_delay_s: float = RESET_DELAY_S
+    allow_erase_pending: bool = False
 
     def __post_init__(self) -> None:
         if self.buffers.count < 1 or self.buffers.size_bytes < 64:
@@ -245,13 +247,14 @@ class Desk:
 class Receiver:
     """From bytes to requests: a UART's ring, the framing, and packets that no buffer is long enough for.
 
+    ``limit`` gives the longest message that the server takes that runs now: bootloader and application have their own.
     ``shell`` is called with the text in between, if there is a shell that reads it.
     """
 
     def __init__(
         self,
         framing: Framing,
-        limit: int,
+        limit: Callable[[], int],
         ring: int | None,
         desk: Desk,
         shell: Callable[[str], object] | None = None,
@@ -284,7 +287,7 @@ class Receiver:
 
     def _feed(self, data: bytes) -> None:
         for packet in self._framing.feed(data):
-            if len(packet) <= self._limit:
+            if len(packet) <= self._limit():
                 self._desk.accept(packet, self._at)
         typed = self._framing.take_text()
         if typed and self._shell is not None:
