@@ -69,8 +69,8 @@ async def show_stats(
     groups = [{"name": one.name, "fields": one.fields} for one in found]
     rows = [(one.name, key, value) for one in found for key, value in one.fields.items()]
     answer = {"groups": groups, "refused": [{"name": one, "reason": str(why)} for one, why in refused.items()]}
-    error = next(iter(refused.values()), None)
-    conclude(out, answer, lambda: table("", ("group", "counter", "value"), rows), error)
+    first = next(iter(refused.values()), None)
+    conclude(out, answer, lambda: table("", ("group", "counter", "value"), rows), first)
 
 
 # --- enum -----------------------------------------------------------------------------------------------------------
