@@ -1,4 +1,4 @@
-"""Stand-ins have nothing that the real class lacks, and smpdfu calls nothing of that kind: the sources tell, by ``ast``.
+"""Stand-ins have nothing that the real class lacks, and smpdfu calls nothing of that kind: their sources tell (ast).
 
 Nobody here has a Windows or a Mac: a stand-in with a method too many hides that a call cannot work there.
 """
