@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -39,8 +40,8 @@ class Patience:
     ``reconnect_s``: for a lost link to come back. ``reset_grace_s``: from the answer to a reset until the device is
     down (Zephyr waits 250 ms). ``quiet_s``: silence on the console that ends the boot text, for some boards hang when
     bytes arrive while they boot; ``quiet_max_s`` is how long such silence is waited for in one boot, for other boards
-    never are silent. ``ping_s``: for one answer of a device that may be booting. ``pause_s``: before a
-    device that was not there, or was busy, is asked again.
+    never are silent. ``ping_s``: until a device that may be booting is asked again; an answer has as long as any.
+    ``pause_s``: before a device that was not there, or was busy, is asked again.
     """
 
     reconnect_s: float = 10.0
@@ -235,7 +236,10 @@ class Client:
         self._quiet_left_s -= now() - began
         # A datagram that comes too early harms nobody; bytes on a serial line may disturb a bootloader.
         times = 1 if self._exchange.pipe.ordered else _DATAGRAMS_PER_PING
-        await self._ask_params(min(self.patience.ping_s, self.timeout_s) / times, times)
+        step_s = min(self.patience.ping_s, self.timeout_s) / times
+        # Copies of one question: the answer to any of them counts, as late as the user's timeout, or the link, has it.
+        wait_s = min(max(self.timeout_s, 2 * self._exchange.trip_s), max(deadline - now(), 0.0))
+        await self._ask_params(step_s, max(times, ceil(wait_s / step_s)))
 
     async def _ask_params(self, timeout_s: float, attempts: int) -> None:
         self._params = self._exchange.buf_size = None

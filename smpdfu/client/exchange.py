@@ -33,6 +33,7 @@ class Ticket:
     listener: Callable[[], object] | None = None
     news: Answer | Exception | None = None
     done: bool = False
+    sent_at: float | None = None
 
     def tell(self, news: Answer | Exception) -> None:
         """What came for it, or why nothing will. An answer that nobody has taken yet outlives the link."""
@@ -61,7 +62,8 @@ class Exchange:
     """A link with requests on it. While it is open, a task reads.
 
     ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
-    ``text_at``: when the last console text came, by the clock of the event loop.
+    ``text_at``: when the last console text came, by the clock of the event loop. ``trip_s``: how long the last answer
+    took, in seconds, from the first time that it was asked for; 0 before there was one.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -71,7 +73,7 @@ class Exchange:
         self.buf_size: int | None = None
         self.console: Callable[[str], None] | None = None
         self.trace: Tracer | None = None
-        self._heard_at = self.text_at = 0.0
+        self._heard_at = self.text_at = self.trip_s = 0.0
         self.lost: Exception | None = None
         self._tickets: dict[int, Ticket] = {}
         self._reader: asyncio.Task[None] | None = None
@@ -157,7 +159,9 @@ class Exchange:
             answer = self.session.receive(message)
             self.note("stray" if answer is None else "received", message)
             if answer is not None:
-                self._tickets[answer.sequence].tell(answer)
+                ticket = self._tickets[answer.sequence]
+                self.trip_s = self._heard_at - (self._heard_at if ticket.sent_at is None else ticket.sent_at)
+                ticket.tell(answer)
         text = self.framing.take_text()
         if text:
             self.text_at = self._heard_at
@@ -236,6 +240,8 @@ class Exchange:
         message = self._message(ticket)
         wire, size = self.framing.encode(message), self.pipe.max_write
         self.note("sent", message)
+        if ticket.sent_at is None:
+            ticket.sent_at = now()
         try:
             async with self._writing:
                 if self._prefix:  # never in one write with the frame, see ``Framing.resync``
