@@ -18,6 +18,7 @@ The rules of an upload:
     Where it stands  -> the device closes the file and tells its length. That is believed where the last piece began or
                         ended there, and else only if the device's hash over those bytes is ours: a file that was there
                         before, or lost its end in a reset, has a length, too. 0 if nothing can be proved
+    A few pieces     -> of a small file nothing is asked before, and one hash after: as few requests as can be
     No progress      -> ``PATIENCE`` bad events in a row end in an error
 
 One piece of an upload is in flight at a time. Zephyr writes where the file ends and takes no other piece, so one that
@@ -61,6 +62,8 @@ HASH_BYTES_PER_S = 20_000
 """What a slow device hashes: it reads the whole file before it answers."""
 _BLOCK = 1 << 16
 _SHORTEST = 32
+_SMALL = 8
+"""Pieces of a file that is sent without asking what of it is there: that would take four requests or more."""
 R = TypeVar("R", bound=Response)
 Report = Callable[[UploadProgress], None]
 _LONGEST_PAUSE = 16
@@ -99,9 +102,8 @@ async def upload_file(
     """
     began = now()
     await client.params()
-    kind = await _hash_kind(client)
-    sending = _Sending(client, source, source.seek(0, 2), name, kind)
-    off = await sending.standing() if resume else 0
+    sending = _Sending(client, source, source.seek(0, 2), name)
+    off = await sending.standing() if resume and not sending.is_small else 0
     resumed_at = off
     for last_try in (False, True):
         await sending.send(off, resumed_at, progress or _no_report)
@@ -111,7 +113,8 @@ async def upload_file(
             raise RemoteProtocolError(f"the device holds other bytes in {name} than were sent")
         off = resumed_at = 0
         sending.retries += 1
-    return FileResult(sending.size, now() - began, resumed_at, kind if sending.size else None, sending.retries)
+    kind = sending.kind if sending.size else None
+    return FileResult(sending.size, now() - began, resumed_at, kind, sending.retries)
 
 
 async def download_file(
@@ -140,12 +143,27 @@ async def download_file(
 
 
 class _Sending:
-    """One file on its way up. ``taken``: the longest message that the device took."""
+    """One file on its way up. ``taken``: the longest message that the device took.
 
-    def __init__(self, client: Client, source: BinaryIO, size: int, name: str, kind: str | None) -> None:
-        self.client, self.source, self.size, self.name, self.kind = client, source, size, name, kind
+    ``kind`` of hash that both sides have: None if there is none, or if that was not asked yet.
+    """
+
+    def __init__(self, client: Client, source: BinaryIO, size: int, name: str) -> None:
+        self.client, self.source, self.size, self.name = client, source, size, name
+        self.kind: str | None = None
+        self._knows_kind = False
         self.limit, self.taken, self.retries, self._pauses = client.message_max(), 0, 0, 0
         self.limit_min = HEADER_SIZE + len(FileUpload(name=name, off=size, len=size, data=b"").to_body()) + _SHORTEST
+
+    @property
+    def is_small(self) -> bool:
+        """Would it cost less to send all of it than to ask what is there?"""
+        return self.size <= _SMALL * max(self.limit - self.limit_min, 1)
+
+    async def _find_kind(self) -> None:
+        if not self._knows_kind:
+            self.kind = await _hash_kind(self.client)
+            self._knows_kind = True
 
     async def send(self, off: int, resumed_at: int, report: Report) -> None:
         """Send everything from ``off`` on; of an empty file, that it is empty."""
@@ -182,7 +200,9 @@ class _Sending:
             if is_passing(error):
                 await self._pause()
             stands = await self._again(piece.off, end) if _may_pass(error) else piece.off
-            if stands == piece.off and not is_passing(error):
+            # A second copy of the first piece leaves a device behind that counts more than it wrote, until it closes.
+            miscounts = error.is_code(FsRc.FILE_OFFSET_NOT_VALID, GROUP)
+            if stands == piece.off and not is_passing(error) and not miscounts:
                 raise
             return stands
         self.taken, self._pauses = max(self.taken, length), 0
@@ -207,12 +227,17 @@ class _Sending:
             return 0
         if there in believed:
             return there
+        await self._find_kind()
         if self.kind is None or not 0 < there <= self.size:
             return 0
         return there if await self._same(there) else 0
 
     async def arrived(self) -> bool:
         """Does the device hold the whole file, as far as it can tell?"""
+        if self.size and not self._knows_kind:
+            with suppress(DeviceError):  # it has not this one: then it is asked what it has
+                return await self._is_whole()
+        await self._find_kind()
         with suppress(DeviceError):
             if not self.size:
                 await _ask(self.client, FileClose())  # Zephyr does not notice that an empty file is whole
@@ -220,13 +245,23 @@ class _Sending:
                 return False
         return self.kind is None or not self.size or await self._same(self.size)
 
-    async def _same(self, count: int) -> bool:
-        ours = hash_of(self.kind)
+    async def _is_whole(self) -> bool:
+        """Is the device's file ours, by one request? Raises DeviceError if the device lacks the best kind of hash."""
+        kind = next(iter(HASHES))
+        reply = await _ask(self.client, FileHash(self.name, kind), self.client.timeout_s + self.size / HASH_BYTES_PER_S)
+        self.kind, self._knows_kind = kind, True
+        return reply.len in (None, self.size) and hash_bytes(reply) == self._hash_of(self.size, kind)
+
+    def _hash_of(self, count: int, kind: str) -> bytes:
+        ours = hash_of(kind)
         for block in _blocks(self.source, count):
             ours.update(block)
+        return ours.digest()
+
+    async def _same(self, count: int) -> bool:
         assert self.kind is not None, "asked for only where there is a hash"
         try:
-            return await _their_hash(self.client, self.name, self.kind, count) == ours.digest()
+            return await _their_hash(self.client, self.name, self.kind, count) == self._hash_of(count, self.kind)
         except DeviceError:
             return False
 
