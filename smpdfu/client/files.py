@@ -42,6 +42,7 @@ from typing import BinaryIO, TypeVar
 from smpdfu.client.client import Client
 from smpdfu.client.exchange import now
 from smpdfu.client.filehash import HASHES, Hash, hash_bytes, hash_of
+from smpdfu.client.pace import Pace
 from smpdfu.client.reading import Part, Reading
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.cbor import head_size
@@ -60,6 +61,8 @@ from smpdfu.smp.upload import PATIENCE, UploadProgress, is_passing
 
 HASH_BYTES_PER_S = 20_000
 """What a slow device hashes: it reads the whole file before it answers."""
+FILE_MAX = 0xFFFFFFFF
+"""Bytes of a file: what FAT can hold, and more than LittleFS."""
 _BLOCK = 1 << 16
 _SHORTEST = 32
 _SMALL = 8
@@ -167,7 +170,7 @@ class _Sending:
 
     async def send(self, off: int, resumed_at: int, report: Report) -> None:
         """Send everything from ``off`` on; of an empty file, that it is empty."""
-        strikes, furthest = 0, off
+        strikes, furthest, pace = 0, off, Pace(f"the upload of {self.name}")
         while off < self.size or not self.size:
             report(UploadProgress(off, self.size, self.retries, resumed_at))
             try:
@@ -177,6 +180,7 @@ class _Sending:
                 off = await self._again()
             if not self.size:
                 break
+            pace.moved(off, now())
             strikes = 0 if off > furthest else strikes + 1
             furthest = max(off, furthest)
             if strikes >= PATIENCE:
@@ -311,13 +315,14 @@ class _Receiving:
         """Take everything from ``off`` on."""
         params = await self.client.params()
         total, piece = await self._first()
-        window = self.client.window_for(params)
+        window, pace = self.client.window_for(params), Pace(f"the download of {self.name}")
         if self.off < total:
             reading = Reading(self.client, window, Part(self.name, self.off, total, piece))
             async with aclosing(reading.pieces()) as pieces:
                 report(UploadProgress(self.off, total, 0, resumed_at))
                 async for reply in pieces:
                     self._take(reply.off, reply.data, total)
+                    pace.moved(self.off, now())
                     if self.off < total:
                         report(UploadProgress(self.off, total, 0, resumed_at, window.size))
         report(UploadProgress(self.off, total, 0, resumed_at, window.size))
@@ -327,6 +332,10 @@ class _Receiving:
         reply = await _ask(self.client, FileDownload(self.name, 0))
         if reply.len is None:
             raise RemoteProtocolError(f"the device does not tell how long {self.name} is")
+        if reply.len > FILE_MAX:
+            raise RemoteProtocolError(
+                f"the device promises {reply.len} bytes of {self.name}: no file system has such files"
+            )
         if self.off > reply.len:
             raise RemoteProtocolError(f"{self.name} has {reply.len} bytes, fewer than were received before")
         if self.off == 0 < reply.len:
