@@ -4,11 +4,14 @@ What is named here is the public API: it keeps its meaning from one minor versio
 when it is first used, so that a program pays only for what it needs.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False  # of typing, which takes its time
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from smpdfu.client import Client as Client
     from smpdfu.client import UploadResult as UploadResult
     from smpdfu.connect import client_for as client_for

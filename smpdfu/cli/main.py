@@ -14,6 +14,7 @@ import typer
 from smpdfu import __version__
 from smpdfu.cli.advice import advice
 from smpdfu.cli.helptext import SETTINGS
+from smpdfu.cli.interrupt import EXIT_INTERRUPTED
 from smpdfu.cli.options import Interrupted
 from smpdfu.cli.show import STDOUT, StdoutGone
 from smpdfu.cli.tree import COMPLETE_VAR, Tree, wanted_command
@@ -38,7 +39,6 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not ex
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 # The contract's exit codes; the first class that fits decides.
 EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (

@@ -46,13 +46,15 @@ def read_manifest(path: Path, endian: Endian) -> bytes:
 def _load(path: Path) -> dict[str, Any]:
     import yaml
 
+    from smpdfu.nesting import load_bounded
+
     with path.open("rb") as file:
         text = file.read(_LARGEST_FILE + 1)
     if len(text) > _LARGEST_FILE:
         raise _fault(path, "it is larger than 1 MiB")
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        document = load_bounded(yaml.safe_load, text)
+    except (yaml.YAMLError, ValueError) as error:
         raise _fault(path, f"it is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise _fault(path, "it has no `format` and no `images`")

@@ -155,11 +155,13 @@ def read_config(path: Path) -> ConfigFile | None:
             raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
         import tomllib  # here: as a rule there is no such file
 
+        from smpdfu.nesting import load_bounded
+
         text = data.decode()
-        return ConfigFile(path, text, tomllib.loads(text))
+        return ConfigFile(path, text, load_bounded(tomllib.loads, text))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) else error
         raise typer.BadParameter(f"{path} cannot be read: {what}") from error
 

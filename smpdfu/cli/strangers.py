@@ -80,11 +80,11 @@ _PEM_WORDS = (
 
 def json_text(data: bytes, advice: str) -> Contents:
     """A JSON file: a manifest that was taken out of its package is told from others."""
-    import json
+    from smpdfu.nesting import load_json
 
     try:
-        document: Any = json.loads(data)
-    except (ValueError, RecursionError):
+        document: Any = load_json(data)
+    except ValueError:
         return Contents((("text", "not proper JSON"),), advice=advice)
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, list):

@@ -57,6 +57,7 @@ from smpdfu.dfu.netversion import VersionRule
 from smpdfu.dfu.plan import Policy
 from smpdfu.dfu.state import Scheme
 from smpdfu.errors import ConnectError, FleetFileError
+from smpdfu.nesting import load_bounded
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_DEVICES = 100_000
@@ -214,8 +215,8 @@ def _tables(path: Path) -> dict[str, Any]:
     if len(data) > MAX_FILE_BYTES:
         raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
     try:
-        tables = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
+        tables = load_bounded(tomllib.loads, data.decode())
+    except ValueError as error:
         raise FleetFileError(f"{path.name} is not valid TOML: {error}") from error
     unknown = sorted(set(tables) - set(_KNOWN))
     if unknown:

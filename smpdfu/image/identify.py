@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from smpdfu.image.format import IMAGE_MAGIC
 from smpdfu.image.hexfile import is_hex
+from smpdfu.nesting import load_json
 
 _MAX_MANIFEST_BYTES = 1 << 20
 _TEXT_START = 4096  # a key file may begin with a few lines for people
@@ -88,12 +89,11 @@ def identify(data: bytes) -> FileKind:
 def _kind_of_zip(data: bytes) -> FileKind:
     """By its manifest.json: the SDKs' packages have different ones."""
     import io  # here: few files are archives, and zipfile is slow to load
-    import json
     import zipfile
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("manifest.json") as file:
-            manifest = json.loads(file.read(_MAX_MANIFEST_BYTES))
+            manifest = load_json(file.read(_MAX_MANIFEST_BYTES))
     except Exception:  # zipfile and its decompressors raise whatever a damaged archive leads them to
         return FileKind.ZIP
     if not isinstance(manifest, dict):

@@ -8,13 +8,13 @@ packet is a few hundred bytes, no list is longer than the packet, nothing nests 
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from smpdfu.errors import FormatError
+from smpdfu.nesting import load_json
 
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_INIT_PACKET_BYTES = 1 << 16
@@ -95,7 +95,7 @@ def read_package(data: bytes) -> tuple[Entry, ...]:
     """The images of a Secure DFU zip; raises ``FormatError`` when its manifest cannot be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            manifest = json.loads(_member(archive, "manifest.json", MAX_MANIFEST_BYTES))["manifest"]
+            manifest = load_json(_member(archive, "manifest.json", MAX_MANIFEST_BYTES))["manifest"]
             listed = [(name, one) for name, one in manifest.items() if isinstance(one, dict)]
             return tuple(_entry(archive, str(name), one) for name, one in listed[:MAX_IMAGES])
     except FormatError:

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from smpdfu.nesting import load_json
+
 _LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: beyond all that a file of ours holds
 _TRIES = 5
 _PAUSE_S = 0.02  # whoever only looks at a lock holds it for less
@@ -102,7 +104,7 @@ def _lock_soon(descriptor: int) -> None:
 
 def _read_note(path: Path) -> dict[str, Any]:
     try:
-        note = json.loads(path.read_text())
+        note = load_json(path.read_text())
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}

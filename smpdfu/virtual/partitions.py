@@ -13,6 +13,7 @@ from typing import Any
 from smpdfu.errors import FormatError
 from smpdfu.image import memory
 from smpdfu.image.trailer import SwapMode
+from smpdfu.nesting import load_bounded
 from smpdfu.virtual.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
 
 LARGEST_FILE = 1 << 20
@@ -57,8 +58,8 @@ def _table(text: bytes) -> dict[str, Any]:
     if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS:  # deep nesting costs PyYAML the square of the depth
         raise FormatError("the file is no partition table: it is nested or split up too much")
     try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        found = load_bounded(yaml.safe_load, text)
+    except (yaml.YAMLError, ValueError) as error:
         raise FormatError(f"the partition table is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise FormatError("the file is no partition table: it has no named partitions")

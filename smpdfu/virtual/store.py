@@ -26,6 +26,7 @@ from smpdfu.image.keys import PrivateKey, Verifier, load_key, load_private
 from smpdfu.image.trailer import SwapMode
 from smpdfu.link.pipe import Pipe, not_open
 from smpdfu.local.lock import HeldError, Lock, holder
+from smpdfu.nesting import load_json
 from smpdfu.virtual.application import SETTINGS, Kept
 from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
 from smpdfu.virtual.bootloader import BootResult
@@ -292,7 +293,7 @@ def _sentences(name: str) -> Iterator[None]:
 
 
 def _read_recipe(folder: Path) -> Recipe:
-    found = json.loads((folder / "device.json").read_text())
+    found = load_json((folder / "device.json").read_text())
     keys = tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"]
     recipe = Recipe(found["layout"], *keys, _read_resources(found.get("resources")))
     if found.get("partitions") is None and recipe.layout not in LAYOUTS:
@@ -352,7 +353,7 @@ def _open_log(path: Path) -> Any:
 def _read_ram(path: Path) -> Ram | None:
     """What was put aside; None where nothing, or nothing whole, is left."""
     try:
-        found = json.loads(path.read_text())
+        found = load_json(path.read_text())
         upload = found["upload"]
         if upload is not None:
             upload = Progress(**upload | {key: bytes.fromhex(upload[key]) for key in ("sha", "block")})

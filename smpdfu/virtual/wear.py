@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from smpdfu.image.files import write_file_atomic
+from smpdfu.nesting import load_json
 from smpdfu.virtual.flash import Flash
 
 _FILE = "wear.json"
@@ -15,7 +16,7 @@ _FILE = "wear.json"
 def read_wear(folder: Path, flashes: Mapping[str, Flash]) -> None:
     """Go on counting from what is kept in ``folder``; from 0 where nothing, or nothing whole, is kept."""
     try:
-        found = json.loads((folder / _FILE).read_text())
+        found = load_json((folder / _FILE).read_text())
         counts = {name: {int(page): int(count) for page, count in found[name].items()} for name in found}
     except (OSError, ValueError, TypeError, AttributeError):
         return
