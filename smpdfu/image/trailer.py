@@ -8,7 +8,7 @@ image_ok, copy_done, swap_info, [sizes of the TLV areas: swap-offset only,] swap
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -148,15 +148,27 @@ def trailer_size_bytes(g: SlotGeometry) -> int:
 
 
 def max_image_size_bytes(g: SlotGeometry) -> int:
-    """The largest image, header to last TLV, that the loader takes: its real limit, not imgtool's (0: none fits).
-
-    For swap-scratch this holds where the trailer fits into the slot's last sector, as on the nRF5340.
-    """
+    """The largest image, header to last TLV, that the loader takes: its real limit, not imgtool's (0: none fits)."""
     free = g.size_bytes - trailer_size_bytes(g)
-    if g.mode in (SwapMode.MOVE, SwapMode.OFFSET):
+    if g.mode is SwapMode.SCRATCH:
+        free -= _scratch_padding_bytes(g)
+    elif g.mode in (SwapMode.MOVE, SwapMode.OFFSET):
         # The trailer has sectors of its own, and one sector is kept free to move the image by.
         free = g.size_bytes - align_up(trailer_size_bytes(g), g.sector_size) - g.sector_size
     return max(free, 0)
+
+
+def _scratch_padding_bytes(g: SlotGeometry) -> int:
+    """What a swap with scratch keeps free before a trailer that spans sectors (``app_max_size_adjust_to_trailer``).
+
+    The sector where the trailer begins goes through the scratch area, which needs room for a trailer of its own there:
+    the same fields with the status of one sector only. Where the slot's trailer has less than that in its first sector,
+    the image must end so much earlier.
+    """
+    trailer = trailer_size_bytes(g)
+    in_first_sector = (trailer - 1) % g.sector_size + 1
+    scratch_trailer = trailer_size_bytes(replace(g, max_sectors=1))
+    return max(scratch_trailer - in_first_sector, 0)
 
 
 def _tlv_sizes_bytes(g: SlotGeometry) -> int:

@@ -157,6 +157,8 @@ OVERHEAD = 0x200 + 40  # header, and the TLV area of an image with a hash only
         ({"align": 4}, 1584),
         ({"align": 8}, 3120),
         ({"align": 16}, 6224),
+        ({"align": 32}, 12448),  # no mode, and so no sectors that the trailer could span
+        ({"align": 32, "swap_mode": SwapMode.SCRATCH}, 12448 + 96),
         ({"align": 4, "max_sectors": 32}, 432),
         ({"overwrite_only": True}, 40),
         ({"align": 4, "swap_mode": SwapMode.SCRATCH}, 1584),
