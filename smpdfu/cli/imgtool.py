@@ -253,6 +253,7 @@ def _spec(arguments: Namespace) -> ImageSpec:
 def verify(arguments: Namespace) -> int:
     """Check the hash and, with a key, the signature; imgtool looks at nothing else, and cannot decrypt."""
     from smpdfu.cli.signing import read_image
+    from smpdfu.image.loaderbuild import LoaderBuild
     from smpdfu.image.tlv import TlvType
     from smpdfu.image.verify import verify as judge
 
@@ -262,7 +263,9 @@ def verify(arguments: Namespace) -> int:
         image = read_image(arguments.imgfile)
     except ImageError as error:  # whatever else it is: imgtool looks for the magic only
         return _invalid(BAD_TLV_MAGIC if getattr(error, "offset", None) else BAD_MAGIC, str(error))
-    refusals = judge(image, keys).refusals
+    build = LoaderBuild(hw_key=image.tlv(TlvType.PUBKEY) is not None)  # imgtool does not look at who is named
+    verdict = judge(image, keys, build=build)
+    refusals = verdict.refusals + verdict.unchecked
     for sentence, codes in BAD_IMAGE:
         for refusal in refusals:
             if refusal.code in codes:

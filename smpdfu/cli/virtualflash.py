@@ -113,6 +113,10 @@ class BootParts:
         KeyLength,
         typer.Option("--encrypt-keylen", rich_help_panel=_PANEL, help="Bits of the keys that --enc-key unwraps."),
     ] = KeyLength.AES128
+    hmac_sha512: Annotated[
+        bool,
+        typer.Option("--hmac-sha512", rich_help_panel=_PANEL, help="Take content keys that SHA-512 wrapped (X25519)."),
+    ] = False
 
     def recipe(self) -> Recipe:
         """A device without any keys. Raises ``OSError`` for a file that cannot be read."""
@@ -124,6 +128,7 @@ class BootParts:
             downgrade_prevention=self.prevent_downgrade is not None,
             by_counter=self.prevent_downgrade is Prevention.COUNTER,
             rollback_protection=self.rollback_protection,
+            hmac_sha512=self.hmac_sha512,
         )
         return Recipe(
             name,

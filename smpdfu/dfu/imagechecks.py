@@ -13,14 +13,11 @@ from smpdfu.image.build import encrypted_key_size
 from smpdfu.image.format import SIGNATURE_TYPES
 from smpdfu.image.linked import link_warning
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
+from smpdfu.image.verdict import DEPENDS_ON_THE_BUILD
 from smpdfu.image.verify import Code, verify
 
 Findings = Iterator[Finding]
 ImageCheck = Callable[[CoreImage, DeviceState], Findings]
-
-
-# What some bootloaders take and others do not.
-_DEPENDS_ON_THE_BUILD = (Code.COMPRESSED, Code.MIXED_SIGNATURES)
 
 
 def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
@@ -32,7 +29,7 @@ def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
     for one in wrong:
         yield Finding(one.code, Severity.ERROR, f"{image.file}: {one.message}", core=image.core)
     for one in verdict.warnings:
-        if one.code in _DEPENDS_ON_THE_BUILD:
+        if one.code in DEPENDS_ON_THE_BUILD:
             yield Finding(one.code, Severity.WARNING, f"{image.file}: {one.message}", core=image.core)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.encrypt import DecryptionKey, unwrap_key
+from smpdfu.image.encrypt import DecryptionKey, opens, unwrap_key
 from smpdfu.image.format import COMPRESSED_FLAGS, Dependency, Header, Image
 from smpdfu.image.keys import Verifier
+from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.trailer import SwapMode
 from smpdfu.image.verify import Code, Role, verify
 from smpdfu.virtual.counters import CounterError, SecurityCounters
@@ -39,11 +40,13 @@ class BootOptions:
 
     ``downgrade_prevention`` (MCUBOOT_DOWNGRADE_PREVENTION) compares versions, or with ``by_counter`` the security
     counters in the images; ``rollback_protection`` (MCUBOOT_HW_ROLLBACK_PROT) remembers the highest counter seen.
+    ``hmac_sha512`` (MCUBOOT_HMAC_SHA512) takes content keys that are wrapped with SHA-512, and no others.
     """
 
     downgrade_prevention: bool = False
     by_counter: bool = False
     rollback_protection: bool = False
+    hmac_sha512: bool = False
 
 
 DEFAULT_OPTIONS = BootOptions()
@@ -68,6 +71,13 @@ class BootKeys:
     def saved_key_size(self) -> int:
         """What the trailer keeps per slot for a content key."""
         return 0 if self.decryption is None else self.content_key_size
+
+    @property
+    def build(self) -> LoaderBuild:
+        """What of MCUboot's build decides which images are good."""
+        return LoaderBuild(
+            encryption=self.decryption is not None, hmac_sha="512" if self.options.hmac_sha512 else "256"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +207,20 @@ class Loader:
         if role == "secondary" and image.encrypted and self.content_key(image) is None:
             return False
         geometry = slots.secondary.geometry  # whichever slot it is in, it must fit where it comes from
-        verdict = verify(image, self.keys.verifiers, enc_key=self.keys.decryption, slot=geometry, role=role)
+        keys, build = self.keys, self.keys.build
+        verdict = verify(image, keys.verifiers, enc_key=keys.decryption, slot=geometry, role=role, build=build)
         return all(finding.code in _UNSEEN for finding in verdict.refusals)
 
     def content_key(self, image: Image) -> bytes | None:
         """The key of an encrypted image; None when there is none that can be unwrapped."""
-        tlv = image.encryption_key_tlv
-        if tlv is None or self.keys.decryption is None or not image.encrypted:
+        key = self.keys.decryption
+        if key is None or not image.encrypted:
+            return None
+        tlv = next((one for one in image.unprotected if opens(key, one)), image.encryption_key_tlv)
+        if tlv is None:
             return None
         try:
-            return unwrap_key(tlv, self.keys.decryption, self.keys.content_key_size)
+            return unwrap_key(tlv, key, self.keys.content_key_size)
         except (FormatError, SigningError):
             return None
 

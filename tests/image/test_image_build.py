@@ -285,7 +285,7 @@ def test_encrypted_images_are_never_the_same(firmware: bytes, encryption_key: Pr
     header_size=st.integers(2, 64).map(lambda blocks: blocks * 16),
     erased=st.sampled_from((0, 0xFF)),
     counter=st.none() | st.integers(0, 2**32 - 1) | st.just("auto"),
-    custom=st.dictionaries(st.integers(0xA0, 0xFFFE), st.binary(max_size=20), max_size=3),
+    custom=st.dictionaries(st.integers(0xA0, 0xFFFE), st.binary(min_size=1, max_size=20), max_size=3),
     keylen=st.sampled_from((None, 128, 256)),
     confirm=st.booleans(),
 )
