@@ -235,6 +235,7 @@ def cautions(signed: Signed, slot_address: int | None, *, check_link: bool) -> t
         found.append(Caution("large-for-swap-move", sentence))
     if sentence := signed.order.spec.counter_warning():
         found.append(Caution("large-counter", sentence))
+    found += _form_cautions(signed)
     return tuple(found)
 
 
@@ -246,6 +247,19 @@ def _link_warning(signed: Signed, slot_address: int | None) -> str | None:
     if slot is not None:
         return link_warning(signed.payload, slot + spec.header_size)
     return link_warning(signed.payload, base if base is None or spec.pad_header else base + spec.header_size)
+
+
+def _form_cautions(signed: Signed) -> Iterator[Caution]:
+    """How the image names its key, and how its signatures are written: not every bootloader reads that."""
+    from smpdfu.image.format import TlvType
+
+    if signed.order.spec.public_key_format == "full" and signed.order.signers:
+        text = "the image names its key in full: only bootloaders built with MCUBOOT_HW_KEY take it"
+        yield Caution("full-key", f"{text} (`smpdfu verify --hw-key`)")
+    signatures = [tlv.data for tlv in signed.image.unprotected if tlv.type == TlvType.ECDSA_SIG]
+    if signed.order.spec.pad_sig and any(len(data) > 2 + data[1] for data in signatures):
+        text = "the signature is padded with zeros: bootloaders with mbedTLS refuse it"
+        yield Caution("padded-signature", f"{text} (only MCUboot before 1.5 needs --pad-sig)")
 
 
 def _size_warning(signed: Signed) -> str | None:
