@@ -20,6 +20,7 @@ FLAG_SET = 0x01
 ALIGNS = (1, 2, 4, 8, 16, 32)
 MAX_ALIGNS = (8, 16, 32)
 DEFAULT_MAX_SECTORS = 128
+ENDIANS: tuple[Endian, ...] = ("little", "big")
 
 _MAGIC_8 = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
 _MAGIC_TAIL = bytes.fromhex("2de15d29410b8d77679c110f1f8a")  # after max_align in 16 bits, for 16 and 32
@@ -86,6 +87,11 @@ def boot_magic(max_align: int, endian: Endian = "little") -> bytes:
     if max_align not in MAX_ALIGNS:
         raise ValueError(f"max-align is {max_align}: it must be one of {', '.join(map(str, MAX_ALIGNS))}")
     return _MAGIC_8 if max_align == 8 else max_align.to_bytes(2, endian) + _MAGIC_TAIL
+
+
+def has_magic(data: bytes) -> bool:
+    """True if these bytes end with a magic that marks a slot as pending, for any MCUBOOT_BOOT_MAX_ALIGN."""
+    return data.endswith(tuple(boot_magic(align, endian) for align in MAX_ALIGNS for endian in ENDIANS))
 
 
 def magic_offset(g: SlotGeometry) -> int:
