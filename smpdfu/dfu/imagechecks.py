@@ -101,7 +101,8 @@ def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:
 def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
     rest = image.data[image.image.size_bytes :]
     if has_magic(rest):
-        text = f"{image.file} has {len(rest)} bytes behind the image: a slot with its trailer, which marks itself when written"
+        what = "a slot with its trailer, which marks itself when written"
+        text = f"{image.file} has {len(rest)} bytes behind the image: {what}"
         advice = "Upload the image signed without --pad, --test and --confirm."
     elif len(rest) > _MOST_FILLER:
         text = f"{image.file} has {len(rest)} bytes behind the image that do not belong to it"

@@ -179,9 +179,9 @@ class _Case:
     def _leave_encrypted(self, found: list[tuple[int, Tlv]]) -> None:
         """Without the decryption key: the length of a content key's TLV can be checked, and the payload cannot."""
         size = encrypted_key_size(self.image)
-        if not any(
-            row.tlv_type == tlv.type and len(tlv.data) == row.size(size) for _, tlv in found for row in WRAPPINGS
-        ):
+        sizes = {row.tlv_type: row.size(size) for row in WRAPPINGS}
+        both = self.image.header.flags & ENCRYPTED_FLAGS == ENCRYPTED_FLAGS  # refused as such: no length would be right
+        if not both and all(len(tlv.data) != sizes[TlvType(tlv.type)] for _, tlv in found):
             offset, tlv = found[0]
             text = f"no {tlv.name} TLV with a key for AES-{size * 8} has {len(tlv.data)} bytes"
             self.refuse(Code.ENCRYPTION_KEY, offset, text)

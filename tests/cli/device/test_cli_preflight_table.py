@@ -265,7 +265,16 @@ ROWS = (
         7,
         OLD,
     ),
-    Row(Code.TLV_SIZE, ERROR, changed(short_dependency, **NEEDS_NET), 7, OLD),
+    Row(Code.TLV_SIZE, ERROR, broken(lambda image: with_tlv(image, TlvType.SIG_PURE, b"")), 7, OLD),
+    Row(Code.TLV_SIZE, WARNING, changed(short_dependency, **NEEDS_NET), 0, APP_ONLY),
+    Row(Code.HMAC_SHA, WARNING, broken(lambda image: with_tlv(image, TlvType.ENC_X25519_SHA512, b"x")), 7, OLD),
+    Row(
+        Code.SEVERAL_KEYS,
+        WARNING,
+        broken(lambda image: with_tlv(image, TlvType.ENC_RSA2048, b"x"), encrypted=True),
+        0,
+        APP_ONLY,
+    ),
     Row(Code.DECOMPRESSION, ERROR, changed(other_inside, **PACKED), 7, OLD),
     Row(Code.COMPRESSED, WARNING, app(**PACKED), 7, OLD),
 )
@@ -333,6 +342,7 @@ def test_a_reset_between_the_two_marks(bench: Bench, tied: bool, then: tuple[str
 def test_every_finding_has_a_row() -> None:
     # These need keys, a slot's size or address, which preflight does not have or judges itself.
     elsewhere = {Code.UNKNOWN_KEY, Code.HASH_ONLY, Code.OTHER_SIGNATURE, Code.PURE_ENCRYPTED, Code.RESET_VECTOR}
+    elsewhere |= {Code.KEY_FORMAT, Code.SIGNATURE_FORM}
     assert {row.code for row in ROWS} == (set(SOURCES) | set(Code)) - elsewhere
     assert {row.code for row in ROWS if row.forced == 6} == FINAL
     assert {row.built.layout for row in ROWS} >= {STAGED, OVERWRITE, OFFSET, SCRATCH, SIMULTANEOUS}
