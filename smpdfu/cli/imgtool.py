@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from smpdfu.cli import imgtoolwords, values
 from smpdfu.cli.imgtooloptions import EXIT_USAGE, KEY_TYPES, parse
-from smpdfu.cli.passphrase import Passphrase, make_key, read_key, read_signer
+from smpdfu.cli.passphrase import Passphrase, key_bytes, make_key, read_key, read_signer
 from smpdfu.errors import ImageError, KeyFileError, PassphraseError, SigningError, SmpdfuError, WrongPassphraseError
 from smpdfu.image.signers import scheme_of
 
@@ -135,12 +135,12 @@ def getpriv(arguments: Namespace) -> int:
 
 def keyinfo(arguments: Namespace) -> int:
     """Print ``private`` or ``public``; never asks for a passphrase."""
-    from smpdfu.image.files import read_key_file
+    from smpdfu.image.files import parse_key
     from smpdfu.image.keys import PrivateKey
 
-    passphrase = _passphrase(arguments)
+    passphrase, name = _passphrase(arguments), arguments.key
     try:
-        key = read_key_file(arguments.key, lambda: passphrase.ask(arguments.key) if passphrase.given else None)
+        key = parse_key(key_bytes(name), name, lambda: passphrase.ask(name) if passphrase.given else None)
     except WrongPassphraseError as error:
         raise UsageError(str(error)) from None
     except PassphraseError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from smpdfu.cli.passphrase import Passphrase, read_key
+from smpdfu.cli.passphrase import Passphrase, key_bytes, read_key
 from smpdfu.errors import FormatError, ImageError, KeyFileError, TooLargeError
 
 if TYPE_CHECKING:
@@ -166,11 +166,7 @@ def read_decryption_key(path: Path, passphrase: Passphrase) -> DecryptionKey:
 def _read_encryption_key(path: Path, passphrase: Passphrase) -> EncryptionKey:
     from smpdfu.image.kek import KEK_SIZES, load_kek
 
-    try:
-        with path.open("rb") as file:
-            head = file.read(_LONGEST_KEK_FILE)
-    except OSError as error:
-        raise KeyFileError(f"cannot read the key file {path}: {error.strerror or error}", str(path)) from None
+    head = key_bytes(path)[:_LONGEST_KEK_FILE]
     if b"-----BEGIN" in head or len(head) == _LONGEST_KEK_FILE or (head[:1] == b"\x30" and len(head) not in KEK_SIZES):
         return read_key(path, passphrase)
     try:

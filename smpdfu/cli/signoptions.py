@@ -117,7 +117,8 @@ class SignKeys(Signature):
             "-k",
             "--key",
             metavar="KEY",
-            text="Private key that signs: a PEM file or a key URI. May be repeated: one signature each.",
+            text="Private key that signs: a PEM file, env:NAME, - (stdin) or a key URI. May be repeated: one signature "
+            "each.",
             panel=KEYS,
         ),
     ] = None
