@@ -296,6 +296,9 @@ class SignFiles:
         int | None,
         option("-x", "--hex-addr", parse=values.unsigned32, metavar=ADDRESS, text="Where a .hex starts."),
     ] = None
+    any_input: Annotated[bool, flag("--any-input", text="Sign IN also if it does not look like Cortex-M firmware.")] = (
+        False
+    )
 
     def paths(self) -> tuple[Path, ...]:
         """All of them; typer.BadParameter if there is none, or one twice."""
