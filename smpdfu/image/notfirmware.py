@@ -7,6 +7,8 @@ from smpdfu.image.format import Image
 from smpdfu.image.identify import FileKind, has_vector_table, identify
 from smpdfu.image.linked import Vectors, find_images
 
+_SHORTEST = 8
+
 
 def image_inside(data: bytes) -> int | None:
     """Where a whole MCUboot image lies behind other code: in a dump of flash, or a bootloader merged with it."""
@@ -22,7 +24,12 @@ def image_inside(data: bytes) -> int | None:
 
 
 def objection(code: bytes) -> str | None:
-    """Why these bytes are no firmware to sign, in one sentence; None where they begin as Cortex-M code does."""
+    """Why these bytes are no firmware to sign, in one sentence; None where they begin as Cortex-M code does.
+
+    Less than a stack pointer and a reset vector tell nothing.
+    """
+    if len(code) < _SHORTEST:
+        return None
     kind = identify(code)
     if kind is FileKind.DFU_MULTI_IMAGE:
         return "it holds several signed images (dfu_multi_image.bin): a bootloader takes each of them alone"
