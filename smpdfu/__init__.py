@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from smpdfu.image.format import Image as Image
     from smpdfu.image.format import Version as Version
     from smpdfu.image.keys import load_key as load_key
+    from smpdfu.image.loaderbuild import LoaderBuild as LoaderBuild
     from smpdfu.image.verify import verify as verify
     from smpdfu.library import Installed as Installed
     from smpdfu.library import install as install
@@ -72,6 +73,7 @@ _PUBLIC = {
     "Journal": "dfu.journal:Journal",
     "JournalError": "errors:JournalError",
     "LinkError": "errors:LinkError",
+    "LoaderBuild": "image.loaderbuild:LoaderBuild",
     "Package": "dfu.package:Package",
     "PackageError": "errors:PackageError",
     "PlanError": "errors:PlanError",
@@ -116,6 +118,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "LinkError",
+    "LoaderBuild",
     "Package",
     "PackageError",
     "PlanError",

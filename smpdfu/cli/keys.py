@@ -44,7 +44,8 @@ class PassphraseOptions:
 
 KeyFile = Annotated[Path, typer.Option("-k", "--key", metavar="FILE", help="Key file, PEM.")]
 Key = Annotated[
-    str, typer.Option("-k", "--key", metavar="KEY", help="Key file (PEM), or the URI of a key that is elsewhere.")
+    str,
+    typer.Option("-k", "--key", metavar="KEY", help="Key file (PEM), env:NAME, - for standard input, or a key URI."),
 ]
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write here, not to stdout.")]
 
@@ -180,12 +181,12 @@ def keyinfo(
     ] = None,
 ) -> None:
     """Tell what a key file holds, or what key a URI leads to."""
-    from smpdfu.image.files import read_bounded
+    from smpdfu.cli.passphrase import key_bytes
     from smpdfu.image.keys import PrivateKey, is_encrypted
 
     found, elsewhere = read_key(key, secret.source()), scheme_of(key) is not None
     half = KeyHalf.PRIVATE if elsewhere or isinstance(found, PrivateKey) else KeyHalf.PUBLIC
-    _tell(found, half, key, out, protected=elsewhere or is_encrypted(read_bounded(key)))
+    _tell(found, half, key, out, protected=elsewhere or is_encrypted(key_bytes(key)))
     if require is not None and half is not require:
         raise typer.BadParameter(f"{key} is a {half} key, but {require} was required")
 

@@ -192,6 +192,7 @@ def package(
     With -E the application core's image is encrypted. The network core's is not: a bootloader with one pair of slots
     could not tell it from an application.
     """
+    from smpdfu.dfu.mergedchecks import one_core_warning
     from smpdfu.dfu.package import Board, new_package
     from smpdfu.dfu.ties import check_ties
 
@@ -205,6 +206,8 @@ def package(
         [(one.image, one.load_address) for one in made], name=labels.name, board=Board(labels.board.rstrip("/"))
     )
     warnings = [*known, *tie, *(sentence for one in made for sentence in one.warnings)]
+    if inputs.merged is not None and (missing := one_core_warning([core for core, _, _ in codes], str(inputs.merged))):
+        warnings.append(missing)
     for warning in warnings:
         out.warn(warning)
     files = {one.image.file: one.image.data for one in made} | {PACKAGE_NAME: packed.to_bytes()}
@@ -254,14 +257,28 @@ def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code, Slot]]:
     for core, path in ((Core.APP, inputs.app or inputs.merged), (Core.NET, inputs.net or inputs.merged)):
         if path is None:
             continue
-        code = find_code(_firmware(path, merged=inputs.merged is not None), core, slots.of(core))
-        if code is not None:
-            found.append((core, *code))
+        placed = find_code(_firmware(path, merged=inputs.merged is not None), core, slots.of(core))
+        if placed is not None:
+            found.append((core, *placed))
         elif inputs.merged is None:
             raise ImageError(f"{path} has nothing in the flash of the {core.words}")
     if not found:
         raise ImageError(f"{inputs.merged} has nothing in the flash of either core")
+    for core, code, slot in found:
+        _check_place(inputs, core, code, slot)
     return found
+
+
+def _check_place(inputs: Inputs, core: Core, code: Code, slot: Slot) -> None:
+    """ImageError where the file has code that no image would hold, or the application in another slot."""
+    from smpdfu.dfu.mergedchecks import check_left_out, check_place
+    from smpdfu.dfu.package import Core
+
+    path = inputs.merged or (inputs.app if core is Core.APP else inputs.net)
+    firmware = None if path is None else _firmware(path, merged=inputs.merged is not None)
+    if firmware is not None and firmware.addressed:
+        check_left_out(firmware, str(path))
+        check_place(firmware, core, code, slot, str(path))
 
 
 @cache

@@ -12,6 +12,7 @@ from smpdfu.cli.guards import Release
 from smpdfu.cli.helptext import HelpCommand
 from smpdfu.cli.passphrase import read_key, read_signer
 from smpdfu.cli.show import Output, facts
+from smpdfu.cli.signinput import check_input
 from smpdfu.cli.signoptions import SignContent, SignFiles, SignKeys, SignSlot
 from smpdfu.errors import ImageError
 
@@ -44,6 +45,8 @@ def sign(
     from smpdfu.cli import signing
 
     outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()
+    if not files.any_input:
+        check_input(files.infile, spec)
     recipient = None if who.encrypt is None else signing.read_recipient(who.encrypt, secret)
     order = signing.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out)
     if who.vector_to_sign is not None:

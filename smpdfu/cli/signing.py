@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from smpdfu.cli.passphrase import Passphrase, read_key
+from smpdfu.cli.passphrase import Passphrase, key_bytes, read_key
 from smpdfu.errors import FormatError, ImageError, KeyFileError, TooLargeError
 
 if TYPE_CHECKING:
@@ -166,11 +166,7 @@ def read_decryption_key(path: Path, passphrase: Passphrase) -> DecryptionKey:
 def _read_encryption_key(path: Path, passphrase: Passphrase) -> EncryptionKey:
     from smpdfu.image.kek import KEK_SIZES, load_kek
 
-    try:
-        with path.open("rb") as file:
-            head = file.read(_LONGEST_KEK_FILE)
-    except OSError as error:
-        raise KeyFileError(f"cannot read the key file {path}: {error.strerror or error}", str(path)) from None
+    head = key_bytes(path)[:_LONGEST_KEK_FILE]
     if b"-----BEGIN" in head or len(head) == _LONGEST_KEK_FILE or (head[:1] == b"\x30" and len(head) not in KEK_SIZES):
         return read_key(path, passphrase)
     try:
@@ -239,6 +235,7 @@ def cautions(signed: Signed, slot_address: int | None, *, check_link: bool) -> t
         found.append(Caution("large-for-swap-move", sentence))
     if sentence := signed.order.spec.counter_warning():
         found.append(Caution("large-counter", sentence))
+    found += _form_cautions(signed)
     return tuple(found)
 
 
@@ -291,6 +288,19 @@ def _dependency_warning(signed: Signed) -> str | None:
         "while this application runs, a network image with a lower version in its header stops the device at every "
         "boot, and builds of the nRF Connect SDK sign network images as 0.0.0"
     )
+
+
+def _form_cautions(signed: Signed) -> Iterator[Caution]:
+    """How the image names its key, and how its signatures are written: not every bootloader reads that."""
+    from smpdfu.image.format import TlvType
+
+    if signed.order.spec.public_key_format == "full" and signed.order.signers:
+        text = "the image names its key in full: only bootloaders built with MCUBOOT_HW_KEY take it"
+        yield Caution("full-key", f"{text} (`smpdfu verify --hw-key`)")
+    signatures = [tlv.data for tlv in signed.image.unprotected if tlv.type == TlvType.ECDSA_SIG]
+    if signed.order.spec.pad_sig and any(len(data) > 2 + data[1] for data in signatures):
+        text = "the signature is padded with zeros: bootloaders with mbedTLS refuse it"
+        yield Caution("padded-signature", f"{text} (only MCUboot before 1.5 needs --pad-sig)")
 
 
 def _size_warning(signed: Signed) -> str | None:

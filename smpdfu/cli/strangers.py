@@ -64,7 +64,11 @@ def key(data: bytes, advice: str) -> Contents:
 
 _NO_USE = "MCUboot has no use for it."
 _PEM_WORDS = (
-    (b"OPENSSH PRIVATE KEY-----", "an OpenSSH private key", "`ssh-keygen -p -m PKCS8 -f FILE` makes PKCS#8 of it."),
+    (
+        b"OPENSSH PRIVATE KEY-----",
+        "an OpenSSH private key",
+        "`ssh-keygen -p -m PEM -f FILE` rewrites it as PEM (copy it first).",
+    ),
     (b"PRIVATE KEY-----", "a private key", ""),
     (b"PUBLIC KEY-----", "a public key", ""),
     (b"CERTIFICATE REQUEST-----", "a certificate request", _NO_USE),

@@ -289,8 +289,6 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
 
     Raises ``KeyFileError`` with the path in it for every failure.
     """
-    from smpdfu.image import keys  # here: not everything that reads files needs cryptography
-
     name = os.fspath(path)
     try:
         pem = read_bounded(path, MAX_KEY_BYTES)
@@ -298,6 +296,17 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
         raise KeyFileError(f"{error}, so it is no key file", name) from None
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}", name) from None
+    return parse_key(pem, name, ask)
+
+
+def parse_key(pem: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> PrivateKey | PublicKey:
+    """The key in the bytes of a PEM file that is called ``name``; otherwise as ``read_key_file``."""
+    import shlex
+
+    from smpdfu.image import keys  # here: not everything that reads files needs cryptography
+
+    if hint := keys.ssh_hint(pem, shlex.quote(name)):
+        raise KeyFileError(f"{name}: {hint}", name)
     try:
         return keys.load_key(pem, ask() if keys.is_encrypted(pem) else None)
     except KeyFileError as error:

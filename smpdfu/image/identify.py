@@ -28,6 +28,7 @@ class FileKind(StrEnum):
     UF2 = "uf2"
     DFU_APPLICATION_ZIP = "dfu_application.zip"
     SECURE_DFU_ZIP = "nrf5 secure dfu zip"
+    DFU_MULTI_IMAGE = "dfu_multi_image.bin"
     SUIT_ZIP = "suit dfu zip"
     SUIT_ENVELOPE = "suit envelope"
     ZIP = "zip"
@@ -80,6 +81,8 @@ def identify(data: bytes) -> FileKind:
         return FileKind.INTEL_HEX
     if has_vector_table(data):
         return FileKind.RAW_FIRMWARE
+    if _is_multi_image(data):
+        return FileKind.DFU_MULTI_IMAGE
     before, begin, _ = data[:_TEXT_START].partition(b"-----BEGIN ")
     if begin and b"\0" not in before:
         return FileKind.PEM
@@ -105,6 +108,12 @@ def _kind_of_zip(data: bytes) -> FileKind:
         return FileKind.ZIP
     suit = any(isinstance(one, dict) and str(one.get("file", "")).endswith(".suit") for one in files)
     return FileKind.SUIT_ZIP if suit else FileKind.DFU_APPLICATION_ZIP
+
+
+def _is_multi_image(data: bytes) -> bool:
+    """True for the images that the nRF Connect SDK puts in a row: a 16-bit length, then the CBOR map {"img": [...]}."""
+    length = int.from_bytes(data[:2], "little")
+    return data[2:3] in (b"\xa1", b"\xbf") and data[3:7] == b"\x63img" and 6 < length <= len(data) - 2
 
 
 def has_vector_table(data: bytes) -> bool:

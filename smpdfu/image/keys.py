@@ -310,6 +310,8 @@ def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | Public
 
     Raises ``KeyFileError``: not PEM, a key that MCUboot has no use for, a passphrase that is missing or wrong.
     """
+    if hint := ssh_hint(pem):
+        raise KeyFileError(hint)
     if b"-----BEGIN" not in pem:
         raise KeyFileError(f"not a PEM key file: {_guess(pem)}")
     private = b"PRIVATE KEY-----" in pem
@@ -323,6 +325,17 @@ def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | Public
         raise KeyFileError("the key file is damaged, or holds something else than a key") from None
     kind = _kind_of(raw)
     return PrivateKey(kind, raw) if private else PublicKey(kind, raw)
+
+
+def ssh_hint(pem: bytes, name: str = "FILE") -> str | None:
+    """How to make a key file of what OpenSSH wrote, in one sentence; None for anything else."""
+    if b"-----BEGIN OPENSSH PRIVATE KEY-----" in pem:
+        return (
+            f"this is an OpenSSH private key: `ssh-keygen -p -m PEM -f {name}` rewrites the file as PEM (copy it first)"
+        )
+    if pem.startswith((b"ssh-", b"ecdsa-sha2-")):
+        return f"this is an OpenSSH public key: `ssh-keygen -e -m PKCS8 -f {name}` prints it as PEM"
+    return None
 
 
 def load_private(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:

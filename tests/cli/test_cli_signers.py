@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
 from base64 import b64encode
@@ -28,7 +29,7 @@ IMGTOOL_SIGN = SIGN[:-1]
 def app(tmp_path: Path) -> Path:
     """Firmware."""
     file = tmp_path / "app.bin"
-    file.write_bytes(bytes(range(256)) * 16)
+    file.write_bytes(struct.pack("<II", 0x2000_4000, 0xC201) + bytes(range(256)) * 16)
     return file
 
 
