@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from enum import StrEnum
 
+from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC
 from smpdfu.image.hexfile import is_hex
 
@@ -87,14 +88,13 @@ def identify(data: bytes) -> FileKind:
 
 def _kind_of_zip(data: bytes) -> FileKind:
     """By its manifest.json: the SDKs' packages have different ones."""
-    import io  # here: few files are archives, and zipfile is slow to load
-    import json
-    import zipfile
+    import json  # here: few files are archives, and zipfile is slow to load
+
+    from smpdfu.untrusted.archive import Archive
 
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("manifest.json") as file:
-            manifest = json.loads(file.read(_MAX_MANIFEST_BYTES))
-    except Exception:  # zipfile and its decompressors raise whatever a damaged archive leads them to
+        manifest = json.loads(Archive(data).read("manifest.json", _MAX_MANIFEST_BYTES))
+    except (FormatError, ValueError, RecursionError):
         return FileKind.ZIP
     if not isinstance(manifest, dict):
         return FileKind.ZIP
