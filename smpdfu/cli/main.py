@@ -14,7 +14,7 @@ import typer
 from smpdfu import __version__
 from smpdfu.cli.helptext import SETTINGS
 from smpdfu.cli.options import Interrupted
-from smpdfu.cli.show import STDOUT, StdoutGone
+from smpdfu.cli.show import STDOUT, StdoutGone, note
 from smpdfu.cli.tree import COMPLETE_VAR, Tree, wanted_command
 from smpdfu.errors import (
     ConnectError,
@@ -179,6 +179,7 @@ def _root(
 def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
     _without_closed_streams()
+    note.cache_clear()
     try:
         left = build_app(sys.argv[1:])(standalone_mode=False, complete_var=COMPLETE_VAR)
     except StdoutGone:

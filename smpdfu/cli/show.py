@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
@@ -112,6 +113,12 @@ class _AboveLive:
 def warn(text: str) -> None:
     """One warning line on stderr."""
     console(sys.stderr).print(f"warning: {harmless(text)}", style="yellow", markup=False)
+
+
+@cache
+def note(text: str) -> None:
+    """One line on stderr that people need to know, also with ``--json``; said once a command."""
+    console(sys.stderr).print(f"note: {harmless(text)}", markup=False)
 
 
 def harmless(text: str) -> str:
