@@ -284,8 +284,11 @@ def _invalid(sentence: str, reason: str) -> int:
 def dumpinfo(arguments: Namespace) -> int:
     """Print what is in an image, or write it to a file."""
     from smpdfu.cli import dumpinfo as words
+    from smpdfu.cli.outputs import check_outputs
 
     _require_file(arguments.imgfile)
+    if arguments.outfile is not None:
+        check_outputs([arguments.outfile], [arguments.imgfile])
     info, whole = words.read_info(arguments.imgfile)
     if not whole:
         _say("Warning: the trailer magic value is invalid!")

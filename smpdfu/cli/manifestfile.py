@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.errors import ImageError
+from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
     from smpdfu.image.format import Endian
@@ -46,8 +47,7 @@ def read_manifest(path: Path, endian: Endian) -> bytes:
 def _load(path: Path) -> dict[str, Any]:
     import yaml
 
-    with path.open("rb") as file:
-        text = file.read(_LARGEST_FILE + 1)
+    text = read_start(path, _LARGEST_FILE + 1)
     if len(text) > _LARGEST_FILE:
         raise _fault(path, "it is larger than 1 MiB")
     try:

@@ -17,6 +17,7 @@ from smpdfu.cli.ending import conclude
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output, table, words
 from smpdfu.errors import ImageError
+from smpdfu.untrusted.files import read_start
 
 CONFIG_NAME = "smpdfu.toml"
 MAX_BYTES = 1 << 20
@@ -192,8 +193,7 @@ def _name(part: str) -> str:
 def read_config(path: Path) -> ConfigFile | None:
     """The file at ``path``, None if there is none. Raises typer.BadParameter if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_start(path, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
         import tomllib  # here: as a rule there is no such file

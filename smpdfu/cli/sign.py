@@ -10,6 +10,7 @@ import typer
 from smpdfu.cli import values
 from smpdfu.cli.guards import Release
 from smpdfu.cli.helptext import HelpCommand
+from smpdfu.cli.outputs import Replace
 from smpdfu.cli.passphrase import read_key, read_signer
 from smpdfu.cli.show import Output, facts
 from smpdfu.cli.signoptions import SignContent, SignFiles, SignKeys, SignSlot
@@ -18,6 +19,7 @@ from smpdfu.errors import ImageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from smpdfu.cli.outputs import Name
     from smpdfu.cli.signing import Order, Signed
     from smpdfu.image.spec import ImageSpec
 
@@ -38,14 +40,17 @@ def sign(
     content: SignContent,
     slot: SignSlot,
     guard: Release,
+    replace: Replace,
     out: Output,
 ) -> None:
     """Sign an image and, with -E, encrypt it; takes the options of imgtool's sign."""
     from smpdfu.cli import signing
 
     outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()
+    outputs = outfiles if who.sig_out is None else (*outfiles, who.sig_out)
+    replace.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
     recipient = None if who.encrypt is None else signing.read_recipient(who.encrypt, secret)
-    order = signing.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out)
+    order = signing.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out, replace.force)
     if who.vector_to_sign is not None:
         _hand_out(order, who, out)
         return
@@ -56,6 +61,16 @@ def sign(
     for caution in cautions:
         out.warn(caution.message)
     out.emit(signing.summary(signed) | {"warnings": cautions}, lambda: _told(signed, who))
+
+
+def _key_files(who: SignKeys) -> tuple[Name, ...]:
+    """What is read about keys."""
+    return (*(who.key or ()), who.encrypt, who.fix_sig, who.fix_sig_pubkey, who.passphrase_file)
+
+
+def _content_files(content: SignContent) -> tuple[Name, ...]:
+    """What is read into the image's TLVs."""
+    return (content.manifest, *(name for _, name in content.custom_tlv_file or ()))
 
 
 def _with_signers(order: Order, who: SignKeys) -> Order:

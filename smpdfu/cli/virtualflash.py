@@ -14,6 +14,7 @@ import typer
 from smpdfu.cli import completion
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output
+from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
     from smpdfu.image.files import Firmware
@@ -140,8 +141,7 @@ class BootParts:
 
         if self.layout in LAYOUTS or not self.layout.endswith((".yml", ".yaml")):
             return self.layout, None
-        with Path(self.layout).open("rb") as file:
-            return Path(self.layout).stem, file.read(LARGEST_FILE + 1).decode(errors="replace")
+        return Path(self.layout).stem, read_start(self.layout, LARGEST_FILE + 1).decode(errors="replace")
 
 
 def register(room: typer.Typer) -> None:

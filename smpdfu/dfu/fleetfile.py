@@ -30,6 +30,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -40,6 +41,7 @@ from typing import Any, cast
 from smpdfu.dfu.plan import Policy
 from smpdfu.dfu.state import Scheme
 from smpdfu.errors import FleetFileError
+from smpdfu.untrusted.files import read_start
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_DEVICES = 100_000
@@ -127,8 +129,7 @@ _KNOWN = ("fleet", "update", "packages", "wave", "device")
 def _tables(path: Path) -> dict[str, Any]:
     import tomllib
 
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
+    data = read_start(path, MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
     try:
@@ -220,9 +221,10 @@ def _unique(found: Sequence[FleetDevice]) -> dict[str, FleetDevice]:
 
 def _from_csv(path: Path) -> list[FleetDevice]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        data = read_start(path, MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
             raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(data.decode("utf-8-sig"), newline="") as file:
             rows = list(csv.DictReader(file, skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FleetFileError(f"{path.name} is not a CSV file in UTF-8: {error}") from error

@@ -26,6 +26,7 @@ from smpdfu.errors import FormatError, PackageError
 from smpdfu.image import memory
 from smpdfu.image.format import Image
 from smpdfu.untrusted.archive import Archive
+from smpdfu.untrusted.files import read_start
 
 MAX_PACKAGE_BYTES = 32 * 1024 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -164,8 +165,7 @@ class Package:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Package:
         """Read a package file. Raises PackageError with one sentence, or OSError when the file cannot be read."""
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_PACKAGE_BYTES + 1)
+        data = read_start(path, MAX_PACKAGE_BYTES + 1)
         try:
             return cls.from_bytes(data)
         except PackageError as error:

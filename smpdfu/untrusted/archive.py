@@ -22,6 +22,7 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _LOCAL_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_OTHER_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard", 95: "XZ"}
 
 
 class Archive:
@@ -75,7 +76,7 @@ class Archive:
         if info.flag_bits & _ENCRYPTED:
             raise FormatError(f"{shown} in the zip cannot be unpacked: it is encrypted")
         if info.compress_type not in _METHODS:
-            method = zipfile.compressor_names.get(info.compress_type, str(info.compress_type))
+            method = _OTHER_METHODS.get(info.compress_type, f"number {info.compress_type}")
             raise FormatError(f"{shown} in the zip cannot be unpacked: its method is {method}, not stored or deflate")
         if start < 0 or start + _LOCAL_HEADER.size > len(self._data):
             raise FormatError(f"the zip is damaged: {shown} is said to lie outside it")

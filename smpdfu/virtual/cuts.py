@@ -28,4 +28,4 @@ def keep_cut(folder: Path, power: Power) -> None:
         (folder / _FILE).unlink(missing_ok=True)
         return
     kept = {"after": power.cut_after, "tear": str(power.tear)}
-    write_file_atomic(folder / _FILE, json.dumps(kept).encode(), mode=0o600)
+    write_file_atomic(folder / _FILE, json.dumps(kept).encode(), mode=0o600, follow_links=False)
