@@ -42,7 +42,8 @@ class _Asked:
 class FrameLog:
     """A ``Tracer`` that writes; the file is opened for each line, so nothing is left open and it may be moved away.
 
-    OSError at once when the file cannot be written to, KeyFileError when it holds a private key. What fails later ends the log and not the work.
+    OSError at once when the file cannot be written to, KeyFileError when it holds a private key. What fails later ends
+    the log and not the work.
     """
 
     def __init__(self, path: Path, device: str, *, data: bool = False) -> None:
