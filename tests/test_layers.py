@@ -35,7 +35,7 @@ HOMES = {
     "bumble": ("link/bumble.py", "virtual/gatt.py", "virtual/radio.py"),
     "dbus_fast": ("link/bluez.py",),
     "typer": ("cli/",),
-    "yaml": ("cli/dumpinfo.py", "cli/manifestfile.py", "virtual/partitions.py"),
+    "yaml": ("cli/dumpinfo.py", "untrusted/yamltext.py"),
     "rich": ("cli/",),
 }
 # The only modules of dfu/ that may talk to a device.

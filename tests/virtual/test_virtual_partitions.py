@@ -91,7 +91,7 @@ FAULTS = [
     (PARTS + b"mcuboot_secondary: {address: 0x70000, size: 0x70000}", "primary and secondary overlap"),
     (PARTS + b"mcuboot_secondary: {address: 0xc0000, size: 0x70000}", "secondary leaves app flash"),
     (PARTS + b"mcuboot_secondary: {address: 0x80100, size: 0x70000}", "not made of whole sectors"),
-    (b"#" * (1 << 21), "larger than 1 MiB"),
+    (b"#" * (1 << 21), "larger than 256 KiB"),
     (b"".join(b"a%d: {}\n" % number for number in range(201)), "201 partitions"),
 ]
 
