@@ -13,6 +13,7 @@ from smpdfu.cli.passphrase import Passphrase, read_key
 from smpdfu.cli.show import facts, table
 from smpdfu.cli.signing import read_decryption_key, read_image
 from smpdfu.errors import FormatError, ImageError, SigningError
+from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,7 +57,7 @@ class Case:
             "hash": image.hash,
             "encrypted": image.encrypted,
             "signature_checked": verdict.signature_checked,
-            "key": None if verdict.key_index is None else self.keys[verdict.key_index],
+            "key": None if verdict.key_index is None else shown_key(self.keys[verdict.key_index]),
             "refusals": verdict.refusals,
             "warnings": verdict.warnings,
         }
@@ -91,7 +92,7 @@ class Case:
         if self.image.encrypted and self.verdict.plain is None:
             return "cannot be checked without decryption (--enc-key)"
         if self.verdict.key_index is not None:
-            return f"right, by {self.keys[self.verdict.key_index]}"
+            return f"right, by {shown_key(self.keys[self.verdict.key_index])}"
         return "not right" if self.verdict.signature_checked else "not checked: no key was given"
 
     def _encryption(self) -> str:

@@ -14,7 +14,7 @@ from smpdfu.cli.options import command
 from smpdfu.cli.outputs import Replace
 from smpdfu.cli.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_private
 from smpdfu.cli.show import Output, facts, print_json
-from smpdfu.image.signers import scheme_of
+from smpdfu.image.signers import scheme_of, shown_key
 
 if TYPE_CHECKING:
     from smpdfu.image.keys import PublicKey
@@ -192,14 +192,14 @@ def keyinfo(
     half = KeyHalf.PRIVATE if elsewhere or isinstance(found, PrivateKey) else KeyHalf.PUBLIC
     _tell(found, half, key, out, protected=elsewhere or is_encrypted(read_bounded(key)))
     if require is not None and half is not require:
-        raise typer.BadParameter(f"{key} is a {half} key, but {require} was required")
+        raise typer.BadParameter(f"{shown_key(key)} is a {half} key, but {require} was required")
 
 
 def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, protected: bool) -> None:
     from smpdfu.image.export import public_key_hash
     from smpdfu.image.knownkeys import known_key
 
-    known = known_key(key.public_bytes)
+    known, name = known_key(key.public_bytes), shown_key(str(name))
     answer = {
         "key": name,
         "holds": half,

@@ -15,6 +15,7 @@ from smpdfu.cli.passphrase import read_key, read_signer
 from smpdfu.cli.show import Output, facts
 from smpdfu.cli.signoptions import SignContent, SignFiles, SignKeys, SignSlot
 from smpdfu.errors import ImageError
+from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -131,7 +132,7 @@ def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:
 
 def _told(signed: Signed, who: SignKeys) -> RenderableType:
     image, spec = signed.image, signed.order.spec
-    names = [*(who.key or ()), *([] if who.fix_sig is None else [who.fix_sig])]
+    names = [*map(shown_key, who.key or ()), *([] if who.fix_sig is None else [who.fix_sig])]
     pairs: list[tuple[str, object]] = [
         ("version", image.header.version),
         ("size", f"{image.size_bytes} bytes"),
