@@ -94,10 +94,10 @@ class FrameLog:
         return {"ms": round((trace.at_s - asked.at_s) * 1000, 3)}
 
     def _append(self, records: list[dict[str, Any]]) -> None:
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        text = "".join(json.dumps(record) + "\n" for record in records)
         descriptor = os.open(self.path, _APPEND, 0o600)
         try:
-            rest = memoryview(text.encode(errors="replace"))
+            rest = memoryview(text.encode())
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
         finally:

@@ -17,6 +17,7 @@ from smpdfu.cli.imgtooloptions import EXIT_USAGE, KEY_TYPES, parse
 from smpdfu.cli.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_signer
 from smpdfu.errors import ImageError, KeyFileError, SigningError, SmpdfuError
 from smpdfu.image.signers import scheme_of
+from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -67,7 +68,7 @@ def run() -> NoReturn:
 
 
 def _fail(code: int, sentence: str) -> NoReturn:
-    sys.stderr.write(f"Error: {sentence}\n")
+    sys.stderr.write(f"Error: {door.line(sentence)}\n")
     sys.exit(code)
 
 
@@ -277,7 +278,7 @@ def verify(arguments: Namespace) -> int:
 def _invalid(sentence: str, reason: str) -> int:
     """imgtool's sentence on stdout, ours on stderr."""
     _say(sentence)
-    sys.stderr.write(f"Error: {reason}\n")
+    sys.stderr.write(f"Error: {door.line(reason)}\n")
     return EXIT_FAILED
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from smpdfu.cli import values
+from smpdfu.untrusted.text import line
 
 KEY_TYPES = ("rsa-2048", "rsa-3072", "ecdsa-p256", "ecdsa-p384", "ed25519", "x25519")
 
@@ -48,7 +49,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and leave with 2."""
         self.print_usage(sys.stderr)
-        sys.stderr.write(f"Error: {message}\n")
+        sys.stderr.write(f"Error: {line(message)}\n")
         sys.exit(EXIT_USAGE)
 
 

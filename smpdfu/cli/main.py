@@ -273,12 +273,13 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.show import console, harmless, print_json
+    from smpdfu.cli.show import console, print_json
+    from smpdfu.untrusted.text import line
 
     if "--json" in sys.argv[1:]:
         with suppress(OSError, StdoutGone):  # stdout itself may be what failed
             print_json({"error": _document(kind, sentence, next_step, code)})
-    console(sys.stderr).print(f"error: {harmless(sentence)}", style="red", markup=False)
+    console(sys.stderr).print(f"error: {line(sentence)}", style="red", markup=False)
     if next_step:
-        console(sys.stderr).print(harmless(next_step), markup=False)
+        console(sys.stderr).print(line(next_step), markup=False)
     sys.exit(code)
