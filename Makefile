@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
 	@echo "make test    all tests"
-	@echo "make lint    ruff, mypy --strict"
+	@echo "make lint    ruff, mypy --strict, known faults of the packages"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
@@ -51,10 +51,13 @@ dbus:
 test: $(VENV)/test.stamp softhsm dbus
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
+# pip-audit asks the package registry for advisories. Where it or they cannot be had, that is said.
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit 2>/dev/null || true
+	@$(BIN)/python -m tests.audit
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
