@@ -7,7 +7,7 @@ WORKERS ?= 2
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help demo test softhsm dbus lint bench fuzz format clean
+.PHONY: chaos mutants help demo test softhsm dbus lint bench fuzz format clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint    ruff, mypy --strict, known faults of the packages"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
+	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
 	@echo "make clean   remove what was made here"
 
@@ -68,6 +69,9 @@ bench: $(VENV)/test.stamp
 
 chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.chaos
+
+mutants: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.mutants $(ROOMS)
 
 # atheris has wheels for some Pythons only, and needs clang for the others: where it is not there, that is said.
 fuzz: $(VENV)/test.stamp

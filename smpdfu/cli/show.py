@@ -22,6 +22,7 @@ from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 # Wider than any line: what is no terminal is never wrapped or cut.
 _NO_WIDTH = 1 << 16
@@ -129,7 +130,7 @@ def words(text: str) -> RenderableType:
     return Text(door.lines(text))
 
 
-def one_line(text: str) -> RenderableType:
+def one_line(text: str) -> Text:
     """The same for a cell, a name, a title: what is in it can begin no line."""
     from rich.text import Text
 

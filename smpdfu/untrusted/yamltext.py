@@ -82,4 +82,5 @@ def _check_event(event: Event) -> None:
 
 
 def _place(event: Event) -> str:
-    return f"line {event.start_mark.line + 1}"
+    mark = event.start_mark
+    return "it" if mark is None else f"line {mark.line + 1}"

@@ -47,7 +47,10 @@ class Closed(Client):
 
 
 def run(line: str, timeout_s: float = 60.0) -> None:
-    asyncio.run(command(line, "virtual:none", timeout_s=timeout_s)(Closed()))
+    async def check() -> None:
+        await command(line, "virtual:none", timeout_s=timeout_s)(Closed())
+
+    asyncio.run(check())
 
 
 def pids_in(path: Path) -> list[int]:
