@@ -8,14 +8,15 @@ FUZZ_SECONDS ?= 60
 APT_LOCK_SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help demo test softhsm dbus lint bench fuzz format clean
+.PHONY: chaos mutants help demo test softhsm dbus lint bench fuzz format clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
 	@echo "make test    all tests"
-	@echo "make lint    ruff, mypy --strict"
+	@echo "make lint    ruff, mypy --strict, known faults of the packages"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
+	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
 	@echo "make clean   remove what was made here"
 
@@ -57,10 +58,13 @@ dbus:
 test: $(VENV)/test.stamp softhsm dbus
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
+# pip-audit asks the package registry for advisories. Where it or they cannot be had, that is said.
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit 2>/dev/null || true
+	@$(BIN)/python -m tests.audit
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
@@ -71,6 +75,9 @@ bench: $(VENV)/test.stamp
 
 chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.chaos
+
+mutants: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.mutants $(ROOMS)
 
 # atheris has wheels for some Pythons only, and needs clang for the others: where it is not there, that is said.
 fuzz: $(VENV)/test.stamp

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.errors import LocalProtocolError, RemoteProtocolError
-from smpdfu.nesting import MAX_DEPTH, TooDeepError, check_depth, load_bounded, load_json
 from smpdfu.smp import cbor
+from smpdfu.untrusted.nesting import MAX_DEPTH, TooDeepError, check_depth, load_bounded, load_json
 
 PACKAGE = Path(__file__).parent.parent / "smpdfu"
 

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 
 from smpdfu.cli.hexdump import Dumped, HexDumps, is_dump
 from smpdfu.errors import RemoteProtocolError
-from smpdfu.nesting import load_json
 from smpdfu.smp.describe import explain, line_of, printable
 from smpdfu.smp.framing import ConsoleFraming, Framing, RawFraming
 from smpdfu.smp.message import HEADER_SIZE, Header
+from smpdfu.untrusted.nesting import load_json
 
 PEEK = 4096
 LINE_MAX = 1 << 20

@@ -17,6 +17,7 @@ from smpdfu.cli.imgtooloptions import EXIT_USAGE, KEY_TYPES, parse
 from smpdfu.cli.passphrase import Passphrase, key_bytes, make_key, read_key, read_signer
 from smpdfu.errors import ImageError, KeyFileError, PassphraseError, SigningError, SmpdfuError, WrongPassphraseError
 from smpdfu.image.signers import scheme_of
+from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -70,7 +71,7 @@ def run() -> NoReturn:
 
 
 def _fail(code: int, sentence: str) -> NoReturn:
-    sys.stderr.write(f"Error: {sentence}\n")
+    sys.stderr.write(f"Error: {door.line(sentence)}\n")
     sys.exit(code)
 
 
@@ -294,15 +295,18 @@ def verify(arguments: Namespace) -> int:
 def _invalid(sentence: str, reason: str) -> int:
     """imgtool's sentence on stdout, ours on stderr."""
     _say(sentence)
-    sys.stderr.write(f"Error: {reason}\n")
+    sys.stderr.write(f"Error: {door.line(reason)}\n")
     return EXIT_FAILED
 
 
 def dumpinfo(arguments: Namespace) -> int:
     """Print what is in an image, or write it to a file."""
     from smpdfu.cli import dumpinfo as words
+    from smpdfu.cli.outputs import check_outputs
 
     _require_file(arguments.imgfile, f"Image file not found ({arguments.imgfile})")
+    if arguments.outfile is not None:
+        check_outputs([arguments.outfile], [arguments.imgfile])
     info, whole = words.read_info(arguments.imgfile)
     if not whole:
         _say("Warning: the trailer magic value is invalid!")

@@ -27,6 +27,7 @@ from smpdfu.cli.imgtoolwords import (
     worded,
 )
 from smpdfu.cli.passphrase import is_name_suffix
+from smpdfu.untrusted.text import line
 
 KEY_TYPES = ("rsa-2048", "rsa-3072", "ecdsa-p256", "ecdsa-p384", "ed25519", "x25519")
 
@@ -62,7 +63,7 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong, in click's words, and leave with 2."""
         names = " ".join(str(one.metavar) for one in self._actions if not one.option_strings)
         usage = f"Usage: {self.prog} [OPTIONS] {names}".rstrip()
-        sys.stderr.write(f"{usage}\nTry '{self.prog} --help' for help.\n\nError: {of_click(message)}\n")
+        sys.stderr.write(f"{usage}\nTry '{self.prog} --help' for help.\n\nError: {line(of_click(message))}\n")
         sys.exit(EXIT_USAGE)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli import strangers
 from smpdfu.cli.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
-from smpdfu.cli.show import facts, table
+from smpdfu.cli.show import facts, one_line, table
 from smpdfu.cli.slotmap import Part, Picture, parts_of
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
 
@@ -38,7 +38,6 @@ class Inspected:
     def told(self) -> RenderableType:
         """For people."""
         from rich.console import Group
-        from rich.text import Text
 
         contents = self.contents
         pairs = [("file", self.file), ("size", f"{self.size_bytes} bytes"), ("kind", self.kind), *contents.pairs]
@@ -46,7 +45,7 @@ class Inspected:
         parts += (table(one.title, one.columns, one.rows) for one in contents.tables)
         if contents.picture is not None:
             parts.append(contents.picture)
-        return Group(*parts, Text(contents.advice)) if contents.advice else Group(*parts)
+        return Group(*parts, one_line(contents.advice)) if contents.advice else Group(*parts)
 
 
 def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:

@@ -13,6 +13,7 @@ from smpdfu.cli.passphrase import Passphrase, read_key
 from smpdfu.cli.show import facts, table
 from smpdfu.cli.signing import read_decryption_key, read_image
 from smpdfu.errors import FormatError, ImageError, SigningError
+from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -65,7 +66,7 @@ class Case:
             "hash": image.hash,
             "encrypted": image.encrypted,
             "signature_checked": verdict.signature_checked,
-            "key": None if verdict.key_index is None else self.keys[verdict.key_index],
+            "key": None if verdict.key_index is None else shown_key(self.keys[verdict.key_index]),
             "refusals": verdict.refusals,
             "unchecked": verdict.unchecked,
             "warnings": verdict.warnings,
@@ -100,7 +101,7 @@ class Case:
     def _signature(self) -> str:
         over = ", over the hash that the image states" if self.verdict.plain is None else ""
         if self.verdict.key_index is not None:
-            return f"right, by {self.keys[self.verdict.key_index]}{over}"
+            return f"right, by {shown_key(self.keys[self.verdict.key_index])}{over}"
         if any(one.code == "signature" for one in self.verdict.unchecked):
             return "cannot be checked without decryption (--enc-key)"
         return "not right" if self.verdict.signature_checked else "not checked: no key was given"
@@ -113,9 +114,7 @@ class Case:
         return "the payload is plain" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
 
 
-def judge(
-    file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions
-) -> Case:
+def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
     from smpdfu.image.rollback import with_rollback
     from smpdfu.image.verify import verify

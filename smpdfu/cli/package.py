@@ -14,6 +14,7 @@ from smpdfu.cli import values
 from smpdfu.cli.guards import Release
 from smpdfu.cli.imageoptions import ADDRESS, NUMBER, option
 from smpdfu.cli.options import command
+from smpdfu.cli.outputs import Replace
 from smpdfu.cli.show import Output, table
 from smpdfu.cli.signoptions import PackageKeys
 from smpdfu.image.trailer import SwapMode
@@ -184,6 +185,7 @@ def package(
     slots: Slots,
     who: PackageKeys,
     guard: Release,
+    replace: Replace,
     out: Output,
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files.")],
 ) -> None:
@@ -211,7 +213,11 @@ def package(
     for warning in warnings:
         out.warn(warning)
     files = {one.image.file: one.image.data for one in made} | {PACKAGE_NAME: packed.to_bytes()}
-    _write(folder, files)
+    replace.check(
+        [folder / name for name in files],
+        (inputs.app, inputs.net, inputs.merged, who.key, who.encrypt, who.passphrase_file),
+    )
+    _write(folder, files, replace_keys=replace.force)
     data = [_data(one, folder) for one in made]
     sizes = {"package": str(folder / PACKAGE_NAME), "size_bytes": len(files[PACKAGE_NAME])}
     columns = ("core", "file", "version", "bytes", "encrypted", "runs at", "hash")
@@ -367,13 +373,13 @@ def _spec(core: Core, labels: Labels, slots: Slots, slot: Slot, who: PackageKeys
     )
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
+def _write(folder: Path, files: dict[str, bytes], *, replace_keys: bool) -> None:
     from smpdfu.image.files import write_files_atomic
 
     if folder.exists() and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is a file; -o takes the folder for the files")
     folder.mkdir(parents=True, exist_ok=True)
-    write_files_atomic({folder / name: data for name, data in files.items()})
+    write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
 
 
 def _data(made: Made, folder: Path) -> dict[str, Any]:

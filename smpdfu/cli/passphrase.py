@@ -153,7 +153,8 @@ def read_signer(key: KeyName, passphrase: Passphrase, public: PublicKey | None =
 
 
 def _open(uri: str, passphrase: Passphrase, public: PublicKey | None) -> RemoteSigner:
-    return open_signer(uri, Surroundings(public, passphrase.answer, _hand_on))
+    withheld = () if passphrase.env is None else (passphrase.env,)
+    return open_signer(uri, Surroundings(public, passphrase.answer, _hand_on, withheld))
 
 
 def _hand_on(text: str) -> None:

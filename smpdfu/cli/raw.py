@@ -50,7 +50,7 @@ async def raw(
 
 def read_payload(text: str) -> dict[str, object]:
     """The map to send from ``--json-payload``. Raises typer.BadParameter, or OSError for a file."""
-    from smpdfu.nesting import TooDeepError, load_json
+    from smpdfu.untrusted.nesting import TooDeepError, load_json
 
     try:
         value = load_json(_from_file(text[1:]) if text.startswith("@") else text)

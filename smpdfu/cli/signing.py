@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from smpdfu.cli.passphrase import Passphrase, key_bytes, read_key
 from smpdfu.errors import FormatError, ImageError, KeyFileError, TooLargeError
+from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
     from smpdfu.cli.passphrase import SigningKey
@@ -31,7 +32,8 @@ _LONGEST_KEK_FILE = 256
 class Order:
     """What to sign, for whom, and where to. A .hex among ``outfiles`` starts at ``hex_addr``, or by the firmware.
 
-    Of several ``signers`` each makes a signature. ``sig_out`` gets the (first) signature, in base64.
+    Of several ``signers`` each makes a signature. ``sig_out`` gets the (first) signature, in base64. A file that holds
+    a private key is replaced only with ``replace_keys``.
     """
 
     spec: ImageSpec
@@ -41,6 +43,7 @@ class Order:
     recipient: Recipient | None = None
     hex_addr: int | None = None
     sig_out: Path | None = None
+    replace_keys: bool = False
 
     def __post_init__(self) -> None:
         if self.sig_out in self.outfiles:
@@ -92,7 +95,7 @@ def sign(order: Order) -> Signed:
     files = [(path, _file_bytes(order, image, firmware, path)) for path in order.outfiles]
     if order.sig_out is not None:
         files.append((order.sig_out, b64encode(_signature(image))))
-    _write(files)
+    _write(files, order)
     return Signed(order, firmware, image, flat if spec.pad_header else flat[spec.header_size :])
 
 
@@ -116,13 +119,13 @@ def write_vector(order: Order, what: Literal["payload", "digest"], public: Publi
             files.append((path, encode_firmware((Segment(base, data),), path)))
         else:
             files.append((path, data))
-    _write(files)
+    _write(files, order)
 
 
-def _write(files: list[tuple[Path, bytes]]) -> None:
+def _write(files: list[tuple[Path, bytes]], order: Order) -> None:
     from smpdfu.image.files import write_files_atomic
 
-    write_files_atomic(dict(files))
+    write_files_atomic(dict(files), replace_keys=order.replace_keys)
 
 
 def _signature(image: Image) -> bytes:
@@ -138,8 +141,7 @@ def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
     """
     from smpdfu.image.twopass import GivenSigner
 
-    with signature.open("rb") as file:
-        data = file.read(_LONGEST_SIGNATURE_FILE + 1)
+    data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
     if len(data) > _LONGEST_SIGNATURE_FILE:
         raise ImageError(f"{signature} is no signature: it is too large")
     return GivenSigner(public, data)

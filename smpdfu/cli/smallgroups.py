@@ -10,6 +10,7 @@ import typer
 
 from smpdfu.cli.options import Connection, Interrupted, command
 from smpdfu.cli.show import Output, table
+from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
@@ -140,7 +141,7 @@ def _confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("this cannot be undone: say --yes")
     try:
-        agreed = typer.confirm(question, err=True)
+        agreed = typer.confirm(line(question), err=True)
     except typer.Abort:  # Ctrl-C, or stdin's end
         typer.echo(err=True)
         raise Interrupted from None

@@ -84,7 +84,7 @@ _PEM_WORDS = (
 
 def json_text(data: bytes, advice: str) -> Contents:
     """A JSON file: a manifest that was taken out of its package is told from others."""
-    from smpdfu.nesting import load_json
+    from smpdfu.untrusted.nesting import load_json
 
     try:
         document: Any = load_json(data)

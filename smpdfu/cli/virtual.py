@@ -17,10 +17,11 @@ from smpdfu.cli import completion, virtualflash
 from smpdfu.cli.interrupt import run_async
 from smpdfu.cli.options import command
 from smpdfu.cli.serving import Wires, servings
-from smpdfu.cli.show import Output, facts, harmless, print_line, table
+from smpdfu.cli.show import Output, facts, print_line, table
 from smpdfu.cli.virtualboot import BootParts, LoaderParts
 from smpdfu.cli.virtualflash import place
 from smpdfu.cli.virtualoptions import ServerParts, WireParts
+from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
     import asyncio
@@ -207,7 +208,8 @@ def log(name: Name, out: Output, lines: Lines = None) -> None:
     if out.json:
         out.emit({"lines": wanted}, str)
     else:
-        print_line("\n".join(wanted))
+        for one in wanted:
+            print_line(one)
 
 
 def delete(name: Name, out: Output) -> None:
@@ -275,7 +277,7 @@ def _announce(device: VirtualNrf5340, out: Output, port: str) -> None:
 
 
 def _console_line(line: str) -> None:
-    sys.stderr.write(harmless(line) + "\n")
+    sys.stderr.write(door.line(line) + "\n")
     sys.stderr.flush()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from smpdfu.errors import PackageError
-from smpdfu.nesting import load_json
+from smpdfu.untrusted.nesting import load_json
 
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 256 * 1024

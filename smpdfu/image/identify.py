@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 from enum import StrEnum
 
+from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC
 from smpdfu.image.hexfile import is_hex
-from smpdfu.nesting import load_json
+from smpdfu.untrusted.nesting import load_json
 
 _MAX_MANIFEST_BYTES = 1 << 20
 _TEXT_START = 4096  # a key file may begin with a few lines for people
@@ -91,13 +92,11 @@ def identify(data: bytes) -> FileKind:
 
 def _kind_of_zip(data: bytes) -> FileKind:
     """By its manifest.json: the SDKs' packages have different ones."""
-    import io  # here: few files are archives, and zipfile is slow to load
-    import zipfile
+    from smpdfu.untrusted.archive import Archive  # here: few files are archives, and zipfile is slow to load
 
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("manifest.json") as file:
-            manifest = load_json(file.read(_MAX_MANIFEST_BYTES))
-    except Exception:  # zipfile and its decompressors raise whatever a damaged archive leads them to
+        manifest = load_json(Archive(data).read("manifest.json", _MAX_MANIFEST_BYTES))
+    except (FormatError, ValueError):
         return FileKind.ZIP
     if not isinstance(manifest, dict):
         return FileKind.ZIP

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NoReturn
 
-from smpdfu.nesting import load_json
+from smpdfu.untrusted.nesting import load_json
 
 _LAST_TIME_S = 253_402_300_799.0
 """The end of the year 9999, in seconds since 1970: what is later cannot be shown as a date."""

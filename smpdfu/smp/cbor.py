@@ -12,7 +12,7 @@ from typing import NoReturn
 import cbor2
 
 from smpdfu.errors import LocalProtocolError, RemoteProtocolError
-from smpdfu.nesting import TooDeepError, check_depth
+from smpdfu.untrusted.nesting import TooDeepError, check_depth
 
 MAX_DEPTH = 16
 """Levels of nesting that are read and sent: the deepest SMP body (slot info) has five, and Zephyr reads 15 at most

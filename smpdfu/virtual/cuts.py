@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from smpdfu.image.files import write_file_atomic
-from smpdfu.nesting import load_json
+from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.flash import Power, Tear
 
 _FILE = "cut.json"
@@ -29,4 +29,4 @@ def keep_cut(folder: Path, power: Power) -> None:
         (folder / _FILE).unlink(missing_ok=True)
         return
     kept = {"after": power.cut_after, "tear": str(power.tear)}
-    write_file_atomic(folder / _FILE, json.dumps(kept).encode(), mode=0o600)
+    write_file_atomic(folder / _FILE, json.dumps(kept).encode(), mode=0o600, follow_links=False)
