@@ -12,6 +12,7 @@ from smpdfu.errors import ConnectError
 
 EXAMPLES = "usb:0, serial:/dev/ttyACM0,1000000, hci-socket:0 or tcp-client:HOST:PORT"
 
+_LONGEST = 256  # characters: more than any, and few enough for the pattern to be judged at once
 _ALLOWED = re.compile(
     r"(?:usb|pyusb):[0-9A-Za-z][0-9A-Za-z:/#.+-]*!?"
     r"|hci-socket(?::[0-9]{1,5})?"
@@ -22,9 +23,9 @@ _ALLOWED = re.compile(
 
 def check_controller(name: str) -> None:
     """Raise ConnectError for what is not the name of a controller that smpdfu opens."""
-    if _ALLOWED.fullmatch(name) is None:
+    if len(name) > _LONGEST or _ALLOWED.fullmatch(name) is None:
         raise ConnectError(
-            f"the Bluetooth controller {name!r} cannot be opened: smpdfu opens only controllers such as {EXAMPLES}",
+            f"the Bluetooth controller {name[:_LONGEST]!r} cannot be opened: smpdfu opens only controllers such as {EXAMPLES}",
             name,
         )
 

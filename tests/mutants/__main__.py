@@ -60,9 +60,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(chosen: Sequence[Mutant], tree: Path) -> int:
     tests = sorted({one for row in chosen for one in row.tests})
-    print(f"{len(chosen)} mutants; first the tests without any change", flush=True)
-    if not passes(tests, tree):
-        print("the tests fail without any change: there is nothing to be measured")
+    print(f"{len(chosen)} mutants; first the {len(tests)} tests without any change", flush=True)
+    failing = [one for one in tests if not passes([one], tree)]
+    if failing:
+        print(f"without any change these tests fail, or take more than {TIMEOUT_S} s:", *failing, sep="\n  ")
         return 1
     survivors = []
     for number, row in enumerate(chosen, 1):

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer", "keys", "files", "verify"))
 ARCHIVE, YAML, TEXT, INPUT = (f"smpdfu/untrusted/{name}.py" for name in ("archive", "yamltext", "text", "files"))
 IN_TRAILER = ("tests/image/test_image_trailer.py",)
-IN_VERIFY = ("tests/image/test_image_verify.py", "tests/image/test_image_vectors.py")
+IN_VERIFY = ("tests/image/test_image_verify.py",)
 IN_KEYS = ("tests/image/test_image_keys.py", "tests/image/test_image_signature.py")
 IN_BOUNDS = ("tests/image/test_image_key_bounds.py",)
 IN_OUTPUTS = ("tests/cli/test_cli_outputs.py", "tests/image/test_image_files_writing.py")

@@ -9,7 +9,7 @@ SWAP, OVERWRITE, NETCORE, PAIR = (f"smpdfu/virtual/{name}.py" for name in ("swap
 IN_BYTES, IN_SWAP = ("tests/virtual/test_virtual_trailer_bytes.py",), ("tests/virtual/test_virtual_swap.py",)
 IN_BOOT = ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_swap.py")
 IN_NET = ("tests/virtual/test_virtual_netcore.py",)
-IN_CUTS = ("tests/virtual/test_virtual_power_cuts.py",)
+IN_CUTS = ("tests/virtual/test_virtual_power_cuts.py::test_a_cut_at_any_operation_is_continued_at_the_next_boot",)
 IN_HEALTH = ("tests/dfu/test_dfu_health.py",)
 
 BIG = "        return int.from_bytes(self.area.read(fields.swap_size_offset(self.geometry), 4), "
@@ -31,8 +31,8 @@ ROWS = (
     Mutant(SWAP, "header.hdr_size + header.img_size\n            self._stream", "header.hdr_size + header.img_size - 1\n            self._stream", IN_SWAP),
     Mutant(SWAP, "        if required <= free:\n", "        if required <= free + 1:\n", IN_SWAP),
     Mutant(SWAP, "    if confirmed:\n        target.write_image_ok()\n", "", IN_SWAP),
-    Mutant(OVERWRITE, "        primary.erase_trailer()\n", "", ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_power_cuts.py", "tests/virtual/test_virtual_refusals.py")),
-    Mutant(OVERWRITE, "    slot.area.erase(slot.area.size_bytes - sector, sector)\n", "", ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_power_cuts.py")),
+    Mutant(OVERWRITE, "        primary.erase_trailer()\n", "", ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_refusals.py")),
+    Mutant(OVERWRITE, "    slot.area.erase(slot.area.size_bytes - sector, sector)\n", "", ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_netcore.py")),
     # The network core.
     Mutant(NETCORE, "        if reason is not None:\n            self._log(reason)\n            self._log(f\"Unable", "        if False:\n            self._log(reason)\n            self._log(f\"Unable", IN_NET),
     Mutant(NETCORE, "        if target + len(firmware) > self.layout.flash.end:\n", "        if False:\n", IN_NET),
