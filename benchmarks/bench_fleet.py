@@ -193,9 +193,9 @@ def as_processes(count: int, folder: Path) -> None:
         scene = Scene(folder, count, dict(row.split(",") for row in rows))
         limit = max(len(broken(count)) // 2, 2)
         scene.write(limit)
-        from smpdfu.cli.fleet import _folder
+        from smpdfu.cli.fleetloading import read_fleet, state_folder
 
-        log = log_path(_folder(scene.path))
+        log = log_path(state_folder(read_fleet(scene.path)))
         codes = [fleet_run(scene, log, kill_at=count // 4), fleet_run(scene, log)]
         scene.write(count)
         codes.append(fleet_run(scene, log))

@@ -44,6 +44,7 @@ DFU_TALKERS = {
     "dfu/health.py",
     "dfu/netversion.py",
     "dfu/oneimagesteps.py",
+    "dfu/samedevice.py",
     "dfu/run.py",
     "dfu/steps.py",
 }

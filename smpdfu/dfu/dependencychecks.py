@@ -140,11 +140,14 @@ def running_application_agrees(package: Package, state: DeviceState) -> Findings
                 "cores with an application that does not need it.",
                 Core.NET,
             )
-    if needs is None and counted(version) == _NONE:
+    if needs is None:
+        # The SDK signs network images as 0.0.0 unless it is told otherwise, and any need is above that.
+        lowest = counted(version) == _NONE
+        higher = "a version" if lowest else "a higher version"
         yield Finding(
             "dependency-halts",
-            Severity.WARNING,
-            f"{net.file} has version 0.0.0: if the application that runs needs a version of the network image, the "
+            Severity.WARNING if lowest else Severity.NOTE,
+            f"{net.file} has version {version}: if the application that runs needs {higher} of the network image, the "
             "bootloader stops at every boot",
             "Find out with `smpdfu inspect` of the application's image whether it has a dependency on "
             "image 1, or update both cores at once.",

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from smpdfu.client import Client
 from smpdfu.dfu import health as healths
-from smpdfu.dfu.causes import NO_ANSWER, cause, outcome_of
+from smpdfu.dfu.causes import NO_ANSWER, outcome_of
+from smpdfu.dfu.causes import cause as cause
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleetlog import FleetLog
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record, journal_path

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from smpdfu.dfu.package import Core
 from smpdfu.dfu.plan import Action, Step
 from smpdfu.dfu.state import DeviceState
 from smpdfu.smp.groups.shell import ShellExecute
@@ -18,7 +19,10 @@ ASK_HARDWARE = ShellExecute(("hwinfo", "devid"))
 """The question for the number of the chip; it changes nothing (Zephyr, ``drivers/hwinfo/hwinfo_shell.c``)."""
 _HARDWARE = re.compile(r"^\s*ID: (?:0x)?([0-9a-fA-F]{2,128})\s*$", re.MULTILINE)
 _STEADY = frozenset({Action.UPLOAD, Action.TEST, Action.KEEP, Action.RESET})
-"""Steps before which nothing has booted since the state was read. What runs at a check is the check's own affair."""
+"""Steps of the application core before which nothing has booted since the state was read.
+
+A check looks itself at what runs, and before each step of the network core ``run`` does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,9 @@ class Identity:
             return f"its chip has the number {now.hardware}, and {self.hardware} before"
         if self.platform is not None and now.platform is not None and self.platform != now.platform:
             return f"it says that it is a {now.platform}, and {self.platform} before"
-        steady = step.action in _STEADY and self.running is not None and now.running is not None
+        steady = (
+            step.action in _STEADY and step.core is Core.APP and self.running is not None and now.running is not None
+        )
         if steady and self.running != now.running:
             return "it runs another image than before, and it was not reset"
         return ""

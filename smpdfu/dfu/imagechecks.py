@@ -56,12 +56,16 @@ def _is_linked_for_its_slot(image: CoreImage, _: DeviceState) -> Findings:
 
 def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
     """Behind MCUboot's check comes b0n's: it looks for a hash of its own, whatever MCUboot found."""
-    if image.core is not Core.NET or image.image.encrypted:
+    if image.core is not Core.NET:
         return
-    info = b0n.FirmwareInfo.find(image.image.payload)
     # What b0n refuses is handed over once more at each boot. With a pair of its own MCUboot stops there, for good.
     stuck = state.scheme is Scheme.SIMULTANEOUS
     after = "the device would never start its application again" if stuck else "the network core keeps its firmware"
+    if image.image.encrypted:
+        if stuck:
+            yield _trust_of_seal(image, after)
+        return
+    info = b0n.FirmwareInfo.find(image.image.payload)
     advice = "Pack the image that the build signed for both bootloaders (signed_by_mcuboot_and_b0_*.bin)."
     if info is None:
         severity = Severity.WARNING if stuck else Severity.NOTE
@@ -74,6 +78,20 @@ def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
         said = reason.rstrip(".")
         text = f'b0n, the network core\'s bootloader, refuses {image.file} ("{said}"): {after}'
         yield Finding("net-seal", Severity.ERROR, text, advice, image.core)
+    elif stuck:
+        yield _trust_of_seal(image, after)
+
+
+def _trust_of_seal(image: CoreImage, after: str) -> Finding:
+    """No answer of a device tells the keys of its b0n."""
+    return Finding(
+        "net-seal-key",
+        Severity.WARNING,
+        f"only b0n, the network core's bootloader, knows whether it trusts the key that sealed {image.file}: if it "
+        f"does not, {after}",
+        "Make sure that this device's b0n was built with the public key of that seal.",
+        image.core,
+    )
 
 
 def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:

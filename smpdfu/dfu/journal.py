@@ -10,12 +10,16 @@ behind it its steps, and one with ``end`` closes it::
     {"step": "upload app", "is": "done", "time": ...}
     {"step": "reset app", "is": "absent", "time": ...}
     {"loader": ["3.2/pm"], "source": "console", "text": "nRF Connect SDK v3.2.0", "time": ...}
+    {"step": "reset app", "is": "waiting", "time": ...}
+    {"hardware": "<hex>", "time": ...}
     {"net_version": "1.0.0", "time": ...}
     {"proof": {"value": true, "reason": "...", "source": "console"}, "time": ...}
     {"end": "done", "time": ...}
 
 ``loader`` is a clue to the bootloader, ``net_version`` what the application told of the network core before its reset,
-``proof`` whether the network core took its image. An older tool passes them over, and an older journal has none.
+``proof`` whether the network core took its image, ``hardware`` the number of the device's chip, null where it does not
+tell one: what was noted before it may be about another device. ``waiting``: the device took the reset, and the image
+still waited. An older tool passes them over, and an older journal has none.
 
 The journal remembers what a device cannot tell (that the network core got its image); where the two disagree the
 device is right, see ``plan``.
@@ -63,7 +67,8 @@ class Record:
     ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished. ``about`` is what
     was noted of the package when it began, ``past`` the same of the last update that ended as planned. ``absent``: the
     device was waited for in vain, and no step was done since. ``clues`` were noted of the bootloader in this update,
-    ``past_clues`` in the one before it that noted any. ``proof`` and ``net_version``: see the module.
+    ``past_clues`` in the one before it that noted any. ``left_waiting``: the package's image still waited after a
+    reset. ``proof``, ``net_version`` and ``hardware``: see the module.
     """
 
     package: str = ""
@@ -77,6 +82,8 @@ class Record:
     past_clues: tuple[Mapping[str, Any], ...] = ()
     proof: Mapping[str, Any] | None = None
     net_version: str | None = None
+    hardware: str | None = None
+    left_waiting: bool = False
 
     @property
     def unfinished(self) -> bool:
@@ -87,6 +94,22 @@ class Record:
         """This record where it is about ``package``, else an empty one."""
         return self if self.package == package else Record(past=self.past, past_clues=self.clues or self.past_clues)
 
+    def on(self, hardware: str | None) -> Record:
+        """This record as far as it counts for the device whose chip has this number; None: the device does not tell.
+
+        Of another chip it tells nothing. Where it is not known whether it is the same, the steps of an unfinished
+        update count, for the device shows what became of them; what it proves does not.
+        """
+        if hardware is not None and self.hardware is not None and hardware != self.hardware:
+            return Record(past=self.past, past_clues=self.clues or self.past_clues)
+        return self if hardware is not None and hardware == self.hardware else self._of_somebody()
+
+    def _of_somebody(self) -> Record:
+        """What was noted of the device may be about another one."""
+        if not self.unfinished:
+            return self
+        return replace(self, clues=(), past_clues=self.clues or self.past_clues, proof=None, net_version=None)
+
     @property
     def is_proven(self) -> bool:
         """True if it was noted that the network core took its image."""
@@ -96,14 +119,19 @@ class Record:
         """This record with one entry more."""
         if "update" in entry:
             about = entry.get("about")
-            return replace(
-                Record(str(entry["update"]), about=about if isinstance(about, dict) else {}, past=self.past),
+            return Record(
+                str(entry["update"]),
+                about=about if isinstance(about, dict) else {},
+                past=self.past,
                 past_clues=self.clues or self.past_clues,
+                left_waiting=self.left_waiting and self.package == entry["update"],
             )
         if entry.get("is") == "done":
-            return replace(self, steps=self.steps | {str(entry.get("step"))}, absent=False)
+            return replace(self, steps=self.steps | {str(entry.get("step"))}, absent=False, left_waiting=False)
         if entry.get("is") == "absent":
             return replace(self, absent=True)
+        if entry.get("is") == "waiting":
+            return replace(self, left_waiting=True)
         return self._after_end(entry) if "end" in entry else self._after_note(entry)
 
     def _after_end(self, entry: Mapping[str, Any]) -> Record:
@@ -115,6 +143,9 @@ class Record:
         return replace(self, end=str(entry["end"]), ended_at=ended_at, past=past)
 
     def _after_note(self, entry: Mapping[str, Any]) -> Record:
+        if "hardware" in entry:
+            number = entry["hardware"]
+            return replace(self._of_somebody(), hardware=number if isinstance(number, str) else None)
         if isinstance(entry.get("loader"), list):
             return replace(self, clues=(*self.clues, entry))
         if isinstance(entry.get("proof"), dict):
@@ -177,8 +208,12 @@ class Journal:
         """The device did not come back in a step."""
         self._append({"step": step, "is": "absent"})
 
+    def waiting(self, step: str) -> None:
+        """The device took the reset in a step, and the image still waits for the next boot."""
+        self._append({"step": step, "is": "waiting"})
+
     def note(self, facts: Mapping[str, Any]) -> None:
-        """A line of facts: ``loader``, ``net_version`` or ``proof``, see the module."""
+        """A line of facts: ``loader``, ``hardware``, ``net_version`` or ``proof``, see the module."""
         self._append(dict(facts))
 
     def end(self, outcome: str) -> None:

@@ -84,6 +84,17 @@ def _harming(image: CoreImage, found: Mapping[Build, Fate]) -> dict[Build, Fate]
     return {build: one for build, one in found.items() if one is not good}
 
 
+def is_surely_handed_over(image: CoreImage, state: DeviceState) -> bool:
+    """True if no loader that the device may have can take this network image for one of the application.
+
+    One whose network application lies elsewhere does: it is swapped in, swapped back, and listed as after a hand-over.
+    So the place must be known, or be the usual one. An image that a loader erases is not listed and misleads nobody.
+    """
+    found = set(fates(image, state).values())
+    known = state.net is not None or image.code_address == USUAL_NET_START
+    return known and Fate.HANDED_OVER in found and found <= {Fate.HANDED_OVER, Fate.ERASED}
+
+
 # --- words ----------------------------------------------------------------------------------------------------------
 
 _VERBS = {
@@ -355,8 +366,10 @@ def _list_proves(package: Package, state: DeviceState) -> bool:
     image = staged_net(package, state)
     if image is None:
         return True
-    sure = replace(state, evidence=state.evidence.without(Source.JOURNAL))
+    sure = state.sure
     builds = [build for build, one in _at_best(image, sure).items() if one is Fate.HANDED_OVER]
+    if builds and sure.net is None and image.code_address != USUAL_NET_START:
+        return False  # see is_surely_handed_over
     shown = [picture for picture in Picture if any(True in outcomes(build, picture) for build in builds)]
     return all(network_taken(builds, picture) for picture in shown)
 

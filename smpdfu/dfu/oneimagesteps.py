@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from smpdfu.client import Client
+from smpdfu.dfu.journal import Record
 from smpdfu.dfu.oneimage import Job, Wanted, Way, make_job
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.plan import Action, Step
-from smpdfu.dfu.refusals import not_run
-from smpdfu.dfu.run import install, install_for_good
+from smpdfu.dfu.package import Core, CoreImage, Package
+from smpdfu.dfu.plan import UPLOADED, Action, Step, make_plan
+from smpdfu.dfu.proof import net_taken, picture
+from smpdfu.dfu.refusals import net_refused, not_installed, not_run
 from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import Hands, hash_of, read_slots, read_state, restart
+from smpdfu.dfu.steps import Hands, hash_of, mark, read_slots, read_state, restart
 from smpdfu.errors import AbsentError, DeviceError, NotBootedError, SmpdfuError, StepError
+from smpdfu.loaders.proof import Picture
 from smpdfu.smp.groups.image import StateWrite
 from smpdfu.smp.groups.os import BootloaderMode
 from smpdfu.smp.message import MgmtRc
@@ -66,6 +68,58 @@ async def bring_to_run(hands: Hands, image: CoreImage, state: DeviceState, job: 
             return Ran(await install_for_good(hands, image, state, job.image))
         case _:
             return Ran(await _start(hands, image, state))
+
+
+async def install(
+    hands: Hands, image: CoreImage, state: DeviceState, watch: Callable[[Step, DeviceState], None] | None = None
+) -> DeviceState:
+    """Bring an image that is in the slot already to run for good, on trial first: the steps of its core's plan.
+
+    For bootloaders that can revert, or do not tell; ``watch`` is called after each step. Raises RevertedError when the
+    device runs its previous firmware, and StepError.
+    """
+    for step in make_plan(Package((image,)), state, Record(steps=UPLOADED)).steps:
+        state = await _do(hands, step, image, state)
+        if watch is not None:
+            watch(step, state)
+    return state
+
+
+async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, number: int) -> DeviceState:
+    """Mark an uploaded image for good, reset, and check that it runs (a network core's: that it was taken over).
+
+    There is no trial and no way back. ``number`` is the image number that it was uploaded to. Raises RevertedError when
+    it was not taken, and StepError.
+    """
+    assert image.hash is not None
+    # A pair of its own is for the network core, which has no way back in any case; many builds deny it that mark.
+    marked = await mark(hands.client, state, image.hash, permanent=number == 0)
+    now = await _do(hands, Step(Action.RESET, image.core), image, marked)
+    if number == 0 and image.core is Core.NET and (proof := net_taken(image, now)).value is False:
+        raise net_refused(image, now, proof)
+    if number == 0 and image.core is Core.APP and hash_of(now) != image.hash:
+        raise not_run(image, now)
+    return now
+
+
+async def _do(hands: Hands, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
+    """Do a step. No journal tells a later call what this one saw, so where the image still waits, it resets once more.
+
+    Raises what ``Hands.do`` raises; a StepError for a device that stayed away is final.
+    """
+    again = False
+    while True:
+        try:
+            return await hands.do(step, image, state)
+        except AbsentError as error:  # the same call again would only try the same image again
+            raise StepError(str(error), error.step, resumable=False) from error
+        except NotBootedError as error:
+            state = await read_slots(hands.client, state)
+            if not error.acknowledged or picture(image, state) is not Picture.PENDING:
+                raise
+            if again:
+                raise not_installed(image, state) from error
+            again = True
 
 
 async def _try(hands: Hands, image: CoreImage, state: DeviceState) -> Ran:

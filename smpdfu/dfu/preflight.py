@@ -157,12 +157,14 @@ def _network_image_waits_for_its_application(package: Package, state: DeviceStat
     needs = dependencies_of(net) or ()
     tied = there is None or any(one.image == 0 and counted(one.version) > counted(there) for one in needs)
     if running.hash != app.hash and not tied:
+        unless = " Not if the bootloader compares the network core's versions: it erases a tied image."
         yield Finding(
             "not-tied",
             Severity.NOTE,
             f"{net.file} does not ask for the application's new version: a reset of the device in the moment between "
             "the two marks would install it alone",
-            "`smpdfu package --tie` makes it wait for its application, where that has a higher version than before.",
+            "`smpdfu package --tie` makes it wait for its application, where that has a higher version than before."
+            + (unless if state.no_downgrade else ""),
             Core.NET,
         )
 

@@ -7,13 +7,16 @@ the device may have leaves that for one outcome only (``smpdfu.loaders.proof``).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from smpdfu.dfu.evidence import Proof, ProofSource, Source, behaviour_clue
+from smpdfu.dfu.evidence import Proof, ProofSource, behaviour_clue
+from smpdfu.dfu.loaderchecks import is_surely_handed_over
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.state import DeviceState, Scheme
 from smpdfu.loaders.console import BootLog
-from smpdfu.loaders.proof import Picture, network_taken
+from smpdfu.loaders.proof import Picture, handed_over, network_taken
+from smpdfu.loaders.rules import Build, titles
 
 
 def picture(image: CoreImage, state: DeviceState) -> Picture | None:
@@ -70,13 +73,14 @@ def _by_slots(image: CoreImage, state: DeviceState) -> Proof:
     if state.scheme is Scheme.SIMULTANEOUS:
         if seen is Picture.PENDING:
             return Proof(False, f"{image.file} still waits for the next boot.", ProofSource.SLOTS)
-        return Proof(None, _SAYS[seen].format(image.file), doubt=f"It does so whether {_TAKEN}: {_CHECK_LOW}")
+        return Proof(None, _LEFT[seen].format(image.file), doubt=_DOUBT_BOTH)
     # An earlier update may have been that of another board at this address: its journal proves nothing.
-    sure = replace(state, evidence=state.evidence.without(Source.JOURNAL))
-    value = network_taken(sure.builds, seen)
-    reason = _SAYS[seen].format(image.file)
+    sure = state.sure
+    value, reason = network_taken(sure.builds, seen), _LEFT[seen].format(image.file)
     if value is None:
-        return Proof(None, reason, doubt=_DOUBTS[seen])
+        return Proof(None, reason, doubt=_doubt(seen, sure.builds))
+    if value and not is_surely_handed_over(image, sure):
+        return Proof(None, reason, doubt=_MAY_HAVE_RUN)
     who = f"With a bootloader of {sure.evidence.words}" if sure.evidence.words else "With every known bootloader"
     means = "that the network core took it" if value else "that the network core did not take it"
     return Proof(value, f"{reason} {who} this means {means}.", ProofSource.SLOTS)
@@ -85,16 +89,63 @@ def _by_slots(image: CoreImage, state: DeviceState) -> Proof:
 _CHECK = "Check the radio."
 _CHECK_LOW = "check the radio."
 _TAKEN = "the network core took the image or refused it"
-_SAYS = {
+_LEFT = {
     Picture.PENDING: "The device was reset and {} still waits for the next boot.",
-    Picture.LISTED: "The bootloader handed {} over: it no longer waits for the next boot.",
+    Picture.LISTED: "The device was reset and {} no longer waits for the next boot.",
     Picture.GONE: "The bootloader emptied the slot that held {}.",
 }
-_DOUBTS = {
-    Picture.PENDING: "Bootloaders of NCS 2.2 to 3.4.0 that overwrite keep it pending and hand it over again at each "
-    f"boot, whether {_TAKEN}: check the radio. Before the next update, free the slot with `smpdfu erase` if the "
-    "firmware allows that, else with a debugger or in MCUboot's serial recovery.",
-    Picture.LISTED: f"Bootloaders of NCS 3.4.1 and later do so whether {_TAKEN}: check the radio, connect the serial "
-    "console, or give --ncs if you know the bootloader's release.",
-    Picture.GONE: f"Bootloaders that overwrite do so whether {_TAKEN}: {_CHECK_LOW}",
+_DOUBT_BOTH = f"It does so if the network core took the image, and if it did not accept the image itself: {_CHECK_LOW}"
+_MAY_HAVE_RUN = (
+    "A bootloader that expects the network application elsewhere takes such an image for one of the application core, "
+    "and after a swap there and back the slots look the same: check the radio. If this device's network application "
+    "starts where the image is linked, say so with --net-address."
+)
+
+
+# --- why it is not known ----------------------------------------------------------------------------------------------
+
+
+def _doubt(seen: Picture, builds: Iterable[Build]) -> str:
+    """Which of the bootloaders that the device may have show ``seen`` for more than one outcome."""
+    known = [build for build in builds if handed_over(build, seen) or build.by_offset]
+    if not known:
+        return f"No bootloader that this device may have is known to hand over a network image: {_CHECK_LOW}"
+    return _DOUBTS[seen](known)
+
+
+def _titles(known: list[Build], outcome: bool, seen: Picture) -> str:
+    """Those that show ``seen`` also for this outcome."""
+    return titles({build.loader for build in known if outcome in handed_over(build, seen)})
+
+
+def _pending(known: list[Build]) -> str:
+    return (
+        f"Bootloaders of {_titles(known, True, Picture.PENDING)} that overwrite keep it pending and hand it over again "
+        f"at each boot, whether {_TAKEN}: check the radio. Before the next update, free the slot with `smpdfu erase` "
+        "if the firmware allows that, else with a debugger or in MCUboot's serial recovery."
+    )
+
+
+def _listed(known: list[Build]) -> str:
+    said = []
+    if who := _titles(known, False, Picture.LISTED):
+        said.append(f"Bootloaders of {who} do so whether {_TAKEN}")
+    if any(build.by_offset for build in known):
+        said.append("Bootloaders that swap using an offset do so without updating the network core")
+    others = any(handed_over(build, Picture.LISTED) == {True} for build in known)
+    ways = "check the radio, connect the serial console, or give --ncs if you know the bootloader's release."
+    return f"{'. '.join(said)}: {ways if others else 'check the radio, or connect the serial console.'}"
+
+
+def _gone(known: list[Build]) -> str:
+    return (
+        f"Bootloaders of {_titles(known, True, Picture.GONE)} that overwrite do so whether {_TAKEN}, and all do so "
+        f"with an image that they do not accept: {_CHECK_LOW}"
+    )
+
+
+_DOUBTS: dict[Picture, Callable[[list[Build]], str]] = {
+    Picture.PENDING: _pending,
+    Picture.LISTED: _listed,
+    Picture.GONE: _gone,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smpdfu.dfu.evidence import Proof, ProofSource
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.proof import picture
-from smpdfu.dfu.state import DeviceState, Scheme, version_of
+from smpdfu.dfu.state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import SIGNATURE_TYPES, TlvType
 from smpdfu.image.knownkeys import known_signers
@@ -18,7 +18,10 @@ def not_taken(image: CoreImage | None, state: DeviceState) -> str:
     name = "the new image" if image is None else image.file
     runs = "" if state.running is None else f"; the device runs {state.running.version}"
     if state.scheme is Scheme.SIMULTANEOUS:
-        runs += ". The network core may have its new image all the same: update both cores again with one that is taken"
+        net = state.waiting(1)
+        waits = net is not None and net.waits
+        there = "core's image still waits for the next boot" if waits else "core may have its new image all the same"
+        runs += f". The network {there}: update both cores again with an application that is taken"
     if image is not None and image.core is Core.NET:
         runs = f"; the network core keeps its firmware{runs}"
     elif image is not None and any(slot.hash == image.hash for slot in state.slots):
@@ -71,10 +74,32 @@ def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
         text += f" The device runs {now.running.version}."
     if picture(image, now) is not Picture.PENDING:
         return text
-    return (
-        f"{text} Each reset tries it again. `smpdfu erase` frees the slot if the firmware allows that; else erase the "
-        "secondary slot with a debugger or in MCUboot's serial recovery. Then update with a corrected image"
-    )
+    again = "Each reset tries it again." if now.boot.network_taken is False else _left_alone(image, now)
+    return f"{text} {again} {_FREE_THE_SLOT}"
+
+
+_FREE_THE_SLOT = (
+    "`smpdfu erase` frees the slot if the firmware allows that; else erase the secondary slot with a debugger or in "
+    "MCUboot's serial recovery. Then update with a corrected image"
+)
+
+
+def _left_alone(image: CoreImage, now: DeviceState) -> str:
+    """What follows for an image that still waits, of which nothing shows that a boot tried it."""
+    needs = [f"image {one.image} of version {one.version} or higher" for one in dependencies_of(image) or ()]
+    if needs and now.scheme is Scheme.SIMULTANEOUS:
+        return f"It needs {' and '.join(needs)} and waits for that."
+    return "Each reset makes the bootloader look at it again."
+
+
+def not_installed(image: CoreImage, now: DeviceState) -> RevertedError:
+    """The error for an application that still waits although the device restarted: it never ran."""
+    runs = "" if now.running is None else f"; the device runs {now.running.version}"
+    text = f"the bootloader did not install {image.file}: it still waits for the next boot after the reset{runs}."
+    if now.boot.network_taken is False and image.core is Core.APP:
+        text += " The bootloader took it for an image of the network core, which refused it."
+        text += " Sign it without encryption." if image.image.encrypted else ""
+    return RevertedError(f"{text} {_left_alone(image, now)} {_FREE_THE_SLOT}", ran=False)
 
 
 def went_elsewhere(now: DeviceState) -> str:

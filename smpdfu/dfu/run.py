@@ -19,11 +19,11 @@ from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record
 from smpdfu.dfu.netversion import AskVersion, ask_or_none
 from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.plan import UPLOADED, Action, Plan, Policy, Step, make_plan, went_back
+from smpdfu.dfu.plan import Action, Plan, Policy, Step, make_plan, went_back
 from smpdfu.dfu.preflight import preflight
-from smpdfu.dfu.proof import net_taken
-from smpdfu.dfu.refusals import net_refused, not_run, not_taken
-from smpdfu.dfu.samedevice import SameDevice
+from smpdfu.dfu.proof import picture
+from smpdfu.dfu.refusals import not_installed, not_taken
+from smpdfu.dfu.samedevice import SameDevice, read_hardware
 from smpdfu.dfu.state import DeviceState, Past, Scheme
 from smpdfu.dfu.steps import (
     DEADLINES,
@@ -31,12 +31,12 @@ from smpdfu.dfu.steps import (
     Deadlines,
     Hands,
     hash_of,
-    mark,
     read_slots,
     read_state,
 )
-from smpdfu.errors import AbsentError, RevertedError, StepError
+from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys import Verifier
+from smpdfu.loaders.proof import Picture
 
 _CHECK_NET = Step(Action.CHECK, Core.NET)
 T = TypeVar("T")
@@ -134,7 +134,7 @@ AS_USUAL = Wish()
 
 def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Decision:
     """Findings and plan for a device in this state; raises PlanError where there is no plan for it."""
-    ours = record.of(package.digest)
+    ours = record.of(package.digest).on(state.hardware)
     state = known_of(state, ours, wish)
     unwatched = went_back(package, state, ours)
     if unwatched or (wish.again and not ours.unfinished):
@@ -154,7 +154,12 @@ def _findings(package: Package, state: DeviceState, wish: Wish) -> tuple[Finding
 
 
 def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> DeviceState:
-    """A state that was read, with what a person says of the device and what its journal has noted."""
+    """A state that was read, with what a person says of the device and what its journal has noted.
+
+    What an update that is under way has noted counts as seen only where the chip's number shows that this is the same
+    device.
+    """
+    record = record.on(state.hardware)
     now, earlier = (record.clues, record.past_clues) if record.unfinished else ((), record.clues or record.past_clues)
     clues = (*wish.bootloader.clues, *journal_clues(now, earlier))
     proof = Proof.from_entry(record.proof) if record.unfinished and record.proof is not None else None
@@ -164,6 +169,7 @@ def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Devic
         past=Past.from_entry(record.past),
         evidence=state.evidence.with_clues(clues),
         net=wish.bootloader.net(record.past),
+        net_is_given=wish.bootloader.net_address is not None,
         proof=proof,
     )
 
@@ -202,7 +208,11 @@ class Update:
         firmware. Where that call was only stopped, the trial proved nothing and begins anew.
         """
         record = self._journal.record.of(self._package.digest)
-        state = known_of(await read_state(self._client), record, self._wish)
+        found = await read_state(self._client)
+        if record.hardware is not None:
+            found = replace(found, hardware=await read_hardware(self._client))
+        record = record.on(found.hardware)
+        state = known_of(found, record, self._wish)
         if record.absent and went_back(self._package, state, record):
             self._journal.end(REVERTED)
             why = not_taken(self._package.image(Core.APP), state)
@@ -232,20 +242,18 @@ class Update:
     async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> None:
         state, steps, clock = decision.state, decision.plan.steps, asyncio.get_running_loop().time
         same = SameDevice(self._client)
-        if decision.tried_again or not self._journal.record.of(self._package.digest).unfinished:
-            if not steps:
-                return
-            self._journal.begin(self._package.digest, device=self._client.name, about=self._about())
-            for clue in state.evidence.clues:
-                await self._note_clue(clue)
+        if not await self._begin(decision):
+            return
         for number, step in enumerate(steps, 1):
             tell(StepBegun(step, number, len(steps)))
             began = clock()
             await _noted(self._journal.begun, step.name)
             try:
+                await same.check(step, state)
+                if same.hardware != self._journal.record.hardware:
+                    await _noted(self._journal.note, {"hardware": same.hardware})
                 if step.core is Core.NET:
                     self._runs_what_it_should(step, steps[number:], decision, await read_slots(self._client, state))
-                await same.check(step, state)
                 await self._ask_version_before(step, steps[number:])
                 state = await self._noted(state, await self._do(step, state, tell))
                 if step.core is Core.NET:
@@ -266,6 +274,21 @@ class Update:
             proof = state.proof if step == _CHECK_NET else None
             tell(StepDone(step, state, proof, clock() - began))
         await _noted(self._journal.end, DONE)
+
+    async def _begin(self, decision: Decision) -> bool:
+        """Begin an update in the journal, or go on with the one there; False where there is nothing to do."""
+        noted = self._journal.record.of(self._package.digest)
+        record = noted.on(decision.state.hardware)
+        if record.unfinished and not decision.tried_again:
+            if record != noted:  # of what may be another device
+                await _noted(self._journal.note, {"hardware": decision.state.hardware})
+            return True
+        if not decision.plan.steps:
+            return False
+        self._journal.begin(self._package.digest, device=self._client.name, about=self._about())
+        for clue in decision.state.evidence.clues:
+            await self._note_clue(clue)
+        return True
 
     def _about(self) -> dict[str, Any]:
         """What a later update will want to know of this one. What is only sent says nothing of the bootloader."""
@@ -315,8 +338,17 @@ class Update:
         def progress(now: UploadProgress) -> None:
             tell(Progress(step, now.off, now.len, now.resumed_at, now.window))
 
-        known = self._journal.record.net_version
-        return await self._hands.do(step, self._image(step), state, progress, net_version=known)
+        image, known = self._image(step), self._journal.record.net_version
+        try:
+            return await self._hands.do(step, image, state, progress, net_version=known)
+        except NotBootedError as error:
+            now = await read_slots(self._client, state)
+            if not error.acknowledged or picture(image, now) is not Picture.PENDING:
+                raise
+            if self._journal.record.left_waiting:  # not known whether it was reset, but it was asked for it twice
+                raise not_installed(image, now) from error
+            await _noted(self._journal.waiting, step.name)
+            raise
 
     def _image(self, step: Step) -> CoreImage:
         image = self._package.image(step.core)
@@ -337,44 +369,3 @@ async def _noted(write: Callable[[T], None], what: T) -> None:
         if not writing.cancelled():
             writing.exception()  # who cancels does not ask
         raise
-
-
-# --- one image ------------------------------------------------------------------------------------------------------
-
-
-async def install(
-    hands: Hands, image: CoreImage, state: DeviceState, watch: Callable[[Step, DeviceState], None] | None = None
-) -> DeviceState:
-    """Bring an image that is in the slot already to run for good, on trial first: the steps of its core's plan.
-
-    For bootloaders that can revert, or do not tell; ``watch`` is called after each step. Raises RevertedError when the
-    device runs its previous firmware, and StepError.
-    """
-    for step in make_plan(Package((image,)), state, Record(steps=UPLOADED)).steps:
-        try:
-            state = await hands.do(step, image, state)
-        except AbsentError as error:  # the same call again would only try the same image again
-            raise StepError(str(error), error.step, resumable=False) from error
-        if watch is not None:
-            watch(step, state)
-    return state
-
-
-async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, number: int) -> DeviceState:
-    """Mark an uploaded image for good, reset, and check that it runs (a network core's: that it was taken over).
-
-    There is no trial and no way back. ``number`` is the image number that it was uploaded to. Raises RevertedError when
-    it was not taken, and StepError.
-    """
-    assert image.hash is not None
-    # A pair of its own is for the network core, which has no way back in any case; many builds deny it that mark.
-    marked = await mark(hands.client, state, image.hash, permanent=number == 0)
-    try:
-        now = await hands.do(Step(Action.RESET, image.core), image, marked)
-    except AbsentError as error:
-        raise StepError(str(error), error.step, resumable=False) from error
-    if number == 0 and image.core is Core.NET and (proof := net_taken(image, now)).value is False:
-        raise net_refused(image, now, proof)
-    if number == 0 and image.core is Core.APP and hash_of(now) != image.hash:
-        raise not_run(image, now)
-    return now

@@ -35,8 +35,8 @@ class SameDevice:
         self._hardware, self._asked = before.hardware, True
         if why := before.change(now, step):
             raise StepError(
-                f"the device at {self.client.name} is another one than before: {why}. Nothing more was written. Connect "
-                "the device with which the update began",
+                f"the device at {self.client.name} is another one than before: {why}. Nothing more was written. "
+                "Connect the device with which the update began",
                 step.name,
                 resumable=True,
             )
@@ -45,8 +45,15 @@ class SameDevice:
         board = state.board and await ask(self.client, Info("i"))
         slots = await read_slots(self.client, state)
         now = replace(slots, board=board.output.strip() if board else None)
-        return identity_of(now, None if self._asked and self._hardware is None else await self._chip())
+        return identity_of(now, None if self._asked and self._hardware is None else await read_hardware(self.client))
 
-    async def _chip(self) -> str | None:
-        answer = await ask(self.client, ASK_HARDWARE)
-        return None if answer is None else hardware_in(answer.o)
+    @property
+    def hardware(self) -> str | None:
+        """The number of its chip; None where it was not asked for, or the device does not tell."""
+        return self._hardware
+
+
+async def read_hardware(client: Client) -> str | None:
+    """The number of the device's chip, None where it does not tell. Raises LinkError."""
+    answer = await ask(client, ASK_HARDWARE)
+    return None if answer is None else hardware_in(answer.o)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from smpdfu.dfu.evidence import NO_EVIDENCE, Evidence, Proof
+from smpdfu.dfu.evidence import NO_EVIDENCE, Evidence, Proof, Source
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, TlvType, Version
@@ -110,8 +110,9 @@ class DeviceState:
     ``slots`` is its list of images, ``sizes`` its slot info, ``mode`` the bootloader's mode, ``board`` its hardware
     platform in Zephyr's words (``nrf5340dk/nrf5340/cpuapp``); ``recovery``: the bootloader itself answers. The rest are
     no answers: ``given`` is what a person said, ``past`` what earlier updates left in the journal, ``evidence`` what is
-    known of the bootloader's release, ``net`` the network application's part of flash where that is known, ``boot``
-    what the console said in the last boot, ``proof`` what is known of the network core's last image.
+    known of the bootloader's release, ``net`` the network application's part of flash where that is known
+    (``net_is_given``: by a person, else by the journal), ``boot`` what the console said in the last boot, ``proof``
+    what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -124,8 +125,16 @@ class DeviceState:
     past: Past = Past()
     evidence: Evidence = NO_EVIDENCE
     net: range | None = None
+    net_is_given: bool = False
     boot: BootLog = NO_BOOT_LOG
     proof: Proof | None = None
+    hardware: str | None = None
+
+    @property
+    def sure(self) -> DeviceState:
+        """This state less what only the journal says of the bootloader: it may be about another board."""
+        net = self.net if self.net_is_given else None
+        return replace(self, evidence=self.evidence.without(Source.JOURNAL), net=net)
 
     def slot(self, slot: int, image: int = 0) -> ImageSlot | None:
         """What lies in this slot of this image; None if the device lists nothing there."""

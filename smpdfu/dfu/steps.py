@@ -15,7 +15,7 @@ from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.plan import Action, Step, image_number
 from smpdfu.dfu.proof import after_hand_over, net_taken, picture
 from smpdfu.dfu.recovery import is_recovery, may_be_recovery
-from smpdfu.dfu.refusals import net_refused, not_run, not_taken, went_elsewhere
+from smpdfu.dfu.refusals import net_refused, not_installed, not_run, not_taken, went_elsewhere
 from smpdfu.dfu.state import SECONDARY, DeviceState, Scheme, mode_of
 from smpdfu.errors import (
     AbsentError,
@@ -305,9 +305,15 @@ class Hands:
         try:
             now = await restart(self.client, before, self.deadlines, settled)
         except NotBootedError as error:
+            # Read before the list: who answers behind the bootloader's lines answers after that boot.
+            booted = bool(read_boot(self.client.boot_text).lines)
             now = with_console(self.client, await read_slots(self.client, before))
-            if not error.acknowledged or not _is_over(step, image, now):
+            if not error.acknowledged and not booted:
                 raise
+            if not _is_over(step, image, now):
+                if not booted:
+                    raise
+                raise not_installed(image, now) from error
         if not hands_over:
             return now
         if step.core is Core.NET and hash_of(now) != hash_of(state):
@@ -373,4 +379,5 @@ def _is_over(step: Step, image: CoreImage, now: DeviceState) -> bool:
     """An image still waits after a reset that was acknowledged: is the step done, and is the rest for the check?"""
     if step.core is Core.NET:
         return True
-    return now.scheme is Scheme.SIMULTANEOUS and hash_of(now) == image.hash
+    # A mark that is gone shows a boot. What still waits is the network core's image, in a pair of its own.
+    return hash_of(now) == image.hash or picture(image, now) in (Picture.LISTED, Picture.GONE)

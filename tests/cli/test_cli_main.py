@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from smpdfu import __version__, errors
 from smpdfu.cli import main, show
+from smpdfu.cli.advice import advice
 from smpdfu.cli.config import resolve
 from smpdfu.cli.options import Connection, Interrupted, command
 
@@ -75,13 +77,13 @@ def test_every_error_has_its_exit_code(kind: type[errors.SmpdfuError]) -> None:
 def test_a_step_that_cannot_be_resumed_does_not_claim_the_previous_firmware() -> None:
     error = errors.StepError("failed", "test", resumable=False)
     assert main.exit_code(error) == 8
-    assert "Run the same command again" not in main.advice(error)
+    assert "Run the same command again" not in advice(error)
 
 
 def test_a_device_error_says_group_code_and_what_to_do() -> None:
     error = errors.DeviceError(1, 9, "img upload", name="NO_FREE_SLOT", reason="busy")
     assert str(error) == "the device refused img upload: NO_FREE_SLOT (group 1, rc 9): busy"
-    assert "smpdfu list" in main.advice(error)
+    assert "smpdfu list" in advice(error)
 
 
 @dataclass(frozen=True)
@@ -188,3 +190,18 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch:
     with pytest.raises(SystemExit) as left:
         main.run()
     assert (left.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, ValueError, None])
+def test_what_ctrl_c_leaves_is_said_by_the_part_that_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, ends: type[BaseException] | None
+) -> None:
+    from smpdfu.cli import interruption
+
+    monkeypatch.setattr(interruption, "_words", [interruption.AGAIN])
+    with suppress(BaseException), interruption.leaves(interruption.PART_OF_FILE):
+        assert interruption.words() == interruption.PART_OF_FILE
+        if ends is not None:
+            raise ends
+    stays = ends is KeyboardInterrupt
+    assert interruption.words() == (interruption.PART_OF_FILE if stays else interruption.AGAIN)

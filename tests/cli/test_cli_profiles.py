@@ -31,6 +31,11 @@ to = "virtual:desk"
 """
 
 
+def test_a_port_may_be_a_connection_string_of_mcumgr() -> None:
+    assert resolve(Connection(port="dev=/dev/ttyACM0,baud=9600")).address == "serial:/dev/ttyACM0?baudrate=9600"
+    assert resolve(Connection(to="dev=/dev/ttyACM0")).address == "serial:/dev/ttyACM0"
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The smpdfu.toml of the current folder; that of the user is in ``home``."""

@@ -148,12 +148,37 @@ ONE = '[packages]\ndefault = "a.zip"\n[[device]]\nname = "a"\naddress = "virtual
         (ONE + "[[wave]]\n[[wave]]\n", "no device is left"),
         (ONE + "[[device]]\naddress = 'virtual:b'\n[[wave]]\ncount = 1\n", "are in no wave"),
         (ONE + "[wave]\ncount = 1\n", "write ..wave.."),
+        (ONE + "[fleet]\nid = '../x'\n", "'id' in .fleet. of FLEET.toml is not made of"),
+        (ONE + "[fleet]\nwave_success = 1.5\n", "'wave_success'"),
+        (ONE + "[fleet]\nmax_unreachable = -1\n", "'max_unreachable'"),
+        (ONE + "[update]\nno_downgrade = 1\n", "'no_downgrade' in .update. of FLEET.toml is neither true nor false"),
+        (ONE + "[update]\ntrust = 'a.pem'\n", "'trust'"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(FleetFileError, match=says) as caught:
         load(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+def test_one_device_under_two_spellings(tmp_path: Path) -> None:
+    """Whatever spells an address: ``place`` says which ones are the same."""
+    (tmp_path / "f.toml").write_text(ONE + '[[device]]\nname = "b"\naddress = "VIRTUAL:A"\n')
+    assert len(Fleet.load(tmp_path / "f.toml").devices) == 2
+    with pytest.raises(
+        FleetFileError, match=r"'a' and 'b' have the same address, virtual:a \(virtual:a and VIRTUAL:A\)"
+    ):
+        Fleet.load(tmp_path / "f.toml", str.lower)
+
+
+def test_what_a_fleet_refuses_and_what_it_is(tmp_path: Path) -> None:
+    head = '[fleet]\nid = "roofs-1"\nwave_success = 0.5\nmax_unreachable = 2\n'
+    text = head + '[update]\ntrust = ["k.pem"]\nno_downgrade = false\n'
+    fleet = load(tmp_path, text + ONE + 'serial = "77"\n')
+    assert (fleet.id, fleet.trust, fleet.treatment.no_downgrade) == ("roofs-1", (tmp_path / "k.pem",), False)
+    assert fleet.limits == Limits(wave_success=0.5, max_unreachable=2)
+    assert fleet.devices["a"].identity == "virtual:a 77"
+    assert Treatment().no_downgrade
 
 
 @pytest.mark.parametrize(

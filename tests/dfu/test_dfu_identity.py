@@ -42,6 +42,7 @@ UPLOAD, CHECK = Step(Action.UPLOAD, Core.APP), Step(Action.CHECK, Core.APP)
         (replace(ONE, running=b"\x22" * 32), UPLOAD, "it runs another image than before, and it was not reset"),
         (replace(ONE, running=b"\x22" * 32), Step(Action.RESET, Core.APP), "it runs another image"),
         (replace(ONE, running=b"\x22" * 32), CHECK, ""),
+        (replace(ONE, running=b"\x22" * 32), Step(Action.UPLOAD, Core.NET), ""),
         (replace(ONE, running=None), UPLOAD, ""),
     ],
 )
@@ -148,7 +149,7 @@ def test_another_device_at_the_port_is_not_written_to(make: Maker, tmp_path: Pat
                         if isinstance(event, StepDone) and event.step.name == after:
                             await port.put(second.connect())
 
-    with pytest.raises(StepError, match="is another one than before.*Nothing more was written") as caught:
+    with pytest.raises(StepError, match=r"is another one than before.*Nothing more was written") as caught:
         asyncio.run(update())
     assert caught.value.resumable
     assert second.app.read(0, 0x100000) == before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu import run
+from smpdfu.dfu import oneimagesteps
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.package import Core, CoreImage
 from smpdfu.dfu.state import DeviceState
@@ -37,8 +37,8 @@ def install(
             await client.upload(image.data)
             hands, state = Hands(client, deadlines, health), await read_state(client)
             if state.can_revert:
-                return await run.install(hands, image, state)
-            return await run.install_for_good(hands, image, state, 0)
+                return await oneimagesteps.install(hands, image, state)
+            return await oneimagesteps.install_for_good(hands, image, state, 0)
 
     return asyncio.run(act())
 
@@ -63,7 +63,7 @@ def test_a_network_image(make: Maker, mode: SwapMode) -> None:
 def test_a_refused_application_image(make: Maker, mode: SwapMode) -> None:
     device, image = new_device(make, mode), type(make)(generate("ecdsa-p256"), make.encryption).image()
     with pytest.raises(
-        RevertedError, match="erased it; the device runs .* Likely cause: the bootloader does not trust"
+        RevertedError, match=r"erased it; the device runs .* Likely cause: the bootloader does not trust"
     ):
         install(device, image)
     assert version(device) == "1.0.0"

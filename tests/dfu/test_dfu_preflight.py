@@ -185,7 +185,8 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
 
 NET_NOTES = [("net-no-revert", Severity.NOTE)]
 NO_WAY_BACK = [("no-revert", Severity.WARNING)]
-NOT_TIED = [*NO_WAY_BACK, ("not-tied", Severity.NOTE)]
+SEAL_KEY = ("net-seal-key", Severity.WARNING)
+NOT_TIED = [*NO_WAY_BACK, SEAL_KEY, ("not-tied", Severity.NOTE)]
 ONE_CORE = [*NO_WAY_BACK, ("one-core", Severity.NOTE)]
 
 
@@ -202,16 +203,20 @@ def waiting(make: Maker, core: Core, *, pending: bool) -> ImageSlot:
 BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
     ("both", lambda make, _: (make.package(), both()), NOT_TIED),
     ("one core", lambda make, _: (app(make), both()), ONE_CORE),
-    ("net alone", lambda make, _: (make.package(make.image(Core.NET)), both()), ONE_CORE),
+    (
+        "net alone",
+        lambda make, _: (make.package(make.image(Core.NET)), both()),
+        [*NO_WAY_BACK, SEAL_KEY, ("one-core", Severity.NOTE), ("dependency-halts", Severity.NOTE)],
+    ),
     (
         "mode not told",
         lambda make, _: (make.package(), both(mode=None)),
-        [("simultaneous-mode", Severity.WARNING), ("not-tied", Severity.NOTE)],
+        [("simultaneous-mode", Severity.WARNING), SEAL_KEY, ("not-tied", Severity.NOTE)],
     ),
     (
         "it can revert",
         lambda make, _: (make.package(), both(mode=BootloaderMode.SWAP_WITHOUT_SCRATCH)),
-        [("simultaneous-revert", Severity.ERROR), ("not-tied", Severity.NOTE)],
+        [("simultaneous-revert", Severity.ERROR), SEAL_KEY, ("not-tied", Severity.NOTE)],
     ),
     (
         "an encrypted network image",
@@ -273,7 +278,7 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
     (
         "the network image waits for its application",
         lambda make, _: (make.package(make.image(), make.image(Core.NET, needs=(0, Version(2)))), both()),
-        NO_WAY_BACK,
+        [*NO_WAY_BACK, SEAL_KEY],
     ),
     (
         "it does not wait for one of an older version",
@@ -283,7 +288,12 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
     (
         "no seal for b0n, which would stop the device",
         lambda make, _: (make.package(make.image(Core.NET, sealed=False)), both()),
-        [NO_WAY_BACK[0], ("net-seal", Severity.WARNING), ("one-core", Severity.NOTE)],
+        [
+            *NO_WAY_BACK,
+            ("net-seal", Severity.WARNING),
+            ("one-core", Severity.NOTE),
+            ("dependency-halts", Severity.NOTE),
+        ],
     ),
     (
         "a mode that nobody knows yet",

@@ -91,6 +91,7 @@ NEEDS_NET, NEEDS_APP = {"needs": (1, Version(3))}, {"needs": (0, Version(3))}
 NO_ADDRESS: dict[str, object] = {"fixed": 0}
 CONSOLE_29 = Evidence((Clue(Source.CONSOLE, "nRF Connect SDK v2.9.0", ncs("2.9").loaders),))
 UNPROVEN, MAY_ERASE = ("net-unproven", NOTE), ("net-erased", WARNING)
+MAY_HALT = ("dependency-halts", NOTE)
 
 ROWS = [
     # Nothing: the releases that take it and prove it.
@@ -106,10 +107,10 @@ ROWS = [
         "the journal is about another application",
         net(version="1.5.0"),
         two_pairs(past=OTHER_APP),
-        [UNPROVEN],
+        [MAY_HALT, UNPROVEN],
     ),
     Row("0.0.0 and nothing known", net(version="0.0.0"), two_pairs(), [("dependency-halts", WARNING), UNPROVEN]),
-    Row("1.0.0 and nothing known", net(version="1.0.0"), two_pairs(), [UNPROVEN]),
+    Row("1.0.0 and nothing known", net(version="1.0.0"), two_pairs(), [MAY_HALT, UNPROVEN]),
     Row("upstream installs nothing", net(version="1.5.0"), two_pairs(ncs("upstream"), past=TIED), [UNPROVEN]),
     Row("staged does not check", net(version="0.0.0"), device(ncs("2.9"), past=TIED), []),
     # 3 dependency
@@ -156,16 +157,19 @@ ROWS = [
     Row("two pairs do not check", pair(NO_ADDRESS, NO_ADDRESS), two_pairs(ncs("3.4.1", DTS)), [UNPROVEN]),
     Row("encrypted, no address", app(encrypted=True, fixed=0), device(ncs("3.4.1", DTS)), [("address", ERROR)]),
     # 6 net-elsewhere
-    Row("a small b0n's image", net(address=0x0100_2800), device(ncs("2.9")), [("net-elsewhere", WARNING)]),
-    Row("on such a device", net(address=0x0100_2800), device(ncs("2.9"), net=SMALL_B0N), []),
-    Row("on another", net(address=0x0100_2800), device(ncs("2.9"), net=NET_FLASH), [("net-elsewhere", ERROR)]),
+    Row("a small b0n's image", net(address=0x0100_2800), device(ncs("2.9")), [("net-elsewhere", WARNING), UNPROVEN]),
+    Row("on such a device", net(address=0x0100_2800), device(ncs("2.9"), net=SMALL_B0N, net_is_given=True), []),
+    Row("on such a device by its journal", net(address=0x0100_2800), device(ncs("2.9"), net=SMALL_B0N), [UNPROVEN]),
+    Row(
+        "on another", net(address=0x0100_2800), device(ncs("2.9"), net=NET_FLASH), [("net-elsewhere", ERROR), UNPROVEN]
+    ),
     Row("the usual one on a small b0n", net(), device(ncs("2.9"), net=SMALL_B0N), [("net-elsewhere", ERROR)]),
-    Row("two pairs", net(version="1.0.0"), two_pairs(net=SMALL_B0N), [("net-elsewhere", ERROR), UNPROVEN]),
+    Row("two pairs", net(version="1.0.0"), two_pairs(net=SMALL_B0N, past=UNTIED), [("net-elsewhere", ERROR), UNPROVEN]),
     Row(
         "no seal, outside",
         net(address=0x0100_2800, sealed=False),
         device(ncs("2.9"), net=NET_FLASH),
-        [("net-elsewhere", ERROR)],
+        [("net-elsewhere", ERROR), UNPROVEN],
     ),
     # 7 net-downgrade
     Row(
@@ -184,13 +188,28 @@ ROWS = [
     Row("swaps do not compare", net(version="0.0.0"), device(ncs("2.9"), no_downgrade=True), []),
     Row("not prevented", net(version="0.0.0"), device(ncs("2.9"), mode=OVERWRITES), [UNPROVEN]),
     # net-count: what a bootloader that compares b0n's versions cannot read
-    Row("tied", TIED_NET, two_pairs(no_downgrade=True), [("net-count", WARNING), UNPROVEN]),
-    Row("tied, downgrades allowed", TIED_NET, two_pairs(), [UNPROVEN]),
+    Row("tied", TIED_NET, two_pairs(no_downgrade=True, past=UNTIED), [("net-count", WARNING), UNPROVEN]),
+    Row("tied, downgrades allowed", TIED_NET, two_pairs(past=UNTIED), [UNPROVEN]),
     Row("tied, both come", TIED_PAIR, two_pairs(ncs("2.9"), no_downgrade=True), [("net-count", WARNING), UNPROVEN]),
-    Row("a security counter", net(counter=3), two_pairs(no_downgrade=True), [("net-count", WARNING), UNPROVEN]),
-    Row("nothing protected", net(), two_pairs(no_downgrade=True), [UNPROVEN]),
-    Row("encrypted, compared", net(encrypted=True), two_pairs(no_downgrade=True), [("net-count", WARNING), UNPROVEN]),
-    Row("no seal to read", net(sealed=False), two_pairs(no_downgrade=True), [("net-count", WARNING), UNPROVEN]),
+    Row(
+        "a security counter",
+        net(counter=3),
+        two_pairs(no_downgrade=True, past=UNTIED),
+        [("net-count", WARNING), UNPROVEN],
+    ),
+    Row("nothing protected", net(), two_pairs(no_downgrade=True, past=UNTIED), [UNPROVEN]),
+    Row(
+        "encrypted, compared",
+        net(encrypted=True),
+        two_pairs(no_downgrade=True, past=UNTIED),
+        [("net-count", WARNING), UNPROVEN],
+    ),
+    Row(
+        "no seal to read",
+        net(sealed=False),
+        two_pairs(no_downgrade=True, past=UNTIED),
+        [("net-count", WARNING), UNPROVEN],
+    ),
     Row("tied, staged", TIED_NET, device(ncs("3.4.1"), no_downgrade=True), [("net-count", WARNING), UNPROVEN]),
     Row("tied, staged, before 3.4.1", TIED_NET, device(ncs("3.4.0", PM), no_downgrade=True), []),
     # 8 net-unproven

@@ -187,16 +187,6 @@ def test_an_earlier_update_may_have_been_of_another_board(make: Maker, tmp_path:
     assert not net_holds(board, newer.images[1])
 
 
-def test_a_killed_call_has_noted_what_the_console_said(make: Maker, tmp_path: Path) -> None:
-    device, package, path = new_device(make), make.package(), tmp_path / "journal"
-    run_update(device, package, path)
-    lines = path.read_text().splitlines(keepends=True)
-    cut = next(at for at, line in enumerate(lines) if json.loads(line).get("step") == "check net")
-    path.write_text("".join(lines[:cut]))
-    proof = proof_of(run_update(device, package, path, console=False))
-    assert (proof.value, proof.source) == (True, ProofSource.CONSOLE)
-
-
 def test_contradictions_are_seen_and_nothing_is_proven_by_them(make: Maker, tmp_path: Path) -> None:
     device = new_device(make, options=BootOptions(b0n=B0n.REFUSES))
     device.load_app(make.data(version="1.0.0", mark=1))

@@ -26,6 +26,8 @@ from smpdfu.image.trailer import SwapMode
 from smpdfu.link.memory import Faults
 from smpdfu.smp.groups.image import ImageSlot, StateReply
 from smpdfu.smp.groups.os import BootloaderMode
+from smpdfu.smp.groups.shell import ShellExecute
+from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 
@@ -122,7 +124,7 @@ def test_an_image_that_does_not_start_is_told_and_goes_back(
     """Encrypted, so that the bootloader cannot see for which core it is: it is tried, and the device is mute."""
     package = make.package(make.image(address=0x0100_8800, encrypted=True), make.image(Core.NET))
     with pytest.raises(StepError, match="switch it off and on") as caught:
-        run_update(device, package, tmp_path / "journal")
+        run_update(device, package, tmp_path / "journal", deadlines=SHORT)
     assert caught.value.resumable
     assert version(device) is None
     device.reset()
@@ -203,7 +205,8 @@ def test_a_cut_link_can_be_gone_on_with(make: Maker, tmp_path: Path) -> None:
 
 def cut_update(device: VirtualNrf5340, package: Package, path: Path, after_bytes: int) -> SmpdfuError | None:
     try:
-        run_update(device, package, path, faults=Faults(cut_after_bytes=after_bytes, reconnect=False))
+        cut = Faults(cut_after_bytes=after_bytes, reconnect=False)
+        run_update(device, package, path, faults=cut, deadlines=SHORT)
     except (StepError, LinkError) as error:
         return error
     return None
@@ -279,6 +282,8 @@ class FakeClient:
         self.images = images
 
     async def request(self, request: object) -> StateReply:
+        if isinstance(request, ShellExecute):
+            raise DeviceError(None, MgmtRc.ENOTSUP, request.title)
         return StateReply(self.images)
 
     async def reset(self, **_: object) -> bool:

@@ -16,9 +16,11 @@ from smpdfu.dfu.plan import Action, Step
 from smpdfu.dfu.run import Update, Wish, _noted, decide
 from smpdfu.dfu.state import DeviceState, Scheme
 from smpdfu.dfu.steps import Hands
-from smpdfu.errors import PlanError, StepError
+from smpdfu.errors import DeviceError, PlanError, StepError
 from smpdfu.image.keys import generate
 from smpdfu.smp.groups.image import ImageSlot, StateReply
+from smpdfu.smp.groups.shell import ShellExecute
+from smpdfu.smp.message import MgmtRc
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -36,14 +38,26 @@ class FakeClient:
         self.images, self.uploads = images, 0
 
     async def request(self, request: object) -> StateReply:
+        if isinstance(request, ShellExecute):
+            raise DeviceError(None, MgmtRc.ENOTSUP, request.title)
         return StateReply(self.images)
 
     async def upload(self, *_: object, **__: object) -> None:
         self.uploads += 1
 
 
-def test_another_device_gets_no_network_image(make: Maker, tmp_path: Path) -> None:
-    """Between the plan and the step the device at this address became another one: not a byte is sent."""
+def test_a_network_image_goes_to_its_application_only(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device runs another application than when the plan was made: not a byte is sent.
+
+    ``samedevice`` would see that, too, where it is another device; this guard stands by itself.
+    """
+
+    async def same(*_: object) -> None:
+        """Takes it for the same device."""
+
+    monkeypatch.setattr("smpdfu.dfu.run.SameDevice.check", same)
     client: Any = FakeClient(OTHER)
     package = make.package(make.image(Core.NET))
 

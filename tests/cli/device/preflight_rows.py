@@ -78,6 +78,11 @@ def other_key(bench: Bench) -> Path:
     return bench.package(bench.image(), bench.image(Core.NET, key=bench.stranger))
 
 
+def other_seal(bench: Bench) -> Path:
+    """The network image's seal is in order, and by a key that b0n does not trust."""
+    return both(seal=bench.keys.key)(bench)
+
+
 def flipped(image: Image) -> Image:
     return replace(image, payload=image.payload[:300] + bytes([image.payload[300] ^ 1]) + image.payload[301:])
 
@@ -242,7 +247,7 @@ ROWS = (
     # The package as a whole.
     Row("net-no-revert", NOTE, both(), 0, NEW, Built(SCRATCH)),
     Row("net-key", ERROR, other_key, 7, APP_ONLY),
-    Row("dependency", ERROR, app(**NEEDS_NET), 8, OLD, Built(SIMULTANEOUS)),
+    Row("dependency", ERROR, app(**NEEDS_NET), 7, OLD, Built(SIMULTANEOUS)),
     Row("dependency", WARNING, app(**NEEDS_NET), 0, APP_ONLY),
     Row(
         "key-changed",
@@ -276,6 +281,8 @@ ROWS = (
     Row("net-seal", NOTE, both(seal=None), 7, APP_ONLY, Built(net_key=True)),
     Row("net-seal", WARNING, both(seal=None), 0, NEW, Built(SIMULTANEOUS)),
     Row("net-seal", WARNING, both(seal=None), 8, (None, None), Built(SIMULTANEOUS, net_key=True)),
+    Row("net-seal-key", WARNING, both(), 0, NEW, Built(SIMULTANEOUS, net_key=True)),
+    Row("net-seal-key", WARNING, other_seal, 8, (None, None), Built(SIMULTANEOUS, net_key=True)),
     Row("encrypted", NOTE, app(encrypted=True), 0, APP_ONLY),
     Row("encrypted", NOTE, app(encrypted=True), 7, OLD, Built(encrypts=False)),
     Row("clear", ERROR, app(encrypted=True, spec={"clear": True}), 7, OLD),
@@ -295,8 +302,10 @@ ROWS = (
     ),
     Row("dependency-halts", WARNING, net(version="0.0.0"), 0, ("1.0.0", "0.0.0"), Built(SIMULTANEOUS)),
     Row("dependency-halts", WARNING, net(version="0.0.0"), 8, (None, None), Built(SIMULTANEOUS, app_needs=TIED)),
+    Row("dependency-halts", NOTE, net(version="1.0.0"), 8, (None, None), Built(SIMULTANEOUS, app_needs=TIED)),
+    Row("dependency-halts", NOTE, net(), 0, NET_ONLY, Built(SIMULTANEOUS, app_needs=TIED)),
     Row("dependency", ERROR, both(**NEEDS_APP), 7, APP_ONLY, Built(SIMULTANEOUS)),
-    Row("dependency", ERROR, both(**NEEDS_APP), 8, OLD, by("upstream/pm", SIMULTANEOUS), said("upstream")),
+    Row("dependency", ERROR, both(**NEEDS_APP), 7, OLD, by("upstream/pm", SIMULTANEOUS), said("upstream")),
     Row("net-offset", ERROR, net(), 8, OLD, Built(OFFSET)),
     Row("net-offset", ERROR, net(), 7, OLD, by("3.4.1/dts", OFFSET)),
     Row("net-erased", ERROR, net(), 7, OLD, by("3.4.0/dts"), said("3.4.0", "dts")),
@@ -323,7 +332,7 @@ ROWS = (
     Row("net-count", WARNING, net(encrypted=True), 0, OLD, comparing("3.4.1/pm", SIMULTANEOUS)),
     Row("net-unproven", NOTE, both(), 0, NEW),
     Row("net-unproven", NOTE, both(), 0, NEW, by("2.9/pm", OVERWRITE)),
-    Row("app-encrypted", WARNING, app(encrypted=True), 8, OLD, by("2.5/pm")),
+    Row("app-encrypted", WARNING, app(encrypted=True), 7, OLD, by("2.5/pm")),
     Row("app-encrypted", WARNING, app(encrypted=True), 0, APP_ONLY, by("2.8/pm")),
     Row("net-encrypted", ERROR, net(encrypted=True), 7, OLD, by("2.5/pm")),
     Row("net-encrypted", ERROR, net(encrypted=True), 7, OLD, by("3.4.1/dts")),

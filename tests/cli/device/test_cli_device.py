@@ -268,6 +268,26 @@ def test_the_wrong_key_is_seen_by_the_boot(desk: Desk, smpdfu: Call) -> None:
     assert desk.slots()[0] == RUNS_1
 
 
+def test_the_likely_cause_of_a_refusal_is_what_the_image_shows(desk: Desk, smpdfu: Call) -> None:
+    """It never ran, so there is no log of it to look at."""
+    raw = desk.folder / "raw.bin"
+    raw.write_bytes(desk.data()[0x200:])
+    unsigned, foreign = desk.folder / "unsigned.bin", desk.folder / "foreign.bin"
+    key = desk.folder / "other.pem"
+    assert smpdfu("keygen", "-t", "ecdsa-p256", "-k", key).code == 0
+    trusted = desk.folder / "trusted.pem"
+    trusted.write_bytes(desk.key.to_private_pem())
+    usual = ("-v", "3.0.0", "-H", "0x200", "-S", "0x7a000", "--align", "4", "--pad-header", raw)
+    assert smpdfu("sign", *usual, unsigned).code == 0
+    assert smpdfu("sign", "-k", trusted, "-E", key, *usual, foreign).code == 0
+    for file, cause in ((unsigned, "is not signed"), (foreign, "encrypted for another key than the device's")):
+        refused = desk.call("upload", file, "--confirm", "--force")
+        assert cause in refused.refused(7).partition("Likely cause: ")[2], refused
+        assert "smpdfu verify FILE -k KEY" in refused.err
+        assert "log" not in refused.err
+    assert desk.slots() == [RUNS_1]
+
+
 def test_a_slot_that_is_not_free(desk: Desk) -> None:
     desk.json("upload", desk.image(), "--test")
     refused = desk.call("upload", desk.image(version="3.0.0"))

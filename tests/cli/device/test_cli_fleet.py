@@ -264,3 +264,134 @@ def test_unproven_devices_are_counted_apart(
     smpdfu("fleet", "report", path, "-o", page)
     assert "Unproven by reason" in page.read_text("utf-8")
     assert not desk.net_holds("2.0.0")
+
+
+# --- waves, identities, damage --------------------------------------------------------------------------------------
+
+
+def test_a_wave_must_succeed_for_the_next_to_begin(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["c"]'))
+    planned = smpdfu("fleet", "run", fleet, "--plan")
+    assert "wave_success in [fleet] sets the share" in planned.err
+    assert [one["needed"] for one in smpdfu("fleet", "run", fleet, "--plan", "--json").document["waves"]] == [1, 0]
+    for _ in range(2):
+        done = smpdfu("fleet", "run", fleet, "--json")
+        assert (done.code, done.document["phase"]) == (7, "stopped")
+        assert done.document["stopped"] == "wave 'canary' did not succeed: 0 of 1 devices have the package, 1 must"
+    assert runs(desks) == ["1.0.0"] * 3
+    fleet.write_text(fleet.read_text().replace("[fleet]", "[fleet]\nwave_success = 0.0"))
+    assert smpdfu("fleet", "run", fleet).code == 7
+    assert runs(desks) == ["2.0.0", "2.0.0", "1.0.0"]
+
+
+def test_devices_that_are_offline_and_the_way_out(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    text = fleet.read_text().replace("at_once = 2", "at_once = 2\nstop_after_failures = 1")
+    fleet.write_text(text.replace("virtual:a", "virtual:nobody"))
+    for _ in range(2):
+        done = smpdfu("fleet", "run", fleet)
+        assert done.code == 8
+        assert "1 did not answer" in done.err
+        assert "--skip-unreachable or set max_unreachable = 1 in [fleet]" in done.err
+    assert runs(desks) == ["1.0.0"] * 3
+    assert smpdfu("fleet", "run", fleet, "--skip-unreachable").code == 7, "c refused the package"
+    assert runs(desks)[1] == "2.0.0"
+
+
+def test_one_device_under_two_spellings_is_refused(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    for one, other in (("udp:H", "udp:h:1337"), ("udp:localhost:9", "udp:127.0.0.1:9"), ("udp:[::1]", "udp:[0::1]")):
+        text = fleet.read_text().replace("virtual:a", one).replace("virtual:b", other)
+        path = fleet.with_name("twice.toml")
+        path.write_text(text)
+        assert "'a' and 'b' have the same address" in smpdfu("fleet", "run", path, "--plan").refused(3)
+
+
+def test_a_board_that_was_replaced_is_asked_anew(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    smpdfu("fleet", "run", fleet)
+    spare = replace(desks["a"], name="spare")
+    new_desk(spare, "nrf5340dk-staged")
+    fleet.write_text(fleet.read_text().replace("virtual:a", "virtual:spare"))
+    smpdfu("fleet", "run", fleet)
+    assert spare.slots()[0][1] == "2.0.0"
+
+
+def test_a_pause_outlives_its_process(
+    smpdfu: Call, desks: dict[str, Desk], fleet: Path, desk: Desk, started: Started
+) -> None:
+    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
+    process = started("fleet", "run", fleet, "--events")
+    assert process.stdout is not None
+    while json.loads(process.stdout.readline())["event"] != "end":
+        pass
+    smpdfu("fleet", "pause", fleet)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    fleet.write_text(fleet.read_text().replace("soak_s = 600", "soak_s = 0"))
+    assert smpdfu("fleet", "status", fleet, "--json").document["paused"] is True
+    assert f"smpdfu fleet resume {fleet}" in smpdfu("fleet", "run", fleet).refused(8)
+    assert runs(desks) == ["2.0.0", "1.0.0", "1.0.0"]
+    assert smpdfu("fleet", "resume", fleet).code == 7
+    assert runs(desks) == ["2.0.0", "2.0.0", "1.0.0"]
+    assert smpdfu("fleet", "status", fleet, "--json").document["paused"] is False
+
+
+def test_a_copy_of_the_file_continues(smpdfu: Call, desks: dict[str, Desk], fleet: Path, tmp_path: Path) -> None:
+    """Copied with its package; changed afterwards, it is still the same fleet; another one is not."""
+    smpdfu("fleet", "run", fleet)
+    copy = tmp_path / "elsewhere" / "copy.toml"
+    copy.parent.mkdir()
+    copy.write_text(fleet.read_text())
+    (copy.parent / "dfu_application.zip").write_bytes((fleet.parent / "dfu_application.zip").read_bytes())
+    assert smpdfu("fleet", "status", copy, "--json").document["counts"] == {"done": 2, "reverted": 1}
+    assert smpdfu("fleet", "run", copy).code == 7
+    copy.write_text(copy.read_text().replace("at_once = 2", "at_once = 1"))
+    assert smpdfu("fleet", "status", copy, "--json").document["counts"] == {"done": 2, "reverted": 1}
+    fresh = copy.with_name("fresh.toml")
+    fresh.write_text(copy.read_text().replace("[fleet]", '[fleet]\nname = "other"'))
+    assert smpdfu("fleet", "status", fresh, "--json").document["counts"] == {"waiting": 3}
+    for path in (fresh, copy):
+        path.write_text(path.read_text().replace("[fleet]", '[fleet]\nid = "mine"'))
+        assert smpdfu("fleet", "status", path, "--json").document["id"] == "id-mine"
+
+
+def test_a_damaged_log_is_named_and_repaired(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    from smpdfu.dfu.journal import journal_path
+    from smpdfu.local.folders import state_home
+
+    smpdfu("fleet", "run", fleet)
+    (log,) = (state_home() / "fleets").glob("*/events.jsonl")
+    first, rest = log.read_bytes().split(b"\n", 1)
+    log.write_bytes(first + b'\n{"event": "end", "device": "a", "time": 1e400}\n' + rest)
+    journal = journal_path("virtual:c")
+    journal.write_bytes(b"no json\n" + journal.read_bytes())
+    again = smpdfu("fleet", "run", fleet)
+    assert again.code == 7
+    assert f"line 2 of {log} is damaged" in again.err
+    assert f"smpdfu fleet repair {fleet}" in again.err
+    assert smpdfu("fleet", "status", fleet, "--json").document["counts"] == {"done": 2, "reverted": 1}
+    said = smpdfu("fleet", "repair", fleet, "--json").document
+    assert (said["lines"], len(said["journals"])) == ([2], 1)
+    assert "is damaged" not in smpdfu("fleet", "run", fleet).err
+    assert smpdfu("fleet", "repair", fleet, "--json").document["lines"] == []
+
+
+def test_a_fleet_takes_no_older_and_no_foreign_package(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    public = {}
+    for name, key in (("ours", desks["a"].key), ("foreign", generate("ecdsa-p256"))):
+        public[name] = fleet.with_name(f"{name}.pem")
+        public[name].write_bytes(key.public.to_pem())
+    said = smpdfu("fleet", "run", fleet, "--trust", public["foreign"]).refused(6)
+    assert "is not signed with a trusted key" in said
+    text = fleet.read_text()
+    fleet.write_text(text.replace("[update]", '[update]\ntrust = ["foreign.pem"]'))
+    smpdfu("fleet", "run", fleet).refused(6)
+    assert runs(desks) == ["1.0.0"] * 3
+    fleet.write_text(text)
+    assert smpdfu("fleet", "run", fleet, "--trust", public["ours"]).code == 7
+    desks["a"].package(cores=(Core.APP,), version="1.5.0").replace(fleet.with_name("dfu_application.zip"))
+    assert smpdfu("fleet", "run", fleet).code == 7
+    assert "preflight: downgrade" in [
+        one["cause"] for one in smpdfu("fleet", "status", fleet, "--json").document["causes"]
+    ]
+    assert runs(desks) == ["2.0.0", "2.0.0", "1.0.0"]
+    smpdfu("fleet", "run", fleet, "--go-on", "--allow-downgrade")
+    assert runs(desks)[:2] == ["1.5.0", "1.5.0"]

@@ -78,7 +78,7 @@ def test_a_refusal_that_nothing_shows_is_unproven(board: Board, over_udp: Serve)
     assert (code, said["result"], said["proven"], said["proof"]["value"]) == (0, "unproven", False, None)
     assert said["proof"]["source"] is None
     known, doubt = err.splitlines()[-2:]
-    assert known == ("warning: The bootloader handed net_core_update.bin over: it no longer waits for the next boot.")
+    assert known == "warning: The device was reset and net_core_update.bin no longer waits for the next boot."
     assert doubt.startswith("warning: Bootloaders of NCS 3.4.1 and later do so whether the network core took the image")
     assert desk.net_holds("1.0.0")
     code, said, _ = end_of(desk, package, "--to", address, "--require-proof")
