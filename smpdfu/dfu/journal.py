@@ -380,7 +380,7 @@ def set_aside(path: Path) -> Path | None:
     while (old := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
     try:
-        fd = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        fd = open_own(path, os.O_RDWR)
         try:
             _lock(fd, path)
         finally:

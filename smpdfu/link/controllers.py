@@ -25,7 +25,8 @@ def check_controller(name: str) -> None:
     """Raise ConnectError for what is not the name of a controller that smpdfu opens."""
     if len(name) > _LONGEST or _ALLOWED.fullmatch(name) is None:
         raise ConnectError(
-            f"the Bluetooth controller {name[:_LONGEST]!r} cannot be opened: smpdfu opens only controllers such as {EXAMPLES}",
+            f"the Bluetooth controller {name[:_LONGEST]!r} cannot be opened: smpdfu opens only controllers such as "
+            f"{EXAMPLES}",
             name,
         )
 
