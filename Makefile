@@ -5,23 +5,25 @@ BIN := $(VENV)/bin
 # Two workers fit the smallest machine we support; WORKERS=0 runs the tests in one process.
 WORKERS ?= 2
 FUZZ_SECONDS ?= 60
+APT_LOCK_SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: chaos help demo test softhsm dbus lint bench fuzz format clean
+.PHONY: chaos mutants help demo test softhsm dbus lint bench fuzz format clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
 	@echo "make test    all tests"
-	@echo "make lint    ruff, mypy --strict"
+	@echo "make lint    ruff, mypy --strict, known faults of the packages"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
+	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
 	@echo "make clean   remove what was made here"
 
 # ensurepip is a package of its own on Debian: install it where we may, else say how.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "smpdfu needs Python 3.11 or later; set PYTHON=python3.x"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(APT_INSTALL) python3-venv; } \
 		|| { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv) and run make again"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
@@ -36,25 +38,33 @@ $(VENV)/test.stamp: $(BIN)/python pyproject.toml
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python sample_images/demo.py
 
+# apt waits for whoever has its lock, and installs from the lists that it has where not every index can be renewed.
+APT_INSTALL = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& { apt-get -o DPkg::Lock::Timeout=$(APT_LOCK_SECONDS) update -qq || echo "apt-get update failed for an index; installing from what is known"; } \
+	&& apt-get -o DPkg::Lock::Timeout=$(APT_LOCK_SECONDS) install -y -qq
+
 # A real token for the tests of pkcs11: keys. Where it cannot be installed those tests say so and are skipped.
 softhsm:
 	@{ command -v softhsm2-util && command -v pkcs11-tool; } >/dev/null \
-		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq softhsm2 opensc >/dev/null; } \
-		|| echo "SoftHSM2 and OpenSC are not there and cannot be installed: the tests that need them are skipped"
+		|| $(APT_INSTALL) softhsm2 opensc >/dev/null; } \
+		|| echo "SoftHSM2 and OpenSC are not there and cannot be installed (see above): the tests that need them are skipped"
 
 # A private D-Bus for the tests of Bluetooth through BlueZ. Where it cannot be installed those tests are skipped.
 dbus:
 	@command -v dbus-daemon >/dev/null \
-		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq dbus >/dev/null; } \
-		|| echo "dbus-daemon is not there and cannot be installed: the tests that need it are skipped"
+		|| $(APT_INSTALL) dbus >/dev/null; } \
+		|| echo "dbus-daemon is not there and cannot be installed (see above): the tests that need it are skipped"
 
 test: $(VENV)/test.stamp softhsm dbus
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
+# pip-audit asks the package registry for advisories. Where it or they cannot be had, that is said.
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit 2>/dev/null || true
+	@$(BIN)/python -m tests.audit
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
@@ -65,6 +75,9 @@ bench: $(VENV)/test.stamp
 
 chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.chaos
+
+mutants: $(VENV)/test.stamp
+	@$(BIN)/python -m tests.mutants $(ROOMS)
 
 # atheris has wheels for some Pythons only, and needs clang for the others: where it is not there, that is said.
 fuzz: $(VENV)/test.stamp

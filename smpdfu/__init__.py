@@ -4,11 +4,14 @@ What is named here is the public API: it keeps its meaning from one minor versio
 when it is first used, so that a program pays only for what it needs.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False  # of typing, which takes its time
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from smpdfu.client import Client as Client
     from smpdfu.client import UploadResult as UploadResult
     from smpdfu.connect import client_for as client_for
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from smpdfu.image.format import Image as Image
     from smpdfu.image.format import Version as Version
     from smpdfu.image.keys import load_key as load_key
+    from smpdfu.image.loaderbuild import LoaderBuild as LoaderBuild
     from smpdfu.image.verify import verify as verify
     from smpdfu.library import Installed as Installed
     from smpdfu.library import install as install
@@ -69,6 +73,7 @@ _PUBLIC = {
     "Journal": "dfu.journal:Journal",
     "JournalError": "errors:JournalError",
     "LinkError": "errors:LinkError",
+    "LoaderBuild": "image.loaderbuild:LoaderBuild",
     "Package": "dfu.package:Package",
     "PackageError": "errors:PackageError",
     "PlanError": "errors:PlanError",
@@ -113,6 +118,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "LinkError",
+    "LoaderBuild",
     "Package",
     "PackageError",
     "PlanError",

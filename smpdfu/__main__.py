@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import sys
-from typing import NoReturn
+from smpdfu.cli import interrupt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> None:
     """Run ``smpdfu``; Ctrl-C ends it with 130 even while modules are still being imported."""
+    interrupt.leave_at_once()
     try:
         from smpdfu.cli.main import run
 
@@ -18,14 +20,20 @@ def main() -> None:
         from smpdfu.cli.main import interrupted
 
         interrupted()
+    finally:
+        interrupt.give_back()
 
 
 def imgtool() -> None:
     """Run ``smpdfu-imgtool``, the signer behind imgtool's command line."""
+    import gc
+
+    interrupt.leave_at_once()
     gc.disable()  # one short run: nothing that is made on the way could be given back before its end
     try:
         from smpdfu.cli.imgtool import run
 
+        interrupt.let_through()
         run()
     except KeyboardInterrupt:
         _leave(130)
@@ -35,6 +43,9 @@ def imgtool() -> None:
 
 def _leave(code: int) -> NoReturn:
     """Leave at once: to take the interpreter apart would take a tenth of the run. What was said is flushed before."""
+    import os
+    import sys
+
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -161,6 +161,8 @@ class SerialSettings:
 
 def serial_settings(address: Address) -> SerialSettings:
     """The settings of a serial address. Raises ConnectError."""
+    if "://" in address.target:  # pyserial's URLs open sockets and write files
+        _refuse(str(address), f"{address.target!r} is no serial port: smpdfu opens ports such as /dev/ttyACM0 or COM3")
     rates = "a number of bits per second, such as 115200"
     baudrate = _number(address, "baudrate", range(1, 100_000_001), rates)
     pace = _number(address, "pace", range(10, 100_000_001), "a number of bytes per second, at least 10")
@@ -284,11 +286,16 @@ def _ble(address: Address) -> Ends:
 
 
 def ble_backends(controller: str | None) -> Backends:
-    """What bleak runs on: the system's Bluetooth, or a controller such as "usb:0". ConnectError without bumble."""
+    """What bleak runs on: the system's Bluetooth, or a controller such as "usb:0".
+
+    Raises ConnectError without bumble, or for what is no controller.
+    """
     from smpdfu.link.bluetooth import Backends
+    from smpdfu.link.controllers import check_controller
 
     if controller is None:
         return Backends()
+    check_controller(controller)
     try:
         from smpdfu.link import bumble
     except ImportError as error:

@@ -6,7 +6,6 @@ could not read. What stands in a file is told apart by how it begins.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from smpdfu.errors import RemoteProtocolError
 from smpdfu.smp.describe import explain, line_of, printable
 from smpdfu.smp.framing import ConsoleFraming, Framing, RawFraming
 from smpdfu.smp.message import HEADER_SIZE, Header
+from smpdfu.untrusted.nesting import load_json
 
 PEEK = 4096
 LINE_MAX = 1 << 20
@@ -196,8 +196,8 @@ def _from_json(stream: Iterable[bytes]) -> Iterator[Seen]:
             yield _too_long(number)
             continue
         try:
-            record = json.loads(line, parse_constant=_refuse, parse_float=_finite)
-        except (ValueError, RecursionError):
+            record = load_json(line, parse_constant=_refuse, parse_float=_finite)
+        except ValueError:
             record = None
         if not isinstance(record, dict):
             yield Seen("note", f"line {number} is no JSON object")

@@ -50,4 +50,4 @@ def loader_names(incomplete: str) -> list[str]:
 
 
 def _that(incomplete: str, found: list[str]) -> list[str]:
-    return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]
+    return [name for name in dict.fromkeys(found) if name.startswith(incomplete) and name.isprintable()]

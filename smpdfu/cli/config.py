@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpdfu.cli.profiles import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, config_files, configs
+from smpdfu.cli.profiles import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, ConfigFile, config_files, configs
+from smpdfu.cli.show import note
 
 if TYPE_CHECKING:
     from smpdfu.cli.options import Connection
@@ -88,7 +89,7 @@ def _default() -> dict[str, Any]:
     for file in configs():
         table = file.connection
         if table is not None:
-            return table
+            return _told(table, file)
     return {}
 
 
@@ -97,12 +98,19 @@ def _profile(name: str) -> dict[str, Any]:
     for file in configs():
         table = file.profile(name)
         if table is not None:
-            return table
+            return _told(table, file)
         known += file.names
     if known:
         raise typer.BadParameter(f"there is no profile {name!r}; there are {', '.join(known)}")
     places = " or ".join(str(path) for path in config_files())
     raise typer.BadParameter(f"there is no [profile.{name}] in {places}")
+
+
+def _told(table: dict[str, Any], file: ConfigFile) -> dict[str, Any]:
+    """The table; whose address comes from the current folder, perhaps somebody else's, is said once a command."""
+    if file.is_here:
+        note(f"the device is {address_of(table)}, as smpdfu.toml in this folder says")
+    return table
 
 
 def _no_device() -> str:

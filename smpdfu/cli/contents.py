@@ -35,6 +35,11 @@ class Contents:
     picture: RenderableType | None = None
 
 
+WHOLE_FLASH = (
+    "It is a whole flash image, a bootloader with a signed application behind it: a programmer writes it. "
+    "`smpdfu upload` takes the signed application alone (zephyr.signed.bin, app_update.bin); do not sign it again."
+)
+
 # By the names of FileKind: what can be done with a file of the kind.
 ADVICE = {
     "MCUBOOT_IMAGE": "`smpdfu verify` checks its signature, `smpdfu upload` brings it to a device.",
@@ -43,6 +48,8 @@ ADVICE = {
     "S_RECORD": "`objcopy -I srec -O ihex IN OUT.hex` makes Intel HEX of it, which `smpdfu sign` takes.",
     "RAW_FIRMWARE": "It is not signed: `smpdfu sign` makes an image of it.",
     "DFU_APPLICATION_ZIP": "`smpdfu update` brings it to a device.",
+    "DFU_MULTI_IMAGE": "It holds several signed images in a row, which no bootloader takes as one: `smpdfu update` "
+    "installs the dfu_application.zip of the same build, `smpdfu upload` one signed image.",
     "SECURE_DFU_ZIP": "It is for the bootloader of the nRF5 SDK, not for MCUboot: `nrfutil` updates such devices. An "
     "nRF5340 takes the dfu_application.zip of an nRF Connect SDK build.",
     "SUIT_ZIP": "It is for the SUIT updates of the nRF54H20. An nRF5340 takes the dfu_application.zip of a build for "

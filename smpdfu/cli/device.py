@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -301,6 +301,7 @@ async def _bootloader_facts(client: Client) -> dict[str, Any]:
         "buf_count": params.buf_count if params else None,
         "slots": [
             {"image": one.image, "slot": slot.slot, "size_bytes": slot.size, "max_image_size_bytes": one.max_image_size}
+            | ({} if slot.rc is None else {"rc": slot.rc})
             for one in (slots.images if slots else ())
             for slot in one.slots
         ],
@@ -352,6 +353,12 @@ def mode_name(number: int | None) -> str | None:
 def _info_text(found: dict[str, Any]) -> RenderableType:
     plain = {name: value for name, value in found.items() if name not in ("slots", "loader") and value is not None}
     pairs: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in plain.items()]
-    sizes = [(f"image {one['image']} slot {one['slot']}", f"{one['size_bytes']} bytes") for one in found["slots"]]
+    sizes = [(f"image {one['image']} slot {one['slot']}", _slot_text(one)) for one in found["slots"]]
     loader = loader_facts(found["loader"]) if found["loader"] else []
     return facts([*pairs, *sizes, *loader] or [("nothing", "this build tells nothing about itself")])
+
+
+def _slot_text(slot: Mapping[str, Any]) -> str:
+    if slot["size_bytes"] is not None:
+        return f"{slot['size_bytes']} bytes"
+    return f"slot not readable (rc {slot['rc']})" if "rc" in slot else "the device does not tell its size"

@@ -9,8 +9,9 @@ import typer
 
 from smpdfu.cli.ending import conclude
 from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, harmless
+from smpdfu.cli.show import Output
 from smpdfu.errors import NotReadyError
+from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,6 @@ def _shown(found: Sequence[Finding]) -> RenderableType:
 
     lines = []
     for one in found:
-        lines.append(Text.assemble((f"{one.level:<8}", _STYLES[one.level]), harmless(one.what)))
-        lines += [Text(harmless(f"{'':<8}{text}")) for text in (one.why, one.do) if text]
+        lines.append(Text.assemble((f"{one.level:<8}", _STYLES[one.level]), line(one.what)))
+        lines += [Text(line(f"{'':<8}{text}")) for text in (one.why, one.do) if text]
     return Group(*lines)

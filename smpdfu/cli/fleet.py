@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -193,13 +194,14 @@ def _pause_or_resume(job: FleetRun, path: Path) -> None:
 def pause(fleet: FleetFile, out: Output) -> None:
     """Let no further device of a running fleet begin; those that began are finished."""
     from smpdfu.local.lock import holder
+    from smpdfu.local.own import open_own
 
     folder = state_folder(read_fleet(fleet))
     note = holder(folder / "lock")
     if note is None:
         out.emit({"paused": False, "pid": None}, lambda: "nothing is running this fleet")
         return
-    (folder / PAUSE_FILE).touch()
+    os.close(open_own(folder / PAUSE_FILE, os.O_WRONLY | os.O_CREAT))
     out.emit(
         {"paused": True, "pid": note.get("pid")},
         lambda: f"process {note.get('pid')} begins no further device; `smpdfu fleet resume {fleet}` goes on",
@@ -250,8 +252,10 @@ def report(
 ) -> None:
     """Write a page about the fleet that needs nothing else: outcomes, causes, versions and a timeline."""
     from smpdfu.cli.fleetreport import page
+    from smpdfu.cli.outputs import check_outputs
     from smpdfu.image.files import write_file_atomic
 
+    check_outputs([output], [fleet])
     history, _ = _history(fleet, out)
     write_file_atomic(output, page(history).encode())
     out.emit({"file": output, "counts": history.counts()}, lambda: f"{output} written")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.show import Output
 from smpdfu.errors import FleetFileError
+from smpdfu.untrusted.nesting import load_json
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
@@ -173,10 +174,8 @@ def _content(fleet: Fleet) -> str:
 
 
 def _note(file: Path) -> dict[str, list[str]]:
-    import json
-
     try:
-        note = json.loads(file.read_text("utf-8"))
+        note = load_json(file.read_text("utf-8"))
     except (OSError, ValueError):
         note = None
     found = note if isinstance(note, dict) else {}

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.show import Output, console, harmless
+from smpdfu.cli.show import Output, console, one_line
+from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -87,10 +88,10 @@ class View:
         shown = rows[: max(min(_ROWS, options.size.height - 3), 1)]
         made = Table.grid(padding=(0, 2))
         for name, (step, far) in shown:
-            made.add_row(Text(harmless(name)), step, far)
+            made.add_row(one_line(name), one_line(step), one_line(far))
         if shown:
             yield made
-        yield Text(harmless(self._summary(len(rows) - len(shown))), no_wrap=True, overflow="ellipsis")
+        yield Text(line(self._summary(len(rows) - len(shown))), no_wrap=True, overflow="ellipsis")
 
     def _summary(self, hidden: int) -> str:
         wave, known = self._schedule.wave, self._schedule.outcomes

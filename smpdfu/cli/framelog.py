@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smpdfu import __version__
+from smpdfu.cli.outputs import check_outputs
 from smpdfu.cli.show import warn
 from smpdfu.smp.describe import explain, line_of, printable
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from smpdfu.client.trace import Trace
 
 FORMAT = "smpdfu frames 1"
+# A pipe is never waited for: without a reader it cannot be opened, and one that reads too slowly ends the log.
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _SETTINGS = 3  # group whose values may be secrets
 
 
@@ -40,7 +43,8 @@ class _Asked:
 class FrameLog:
     """A ``Tracer`` that writes; the file is opened for each line, so nothing is left open and it may be moved away.
 
-    OSError at once when the file cannot be written to. What fails later ends the log and not the work.
+    OSError at once when the file cannot be written to, KeyFileError when it holds a private key. What fails later ends
+    the log and not the work.
     """
 
     def __init__(self, path: Path, device: str, *, data: bool = False) -> None:
@@ -50,6 +54,7 @@ class FrameLog:
         self._began: float | None = None
         self._asked: dict[int, _Asked] = {}
         self._broken = False
+        check_outputs([path], [])
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._append([{"log": FORMAT, "version": __version__, "started": started, "device": device}])
 
@@ -91,10 +96,10 @@ class FrameLog:
         return {"ms": round((trace.at_s - asked.at_s) * 1000, 3)}
 
     def _append(self, records: list[dict[str, Any]]) -> None:
-        text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        descriptor = os.open(self.path, _APPEND, 0o600)
         try:
-            rest = memoryview(text.encode(errors="replace"))
+            rest = memoryview(text.encode())
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
         finally:

@@ -13,7 +13,9 @@ import typer
 
 from smpdfu.cli.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
 from smpdfu.cli.options import Connection, command
+from smpdfu.cli.outputs import check_outputs
 from smpdfu.cli.show import Output, facts, table, words
+from smpdfu.untrusted.files import open_input, open_output
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -71,7 +73,7 @@ async def upload(
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
-    with file.open("rb") as source:
+    with open_input(file) as source:
         if not source.seekable():
             raise typer.BadParameter(f"{file} has no size that could be told to the device: copy it into a file first")
         yield source
@@ -128,18 +130,23 @@ def _target(name: str, file: str | None, output: str | None) -> str:
 def _beside(path: str) -> Iterator[tuple[BinaryIO, bool]]:
     """Where the bytes go: a file beside ``path`` that gets its name in the end, and stays for the next call if that end
     does not come. What is no regular file (a pipe, stdout) is written to directly; then the second is False."""
+    from smpdfu.image.files import kept_mode
+
     if path == STDOUT:
         yield sys.stdout.buffer, False
         sys.stdout.buffer.flush()
         return
     if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as target:
+        with open_output(path) as target:
             yield target, False
         return
+    check_outputs([Path(path)], [])
     place = os.path.realpath(path)
     with _part(place + PART, path) as part:
         yield part, True
         part.flush()
+        if os.name != "nt":
+            os.chmod(part.fileno(), kept_mode(place, os.fstat(part.fileno()).st_mode & 0o777))
         os.fsync(part.fileno())
         os.replace(place + PART, place)
 
@@ -148,11 +155,12 @@ def _beside(path: str) -> Iterator[tuple[BinaryIO, bool]]:
 def _part(part: str, path: str) -> Iterator[BinaryIO]:
     """The file beside, for us alone; gone if it is empty or wrong in the end."""
     from smpdfu.errors import DeviceError, RemoteProtocolError
+    from smpdfu.image.files import kept_mode
     from smpdfu.local.lock import lock_file
 
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(part, flags, 0o644)
+        descriptor = os.open(part, flags, kept_mode(path, 0o644))
     except OSError as error:
         raise type(error)(error.errno, error.strerror, path) from None
     with os.fdopen(descriptor, "r+b") as file:

@@ -11,6 +11,7 @@ from smpdfu.cli import keys
 from smpdfu.cli.guards import Release
 from smpdfu.cli.imageoptions import SlotOptions, VerifyKeys
 from smpdfu.cli.keys import PANEL
+from smpdfu.cli.loaderoptions import LoaderOptions
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output
 from smpdfu.cli.sign import SignCommand, sign
@@ -32,18 +33,23 @@ def verify(
     slot: SlotOptions,
     memory: Memory,
     checks: Checks,
+    build: LoaderOptions,
     guard: Release,
     out: Output,
 ) -> None:
-    """Tell whether a bootloader would take an image, and if not, at which byte and why."""
+    """Check whether a bootloader would accept an image, and explain why not.
+
+    Without --enc-key the payload of an encrypted image is not checked, and all the rest is: exit code 0 if nothing
+    speaks against the image, or 3 with --require-all-checks.
+    """
     from smpdfu.cli import judging
 
-    case = judging.judge(file, who, slot, memory, checks)
+    case = judging.judge(file, who, slot, memory, checks, build)
     for sentence in guard.of_image(case.image):
         out.warn(sentence)
     for warning in case.verdict.warnings:
         out.warn(warning.message)
-    refusal = case.refusal()
+    refusal = case.refusal(require_all=build.require_all_checks)
     out.emit(_with_error(case.summary(), refusal), case.told)
     _leave(refusal, out)
 

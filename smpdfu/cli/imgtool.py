@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from smpdfu.cli import values
+from smpdfu.cli import imgtoolwords, values
 from smpdfu.cli.imgtooloptions import EXIT_USAGE, KEY_TYPES, parse
-from smpdfu.cli.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_signer
-from smpdfu.errors import ImageError, KeyFileError, SigningError, SmpdfuError
+from smpdfu.cli.passphrase import Passphrase, key_bytes, make_key, read_key, read_signer
+from smpdfu.errors import ImageError, KeyFileError, PassphraseError, SigningError, SmpdfuError, WrongPassphraseError
 from smpdfu.image.signers import scheme_of
+from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SPOKEN_VERSION = "2.5.0"  # the imgtool whose command line this is
 
 EXIT_FAILED = 1
+LONGEST_TYPE = 12  # characters of --boot-record
 EXIT_INTERRUPTED = 130
 
 # What imgtool says to each fault that its `verify` knows, and for which of our judge's codes; the first counts.
@@ -51,8 +53,10 @@ def run() -> NoReturn:
     command, arguments = parse(sys.argv[1:])
     try:
         sys.exit(ACTIONS[command](arguments))
-    except (UsageError, ImageError) as error:
+    except UsageError as error:
         _fail(EXIT_USAGE, str(error))
+    except ImageError as error:
+        _fail(EXIT_USAGE, imgtoolwords.of_image(error, arguments))
     except SmpdfuError as error:
         _fail(EXIT_FAILED, str(error))
     except KeyboardInterrupt:
@@ -67,7 +71,7 @@ def run() -> NoReturn:
 
 
 def _fail(code: int, sentence: str) -> NoReturn:
-    sys.stderr.write(f"Error: {sentence}\n")
+    sys.stderr.write(f"Error: {door.line(sentence)}\n")
     sys.exit(code)
 
 
@@ -95,9 +99,10 @@ def _asked_type() -> str:
 def getpub(arguments: Namespace) -> int:
     """Write the public key."""
     if arguments.encoding and arguments.lang:
-        raise UsageError("give either --encoding or --lang, not both")
+        raise UsageError(imgtoolwords.TWO_ENCODINGS)
     encoding = arguments.encoding or f"lang-{arguments.lang or 'c'}"
-    _check_suffix(arguments.name_suffix, encoding)
+    if arguments.name_suffix and not encoding.startswith("lang-"):
+        raise UsageError(imgtoolwords.SUFFIX_OF_CODE)
     from smpdfu.image.export import public_key_bytes
 
     public = read_key(arguments.key, _passphrase(arguments)).public
@@ -106,7 +111,8 @@ def getpub(arguments: Namespace) -> int:
 
 def getpubhash(arguments: Namespace) -> int:
     """Write the SHA-256 of the public key."""
-    _check_suffix(arguments.name_suffix, arguments.encoding)
+    if arguments.name_suffix and arguments.encoding == "raw":
+        raise UsageError(imgtoolwords.SUFFIX_OF_C)
     from smpdfu.image.export import public_hash_bytes
 
     public = read_key(arguments.key, _passphrase(arguments)).public
@@ -120,7 +126,7 @@ def getpriv(arguments: Namespace) -> int:
 
     private = read_key(arguments.key, _passphrase(arguments))
     if not isinstance(private, PrivateKey):
-        raise UsageError(f"{arguments.key} holds a public key; getpriv needs the private one")
+        raise UsageError(f"{imgtoolwords.PRIVATE_NEEDED} ({arguments.key} holds a public key)")
     try:
         text = private_key_bytes(private, arguments.format, minimal=arguments.minimal)
     except SigningError as error:
@@ -130,18 +136,22 @@ def getpriv(arguments: Namespace) -> int:
 
 def keyinfo(arguments: Namespace) -> int:
     """Print ``private`` or ``public``; never asks for a passphrase."""
-    from smpdfu.image.files import read_key_file
+    from smpdfu.image.files import parse_key
     from smpdfu.image.keys import PrivateKey
 
-    passphrase = _passphrase(arguments)
+    passphrase, name = _passphrase(arguments), arguments.key
     try:
-        key = read_key_file(arguments.key, lambda: passphrase.ask(arguments.key) if passphrase.given else None)
+        key = parse_key(key_bytes(name), name, lambda: passphrase.ask(name) if passphrase.given else None)
+    except WrongPassphraseError as error:
+        raise UsageError(str(error)) from None
+    except PassphraseError:
+        raise UsageError(imgtoolwords.NO_PASSPHRASE.format(key=arguments.key)) from None
     except KeyFileError as error:
         raise UsageError(str(error)) from None
     half = "private" if isinstance(key, PrivateKey) else "public"
     _say(half)
     if arguments.require not in (None, half):
-        raise UsageError(f"{arguments.key} is a {half} key, but {arguments.require} was required")
+        raise UsageError(imgtoolwords.WRONG_HALF.format(key=arguments.key, half=half, wanted=arguments.require))
     return 0
 
 
@@ -156,7 +166,7 @@ def sign(arguments: Namespace) -> int:
     spec, passphrase = _spec(arguments), _passphrase(arguments)
     recipient = None if arguments.encrypt is None else signing.read_recipient(Path(arguments.encrypt), passphrase)
     if arguments.hmac_sha == "512" and recipient is not None and recipient.kind.name == "ecdsa-p256":
-        raise UsageError("MCUboot knows --hmac-sha 512 with X25519 keys only")
+        raise UsageError(imgtoolwords.HMAC_SHA512)
     outfiles = (arguments.outfile,)
     order = signing.Order(spec, arguments.infile, outfiles, (), recipient, arguments.hex_addr, arguments.sig_out)
     if arguments.vector_to_sign is not None:
@@ -168,15 +178,20 @@ def sign(arguments: Namespace) -> int:
 
 def _check_sign(arguments: Namespace) -> None:
     """What contradicts itself whatever the files hold."""
-    _require_file(arguments.infile)
+    _require_file(arguments.infile, "Input file not found")
     if arguments.edt_config is not None:
         raise UsageError("--edt-config is not taken: a pickle file is a program; give --vid and --cid")
     if arguments.pure and arguments.sha != "auto":
-        raise UsageError("--pure has a hash function of its own: leave out --sha")
-    if arguments.fix_sig is not None and arguments.key is not None:
-        raise UsageError("the signature is made with --key or comes from --fix-sig, not both")
+        raise UsageError(imgtoolwords.PURE_SHA)
+    if arguments.load_addr and arguments.rom_fixed:
+        raise UsageError(imgtoolwords.TWO_ADDRESSES)
+    if arguments.boot_record is not None and len(arguments.boot_record) > LONGEST_TYPE:
+        text = arguments.boot_record
+        raise UsageError(imgtoolwords.LONG_TYPE.format(text=text, size=len(text)))
     if arguments.fix_sig is not None and arguments.fix_sig_pubkey is None:
-        raise UsageError("--fix-sig needs --fix-sig-pubkey: the public key that it is checked with")
+        raise UsageError(imgtoolwords.NO_SIGNATURE_KEY)
+    if arguments.fix_sig is not None and arguments.key is not None:
+        raise UsageError(imgtoolwords.TWO_SIGNATURES)
     signed = arguments.key is not None or arguments.fix_sig is not None
     if arguments.sig_out is not None and (not signed or arguments.vector_to_sign is not None):
         raise UsageError("--sig-out has no signature to write")
@@ -212,7 +227,7 @@ def _signer(key: str, passphrase: Passphrase) -> SigningKey:
         return read_signer(key, passphrase)
     private = read_key(key, passphrase)
     if not isinstance(private, PrivateKey):
-        raise UsageError(f"{key} holds a public key; signing needs the private one")
+        raise UsageError(imgtoolwords.PUBLIC_ONLY)
     return private
 
 
@@ -246,23 +261,26 @@ def _spec(arguments: Namespace) -> ImageSpec:
     try:
         known["custom_tlvs"] = values.custom_tlvs(arguments.custom_tlv, arguments.custom_tlv_file)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(imgtoolwords.of_tlvs(error)) from None
     return ImageSpec(**known)
 
 
 def verify(arguments: Namespace) -> int:
     """Check the hash and, with a key, the signature; imgtool looks at nothing else, and cannot decrypt."""
     from smpdfu.cli.signing import read_image
+    from smpdfu.image.loaderbuild import LoaderBuild
     from smpdfu.image.tlv import TlvType
     from smpdfu.image.verify import verify as judge
 
-    _require_file(arguments.imgfile)
+    _require_file(arguments.imgfile, f"Image file {arguments.imgfile} not found")
     keys = () if arguments.key is None else (read_key(arguments.key, _passphrase(arguments)).public,)
     try:
         image = read_image(arguments.imgfile)
     except ImageError as error:  # whatever else it is: imgtool looks for the magic only
         return _invalid(BAD_TLV_MAGIC if getattr(error, "offset", None) else BAD_MAGIC, str(error))
-    refusals = judge(image, keys).refusals
+    build = LoaderBuild(hw_key=image.tlv(TlvType.PUBKEY) is not None)  # imgtool does not look at who is named
+    verdict = judge(image, keys, build=build)
+    refusals = verdict.refusals + verdict.unchecked
     for sentence, codes in BAD_IMAGE:
         for refusal in refusals:
             if refusal.code in codes:
@@ -277,15 +295,18 @@ def verify(arguments: Namespace) -> int:
 def _invalid(sentence: str, reason: str) -> int:
     """imgtool's sentence on stdout, ours on stderr."""
     _say(sentence)
-    sys.stderr.write(f"Error: {reason}\n")
+    sys.stderr.write(f"Error: {door.line(reason)}\n")
     return EXIT_FAILED
 
 
 def dumpinfo(arguments: Namespace) -> int:
     """Print what is in an image, or write it to a file."""
     from smpdfu.cli import dumpinfo as words
+    from smpdfu.cli.outputs import check_outputs
 
-    _require_file(arguments.imgfile)
+    _require_file(arguments.imgfile, f"Image file not found ({arguments.imgfile})")
+    if arguments.outfile is not None:
+        check_outputs([arguments.outfile], [arguments.imgfile])
     info, whole = words.read_info(arguments.imgfile)
     if not whole:
         _say("Warning: the trailer magic value is invalid!")
@@ -304,16 +325,9 @@ def version(_: Namespace) -> int:
 # --- common ---------------------------------------------------------------------------------------------------------
 
 
-def _require_file(path: Path) -> None:
+def _require_file(path: Path, sentence: str) -> None:
     if not path.exists():
-        raise UsageError(f"there is no file {path}")
-
-
-def _check_suffix(suffix: str, encoding: str) -> None:
-    if suffix and not encoding.startswith("lang-"):
-        raise UsageError(f"--name-suffix is for names in source code; {encoding} has none")
-    if not is_name_suffix(suffix):
-        raise UsageError(f"--name-suffix {suffix!r} can have letters, digits and _ only")
+        raise UsageError(sentence)
 
 
 def _hand_out(data: bytes, output: Path | None) -> int:

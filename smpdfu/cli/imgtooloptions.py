@@ -14,6 +14,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from smpdfu.cli import values
+from smpdfu.cli.imgtoolwords import (
+    NO_DEPENDENCIES,
+    NO_INTEGER,
+    NO_SUFFIX,
+    NO_VERSION,
+    SMALL_HEADER,
+    is_integer,
+    is_version,
+    names_an_image,
+    of_click,
+    worded,
+)
+from smpdfu.cli.passphrase import is_name_suffix
+from smpdfu.untrusted.text import line
 
 KEY_TYPES = ("rsa-2048", "rsa-3072", "ecdsa-p256", "ecdsa-p384", "ed25519", "x25519")
 
@@ -46,9 +60,10 @@ class Parser(argparse.ArgumentParser):
     """argparse with imgtool's manners: no abbreviations, ``Error:`` in front of the sentence."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and leave with 2."""
-        self.print_usage(sys.stderr)
-        sys.stderr.write(f"Error: {message}\n")
+        """Say what is wrong, in click's words, and leave with 2."""
+        names = " ".join(str(one.metavar) for one in self._actions if not one.option_strings)
+        usage = f"Usage: {self.prog} [OPTIONS] {names}".rstrip()
+        sys.stderr.write(f"{usage}\nTry '{self.prog} --help' for help.\n\nError: {line(of_click(message))}\n")
         sys.exit(EXIT_USAGE)
 
 
@@ -59,8 +74,8 @@ def parse(words: list[str]) -> tuple[str, argparse.Namespace]:
         sys.stdout.write(_help())
         sys.exit(0)
     if command not in COMMANDS:
-        what = f"there is no command {command!r}" if words else "a command is missing"
-        sys.stderr.write(f"{_help()}\nError: {what}\n")
+        what = f"No such {'option' if command.startswith('-') else 'command'} '{command}'.\n"
+        sys.stderr.write(f"{_help()}\nError: {what}" if words else _help())
         sys.exit(EXIT_USAGE)
     parser = parser_of(command)
     return command, parser.parse_args(list(joined(words[1:], parser)))
@@ -136,7 +151,19 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
-_number, _address = _typed(values.number), _typed(values.unsigned32)
+_number = _typed(worded(values.number, NO_INTEGER, fits=is_integer))
+_address = _typed(worded(values.unsigned32, NO_INTEGER, fits=is_integer))
+_counter = _typed(worded(values.security_counter, NO_INTEGER, fits=is_integer))
+_header = _typed(worded(values.header_size, SMALL_HEADER, fits=lambda text: not is_integer(text)))
+_version = _typed(worded(values.imgtool_version, NO_VERSION, fits=is_version))
+
+_dependencies = _typed(worded(values.dependencies, NO_DEPENDENCIES, fits=names_an_image))
+
+
+def _suffix(text: str) -> str:
+    if not is_name_suffix(text):
+        raise ValueError(NO_SUFFIX.format(text=text))
+    return text
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------
@@ -163,7 +190,9 @@ def _keygen(parser: Parser) -> None:
 def _text(parser: Parser) -> None:
     _key(parser)
     parser.add_argument("-o", "--output", metavar="output", type=Path, help="instead of stdout")
-    parser.add_argument("--name-suffix", metavar="SUFFIX", default="", help="behind the names in C and Rust code")
+    parser.add_argument(
+        "--name-suffix", metavar="SUFFIX", default="", type=_typed(_suffix), help="behind the names in C and Rust code"
+    )
 
 
 def _getpub(parser: Parser) -> None:
@@ -221,7 +250,7 @@ _ERASED = {"0": 0, "0xff": 0xFF}
 
 def _sign_slot(parser: Parser) -> None:
     flag: dict[str, Any] = {"action": "store_true"}
-    parser.add_argument("-H", "--header-size", type=_typed(values.header_size), default=32, metavar="INTEGER|auto")
+    parser.add_argument("-H", "--header-size", type=_header, default=32, metavar="INTEGER|auto")
     parser.add_argument("-S", "--slot-size", type=_number, required=True, metavar="INTEGER")
     parser.add_argument("--pad-header", **flag, help="put --header-size bytes before the firmware")
     parser.add_argument("--align", type=int, choices=(1, 2, 4, 8, 16, 32), default=1)
@@ -242,16 +271,16 @@ def _sign_slot(parser: Parser) -> None:
 def _one_of(choices: Mapping[str, int]) -> Callable[[str], int]:
     def choose(text: str) -> int:
         if text not in choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(map(repr, choices))}.")
         return choices[text]
 
     return choose
 
 
 def _sign_content(parser: Parser) -> None:
-    parser.add_argument("-v", "--version", type=_typed(values.imgtool_version), required=True)
-    parser.add_argument("-d", "--dependencies", type=_typed(values.dependencies), default=())
-    parser.add_argument("-s", "--security-counter", type=_typed(values.security_counter))
+    parser.add_argument("-v", "--version", type=_version, required=True)
+    parser.add_argument("-d", "--dependencies", type=_dependencies, default=())
+    parser.add_argument("-s", "--security-counter", type=_counter)
     pair: dict[str, Any] = {"type": _two, "action": "append", "default": []}
     parser.add_argument("--custom-tlv", **pair, metavar="[tag] [value]")
     parser.add_argument("--custom-tlv-file", **pair, metavar="[tag] [filename]")

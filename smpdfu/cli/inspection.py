@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli import strangers
-from smpdfu.cli.contents import ADVICE, Contents, Pairs, Table
-from smpdfu.cli.show import facts, table
+from smpdfu.cli.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
+from smpdfu.cli.show import facts, one_line, table
 from smpdfu.cli.slotmap import Part, Picture, parts_of
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
 
@@ -38,7 +38,6 @@ class Inspected:
     def told(self) -> RenderableType:
         """For people."""
         from rich.console import Group
-        from rich.text import Text
 
         contents = self.contents
         pairs = [("file", self.file), ("size", f"{self.size_bytes} bytes"), ("kind", self.kind), *contents.pairs]
@@ -46,7 +45,7 @@ class Inspected:
         parts += (table(one.title, one.columns, one.rows) for one in contents.tables)
         if contents.picture is not None:
             parts.append(contents.picture)
-        return Group(*parts, Text(contents.advice)) if contents.advice else Group(*parts)
+        return Group(*parts, one_line(contents.advice)) if contents.advice else Group(*parts)
 
 
 def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
@@ -233,10 +232,24 @@ def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
     elif not held:
         advice = "It is firmware for another chip: what an nRF5340 runs lies below 0x1040000."
     more = [pair for one in firmware.segments for pair in _held_pairs(one.data, one.address)]
+    if len(held) == 1 and _is_whole_flash(one.data for one in firmware.segments):
+        advice = WHOLE_FLASH
     return Contents(pairs + tuple(more), (segments,), data_, advice)
 
 
+def _is_whole_flash(parts: Iterable[bytes]) -> bool:
+    """True if a signed application lies behind other code."""
+    from smpdfu.image.format import IMAGE_MAGIC
+    from smpdfu.image.notfirmware import image_inside
+
+    magic = IMAGE_MAGIC.to_bytes(4, "little")
+    return any(
+        image_inside(data) is not None or (number and data.startswith(magic)) for number, data in enumerate(parts)
+    )
+
+
 def _raw(data: bytes, advice: str, _slot: SlotGeometry | None) -> Contents:
+    advice = WHOLE_FLASH if _is_whole_flash([data]) else advice
     return Contents((*_linked_pairs(data), *_held_pairs(data, 0)), data=(("linked", _vectors(data)),), advice=advice)
 
 

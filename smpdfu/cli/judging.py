@@ -13,11 +13,13 @@ from smpdfu.cli.passphrase import Passphrase, read_key
 from smpdfu.cli.show import facts, table
 from smpdfu.cli.signing import read_decryption_key, read_image
 from smpdfu.errors import FormatError, ImageError, SigningError
+from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.cli.imageoptions import SlotOptions, VerifyKeys
+    from smpdfu.cli.loaderoptions import LoaderOptions
     from smpdfu.cli.verifyoptions import Checks, Memory
     from smpdfu.image.format import Image
     from smpdfu.image.keys import PublicKey
@@ -36,28 +38,37 @@ class Case:
     slot_size: int | None
     verdict: Verdict
 
-    def refusal(self) -> ImageError | None:
-        """The verdict as an error; None if the image is accepted."""
+    def refusal(self, *, require_all: bool = False) -> ImageError | None:
+        """The verdict as an error; None if nothing speaks against the image and, where asked for, all was checked."""
         refusals = self.verdict.refusals
         if not refusals:
-            return None
+            return self._incomplete() if require_all else None
         more = f" (and {len(refusals) - 1} more, above)" if len(refusals) > 1 else ""
         where = "" if refusals[0].offset is None else f" [byte 0x{refusals[0].offset:x}]"
         return ImageError(f"{self.file} would be refused: {refusals[0].message}{where}{more}")
+
+    def _incomplete(self) -> ImageError | None:
+        if self.verdict.unchecked:
+            return ImageError(f"{self.file} was not checked in full: {self.verdict.unchecked[0].message} (--enc-key)")
+        if not self.verdict.signature_checked:
+            return ImageError(f"{self.file} was not checked in full: no key was given for its signature (-k)")
+        return None
 
     def summary(self) -> dict[str, Any]:
         """The verdict for scripts."""
         verdict, image = self.verdict, self.image
         return {
             "file": self.file,
+            "verdict": "refused" if verdict.refusals else "not checked" if verdict.unchecked else "accepted",
             "accepted": verdict.accepted,
             "version": image.header.version,
             "size_bytes": image.size_bytes,
             "hash": image.hash,
             "encrypted": image.encrypted,
             "signature_checked": verdict.signature_checked,
-            "key": None if verdict.key_index is None else self.keys[verdict.key_index],
+            "key": None if verdict.key_index is None else shown_key(self.keys[verdict.key_index]),
             "refusals": verdict.refusals,
+            "unchecked": verdict.unchecked,
             "warnings": verdict.warnings,
         }
 
@@ -66,32 +77,33 @@ class Case:
         from rich.console import Group
 
         image, refusals = self.image, self.verdict.refusals
-        parts = [
-            facts(
-                [
-                    ("verdict", "refused" if refusals else self._accepted()),
-                    ("version", image.header.version),
-                    ("hash", image.hash),
-                    ("signature", self._signature()),
-                    ("encryption", self._encryption()),
-                ]
-            )
+        pairs = [
+            ("verdict", "refused" if refusals else self._accepted()),
+            *((("reason", refusals[0].code),) if refusals else ()),  # the error has its sentence
+            ("version", image.header.version),
+            ("hash", image.hash),
+            ("signature", self._signature()),
+            ("encryption", self._encryption()),
         ]
-        if refusals:
-            rows = [(one.code, "" if one.offset is None else f"0x{one.offset:x}", one.message) for one in refusals]
-            parts.append(table("", ("why", "byte", "what"), rows))
+        parts: list[RenderableType] = [facts(pairs)]
+        for title, findings in (("why", refusals[1:]), ("not checked", self.verdict.unchecked)):
+            rows = [(one.code, "" if one.offset is None else f"0x{one.offset:x}", one.message) for one in findings]
+            parts += [table("", (title, "byte", "what"), rows)] if rows else []
         return Group(*parts)
 
     def _accepted(self) -> str:
+        if self.verdict.unchecked:
+            return "not checked in full: nothing speaks against it, but the payload is encrypted (--enc-key)"
         if not self.verdict.signature_checked:
             return "whole; whether a bootloader takes it depends on its keys"
         return "accepted" if self.slot_size is None else f"accepted, and it fits a slot of {self.slot_size} bytes"
 
     def _signature(self) -> str:
-        if self.image.encrypted and self.verdict.plain is None:
-            return "cannot be checked without decryption (--enc-key)"
+        over = ", over the hash that the image states" if self.verdict.plain is None else ""
         if self.verdict.key_index is not None:
-            return f"right, by {self.keys[self.verdict.key_index]}"
+            return f"right, by {shown_key(self.keys[self.verdict.key_index])}{over}"
+        if any(one.code == "signature" for one in self.verdict.unchecked):
+            return "cannot be checked without decryption (--enc-key)"
         return "not right" if self.verdict.signature_checked else "not checked: no key was given"
 
     def _encryption(self) -> str:
@@ -102,7 +114,7 @@ class Case:
         return "the payload is plain" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
 
 
-def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks) -> Case:
+def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
     from smpdfu.image.rollback import with_rollback
     from smpdfu.image.verify import verify
@@ -110,10 +122,15 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
     geometry, passphrase, keys = slot_geometry(slot), who.source(), tuple(who.key or ())
     if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):
         raise typer.BadParameter("--check-load-address compares with a slot: it needs --slot-address and --slot-size")
+    if build.no_encryption and who.enc_key is not None:
+        raise typer.BadParameter(
+            "--no-encryption says that the bootloader has no key to decrypt with: leave out --enc-key"
+        )
     trusted = [read_verifier(path, passphrase) for path in keys]
     secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
     image = _image(file)
-    verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=slot.slot_address)
+    address, built = slot.slot_address, build.build()
+    verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=address, build=built)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)
     return Case(file, image, keys, who.enc_key, slot.slot_size, verdict)

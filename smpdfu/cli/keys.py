@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpdfu.cli.options import command
+from smpdfu.cli.outputs import Replace
 from smpdfu.cli.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_private
 from smpdfu.cli.show import Output, facts, print_json
-from smpdfu.image.signers import scheme_of
+from smpdfu.image.signers import scheme_of, shown_key
 
 if TYPE_CHECKING:
     from smpdfu.image.keys import PublicKey
@@ -44,13 +45,14 @@ class PassphraseOptions:
 
 KeyFile = Annotated[Path, typer.Option("-k", "--key", metavar="FILE", help="Key file, PEM.")]
 Key = Annotated[
-    str, typer.Option("-k", "--key", metavar="KEY", help="Key file (PEM), or the URI of a key that is elsewhere.")
+    str,
+    typer.Option("-k", "--key", metavar="KEY", help="Key file (PEM), env:NAME, - for standard input, or a key URI."),
 ]
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write here, not to stdout.")]
 
 
 @dataclass(frozen=True, slots=True)
-class KeyText:
+class KeyText(Replace):
     """Where text about a key goes, and the names in it."""
 
     output: OutputFile = None
@@ -136,8 +138,9 @@ def getpub(
     _check_suffix(text.name_suffix, form)
     from smpdfu.image.export import public_key_bytes
 
+    _check_output(text.output, key, secret, text)
     public = read_key(key, secret.source()).public
-    _hand_out(public_key_bytes(public, form, text.name_suffix), form, text.output, out)
+    _hand_out(public_key_bytes(public, form, text.name_suffix), form, text.output, out, replace=text)
 
 
 def getpubhash(
@@ -151,13 +154,15 @@ def getpubhash(
     _check_suffix(text.name_suffix, encoding)
     from smpdfu.image.export import public_hash_bytes
 
+    _check_output(text.output, key, secret, text)
     public = read_key(key, secret.source()).public
-    _hand_out(public_hash_bytes(public, encoding, text.name_suffix), encoding, text.output, out)
+    _hand_out(public_hash_bytes(public, encoding, text.name_suffix), encoding, text.output, out, replace=text)
 
 
 def getpriv(
     key: Key,
     secret: PassphraseOptions,
+    replace: Replace,
     out: Output,
     minimal: Annotated[bool, typer.Option("--minimal", help="Only what decryption needs.")] = False,
     form: Annotated[PrivateFormat | None, typer.Option("-f", "--format")] = None,
@@ -166,9 +171,10 @@ def getpriv(
     """Write the private key as a C array, for a bootloader that decrypts."""
     from smpdfu.image.export import private_key_bytes
 
+    _check_output(output, key, secret, replace)
     private = read_private(key, secret.source(), "getpriv")
     text = private_key_bytes(private, None if form is None else form.value, minimal=minimal)
-    _hand_out(text, "lang-c", output, out, mode=0o600)
+    _hand_out(text, "lang-c", output, out, mode=0o600, replace=replace)
 
 
 def keyinfo(
@@ -180,21 +186,21 @@ def keyinfo(
     ] = None,
 ) -> None:
     """Tell what a key file holds, or what key a URI leads to."""
-    from smpdfu.image.files import read_bounded
+    from smpdfu.cli.passphrase import key_bytes
     from smpdfu.image.keys import PrivateKey, is_encrypted
 
     found, elsewhere = read_key(key, secret.source()), scheme_of(key) is not None
     half = KeyHalf.PRIVATE if elsewhere or isinstance(found, PrivateKey) else KeyHalf.PUBLIC
-    _tell(found, half, key, out, protected=elsewhere or is_encrypted(read_bounded(key)))
+    _tell(found, half, key, out, protected=elsewhere or is_encrypted(key_bytes(key)))
     if require is not None and half is not require:
-        raise typer.BadParameter(f"{key} is a {half} key, but {require} was required")
+        raise typer.BadParameter(f"{shown_key(key)} is a {half} key, but {require} was required")
 
 
 def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, protected: bool) -> None:
     from smpdfu.image.export import public_key_hash
     from smpdfu.image.knownkeys import known_key
 
-    known = known_key(key.public_bytes)
+    known, name = known_key(key.public_bytes), shown_key(str(name))
     answer = {
         "key": name,
         "holds": half,
@@ -209,12 +215,18 @@ def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, prote
     out.emit(answer, lambda: facts(shown))
 
 
-def _hand_out(data: bytes, encoding: str, output: Path | None, out: Output, mode: int = 0o644) -> None:
+def _check_output(output: Path | None, key: str, secret: PassphraseOptions, replace: Replace) -> None:
+    replace.check([] if output is None else [output], (key, secret.passphrase_file))
+
+
+def _hand_out(
+    data: bytes, encoding: str, output: Path | None, out: Output, mode: int = 0o644, *, replace: Replace
+) -> None:
     """Write to ``output``, else to stdout as it is; with --json inside the document, ``raw`` as hex."""
     if output is not None:
         from smpdfu.image.files import write_file_atomic
 
-        write_file_atomic(output, data, mode=mode)
+        write_file_atomic(output, data, mode=mode, replace_keys=replace.force)
     elif not out.json:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -14,8 +14,9 @@ import typer
 from smpdfu import __version__
 from smpdfu.cli.advice import advice
 from smpdfu.cli.helptext import SETTINGS
+from smpdfu.cli.interrupt import EXIT_INTERRUPTED
 from smpdfu.cli.options import Interrupted
-from smpdfu.cli.show import STDOUT, StdoutGone
+from smpdfu.cli.show import STDOUT, StdoutGone, note
 from smpdfu.cli.tree import COMPLETE_VAR, Tree, wanted_command
 from smpdfu.errors import (
     DeviceError,
@@ -38,7 +39,6 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not ex
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 # The contract's exit codes; the first class that fits decides.
 EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
@@ -95,6 +95,7 @@ def _root(
 def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
     _without_closed_streams()
+    note.cache_clear()
     try:
         left = build_app(sys.argv[1:])(standalone_mode=False, complete_var=COMPLETE_VAR)
     except StdoutGone:
@@ -176,12 +177,13 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.show import console, harmless, print_json
+    from smpdfu.cli.show import console, print_json
+    from smpdfu.untrusted.text import line
 
     if "--json" in sys.argv[1:]:
         with suppress(OSError, StdoutGone):  # stdout itself may be what failed
             print_json({"error": _document(kind, sentence, next_step, code)})
-    console(sys.stderr).print(f"error: {harmless(sentence)}", style="red", markup=False)
+    console(sys.stderr).print(f"error: {line(sentence)}", style="red", markup=False)
     if next_step:
-        console(sys.stderr).print(harmless(next_step), markup=False)
+        console(sys.stderr).print(line(next_step), markup=False)
     sys.exit(code)

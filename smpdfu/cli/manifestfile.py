@@ -10,13 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.errors import ImageError
+from smpdfu.errors import FormatError, ImageError
+from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
     from smpdfu.image.format import Endian
 
 FORMAT = 1
-_LARGEST_FILE = 1 << 20
 _MOST_IMAGES = 64
 _HASH_SIZES = (32, 48, 64)
 _KEYS = {"path", "hash", "index"}
@@ -44,16 +44,13 @@ def read_manifest(path: Path, endian: Endian) -> bytes:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    import yaml
+    from smpdfu.untrusted import yamltext
 
-    with path.open("rb") as file:
-        text = file.read(_LARGEST_FILE + 1)
-    if len(text) > _LARGEST_FILE:
-        raise _fault(path, "it is larger than 1 MiB")
+    text = read_start(path, yamltext.MAX_BYTES + 1)
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _fault(path, f"it is not YAML: {' '.join(str(error).split())}") from None
+        document = yamltext.load(text)
+    except FormatError as error:
+        raise _fault(path, str(error)) from None
     if not isinstance(document, dict):
         raise _fault(path, "it has no `format` and no `images`")
     return document

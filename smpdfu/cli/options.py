@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from smpdfu.cli import completion
+from smpdfu.cli import completion, interrupt
 from smpdfu.cli.helptext import SETTINGS, HelpCommand
 from smpdfu.cli.tree import Tree, bare
 from smpdfu.errors import LinkError
@@ -60,13 +60,17 @@ def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
         arguments = {
             name: kind(**{field: values.pop(field) for field in names}) for name, (kind, names) in groups.items()
         }
+        outcome = None
+        interrupt.let_through()
         try:
             outcome = function(**arguments, **values)
             if inspect.iscoroutine(outcome):
-                import asyncio  # here: most commands need no device
-
-                asyncio.run(outcome)
+                interrupt.run_async(outcome)
+            interrupt.ignore()
         except KeyboardInterrupt:
+            interrupt.ignore()
+            if inspect.iscoroutine(outcome):
+                outcome.close()  # it may not even have begun
             raise Interrupted from None
         except LinkError as error:
             _tell_where(error, arguments)

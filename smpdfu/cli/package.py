@@ -14,6 +14,7 @@ from smpdfu.cli import values
 from smpdfu.cli.guards import Release
 from smpdfu.cli.imageoptions import ADDRESS, NUMBER, option
 from smpdfu.cli.options import command
+from smpdfu.cli.outputs import Replace
 from smpdfu.cli.show import Output, table
 from smpdfu.cli.signoptions import PackageKeys
 from smpdfu.image.trailer import SwapMode
@@ -184,6 +185,7 @@ def package(
     slots: Slots,
     who: PackageKeys,
     guard: Release,
+    replace: Replace,
     out: Output,
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files.")],
 ) -> None:
@@ -192,6 +194,7 @@ def package(
     With -E the application core's image is encrypted. The network core's is not: a bootloader with one pair of slots
     could not tell it from an application.
     """
+    from smpdfu.dfu.mergedchecks import one_core_warning
     from smpdfu.dfu.package import Board, new_package
     from smpdfu.dfu.ties import check_ties
 
@@ -205,10 +208,16 @@ def package(
         [(one.image, one.load_address) for one in made], name=labels.name, board=Board(labels.board.rstrip("/"))
     )
     warnings = [*known, *tie, *(sentence for one in made for sentence in one.warnings)]
+    if inputs.merged is not None and (missing := one_core_warning([core for core, _, _ in codes], str(inputs.merged))):
+        warnings.append(missing)
     for warning in warnings:
         out.warn(warning)
     files = {one.image.file: one.image.data for one in made} | {PACKAGE_NAME: packed.to_bytes()}
-    _write(folder, files)
+    replace.check(
+        [folder / name for name in files],
+        (inputs.app, inputs.net, inputs.merged, who.key, who.encrypt, who.passphrase_file),
+    )
+    _write(folder, files, replace_keys=replace.force)
     data = [_data(one, folder) for one in made]
     sizes = {"package": str(folder / PACKAGE_NAME), "size_bytes": len(files[PACKAGE_NAME])}
     columns = ("core", "file", "version", "bytes", "encrypted", "runs at", "hash")
@@ -254,14 +263,28 @@ def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code, Slot]]:
     for core, path in ((Core.APP, inputs.app or inputs.merged), (Core.NET, inputs.net or inputs.merged)):
         if path is None:
             continue
-        code = find_code(_firmware(path, merged=inputs.merged is not None), core, slots.of(core))
-        if code is not None:
-            found.append((core, *code))
+        placed = find_code(_firmware(path, merged=inputs.merged is not None), core, slots.of(core))
+        if placed is not None:
+            found.append((core, *placed))
         elif inputs.merged is None:
             raise ImageError(f"{path} has nothing in the flash of the {core.words}")
     if not found:
         raise ImageError(f"{inputs.merged} has nothing in the flash of either core")
+    for core, code, slot in found:
+        _check_place(inputs, core, code, slot)
     return found
+
+
+def _check_place(inputs: Inputs, core: Core, code: Code, slot: Slot) -> None:
+    """ImageError where the file has code that no image would hold, or the application in another slot."""
+    from smpdfu.dfu.mergedchecks import check_left_out, check_place
+    from smpdfu.dfu.package import Core
+
+    path = inputs.merged or (inputs.app if core is Core.APP else inputs.net)
+    firmware = None if path is None else _firmware(path, merged=inputs.merged is not None)
+    if firmware is not None and firmware.addressed:
+        check_left_out(firmware, str(path))
+        check_place(firmware, core, code, slot, str(path))
 
 
 @cache
@@ -350,13 +373,13 @@ def _spec(core: Core, labels: Labels, slots: Slots, slot: Slot, who: PackageKeys
     )
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
+def _write(folder: Path, files: dict[str, bytes], *, replace_keys: bool) -> None:
     from smpdfu.image.files import write_files_atomic
 
     if folder.exists() and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is a file; -o takes the folder for the files")
     folder.mkdir(parents=True, exist_ok=True)
-    write_files_atomic({folder / name: data for name, data in files.items()})
+    write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
 
 
 def _data(made: Made, folder: Path) -> dict[str, Any]:

@@ -82,9 +82,61 @@ def read_key(key: KeyName, passphrase: Passphrase) -> PrivateKey | PublicKey:
     """
     if isinstance(key, str) and scheme_of(key):
         return _open(key, passphrase, None).public
-    from smpdfu.image.files import read_key_file
+    from smpdfu.image.files import parse_key, read_key_file
 
+    if is_given(key):
+        return parse_key(key_bytes(key), str(key), lambda: passphrase.ask(key))
     return read_key_file(key, lambda: passphrase.ask(key))
+
+
+def is_given(key: KeyName) -> bool:
+    """True for a key that is no file: ``env:NAME``, in a variable; ``-``, on standard input."""
+    return str(key) == "-" or str(key).startswith(_IN_VARIABLE)
+
+
+def key_bytes(key: KeyName) -> bytes:
+    """The bytes of a key that is given in a variable or on standard input, or of a key file. Raises KeyFileError."""
+    from smpdfu.image.files import MAX_KEY_BYTES
+
+    name = str(key)
+    try:
+        if name == "-":
+            data = _standard_input(MAX_KEY_BYTES + 1)
+        elif is_given(key):
+            data = _variable(name)
+        else:
+            with open(name, "rb") as file:
+                data = file.read(MAX_KEY_BYTES + 1)
+    except OSError as error:
+        raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}", name) from None
+    if len(data) > MAX_KEY_BYTES:
+        raise KeyFileError(f"{name} has more than {MAX_KEY_BYTES >> 20} MiB, so it is no key", name)
+    return data
+
+
+_IN_VARIABLE = "env:"
+_heard: list[tuple[object, bytes]] = []
+
+
+def _standard_input(limit: int) -> bytes:
+    """What is there; read once, for a command that needs the key twice."""
+    if sys.stdin.isatty():
+        raise KeyFileError("- takes the key from standard input, and that is a terminal: pipe the key into it", "-")
+    if not _heard or _heard[0][0] is not sys.stdin:
+        _heard[:] = [(sys.stdin, sys.stdin.buffer.read(limit))]
+    return _heard[0][1]
+
+
+def _variable(name: str) -> bytes:
+    """The key in a variable; services that keep secrets in one line write its line ends as \\n."""
+    import os
+
+    text = os.environ.get(name.removeprefix(_IN_VARIABLE), "")
+    if not text:
+        raise KeyFileError(
+            f"the variable {name.removeprefix(_IN_VARIABLE)} is not set, or empty: it should hold a key", name
+        )
+    return (text if "\n" in text else text.replace("\\n", "\n")).encode("utf-8", "surrogateescape")
 
 
 def read_signer(key: KeyName, passphrase: Passphrase, public: PublicKey | None = None) -> SigningKey:
@@ -101,7 +153,8 @@ def read_signer(key: KeyName, passphrase: Passphrase, public: PublicKey | None =
 
 
 def _open(uri: str, passphrase: Passphrase, public: PublicKey | None) -> RemoteSigner:
-    return open_signer(uri, Surroundings(public, passphrase.answer, _hand_on))
+    withheld = () if passphrase.env is None else (passphrase.env,)
+    return open_signer(uri, Surroundings(public, passphrase.answer, _hand_on, withheld))
 
 
 def _hand_on(text: str) -> None:
@@ -132,6 +185,8 @@ def make_key(kind: str, path: Path, passphrase: Passphrase | None, *, force: boo
 
     if scheme_of(str(path)):
         raise KeyFileError(f"{path} is no file: a key that stays elsewhere is made there, by its own tools", str(path))
+    if is_given(path):
+        raise KeyFileError(f"{path} is no file: a new key is written to a file of your choice", str(path))
     if path.exists() and not force:  # before anybody has to think of a passphrase
         raise KeyFileError(f"{path} is there already; a key is replaced only with --force", str(path))
     made = generate(kind)

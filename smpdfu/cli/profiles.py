@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from smpdfu.cli.ending import conclude
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output, table, words
 from smpdfu.errors import ImageError
+from smpdfu.untrusted.files import read_start
 
 CONFIG_NAME = "smpdfu.toml"
 MAX_BYTES = 1 << 20
@@ -82,6 +84,11 @@ class ConfigFile:
     tables: Mapping[str, Any]
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is that of the current folder, which somebody else may have made."""
+        return self.path == Path(CONFIG_NAME)
+
+    @property
     def connection(self) -> dict[str, Any] | None:
         """The table [connection], checked; None if there is none. Raises typer.BadParameter."""
         return self._checked("connection", self.tables["connection"]) if "connection" in self.tables else None
@@ -124,6 +131,13 @@ class ConfigFile:
         if len(ways) != 1:
             what = f"has {' and '.join(ways)}" if ways else "names no device"
             raise typer.BadParameter(f"{self._place(name)}: [{name}] {what}; it needs one of {', '.join(WAYS)}")
+        reason = _unsafe(found) if self.is_here else None
+        if reason is not None:
+            key, why = reason
+            raise typer.BadParameter(
+                f"{self._place(name, key)}: {key!r} of [{name}] {why}, and a file in the current folder may not choose "
+                "that. Give it on the command line, or in the smpdfu.toml of your configuration folder"
+            )
         return dict(found)
 
     def _place(self, name: str, key: str = "") -> str:
@@ -142,6 +156,43 @@ class ConfigFile:
         return f"{self.path}:{at}" if at else str(self.path)
 
 
+def _unsafe(table: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The key that names a file, a program or a listener, and in words what; None in a table that names devices only.
+
+    Files of the current folder come with somebody else's project. A device is all that they may name.
+    """
+    from smpdfu.connect import parse_address
+    from smpdfu.errors import ConnectError
+    from smpdfu.link.controllers import check_controller, serial_port_of
+
+    controllers, ports = [("ble_hci", table.get("ble_hci"))], [("port", table.get("port"))]
+    try:
+        address = parse_address(table["to"]) if "to" in table else None
+    except ConnectError:  # told when the address is used
+        address = None
+    if address is not None and address.kind == "ble":
+        controllers.append(("to", address.options.get("hci")))
+    elif address is not None and address.kind == "serial":
+        ports.append(("to", address.target))
+    for key, controller in controllers:
+        try:
+            check_controller(controller) if controller is not None else None
+        except ConnectError:
+            return key, f"is {controller!r}, which is no Bluetooth controller"
+        ports.append((key, None if controller is None else serial_port_of(controller)))
+    return next(((key, f"names {port}, which is no port") for key, port in ports if not _can_be_port(port)), None)
+
+
+def _can_be_port(name: str | None) -> bool:
+    """False for what is there and is no device: a file, a pipe, a folder; and for pyserial's URLs."""
+    if name is None:
+        return True
+    try:
+        return "://" not in name and stat.S_ISCHR(os.stat(name).st_mode)
+    except (OSError, ValueError):  # not there, or a name that only this system's ports have: opening it tells
+        return "://" not in name
+
+
 def _name(part: str) -> str:
     return rf"[\"']?{re.escape(part)}[\"']?"
 
@@ -149,17 +200,18 @@ def _name(part: str) -> str:
 def read_config(path: Path) -> ConfigFile | None:
     """The file at ``path``, None if there is none. Raises typer.BadParameter if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_start(path, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
         import tomllib  # here: as a rule there is no such file
 
+        from smpdfu.untrusted.nesting import load_bounded
+
         text = data.decode()
-        return ConfigFile(path, text, tomllib.loads(text))
+        return ConfigFile(path, text, load_bounded(tomllib.loads, text))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) else error
         raise typer.BadParameter(f"{path} cannot be read: {what}") from error
 

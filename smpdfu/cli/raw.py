@@ -50,18 +50,17 @@ async def raw(
 
 def read_payload(text: str) -> dict[str, object]:
     """The map to send from ``--json-payload``. Raises typer.BadParameter, or OSError for a file."""
-    import json
+    from smpdfu.untrusted.nesting import TooDeepError, load_json
 
     try:
-        value = json.loads(_from_file(text[1:]) if text.startswith("@") else text)
-    except (ValueError, RecursionError) as error:
+        value = load_json(_from_file(text[1:]) if text.startswith("@") else text)
+    except TooDeepError as error:
+        raise typer.BadParameter(f"--json-payload cannot be sent: {error}") from None
+    except ValueError as error:
         raise typer.BadParameter(f"--json-payload is no JSON: {error}") from None
     if not isinstance(value, dict) or _is_bytes(value):
         raise typer.BadParameter('--json-payload must be a JSON object, such as \'{"d": "hello"}\'')
-    try:
-        return {name: _cbor(item) for name, item in value.items()}
-    except RecursionError:
-        raise typer.BadParameter("--json-payload is nested too deeply") from None
+    return {name: _cbor(item) for name, item in value.items()}
 
 
 def _from_file(name: str) -> str:

@@ -37,6 +37,10 @@ class Wires:
             help="With --raw: drop half a message after so long. Without: it waits for its rest, whatever that is.",
         ),
     ] = None
+    shell_uart: Annotated[
+        bool,
+        typer.Option("--shell-uart", help="The terminal is that of Zephyr's shell, which shares it with SMP."),
+    ] = False
     udp: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +95,8 @@ class Wires:
     @property
     def terminal(self) -> bool:
         """True if one of them is a pseudo terminal."""
-        return self.pty or self.raw or self.link is not None or (self.udp is None and self.ble_hci is None)
+        asked_for = self.pty or self.raw or self.shell_uart or self.link is not None
+        return asked_for or (self.udp is None and self.ble_hci is None)
 
     @property
     def stream(self) -> bool:
@@ -127,6 +132,8 @@ def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[C
         )
     if wires.raw_timeout is not None and not wires.raw:
         raise typer.BadParameter("--raw-timeout goes with --raw")
+    if wires.raw and wires.shell_uart:
+        raise typer.BadParameter("--raw and --shell-uart are two kinds of terminal: use one of them")
     return list(_servings(device, wires, announce))
 
 
@@ -145,13 +152,15 @@ async def _terminal(device: VirtualNrf5340, wires: Wires, announce: Announce) ->
 
     from smpdfu.virtual.pty import serve_pty
     from smpdfu.virtual.rawuart import DeviceRawFraming
+    from smpdfu.virtual.shelluart import DeviceShellFraming
 
     if not wires.raw:
-        await serve_pty(device, announce, wires.link)
+        shell = DeviceShellFraming(lambda: device.running is not None) if wires.shell_uart else None
+        await serve_pty(device, announce, wires.link, shell)
         return
     timeout_s = None if wires.raw_timeout is None else wires.raw_timeout / 1000
-    clock, size = asyncio.get_running_loop().time, device.resources.buffers.size_bytes
-    framing = DeviceRawFraming(size, input_timeout_s=timeout_s, clock=clock)
+    clock = asyncio.get_running_loop().time
+    framing = DeviceRawFraming(lambda: device.buffers.size_bytes, input_timeout_s=timeout_s, clock=clock)
     await serve_pty(device, lambda port: announce(f"serial:{port}?framing=raw"), wires.link, framing)
 
 

@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
+from smpdfu.untrusted import text as door
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 # Wider than any line: what is no terminal is never wrapped or cut.
 _NO_WIDTH = 1 << 16
-
-# C0 (but for tab and newline), DEL and C1: what a device sends must not move the cursor or rename the window.
-_CONTROLS = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)}
 
 STDOUT = "stdout"
 """Stands for a file name in an OSError about stdout."""
@@ -53,7 +54,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """A message on stderr, also with ``--json``: stdout stays clean, and a log shows what a long command does."""
-        console(sys.stderr).print(harmless(text), markup=False, highlight=False)
+        console(sys.stderr).print(door.line(text), markup=False, highlight=False)
 
     def warn(self, text: str) -> None:
         """A warning, on stderr, also with ``--json``: stdout stays clean."""
@@ -78,6 +79,8 @@ def console(stream: TextIO | None = None) -> Console:
 
 def _print(answer: RenderableType) -> None:
     """The answer on stdout; where that is no terminal, without the blanks that fill a table's lines."""
+    if isinstance(answer, str):  # rich would read it as markup, and names from outside may be in it
+        answer = words(answer)
     with _stdout() as stdout:
         target = console()
         if target.is_terminal:
@@ -110,19 +113,27 @@ class _AboveLive:
 
 def warn(text: str) -> None:
     """One warning line on stderr."""
-    console(sys.stderr).print(f"warning: {harmless(text)}", style="yellow", markup=False)
+    console(sys.stderr).print(f"warning: {door.line(text)}", style="yellow", markup=False)
 
 
-def harmless(text: str) -> str:
-    """The text without control characters, which a terminal would obey; they may come from a device or a file."""
-    return text.translate(_CONTROLS)
+@cache
+def note(text: str) -> None:
+    """One line on stderr that people need to know, also with ``--json``; said once a command."""
+    console(sys.stderr).print(f"note: {door.line(text)}", markup=False)
 
 
 def words(text: str) -> RenderableType:
-    """A text that came from outside: no markup, no control characters."""
+    """A text of one or more lines that came from outside: no markup, nothing that a terminal would obey."""
     from rich.text import Text
 
-    return Text(harmless(text))
+    return Text(door.lines(text))
+
+
+def one_line(text: str) -> Text:
+    """The same for a cell, a name, a title: what is in it can begin no line."""
+    from rich.text import Text
+
+    return Text(door.line(text))
 
 
 def print_json(data: Any) -> None:
@@ -151,7 +162,7 @@ def print_json_list(name: str, items: Iterable[Any], last: Callable[[], dict[str
 def print_line(text: str) -> None:
     """One line of plain text on stdout, at once."""
     with _stdout() as stdout:
-        stdout.write(harmless(text) + "\n")
+        stdout.write(door.line(text) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -172,9 +183,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(
+        title=one_line(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(one_line(column), overflow="fold")
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     return made
@@ -188,7 +205,7 @@ def facts(pairs: Sequence[tuple[str, object]]) -> RenderableType:
     made.add_column()
     made.add_column(overflow="fold")
     for name, value in pairs:
-        made.add_row(name, _cell(value))
+        made.add_row(one_line(name), _cell(value))
     return made
 
 
@@ -203,7 +220,7 @@ def _cell(value: object) -> RenderableType:
         from rich.text import Text
 
         return Text.from_markup(value.markup)
-    return words(str(value))
+    return one_line(str(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +274,10 @@ def _bar(label: str) -> Iterator[Advance]:
         TextColumn("{task.fields[phase]}", markup=False),
     )
     with Progress(*columns, console=console(sys.stderr)) as bar:
-        task = bar.add_task(harmless(label), total=None, phase="")
+        task = bar.add_task(door.line(label), total=None, phase="")
 
         def advance(done: int, total: int, phase: str) -> None:
-            bar.update(task, completed=done, total=total, phase=phase)
+            bar.update(task, completed=done, total=total, phase=door.line(phase))
 
         yield advance
 
@@ -279,7 +296,8 @@ def _lines(label: str, *, every_s: float) -> Iterator[Advance]:
         if now - last >= every_s:
             last = now
             pace = _pace(now, done, total, first) if first is not None else ""
-            sys.stderr.write(f"{harmless(label)}: {done} of {total} bytes{pace}{', ' if phase else ''}{phase}\n")
+            more = f", {phase}" if phase else ""
+            sys.stderr.write(door.line(f"{label}: {done} of {total} bytes{pace}{more}") + "\n")
             sys.stderr.flush()
 
     yield advance

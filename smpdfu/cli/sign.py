@@ -10,14 +10,18 @@ import typer
 from smpdfu.cli import values
 from smpdfu.cli.guards import Release
 from smpdfu.cli.helptext import HelpCommand
+from smpdfu.cli.outputs import Replace
 from smpdfu.cli.passphrase import read_key, read_signer
 from smpdfu.cli.show import Output, facts
+from smpdfu.cli.signinput import check_input
 from smpdfu.cli.signoptions import SignContent, SignFiles, SignKeys, SignSlot
 from smpdfu.errors import ImageError
+from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from smpdfu.cli.outputs import Name
     from smpdfu.cli.signing import Order, Signed
     from smpdfu.image.spec import ImageSpec
 
@@ -38,14 +42,19 @@ def sign(
     content: SignContent,
     slot: SignSlot,
     guard: Release,
+    replace: Replace,
     out: Output,
 ) -> None:
     """Sign an image and, with -E, encrypt it; takes the options of imgtool's sign."""
     from smpdfu.cli import signing
 
     outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()
+    if not files.any_input:
+        check_input(files.infile, spec)
+    outputs = outfiles if who.sig_out is None else (*outfiles, who.sig_out)
+    replace.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
     recipient = None if who.encrypt is None else signing.read_recipient(who.encrypt, secret)
-    order = signing.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out)
+    order = signing.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out, replace.force)
     if who.vector_to_sign is not None:
         _hand_out(order, who, out)
         return
@@ -56,6 +65,16 @@ def sign(
     for caution in cautions:
         out.warn(caution.message)
     out.emit(signing.summary(signed) | {"warnings": cautions}, lambda: _told(signed, who))
+
+
+def _key_files(who: SignKeys) -> tuple[Name, ...]:
+    """What is read about keys."""
+    return (*(who.key or ()), who.encrypt, who.fix_sig, who.fix_sig_pubkey, who.passphrase_file)
+
+
+def _content_files(content: SignContent) -> tuple[Name, ...]:
+    """What is read into the image's TLVs."""
+    return (content.manifest, *(name for _, name in content.custom_tlv_file or ()))
 
 
 def _with_signers(order: Order, who: SignKeys) -> Order:
@@ -118,7 +137,7 @@ def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:
 
 def _told(signed: Signed, who: SignKeys) -> RenderableType:
     image, spec = signed.image, signed.order.spec
-    names = [*(who.key or ()), *([] if who.fix_sig is None else [who.fix_sig])]
+    names = [*map(shown_key, who.key or ()), *([] if who.fix_sig is None else [who.fix_sig])]
     pairs: list[tuple[str, object]] = [
         ("version", image.header.version),
         ("size", f"{image.size_bytes} bytes"),

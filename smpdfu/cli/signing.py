@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from smpdfu.cli.passphrase import Passphrase, read_key
+from smpdfu.cli.passphrase import Passphrase, key_bytes, read_key
 from smpdfu.errors import FormatError, ImageError, KeyFileError, TooLargeError
+from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
     from smpdfu.cli.passphrase import SigningKey
@@ -31,7 +32,8 @@ _LONGEST_KEK_FILE = 256
 class Order:
     """What to sign, for whom, and where to. A .hex among ``outfiles`` starts at ``hex_addr``, or by the firmware.
 
-    Of several ``signers`` each makes a signature. ``sig_out`` gets the (first) signature, in base64.
+    Of several ``signers`` each makes a signature. ``sig_out`` gets the (first) signature, in base64. A file that holds
+    a private key is replaced only with ``replace_keys``.
     """
 
     spec: ImageSpec
@@ -41,6 +43,7 @@ class Order:
     recipient: Recipient | None = None
     hex_addr: int | None = None
     sig_out: Path | None = None
+    replace_keys: bool = False
 
     def __post_init__(self) -> None:
         if self.sig_out in self.outfiles:
@@ -92,7 +95,7 @@ def sign(order: Order) -> Signed:
     files = [(path, _file_bytes(order, image, firmware, path)) for path in order.outfiles]
     if order.sig_out is not None:
         files.append((order.sig_out, b64encode(_signature(image))))
-    _write(files)
+    _write(files, order)
     return Signed(order, firmware, image, flat if spec.pad_header else flat[spec.header_size :])
 
 
@@ -116,13 +119,13 @@ def write_vector(order: Order, what: Literal["payload", "digest"], public: Publi
             files.append((path, encode_firmware((Segment(base, data),), path)))
         else:
             files.append((path, data))
-    _write(files)
+    _write(files, order)
 
 
-def _write(files: list[tuple[Path, bytes]]) -> None:
+def _write(files: list[tuple[Path, bytes]], order: Order) -> None:
     from smpdfu.image.files import write_files_atomic
 
-    write_files_atomic(dict(files))
+    write_files_atomic(dict(files), replace_keys=order.replace_keys)
 
 
 def _signature(image: Image) -> bytes:
@@ -138,8 +141,7 @@ def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
     """
     from smpdfu.image.twopass import GivenSigner
 
-    with signature.open("rb") as file:
-        data = file.read(_LONGEST_SIGNATURE_FILE + 1)
+    data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
     if len(data) > _LONGEST_SIGNATURE_FILE:
         raise ImageError(f"{signature} is no signature: it is too large")
     return GivenSigner(public, data)
@@ -166,11 +168,7 @@ def read_decryption_key(path: Path, passphrase: Passphrase) -> DecryptionKey:
 def _read_encryption_key(path: Path, passphrase: Passphrase) -> EncryptionKey:
     from smpdfu.image.kek import KEK_SIZES, load_kek
 
-    try:
-        with path.open("rb") as file:
-            head = file.read(_LONGEST_KEK_FILE)
-    except OSError as error:
-        raise KeyFileError(f"cannot read the key file {path}: {error.strerror or error}", str(path)) from None
+    head = key_bytes(path)[:_LONGEST_KEK_FILE]
     if b"-----BEGIN" in head or len(head) == _LONGEST_KEK_FILE or (head[:1] == b"\x30" and len(head) not in KEK_SIZES):
         return read_key(path, passphrase)
     try:
@@ -239,6 +237,7 @@ def cautions(signed: Signed, slot_address: int | None, *, check_link: bool) -> t
         found.append(Caution("large-for-swap-move", sentence))
     if sentence := signed.order.spec.counter_warning():
         found.append(Caution("large-counter", sentence))
+    found += _form_cautions(signed)
     return tuple(found)
 
 
@@ -291,6 +290,19 @@ def _dependency_warning(signed: Signed) -> str | None:
         "while this application runs, a network image with a lower version in its header stops the device at every "
         "boot, and builds of the nRF Connect SDK sign network images as 0.0.0"
     )
+
+
+def _form_cautions(signed: Signed) -> Iterator[Caution]:
+    """How the image names its key, and how its signatures are written: not every bootloader reads that."""
+    from smpdfu.image.format import TlvType
+
+    if signed.order.spec.public_key_format == "full" and signed.order.signers:
+        text = "the image names its key in full: only bootloaders built with MCUBOOT_HW_KEY take it"
+        yield Caution("full-key", f"{text} (`smpdfu verify --hw-key`)")
+    signatures = [tlv.data for tlv in signed.image.unprotected if tlv.type == TlvType.ECDSA_SIG]
+    if signed.order.spec.pad_sig and any(len(data) > 2 + data[1] for data in signatures):
+        text = "the signature is padded with zeros: bootloaders with mbedTLS refuse it"
+        yield Caution("padded-signature", f"{text} (only MCUboot before 1.5 needs --pad-sig)")
 
 
 def _size_warning(signed: Signed) -> str | None:

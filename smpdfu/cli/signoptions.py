@@ -117,7 +117,8 @@ class SignKeys(Signature):
             "-k",
             "--key",
             metavar="KEY",
-            text="Private key that signs: a PEM file or a key URI. May be repeated: one signature each.",
+            text="Private key that signs: a PEM file, env:NAME, - (stdin) or a key URI. May be repeated: one signature "
+            "each.",
             panel=KEYS,
         ),
     ] = None
@@ -307,6 +308,9 @@ class SignFiles:
         int | None,
         option("-x", "--hex-addr", parse=values.unsigned32, metavar=ADDRESS, text="Where a .hex starts."),
     ] = None
+    any_input: Annotated[bool, flag("--any-input", text="Sign IN also if it does not look like Cortex-M firmware.")] = (
+        False
+    )
 
     def paths(self) -> tuple[Path, ...]:
         """All of them; typer.BadParameter if there is none, or one twice."""

@@ -10,6 +10,7 @@ import typer
 
 from smpdfu.cli.options import Connection, Interrupted, command
 from smpdfu.cli.show import Output, table
+from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
@@ -48,15 +49,29 @@ async def show_stats(
     out: Output,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The group; all of them if not given.")] = None,
 ) -> None:
-    """Show the counters of a group, or of all groups."""
-    from smpdfu.smp.groups.stat import StatData, StatList
+    """Show the counters of a group, or of all groups that the device can tell."""
+    from smpdfu.cli.ending import conclude
+    from smpdfu.errors import DeviceError
+    from smpdfu.smp.groups.stat import StatData, StatDataReply, StatList
 
+    found: list[StatDataReply] = []
+    refused: dict[str, DeviceError] = {}
     async with conn.client() as client:
         names = [name] if name is not None else (await client.request(StatList())).stat_list
-        found = [await client.request(StatData(one)) for one in names]
+        for one in names:
+            try:
+                found.append(await client.request(StatData(one)))
+            except DeviceError as error:
+                if name is not None:
+                    raise
+                refused[one] = error
+    for one, why in refused.items():
+        out.warn(f"the counters of {one} are missing: {why}")
     groups = [{"name": one.name, "fields": one.fields} for one in found]
     rows = [(one.name, key, value) for one in found for key, value in one.fields.items()]
-    out.emit({"groups": groups}, lambda: table("", ("group", "counter", "value"), rows))
+    answer = {"groups": groups, "refused": [{"name": one, "reason": str(why)} for one, why in refused.items()]}
+    first = next(iter(refused.values()), None)
+    conclude(out, answer, lambda: table("", ("group", "counter", "value"), rows), first)
 
 
 # --- enum -----------------------------------------------------------------------------------------------------------
@@ -126,7 +141,7 @@ def _confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("this cannot be undone: say --yes")
     try:
-        agreed = typer.confirm(question, err=True)
+        agreed = typer.confirm(line(question), err=True)
     except typer.Abort:  # Ctrl-C, or stdin's end
         typer.echo(err=True)
         raise Interrupted from None

@@ -64,7 +64,11 @@ def key(data: bytes, advice: str) -> Contents:
 
 _NO_USE = "MCUboot has no use for it."
 _PEM_WORDS = (
-    (b"OPENSSH PRIVATE KEY-----", "an OpenSSH private key", "`ssh-keygen -p -m PKCS8 -f FILE` makes PKCS#8 of it."),
+    (
+        b"OPENSSH PRIVATE KEY-----",
+        "an OpenSSH private key",
+        "`ssh-keygen -p -m PEM -f FILE` rewrites it as PEM (copy it first).",
+    ),
     (b"PRIVATE KEY-----", "a private key", ""),
     (b"PUBLIC KEY-----", "a public key", ""),
     (b"CERTIFICATE REQUEST-----", "a certificate request", _NO_USE),
@@ -80,11 +84,11 @@ _PEM_WORDS = (
 
 def json_text(data: bytes, advice: str) -> Contents:
     """A JSON file: a manifest that was taken out of its package is told from others."""
-    import json
+    from smpdfu.untrusted.nesting import load_json
 
     try:
-        document: Any = json.loads(data)
-    except (ValueError, RecursionError):
+        document: Any = load_json(data)
+    except ValueError:
         return Contents((("text", "not proper JSON"),), advice=advice)
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, list):

@@ -214,6 +214,14 @@ def load_image(path: Path) -> CoreImage:
     except FormatError as error:
         if identify(data) is FileKind.MCUBOOT_IMAGE:
             raise FormatError(f"{path} is not a whole MCUboot image: {error}", error.offset) from None
+        from smpdfu.cli.contents import ADVICE, WHOLE_FLASH
+        from smpdfu.image.notfirmware import image_inside
+
+        kind = identify(data)
+        if image_inside(data) is not None:
+            raise FormatError(f"{path} is no image but a whole flash. {WHOLE_FLASH}", error.offset) from None
+        if kind is not FileKind.RAW_FIRMWARE:
+            raise FormatError(f"{path} is no image but: {kind}. {ADVICE[kind.name]}", error.offset) from None
         raise FormatError(
             f"{path} is not signed for MCUboot ({error}): `smpdfu sign` does that", error.offset
         ) from None

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli import completion, virtualflash
+from smpdfu.cli.interrupt import run_async
 from smpdfu.cli.options import command
 from smpdfu.cli.serving import Wires, servings
-from smpdfu.cli.show import Output, facts, harmless, print_line, table
+from smpdfu.cli.show import Output, facts, print_line, table
 from smpdfu.cli.virtualboot import BootParts, LoaderParts
 from smpdfu.cli.virtualflash import place
 from smpdfu.cli.virtualoptions import ServerParts, WireParts
+from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
     import asyncio
@@ -106,15 +108,12 @@ def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: 
 
 def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:
     """Serve devices until Ctrl-C puts them aside. Prints their ports on stdout; the console follows on stderr."""
-    import asyncio
-
     from smpdfu.virtual.clock import precise_loop
 
     if wires.copies and len(names) > 1:
         raise typer.BadParameter("--copies is for one device")
     each = wires.of_many(wires.copies or len(names))
-    with asyncio.Runner(loop_factory=precise_loop) as runner:
-        runner.run(_serve(names, out, wire.traffic(stream=wires.stream), each))
+    run_async(_serve(names, out, wire.traffic(stream=wires.stream), each), precise_loop)
 
 
 async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wires]) -> None:
@@ -134,11 +133,22 @@ async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wir
                 device.recovery_build = RecoveryBuild(direct_upload=wires.direct_upload)
                 device.enter_recovery()
             parts += servings(device, wires, partial(_announce, device, out))
+        try:
+            await asyncio.sleep(0)  # Ctrl-C may have come meanwhile
+        except asyncio.CancelledError:
+            for part in parts:
+                part.close()
+            raise
         serving = asyncio.gather(*parts)
         _stop_by_signal(serving)
-        await asyncio.wait([serving])
-        with suppress(asyncio.CancelledError):
-            serving.result()
+        try:
+            await asyncio.wait([serving])
+        finally:  # Ctrl-C while devices came up, before it was how they are put aside
+            serving.cancel()
+            await asyncio.wait([serving])
+            failed = None if serving.cancelled() else serving.exception()
+        if failed is not None and not isinstance(failed, asyncio.CancelledError):
+            raise failed
 
 
 def _taken(names: list[str], copies: int | None, out: Output, stack: ExitStack) -> Sequence[VirtualNrf5340]:
@@ -198,7 +208,8 @@ def log(name: Name, out: Output, lines: Lines = None) -> None:
     if out.json:
         out.emit({"lines": wanted}, str)
     else:
-        print_line("\n".join(wanted))
+        for one in wanted:
+            print_line(one)
 
 
 def delete(name: Name, out: Output) -> None:
@@ -266,7 +277,7 @@ def _announce(device: VirtualNrf5340, out: Output, port: str) -> None:
 
 
 def _console_line(line: str) -> None:
-    sys.stderr.write(harmless(line) + "\n")
+    sys.stderr.write(door.line(line) + "\n")
     sys.stderr.flush()
 
 

@@ -170,6 +170,10 @@ class BootParts:
         KeyLength,
         typer.Option("--encrypt-keylen", rich_help_panel=_PANEL, help="Bits of the keys that --enc-key unwraps."),
     ] = KeyLength.AES128
+    hmac_sha512: Annotated[
+        bool,
+        typer.Option("--hmac-sha512", rich_help_panel=_PANEL, help="Take content keys that SHA-512 wrapped (X25519)."),
+    ] = False
 
     def recipe(self, parts: LoaderParts) -> Recipe:
         """A device without any keys. Raises ``OSError`` for a file that cannot be read, and typer.BadParameter."""
@@ -189,6 +193,7 @@ class BootParts:
             app_class=_uuid("--app-cid", parts.app_cid),
             net_class=_uuid("--net-cid", parts.net_cid),
             b0n=B0n(str(parts.b0n)),
+            hmac_sha512=self.hmac_sha512,
         )
         return Recipe(
             name,

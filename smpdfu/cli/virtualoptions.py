@@ -60,6 +60,13 @@ class ServerParts:
         typer.Option("--erase", rich_help_panel=_SERVER, help="When an upload erases: all first, or as it goes on."),
     ] = Erasing.FIRST
 
+    allow_erase_pending: Annotated[
+        bool,
+        typer.Option(
+            "--allow-erase-pending", rich_help_panel=_SERVER, help="Take uploads and erases while an image is pending."
+        ),
+    ] = False
+
     def resources(self) -> Resources:
         """As the device takes it."""
         from smpdfu.virtual.pool import Resources
@@ -67,7 +74,13 @@ class ServerParts:
 
         buffers = Buffers(self.buffer_size, self.buffers)
         progressively = self.erase is Erasing.PROGRESSIVE
-        return Resources(buffers, self.uart_ring, self.time_factor, progressively)
+        return Resources(
+            buffers,
+            self.uart_ring,
+            self.time_factor,
+            progressively,
+            allow_erase_pending=self.allow_erase_pending,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -18,7 +19,7 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
-from smpdfu.smp.message import Request, Response
+from smpdfu.smp.message import HEADER_SIZE, Request, Response
 from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress, is_passing
 from smpdfu.smp.window import Window
 
@@ -39,8 +40,8 @@ class Patience:
     ``reconnect_s``: for a lost link to come back. ``reset_grace_s``: from the answer to a reset until the device is
     down (Zephyr waits 250 ms). ``quiet_s``: silence on the console that ends the boot text, for some boards hang when
     bytes arrive while they boot; ``quiet_max_s`` is how long such silence is waited for in one boot, for other boards
-    never are silent. ``ping_s``: for one answer of a device that may be booting. ``pause_s``: before a
-    device that was not there, or was busy, is asked again.
+    never are silent. ``ping_s``: until a device that may be booting is asked again; an answer has as long as any.
+    ``pause_s``: before a device that was not there, or was busy, is asked again.
     """
 
     reconnect_s: float = 10.0
@@ -227,7 +228,8 @@ class Client:
     async def wait_for_device(self, deadline_s: float) -> None:
         """Wait until the device answers, opening the link again if it is lost, for ``deadline_s`` at most.
 
-        After ``reset`` the device is given time to go down first. Raises ResponseTimeoutError or LinkLostError.
+        After ``reset`` the device is given time to go down first. Raises ResponseTimeoutError or LinkLostError;
+        RemoteProtocolError if all that it answers in the end is unreadable.
         """
         deadline = now() + deadline_s
         await self._exchange.stay(self._down_until)
@@ -235,7 +237,8 @@ class Client:
             try:
                 return await self._ping(deadline)
             except RemoteProtocolError:
-                pass
+                if now() >= deadline:
+                    raise
             except ResponseTimeoutError as error:
                 if now() >= deadline:
                     raise ResponseTimeoutError(error.command, deadline_s) from error
@@ -252,14 +255,26 @@ class Client:
         self._quiet_left_s -= now() - began
         # A datagram that comes too early harms nobody; bytes on a serial line may disturb a bootloader.
         times = 1 if self._exchange.pipe.ordered else _DATAGRAMS_PER_PING
-        await self._ask_params(min(self.patience.ping_s, self.timeout_s) / times, times)
+        step_s = min(self.patience.ping_s, self.timeout_s) / times
+        # Copies of one question: the answer to any of them counts, as late as the user's timeout, or the link, has it.
+        wait_s = min(max(self.timeout_s, 2 * self._exchange.trip_s), max(deadline - now(), 0.0))
+        await self._ask_params(step_s, max(times, ceil(wait_s / step_s)))
 
     async def _ask_params(self, timeout_s: float, attempts: int) -> None:
         self._params = self._exchange.buf_size = None
         with suppress(DeviceError):
-            self._params = await self.request(Params(), timeout_s=timeout_s, attempts=attempts)
+            self._params = self._usable(await self.request(Params(), timeout_s=timeout_s, attempts=attempts))
             self._exchange.buf_size = self._params.buf_size
         self._asked_params = True
+
+    def _usable(self, params: ParamsReply) -> ParamsReply:
+        """The same; RemoteProtocolError where such a buffer cannot even hold the message that told it."""
+        exchange = self._exchange
+        if exchange.framing.message_max(params.buf_size, exchange.pipe.max_write) <= HEADER_SIZE:
+            raise RemoteProtocolError(
+                f"the device says that its buffers have {params.buf_size} bytes: none holds a message"
+            )
+        return params
 
     # --- upload -----------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class Ticket:
     listener: Callable[[], object] | None = None
     news: Answer | Exception | None = None
     done: bool = False
+    sent_at: float | None = None
 
     def tell(self, news: Answer | Exception) -> None:
         """What came for it, or why nothing will. An answer that nobody has taken yet outlives the link."""
@@ -64,6 +65,8 @@ class Exchange:
 
     ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
     ``text_at``: when the last console text came, by the clock of the event loop. ``boot``: the text of the last boot.
+    ``trip_s``: how long the last answer took, in seconds, from the first time that it was asked for; 0 before there was
+    one.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -73,7 +76,7 @@ class Exchange:
         self.buf_size: int | None = None
         self.console: Callable[[str], None] | None = None
         self.trace: Tracer | None = None
-        self._heard_at = self.text_at = 0.0
+        self._heard_at = self.text_at = self.trip_s = 0.0
         self.lost: Exception | None = None
         self.boot = BootText()
         self._tickets: dict[int, Ticket] = {}
@@ -176,6 +179,7 @@ class Exchange:
             if answer is not None:
                 ticket = self._tickets[answer.sequence]
                 self._follow_boot(ticket, answer)
+                self.trip_s = self._heard_at - (self._heard_at if ticket.sent_at is None else ticket.sent_at)
                 ticket.tell(answer)
 
     def _take_text(self) -> None:
@@ -269,12 +273,16 @@ class Exchange:
         if self.lost is not None:
             raise self.lost
         message = self._message(ticket)
-        wire = self._prefix + self.framing.encode(message)
+        wire, size = self.framing.encode(message), self.pipe.max_write
         self.note("sent", message)
+        if ticket.sent_at is None:
+            ticket.sent_at = now()
         try:
             async with self._writing:
-                for start in range(0, len(wire), self.pipe.max_write):
-                    await self.pipe.write(wire[start : start + self.pipe.max_write])
+                if self._prefix:  # never in one write with the frame, see ``Framing.resync``
+                    await self.pipe.write(self._prefix)
+                for start in range(0, len(wire), size):
+                    await self.pipe.write(wire[start : start + size])
         except LinkLostError as error:
             self._lose(error)
             raise

@@ -18,6 +18,7 @@ The rules of an upload:
     Where it stands  -> the device closes the file and tells its length. That is believed where the last piece began or
                         ended there, and else only if the device's hash over those bytes is ours: a file that was there
                         before, or lost its end in a reset, has a length, too. 0 if nothing can be proved
+    A few pieces     -> of a small file nothing is asked before, and one hash after: as few requests as can be
     No progress      -> ``PATIENCE`` bad events in a row end in an error
 
 One piece of an upload is in flight at a time. Zephyr writes where the file ends and takes no other piece, so one that
@@ -41,6 +42,7 @@ from typing import BinaryIO, TypeVar
 from smpdfu.client.client import Client
 from smpdfu.client.exchange import now
 from smpdfu.client.filehash import HASHES, Hash, hash_bytes, hash_of
+from smpdfu.client.pace import Pace
 from smpdfu.client.reading import Part, Reading
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.cbor import head_size
@@ -59,8 +61,12 @@ from smpdfu.smp.upload import PATIENCE, UploadProgress, is_passing
 
 HASH_BYTES_PER_S = 20_000
 """What a slow device hashes: it reads the whole file before it answers."""
+FILE_MAX = 0xFFFFFFFF
+"""Bytes of a file: what FAT can hold, and more than LittleFS."""
 _BLOCK = 1 << 16
 _SHORTEST = 32
+_SMALL = 8
+"""Pieces of a file that is sent without asking what of it is there: that would take four requests or more."""
 R = TypeVar("R", bound=Response)
 Report = Callable[[UploadProgress], None]
 _LONGEST_PAUSE = 16
@@ -99,9 +105,8 @@ async def upload_file(
     """
     began = now()
     await client.params()
-    kind = await _hash_kind(client)
-    sending = _Sending(client, source, source.seek(0, 2), name, kind)
-    off = await sending.standing() if resume else 0
+    sending = _Sending(client, source, source.seek(0, 2), name)
+    off = await sending.standing() if resume and not sending.is_small else 0
     resumed_at = off
     for last_try in (False, True):
         await sending.send(off, resumed_at, progress or _no_report)
@@ -111,7 +116,8 @@ async def upload_file(
             raise RemoteProtocolError(f"the device holds other bytes in {name} than were sent")
         off = resumed_at = 0
         sending.retries += 1
-    return FileResult(sending.size, now() - began, resumed_at, kind if sending.size else None, sending.retries)
+    kind = sending.kind if sending.size else None
+    return FileResult(sending.size, now() - began, resumed_at, kind, sending.retries)
 
 
 async def download_file(
@@ -140,16 +146,31 @@ async def download_file(
 
 
 class _Sending:
-    """One file on its way up. ``taken``: the longest message that the device took."""
+    """One file on its way up. ``taken``: the longest message that the device took.
 
-    def __init__(self, client: Client, source: BinaryIO, size: int, name: str, kind: str | None) -> None:
-        self.client, self.source, self.size, self.name, self.kind = client, source, size, name, kind
+    ``kind`` of hash that both sides have: None if there is none, or if that was not asked yet.
+    """
+
+    def __init__(self, client: Client, source: BinaryIO, size: int, name: str) -> None:
+        self.client, self.source, self.size, self.name = client, source, size, name
+        self.kind: str | None = None
+        self._knows_kind = False
         self.limit, self.taken, self.retries, self._pauses = client.message_max(), 0, 0, 0
         self.limit_min = HEADER_SIZE + len(FileUpload(name=name, off=size, len=size, data=b"").to_body()) + _SHORTEST
 
+    @property
+    def is_small(self) -> bool:
+        """Would it cost less to send all of it than to ask what is there?"""
+        return self.size <= _SMALL * max(self.limit - self.limit_min, 1)
+
+    async def _find_kind(self) -> None:
+        if not self._knows_kind:
+            self.kind = await _hash_kind(self.client)
+            self._knows_kind = True
+
     async def send(self, off: int, resumed_at: int, report: Report) -> None:
         """Send everything from ``off`` on; of an empty file, that it is empty."""
-        strikes, furthest = 0, off
+        strikes, furthest, pace = 0, off, Pace(f"the upload of {self.name}")
         while off < self.size or not self.size:
             report(UploadProgress(off, self.size, self.retries, resumed_at))
             try:
@@ -159,6 +180,7 @@ class _Sending:
                 off = await self._again()
             if not self.size:
                 break
+            pace.moved(off, now())
             strikes = 0 if off > furthest else strikes + 1
             furthest = max(off, furthest)
             if strikes >= PATIENCE:
@@ -182,7 +204,9 @@ class _Sending:
             if is_passing(error):
                 await self._pause()
             stands = await self._again(piece.off, end) if _may_pass(error) else piece.off
-            if stands == piece.off and not is_passing(error):
+            # A second copy of the first piece leaves a device behind that counts more than it wrote, until it closes.
+            miscounts = error.is_code(FsRc.FILE_OFFSET_NOT_VALID, GROUP)
+            if stands == piece.off and not is_passing(error) and not miscounts:
                 raise
             return stands
         self.taken, self._pauses = max(self.taken, length), 0
@@ -207,12 +231,17 @@ class _Sending:
             return 0
         if there in believed:
             return there
+        await self._find_kind()
         if self.kind is None or not 0 < there <= self.size:
             return 0
         return there if await self._same(there) else 0
 
     async def arrived(self) -> bool:
         """Does the device hold the whole file, as far as it can tell?"""
+        if self.size and not self._knows_kind:
+            with suppress(DeviceError):  # it has not this one: then it is asked what it has
+                return await self._is_whole()
+        await self._find_kind()
         with suppress(DeviceError):
             if not self.size:
                 await _ask(self.client, FileClose())  # Zephyr does not notice that an empty file is whole
@@ -220,13 +249,23 @@ class _Sending:
                 return False
         return self.kind is None or not self.size or await self._same(self.size)
 
-    async def _same(self, count: int) -> bool:
-        ours = hash_of(self.kind)
+    async def _is_whole(self) -> bool:
+        """Is the device's file ours, by one request? Raises DeviceError if the device lacks the best kind of hash."""
+        kind = next(iter(HASHES))
+        reply = await _ask(self.client, FileHash(self.name, kind), self.client.timeout_s + self.size / HASH_BYTES_PER_S)
+        self.kind, self._knows_kind = kind, True
+        return reply.len in (None, self.size) and hash_bytes(reply) == self._hash_of(self.size, kind)
+
+    def _hash_of(self, count: int, kind: str) -> bytes:
+        ours = hash_of(kind)
         for block in _blocks(self.source, count):
             ours.update(block)
+        return ours.digest()
+
+    async def _same(self, count: int) -> bool:
         assert self.kind is not None, "asked for only where there is a hash"
         try:
-            return await _their_hash(self.client, self.name, self.kind, count) == ours.digest()
+            return await _their_hash(self.client, self.name, self.kind, count) == self._hash_of(count, self.kind)
         except DeviceError:
             return False
 
@@ -276,13 +315,14 @@ class _Receiving:
         """Take everything from ``off`` on."""
         params = await self.client.params()
         total, piece = await self._first()
-        window = self.client.window_for(params)
+        window, pace = self.client.window_for(params), Pace(f"the download of {self.name}")
         if self.off < total:
             reading = Reading(self.client, window, Part(self.name, self.off, total, piece))
             async with aclosing(reading.pieces()) as pieces:
                 report(UploadProgress(self.off, total, 0, resumed_at))
                 async for reply in pieces:
                     self._take(reply.off, reply.data, total)
+                    pace.moved(self.off, now())
                     if self.off < total:
                         report(UploadProgress(self.off, total, 0, resumed_at, window.size))
         report(UploadProgress(self.off, total, 0, resumed_at, window.size))
@@ -292,6 +332,10 @@ class _Receiving:
         reply = await _ask(self.client, FileDownload(self.name, 0))
         if reply.len is None:
             raise RemoteProtocolError(f"the device does not tell how long {self.name} is")
+        if reply.len > FILE_MAX:
+            raise RemoteProtocolError(
+                f"the device promises {reply.len} bytes of {self.name}: no file system has such files"
+            )
         if self.off > reply.len:
             raise RemoteProtocolError(f"{self.name} has {reply.len} bytes, fewer than were received before")
         if self.off == 0 < reply.len:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from smpdfu.client.exchange import Exchange, Ticket, now
+from smpdfu.client.pace import Pace
 from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
@@ -76,6 +77,7 @@ class Transfer:
         self._pause_until = self._life_at = 0.0
         self._silences = self._counted = self._pauses = 0
         self._quiet_left_s = waits.quiet_max_s
+        self._pace = Pace("the upload")
 
     async def run(self) -> None:
         """Until the device has everything. Raises what ends the upload, see ``Upload``."""
@@ -217,6 +219,7 @@ class Transfer:
         copy_at_work = again and self._life_at - posted.last_at < window.trips.shortest_s / 2
         came_late = copy_at_work or (not again and chunk not in upload.flight)
         in_step = upload.answered(chunk, reply)
+        self._pace.moved(upload.off, self._life_at)
         self._pauses = 0
         if came_late and upload.off > before:
             window.late(self._life_at - posted.first_at)

@@ -42,6 +42,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +58,8 @@ from smpdfu.dfu.netversion import VersionRule
 from smpdfu.dfu.plan import Policy
 from smpdfu.dfu.state import Scheme
 from smpdfu.errors import ConnectError, FleetFileError
+from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.nesting import load_bounded
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_DEVICES = 100_000
@@ -209,13 +212,12 @@ _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
 def _tables(path: Path) -> dict[str, Any]:
     import tomllib
 
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
+    data = read_start(path, MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
     try:
-        tables = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
+        tables = load_bounded(tomllib.loads, data.decode())
+    except ValueError as error:
         raise FleetFileError(f"{path.name} is not valid TOML: {error}") from error
     unknown = sorted(set(tables) - set(_KNOWN))
     if unknown:
@@ -291,9 +293,10 @@ def _unique(found: Sequence[FleetDevice]) -> dict[str, FleetDevice]:
 
 def _from_csv(path: Path, loaders: _Loaders) -> list[FleetDevice]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        data = read_start(path, MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
             raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(data.decode("utf-8-sig"), newline="") as file:
             rows = list(csv.DictReader(file, skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FleetFileError(f"{path.name} is not a CSV file in UTF-8: {error}") from error

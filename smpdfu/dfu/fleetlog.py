@@ -28,6 +28,7 @@ from typing import Any, Self
 from smpdfu.errors import JournalError
 from smpdfu.local.jsonlines import entry_of
 from smpdfu.local.lock import HeldError, Lock
+from smpdfu.local.own import make_own_folder, open_own
 
 MAX_LOG_BYTES = 1 << 30
 _SURE = frozenset({"run", "end", "stop", "leave"})
@@ -51,7 +52,7 @@ class FleetLog:
         self.path, self.watch, self._clock = log_path(folder), watch, clock
         self._lock = Lock(folder / "lock")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_own_folder(folder)
             self._lock.acquire()
         except HeldError as error:
             raise _running(error) from error
@@ -59,7 +60,7 @@ class FleetLog:
             raise JournalError(f"the log of the fleet in {folder} cannot be opened: {error.strerror}") from error
         try:
             _cut_to_whole_lines(self.path)
-            self._file = self.path.open("ab")
+            self._file = os.fdopen(open_own(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
         except OSError as error:
             self._lock.release()
             raise JournalError(f"{self.path} cannot be opened: {error.strerror}") from error
@@ -113,9 +114,9 @@ def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iter
     """
     path = log_path(folder)
     try:
-        if path.stat().st_size > MAX_LOG_BYTES:
-            raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
-        with path.open("rb") as file:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
+                raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
             for number, line in enumerate(file, 1):
                 if (entry := _entry(line)) is not None:
                     yield entry
@@ -177,9 +178,11 @@ def _running(error: HeldError) -> JournalError:
 
 def _cut_to_whole_lines(path: Path) -> None:
     """Remove what a crash left of a last line."""
-    if not path.exists():
+    try:
+        descriptor = open_own(path, os.O_RDWR)
+    except FileNotFoundError:
         return
-    with path.open("rb+") as file:
+    with os.fdopen(descriptor, "rb+") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end > 0:
             start = max(end - 4096, 0)

@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import IO
 
 from smpdfu.client import Client
@@ -113,22 +113,62 @@ async def _run(
     line: str, surroundings: dict[str, str], what: str, timeout_s: float, stdout: IO[bytes] | IO[str]
 ) -> int | None:
     """The exit code, or None where the time ran out; nothing is left running. Raises UpdateError."""
+    with _watched() as stdin:
+        try:
+            process = await _start(line, stdin, surroundings, stdout)
+        except OSError as error:
+            raise UpdateError(f"the {what} cannot be run: {error.strerror or error}") from error
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await process.wait()
+        except TimeoutError:
+            return None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    _kill(process)
+                await process.wait()
+
+
+# A process beside the command, in its group: it waits for a line from us. An end without a line, however we ended
+# (SIGTERM, SIGHUP, SIGKILL, a crash), makes it kill the group. A parent-death signal would reach the shell alone, and
+# only on Linux.
+_WATCHED = """exec 3<&0 </dev/null
+{ read -r line <&3 || kill -KILL 0; } >/dev/null 2>&1 &
+exec 3<&-
+exec /bin/sh -c "$1"
+"""
+
+
+@contextmanager
+def _watched() -> Iterator[int]:
+    """What the command gets as stdin. It is told there that it ended; nothing is told where an exception, such as a
+    cancellation while it starts, leaves that open."""
+    if sys.platform == "win32":
+        yield asyncio.subprocess.DEVNULL
+        return
+    reading, writing = os.pipe()
     try:
-        process = await asyncio.create_subprocess_shell(
-            line, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, env=surroundings, start_new_session=True
-        )
-    except OSError as error:
-        raise UpdateError(f"the {what} cannot be run: {error.strerror or error}") from error
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await process.wait()
-    except TimeoutError:
-        return None
+        yield reading
+        with suppress(BrokenPipeError):
+            os.write(writing, b"\n")
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                _kill(process)
-            await process.wait()
+        os.close(reading)
+        os.close(writing)
+
+
+async def _start(
+    line: str, stdin: int, surroundings: dict[str, str], stdout: IO[bytes] | IO[str]
+) -> asyncio.subprocess.Process:
+    if sys.platform == "win32":
+        return await asyncio.create_subprocess_shell(line, stdin=stdin, stdout=stdout, env=surroundings)
+    return await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", _WATCHED, "sh", line),
+        stdin=stdin,
+        stdout=stdout,
+        env=surroundings,
+        start_new_session=True,
+    )
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

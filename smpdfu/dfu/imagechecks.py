@@ -12,15 +12,15 @@ from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.image import b0n
 from smpdfu.image.build import encrypted_key_size
 from smpdfu.image.format import SIGNATURE_TYPES
-from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
+from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, has_magic, max_image_size_bytes
+from smpdfu.image.verdict import DEPENDS_ON_THE_BUILD
 from smpdfu.image.verify import Code, verify
+
+# What fills a file up to a write unit has less bytes than the largest unit there is.
+_MOST_FILLER = max(MAX_ALIGNS) - 1
 
 Findings = Iterator[Finding]
 ImageCheck = Callable[[CoreImage, DeviceState], Findings]
-
-
-# What some bootloaders take and others do not.
-_DEPENDS_ON_THE_BUILD = (Code.COMPRESSED, Code.MIXED_SIGNATURES)
 
 
 def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
@@ -32,7 +32,7 @@ def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
     for one in wrong:
         yield Finding(one.code, Severity.ERROR, f"{image.file}: {one.message}", core=image.core)
     for one in verdict.warnings:
-        if one.code in _DEPENDS_ON_THE_BUILD:
+        if one.code in DEPENDS_ON_THE_BUILD:
             yield Finding(one.code, Severity.WARNING, f"{image.file}: {one.message}", core=image.core)
 
 
@@ -101,15 +101,17 @@ def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:
 
 
 def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
-    rest = len(image.data) - image.image.size_bytes
-    if rest > 0:
-        yield Finding(
-            "padded",
-            Severity.ERROR,
-            f"{image.file} has {rest} bytes behind the image: a slot with its trailer, which marks itself when written",
-            "Upload the image signed without --pad, --test and --confirm.",
-            image.core,
-        )
+    rest = image.data[image.image.size_bytes :]
+    if has_magic(rest):
+        what = "a slot with its trailer, which marks itself when written"
+        text = f"{image.file} has {len(rest)} bytes behind the image: {what}"
+        advice = "Upload the image signed without --pad, --test and --confirm."
+    elif len(rest) > _MOST_FILLER:
+        text = f"{image.file} has {len(rest)} bytes behind the image that do not belong to it"
+        advice = "Upload the image as it was signed, without anything behind it."
+    else:  # nothing, or what fills a file up to the write unit of a flash
+        return
+    yield Finding("padded", Severity.ERROR, text, advice, image.core)
 
 
 def largest_image_bytes(state: DeviceState, image: int = 0, key_size: int = 0) -> int | None:

@@ -46,6 +46,7 @@ from smpdfu.errors import JournalError
 from smpdfu.local.folders import state_home
 from smpdfu.local.jsonlines import entry_of
 from smpdfu.local.lock import lock_file
+from smpdfu.local.own import make_own_folder, open_own
 
 MAX_JOURNAL_BYTES = 16 * 1024 * 1024
 
@@ -269,7 +270,7 @@ def read_record(path: str | os.PathLike[str]) -> Record:
     Raises JournalError.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        fd = open_own(Path(path), os.O_RDONLY)
         try:
             return replay(_read(fd, Path(path))[0])
         finally:
@@ -281,9 +282,9 @@ def read_record(path: str | os.PathLike[str]) -> Record:
 
 
 def _open(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_own_folder(path.parent)
     new = not path.exists()
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+    fd = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         _lock(fd, path)
         if new and sys.platform != "win32":  # the name must survive a power cut, too
@@ -379,7 +380,7 @@ def set_aside(path: Path) -> Path | None:
     while (old := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
     try:
-        fd = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        fd = open_own(path, os.O_RDWR)
         try:
             _lock(fd, path)
         finally:

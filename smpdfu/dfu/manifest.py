@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from smpdfu.errors import PackageError
+from smpdfu.untrusted.nesting import load_json
 
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 256 * 1024
@@ -49,11 +50,11 @@ def _read_json(data: bytes) -> dict[str, Any]:
     try:
         text = data.decode("utf-8-sig")
         try:
-            manifest = json.loads(text, parse_constant=_no_constant)
+            manifest = load_json(text, parse_constant=_no_constant)
         except json.JSONDecodeError:
             repaired = _BARE_HEX.sub(lambda match: match[1] + str(int(match[2], 16)), text)
-            manifest = json.loads(repaired, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+            manifest = load_json(repaired, parse_constant=_no_constant)
+    except ValueError as error:
         raise PackageError(f"{MANIFEST_NAME} is not JSON: {_reason(error)}") from error
     if not isinstance(manifest, dict):
         raise PackageError(f"{MANIFEST_NAME} is not a JSON object")
@@ -65,7 +66,7 @@ def _reason(error: Exception) -> str:
         return f"{error.msg} in line {error.lineno}, column {error.colno}"
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is not UTF-8"
-    return "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+    return str(error)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -28,11 +28,12 @@ from smpdfu.errors import FormatError, PackageError
 from smpdfu.image import b0n, memory
 from smpdfu.image.format import Flag, Image
 from smpdfu.image.linked import claim_warning, code_address
+from smpdfu.untrusted.archive import Archive
+from smpdfu.untrusted.files import read_start
 
 MAX_PACKAGE_BYTES = 32 * 1024 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_TOTAL_BYTES = 32 * 1024 * 1024
-MAX_MEMBERS = 128
 
 # The earliest time that a zip can hold; used where SOURCE_DATE_EPOCH says nothing, so that packages are reproducible.
 ZIP_EPOCH_S = 315_532_800
@@ -40,8 +41,6 @@ ZIP_END_S = 4_354_819_198
 
 # Manifest entries of these types hold an image for a core; others (mcuboot: a bootloader) are kept and left alone.
 IMAGE_TYPES = ("application", "bin")
-
-_CENTRAL_HEADER = b"PK\x01\x02"
 
 
 class Core(StrEnum):
@@ -192,8 +191,7 @@ class Package:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Package:
         """Read a package file. Raises PackageError with one sentence, or OSError when the file cannot be read."""
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_PACKAGE_BYTES + 1)
+        data = read_start(path, MAX_PACKAGE_BYTES + 1)
         try:
             return cls.from_bytes(data)
         except PackageError as error:
@@ -315,20 +313,12 @@ def _read_zip(data: bytes) -> dict[str, bytes]:
         raise PackageError(f"the file is larger than the {MAX_PACKAGE_BYTES >> 20} MiB that a package may have")
     if not data.startswith(b"PK"):
         raise PackageError(_not_a_zip(data))
-    # Counted before zipfile builds an object for each entry: each one has this signature.
-    if data.count(_CENTRAL_HEADER) > 2 * MAX_MEMBERS:
-        raise PackageError(f"the zip has more than {MAX_MEMBERS} files")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
-            _check_members(infos)
-            return {info.filename: archive.read(info) for info in infos}
-    except PackageError:
-        raise
-    except (NotImplementedError, RuntimeError, MemoryError) as error:  # encryption, or a method that zipfile lacks
-        raise PackageError(f"the zip cannot be unpacked: {error}") from error
-    except Exception as error:  # zipfile and its decompressors raise whatever damaged bytes lead them to
-        raise PackageError(f"the zip is damaged: {error}") from error
+        archive = Archive(data)
+        _check_members(archive.sizes)
+        return {name: archive.read(name, MAX_FILE_BYTES) for name in archive.sizes}
+    except FormatError as error:
+        raise PackageError(str(error)) from None
 
 
 def _not_a_zip(data: bytes) -> str:
@@ -339,18 +329,13 @@ def _not_a_zip(data: bytes) -> str:
     )
 
 
-def _check_members(infos: Sequence[zipfile.ZipInfo]) -> None:
-    names = [info.filename for info in infos]
-    if len(names) > MAX_MEMBERS:
-        raise PackageError(f"the zip has {len(names)} files, more than {MAX_MEMBERS}")
-    for info in infos:
-        if not _is_plain(info.filename):
-            raise PackageError(f"the zip has a file with the path {info.filename[:80]!r}, which leads out of it")
-        if names.count(info.filename) > 1:
-            raise PackageError(f"the zip has two files named {info.filename[:80]!r}")
-        if info.file_size > MAX_FILE_BYTES:
-            raise PackageError(f"{info.filename[:80]!r} would unpack to {info.file_size} bytes, which no flash holds")
-    if sum(info.file_size for info in infos) > MAX_TOTAL_BYTES:
+def _check_members(sizes: Mapping[str, int]) -> None:
+    for name, size in sizes.items():
+        if not _is_plain(name):
+            raise PackageError(f"the zip has a file with the path {name[:80]!r}, which leads out of it")
+        if size > MAX_FILE_BYTES:
+            raise PackageError(f"{name[:80]!r} would unpack to {size} bytes, which no flash holds")
+    if sum(sizes.values()) > MAX_TOTAL_BYTES:
         raise PackageError(f"the zip would unpack to more than {MAX_TOTAL_BYTES >> 20} MiB")
 
 

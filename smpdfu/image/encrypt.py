@@ -68,6 +68,10 @@ class Wrapping:
     wrap: Callable[[Any, bytes, Random], bytes] = field(repr=False)
     unwrap: Callable[[Any, bytes], bytes] = field(repr=False)
 
+    def size(self, key_size: int) -> int:
+        """Bytes of the TLV with a content key of ``key_size`` bytes."""
+        return self.fixed_size + (key_size if self.holds_key else 0)
+
 
 def wrap_key(recipient: Recipient, content_key: bytes, random: Random, hmac_sha: str = "auto") -> Tlv:
     """The TLV with the content key, wrapped for this kind of key with the hash function of ``hmac_sha``.
@@ -84,6 +88,11 @@ def wrap_key(recipient: Recipient, content_key: bytes, random: Random, hmac_sha:
     return Tlv(row.tlv_type, row.wrap(recipient.public.raw, content_key, random))
 
 
+def opens(key: DecryptionKey, tlv: Tlv) -> bool:
+    """True if this TLV has a content key that is wrapped for keys of this kind."""
+    return any(row.tlv_type == tlv.type and row.key_kind == key.kind.name for row in WRAPPINGS)
+
+
 def unwrap_key(tlv: Tlv, key: DecryptionKey, key_size: int) -> bytes:
     """The content key of ``key_size`` bytes out of a key TLV.
 
@@ -95,7 +104,7 @@ def unwrap_key(tlv: Tlv, key: DecryptionKey, key_size: int) -> bytes:
         raise SigningError(
             f"the content key is wrapped as {tlv_name(tlv.type)}: a key of type {key.kind.name} is wrong"
         )
-    expected = wrapping.fixed_size + (key_size if wrapping.holds_key else 0)
+    expected = wrapping.size(key_size)
     if len(tlv.data) != expected:
         raise FormatError(f"the {tlv.name} TLV has {len(tlv.data)} bytes; with AES-{key_size * 8} it has {expected}")
     try:

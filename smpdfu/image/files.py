@@ -6,16 +6,17 @@ Errors of the file system are ``OSError`` with the name that the caller gave; wh
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError, ImageError, KeyFileError
 from smpdfu.image import hexfile, memory
 from smpdfu.image.hexfile import Segment
 from smpdfu.image.identify import FileKind, identify
+from smpdfu.untrusted.files import open_output, read_start
 
 if TYPE_CHECKING:
     from smpdfu.image.keys import PrivateKey, PublicKey
@@ -26,7 +27,9 @@ __all__ = [
     "Firmware",
     "Segment",
     "encode_firmware",
+    "holds_private_key",
     "identify",
+    "kept_mode",
     "parse_firmware",
     "read_bounded",
     "read_firmware",
@@ -74,8 +77,7 @@ MAX_KEY_BYTES = 1 << 20
 
 def read_bounded(path: StrPath, limit: int = MAX_FILE_BYTES) -> bytes:
     """A file's bytes; raises ``ImageError`` when there are more than ``limit`` of them, as in /dev/zero."""
-    with open(path, "rb") as file:
-        data = file.read(limit + 1)
+    data = read_start(path, limit + 1)
     if len(data) > limit:
         raise ImageError(f"{os.fspath(path)} has more than {limit >> 20} MiB")
     return data
@@ -199,27 +201,53 @@ def split_cores(firmware: Firmware) -> CoreSplit:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def write_file_atomic(path: StrPath, data: bytes, *, mode: int = 0o644, overwrite: bool = True) -> None:
+def write_file_atomic(
+    path: StrPath,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    overwrite: bool = True,
+    replace_keys: bool = False,
+    follow_links: bool = True,
+) -> None:
     """Write a file whole or not at all: beside its place, flushed to the disk, then renamed.
 
-    The process's umask applies to ``mode``. What is no regular file (a pipe, /dev/stdout) is written to directly.
-    Raises ``FileExistsError`` if it exists and must not be overwritten, else ``OSError``, always with ``path`` in it.
+    The process's umask applies to ``mode``, and a file that is there keeps a stricter one. What is no regular file (a
+    pipe, /dev/stdout) is written to directly. Without ``follow_links`` a symbolic link is replaced, and what it leads
+    to stays as it is.
+    Raises ``FileExistsError`` if it exists and must not be overwritten, else ``OSError``, always with ``path`` in it;
+    ``KeyFileError`` for a file that holds a private key, unless ``replace_keys``.
     """
-    write_files_atomic({path: data}, mode=mode, overwrite=overwrite)
+    write_files_atomic(
+        {path: data}, mode=mode, overwrite=overwrite, replace_keys=replace_keys, follow_links=follow_links
+    )
 
 
-def write_files_atomic(files: Mapping[StrPath, bytes], *, mode: int = 0o644, overwrite: bool = True) -> None:
+def write_files_atomic(
+    files: Mapping[StrPath, bytes],
+    *,
+    mode: int = 0o644,
+    overwrite: bool = True,
+    replace_keys: bool = False,
+    follow_links: bool = True,
+) -> None:
     """``write_file_atomic`` for files that belong together: all are written before the first one is moved."""
     beside: list[tuple[StrPath, str, str]] = []
+    targets = {path: _place_of(path, follow_links) for path in files}
+    for path, target in targets.items():
+        if overwrite and not replace_keys and holds_private_key(target):
+            name = os.fspath(path)
+            raise KeyFileError(f"{name} holds a private key, and a key that is overwritten is lost for good", name)
     try:
         for path, data in files.items():
-            target = os.path.realpath(path)
+            target = targets[path]
             with _errors_of(path):
                 if os.path.exists(target) and not os.path.isfile(target):
-                    Path(target).write_bytes(data)
+                    with open_output(target) as file:
+                        file.write(data)
                     continue
                 beside.append((path, f"{target}.{os.urandom(4).hex()}.part", target))
-                _write_new(beside[-1][1], data, mode)
+                _write_new(beside[-1][1], data, kept_mode(target, mode))
         for path, part, target in beside:
             with _errors_of(path):
                 _move(part, target, overwrite)
@@ -229,6 +257,31 @@ def write_files_atomic(files: Mapping[StrPath, bytes], *, mode: int = 0o644, ove
                 os.unlink(part)
     for folder in {os.path.dirname(target) for _, _, target in beside}:
         _flush_folder(folder)
+
+
+def _place_of(path: StrPath, follow_links: bool) -> str:
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.realpath(path) if follow_links else os.path.join(os.path.realpath(folder), name)
+
+
+def kept_mode(path: StrPath, mode: int) -> int:
+    """``mode`` without the rights that the file at ``path``, if there is one, does not give."""
+    try:
+        return mode & os.stat(path).st_mode
+    except OSError:
+        return mode
+
+
+# The armour and the first lines behind it: a firmware that can read PEM has the words, and no key behind them.
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[ \t]*\r?\n[0-9A-Za-z+/=:,. \t\r\n-]{32}")
+
+
+def holds_private_key(path: StrPath) -> bool:
+    """True for a file of ours with a private key in PEM; False also for what cannot be read, or is no regular file."""
+    try:
+        return os.path.isfile(path) and _PRIVATE_KEY.search(read_start(path, MAX_KEY_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def _write_new(path: str, data: bytes, mode: int) -> None:
@@ -289,8 +342,6 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
 
     Raises ``KeyFileError`` with the path in it for every failure.
     """
-    from smpdfu.image import keys  # here: not everything that reads files needs cryptography
-
     name = os.fspath(path)
     try:
         pem = read_bounded(path, MAX_KEY_BYTES)
@@ -298,6 +349,17 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
         raise KeyFileError(f"{error}, so it is no key file", name) from None
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}", name) from None
+    return parse_key(pem, name, ask)
+
+
+def parse_key(pem: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> PrivateKey | PublicKey:
+    """The key in the bytes of a PEM file that is called ``name``; otherwise as ``read_key_file``."""
+    import shlex
+
+    from smpdfu.image import keys  # here: not everything that reads files needs cryptography
+
+    if hint := keys.ssh_hint(pem, shlex.quote(name)):
+        raise KeyFileError(f"{name}: {hint}", name)
     try:
         return keys.load_key(pem, ask() if keys.is_encrypted(pem) else None)
     except KeyFileError as error:
@@ -307,7 +369,7 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
 def write_key_file(path: StrPath, pem: bytes, *, overwrite: bool = False) -> None:
     """Write a private key, readable by its owner only; raises ``KeyFileError`` rather than replace a file."""
     try:
-        write_file_atomic(path, pem, mode=0o600, overwrite=overwrite)
+        write_file_atomic(path, pem, mode=0o600, overwrite=overwrite, replace_keys=overwrite)
     except FileExistsError:
         name = os.fspath(path)
         raise KeyFileError(f"{name} exists already, and a key that is overwritten is lost for good", name) from None

@@ -25,6 +25,8 @@ _OVERHEAD = 5  # size, address, type and checksum of a record
 _NEGATED = bytes(-byte & 0xFF for byte in range(256))
 _WIDEST = 250  # bytes of data: the sums of wider records could run over their 16 bits
 _SHORT_RUN, _LONG_RUN = 8, 8192  # records that are looked at together: as many as were alike before, and more
+MAX_ODD_BYTES = 8 << 20
+"""The longest text that is read record by record, at 40 bytes of memory for each of the file."""
 _LONGEST_START = 600  # a record has at most 521 characters
 
 
@@ -203,6 +205,11 @@ def _payload(raw: bytes, size: int, count: int) -> bytes:
 def _odd(text: bytes) -> tuple[Segment, ...]:
     from intelhex import IntelHex, IntelHexError  # rarely needed, and slow
 
+    if len(text) > MAX_ODD_BYTES:
+        raise FormatError(
+            f"a hex file of more than {MAX_ODD_BYTES >> 20} MiB is read only if its records are in the usual form: "
+            "data by linear addresses, checksums that are right, an end record"
+        )
     memory = IntelHex()
     try:
         memory.loadhex(io.StringIO(text.decode("latin-1"), newline=None))

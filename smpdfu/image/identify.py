@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from enum import StrEnum
 
+from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC
 from smpdfu.image.hexfile import is_hex
+from smpdfu.untrusted.nesting import load_json
 
 _MAX_MANIFEST_BYTES = 1 << 20
 _TEXT_START = 4096  # a key file may begin with a few lines for people
@@ -27,6 +29,7 @@ class FileKind(StrEnum):
     UF2 = "uf2"
     DFU_APPLICATION_ZIP = "dfu_application.zip"
     SECURE_DFU_ZIP = "nrf5 secure dfu zip"
+    DFU_MULTI_IMAGE = "dfu_multi_image.bin"
     SUIT_ZIP = "suit dfu zip"
     SUIT_ENVELOPE = "suit envelope"
     ZIP = "zip"
@@ -79,6 +82,8 @@ def identify(data: bytes) -> FileKind:
         return FileKind.INTEL_HEX
     if has_vector_table(data):
         return FileKind.RAW_FIRMWARE
+    if _is_multi_image(data):
+        return FileKind.DFU_MULTI_IMAGE
     before, begin, _ = data[:_TEXT_START].partition(b"-----BEGIN ")
     if begin and b"\0" not in before:
         return FileKind.PEM
@@ -87,14 +92,11 @@ def identify(data: bytes) -> FileKind:
 
 def _kind_of_zip(data: bytes) -> FileKind:
     """By its manifest.json: the SDKs' packages have different ones."""
-    import io  # here: few files are archives, and zipfile is slow to load
-    import json
-    import zipfile
+    from smpdfu.untrusted.archive import Archive  # here: few files are archives, and zipfile is slow to load
 
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open("manifest.json") as file:
-            manifest = json.loads(file.read(_MAX_MANIFEST_BYTES))
-    except Exception:  # zipfile and its decompressors raise whatever a damaged archive leads them to
+        manifest = load_json(Archive(data).read("manifest.json", _MAX_MANIFEST_BYTES))
+    except (FormatError, ValueError):
         return FileKind.ZIP
     if not isinstance(manifest, dict):
         return FileKind.ZIP
@@ -105,6 +107,12 @@ def _kind_of_zip(data: bytes) -> FileKind:
         return FileKind.ZIP
     suit = any(isinstance(one, dict) and str(one.get("file", "")).endswith(".suit") for one in files)
     return FileKind.SUIT_ZIP if suit else FileKind.DFU_APPLICATION_ZIP
+
+
+def _is_multi_image(data: bytes) -> bool:
+    """True for the images that the nRF Connect SDK puts in a row: a 16-bit length, then the CBOR map {"img": [...]}."""
+    length = int.from_bytes(data[:2], "little")
+    return data[2:3] in (b"\xa1", b"\xbf") and data[3:7] == b"\x63img" and 6 < length <= len(data) - 2
 
 
 def has_vector_table(data: bytes) -> bool:

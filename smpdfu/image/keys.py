@@ -7,6 +7,7 @@ one is ``KeyFileError``. Whatever signs images stands behind the ``Signer`` port
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from smpdfu.errors import KeyFileError, PassphraseError, SignatureError, SigningError, WrongPassphraseError
+from smpdfu.image import kdf
 from smpdfu.image.hashes import digest
 from smpdfu.image.tlv import TlvType
 
@@ -310,8 +312,11 @@ def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | Public
 
     Raises ``KeyFileError``: not PEM, a key that MCUboot has no use for, a passphrase that is missing or wrong.
     """
+    if hint := ssh_hint(pem):
+        raise KeyFileError(hint)
     if b"-----BEGIN" not in pem:
         raise KeyFileError(f"not a PEM key file: {_guess(pem)}")
+    _check_bounds(pem)
     private = b"PRIVATE KEY-----" in pem
     try:
         raw = _load_private(pem, passphrase) if private else load_pem_public_key(pem)
@@ -323,6 +328,31 @@ def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | Public
         raise KeyFileError("the key file is damaged, or holds something else than a key") from None
     kind = _kind_of(raw)
     return PrivateKey(kind, raw) if private else PublicKey(kind, raw)
+
+
+def ssh_hint(pem: bytes, name: str = "FILE") -> str | None:
+    """How to make a key file of what OpenSSH wrote, in one sentence; None for anything else."""
+    if b"-----BEGIN OPENSSH PRIVATE KEY-----" in pem:
+        return (
+            f"this is an OpenSSH private key: `ssh-keygen -p -m PEM -f {name}` rewrites the file as PEM (copy it first)"
+        )
+    if pem.startswith((b"ssh-", b"ecdsa-sha2-")):
+        return f"this is an OpenSSH public key: `ssh-keygen -e -m PKCS8 -f {name}` prints it as PEM"
+    return None
+
+
+# RSA-8192, four times what MCUboot takes, has 6.3 KB; the work to check an RSA key grows with the cube of its length.
+MAX_PEM_BLOCK_BYTES = 8 << 10
+_BLOCK = re.compile(rb"-----BEGIN [^-\r\n]{1,60}-----(.*?)(?=-----|\Z)", re.DOTALL)
+
+
+def _check_bounds(pem: bytes) -> None:
+    """Raise ``KeyFileError`` for a key whose length, or whose passphrase's derivation, would take minutes."""
+    for block in _BLOCK.finditer(pem):
+        if len(block[1]) > MAX_PEM_BLOCK_BYTES:
+            raise KeyFileError(f"the key has more than {MAX_PEM_BLOCK_BYTES >> 10} KiB: no key that MCUboot uses has")
+        if b"BEGIN ENCRYPTED" in block[0] and (reason := kdf.too_costly(block[1])):
+            raise KeyFileError(f"the key cannot be opened in reasonable time: {reason}")
 
 
 def load_private(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:

@@ -17,11 +17,17 @@ def protected_tlvs(
 ) -> tuple[Tlv, ...]:
     """What a request asks for; ``compression`` is what a compressed image tells of itself before.
 
-    Raises ``ImageError`` when the header cannot say their size.
+    Raises ``ImageError`` when the header cannot say their size, and for an empty one at the end: bootloaders tell
+    protected TLVs by where their data lie, and those of an empty last one would lie behind the area.
     """
     tlvs = (*_before_compression(spec, hash_type, signer_id), *compression, *_after_compression(spec))
     if protected_size_bytes(tlvs) > 0xFFFF:
         raise ImageError("the protected TLVs have more than 65535 bytes in all, which the header cannot say")
+    if tlvs and not tlvs[-1].data:
+        raise ImageError(
+            f"the TLV {tlvs[-1].name} is empty and the last of the protected ones: a bootloader takes it for an "
+            "unprotected one and refuses the image (give it a value, or put another TLV behind it)"
+        )
     return tlvs
 
 

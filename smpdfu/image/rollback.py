@@ -66,6 +66,11 @@ def _counter_refusals(image: Image, current: int | None) -> Iterator[Finding]:
         return
     offset, data = found
     value = int.from_bytes(data, image.endian)
-    if len(data) == _COUNTER_BYTES and value < current:  # a counter of another size is refused as such already
+    if len(data) != _COUNTER_BYTES:
+        text = (
+            f"the image's security counter has {len(data)} bytes: a bootloader that stores one reads {_COUNTER_BYTES}"
+        )
+        yield Finding(RollbackCode.SECURITY_COUNTER, offset, text)
+    elif value < current:
         text = f"the image's security counter {value} is lower than {current}, which the bootloader has seen"
         yield Finding(RollbackCode.SECURITY_COUNTER, offset, text)

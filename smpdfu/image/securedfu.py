@@ -7,14 +7,13 @@ packet is a few hundred bytes, no list is longer than the packet, nothing nests 
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from smpdfu.errors import FormatError
+from smpdfu.untrusted.archive import Archive
+from smpdfu.untrusted.nesting import load_json
 
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_INIT_PACKET_BYTES = 1 << 16
@@ -93,36 +92,26 @@ class Entry:
 
 def read_package(data: bytes) -> tuple[Entry, ...]:
     """The images of a Secure DFU zip; raises ``FormatError`` when its manifest cannot be read."""
+    archive = Archive(data)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            manifest = json.loads(_member(archive, "manifest.json", MAX_MANIFEST_BYTES))["manifest"]
-            listed = [(name, one) for name, one in manifest.items() if isinstance(one, dict)]
-            return tuple(_entry(archive, str(name), one) for name, one in listed[:MAX_IMAGES])
-    except FormatError:
-        raise
-    except Exception as error:  # zipfile and its decompressors raise whatever a damaged archive leads them to
-        raise FormatError(f"the package is damaged: {error}") from None
+        manifest = load_json(archive.read("manifest.json", MAX_MANIFEST_BYTES))["manifest"]
+        listed = [(name, one) for name, one in manifest.items() if isinstance(one, dict)]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise FormatError(f"the package is damaged: its manifest cannot be read ({error})") from None
+    return tuple(_entry(archive, str(name), one) for name, one in listed[:MAX_IMAGES])
 
 
-def _entry(archive: zipfile.ZipFile, name: str, listed: dict[str, Any]) -> Entry:
-    sizes = {info.filename: info.file_size for info in archive.infolist()}
+def _entry(archive: Archive, name: str, listed: dict[str, Any]) -> Entry:
+    sizes = archive.sizes
     binary, init = (str(listed.get(key, "")) for key in ("bin_file", "dat_file"))
     missing = next((one for one in (binary, init) if one not in sizes), None)
     if missing is not None:
         return Entry(name, binary, init, sizes.get(binary, 0), None, f"{missing or 'a file'} is not in the package")
     try:
-        packet = InitPacket.from_bytes(_member(archive, init, MAX_INIT_PACKET_BYTES))
+        packet = InitPacket.from_bytes(archive.read(init, MAX_INIT_PACKET_BYTES))
     except FormatError as error:
         return Entry(name, binary, init, sizes[binary], None, str(error))
     return Entry(name, binary, init, sizes[binary], packet)
-
-
-def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    with archive.open(name) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise FormatError(f"{name} is longer than {limit} bytes: no real one is")
-    return data
 
 
 # --- protobuf -------------------------------------------------------------------------------------------------------

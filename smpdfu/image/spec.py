@@ -11,7 +11,7 @@ from smpdfu.image.encrypt import KEY_SIZES
 from smpdfu.image.format import HEADER_SIZE, TLV_VENDOR_MAX, TLV_VENDOR_MIN, Dependency, Endian, Tlv, Version
 from smpdfu.image.ids import class_id, vendor_id
 from smpdfu.image.tlv import is_distinct
-from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, Padding, SlotGeometry, SwapMode, check_alignment
+from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, Padding, SlotGeometry, SwapMode, align_up, check_alignment
 
 if TYPE_CHECKING:
     from smpdfu.image.compress import Lzma
@@ -152,11 +152,15 @@ class ImageSpec:
         return vid, None if self.cid is None else class_id(self.cid, vid)
 
     def geometry(self, encrypted_key_size: int = 0) -> SlotGeometry:
-        """The slot; without a ``swap_mode`` the kind with the least demands. ``ValueError`` for an impossible one."""
+        """The slot; without a ``swap_mode`` the kind with the least demands. ``ValueError`` for an impossible one.
+
+        That is swap-scratch with a trailer in one sector: imgtool's options do not tell how large sectors are.
+        """
         mode = SwapMode.OVERWRITE_ONLY if self.overwrite_only else self.swap_mode or SwapMode.SCRATCH
+        known = self.overwrite_only or self.swap_mode is not None
         return SlotGeometry(
             self.slot_size,
-            self.sector_size,
+            self.sector_size if known else align_up(max(self.sector_size, self.slot_size), self.align),
             self.align,
             self.real_max_align,
             self.max_sectors,

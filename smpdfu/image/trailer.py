@@ -8,7 +8,7 @@ image_ok, copy_done, swap_info, [sizes of the TLV areas: swap-offset only,] swap
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -20,6 +20,7 @@ FLAG_SET = 0x01
 ALIGNS = (1, 2, 4, 8, 16, 32)
 MAX_ALIGNS = (8, 16, 32)
 DEFAULT_MAX_SECTORS = 128
+ENDIANS: tuple[Endian, ...] = ("little", "big")
 
 _MAGIC_8 = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
 _MAGIC_TAIL = bytes.fromhex("2de15d29410b8d77679c110f1f8a")  # after max_align in 16 bits, for 16 and 32
@@ -88,6 +89,11 @@ def boot_magic(max_align: int, endian: Endian = "little") -> bytes:
     return _MAGIC_8 if max_align == 8 else max_align.to_bytes(2, endian) + _MAGIC_TAIL
 
 
+def has_magic(data: bytes) -> bool:
+    """True if these bytes end with a magic that marks a slot as pending, for any MCUBOOT_BOOT_MAX_ALIGN."""
+    return data.endswith(tuple(boot_magic(align, endian) for align in MAX_ALIGNS for endian in ENDIANS))
+
+
 def magic_offset(g: SlotGeometry) -> int:
     """Where the 16 magic bytes are, from the slot's start; so are all offsets below."""
     return g.size_bytes - MAGIC_SIZE
@@ -148,15 +154,27 @@ def trailer_size_bytes(g: SlotGeometry) -> int:
 
 
 def max_image_size_bytes(g: SlotGeometry) -> int:
-    """The largest image, header to last TLV, that the loader takes: its real limit, not imgtool's (0: none fits).
-
-    For swap-scratch this holds where the trailer fits into the slot's last sector, as on the nRF5340.
-    """
+    """The largest image, header to last TLV, that the loader takes: its real limit, not imgtool's (0: none fits)."""
     free = g.size_bytes - trailer_size_bytes(g)
-    if g.mode in (SwapMode.MOVE, SwapMode.OFFSET):
+    if g.mode is SwapMode.SCRATCH:
+        free -= _scratch_padding_bytes(g)
+    elif g.mode in (SwapMode.MOVE, SwapMode.OFFSET):
         # The trailer has sectors of its own, and one sector is kept free to move the image by.
         free = g.size_bytes - align_up(trailer_size_bytes(g), g.sector_size) - g.sector_size
     return max(free, 0)
+
+
+def _scratch_padding_bytes(g: SlotGeometry) -> int:
+    """What a swap with scratch keeps free before a trailer that spans sectors (``app_max_size_adjust_to_trailer``).
+
+    The sector where the trailer begins goes through the scratch area, which needs room for a trailer of its own there:
+    the same fields with the status of one sector only. Where the slot's trailer has less than that in its first sector,
+    the image must end so much earlier.
+    """
+    trailer = trailer_size_bytes(g)
+    in_first_sector = (trailer - 1) % g.sector_size + 1
+    scratch_trailer = trailer_size_bytes(replace(g, max_sectors=1))
+    return max(scratch_trailer - in_first_sector, 0)
 
 
 def _tlv_sizes_bytes(g: SlotGeometry) -> int:

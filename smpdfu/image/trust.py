@@ -7,28 +7,43 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from smpdfu.errors import SignatureError
+from smpdfu.image import ecdsaform
 from smpdfu.image.format import HASH_TYPES, Image, Tlv, TlvType
-from smpdfu.image.hashes import digest
+from smpdfu.image.hashes import HASHES, digest
 from smpdfu.image.keys import Verifier
+from smpdfu.image.loaderbuild import UNKNOWN_BUILD, LoaderBuild
 
-KEY_TYPES = (TlvType.KEYHASH, TlvType.PUBKEY)
+# The most bytes that a bootloader reads of an ECDSA signature (SIG_BUF_SIZE); the others have one length.
+_LONGEST_ECDSA = 128
+_LENGTHS = {TlvType.RSA2048_PSS: 256, TlvType.RSA3072_PSS: 384, TlvType.ED25519: 64}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A signature that counts: where it is, by which of the keys, and what is wrong with it, if anything."""
+    """A signature that counts: where it is, by which of the keys, and what is wrong with it, if anything.
+
+    ``stops``: a bootloader stops at it, whatever signatures follow. ``unknown``: whether it is right cannot be told.
+    ``some``: some builds refuse it, and why.
+    """
 
     key_index: int
     offset: int
-    error: str
+    error: str = ""
+    stops: bool = False
+    unknown: bool = False
+    some: str = ""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """``keys`` before ``image``. A pure image (it says so with SIG_PURE) has signatures over itself, not its hash."""
+    """``keys`` before ``image``. A pure image (it says so with SIG_PURE) has signatures over itself, not its hash.
+
+    ``build`` says how the bootloader finds a key and how it reads a signature.
+    """
 
     image: Image
     keys: tuple[Verifier, ...]
+    build: LoaderBuild = UNKNOWN_BUILD
 
     @cached_property
     def pure(self) -> bool:
@@ -45,13 +60,14 @@ class Trust:
     def hash_type(self) -> TlvType | None:
         """The type of the SHA TLV that counts: the first of those that the keys go with. None without one.
 
-        A bootloader for pure signatures needs no hash; whoever lists the image over SMP does.
+        A bootloader for pure signatures needs no such TLV: there it is the type of the hashes of its keys.
         """
         wanted = {kind for key in self.keys for kind in self.hash_types(key)}
         if not self.keys:
             wanted = set(HASH_TYPES)
         found = (tlv.type for _, _, tlv in self.image.tlv_offsets())
-        return next((TlvType(kind) for kind in found if kind in wanted), None)
+        named = next((TlvType(kind) for kind in found if kind in wanted), None)
+        return next(iter(wanted), None) if named is None and self.pure and self.keys else named
 
     @cached_property
     def claimed_hash(self) -> bytes | None:
@@ -60,12 +76,19 @@ class Trust:
         return next((tlv.data for _, _, tlv in self.image.tlv_offsets() if kind is not None and tlv.type == kind), None)
 
     def key_index(self, tlv: Tlv) -> int | None:
-        """The place in ``keys`` of the key that a KEYHASH or PUBKEY TLV names; None if it is not known."""
+        """The place in ``keys`` of the key that a KEYHASH or PUBKEY TLV names; None if it is not known.
+
+        A bootloader compares as much of a key's hash as the TLV has, and takes the first key that fits.
+        """
         kind = self.hash_type
         for index, key in enumerate(self.keys):
             if kind is None or kind not in self.hash_types(key):
                 continue
-            if tlv.data == (key.public_bytes if tlv.type == TlvType.PUBKEY else digest(kind, (key.public_bytes,))):
+            if tlv.type == TlvType.PUBKEY:
+                found = tlv.data == key.public_bytes
+            else:
+                found = digest(kind, (key.public_bytes,)).startswith(tlv.data)
+            if found:
                 return index
         return None
 
@@ -73,28 +96,69 @@ class Trust:
         """Each signature by a known key, in flash order. ``plain`` is the decrypted image, which pure ones are over."""
         index, message = None, None
         for offset, _, tlv in self.image.tlv_offsets():
-            if tlv.type in KEY_TYPES:
+            if tlv.type == self.build.key_type:
                 index = self.key_index(tlv)
             elif index is not None and tlv.type == self.keys[index].algorithm.signature_type:
                 if self.pure and message is None and plain is not None:
                     message = plain.hashed_bytes()
-                yield Outcome(index, offset, self._error(index, tlv.data, message))
+                yield self._outcome(index, offset, tlv, message)
                 index = None
 
-    def _error(self, index: int, signature: bytes, message: bytes | None) -> str:
-        key = self.keys[index]
+    def _outcome(self, index: int, offset: int, tlv: Tlv, message: bytes | None) -> Outcome:
+        key, length = self.keys[index], len(tlv.data)
+        wanted = _LENGTHS.get(TlvType(tlv.type))
+        if wanted is not None and length != wanted:
+            text = f"the {tlv.name} TLV has {length} bytes, and such a signature has {wanted}"
+            return Outcome(index, offset, text, stops=True)
+        if wanted is None and length > _LONGEST_ECDSA:
+            text = f"the {tlv.name} TLV has {length} bytes; bootloaders read {_LONGEST_ECDSA} at most"
+            return Outcome(index, offset, text, stops=True)
+        if wanted is None:
+            return self._ecdsa_outcome(index, offset, tlv.data)
         try:
             if not self.pure:
-                key.verify_digest(signature, self.claimed_hash or b"")
+                key.verify_digest(tlv.data, self.claimed_hash or b"")
             elif message is not None:
-                key.verify_message(signature, message)
+                key.verify_message(tlv.data, message)
             else:
-                return "the pure signature of an encrypted image cannot be checked without decryption"
+                return Outcome(index, offset, unknown=True)
         except SignatureError as error:
-            return str(error)
-        return ""
+            return Outcome(index, offset, str(error))
+        return Outcome(index, offset)
+
+    def _ecdsa_outcome(self, index: int, offset: int, signature: bytes) -> Outcome:
+        """As the backend of the build reads it; where that is not known, as any of them does."""
+        key = self.keys[index]
+        size = HASHES[key.algorithm.hash_types[0]]().digest_size
+        there = ecdsaform.backends(size)
+        asked = (self.build.backend,) if self.build.backend in there else there
+        read = {backend: ecdsaform.numbers(signature, size, backend) for backend in asked}
+        right = {pair for pair in set(read.values()) if pair is not None and self._is_right(key, pair)}
+        refusing = [backend for backend, pair in read.items() if pair not in right]
+        if not right:
+            text = f"the {'ecdsa-p256' if size == 32 else 'ecdsa-p384'} signature does not verify"
+            text += f" as {asked[0]} reads it" if self.build.backend in there else ""
+            return Outcome(index, offset, text)
+        if not refusing:
+            return Outcome(index, offset)
+        form = "is padded with zeros (--pad-sig)" if _is_padded(signature) else "is not written as DER is"
+        text = f"the signature {form}: bootloaders whose backend is {' or '.join(refusing)} refuse it (--backend)"
+        return Outcome(index, offset, some=text)
+
+    def _is_right(self, key: Verifier, pair: ecdsaform.Numbers) -> bool:
+        try:
+            key.verify_digest(ecdsaform.to_der(pair), self.claimed_hash or b"")
+        except SignatureError:
+            return False
+        return True
 
     def last_key(self) -> int | None:
-        """The key that the last KEYHASH or PUBKEY TLV names: whose signature a compressed image has inside."""
-        named = [tlv for _, _, tlv in self.image.tlv_offsets() if tlv.type in KEY_TYPES]
+        """The key that the last KEYHASH (or PUBKEY) TLV names: whose signature a compressed image has inside."""
+        named = [tlv for _, _, tlv in self.image.tlv_offsets() if tlv.type == self.build.key_type]
         return self.key_index(named[-1]) if named else None
+
+
+def _is_padded(signature: bytes) -> bool:
+    """True for a sequence with zeros behind it."""
+    end = 2 + signature[1] if len(signature) >= 2 else len(signature)
+    return end < len(signature) and not any(signature[end:])

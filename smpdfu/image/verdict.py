@@ -16,6 +16,7 @@ class Code(StrEnum):
     NO_HASH = "no-hash"
     NOT_SIGNED = "not-signed"
     UNKNOWN_KEY = "unknown-key"
+    KEY_FORMAT = "key-format"
     SIGNATURE = "signature"
     ENCRYPTED = "encrypted"
     ENCRYPTION_KEY = "encryption-key"
@@ -35,7 +36,21 @@ class Code(StrEnum):
     OTHER_SIGNATURE = "other-signature"
     MIXED_SIGNATURES = "mixed-signatures"
     PURE_ENCRYPTED = "pure-encrypted"
+    SIGNATURE_FORM = "signature-form"
+    SEVERAL_KEYS = "several-content-keys"
+    HMAC_SHA = "hmac-sha"
     RESET_VECTOR = "reset-vector"
+
+
+# Warnings about what some builds of the bootloader refuse and others take.
+DEPENDS_ON_THE_BUILD = (
+    Code.COMPRESSED,
+    Code.MIXED_SIGNATURES,
+    Code.TLV_SIZE,
+    Code.SIGNATURE_FORM,
+    Code.SEVERAL_KEYS,
+    Code.HMAC_SHA,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +64,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the judge says. Accepted is an image without refusals.
+    """What the judge says: what speaks against the image, what may, and what could not be checked.
 
     ``signature_checked`` is False where no keys were given: then an accepted image has the right hash, no more.
     ``plain`` is the image with its payload decrypted (and still compressed, if it is); None when it could not be.
@@ -61,8 +76,9 @@ class Verdict:
     plain: Image | None = field(repr=False)
     key_index: int | None
     signature_checked: bool
+    unchecked: tuple[Finding, ...] = ()
 
     @property
-    def accepted(self) -> bool:
-        """True if nothing speaks against the image."""
-        return not self.refusals
+    def accepted(self) -> bool | None:
+        """True if nothing speaks against the image; None if that is so and not all of it could be checked."""
+        return False if self.refusals else None if self.unchecked else True

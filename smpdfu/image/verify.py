@@ -3,7 +3,8 @@
 Does what ``bootutil_img_validate`` of MCUboot's ``image_validate.c`` does in Zephyr's default configuration: the hash
 over the decrypted image, the TLVs in flash order, a signature by a known key after that key's hash; of a compressed
 image then the same for what comes out of it, as Nordic's fork does. Where the bootloader stops at the first fault, all
-of them are found. What cannot be checked is refused, never waved through.
+of them are found. What cannot be checked without the decryption key is named as such, never waved through; what some
+builds take and others refuse is a warning, unless the build is known (``LoaderBuild``).
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from typing import Literal
 from smpdfu.errors import FormatError, SignatureError, SigningError
 from smpdfu.image.build import encrypted_key_size, too_large
 from smpdfu.image.compress import LARGEST_FIRMWARE, original_header, original_parts
-from smpdfu.image.encrypt import DecryptionKey, ctr, unwrap_key
+from smpdfu.image.encrypt import WRAPPINGS, DecryptionKey, ctr, opens, unwrap_key
 from smpdfu.image.format import (
-    COMPRESSED_FLAGS,
     ENCRYPTED_FLAGS,
     ENCRYPTION_KEY_TYPES,
     HASH_TYPES,
@@ -30,28 +30,15 @@ from smpdfu.image.format import (
 from smpdfu.image.hashes import HASHES, digest
 from smpdfu.image.keys import Verifier
 from smpdfu.image.linked import code_start, link_warning
+from smpdfu.image.loaderbuild import KEY_TYPES, UNKNOWN_BUILD, LoaderBuild
+from smpdfu.image.tlvchecks import PACKED_FLAGS, tlv_refusals, tlv_warnings
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
-from smpdfu.image.trust import KEY_TYPES, Trust
+from smpdfu.image.trust import Trust
 from smpdfu.image.verdict import Code, Finding, Verdict
 
 __all__ = ["Code", "Finding", "Role", "Verdict", "verify"]
 
 Role = Literal["primary", "secondary"]
-
-# What MCUboot lets stand unprotected (MCUBOOT_USE_TLV_ALLOW_LIST); 0x21 was ECDSA-P224.
-_ALLOWED_UNPROTECTED = frozenset(
-    (*KEY_TYPES, TlvType.SIG_PURE, 0x21, *HASH_TYPES, *SIGNATURE_TYPES, *ENCRYPTION_KEY_TYPES)
-)
-_PACKED_FLAGS = COMPRESSED_FLAGS | Flag.COMPRESSED_ARM_THUMB
-_SIZES: dict[int, int] = {
-    TlvType.SIG_PURE: 1,
-    TlvType.DEPENDENCY: 12,
-    TlvType.SEC_CNT: 4,
-    TlvType.DECOMP_SIZE: 4,
-    TlvType.COMP_DEC_SIZE: 4,
-    TlvType.UUID_VID: 16,
-    TlvType.UUID_CID: 16,
-}
 
 
 def verify(
@@ -62,14 +49,16 @@ def verify(
     slot: SlotGeometry | None = None,
     slot_address: int | None = None,
     role: Role | None = None,
+    build: LoaderBuild = UNKNOWN_BUILD,
 ) -> Verdict:
     """Judge an image by the keys that the bootloader trusts; never raises for a bad image.
 
-    Without keys only the hash is checked. ``enc_key`` decrypts; without it an encrypted image is refused. With ``slot``
-    the image must fit, with ``slot_address`` the firmware is compared with where it will lie. In a primary slot nothing
-    is decrypted, in a secondary slot everything that is flagged so; without a ``role`` either will do.
+    Without keys only the hash is checked. ``enc_key`` decrypts; without it the payload of an encrypted image is not
+    checked. With ``slot`` the image must fit, with ``slot_address`` the firmware is compared with where it will lie. In
+    a primary slot nothing is decrypted, in a secondary slot everything that is flagged so; without a ``role`` either
+    will do. ``build`` is how the bootloader was built.
     """
-    case = _Case(image, Trust(image, tuple(keys)))
+    case = _Case(image, Trust(image, tuple(keys), build), build)
     case.check_header()
     case.check_tlvs()
     if slot is not None:
@@ -79,11 +68,12 @@ def verify(
     key_index = case.check_signatures() if keys else None
     if not keys:
         case.note_hash_only()
-    if image.header.flags & _PACKED_FLAGS:
+    if image.header.flags & PACKED_FLAGS:
         case.check_compressed(slot)
     elif slot_address is not None and case.plain is not None:
         case.check_vectors(slot_address)
-    return Verdict(tuple(case.refusals), tuple(case.warnings), case.plain, key_index, bool(keys))
+    refusals, warnings, unchecked = tuple(case.refusals), tuple(case.warnings), tuple(case.unchecked)
+    return Verdict(refusals, warnings, case.plain, key_index, bool(keys), unchecked)
 
 
 @dataclass(slots=True)
@@ -92,8 +82,10 @@ class _Case:
 
     image: Image
     trust: Trust
+    build: LoaderBuild
     refusals: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
+    unchecked: list[Finding] = field(default_factory=list)
     plain: Image | None = None
 
     def refuse(self, code: Code, offset: int | None, message: str) -> None:
@@ -101,6 +93,10 @@ class _Case:
 
     def warn(self, code: Code, offset: int | None, message: str) -> None:
         self.warnings.append(Finding(code, offset, message))
+
+    def leave(self, code: Code, offset: int | None, message: str) -> None:
+        """Something that nobody can check without the decryption key."""
+        self.unchecked.append(Finding(code, offset, message))
 
     def tlvs(self, *kinds: int) -> Iterator[tuple[int, Tlv]]:
         """TLVs of these types with their offsets, in flash order."""
@@ -112,6 +108,11 @@ class _Case:
         header, flags = self.image.header, self.image.header.flags
         if flags & ENCRYPTED_FLAGS == ENCRYPTED_FLAGS:
             self.refuse(Code.FLAGS, 16, "the header says that the image is encrypted with AES-128 and with AES-256")
+        if self.image.encrypted and self.build.encryption is False:
+            text = (
+                "the header says that the image is encrypted, and a bootloader without encryption takes no such image"
+            )
+            self.refuse(Code.ENCRYPTED, 16, text)
         if flags & Flag.NON_BOOTABLE:
             self.refuse(Code.NON_BOOTABLE, 16, "the header says that the image is not to be booted")
         if self.image.encrypted and header.hdr_size % 16:
@@ -121,29 +122,13 @@ class _Case:
                 f"the image is encrypted and its header has {header.hdr_size} bytes, which is no multiple of 16: the "
                 "bootloader would install it wrongly decrypted",
             )
-        if flags & _PACKED_FLAGS:
+        if flags & PACKED_FLAGS:
             text = "the image is compressed: only a bootloader that is built to decompress (overwrite-only) takes it"
             self.warn(Code.COMPRESSED, 16, text)
 
     def check_tlvs(self) -> None:
-        for offset, protected, tlv in self.image.tlv_offsets():
-            if not protected and tlv.type not in _ALLOWED_UNPROTECTED:
-                self.refuse(Code.TLV_NOT_ALLOWED, offset, f"a TLV of type {tlv.name} must not stand unprotected")
-            size = _SIZES.get(tlv.type, len(tlv.data))
-            if len(tlv.data) != size:
-                self.refuse(Code.TLV_SIZE, offset, f"a {tlv.name} TLV has {size} bytes, this one {len(tlv.data)}")
-            elif tlv.type == TlvType.SIG_PURE and tlv.data != b"\x01":
-                self.refuse(Code.SIGNATURE, offset, f"the SIG_PURE TLV says {tlv.data.hex()}; bootloaders want 01")
-        self._check_mixture()
-
-    def _check_mixture(self) -> None:
-        """Bootloaders of 2026 allow one type of hash, of key and of signature: those that they were built for."""
-        for kinds, what in ((HASH_TYPES, "hashes"), (KEY_TYPES, "keys"), (SIGNATURE_TYPES, "signatures")):
-            found = {tlv.type: (offset, tlv.name) for offset, tlv in self.tlvs(*kinds)}
-            if len(found) > 1:
-                names = " and ".join(name for _, name in found.values())
-                text = f"the image has {what} of several types ({names}), of which newer bootloaders take one"
-                self.warn(Code.MIXED_SIGNATURES, next(reversed(found.values()))[0], text)
+        self.refusals += tlv_refusals(self.image, self.build)
+        self.warnings += tlv_warnings(self.image, self.build)
 
     def check_size(self, slot: SlotGeometry) -> None:
         needed = max(slot.encrypted_key_size, encrypted_key_size(self.image))
@@ -170,19 +155,39 @@ class _Case:
             text = "the payload of this encrypted image is plain: it is good for the primary slot only"
             self.warn(Code.CLEAR, self.image.header.hdr_size, text)
             return self.image
-        offset, tlv = next(self.tlvs(*ENCRYPTION_KEY_TYPES), (self.image.unprotected_offset, None))
-        if tlv is None:
-            self.refuse(Code.ENCRYPTION_KEY, offset, "the image is encrypted and has no TLV with the content key")
+        found = [one for one in self.tlvs(*ENCRYPTION_KEY_TYPES) if self.build.allows_unprotected(one[1].type)]
+        if not found:
+            text = "the image is encrypted and has no TLV with the content key"
+            self.refuse(Code.ENCRYPTION_KEY, self.image.unprotected_offset, text)
             return None
+        if len({tlv.type for _, tlv in found}) > 1:
+            text = (
+                f"the image has several content keys ({', '.join(tlv.name for _, tlv in found)}): a bootloader takes "
+            )
+            self.warn(Code.SEVERAL_KEYS, found[1][0], f"{text}the first of the one type that it was built for")
         if enc_key is None:
-            self.refuse(Code.ENCRYPTED, offset, "the image is encrypted, and no decryption key was given to check it")
+            self._leave_encrypted(found)
             return None
+        offset, tlv = next((one for one in found if opens(enc_key, one[1])), found[0])
         try:
             content_key = unwrap_key(tlv, enc_key, encrypted_key_size(self.image))
         except (SigningError, FormatError) as error:
             self.refuse(Code.ENCRYPTION_KEY, offset, str(error))
             return None
         return replace(self.image, payload=ctr(self.image.payload, content_key))
+
+    def _leave_encrypted(self, found: list[tuple[int, Tlv]]) -> None:
+        """Without the decryption key: the length of a content key's TLV can be checked, and the payload cannot."""
+        size = encrypted_key_size(self.image)
+        sizes = {row.tlv_type: row.size(size) for row in WRAPPINGS}
+        both = self.image.header.flags & ENCRYPTED_FLAGS == ENCRYPTED_FLAGS  # refused as such: no length would be right
+        if not both and all(len(tlv.data) != sizes[TlvType(tlv.type)] for _, tlv in found):
+            offset, tlv = found[0]
+            text = f"no {tlv.name} TLV with a key for AES-{size * 8} has {len(tlv.data)} bytes"
+            self.refuse(Code.ENCRYPTION_KEY, offset, text)
+            return
+        text = "the payload is encrypted, and no decryption key was given: whether it fits its hash was not checked"
+        self.leave(Code.ENCRYPTED, found[0][0], text)
 
     def _hash_fits(self, image: Image) -> bool:
         kind, claimed = self.trust.hash_type, self.trust.claimed_hash
@@ -198,9 +203,18 @@ class _Case:
         if self.plain is None:
             return  # refused already
         value = digest(kind, self.plain.hashed_parts())
-        for offset, tlv in self.tlvs(kind):
-            if tlv.data != value:
+        found = list(self.tlvs(kind))
+        for offset, tlv in found:
+            if tlv.data == value:
+                continue
+            if self.trust.pure and self.trust.keys:
+                text = f"the {kind.name} TLV is not the image's, which bootloaders for pure signatures do not look at"
+                self.warn(Code.HASH, offset, f"{text}; SMP lists the image under it")
+            else:
                 self.refuse(Code.HASH, offset, f"the image was changed or damaged: its {kind.name} is another")
+        if not found:
+            text = f"the image has no {kind.name} TLV: a pure signature does without, and SMP cannot name the image"
+            self.warn(Code.NO_HASH, self.image.unprotected_offset, text)
 
     def _refuse_without_hash(self) -> None:
         firsts = (self.trust.hash_types(key)[:1] for key in self.trust.keys)
@@ -222,26 +236,40 @@ class _Case:
         kind = self.trust.hash_type
         if kind is None:
             return None  # refused already
-        longest = HASHES[kind]().digest_size
-        for offset, tlv in self.tlvs(TlvType.KEYHASH):
-            if len(tlv.data) > longest:
-                text = f"the KEYHASH TLV has {len(tlv.data)} bytes: bootloaders with {kind.name} stop at it"
-                self.refuse(Code.TLV_SIZE, offset, text)
+        self._check_keyhashes(kind)
         outcomes = list(self.trust.outcomes(self.plain))
         if not outcomes:
             self._refuse_unsigned()
             return None
-        *others, last = outcomes
-        for other in others:
+        last = next((one for one in outcomes if one.stops), outcomes[-1])
+        for other in outcomes[: outcomes.index(last)]:
             if other.error:
                 self.warn(Code.OTHER_SIGNATURE, other.offset, f"{other.error}, but a later one decides")
         if last.error:
             self.refuse(Code.SIGNATURE, last.offset, last.error)
             return None
+        if last.some:
+            self.warn(Code.SIGNATURE_FORM, last.offset, last.some)
         if self.trust.pure and self.image.encrypted:
             text = "the signature is a pure one, which bootloaders check over the flash as it is, and that is encrypted"
             self.warn(Code.PURE_ENCRYPTED, last.offset, text)
+        if last.unknown:
+            text = "the pure signature of an encrypted image cannot be checked without decryption"
+            self.leave(Code.SIGNATURE, last.offset, text)
+            return None
         return last.key_index
+
+    def _check_keyhashes(self, kind: TlvType) -> None:
+        longest = HASHES[kind]().digest_size
+        for offset, tlv in self.tlvs(TlvType.KEYHASH) if not self.build.hw_key else ():
+            if len(tlv.data) > longest:
+                text = f"the KEYHASH TLV has {len(tlv.data)} bytes: bootloaders with {kind.name} stop at it"
+                self.refuse(Code.TLV_SIZE, offset, text)
+            elif len(tlv.data) < longest:
+                text = (
+                    f"the KEYHASH TLV has {len(tlv.data)} bytes of {longest}: many bootloaders take the first key that "
+                )
+                self.warn(Code.TLV_SIZE, offset, f"{text}fits these, some refuse it")
 
     def _refuse_unsigned(self) -> None:
         offset, signature = next(self.tlvs(*SIGNATURE_TYPES), (self.image.unprotected_offset, None))
@@ -249,6 +277,9 @@ class _Case:
             self.refuse(Code.NOT_SIGNED, offset, "the image is not signed")
             return
         hashes = [tlv for _, tlv in self.tlvs(*KEY_TYPES)]
+        if hashes and all(tlv.type != self.build.key_type for tlv in hashes):
+            self.refuse(Code.KEY_FORMAT, offset, _OTHER_FORMAT[self.build.key_type])
+            return
         if any(self.trust.key_index(tlv) is not None for tlv in hashes):
             text = "the signature does not stand behind the hash of its key, where the bootloader looks for it"
         else:
@@ -317,3 +348,11 @@ class _Case:
                 self.trust.keys[index].verify_digest(tlv.data, value)
             except SignatureError as error:
                 self.refuse(Code.DECOMPRESSION, offset, f"of what comes out of the compressed image, {error}")
+
+
+_OTHER_FORMAT = {
+    TlvType.KEYHASH: "the image names its key in full (PUBKEY): only a bootloader built with MCUBOOT_HW_KEY finds it "
+    "(--hw-key)",
+    TlvType.PUBKEY: "the image names its key by a hash (KEYHASH): a bootloader built with MCUBOOT_HW_KEY wants the "
+    "whole key (--public-key-format full)",
+}

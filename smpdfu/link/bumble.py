@@ -33,6 +33,7 @@ from bumble.transport.common import TransportSink, TransportSource
 
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.link.bluetooth import Backends
+from smpdfu.link.controllers import check_controller
 
 if TYPE_CHECKING:
     from bleak.args import SizedBuffer
@@ -109,6 +110,7 @@ async def switch_off(device: Device) -> None:
 @asynccontextmanager
 async def hci_transport(moniker: str) -> AsyncIterator[tuple[TransportSource, TransportSink]]:
     """The controller that bumble calls ``moniker``, while the block runs. Raises ConnectError."""
+    check_controller(moniker)
     try:
         transport = await open_transport(moniker)
     except asyncio.CancelledError:

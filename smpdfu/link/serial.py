@@ -81,8 +81,9 @@ class SerialPipe(Pipe):
             raise ConnectError(f"{name} cannot run at {self.baudrate} baud", name) from error
         except OSError as error:
             raise ConnectError(_why_not(name, error), name) from error
-        with suppress(OSError, ValueError, NotImplementedError):  # FTDI adapters else hold bytes back for 16 ms
-            port.set_low_latency_mode(True)
+        if hasattr(port, "set_low_latency_mode"):  # Windows has no such thing
+            with suppress(OSError, ValueError, NotImplementedError):  # FTDI adapters else hold bytes back for 16 ms
+                port.set_low_latency_mode(True)
         return port
 
     async def _close(self) -> None:

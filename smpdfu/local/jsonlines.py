@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, NoReturn
+
+from smpdfu.untrusted.nesting import load_json
 
 _LAST_TIME_S = 253_402_300_799.0
 """The end of the year 9999, in seconds since 1970: what is later cannot be shown as a date."""
@@ -19,8 +20,8 @@ def entry_of(line: bytes) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        entry = json.loads(line, parse_float=_finite, parse_int=_whole, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        entry = load_json(line, parse_float=_finite, parse_int=_whole, parse_constant=_no_number)
+    except ValueError:
         return None
     if not isinstance(entry, dict) or not ("time" not in entry or is_time(entry["time"])):
         return None

@@ -12,7 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from smpdfu.local.own import open_own
+from smpdfu.untrusted.nesting import load_json
+
 _LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: beyond all that a file of ours holds
+_LONGEST_NOTE = 1 << 16
 _TRIES = 5
 _PAUSE_S = 0.02  # whoever only looks at a lock holds it for less
 
@@ -34,12 +38,13 @@ class Lock:
 
     def acquire(self) -> None:
         """Take the lock and leave our pid in it; raises ``HeldError``, or ``OSError`` from the file system."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = open_own(self.path, os.O_RDWR | os.O_CREAT)
         try:
             _lock_soon(descriptor)
         except BlockingIOError:
+            note = _read_note(descriptor)
             os.close(descriptor)
-            raise HeldError(_read_note(self.path)) from None
+            raise HeldError(note) from None
         self._descriptor = descriptor
         self.tell()
 
@@ -60,13 +65,14 @@ class Lock:
 
 def holder(path: Path) -> dict[str, Any] | None:
     """The note of who holds the lock at ``path``; None if nobody does."""
-    if not path.exists():
+    try:
+        descriptor = open_own(path, os.O_RDWR)
+    except FileNotFoundError:
         return None
-    descriptor = os.open(path, os.O_RDWR)
     try:
         lock_file(descriptor)
     except BlockingIOError:
-        return _read_note(path)
+        return _read_note(descriptor)
     finally:
         os.close(descriptor)
     return None
@@ -100,9 +106,10 @@ def _lock_soon(descriptor: int) -> None:
     return lock_file(descriptor)
 
 
-def _read_note(path: Path) -> dict[str, Any]:
+def _read_note(descriptor: int) -> dict[str, Any]:
     try:
-        note = json.loads(path.read_text())
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        note = load_json(os.read(descriptor, _LONGEST_NOTE))
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}

@@ -12,9 +12,11 @@ from typing import NoReturn
 import cbor2
 
 from smpdfu.errors import LocalProtocolError, RemoteProtocolError
+from smpdfu.untrusted.nesting import TooDeepError, check_depth
 
 MAX_DEPTH = 16
-"""Levels of nesting that are read; the deepest SMP body (slot info) has five."""
+"""Levels of nesting that are read and sent: the deepest SMP body (slot info) has five, and Zephyr reads 15 at most
+(CONFIG_MCUMGR_SMP_CBOR_MAX_DECODING_LEVELS)."""
 UINT_MAX = 2**64 - 1
 NINT_MIN = -(2**64)
 
@@ -31,13 +33,16 @@ def head_size(argument: int) -> int:
 
 
 def dumps(value: object) -> bytes:
-    """Encode ``value``; LocalProtocolError for what SMP cannot carry: text that is not Unicode, bottomless nesting."""
+    """Encode ``value``; LocalProtocolError for what SMP cannot carry: text that is not Unicode, deep nesting."""
     try:
+        check_depth(value, MAX_DEPTH)
         return cbor2.dumps(value)
     except UnicodeEncodeError:
         raise LocalProtocolError("SMP carries text in UTF-8, and a text to be sent has bytes that are none") from None
-    except RecursionError:
-        raise LocalProtocolError("what is to be sent is nested too deeply") from None
+    except TooDeepError:
+        raise LocalProtocolError(
+            f"what is to be sent is nested too deeply: SMP has at most {MAX_DEPTH} levels"
+        ) from None
 
 
 def loads(data: bytes, *, duplicates: bool = False) -> object:

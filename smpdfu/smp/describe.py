@@ -12,6 +12,7 @@ from typing import Any
 from smpdfu.errors import RemoteProtocolError
 from smpdfu.smp.groups import find_request, rc_name
 from smpdfu.smp.message import Header, Op, Refusal, Request, decode_map, split_message
+from smpdfu.untrusted.text import numbered
 
 LINE_MAX = 400
 """Characters of a line."""
@@ -84,7 +85,7 @@ def line_of(found: dict[str, Any]) -> str:
 
 def printable(text: str) -> str:
     """The text with every character that a terminal could obey written as its number."""
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
+    return numbered(text)
 
 
 def _fields(body: Any) -> list[str]:

@@ -59,7 +59,10 @@ class Framing(ABC):
         return []
 
     def resync(self) -> bytes:
-        """Forget half a message; gives what to write before the next message so that the peer does, too."""
+        """Forget half a message; gives what to write before the next message so that the peer does, too.
+
+        It is a write of its own, for there are servers that judge all of a read by its beginning.
+        """
         return b""
 
 
@@ -68,6 +71,7 @@ class Framing(ABC):
 LINE_LENGTH = 127
 """Bytes of a console line with its newline: what every server takes."""
 _FIRST, _FURTHER, _NEWLINE = b"\x06\x09", b"\x04\x14", b"\n"
+_RESYNC = _FIRST + _NEWLINE
 _MARKS = re.compile(rb"(?=\x06\x09|\x04\x14)")
 _LENGTH_SIZE = _CRC_SIZE = 2
 _LINE_MAX = 16384
@@ -124,8 +128,10 @@ class ConsoleFraming(Framing):
 
     def resync(self) -> bytes:
         # A frame on its way in is kept: the next first line ends it anyway, and it may be the late answer. Towards
-        # the peer, the newline ends a line that was cut: it would swallow the next frame.
-        return _NEWLINE
+        # the peer, the newline ends a line that was cut: it would swallow the next frame. The mark before it is for
+        # Zephyr's shell, which takes all of a read that begins with anything else for its own (smp_shell.c), also the
+        # frame that follows so closely that one read has both. An empty packet is dropped everywhere.
+        return _RESYNC
 
     def _take_line(self, messages: list[bytes]) -> None:
         line = bytes(self._line.rstrip(b"\r"))

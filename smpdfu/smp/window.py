@@ -21,6 +21,12 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
     a fault: the device is behind, has    down by one at once; silence: down to half. The size is barred, for the
     no buffer, or is silent               longer the sooner and the more often it failed (``BARS``)
     a fault with one in flight            nothing: that is the wire's
+    more faults with several in flight    one in flight from here on, until the wire fails as often: the receiver loses
+    than ``SPARED`` and those that the    bytes while it is busy (a small UART, flash that stops the processor)
+    wire explains
+    ``STRETCH`` answers with several in   back to where it came from, as on trial: what paid then does not any more
+    flight come no faster than one by
+    one
     the answer comes after all            the fault is taken back; round trips as long are waited for from now on
     trials have cost what was gained,     no size that failed, nor any beyond the buffers, is tried any more
     and ``BUDGET`` of the whole time
@@ -43,6 +49,9 @@ PAYS = 1.04
 SAMPLES = 12
 HOLD = 64
 EVEN = 0.8
+SPARED = 1
+"""Faults with several in flight that are put down to chance."""
+STRETCH = 32
 BARS = (8, 16, 256, 1024)
 """Answers for which a size is barred: it failed after a good run, then at once for the first, second, ... time."""
 BUDGET = 0.03
@@ -122,6 +131,7 @@ class _Size:
     """What is known of one number in flight. ``run``: answers since it was last chosen, or failed."""
 
     trips: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    moves: deque[float] = field(default_factory=lambda: deque(maxlen=STRETCH + 1))
     run: int = 0
     failures: int = 0
     disappointments: int = 0
@@ -135,6 +145,7 @@ class _Before:
     size: int
     failures: int
     barred_until: int
+    faults: int
 
 
 class Window:
@@ -164,6 +175,8 @@ class Window:
         self._faulty_since: float | None = None
         self._spent_s = self._gained_s = self._alone_s = 0.0
         self._before: _Before | None = None
+        # With one in flight, and with several: answers and faults.
+        self._alone_answers = self._alone_faults = self._many_answers = self._many_faults = 0
 
     # --- when to send -------------------------------------------------------------------------------------------------
 
@@ -203,6 +216,11 @@ class Window:
         self._answers += 1
         here = self._sizes[self.size]
         here.run += 1
+        here.moves.append(now)
+        if self.size == 1:
+            self._alone_answers += 1
+        else:
+            self._many_answers += 1
         if self._faulty_since is not None:
             self._spent_s += max(0.0, now - self._faulty_since - self.trips.mean_s)
             self._faulty_since = None
@@ -213,18 +231,21 @@ class Window:
             self._gained_s += max(0.0, self._alone_s - self.trips.mean_s / self.size)
             if sent_at >= self._chosen_at:
                 here.trips.append(now - sent_at)
-        if self.size < self._most or self._on_trial:
-            self._judge(now, left)
+        self._judge(now, left)
 
     def fault(self, sent_at: float, kind: Fault) -> None:
         """Something went wrong with what was sent at ``sent_at``."""
         if kind is Fault.SILENCE:
             self.trips.add_silence()
         size = self.size
-        if size == 1 or sent_at < self._chosen_at:
-            return  # the wire's fault, or one that is paid for
+        if size == 1:
+            self._alone_faults += sent_at >= self._chosen_at
+            return  # the wire's fault
+        if sent_at < self._chosen_at:
+            return  # one that is paid for
         here = self._sizes[size]
-        self._before = _Before(size, here.failures, here.barred_until)
+        self._before = _Before(size, here.failures, here.barred_until, self._many_faults)
+        self._many_faults += 1
         if here.run >= _GOOD_RUN and size <= self._room:
             here.failures = 0
         else:
@@ -234,7 +255,8 @@ class Window:
         if size > self._room:
             self._beyond_from = self._answers + (BARS[2] << self._excesses)
             self._excesses += 1
-        self._choose(min(size - 1 if kind is Fault.BEHIND else size // 2, self._room), self._sent_at + 1e-9)
+        left = min(size - 1 if kind is Fault.BEHIND else size // 2, self._room)
+        self._choose(1 if self._loses_bytes else left, self._sent_at + 1e-9)
 
     def late(self, trip_s: float) -> None:
         """An answer that was given up has come, ``trip_s`` after its request: there was no fault."""
@@ -243,6 +265,7 @@ class Window:
         if before is not None:
             there = self._sizes[before.size]
             there.failures, there.barred_until = before.failures, before.barred_until
+            self._many_faults = before.faults
             self._beyond_from = self._answers
             self._choose(before.size, self._sent_at + 1e-9)
 
@@ -260,6 +283,11 @@ class Window:
                     self._choose(self._base, now)
                 return
             self._on_trial = False
+        elif size > 1 and self._slowed(here):
+            here.barred_until = self._answers + (HOLD << here.disappointments)
+            here.disappointments = min(here.disappointments + 1, 4)
+            self._choose(1, now)
+            return
         if size == 1:
             self._alone_s = median(here.trips)
         larger = self._larger(size)
@@ -268,6 +296,17 @@ class Window:
             above.trips.clear()
             self._choose(larger, now)
             self._on_trial, self._base = True, size
+
+    def _slowed(self, here: _Size) -> bool:
+        """Do answers come no faster than they did with one in flight?"""
+        moves = here.moves
+        return len(moves) > STRETCH and (moves[-1] - moves[0]) * PAYS >= STRETCH * self._alone_s > 0
+
+    @property
+    def _loses_bytes(self) -> bool:
+        """Do more faults come with several in flight than chance and the wire explain?"""
+        explained = 2 * self._many_answers * self._alone_faults / max(self._alone_answers, 1)
+        return self._many_faults > SPARED + explained
 
     def _larger(self, size: int) -> int:
         """What may be tried after ``size``."""
@@ -286,6 +325,8 @@ class Window:
 
     def _affords(self, size: int, now: float, left: int) -> bool:
         """May ``size`` be tried, with ``left`` requests to come?"""
+        if self._loses_bytes:
+            return False
         if size > self._room:
             below = self._sizes[size - 1]
             spread = self._can_spread and self._gap_s(size) >= SHORTEST_GAP_S
@@ -300,3 +341,4 @@ class Window:
     def _choose(self, size: int, now: float) -> None:
         self.size, self._on_trial, self._chosen_at = max(size, 1), False, now
         self._sizes[self.size].run = 0
+        self._sizes[self.size].moves.clear()

@@ -76,13 +76,14 @@ class Application:
         options = DEFAULT_OPTIONS if options is None else options
         self.settings = SettingsGroup(Records(storage) if storage and options.saves_settings else None, options.roots)
         self.fs = FsGroup(kept.files, system.buffers.size_bytes, options.mounts)
+        self.shell = ShellGroup(commands_of(self.rtc, system.build.version))
         self.groups = (
             system,
             images,
             StatGroup({**options.counters, **sample_counters(self.rtc)}),
             self.settings,
             self.fs,
-            ShellGroup(commands_of(self.rtc, system.build.version)),
+            self.shell,
             EnumGroup(lambda: self.server.served),
             TransportGroup(),
             ZephyrGroup(storage),

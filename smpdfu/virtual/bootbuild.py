@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from smpdfu.image.encrypt import DecryptionKey
 from smpdfu.image.keys import Verifier
+from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build, Loader, usual_build
 from smpdfu.virtual.flash import Bus
@@ -37,7 +38,8 @@ class BootOptions:
     ``check_address`` is None for what is usual for the loader. With ``reads_net_version``, downgrade prevention asks
     b0n for the version of the network core's firmware; ``xip_split``: the application has a second half in QSPI flash.
     ``app_class`` and ``net_class`` are the class UUIDs of both cores' images in a build that goes by them. ``b0n`` is
-    how the network core's bootloader decides.
+    how the network core's bootloader decides. ``hmac_sha512`` (MCUBOOT_HMAC_SHA512) takes content keys that are wrapped
+    with SHA-512, and no others.
     """
 
     downgrade_prevention: bool = False
@@ -50,6 +52,7 @@ class BootOptions:
     app_class: bytes = b""
     net_class: bytes = b""
     b0n: B0n = B0n.KEYS
+    hmac_sha512: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -96,6 +99,13 @@ class BootKeys:
     def saved_key_size(self) -> int:
         """What the trailer keeps per slot for a content key."""
         return 0 if self.decryption is None else self.content_key_size
+
+    @property
+    def build(self) -> LoaderBuild:
+        """What of MCUboot's build decides which images are good."""
+        return LoaderBuild(
+            encryption=self.decryption is not None, hmac_sha="512" if self.options.hmac_sha512 else "256"
+        )
 
     def slots(self, bus: Bus, layout: Layout, image: int) -> Slots:
         """The slots of image number ``image``, as bootloader and application read their trailers."""

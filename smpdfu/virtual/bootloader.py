@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.encrypt import unwrap_key
+from smpdfu.image.encrypt import opens, unwrap_key
 from smpdfu.image.format import COMPRESSED_FLAGS, Header, Image
 from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
 from smpdfu.image.verify import Code, Role, verify
@@ -156,16 +156,20 @@ class Boot:
         if role == "secondary" and image.encrypted and self.content_key(image) is None:
             return False
         geometry = slots.secondary.geometry  # whichever slot it is in, it must fit where it comes from
-        verdict = verify(image, self.keys.verifiers, enc_key=self.keys.decryption, slot=geometry, role=role)
+        keys, build = self.keys, self.keys.build
+        verdict = verify(image, keys.verifiers, enc_key=keys.decryption, slot=geometry, role=role, build=build)
         return all(finding.code in _UNSEEN for finding in verdict.refusals)
 
     def content_key(self, image: Image) -> bytes | None:
         """The key of an encrypted image; None when there is none that can be unwrapped."""
-        tlv = image.encryption_key_tlv
-        if tlv is None or self.keys.decryption is None or not image.encrypted:
+        key = self.keys.decryption
+        if key is None or not image.encrypted:
+            return None
+        tlv = next((one for one in image.unprotected if opens(key, one)), image.encryption_key_tlv)
+        if tlv is None:
             return None
         try:
-            return unwrap_key(tlv, self.keys.decryption, self.keys.content_key_size)
+            return unwrap_key(tlv, key, self.keys.content_key_size)
         except (FormatError, SigningError):
             return None
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from smpdfu.image.files import write_file_atomic
+from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.flash import Power, Tear
 
 _FILE = "cut.json"
@@ -14,7 +15,7 @@ _FILE = "cut.json"
 def read_cut(folder: Path, power: Power) -> None:
     """Arm the cut that is kept in ``folder``; none where nothing, or nothing whole, is kept."""
     try:
-        found = json.loads((folder / _FILE).read_text())
+        found = load_json((folder / _FILE).read_text())
         after, tear = int(found["after"]), Tear(found["tear"])
     except (OSError, ValueError, KeyError, TypeError):
         return
@@ -28,4 +29,4 @@ def keep_cut(folder: Path, power: Power) -> None:
         (folder / _FILE).unlink(missing_ok=True)
         return
     kept = {"after": power.cut_after, "tear": str(power.tear)}
-    write_file_atomic(folder / _FILE, json.dumps(kept).encode(), mode=0o600)
+    write_file_atomic(folder / _FILE, json.dumps(kept).encode(), mode=0o600, follow_links=False)

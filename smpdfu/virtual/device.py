@@ -45,6 +45,8 @@ from smpdfu.virtual.pool import (
     Worker,
 )
 from smpdfu.virtual.recovery import DEFAULT_BUILD, RecoveryServer
+from smpdfu.virtual.server import Buffers
+from smpdfu.virtual.shelluart import DeviceShellFraming, Shell
 from smpdfu.virtual.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
 
 LOG_LINES = 1000
@@ -101,7 +103,11 @@ class VirtualNrf5340:
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
-        self._image_group = ImageGroup(self.images, erase_progressively=resources.erase_progressively)
+        self._image_group = ImageGroup(
+            self.images,
+            erase_progressively=resources.erase_progressively,
+            allow_erase_pending=resources.allow_erase_pending,
+        )
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
@@ -212,6 +218,11 @@ class VirtualNrf5340:
             watcher()
 
     @property
+    def buffers(self) -> Buffers:
+        """The buffers of the SMP server that runs, the application's or the bootloader's."""
+        return self._server.buffers if self.recovery is None else self.recovery.buffers
+
+    @property
     def radio_up(self) -> bool:
         """True if the network core runs whole firmware and both cores speak the same interface (``interface``)."""
         if self.running is None or not self.net_core.running or not self.net_core.is_whole:
@@ -275,8 +286,13 @@ class VirtualNrf5340:
     async def _serve(self, pipe: Pipe, framing: Framing) -> None:
         outgoing = Outgoing(pipe)
         with self._console(framing, outgoing), self._desk(framing, outgoing) as desk:
-            limit = framing.message_max(self._server.buffers.size_bytes, pipe.max_write)
-            receiver = Receiver(framing, limit, self.resources.uart_ring, desk)
+            receiver = Receiver(
+                framing,
+                lambda: framing.message_max(self.buffers.size_bytes, pipe.max_write),
+                self.resources.uart_ring,
+                desk,
+                self._shell(framing, outgoing),
+            )
             tasks = [asyncio.create_task(work) for work in (outgoing.carry(), desk.work())]
             try:
                 with suppress(LinkLostError):
@@ -344,6 +360,13 @@ class VirtualNrf5340:
             yield
         finally:
             self._watchers.remove(put)
+
+    def _shell(self, framing: Framing, outgoing: Outgoing) -> Callable[[str], object] | None:
+        """Who reads what is typed on this wire; None: nobody."""
+        if not isinstance(framing, DeviceShellFraming):
+            return None
+        shell = Shell(self.application.shell)
+        return lambda typed: outgoing.put(shell.answer(typed).encode())
 
     def connect(self, faults: Faults = NO_FAULTS) -> Pipe:
         """The host's end of a wire to this device, served in this process whenever it is open."""

@@ -13,11 +13,11 @@ from typing import Any
 from smpdfu.errors import FormatError
 from smpdfu.image import memory
 from smpdfu.image.trailer import SwapMode
+from smpdfu.untrusted import yamltext
 from smpdfu.virtual.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
 
-LARGEST_FILE = 1 << 20
+LARGEST_FILE = yamltext.MAX_BYTES
 _MOST_PARTITIONS = 200
-_MOST_BRACKETS = 1000
 _BASES = {"flash_primary": 0, "external_flash": XIP, "ram_flash": NET_RAM.start, "sram_primary": 0, "otp": 0}
 _PCD = Region("pcd", 0x2000_0000, 0x2000)
 # What the partition manager calls them, and what is called so here.
@@ -50,16 +50,10 @@ def read_layout(text: bytes, name: str, mode: SwapMode | None = None) -> Layout:
 
 
 def _table(text: bytes) -> dict[str, Any]:
-    import yaml
-
-    if len(text) > LARGEST_FILE:
-        raise FormatError("the partition table is larger than 1 MiB")
-    if text.count(b"[") + text.count(b"{") > _MOST_BRACKETS:  # deep nesting costs PyYAML the square of the depth
-        raise FormatError("the file is no partition table: it is nested or split up too much")
     try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FormatError(f"the partition table is not YAML: {' '.join(str(error).split())}") from None
+        found = yamltext.load(text)
+    except FormatError as error:
+        raise FormatError(f"the file is no partition table: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise FormatError("the file is no partition table: it has no named partitions")
     if len(found) > _MOST_PARTITIONS:
@@ -68,7 +62,10 @@ def _table(text: bytes) -> dict[str, Any]:
 
 
 def _is_place(entry: object) -> bool:
-    return isinstance(entry, dict) and entry.get("region", "flash_primary") in _BASES and entry.get("size") != 0
+    if not isinstance(entry, dict) or entry.get("size") == 0:
+        return False
+    region = entry.get("region", "flash_primary")
+    return isinstance(region, str) and region in _BASES
 
 
 def _region(name: str, entry: Mapping[str, object]) -> Region:

@@ -41,7 +41,8 @@ class Resources:
 
     ``uart_ring``: bytes that its UART keeps while the server is busy; None: all of them. ``time_factor``: how long
     handling and flash take, 1 as on the chip, 0 no time. ``erase_progressively``: pages are erased as the upload
-    reaches them, and not all at its first chunk (CONFIG_IMG_ERASE_PROGRESSIVELY).
+    reaches them, and not all at its first chunk (CONFIG_IMG_ERASE_PROGRESSIVELY). ``allow_erase_pending``: uploads and
+    erases are taken while an image is pending (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING).
     """
 
     buffers: Buffers = DEFAULT_BUFFERS
@@ -49,6 +50,7 @@ class Resources:
     time_factor: float = 0.0
     erase_progressively: bool = False
     reset_delay_s: float = RESET_DELAY_S
+    allow_erase_pending: bool = False
 
     def __post_init__(self) -> None:
         if self.buffers.count < 1 or self.buffers.size_bytes < 64:
@@ -243,10 +245,21 @@ class Desk:
 
 
 class Receiver:
-    """From bytes to requests: a UART's ring, the framing, and packets that no buffer is long enough for."""
+    """From bytes to requests: a UART's ring, the framing, and packets that no buffer is long enough for.
 
-    def __init__(self, framing: Framing, limit: int, ring: int | None, desk: Desk) -> None:
-        self._framing, self._limit, self._ring, self._desk = framing, limit, ring, desk
+    ``limit`` gives the longest message that the server takes that runs now: bootloader and application have their own.
+    ``shell`` is called with the text in between, if there is a shell that reads it.
+    """
+
+    def __init__(
+        self,
+        framing: Framing,
+        limit: Callable[[], int],
+        ring: int | None,
+        desk: Desk,
+        shell: Callable[[str], object] | None = None,
+    ) -> None:
+        self._framing, self._limit, self._ring, self._desk, self._shell = framing, limit, ring, desk, shell
         self._held = bytearray()
         self._at = 0.0
         self.lost = 0
@@ -274,13 +287,17 @@ class Receiver:
 
     def _feed(self, data: bytes) -> None:
         for packet in self._framing.feed(data):
-            if len(packet) <= self._limit:
+            if len(packet) <= self._limit():
                 self._desk.accept(packet, self._at)
-        self._framing.take_text()  # there is no shell that would read it
+        typed = self._framing.take_text()
+        if typed and self._shell is not None:
+            self._shell(typed)
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         """Short enough that the server is seen to be busy soon after a request is complete."""
-        if isinstance(self._framing, ConsoleFraming):
+        if self._shell is not None:
+            yield data  # a shell judges a read by its beginning
+        elif isinstance(self._framing, ConsoleFraming):
             yield from (line for line in data.splitlines(keepends=True) if line)
         else:
             yield from (data[at : at + _FIFO_SIZE] for at in range(0, len(data), _FIFO_SIZE))

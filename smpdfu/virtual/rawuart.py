@@ -20,15 +20,23 @@ from smpdfu.smp.message import HEADER_SIZE
 
 
 class DeviceRawFraming(RawFraming):
-    """One UART with a buffer of ``buf_size`` bytes. ``clock`` gives seconds; it is read where there is a timeout."""
+    """One UART with a buffer of ``buf_size`` bytes, or of as many as that gives when it is called.
+
+    ``clock`` gives seconds; it is read where there is a timeout.
+    """
 
     waits = False
 
     def __init__(
-        self, buf_size: int, *, input_timeout_s: float | None = None, clock: Callable[[], float] = lambda: 0.0
+        self,
+        buf_size: int | Callable[[], int],
+        *,
+        input_timeout_s: float | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__()
-        self._size, self._timeout_s, self._clock = buf_size, input_timeout_s, clock
+        self._size = buf_size if callable(buf_size) else lambda: buf_size
+        self._timeout_s, self._clock = input_timeout_s, clock
         self._began = 0.0
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -41,12 +49,13 @@ class DeviceRawFraming(RawFraming):
 
     def _take_messages(self) -> list[bytes]:
         messages: list[bytes] = []
+        size = self._size()
         while len(self._buffer) >= HEADER_SIZE:
             end = HEADER_SIZE + int.from_bytes(self._buffer[2:4], "big")
-            if end > self._size:
-                if len(self._buffer) < self._size:
+            if end > size:
+                if len(self._buffer) < size:
                     break
-                del self._buffer[: self._size]
+                del self._buffer[:size]
                 continue
             if len(self._buffer) < end:
                 break

@@ -89,6 +89,11 @@ class RecoveryServer:
         self._server = Server([self], BUFFERS, without=without, needed={ImageUpload: {"off": MgmtRc.EINVAL}}, log=log)
         self._upload = _Upload(0)
 
+    @property
+    def buffers(self) -> Buffers:
+        """Those of this server; the application has its own."""
+        return self._server.buffers
+
     def answers(self, packet: bytes) -> list[bytes]:
         """The answers to a packet of a wire."""
         return self._server.answers(packet)

@@ -100,7 +100,8 @@ class Server:
     def answers(self, packet: bytes) -> list[bytes]:
         """The answers to the messages in ``packet``, which a wire delivered whole.
 
-        One as a rule, several if they follow each other in it, none if it is no message or longer than a buffer.
+        One as a rule, several if they follow each other in it, up to the first that is refused by SMP itself; none if
+        it is no message or longer than a buffer.
         """
         return list(self._each(packet)) if len(packet) <= self.buffers.size_bytes else []
 
@@ -118,21 +119,30 @@ class Server:
             if op not in (Op.READ, Op.WRITE):
                 yield _answer(header, {"rc": MgmtRc.ENOTSUP})
                 return
-            yield self._one(header, packet)
+            answer, goes_on = self._one(header, packet)
+            yield answer
+            if not goes_on:
+                return
             packet = packet[header.length :]
 
-    def _one(self, header: Header, rest: bytes) -> bytes:
+    def _one(self, header: Header, rest: bytes) -> tuple[bytes, bool]:
+        """The answer to one message; False if it is an error of SMP's own, behind which nothing is looked at."""
+        entries: Mapping[str, object]
         try:
-            message = _answer(header, self._dispatch(header, rest))
+            entries = self._dispatch(header, rest)
+            goes_on = True
         except Refused as refusal:
-            message = _answer(header, _error(refusal, header.version))
+            entries = _error(refusal, header.version)
+            goes_on = "rc" not in entries
         except PowerCut:
             raise
         except Exception as error:  # see the class
             self._log(f"E: group {header.group}, command {header.command} failed: {type(error).__name__}: {error}")
-            message = _answer(header, {"rc": MgmtRc.EUNKNOWN})
-        fits = len(message) <= self.buffers.size_bytes
-        return message if fits else _answer(header, {"rc": TOO_LONG.get(header.group, MgmtRc.EMSGSIZE)})
+            entries, goes_on = {"rc": MgmtRc.EUNKNOWN}, False
+        message = _answer(header, entries)
+        if len(message) <= self.buffers.size_bytes:
+            return message, goes_on
+        return _answer(header, {"rc": TOO_LONG.get(header.group, MgmtRc.EMSGSIZE)}), False
 
     def _dispatch(self, header: Header, rest: bytes) -> Mapping[str, object]:
         if header.version > _NEWEST_VERSION:

@@ -26,6 +26,8 @@ from smpdfu.image.keys import PrivateKey, Verifier, load_key, load_private
 from smpdfu.image.trailer import SwapMode
 from smpdfu.link.pipe import Pipe, not_open
 from smpdfu.local.lock import HeldError, Lock, holder
+from smpdfu.local.own import make_own_folder, open_own
+from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.application import SETTINGS, Kept
 from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
 from smpdfu.virtual.bootloader import BootResult
@@ -102,14 +104,16 @@ def create(name: str, recipe: Recipe) -> None:
         raise ValueError(f"there is a virtual device named {name!r} already")
     layout = recipe.make_layout()
     build_of(layout, recipe.boot_keys())
-    home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_own_folder(home())
     beside = home() / f".{name}.{secrets.token_hex(4)}"
     beside.mkdir(mode=0o700)
     try:
         for part in kept_parts(layout):
             # Filled and not sparse: on a full disk this fails here, and never a mapped page later.
-            write_file_atomic(beside / f"{part.name}.flash", bytes([ERASED]) * part.region.size_bytes, mode=0o600)
-        write_file_atomic(beside / "device.json", _to_json(recipe.to_dict()), mode=0o600)
+            write_file_atomic(
+                beside / f"{part.name}.flash", bytes([ERASED]) * part.region.size_bytes, mode=0o600, follow_links=False
+            )
+        write_file_atomic(beside / "device.json", _to_json(recipe.to_dict()), mode=0o600, follow_links=False)
         beside.rename(home() / name)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
@@ -216,7 +220,7 @@ class StoredDevice(VirtualNrf5340):
             keep_cut(self._folder, self.chip.power)
             keep_wear(self._folder, self.chip.flashes)
             if ram is not None:
-                write_file_atomic(self._folder / "ram.json", _to_json(asdict(ram)), mode=0o600)
+                write_file_atomic(self._folder / "ram.json", _to_json(asdict(ram)), mode=0o600, follow_links=False)
         finally:
             self._console_log.close()
             for mapped in maps:
@@ -292,7 +296,7 @@ def _sentences(name: str) -> Iterator[None]:
 
 
 def _read_recipe(folder: Path) -> Recipe:
-    found = json.loads((folder / "device.json").read_text())
+    found = load_json((folder / "device.json").read_text())
     keys = tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"]
     recipe = Recipe(found["layout"], *keys, _read_resources(found.get("resources")))
     if found.get("partitions") is None and recipe.layout not in LAYOUTS:
@@ -319,7 +323,7 @@ def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, F
         if is_missing and access == mmap.ACCESS_READ:
             continue
         if is_missing:
-            write_file_atomic(path, bytes([ERASED]) * part.region.size_bytes, mode=0o600)
+            write_file_atomic(path, bytes([ERASED]) * part.region.size_bytes, mode=0o600, follow_links=False)
         maps.append(_map(path, part.region.size_bytes, access))
         flashes[part.name] = Flash(
             part.region.start, part.region.size_bytes, page_size=part.page_size, storage=maps[-1]
@@ -330,20 +334,20 @@ def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, F
 def _map_settings(path: Path) -> tuple[mmap.mmap, Flash]:
     """The flash of the settings and the file that it lives in; devices that are older than it get a blank one."""
     if not path.exists():
-        write_file_atomic(path, bytes([ERASED]) * SETTINGS.size_bytes, mode=0o600)
+        write_file_atomic(path, bytes([ERASED]) * SETTINGS.size_bytes, mode=0o600, follow_links=False)
     storage = _map(path, SETTINGS.size_bytes, mmap.ACCESS_WRITE)
     return storage, Flash(SETTINGS.start, SETTINGS.size_bytes, storage=storage)
 
 
 def _map(path: Path, size_bytes: int, access: int) -> mmap.mmap:
-    with path.open("r+b") as file:
+    with os.fdopen(open_own(path, os.O_RDWR), "r+b") as file:
         if os.fstat(file.fileno()).st_size != size_bytes:
             raise ValueError(f"{path} does not have {size_bytes} bytes")
         return mmap.mmap(file.fileno(), size_bytes, access=access)
 
 
 def _open_log(path: Path) -> Any:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     if os.fstat(descriptor).st_size > _LOG_MAX:
         os.ftruncate(descriptor, 0)
     return os.fdopen(descriptor, "a", buffering=1, encoding="utf-8")
@@ -352,7 +356,7 @@ def _open_log(path: Path) -> Any:
 def _read_ram(path: Path) -> Ram | None:
     """What was put aside; None where nothing, or nothing whole, is left."""
     try:
-        found = json.loads(path.read_text())
+        found = load_json(path.read_text())
         upload = found["upload"]
         if upload is not None:
             upload = Progress(**upload | {key: bytes.fromhex(upload[key]) for key in ("sha", "block")})

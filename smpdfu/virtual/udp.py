@@ -1,7 +1,8 @@
 """A virtual device on a UDP port. As Zephyr's server does, it answers to whoever asked.
 
-Datagrams longer than one packet on Ethernet are cut off, and answers that long are lost: Zephyr is built without IP
-fragments. The port stays while the device restarts, silent, as an address does whose host is away.
+Datagrams longer than one packet on Ethernet, or than a buffer of the server, are cut off: what is left of the message
+is corrupt (``rc`` 9). Answers longer than a packet are lost, for Zephyr is built without IP fragments. The port stays
+while the device restarts, silent, as an address does whose host is away.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class _Server(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Sender) -> None:
         client = self._clients.pop(addr, None) or self._welcome(addr)
         self._clients[addr] = client
-        client.receive(data[:MESSAGE_MAX])
+        client.receive(data[: min(MESSAGE_MAX, self._device.buffers.size_bytes)])
 
     def _welcome(self, addr: Sender) -> _ClientPipe:
         assert self._transport is not None, "there are no datagrams before the connection"

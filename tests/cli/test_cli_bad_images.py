@@ -82,7 +82,7 @@ def test_hex_and_bin_under_the_wrong_name(tmp_path: Path, raw: Path, out: Path, 
         assert nothing_is_left(out)
         return
     path.write_bytes(b":020000040000FA\n:0400000001020304F2\n:00000001FF\n")
-    assert smpdfu("sign", *LAYOUT, path, out).code == 0
+    assert smpdfu("sign", *LAYOUT, "--any-input", path, out).code == 0
     assert out.read_bytes()[0x200:0x204] == b"\1\2\3\4"
 
 

@@ -33,7 +33,7 @@ def test_options_that_do_not_fit(smpdfu: Call, words: tuple[str, ...], sentence:
     ("controller", "why"),
     [
         ("tcp-client:127.0.0.1:1", "cannot be opened: Connect call failed"),
-        ("carrier-pigeon", "cannot be opened: unknown transport scheme"),
+        ("carrier-pigeon", "cannot be opened: smpdfu opens only controllers such as usb:0"),
         ("serial:/dev/does-not-exist", "cannot be opened: "),
     ],
 )

@@ -274,8 +274,8 @@ def test_an_image_is_not_signed_twice(signed: Path, keys: Keys, tmp_path: Path, 
 # --- verify ---------------------------------------------------------------------------------------------------------
 
 VERDICT_FIELDS = [
-    *("file", "accepted", "version", "size_bytes", "hash", "encrypted"),
-    *("signature_checked", "key", "refusals", "warnings"),
+    *("file", "verdict", "accepted", "version", "size_bytes", "hash", "encrypted"),
+    *("signature_checked", "key", "refusals", "unchecked", "warnings"),
 ]
 
 
@@ -309,13 +309,68 @@ def test_without_a_key_verify_says_that_it_checked_the_hash_only(signed: Path, s
 
 
 def test_verify_decrypts(encrypted: Path, keys: Keys, smpdfu: Call) -> None:
-    blind = smpdfu("verify", "--json", "-k", keys.signing, encrypted)
-    assert (blind.code, codes(blind.document["refusals"])) == (3, ["encrypted"])
     done = smpdfu("verify", "-k", keys.signing, "--enc-key", keys.encryption, encrypted)
     assert done.code == 0, done.err
     assert "decrypted" in done.out
     wrong = smpdfu("verify", "--json", "-k", keys.signing, "--enc-key", keys.other, encrypted)
     assert (wrong.code, codes(wrong.document["refusals"])) == (3, ["encryption-key"])
+
+
+def test_without_the_decryption_key_verify_checks_the_rest(encrypted: Path, keys: Keys, smpdfu: Call) -> None:
+    """A build server has no key of a device."""
+    blind = smpdfu("verify", "--json", "-k", keys.signing_public, encrypted)
+    told = blind.document
+    assert (blind.code, told["verdict"], told["accepted"], told["refusals"]) == (0, "not checked", None, [])
+    assert (codes(told["unchecked"]), told["key"]) == (["encrypted"], str(keys.signing_public))
+    people = smpdfu("verify", "-k", keys.signing_public, encrypted)
+    assert (people.code, people.err) == (0, "")
+    assert "not checked in full" in people.out
+    assert "right, by" in people.out
+    asked = smpdfu("verify", "--require-all-checks", "-k", keys.signing_public, encrypted)
+    assert "--enc-key" in asked.refused()
+    whole = ("-k", keys.signing_public, "--enc-key", keys.encryption)
+    assert smpdfu("verify", "--require-all-checks", *whole, encrypted).code == 0
+    stranger = smpdfu("verify", "--json", "-k", keys.other, encrypted)
+    assert (stranger.code, stranger.document["verdict"]) == (3, "refused")
+
+
+def test_all_checks_need_a_key_for_the_signature(signed: Path, smpdfu: Call) -> None:
+    assert "no key was given for its signature" in smpdfu("verify", "--require-all-checks", signed).refused()
+
+
+def test_verify_asks_for_the_build_where_it_decides(
+    raw: Path, signed: Path, keys: Keys, tmp_path: Path, smpdfu: Call
+) -> None:
+    full, clear = tmp_path / "full.bin", tmp_path / "clear.bin"
+    made = smpdfu("sign", "-k", keys.signing, "--public-key-format", "full", *SLOT, *HEADER, raw, full)
+    assert made.code == 0
+    assert "MCUBOOT_HW_KEY" in made.err
+    assert "--hw-key" in smpdfu("verify", "-k", keys.signing, full).refused()
+    assert smpdfu("verify", "--hw-key", "-k", keys.signing, full).code == 0
+    assert smpdfu("verify", "--hw-key", "-k", keys.signing, signed).code == 3
+    words = ("-k", keys.signing, "-E", keys.encryption_public, "--clear", *SLOT, *HEADER)
+    assert smpdfu("sign", *words, raw, clear).code == 0
+    assert smpdfu("verify", "-k", keys.signing, clear).code == 0
+    assert "without encryption" in smpdfu("verify", "--no-encryption", "-k", keys.signing, clear).refused()
+    assert smpdfu("verify", "--no-encryption", "--enc-key", keys.encryption, clear).code == 2
+
+
+def test_padded_signatures_are_for_some_backends(raw: Path, keys: Keys, tmp_path: Path, smpdfu: Call) -> None:
+    out = tmp_path / "padded.bin"
+    for number in range(64):  # the signature of one version in four has the full length
+        words = ("-k", keys.signing, "--pad-sig", *SLOT, *HEADER[:-1], f"1.2.{number}", "--json")
+        assert HEADER[-2] in ("-v", "--version")
+        made = smpdfu("sign", *words, raw, out)
+        signature = Image.from_bytes(out.read_bytes()).unprotected[-1].data
+        padded = len(signature) > 2 + signature[1]
+        assert ("padded-signature" in codes(made.document["warnings"])) == padded
+        if padded:
+            break
+    assert padded
+    told = smpdfu("verify", "--json", "-k", keys.signing, out)
+    assert (told.code, codes(told.document["warnings"])) == (0, ["signature-form"])
+    assert smpdfu("verify", "--backend", "tinycrypt", "-k", keys.signing, out).err == ""
+    assert "mbedtls" in smpdfu("verify", "--backend", "mbedtls", "-k", keys.signing, out).refused()
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -359,6 +414,8 @@ def test_a_wrong_key_is_named(signed: Path, keys: Keys, smpdfu: Call) -> None:
     done = smpdfu("verify", "-k", keys.other, signed)
     assert done.code == 3
     assert "another key" in done.sentence
+    assert (done.out + done.err).count("signed by another key") == 1
+    assert "unknown-key" in done.out
 
 
 def test_verify_measures_the_slot(signed: Path, keys: Keys, smpdfu: Call) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
 from base64 import b64encode
@@ -28,7 +29,7 @@ IMGTOOL_SIGN = SIGN[:-1]
 def app(tmp_path: Path) -> Path:
     """Firmware."""
     file = tmp_path / "app.bin"
-    file.write_bytes(bytes(range(256)) * 16)
+    file.write_bytes(struct.pack("<II", 0x2000_4000, 0xC201) + bytes(range(256)) * 16)
     return file
 
 
@@ -236,3 +237,28 @@ def test_no_package_for_customers_with_a_known_key(
     refused = smpdfu("package", *words, "-k", keys_dir / "dev-sign-p256.pem", "--release")
     assert "no release" in refused.refused()
     assert not (tmp_path / "made").exists()
+
+
+def test_a_program_gets_no_passphrase_and_its_arguments_are_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smpdfu: Call
+) -> None:
+    key = generate("ed25519")
+    (tmp_path / "k.pem").write_bytes(key.to_private_pem(b"secret"))
+    (tmp_path / "pub.pem").write_bytes(key.to_pem())
+    (tmp_path / "app.bin").write_bytes(bytes(1000))
+    script = tmp_path / "signer.py"
+    script.write_text(
+        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys import load_private\n"
+        "assert 'RELEASE_PW' not in os.environ\n"
+        f"key = load_private(Path({str(tmp_path / 'k.pem')!r}).read_bytes(), b'secret')\n"
+        "sys.stdout.buffer.write(key.sign_digest(sys.stdin.buffer.read()))\n"
+    )
+    monkeypatch.setenv("RELEASE_PW", "secret")
+    uri = f"cmd:'{sys.executable}' '{script}' --pin 8472?pub={tmp_path / 'pub.pem'}"
+    keys = ("-k", uri, "--passphrase-env", "RELEASE_PW")
+    layout = ("-v", "1.0.0", "-H", "0x200", "-S", "0x7a000", "--pad-header")
+    sign = ("sign", *layout, *keys, str(tmp_path / "app.bin"), str(tmp_path / "out.bin"))
+    for words in (sign, (*sign, "--json"), ("keyinfo", "-k", uri), ("keyinfo", "-k", uri, "--json")):
+        done = smpdfu(*words)
+        assert done.code == 0, done.err
+        assert "8472" not in str(done)

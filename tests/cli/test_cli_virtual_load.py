@@ -51,9 +51,13 @@ def running(name: str, *options: str) -> Iterator[str]:
 
 def test_new_takes_what_the_server_has_and_clients_are_told(smpdfu: Call, keys: Keys, app: Path) -> None:
     options = ("--buffers", 2, "--buffer-size", 512, "--uart-ring", 64, "--time-factor", 0.01, "--erase", "progressive")
-    made = smpdfu("virtual", "new", "slow", "--key", keys.signing_public, "--app", app, *options)
+    made = smpdfu(
+        "virtual", "new", "slow", "--key", keys.signing_public, "--app", app, "--allow-erase-pending", *options
+    )
     assert made.code == 0, made.err
-    expected = Resources(Buffers(512, 2), uart_ring=64, time_factor=0.01, erase_progressively=True)
+    expected = Resources(
+        Buffers(512, 2), uart_ring=64, time_factor=0.01, erase_progressively=True, allow_erase_pending=True
+    )
     assert store.view_device("slow").resources == expected
     assert smpdfu("echo", "x" * 400, "--to", "virtual:slow").code == 0
     assert "the device takes 508" in smpdfu("echo", "x" * 600, "--to", "virtual:slow").refused(2)

@@ -35,6 +35,11 @@ class Server:
 
     A request takes ``service_s``; every ``page`` bytes of the image ``page_s`` more, the first chunk ``erase_s``. A
     ``ring`` of so many bytes is all that it hears while it works. It takes multiples of ``unit`` bytes.
+
+    ``deaf_for_s``: the end of every write of a page in which it hears nothing at all, for flash stops the processor.
+    ``byte_s``: what each byte of a request takes to decode, and ``hear_s`` to receive, which is the same processor's
+    time: one that is bound by it is no faster with more in flight. ``jitter``: how much longer the same may take, as a
+    share, drawn anew for each request: a starved machine.
     """
 
     buffers: int = 4
@@ -47,6 +52,10 @@ class Server:
     ring: int | None = None
     unit: int = 1
     tells: bool = True
+    deaf_for_s: float = 0.0
+    byte_s: float = 0.0
+    hear_s: float = 0.0
+    jitter: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,9 @@ class SimulatedPipe(Pipe):
         self._framing = wire.framing()
         self._inside: list[bytes] = []
         self._kept = bytearray()
+        self._deaf_from = self._deaf_until = -1.0
+        self._heard_s = 0.0
+        self._dice = Random(f"{wire.seed} server")
         self._to_device = _Lane(wire, self._arrive, "to device")
         self._to_host = _Lane(wire, self._host_hears, "to host")
 
@@ -158,6 +170,11 @@ class SimulatedPipe(Pipe):
         return self.device.upload(request)
 
     def _arrive(self, data: bytes) -> None:
+        now = asyncio.get_running_loop().time()
+        self._heard_s += self.server.hear_s * len(data)
+        if self._deaf_from <= now < self._deaf_until:
+            self.overflows += 1
+            return
         if self.server.ring is not None and self._inside:
             room = max(self.server.ring - len(self._kept), 0)
             self.overflows += len(data) > room
@@ -183,7 +200,12 @@ class SimulatedPipe(Pipe):
         answers = self.device.replies(self._inside[0])
         server = self.server
         pages = len(self.device.buffer) // server.page - before // server.page
-        busy_s = server.service_s + server.page_s * max(pages, 0)
+        heard_s, self._heard_s = self._heard_s, 0.0
+        busy_s = server.service_s + server.byte_s * len(self._inside[0]) + heard_s
+        busy_s = busy_s * (1 + server.jitter * self._dice.random()) + server.page_s * max(pages, 0)
+        if pages > 0:
+            self._deaf_until = asyncio.get_running_loop().time() + busy_s
+            self._deaf_from = self._deaf_until - server.deaf_for_s
         if self.device.erasures > erasures:
             busy_s += server.erase_s
         asyncio.get_running_loop().call_later(busy_s, self._done, answers)

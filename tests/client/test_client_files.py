@@ -181,7 +181,22 @@ def test_a_server_of_version_1_has_no_name_for_a_wrong_offset(version_1: bool, m
     assert board.stored == data
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("size", "pieces"), [(1, 1), (300, 1), (2000, 6)])
+def test_a_small_file_takes_as_few_requests_as_can_be(size: int, pieces: int) -> None:
+    board, data = Board(), content(size)
+    result = board.up(data)
+    assert (board.stored, result.hash_type, result.verified) == (data, "sha256", True)
+    assert board.heard == 1 + pieces + 1  # the sizes of the buffers, and one hash at the end
+
+
+@pytest.mark.parametrize("size", [1, 2000])
+def test_a_small_file_in_a_build_without_hashes(size: int) -> None:
+    board, data = Board(without=(FileHash, HashTypes)), content(size)
+    result = board.up(data)
+    assert (board.stored, result.hash_type, result.verified) == (data, None, False)
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_files_survive_a_bad_wire(seed: int) -> None:
     board, data = Board(), content(3000)
     faults = Faults(seed=seed, loss=0.05, duplication=0.05, corruption=0.03)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from smpdfu.errors import (
     ResponseTimeoutError,
 )
 from smpdfu.link.memory import Faults
+from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.os import Echo, EchoReply, Info, InfoReply, Params, ParamsReply
 from smpdfu.smp.message import MgmtRc, Refusal, split_message
@@ -52,7 +54,7 @@ def test_silence_is_asked_again_with_the_same_number(framing: type[Framing]) -> 
     assert len(device.heard) >= 3
     assert len({split_message(message).header.sequence for message in device.heard}) == 1
     # The first one, too: whoever had the link before may have left half a line.
-    assert bytes(device.wire).count(b"\n\x06\x09") == (len(device.heard) if framing is ConsoleFraming else 0)
+    assert bytes(device.wire).count(b"\x06\x09\n") == (len(device.heard) if framing is ConsoleFraming else 0)
 
 
 def test_silence_for_good() -> None:
@@ -144,7 +146,7 @@ def test_the_client_can_be_opened_again() -> None:
 
 def test_a_link_that_breaks_is_told_to_whoever_waits() -> None:
     device = FakeDevice(drop=1)
-    client = device.client(Faults(cut_after_writes=1))
+    client = device.client(Faults(cut_after_writes=2))  # what makes the device listen, and the first request
 
     async def act(client: Client) -> None:
         waiting = asyncio.create_task(client.request(Echo("waits")))
@@ -236,11 +238,55 @@ def test_what_the_device_cannot_take_is_not_sent() -> None:
     assert len(device.heard) == 2
 
 
-@pytest.mark.parametrize("buf_size", [0, 8, 60])
-def test_a_device_with_absurd_buffers(buf_size: int) -> None:
-    device = FakeDevice({Params: lambda request: ParamsReply(buf_size, 1)})
+def test_a_device_with_buffers_too_short_for_an_upload() -> None:
+    device = FakeDevice({Params: lambda request: ParamsReply(60, 1)})
     with pytest.raises(LocalProtocolError, match="cannot begin"):
         with_client(device.client(), lambda client: client.upload(DATA))
+
+
+@pytest.mark.parametrize("framing", [ConsoleFraming, RawFraming, DatagramFraming, GattFraming])
+@pytest.mark.parametrize("buf_size", [0, 3, 8])
+def test_a_device_whose_buffers_hold_no_message_does_not_speak_smp(framing: type[Framing], buf_size: int) -> None:
+    device = FakeDevice({Params: lambda request: ParamsReply(buf_size, 1)}, framing)
+    asking: list[Callable[[Client], Awaitable[object]]] = [
+        lambda client: client.upload(DATA),
+        Client.params,
+        lambda client: client.wait_for_device(SHORT_S),
+    ]
+    for ask in asking:
+        with pytest.raises(RemoteProtocolError, match=f"its buffers have {buf_size} bytes: none holds a message"):
+            with_client(device.client(), ask)
+
+
+class Writes(Pipe):
+    """Notes what each write to the pipe behind it has."""
+
+    def __init__(self, inner: Pipe) -> None:
+        super().__init__(inner.name)
+        self.inner, self.seen = inner, list[bytes]()
+
+    async def _open(self) -> None:
+        await self.inner.open()
+
+    async def _close(self) -> None:
+        await self.inner.close()
+
+    async def _read(self) -> bytes:
+        return await self.inner.read()
+
+    async def _write(self, data: bytes) -> None:
+        self.seen.append(data)
+        await self.inner.write(data)
+
+
+def test_every_write_to_a_console_begins_as_a_frame_does_and_has_one_at_most() -> None:
+    """Zephyr's shell takes what one read gave for its own if it begins with anything else."""
+    device = FakeDevice(drop=1)
+    pipe = Writes(device.pipe())
+    client = Client(pipe, ConsoleFraming(), timeout_s=SHORT_S, attempts=50)
+    with_client(client, lambda client: client.request(Echo("hello")))
+    assert len(pipe.seen) == 2 * len(device.heard) >= 4
+    assert all(write.startswith(b"\x06\x09") and write.count(b"\x06\x09") == 1 for write in pipe.seen)
 
 
 # --- the console -----------------------------------------------------------------------------------------------------

@@ -11,14 +11,18 @@ from smpdfu.client import Client, Patience
 from smpdfu.errors import DeviceError, LinkLostError, ResponseTimeoutError
 from smpdfu.link.memory import Faults
 from smpdfu.link.pipe import Pipe
-from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing
 from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
 from smpdfu.smp.message import Empty, MgmtRc, Refusal
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, with_client
+    from tests.client.server_models import Server, SimulatedPipe, Wire
+    from tests.client.simulated import simulate
 else:
     from fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, with_client
+    from server_models import Server, SimulatedPipe, Wire
+    from simulated import simulate
 
 
 def test_reset() -> None:
@@ -207,3 +211,18 @@ def test_a_link_to_a_device_that_never_answered_was_not_lost(answers: bool) -> N
     with pytest.raises(LinkLostError) as caught:
         with_client(client, ten_times)
     assert caught.value.reached is answers
+
+
+@pytest.mark.parametrize("round_trip_s", [0.5, 1.5, 2.4, 6.0])
+@pytest.mark.parametrize("framing", [ConsoleFraming, DatagramFraming])
+def test_a_device_at_the_end_of_a_long_link_is_back(framing: type[Framing], round_trip_s: float) -> None:
+    """The user's timeout counts, and the round trip that was measured: not the second after which is asked again."""
+
+    async def main() -> None:
+        pipe = SimulatedPipe(Server(), Wire(framing, delay_s=round_trip_s / 2))
+        async with Client(pipe, framing()) as client:
+            assert await client.params() is not None
+            await client.reset()
+            await client.wait_for_device(60.0)
+
+    simulate(main())

@@ -145,6 +145,31 @@ def test_no_more_than_there_are_buffers_when_a_radio_brings_them_together() -> N
     assert outcome.pipe.most_inside > 1
 
 
+# What real servers under QEMU do (facts: servers.md): a processor that is busy all the time, flash that stops it, and a
+# machine below that is starved.
+BOUND = replace(QUICK, service_s=2 * MS, byte_s=0.03 * MS, hear_s=0.02 * MS)
+BLOCKING = replace(QUICK, service_s=8 * MS, page_s=20 * MS, deaf_for_s=20 * MS)
+EMULATED = {
+    "bound": (BOUND, serial(1)),
+    "bound, long messages": (replace(BOUND, buf_size=2048), serial(1)),
+    "starved": (replace(BOUND, jitter=4.0), serial(10)),
+    "starved, long messages": (replace(BOUND, buf_size=2048, jitter=4.0), serial(10)),
+    "bound and blocking": (replace(BOUND, buf_size=2048, page_s=10 * MS, deaf_for_s=10 * MS), serial(4)),
+    "blocking": (BLOCKING, serial(20)),
+    "blocking, every block": (replace(BLOCKING, page=512, page_s=3 * MS, deaf_for_s=3 * MS), serial(4)),
+    "small UART": (DROPPER, serial(2)),
+}
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("name", EMULATED)
+def test_a_window_that_does_not_pay_costs_next_to_nothing(name: str, seed: int) -> None:
+    server, wire = EMULATED[name]
+    alone, adaptive = (upload(DATA, server, replace(wire, seed=seed), window_max=bound) for bound in (1, None))
+    assert alone.seconds / adaptive.seconds >= 0.97
+    assert adaptive.result.retries <= alone.result.retries + 5  # two faults at most, with what was behind the lost one
+
+
 # --- servers that cannot do more -------------------------------------------------------------------------------------
 
 

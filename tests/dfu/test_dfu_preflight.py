@@ -19,6 +19,7 @@ from smpdfu.dfu.preflight import CHECKS
 from smpdfu.dfu.preflight import preflight as preflight_of
 from smpdfu.dfu.state import DeviceState, Past, Scheme
 from smpdfu.image.format import Version
+from smpdfu.image.trailer import MAX_ALIGNS, boot_magic
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.conftest import BOTH, IDLE
@@ -56,9 +57,25 @@ def damaged(make: Maker) -> Package:
     return Package((type(image).from_bytes(bytes(data), image.file, image.entry),))
 
 
-def padded(make: Maker) -> Package:
+def padded(make: Maker, rest: bytes = b"\xff" * 64) -> Package:
+    """An image with something behind it."""
     image = make.image()
-    return Package((type(image).from_bytes(image.data + b"\xff" * 64, image.file, image.entry),))
+    return Package((type(image).from_bytes(image.data + rest, image.file, image.entry),))
+
+
+@pytest.mark.parametrize("size", range(1, 17))
+@pytest.mark.parametrize("filler", [b"\xff", b"\0", b"\xa5"])
+def test_filler_behind_an_image_is_no_trailer(make: Maker, state: State, size: int, filler: bytes) -> None:
+    """mcuboot#2033: tools fill a signed file up to the write unit of a flash."""
+    assert preflight(padded(make, filler * size), state()) == ()
+
+
+@pytest.mark.parametrize("max_align", MAX_ALIGNS)
+def test_a_magic_behind_an_image_is_a_trailer(make: Maker, state: State, max_align: int) -> None:
+    (found,) = preflight(padded(make, boot_magic(max_align)), state())
+    assert (found.code, "marks itself when written" in found.message) == ("padded", True)
+    (other,) = preflight(padded(make, bytes(32)), state())
+    assert (other.code, "do not belong to it" in other.message) == ("padded", True)
 
 
 def mixed_up(make: Maker) -> Package:

@@ -157,6 +157,8 @@ OVERHEAD = 0x200 + 40  # header, and the TLV area of an image with a hash only
         ({"align": 4}, 1584),
         ({"align": 8}, 3120),
         ({"align": 16}, 6224),
+        ({"align": 32}, 12448),  # no mode, and so no sectors that the trailer could span
+        ({"align": 32, "swap_mode": SwapMode.SCRATCH}, 12448 + 96),
         ({"align": 4, "max_sectors": 32}, 432),
         ({"overwrite_only": True}, 40),
         ({"align": 4, "swap_mode": SwapMode.SCRATCH}, 1584),
@@ -283,7 +285,7 @@ def test_encrypted_images_are_never_the_same(firmware: bytes, encryption_key: Pr
     header_size=st.integers(2, 64).map(lambda blocks: blocks * 16),
     erased=st.sampled_from((0, 0xFF)),
     counter=st.none() | st.integers(0, 2**32 - 1) | st.just("auto"),
-    custom=st.dictionaries(st.integers(0xA0, 0xFFFE), st.binary(max_size=20), max_size=3),
+    custom=st.dictionaries(st.integers(0xA0, 0xFFFE), st.binary(min_size=1, max_size=20), max_size=3),
     keylen=st.sampled_from((None, 128, 256)),
     confirm=st.booleans(),
 )

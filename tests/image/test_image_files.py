@@ -78,6 +78,7 @@ SAMPLES = {
     FileKind.SUIT_ZIP: (zipped(manifest_json=manifest({"files": [{"file": "root.suit"}]})),),
     FileKind.OLD_IMAGE: (bytes.fromhex("3cb8f396") + bytes(28),),
     FileKind.S_RECORD: (b"S00600004844521B\n", b"\r\nS1137AF00A0A0D0000000000000000000000000061\r\n"),
+    FileKind.DFU_MULTI_IMAGE: (b"\x07\x00\xa1\x63img\x81\xa0" + bytes(40), b"\x07\x00\xbf\x63img\x80\xff"),
     FileKind.SUIT_ENVELOPE: (b"\xd8\x6b\xa2\x02\x40\x03\x40",),
     FileKind.COMPRESSED: (gzip.compress(b"x", mtime=0), lzma.compress(b"x"), bz2.compress(b"x"), b"\x28\xb5\x2f\xfd\0"),
     FileKind.DER: (b"\x30\x06\x02\x01\x00\x02\x01\x00", b"\x30\x81\x80" + bytes(128), b"\x30\x82\x01\0" + bytes(256)),

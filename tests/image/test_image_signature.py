@@ -12,6 +12,7 @@ from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys import SIGNATURES, PrivateKey, Verifier, generate
+from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.signature import NO_SIGNER, SHA_TYPES, image_hash_type, signer_id
 from smpdfu.image.verify import Code, verify
 
@@ -74,7 +75,8 @@ def test_the_key_may_be_there_in_full(kind: str) -> None:
     image = build(replace(SPEC, public_key_format="full"), FIRMWARE, KEYS[kind])
     assert image.tlv(TlvType.PUBKEY) == KEYS[kind].public_bytes
     assert image.tlv(TlvType.KEYHASH) is None
-    assert verify(image, (KEYS[kind].public,)).accepted
+    assert verify(image, (KEYS[kind].public,), build=LoaderBuild(hw_key=True)).accepted
+    assert refusals(image, (KEYS[kind],)) == [Code.KEY_FORMAT]
 
 
 @pytest.mark.parametrize(("kind", "sizes"), [("ecdsa-p256", {72}), ("ecdsa-p384", {103, 104}), ("ed25519", {64})])
@@ -135,9 +137,12 @@ def test_the_mark_of_a_pure_signature_has_one_value(value: bytes, code: Code) ->
     assert refusals(replace(image, unprotected=tuple(tlvs)), (KEYS["ed25519"],)) == [code]
 
 
-def test_a_pure_image_needs_a_hash_all_the_same() -> None:
+def test_a_pure_image_without_a_hash_boots_and_cannot_be_named() -> None:
     image = build(PURE, FIRMWARE, KEYS["ed25519"])
-    assert refusals(replace(image, unprotected=image.unprotected[1:]), (KEYS["ed25519"],)) == [Code.NO_HASH]
+    bare = replace(image, unprotected=image.unprotected[1:])
+    assert [finding.code for finding in verify(bare, (KEYS["ed25519"],)).warnings] == [Code.NO_HASH]
+    assert refusals(bare, (KEYS["ed25519"],)) == []
+    assert refusals(bare, ()) == [Code.NO_HASH]
 
 
 def test_an_encrypted_pure_image_is_checked_with_the_key_only(encryption_key: PrivateKey) -> None:
@@ -147,8 +152,8 @@ def test_an_encrypted_pure_image_is_checked_with_the_key_only(encryption_key: Pr
     assert verdict.accepted
     assert Code.PURE_ENCRYPTED in [finding.code for finding in verdict.warnings]
     closed = verify(image, (key,))
-    assert [finding.code for finding in closed.refusals] == [Code.ENCRYPTED, Code.SIGNATURE]
-    assert "cannot be checked without decryption" in closed.refusals[1].message
+    assert (closed.accepted, [one.code for one in closed.unchecked]) == (None, [Code.ENCRYPTED, Code.SIGNATURE])
+    assert "cannot be checked without decryption" in closed.unchecked[1].message
 
 
 # --- several signatures ---------------------------------------------------------------------------------------------

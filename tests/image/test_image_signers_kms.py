@@ -76,7 +76,7 @@ def use_azure(store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def accepted(uri: str, key: PrivateKey, firmware: bytes) -> bool:
-    return verify(build(SPEC, firmware, open_signer(uri)), [key.public]).accepted
+    return verify(build(SPEC, firmware, open_signer(uri)), [key.public]).accepted is True
 
 
 # --- AWS ------------------------------------------------------------------------------------------------------------

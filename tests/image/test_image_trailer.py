@@ -58,6 +58,15 @@ def test_trailer_sizes_are_mcuboots(align: int, size: int) -> None:
         ({"mode": SwapMode.SCRATCH, "encrypted_key_size": 32}, SLOT - 3120 - 64),
         ({"mode": SwapMode.MOVE, "max_sectors": 256, "align": 8}, SLOT - 12288),
         ({"mode": SwapMode.MOVE, "size_bytes": 4096}, 0),
+        # The trailer spans sectors, and what is of it in the first one is less than scratch needs for its own.
+        ({"mode": SwapMode.SCRATCH, "align": 32, "max_align": 32}, SLOT - 12448 - 96),
+        ({"mode": SwapMode.SCRATCH, "max_sectors": 512}, SLOT - 12336 - 24),
+        ({"mode": SwapMode.SCRATCH, "align": 4, "max_sectors": 341}, SLOT - 4140 - 16),
+        ({"mode": SwapMode.SCRATCH, "align": 16, "max_align": 16}, SLOT - 6224),  # 2128 in the first: enough
+        # It ends with a sector, or begins a byte before one: whole sectors are enough, 48 bytes of them are not.
+        ({"mode": SwapMode.SCRATCH, "max_sectors": 168, "encrypted_key_size": 8}, SLOT - 4096),
+        ({"mode": SwapMode.SCRATCH, "max_sectors": 168, "encrypted_key_size": 16}, SLOT - 4112 - 88),
+        ({"mode": SwapMode.SCRATCH, "align": 32, "max_align": 32, "sector_size": 16384}, SLOT - 12448),
     ],
 )
 def test_limits_are_the_bootloaders(changes: dict[str, object], limit: int) -> None:

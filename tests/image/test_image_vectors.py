@@ -20,6 +20,7 @@ from smpdfu.image.encrypt import DecryptionKey
 from smpdfu.image.format import COMPRESSED_FLAGS, Dependency, Image, Tlv, TlvType, Version
 from smpdfu.image.kek import load_encryption_key
 from smpdfu.image.keys import PrivateKey
+from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.verify import Code, verify
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -110,8 +111,9 @@ def test_the_judge_accepts_imgtools_files(vector: dict[str, Any]) -> None:
     else:
         image = made(vector)  # the same bytes, see above
     keys = signers(vector)
+    build = LoaderBuild(hw_key=spec_of(vector).public_key_format == "full")
     for trusted in (keys, *((key.public,) for key in keys)):
-        verdict = verify(image, trusted, enc_key=recipient(vector))
+        verdict = verify(image, trusted, enc_key=recipient(vector), build=build)
         expected = {Code.NON_BOOTABLE} if vector["spec"].get("non_bootable") else set()
         assert {finding.code for finding in verdict.refusals} == expected
         assert verdict.signature_checked == bool(keys)

@@ -65,9 +65,6 @@ class FakeSerial:
         self._check()
         return 0
 
-    def set_low_latency_mode(self, on: bool) -> None:
-        raise NotImplementedError
-
     def read(self, size: int = 1) -> bytes:
         if size and not self.rest:
             self.rest = self.arrived.get()

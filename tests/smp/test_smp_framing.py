@@ -306,4 +306,4 @@ def test_longest_message(framing: Framing, buf_size: int | None, max_write: int,
 
 @pytest.mark.parametrize("kind", [ConsoleFraming, RawFraming])
 def test_newline_ends_what_was_cut_on_a_console_only(kind: type[Framing]) -> None:
-    assert kind().resync() == (b"\n" if kind is ConsoleFraming else b"")
+    assert kind().resync() == (b"\x06\x09\n" if kind is ConsoleFraming else b"")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.smp.window import BARS, EVEN, FLOOR, HOLD, SAMPLES, SHORTEST_GAP_S, Fault, RoundTrips, Window
+from smpdfu.smp.window import BARS, EVEN, FLOOR, HOLD, SAMPLES, SHORTEST_GAP_S, STRETCH, Fault, RoundTrips, Window
 
 TRIP_S = 0.03
 
@@ -235,6 +235,33 @@ def test_an_answer_that_comes_after_all_takes_the_fault_back() -> None:
     run.window.late(0.4)
     assert run.window.size == 3
     assert run.window.overdue_s() >= 0.4
+
+
+def test_faults_that_the_wire_does_not_explain_end_it() -> None:
+    run = Run(Window(4))
+    run.grow_to(3)
+    run.fault()
+    run.grow_to(3)
+    assert run.fault() == 1
+    assert run.answers(3000) == 1
+
+
+def test_faults_that_the_wire_has_as_well_do_not() -> None:
+    run, sizes = Run(Window(4)), list[int]()
+    for _ in range(600):
+        sizes.append(max(run.answers(1) for _ in range(10)))
+        run.fault()
+    assert sizes[0] > 1
+    assert max(sizes[100:]) > 1
+
+
+def test_what_does_not_pay_any_more_is_given_up() -> None:
+    run = Run(Window(4, bound=3))
+    run.grow_to(3)
+    run.answers(20)
+    sizes = queueing(run, STRETCH + 20)
+    assert sizes[0] == 3
+    assert 1 in sizes
 
 
 # --- spacing ----------------------------------------------------------------------------------------------------------

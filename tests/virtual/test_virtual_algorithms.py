@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.image.encrypt import DecryptionKey
-from smpdfu.image.format import Version
+from smpdfu.image.format import Image, Tlv, TlvType, Version
 from smpdfu.image.kek import KeyEncryptionKey
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.bootloader import BootKeys, BootOptions
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import SIGNING, Bench, small_layout
@@ -84,8 +85,32 @@ def test_a_bootloader_takes_one_length_of_content_keys(built: int, sent: int) ->
     assert versions(bench, image) == ([NEW, OLD, OLD] if built * 8 == sent else [OLD, OLD, OLD])
 
 
-def test_x25519_with_sha512_is_taken() -> None:
-    secret = key("x25519")
-    bench = Bench(keys=BootKeys((SIGNING.public, key("ed25519").public), secret))
-    image = bench.app_image(2, version=NEW, key=key("ed25519"), encrypt=secret, hmac_sha="512")
-    assert versions(bench, image) == [NEW, OLD, OLD]
+@pytest.mark.parametrize("sent", ["256", "512"])
+@pytest.mark.parametrize("hmac_sha512", [False, True])
+def test_a_bootloader_takes_content_keys_wrapped_with_one_hash_function(hmac_sha512: bool, sent: str) -> None:
+    secret, options = key("x25519"), BootOptions(hmac_sha512=hmac_sha512)
+    bench = Bench(keys=BootKeys((SIGNING.public, key("ed25519").public), secret, options=options))
+    image = bench.app_image(2, version=NEW, key=key("ed25519"), encrypt=secret, hmac_sha=sent)
+    assert versions(bench, image) == ([NEW, OLD, OLD] if hmac_sha512 == (sent == "512") else [OLD, OLD, OLD])
+
+
+def test_a_bootloader_without_encryption_takes_no_image_with_an_aes_flag() -> None:
+    """Not even in the primary slot, and with a plain payload (``--clear``)."""
+    secret = key("ecdsa-p256")
+    bench = Bench(keys=BootKeys((SIGNING.public,)))
+    clear = bench.app_image(2, version=NEW, encrypt=secret, clear=True)
+    assert versions(bench, clear) == [OLD, OLD, OLD]
+    bench.write("primary", clear)
+    assert bench.boot().running is None
+    able = Bench(keys=BootKeys((SIGNING.public,), secret))
+    able.write("primary", clear)
+    assert able.boot().running is not None
+
+
+def test_the_content_key_of_the_type_that_the_bootloader_is_built_for_counts() -> None:
+    secret = key("ecdsa-p256")
+    bench = Bench(keys=BootKeys((SIGNING.public,), secret))
+    image = Image.from_bytes(bench.app_image(2, version=NEW, encrypt=secret))
+    *tlvs, content_key = image.unprotected
+    both = replace(image, unprotected=(*tlvs, Tlv(TlvType.ENC_RSA2048, bytes(256)), content_key))
+    assert versions(bench, both.to_bytes()) == [NEW, OLD, OLD]

@@ -200,6 +200,23 @@ def test_08_no_free_slot_while_the_secondary_is_pending_or_a_revert_needs_it() -
     assert board.refusal(piece(0, image[:200], 0, len(image))) == ImageRc.NO_FREE_SLOT
 
 
+def test_08_a_build_may_allow_to_erase_what_is_pending_but_not_what_a_revert_needs() -> None:
+    board = Board(resources=Resources(reset_delay_s=0.0, allow_erase_pending=True))
+    image, later = board.bench.app_image(2, version=NEW), board.bench.app_image(3, version=NEW)
+    board.upload(image, confirm=False)
+    board.upload(later)
+    assert [slot for _, slot, _, _ in board.listed()] == [0, 1]
+    board.device.reset()
+    assert board.version != NEW  # the mark went with the image that it was for
+    board.upload(later, confirm=False)
+    assert board.refusal(Erase()) is None
+    assert [slot for _, slot, _, _ in board.listed()] == [0]
+    board.upload(image, confirm=False)
+    board.device.reset()
+    assert board.refusal(piece(0, image[:200], 0, len(image))) == ImageRc.NO_FREE_SLOT
+    assert board.refusal(Erase()) == ImageRc.NO_FREE_SLOT
+
+
 FIRST_CHUNKS = [
     ({"data": bytes(64), "len": 1000}, ImageRc.INVALID_IMAGE_HEADER_MAGIC),
     ({"data": bytes(8), "len": 1000}, ImageRc.INVALID_IMAGE_HEADER),

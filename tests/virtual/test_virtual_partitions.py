@@ -105,7 +105,7 @@ FAULTS = [
         "mcuboot_primary_1 is not in ram_flash",
     ),
     (MATTER_BRIDGE + b"mcuboot_primary_2: {address: 0x200000, size: 0x1000, region: external_flash}\n", "a third"),
-    (b"#" * (1 << 21), "larger than 1 MiB"),
+    (b"#" * (1 << 21), "larger than 256 KiB"),
     (b"".join(b"a%d: {}\n" % number for number in range(201)), "201 partitions"),
 ]
 

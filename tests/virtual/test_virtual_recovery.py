@@ -24,7 +24,9 @@ from smpdfu.dfu.steps import read_state
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.image.format import Header, Image, Tlv, TlvType, Version
 from smpdfu.image.trailer import SlotGeometry
-from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.link.memory import served_pipe
+from smpdfu.link.pipe import Pipe
+from smpdfu.smp.framing import ConsoleFraming, RawFraming
 from smpdfu.smp.groups.image import ImageSlot, ImageUpload, StateRead
 from smpdfu.smp.groups.os import Echo, ParamsReply, Reset
 from smpdfu.smp.message import Header as SmpHeader
@@ -33,7 +35,10 @@ from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.flash import Area, Flash
 from smpdfu.virtual.layout import Region
 from smpdfu.virtual.netcore import NetCore
+from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.rawuart import DeviceRawFraming
 from smpdfu.virtual.recovery import RecoveryBuild, RecoveryServer
+from smpdfu.virtual.server import Buffers
 from smpdfu.virtual.slot import Slot, Slots
 
 if TYPE_CHECKING:
@@ -134,6 +139,27 @@ def test_an_upload_goes_to_where_the_application_runs_from(device: VirtualNrf534
     asyncio.run(use())
     assert device.running is not None
     assert device.running.header.version == Version(2)
+
+
+@pytest.mark.parametrize("size", [64, 384, 4096])
+@pytest.mark.parametrize("raw", [False, True])
+def test_recovery_has_its_own_buffer_whatever_the_application_has(bench: Bench, size: int, raw: bool) -> None:
+    device = VirtualNrf5340(bench.layout, bench.keys, resources=Resources(Buffers(size, 4)))
+    new = bench.app_image(2)
+
+    async def serve(pipe: Pipe) -> None:
+        await device.serve(pipe, DeviceRawFraming(lambda: device.buffers.size_bytes) if raw else None)
+
+    async def use() -> None:
+        device.enter_recovery()
+        framing = RawFraming(answers=True) if raw else ConsoleFraming()
+        async with Client(served_pipe(serve), framing, timeout_s=20, patience=NO_PAUSES) as client:
+            assert await client.params() == ParamsReply(1024, 1)
+            await unlisted_upload(client, new, 1)
+            assert client.message_max() == (1024 if raw else 1020)
+
+    asyncio.run(use())
+    assert device.images[0].primary.area.read(0, len(new)) == new
 
 
 def test_the_secondary_slot_has_a_number_too(device: VirtualNrf5340, bench: Bench) -> None:

@@ -14,10 +14,12 @@ from smpdfu.client import Client, Patience
 from smpdfu.errors import ConnectError, DeviceError
 from smpdfu.link.udp import UdpPipe
 from smpdfu.smp.framing import DatagramFraming
-from smpdfu.smp.groups.os import Echo
-from smpdfu.smp.message import MgmtRc
+from smpdfu.smp.groups.os import Echo, Params
+from smpdfu.smp.message import MgmtRc, decode_map, split_message
 from smpdfu.virtual import udp
 from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.server import Buffers
 from smpdfu.virtual.udp import serve_udp
 
 if TYPE_CHECKING:
@@ -90,6 +92,58 @@ def test_a_packet_longer_than_ethernets_is_cut_off(device: VirtualNrf5340) -> No
                 assert (await client.request(Echo("x" * 1300))).r == "x" * 1300
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize("buf_size", [64, 384, 1024])
+def test_a_datagram_longer_than_the_buffer_is_corrupt(bench: Bench, buf_size: int) -> None:
+    device = VirtualNrf5340(bench.layout, bench.keys, resources=Resources(Buffers(buf_size, 4)))
+    device.load_app(bench.app_image(1))
+    device.reset()
+
+    async def use() -> None:
+        async with served(device) as place, client_at(place) as client:
+            for size in (buf_size, buf_size + 100, 1440):  # a client that has not asked for the buffers
+                with pytest.raises(DeviceError) as refused:
+                    await client.request(Echo("x" * size))
+                assert refused.value.is_code(MgmtRc.ECORRUPT)
+            assert (await client.request(Echo("x" * (buf_size - 20)))).r == "x" * (buf_size - 20)
+
+    asyncio.run(use())
+
+
+GARBAGE = {
+    b"": [],
+    b"\0": [],
+    b"\xff" * 7: [],
+    b"\xff" * 8: [MgmtRc.ECORRUPT],
+    b"\x0b" * 1400: [MgmtRc.ECORRUPT],
+    b"\x0a\x00\x00\x09" + b"\x00" * 8: [MgmtRc.ECORRUPT],
+    bytes(1472): [MgmtRc.EINVAL],  # an echo without its text: nothing is looked at behind it
+    b"\x09" + bytes(7): [MgmtRc.ENOTSUP],  # an answer
+    b"\x08\x00\x00\x00\x12\x34\x00\x00" * 5: [MgmtRc.ENOTSUP],  # a group that is not there, five times
+    Params().to_bytes(1) * 3: [None, None, None],
+    Params().to_bytes(1) + b"\xff" * 8: [None, MgmtRc.ECORRUPT],
+}
+"""What comes in a datagram, and the codes that it is answered with."""
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: data[:9].hex() or "empty")
+def test_a_datagram_of_garbage_is_answered_as_zephyr_does(device: VirtualNrf5340, garbage: bytes) -> None:
+    async def use() -> list[object]:
+        loop, last = asyncio.get_running_loop(), Echo("last").to_bytes(99)
+        async with served(device) as place:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
+                speaker.setblocking(False)
+                for data in (garbage, last):
+                    await loop.sock_sendto(speaker, data, place)
+                answers: list[object] = []
+                while True:
+                    header, body = split_message(await loop.sock_recv(speaker, 2048))
+                    if header.sequence == 99:
+                        return answers
+                    answers.append(decode_map(body).get("rc"))
+
+    assert asyncio.run(use()) == GARBAGE[garbage]
 
 
 def test_noise_is_no_reason_to_stop(device: VirtualNrf5340) -> None:

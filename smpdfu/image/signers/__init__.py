@@ -7,6 +7,7 @@ image. A new kind of place is a row of ``SCHEMES``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -36,12 +37,14 @@ class Surroundings:
     """What a key may need besides its URI.
 
     ``public`` is the public key where the URI does not lead to it, and what the key must be where it does. ``ask`` is
-    called with a few words for a secret (a PIN), ``tell`` with what a program has to say while it signs.
+    called with a few words for a secret (a PIN), ``tell`` with what a program has to say while it signs. ``withheld``
+    are variables with secrets, which no program gets.
     """
 
     public: PublicKey | None = None
     ask: Ask = nobody_to_ask
     tell: Tell = tell_nobody
+    withheld: tuple[str, ...] = ()
 
 
 # Scheme -> module of this folder whose `open_key(uri, surroundings)` returns a RemoteSigner, and the extra it needs.
@@ -58,6 +61,17 @@ def scheme_of(text: str) -> str | None:
     """The scheme of a key URI; None for what is the name of a file."""
     scheme, colon, _ = text.partition(":")
     return scheme.lower() if colon and scheme.lower() in SCHEMES else None
+
+
+def shown_key(name: str) -> str:
+    """A key file or URI as it may be printed: of a ``cmd:`` URI the program only, whose arguments may be secrets."""
+    if scheme_of(name) != "cmd":
+        return name
+    try:
+        words = shlex.split(name.partition(":")[2].partition("?")[0])
+    except ValueError:
+        words = []
+    return " ".join(("cmd:" + "".join(words[:1]), *(["..."] if words[1:] else [])))
 
 
 def open_signer(uri: str, surroundings: Surroundings | None = None) -> RemoteSigner:

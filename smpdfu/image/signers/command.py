@@ -33,7 +33,8 @@ def open_key(uri: str, surroundings: Surroundings) -> RemoteSigner:
     words = _words(text)
     name = f"the program {words[0]}"
     public = agreed_public(None, options.get("pub"), surroundings.public, name)
-    program = _Program(name, words, _timeout_s(options.get("timeout")), public, surroundings.tell)
+    timeout_s = _timeout_s(options.get("timeout"))
+    program = _Program(name, words, timeout_s, public, surroundings.tell, surroundings.withheld)
     return RemoteSigner(name, public, program.sign_digest, program.sign_message)
 
 
@@ -64,6 +65,7 @@ class _Program:
     timeout_s: float
     public: PublicKey
     tell: Tell
+    withheld: tuple[str, ...] = ()
 
     def sign_digest(self, digest: bytes) -> bytes:
         """What the program makes of a digest."""
@@ -74,5 +76,6 @@ class _Program:
         return self._run(message, {"SMPDFU_INPUT": "message"})
 
     def _run(self, data: bytes, told: dict[str, str]) -> bytes:
-        environment = os.environ | {"SMPDFU_KEY_TYPE": self.public.kind.name} | told
+        inherited = {name: value for name, value in os.environ.items() if name not in self.withheld}
+        environment = inherited | {"SMPDFU_KEY_TYPE": self.public.kind.name} | told
         return run(Job(self.name, self.words, data, environment, self.timeout_s), self.tell)

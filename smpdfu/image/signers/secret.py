@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from smpdfu.errors import PassphraseError
+from smpdfu.untrusted.files import read_start
 
 _LONGEST_LINE = 1 << 16
 
@@ -22,7 +22,6 @@ def secret_from_env(name: str, what: str, environment: Mapping[str, str] | None 
 def secret_from_file(path: str | os.PathLike[str], what: str) -> bytes:
     """The secret in the first line of a file; ``PassphraseError`` if it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
-            return file.readline(_LONGEST_LINE).rstrip(b"\r\n")
+        return read_start(path, _LONGEST_LINE).partition(b"\n")[0].rstrip(b"\r")
     except OSError as error:
         raise PassphraseError(f"cannot read the {what} file {path}: {error.strerror}", os.fspath(path)) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-from smpdfu.smp.body import U32, U64, Body
+from smpdfu.smp.body import I32, U32, U64, Body
 from smpdfu.smp.message import Empty, Op, Request, Response
 
 GROUP = 1
@@ -157,7 +157,7 @@ class Erase(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class SlotInfoSlot(Body):
-    """A slot: its ``size`` in bytes, or the ``rc`` that says why it is not known.
+    """A slot: its ``size`` in bytes, or the ``rc`` that says why it cannot be read, as Zephyr's drivers give it (-19).
 
     ``upload_image_id`` is the image number to upload with in order to reach this slot.
     """
@@ -165,7 +165,7 @@ class SlotInfoSlot(Body):
     slot: U32
     size: U64 | None = None
     upload_image_id: U32 | None = None
-    rc: U32 | None = None
+    rc: I32 | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,17 +113,17 @@ class TaskStat(Request[TaskStatReply]):
 
 @dataclass(frozen=True, slots=True)
 class MemoryPool(Body):
-    """A pool of ``nblks`` blocks of ``blksiz`` bytes: free now, and the fewest that ever were."""
+    """A pool of ``nblks`` blocks: free now, and the fewest that ever were; ``blksiz``: the bytes of one, if told."""
 
-    blksiz: int
     nblks: int
     nfree: int
     min: int
+    blksiz: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPoolsReply(Response):
-    """The pools. Their names are the keys of the map itself."""
+    """The pools. Their names are the keys of the map itself, or, as Zephyr has it, of a map in it called "tasks"."""
 
     pools: dict[str, MemoryPool]
 
@@ -134,13 +134,16 @@ class MemoryPoolsReply(Response):
     @classmethod
     def from_map(cls, entries: Mapping[Any, object]) -> Self:
         """The pools among ``entries``: all that are maps. RemoteProtocolError if one of them is no pool."""
+        inner = entries.get("tasks")
+        if isinstance(inner, dict) and all(isinstance(entry, dict) for entry in inner.values()):
+            entries = inner
         found = ((name, entry) for name, entry in entries.items() if isinstance(entry, dict))
         return cls({str(name): MemoryPool.from_map(entry) for name, entry in found})
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPools(Request[MemoryPoolsReply]):
-    """Ask for the pools of memory. Zephyr has the number of this command, and no handler for it."""
+    """Ask for the pools of memory. Few builds have it; Zephyr's own answer is undocumented (zephyr#105317)."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 3

@@ -1,7 +1,8 @@
 """Group 1, img, as the application on the application core serves it.
 
 Source: Zephyr, ``subsys/mgmt/mcumgr/grp/img_mgmt``, with the options as the nRF Connect SDK sets them: erasing what is
-pending is refused, confirming the image of another core is refused, no check of the whole image at the end.
+pending is refused unless asked for, confirming the image of another core is refused, no check of the whole image at the
+end.
 """
 
 from __future__ import annotations
@@ -52,11 +53,15 @@ class ImageGroup:
     """Handlers over the slots of each image; image 0 runs, from its primary slot.
 
     ``erase_progressively``: a page is erased when an upload reaches it (CONFIG_IMG_ERASE_PROGRESSIVELY), and not at the
-    first chunk with all others.
+    first chunk with all others. ``allow_erase_pending``: what is pending may be erased or written over
+    (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING); what a revert would go back to never is.
     """
 
-    def __init__(self, images: Sequence[Slots], *, erase_progressively: bool = False) -> None:
+    def __init__(
+        self, images: Sequence[Slots], *, erase_progressively: bool = False, allow_erase_pending: bool = False
+    ) -> None:
         self.images, self._erase_progressively = tuple(images), erase_progressively
+        self._allow_erase_pending = allow_erase_pending
         self.slots = tuple(slot for image in self.images for slot in (image.primary, image.secondary))
         self.progress: Progress | None = None
 
@@ -160,9 +165,14 @@ class ImageGroup:
         """The flat number of the slot that an upload goes to. A build with one image does not look at the number."""
         if len(self.images) == 1:
             image = 0
-        if image >= len(self.images) or next_boot(self.images[image]) is not SwapType.NONE:
+        if image >= len(self.images) or self._is_needed(self.images[image]):
             raise Refused(ImageRc.NO_FREE_SLOT)
         return image * 2 + 1
+
+    def _is_needed(self, image: Slots) -> bool:
+        """Does the next boot need what is in the secondary slot?"""
+        boot = next_boot(image)
+        return boot is SwapType.REVERT or (boot is not SwapType.NONE and not self._allow_erase_pending)
 
     def _is_upgrade(self, version: Version) -> bool:
         running = content_of(self.slots[0])
@@ -178,7 +188,7 @@ class ImageGroup:
         if number >= len(self.slots):
             raise Refused(ImageRc.FLASH_OPEN_FAILED)
         slot, image = self.slots[number], self.images[number // 2]
-        in_use = number % 2 == 0 or next_boot(image) is not SwapType.NONE
+        in_use = number % 2 == 0 or self._is_needed(image)
         if in_use and content_of(slot) is not None:
             raise Refused(ImageRc.NO_FREE_SLOT)
         self.progress = None

@@ -104,7 +104,7 @@ class OsGroup:
         """The pool of the SMP server, in a build with this command: a request and its answer are in it."""
         count = self.buffers.count
         free = max(count - 2, 0)
-        return MemoryPoolsReply({"smp": MemoryPool(self.buffers.size_bytes, count, free, free)})
+        return MemoryPoolsReply({"smp": MemoryPool(count, free, free, blksiz=self.buffers.size_bytes)})
 
     def on_date_time_read(self, request: DateTimeRead) -> DateTimeReply:
         """The calendar, in whole seconds and without zone."""

@@ -353,7 +353,16 @@ ROWS = (
         7,
         OLD,
     ),
-    Row(Code.TLV_SIZE, ERROR, changed(short_dependency, **NEEDS_NET), 7, OLD),
+    Row(Code.TLV_SIZE, ERROR, broken(lambda image: with_tlv(image, TlvType.SIG_PURE, b"")), 7, OLD),
+    Row(Code.TLV_SIZE, WARNING, changed(short_dependency, **NEEDS_NET), 0, APP_ONLY),
+    Row(Code.HMAC_SHA, WARNING, broken(lambda image: with_tlv(image, TlvType.ENC_X25519_SHA512, b"x")), 7, OLD),
+    Row(
+        Code.SEVERAL_KEYS,
+        WARNING,
+        broken(lambda image: with_tlv(image, TlvType.ENC_RSA2048, b"x"), encrypted=True),
+        0,
+        APP_ONLY,
+    ),
     Row(Code.DECOMPRESSION, ERROR, changed(other_inside, **PACKED), 7, OLD),
     Row(Code.COMPRESSED, WARNING, app(**PACKED), 7, OLD),
 )

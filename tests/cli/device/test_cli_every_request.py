@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,13 @@ def test_every_request_has_a_command(table: Desk, monkeypatch: pytest.MonkeyPatc
     assert {kind.__name__ for kind in REQUESTS if kind not in seen} == NOT_NEEDED_HERE
 
 
-def test_every_command_works_over_a_serial_port(table: Desk, port: tuple[Path, subprocess.Popen[str]]) -> None:
-    path, _ = port
+@pytest.mark.parametrize("kind", ["--pty", "--shell-uart"])
+def test_every_command_works_over_a_serial_port(
+    table: Desk, started: Callable[..., subprocess.Popen[str]], kind: str
+) -> None:
+    path = table.folder / "port"
+    process = started("virtual", "run", table.name, kind, "--link", path, "--json")
+    assert process.stdout is not None
+    assert process.stdout.readline(), process.communicate()
     codes = {line: table.run(*typed(line, table.folder), "--port", path).code for line, _ in LINES}
     assert codes == dict(LINES)

@@ -109,8 +109,40 @@ def test_what_a_device_says_cannot_break_the_page(smpdfu: Call, desks: dict[str,
     fleet.write_text(fleet.read_text().replace('name = "c"', f"name = {json.dumps(evil)}"))
     page = fleet.with_name("report.html")
     smpdfu("fleet", "report", fleet, "-o", page)
-    assert "<script" not in page.read_text("utf-8")
-    assert "\x1b" not in page.read_text("utf-8")
+    text = page.read_text("utf-8")
+    assert "<script" not in text
+    assert "\x1b" not in text
+
+
+def test_a_browser_runs_and_fetches_nothing_of_the_page(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
+    """The policy stands before everything that came from outside."""
+    fleet.write_text(fleet.read_text().replace("[fleet]", "[fleet]\nname = '<script>x</script>'"))
+    page = fleet.with_name("report.html")
+    assert smpdfu("fleet", "report", fleet, "-o", page).code == 0
+    policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    before, found, _ = page.read_text("utf-8").partition(policy)
+    assert found
+    assert "<title" not in before
+
+
+EVIL_NAMES = ("x\x1b]0;t\x07", "x\nerror: forged", "x\u202egnp", "x\x9b2J", "[/red]x", "[bold", "x\u2028y")
+
+
+@pytest.mark.parametrize("evil", EVIL_NAMES)
+def test_names_of_a_fleet_file_steer_nothing(smpdfu: Call, desks: dict[str, Desk], fleet: Path, evil: str) -> None:
+    """Names of the fleet, a wave and a device, with each command, also where devices fail."""
+    name = f"name = {json.dumps(evil)}"
+    text = fleet.read_text().replace("[fleet]", f"[fleet]\n{name}")
+    for old in ('name = "canary"', 'name = "c"'):
+        text = text.replace(old, name)
+    fleet.write_text(text.replace("virtual:b", "virtual:nobody"))
+    page = fleet.with_name("page.html")
+    for words in (("run", "--plan"), ("run",), ("status",), ("run", "--events"), ("report", "-o", page)):
+        done = smpdfu("fleet", words[0], fleet, *words[1:])
+        assert done.code in (0, 7, 8), done.err
+        shown = done.out + done.err
+        assert not [one for one in shown if not one.isprintable() and one != "\n"]
+        assert not [one for one in shown.splitlines() if one.startswith("error: forged")]
 
 
 def test_it_stops_and_says_how_to_go_on(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:

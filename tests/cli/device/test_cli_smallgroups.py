@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+
+from smpdfu.virtual.application import Options
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -20,6 +23,20 @@ def test_stat(desk: Desk) -> None:
     done = desk.call("stat", "show", "nope")
     assert "INVALID_STAT_NAME" in done.refused(5)
     assert "smpdfu stat list" in done.err
+
+
+def test_stat_shows_what_there_is_and_names_what_is_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    counters = {"many": lambda: {f"counter {number:>04}": 1 for number in range(200)}, "few": lambda: {"one": 1}}
+    monkeypatch.setattr("smpdfu.virtual.application.DEFAULT_OPTIONS", Options(counters=counters))
+    done = desk.call("stat", "show")
+    assert "few" in done.out
+    assert "ticks" in done.out
+    assert "EMSGSIZE" in done.refused(5)
+    assert "the counters of many are missing" in done.err
+    answer = json.loads(desk.call("stat", "show", "--json").out)
+    assert [one["name"] for one in answer["groups"]] == ["few", "smp_svr_stats"]
+    assert [one["name"] for one in answer["refused"]] == ["many"]
+    assert answer["error"]["exit_code"] == 5
 
 
 def test_enum(desk: Desk) -> None:

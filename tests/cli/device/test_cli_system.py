@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.cli.system import state_text
+from smpdfu.smp.groups.image import SlotInfoImage, SlotInfoReply, SlotInfoSlot
 from smpdfu.smp.groups.os import Reset
-from smpdfu.smp.message import Empty
+from smpdfu.smp.message import Empty, Response
+from smpdfu.virtual.application import Options
+from smpdfu.virtual.groups.image import ImageGroup
 from smpdfu.virtual.groups.os import OsGroup
 
 if TYPE_CHECKING:
@@ -48,6 +51,38 @@ def test_states_are_words(state: int, words: str) -> None:
 
 def test_mpstat_of_zephyr_is_refused_by_name(desk: Desk) -> None:
     assert "ENOTSUP" in desk.call("mpstat").refused(5)
+
+
+class ZephyrPools(Response):
+    """As Zephyr answers: the pools in a map of their own, by number, without the size of their blocks."""
+
+    def to_map(self) -> dict[str, object]:
+        return {"tasks": {"0": {"nblks": 8, "nfree": 5, "min": 3}, "1": {"nblks": 2, "nfree": 2, "min": 2}}}
+
+
+def test_mpstat_as_zephyr_really_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smpdfu.virtual.application.DEFAULT_OPTIONS", Options(without=()))
+    monkeypatch.setattr(OsGroup, "on_memory_pools", lambda self, request: ZephyrPools())
+    assert desk.json("mpstat")["pools"] == [
+        {"name": "0", "blksiz": None, "nblks": 8, "nfree": 5, "min": 3},
+        {"name": "1", "blksiz": None, "nblks": 2, "nfree": 2, "min": 2},
+    ]
+    assert desk.call("mpstat").out.splitlines()[3].split() == ["0", "8", "5", "3"]
+
+
+def test_info_of_a_device_with_slots_that_cannot_be_opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = (SlotInfoSlot(slot=0, size=0x60000), SlotInfoSlot(slot=1, rc=-19), SlotInfoSlot(slot=2, rc=5))
+    reply = SlotInfoReply((SlotInfoImage(0, (*slots, SlotInfoSlot(slot=3))),))
+    monkeypatch.setattr(ImageGroup, "on_slot_info", lambda self, request: reply)
+    told = desk.json("info")["slots"]
+    sizes = [(one["size_bytes"], one.get("rc")) for one in told]
+    assert sizes == [(0x60000, None), (None, -19), (None, 5), (None, None)]
+    out = desk.call("info").out
+    assert "None" not in out
+    for text in ("393216 bytes", "slot not readable (rc -19)", "slot not readable (rc 5)", "does not tell its size"):
+        assert text in out
+    assert desk.call("upload", desk.image(), "--test").code == 0
+    assert desk.call("update", desk.package(), "--plan").code == 0
 
 
 def test_bootloader(desk: Desk) -> None:

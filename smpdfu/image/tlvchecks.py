@@ -1,0 +1,71 @@
+"""What speaks against the TLVs of an image, whatever its keys are: their places, their lengths, their mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from smpdfu.image.format import (
+    COMPRESSED_FLAGS,
+    HASH_TYPES,
+    SIGNATURE_TYPES,
+    TLV_HEADER_SIZE,
+    Flag,
+    Image,
+    Tlv,
+    TlvType,
+)
+from smpdfu.image.loaderbuild import KEY_TYPES, READ_BY_SOME, LoaderBuild
+from smpdfu.image.verdict import Code, Finding
+
+PACKED_FLAGS = COMPRESSED_FLAGS | Flag.COMPRESSED_ARM_THUMB
+_OF_PACKED = (TlvType.DECOMP_SIZE, TlvType.COMP_DEC_SIZE)
+
+
+def tlv_refusals(image: Image, build: LoaderBuild) -> Iterator[Finding]:
+    """For what a bootloader of this build refuses the image; where nothing is known, for what every one does."""
+    for offset, protected, tlv in image.tlv_offsets():
+        # Bootloaders tell a protected TLV by where its data begin: those of an empty last one lie behind the area.
+        counts = protected and offset + TLV_HEADER_SIZE < image.unprotected_offset
+        if not counts and not build.allows_unprotected(tlv.type):
+            text = f"a TLV of type {tlv.name} must not stand unprotected"
+            if protected:
+                text = f"the last protected TLV, {tlv.name}, is empty: bootloaders take it for an unprotected one"
+            yield Finding(Code.TLV_NOT_ALLOWED, offset, text)
+        if tlv.type == TlvType.SIG_PURE and len(tlv.data) != 1:
+            yield Finding(Code.TLV_SIZE, offset, f"a SIG_PURE TLV has 1 byte, this one {len(tlv.data)}")
+        elif tlv.type == TlvType.SIG_PURE and tlv.data != b"\x01":
+            yield Finding(Code.SIGNATURE, offset, f"the SIG_PURE TLV says {tlv.data.hex()}; bootloaders want 01")
+        if _is_read(tlv, image) and len(tlv.data) != READ_BY_SOME[tlv.type][0]:
+            yield Finding(Code.TLV_SIZE, offset, _length(tlv))
+
+
+def tlv_warnings(image: Image, build: LoaderBuild) -> Iterator[Finding]:
+    """For what some builds refuse the image."""
+    for offset, _, tlv in image.tlv_offsets():
+        size, readers = READ_BY_SOME.get(tlv.type, (len(tlv.data), ""))
+        if len(tlv.data) != size and not _is_read(tlv, image):
+            text = f"{_length(tlv)}: bootloaders {readers} refuse the image, others do not look"
+            yield Finding(Code.TLV_SIZE, offset, text)
+        if tlv.type == TlvType.ENC_X25519_SHA512 and build.hmac_sha is None:
+            text = "the content key is wrapped with SHA-512: bootloaders built for SHA-256 refuse the image"
+            yield Finding(Code.HMAC_SHA, offset, f"{text} (--hmac-sha)")
+    yield from _mixtures(image)
+
+
+def _is_read(tlv: Tlv, image: Image) -> bool:
+    """True for what every bootloader reads that takes such an image at all."""
+    return tlv.type in _OF_PACKED and bool(image.header.flags & PACKED_FLAGS)
+
+
+def _length(tlv: Tlv) -> str:
+    return f"a {tlv.name} TLV has {READ_BY_SOME[tlv.type][0]} bytes, this one {len(tlv.data)}"
+
+
+def _mixtures(image: Image) -> Iterator[Finding]:
+    """Bootloaders of 2026 allow one type of hash, of key and of signature: those that they were built for."""
+    for kinds, what in ((HASH_TYPES, "hashes"), (KEY_TYPES, "keys"), (SIGNATURE_TYPES, "signatures")):
+        found = {tlv.type: (offset, tlv.name) for offset, _, tlv in image.tlv_offsets() if tlv.type in kinds}
+        if len(found) > 1:
+            names = " and ".join(name for _, name in found.values())
+            text = f"the image has {what} of several types ({names}), of which newer bootloaders take one"
+            yield Finding(Code.MIXED_SIGNATURES, next(reversed(found.values()))[0], text)

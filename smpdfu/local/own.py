@@ -1,0 +1,79 @@
+"""Files that smpdfu keeps for itself: in folders for this user only, regular, this user's, and never through a link.
+
+Somebody who may write into a folder on the way could else have smpdfu empty or extend another file of its user.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from smpdfu.local.folders import state_home
+
+_FLAGS = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe in its place must not be waited for
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_OTHERS = 0o077
+
+
+def make_own_folder(path: Path) -> None:
+    """Make the folder, and those on the way that are missing, for this user only. Raises ``OSError``.
+
+    Those in ``state_home`` that older releases made for everybody are narrowed; a folder that the user named is not.
+    """
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+        elif _is_ours(folder):
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~_OTHERS)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether smpdfu made this folder."""
+    home = state_home()
+    if not hasattr(os, "geteuid") or not folder.is_relative_to(home) or folder.is_symlink():
+        return False
+    named = folder == home and "SMPDFU_STATE_HOME" in os.environ
+    found = folder.stat()
+    return not named and found.st_uid == os.geteuid() and bool(found.st_mode & _OTHERS)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """A descriptor of the file, made for this user only if ``flags`` say that it may be made.
+
+    Raises ``OSError`` with one sentence for a link, for what is no regular file, for another user's file and for one
+    that has a second name.
+    """
+    if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
+        raise _refusal(path, "is a symbolic link")
+    try:
+        descriptor = os.open(path, flags | _FLAGS, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise _refusal(path, "is a symbolic link") from None
+        if error.errno == errno.ENXIO:
+            raise _refusal(path, "is not a regular file") from None
+        raise
+    why = _why_not(os.fstat(descriptor))
+    if why:
+        os.close(descriptor)
+        raise _refusal(path, why)
+    return descriptor
+
+
+def _why_not(found: os.stat_result) -> str:
+    if not stat.S_ISREG(found.st_mode):
+        return "is not a regular file"
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        return "belongs to another user"
+    return "has a second name" if found.st_nlink > 1 else ""
+
+
+def _refusal(path: Path, why: str) -> OSError:
+    return OSError(errno.EPERM, f"it {why}: smpdfu does not write through it; move it away", str(path))

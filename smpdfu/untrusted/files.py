@@ -1,0 +1,80 @@
+"""Files that somebody names: reading one is bounded in bytes, and never waits for a pipe that nobody writes to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+FIRST_BYTE_S = 1.0
+"""How long a named pipe has for its first byte: whoever writes to it may start a moment later."""
+SILENCE_S = 30.0
+"""How long it may send nothing afterwards."""
+_CHUNK_BYTES = 1 << 16
+_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+
+StrPath = str | os.PathLike[str]
+
+
+def open_input(path: StrPath) -> BinaryIO:
+    """Open a file for reading, at once: a named pipe without a writer reads as empty, and its reads do not block.
+
+    Raises ``OSError`` with ``path`` in it; so for a folder.
+    """
+    descriptor = os.open(path, _OPEN)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        os.close(descriptor)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if hasattr(os, "O_NONBLOCK") and not _is_named_pipe(path, mode):
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_start(path: StrPath, limit: int) -> bytes:
+    """At most ``limit`` bytes from the beginning of a file; ask for one more than is allowed to see that there is more.
+
+    Raises ``OSError`` with ``path`` in it; so for a named pipe that sends nothing for ``FIRST_BYTE_S``, and later for
+    ``SILENCE_S``.
+    """
+    data = bytearray()
+    with open_input(path) as file:
+        waits = _is_named_pipe(path, os.fstat(file.fileno()).st_mode)
+        while len(data) < limit:
+            if waits and not _has_bytes(file, SILENCE_S if data else FIRST_BYTE_S):
+                raise OSError(errno.EINVAL, "it is a pipe, and nothing comes out of it", os.fspath(path))
+            chunk = os.read(file.fileno(), min(limit - len(data), _CHUNK_BYTES))
+            if not chunk:
+                break
+            data += chunk
+    return bytes(data)
+
+
+def _has_bytes(file: BinaryIO, seconds: float) -> bool:
+    """Whether bytes, or the end, come in time."""
+    return bool(select.select([file], [], [], seconds)[0])
+
+
+def _is_named_pipe(path: StrPath, mode: int) -> bool:
+    """Not the pipe of a shell's ``<(...)`` or of stdin, which has a writer."""
+    return stat.S_ISFIFO(mode) and not str(Path(path)).startswith(("/dev/fd/", "/proc/", "/dev/stdin"))
+
+
+def open_output(path: StrPath) -> BinaryIO:
+    """Open what is there and no regular file (a pipe, a device) for writing; a pipe without a reader is an error.
+
+    Raises ``OSError`` with ``path`` in it.
+    """
+    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "it is a pipe, and nothing reads from it", os.fspath(path)) from None
+        raise
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")

@@ -1,0 +1,66 @@
+"""How deep a document may be nested: the same on every Python, whose own bounds differ and are no error of a document.
+
+Every reader of JSON, TOML and YAML uses this; CBOR has a bound of its own in ``smp/cbor.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+MAX_DEPTH = 32
+"""Levels of lists and tables. What smpdfu reads (manifests, partition tables, fleets, logs) has six at most."""
+T = TypeVar("T")
+_TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+class TooDeepError(ValueError):
+    """A document is nested deeper than the bound."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"it is nested too deeply: more than {limit} levels")
+
+
+def load_json(text: str | bytes, *, limit: int = MAX_DEPTH, **how: Any) -> Any:
+    """The JSON document ``text``; ``how`` goes to ``json.loads``. ValueError if it is none, or nested too deep."""
+    import json  # here: not every command reads JSON
+
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    if text.count("[") + text.count("{") > limit:
+        _check_brackets(text, limit)
+    return json.loads(text, **how)
+
+
+def load_bounded(load: Callable[[Any], T], text: str | bytes, *, limit: int = MAX_DEPTH) -> T:
+    """``load(text)``, of TOML or YAML. Raises what ``load`` raises, and TooDeepError instead of RecursionError."""
+    try:
+        found = load(text)
+    except RecursionError:
+        raise TooDeepError(limit) from None
+    check_depth(found, limit)
+    return found
+
+
+def check_depth(value: object, limit: int = MAX_DEPTH) -> None:
+    """TooDeepError if ``value``, of lists and dictionaries, has more than ``limit`` levels, or holds itself."""
+    deepest: dict[int, int] = {}  # YAML's aliases lead to one thing by many ways
+    waiting = [(value, 1)]
+    while waiting:
+        one, level = waiting.pop()
+        if not isinstance(one, dict | list | tuple) or deepest.get(id(one), 0) >= level:
+            continue
+        if level > limit:
+            raise TooDeepError(limit)
+        deepest[id(one)] = level
+        waiting += [(item, level + 1) for item in (one.values() if isinstance(one, dict) else one)]
+
+
+def _check_brackets(text: str, limit: int) -> None:
+    level = 0
+    for token in _TOKENS.finditer(text):
+        first = text[token.start()]
+        level += (first in "[{") - (first in "]}")
+        if level > limit:
+            raise TooDeepError(limit)

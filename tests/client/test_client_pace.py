@@ -1,0 +1,93 @@
+"""Transfers that move next to nothing end; slow ones do not."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smpdfu.client import Client
+from smpdfu.client.files import download_file
+from smpdfu.client.pace import ANSWERS, FLOOR, WINDOW_S, Pace
+from smpdfu.errors import RemoteProtocolError
+from smpdfu.smp.framing import ConsoleFraming
+from smpdfu.smp.groups.fs import FileDownload, FileDownloadReply, FileUpload, FileUploadReply
+from smpdfu.smp.groups.image import ImageUpload
+
+if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
+    from tests.client.fake_device import Answer, image
+    from tests.client.server_models import Server, SimulatedPipe, Wire, upload
+    from tests.client.simulated import simulate
+else:
+    from fake_device import Answer, image
+    from server_models import Server, SimulatedPipe, Wire, upload
+    from simulated import simulate
+
+DATA = image(200_000)
+WIRE = Wire(delay_s=0.01)
+
+
+class OneByte(SimulatedPipe):
+    """Takes one byte of every piece."""
+
+    def _upload(self, request: ImageUpload) -> Answer:
+        return super()._upload(replace(request, data=request.data[:1]) if request.off else request)
+
+
+def test_an_upload_of_a_byte_a_request_ends() -> None:
+    async def main() -> None:
+        async with Client(OneByte(Server(erase_s=0.0), WIRE), ConsoleFraming()) as client:
+            await client.upload(DATA)
+
+    with pytest.raises(RemoteProtocolError, match=r"the upload is too slow: 64 answers brought \d+ bytes"):
+        simulate(main())
+
+
+def file_client(piece: int, delay_s: float, promised: int = 1 << 20) -> Client:
+    pipe = SimulatedPipe(Server(), replace(WIRE, delay_s=delay_s))
+    pipe.device.answers[FileDownload] = lambda request: FileDownloadReply(
+        request.off, bytes(piece), promised if request.off == 0 else None
+    )
+    pipe.device.answers[FileUpload] = lambda request: FileUploadReply(request.off + piece)
+    return Client(pipe, ConsoleFraming(), timeout_s=30)
+
+
+@pytest.mark.parametrize(("piece", "delay_s", "why"), [(1, 0.005, "64 answers"), (8, 4.0, "seconds brought")])
+def test_a_download_that_trickles_ends(piece: int, delay_s: float, why: str) -> None:
+    async def main() -> None:
+        async with file_client(piece, delay_s) as client:
+            await download_file(client, "/lfs1/a", io.BytesIO())
+
+    with pytest.raises(RemoteProtocolError, match=f"the download of /lfs1/a is too slow: .*{why}"):
+        simulate(main())
+
+
+def test_more_than_a_file_system_can_hold_is_no_promise() -> None:
+    async def main() -> None:
+        async with file_client(100, 0.01, 1 << 62) as client:
+            await download_file(client, "/lfs1/a", io.BytesIO())
+
+    with pytest.raises(RemoteProtocolError, match="promises 4611686018427387904 bytes of /lfs1/a"):
+        simulate(main())
+
+
+def test_an_upload_over_1200_baud_takes_its_time() -> None:
+    wire = Wire(bytes_per_s=120.0, delay_s=0.01)
+    assert upload(image(40_000), Server(erase_s=30.0), wire, timeout_s=20.0).seconds > 400
+
+
+def test_the_bounds() -> None:
+    slow, fast = Pace("it"), Pace("it")
+    for number in range(10 * ANSWERS):
+        fast.moved(number * 32, number * (32 / FLOOR))
+    slow.moved(0, 0.0)
+    with pytest.raises(RemoteProtocolError, match="it is too slow: 120 seconds"):
+        slow.moved(int(WINDOW_S * FLOOR) - 1, WINDOW_S)
+
+
+def test_what_falls_back_is_measured_anew() -> None:
+    pace = Pace("it")
+    for number in range(1000):
+        pace.moved((number % 50) * 100, float(number))

@@ -1,0 +1,63 @@
+"""Changes of image/ and untrusted/ that must be noticed."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer", "keys", "files", "verify"))
+ARCHIVE, YAML, TEXT, INPUT = (f"smpdfu/untrusted/{name}.py" for name in ("archive", "yamltext", "text", "files"))
+IN_TRAILER = ("tests/image/test_image_trailer.py",)
+IN_VERIFY = ("tests/image/test_image_verify.py",)
+IN_KEYS = ("tests/image/test_image_keys.py", "tests/image/test_image_signature.py")
+IN_BOUNDS = ("tests/image/test_image_key_bounds.py",)
+IN_OUTPUTS = ("tests/cli/test_cli_outputs.py", "tests/image/test_image_files_writing.py")
+IN_ARCHIVE, IN_YAML, IN_TEXT, IN_INPUT = (
+    (f"tests/untrusted/test_untrusted_{name}.py",) for name in ("archive", "yamltext", "text", "files")
+)
+
+ROWS = (
+    # Where the fields of a trailer are.
+    Mutant(TRAILER, "return image_ok_offset(g) - g.max_align", "return image_ok_offset(g) - 2 * g.max_align", IN_TRAILER),
+    Mutant(TRAILER, "return swap_info_offset(g) - _tlv_sizes_bytes(g) - g.max_align", "return swap_info_offset(g) - g.max_align", IN_TRAILER),
+    Mutant(TRAILER, "kind if kind in (2, 3, 4) else 1", "kind if kind in (2, 3) else 1", IN_TRAILER),
+    Mutant(TRAILER, "(2 if g.mode is SwapMode.OFFSET else 3)", "3", IN_TRAILER),
+    Mutant(TRAILER, "    if found == wanted:\n        return \"good\"\n", "    if found[:8] == wanted[:8]:\n        return \"good\"\n", IN_TRAILER),
+    Mutant(TRAILER, "    if len(image) > limit:\n", "    if len(image) > limit + 1:\n", IN_TRAILER),
+    # What a bootloader refuses.
+    Mutant(VERIFY, "        if flags & Flag.NON_BOOTABLE:\n", "        if False:\n", IN_VERIFY),
+    Mutant(VERIFY, "            if tlv.data != value:\n                self.refuse(Code.HASH", "            if tlv.data[:4] != value[:4]:\n                self.refuse(Code.HASH", IN_VERIFY),
+    Mutant(VERIFY, "        *others, last = outcomes\n", "        last, *others = outcomes\n", IN_VERIFY),
+    Mutant(VERIFY, "if self.image.encrypted and header.hdr_size % 16:", "if self.image.encrypted and header.hdr_size % 8:", IN_VERIFY),
+    Mutant(VERIFY, 'if not self.image.encrypted or role == "primary":', "if not self.image.encrypted:", IN_VERIFY),
+    # Keys.
+    Mutant(KEYS, "deterministic_signing=True", "deterministic_signing=False", IN_KEYS),
+    Mutant(KEYS, "        except (InvalidSignature, ValueError):  # ValueError", "        except InvalidSignature:  # ValueError", IN_KEYS),
+    Mutant(KEYS, "if len(block[1]) > MAX_PEM_BLOCK_BYTES:", "if False:", IN_BOUNDS),
+    Mutant("smpdfu/image/kdf.py", "if size > MAX_SCRYPT_BYTES or more[0] > _MAX_PARALLEL:", "if size > MAX_SCRYPT_BYTES:", IN_BOUNDS),
+    Mutant("smpdfu/image/kdf.py", "if most > MAX_ITERATIONS else", "if False else", IN_BOUNDS),
+    Mutant("smpdfu/image/hexfile.py", "if len(text) > MAX_ODD_BYTES:", "if False:", IN_BOUNDS),
+    Mutant("smpdfu/image/signers/command.py", " if name not in self.withheld}", "}", IN_BOUNDS),
+    # Files: whole or not at all, private, and never over a key.
+    Mutant(FILES, "return mode & os.stat(path).st_mode", "return mode", IN_OUTPUTS),
+    Mutant(FILES, "if overwrite and not replace_keys and holds_private_key(target):", "if False:", IN_OUTPUTS),
+    Mutant(FILES, "mode=0o600, overwrite=overwrite", "overwrite=overwrite", IN_KEYS),
+    Mutant(FILES, "    if overwrite:\n        os.replace(source, target)\n        return\n", "    os.replace(source, target)\n    return\n", IN_OUTPUTS),
+    # Archives, YAML, text, pipes.
+    Mutant(ARCHIVE, "packed, info.file_size + 1)", "packed)", IN_ARCHIVE),
+    Mutant(ARCHIVE, " or zlib.crc32(found) != info.CRC:", ":", IN_ARCHIVE),
+    Mutant(ARCHIVE, "if info.compress_type not in _METHODS:", "if False:", IN_ARCHIVE),
+    Mutant(ARCHIVE, "        if info.file_size > limit:\n", "        if False:\n", IN_ARCHIVE),
+    Mutant(ARCHIVE, "if data.count(_CENTRAL_HEADER) > 2 * MAX_MEMBERS:", "if False:", IN_ARCHIVE, equal="the count of the members that follows refuses the same archives; this one only spares the time to build them"),
+    Mutant(YAML, "        if depth > MAX_DEPTH:\n", "        if False:\n", IN_YAML),
+    Mutant(YAML, "        if number == MAX_EVENTS:\n", "        if False:\n", IN_YAML),
+    Mutant(YAML, "        if in_anchor and not", "        if False and not", IN_YAML),
+    Mutant(YAML, "isinstance(event, kinds.MappingStartEvent) and event.anchor is not None:", "False:", IN_YAML),
+    Mutant(YAML, '    if getattr(event, "tag", None) is not None:\n', "    if False:\n", IN_YAML),
+    Mutant(TEXT, 'for one in text.split("\\n"))', 'for one in text.splitlines())', IN_TEXT),
+    Mutant(TEXT, "one if one.isprintable() else REPLACED for", "one if one >= ' ' else REPLACED for", IN_TEXT),
+    Mutant(INPUT, "if waits and not _has_bytes(", "if False and not _has_bytes(", IN_INPUT),
+    Mutant("smpdfu/link/controllers.py", "(?!.*://)", "", ("tests/cli/test_cli_foreign_folder.py",)),
+    Mutant("smpdfu/cli/profiles.py", "reason = _unsafe(found) if self.is_here else None", "reason = None", ("tests/cli/test_cli_foreign_folder.py",)),
+    Mutant("smpdfu/local/own.py", '    getattr(os, "O_NOFOLLOW", 0)\n    | ', "    ", ("tests/local/test_local_own.py",)),
+    Mutant("smpdfu/local/own.py", "if found.st_nlink > 1 else", "if False else", ("tests/local/test_local_own.py",)),
+)  # fmt: skip

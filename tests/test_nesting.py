@@ -1,0 +1,126 @@
+"""Every reader of documents refuses the same depth, on every Python."""
+
+from __future__ import annotations
+
+import ast
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpdfu.errors import LocalProtocolError, RemoteProtocolError
+from smpdfu.smp import cbor
+from smpdfu.untrusted.nesting import MAX_DEPTH, TooDeepError, check_depth, load_bounded, load_json
+
+PACKAGE = Path(__file__).parent.parent / "smpdfu"
+
+
+def lists(depth: int) -> str:
+    """JSON, and so YAML and a TOML value."""
+    return "[" * depth + "1" + "]" * depth
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "JSON": load_json,
+    "JSON in bytes": lambda text: load_json(text.encode()),
+    "YAML": lambda text: load_bounded(yaml.safe_load, text),
+    "TOML": lambda text: load_bounded(tomllib.loads, f"x = {text[1:-1]}"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 100, 700, 990, 5_000])
+def test_too_deep_is_refused_whatever_python_would_do(reader: str, depth: int) -> None:
+    with pytest.raises(TooDeepError, match=f"nested too deeply: more than {MAX_DEPTH} levels"):
+        READERS[reader](lists(depth))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_as_deep_as_the_bound_is_read(reader: str) -> None:
+    assert READERS[reader](lists(MAX_DEPTH)) is not None
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, '{"a":' * 5000, "[" * 33 + '"]'])
+def test_what_has_no_end_is_too_deep_as_well(text: str) -> None:
+    with pytest.raises(TooDeepError):
+        load_json(text)
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(alphabet='[]{}"\\ab\n')),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"\\a'), inner, max_size=3),
+    max_leaves=60,
+)
+
+
+@given(JSON, st.integers(1, 6))
+def test_brackets_in_texts_are_no_nesting(value: Any, limit: int) -> None:
+    text = json.dumps(value)
+    try:
+        check_depth(value, limit)
+    except TooDeepError:
+        with pytest.raises(TooDeepError):
+            load_json(text, limit=limit)
+    else:
+        assert load_json(text, limit=limit) == value
+
+
+def test_aliases_that_multiply_or_hold_themselves_end() -> None:
+    doubled = "\n".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" if n else "a0: &a0 [1]" for n in range(31))
+    assert load_bounded(yaml.safe_load, doubled)
+    with pytest.raises(TooDeepError):
+        load_bounded(yaml.safe_load, "&a [*a]")
+
+
+def test_long_is_not_deep() -> None:
+    assert load_json("[" + "[]," * 10_000 + "{}]")
+
+
+@pytest.mark.parametrize("depth", [cbor.MAX_DEPTH + 1, 700, 100_000])
+def test_cbor_is_written_as_deep_as_it_is_read(depth: int) -> None:
+    value: object = 1
+    for _ in range(depth - 1):
+        value = [value]
+    with pytest.raises(LocalProtocolError, match="nested too deeply: SMP has at most 16 levels"):
+        cbor.dumps({"a": value})
+    with pytest.raises(RemoteProtocolError):
+        cbor.loads(b"\x81" * depth + b"\x01")
+
+
+def test_what_is_as_deep_as_the_bound_passes_in_both_directions() -> None:
+    value: object = 1
+    for _ in range(cbor.MAX_DEPTH):
+        value = [value]
+    assert cbor.loads(cbor.dumps(value)) == value
+
+
+UNBOUNDED = {("json", "loads"), ("json", "load"), ("yaml", "safe_load"), ("yaml", "load"), ("cbor2", "load")}
+AT_HOME = {"nesting.py": {"json.loads"}, "yamltext.py": {"yaml.safe_load"}}
+
+
+def calls(path: Path) -> set[str]:
+    """The readers that a module calls by itself."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        ):
+            name = (node.func.value.id, node.func.attr)
+            bounded = any(keyword.arg == "max_depth" for keyword in node.keywords)
+            if name in UNBOUNDED or name[0] == "tomllib" or (name == ("cbor2", "loads") and not bounded):
+                found.add(".".join(name))
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
+def test_no_module_reads_without_a_bound_or_leans_on_recursion(path: Path) -> None:
+    assert calls(path) == AT_HOME.get(path.name, set())
+    assert path.name == "nesting.py" or "RecursionError" not in path.read_text("utf-8")

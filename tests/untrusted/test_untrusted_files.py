@@ -1,0 +1,86 @@
+"""Files that somebody names: bounded in bytes, and a pipe that nobody writes to ends at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from smpdfu.untrusted import files
+from smpdfu.untrusted.files import open_input, open_output, read_start
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes with names")
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def test_the_beginning_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(200)) * 1000)
+    assert read_start(path, 10) == bytes(range(10))
+    assert read_start(path, 1 << 20) == path.read_bytes()
+    assert read_start("/dev/zero", 100_000) == bytes(100_000)
+    with open_input(path) as file:
+        assert file.read(3) == b"\0\1\2"
+
+
+def test_what_is_no_file_is_an_error_with_its_name(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(OSError, match="directory") as caught:
+            read_start(path, 10)
+        assert caught.value.filename in (path, str(path))
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FIRST_BYTE_S", 0.05)
+    with pytest.raises(OSError, match="nothing comes out of it"):
+        read_start(pipe, 10)
+    with pytest.raises(OSError, match="nothing reads from it"):
+        open_output(pipe)
+
+
+def test_a_pipe_that_falls_silent_is_given_up(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SILENCE_S", 0.05)
+    monkeypatch.setattr(files, "FIRST_BYTE_S", 60.0)
+    writer = os.open(pipe, os.O_RDWR)
+    try:
+        os.write(writer, b"half")
+        assert read_start(pipe, 4) == b"half"
+        os.write(writer, b"half")
+        with pytest.raises(OSError, match="nothing comes out of it"):
+            read_start(pipe, 10)
+    finally:
+        os.close(writer)
+
+
+def test_a_pipe_with_a_writer_is_read_to_its_end(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FIRST_BYTE_S", 60.0)
+    data = os.urandom(300_000)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(data))
+    writer.start()
+    assert read_start(pipe, 1 << 20) == data
+    writer.join()
+
+
+def test_the_pipe_of_a_shell_has_all_the_time(tmp_path: Path) -> None:
+    """``<(...)``, and stdin: their writer is there, however late its bytes are."""
+    script = (
+        "import sys; from smpdfu.untrusted import files; files.FIRST_BYTE_S = files.SILENCE_S = 0.0; "
+        "print(files.read_start(sys.argv[1], 100))"
+    )
+    line = f"{sys.executable} -c '{script}'"
+    done = subprocess.run(
+        ["bash", "-c", f"{line} <(sleep 0.3; echo late) && (sleep 0.3; echo late) | {line} /dev/stdin"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "b'late\\n'\nb'late\\n'\n", done.stderr
