@@ -184,7 +184,7 @@ def test_what_is_no_hci_ends_the_connection() -> None:
         ("tcp-server:127.0.0.1:99999", "does not say where to listen"),
         ("tcp-server:192.0.2.1:0", "cannot listen at 192.0.2.1:0: "),
         ("tcp-client:127.0.0.1:1", "the Bluetooth controller 'tcp-client:127.0.0.1:1' cannot be opened: "),
-        ("pigeon:1", "the Bluetooth controller 'pigeon:1' cannot be opened: unknown transport scheme"),
+        ("pigeon:1", "the Bluetooth controller 'pigeon:1' cannot be opened: smpdfu opens only controllers such as "),
     ],
 )
 def test_controllers_that_cannot_be_had(moniker: str, words: str) -> None:
