@@ -97,6 +97,7 @@ def is_given(key: KeyName) -> bool:
 def key_bytes(key: KeyName) -> bytes:
     """The bytes of a key that is given in a variable or on standard input, or of a key file. Raises KeyFileError."""
     from smpdfu.image.files import MAX_KEY_BYTES
+    from smpdfu.untrusted.files import read_start
 
     name = str(key)
     try:
@@ -105,8 +106,7 @@ def key_bytes(key: KeyName) -> bytes:
         elif is_given(key):
             data = _variable(name)
         else:
-            with open(name, "rb") as file:
-                data = file.read(MAX_KEY_BYTES + 1)
+            data = read_start(name, MAX_KEY_BYTES + 1)
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}", name) from None
     if len(data) > MAX_KEY_BYTES:

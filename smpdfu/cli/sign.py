@@ -49,10 +49,10 @@ def sign(
     from smpdfu.cli import signing
 
     outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()
-    if not files.any_input:
-        check_input(files.infile, spec)
     outputs = outfiles if who.sig_out is None else (*outfiles, who.sig_out)
     replace.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
+    if not files.any_input:
+        check_input(files.infile, spec)
     recipient = None if who.encrypt is None else signing.read_recipient(who.encrypt, secret)
     order = signing.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out, replace.force)
     if who.vector_to_sign is not None:

@@ -206,12 +206,12 @@ class BootParts:
     def _table(self) -> tuple[str, str | None]:
         """The layout's name and, where it is a file, the text of that."""
         from smpdfu.virtual.layout import LAYOUTS
+        from smpdfu.untrusted.files import read_start
         from smpdfu.virtual.partitions import LARGEST_FILE
 
         if self.layout in LAYOUTS or not self.layout.endswith((".yml", ".yaml")):
             return self.layout, None
-        with Path(self.layout).open("rb") as file:
-            return Path(self.layout).stem, file.read(LARGEST_FILE + 1).decode(errors="replace")
+        return Path(self.layout).stem, read_start(self.layout, LARGEST_FILE + 1).decode(errors="replace")
 
 
 def _uuid(option: str, value: str | None) -> bytes:

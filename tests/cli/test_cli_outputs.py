@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("k.pem", "k2.pem"):
         Path(name).write_bytes(generate("ecdsa-p256").to_private_pem())
     Path("enc.pem").write_bytes(generate("x25519").to_pem())
-    Path("app.bin").write_bytes(bytes(4096))
+    Path("app.bin").write_bytes(struct.pack("<16I", 0x2000_4000, *[0x201] * 15) + bytes(4032))
     os.link("k.pem", "hard.pem")
     Path("soft.pem").symlink_to("k.pem")
     return tmp_path

@@ -25,8 +25,8 @@ ROWS = (
     Mutant(TRAILER, "    if len(image) > limit:\n", "    if len(image) > limit + 1:\n", IN_TRAILER),
     # What a bootloader refuses.
     Mutant(VERIFY, "        if flags & Flag.NON_BOOTABLE:\n", "        if False:\n", IN_VERIFY),
-    Mutant(VERIFY, "            if tlv.data != value:\n                self.refuse(Code.HASH", "            if tlv.data[:4] != value[:4]:\n                self.refuse(Code.HASH", IN_VERIFY),
-    Mutant(VERIFY, "        *others, last = outcomes\n", "        last, *others = outcomes\n", IN_VERIFY),
+    Mutant(VERIFY, "            if tlv.data == value:\n                continue\n", "            if tlv.data[:4] == value[:4]:\n                continue\n", IN_VERIFY),
+    Mutant(VERIFY, "if one.stops), outcomes[-1])", "if one.stops), outcomes[0])", IN_VERIFY),
     Mutant(VERIFY, "if self.image.encrypted and header.hdr_size % 16:", "if self.image.encrypted and header.hdr_size % 8:", IN_VERIFY),
     Mutant(VERIFY, 'if not self.image.encrypted or role == "primary":', "if not self.image.encrypted:", IN_VERIFY),
     # Keys.

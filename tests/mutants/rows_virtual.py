@@ -37,8 +37,8 @@ ROWS = (
     Mutant(NETCORE, "        if reason is not None:\n            self._log(reason)\n            self._log(f\"Unable", "        if False:\n            self._log(reason)\n            self._log(f\"Unable", IN_NET),
     Mutant(NETCORE, "        if target + len(firmware) > self.layout.flash.end:\n", "        if False:\n", IN_NET),
     Mutant(NETCORE, "        self.ram[:] = bytes(len(self.ram))\n", "", IN_NET),
-    Mutant(PAIR, "        if swap_type is SwapType.NONE or not self._is_secondary_valid(swap_type):\n", "        if swap_type is SwapType.NONE:\n", IN_BOOT),
-    Mutant(PAIR, "            secondary.area.erase_all()\n            self.log(\"E: Image in the secondary slot is not valid!\")\n", "            self.log(\"E: Image in the secondary slot is not valid!\")\n", IN_BOOT),
+    Mutant(PAIR, "        if swap_type is SwapType.NONE or not self.candidate.is_valid(swap_type):\n", "        if swap_type is SwapType.NONE:\n", IN_BOOT),
+    Mutant("smpdfu/virtual/candidate.py", "            self.slot.area.erase_all()\n            self.log(\"E: Image in the secondary slot is not valid!\")\n", "            self.log(\"E: Image in the secondary slot is not valid!\")\n", IN_BOOT),
     # What runs beside an update ends with it.
     Mutant("smpdfu/dfu/health.py", "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", IN_HEALTH),
     Mutant("smpdfu/dfu/health.py", "{ read -r line <&3 || kill -KILL 0; } >/dev/null 2>&1 &\n", "", IN_HEALTH),
