@@ -205,8 +205,8 @@ class BootParts:
 
     def _table(self) -> tuple[str, str | None]:
         """The layout's name and, where it is a file, the text of that."""
-        from smpdfu.virtual.layout import LAYOUTS
         from smpdfu.untrusted.files import read_start
+        from smpdfu.virtual.layout import LAYOUTS
         from smpdfu.virtual.partitions import LARGEST_FILE
 
         if self.layout in LAYOUTS or not self.layout.endswith((".yml", ".yaml")):
