@@ -245,7 +245,7 @@ def test_a_program_gets_no_passphrase_and_its_arguments_are_not_printed(
     key = generate("ed25519")
     (tmp_path / "k.pem").write_bytes(key.to_private_pem(b"secret"))
     (tmp_path / "pub.pem").write_bytes(key.to_pem())
-    (tmp_path / "app.bin").write_bytes(bytes(1000))
+    (tmp_path / "app.bin").write_bytes(struct.pack("<16I", 0x2000_4000, *[0x201] * 15) + bytes(1000))
     script = tmp_path / "signer.py"
     script.write_text(
         "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys import load_private\n"
