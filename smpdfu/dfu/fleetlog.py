@@ -143,16 +143,20 @@ def repair_log(folder: Path) -> tuple[int, ...]:
     if not path.exists():
         return ()
     try:
-        with _locked(folder), path.open("rb") as old, bad.open("ab") as aside, fresh.open("wb") as new:
-            for number, line in enumerate(old, 1):
-                good = _entry(line) is not None
-                (new if good else aside).write(line if line.endswith(b"\n") else line + b"\n")
-                found += [] if good else [number]
-            for file in (aside, new):
-                file.flush()
-                os.fsync(file.fileno())
-            old.close()
-            new.close()
+        with _locked(folder):
+            fresh.unlink(missing_ok=True)
+            with (
+                os.fdopen(open_own(path, os.O_RDONLY), "rb") as old,
+                os.fdopen(open_own(bad, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as aside,
+                os.fdopen(open_own(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as new,
+            ):
+                for number, line in enumerate(old, 1):
+                    good = _entry(line) is not None
+                    (new if good else aside).write(line if line.endswith(b"\n") else line + b"\n")
+                    found += [] if good else [number]
+                for file in (aside, new):
+                    file.flush()
+                    os.fsync(file.fileno())
             fresh.replace(path)
     except OSError as error:
         raise JournalError(f"{path} cannot be repaired: {error.strerror}") from error

@@ -357,9 +357,11 @@ def _counting(lines: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str
 def is_damaged(path: Path) -> bool:
     """True if a journal has damaged lines, or is too large to be read. Raises JournalError where it cannot be read."""
     try:
-        if path.stat().st_size > MAX_JOURNAL_BYTES:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+            data = file.read(MAX_JOURNAL_BYTES + 1)
+        if len(data) > MAX_JOURNAL_BYTES:
             return True
-        return any(entry_of(line) is None for line in path.read_bytes().splitlines(keepends=True) if line[-1:] == b"\n")
+        return any(entry_of(line) is None for line in data.splitlines(keepends=True) if line[-1:] == b"\n")
     except FileNotFoundError:
         return False
     except OSError as error:

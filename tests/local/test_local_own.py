@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
-from smpdfu.dfu.journal import Journal, journal_path, read_record
+from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.journal import Journal, is_damaged, journal_path, read_record
 from smpdfu.errors import ConnectError, JournalError
 from smpdfu.local.lock import Lock, holder
 from smpdfu.local.own import make_own_folder, open_own
@@ -62,6 +62,7 @@ OPENED: dict[str, tuple[Callable[[Path], object], str]] = {
     "fleet lock": (log, "lock"),
     "reading the log": (lambda folder: list(read_log(folder)), "events.jsonl"),
     "lock": (lock, "lock"),
+    "is damaged": (lambda folder: is_damaged(folder / "journal.jsonl"), "journal.jsonl"),
     "holder": (lambda folder: holder(folder / "lock"), "lock"),
 }
 PLANTED: dict[str, Callable[[Path, Path], object]] = {
@@ -86,6 +87,19 @@ def test_nothing_is_written_through_what_somebody_planted(
         act(folder)
     assert victim.read_text() == LINE
     assert not victim.with_name("new").exists()
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "events.damaged", "events.new"])
+def test_a_log_is_not_repaired_through_a_link(name: str, tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("damaged\n")
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to(victim)
+    if name == "events.new":  # what is left of an earlier repair is replaced, wherever it leads
+        assert repair_log(tmp_path) == (1,)
+    else:
+        with pytest.raises(JournalError, match="symbolic link"):
+            repair_log(tmp_path)
+    assert victim.read_text() == LINE
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
