@@ -204,3 +204,14 @@ def test_a_keyhash_of_a_longer_hash_stops_the_bootloader() -> None:
 def test_the_same_input_gives_the_same_bytes(kind: str) -> None:
     for spec in (SPEC, replace(SPEC, pure=SIGNATURES[kind].pure_hash is not None)):
         assert build(spec, FIRMWARE, KEYS[kind]) == build(spec, FIRMWARE, KEYS[kind])
+
+
+@KINDS
+@pytest.mark.parametrize("size", [0, 1, 31, 33, 4096])
+def test_a_digest_or_a_signature_of_an_impossible_length_does_not_verify(kind: str, size: int) -> None:
+    """It may come from an image, and is no fault of our caller's."""
+    key = KEYS[kind].public
+    good = KEYS[kind].sign_digest(digest(key.algorithm.hash_types[0], (FIRMWARE,)))
+    for signature, value in ((good, bytes(size)), (bytes(size), bytes(32)), (bytes(size), bytes(size))):
+        with pytest.raises(SignatureError):
+            key.verify_digest(signature, value)

@@ -221,3 +221,13 @@ def test_an_image_may_not_reach_into_the_trailer(confirm: bool, room: int) -> No
 def test_padding_needs_room_for_a_trailer(slot_size: int, max_align: int) -> None:
     with pytest.raises(ValueError, match=r"smaller than its trailer|max-align"):
         Padding(slot_size, max_align)
+
+
+@pytest.mark.parametrize("place", range(16))
+def test_every_byte_of_the_magic_counts(place: int) -> None:
+    g = geometry()
+    slot = bytearray([0xFF]) * g.size_bytes
+    slot[-16:] = boot_magic(8)
+    assert Trailer.from_slot(bytes(slot), g).magic == "good"
+    slot[-16 + place] ^= 1
+    assert Trailer.from_slot(bytes(slot), g).magic == "bad"

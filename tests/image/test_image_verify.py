@@ -309,15 +309,16 @@ def test_roles(encrypted: Image, firmware: bytes, signing_key: PrivateKey, encry
     assert codes(verify(encrypted, keys, enc_key=encryption_key, role="primary")) == [Code.HASH]
 
 
+@pytest.mark.parametrize("size", [0x34, 0x28])
 def test_an_encrypted_header_that_is_no_multiple_of_16_is_refused(
-    firmware: bytes, signing_key: PrivateKey, encryption_key: PrivateKey
+    size: int, firmware: bytes, signing_key: PrivateKey, encryption_key: PrivateKey
 ) -> None:
     """imgtool makes such images, and the device does not boot after installing one."""
     from smpdfu.image.encrypt import wrap_key
 
     content_key = bytes(range(16))
-    header = Header(Version(1), len(firmware), 0x34, flags=Flag.ENCRYPTED_AES128)
-    image = resign(Image(header, bytes(0x34 - 32), firmware), signing_key)
+    header = Header(Version(1), len(firmware), size, flags=Flag.ENCRYPTED_AES128)
+    image = resign(Image(header, bytes(size - 32), firmware), signing_key)
     tlv = wrap_key(encryption_key, content_key, lambda size: bytes(range(1, size + 1)))
     image = replace(image, payload=ctr(firmware, content_key), unprotected=(*image.unprotected, tlv))
     verdict = verify(image, (signing_key,), enc_key=encryption_key)

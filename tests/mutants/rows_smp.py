@@ -42,7 +42,7 @@ ROWS = (
     # Uploads: never more in flight than allowed, and no end before the device has all.
     Mutant(UPLOAD, ">= (1 if self._alone else self.window):", "> (1 if self._alone else self.window):", IN_UPLOAD),
     Mutant(UPLOAD, "        self.retries += chunk.request.off < self._sent\n", "", IN_UPLOAD),
-    Mutant(UPLOAD, "        if self._next >= self._total and not self.flight:\n", "        if False:\n", IN_UPLOAD),
+    Mutant(UPLOAD, "        if self._next >= self._total and not self.flight:\n", "        if False:\n", IN_UPLOAD, equal="a guard that no order of answers reaches: of the chunks in flight the last one has the highest number, so its answer completes the upload or sets DRAIN"),
     Mutant(WINDOW, "        self._silences += 1\n", "", IN_WINDOW),
     Mutant(WINDOW, "room = _UNTOLD if buffers is None else max(1, buffers - 1)", "room = _UNTOLD if buffers is None else buffers", IN_WINDOW),
     Mutant(WINDOW, "self._most = min(reach, _MOST, bound or _MOST)", "self._most = min(reach, _MOST)", IN_WINDOW),

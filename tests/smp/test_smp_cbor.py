@@ -121,3 +121,12 @@ def test_deep_nesting_is_refused_not_followed(opening: bytes) -> None:
 @given(st.integers(0, cbor.UINT_MAX))
 def test_head_size_is_the_size_of_the_head(argument: int) -> None:
     assert cbor.head_size(argument) == len(cbor.dumps(argument))
+
+
+@pytest.mark.parametrize("opening", [b"\x81", b"\x9f", b"\xa1\x61a", b"\xbf\x61a"])
+def test_nesting_has_a_bound_of_our_own(opening: bytes) -> None:
+    """Of every kind of container, and well below what the decoder would take by itself."""
+    closing = b"\xff" if opening[0] & 0x1F == 0x1F else b""
+    assert cbor.loads(opening * (cbor.MAX_DEPTH - 1) + b"\x00" + closing * (cbor.MAX_DEPTH - 1))
+    with pytest.raises(RemoteProtocolError):
+        cbor.loads(opening * (cbor.MAX_DEPTH + 2) + b"\x00" + closing * (cbor.MAX_DEPTH + 2))

@@ -16,7 +16,7 @@ from smpdfu.smp.body import Body
 from smpdfu.smp.groups import RCS, REQUESTS, find_request, rc_name
 from smpdfu.smp.groups.image import ImageRc, ImageUpload, StateReply
 from smpdfu.smp.groups.os import BootloaderInfoReply, Echo, ParamsReply, Reset
-from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, Refusal, Request, Response, split_message
+from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, RawRequest, Refusal, Request, Response, split_message
 
 KINDS: list[type[Body]] = [*REQUESTS, *dict.fromkeys(kind.response for kind in REQUESTS)]
 HEADERS = st.builds(
@@ -194,3 +194,19 @@ def test_no_refusal(entries: dict[object, object]) -> None:
 def test_neither_success_nor_refusal(entries: dict[object, object]) -> None:
     with pytest.raises(RemoteProtocolError):
         Refusal.from_map(entries)
+
+
+@pytest.mark.parametrize("size", [0x10000, 0x10001])
+def test_a_body_that_its_header_cannot_say_is_refused(size: int) -> None:
+    """By one sentence, also for one byte too many."""
+
+    def request(length: int) -> RawRequest:
+        """Two values, both of them with a head of three bytes: maps with such bodies differ by their data alone."""
+        first = length // 2
+        return RawRequest(64, 0, payload={"d": bytes(first), "e": bytes(length - first)})
+
+    heads = len(request(0x8000).to_body()) - 0x8000
+    assert len(request(0xFFFF - heads).to_bytes(0)) == HEADER_SIZE + 0xFFFF
+    assert len(request(size - heads).to_body()) == size
+    with pytest.raises(LocalProtocolError, match="more than SMP can carry"):
+        request(size - heads).to_bytes(0)

@@ -234,3 +234,21 @@ def test_cbor_is_what_the_answer_is_read_from() -> None:
     message = session.encode(session.open(Echo("x")))
     answer = session.receive(reply(message, cbor.dumps({"r": "x", "more": [{}]})))
     assert answer == Answer(0, EchoReply("x"))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_answer_in_a_version_that_does_not_exist_is_a_stray(version: int) -> None:
+    session = Session()
+    message = session.encode(session.open(Echo("x")))
+    assert session.receive(reply(message, ECHO, version=version)) is None
+    assert (session.strays, session.receive(reply(message, ECHO))) == (1, Answer(0, EchoReply("x")))
+
+
+def test_only_the_first_answer_settles_a_doubt() -> None:
+    """Both versions were tried, and an answer has told which is understood: a later one in another changes nothing."""
+    session = Session()
+    session.fall_back()
+    for version in (1, 0, 0):
+        message = session.encode(session.open(Echo("x")))
+        assert session.receive(reply(message, ECHO, version=version)) is not None
+        assert session.version == 2

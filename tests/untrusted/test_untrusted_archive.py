@@ -82,6 +82,14 @@ def test_a_member_is_never_unpacked_beyond_its_stated_size(bomb: str, reader: st
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("method", [0, 8])
+def test_a_member_whose_checksum_is_another_is_damaged(method: int) -> None:
+    packed = deflated(MIB) if method else bytes(MIB)
+    assert Archive(member(packed, stated=MIB, method=method, crc=zlib.crc32(bytes(MIB)))).read("manifest.json", MIB)
+    with pytest.raises(FormatError, match="checksum"):
+        Archive(member(packed, stated=MIB, method=method, crc=1)).read("manifest.json", MIB)
+
+
 def test_an_honest_member_that_is_too_long_is_not_unpacked() -> None:
     archive = Archive(member(deflated(4 * MIB), stated=4 * MIB, method=8, crc=zlib.crc32(bytes(4 * MIB))))
     assert archive.sizes == {"manifest.json": 4 * MIB}
