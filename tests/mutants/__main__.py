@@ -20,7 +20,9 @@ from pathlib import Path
 from tests.mutants.mutant import Mutant, RowError
 
 ROOT = Path(__file__).parent.parent.parent
-TIMEOUT_S = 600
+TIMEOUT_S = 600.0
+"""For tests without any change. With one they get ``SLOWER`` times as long as without, and ``GRACE_S``."""
+SLOWER, GRACE_S = 5, 30
 _NO_TESTS = 5  # pytest's exit code
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.pyc")
 
@@ -61,14 +63,18 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(chosen: Sequence[Mutant], tree: Path) -> int:
     tests = sorted({one for row in chosen for one in row.tests})
     print(f"{len(chosen)} mutants; first the {len(tests)} tests without any change", flush=True)
-    failing = [one for one in tests if not passes([one], tree)]
+    seconds, failing = {}, []
+    for one in tests:
+        began = time.monotonic()
+        failing += [] if passes([one], tree) else [one]
+        seconds[one] = time.monotonic() - began
     if failing:
         print(f"without any change these tests fail, or take more than {TIMEOUT_S} s:", *failing, sep="\n  ")
         return 1
     survivors = []
     for number, row in enumerate(chosen, 1):
         began = time.monotonic()
-        noticed = is_noticed(row, tree)
+        noticed = is_noticed(row, tree, GRACE_S + SLOWER * sum(seconds[one] for one in row.tests))
         word = "noticed" if noticed else "equal" if row.equal else "SURVIVES"
         print(f"[{number}/{len(chosen)}] {word:8} {time.monotonic() - began:5.1f} s  {row}", flush=True)
         survivors += [] if noticed else [row]
@@ -88,25 +94,25 @@ def report(chosen: Sequence[Mutant], survivors: Sequence[Mutant]) -> int:
     return 1 if bad else 0
 
 
-def is_noticed(row: Mutant, tree: Path) -> bool:
+def is_noticed(row: Mutant, tree: Path, timeout_s: float = TIMEOUT_S) -> bool:
     """Whether a test fails, or hangs, with the change in the copy ``tree``, which is as before afterwards."""
     path = tree / row.file
     before = path.read_text("utf-8")
     path.write_text(row.mutated(tree), "utf-8")
     try:
-        return not passes(row.tests, tree)
+        return not passes(row.tests, tree, timeout_s)
     finally:
         path.write_text(before, "utf-8")
 
 
-def passes(tests: Sequence[str], tree: Path) -> bool:
+def passes(tests: Sequence[str], tree: Path, timeout_s: float = TIMEOUT_S) -> bool:
     """Whether these tests pass, with the smpdfu of ``tree`` and no other that is installed."""
     surroundings = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     temp = tree.parent / "temp"
     words = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={temp}", *tests)
     try:
         done = subprocess.run(
-            [sys.executable, *words], cwd=tree, env=surroundings, capture_output=True, timeout=TIMEOUT_S
+            [sys.executable, *words], cwd=tree, env=surroundings, capture_output=True, timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
         return False
