@@ -8,13 +8,14 @@ variable as they lie in memory, padded with erased bytes to the write alignment,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from smpdfu.image.trailer import SwapMode, Trailer
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.slot import Slot
+from smpdfu.virtual.decision import SwapType, decide
+from smpdfu.virtual.slot import Slot, trailer_sectors
 from smpdfu.virtual.swap import Status, init_status
 
 if TYPE_CHECKING:
@@ -71,3 +72,24 @@ def test_a_revert_is_made_permanent_before_its_mark_goes(monkeypatch: pytest.Mon
     result = update.bench.boot()
     assert result.swap_type is SwapType.REVERT
     assert [(one.magic, one.image_ok) for one in seen[:1]] == [("good", "set")]
+
+
+def test_a_trailer_of_several_sectors_is_erased_whole(bench: Bench) -> None:
+    """256 sectors at a write alignment of 8: the status alone has 6,144 bytes, more than a sector."""
+    slot = replace(bench.slots.primary, geometry=replace(bench.slots.primary.geometry, align=8, max_sectors=256))
+    sectors = trailer_sectors(slot.geometry)
+    assert sectors == 2
+    start = slot.area.size_bytes - sectors * slot.geometry.sector_size
+    slot.area.program(start - 8, bytes(8))
+    slot.write_status(0, 1)
+    slot.write_magic()
+    slot.erase_trailer()
+    assert set(slot.area.read(start, slot.area.size_bytes - start)) == {0xFF}
+    assert slot.area.read(start - 8, 8) == bytes(8)
+
+
+@pytest.mark.parametrize("mode", [SwapMode.MOVE, SwapMode.SCRATCH, SwapMode.OFFSET, SwapMode.OVERWRITE_ONLY])
+def test_a_secondary_slot_that_says_copy_done_means_a_revert_to_swap_offset_only(mode: SwapMode) -> None:
+    unset = Trailer("unset", None, "unset", "unset")
+    copied = Trailer("good", None, "set", "unset")
+    assert decide(unset, copied, mode) is (SwapType.REVERT if mode is SwapMode.OFFSET else SwapType.TEST)
