@@ -46,6 +46,16 @@ class LoaderOptions:
             panel=_PANEL,
         ),
     ] = None
+    image_pairs: Annotated[
+        int | None,
+        option(
+            "--image-pairs",
+            parse=values.one_of(*range(1, 9)),
+            metavar="NUMBER",
+            text="Pairs of slots that it has. It reads dependencies only where there are several.",
+            panel=_PANEL,
+        ),
+    ] = None
     require_all_checks: Annotated[
         bool,
         flag("--require-all-checks", text="Exit with 3 if something could not be checked for want of a key."),
@@ -60,4 +70,5 @@ class LoaderOptions:
             encryption=False if self.no_encryption else None,
             hmac_sha=cast("Any", self.hmac_sha),
             backend=cast("Any", self.backend),
+            image_pairs=self.image_pairs,
         )

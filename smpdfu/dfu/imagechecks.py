@@ -12,6 +12,7 @@ from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.image import b0n
 from smpdfu.image.build import encrypted_key_size
 from smpdfu.image.format import SIGNATURE_TYPES
+from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, has_magic, max_image_size_bytes
 from smpdfu.image.verdict import DEPENDS_ON_THE_BUILD
 from smpdfu.image.verify import Code, verify
@@ -23,9 +24,10 @@ Findings = Iterator[Finding]
 ImageCheck = Callable[[CoreImage, DeviceState], Findings]
 
 
-def _is_valid(image: CoreImage, _: DeviceState) -> Findings:
+def _is_valid(image: CoreImage, state: DeviceState) -> Findings:
     """What the bootloader would find, too, as far as it can be judged without its keys."""
-    verdict = verify(image.image)
+    both = state.scheme is Scheme.SIMULTANEOUS  # a staged build may have several pairs, too: no answer tells
+    verdict = verify(image.image, build=LoaderBuild(image_pairs=2 if both else None))
     # What is encrypted cannot be judged here; what is flagged so and is plain, the bootloader would decrypt.
     wrong = [one for one in verdict.refusals if one.code != Code.ENCRYPTED]
     wrong += [one for one in verdict.warnings if one.code == Code.CLEAR]

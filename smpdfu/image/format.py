@@ -342,8 +342,12 @@ class Image:
     @property
     def dependencies(self) -> tuple[Dependency, ...]:
         """The DEPENDENCY TLVs of the protected area; raises ``FormatError`` when one has the wrong length."""
+        return tuple(self.read_dependencies())
+
+    def read_dependencies(self) -> Iterator[Dependency]:
+        """The same one by one, as a bootloader reads them; raises ``FormatError`` at one of the wrong length."""
         found = (tlv.data for tlv in self.protected if tlv.type == TlvType.DEPENDENCY)
-        return tuple(Dependency.from_bytes(data, self.endian) for data in found)
+        return (Dependency.from_bytes(data, self.endian) for data in found)
 
     @property
     def security_counter(self) -> int | None:

@@ -25,7 +25,7 @@ _BY_HMAC_SHA = {"256": TlvType.ENC_X25519, "512": TlvType.ENC_X25519_SHA512}
 # Length of a TLV in bytes, and which builds look at it.
 READ_BY_SOME: dict[int, tuple[int, str]] = {
     TlvType.SEC_CNT: (4, "that keep a security counter (MCUBOOT_HW_ROLLBACK_PROT)"),
-    TlvType.DEPENDENCY: (12, "of several images"),
+    TlvType.DEPENDENCY: (12, "with several image pairs"),
     TlvType.UUID_VID: (16, "that check the vendor (MCUBOOT_UUID_VID)"),
     TlvType.UUID_CID: (16, "that check the class (MCUBOOT_UUID_CID)"),
     TlvType.DECOMP_SIZE: (4, "that decompress"),
@@ -40,13 +40,14 @@ class LoaderBuild:
     ``hw_key`` (MCUBOOT_HW_KEY): it finds a key by the whole key in the image, not by the key's hash. ``encryption``
     (MCUBOOT_ENC_IMAGES): it decrypts; without, it refuses every header with an AES flag. ``hmac_sha``
     (MCUBOOT_HMAC_SHA512): the hash function that content keys are wrapped with for X25519. ``backend``: what checks
-    ECDSA signatures.
+    ECDSA signatures. ``image_pairs`` (MCUBOOT_IMAGE_NUMBER): only where it has several, it reads dependencies.
     """
 
     hw_key: bool = False
     encryption: bool | None = None
     hmac_sha: Literal["256", "512"] | None = None
     backend: Backend | None = None
+    image_pairs: int | None = None
 
     @property
     def key_type(self) -> TlvType:

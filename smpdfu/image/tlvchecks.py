@@ -20,6 +20,11 @@ from smpdfu.image.verdict import Code, Finding
 PACKED_FLAGS = COMPRESSED_FLAGS | Flag.COMPRESSED_ARM_THUMB
 _OF_PACKED = (TlvType.DECOMP_SIZE, TlvType.COMP_DEC_SIZE)
 
+# What follows where it is not that the image is refused: its check is passed, and then no image of the update is taken
+# (``boot_verify_dependencies`` of upstream's and Nordic's ``loader.c``).
+_THEN = {TlvType.DEPENDENCY: "install nothing while such an image is marked"}
+_CONSEQUENCES = {TlvType.DEPENDENCY: ": a bootloader with several image pairs installs nothing while it is marked"}
+
 
 def tlv_refusals(image: Image, build: LoaderBuild) -> Iterator[Finding]:
     """For what a bootloader of this build refuses the image; where nothing is known, for what every one does."""
@@ -35,16 +40,17 @@ def tlv_refusals(image: Image, build: LoaderBuild) -> Iterator[Finding]:
             yield Finding(Code.TLV_SIZE, offset, f"a SIG_PURE TLV has 1 byte, this one {len(tlv.data)}")
         elif tlv.type == TlvType.SIG_PURE and tlv.data != b"\x01":
             yield Finding(Code.SIGNATURE, offset, f"the SIG_PURE TLV says {tlv.data.hex()}; bootloaders want 01")
-        if _is_read(tlv, image) and len(tlv.data) != READ_BY_SOME[tlv.type][0]:
-            yield Finding(Code.TLV_SIZE, offset, _length(tlv))
+        if _is_read(tlv, image, build) and len(tlv.data) != READ_BY_SOME[tlv.type][0]:
+            yield Finding(Code.TLV_SIZE, offset, _length(tlv) + _CONSEQUENCES.get(tlv.type, ""))
 
 
 def tlv_warnings(image: Image, build: LoaderBuild) -> Iterator[Finding]:
     """For what some builds refuse the image."""
     for offset, _, tlv in image.tlv_offsets():
         size, readers = READ_BY_SOME.get(tlv.type, (len(tlv.data), ""))
-        if len(tlv.data) != size and not _is_read(tlv, image):
-            text = f"{_length(tlv)}: bootloaders {readers} refuse the image, others do not look"
+        if len(tlv.data) != size and not _is_read(tlv, image, build) and not _is_ignored(tlv, build):
+            then = _THEN.get(tlv.type, "refuse the image")
+            text = f"{_length(tlv)}: bootloaders {readers} {then}, others do not look"
             yield Finding(Code.TLV_SIZE, offset, text)
         if tlv.type == TlvType.ENC_X25519_SHA512 and build.hmac_sha is None:
             text = "the content key is wrapped with SHA-512: bootloaders built for SHA-256 refuse the image"
@@ -52,9 +58,16 @@ def tlv_warnings(image: Image, build: LoaderBuild) -> Iterator[Finding]:
     yield from _mixtures(image)
 
 
-def _is_read(tlv: Tlv, image: Image) -> bool:
-    """True for what every bootloader reads that takes such an image at all."""
+def _is_read(tlv: Tlv, image: Image, build: LoaderBuild) -> bool:
+    """True for what a bootloader of this build reads, or every one that takes such an image at all."""
+    if tlv.type == TlvType.DEPENDENCY:
+        return build.image_pairs is not None and build.image_pairs > 1
     return tlv.type in _OF_PACKED and bool(image.header.flags & PACKED_FLAGS)
+
+
+def _is_ignored(tlv: Tlv, build: LoaderBuild) -> bool:
+    """True for what a bootloader of this build does not read."""
+    return tlv.type == TlvType.DEPENDENCY and build.image_pairs == 1
 
 
 def _length(tlv: Tlv) -> str:

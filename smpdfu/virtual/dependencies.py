@@ -57,19 +57,19 @@ def settle(pairs: Sequence[Pair], *, skips_one: bool) -> None:
 
 
 def _outcome(pair: Pair, pairs: Sequence[Pair]) -> _Outcome:
+    """What the first dependency that is not met comes to: the loader reads no further."""
     try:
         image = _coming(pair)
     except FormatError:
         return _Outcome.NOT_KNOWN
     try:
-        dependencies = image.dependencies
+        for wanted in image.read_dependencies():
+            if wanted.image >= len(pairs):
+                return _Outcome.NOT_KNOWN
+            if not _is_met(wanted, pairs[wanted.image]):
+                return _Outcome.NOT_MET
     except FormatError:
         return _Outcome.MALFORMED
-    for wanted in dependencies:
-        if wanted.image >= len(pairs):
-            return _Outcome.NOT_KNOWN
-        if not _is_met(wanted, pairs[wanted.image]):
-            return _Outcome.NOT_MET
     return _Outcome.MET
 
 

@@ -13,12 +13,13 @@ from smpdfu.dfu.findings import Finding, Severity
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.preflight import image_findings, preflight
 from smpdfu.dfu.state import DeviceState, Past, Scheme
-from smpdfu.image.format import Dependency, Version
+from smpdfu.image.format import Dependency, Tlv, TlvType, Version
 from smpdfu.loaders.releases import Partitions
 from smpdfu.loaders.rules import NORDIC, Loader
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.conftest import BOTH, CODE, IDLE
+from tests.resigned import with_protected
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -306,6 +307,18 @@ def test_the_words_name_the_loader_and_what_it_does(
 ) -> None:
     said = next(one.message for one in preflight(package(make), state) if one.code == code)
     assert words in said
+
+
+@pytest.mark.parametrize("core", list(Core))
+def test_a_dependency_of_the_wrong_length_is_an_error_where_there_are_two_image_pairs(make: Maker, core: Core) -> None:
+    """Upstream's and Nordic's loaders take no image at all then; with one image pair none looks."""
+    good = make.image(core)
+    image = with_protected(good.image, make.key, Tlv(TlvType.DEPENDENCY, bytes(11)))
+    package = Package((CoreImage.from_bytes(image.to_bytes(), good.file, good.entry),))
+    for state, severity in ((two_pairs(), ERROR), (device(), WARNING)):
+        found = [one for one in preflight(package, state) if one.code == "tlv-size"]
+        assert [(one.severity, one.core) for one in found] == [(severity, core)]
+        assert "nothing while" in found[0].message
 
 
 def test_what_decides_is_asked_for(make: Maker) -> None:

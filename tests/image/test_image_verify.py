@@ -13,6 +13,7 @@ from smpdfu.image.hashes import digest
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
 from smpdfu.image.verify import Code, Verdict, verify
+from tests.resigned import resigned
 
 SPEC = ImageSpec(
     Version(1, 2, 3, 4),
@@ -190,17 +191,6 @@ def test_a_hash_of_another_size_is_wrong(size: int, signed: Image, signing_key: 
 # --- structure ------------------------------------------------------------------------------------------------------
 
 
-def resign(image: Image, key: PrivateKey) -> Image:
-    """The image with the hash and signature that fit it."""
-    value = digest(TlvType.SHA256, image.hashed_parts())
-    tlvs = (
-        Tlv(TlvType.SHA256, value),
-        Tlv(TlvType.KEYHASH, key.keyhash),
-        Tlv(TlvType.ECDSA_SIG, key.sign_digest(value)),
-    )
-    return with_tlvs(image, tlvs)
-
-
 @pytest.mark.parametrize("kind", [TlvType.SEC_CNT, TlvType.DEPENDENCY, TlvType.BOOT_RECORD, 0xA0, 0x00, 0x03, 0xFFFE])
 def test_what_must_be_protected_is_refused_elsewhere(kind: int, signed: Image, signing_key: PrivateKey) -> None:
     image = with_tlvs(signed, (*signed.unprotected, Tlv(kind, bytes(4))))
@@ -224,7 +214,7 @@ def test_what_the_bootloader_passes_over_does_no_harm(kind: int, signed: Image, 
     ],
 )
 def test_flags(flags: Flag, expected: list[str], signed: Image, signing_key: PrivateKey) -> None:
-    image = resign(replace(signed, header=replace(signed.header, flags=flags)), signing_key)
+    image = resigned(replace(signed, header=replace(signed.header, flags=flags)), signing_key)
     verdict = verify(image, (signing_key,), role="secondary")
     assert codes(verdict) == expected
     assert all(finding.offset == 16 for finding in verdict.refusals if finding.code != Code.ENCRYPTION_KEY)
@@ -318,7 +308,7 @@ def test_an_encrypted_header_that_is_no_multiple_of_16_is_refused(
 
     content_key = bytes(range(16))
     header = Header(Version(1), len(firmware), size, flags=Flag.ENCRYPTED_AES128)
-    image = resign(Image(header, bytes(size - 32), firmware), signing_key)
+    image = resigned(Image(header, bytes(size - 32), firmware), signing_key)
     tlv = wrap_key(encryption_key, content_key, lambda size: bytes(range(1, size + 1)))
     image = replace(image, payload=ctr(firmware, content_key), unprotected=(*image.unprotected, tlv))
     verdict = verify(image, (signing_key,), enc_key=encryption_key)

@@ -15,7 +15,8 @@ from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.rollback import with_rollback
 from smpdfu.image.tlv import protected_size_bytes
 from smpdfu.image.verify import Code, verify
-from tests.image.test_image_verify import SPEC, codes, encrypted, resign, signed, with_tlvs
+from tests.image.test_image_verify import SPEC, codes, encrypted, signed, with_tlvs
+from tests.resigned import resigned, with_protected
 
 __all__ = ["encrypted", "signed"]  # fixtures
 
@@ -41,18 +42,12 @@ def test_a_key_in_full_is_found_by_builds_for_it_alone(
 # --- protected TLVs ---------------------------------------------------------------------------------------------------
 
 
-def with_protected(image: Image, key: PrivateKey, *protected: Tlv) -> Image:
-    """The image with these protected TLVs, signed anew."""
-    header = replace(image.header, protect_tlv_size=protected_size_bytes(protected))
-    return resign(replace(image, header=header, protected=protected), key)
-
-
 @pytest.mark.parametrize(
     ("kind", "size", "readers"),
     [
         (TlvType.SEC_CNT, 3, "security counter"),
         (TlvType.SEC_CNT, 5, "security counter"),
-        (TlvType.DEPENDENCY, 11, "several images"),
+        (TlvType.DEPENDENCY, 11, "several image pairs install nothing"),
         (TlvType.UUID_VID, 15, "MCUBOOT_UUID_VID"),
         (TlvType.UUID_CID, 17, "MCUBOOT_UUID_CID"),
         (TlvType.DECOMP_SIZE, 3, "decompress"),
@@ -65,6 +60,21 @@ def test_what_only_some_builds_read_may_have_another_size(
     assert (verdict.accepted, [finding.code for finding in verdict.warnings]) == (True, [Code.TLV_SIZE])
     assert verdict.warnings[0].offset == signed.protected_offset + 4
     assert readers in verdict.warnings[0].message
+
+
+@pytest.mark.parametrize("size", [0, 11, 13, 24])
+def test_a_dependency_of_another_size_counts_where_there_are_several_image_pairs(
+    size: int, signed: Image, signing_key: PrivateKey
+) -> None:
+    """Upstream's and Nordic's loaders take no image of the update then (``boot_verify_dependencies``)."""
+    image = with_protected(signed, signing_key, Tlv(TlvType.DEPENDENCY, bytes(size)), Tlv(0xA0, b"x"))
+    several = verify(image, (signing_key,), build=LoaderBuild(image_pairs=2))
+    assert codes(several) == [Code.TLV_SIZE]
+    assert "installs nothing" in several.refusals[0].message
+    one = verify(image, (signing_key,), build=LoaderBuild(image_pairs=1))
+    assert (one.accepted, one.warnings) == (True, ())
+    right = verify(signed, (signing_key,), build=LoaderBuild(image_pairs=2))
+    assert (right.accepted, right.warnings) == (True, ())
 
 
 def test_a_counter_of_another_size_is_refused_where_one_is_stored(signed: Image, signing_key: PrivateKey) -> None:
