@@ -34,6 +34,10 @@ class Passphrase:
     def __post_init__(self) -> None:
         if self.env is not None and self.file is not None:
             raise ValueError("give either --passphrase-env or --passphrase-file, not both")
+        if self.env is not None:  # also before it is read, and where no key asks for it
+            from smpdfu.untrusted.programs import withhold
+
+            withhold(self.env)
 
     @property
     def given(self) -> bool:
@@ -131,11 +135,13 @@ def _variable(name: str) -> bytes:
     """The key in a variable; services that keep secrets in one line write its line ends as \\n."""
     import os
 
-    text = os.environ.get(name.removeprefix(_IN_VARIABLE), "")
+    from smpdfu.untrusted.programs import withhold
+
+    variable = name.removeprefix(_IN_VARIABLE)
+    withhold(variable)
+    text = os.environ.get(variable, "")
     if not text:
-        raise KeyFileError(
-            f"the variable {name.removeprefix(_IN_VARIABLE)} is not set, or empty: it should hold a key", name
-        )
+        raise KeyFileError(f"the variable {variable} is not set, or empty: it should hold a key", name)
     return (text if "\n" in text else text.replace("\\n", "\n")).encode("utf-8", "surrogateescape")
 
 
@@ -153,8 +159,7 @@ def read_signer(key: KeyName, passphrase: Passphrase, public: PublicKey | None =
 
 
 def _open(uri: str, passphrase: Passphrase, public: PublicKey | None) -> RemoteSigner:
-    withheld = () if passphrase.env is None else (passphrase.env,)
-    return open_signer(uri, Surroundings(public, passphrase.answer, _hand_on, withheld))
+    return open_signer(uri, Surroundings(public, passphrase.answer, _hand_on))
 
 
 def _hand_on(text: str) -> None:

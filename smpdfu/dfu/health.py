@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import IO
 
 from smpdfu.client import Client
 from smpdfu.errors import UpdateError
 from smpdfu.smp.groups.os import Echo
+from smpdfu.untrusted.programs import environment, watched, watched_words
 
 Health = Callable[[Client], Awaitable[None]]
 """Raises SmpdfuError when the image that runs on trial is not well."""
@@ -73,7 +74,7 @@ async def _carry_out(
     client: Client, line: str, address: str, what: str, timeout_s: float, stdout: IO[bytes] | IO[str]
 ) -> None:
     async with _released(client):
-        code = await _run(line, {**os.environ, "SMPDFU_TO": address}, what, timeout_s, stdout)
+        code = await _run(line, environment({"SMPDFU_TO": address}), what, timeout_s, stdout)
     if code is None:
         raise UpdateError(f"the {what} did not end within {timeout_s:g} s: {line}")
     if code != 0:
@@ -85,7 +86,9 @@ def can_run(line: str) -> bool:
     word = line.split(maxsplit=1)[0] if line.strip() else ""
     if sys.platform == "win32" or _PLAIN_WORD.fullmatch(word) is None:
         return bool(word)
-    asked = subprocess.run(["/bin/sh", "-c", 'command -v -- "$0"', word], stdout=subprocess.DEVNULL, check=False)
+    asked = subprocess.run(
+        ["/bin/sh", "-c", 'command -v -- "$0"', word], stdout=subprocess.DEVNULL, env=environment({}), check=False
+    )
     return asked.returncode == 0
 
 
@@ -113,9 +116,9 @@ async def _run(
     line: str, surroundings: dict[str, str], what: str, timeout_s: float, stdout: IO[bytes] | IO[str]
 ) -> int | None:
     """The exit code, or None where the time ran out; nothing is left running. Raises UpdateError."""
-    with _watched() as stdin:
+    with watched() as watch:
         try:
-            process = await _start(line, stdin, surroundings, stdout)
+            process = await _start(line, watch, surroundings, stdout)
         except OSError as error:
             raise UpdateError(f"the {what} cannot be run: {error.strerror or error}") from error
         try:
@@ -130,44 +133,19 @@ async def _run(
                 await process.wait()
 
 
-# A process beside the command, in its group: it waits for a line from us. An end without a line, however we ended
-# (SIGTERM, SIGHUP, SIGKILL, a crash), makes it kill the group. A parent-death signal would reach the shell alone, and
-# only on Linux.
-_WATCHED = """exec 3<&0 </dev/null
-{ read -r line <&3 || kill -KILL 0; } >/dev/null 2>&1 &
-exec 3<&-
-exec /bin/sh -c "$1"
-"""
-
-
-@contextmanager
-def _watched() -> Iterator[int]:
-    """What the command gets as stdin. It is told there that it ended; nothing is told where an exception, such as a
-    cancellation while it starts, leaves that open."""
-    if sys.platform == "win32":
-        yield asyncio.subprocess.DEVNULL
-        return
-    reading, writing = os.pipe()
-    try:
-        yield reading
-        with suppress(BrokenPipeError):
-            os.write(writing, b"\n")
-    finally:
-        os.close(reading)
-        os.close(writing)
-
-
 async def _start(
-    line: str, stdin: int, surroundings: dict[str, str], stdout: IO[bytes] | IO[str]
+    line: str, watch: int | None, surroundings: dict[str, str], stdout: IO[bytes] | IO[str]
 ) -> asyncio.subprocess.Process:
-    if sys.platform == "win32":
-        return await asyncio.create_subprocess_shell(line, stdin=stdin, stdout=stdout, env=surroundings)
+    nothing = asyncio.subprocess.DEVNULL
+    if watch is None:  # Windows
+        return await asyncio.create_subprocess_shell(line, stdin=nothing, stdout=stdout, env=surroundings)
     return await asyncio.create_subprocess_exec(
-        *("/bin/sh", "-c", _WATCHED, "sh", line),
-        stdin=stdin,
+        *watched_words(watch, ("/bin/sh", "-c", line)),
+        stdin=nothing,
         stdout=stdout,
         env=surroundings,
         start_new_session=True,
+        pass_fds=(watch,),
     )
 
 

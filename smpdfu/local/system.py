@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smpdfu.untrusted.programs import environment
+
 READ_MAX = 65536
 PROCESSES_MAX, FILES_MAX, ENTRIES_MAX = 32768, 4096, 4096
 RUN_TIMEOUT_S = 5.0
@@ -46,7 +48,13 @@ def run_program(command: list[str]) -> str | None:
     """What a program prints; None if it is not there, fails, or takes too long."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=RUN_TIMEOUT_S, check=True, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=RUN_TIMEOUT_S,
+            check=True,
+            text=True,
+            env=environment({}),
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None

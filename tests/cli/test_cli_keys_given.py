@@ -63,6 +63,28 @@ def test_keys_that_encrypt_and_decrypt_are_handed_over_too(
     assert done.code == 0, done.err
 
 
+def test_a_program_that_signs_gets_no_variable_with_a_key(
+    raw: Path, keys: Keys, tmp_path: Path, smpdfu: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, signer, key = tmp_path / "seen", tmp_path / "signer.py", str(keys.signing)
+    signer.write_text(
+        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys import load_private\n"
+        f"Path({str(seen)!r}).write_text(repr(sorted(os.environ)))\n"
+        f"key = load_private(Path({key!r}).read_bytes())\n"
+        "sys.stdout.buffer.write(key.sign_digest(sys.stdin.buffer.read()))\n"
+    )
+    for name, path in (("RELEASE_KEY_2", keys.other), ("DEVICE", keys.encryption)):
+        monkeypatch.setenv(name, Path(path).read_text())
+    monkeypatch.setenv("RELEASE_PW", "secret")
+    monkeypatch.setenv("HARMLESS", "1")
+    program = f"cmd:'{sys.executable}' '{signer}'?pub={keys.signing_public}"
+    words = ("-k", program, "-k", "env:RELEASE_KEY_2", "-E", "env:DEVICE", "--passphrase-env", "RELEASE_PW")
+    done = smpdfu(*SIGN, *words, raw, tmp_path / "out.bin")
+    assert done.code == 0, done.err
+    told = seen.read_text()
+    assert [name in told for name in ("RELEASE_KEY_2", "DEVICE", "RELEASE_PW", "HARMLESS")] == [False] * 3 + [True]
+
+
 def test_a_variable_without_a_key_is_named_and_never_shown(
     raw: Path, tmp_path: Path, smpdfu: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from smpdfu.client import Client
 from smpdfu.dfu.health import command
 from smpdfu.errors import UpdateError
+from smpdfu.untrusted.programs import withhold
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
 
@@ -129,3 +130,12 @@ def test_no_descriptor_is_left_open() -> None:
     for _ in range(3):
         run("true")
     assert len(os.listdir("/dev/fd")) == len(before)
+
+
+def test_no_secret_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_KEY", "-----BEGIN")
+    monkeypatch.setenv("HARMLESS", "1")
+    withhold("TRUSTED_KEY")
+    seen = tmp_path / "seen"
+    run(f"env > {seen}")
+    assert ("TRUSTED_KEY" in seen.read_text(), "HARMLESS" in seen.read_text()) == (False, True)

@@ -13,10 +13,9 @@ from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.rollback import with_rollback
-from smpdfu.image.tlv import protected_size_bytes
 from smpdfu.image.verify import Code, verify
 from tests.image.test_image_verify import SPEC, codes, encrypted, signed, with_tlvs
-from tests.resigned import resigned, with_protected
+from tests.resigned import with_protected
 
 __all__ = ["encrypted", "signed"]  # fixtures
 

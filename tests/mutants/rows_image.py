@@ -6,6 +6,8 @@ from tests.mutants.mutant import Mutant
 
 TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer", "keys", "files", "verify"))
 ARCHIVE, YAML, TEXT, INPUT = (f"smpdfu/untrusted/{name}.py" for name in ("archive", "yamltext", "text", "files"))
+PROGRAMS = "smpdfu/untrusted/programs.py"
+IN_PROGRAMS = ("tests/untrusted/test_untrusted_programs.py",)
 IN_TRAILER = ("tests/image/test_image_trailer.py",)
 IN_VERIFY = ("tests/image/test_image_verify.py",)
 IN_KEYS = ("tests/image/test_image_keys.py", "tests/image/test_image_signature.py")
@@ -36,7 +38,9 @@ ROWS = (
     Mutant("smpdfu/image/kdf.py", "if size > MAX_SCRYPT_BYTES or more[0] > _MAX_PARALLEL:", "if size > MAX_SCRYPT_BYTES:", IN_BOUNDS),
     Mutant("smpdfu/image/kdf.py", "if most > MAX_ITERATIONS else", "if False else", IN_BOUNDS),
     Mutant("smpdfu/image/hexfile.py", "if len(text) > MAX_ODD_BYTES:", "if False:", IN_BOUNDS),
-    Mutant("smpdfu/image/signers/command.py", " if name not in self.withheld}", "}", IN_BOUNDS),
+    Mutant("smpdfu/image/signers/command.py", "| told, self.withheld)", "| told)", IN_BOUNDS),
+    Mutant(PROGRAMS, "_withheld.union(withheld)}", "withheld}", IN_PROGRAMS),
+    Mutant(PROGRAMS, "|| kill -KILL 0;", "|| exit;", IN_PROGRAMS),
     # Files: whole or not at all, private, and never over a key.
     Mutant(FILES, "return mode & os.stat(path).st_mode", "return mode", IN_OUTPUTS),
     Mutant(FILES, "if overwrite and not replace_keys and holds_private_key(target):", "if False:", IN_OUTPUTS),

@@ -10,7 +10,6 @@ program fails. The environment tells it what is wanted:
 
 from __future__ import annotations
 
-import os
 import shlex
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from smpdfu.image.signers import Surroundings, Tell
 from smpdfu.image.signers.process import Job, run
 from smpdfu.image.signers.remote import RemoteSigner, agreed_public
 from smpdfu.image.signers.uri import split_options
+from smpdfu.untrusted.programs import environment
 
 DEFAULT_TIMEOUT_S = 60
 MAX_TIMEOUT_S = 3600
@@ -76,6 +76,5 @@ class _Program:
         return self._run(message, {"SMPDFU_INPUT": "message"})
 
     def _run(self, data: bytes, told: dict[str, str]) -> bytes:
-        inherited = {name: value for name, value in os.environ.items() if name not in self.withheld}
-        environment = inherited | {"SMPDFU_KEY_TYPE": self.public.kind.name} | told
-        return run(Job(self.name, self.words, data, environment, self.timeout_s), self.tell)
+        surroundings = environment({"SMPDFU_KEY_TYPE": self.public.kind.name} | told, self.withheld)
+        return run(Job(self.name, self.words, data, surroundings, self.timeout_s), self.tell)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -14,6 +16,7 @@ from typing import IO
 
 from smpdfu.errors import KeyFileError, SigningError
 from smpdfu.image.signers import Tell
+from smpdfu.untrusted.programs import watched, watched_words
 
 # The longest signature is RSA-3072 in base64: 512 characters. More than this is not a signature.
 MAX_OUTPUT_BYTES = 16 << 10
@@ -39,28 +42,41 @@ def run(job: Job, tell: Tell) -> bytes:
 
     ``tell`` gets what it writes to stderr while it runs, from another thread.
     """
-    process = _start(job)
-    try:
-        return _finish(process, job, tell)
-    finally:  # a program is not left behind, whatever happened here
-        _kill(process)
-        process.wait()
+    with watched() as watch:
+        process = _start(job, watch)
+        try:
+            return _finish(process, job, tell)
+        finally:  # a program is not left behind, whatever happened here
+            _kill(process)
+            process.wait()
 
 
-def _start(job: Job) -> subprocess.Popen[bytes]:
+def _start(job: Job, watch: int | None) -> subprocess.Popen[bytes]:
     try:
+        _check_startable(job)
         return subprocess.Popen(
-            job.words,
+            watched_words(watch, job.words),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
             env=dict(job.environment),
             start_new_session=True,  # so that its children can be stopped with it
+            pass_fds=() if watch is None else (watch,),
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise KeyFileError(f"{job.name} cannot be started: {reason}") from None
+
+
+def _check_startable(job: Job) -> None:
+    """Raise what the system says of a program that cannot be started: what starts it for us is a shell."""
+    word = job.words[0]
+    if "\0" in word or shutil.which(word, path=job.environment.get("PATH", os.defpath)) is not None:
+        return  # of the first, Python tells
+    if os.sep not in word or not os.path.lexists(word):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _finish(process: subprocess.Popen[bytes], job: Job, tell: Tell) -> bytes:

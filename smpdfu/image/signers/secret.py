@@ -7,12 +7,17 @@ from collections.abc import Mapping
 
 from smpdfu.errors import PassphraseError
 from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.programs import withhold
 
 _LONGEST_LINE = 1 << 16
 
 
 def secret_from_env(name: str, what: str, environment: Mapping[str, str] | None = None) -> bytes:
-    """The secret in a variable; ``what`` it is stands in the ``PassphraseError`` if there is none."""
+    """The secret in a variable, which no program of ours gets from then on.
+
+    ``what`` it is stands in the ``PassphraseError`` if there is none.
+    """
+    withhold(name)
     value = (os.environ if environment is None else environment).get(name)
     if value is None:
         raise PassphraseError(f"the variable {name}, which should hold the {what}, is not set")
