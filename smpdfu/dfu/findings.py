@@ -73,6 +73,7 @@ SOURCES = {
     "net-downgrade": _NRF_LOADER,
     "net-count": "nrfconnect/sdk-nrf, subsys/pcd, pcd_version_cmp_net",
     "net-unproven": _NRF_LOADER,
+    "class": "nrfconnect/sdk-mcuboot, boot_validated_swap_type, MCUBOOT_UUID_CID",
     "address": "nrfconnect/sdk-mcuboot, MCUBOOT_CHECK_HEADER_LOAD_ADDRESS",
     "contradiction": "smpdfu, docs/field-update.md",
     "dependency-halts": "nrfconnect/sdk-mcuboot, boot_verify_slot_dependency",

@@ -13,6 +13,8 @@ from smpdfu.dfu.evidence import Source
 from smpdfu.dfu.findings import Finding, Severity
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.state import PRIMARY, DeviceState, Scheme
+from smpdfu.image.format import TlvType
+from smpdfu.image.ids import UUID_SIZE
 from smpdfu.image.linked import SMALLEST_BOOTLOADER
 from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
 from smpdfu.image.memory import APP, NET
@@ -20,7 +22,7 @@ from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.fate import Fate, Seen, fate
 from smpdfu.loaders.proof import Picture, network_taken, outcomes
 from smpdfu.loaders.releases import Generation
-from smpdfu.loaders.rules import Build, titles
+from smpdfu.loaders.rules import Build, Target, titles
 from smpdfu.smp.groups.os import BootloaderMode
 
 Findings = Iterator[Finding]
@@ -51,7 +53,15 @@ def seen_of(image: CoreImage) -> Seen:
     """What a loader sees of an image."""
     header = image.image.header
     address = header.load_addr if header.flags & LOAD_ADDRESS_FLAGS else None
-    return Seen(image.image.reset_vector, address, image.code_address, image.image.encrypted)
+    return Seen(image.image.reset_vector, address, image.code_address, image.image.encrypted, target_of(image))
+
+
+def target_of(image: CoreImage) -> Target:
+    """Whom a class UUID in an image is of: its core's, for nothing here tells which classes a bootloader knows."""
+    named = image.image.tlv(TlvType.UUID_CID)
+    if named is None or len(named) != UUID_SIZE:
+        return Target.UNNAMED
+    return Target.APPLICATION if image.core is Core.APP else Target.NETWORK
 
 
 def app_home(image: CoreImage, state: DeviceState) -> range:
@@ -102,6 +112,7 @@ _VERBS = {
     Fate.HANDED_OVER: "hands it to the network core",
     Fate.REFUSED: "hands it to the network core, which refuses it",
     Fate.ERASED: "erases it",
+    Fate.LEFT: "leaves it in the slot and never installs it",
 }
 
 

@@ -1,8 +1,8 @@
 """Every reason for which a device would refuse a package, or be lost by it, found before the first byte is sent.
 
 Pure: a package and what the device says about itself go in, findings come out. A check is a function in ``CHECKS``, in
-``LOADER_CHECKS`` and ``NET_VERSION_CHECKS`` where the bootloader's release decides, or in ``IMAGE_CHECKS`` where it is
-about one image.
+``LOADER_CHECKS``, ``NET_VERSION_CHECKS`` and ``CLASS_CHECKS`` where the bootloader's release or build decides, or in
+``IMAGE_CHECKS`` where it is about one image.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.activeslot import wrong_active_slot
+from smpdfu.dfu.classchecks import CLASS_CHECKS
 from smpdfu.dfu.dependencychecks import counted, dependencies_are_met, running_application_agrees
 from smpdfu.dfu.findings import Finding, Severity, worst_first
 from smpdfu.dfu.imagechecks import IMAGE_CHECKS
@@ -25,17 +26,18 @@ from smpdfu.smp.groups.os import BootloaderMode
 Findings = Iterator[Finding]
 Check = Callable[[Package, DeviceState], Findings]
 
+_BY_LOADER = (*LOADER_CHECKS, *NET_VERSION_CHECKS, *CLASS_CHECKS)
+
 
 def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     """All findings, errors first. No error among them: nothing is known that speaks against the update."""
-    found = [finding for check in (*CHECKS, *LOADER_CHECKS, *NET_VERSION_CHECKS) for finding in check(package, state)]
+    found = [finding for check in (*CHECKS, *_BY_LOADER) for finding in check(package, state)]
     return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
 
 def image_findings(image: CoreImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
-    checks = (*LOADER_CHECKS, *NET_VERSION_CHECKS)
-    found = [finding for check in checks for finding in check(Package((image,)), state)]
+    found = [finding for check in _BY_LOADER for finding in check(Package((image,)), state)]
     return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
 
 

@@ -215,6 +215,11 @@ class Build:
         by = self.rule.recognition
         return self.staged and by is not Recognition.NEVER and (self.rule.network_beside_xip or not self.xip_split)
 
+    @property
+    def goes_by_class(self) -> bool:
+        """Whom the image in the application's secondary slot is for is told by its class UUID alone."""
+        return self.by_uuid and self.looks_for_network
+
     def is_for_network(self, vector: int | None, address: int, net: range) -> bool:
         """Is the image in the application's secondary slot taken for one of the network core?
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC, Flag, Image, TlvType
+from smpdfu.image.ids import UUID_SIZE
 from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders import lines
@@ -56,13 +57,13 @@ class Candidate:
         return header.load_addr if header.is_image else 0
 
     def target(self) -> Target:
-        """Whom it is for, by its class UUID."""
+        """Whom it is for, by its class UUID; one of another length names nobody (``read_image_uuid_tlv``)."""
         options = self.boot.keys.options
         try:
             named = self.image().tlv(TlvType.UUID_CID)
         except FormatError:
             named = None
-        if named is None:
+        if named is None or len(named) != UUID_SIZE:
             return Target.UNNAMED
         return {options.app_class: Target.APPLICATION, options.net_class: Target.NETWORK}.get(named, Target.UNKNOWN)
 

@@ -113,7 +113,7 @@ class Pair:
         It is looked at before its mark is, and one without a name stays where it is, pending for ever.
         """
         build = self.boot.build
-        if not (build.by_uuid and build.looks_for_network and self.candidate.header().is_image):
+        if not (build.goes_by_class and self.candidate.header().is_image):
             return None
         target = self.candidate.target()
         if target is Target.UNKNOWN:

@@ -71,7 +71,8 @@ class Maker:
         dependencies = () if needs is None else (Dependency(*cast("tuple[int, Version]", needs)),)
         slot = where - 0x200 if core is Core.APP else where
         fixed = cast("int", how.get("fixed", max(slot, 0)))
-        spec = replace(spec, clear=bool(how.get("clear")), dependencies=dependencies, rom_fixed=fixed)
+        cid = cast("bytes | None", how.get("cid"))
+        spec = replace(spec, clear=bool(how.get("clear")), dependencies=dependencies, rom_fixed=fixed, cid=cid)
         if counter is not None:
             spec = replace(spec, security_counter=cast("int", counter))
         signer = self.key if how.get("signed", True) else None

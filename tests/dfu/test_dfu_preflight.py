@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.activeslot import wrong_active_slot
+from smpdfu.dfu.classchecks import CLASS_CHECKS
 from smpdfu.dfu.evidence import NO_EVIDENCE, Evidence, given_clue
 from smpdfu.dfu.findings import SOURCES, Finding, Severity
 from smpdfu.dfu.imagechecks import IMAGE_CHECKS, largest_image_bytes
@@ -426,7 +427,7 @@ def test_every_check_has_a_row(make: Maker, state: State) -> None:
     cases.append((two_keys(make), state()))
     encrypted = (make.package(make.image(Core.NET, encrypted=True)), state())
     cases += [row.case(make) for row in LOADER_ROWS]
-    for check in (*CHECKS, *LOADER_CHECKS, *NET_VERSION_CHECKS):
+    for check in (*CHECKS, *LOADER_CHECKS, *NET_VERSION_CHECKS, *CLASS_CHECKS):
         assert any(list(check(*case)) for case in cases), check
     for image_check in IMAGE_CHECKS:
         unsealed = (make.package(make.image(Core.NET, sealed=False)), state())

@@ -89,6 +89,7 @@ TIED = Past(app=b"\x11" * 32, needs=(Dependency(1, Version(2)),))
 UNTIED = Past(app=b"\x11" * 32, needs=())
 OTHER_APP = Past(app=b"\x22" * 32, needs=(Dependency(1, Version(2)),))
 NEEDS_NET, NEEDS_APP = {"needs": (1, Version(3))}, {"needs": (0, Version(3))}
+CLASS = bytes(16)
 NO_ADDRESS: dict[str, object] = {"fixed": 0}
 CONSOLE_29 = Evidence((Clue(Source.CONSOLE, "nRF Connect SDK v2.9.0", ncs("2.9").loaders),))
 UNPROVEN, MAY_ERASE = ("net-unproven", NOTE), ("net-erased", WARNING)
@@ -230,6 +231,10 @@ ROWS = [
     Row("encrypted, two pairs", app(encrypted=True), two_pairs(ncs("2.5")), []),
     # The rest.
     Row("encrypted for the network core", net(encrypted=True), device(ncs("2.5")), [("net-encrypted", ERROR)]),
+    Row("a class that 3.4.0 drops", app(cid=CLASS), device(ncs("3.4.0")), [("class", WARNING)]),
+    Row("a class that 3.4.1 takes", app(cid=CLASS), device(ncs("3.4.1")), []),
+    Row("no such builds before", app(cid=CLASS), device(ncs("3.3")), []),
+    Row("one core is named", pair({"cid": CLASS}, {}), device(ncs("3.4.1", PM)), [("class", WARNING), UNPROVEN]),
     Row("upstream", net(), device(ncs("upstream")), [("net-upstream", ERROR)]),
     Row(
         "clues that contradict",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from smpdfu.loaders.fate import Fate, Seen, fate
 from smpdfu.loaders.releases import LATEST, Partitions, releases_of
-from smpdfu.loaders.rules import NORDIC, Build, Loader
+from smpdfu.loaders.rules import NORDIC, Build, Loader, Target
 
 TRUTH = Path(__file__).parents[1] / "vectors" / "truth"
 HOME, NET = range(0xC000, 0x8_6000), range(0x0100_8800, 0x0104_0000)
@@ -100,3 +101,31 @@ def test_what_b0n_cannot_take(loader: Loader) -> None:
         assert fate(Build(loader, checks_header=checks), seen, HOME, NET) is not Fate.HANDED_OVER
     at_the_slots_start = fate(Build(loader, by_offset=True, checks_header=checks), SEALED, HOME, NET)
     assert at_the_slots_start is not Fate.HANDED_OVER
+
+
+# Builds that go by class UUIDs: release, image, whose class it names, what becomes of it.
+BY_CLASS = [
+    ("3.4.0", SEALED, Target.NETWORK, Fate.HANDED_OVER),
+    ("3.4.0", APP, Target.APPLICATION, Fate.LEFT),
+    ("3.4.1", APP, Target.APPLICATION, Fate.INSTALLED),
+    ("3.4.1", SEALED, Target.NETWORK, Fate.HANDED_OVER),
+    ("3.4.1", SEALED, Target.APPLICATION, Fate.INSTALLED),
+    ("3.4.1", CASES["net encrypted"], Target.NETWORK, Fate.REFUSED),
+    ("3.4.1", CASES["net linked for b0n area 0x01002800"], Target.NETWORK, Fate.REFUSED),
+    *((name, seen, Target.UNNAMED, Fate.LEFT) for name in ("3.4.0", "3.4.1") for seen in (APP, SEALED)),
+    *((name, seen, Target.UNKNOWN, Fate.ERASED) for name in ("3.4.0", "3.4.1") for seen in (APP, SEALED)),
+]
+
+
+@pytest.mark.parametrize(("name", "seen", "target", "then"), BY_CLASS)
+def test_a_build_that_goes_by_class_uuids(name: str, seen: Seen, target: Target, then: Fate) -> None:
+    """As the virtual device does, ``test_class_uuids_tell_whom_an_image_is_for``."""
+    build = Build(Loader(releases_of(name)[0]), by_uuid=True)
+    assert fate(build, replace(seen, target=target), HOME, NET) is then
+    without = fate(replace(build, by_uuid=False), replace(seen, target=target), HOME, NET)
+    assert without is fate(replace(build, by_uuid=False), seen, HOME, NET)  # others do not look
+
+
+def test_beside_a_split_xip_image_the_newest_loaders_look_at_no_class() -> None:
+    build = Build(Loader(releases_of("3.4.1")[0]), by_uuid=True, xip_split=True)
+    assert fate(build, replace(APP, target=Target.UNNAMED), HOME, NET) is Fate.INSTALLED

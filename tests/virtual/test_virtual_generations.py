@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.trailer import FLAG_SET
 from smpdfu.loaders.releases import UPSTREAM, UPSTREAM_OLD, Release, releases_of
 from smpdfu.loaders.rules import Loader
@@ -15,6 +16,7 @@ from smpdfu.virtual.bootloader import Ending
 from smpdfu.virtual.decision import SwapType
 from smpdfu.virtual.layout import LAYOUTS
 from smpdfu.virtual.netcore import B0n
+from tests.resigned import with_protected
 from tests.virtual.test_virtual_truth import device_of, setup_of
 from tests.virtual.truth_cases import APP, NET, NET2, RUNNING, Setup
 from tests.virtual.truth_device import SIGNING, Make, TruthDevice, Variant
@@ -166,6 +168,18 @@ def test_class_uuids_tell_whom_an_image_is_for(name: str, named: bytes | None, n
     made = device(name, **CLASSES)
     made.stage(replace(NET if net else APP, class_id=named))
     assert list(made.states(1))[1] == state
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_a_class_of_another_length_names_nobody(size: int) -> None:
+    """``read_image_uuid_tlv``: the image stays where it is, pending."""
+    made = device("3.4.1", **CLASSES)
+    named = (Tlv(TlvType.UUID_CID, bytes(size)), Tlv(0xA0, b"x"))
+    image = with_protected(Image.from_bytes(made.make(APP, "X")), SIGNING, *named)
+    made.known["X"] = {image.to_bytes()}
+    made.slots[0].secondary.area.program(0, image.to_bytes() + b"\xff" * (-image.size_bytes % 4))
+    made.slots[0].secondary.set_pending(permanent=False)
+    assert list(made.states(1))[1] == "boots 1.0.0 | p0=A1 s0=X[good] next0=TEST | net=old"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 OVERWRITE, OFFSET, SCRATCH = "nrf5340dk-staged-overwrite", "nrf5340dk-staged-offset", "nrf5340dk-staged-scratch"
 OLD, NEW = ("1.0.0", "1.0.0"), ("2.0.0", "2.0.0")
 AS_USUAL = Built()
+APP_CLASS, NET_CLASS = bytes(16), bytes(range(16))
+CLASSES: dict[str, Any] = {"app_class": APP_CLASS, "net_class": NET_CLASS}
 APP_ONLY, NET_ONLY = ("2.0.0", "1.0.0"), ("1.0.0", "2.0.0")
 
 
@@ -62,6 +64,13 @@ def net(**how: Any) -> Prepare:
 
 def both(**net_how: Any) -> Prepare:
     return lambda bench: bench.package(bench.image(), bench.image(Core.NET, **net_how))
+
+
+def both_named(app_class: bytes | None = None, net_class: bytes | None = None) -> Prepare:
+    """Images of both cores that name these classes."""
+    return lambda bench: bench.package(
+        bench.image(spec={"cid": app_class}), bench.image(Core.NET, spec={"cid": net_class})
+    )
 
 
 def changed(change: Callable[[Image], Image], **how: Any) -> Prepare:
@@ -311,6 +320,9 @@ ROWS = (
     Row("net-erased", ERROR, net(), 7, OLD, by("3.4.0/dts"), said("3.4.0", "dts")),
     Row("net-erased", WARNING, net(), 7, OLD, by("3.4.0/dts")),
     Row("net-erased", WARNING, net(), 0, NET_ONLY, by("3.4.1/dts")),
+    Row("class", WARNING, app(spec={"cid": APP_CLASS}), 7, OLD, by("3.4.0/pm", **CLASSES)),
+    Row("class", WARNING, both_named(app_class=APP_CLASS), 7, APP_ONLY, by("3.4.1/dts", **CLASSES)),
+    Row("class", WARNING, both_named(net_class=NET_CLASS), 7, OLD, by("3.4.1/pm", **CLASSES)),
     Row("net-upstream", ERROR, net(), 8, OLD, by("upstream/pm"), said("upstream")),
     Row("net-upstream", ERROR, net(), 8, (None, None), by("upstream/pm", OVERWRITE), said("upstream")),
     Row("address", ERROR, app(fixed=0), 7, OLD, by("3.4.1/dts"), said("3.4.1", "dts")),
@@ -355,6 +367,7 @@ ROWS = (
     ),
     Row(Code.TLV_SIZE, ERROR, broken(lambda image: with_tlv(image, TlvType.SIG_PURE, b"")), 7, OLD),
     Row(Code.TLV_SIZE, WARNING, changed(short_dependency, **NEEDS_NET), 0, APP_ONLY),
+    Row(Code.TLV_SIZE, ERROR, changed(short_dependency, **NEEDS_NET), 7, OLD, Built(SIMULTANEOUS)),
     Row(Code.HMAC_SHA, WARNING, broken(lambda image: with_tlv(image, TlvType.ENC_X25519_SHA512, b"x")), 7, OLD),
     Row(
         Code.SEVERAL_KEYS,
