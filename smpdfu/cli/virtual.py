@@ -332,13 +332,25 @@ def _rendered(found: Report) -> RenderableType:
                 *_worn(found),
             )
         ),
-        table(f"application core: {_runs(found.app_runs)}", columns, [_row(slot) for slot in found.slots]),
+        table(f"application core: {_ENDINGS[found.ending]}", columns, [_row(slot) for slot in found.slots]),
         table(
             f"network core: {_runs(found.net_runs)}{_without_radio(found)}",
             ("address", "size", "content", "version", "SHA-256"),
             [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, _short(net.sha256)]],
         ),
     )
+
+
+# By ``bootloader.Ending``.
+_ENDINGS = {
+    "runs": "runs",
+    "off": "does not run",
+    "recovery": "in MCUboot's serial recovery",
+    "no image": "does not run: MCUboot found no image that it may start",
+    "crash": "does not run: its image is not for this slot and crashed",
+    "assert": "does not run: MCUboot stopped at an assertion (see `smpdfu virtual log`)",
+    "hang": "does not run: MCUboot waits for the network core without end",
+}
 
 
 def _bootloader(found: Report) -> str:

@@ -66,6 +66,7 @@ class Ram:
     upload: Progress | None = None
     application: dict[str, Any] | None = None
     recovery: bool = False
+    ending: Ending | None = None
 
 
 class VirtualNrf5340:
@@ -73,12 +74,12 @@ class VirtualNrf5340:
 
     ``flashes`` are its memories by name (those not given are blank; see ``Chip``), ``app`` and ``net`` the flash of
     each core, ``images`` the slots, ``log`` the console's last lines, ``running`` the image that the application core
-    runs; None while the device is silent. ``powered`` is False before the first boot, and when the flash lost its
-    power. ``boot_s`` is how long the chip would have taken for the last boot. ``traffic`` is what every wire does that
-    is served from then on, ``pool`` the SMP server's buffers. ``kept`` is what the application keeps (nothing yet).
-    ``recovery`` is the bootloader's own server while that is what runs: after a reset with boot mode 1, and with
-    ``recovers`` whenever there is no image to start; ``recovery_build`` is how that was built. ``build`` is what its
-    firmware says of itself.
+    runs; None while the device is silent. ``ending`` is how the last boot ended. ``powered`` is False before the first
+    boot, and when the flash lost its power. ``boot_s`` is how long the chip would have taken for the last boot.
+    ``traffic`` is what every wire does that is served from then on, ``pool`` the SMP server's buffers. ``kept`` is what
+    the application keeps (nothing yet). ``recovery`` is the bootloader's own server while that is what runs: after a
+    reset with boot mode 1, and with ``recovers`` whenever there is no image to start; ``recovery_build`` is how that
+    was built. ``build`` is what its firmware says of itself.
     """
 
     build = BUILD
@@ -100,6 +101,7 @@ class VirtualNrf5340:
         self.boot_s = self._boots_until = 0.0
         self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.running: RunningImage | None = None
+        self.ending: Ending | None = None
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
@@ -152,7 +154,7 @@ class VirtualNrf5340:
             return None
         if result.ending is Ending.NO_IMAGE and self.recovers:
             return self.enter_recovery()
-        self.running, self.powered = result.running, True
+        self.running, self.ending, self.powered = result.running, result.ending, True
         for watcher in self._power_watchers:
             watcher()
         return result
@@ -188,9 +190,8 @@ class VirtualNrf5340:
             return None
         application = self.application.put_aside()
         in_recovery = self.recovery is not None
-        return Ram(
-            self.running is not None, self.net_core.running, self._image_group.progress, application, in_recovery
-        )
+        runs, progress = (self.running is not None, self.net_core.running), self._image_group.progress
+        return Ram(*runs, progress, application, in_recovery, self.ending)
 
     def resume(self, ram: Ram) -> None:
         """Take up the device as it was put aside: no boot, no log; recovery begins afresh."""
@@ -200,12 +201,13 @@ class VirtualNrf5340:
         content, header = content_of(self.images[0].primary), self.images[0].primary.header()
         if ram.app_runs and content is not None and header is not None:
             self.running = RunningImage(header, content.hash)
-        self._image_group.progress = ram.upload
+        self._image_group.progress, self.ending = ram.upload, ram.ending
         self.application.resume(ram.application)
         self.net_core.running, self.powered = ram.net_runs, True
 
     def _lose_power(self) -> None:
-        self.running, self.powered, self._reset_wanted, self.recovery = None, False, False, None
+        self.running = self.ending = self.recovery = None
+        self.powered = self._reset_wanted = False
         self._image_group.progress = None
         self.net_core.power_off()
         self.chip.forget()

@@ -11,6 +11,7 @@ from smpdfu.image.format import Version
 from smpdfu.image.trailer import Trailer
 from smpdfu.loaders.rules import Build
 from smpdfu.virtual.bootbuild import AddressCheck, build_of
+from smpdfu.virtual.bootloader import Ending
 from smpdfu.virtual.content import content_of, next_boot
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.slot import Slot
@@ -64,7 +65,8 @@ class Report:
     ``bootloader`` is whose loader MCUboot has, ``partitions`` who laid out its flash; ``address_check`` by what it
     finds out that an image is not for its slot: header, vector or none.
 
-    ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
+    ``ending`` is how the last boot ended, as ``bootloader.Ending`` has it; "recovery" in serial recovery, "off" without
+    power. ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Report:
     partitions: str
     address_check: str
     powered: bool
+    ending: str
     app_runs: bool
     net_runs: bool
     radio_up: bool
@@ -103,6 +106,7 @@ def report(device: VirtualNrf5340) -> Report:
         partitions=str(build.loader.partitions),
         address_check=str(_address_check(build)),
         powered=device.powered,
+        ending=_ending(device),
         app_runs=device.running is not None,
         net_runs=device.net_core.running,
         radio_up=device.radio_up,
@@ -111,6 +115,15 @@ def report(device: VirtualNrf5340) -> Report:
         net=_net(device),
         wear=tuple(_wear(device)),
     )
+
+
+def _ending(device: VirtualNrf5340) -> str:
+    if not device.powered:
+        return "off"
+    if device.recovery is not None:
+        return "recovery"
+    # What an older smpdfu put aside does not say how its boot ended.
+    return str(Ending.RUNS if device.running is not None else device.ending or Ending.NO_IMAGE)
 
 
 def _address_check(build: Build) -> AddressCheck:

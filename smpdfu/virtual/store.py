@@ -30,7 +30,7 @@ from smpdfu.local.own import make_own_folder, open_own
 from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.application import SETTINGS, Kept
 from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
-from smpdfu.virtual.bootloader import BootResult
+from smpdfu.virtual.bootloader import BootResult, Ending
 from smpdfu.virtual.chip import kept_parts
 from smpdfu.virtual.cuts import keep_cut, read_cut
 from smpdfu.virtual.device import Ram, VirtualNrf5340
@@ -207,8 +207,12 @@ class StoredDevice(VirtualNrf5340):
     def announce(self, port: str) -> None:
         """Say to others who want this device at which port it is served; "" for none."""
         self._port = port
-        served = {"port": port} if port else {}
-        self._lock.tell(app_runs=self.running is not None, net_runs=self.net_core.running, **served)
+        told: dict[str, Any] = {"port": port} if port else {}
+        if self.running is None and self.ending is not None:
+            told["ending"] = str(self.ending)
+        if self.recovery is not None:
+            told["recovery"] = True
+        self._lock.tell(app_runs=self.running is not None, net_runs=self.net_core.running, **told)
 
     def close(self) -> None:
         """Put the device aside as it is, and let others have it; no harm if that was done."""
@@ -367,7 +371,13 @@ def _read_ram(path: Path) -> Ram | None:
 
 
 def _runs(found: dict[str, Any]) -> Ram:
-    return Ram(found.get("app_runs") is True, found.get("net_runs") is True, recovery=found.get("recovery") is True)
+    ending = found.get("ending")
+    return Ram(
+        found.get("app_runs") is True,
+        found.get("net_runs") is True,
+        recovery=found.get("recovery") is True,
+        ending=None if ending is None else Ending(ending),
+    )
 
 
 def _to_json(value: dict[str, Any]) -> bytes:

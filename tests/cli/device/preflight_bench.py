@@ -19,6 +19,7 @@ from smpdfu.image.keys import PrivateKey
 from smpdfu.virtual import application, store
 from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.layout import LAYOUTS
+from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.pool import Resources
 from tests.dfu.conftest import FILES, Maker, firmware, is_like_any_ciphertext, sealed
 
@@ -82,7 +83,7 @@ class Bench:
             device.load_net(self.data(Core.NET, "1.0.0", seal=self.stranger))
             device.reset()
             assert device.running is not None
-            assert device.net_core.running
+            assert device.net_core.running is not (self.built.options.b0n is B0n.SILENT)
 
     # --- what it is given -------------------------------------------------------------------------------------------
 
