@@ -9,11 +9,10 @@ import typer
 
 from smpdfu.cli.options import Connection, command
 from smpdfu.cli.show import Output, words
+from smpdfu.untrusted.text import without_escapes
 
 EXIT_REFUSED = 5
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
-"""Colours and cursor movements (ECMA-48, 5.4)."""
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"?|\'[^\']*\'?|\\.?|[^\s"\'\\])+', re.DOTALL)
 _SAFE = re.compile(r"[^\s\"'\\]+")
 
@@ -68,5 +67,5 @@ def _quoted(word: str) -> str:
 
 def clean(output: str) -> str:
     """What a device printed, without colours, without the line ends of a terminal and the empty lines around it."""
-    text = _ESCAPES.sub("", output).replace("\r\n", "\n").replace("\r", "\n")
+    text = without_escapes(output).replace("\r\n", "\n").replace("\r", "\n")
     return text.strip("\n")

@@ -31,6 +31,7 @@ from smpdfu.image.format import Version
 from smpdfu.smp.groups.fs import FileDownload
 from smpdfu.smp.groups.settings import SettingsRead
 from smpdfu.smp.groups.shell import ShellExecute
+from smpdfu.untrusted.text import without_escapes
 
 AskVersion = Callable[[Client], Awaitable[str]]
 """The application's answer, as text. Raises SmpdfuError."""
@@ -113,7 +114,11 @@ async def ask_or_none(ask: AskVersion | None, client: Client) -> str | None:
 
 
 def version_in(answer: str) -> str | None:
-    """The first version in a text: as MCUboot writes it, or as a whole number; None if there is none."""
+    """The first version in a text: as MCUboot writes it, or as a whole number; None if there is none.
+
+    Shells print in colours, whose numbers are none.
+    """
+    answer = without_escapes(answer)
     if (found := _DOTTED.search(answer)) is not None:
         try:
             return str(Version.from_text(found[1]))

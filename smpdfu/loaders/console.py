@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from smpdfu.loaders.releases import Generation, release_of_commit, releases_of
 from smpdfu.loaders.rules import NORDIC, Loader
+from smpdfu.untrusted.text import without_escapes
 
 _BANNER = re.compile(r"\*\*\* Booting MCUboot ")
 _START = re.compile(r"(?<!\w)Starting bootloader$")
@@ -32,7 +33,6 @@ _COMMIT = re.compile(r"\*\*\* Booting MCUboot v\S*?([0-9a-f]{7,40})(?:\s|$)")
 _SDK = re.compile(r"\*\*\* Using nRF Connect SDK v(\d{1,3}\.\d{1,3}\.\d{1,3}\S*)")
 _TAKEN = re.compile(r"(?<!\w)Done updating network core$")
 _REFUSED = re.compile(r"(?<!\w)Network core update failed")
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 # Lines that only some generations print.
 _TELLING = (
@@ -100,7 +100,7 @@ def begins_boot(line: str) -> bool:
 
 def plain(text: str) -> str:
     """``text`` without colour codes and control characters, its lines ended by newlines."""
-    bare = _COLOURS.sub("", text).replace("\r\n", "\n")
+    bare = without_escapes(text).replace("\r\n", "\n")
     return "".join(one for one in bare if one >= " " or one in "\n\t")
 
 

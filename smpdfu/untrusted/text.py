@@ -7,7 +7,17 @@ Markup and HTML are no matter of this module: text from outside is never given t
 
 from __future__ import annotations
 
+import re
+
 REPLACED = "\ufffd"
+
+# ECMA-48, 5.4 and 8.3.89: control sequences, operating system commands, and what else an ESC begins.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-~])")
+
+
+def without_escapes(text: str) -> str:
+    """The text without the colours, cursor movements and titles that a program writes for a terminal."""
+    return _ESCAPES.sub("", text)
 
 
 def line(text: str) -> str:

@@ -288,6 +288,9 @@ def test_a_version_that_every_release_has_proves_nothing(make: Maker) -> None:
         ("no version", None),
         ("1.2.3.4", "1.2.3+4"),
         ("0x12ab", None),
+        ("version: \x1b[32m2.1.0\x1b[m\r\n", "2.1.0"),
+        ("\x1b[1;31mversion 12\x1b[0m", "12"),
+        ("\x1b[8D\x1b[Juart:~$ ", None),
     ],
 )
 def test_the_version_in_an_answer(text: str, found: str | None) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from smpdfu.cli.framelog import FrameLog
 from smpdfu.cli.show import Output, console, facts, print_line, table, warn, words
 from smpdfu.client.trace import Trace
-from smpdfu.untrusted.text import line, lines, numbered
+from smpdfu.untrusted.text import line, lines, numbered, without_escapes
 
 EVIL = {
     "ESC": "\x1b[2J",
@@ -100,6 +100,22 @@ def test_every_way_to_a_person_goes_through_it(text: str, capsys: pytest.Capture
         assert done.err.count(whole) == 3
     # Only what may have several lines has more than its own: the emitted text and words.
     assert done.err.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("\x1b[1;31mred\x1b[m", "red"),
+        ("a\x1b[2Jb\x1b[?25lc", "abc"),
+        ("\x1b]0;title\x07a\x1b]8;;http://x\x1b\\b", "ab"),
+        ("\x1b(Ba\x1bcb\x1b7c", "abc"),
+        ("\x1b]open end", "open end"),
+        ("\x1b[", ""),
+        ("1.2.3", "1.2.3"),
+    ],
+)
+def test_what_a_program_writes_for_a_terminal_is_left_out(text: str, bare: str) -> None:
+    assert without_escapes(text) == bare
 
 
 def test_a_log_of_frames_can_be_shown(tmp_path: Path) -> None:

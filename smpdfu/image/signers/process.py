@@ -17,6 +17,7 @@ from typing import IO
 from smpdfu.errors import KeyFileError, SigningError
 from smpdfu.image.signers import Tell
 from smpdfu.untrusted.programs import watched, watched_words
+from smpdfu.untrusted.text import without_escapes
 
 # The longest signature is RSA-3072 in base64: 512 characters. More than this is not a signature.
 MAX_OUTPUT_BYTES = 16 << 10
@@ -120,12 +121,12 @@ def _said(complaints: _Reader) -> str:
     return f": {text[-_SAID_CHARACTERS:]}" if text else ""
 
 
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|[^\S\n]+")
+_BLANKS = re.compile(r"[^\S\n]+")
 
 
 def readable(data: bytes) -> str:
     """What a program said, without what would steer a terminal."""
-    text = _ESCAPES.sub(lambda match: " " if match[0].isspace() else "", data.decode("utf-8", "replace"))
+    text = _BLANKS.sub(" ", without_escapes(data.decode("utf-8", "replace")))
     return "".join(letter for letter in text if letter == "\n" or letter.isprintable())
 
 

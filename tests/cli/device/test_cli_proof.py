@@ -50,16 +50,6 @@ def over_udp(started: Start) -> Callable[[Desk], str]:
     return serve
 
 
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device that answers as before a reset is not waited for as long as a real one needs."""
-    from smpdfu.dfu.steps import Deadlines
-
-    defaults = Deadlines.__init__.__defaults__
-    assert defaults == (120.0, 0.25, 2.0, 15.0)
-    monkeypatch.setattr(Deadlines.__init__, "__defaults__", (*defaults[:3], 0.5))
-
-
 Serve = Callable[[Desk], str]
 
 
