@@ -11,12 +11,12 @@ import re
 
 REPLACED = "\ufffd"
 
-# ECMA-48, 5.4 and 8.3.89: control sequences, operating system commands, and what else an ESC begins.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-~])")
+# Colours, cursor movements, character sets (ECMA-48, 5.4; ECMA-35, 13.2).
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]+[0-~]|[0-~])")
 
 
 def without_escapes(text: str) -> str:
-    """The text without the colours, cursor movements and titles that a program writes for a terminal."""
+    """The text without the colours and cursor movements that a program writes for a terminal."""
     return _ESCAPES.sub("", text)
 
 
