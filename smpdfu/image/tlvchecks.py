@@ -22,8 +22,10 @@ _OF_PACKED = (TlvType.DECOMP_SIZE, TlvType.COMP_DEC_SIZE)
 
 # What follows where it is not that the image is refused: its check is passed, and then no image of the update is taken
 # (``boot_verify_dependencies`` of upstream's and Nordic's ``loader.c``).
-_THEN = {TlvType.DEPENDENCY: "install nothing while such an image is marked"}
-_CONSEQUENCES = {TlvType.DEPENDENCY: ": a bootloader with several image pairs installs nothing while it is marked"}
+_THEN: dict[int, str] = {TlvType.DEPENDENCY: "install nothing while such an image is marked"}
+_CONSEQUENCES: dict[int, str] = {
+    TlvType.DEPENDENCY: ": a bootloader with several image pairs installs nothing while it is marked"
+}
 
 
 def tlv_refusals(image: Image, build: LoaderBuild) -> Iterator[Finding]:

@@ -17,7 +17,8 @@ def withhold(name: str) -> None:
 
 def environment(more: Mapping[str, str], withheld: tuple[str, ...] = ()) -> dict[str, str]:
     """What a program gets: our variables but for those with secrets, and ``more``."""
-    return {name: value for name, value in os.environ.items() if name not in _withheld.union(withheld)} | more
+    inherited = {name: value for name, value in os.environ.items() if name not in _withheld.union(withheld)}
+    return {**inherited, **more}
 
 
 # A process beside the program, in its group: it waits for a line from us. An end without a line, however we ended

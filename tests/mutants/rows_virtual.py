@@ -41,6 +41,6 @@ ROWS = (
     Mutant("smpdfu/virtual/candidate.py", "            self.slot.area.erase_all()\n            self.log(\"E: Image in the secondary slot is not valid!\")\n", "            self.log(\"E: Image in the secondary slot is not valid!\")\n", IN_BOOT),
     # What runs beside an update ends with it.
     Mutant("smpdfu/dfu/health.py", "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", IN_HEALTH),
-    Mutant("smpdfu/dfu/health.py", "{ read -r line <&3 || kill -KILL 0; } >/dev/null 2>&1 &\n", "", IN_HEALTH),
-    Mutant("smpdfu/dfu/health.py", "            os.write(writing, b\"\\n\")\n", "            pass\n", IN_HEALTH),
+    Mutant("smpdfu/untrusted/programs.py", "{ read -r line <&3 || kill -KILL 0; } </dev/null >/dev/null 2>&1 &\n", "", IN_HEALTH),
+    Mutant("smpdfu/untrusted/programs.py", "            os.write(writing, b\"\\n\")\n", "            pass\n", IN_HEALTH),
 )  # fmt: skip

@@ -6,7 +6,6 @@ the words are those of ``smpdfu``.
 
 from __future__ import annotations
 
-import sys
 from typing import Any, cast
 
 from smpdfu.__main__ import main as run
@@ -52,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
