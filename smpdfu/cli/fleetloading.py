@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.show import Output
 from smpdfu.errors import FleetFileError
+from smpdfu.untrusted.files import read_start
 from smpdfu.untrusted.nesting import load_json
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _FILES_EACH, _FILES_OF_OURS = 6, 100  # a link, a journal, and the health command's pipes
 _LOOK_S = 1.0  # how long an answer to the first look is waited for, twice
 _NAMES_WITHIN_S = 5.0  # how long host names are looked up: a name that is not found by then is taken as it is
-_NOTE, _KEPT = "fleet.json", 100
+_NOTE, _KEPT, _NOTE_BYTES = "fleet.json", 100, 1 << 20
 
 
 def read_fleet(path: Path) -> Fleet:
@@ -170,12 +171,12 @@ def _content(fleet: Fleet) -> str:
     from hashlib import sha256
 
     devices = "\n".join(f"{one.name} {one.identity}" for one in fleet.devices.values())
-    return sha256(fleet.path.read_bytes() + devices.encode()).hexdigest()
+    return sha256(fleet.content + devices.encode()).hexdigest()
 
 
 def _note(file: Path) -> dict[str, list[str]]:
     try:
-        note = load_json(file.read_text("utf-8"))
+        note = load_json(read_start(file, _NOTE_BYTES))
     except (OSError, ValueError):
         note = None
     found = note if isinstance(note, dict) else {}

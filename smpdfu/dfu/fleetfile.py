@@ -155,6 +155,7 @@ class Fleet:
     """A fleet, whole and consistent: every device is in one wave and has a package.
 
     ``trust`` are files of keys, one of which must have signed each image; ``id`` is the fleet's own, if it has one.
+    ``content`` are the bytes of the file.
     """
 
     name: str
@@ -166,6 +167,7 @@ class Fleet:
     treatment: Treatment = field(default_factory=Treatment)
     trust: tuple[Path, ...] = ()
     id: str | None = None
+    content: bytes = field(default=b"", repr=False)
 
     @classmethod
     def load(cls, path: Path, place: Place = str) -> Fleet:
@@ -173,7 +175,8 @@ class Fleet:
 
         Raises FleetFileError with one sentence that names the place, or OSError.
         """
-        tables = _tables(path)
+        content = _read(path)
+        tables = _tables(content, path)
         head = Table(tables.get("fleet", {}), f"[fleet] of {path.name}")
         name = head.text("name", path.stem)
         limits = Limits(
@@ -196,7 +199,7 @@ class Fleet:
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
         trust = tuple(path.parent / name for name in update.texts("trust") or ())
         treatment = _treatment(update)
-        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id)
+        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content)
 
 
 def _id(head: Table) -> str | None:
@@ -209,14 +212,18 @@ def _id(head: Table) -> str | None:
 _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
 
 
-def _tables(path: Path) -> dict[str, Any]:
-    import tomllib
-
+def _read(path: Path) -> bytes:
     data = read_start(path, MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
+    return data
+
+
+def _tables(content: bytes, path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
-        tables = load_bounded(tomllib.loads, data.decode())
+        tables = load_bounded(tomllib.loads, content.decode())
     except ValueError as error:
         raise FleetFileError(f"{path.name} is not valid TOML: {error}") from error
     unknown = sorted(set(tables) - set(_KNOWN))
@@ -293,10 +300,7 @@ def _unique(found: Sequence[FleetDevice]) -> dict[str, FleetDevice]:
 
 def _from_csv(path: Path, loaders: _Loaders) -> list[FleetDevice]:
     try:
-        data = read_start(path, MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
-        with io.StringIO(data.decode("utf-8-sig"), newline="") as file:
+        with io.StringIO(_read(path).decode("utf-8-sig"), newline="") as file:
             rows = list(csv.DictReader(file, skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise FleetFileError(f"{path.name} is not a CSV file in UTF-8: {error}") from error

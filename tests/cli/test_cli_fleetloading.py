@@ -1,0 +1,39 @@
+"""What the ``fleet`` commands read, and how often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smpdfu.cli.fleetloading import read_fleet, remember, state_folder
+
+TEXT = '[packages]\ndefault = "a.zip"\n[[device]]\naddress = "udp:10.0.0.7"\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SMPDFU_STATE_HOME", str(tmp_path / "state"))
+    path = tmp_path / "roofs.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_the_file_is_read_once(file: Path) -> None:
+    """A pipe gives its bytes once, and a file may be another one, or endless, the second time."""
+    fleet = read_fleet(file)
+    file.unlink()
+    assert state_folder(fleet).name.startswith("roofs-")
+
+
+def test_a_note_that_is_too_large_is_none(file: Path) -> None:
+    fleet = read_fleet(file)
+    folder = state_folder(fleet)
+    folder.mkdir(parents=True)
+    remember(fleet, folder)
+    note = folder / "fleet.json"
+    assert file.name in note.read_text()
+    note.write_text('{"paths": ["' + str(file) + '"], "pad": "' + "x" * (2 << 20) + '"}')
+    assert state_folder(read_fleet(file)) == folder, "by its name"
+    remember(fleet, folder)
+    assert note.stat().st_size < 4096
