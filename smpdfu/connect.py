@@ -128,18 +128,25 @@ async def place_by_lookup(text: str) -> str:
     return address.place
 
 
-def client_for(address: str | Address, *, timeout_s: float | None = None, window_max: int | None = None) -> Client:
+def client_for(
+    address: str | Address,
+    *,
+    timeout_s: float | None = None,
+    window_max: int | None = None,
+    transfer_timeout_s: float | None = None,
+) -> Client:
     """A client for the device at ``address``, to be entered with ``async with``.
 
     ``timeout_s`` bounds one request, ``window_max`` how many requests of an upload are in flight (None: as many as
-    pay). Raises ConnectError when the address is none, or when its wire cannot be had here.
+    pay), ``transfer_timeout_s`` a whole upload or download (None: no bound). Raises ConnectError when the address is
+    none, or when its wire cannot be had here.
     """
     found = parse_address(address) if isinstance(address, str) else address
     from smpdfu.client import DEFAULT_TIMEOUT_S, Client
 
     pipe, framing = WIRES[found.kind].open(found)
     timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s
-    return Client(pipe, framing, timeout_s=timeout_s, window_max=window_max)
+    return Client(pipe, framing, timeout_s=timeout_s, window_max=window_max, transfer_timeout_s=transfer_timeout_s)
 
 
 def nearby() -> tuple[str, ...]:

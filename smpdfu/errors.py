@@ -148,6 +148,18 @@ class ResponseTimeoutError(LinkError):
         self.command, self.timeout_s, self.attempts = command, timeout_s, attempts
 
 
+class TransferTimeoutError(LinkError):
+    """A transfer took longer than the bound that was set: ``done`` of ``total`` bytes are there.
+
+    ``total`` None: it did not come to the first byte.
+    """
+
+    def __init__(self, what: str, timeout_s: float, done: int = 0, total: int | None = None) -> None:
+        came = "" if total is None else f": {done} of {total} bytes are there"
+        super().__init__(f"{what} did not end within {timeout_s:g} s{came}")
+        self.timeout_s, self.done, self.total = timeout_s, done, total
+
+
 # --- packages and updates -------------------------------------------------------------------------------------------
 
 
@@ -180,6 +192,17 @@ class StepError(UpdateError):
     def __init__(self, message: str, step: str, *, resumable: bool) -> None:
         super().__init__(message)
         self.step, self.resumable = step, resumable
+
+
+class DeviceTimeoutError(UpdateError):
+    """The update of one device of a fleet took longer than ``timeout_s`` seconds and was stopped; it can be resumed."""
+
+    def __init__(self, timeout_s: float, step: str = "") -> None:
+        where = f" in the step '{step}'" if step else ""
+        super().__init__(
+            f"the update of this device did not end within {timeout_s:g} s (device_timeout_s) and was stopped{where}"
+        )
+        self.timeout_s, self.step = timeout_s, step
 
 
 class AbsentError(StepError):

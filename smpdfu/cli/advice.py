@@ -21,6 +21,7 @@ from smpdfu.errors import (
     RevertedError,
     SmpdfuError,
     StepError,
+    TransferTimeoutError,
     UnprovenError,
     WrongPassphraseError,
 )
@@ -33,6 +34,10 @@ ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
     (
         PassphraseError,
         "An encrypted key takes --passphrase-env NAME or --passphrase-file FILE where there is no terminal.",
+    ),
+    (
+        TransferTimeoutError,
+        "Run the same command again: it goes on where it stopped. A larger --transfer-timeout allows a slow link.",
     ),
     (LinkLostError, "Check the cable or the distance, then run the same command again: it goes on where it stopped."),
     (

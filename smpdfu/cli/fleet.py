@@ -25,8 +25,9 @@ from smpdfu.cli.fleetloading import (
     state_folder,
     within_limits,
 )
+from smpdfu.cli.fleetplan import show_plan
 from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, facts, print_line, table
+from smpdfu.cli.show import Output, facts, print_line
 from smpdfu.cli.trustoptions import TrustOptions
 from smpdfu.errors import StepError
 
@@ -90,6 +91,8 @@ def register(app: typer.Typer) -> None:
 async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output) -> None:
     """Update the devices of a fleet, wave by wave. Run it again to continue.
 
+    A device that takes longer than device_timeout_s in [update] (14400 seconds) is stopped; its wave continues.
+
     The next wave begins when the one before it has succeeded; --plan shows what that means for this fleet.
     Exit code 0: every device has its package. 7: some devices failed and will not be tried again. 8: not finished; the
     same command continues. 9, with --require-proof: every device has its package as far as it can tell, and not each
@@ -106,7 +109,7 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
     await refuse_same_hosts(loaded)
     folder = state_folder(loaded)
     if how.plan:
-        _show_plan(loaded, schedule_of(loaded, packages, folder, out, again=how.go_on), out)
+        show_plan(loaded, schedule_of(loaded, packages, folder, out, again=how.go_on), out)
         return
     loaded = within_limits(loaded, out)
     with FleetLog(folder) as log:  # from here on nobody else writes it
@@ -295,52 +298,6 @@ def repair(fleet: FleetFile, out: Output) -> None:
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------
-
-
-def _show_plan(fleet: Fleet, schedule: Schedule, out: Output) -> None:
-    waves: list[dict[str, Any]] = []
-    for wave in fleet.waves:
-        left = [name for name in wave.devices if name not in schedule.outcomes]
-        needed = 0 if wave is fleet.waves[-1] else fleet.limits.needed(len(wave.devices))
-        waves.append(
-            {"wave": wave.name, "devices": len(wave.devices), "left": left, "needed": needed, "soak_s": wave.soak_s}
-        )
-    limits = fleet.limits
-    data = {"fleet": fleet.name, "at_once": limits.at_once, "stopped": schedule.stopped, "waves": waves}
-    data |= {"unproven": limits.unproven, "max_unreachable": limits.max_unreachable, "advice": schedule.advice}
-    data["no_downgrade"] = fleet.treatment.no_downgrade
-    rows = [(one["wave"], one["devices"], len(one["left"]), one["needed"], f"{one['soak_s']:g} s") for one in waves]
-    columns = ("wave", "devices", "to be done", "must succeed", "then wait")
-    out.emit(data, lambda: table(fleet.name, columns, rows))
-    for line in _rules(fleet):
-        out.say(line)
-    if schedule.stopped:
-        out.warn(f"stopped: {schedule.stopped}. {schedule.advice}".rstrip())
-
-
-def _rules(fleet: Fleet) -> list[str]:
-    """What decides whether the fleet continues."""
-    limits = fleet.limits
-    share = "wave_success in [fleet] sets the share"
-    lines = [
-        f"The next wave begins when as many devices of the one before have the package as 'must succeed' says; {share}."
-    ]
-    if limits.skip_unreachable:
-        lines.append("Devices that do not answer are skipped.")
-    else:
-        lines.append(
-            f"Up to {limits.max_unreachable} devices that do not answer count as no failure (max_unreachable); "
-            "--skip-unreachable skips them all."
-        )
-    if fleet.treatment.no_downgrade:
-        lines.append("An application that is older than the one that runs is refused; --allow-downgrade allows it.")
-    return [*lines, _UNPROVEN[str(limits.unproven)]]
-
-
-_UNPROVEN = {
-    "continue": 'If nothing proves an update, the fleet continues; unproven = "stop" in [fleet] stops it.',
-    "stop": "If nothing proves an update, no further device begins.",
-}
 
 
 def _summary(fleet: Fleet, schedule: Schedule, phase: str) -> dict[str, Any]:

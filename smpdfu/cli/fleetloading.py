@@ -101,7 +101,8 @@ def connector(fleet: Fleet) -> Callable[[FleetDevice], Client]:
     """What makes a client of a device."""
     from smpdfu.connect import client_for
 
-    return lambda device: client_for(device.address, timeout_s=fleet.treatment.timeout_s)
+    how = fleet.treatment
+    return lambda device: client_for(device.address, timeout_s=how.timeout_s, transfer_timeout_s=how.transfer_timeout_s)
 
 
 def first_look(fleet: Fleet) -> Callable[[FleetDevice], Awaitable[bool]]:

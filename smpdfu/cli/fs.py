@@ -15,6 +15,7 @@ from smpdfu.cli.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leave
 from smpdfu.cli.options import Connection, command
 from smpdfu.cli.outputs import check_outputs
 from smpdfu.cli.show import Output, facts, table, words
+from smpdfu.cli.transferoptions import TransferOptions
 from smpdfu.untrusted.files import open_input, open_output
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ async def upload(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Path on the device; with a / at its end, FILE's name is added.")
     ],
+    how: TransferOptions,
     conn: Connection,
     out: Output,
     resume: ResumeOption = True,
@@ -63,7 +65,7 @@ async def upload(
     if name.endswith("/"):
         name += file.name
     with _opened(file) as source:
-        async with conn.client() as client:
+        async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
             with leaves(PART_OF_FILE), out.progress(file.name) as advance:
                 result = await upload_file(
                     client, source, name, resume=resume, progress=lambda now: advance(now.off, now.len, "")
@@ -81,6 +83,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 
 async def download(
     name: NameArgument,
+    how: TransferOptions,
     conn: Connection,
     out: Output,
     file: Annotated[
@@ -97,7 +100,7 @@ async def download(
     to = _target(name, file, output)
     if to == STDOUT and out.json:
         raise typer.BadParameter("--json has stdout for itself: give the file another place than -")
-    async with conn.client() as client:
+    async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
         with (
             leaves(AGAIN if to == STDOUT else PART_OF_DOWNLOAD),
             _beside(to) as (target, resumable),

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -57,6 +58,7 @@ def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
             flat.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
 
     def run(**values: Any) -> None:
+        _refuse_no_numbers(values)
         arguments = {
             name: kind(**{field: values.pop(field) for field in names}) for name, (kind, names) in groups.items()
         }
@@ -80,6 +82,13 @@ def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
     run.__annotations__ = {one.name: one.annotation for one in flat}
     run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # the documented way to give one
     return run
+
+
+def _refuse_no_numbers(values: dict[str, Any]) -> None:
+    """The option parser takes ``nan`` and ``inf`` for numbers, and ``nan`` for one within any bounds."""
+    for name, value in values.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise typer.BadParameter(f"--{name.replace('_', '-')} {value:g} is not a finite number")
 
 
 def _tell_where(error: LinkError, arguments: dict[str, Any]) -> None:
@@ -216,13 +225,18 @@ class Connection:
 
         return resolve(self).timeout_s or seconds
 
-    def client(self) -> Client:
-        """A client for the device, to be entered with ``async with``."""
+    def client(self, *, transfer_timeout_s: float | None = None) -> Client:
+        """A client for the device, to be entered with ``async with``; ``transfer_timeout_s`` bounds its transfers."""
         from smpdfu.cli.config import resolve
         from smpdfu.connect import client_for
 
         settings = resolve(self)
-        client = client_for(settings.address, timeout_s=settings.timeout_s, window_max=settings.window_max)
+        client = client_for(
+            settings.address,
+            timeout_s=settings.timeout_s,
+            window_max=settings.window_max,
+            transfer_timeout_s=transfer_timeout_s,
+        )
         if self.log is not None:
             from smpdfu.cli.framelog import FrameLog
 

@@ -17,6 +17,7 @@ from smpdfu.cli.options import Connection, command
 from smpdfu.cli.show import Output, table
 from smpdfu.cli.stepreport import Reporter
 from smpdfu.cli.timing import Timing
+from smpdfu.cli.transferoptions import TransferOptions
 from smpdfu.cli.trustoptions import TrustOptions
 from smpdfu.errors import PlanError, StepError, UnprovenError
 
@@ -112,6 +113,7 @@ async def update(
     how: How,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    transfer: TransferOptions,
     conn: Connection,
     out: Output,
 ) -> None:
@@ -136,9 +138,9 @@ async def update(
     if how.new_journal and (old := set_aside(path)) is not None:
         out.say(f"the old journal is now {old}")
     _may_resume(loaded, read_record(path), how, address)
-    job = _Job(loaded, wish, how, out, Timing())
+    job = _Job(loaded, wish, how, transfer, out, Timing())
     checks = _checks(how, address)
-    async with conn.client() as client:
+    async with conn.client(transfer_timeout_s=transfer.transfer_timeout) as client:
         job.timing.connected()
         if how.plan:
             decision = decide(loaded, await read_state(client), read_record(path), wish)
@@ -153,7 +155,7 @@ async def update(
             except StepError as error:
                 if not error.resumable:
                     raise
-                kept = [*_kept(how), *bootloader.words(), *trust.words()]
+                kept = [*_kept(how), *bootloader.words(), *trust.words(), *transfer.words()]
                 again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
                 raise StepError(f"{error}; go on with: {again}", error.step, resumable=True) from error
 
@@ -165,6 +167,7 @@ class _Job:
     package: Package
     wish: Wish
     how: How
+    transfer: TransferOptions
     out: Output
     timing: Timing
 
@@ -304,7 +307,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
     except PlanError as error:
         refused = str(error)
     data = _data(decision, decision.state, "refused" if refused else "planned", job.timing)
-    data |= {"proven": None, "proof": None}
+    data |= {"proven": None, "proof": None, "transfer_timeout_s": job.transfer.transfer_timeout}
     there = _in_place(decision, job)
     data["up_to_date"] = [core for core, _ in there]
 
@@ -320,6 +323,8 @@ def _show_plan(decision: Decision, job: _Job) -> None:
         )
 
     out.emit(data, render)
+    if (bound := job.transfer.transfer_timeout) is not None and decision.plan.steps:
+        out.say(f"An upload that takes longer than {bound:g} s is stopped (--transfer-timeout).")
     if refused:
         out.say(f"error: {refused}")
         raise typer.Exit(6)

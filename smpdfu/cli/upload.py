@@ -13,6 +13,7 @@ from smpdfu.cli.bootloaderoptions import BootloaderOptions
 from smpdfu.cli.interruption import PART_OF_APPLICATION, PART_OF_SLOT, leaves
 from smpdfu.cli.options import Connection
 from smpdfu.cli.show import Output, facts, upload_phase
+from smpdfu.cli.transferoptions import TransferOptions
 from smpdfu.cli.trustoptions import TrustOptions
 from smpdfu.errors import FormatError, ImageError, PackageError, PlanError
 
@@ -76,6 +77,7 @@ async def upload(
     target: Target,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    how: TransferOptions,
     conn: Connection,
     out: Output,
 ) -> None:
@@ -88,7 +90,7 @@ async def upload(
 
     image, known = load_image(file), bootloader.known(conn)
     check_trust((image,), trust.keys())
-    async with conn.client() as client:
+    async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
         from smpdfu.dfu import recovery
         from smpdfu.dfu.journal import Record
         from smpdfu.dfu.run import Wish, known_of

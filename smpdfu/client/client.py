@@ -10,6 +10,7 @@ from math import ceil
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
+from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import Exchange, now
 from smpdfu.client.trace import Tracer
 from smpdfu.client.transfer import Errands, Report, Transfer, Waits
@@ -89,7 +90,8 @@ class Client:
 
     ``timeout_s`` bounds one attempt of a request, ``attempts`` the attempts. ``window_max`` bounds the requests of an
     upload that are in flight at one time: 1 for one after the other, None for as many as pay, which is 1 where the
-    framing does not notice lost bytes. ValueError if any is below its least.
+    framing does not notice lost bytes. ``transfer_timeout_s`` bounds a whole upload or download; None: only the least
+    rate of ``pace`` does. ValueError if any is below its least.
     """
 
     def __init__(
@@ -101,12 +103,16 @@ class Client:
         attempts: int = 4,
         patience: Patience = Patience(),
         window_max: int | None = None,
+        transfer_timeout_s: float | None = None,
     ) -> None:
         if timeout_s <= 0 or attempts < 1:
             raise ValueError(f"{attempts} attempts of {timeout_s} s cannot succeed")
         if window_max is not None and window_max < 1:
             raise ValueError(f"at least one request is in flight, not {window_max}")
+        if transfer_timeout_s is not None and transfer_timeout_s <= 0:
+            raise ValueError(f"no transfer ends within {transfer_timeout_s} s")
         self.timeout_s, self.attempts, self.patience = timeout_s, attempts, patience
+        self.transfer_timeout_s = transfer_timeout_s
         self.window_max = window_max
         self._exchange = Exchange(pipe, framing)
         self._params: ParamsReply | None = None
@@ -288,6 +294,7 @@ class Client:
         erase_timeout_s: float = ERASE_TIMEOUT_S,
         compare: bool = True,
         names_image: bool = False,
+        reconnected: Callable[[], Awaitable[None]] | None = None,
     ) -> UploadResult:
         """Upload ``data`` (see ``smp/upload.py`` for the rules) and have the device prove that it has the same bytes.
 
@@ -296,27 +303,35 @@ class Client:
         no progress, or holds other bytes in the end, even after all of them were written a second time. ``compare``
         False: the device's list of images proves nothing, as in a bootloader's recovery. ``names_image``: each chunk
         says which image it is for, as a bootloader needs it that reads that from every packet (MCUboot before 2023-07).
+        ``reconnected`` is called when a lost link was opened again, before anything is sent: what it raises ends the
+        upload. TransferTimeoutError after ``transfer_timeout_s``.
         """
-        started, inside = now(), _image_in(data) if compare else None
-        wanted = inside.hash if inside is not None else None
-        params = await self._insist(self.params)
-        longest = self._exchange.message_max()
-        upload = Upload(data, message_max=longest, image=image, upgrade=upgrade, names_image=names_image)
-        last_part = wanted if inside is not None and inside.size_bytes == upload.progress.len else None
+        async with Deadline("the upload", self.transfer_timeout_s) as deadline:
+            started, inside = now(), _image_in(data) if compare else None
+            wanted = inside.hash if inside is not None else None
+            params = await self._insist(self.params)
+            longest = self._exchange.message_max()
+            upload = Upload(data, message_max=longest, image=image, upgrade=upgrade, names_image=names_image)
+            last_part = wanted if inside is not None and inside.size_bytes == upload.progress.len else None
 
-        async def look() -> bool:
-            return bool(await self._lists(last_part))
+            async def look() -> bool:
+                return bool(await self._lists(last_part))
 
-        window = self.window_for(params)
-        errands = Errands(progress or _no_report, self._reconnect, look)
-        for last_try in (False, True):
-            await Transfer(self._exchange, upload, window, self._waits(erase_timeout_s), errands).run()
-            listed = await self._lists(wanted)
-            if upload.match or (upload.match is None and listed is not False):
-                break
-            if last_try:
-                raise RemoteProtocolError("the device holds other bytes than were sent: their hashes differ")
-            upload.begin_again()
+            async def reconnect() -> None:
+                await self._reconnect()
+                if reconnected is not None:
+                    await reconnected()
+
+            window = self.window_for(params)
+            errands = Errands(deadline.watched(progress or _no_report), reconnect, look)
+            for last_try in (False, True):
+                await Transfer(self._exchange, upload, window, self._waits(erase_timeout_s), errands).run()
+                listed = await self._lists(wanted)
+                if upload.match or (upload.match is None and listed is not False):
+                    break
+                if last_try:
+                    raise RemoteProtocolError("the device holds other bytes than were sent: their hashes differ")
+                upload.begin_again()
         at, seconds = upload.progress, now() - started
         sizes = (at.retries, at.resumed_at, upload.requests, upload.widest, self._exchange.seals())
         return UploadResult(at.off, at.len, upload.match, listed, seconds, *sizes)

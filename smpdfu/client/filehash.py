@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Protocol
 
 from smpdfu.smp.groups.fs import FileHashReply
+
+_BLOCK = 1 << 16
 
 
 class Hash(Protocol):
@@ -54,3 +56,14 @@ def hash_bytes(reply: FileHashReply) -> bytes:
         return reply.output
     size = len(hash_of(reply.type).digest()) if reply.type in HASHES else 0
     return reply.output.to_bytes(max(size, (reply.output.bit_length() + 7) // 8, 1), "big")
+
+
+def blocks_of(file: BinaryIO, count: int) -> Iterator[bytes]:
+    """The first ``count`` bytes of a seekable file, in pieces."""
+    file.seek(0)
+    while count > 0:
+        block = file.read(min(count, _BLOCK))
+        if not block:
+            return
+        count -= len(block)
+        yield block

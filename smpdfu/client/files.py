@@ -34,14 +34,15 @@ Sources: Zephyr, smp_group_8.rst and fs_mgmt.c; recordings of real servers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
 
 from smpdfu.client.client import Client
+from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import now
-from smpdfu.client.filehash import HASHES, Hash, hash_bytes, hash_of
+from smpdfu.client.filehash import HASHES, Hash, blocks_of, hash_bytes, hash_of
 from smpdfu.client.pace import Pace
 from smpdfu.client.reading import Part, Reading
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
@@ -63,7 +64,6 @@ HASH_BYTES_PER_S = 20_000
 """What a slow device hashes: it reads the whole file before it answers."""
 FILE_MAX = 0xFFFFFFFF
 """Bytes of a file: what FAT can hold, and more than LittleFS."""
-_BLOCK = 1 << 16
 _SHORTEST = 32
 _SMALL = 8
 """Pieces of a file that is sent without asking what of it is there: that would take four requests or more."""
@@ -101,21 +101,24 @@ async def upload_file(
 
     ``resume``: go on behind a beginning that is there already, if the device can prove it. ``progress`` is called with
     ``UploadProgress`` after every piece. LocalProtocolError if ``name`` leaves no room in a message; DeviceError if the
-    device refuses; RemoteProtocolError when it makes no progress or holds other bytes in the end; LinkError.
+    device refuses; RemoteProtocolError when it makes no progress or holds other bytes in the end; LinkError, and
+    TransferTimeoutError after the client's ``transfer_timeout_s``.
     """
     began = now()
-    await client.params()
-    sending = _Sending(client, source, source.seek(0, 2), name)
-    off = await sending.standing() if resume and not sending.is_small else 0
-    resumed_at = off
-    for last_try in (False, True):
-        await sending.send(off, resumed_at, progress or _no_report)
-        if await sending.arrived():
-            break
-        if last_try:
-            raise RemoteProtocolError(f"the device holds other bytes in {name} than were sent")
-        off = resumed_at = 0
-        sending.retries += 1
+    async with Deadline(f"the upload of {name}", client.transfer_timeout_s) as deadline:
+        report = deadline.watched(progress or _no_report)
+        await client.params()
+        sending = _Sending(client, source, source.seek(0, 2), name)
+        off = await sending.standing() if resume and not sending.is_small else 0
+        resumed_at = off
+        for last_try in (False, True):
+            await sending.send(off, resumed_at, report)
+            if await sending.arrived():
+                break
+            if last_try:
+                raise RemoteProtocolError(f"the device holds other bytes in {name} than were sent")
+            off = resumed_at = 0
+            sending.retries += 1
     kind = sending.kind if sending.size else None
     return FileResult(sending.size, now() - began, resumed_at, kind, sending.retries)
 
@@ -129,16 +132,20 @@ async def download_file(
     begins with it, else overwritten. Raises as ``upload_file``, and OSError where ``target`` cannot be written.
     """
     began = now()
-    kind = await _hash_kind(client)
-    receiving = _Receiving(client, target, name, hash_of(kind))
-    if resume:
-        await receiving.take_up(kind)
-    resumed_at = receiving.off
-    await receiving.receive(resumed_at, progress or _no_report)
-    if kind is not None and receiving.off:
-        theirs = await _their_hash(client, name, kind, receiving.off)
-        if theirs != receiving.hash.digest():
-            raise RemoteProtocolError(f"the {kind} of {name} is not that of what was received: it changed on the way")
+    async with Deadline(f"the download of {name}", client.transfer_timeout_s) as deadline:
+        report = deadline.watched(progress or _no_report)
+        kind = await _hash_kind(client)
+        receiving = _Receiving(client, target, name, hash_of(kind))
+        if resume:
+            await receiving.take_up(kind)
+        resumed_at = receiving.off
+        await receiving.receive(resumed_at, report)
+        if kind is not None and receiving.off:
+            theirs = await _their_hash(client, name, kind, receiving.off)
+            if theirs != receiving.hash.digest():
+                raise RemoteProtocolError(
+                    f"the {kind} of {name} is not that of what was received: it changed on the way"
+                )
     return FileResult(receiving.off, now() - began, resumed_at, kind if receiving.off else None)
 
 
@@ -258,7 +265,7 @@ class _Sending:
 
     def _hash_of(self, count: int, kind: str) -> bytes:
         ours = hash_of(kind)
-        for block in _blocks(self.source, count):
+        for block in blocks_of(self.source, count):
             ours.update(block)
         return ours.digest()
 
@@ -303,7 +310,7 @@ class _Receiving:
         count = self.target.seek(0, 2)
         running = hash_of(kind)
         if kind is not None and count:
-            for block in _blocks(self.target, count):
+            for block in blocks_of(self.target, count):
                 running.update(block)
             with suppress(DeviceError):
                 if await _their_hash(self.client, self.name, kind, count) == running.digest():
@@ -369,17 +376,6 @@ async def _hash_kind(client: Client) -> str | None:
 async def _their_hash(client: Client, name: str, kind: str, count: int) -> bytes:
     request = FileHash(name, kind, len=count)
     return hash_bytes(await _ask(client, request, client.timeout_s + count / HASH_BYTES_PER_S))
-
-
-def _blocks(file: BinaryIO, count: int) -> Iterator[bytes]:
-    """The first ``count`` bytes of a seekable file, in pieces."""
-    file.seek(0)
-    while count > 0:
-        block = file.read(min(count, _BLOCK))
-        if not block:
-            return
-        count -= len(block)
-        yield block
 
 
 async def _ask(client: Client, request: Request[R], timeout_s: float | None = None) -> R:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smpdfu.dfu.schedule import Outcome
 from smpdfu.errors import (
     DeviceError,
+    DeviceTimeoutError,
     JournalError,
     LinkError,
     LinkLostError,
@@ -27,6 +28,8 @@ OUTCOMES: tuple[tuple[type[SmpdfuError], Outcome], ...] = (
 
 def outcome_of(error: SmpdfuError) -> Outcome:
     """The outcome of a device whose update ended with this error."""
+    if isinstance(error, DeviceTimeoutError):
+        return Outcome.INCOMPLETE if error.step else Outcome.UNREACHABLE
     if isinstance(error, StepError):
         return Outcome.INCOMPLETE if error.resumable else Outcome.FAILED
     return next((outcome for kind, outcome in OUTCOMES if isinstance(error, kind)), Outcome.FAILED)
@@ -57,6 +60,8 @@ _KINDS = {
     "ConnectError": "cannot connect",
     "LinkLostError": "the link was lost",
     "ResponseTimeoutError": NO_ANSWER,
+    "TransferTimeoutError": "longer than transfer_timeout_s",
+    "DeviceTimeoutError": "longer than device_timeout_s",
     "RemoteProtocolError": "answers that are no SMP",
     "RevertedError": "the device went back to its previous firmware",
     "AbsentError": "the device did not come back after the reset",

@@ -27,7 +27,7 @@ from smpdfu.dfu.run import Event, Progress, StepBegun, Update, Wish
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.state import DeviceState
 from smpdfu.dfu.steps import Deadlines
-from smpdfu.errors import JournalError, RevertedError, SmpdfuError, StepError
+from smpdfu.errors import DeviceTimeoutError, JournalError, RevertedError, SmpdfuError, StepError
 
 LOOKS_AT_ONCE = 200
 """Devices that are asked at a time in the first look at a wave; each takes a socket."""
@@ -169,7 +169,7 @@ class FleetRun:
         self._log.write("begin", device=device.name, identity=identity, wave=wave, package=package.digest)
         facts: dict[str, Any] = {}
         try:
-            outcome = await job.run()
+            outcome = await job.run_in_time(self.fleet.treatment.device_timeout_s)
         except JournalError as error:
             if not job.opened:  # another process is at this device; what cannot be written is everybody's matter
                 outcome, facts = Outcome.INCOMPLETE, _failure(error)
@@ -200,7 +200,16 @@ class _Job:
         self._after: DeviceState | None = None
         self._sent: dict[str, int] = {}
         self._result: UpdateResult | None = None
+        self._step = ""
         self.opened = False
+
+    async def run_in_time(self, seconds: float) -> Outcome:
+        """``run``, stopped after so many seconds as Ctrl-C stops it. DeviceTimeoutError then."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.run()
+        except TimeoutError:
+            raise DeviceTimeoutError(seconds, self._step) from None
 
     async def run(self) -> Outcome:
         """Raises SmpdfuError as ``Update`` does, PlanError for what speaks against it."""
@@ -250,6 +259,7 @@ class _Job:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, StepBegun):
+            self._step = event.step.name
             self._log.write("step", device=self._device.name, step=event.step.name, number=event.number, of=event.total)
         elif isinstance(event, Progress):
             self._sent[event.step.name] = event.done - event.resumed_at

@@ -19,6 +19,8 @@
     health = "./check.sh"       # finds the device in SMPDFU_TO
     no_downgrade = true         # refuse an application that is older than the one that runs
     trust = ["signing.pub.pem"] # refuse packages that none of these keys has signed
+    device_timeout_s = 14400    # a device that takes longer is stopped; its wave goes on
+    transfer_timeout_s = 3600   # so is an upload
     net_version_from = "settings:net/version"
     ncs = "3.2"                 # with partitions and net_address: what is known of the devices' bootloader
 
@@ -137,7 +139,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """How each device is updated; as the options of ``smpdfu update``. Times in seconds."""
+    """How each device is updated; as the options of ``smpdfu update``. Times in seconds.
+
+    ``device_timeout_s`` bounds the whole update of one device, from the moment at which it begins.
+    """
 
     policy: Policy = Policy.TEST_AND_CONFIRM
     scheme: Scheme | None = None
@@ -146,6 +151,8 @@ class Treatment:
     health_timeout_s: float = 60.0
     boot_timeout_s: float = 120.0
     timeout_s: float | None = None
+    transfer_timeout_s: float | None = None
+    device_timeout_s: float = 14400.0
     net_version_from: VersionRule | None = None
     no_downgrade: bool = True
 
@@ -371,6 +378,7 @@ def _treatment(table: Table) -> Treatment:
     for name, value in seconds.items():
         if value == 0 and name != "soak_s":
             raise FleetFileError(f"{name!r} in {table.where} is 0: nothing can be done in no time")
+    _leave_time_to_soak(seconds, table.where)
     treatment = Treatment(
         policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
         scheme=None if scheme == "auto" else Scheme(scheme),
@@ -381,3 +389,11 @@ def _treatment(table: Table) -> Treatment:
     )
     table.nothing_else()
     return treatment
+
+
+def _leave_time_to_soak(seconds: Mapping[str, float | None], where: str) -> None:
+    soak_s, whole_s = cast("float", seconds["soak_s"]), cast("float", seconds["device_timeout_s"])
+    if soak_s >= whole_s:
+        raise FleetFileError(
+            f"'soak_s' in {where} is {soak_s:g} and leaves no time for the update: 'device_timeout_s' is {whole_s:g}"
+        )

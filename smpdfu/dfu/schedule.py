@@ -246,7 +246,7 @@ class Schedule:
             "The next run tries the devices again that did not answer. To continue without them, add --skip-unreachable"
             + (f" or set max_unreachable = {len(self._away)} in [fleet]." if more else ".")
         )
-        return f"; {away} did not answer"
+        return f"; {away} did not answer in time"
 
 
 def _devices(count: int) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+from collections.abc import Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.client.files import download_file
+from smpdfu.client.files import download_file, upload_file
 from smpdfu.client.pace import ANSWERS, FLOOR, WINDOW_S, Pace
-from smpdfu.errors import RemoteProtocolError
+from smpdfu.errors import RemoteProtocolError, TransferTimeoutError
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.fs import FileDownload, FileDownloadReply, FileUpload, FileUploadReply
 from smpdfu.smp.groups.image import ImageUpload
@@ -45,13 +47,13 @@ def test_an_upload_of_a_byte_a_request_ends() -> None:
         simulate(main())
 
 
-def file_client(piece: int, delay_s: float, promised: int = 1 << 20) -> Client:
+def file_client(piece: int, delay_s: float, promised: int = 1 << 20, bound_s: float | None = None) -> Client:
     pipe = SimulatedPipe(Server(), replace(WIRE, delay_s=delay_s))
     pipe.device.answers[FileDownload] = lambda request: FileDownloadReply(
         request.off, bytes(piece), promised if request.off == 0 else None
     )
-    pipe.device.answers[FileUpload] = lambda request: FileUploadReply(request.off + piece)
-    return Client(pipe, ConsoleFraming(), timeout_s=30)
+    pipe.device.answers[FileUpload] = lambda request: FileUploadReply(request.off + len(request.data))
+    return Client(pipe, ConsoleFraming(), timeout_s=30, transfer_timeout_s=bound_s)
 
 
 @pytest.mark.parametrize(("piece", "delay_s", "why"), [(1, 0.005, "64 answers"), (8, 4.0, "seconds brought")])
@@ -91,3 +93,52 @@ def test_what_falls_back_is_measured_anew() -> None:
     pace = Pace("it")
     for number in range(1000):
         pace.moved((number % 50) * 100, float(number))
+
+
+# --- a bound that a person sets ---------------------------------------------------------------------------------------
+
+
+def ended_after(work: Coroutine[Any, Any, None]) -> tuple[TransferTimeoutError, float]:
+    """How the transfer ended, and after how many simulated seconds."""
+
+    async def main() -> tuple[TransferTimeoutError, float]:
+        with pytest.raises(TransferTimeoutError) as caught:
+            await work
+        return caught.value, asyncio.get_running_loop().time()
+
+    return simulate(main())
+
+
+def test_an_upload_ends_at_its_bound() -> None:
+    async def main() -> None:
+        slow = Wire(bytes_per_s=120.0, delay_s=0.01)
+        pipe = SimulatedPipe(Server(erase_s=0.0), slow)
+        async with Client(pipe, ConsoleFraming(), timeout_s=20, transfer_timeout_s=60) as client:
+            await client.upload(DATA)
+
+    error, seconds = ended_after(main())
+    assert 60 <= seconds < 61
+    assert 0 < error.done < error.total == len(DATA)
+    assert str(error) == f"the upload did not end within 60 s: {error.done} of {len(DATA)} bytes are there"
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_a_file_ends_at_its_bound(way: str) -> None:
+    """The device answers fast enough for the floor, and would go on for hours."""
+
+    async def main() -> None:
+        async with file_client(100, 1.0, bound_s=60) as client:
+            if way == "up":
+                await upload_file(client, io.BytesIO(bytes(1 << 20)), "/lfs1/a", resume=False)
+            else:
+                await download_file(client, "/lfs1/a", io.BytesIO())
+
+    error, seconds = ended_after(main())
+    assert 60 <= seconds < 62
+    assert f"the {way}load of /lfs1/a did not end within 60 s" in str(error)
+    assert error.total == 1 << 20
+
+
+def test_a_bound_that_is_none() -> None:
+    with pytest.raises(ValueError, match="no transfer ends within 0 s"):
+        file_client(1, 0.0, bound_s=0)

@@ -205,7 +205,7 @@ def test_when_the_next_wave_begins(limits: Limits, ends: tuple[Outcome, ...], go
 
 def test_the_way_out_is_said() -> None:
     offline = ended_with(Limits(stop_after_failures=2), GOOD, GOOD, GONE, GONE)
-    assert offline.stopped == "2 devices failed; the limit is 2; 2 did not answer"
+    assert offline.stopped == "2 devices failed; the limit is 2; 2 did not answer in time"
     assert "add --skip-unreachable or set max_unreachable = 2 in [fleet]" in offline.advice
     reverted = ended_with(Limits(), BAD, BAD, GOOD, GOOD)
     assert reverted.stopped == "wave 'half' did not succeed: 2 of 4 devices have the package, 4 must"
