@@ -118,7 +118,8 @@ def test_an_upload_ends_at_its_bound() -> None:
 
     error, seconds = ended_after(main())
     assert 60 <= seconds < 61
-    assert 0 < error.done < error.total == len(DATA)
+    assert error.total == len(DATA)
+    assert 0 < error.done < len(DATA)
     assert str(error) == f"the upload did not end within 60 s: {error.done} of {len(DATA)} bytes are there"
 
 
