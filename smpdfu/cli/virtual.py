@@ -20,7 +20,7 @@ from smpdfu.cli.serving import Wires, servings
 from smpdfu.cli.show import Output, facts, print_line, table
 from smpdfu.cli.virtualboot import BootParts, LoaderParts
 from smpdfu.cli.virtualflash import place
-from smpdfu.cli.virtualoptions import ServerParts, WireParts
+from smpdfu.cli.virtualoptions import ServerParts, WireParts, device_number
 from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
@@ -66,6 +66,16 @@ class Parts:
         Path | None, typer.Option("--app", metavar="FILE", help="Signed image that the application core starts with.")
     ] = None
     net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
+    device_id: Annotated[
+        str | None,
+        typer.Option(
+            "--device-id",
+            metavar="HEX",
+            help="Number of the chip, which the firmware's shell tells (`hwinfo devid`); none: it does not tell it. "
+            "[default: random]",
+            show_default=False,
+        ),
+    ] = None
 
 
 def register(app: typer.Typer) -> None:
@@ -235,7 +245,10 @@ def _recipe(parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerPa
     if parts.enc_key is not None:
         secret = read_private(parts.enc_key, terminal, "decryption by the bootloader").to_private_pem().decode()
     blank, resources = boot.recipe(loader), server.resources()
-    return replace(blank, sign_keys=trusted, net_keys=provisioned, enc_key=secret, resources=resources)
+    number = device_number(parts.device_id)
+    return replace(
+        blank, sign_keys=trusted, net_keys=provisioned, enc_key=secret, resources=resources, device_id=number
+    )
 
 
 def _is_protected(key: Path) -> bool:

@@ -152,3 +152,19 @@ class WireParts:
             reordering=self.reorder / 100,
             seed=self.seed,
         )
+
+
+def device_number(text: str | None) -> str | None:
+    """The number of the chip in hex; None: it is not told. Raises typer.BadParameter."""
+    from smpdfu.virtual.application import DEVICE_ID_SIZE
+
+    if text is None:
+        import secrets
+
+        return secrets.token_hex(DEVICE_ID_SIZE)
+    if text == "none":
+        return None
+    digits = text.lower().removeprefix("0x")
+    if len(digits) != 2 * DEVICE_ID_SIZE or set(digits) - set("0123456789abcdef"):
+        raise typer.BadParameter(f"--device-id {text!r} is not a number of {2 * DEVICE_ID_SIZE} hex digits, or none")
+    return digits

@@ -27,6 +27,8 @@ from smpdfu.virtual.layout import Region
 from smpdfu.virtual.records import Records
 from smpdfu.virtual.server import LOG, Server
 
+DEVICE_ID_SIZE = 8
+"""Bytes of the number of an nRF5340."""
 SETTINGS = Region("settings", 0x107F_8000, 0x8000)
 """Where the settings are if the layout has no place for them: at the end of the DK's external flash."""
 
@@ -37,10 +39,14 @@ def _new_storage() -> Area:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What outlives a reset: the partition of the settings (None: a build without any), and the files."""
+    """What outlives a reset: the partition of the settings (None: a build without any), and the files.
+
+    ``device_id`` is the number that the chip was made with (FICR, INFO.DEVICEID); None: the firmware does not tell it.
+    """
 
     storage: Area | None = field(default_factory=_new_storage)
     files: Files = field(default_factory=MemoryFiles)
+    device_id: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,11 @@ class Application:
         options: Options | None = None,
         log: Callable[[str], None] = LOG,
     ) -> None:
-        self.rtc, storage = system.rtc, kept.storage
+        self.rtc, storage, self.device_id = system.rtc, kept.storage, kept.device_id
         options = DEFAULT_OPTIONS if options is None else options
         self.settings = SettingsGroup(Records(storage) if storage and options.saves_settings else None, options.roots)
         self.fs = FsGroup(kept.files, system.buffers.size_bytes, options.mounts)
-        self.shell = ShellGroup(commands_of(self.rtc, system.build.version))
+        self.shell = ShellGroup(commands_of(self.rtc, system.build.version, kept.device_id))
         self.groups = (
             system,
             images,

@@ -57,7 +57,8 @@ class Recipe:
 
     ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` another way of
     updating than theirs. ``sign_keys`` are those that MCUboot accepts, ``net_keys`` those that b0n accepts,
-    ``content_key_size`` is 16 or 32, ``resources`` what its SMP server has.
+    ``content_key_size`` is 16 or 32, ``resources`` what its SMP server has. ``device_id`` is the chip's number in hex
+    (None: the firmware does not tell it).
     """
 
     layout: str
@@ -69,12 +70,18 @@ class Recipe:
     mode: str | None = None
     content_key_size: int = 16
     options: BootOptions = DEFAULT_OPTIONS
+    device_id: str | None = None
 
     def boot_keys(self) -> BootKeys:
         """The keys as the bootloaders use them; raises ``KeyFileError``."""
         decryption = None if self.enc_key is None else load_private(self.enc_key.encode())
         sign_keys, net_keys = _public(self.sign_keys), _public(self.net_keys)
         return BootKeys(sign_keys, decryption, self.content_key_size, net_keys, self.options)
+
+    @property
+    def chip_number(self) -> bytes | None:
+        """The number of the chip; ValueError where ``device_id`` is not hex."""
+        return None if self.device_id is None else bytes.fromhex(self.device_id)
 
     def make_layout(self) -> Layout:
         """Both cores' layout. ``ValueError`` if there is none of this name; ``FormatError`` for a bad table."""
@@ -146,7 +153,10 @@ def view_device(name: str) -> VirtualNrf5340:
         recipe = _read_recipe(folder)
         layout = recipe.make_layout()
         flashes, _ = _map_flashes(folder, layout, mmap.ACCESS_READ)
-        device = VirtualNrf5340(layout, recipe.boot_keys(), flashes=flashes, name=name, resources=recipe.resources)
+        kept = Kept(device_id=recipe.chip_number)
+        device = VirtualNrf5340(
+            layout, recipe.boot_keys(), flashes=flashes, name=name, resources=recipe.resources, kept=kept
+        )
         read_wear(folder, device.chip.flashes)
         held = holder(folder / "lock")
         ram = _read_ram(folder / "ram.json") if held is None else _runs(held)
@@ -183,7 +193,7 @@ class StoredDevice(VirtualNrf5340):
         flashes, maps = _map_flashes(folder, layout, mmap.ACCESS_WRITE)
         storage, settings = _map_settings(folder / "settings.flash")
         self._maps = (*maps, storage)
-        kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"))
+        kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"), recipe.chip_number)
         keys, resources = recipe.boot_keys(), recipe.resources
         super().__init__(layout, keys, flashes=flashes, name=name, resources=resources, kept=kept)
         self._console_log = _open_log(folder / "console.log")
@@ -306,7 +316,7 @@ def _read_recipe(folder: Path) -> Recipe:
     if found.get("partitions") is None and recipe.layout not in LAYOUTS:
         raise ValueError(f"its layout {recipe.layout!r} is not known")
     # What older devices do not have is as it was then.
-    later = {key: found[key] for key in ("partitions", "mode", "content_key_size") if key in found}
+    later = {key: found[key] for key in ("partitions", "mode", "content_key_size", "device_id") if key in found}
     return replace(recipe, **later, options=BootOptions.from_dict(found.get("options", {})))
 
 

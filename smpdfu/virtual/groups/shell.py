@@ -2,7 +2,7 @@
 
 What a command prints stands between an empty line and its last line end, as the shell of a dummy terminal does it.
 
-Source: Zephyr, ``subsys/mgmt/mcumgr/grp/shell_mgmt``.
+Sources: Zephyr, ``subsys/mgmt/mcumgr/grp/shell_mgmt``, ``drivers/hwinfo/hwinfo_shell.c``.
 """
 
 from __future__ import annotations
@@ -64,11 +64,16 @@ is printed goes back the same way, as much as one message has room for.
 """
 
 
-def commands_of(rtc: Rtc, version: str) -> dict[tuple[str, ...], tuple[str, Command]]:
-    """The commands of the virtual application: words -> (what it does, what gives its output)."""
+def commands_of(rtc: Rtc, version: str, device_id: bytes | None = None) -> dict[tuple[str, ...], tuple[str, Command]]:
+    """The commands of the virtual application: words -> (what it does, what gives its output).
+
+    ``device_id`` is the number of the chip; None: a build without ``hwinfo`` (CONFIG_HWINFO_SHELL).
+    """
     devices = "".join(f"- {name} (READY)\r\n" for name in ("clock", "flash-controller", "uart", "rtc"))
+    number = b"" if device_id is None else device_id
+    told = f"Length: {len(number)}\r\nID: 0x{number.hex()}\r\n"
     return {
         ("device", "list"): ("the drivers that are there", lambda: f"devices:\r\n{devices}"),
         ("kernel", "uptime"): ("time since the start", lambda: f"Uptime: {round(rtc.uptime_s * 1000)} ms\r\n"),
         ("kernel", "version"): ("what kernel this is", lambda: f"Zephyr version {version}\r\n"),
-    }
+    } | ({} if device_id is None else {("hwinfo", "devid"): ("the number of the chip", lambda: told)})
