@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from smpdfu.client import Client
     from smpdfu.dfu.evidence import Bootloader
+    from smpdfu.dfu.plan import Action, Step
+    from smpdfu.dfu.samedevice import SameDevice
+    from smpdfu.dfu.state import DeviceState
     from smpdfu.smp.groups.image import ImageSlot
 
 PANEL = "Device"
@@ -66,14 +69,15 @@ async def list_images(conn: Connection, out: Output) -> None:
 
 async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Mark an image for a test at the next boot; without HASH, the one in the slot that does not run."""
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.plan import Action
     from smpdfu.dfu.steps import mark
 
     async with conn.client() as client:
-        state = DeviceState(await _slots(client))
+        same, state = await _met(client)
         chosen = _find(state.slots, hash_, image)
         assert chosen.hash is not None, "only such are found"
         with _final():
+            await same.check(_step(Action.TEST), state)
             emit_slots(out, (await mark(client, state, chosen.hash)).slots)
 
 
@@ -84,18 +88,21 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
     """
     from smpdfu.dfu import steps
     from smpdfu.dfu.oneimage import fallback_during_trial
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.plan import Action
     from smpdfu.smp.groups.image import StateWrite
 
     async with conn.client() as client:
-        state = DeviceState(await _slots(client))
-        running = state.running
+        same, state = await _met(client)
+        running, keep = state.running, _step(Action.KEEP)
         chosen = running if not hash_ and not image else _find(state.slots, hash_ or None, image)
         if chosen is None or chosen.hash is None:  # a device that does not tell what runs
+            with _final():
+                await same.check(keep, state)
             await client.request(StateWrite(confirm=True))
             emit_slots(out, await _slots(client))
         elif chosen == running:
             with _final():
+                await same.check(keep, state)
                 emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
         elif fallback_during_trial(chosen, state.slots):
             raise PlanError(
@@ -105,7 +112,25 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
         else:
             out.warn("this image has not proved itself: it will run for good after the next reset, with no way back")
             with _final():
+                await same.check(keep, state)
                 emit_slots(out, (await steps.mark(client, state, chosen.hash, permanent=True)).slots)
+
+
+async def _met(client: Client) -> tuple[SameDevice, DeviceState]:
+    """Which device this is, and the images that it lists."""
+    from smpdfu.dfu.samedevice import SameDevice
+    from smpdfu.dfu.state import DeviceState
+
+    same = SameDevice(client)
+    return same, await same.learn(DeviceState(await _slots(client)))
+
+
+def _step(action: Action) -> Step:
+    """A step that stands alone: nothing has booted since the device was met."""
+    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.plan import Step
+
+    return Step(action, Core.APP)
 
 
 @contextmanager
@@ -122,15 +147,19 @@ async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: 
     from smpdfu.client import ERASE_TIMEOUT_S
     from smpdfu.dfu.activeslot import wrong_active_slot
     from smpdfu.dfu.findings import refusal
+    from smpdfu.dfu.plan import Action
     from smpdfu.dfu.steps import read_state
     from smpdfu.smp.groups.image import Erase
 
     flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
     async with conn.client() as client:
         # A device that is not there is found out soon, not after the time of an erase.
-        from_slot_1 = any(one.active and one.slot for one in await _slots(client))
+        same, state = await _met(client)
+        from_slot_1 = any(one.active and one.slot for one in state.slots)
         if from_slot_1 and (errors := tuple(wrong_active_slot(await read_state(client)))):
             raise refusal(errors)
+        with _final():
+            await same.check(_step(Action.UPLOAD), state)
         await client.request(Erase(flat), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))
         emit_slots(out, await _slots(client))
 

@@ -42,7 +42,10 @@ async def reset(conn: Connection, out: Output, how: Restart) -> None:
     If an image was pending, the last line says what became of it. Exit code 7: the bootloader refused it.
     """
     from smpdfu.dfu.oneimagesteps import when_free
+    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.plan import Action, Step
     from smpdfu.dfu.recovery import KEEP_POWER
+    from smpdfu.dfu.samedevice import SameDevice
     from smpdfu.dfu.steps import Deadlines, restart
 
     def say() -> None:
@@ -53,14 +56,18 @@ async def reset(conn: Connection, out: Output, how: Restart) -> None:
         if before is None:
             await when_free(client, lambda: _reset_only(client, out, how), how.boot_timeout, say)
             return
+        same = SameDevice(client)
+        before = known = await same.learn(before)
         out.say("the device restarts; smpdfu waits until it is back")
         try:
+            await same.check(Step(Action.RESET, Core.APP), before)
             now = await when_free(
                 client,
-                lambda: restart(client, before, Deadlines(how.boot_timeout), force=how.force),
+                lambda: restart(client, known, Deadlines(how.boot_timeout), force=how.force),
                 how.boot_timeout,
                 say,
             )
+            await same.check(Step(Action.CHECK, Core.APP), now)
         except StepError as error:  # the same command again would not go on with it
             raise StepError(str(error), error.step, resumable=False) from error
     _conclude(out, before, now)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from smpdfu.client import Client
     from smpdfu.dfu.oneimage import Job, Wanted
     from smpdfu.dfu.package import CoreImage
+    from smpdfu.dfu.samedevice import SameDevice
     from smpdfu.dfu.state import DeviceState
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -111,9 +113,14 @@ async def _install(client: Client, image: CoreImage, state: DeviceState, target:
     """Do what is asked for, as far as it is not done, and tell."""
     from smpdfu.dfu.oneimage import Left, announcement, how_to_start, read_back
     from smpdfu.dfu.oneimagesteps import find_job
+    from smpdfu.dfu.plan import Action, Step
+    from smpdfu.dfu.samedevice import SameDevice
     from smpdfu.dfu.steps import read_slots
 
+    same = SameDevice(client)
+    state = await same.learn(state)
     job = await find_job(client, image, state, target.wanted)
+    sending = Step(Action.CHECK if job.replaces else Action.UPLOAD, image.core)
     _check(image, state, target, out)
     if job.left is Left.NOTHING:
         runs = state.running is not None and state.running.hash == image.hash
@@ -121,9 +128,12 @@ async def _install(client: Client, image: CoreImage, state: DeviceState, target:
         out.emit(data, lambda: _told(data, _already(state) if runs else MARKED))
         return
     _announce(announcement(job, image, state), job, out)
-    sent = NOTHING_SENT if job.left is Left.STARTED else await _send(client, image, job, out)
+    unchanged = partial(same.check, sending, state)
+    await unchanged()
+    sent = NOTHING_SENT if job.left is Left.STARTED else await _send(client, image, job, out, unchanged)
+    await unchanged()
     held = await read_slots(client, state)
-    outcome = await _after(client, image, held, target, job)
+    outcome = await _after(same, image, held, target, job)
     job = replace(job, slot=read_back(image, outcome.state or held, job))
     answer = _answer(image, target, job, sent, outcome)
     out.emit(answer, lambda: _told(answer, outcome.words or f"uploaded; {how_to_start(image, state, job)}"))
@@ -251,7 +261,9 @@ def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) ->
             out.warn(finding.message)
 
 
-async def _send(client: Client, image: CoreImage, job: Job, out: Output) -> dict[str, Any]:
+async def _send(
+    client: Client, image: CoreImage, job: Job, out: Output, recheck: Callable[[], Awaitable[None]]
+) -> dict[str, Any]:
     left = PART_OF_APPLICATION if job.replaces else PART_OF_SLOT
     with leaves(left), out.progress(image.file) as advance:
         result = await client.upload(
@@ -259,6 +271,7 @@ async def _send(client: Client, image: CoreImage, job: Job, out: Output) -> dict
             job.number,
             progress=lambda now: advance(now.off, now.len, upload_phase(now.off, now.window)),
             compare=not job.replaces,
+            recheck=recheck,
         )
     if not (result.match or result.listed or job.replaces):
         out.warn("the device took every byte and neither compares them nor lists the image: nothing proves what it has")
@@ -280,7 +293,7 @@ def _upload_number(state: DeviceState, target: Target) -> int:
     return upload_number(state, target.image or 0, target.slot)
 
 
-async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
+async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
     """Mark it, and with --confirm bring it to run for good."""
     from smpdfu.dfu.oneimagesteps import bring_to_run
     from smpdfu.dfu.package import Core
@@ -292,8 +305,9 @@ async def _after(client: Client, image: CoreImage, state: DeviceState, target: T
     if image.hash is None:
         raise PlanError(f"{image.file} has no hash, by which it could be marked")
     if target.test:
-        return Outcome(words=MARKED, state=await mark(client, state, image.hash))
-    ran = await bring_to_run(Hands(client, Deadlines(target.boot_timeout)), image, state, job)
+        return Outcome(words=MARKED, state=await mark(same.client, state, image.hash))
+    hands = Hands(same.client, Deadlines(target.boot_timeout), same=same.check)
+    ran = await bring_to_run(hands, image, state, job)
     if image.core is not Core.NET:
         return Outcome(True, True, ran.reverts, _RUNS[ran.reverts], ran.state)
     proof = ran.state.proof or net_taken(image, ran.state)

@@ -294,7 +294,7 @@ class Client:
         erase_timeout_s: float = ERASE_TIMEOUT_S,
         compare: bool = True,
         names_image: bool = False,
-        reconnected: Callable[[], Awaitable[None]] | None = None,
+        recheck: Callable[[], Awaitable[None]] | None = None,
     ) -> UploadResult:
         """Upload ``data`` (see ``smp/upload.py`` for the rules) and have the device prove that it has the same bytes.
 
@@ -303,8 +303,9 @@ class Client:
         no progress, or holds other bytes in the end, even after all of them were written a second time. ``compare``
         False: the device's list of images proves nothing, as in a bootloader's recovery. ``names_image``: each chunk
         says which image it is for, as a bootloader needs it that reads that from every packet (MCUboot before 2023-07).
-        ``reconnected`` is called when a lost link was opened again, before anything is sent: what it raises ends the
-        upload. TransferTimeoutError after ``transfer_timeout_s``.
+        ``recheck`` is called, before more is sent, when it may be another device: a lost link was opened again, or the
+        device asks for the first byte anew, or lacks the image. What it raises ends the upload. TransferTimeoutError
+        after ``transfer_timeout_s``.
         """
         async with Deadline("the upload", self.transfer_timeout_s) as deadline:
             started, inside = now(), _image_in(data) if compare else None
@@ -314,16 +315,19 @@ class Client:
             upload = Upload(data, message_max=longest, image=image, upgrade=upgrade, names_image=names_image)
             last_part = wanted if inside is not None and inside.size_bytes == upload.progress.len else None
 
+            async def again() -> None:
+                if recheck is not None:
+                    await recheck()
+
             async def look() -> bool:
                 return bool(await self._lists(last_part))
 
             async def reconnect() -> None:
                 await self._reconnect()
-                if reconnected is not None:
-                    await reconnected()
+                await again()
 
             window = self.window_for(params)
-            errands = Errands(deadline.watched(progress or _no_report), reconnect, look)
+            errands = Errands(deadline.watched(progress or _no_report), reconnect, look, again)
             for last_try in (False, True):
                 await Transfer(self._exchange, upload, window, self._waits(erase_timeout_s), errands).run()
                 listed = await self._lists(wanted)
@@ -331,6 +335,7 @@ class Client:
                     break
                 if last_try:
                     raise RemoteProtocolError("the device holds other bytes than were sent: their hashes differ")
+                await again()
                 upload.begin_again()
         at, seconds = upload.progress, now() - started
         sizes = (at.retries, at.resumed_at, upload.requests, upload.widest, self._exchange.seals())

@@ -42,11 +42,15 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Errands:
-    """What the transfer has others do: tell of progress, open a lost link again, look for the image in the list."""
+    """What the transfer has others do: tell of progress, open a lost link again, look for the image in the list.
+
+    ``recheck`` is for a device that asks for the first byte anew: it restarted, or it is another one.
+    """
 
     report: Report
     reconnect: Callable[[], Awaitable[None]]
     look: Callable[[], Awaitable[bool]]
+    recheck: Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +81,7 @@ class Transfer:
         self._pause_until = self._life_at = 0.0
         self._silences = self._counted = self._pauses = 0
         self._quiet_left_s = waits.quiet_max_s
+        self._begins_anew = False
         self._pace = Pace("the upload")
 
     async def run(self) -> None:
@@ -89,6 +94,9 @@ class Transfer:
                     self._forget()
                     upload.settle(complete=await self._errands.look())
                 try:
+                    if self._begins_anew:
+                        self._begins_anew = False
+                        await self._errands.recheck()
                     await self._step()
                 except LinkLostError as error:
                     upload.link_lost(error)
@@ -219,6 +227,7 @@ class Transfer:
         copy_at_work = again and self._life_at - posted.last_at < window.trips.shortest_s / 2
         came_late = copy_at_work or (not again and chunk not in upload.flight)
         in_step = upload.answered(chunk, reply)
+        self._begins_anew = self._begins_anew or upload.off == 0 < before
         self._pace.moved(upload.off, self._life_at)
         self._pauses = 0
         if came_late and upload.off > before:

@@ -40,7 +40,9 @@ class Identity:
         """What tells that ``now`` is another device before ``step``, as a clause; "" where nothing does."""
         if self.hardware is not None and now.hardware is not None and self.hardware != now.hardware:
             return f"its chip has the number {now.hardware}, and {self.hardware} before"
-        if self.platform is not None and now.platform is not None and self.platform != now.platform:
+        same_chip = self.hardware is not None and self.hardware == now.hardware
+        told = self.platform is not None and now.platform is not None and not same_chip
+        if told and _board(self.platform) != _board(now.platform):
             return f"it says that it is a {now.platform}, and {self.platform} before"
         steady = (
             step.action in _STEADY and step.core is Core.APP and self.running is not None and now.running is not None
@@ -48,6 +50,11 @@ class Identity:
         if steady and self.running != now.running:
             return "it runs another image than before, and it was not reset"
         return ""
+
+
+def _board(platform: str | None) -> str:
+    """The same for each spelling of a board: Zephyr since 3.7 writes slashes, and some builds its revision (``@1``)."""
+    return "" if platform is None else re.sub(r"@[^/]*", "", platform).replace("/", "_")
 
 
 def identity_of(state: DeviceState, hardware: str | None = None) -> Identity:

@@ -23,6 +23,8 @@ from smpdfu.smp.groups.os import BootloaderMode
 from smpdfu.smp.message import MgmtRc
 
 BUSY_POLL_S = 1.0
+_AFTER_BOOT = Step(Action.CHECK, Core.APP)
+"""Which device it is after a boot: what runs may have changed, the chip has not."""
 T = TypeVar("T")
 
 
@@ -92,9 +94,11 @@ async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, n
     it was not taken, and StepError.
     """
     assert image.hash is not None
+    await hands.same(Step(Action.TEST, image.core), state)
     # A pair of its own is for the network core, which has no way back in any case; many builds deny it that mark.
     marked = await mark(hands.client, state, image.hash, permanent=number == 0)
     now = await _do(hands, Step(Action.RESET, image.core), image, marked)
+    await hands.same(_AFTER_BOOT, now)
     if number == 0 and image.core is Core.NET and (proof := net_taken(image, now)).value is False:
         raise net_refused(image, now, proof)
     if number == 0 and image.core is Core.APP and hash_of(now) != image.hash:
@@ -109,11 +113,13 @@ async def _do(hands: Hands, step: Step, image: CoreImage, state: DeviceState) ->
     """
     again = False
     while True:
+        await hands.same(step, state)
         try:
             return await hands.do(step, image, state)
         except AbsentError as error:  # the same call again would only try the same image again
             raise StepError(str(error), error.step, resumable=False) from error
         except NotBootedError as error:
+            await hands.same(_AFTER_BOOT, state)
             state = await read_slots(hands.client, state)
             if not error.acknowledged or picture(image, state) is not Picture.PENDING:
                 raise
@@ -135,12 +141,15 @@ async def _try(hands: Hands, image: CoreImage, state: DeviceState) -> Ran:
 
 async def _start(hands: Hands, image: CoreImage, state: DeviceState) -> DeviceState:
     """Reset, and check that the image runs, on a device that takes no marks."""
+    await hands.same(Step(Action.RESET, image.core), state)
     try:
         now = await restart(hands.client, state, hands.deadlines, lambda now: hash_of(now) == image.hash)
     except NotBootedError as error:
+        await hands.same(_AFTER_BOOT, state)
         raise not_run(image, await read_slots(hands.client, state)) from error
     except AbsentError as error:  # the same call again would only start the same image again
         raise StepError(str(error), error.step, resumable=False) from error
+    await hands.same(_AFTER_BOOT, now)
     try:
         await hands.health(hands.client)
     except SmpdfuError as error:

@@ -199,7 +199,8 @@ class Update:
         net_version: AskVersion | None = None,
     ) -> None:
         self._client, self._package, self._journal, self._wish = client, package, journal, wish
-        self._hands = Hands(client, deadlines, health, net_version)
+        self._same = SameDevice(client)
+        self._hands = Hands(client, deadlines, health, net_version, self._same.check)
 
     async def look(self) -> Decision:
         """Read the device and decide.
@@ -241,7 +242,7 @@ class Update:
 
     async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> None:
         state, steps, clock = decision.state, decision.plan.steps, asyncio.get_running_loop().time
-        same = SameDevice(self._client)
+        same = self._same
         if not await self._begin(decision):
             return
         for number, step in enumerate(steps, 1):

@@ -1,4 +1,4 @@
-"""Ask, before each step of an update, whether the same device is still there; ``identity`` compares."""
+"""Ask, before each step, whether the same device is still there; ``identity`` compares."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ class SameDevice:
     _hardware: str | None = None
     _asked: bool = False
 
+    async def learn(self, state: DeviceState) -> DeviceState:
+        """Note who the device is, as of a ``state`` that was just read. The state with the device's platform.
+
+        Raises LinkError.
+        """
+        platform = None if state.board else await ask(self.client, Info("i"))
+        self._hardware, self._asked = await read_hardware(self.client), True
+        return replace(state, board=platform.output.strip() if platform else state.board)
+
     async def check(self, step: Step, state: DeviceState) -> None:
         """Compare what the device tells now with ``state``, read after the step before.
 
@@ -36,7 +45,7 @@ class SameDevice:
         if why := before.change(now, step):
             raise StepError(
                 f"the device at {self.client.name} is another one than before: {why}. Nothing more was written. "
-                "Connect the device with which the update began",
+                "Connect the first device again",
                 step.name,
                 resumable=True,
             )

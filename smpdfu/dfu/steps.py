@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
@@ -49,6 +49,8 @@ MAX_RESETS = 3
 R = TypeVar("R", bound=Response)
 
 Settled = Callable[[DeviceState], bool]
+Check = Callable[[Step, DeviceState], Awaitable[None]]
+"""Raises StepError where it is not the device any more of which the state was read."""
 Report = Callable[[UploadProgress], None]
 
 
@@ -232,17 +234,23 @@ def hash_of(state: DeviceState) -> bytes | None:
 # --- all of them ----------------------------------------------------------------------------------------------------
 
 
+async def unchecked(step: Step, state: DeviceState) -> None:
+    """Nobody asks whether it is the same device."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hands:
     """What does one step after the other on one device.
 
-    ``version`` asks the application for the network core's version, where somebody knows how.
+    ``version`` asks the application for the network core's version, where somebody knows how. ``same`` is asked in the
+    middle of an upload where another device may have come; before a step, the caller asks it.
     """
 
     client: Client
     deadlines: Deadlines = DEADLINES
     health: Health = echoes
     version: AskVersion | None = None
+    same: Check = unchecked
 
     async def do(
         self,
@@ -291,7 +299,12 @@ class Hands:
                 return await confirm(self.client, state, image.hash)
 
     async def _upload(self, step: Step, image: CoreImage, state: DeviceState, report: Report | None) -> DeviceState:
-        await self.client.upload(image.data, image_number(image.core, state.scheme), progress=report)
+        await self.client.upload(
+            image.data,
+            image_number(image.core, state.scheme),
+            progress=report,
+            recheck=lambda: self.same(step, state),
+        )
         now = await read_slots(self.client, state)
         if not any(slot.hash == image.hash for slot in now.slots):
             text = f"{image.file} was sent whole and the device does not list it"

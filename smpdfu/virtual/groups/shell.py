@@ -70,10 +70,12 @@ def commands_of(rtc: Rtc, version: str, device_id: bytes | None = None) -> dict[
     ``device_id`` is the number of the chip; None: a build without ``hwinfo`` (CONFIG_HWINFO_SHELL).
     """
     devices = "".join(f"- {name} (READY)\r\n" for name in ("clock", "flash-controller", "uart", "rtc"))
-    number = b"" if device_id is None else device_id
-    told = f"Length: {len(number)}\r\nID: 0x{number.hex()}\r\n"
-    return {
+    commands: dict[tuple[str, ...], tuple[str, Command]] = {
         ("device", "list"): ("the drivers that are there", lambda: f"devices:\r\n{devices}"),
         ("kernel", "uptime"): ("time since the start", lambda: f"Uptime: {round(rtc.uptime_s * 1000)} ms\r\n"),
         ("kernel", "version"): ("what kernel this is", lambda: f"Zephyr version {version}\r\n"),
-    } | ({} if device_id is None else {("hwinfo", "devid"): ("the number of the chip", lambda: told)})
+    }
+    if device_id is not None:
+        told = f"Length: {len(device_id)}\r\nID: 0x{device_id.hex()}\r\n"
+        commands["hwinfo", "devid"] = "the number of the chip", lambda: told
+    return commands
