@@ -30,10 +30,11 @@ from typing import Any
 from benchmarks.boards import used_bytes
 from benchmarks.fleet_rig import NEW, WAYS, broken, devices, name_of, package, versions
 from smpdfu.client import Client
-from smpdfu.dfu.fleet import FleetRun, Ports, standing
+from smpdfu.dfu.fleet import FleetRun, Ports
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice
 from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
 from smpdfu.dfu.schedule import Outcome, Phase
+from smpdfu.dfu.standing import standing
 from smpdfu.local.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming
 

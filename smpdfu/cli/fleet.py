@@ -7,13 +7,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smpdfu.cli.fleetloading import (
+    chip_number,
     connector,
     events_of,
     first_look,
@@ -22,6 +23,7 @@ from smpdfu.cli.fleetloading import (
     refuse_same_hosts,
     remember,
     schedule_of,
+    standing_of,
     state_folder,
     within_limits,
 )
@@ -100,7 +102,7 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
     """
     from smpdfu.cli.fleetview import View
     from smpdfu.dfu.demands import check_trust
-    from smpdfu.dfu.fleet import FleetRun, Ports
+    from smpdfu.dfu.fleet import FleetRun, Ports, note_exchanged
     from smpdfu.dfu.fleetlog import FleetLog
 
     loaded = _as_asked(read_fleet(fleet), how)
@@ -115,12 +117,15 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
     with FleetLog(folder) as log:  # from here on nobody else writes it
         _refuse_if_paused(fleet, folder)
         remember(loaded, folder)
+        ports = Ports(connector(loaded), packages, look=first_look(loaded), chip=chip_number(loaded))
+        log.watch = _watcher(lambda event: None, how)
+        for name in await note_exchanged(standing_of(loaded, packages, folder), loaded, log, ports):
+            out.warn(f"{name}: another board is at {loaded.devices[name].address} than before: it is asked anew")
         schedule = schedule_of(loaded, packages, folder, out, again=how.go_on)
         view = View(loaded, schedule, out, quiet=how.events)
         log.watch = _watcher(view.note, how)
         with view.drawn():
-            ports = Ports(connector(loaded), packages, watch=view.progress, look=first_look(loaded))
-            job = FleetRun(loaded, schedule, log, ports)
+            job = FleetRun(loaded, schedule, log, replace(ports, watch=view.progress))
             phase = await _run(job, folder / PAUSE_FILE)
         if schedule.phase == "done":
             (folder / PAUSE_FILE).unlink(missing_ok=True)
@@ -136,8 +141,6 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
 
 def _as_asked(fleet: Fleet, how: FleetHow) -> Fleet:
     """The fleet with what the command line says of it."""
-    from dataclasses import replace
-
     limits = replace(fleet.limits, skip_unreachable=how.skip_unreachable)
     if how.at_once is not None:
         limits = replace(limits, at_once=how.at_once)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from smpdfu.dfu.fleetfile import Fleet, FleetDevice
     from smpdfu.dfu.package import Package
     from smpdfu.dfu.schedule import Schedule
+    from smpdfu.dfu.standing import Standing
 
 _FILES_EACH, _FILES_OF_OURS = 6, 100  # a link, a journal, and the health command's pipes
 _LOOK_S = 1.0  # how long an answer to the first look is waited for, twice
+_CHIP_WITHIN_S = 10.0  # how long a device has to be connected to, when it is asked whether it is the same board
 _NAMES_WITHIN_S = 5.0  # how long host names are looked up: a name that is not found by then is taken as it is
 _NOTE, _KEPT, _NOTE_BYTES = "fleet.json", 100, 1 << 20
 
@@ -72,16 +74,22 @@ def within_limits(fleet: Fleet, out: Output) -> Fleet:
     return replace(fleet, limits=replace(fleet.limits, at_once=possible))
 
 
+def standing_of(
+    fleet: Fleet, packages: Mapping[str, Package], folder: Path, out: Output | None = None, *, again: bool = False
+) -> Standing:
+    """What earlier runs left, by the log; damaged lines of it are told to ``out``. Raises JournalError."""
+    from smpdfu.dfu.standing import standing
+
+    return standing(events_of(folder, fleet.path, out), fleet, packages, again=again)
+
+
 def schedule_of(
     fleet: Fleet, packages: Mapping[str, Package], folder: Path, out: Output | None = None, *, again: bool = False
 ) -> Schedule:
     """What is left to do by the log; damaged lines of it are told to ``out``. Raises JournalError."""
     import time
 
-    from smpdfu.dfu.fleet import standing
-
-    events = events_of(folder, fleet.path, out)
-    return standing(events, fleet, packages, again=again).schedule(fleet, time.time())
+    return standing_of(fleet, packages, folder, out, again=again).schedule(fleet, time.time())
 
 
 def events_of(folder: Path, file: Path, out: Output | None) -> list[dict[str, Any]]:
@@ -126,6 +134,29 @@ def first_look(fleet: Fleet) -> Callable[[FleetDevice], Awaitable[bool]]:
         return True
 
     return look
+
+
+def chip_number(fleet: Fleet) -> Callable[[FleetDevice], Awaitable[str | None]]:
+    """The number of a device's chip; None where it does not tell, or does not answer soon."""
+    from smpdfu.connect import client_for
+    from smpdfu.dfu.samedevice import read_hardware
+    from smpdfu.errors import SmpdfuError
+
+    timeout_s = max(_LOOK_S, fleet.treatment.timeout_s or 0.0)
+
+    async def ask(device: FleetDevice) -> str | None:
+        import asyncio
+
+        try:
+            async with (
+                asyncio.timeout(_CHIP_WITHIN_S + 2 * timeout_s),
+                client_for(device.address, timeout_s=timeout_s) as client,
+            ):
+                return await read_hardware(client)
+        except (SmpdfuError, TimeoutError):
+            return None
+
+    return ask
 
 
 # --- where the log is -----------------------------------------------------------------------------------------------

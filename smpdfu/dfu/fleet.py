@@ -7,11 +7,11 @@ tasks, turns every error into an outcome and writes the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 from smpdfu.client import Client
 from smpdfu.dfu import health as healths
@@ -23,15 +23,16 @@ from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record, journal_
 from smpdfu.dfu.netversion import AskVersion
 from smpdfu.dfu.package import Package
 from smpdfu.dfu.result import UpdateResult
-from smpdfu.dfu.run import Event, Progress, StepBegun, Update, Wish
+from smpdfu.dfu.run import Decision, Event, Progress, StepBegun, Update, Wish
+from smpdfu.dfu.samedevice import read_hardware
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
+from smpdfu.dfu.standing import EXCHANGED, Standing
 from smpdfu.dfu.state import DeviceState
 from smpdfu.dfu.steps import Deadlines
-from smpdfu.errors import DeviceTimeoutError, JournalError, RevertedError, SmpdfuError, StepError
+from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
 
 LOOKS_AT_ONCE = 200
 """Devices that are asked at a time in the first look at a wave; each takes a socket."""
-_OUTCOMES = frozenset(Outcome)
 Watcher = Callable[[FleetDevice, Event], None]
 
 
@@ -40,7 +41,8 @@ class Ports:
     """What a fleet needs of the world: ``connect`` makes a client of a device, ``packages`` are read files by hardware.
 
     ``journal`` is where the journal of a place lies; ``watch`` sees every event of every device. ``look`` says within a
-    second or two whether a device answers at all; without it, an update finds that out.
+    second or two whether a device answers at all; without it, an update finds that out. ``chip`` asks a device for the
+    number of its chip: None where it does not tell or does not answer.
     """
 
     connect: Callable[[FleetDevice], Client]
@@ -48,6 +50,7 @@ class Ports:
     journal: Callable[[str], Path] = journal_path
     watch: Watcher | None = None
     look: Callable[[FleetDevice], Awaitable[bool]] | None = None
+    chip: Callable[[FleetDevice], Awaitable[str | None]] | None = None
 
 
 class FleetRun:
@@ -200,7 +203,7 @@ class _Job:
         self._after: DeviceState | None = None
         self._sent: dict[str, int] = {}
         self._result: UpdateResult | None = None
-        self._step = ""
+        self._step, self._chip = "", cast("str | None", None)
         self.opened = False
 
     async def run_in_time(self, seconds: float) -> Outcome:
@@ -238,7 +241,7 @@ class _Job:
                 health=healths.all_of(checks),
                 net_version=self._ask_version(),
             )
-            decision = await update.look()
+            decision = await self._look(update, client)
             self._before = self._after = decision.state
             self._result = UpdateResult(self._package, decision, wish.policy)
             async with aclosing(update.run(decision)) as events:
@@ -247,6 +250,16 @@ class _Job:
         if self._result.proven is False:
             return Outcome.UNPROVEN
         return Outcome.DONE if decision.plan.steps or record.unfinished or unseen == DONE else Outcome.CURRENT
+
+    async def _look(self, update: Update, client: Client) -> Decision:
+        """Decide, and note the number of the chip: the outcome will be that board's, also where nothing is done."""
+        try:
+            decision = await update.look()
+        except (PlanError, RevertedError):
+            self._chip = await read_hardware(client)
+            raise
+        self._chip = decision.state.hardware or await read_hardware(client)
+        return decision
 
     def _ended_unseen(self, record: Record) -> bool:
         """True if the run that began the update was killed between the end of its journal and that of the log."""
@@ -276,7 +289,7 @@ class _Job:
             self._after = self._before
 
     def facts(self) -> dict[str, Any]:
-        """For the log: bytes sent, the application's version before and after, the package's, and the proof."""
+        """For the log: bytes sent, the application's version before and after, the package's, proof, chip number."""
         proof = None if self._result is None or self._result.proof is None else self._result.proof.to_entry()
         return {
             "bytes": sum(self._sent.values()),
@@ -284,6 +297,7 @@ class _Job:
             "to": _version(self._after),
             "wanted": {image.core.value: str(image.image.header.version) for image in self._package.images},
             "proof": proof,
+            "chip": self._chip,
         }
 
 
@@ -302,56 +316,31 @@ def _failure(error: SmpdfuError) -> dict[str, Any]:
     return {"cause": cause(error), "kind": type(error).__name__, "message": str(error)}
 
 
-class Standing(NamedTuple):
-    """What earlier runs left: the ``outcomes`` that stand, by device, ``counted``: those of them whose failure, or want
-    of a proof, counts.
+async def note_exchanged(known: Standing, fleet: Fleet, log: FleetLog, ports: Ports) -> tuple[str, ...]:
+    """Ask the devices that have told the number of their chip whether it is still the same; those with another one.
 
-    ``ended_at`` is when each of them was reached, in seconds since 1970. ``again`` are the devices that failed and are
-    done once more: last in their wave, so that they do not stop it before the others had their turn. ``begun`` are the
-    devices that began and of which no end was written, with the time; ``go_on``: no failure of earlier runs counts.
+    They are written into the log: no outcome of the board before counts for them. What does not answer stays as it is.
+    Raises JournalError when the log cannot be written.
     """
+    ask, gate = ports.chip, asyncio.Semaphore(fleet.limits.at_once)
+    if ask is None:
+        return ()
 
-    outcomes: dict[str, Outcome]
-    counted: set[str]
-    ended_at: dict[str, float]
-    again: set[str]
-    begun: dict[str, float]
-    go_on: bool
+    async def number(device: FleetDevice) -> str | None:
+        async with gate:
+            return await ask(device)
 
-    def schedule(self, fleet: Fleet, now: float) -> Schedule:
-        """What is left to do; ``now`` by the same clock."""
-        ago = {name: now - at for name, at in self.ended_at.items()}
-        waves = [
-            replace(wave, devices=tuple(sorted(wave.devices, key=self.again.__contains__))) for wave in fleet.waves
-        ]
-        return Schedule(waves, fleet.limits, self.outcomes, self.counted, ago, begun=self.begun, go_on=self.go_on)
-
-
-def standing(
-    events: Iterable[Mapping[str, Any]], fleet: Fleet, packages: Mapping[str, Package], *, again: bool = False
-) -> Standing:
-    """Add up a log.
-
-    An outcome stands for the device and the package it was reached with. What may pass by itself is done again;
-    ``again``: every failure is, and none counts.
-    """
-    known: dict[str, Outcome] = {}
-    ended_at, begun = dict[str, float](), dict[str, float]()
-    digests = {hardware: package.digest for hardware, package in packages.items()}
-    for entry in events:
-        device = fleet.devices.get(str(entry.get("device")))
-        if device is None or entry["event"] not in ("begin", "end"):
-            continue
-        # With another package or another device behind the name, nothing of what was known counts.
-        same = entry.get("package") == digests[device.hardware] and entry.get("identity") == device.identity
-        known.pop(device.name, None)
-        begun.pop(device.name, None)
-        if same and entry["event"] == "begin":
-            begun[device.name] = entry["time"]
-        elif same and str(entry.get("outcome")) in _OUTCOMES:
-            known[device.name] = Outcome(entry["outcome"])
-            ended_at[device.name] = entry["time"]
-    stay = {name: one for name, one in known.items() if (one.good if again else not one.passing)}
-    counted = set[str]() if again else {name for name, one in stay.items() if not one.good or one is Outcome.UNPROVEN}
-    ended = {name: ended_at[name] for name in stay}
-    return Standing(stay, counted, ended, set(known) - set(stay), begun, again)
+    devices = [fleet.devices[name] for name in known.chips]
+    found = zip(devices, await asyncio.gather(*map(number, devices)), strict=True)
+    others = [(one, chip) for one, chip in found if chip is not None and chip != known.chips[one.name]]
+    log.write_all(
+        {
+            "event": EXCHANGED,
+            "device": one.name,
+            "identity": one.identity,
+            "chip": chip,
+            "before": known.chips[one.name],
+        }
+        for one, chip in others
+    )
+    return tuple(one.name for one, _ in others)

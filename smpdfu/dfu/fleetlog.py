@@ -3,6 +3,7 @@
     {"event": "run", "time": 1700000000.0, "fleet": "roofs", "devices": 1000}
     {"event": "wave", "wave": "canary", "devices": 5}
     {"event": "look", "wave": "canary", "devices": 5, "silent": 1}
+    {"event": "exchanged", "device": "roof-1", "chip": "<hex>", "before": "<hex>"}
     {"event": "begin", "device": "roof-1", "wave": "canary", "package": "<digest>"}
     {"event": "step", "device": "roof-1", "step": "upload app", "number": 1, "of": 9}
     {"event": "end", "device": "roof-1", "outcome": "done", "seconds": 41.2, "bytes": 180000, ...}
@@ -11,7 +12,9 @@
 ``end`` has the package's digest, what ran before and after, the ``proof`` of the network core's image (``value``,
 ``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text by
 which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs to
-the device at that place, whatever has its name later. What a device cannot tell is in its own journal.
+the device at that place, whatever has its name later. ``chip`` in an ``end`` is the number of the device's chip, null
+where it does not tell it; ``exchanged`` notes that another board is there. What a device cannot tell is in its own
+journal.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice
 from smpdfu.dfu.schedule import Outcome
+from smpdfu.dfu.standing import EXCHANGED
 
 RUNNING, WAITING = "running", "waiting"
 
@@ -184,4 +185,8 @@ def _pass(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[
     """An event that we do not know."""
 
 
-_HOW = {"begin": _begin, "step": _step, "end": _end}
+def _exchanged(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
+    course.forget()
+
+
+_HOW = {EXCHANGED: _exchanged, "begin": _begin, "step": _step, "end": _end}

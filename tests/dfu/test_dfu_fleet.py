@@ -15,13 +15,14 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.dfu.causes import cause
-from smpdfu.dfu.fleet import FleetRun, Ports, standing
+from smpdfu.dfu.fleet import FleetRun, Ports
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
 from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log, repair_log
 from smpdfu.dfu.history import History
 from smpdfu.dfu.journal import DONE, REVERTED
 from smpdfu.dfu.package import Package
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
+from smpdfu.dfu.standing import standing
 from smpdfu.errors import (
     DeviceError,
     JournalError,

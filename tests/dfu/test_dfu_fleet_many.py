@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.client import Client
-from smpdfu.dfu.fleet import FleetRun, Ports, standing
+from smpdfu.dfu.fleet import FleetRun, Ports
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Wave
 from smpdfu.dfu.fleetlog import FleetLog, read_log
 from smpdfu.dfu.history import History
 from smpdfu.dfu.package import Package
 from smpdfu.dfu.schedule import Outcome, Phase
+from smpdfu.dfu.standing import standing
 from smpdfu.link.udp import UdpPipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming
 from smpdfu.virtual.device import BUILD, VirtualNrf5340
