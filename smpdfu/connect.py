@@ -106,26 +106,36 @@ def _from_connection_string(text: str) -> Address:
 _MCUMGR_PLACES = (("serial", "dev"), ("ble", "peer_name"), ("ble", "peer_id"))
 
 
-async def place_by_lookup(text: str) -> str:
-    """``Address.place``, with a host name replaced by the IP address it has now, if it has one. Raises ConnectError."""
+NAMES_WITHIN_S = 5.0
+"""How long a host name is looked up: one that is not found by then is taken as it is."""
+
+
+async def places_by_lookup(text: str) -> tuple[str, ...]:
+    """``Address.place`` of each IP address to which a udp address leads now; none for other wires.
+
+    A host that has several is at all of them; of one that is not found, the place is that of its name. Raises
+    ConnectError.
+    """
     import asyncio
     import socket
+    from contextlib import suppress
     from ipaddress import ip_address
 
     address = parse_address(text)
     if address.kind != "udp":
-        return address.place
+        return ()
     host, port = host_and_port(address)
-    try:
+    with suppress(ValueError):
         ip_address(host)
-    except ValueError:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        except OSError:
-            return address.place
-        first = found[0][4][0]
-        return Address("udp", f"[{first}]:{port}" if ":" in str(first) else f"{first}:{port}").place
-    return address.place
+        return (address.place,)
+    lookup = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    try:
+        found = await asyncio.wait_for(lookup, NAMES_WITHIN_S)
+    except (OSError, UnicodeError, TimeoutError):
+        return (address.place,)
+    hosts = (str(entry[4][0]) for entry in found)
+    places = (Address("udp", f"[{one}]:{port}" if ":" in one else f"{one}:{port}").place for one in hosts)
+    return tuple(dict.fromkeys(places))
 
 
 def client_for(

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from smpdfu.connect import client_for, parse_address
+from smpdfu.connect import client_for, parse_address, places_by_lookup
+from smpdfu.dfu.devicelock import locked
 from smpdfu.dfu.health import Health, echoes
 from smpdfu.dfu.journal import Journal, journal_path
 from smpdfu.dfu.netversion import VersionRule
@@ -38,8 +39,8 @@ async def install(
     whole = package if isinstance(package, Package) else Package.load(package)
     found = parse_address(address)
     ask = None if net_version_from is None else VersionRule.from_text(net_version_from).ask(str(found))
-    async with client_for(found) as client:
-        with Journal(journal_path(found.place)) as journal:
+    with locked(await places_by_lookup(address)), Journal(journal_path(found.place)) as journal:
+        async with client_for(found) as client:
             update = Update(client, whole, journal, wish=wish, deadlines=deadlines, health=health, net_version=ask)
             decision = await update.look()
             result = UpdateResult(whole, decision, wish.policy)

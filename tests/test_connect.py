@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu import connect
-from smpdfu.connect import Address, client_for, host_and_port, nearby, parse_address, place_by_lookup, place_of
+from smpdfu.connect import Address, client_for, host_and_port, nearby, parse_address, place_of, places_by_lookup
 from smpdfu.errors import ConnectError
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, RawFraming
 
@@ -162,7 +162,7 @@ def test_windows_ports_have_one_spelling(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_host_names_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def ask() -> list[str]:
+    async def ask() -> list[tuple[str, ...]]:
         loop = asyncio.get_running_loop()
 
         async def found(host: str, port: int, **_: object) -> list[object]:
@@ -171,9 +171,16 @@ def test_host_names_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
             return [(0, 0, 0, "", ("10.0.0.7", port)), (0, 0, 0, "", ("10.0.0.8", port))]
 
         monkeypatch.setattr(loop, "getaddrinfo", found)
-        return [await place_by_lookup(text) for text in ("udp:roof", "udp:10.0.0.7", "udp:nobody", "virtual:roof")]
+        texts = ("udp:roof", "udp:10.0.0.7", "udp:[::1]:9", "udp:nobody", "virtual:roof")
+        return [await places_by_lookup(text) for text in texts]
 
-    assert asyncio.run(ask()) == ["udp:10.0.0.7:1337", "udp:10.0.0.7:1337", "udp:nobody:1337", "virtual:roof"]
+    assert asyncio.run(ask()) == [
+        ("udp:10.0.0.7:1337", "udp:10.0.0.8:1337"),
+        ("udp:10.0.0.7:1337",),
+        ("udp:[::1]:9",),
+        ("udp:nobody:1337",),
+        (),
+    ]
 
 
 def test_no_ble_target_means_the_only_device_in_reach() -> None:

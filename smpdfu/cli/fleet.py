@@ -101,6 +101,7 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
     one proves it.
     """
     from smpdfu.cli.fleetview import View
+    from smpdfu.connect import places_by_lookup
     from smpdfu.dfu.demands import check_trust
     from smpdfu.dfu.fleet import FleetRun, Ports, note_exchanged
     from smpdfu.dfu.fleetlog import FleetLog
@@ -117,7 +118,13 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
     with FleetLog(folder) as log:  # from here on nobody else writes it
         _refuse_if_paused(fleet, folder)
         remember(loaded, folder)
-        ports = Ports(connector(loaded), packages, look=first_look(loaded), chip=chip_number(loaded))
+        ports = Ports(
+            connector(loaded),
+            packages,
+            look=first_look(loaded),
+            chip=chip_number(loaded),
+            places=lambda device: places_by_lookup(device.address),
+        )
         log.watch = _watcher(lambda event: None, how)
         for name in await note_exchanged(standing_of(loaded, packages, folder), loaded, log, ports):
             out.warn(f"{name}: another board is at {loaded.devices[name].address} than before: it is asked anew")

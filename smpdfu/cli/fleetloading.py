@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from smpdfu.dfu.schedule import Schedule
     from smpdfu.dfu.standing import Standing
 
-_FILES_EACH, _FILES_OF_OURS = 6, 100  # a link, a journal, and the health command's pipes
+_FILES_EACH, _FILES_OF_OURS = 8, 100  # a link, a journal, locks, and the health command's pipes
 _LOOK_S = 1.0  # how long an answer to the first look is waited for, twice
 _CHIP_WITHIN_S = 10.0  # how long a device has to be connected to, when it is asked whether it is the same board
-_NAMES_WITHIN_S = 5.0  # how long host names are looked up: a name that is not found by then is taken as it is
 _NOTE, _KEPT, _NOTE_BYTES = "fleet.json", 100, 1 << 20
 
 
@@ -45,20 +44,16 @@ async def refuse_same_hosts(fleet: Fleet) -> None:
     """Raise FleetFileError where two host names, or a name and an IP address, lead to the same device."""
     import asyncio
 
-    from smpdfu.connect import place_by_lookup
+    from smpdfu.connect import places_by_lookup
 
     names = [one for one in fleet.devices.values() if one.place.startswith("udp:")]
-    tasks = {one.name: asyncio.create_task(place_by_lookup(one.address)) for one in names}
-    if tasks:
-        await asyncio.wait(tasks.values(), timeout=_NAMES_WITHIN_S)
+    found = await asyncio.gather(*(places_by_lookup(one.address) for one in names))
     known: dict[str, str] = {}
-    for name, task in tasks.items():
-        if not task.done():
-            task.cancel()
-            continue
-        other = known.setdefault(task.result(), name)
-        if other != name:
-            raise FleetFileError(f"{other!r} and {name!r} of {fleet.path.name} have the same address, {task.result()}")
+    for one, places in zip(names, found, strict=True):
+        for place in places:
+            other = known.setdefault(place, one.name)
+            if other != one.name:
+                raise FleetFileError(f"{other!r} and {one.name!r} of {fleet.path.name} have the same address, {place}")
 
 
 def within_limits(fleet: Fleet, out: Output) -> Fleet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -121,8 +121,9 @@ async def update(
 
     A call that was interrupted is simply made again: it goes on where the device stands.
     """
-    from smpdfu.connect import parse_address
+    from smpdfu.connect import parse_address, places_by_lookup
     from smpdfu.dfu.demands import check_trust
+    from smpdfu.dfu.devicelock import locked
     from smpdfu.dfu.journal import Journal, damaged_line, journal_path, read_record, set_aside
     from smpdfu.dfu.package import Core, Package
     from smpdfu.dfu.run import Update, decide
@@ -140,7 +141,10 @@ async def update(
     _may_resume(loaded, read_record(path), how, address)
     job = _Job(loaded, wish, how, transfer, out, Timing())
     checks = _checks(how, address)
-    async with conn.client(transfer_timeout_s=transfer.transfer_timeout) as client:
+    async with AsyncExitStack() as stack:
+        if not how.plan:
+            stack.enter_context(locked(await places_by_lookup(address)))
+        client = await stack.enter_async_context(conn.client(transfer_timeout_s=transfer.transfer_timeout))
         job.timing.connected()
         if how.plan:
             decision = decide(loaded, await read_state(client), read_record(path), wish)

@@ -7,7 +7,7 @@ tasks, turns every error into an outcome and writes the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from smpdfu.client import Client
 from smpdfu.dfu import health as healths
 from smpdfu.dfu.causes import NO_ANSWER, outcome_of
 from smpdfu.dfu.causes import cause as cause
+from smpdfu.dfu.devicelock import locked
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleetlog import FleetLog
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record, journal_path
@@ -42,7 +43,8 @@ class Ports:
 
     ``journal`` is where the journal of a place lies; ``watch`` sees every event of every device. ``look`` says within a
     second or two whether a device answers at all; without it, an update finds that out. ``chip`` asks a device for the
-    number of its chip: None where it does not tell or does not answer.
+    number of its chip: None where it does not tell or does not answer. ``places`` finds what else is locked for a
+    device, see ``devicelock``.
     """
 
     connect: Callable[[FleetDevice], Client]
@@ -51,6 +53,7 @@ class Ports:
     watch: Watcher | None = None
     look: Callable[[FleetDevice], Awaitable[bool]] | None = None
     chip: Callable[[FleetDevice], Awaitable[str | None]] | None = None
+    places: Callable[[FleetDevice], Awaitable[Iterable[str]]] | None = None
 
 
 class FleetRun:
@@ -220,6 +223,8 @@ class _Job:
         wish = Wish(how.policy, how.scheme, bootloader=self._device.bootloader, no_downgrade=how.no_downgrade)
         async with AsyncExitStack() as stack:
             path = self._ports.journal(self._device.place or self._device.address)
+            if self._ports.places is not None:
+                stack.enter_context(locked(await self._ports.places(self._device)))
             journal = stack.enter_context(Journal(path))
             self.opened = True
             if journal.damaged:

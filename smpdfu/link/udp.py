@@ -11,9 +11,9 @@ import errno
 import socket
 import sys
 from asyncio import DatagramTransport
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.link.inbox import Inbox
@@ -50,6 +50,8 @@ _REASONS = {
     errno.EINVAL: "{host} is no address to send to; a link-local one needs its interface, as in fe80::1%eth0",
     errno.EMSGSIZE: "the path to {host} does not carry messages of that length",
 }
+_Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+"""What ``getaddrinfo`` gives: family, kind, protocol, name, and the address as the family has it."""
 _NO_NAME = "the name {host} is not known to this network"
 _NAME_REASONS = {
     socket.EAI_NONAME: _NO_NAME,
@@ -89,7 +91,7 @@ class UdpPipe(Pipe):
 
     async def _connected(self) -> socket.socket:
         """A socket that leads to the first of the host's addresses that this computer has a way to."""
-        found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
+        found = await _addresses(self.host, self.port)
         failure: OSError | None = None
         for family, kind, protocol, _, address in found:
             opened = socket.socket(family, kind, protocol)
@@ -151,6 +153,14 @@ class UdpPipe(Pipe):
     def _lost(self, error: Exception) -> LinkLostError:
         reason = self._why(error)
         return LinkLostError(reason) if reason else super()._lost(error)
+
+
+async def _addresses(host: str, port: int) -> Sequence[_Found]:
+    """What ``host`` means; an address is read here, for it must not wait behind names that no server knows."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
 
 
 class _Endpoint(asyncio.DatagramProtocol):

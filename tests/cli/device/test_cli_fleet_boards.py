@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.connect import places_by_lookup
+from smpdfu.dfu.devicelock import locked
 from smpdfu.dfu.package import Core
 from smpdfu.virtual import store
 from tests.cli.device.conftest import Desk, new_desk
@@ -96,3 +100,42 @@ def test_a_board_that_does_not_answer_keeps_its_outcome(roof: Roof) -> None:
     roof.events()
     store.delete("a")
     assert kinds(roof.events()) == ["run", "leave"]
+
+
+# --- several names of one board ---------------------------------------------------------------------------------------
+
+NAMES = {"roof": ("127.0.0.1",), "attic": ("127.0.0.9", "127.0.0.1"), "cellar": ("127.0.0.5",)}
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host names of this computer, as a name server would have them."""
+    real = asyncio.base_events.BaseEventLoop.getaddrinfo
+
+    async def known(self: Any, host: str, port: int, **how: Any) -> list[Any]:
+        if host not in NAMES:
+            found: list[Any] = await real(self, host, port, **how)
+            return found
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (one, port)) for one in NAMES[host]]
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", known)
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("address", ["udp:127.0.0.1:9", "udp:attic:9", "udp:localhost:9"])
+def test_one_board_under_two_names_is_updated_once(roof: Roof, address: str) -> None:
+    """While another update has it by another name, also if that leads to several addresses; exit code 8."""
+    package = roof.file.with_name("dfu_application.zip")
+    with locked(asyncio.run(places_by_lookup("udp:roof:9"))):
+        said = roof.run("update", package, "--to", address).refused(8)
+    assert "is updating the device at udp:127.0.0.1:9, perhaps under another name" in said
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize(("one", "other", "same"), [("roof", "attic", True), ("roof", "cellar", False)])
+def test_a_fleet_refuses_two_names_of_one_board(roof: Roof, one: str, other: str, same: bool) -> None:
+    listed = "".join(f'[[device]]\nname = "{name}"\naddress = "udp:{name}:9"\n' for name in (one, other))
+    roof.file.write_text(f'[packages]\ndefault = "dfu_application.zip"\n{listed}')
+    done = roof.run("fleet", "run", roof.file, "--plan")
+    assert (done.code == 3) == same
+    assert ("have the same address, udp:127.0.0.1:9" in done.err) == same

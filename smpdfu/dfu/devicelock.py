@@ -1,0 +1,49 @@
+"""One process at a time for a device that has several names: a lock for each address that the names lead to.
+
+The journal has a lock of its own, by the address as a person wrote it. Two host names of one device have two journals,
+and would have two locks; so what the names resolve to is locked, too.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from smpdfu.dfu.journal import journal_path
+from smpdfu.errors import JournalError
+from smpdfu.local.folders import state_home
+from smpdfu.local.lock import HeldError, Lock
+from smpdfu.local.own import make_own_folder
+
+
+@contextmanager
+def locked(places: Iterable[str]) -> Iterator[None]:
+    """Have the device at these places (``connect.places_by_lookup``) while inside; without any, nothing is locked.
+
+    Raises JournalError when another process, or another update in this one, has one of them.
+    """
+    with ExitStack() as stack:
+        for place in sorted(set(places)):
+            stack.enter_context(_one(place))
+        yield
+
+
+@contextmanager
+def _one(place: str) -> Iterator[None]:
+    folder = state_home() / "locks"
+    lock = Lock(folder / journal_path(place).with_suffix(".lock").name)
+    try:
+        make_own_folder(folder)
+        lock.acquire()
+    except HeldError as error:
+        held = BlockingIOError(errno.EWOULDBLOCK, f"process {error.note.get('pid', '?')} has it")
+        raise JournalError(
+            f"process {error.note.get('pid', '?')} is updating the device at {place}, perhaps under another name"
+        ) from held
+    except OSError as error:
+        raise JournalError(f"the lock {lock.path} cannot be taken: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
