@@ -331,8 +331,8 @@ class Image:
 
     @property
     def encryption_key_tlv(self) -> Tlv | None:
-        """The TLV with the wrapped content key; None without one."""
-        return next((tlv for tlv in self.unprotected if tlv.type in ENCRYPTION_KEY_TYPES), None)
+        """The first TLV with a wrapped content key, in flash order; None without one."""
+        return next((tlv for tlv in self.protected + self.unprotected if tlv.type in ENCRYPTION_KEY_TYPES), None)
 
     @property
     def reset_vector(self) -> int | None:

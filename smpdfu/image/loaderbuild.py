@@ -56,7 +56,9 @@ class LoaderBuild:
 
     def allows_unprotected(self, kind: int) -> bool:
         """True if a TLV of this type may stand in the unprotected area."""
-        other = {None: None, "256": "512", "512": "256"}[self.hmac_sha]
+        # Without encryption nothing is built for SHA-512 (MCUBOOT_HMAC_SHA512 depends on it).
+        hmac_sha = "256" if self.encryption is False else self.hmac_sha
+        other = {None: None, "256": "512", "512": "256"}[hmac_sha]
         return kind in _ALLOWED_UNPROTECTED and (other is None or kind != _BY_HMAC_SHA[other])
 
 

@@ -33,7 +33,7 @@ def with_rollback(verdict: Verdict, image: Image, version: Version | None, count
     """The verdict of a bootloader that, besides, has seen ``version`` and ``counter``; None: it does not look."""
     from dataclasses import replace
 
-    refusals = tuple(_version_refusals(image, version)) + tuple(_counter_refusals(image, counter))
+    refusals = tuple(_version_refusals(image, version)) + tuple(counter_refusals(image, counter))
     warnings = tuple(_build_warnings(image, version))
     return replace(verdict, refusals=verdict.refusals + refusals, warnings=verdict.warnings + warnings)
 
@@ -56,21 +56,19 @@ def _without_build(version: Version) -> tuple[int, int, int]:
     return version.major, version.minor, version.revision
 
 
-def _counter_refusals(image: Image, current: int | None) -> Iterator[Finding]:
+def counter_refusals(image: Image, current: int | None) -> Iterator[Finding]:
+    """For what a bootloader that has seen the security counter ``current`` refuses the image; None: it does not look."""
     if current is None:
         return
-    found = next(((offset, tlv.data) for offset, _, tlv in image.tlv_offsets() if tlv.type == TlvType.SEC_CNT), None)
-    if found is None:
+    found = [(offset, tlv.data) for offset, _, tlv in image.tlv_offsets() if tlv.type == TlvType.SEC_CNT]
+    if not found:
         text = f"the image has no security counter, and the bootloader wants one of at least {current}"
         yield Finding(RollbackCode.SECURITY_COUNTER, image.unprotected_offset, f"{text} (`smpdfu sign -s NUMBER`)")
-        return
-    offset, data = found
-    value = int.from_bytes(data, image.endian)
-    if len(data) != _COUNTER_BYTES:
-        text = (
-            f"the image's security counter has {len(data)} bytes: a bootloader that stores one reads {_COUNTER_BYTES}"
-        )
-        yield Finding(RollbackCode.SECURITY_COUNTER, offset, text)
-    elif value < current:
-        text = f"the image's security counter {value} is lower than {current}, which the bootloader has seen"
-        yield Finding(RollbackCode.SECURITY_COUNTER, offset, text)
+    for offset, data in found:  # of several, a bootloader checks each
+        value = int.from_bytes(data, image.endian)
+        if len(data) != _COUNTER_BYTES:
+            text = f"the image's security counter has {len(data)} bytes: a bootloader that stores one reads"
+            yield Finding(RollbackCode.SECURITY_COUNTER, offset, f"{text} {_COUNTER_BYTES}")
+        elif value < current:
+            text = f"the image's security counter {value} is lower than {current}, which the bootloader has seen"
+            yield Finding(RollbackCode.SECURITY_COUNTER, offset, text)

@@ -28,22 +28,36 @@ _CONSEQUENCES: dict[int, str] = {
 }
 
 
-def tlv_refusals(image: Image, build: LoaderBuild) -> Iterator[Finding]:
-    """For what a bootloader of this build refuses the image; where nothing is known, for what every one does."""
+def tlv_refusals(image: Image, build: LoaderBuild, *, pure: bool) -> Iterator[Finding]:
+    """For what a bootloader of this build refuses the image; where nothing is known, for what every one does.
+
+    ``pure``: it checks pure signatures.
+    """
+    if pure:
+        yield from _says_pure(image)
     for offset, protected, tlv in image.tlv_offsets():
         # Bootloaders tell a protected TLV by where its data begin: those of an empty last one lie behind the area.
         counts = protected and offset + TLV_HEADER_SIZE < image.unprotected_offset
-        if not counts and not build.allows_unprotected(tlv.type):
+        is_allowed = build.allows_unprotected(tlv.type) and (pure or tlv.type != TlvType.SIG_PURE)
+        if not counts and not is_allowed:
             text = f"a TLV of type {tlv.name} must not stand unprotected"
             if protected:
                 text = f"the last protected TLV, {tlv.name}, is empty: bootloaders take it for an unprotected one"
             yield Finding(Code.TLV_NOT_ALLOWED, offset, text)
-        if tlv.type == TlvType.SIG_PURE and len(tlv.data) != 1:
-            yield Finding(Code.TLV_SIZE, offset, f"a SIG_PURE TLV has 1 byte, this one {len(tlv.data)}")
-        elif tlv.type == TlvType.SIG_PURE and tlv.data != b"\x01":
-            yield Finding(Code.SIGNATURE, offset, f"the SIG_PURE TLV says {tlv.data.hex()}; bootloaders want 01")
         if _is_read(tlv, image, build) and len(tlv.data) != READ_BY_SOME[tlv.type][0]:
             yield Finding(Code.TLV_SIZE, offset, _length(tlv) + _CONSEQUENCES.get(tlv.type, ""))
+
+
+def _says_pure(image: Image) -> Iterator[Finding]:
+    """The first SIG_PURE TLV in flash order is the one that is looked at (``bootutil_check_for_pure``)."""
+    for offset, _, tlv in image.tlv_offsets():
+        if tlv.type != TlvType.SIG_PURE:
+            continue
+        if len(tlv.data) != 1:
+            yield Finding(Code.TLV_SIZE, offset, f"a SIG_PURE TLV has 1 byte, this one {len(tlv.data)}")
+        elif tlv.data != b"\x01":
+            yield Finding(Code.SIGNATURE, offset, f"the SIG_PURE TLV says {tlv.data.hex()}; bootloaders want 01")
+        return
 
 
 def tlv_warnings(image: Image, build: LoaderBuild) -> Iterator[Finding]:

@@ -34,9 +34,18 @@ class Outcome:
     some: str = ""
 
 
+def readings(image: Image) -> tuple[bool, ...]:
+    """Is the image a pure one? Both where it says so in its protected area alone.
+
+    There bootloaders that check hashes pass over SIG_PURE; where it is not protected, their allow list refuses it.
+    """
+    found = {protected for _, protected, tlv in image.tlv_offsets() if tlv.type == TlvType.SIG_PURE}
+    return (True,) if False in found else (False, True) if found else (False,)
+
+
 @dataclass(frozen=True)
 class Trust:
-    """``keys`` before ``image``. A pure image (it says so with SIG_PURE) has signatures over itself, not its hash.
+    """``keys`` before ``image``. Where it is ``pure``, its signatures are over itself and not over its hash.
 
     ``build`` says how the bootloader finds a key and how it reads a signature.
     """
@@ -44,11 +53,13 @@ class Trust:
     image: Image
     keys: tuple[Verifier, ...]
     build: LoaderBuild = UNKNOWN_BUILD
+    pure: bool = False
 
-    @cached_property
-    def pure(self) -> bool:
-        """True if the image says that its signature is a pure one."""
-        return any(tlv.type == TlvType.SIG_PURE for _, _, tlv in self.image.tlv_offsets())
+    @property
+    def longest_key(self) -> int:
+        """The most bytes of a key in full that a bootloader with keys of this kind reads (KEY_BUF_SIZE)."""
+        sizes = (_LENGTHS.get(key.algorithm.signature_type, _LONGEST_ECDSA) for key in self.keys)
+        return max(sizes, default=_LONGEST_ECDSA) + 24
 
     def hash_types(self, key: Verifier) -> tuple[TlvType, ...]:
         """Types of the SHA TLVs that go with a key here; none for a key that cannot sign such an image."""

@@ -33,7 +33,7 @@ from smpdfu.image.linked import code_start, link_warning
 from smpdfu.image.loaderbuild import KEY_TYPES, UNKNOWN_BUILD, LoaderBuild
 from smpdfu.image.tlvchecks import PACKED_FLAGS, tlv_refusals, tlv_warnings
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
-from smpdfu.image.trust import Trust
+from smpdfu.image.trust import Trust, readings
 from smpdfu.image.verdict import Code, Finding, Verdict
 
 __all__ = ["Code", "Finding", "Role", "Verdict", "verify"]
@@ -58,12 +58,36 @@ def verify(
     a primary slot nothing is decrypted, in a secondary slot everything that is flagged so; without a ``role`` either
     will do. ``build`` is how the bootloader was built.
     """
-    case = _Case(image, Trust(image, tuple(keys), build), build)
+    options = _Options(tuple(keys), enc_key, slot, slot_address, role, build)
+    first, *others = (_judged(image, options, pure=pure) for pure in readings(image))
+    verdict = first if first.accepted is not False else next((one for one in others if not one.refusals), first)
+    if others and verdict is first:
+        warning = Finding(Code.SIGNATURE_FORM, None, "bootloaders that are built for pure signatures refuse the image")
+        return replace(verdict, warnings=(*verdict.warnings, warning)) if verdict.accepted else verdict
+    return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What ``verify`` was asked for."""
+
+    keys: tuple[Verifier, ...]
+    enc_key: DecryptionKey | None
+    slot: SlotGeometry | None
+    slot_address: int | None
+    role: Role | None
+    build: LoaderBuild
+
+
+def _judged(image: Image, options: _Options, *, pure: bool) -> Verdict:
+    """The verdict of a bootloader that checks pure signatures, or that checks hashes."""
+    keys, slot, slot_address = options.keys, options.slot, options.slot_address
+    case = _Case(image, Trust(image, keys, options.build, pure), options.build)
     case.check_header()
     case.check_tlvs()
     if slot is not None:
         case.check_size(slot)
-    case.plain = case.decrypt(enc_key, role)
+    case.plain = case.decrypt(options.enc_key, options.role)
     case.check_hash()
     key_index = case.check_signatures() if keys else None
     if not keys:
@@ -127,7 +151,7 @@ class _Case:
             self.warn(Code.COMPRESSED, 16, text)
 
     def check_tlvs(self) -> None:
-        self.refusals += tlv_refusals(self.image, self.build)
+        self.refusals += tlv_refusals(self.image, self.build, pure=self.trust.pure)
         self.warnings += tlv_warnings(self.image, self.build)
 
     def check_size(self, slot: SlotGeometry) -> None:
@@ -260,16 +284,15 @@ class _Case:
         return last.key_index
 
     def _check_keyhashes(self, kind: TlvType) -> None:
-        longest = HASHES[kind]().digest_size
-        for offset, tlv in self.tlvs(TlvType.KEYHASH) if not self.build.hw_key else ():
+        size = HASHES[kind]().digest_size
+        longest = self.trust.longest_key if self.build.hw_key else size
+        for offset, tlv in self.tlvs(self.build.key_type):
+            text = f"the {tlv.name} TLV has {len(tlv.data)} bytes"
             if len(tlv.data) > longest:
-                text = f"the KEYHASH TLV has {len(tlv.data)} bytes: bootloaders with {kind.name} stop at it"
-                self.refuse(Code.TLV_SIZE, offset, text)
-            elif len(tlv.data) < longest:
-                text = (
-                    f"the KEYHASH TLV has {len(tlv.data)} bytes of {longest}: many bootloaders take the first key that "
-                )
-                self.warn(Code.TLV_SIZE, offset, f"{text}fits these, some refuse it")
+                self.refuse(Code.TLV_SIZE, offset, f"{text}: bootloaders with {kind.name} read {longest} at most")
+            elif not self.build.hw_key and len(tlv.data) < size:
+                text += f" of {size}: many bootloaders take the first key that fits these, some refuse it"
+                self.warn(Code.TLV_SIZE, offset, text)
 
     def _refuse_unsigned(self) -> None:
         offset, signature = next(self.tlvs(*SIGNATURE_TYPES), (self.image.unprotected_offset, None))

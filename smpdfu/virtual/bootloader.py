@@ -16,6 +16,7 @@ from smpdfu.errors import FormatError, SigningError
 from smpdfu.image.encrypt import opens, unwrap_key
 from smpdfu.image.format import COMPRESSED_FLAGS, Header, Image
 from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
+from smpdfu.image.rollback import counter_refusals
 from smpdfu.image.verify import Code, Role, verify
 from smpdfu.loaders import lines
 from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS as DEFAULT_OPTIONS
@@ -165,7 +166,8 @@ class Boot:
         key = self.keys.decryption
         if key is None or not image.encrypted:
             return None
-        tlv = next((one for one in image.unprotected if opens(key, one)), image.encryption_key_tlv)
+        allows, tlvs = self.keys.build.allows_unprotected, (tlv for _, _, tlv in image.tlv_offsets())
+        tlv = next((one for one in tlvs if opens(key, one) and allows(one.type)), None)
         if tlv is None:
             return None
         try:
@@ -183,8 +185,7 @@ class Boot:
     def _is_counter_high_enough(self, number: int, image: Image) -> bool:
         if self.counters is None or not self._counts(number):
             return True
-        counter = image.security_counter
-        return counter is not None and counter >= self.counters.read(number)
+        return not any(counter_refusals(image, self.counters.read(number)))
 
     def counter_of(self, slot: Slot, start: int = 0) -> int | None:
         """The security counter in the image in a slot; None when there is none."""
