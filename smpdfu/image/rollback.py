@@ -57,7 +57,7 @@ def _without_build(version: Version) -> tuple[int, int, int]:
 
 
 def counter_refusals(image: Image, current: int | None) -> Iterator[Finding]:
-    """For what a bootloader that has seen the security counter ``current`` refuses the image; None: it does not look."""
+    """For what a bootloader that has seen the security counter ``current`` refuses the image; None: for nothing."""
     if current is None:
         return
     found = [(offset, tlv.data) for offset, _, tlv in image.tlv_offsets() if tlv.type == TlvType.SEC_CNT]

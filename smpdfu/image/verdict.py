@@ -40,6 +40,7 @@ class Code(StrEnum):
     SEVERAL_KEYS = "several-content-keys"
     HMAC_SHA = "hmac-sha"
     RESET_VECTOR = "reset-vector"
+    BYTE_ORDER = "byte-order"
 
 
 # Warnings about what some builds of the bootloader refuse and others take.

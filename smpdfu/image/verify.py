@@ -82,12 +82,12 @@ class _Options:
 def _judged(image: Image, options: _Options, *, pure: bool) -> Verdict:
     """The verdict of a bootloader that checks pure signatures, or that checks hashes."""
     keys, slot, slot_address = options.keys, options.slot, options.slot_address
-    case = _Case(image, Trust(image, keys, options.build, pure), options.build)
+    case = _Case(image, Trust(image, keys, options.build, pure), options.build, options.role)
     case.check_header()
     case.check_tlvs()
     if slot is not None:
         case.check_size(slot)
-    case.plain = case.decrypt(options.enc_key, options.role)
+    case.plain = case.decrypt(options.enc_key)
     case.check_hash()
     key_index = case.check_signatures() if keys else None
     if not keys:
@@ -107,6 +107,7 @@ class _Case:
     image: Image
     trust: Trust
     build: LoaderBuild
+    role: Role | None
     refusals: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     unchecked: list[Finding] = field(default_factory=list)
@@ -130,6 +131,9 @@ class _Case:
 
     def check_header(self) -> None:
         header, flags = self.image.header, self.image.header.flags
+        if self.image.endian == "big":
+            text = "the image is written in big-endian order: bootloaders of other chips, such as Arm's, see no image"
+            self.warn(Code.BYTE_ORDER, 0, text)
         if flags & ENCRYPTED_FLAGS == ENCRYPTED_FLAGS:
             self.refuse(Code.FLAGS, 16, "the header says that the image is encrypted with AES-128 and with AES-256")
         if self.image.encrypted and self.build.encryption is False:
@@ -171,11 +175,11 @@ class _Case:
 
     # --- decryption ---
 
-    def decrypt(self, enc_key: DecryptionKey | None, role: Role | None) -> Image | None:
+    def decrypt(self, enc_key: DecryptionKey | None) -> Image | None:
         """The image as its hash covers it; None when that cannot be known."""
-        if not self.image.encrypted or role == "primary":
+        if not self.image.encrypted or self.role == "primary":
             return self.image
-        if role is None and self._hash_fits(self.image):
+        if self.role is None and self._hash_fits(self.image):
             text = "the payload of this encrypted image is plain: it is good for the primary slot only"
             self.warn(Code.CLEAR, self.image.header.hdr_size, text)
             return self.image
@@ -276,7 +280,8 @@ class _Case:
             self.warn(Code.SIGNATURE_FORM, last.offset, last.some)
         if self.trust.pure and self.image.encrypted:
             text = "the signature is a pure one, which bootloaders check over the flash as it is, and that is encrypted"
-            self.warn(Code.PURE_ENCRYPTED, last.offset, text)
+            add = self.refuse if self.role == "secondary" else self.warn
+            add(Code.PURE_ENCRYPTED, last.offset, text)
         if last.unknown:
             text = "the pure signature of an encrypted image cannot be checked without decryption"
             self.leave(Code.SIGNATURE, last.offset, text)

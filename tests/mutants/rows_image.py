@@ -30,7 +30,7 @@ ROWS = (
     Mutant(VERIFY, "            if tlv.data == value:\n                continue\n", "            if tlv.data[:4] == value[:4]:\n                continue\n", IN_VERIFY),
     Mutant(VERIFY, "if one.stops), outcomes[-1])", "if one.stops), outcomes[0])", IN_VERIFY),
     Mutant(VERIFY, "if self.image.encrypted and header.hdr_size % 16:", "if self.image.encrypted and header.hdr_size % 8:", IN_VERIFY),
-    Mutant(VERIFY, 'if not self.image.encrypted or role == "primary":', "if not self.image.encrypted:", IN_VERIFY),
+    Mutant(VERIFY, 'if not self.image.encrypted or self.role == "primary":', "if not self.image.encrypted:", IN_VERIFY),
     # Keys.
     Mutant(KEYS, "deterministic_signing=True", "deterministic_signing=False", IN_KEYS),
     Mutant(KEYS, "        except (InvalidSignature, ValueError):  # ValueError", "        except InvalidSignature:  # ValueError", ("tests/image/test_image_signature.py",)),
