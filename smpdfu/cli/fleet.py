@@ -131,7 +131,7 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
         schedule = schedule_of(loaded, packages, folder, out, again=how.go_on)
         view = View(loaded, schedule, out, quiet=how.events)
         log.watch = _watcher(view.note, how)
-        with view.drawn():
+        async with view.kept_drawn():
             job = FleetRun(loaded, schedule, log, replace(ports, watch=view.progress))
             phase = await _run(job, folder / PAUSE_FILE)
         if schedule.phase == "done":

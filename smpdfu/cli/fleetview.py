@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.show import Output, console, one_line
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _ROWS = 20
 """Devices shown at once; a terminal has no more room."""
+_DRAW_EVERY_S = 0.25
 
 
 class View:
@@ -70,17 +72,30 @@ class View:
 
     @contextmanager
     def drawn(self) -> Iterator[Callable[[], None]]:
-        """Draw it while inside, where stderr is a terminal; what it gives draws it at once."""
+        """Show it while inside, where stderr is a terminal; what it gives draws it, as every message does.
+
+        No thread draws: rich moves the cursor by what it drew last, and two that draw at a time spoil the screen.
+        """
         if self._out.json or not sys.stderr.isatty():
             yield lambda: None
             return
         from rich.live import Live
 
-        with Live(self, console=console(sys.stderr), refresh_per_second=4, transient=True) as live:
+        with Live(self, console=console(sys.stderr), auto_refresh=False, transient=True) as live:
+            live.refresh()
             yield live.refresh
 
+    @asynccontextmanager
+    async def kept_drawn(self) -> AsyncIterator[None]:
+        """As ``drawn``, by the event loop, every ``_DRAW_EVERY_S``."""
+        with self.drawn() as draw:
+            drawing = asyncio.ensure_future(_repeat(draw, _DRAW_EVERY_S))
+            try:
+                yield
+            finally:
+                drawing.cancel()
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Called by the thread that draws: what others may change meanwhile is copied first."""
         from rich.table import Table
         from rich.text import Text
 
@@ -109,3 +124,9 @@ class View:
         if wake_at is not None:
             return f"{wave} soaks, {max(wake_at - time.monotonic(), 0.0):.0f} s left"
         return wave if wave and str(phase) == "running" else f"{wave} {phase}".strip()
+
+
+async def _repeat(act: Callable[[], None], every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        act()
