@@ -7,12 +7,23 @@ WORKERS ?= 2
 FUZZ_SECONDS ?= 60
 APT_LOCK_SECONDS ?= 300
 
+# A .venv that another Python made serves as long as nobody names one: PYTHON=python3.13 makes it anew.
+WHICH := import os, sys; print(sys.version.split()[0], os.path.realpath(sys.base_prefix))
+ifneq ($(origin PYTHON),file)
+ifneq ($(wildcard $(BIN)/python),)
+MADE_BY := $(shell $(BIN)/python -c '$(WHICH)' 2>/dev/null)
+ifneq ($(MADE_BY),$(shell $(PYTHON) -c '$(WHICH)' 2>/dev/null))
+OTHER_PYTHON := other-python
+endif
+endif
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: chaos mutants help demo test softhsm dbus lint bench fuzz format clean
+.PHONY: other-python chaos mutants help demo test softhsm dbus lint bench fuzz format clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
-	@echo "make test    all tests"
+	@echo "make test    all tests (PYTHON=python3.13: on that Python, in a new $(VENV))"
 	@echo "make lint    ruff, mypy --strict, known faults of the packages"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
@@ -21,11 +32,14 @@ help:
 	@echo "make clean   remove what was made here"
 
 # ensurepip is a package of its own on Debian: install it where we may, else say how.
-$(BIN)/python:
+$(BIN)/python: $(OTHER_PYTHON)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "smpdfu needs Python 3.11 or later; set PYTHON=python3.x"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(APT_INSTALL) python3-venv; } \
 		|| { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv) and run make again"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
+
+other-python:
+	@echo "$(VENV) was made by Python $(MADE_BY); PYTHON names $(PYTHON): $(VENV) is made anew"
 
 $(VENV)/demo.stamp: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[samples]'
