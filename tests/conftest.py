@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -14,9 +15,11 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.soft_token import SoftToken
 
-# A shell that runs the tests in the background has Ctrl-C ignored, and what we start would inherit that.
+# A shell that runs the tests in the background has Ctrl-C ignored, and nohup SIGHUP: what we start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes is the machine's affair.
 settings.register_profile("smpdfu", deadline=None)

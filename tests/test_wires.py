@@ -25,6 +25,7 @@ from smpdfu.virtual.bootloader import BootKeys
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 from smpdfu.virtual.pty import serve_pty
+from tests.simulated import simulate
 
 KEY = generate("ecdsa-p256")
 HEADER_SIZE = 512
@@ -76,7 +77,7 @@ class Bench:
 
     def upload(self) -> UploadResult:
         """Upload ``NEW``, and check that the device holds it."""
-        return asyncio.run(self.do_upload())
+        return simulate(self.do_upload())
 
     async def do_upload(self) -> UploadResult:
         async with self.client as client:
@@ -175,7 +176,7 @@ def test_the_upload_arrives_over_a_serial_port(threaded: bool) -> None:
             serving.cancel()
             await asyncio.wait([serving])
 
-    asyncio.run(use())
+    simulate(use())
 
 
 # --- a wire that is cut -------------------------------------------------------------------------------------------

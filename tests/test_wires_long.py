@@ -38,6 +38,7 @@ from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED, Region, SlotPair
 from smpdfu.virtual.pty import serve_pty
 from smpdfu.virtual.udp import serve_udp
+from tests.simulated import simulate
 
 MIB = 1 << 20
 SLOT = 0x12_0000
@@ -120,7 +121,7 @@ class Memory:
 
         pipe = served_pipe(serve, self.to_device, to_host=self.to_host)
         client = Client(pipe, ConsoleFraming(), timeout_s=TIMEOUT_S, attempts=8, patience=PATIENT)
-        return asyncio.run(send(client, device))
+        return simulate(send(client, device))
 
 
 def test_a_wire_that_is_cut_twenty_times_on_the_way_there() -> None:
@@ -278,7 +279,7 @@ def over_udp(odds: Odds, cuts: int = 0) -> tuple[UploadResult, int]:
                 cutting.cancel()
                 await asyncio.wait([cutting])
 
-    return asyncio.run(use())
+    return simulate(use())
 
 
 def test_udp_that_loses_repeats_reorders_and_damages() -> None:
@@ -317,7 +318,7 @@ def test_a_terminal_carries_it_without_a_single_copy() -> None:
             serving.cancel()
             await asyncio.wait([serving])
 
-    assert asyncio.run(use()).retries == 0
+    assert simulate(use()).retries == 0
 
 
 def test_the_proxy_can_do_harm() -> None:
@@ -337,4 +338,4 @@ def test_the_proxy_can_do_harm() -> None:
             way.close()
             await asyncio.sleep(0)
 
-    asyncio.run(use())
+    simulate(use())

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from bumble.transport.common import AsyncPipeSink
 
@@ -29,7 +28,6 @@ from smpdfu.virtual.gatt import Hci, Presence, serve_ble
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 from smpdfu.virtual.radio import AT_ONCE, Air, Radio
 
-T = TypeVar("T")
 KEY = generate("ecdsa-p256")
 HEADER_SIZE = 512
 PRESENT = Presence()
@@ -118,45 +116,3 @@ async def _stop(task: asyncio.Future[None]) -> None:
 def secondary(device: VirtualNrf5340, length: int) -> bytes:
     """What is in the slot that uploads go to."""
     return device.images[0].secondary.area.read(0, length)
-
-
-# --- time -----------------------------------------------------------------------------------------------------------
-
-
-def run(test: Coroutine[Any, Any, T]) -> T:
-    """Run ``test`` in time of its own: whenever everything waits, it is later at once. What is measured is exact.
-
-    An error that nobody waited for is one of the test, too.
-    """
-    unseen: list[dict[str, Any]] = []
-    with asyncio.Runner(loop_factory=PatientLoop) as runner:
-        runner.get_loop().set_exception_handler(lambda _, context: unseen.append(context))
-        result = runner.run(test)
-    assert not unseen, unseen
-    return result
-
-
-class PatientLoop(asyncio.SelectorEventLoop):
-    """An event loop that never sleeps. Only for what needs nothing from outside of the process."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        super().__init__(_Leap(self))
-
-    def time(self) -> float:
-        return self._now
-
-    def leap(self, seconds: float) -> None:
-        self._now += seconds
-
-
-class _Leap(selectors.DefaultSelector):
-    def __init__(self, loop: PatientLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise AssertionError("everything waits, and nothing will ever happen")
-        self._loop.leap(max(0.0, timeout))
-        return super().select(0)

@@ -18,6 +18,7 @@ from smpdfu.link import bluetooth
 from smpdfu.link.ble import BlePipe, scan
 from smpdfu.smp.framing import GattFraming
 from smpdfu.smp.groups.os import Echo
+from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.ble.ble_rig import NEW, secondary, signed_image, virtual_device
@@ -30,7 +31,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="BlueZ is the Bluetooth of Linux"),
     pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="dbus-daemon is not installed (Debian: dbus)"),
 ]
-LONG_S = 20.0
 SMALL = signed_image(2, 10_000)
 Use = Callable[[FakeBluez], Coroutine[Any, Any, Any]]
 Run = Callable[..., Any]
@@ -62,7 +62,7 @@ def with_bluez(bus_address: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def client(pipe: BlePipe | None = None, **options: Any) -> Client:
-    given: dict[str, Any] = {"timeout_s": LONG_S, "patience": Patience(pause_s=0.0, quiet_s=0.0)} | options
+    given: dict[str, Any] = {"timeout_s": HANG_S, "patience": Patience(pause_s=0.0, quiet_s=0.0)} | options
     return Client(pipe or BlePipe("board"), GattFraming(), **given)
 
 
@@ -104,7 +104,7 @@ def test_the_device_is_found_again_under_a_new_address(with_bluez: Run) -> None:
         async with client(pipe) as one:
             await one.request(Echo("before"))
             await fake.lose("C0:00:00:00:00:02")
-            await one.wait_for_device(LONG_S)
+            await one.wait_for_device(HANG_S)
             assert (await one.request(Echo("after"))).r == "after"
             assert pipe.device is not None
             assert pipe.device.address == "C0:00:00:00:00:02"
@@ -127,7 +127,7 @@ def test_a_restart_of_the_device_is_a_lost_link(with_bluez: Run) -> None:
     async def use(fake: FakeBluez) -> None:
         async with client() as one:
             assert await one.reset()
-            await one.wait_for_device(LONG_S)
+            await one.wait_for_device(HANG_S)
             await one.request(Echo("back"))
         assert fake.connections == 2
 
@@ -249,7 +249,7 @@ def test_bluez_that_is_too_old(with_bluez: Run, tmp_path: Path, monkeypatch: pyt
 
 def test_a_device_that_wants_pairing_is_silent_until_it_gets_it(with_bluez: Run) -> None:
     async def ask(fake: FakeBluez, pair: bool) -> str:
-        async with client(BlePipe("board", pair=pair), attempts=1, timeout_s=LONG_S if pair else 0.3) as one:
+        async with client(BlePipe("board", pair=pair), attempts=1, timeout_s=HANG_S if pair else 0.3) as one:
             return (await one.request(Echo("secret"))).r
 
     with pytest.raises(ResponseTimeoutError, match="it may want to be paired"):

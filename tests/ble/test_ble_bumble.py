@@ -23,11 +23,12 @@ from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.session import Session
 from smpdfu.virtual.gatt import Presence
 from smpdfu.virtual.radio import Radio
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
-    from tests.ble.ble_rig import NET, NEW, Rig, run, secondary, virtual_device
+    from tests.ble.ble_rig import NET, NEW, Rig, secondary, virtual_device
 else:
-    from ble_rig import NET, NEW, Rig, run, secondary, virtual_device
+    from ble_rig import NET, NEW, Rig, secondary, virtual_device
 
 
 def test_the_uuids_are_those_that_others_know() -> None:
@@ -48,7 +49,7 @@ def test_the_upload_arrives_whatever_the_mtu(mtu: int) -> None:
                 assert (result.off, result.retries, result.listed) == (len(NEW), 0, True)
             assert secondary(device, len(NEW)) == NEW
 
-    run(upload())
+    simulate(upload())
 
 
 def test_an_upload_goes_on_when_the_link_comes_back() -> None:
@@ -70,7 +71,7 @@ def test_an_upload_goes_on_when_the_link_comes_back() -> None:
             assert result.retries > 0
             assert secondary(device, len(NEW)) == NEW
 
-    run(upload())
+    simulate(upload())
     resumed = next(off for before, off in pairwise(offsets) if before > 0.4 * len(NEW))
     assert resumed > 0.3 * len(NEW)  # not from the start
 
@@ -97,7 +98,7 @@ def test_the_device_is_found_again_after_a_reset(renew: bool) -> None:
             assert device.running.header.version.major == 2
         return addresses
 
-    first, *_, last = run(update())
+    first, *_, last = simulate(update())
     assert (first != last) is renew
 
 
@@ -115,7 +116,7 @@ def test_a_device_that_was_named_by_its_address_may_change_it() -> None:
                 assert pipe.device is not None
                 assert pipe.device.address == addresses[1] != addresses[0]
 
-    run(reset())
+    simulate(reset())
 
 
 # --- what is left of a connection that has ended ---------------------------------------------------------------------
@@ -156,7 +157,7 @@ def test_half_a_request_does_not_poison_the_next_connection(
                 await asyncio.sleep(5.0)
                 assert (await client.request(Echo("new"))).r == "new"
 
-    run(use())
+    simulate(use())
 
 
 def test_half_an_answer_is_dropped_with_its_connection() -> None:
@@ -178,7 +179,7 @@ def test_half_an_answer_is_dropped_with_its_connection() -> None:
             async with rig.client(pipe, attempts=1) as client:
                 assert (await client.request(Echo("new"))).r == "new"
 
-    run(use())
+    simulate(use())
 
 
 # --- pressure ---------------------------------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ def test_writes_wait_until_the_air_has_room() -> None:
         assert limit is not None
         return took_s * limit / (100 * 495)
 
-    assert 0.8 < run(use()) < 1.2
+    assert 0.8 < simulate(use()) < 1.2
 
 
 def test_cancelled_anywhere_on_the_way() -> None:
@@ -216,7 +217,7 @@ def test_cancelled_anywhere_on_the_way() -> None:
                 assert (await client.request(Echo("all the same"))).r == "all the same"
             return opening.cancelled()
 
-    cancelled = [run(use(0.013 * step)) for step in range(1, 130, 12)]
+    cancelled = [simulate(use(0.013 * step)) for step in range(1, 130, 12)]
     assert cancelled[0]
     assert not cancelled[-1]
 
@@ -233,7 +234,7 @@ def test_scan_tells_who_speaks_smp() -> None:
             assert sorted(str(one.name) for one in found) == ["left", "right"]
             assert {one.rssi for one in found} == {-50}
 
-    run(look())
+    simulate(look())
 
 
 def test_any_device_means_the_only_one() -> None:
@@ -248,7 +249,7 @@ def test_any_device_means_the_only_one() -> None:
             async with rig.client(rig.pipe("right")) as client:
                 await client.request(Echo("you"))
 
-    run(find())
+    simulate(find())
 
 
 def test_two_devices_with_one_name_are_not_confused() -> None:
@@ -264,7 +265,7 @@ def test_two_devices_with_one_name_are_not_confused() -> None:
             async with rig.client(rig.pipe(addresses[-1])) as client:
                 await client.request(Echo("you"))
 
-    run(find())
+    simulate(find())
 
 
 def test_a_device_that_is_not_there() -> None:
@@ -275,9 +276,9 @@ def test_a_device_that_is_not_there() -> None:
             await rig.pipe(target, connect_s=3.0).open()
 
     with pytest.raises(ConnectError, match=r"'nobody' was not heard on Bluetooth within 3 s; what was heard: board \("):
-        run(find("nobody"))
+        simulate(find("nobody"))
     with pytest.raises(ConnectError, match="no Bluetooth device with the SMP service was heard within 3 s"):
-        run(find("*"))
+        simulate(find("*"))
 
 
 def test_a_device_without_the_service_is_none_for_us() -> None:
@@ -291,7 +292,7 @@ def test_a_device_without_the_service_is_none_for_us() -> None:
             with pytest.raises(ConnectError, match="ble:lamp has no SMP service: its firmware was built without"):
                 await rig.pipe("lamp").open()
 
-    run(find())
+    simulate(find())
 
 
 def test_a_network_core_without_firmware_has_no_bluetooth() -> None:
@@ -310,7 +311,7 @@ def test_a_network_core_without_firmware_has_no_bluetooth() -> None:
             device.reset()
             assert await scan(1.0, rig.backends)
 
-    run(find())
+    simulate(find())
 
 
 # --- pairing ----------------------------------------------------------------------------------------------------------
@@ -324,6 +325,6 @@ def test_a_device_that_wants_pairing_is_silent_until_it_gets_it() -> None:
             async with rig.client(rig.pipe(pair=pair), attempts=1, timeout_s=1.0) as client:
                 return (await client.request(Echo("secret"))).r
 
-    assert run(ask(pair=True)) == "secret"
+    assert simulate(ask(pair=True)) == "secret"
     with pytest.raises(ResponseTimeoutError, match="may want to be paired"):
-        run(ask(pair=False))
+        simulate(ask(pair=False))

@@ -17,11 +17,13 @@ from smpdfu.smp.groups.os import Echo
 from smpdfu.virtual.gatt import Presence, on_air, serve_moniker
 from smpdfu.virtual.radio import Radio
 from smpdfu.virtual.server import DEFAULT_BUFFERS
+from tests.deadlines import HANG_S
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
-    from tests.ble.ble_rig import NEW, Rig, run, secondary, signed_image, virtual_device
+    from tests.ble.ble_rig import NEW, Rig, secondary, signed_image, virtual_device
 else:
-    from ble_rig import NEW, Rig, run, secondary, signed_image, virtual_device
+    from ble_rig import NEW, Rig, secondary, signed_image, virtual_device
 
 LARGE = signed_image(2, 160_000)
 
@@ -36,7 +38,7 @@ def upload(radio: Radio, data: bytes = NEW, *, window_max: int | None = None, mt
             assert secondary(device, len(data)) == data
             return result
 
-    return run(go())
+    return simulate(go())
 
 
 def speed(result: UploadResult) -> float:
@@ -125,7 +127,7 @@ def test_a_device_far_away_answers_two_intervals_later() -> None:
                 await client.request(Echo("timed"))
                 return asyncio.get_running_loop().time() - before
 
-    assert 0.5 <= run(ask()) <= 1.01
+    assert 0.5 <= simulate(ask()) <= 1.01
 
 
 def test_a_connection_that_never_comes_can_be_given_up() -> None:
@@ -137,7 +139,7 @@ def test_a_connection_that_never_comes_can_be_given_up() -> None:
             with pytest.raises(NeverConnectedError):
                 await host.connect(Address("C0:00:00:00:00:09"), timeout=1.0)
 
-    run(give_up())
+    simulate(give_up())
 
 
 # --- HCI by TCP: only what needs no second process; that is in test_ble_tcp.py ----------------------------------------
@@ -149,7 +151,7 @@ def test_hosts_are_let_go_when_the_air_is_gone() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             await asyncio.sleep(0.05)
         try:
-            return await asyncio.wait_for(reader.read(), 20.0)
+            return await asyncio.wait_for(reader.read(), HANG_S)
         except ConnectionError:
             return b""
         finally:

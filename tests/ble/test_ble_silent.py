@@ -16,11 +16,12 @@ from smpdfu.link.bumble import Dongle, on
 from smpdfu.smp.groups.os import Echo
 from smpdfu.virtual.gatt import Hci, serve_ble
 from smpdfu.virtual.radio import Air, RadioController
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
-    from tests.ble.ble_rig import Rig, run, virtual_device
+    from tests.ble.ble_rig import Rig, virtual_device
 else:
-    from ble_rig import Rig, run, virtual_device
+    from ble_rig import Rig, virtual_device
 
 
 class Faltering(AsyncPipeSink):
@@ -66,7 +67,7 @@ def test_a_controller_that_says_nothing_is_told_as_that() -> None:
         with pytest.raises(ConnectError, match="the dongle says nothing"):
             await BlePipe("board", backends=backends).open()
 
-    run(asyncio.wait_for(use(), 30))
+    simulate(asyncio.wait_for(use(), 30))
 
 
 def test_a_controller_that_falls_silent_is_let_go() -> None:
@@ -80,7 +81,7 @@ def test_a_controller_that_falls_silent_is_let_go() -> None:
                 with pytest.raises(LinkError):
                     await client.request(Echo("y"))
 
-    run(asyncio.wait_for(use(), 60))
+    simulate(asyncio.wait_for(use(), 60))
 
 
 def test_a_device_whose_controller_says_nothing_is_not_served() -> None:
@@ -91,4 +92,4 @@ def test_a_device_whose_controller_says_nothing_is_not_served() -> None:
         with pytest.raises(ConnectError, match="the Bluetooth controller says nothing"):
             await serve_ble(virtual_device(), Hci(controller, sink))
 
-    run(asyncio.wait_for(use(), 30))
+    simulate(asyncio.wait_for(use(), 30))

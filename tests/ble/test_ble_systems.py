@@ -27,11 +27,12 @@ from smpdfu.link.bluetooth import HABITS, Bluetooth, Habits, Search, is_address
 from smpdfu.link.memory import pipe_pair
 from smpdfu.smp.framing import GattFraming
 from smpdfu.smp.groups.os import Echo
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
-    from tests.ble.ble_rig import NEW, run, secondary, virtual_device
+    from tests.ble.ble_rig import NEW, secondary, virtual_device
 else:
-    from ble_rig import NEW, run, secondary, virtual_device
+    from ble_rig import NEW, secondary, virtual_device
 
 UUID = "11111111-2222-3333-4444-555555555555"
 """What macOS has for an address."""
@@ -186,7 +187,7 @@ def upload(habits: Habits, mtu: int) -> tuple[int, UploadResult, bytes]:
             result = await one.upload(NEW)
         return stack.dropped, result, secondary(stack.device, len(NEW))
 
-    return run(go())
+    return simulate(go())
 
 
 @pytest.mark.parametrize("mtu", [185, 498])
@@ -203,7 +204,7 @@ def test_writes_keep_their_distance() -> None:
                 await pipe.write(b"x")
             return asyncio.get_running_loop().time() - before
 
-    assert run(use()) == pytest.approx(0.1)
+    assert simulate(use()) == pytest.approx(0.1)
 
 
 def test_without_the_habit_writes_get_lost() -> None:
@@ -227,7 +228,7 @@ def test_each_connection_has_a_client_of_its_own() -> None:
         assert len(stack.clients) == 2
         assert stack.sessions == 0
 
-    run(use())
+    simulate(use())
 
 
 def test_a_device_is_known_by_a_uuid_on_macos() -> None:
@@ -237,7 +238,7 @@ def test_a_device_is_known_by_a_uuid_on_macos() -> None:
         async with client(Stack().pipe(target=UUID.upper())) as one:
             await one.request(Echo("you"))
 
-    run(use())
+    simulate(use())
 
 
 # --- Windows --------------------------------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ def test_the_mtu_comes_late(mtus: tuple[int, ...], step: int) -> None:
         async with pipe:
             assert pipe.max_write == step
 
-    run(use())
+    simulate(use())
 
 
 def test_an_earlier_connection_that_ends_late_is_not_ours() -> None:
@@ -265,7 +266,7 @@ def test_an_earlier_connection_that_ends_late_is_not_ours() -> None:
             stack.clients[0].call_back()
             assert (await one.request(Echo("still here"))).r == "still here"
 
-    run(use())
+    simulate(use())
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------
@@ -288,7 +289,7 @@ def test_one_deadline_bounds_connecting() -> None:
         assert asyncio.get_running_loop().time() - started == pytest.approx(10.0)
         assert stack.sessions == 0
 
-    run(use())
+    simulate(use())
 
 
 def test_cancelled_while_connecting() -> None:
@@ -302,7 +303,7 @@ def test_cancelled_while_connecting() -> None:
             await opening
         assert stack.sessions == 0
 
-    run(use())
+    simulate(use())
 
 
 def test_who_makes_up_addresses_fills_no_memory() -> None:
@@ -316,7 +317,7 @@ def test_who_makes_up_addresses_fills_no_memory() -> None:
         assert not search.result.done()
         search.stop()
 
-    run(use())
+    simulate(use())
 
 
 def test_a_name_that_was_heard_once_stays() -> None:
@@ -328,4 +329,4 @@ def test_a_name_that_was_heard_once_stays() -> None:
             search.note(BLEDevice(UUID, None, None), AdvertisementData(name, {}, {}, [SMP_SERVICE], None, -60, ()))
         assert [str(one) for one in search.smp_devices] == [f"board ({UUID})"]
 
-    run(use())
+    simulate(use())

@@ -18,13 +18,12 @@ from smpclient.requests.os_management import EchoWrite
 from smpclient.transport.bumble import SMPBumbleTransport
 
 from smpdfu.virtual import store
+from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.ble.ble_rig import KEY, NET, NEW, OLD
 else:
     from ble_rig import KEY, NET, NEW, OLD
-
-PATIENCE_S = 60
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Desk:
 
 def smpdfu(*words: str) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "smpdfu", *words]
-    return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S)
+    return subprocess.run(line, capture_output=True, text=True, timeout=HANG_S)
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             yield Desk(address, address.partition("?hci=")[2], tmp_path / "new")
         finally:
             serving.terminate()
-        assert serving.wait(PATIENCE_S) == 0
+        assert serving.wait(HANG_S) == 0
 
 
 def test_another_process_reaches_the_device(desk: Desk) -> None:

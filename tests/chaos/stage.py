@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
+from collections.abc import Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import TypeVar
 
 from smpdfu.cli.main import exit_code
 from smpdfu.client import Client
@@ -30,7 +28,7 @@ from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.pool import Resources
 from tests.dfu.conftest import CODE, Maker
 from tests.dfu.dfu_device import FAST, SHORT, wire_of
-from tests.virtual.clockwork import ClockworkLoop
+from tests.simulated import now, simulate
 
 LAYOUT = {Scheme.STAGED: "nrf5340dk-staged", Scheme.SIMULTANEOUS: "nrf5340dk-simultaneous"}
 OTHER_LAYOUT = {Scheme.STAGED: "nrf5340dk-staged-overwrite", Scheme.SIMULTANEOUS: "nrf5340dk-matter-bridge"}
@@ -54,20 +52,6 @@ def _images(
 
 
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-
-class Loop(ClockworkLoop):
-    """Waits for nothing, threads neither: what they would do is done at once."""
-
-    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """Call it here and now."""
-        done: asyncio.Future[T] = self.create_future()
-        try:
-            done.set_result(func(*args))
-        except Exception as error:
-            done.set_exception(error)
-        return done
 
 
 @dataclass
@@ -176,14 +160,14 @@ class Stage:
 
     def _run(self, work: Coroutine[None, None, T]) -> T:
         """In no time, by a clock that goes on from call to call, as the device's does."""
-        with asyncio.Runner(loop_factory=Loop) as runner:
-            loop = runner.get_loop()
-            assert isinstance(loop, Loop)
-            loop.jumping.now = self.time_s
+
+        async def timed() -> T:
             try:
-                return runner.run(work)
+                return await work
             finally:
-                self.time_s = loop.time()
+                self.time_s = now()
+
+        return simulate(timed(), start_s=self.time_s)
 
     async def _update(self, journal: Journal, faults: Faults, health: Health) -> UpdateResult:
         pipe, framing = wire_of(self.device, faults, console=self.console)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.deadlines import HANG_S
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
 
@@ -56,7 +58,7 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for its end; the exit code."""
-        code = self.process.wait(60)
+        code = self.process.wait(HANG_S)
         while select.select([self.master], [], [], 0)[0]:
             try:
                 self.text += os.read(self.master, 4096).decode()
@@ -131,7 +133,7 @@ def start(*words: object, limit_bytes: int | None = None, door: str = "main") ->
 @pytest.mark.parametrize(("door", "code"), [("main", 3), ("imgtool", 1)])
 def test_a_full_disk_leaves_no_half_file(raw: Path, out: Path, door: str, code: int) -> None:
     process = start("sign", *LAYOUT, raw, out, limit_bytes=1000, door=door)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == code, err
     assert len(err.splitlines()) == 1
     assert str(out) in err
@@ -141,7 +143,7 @@ def test_a_full_disk_leaves_no_half_file(raw: Path, out: Path, door: str, code: 
 def test_a_full_disk_keeps_the_file_that_was_there(raw: Path, out: Path) -> None:
     out.write_bytes(b"the release of last week")
     process = start("sign", *LAYOUT, raw, out, limit_bytes=1000)
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANG_S)
     assert process.returncode == 3
     assert out.read_bytes() == b"the release of last week"
     assert list(out.parent.iterdir()) == [out]
@@ -172,7 +174,7 @@ def test_ctrl_c_while_it_works(slow_input: Path, out: Path, door: str) -> None:
     process = start("sign", *LAYOUT, slow_input, out, door=door)
     wait_until_reading(process, slow_input)
     process.send_signal(signal.SIGINT)
-    stdout, err = process.communicate(timeout=60)
+    stdout, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "interrupted" in err

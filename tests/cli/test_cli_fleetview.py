@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from smpdfu.cli.fleetview import View
 from smpdfu.cli.show import Output
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Wave
 from smpdfu.dfu.schedule import Outcome, Schedule
+from tests.simulated import simulate
 
 NAMES = tuple(f"roof-{number}" for number in range(6))
 
@@ -103,3 +106,22 @@ def test_no_more_rows_than_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> 
             view.note({"event": "begin", "device": name})
         draw()
         assert terminal.screen()[3].endswith("0 under way, 3 of them not shown")
+
+
+def test_it_is_drawn_again_by_the_event_loop_and_by_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a thread drew while a message was put above it would stand beside the table, not in it."""
+    terminal = put_up(monkeypatch)
+    made, schedule = fleet()
+    view = View(made, schedule, Output(json=False), quiet=False)
+
+    async def watch() -> int:
+        threads = threading.active_count()
+        async with view.kept_drawn():
+            view.note({"event": "begin", "device": "roof-0"})
+            assert "connecting" not in terminal.getvalue()
+            await asyncio.sleep(0.3)
+            assert terminal.screen()[0] == "roof-0  connecting"
+            return threading.active_count() - threads
+
+    assert simulate(watch()) == 0
+    assert not any(terminal.screen())

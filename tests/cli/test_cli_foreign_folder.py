@@ -14,6 +14,7 @@ import pytest
 from smpdfu.connect import ble_backends, client_for
 from smpdfu.errors import ConnectError
 from smpdfu.link.controllers import check_controller, serial_port_of
+from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -109,7 +110,7 @@ def test_no_table_of_the_folder_opens_them(name: str, kind: str, folder: Path, v
 def test_the_issues_own_file(folder: Path, victim: Path) -> None:
     """In a process of its own, as the person has it."""
     (folder / "smpdfu.toml").write_text(table_of("ble_hci", f"serial:spy:///dev/null?file={victim}"))
-    done = subprocess.run([sys.executable, "-m", "smpdfu", "list"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "smpdfu", "list"], capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, victim.read_text()) == (2, "years of work")
     assert "smpdfu.toml:3: 'ble_hci' of [connection]" in " ".join(done.stderr.split())
 

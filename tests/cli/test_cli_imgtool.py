@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from intelhex import IntelHex
 
+from tests.deadlines import HANG_S
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
 
@@ -263,7 +265,7 @@ def test_starting_up_imports_nothing_heavy() -> None:
     words = ["sign", "-v", "1", "-S", "1", "in", "out"]
     code = f"import sys, smpdfu.cli.imgtool as door; door.parse({words}); print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S, env=environment)
     assert done.returncode == 0, done.stderr
     assert not {"typer", "rich", "cryptography", "intelhex", "cbor2", "asyncio"} & set(done.stdout.split())
 

@@ -15,6 +15,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from tests.deadlines import HANG_S
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
 
@@ -251,7 +253,7 @@ def test_run_serves_at_a_terminal_until_the_signal(
         while "Booting Zephyr" not in read_line(process.stderr):
             pass
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(HANG_S) == 0
         assert process.stdout is not None
         assert process.stdout.read() == ""
     assert not port.is_symlink()
@@ -271,7 +273,7 @@ def test_run_outlives_a_first_piece_that_is_no_header(smpdfu: Call, desk: str) -
         assert asyncio.run(upload(str(port))) == UploadReply(64)
         assert smpdfu("echo", "still there", "--port", port).out.strip() == "still there"
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(HANG_S) == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
@@ -281,7 +283,7 @@ def test_run_prints_its_port_alone_on_stdout(smpdfu: Call, desk: str) -> None:
         assert Path(port).is_char_device()
         assert smpdfu("echo", "x", "--port", port).code == 0
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(HANG_S) == 0
 
 
 def test_run_does_not_replace_a_file_by_its_link(smpdfu: Call, desk: str, tmp_path: Path) -> None:

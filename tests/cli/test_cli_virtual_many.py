@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.test_cli_virtual import APP, sign
+from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def running(count: int, *arguments: object) -> Iterator[list[dict[str, str]]]:
             assert process.stdout is not None
             yield [json.loads(process.stdout.readline()) for _ in range(count)]
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            assert process.wait(HANG_S) == 0
         finally:
             process.kill()
 

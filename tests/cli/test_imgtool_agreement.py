@@ -21,6 +21,7 @@ from smpdfu.errors import FormatError
 from smpdfu.image.format import ENCRYPTION_KEY_TYPES, SIGNATURE_TYPES, Image
 from smpdfu.image.keys import PrivateKey, load_private
 from smpdfu.image.verify import verify
+from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys, Outcome
@@ -342,7 +343,7 @@ def test_true_processes_agree(names: Names, inputs: Path, tmp_path: Path) -> Non
     said = {}
     for name, code in doors.items():
         words = arguments(case, names, inputs / case.infile, tmp_path / f"{name}.bin")
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=HANG_S)
         assert (done.returncode, done.stderr) == (0, "")
         said[name] = done.stdout
     assert said["ours"] == said["theirs"]

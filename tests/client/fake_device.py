@@ -17,6 +17,7 @@ from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageSlot, ImageUpload, StateRead, StateReply, UploadReply
 from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
 from smpdfu.smp.message import Empty, MgmtRc, Refusal, Request, Response, split_message
+from tests.simulated import simulate
 
 T = TypeVar("T")
 Answer = Response | Refusal | bytes | None
@@ -132,7 +133,7 @@ def with_client(client: Client, act: Callable[[Client], Awaitable[T]]) -> T:
         async with client:
             return await act(client)
 
-    return asyncio.run(main())
+    return simulate(main())
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from smpdfu.smp.message import Request
 from smpdfu.virtual.files import MemoryFiles
 from smpdfu.virtual.groups.fs import FsGroup
 from smpdfu.virtual.server import Buffers, Server
+from tests.simulated import simulate
 
 T = TypeVar("T")
 NAME = "/lfs1/data.bin"
@@ -72,7 +72,7 @@ class Board:
             async with Client(pipe, ConsoleFraming(), timeout_s=timeout_s, attempts=6, patience=IMPATIENT) as client:
                 return await act(client)
 
-        return asyncio.run(main())
+        return simulate(main())
 
     def up(self, data: bytes, faults: Faults = NO_FAULTS, **how: Any) -> FileResult:
         timeout_s = LONG_S if faults == NO_FAULTS and not self.lose else SHORT_S

@@ -20,13 +20,12 @@ from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFra
 from smpdfu.smp.groups.image import ImageSlot, ImageUpload, StateRead, StateReply
 from smpdfu.smp.groups.os import Params, ParamsReply
 from smpdfu.smp.message import MgmtRc, Refusal, split_message
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import Answer, FakeDevice
-    from tests.client.simulated import simulate
 else:
     from fake_device import Answer, FakeDevice
-    from simulated import simulate
 
 
 @dataclass(frozen=True)

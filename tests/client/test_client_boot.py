@@ -18,13 +18,12 @@ from smpdfu.smp.framing import DatagramFraming, Framing, RawFraming
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.os import Echo, Reset
 from smpdfu.smp.message import MgmtRc, Refusal, split_message
+from tests.simulated import simulate, turns
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import IMPATIENT, LONG_S, SHORT_S, FakeDevice, with_client
-    from tests.client.simulated import SimulatedLoop
 else:
     from fake_device import IMPATIENT, LONG_S, SHORT_S, FakeDevice, with_client
-    from simulated import SimulatedLoop
 
 LIE = b"I: Starting bootloader\r\nI: Done updating network core\r\n"
 BOOT = (
@@ -222,19 +221,17 @@ def test_nothing_is_lost_while_the_client_waits_and_it_does_not_spin() -> None:
     """Half a minute of boot text, read in as many turns of the loop as there are lines, and a few for the requests."""
     device = Talking(boot=BOOT + b"I: slow\r\n" * 300, pause_s=0.1)
 
-    async def act() -> str:
+    async def act() -> tuple[str, int]:
         async with device.client() as client:
             await client.reset()
             await asyncio.sleep(29.0)  # nobody asks anything meanwhile
             await client.wait_for_device(LONG_S)
-            return client.boot_text
+            return client.boot_text, turns()
 
-    loop = SimulatedLoop()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        text = runner.run(act())
+    text, turned = simulate(act())
     assert text.count("I: slow\n") == 300
     assert read_boot(text).network_taken is True
-    assert loop._passing.turns < 2500
+    assert turned < 2500
 
 
 def test_a_client_that_was_closed_hears_no_boot() -> None:
@@ -248,4 +245,4 @@ def test_a_client_that_was_closed_hears_no_boot() -> None:
         return client.boot_text
 
     device = Talking(boot=b"I: Starting bootloader\r\n", hangs_up=True)
-    assert "Done" not in asyncio.run(act())
+    assert "Done" not in simulate(act())

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from smpdfu.client import Client, Trace, UploadProgress
 from smpdfu.smp.groups.image import ImageUpload
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import Answer, image
     from tests.client.server_models import Server, SimulatedPipe, Wire
-    from tests.client.simulated import simulate
 else:
     from fake_device import Answer, image
     from server_models import Server, SimulatedPipe, Wire
-    from simulated import simulate
 
 DATA = image(96 * 1024 - 72)
 WIRE = Wire(delay_s=0.015)

@@ -29,13 +29,12 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.smp.upload import PATIENCE, UploadProgress
 from smpdfu.virtual.groups.fs import FsGroup
 from smpdfu.virtual.server import Refused
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.client.file_board import NAME, SHORT_S, Board, content
-    from tests.client.simulated import simulate
 else:
     from file_board import NAME, SHORT_S, Board, content
-    from simulated import simulate
 
 
 class BusyFor(FsGroup):

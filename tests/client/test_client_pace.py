@@ -17,15 +17,14 @@ from smpdfu.errors import RemoteProtocolError, TransferTimeoutError
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.fs import FileDownload, FileDownloadReply, FileUpload, FileUploadReply
 from smpdfu.smp.groups.image import ImageUpload
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import Answer, image
     from tests.client.server_models import Server, SimulatedPipe, Wire, upload
-    from tests.client.simulated import simulate
 else:
     from fake_device import Answer, image
     from server_models import Server, SimulatedPipe, Wire, upload
-    from simulated import simulate
 
 DATA = image(200_000)
 WIRE = Wire(delay_s=0.01)

@@ -22,6 +22,7 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.smp.window import Fault, Window
 from smpdfu.virtual.groups.fs import FsGroup
 from smpdfu.virtual.server import Refused
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.client.file_board import BUFFER, IMPATIENT, LONG_S, NAME, SHORT_S, Board, content
@@ -87,7 +88,7 @@ def read(board: Board, window: Window, part: Part, faults: Faults = NO_FAULTS, *
             assert len(asyncio.all_tasks()) <= 4, "nothing goes on behind our back"
         return bytes(got)
 
-    return asyncio.run(main())
+    return simulate(main())
 
 
 def part(start: int = 0, piece: int = BUFFER - 56) -> Part:
@@ -172,6 +173,6 @@ def test_a_download_has_as_many_in_flight_as_the_user_allows() -> None:
         async with Client(pipe, ConsoleFraming(), timeout_s=LONG_S, patience=IMPATIENT, window_max=1) as client:
             await download_file(client, NAME, target)
 
-    asyncio.run(main())
+    simulate(main())
     assert isinstance(board, Hoarder)
     assert (target.getvalue(), board.most) == (content(SIZE), 1)

@@ -22,6 +22,7 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.os import Echo, EchoReply, Info, InfoReply, Params, ParamsReply
 from smpdfu.smp.message import MgmtRc, Refusal, split_message
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import DATA, LONG_S, SHORT_S, FakeDevice, until, with_client
@@ -141,7 +142,7 @@ def test_the_client_can_be_opened_again() -> None:
         with pytest.raises(LinkLostError):
             await client.request(Echo("x"))
 
-    asyncio.run(main())
+    simulate(main())
 
 
 def test_a_link_that_breaks_is_told_to_whoever_waits() -> None:

@@ -14,15 +14,14 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing
 from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
 from smpdfu.smp.message import Empty, MgmtRc, Refusal
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, with_client
     from tests.client.server_models import Server, SimulatedPipe, Wire
-    from tests.client.simulated import simulate
 else:
     from fake_device import IMPATIENT, LONG_S, SHORT_S, Answer, FakeDevice, with_client
     from server_models import Server, SimulatedPipe, Wire
-    from simulated import simulate
 
 
 def test_reset() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import split_message
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.client.fake_device import FakeDevice
@@ -26,5 +26,5 @@ def test_the_first_number_is_drawn(first: int, monkeypatch: pytest.MonkeyPatch) 
             await client.request(Echo("one"))
             await client.request(Echo("two"))
 
-    asyncio.run(talk())
+    simulate(talk())
     assert [split_message(one).header.sequence for one in device.heard][:2] == [first, (first + 1) % 256]

@@ -16,15 +16,14 @@ from smpdfu.errors import DeviceError, LinkError, ProtocolError, ResponseTimeout
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.message import MgmtRc, Refusal
+from tests.simulated import simulate, turns
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import Answer, image
     from tests.client.server_models import Outcome, Server, SimulatedPipe, Wire, upload
-    from tests.client.simulated import simulate
 else:
     from fake_device import Answer, image
     from server_models import Outcome, Server, SimulatedPipe, Wire, upload
-    from simulated import simulate
 
 SIZE = 96 * 1024
 DATA, LONG = image(SIZE - 72), image(256 * 1024 - 72)
@@ -346,23 +345,19 @@ def test_a_device_without_memory_is_given_up(bound: int) -> None:
 
 def test_nobody_polls() -> None:
     """A device that needs an hour is not asked about it, and the loop does not turn meanwhile."""
-    turns = 0
 
-    async def main() -> None:
-        nonlocal turns
+    async def main() -> int:
         client = Client(SimulatedPipe(replace(QUICK, erase_s=3600.0), serial(30)), ConsoleFraming(), timeout_s=3600)
         async with client:
-            loop = asyncio.get_running_loop()
             task = asyncio.ensure_future(client.upload(DATA, erase_timeout_s=8 * 3600))
             await asyncio.sleep(1)
-            selector = loop._selector  # type: ignore[attr-defined]  # the simulation's own
-            before = selector.turns
+            before = turns()
             await asyncio.sleep(3500)
-            turns = selector.turns - before
+            turned = turns() - before
             await task
+            return turned
 
-    simulate(main())
-    assert turns <= 2
+    assert simulate(main()) <= 2
 
 
 # --- whatever happens ------------------------------------------------------------------------------------------------

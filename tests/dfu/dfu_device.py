@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -27,6 +26,7 @@ from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 from smpdfu.virtual.pool import Resources
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -94,7 +94,7 @@ async def update(
 
 def run_update(device: VirtualNrf5340, package: Package, path: Path, **how: Any) -> list[Event]:
     with Journal(path) as journal:
-        return asyncio.run(update(device, package, journal, **how))
+        return simulate(update(device, package, journal, **how))
 
 
 def version(device: VirtualNrf5340) -> str | None:
@@ -111,7 +111,7 @@ def slots(device: VirtualNrf5340) -> tuple[ImageSlot, ...]:
         async with client_of(device) as client:
             return (await read_state(client)).slots
 
-    return asyncio.run(ask())
+    return simulate(ask())
 
 
 class LosingPipe(Pipe):

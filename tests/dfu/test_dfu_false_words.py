@@ -5,7 +5,6 @@ The device's flash says what is true.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import LAYOUTS
 from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.pool import Resources
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.dfu.conftest import Maker, State
@@ -234,7 +234,7 @@ def test_an_upload_has_no_journal_and_resets_twice(
             await install(Hands(client, QUICK), image, await read_state(client))
 
     with pytest.raises(RevertedError, match=r"did not install app_update\.bin: it still waits"):
-        asyncio.run(upload())
+        simulate(upload())
     assert (version(device), device.boots - boots) == ("1.0.0", resets)
 
 

@@ -36,6 +36,7 @@ from smpdfu.errors import (
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.dfu.dfu_device import FAST, new_device, version, wire_of
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -83,7 +84,7 @@ class Bench:
 
     def run(self, fleet: Fleet, *, again: bool = False) -> Schedule:
         schedule = standing(read_log(self.folder), fleet, self.packages, again=again).schedule(fleet, time.time())
-        asyncio.run(self._run(fleet, schedule))
+        simulate(self._run(fleet, schedule))
         return schedule
 
 
@@ -185,7 +186,7 @@ def test_killed_in_the_middle_the_next_run_does_what_is_left(make: Maker, bench:
         await asyncio.wait([task])
 
     for entry in (4, 9, 15, 30):
-        asyncio.run(kill_at(entry))
+        simulate(kill_at(entry))
     here.at_event = lambda event: None
     assert here.run(fleet).phase is Phase.DONE
     assert {version(device) for device in devices.values()} == {"2.0.0"}
@@ -307,7 +308,7 @@ def test_a_log_that_cannot_be_written_ends_the_run(make: Maker, bench: Callable[
     fleet = fleet_of(list(devices), at_once=2)
     schedule = standing((), fleet, here.packages).schedule(fleet, time.time())
     with pytest.raises(JournalError, match="No space left"):
-        asyncio.run(asyncio.wait_for(here._run(fleet, schedule), 60.0))  # ignored, it would wait for ever
+        simulate(asyncio.wait_for(here._run(fleet, schedule), 60.0))  # ignored, it would wait for ever
     assert begun == {"a", "b"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from smpdfu.link.memory import Faults
 from smpdfu.link.pipe import Pipe
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.groups.shell import ShellGroup
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.dfu.conftest import Maker, State
@@ -157,7 +157,7 @@ def test_another_device_at_the_port_is_not_written_to(make: Maker, tmp_path: Pat
                             await port.put(second.connect())
 
     with pytest.raises(StepError, match=r"is another one than before.*Nothing more was written") as caught:
-        asyncio.run(update())
+        simulate(update())
     assert caught.value.resumable
     assert second.app.read(0, 0x100000) == before
 

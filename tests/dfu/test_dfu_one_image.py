@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from smpdfu.errors import LinkLostError, RevertedError, StepError
 from smpdfu.image.keys import generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.device import VirtualNrf5340
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from smpdfu.client import Client
@@ -40,7 +40,7 @@ def install(
                 return await oneimagesteps.install(hands, image, state)
             return await oneimagesteps.install_for_good(hands, image, state, 0)
 
-    return asyncio.run(act())
+    return simulate(act())
 
 
 @MODES

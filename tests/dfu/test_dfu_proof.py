@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import LAYOUTS
 from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.pool import Resources
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.dfu.conftest import Maker, State
@@ -115,7 +115,7 @@ def look(device: VirtualNrf5340, package: Package, path: Path) -> Decision:
         async with client_of(device, console=False) as client:
             return decide(package, await read_state(client), read_record(path))
 
-    return asyncio.run(ask())
+    return simulate(ask())
 
 
 def result_of(package: Package, decision: Decision, events: Sequence[Event] = ()) -> UpdateResult:

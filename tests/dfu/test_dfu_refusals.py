@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -25,6 +24,7 @@ from smpdfu.smp.groups.image import Erase, ImageSlot, ImageUpload
 from smpdfu.smp.message import Request
 from smpdfu.virtual.bootloader import BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from smpdfu.client import Client
@@ -78,7 +78,7 @@ def test_a_network_core_that_does_not_take_its_image(make: Maker, tmp_path: Path
         assert version(device) == "2.0.0"
     for request in (Erase(), ImageUpload(off=0, data=package.images[1].data[:64], len=64)):
         with pytest.raises(DeviceError, match="NO_FREE_SLOT"):
-            asyncio.run(ask(device, request))
+            simulate(ask(device, request))
 
 
 async def ask(device: VirtualNrf5340, request: Request[Any]) -> object:
@@ -132,7 +132,7 @@ def test_what_hangs_on_the_journal_is_told_and_can_be_done_again(make: Maker, tm
     device.load_net(make.data(Core.NET, version="1.0.0", mark=1))
     device.reset()
     record = read_record(path)
-    state = asyncio.run(look(device))
+    state = simulate(look(device))
     assert decide(package, state, record).net_done_at == record.ended_at
     assert not decide(package, state, record).plan.steps
     again = decide(package, state, record, Wish(again=True))
@@ -161,7 +161,7 @@ def test_a_device_that_is_another_one_in_the_middle_keeps_its_network_core(make:
                             device.reset()
 
     with pytest.raises(StepError, match="it is another device") as caught:
-        asyncio.run(change_places())
+        simulate(change_places())
     assert caught.value.resumable
     assert not net_holds(device, package.images[1])
     assert read_record(tmp_path / "journal").unfinished

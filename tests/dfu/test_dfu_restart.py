@@ -17,6 +17,7 @@ from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from smpdfu.virtual.device import VirtualNrf5340
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.dfu.conftest import Maker
@@ -61,7 +62,7 @@ def restarted(
             pipe.resets = lost
             return await restart(client, await read_state(client), PATIENT)
 
-    return asyncio.run(act())
+    return simulate(act())
 
 
 def wanted(make: Maker) -> bytes:
@@ -128,7 +129,7 @@ def test_a_lost_answer_reverts_nothing(make: Maker) -> None:
             assert pipe.answers == 0
             return state
 
-    now = asyncio.run(act())
+    now = simulate(act())
     assert (version(device), device.boots) == ("2.0.0", 1)
     assert now.running is not None
     assert not now.running.confirmed
@@ -146,7 +147,7 @@ def test_a_link_that_is_lost_before_the_reset_is_opened_again(make: Maker) -> No
             assert client._exchange.lost is not None
             await restart(client, marked, PATIENT)
 
-    asyncio.run(act())
+    simulate(act())
     assert (version(device), device.boots) == ("2.0.0", 1)
 
 
@@ -166,4 +167,4 @@ def test_a_device_that_always_logs_is_waited_for_no_longer(make: Maker) -> None:
             device._say("[00:00:01.000] <inf> app: tick")
             await asyncio.sleep(0.01)
 
-    assert asyncio.run(act()) < 30
+    assert simulate(act()) < 30

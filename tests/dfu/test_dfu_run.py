@@ -30,6 +30,7 @@ from smpdfu.smp.groups.shell import ShellExecute
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
+from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.dfu.conftest import Maker
@@ -73,7 +74,7 @@ def test_the_state_that_is_read(device: VirtualNrf5340) -> None:
         async with client_of(device) as client:
             return await read_state(client)
 
-    found = asyncio.run(ask())
+    found = simulate(ask())
     assert found.running is not None
     assert (found.running.version, found.other, found.scheme) == ("1.0.0", None, Scheme.STAGED)
     assert (found.mode, found.board) == (BootloaderMode.SWAP_USING_MOVE, "nrf5340dk/nrf5340/cpuapp")
@@ -177,7 +178,7 @@ def kill_at(entry: int, device: VirtualNrf5340, package: Package, path: Path, *,
     with MortalJournal(path) as journal:
         journal.life, journal.written = entry, written
         try:
-            asyncio.run(update(device, package, journal))
+            simulate(update(device, package, journal))
         except KilledError:
             return True
     return False
@@ -263,7 +264,7 @@ def test_a_consumer_that_leaves_stops_the_work(device: VirtualNrf5340, make: Mak
                             break
         return len(asyncio.all_tasks())
 
-    assert asyncio.run(leave()) == 1
+    assert simulate(leave()) == 1
     assert read_record(tmp_path / "journal").unfinished
     events = run_update(device, package, tmp_path / "journal")
     assert max(event.resumed_at for event in events if isinstance(event, Progress)) > 20_000
@@ -312,7 +313,7 @@ def test_what_a_device_says_is_checked(lie: Any, error: type[Exception], words: 
         ImageSlot(slot=1, version="3.0.0", hash=b"\x33" * 32, pending=True),
     )
     with pytest.raises(error, match=words):
-        asyncio.run(lie(FakeClient(*images), DeviceState(images)))
+        simulate(lie(FakeClient(*images), DeviceState(images)))
 
 
 class FakeTurncoat(FakeClient):
@@ -343,7 +344,7 @@ def test_a_network_image_that_went_to_the_application_core_is_seen(make: Maker, 
                     pass
 
     with pytest.raises(StepError, match="runs another image than before") as caught:
-        asyncio.run(do())
+        simulate(do())
     assert not caught.value.resumable
 
 

@@ -21,6 +21,7 @@ from smpdfu.image.keys import generate
 from smpdfu.smp.groups.image import ImageSlot, StateReply
 from smpdfu.smp.groups.shell import ShellExecute
 from smpdfu.smp.message import MgmtRc
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -71,7 +72,7 @@ def test_a_network_image_goes_to_its_application_only(
                     pass
 
     with pytest.raises(StepError, match=r"runs version 9\.0\.0 and not the application that goes with") as caught:
-        asyncio.run(do())
+        simulate(do())
     assert caught.value.resumable
     assert client.uploads == 0
 
@@ -80,7 +81,7 @@ def test_an_upload_that_the_device_does_not_list_is_no_upload(make: Maker) -> No
     client: Any = FakeClient(OLD)
     step = Step(Action.UPLOAD, Core.APP)
     with pytest.raises(StepError, match="was sent whole and the device does not list it") as caught:
-        asyncio.run(Hands(client).do(step, make.image(), DeviceState((OLD,))))
+        simulate(Hands(client).do(step, make.image(), DeviceState((OLD,))))
     assert caught.value.resumable
     assert client.uploads == 1
 
@@ -123,7 +124,7 @@ def test_who_cancels_waits_until_the_journal_is_written() -> None:
             await task
         assert written == ["done"]
 
-    asyncio.run(cancel())
+    simulate(cancel())
 
 
 # --- what a person demands ------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ def test_what_no_trusted_key_has_signed_is_refused(make: Maker, state: State, fo
                 pass
 
     with pytest.raises(PlanError) as caught:
-        asyncio.run(go())
+        simulate(go())
     assert "untrusted" in caught.value.codes
 
 

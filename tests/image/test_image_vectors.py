@@ -22,6 +22,7 @@ from smpdfu.image.kek import load_encryption_key
 from smpdfu.image.keys import PrivateKey
 from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.verify import Code, verify
+from tests.deadlines import HANG_S
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 CONTENT = json.loads((VECTORS / "images.json").read_text())
@@ -135,7 +136,7 @@ def expanded(image: Image, size: int) -> bytes:
 def test_compressed_files_are_imgtools() -> None:
     """Made now and not kept: another liblzma may compress to other bytes."""
     script = [sys.executable, str(VECTORS / "make_vectors.py"), "--compressed"]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(script, capture_output=True, text=True, timeout=HANG_S, check=True)
     vectors = json.loads(done.stdout)["images"]
     assert len(vectors) > 10
     for vector in vectors:
@@ -145,5 +146,5 @@ def test_compressed_files_are_imgtools() -> None:
 
 def test_the_vectors_are_what_imgtool_and_we_make() -> None:
     check = [sys.executable, str(VECTORS / "make_vectors.py"), "--check"]
-    done = subprocess.run(check, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(check, capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, done.stdout) == (0, "the vectors are what is made now\n"), done.stderr

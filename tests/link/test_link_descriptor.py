@@ -12,6 +12,7 @@ import pytest
 
 from smpdfu.errors import LinkLostError
 from smpdfu.link.descriptor import Descriptor
+from tests.deadlines import HANG_S
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_who_is_released_does_not_disturb_the_next_user_of_the_number(wire: tupl
         with pytest.raises(LinkLostError):
             await waiting
         far.send(b"for the new one")
-        assert await asyncio.wait_for(reading, 10) == b"for the new one"
+        assert await asyncio.wait_for(reading, HANG_S) == b"for the new one"
 
     asyncio.run(use())
 
@@ -110,6 +111,6 @@ def test_what_another_reader_took_is_not_the_end(
         reading = asyncio.ensure_future(Descriptor(fd).read())
         await asyncio.sleep(0.001)
         far.send(b"mine")
-        assert await asyncio.wait_for(reading, 10) == b"mine"
+        assert await asyncio.wait_for(reading, HANG_S) == b"mine"
 
     asyncio.run(use())

@@ -8,6 +8,7 @@ import pytest
 
 from smpdfu.errors import LinkLostError
 from smpdfu.link.inbox import Inbox
+from tests.simulated import simulate
 
 
 def test_what_came_before_the_end_is_read_and_nothing_else() -> None:
@@ -22,7 +23,7 @@ def test_what_came_before_the_end_is_read_and_nothing_else() -> None:
             with pytest.raises(LinkLostError, match="the first"):
                 await inbox.get()
 
-    asyncio.run(use())
+    simulate(use())
 
 
 def test_an_early_piece_waits_behind_a_late_one() -> None:
@@ -32,7 +33,7 @@ def test_an_early_piece_waits_behind_a_late_one() -> None:
         inbox.put(b"early")
         assert [await inbox.get(), await inbox.get()] == [b"late", b"early"]
 
-    asyncio.run(use())
+    simulate(use())
 
 
 def test_dropped_pieces_are_gone() -> None:
@@ -43,4 +44,4 @@ def test_dropped_pieces_are_gone() -> None:
         inbox.put(b"kept")
         assert await inbox.get() == b"kept"
 
-    asyncio.run(use())
+    simulate(use())

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.link.memory import Faults, pipe_pair
 from smpdfu.link.pipe import Pipe
+from tests.simulated import simulate
 
 WRITES = [bytes([number]) * (number % 7 + 1) for number in range(1, 200)]
 
@@ -38,7 +39,7 @@ async def send_all(faults: Faults, writes: list[bytes]) -> list[bytes]:
 
 
 def arrivals(writes: list[bytes] = WRITES, **faults: Any) -> list[bytes]:
-    return asyncio.run(send_all(Faults(**faults), writes))
+    return simulate(send_all(Faults(**faults), writes))
 
 
 @given(
@@ -60,7 +61,7 @@ def test_without_faults_every_byte_arrives_in_order(
                 received += await ends[not side].read()
             assert received == expected
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_write_arrives_as_one_piece_or_split() -> None:
@@ -90,7 +91,7 @@ def test_the_directions_have_dice_of_their_own() -> None:
             await end.close()
         return await at_host, await at_device
 
-    to_host, to_device = asyncio.run(talk())
+    to_host, to_device = simulate(talk())
     assert to_host != to_device
 
 
@@ -124,7 +125,7 @@ def test_each_direction_can_have_its_own_faults() -> None:
         await host.close()
         assert await drain(device) == []
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_slow_wire_holds_back_and_keeps_the_order() -> None:
@@ -139,7 +140,7 @@ def test_a_slow_wire_holds_back_and_keeps_the_order() -> None:
         assert not waiting.done()
         assert [await waiting, await device.read(), await device.read()] == [b"a", b"b", b"c"]
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_cancelled_read_loses_nothing() -> None:
@@ -157,7 +158,7 @@ def test_a_cancelled_read_loses_nothing() -> None:
                 await reading
         assert await device.read() == b"kept"
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_the_other_end_runs_while_one_writes() -> None:
@@ -170,7 +171,7 @@ def test_the_other_end_runs_while_one_writes() -> None:
         await host.write(b"two")
         assert reading.done()
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 # --- the end of a connection --------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ def test_a_cut_wire_is_lost_at_both_ends(faults: Faults) -> None:
             with pytest.raises(LinkLostError):
                 await step()
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_cut_wakes_who_reads() -> None:
@@ -207,7 +208,7 @@ def test_a_cut_wakes_who_reads() -> None:
         with pytest.raises(LinkLostError, match="cut"):
             await reading
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -222,7 +223,7 @@ def test_a_cut_wire_can_be_opened_again_by_either_end_first(first: int) -> None:
             with pytest.raises(LinkLostError):
                 await ends[0].write(b"out")
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_wire_can_be_cut_a_number_of_times() -> None:
@@ -237,7 +238,7 @@ def test_a_wire_can_be_cut_a_number_of_times() -> None:
         for _ in range(5):
             await host.write(b"in")
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_what_was_sent_before_a_cut_does_not_come_after_it() -> None:
@@ -252,7 +253,7 @@ def test_what_was_sent_before_a_cut_does_not_come_after_it() -> None:
         await host.write(b"after")
         assert await device.read() == b"after"
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_wire_can_be_cut_for_good() -> None:
@@ -265,7 +266,7 @@ def test_a_wire_can_be_cut_for_good() -> None:
             with pytest.raises(ConnectError, match="its wire was cut"):
                 await end.open()
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_closing_lets_the_other_end_read_the_rest() -> None:
@@ -283,7 +284,7 @@ def test_closing_lets_the_other_end_read_the_rest() -> None:
         with pytest.raises(LinkLostError):
             await device.write(b"x")
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize("on_its_way", [False, True])
@@ -303,7 +304,7 @@ def test_closing_wakes_ones_own_reader(on_its_way: bool) -> None:
         with pytest.raises(LinkLostError, match="not open"):
             await device.write(b"x")
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize(

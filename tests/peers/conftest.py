@@ -19,6 +19,7 @@ from smpdfu.virtual import store
 from smpdfu.virtual.content import next_boot
 from smpdfu.virtual.decision import SwapType
 from smpdfu.virtual.device import VirtualNrf5340
+from tests.deadlines import HANG_S
 
 collect_ignore_glob = ["test_*"] if sys.platform == "win32" else []  # pseudo terminals are POSIX
 
@@ -103,4 +104,4 @@ def served(name: str, files: dict[str, Path], console: Path) -> Iterator[Board]:
             yield Board(name, json.loads(process.stdout.readline())["port"], files, console)
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(HANG_S) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.virtual.decision import SwapType
+from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:
     from tests.peers.conftest import Board
@@ -28,7 +29,7 @@ def smpmgr(board: Board, *arguments: object) -> str:
     """Run smpmgr; what it prints. Its exit code must be 0."""
     program = str(Path(sys.executable).parent / "smpmgr")
     command = [program, "--port", board.port, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANG_S)
     assert done.returncode == 0, done.stdout + done.stderr
     return "".join(done.stdout.split())  # its tables wrap anywhere
 
@@ -133,7 +134,7 @@ def test_every_other_command_of_smpmgr_works(board: Board, tmp_path: Path) -> No
     ]
     run = [sys.executable, "-c", MANY, board.port, json.dumps(lines)]
     wide = {**os.environ, "COLUMNS": "400"}  # else a long path pushes the figures out of its progress line
-    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60, env=wide)
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=HANG_S, env=wide)
     assert done.returncode == 0, done.stdout + done.stderr
     printed = ["".join(part.split()) for part in done.stdout.split("@@@")[1:]]
     for (name, (_, wanted)), said in zip(COMMANDS.items(), printed, strict=True):

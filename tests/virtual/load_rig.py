@@ -18,7 +18,7 @@ from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.pool import Resources
 from smpdfu.virtual.traffic import NO_TRAFFIC, Traffic
-from tests.virtual.clockwork import now
+from tests.simulated import now
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

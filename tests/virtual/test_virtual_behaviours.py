@@ -22,6 +22,7 @@ from smpdfu.virtual.bootbuild import AddressCheck, BootKeys, BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.flash import FlashError
 from smpdfu.virtual.pool import Resources
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import (
@@ -458,7 +459,7 @@ def test_24_the_device_is_deaf_while_it_boots(factor: float, heard: bool) -> Non
                 with pytest.raises(ResponseTimeoutError):
                     await client.request(Echo("x"))
 
-    asyncio.run(exchange())
+    simulate(exchange())
 
 
 def test_25_boot_log_lines_come_between_the_frames() -> None:
@@ -480,7 +481,7 @@ def test_25_boot_log_lines_come_between_the_frames() -> None:
         await asyncio.wait([serving])
         return heard
 
-    heard = asyncio.run(exchange())
+    heard = simulate(exchange())
     first, second = heard.index(b"\x06\x09"), heard.rindex(b"\x06\x09")
     assert first < heard.index(b"I: Starting bootloader") < second
 
@@ -495,7 +496,7 @@ def test_26_a_message_that_is_too_long_is_dropped_without_an_answer() -> None:
                 await client.request(Echo("x" * params.buf_size))
             assert await client.request(Echo("y")) == EchoReply("y")
 
-    asyncio.run(exchange())
+    simulate(exchange())
 
 
 def test_27_version_1_requests_are_answered_as_version_1() -> None:

@@ -24,6 +24,7 @@ from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.flash import FlashError
 from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.pool import Resources
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
@@ -260,7 +261,7 @@ def test_requests_are_answered_on_a_wire_until_it_is_closed(device: VirtualNrf53
         await host.pipe.close()
         await asyncio.wait_for(serving, 10)
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_the_boot_log_stands_between_the_frames_of_a_console(device: VirtualNrf5340) -> None:
@@ -271,7 +272,7 @@ def test_the_boot_log_stands_between_the_frames_of_a_console(device: VirtualNrf5
         assert await host.ask(Echo("x")) == EchoReply("x")
         serving.cancel()
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_wire_without_console_has_frames_only(device: VirtualNrf5340) -> None:
@@ -285,7 +286,7 @@ def test_a_wire_without_console_has_frames_only(device: VirtualNrf5340) -> None:
         assert b"Booting" not in host.raw
         serving.cancel()
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_a_message_that_does_not_fit_the_buffer_gets_no_answer(device: VirtualNrf5340) -> None:
@@ -297,7 +298,7 @@ def test_a_message_that_does_not_fit_the_buffer_gets_no_answer(device: VirtualNr
         assert await host.ask(Echo("alive")) == EchoReply("alive")
         serving.cancel()
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_the_old_firmware_goes_on_answering_until_the_reset_happens(bench: Bench) -> None:
@@ -315,7 +316,7 @@ def test_the_old_firmware_goes_on_answering_until_the_reset_happens(bench: Bench
         await host.pipe.close()  # nobody is there to wait for it: the reset happens now
         await asyncio.wait_for(serving, 10)
 
-    asyncio.run(talk())
+    simulate(talk())
     assert running_hash(device) == Image.from_bytes(new).hash
 
 
@@ -326,7 +327,7 @@ def test_its_own_pipe_is_served_whenever_it_is_open(device: VirtualNrf5340) -> N
             async with pipe:
                 assert await Host(pipe, ConsoleFraming()).ask(Echo(text)) == EchoReply(text)
 
-    asyncio.run(talk())
+    simulate(talk())
     assert device.connect().name == "virtual:nrf5340"
 
 
@@ -342,7 +343,7 @@ def test_a_dead_device_leaves_the_wire_alone(bench: Bench) -> None:
         await asyncio.wait_for(serving, 10)
         assert host.raw == b""
 
-    asyncio.run(talk())
+    simulate(talk())
 
 
 def test_an_image_for_the_wrong_place_is_refused_by_the_server_or_the_bootloader(

@@ -15,7 +15,7 @@ from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.pool import Pool, Resources
 from smpdfu.virtual.server import Buffers
 from smpdfu.virtual.traffic import Traffic
-from tests.virtual.clockwork import run
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
@@ -45,7 +45,7 @@ def test_one_request_less_than_buffers_is_answered_at_any_pace(
             for _ in range(3):
                 assert await host.refusals(*echoes(count - 1)) == [False] * (count - 1)
 
-    run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize("framing", SERIAL)
@@ -60,7 +60,7 @@ def test_a_serial_server_without_a_buffer_for_the_answer_says_so(bench: Bench, f
             assert [isinstance(outcome, DeviceError) for outcome in outcomes] == [True, False, False, False]
             assert (device.pool.refused, device.pool.free) == (1, 4)
 
-    run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize("framing", SILENT)
@@ -70,7 +70,7 @@ def test_other_servers_are_silent_then(bench: Bench, framing: type[Framing]) -> 
             await host.send(*echoes(4))
             assert sequences(await host.hear()) == [0, 1, 2]  # the first has its two buffers when the last one comes
 
-    run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize("framing", [*SERIAL, *SILENT])
@@ -85,7 +85,7 @@ def test_what_finds_no_buffer_at_all_is_lost(bench: Bench, framing: type[Framing
             assert len(await host.hear()) == 3  # and it goes on
         assert device.pool.free == device.pool.count
 
-    run(talk())
+    simulate(talk())
 
 
 def test_a_pool_of_one_answers_one_at_a_time(bench: Bench) -> None:
@@ -98,7 +98,7 @@ def test_a_pool_of_one_answers_one_at_a_time(bench: Bench) -> None:
             assert await host.refusals(*echoes(1)) == [False]
             assert (device.pool.free, device.pool.dropped, device.pool.refused) == (1, 1, 0)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_spread_over_the_round_trip_as_many_as_there_are_buffers_find_room(bench: Bench) -> None:
@@ -112,7 +112,7 @@ def test_spread_over_the_round_trip_as_many_as_there_are_buffers_find_room(bench
                 await asyncio.sleep(0.008)
             assert sequences(await host.hear()) == [0, 1, 2, 3]
 
-    run(talk())
+    simulate(talk())
 
 
 def test_all_wires_of_a_device_share_the_pool_and_the_worker(bench: Bench) -> None:
@@ -127,7 +127,7 @@ def test_all_wires_of_a_device_share_the_pool_and_the_worker(bench: Bench) -> No
             assert times == [pytest.approx(number * times[0]) for number in (1, 2, 3)]
         assert device.pool.free == device.pool.count
 
-    run(talk())
+    simulate(talk())
 
 
 def test_params_tell_the_truth(bench: Bench) -> None:
@@ -150,7 +150,7 @@ def test_a_request_longer_than_a_buffer_is_lost(bench: Bench, framing: type[Fram
             assert len(Echo(text).to_bytes(1)) == longest
             assert sequences(await host.hear()) == [1]
 
-    run(talk())
+    simulate(talk())
 
 
 # --- the UART --------------------------------------------------------------------------------------------------------
@@ -165,8 +165,8 @@ def test_a_small_ring_loses_what_comes_while_the_server_is_busy(bench: Bench, fr
             await host.pipe.write(b"".join(map(host.framing.encode, messages)))
             return sequences(await host.hear())
 
-    assert run(talk(64)) == [0]
-    assert run(talk(1024)) == [0, 1]
+    assert simulate(talk(64)) == [0]
+    assert simulate(talk(1024)) == [0, 1]
 
 
 def test_a_small_ring_is_enough_for_one_request_after_the_other(bench: Bench) -> None:
@@ -176,7 +176,7 @@ def test_a_small_ring_is_enough_for_one_request_after_the_other(bench: Bench) ->
                 await host.send(Echo("x" * 500).to_bytes(sequence))
                 assert sequences(await host.hear(1.0)) == [sequence]
 
-    run(talk())
+    simulate(talk())
 
 
 # --- the reset -------------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_the_reset_comes_after_its_answer_and_takes_what_waits_with_it(bench: Be
             await host.send(*echoes(1))
             assert len(await host.hear()) == 1
 
-    run(talk())
+    simulate(talk())
 
 
 def test_a_reset_button_leaves_nobody_with_an_answer(bench: Bench) -> None:
@@ -215,7 +215,7 @@ def test_a_reset_button_leaves_nobody_with_an_answer(bench: Bench) -> None:
             await other.send(*echoes(1))
             assert len(await other.hear()) == 1
 
-    run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.virtual.pty import Link, PtyPipe
+from tests.deadlines import HANG_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 
@@ -98,7 +99,7 @@ def test_what_nobody_reads_is_lost_and_nothing_waits_for_it() -> None:
         client = opened(pipe.path)
         async with pipe:
             for _ in range(100):
-                await asyncio.wait_for(pipe.write(bytes(10_000)), 10)
+                await asyncio.wait_for(pipe.write(bytes(10_000)), HANG_S)
             kept = len(await read_some(client, 60_000))
             assert kept == 60_000
             os.write(client, b"still here")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from smpdfu.virtual.rawuart import DeviceRawFraming
 from smpdfu.virtual.recovery import RecoveryBuild, RecoveryServer
 from smpdfu.virtual.server import Buffers
 from smpdfu.virtual.slot import Slot, Slots
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
@@ -109,7 +109,7 @@ def test_a_boot_mode_leads_there_once(device: VirtualNrf5340) -> None:
             device.finish_reset()
             assert (await client.request(Echo("x"))).r == "x"
 
-    asyncio.run(use())
+    simulate(use())
     assert device.running is not None
 
 
@@ -136,7 +136,7 @@ def test_an_upload_goes_to_where_the_application_runs_from(device: VirtualNrf534
             await client.request(Reset())
         device.finish_reset()
 
-    asyncio.run(use())
+    simulate(use())
     assert device.running is not None
     assert device.running.header.version == Version(2)
 
@@ -158,7 +158,7 @@ def test_recovery_has_its_own_buffer_whatever_the_application_has(bench: Bench, 
             await unlisted_upload(client, new, 1)
             assert client.message_max() == (1024 if raw else 1020)
 
-    asyncio.run(use())
+    simulate(use())
     assert device.images[0].primary.area.read(0, len(new)) == new
 
 
@@ -170,7 +170,7 @@ def test_the_secondary_slot_has_a_number_too(device: VirtualNrf5340, bench: Benc
         async with client_of(device) as client:
             await unlisted_upload(client, new, 2)
 
-    asyncio.run(use())
+    simulate(use())
     assert device.images[0].secondary.area.read(0, len(new)) == new
 
 
@@ -184,7 +184,7 @@ def test_the_network_core_has_number_3(device: VirtualNrf5340, bench: Bench) -> 
             await client.request(Reset())
         device.finish_reset()
 
-    asyncio.run(use())
+    simulate(use())
     assert device.net_core.running
     assert device.images[0].primary.area.read_all() == before
 
@@ -207,7 +207,7 @@ def test_a_device_without_an_image_stays_in_recovery_until_it_has_one(bench: Ben
             await client.request(Reset())
             device.finish_reset()
 
-    asyncio.run(use())
+    simulate(use())
     assert device.running is not None
 
 
@@ -256,7 +256,7 @@ def test_an_application_is_never_taken_for_a_bootloader(device: VirtualNrf5340) 
         async with client_of(device) as client:
             assert not is_recovery(await read_state(client), await client.params())
 
-    asyncio.run(use())
+    simulate(use())
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_slot_info_tells_whether_there_is_direct_upload(
         async with client_of(device) as client:
             return await read_state(client)
 
-    assert has_direct_upload(asyncio.run(use()).sizes) is direct
+    assert has_direct_upload(simulate(use()).sizes) is direct
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -348,7 +348,7 @@ def test_a_build_without_direct_upload_refuses_every_other_number(
                 await client.upload(bench.app_image(2), number, compare=False)
             assert refused.value.is_code(MgmtRc.EINVAL)
 
-    asyncio.run(use())
+    simulate(use())
     assert device.images[0].primary.area.read_all() == before
 
 
@@ -364,7 +364,7 @@ def test_each_packet_names_its_image(device: VirtualNrf5340, bench: Bench, numbe
         async with client_of(device) as client:
             await client.upload(data, number, compare=False, names_image=True)
 
-    asyncio.run(use())
+    simulate(use())
     assert primary.read_all() == before if number == 3 else primary.read(0, len(data)) == data
 
 
@@ -376,9 +376,9 @@ def test_a_list_with_flags_is_no_application(device: VirtualNrf5340, params: boo
         async with client_of(device) as client:
             return await read_state(client)
 
-    assert not asyncio.run(use()).recovery
+    assert not simulate(use()).recovery
     device.enter_recovery()
-    state = asyncio.run(use())
+    state = simulate(use())
     assert state.running is not None
     assert state.recovery
 

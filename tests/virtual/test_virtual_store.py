@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import stat
@@ -30,6 +29,7 @@ from smpdfu.virtual.layout import LAYOUTS
 from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.report import report
 from smpdfu.virtual.store import Recipe
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     pass
@@ -250,10 +250,10 @@ def test_an_upload_goes_on_in_the_next_process(desk: str, image: bytes) -> None:
             return [await ask(pipe, one) for one in requests]
 
     start = ImageUpload(off=0, len=len(image), sha=b"\x05" * 32, data=image[:700])
-    asyncio.run(send(start, ImageUpload(off=700, data=image[700:1500])))
-    assert asyncio.run(send(start)) == [UploadReply(1500)]
-    assert asyncio.run(send(ImageUpload(off=1500, data=image[1500:3400]))) == [UploadReply(3400)]
-    assert asyncio.run(send(ImageUpload(off=3400, data=image[3400:]))) == [UploadReply(len(image))]
+    simulate(send(start, ImageUpload(off=700, data=image[700:1500])))
+    assert simulate(send(start)) == [UploadReply(1500)]
+    assert simulate(send(ImageUpload(off=1500, data=image[1500:3400]))) == [UploadReply(3400)]
+    assert simulate(send(ImageUpload(off=3400, data=image[3400:]))) == [UploadReply(len(image))]
     assert store.view_device(desk).images[0].secondary.area.read(0, len(image)) == image
 
 
@@ -297,7 +297,7 @@ def test_a_pipe_takes_the_device_while_it_is_open(desk: str) -> None:
         with pytest.raises(ConnectError, match="there is no virtual device named 'nobody'; there is: desk"):
             await store.DevicePipe("nobody").open()
 
-    asyncio.run(talk())
+    simulate(talk())
     assert store.holder_of(desk) is None
 
 

@@ -15,7 +15,7 @@ from smpdfu.virtual.flash import NVMC
 from smpdfu.virtual.pool import BYTE_S, REQUEST_S, Resources
 from smpdfu.virtual.server import Buffers
 from smpdfu.virtual.traffic import Traffic
-from tests.virtual.clockwork import now, run, stall
+from tests.simulated import now, simulate, stall
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
@@ -38,7 +38,7 @@ def test_by_default_nothing_takes_time(bench: Bench) -> None:
             await host.send(*echoes(3))
             assert [at for at, _ in await host.hear()] == [0.0] * 3
 
-    run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 10.0])
@@ -51,7 +51,7 @@ def test_a_request_takes_its_time_and_one_follows_the_other(bench: Bench, factor
             await host.send(*messages)
             assert [at for at, _ in await host.hear()] == [pytest.approx(each * number) for number in (1, 2, 3)]
 
-    run(talk())
+    simulate(talk())
 
 
 def first_chunk(bench: Bench, size: int) -> bytes:
@@ -76,14 +76,14 @@ async def seconds(device: VirtualNrf5340, *messages: bytes) -> list[float]:
 
 def test_flash_takes_its_time_by_words(bench: Bench) -> None:
     message = first_chunk(bench, 1024)
-    found = run(seconds(made(bench, SLOW), message))
+    found = simulate(seconds(made(bench, SLOW), message))
     assert found == [pytest.approx(handling_s(message) + 1024 / WORD * NVMC.program_s)]
 
 
 def test_a_used_slot_is_erased_at_the_first_chunk(bench: Bench) -> None:
     bench.write("secondary", bench.app_image(3))
     message = first_chunk(bench, 512)
-    (found,) = run(seconds(made(bench, SLOW), message))
+    (found,) = simulate(seconds(made(bench, SLOW), message))
     pages = -(-len(bench.app_image(2)) // 4096) + 1  # and that of the trailer
     assert found == pytest.approx(handling_s(message) + 512 / WORD * NVMC.program_s + pages * NVMC.erase_s)
 
@@ -94,7 +94,7 @@ def test_progressive_erase_spreads_that_over_the_upload(bench: Bench) -> None:
     steps = range(0, len(image), 512)
     messages = [ImageUpload(off=off, data=image[off : off + 512], len=None if off else len(image)) for off in steps]
     device = made(bench, replace(SLOW, erase_progressively=True))
-    found = run(seconds(device, *(message.to_bytes(0) for message in messages)))
+    found = simulate(seconds(device, *(message.to_bytes(0) for message in messages)))
     for off, took in zip(steps, found, strict=True):
         erased = 2 if off == 0 else 1 if off % 4096 == 0 else 0  # the first page, and the trailer's
         assert int(took / NVMC.erase_s) == erased
@@ -116,7 +116,7 @@ def test_many_round_trips_take_exactly_as_long_as_their_sum(bench: Bench) -> Non
             each = 0.030 + (len(message) + len(answer)) * 10 / 1_000_000 + handling_s(message)
             assert now() - start == pytest.approx(rounds * each, abs=1e-6)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_a_computer_that_is_late_neither_fills_the_pool_nor_delays_the_next(bench: Bench) -> None:
@@ -137,7 +137,7 @@ def test_a_computer_that_is_late_neither_fills_the_pool_nor_delays_the_next(benc
             await host.send(*echoes(1))
             assert [at for at, _ in await host.hear(0.1)] == [pytest.approx(0.030 + handling_s(echoes(1)[0]))]
 
-    run(talk())
+    simulate(talk())
 
 
 def test_a_full_window_hides_the_latency(bench: Bench) -> None:
@@ -154,5 +154,5 @@ def test_a_full_window_hides_the_latency(bench: Bench) -> None:
                 took.append(now() - start - 0.1)
         return took
 
-    one, three = run(talk())
+    one, three = simulate(talk())
     assert one / three == pytest.approx(3, rel=0.1)

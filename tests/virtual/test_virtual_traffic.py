@@ -14,7 +14,7 @@ from smpdfu.link.memory import pipe_pair
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.virtual.traffic import LATE_S, Traffic, TrafficPipe
-from tests.virtual.clockwork import now, run
+from tests.simulated import now, simulate
 
 EXACT = 1e-6
 
@@ -55,7 +55,7 @@ def test_bytes_pass_at_the_baud_rate_in_both_directions() -> None:
                     assert arrived[0] - at[0] <= 0.001 + EXACT  # it trickles, and does not come in one lump
                 await sending
 
-    run(talk())
+    simulate(talk())
 
 
 def test_the_sender_goes_on_when_the_last_byte_is_on_the_line_whatever_the_latency() -> None:
@@ -65,7 +65,7 @@ def test_the_sender_goes_on_when_the_last_byte_is_on_the_line_whatever_the_laten
             await near.write(bytes(100))
             assert now() - start == approx(0.1)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_what_is_written_while_the_line_is_busy_follows_without_a_gap() -> None:
@@ -75,7 +75,7 @@ def test_what_is_written_while_the_line_is_busy_follows_without_a_gap() -> None:
             await far.write(bytes(50))
             assert (await arrivals(near, 100))[-1][0] == approx(0.1 + 0.02)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_a_line_of_a_console_is_there_as_soon_as_its_newline() -> None:
@@ -86,7 +86,7 @@ def test_a_line_of_a_console_is_there_as_soon_as_its_newline() -> None:
             assert line == b"0123456789\n"
             assert at == approx(11 * 10 / 1_000_000)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_latency_is_added_and_many_are_on_the_way_at_once() -> None:
@@ -99,7 +99,7 @@ def test_latency_is_added_and_many_are_on_the_way_at_once() -> None:
             assert [piece for _, piece in found] == [b"\0", b"\1", b"\2"]
             assert [at for at, _ in found] == [approx(0.012), approx(0.013), approx(0.014)]
 
-    run(talk())
+    simulate(talk())
 
 
 def test_errors_of_the_timers_do_not_add_up() -> None:
@@ -113,7 +113,7 @@ def test_errors_of_the_timers_do_not_add_up() -> None:
                 await far.read()
             assert now() - start == approx(200 * 2 * 0.0151)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_an_answer_that_was_ready_earlier_is_no_later_for_it() -> None:
@@ -129,7 +129,7 @@ def test_an_answer_that_was_ready_earlier_is_no_later_for_it() -> None:
             await far.read()
             assert now() - start == approx(0.020)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_bytes_leave_at_connection_events_only() -> None:
@@ -144,7 +144,7 @@ def test_bytes_leave_at_connection_events_only() -> None:
             await far.read()
             assert now() - start == approx(0.030)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_datagrams_get_lost_as_often_as_was_asked_for_and_always_the_same() -> None:
@@ -158,10 +158,10 @@ def test_datagrams_get_lost_as_often_as_was_asked_for_and_always_the_same() -> N
                     found.append(int.from_bytes(await asyncio.wait_for(far.read(), 1), "big"))
             return found
 
-    first = run(survivors(Traffic(loss=0.1, seed=1)))
+    first = simulate(survivors(Traffic(loss=0.1, seed=1)))
     assert 850 <= len(first) <= 950
-    assert first == run(survivors(Traffic(loss=0.1, seed=1)))
-    assert first != run(survivors(Traffic(loss=0.1, seed=2)))
+    assert first == simulate(survivors(Traffic(loss=0.1, seed=1)))
+    assert first != simulate(survivors(Traffic(loss=0.1, seed=2)))
 
 
 @pytest.mark.parametrize("size", [3, 7, 4096])
@@ -183,7 +183,7 @@ def test_a_console_loses_whole_frames_and_no_text(size: int) -> None:
                 text += reader.take_text()
             return found, text
 
-    found, text = run(receive())
+    found, text = simulate(receive())
     assert text == "".join(f"text {number}\n" for number in range(100)) + "end\n"
     assert 65 <= len(found) <= 95
     assert found == sorted(found)
@@ -199,7 +199,7 @@ def test_a_datagram_arrives_whole_or_not_at_all() -> None:
                 assert at == approx(1500 * 10 / 115_200)
                 await sending
 
-    run(talk())
+    simulate(talk())
 
 
 def test_datagrams_come_twice_and_late() -> None:
@@ -216,7 +216,7 @@ def test_datagrams_come_twice_and_late() -> None:
             assert numbers != sorted(numbers)
             assert found[-1][0] == approx(0.01 + LATE_S + 2 * 0.01)
 
-    run(talk())
+    simulate(talk())
 
 
 @pytest.mark.parametrize("traffic", [Traffic(duplication=0.1), Traffic(reordering=0.1)])
@@ -240,7 +240,7 @@ def test_the_end_of_the_wire_behind_it_is_told() -> None:
             with pytest.raises(LinkLostError):
                 await near.read()
 
-    run(talk())
+    simulate(talk())
 
 
 def test_closing_ends_who_waits_and_forgets_what_is_on_its_way() -> None:
@@ -256,7 +256,7 @@ def test_closing_ends_who_waits_and_forgets_what_is_on_its_way() -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(near.read(), 1)
 
-    run(talk())
+    simulate(talk())
 
 
 def test_what_is_longer_than_a_write_goes_out_in_pieces() -> None:
@@ -268,4 +268,4 @@ def test_what_is_longer_than_a_write_goes_out_in_pieces() -> None:
             await near.write_at(bytes(50), now())
             assert [len(data) for _, data in await arrivals(far, 50)] == [20, 20, 10]
 
-    run(talk())
+    simulate(talk())

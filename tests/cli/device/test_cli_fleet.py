@@ -17,6 +17,7 @@ import pytest
 from smpdfu.dfu.package import Core
 from smpdfu.image.keys import generate
 from tests.cli.device.conftest import Desk, new_desk
+from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:
     from smpdfu.image.keys import PrivateKey
@@ -229,7 +230,7 @@ def test_ctrl_c_leaves_a_fleet_that_can_be_gone_on_with(
     while json.loads(process.stdout.readline())["event"] != "end":
         time.sleep(0)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert replace(desks["a"]).slots()[0][1] == "2.0.0"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.deadlines import HANG_S
+
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
 
@@ -178,7 +180,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(
         assert process.poll() is None, process.communicate()
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert back.read_bytes() == b"old"
     kept = part.stat().st_size
