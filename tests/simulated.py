@@ -51,7 +51,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:
+        except BaseException as error:
             done.set_exception(error)
         return done
 

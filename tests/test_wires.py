@@ -25,6 +25,7 @@ from smpdfu.virtual.bootloader import BootKeys
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 from smpdfu.virtual.pty import serve_pty
+from tests.deadlines import HANG_S
 from tests.simulated import simulate
 
 KEY = generate("ecdsa-p256")
@@ -169,14 +170,14 @@ def test_the_upload_arrives_over_a_serial_port(threaded: bool) -> None:
         port: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         serving = asyncio.ensure_future(serve_pty(bench.device, port.set_result))
         pipe = SerialPipe(await port, threaded=threaded)
-        bench.client = Client(pipe, ConsoleFraming(), timeout_s=LONG_S, patience=NO_PAUSES)
+        bench.client = Client(pipe, ConsoleFraming(), timeout_s=HANG_S, patience=NO_PAUSES)
         try:
             assert (await bench.do_upload()).retries == 0
         finally:
             serving.cancel()
             await asyncio.wait([serving])
 
-    simulate(use())
+    asyncio.run(use())
 
 
 # --- a wire that is cut -------------------------------------------------------------------------------------------

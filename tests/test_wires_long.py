@@ -38,6 +38,7 @@ from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED, Region, SlotPair
 from smpdfu.virtual.pty import serve_pty
 from smpdfu.virtual.udp import serve_udp
+from tests.deadlines import HANG_S
 from tests.simulated import simulate
 
 MIB = 1 << 20
@@ -271,7 +272,7 @@ def over_udp(odds: Odds, cuts: int = 0) -> tuple[UploadResult, int]:
         async with way_to(device, odds) as way:
             cutting = asyncio.ensure_future(way.cut_every(len(new_image()) // 1500 // (cuts + 1), cuts))
             client = Client(
-                UdpPipe("127.0.0.1", way.port), DatagramFraming(), timeout_s=TIMEOUT_S, attempts=8, patience=PATIENT
+                UdpPipe("127.0.0.1", way.port), DatagramFraming(), timeout_s=TIMEOUT_S, attempts=40, patience=PATIENT
             )
             try:
                 return await send(client, device), way.cuts
@@ -279,7 +280,7 @@ def over_udp(odds: Odds, cuts: int = 0) -> tuple[UploadResult, int]:
                 cutting.cancel()
                 await asyncio.wait([cutting])
 
-    return simulate(use())
+    return asyncio.run(use())
 
 
 def test_udp_that_loses_repeats_reorders_and_damages() -> None:
@@ -311,14 +312,14 @@ def test_a_terminal_carries_it_without_a_single_copy() -> None:
         device = new_device()
         port: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         serving = asyncio.ensure_future(serve_pty(device, port.set_result))
-        client = Client(SerialPipe(await port), ConsoleFraming(), timeout_s=20, window_max=1, patience=PATIENT)
+        client = Client(SerialPipe(await port), ConsoleFraming(), timeout_s=HANG_S, window_max=1, patience=PATIENT)
         try:
             return await send(client, device)
         finally:
             serving.cancel()
             await asyncio.wait([serving])
 
-    assert simulate(use()).retries == 0
+    assert asyncio.run(use()).retries == 0
 
 
 def test_the_proxy_can_do_harm() -> None:
@@ -338,4 +339,4 @@ def test_the_proxy_can_do_harm() -> None:
             way.close()
             await asyncio.sleep(0)
 
-    simulate(use())
+    asyncio.run(use())

@@ -37,6 +37,7 @@ from smpdfu.virtual.flash import Tear
 from smpdfu.virtual.netcore import B0n
 from tests.chaos.stage import ENOUGH_CALLS, LAYOUT, NEW, OLD, Stage
 from tests.dfu.conftest import Maker
+from tests.dfu.dfu_device import KilledError, MortalJournal
 
 Cases = Iterator[str]
 Kind = Callable[[Maker, Scheme, int], Cases]
@@ -71,23 +72,6 @@ def stage(make: Maker, scheme: Scheme, **how: Any) -> Iterator[Stage]:
 
 
 MANY, CUT_CALLS = 100, 3
-
-
-class KilledError(Exception):
-    """The tool is gone."""
-
-
-class MortalJournal(Journal):
-    """The tool dies at entry number ``life``, before or after that entry is on the disk."""
-
-    life, written = 0, True
-
-    def _append(self, entry: dict[str, Any]) -> None:
-        self.life -= 1
-        if self.life >= 0 or self.written:
-            super()._append(entry)
-        if self.life < 0:
-            raise KilledError
 
 
 def killed(make: Maker, scheme: Scheme, limit: int) -> Cases:

@@ -22,6 +22,7 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.os import Echo, EchoReply, Info, InfoReply, Params, ParamsReply
 from smpdfu.smp.message import MgmtRc, Refusal, split_message
+from tests.pipes import PassingPipe
 from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
@@ -259,25 +260,16 @@ def test_a_device_whose_buffers_hold_no_message_does_not_speak_smp(framing: type
             with_client(device.client(), ask)
 
 
-class Writes(Pipe):
+class Writes(PassingPipe):
     """Notes what each write to the pipe behind it has."""
 
     def __init__(self, inner: Pipe) -> None:
-        super().__init__(inner.name)
-        self.inner, self.seen = inner, list[bytes]()
-
-    async def _open(self) -> None:
-        await self.inner.open()
-
-    async def _close(self) -> None:
-        await self.inner.close()
-
-    async def _read(self) -> bytes:
-        return await self.inner.read()
+        super().__init__(inner)
+        self.seen: list[bytes] = []
 
     async def _write(self, data: bytes) -> None:
         self.seen.append(data)
-        await self.inner.write(data)
+        await super()._write(data)
 
 
 def test_every_write_to_a_console_begins_as_a_frame_does_and_has_one_at_most() -> None:

@@ -26,6 +26,7 @@ from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
 from smpdfu.virtual.pool import Resources
+from tests.pipes import PassingPipe
 from tests.simulated import simulate
 
 if TYPE_CHECKING:
@@ -114,33 +115,44 @@ def slots(device: VirtualNrf5340) -> tuple[ImageSlot, ...]:
     return simulate(ask())
 
 
-class LosingPipe(Pipe):
+class LosingPipe(PassingPipe):
     """Loses the first ``resets`` requests to reset on their way to the device, and the first ``answers`` to them."""
 
     def __init__(self, inner: Pipe, resets: int = 0, answers: int = 0) -> None:
-        super().__init__(inner.name)
-        self.inner, self.resets, self.answers = inner, resets, answers
-
-    async def _open(self) -> None:
-        await self.inner.open()
-
-    async def _close(self) -> None:
-        await self.inner.close()
+        super().__init__(inner)
+        self.resets, self.answers = resets, answers
 
     async def _read(self) -> bytes:
-        data = await self.inner.read()
+        data = await super()._read()
         if self.answers and any(is_reset(message) for message in ConsoleFraming().feed(data)):
             self.answers -= 1
-            return await self.inner.read()
+            return await super()._read()
         return data
 
     async def _write(self, data: bytes) -> None:
         if self.resets and any(is_reset(message) for message in ConsoleFraming().feed(data)):
             self.resets -= 1
             return
-        await self.inner.write(data)
+        await super()._write(data)
 
 
 def is_reset(message: bytes) -> bool:
     header, _ = split_message(message)
     return (header.group, header.command) == (Reset.group, Reset.command)
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing else is done, and nothing is cleaned up in the device."""
+
+
+class MortalJournal(Journal):
+    """The tool dies at entry number ``life``, before or after that entry is on the disk."""
+
+    life, written = 0, True
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        self.life -= 1
+        if self.life >= 0 or self.written:
+            super()._append(entry)
+        if self.life < 0:
+            raise KilledError

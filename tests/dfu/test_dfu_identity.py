@@ -19,6 +19,7 @@ from smpdfu.link.memory import Faults
 from smpdfu.link.pipe import Pipe
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.groups.shell import ShellGroup
+from tests.pipes import PassingPipe
 from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
@@ -85,29 +86,13 @@ def test_the_number_of_a_chip(output: str, number: str | None) -> None:
 # --- on devices ------------------------------------------------------------------------------------------------------
 
 
-class SwitchedPipe(Pipe):
+class SwitchedPipe(PassingPipe):
     """A port at which another device can be put."""
-
-    def __init__(self, inner: Pipe) -> None:
-        super().__init__(inner.name)
-        self.inner = inner
 
     async def put(self, other: Pipe) -> None:
         """The device is pulled and ``other`` is there when the link is opened again."""
         gone, self.inner = self.inner, other
         await gone.close()
-
-    async def _open(self) -> None:
-        await self.inner.open()
-
-    async def _close(self) -> None:
-        await self.inner.close()
-
-    async def _read(self) -> bytes:
-        return await self.inner.read()
-
-    async def _write(self, data: bytes) -> None:
-        await self.inner.write(data)
 
 
 def numbered(device: VirtualNrf5340, number: str) -> VirtualNrf5340:

@@ -34,9 +34,31 @@ from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.dfu.conftest import Maker
-    from tests.dfu.dfu_device import SHORT, client_of, net_holds, new_device, run_update, slots, update, version
+    from tests.dfu.dfu_device import (
+        SHORT,
+        KilledError,
+        MortalJournal,
+        client_of,
+        net_holds,
+        new_device,
+        run_update,
+        slots,
+        update,
+        version,
+    )
 else:
-    from dfu_device import SHORT, client_of, net_holds, new_device, run_update, slots, update, version
+    from dfu_device import (
+        SHORT,
+        KilledError,
+        MortalJournal,
+        client_of,
+        net_holds,
+        new_device,
+        run_update,
+        slots,
+        update,
+        version,
+    )
 
 ALL = [step.name for step in STAGED]
 NOTES = ("the bootloader's banner", "the network core took its image")
@@ -133,23 +155,6 @@ def test_an_image_that_does_not_start_is_told_and_goes_back(
     with pytest.raises(RevertedError, match="was tried and did not last"):
         run_update(device, package, tmp_path / "journal")
     assert slots(device)[0].confirmed
-
-
-class KilledError(BaseException):
-    """The process is gone: nothing else is done, and nothing is cleaned up in the device."""
-
-
-class MortalJournal(Journal):
-    """Dies at its entry number ``life``: with the entry written, or before it is."""
-
-    life, written = 0, False
-
-    def _append(self, entry: dict[str, Any]) -> None:
-        self.life -= 1
-        if self.life >= 0 or self.written:
-            super()._append(entry)
-        if self.life < 0:
-            raise KilledError
 
 
 @pytest.mark.parametrize(("resets", "written"), [(0, True), (1, True), (2, True), (0, False)])

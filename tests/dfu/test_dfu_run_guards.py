@@ -124,7 +124,7 @@ def test_who_cancels_waits_until_the_journal_is_written() -> None:
             await task
         assert written == ["done"]
 
-    simulate(cancel())
+    asyncio.run(cancel())
 
 
 # --- what a person demands ------------------------------------------------------------------------------------------

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from smpdfu.image.build import build
+from smpdfu.image.format import Image
 from smpdfu.image.keys import PrivateKey, generate, load_private
+from tests.image.full_spec import SPEC
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +35,15 @@ def firmware() -> bytes:
     """A vector table for the slot at 0xc000 (header 0x200), then bytes without a pattern; no multiple of 16."""
     vectors = (0x2001_0000).to_bytes(4, "little") + (0xC245).to_bytes(4, "little") * 15
     return vectors + bytes(index * index % 251 for index in range(43))
+
+
+@pytest.fixture(scope="session")
+def signed(firmware: bytes, signing_key: PrivateKey) -> Image:
+    """An image with every kind of protected TLV."""
+    return build(SPEC, firmware, signing_key)
+
+
+@pytest.fixture(scope="session")
+def encrypted(firmware: bytes, signing_key: PrivateKey, encryption_key: PrivateKey) -> Image:
+    """The same, encrypted."""
+    return build(SPEC, firmware, signing_key, encryption_key.public)

@@ -14,33 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
-from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.format import COMPRESSED_FLAGS, ENCRYPTION_KEY_TYPES, Dependency, Image, Tlv, TlvType, Version
+from smpdfu.image.build import build
+from smpdfu.image.format import COMPRESSED_FLAGS, ENCRYPTION_KEY_TYPES, Image, TlvType
 from smpdfu.image.kek import KeyEncryptionKey
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verify import Verdict, verify
-
-SPEC = ImageSpec(
-    Version(1, 2, 3, 4),
-    header_size=0x40,
-    slot_size=0,
-    pad_header=True,
-    security_counter=5,
-    dependencies=(Dependency(1, Version(1)),),
-    custom_tlvs=(Tlv(0xA0, b"text"),),
-)
-
-
-@pytest.fixture(scope="module")
-def signed(firmware: bytes, signing_key: PrivateKey) -> Image:
-    return build(SPEC, firmware, signing_key)
-
-
-@pytest.fixture(scope="module")
-def encrypted(firmware: bytes, signing_key: PrivateKey, encryption_key: PrivateKey) -> Image:
-    return build(SPEC, firmware, signing_key, encryption_key.public)
+from tests.image.full_spec import SPEC
 
 
 def unnoticed(image: Image, judge: Callable[[Image], Verdict]) -> list[tuple[int, int]]:

@@ -6,34 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from smpdfu.image.build import ImageSpec, build
+from smpdfu.image.build import build
 from smpdfu.image.encrypt import ctr
-from smpdfu.image.format import Dependency, Flag, Header, Image, Tlv, TlvType, Version
+from smpdfu.image.format import Flag, Header, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
 from smpdfu.image.verify import Code, Verdict, verify
+from tests.image.full_spec import SPEC
 from tests.resigned import resigned
-
-SPEC = ImageSpec(
-    Version(1, 2, 3, 4),
-    header_size=0x40,
-    slot_size=0,
-    pad_header=True,
-    security_counter=5,
-    dependencies=(Dependency(1, Version(1)),),
-    custom_tlvs=(Tlv(0xA0, b"text"),),
-)
-
-
-@pytest.fixture(scope="module")
-def signed(firmware: bytes, signing_key: PrivateKey) -> Image:
-    return build(SPEC, firmware, signing_key)
-
-
-@pytest.fixture(scope="module")
-def encrypted(firmware: bytes, signing_key: PrivateKey, encryption_key: PrivateKey) -> Image:
-    return build(SPEC, firmware, signing_key, encryption_key.public)
 
 
 def codes(verdict: Verdict) -> list[str]:

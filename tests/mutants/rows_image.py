@@ -8,6 +8,12 @@ TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer"
 ARCHIVE, YAML, TEXT, INPUT = (f"smpdfu/untrusted/{name}.py" for name in ("archive", "yamltext", "text", "files"))
 PROGRAMS = "smpdfu/untrusted/programs.py"
 IN_PROGRAMS = ("tests/untrusted/test_untrusted_programs.py",)
+PROTECTED, NESTING = "smpdfu/image/protected.py", "smpdfu/untrusted/nesting.py"
+IN_BUILD, IN_COMPRESS = (
+    ("tests/image/test_image_build.py", "tests/image/test_image_format.py"),
+    ("tests/image/test_image_compress.py",),
+)
+IN_NESTING = ("tests/test_nesting.py",)
 IN_TRAILER = ("tests/image/test_image_trailer.py",)
 IN_VERIFY = ("tests/image/test_image_verify.py",)
 IN_KEYS = ("tests/image/test_image_keys.py", "tests/image/test_image_signature.py")
@@ -59,6 +65,16 @@ ROWS = (
     Mutant(YAML, '    if getattr(event, "tag", None) is not None:\n', "    if False:\n", IN_YAML),
     Mutant(TEXT, 'for one in text.split("\\n"))', 'for one in text.splitlines())', IN_TEXT),
     Mutant(TEXT, "one if one.isprintable() else REPLACED for", "one if one >= ' ' else REPLACED for", IN_TEXT),
+    Mutant(NESTING, "        if level > limit:\n            raise TooDeepError(limit)\n        deepest", "        if False:\n            raise TooDeepError(limit)\n        deepest", IN_NESTING),
+    Mutant(NESTING, "    except RecursionError:\n        raise TooDeepError(limit) from None\n", "    except MemoryError:\n        raise TooDeepError(limit) from None\n", IN_NESTING),
+    Mutant(NESTING, "deepest.get(id(one), 0) >= level", "False", IN_NESTING),
+    Mutant(NESTING, "(?:[^\"\\\\]+|\\\\.)*\"?|", "[^\"]*\"?|", IN_NESTING),
+    # Protected TLVs: bootloaders tell them by where they lie.
+    Mutant(PROTECTED, "    if protected_size_bytes(tlvs) > 0xFFFF:\n", "    if False:\n", IN_BUILD),
+    Mutant(PROTECTED, "    if tlvs and not tlvs[-1].data:\n", "    if False:\n", IN_BUILD),
+    Mutant(PROTECTED, "*compression, *_after_compression(spec))", "*_after_compression(spec), *compression)", IN_COMPRESS),
+    Mutant(PROTECTED, "counter.to_bytes(4, spec.endian)", 'counter.to_bytes(4, "little")', IN_BUILD),
+    Mutant(PROTECTED, "version = replace(spec.version, build=0)", "version = spec.version", IN_BUILD),
     Mutant(INPUT, "if waits and not _has_bytes(", "if False and not _has_bytes(", IN_INPUT),
     Mutant("smpdfu/link/controllers.py", "(?!.*://)", "", ("tests/cli/test_cli_foreign_folder.py",)),
     Mutant("smpdfu/cli/profiles.py", "reason = _unsafe(found) if self.is_here else None", "reason = None", ("tests/cli/test_cli_foreign_folder.py",)),

@@ -8,6 +8,7 @@ import pytest
 
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.device import VirtualNrf5340
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import DECRYPTION, NET_SIGNING, SIGNING, Bench, small_layout, small_simultaneous
@@ -21,6 +22,15 @@ __all__ = ["Bench"]
 def bench() -> Bench:
     """A device that takes signed images and knows no encryption."""
     return Bench()
+
+
+@pytest.fixture
+def device(bench: Bench) -> VirtualNrf5340:
+    """A device that runs version 1."""
+    found = VirtualNrf5340(bench.layout, bench.keys)
+    found.load_app(bench.app_image(1))
+    found.reset()
+    return found
 
 
 @pytest.fixture

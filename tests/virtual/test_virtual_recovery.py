@@ -78,15 +78,6 @@ def test_every_recorded_request_gets_the_recorded_answer(bench: Bench) -> None:
 # --- a device -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def device(bench: Bench) -> VirtualNrf5340:
-    """A device that runs version 1."""
-    found = VirtualNrf5340(bench.layout, bench.keys)
-    found.load_app(bench.app_image(1))
-    found.reset()
-    return found
-
-
 def client_of(device: VirtualNrf5340) -> Client:
     return Client(device.connect(), ConsoleFraming(), timeout_s=20, patience=NO_PAUSES)
 

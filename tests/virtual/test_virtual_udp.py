@@ -26,15 +26,6 @@ if TYPE_CHECKING:
     from tests.virtual.conftest import Bench
 
 
-@pytest.fixture
-def device(bench: Bench) -> VirtualNrf5340:
-    """A device that runs an application."""
-    found = VirtualNrf5340(bench.layout, bench.keys)
-    found.load_app(bench.app_image(1))
-    found.reset()
-    return found
-
-
 @asynccontextmanager
 async def served(device: VirtualNrf5340, host: str = "127.0.0.1") -> AsyncIterator[tuple[str, int]]:
     place: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()

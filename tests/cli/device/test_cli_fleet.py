@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
@@ -197,19 +196,24 @@ def test_pause_without_a_run(smpdfu: Call, fleet: Path) -> None:
 Started = Callable[..., "subprocess.Popen[str]"]
 
 
+def soaking(fleet: Path, started: Started) -> tuple[subprocess.Popen[str], TextIO]:
+    """A run whose canary has ended, with ten minutes of soak time to go, and the events that it writes."""
+    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
+    process = started("fleet", "run", fleet, "--events")
+    assert process.stdout is not None
+    while json.loads(process.stdout.readline())["event"] != "end":
+        pass
+    return process, process.stdout
+
+
 def test_paused_and_killed_and_gone_on_with(
     smpdfu: Call, desks: dict[str, Desk], fleet: Path, desk: Desk, started: Started
 ) -> None:
     """Paused in the soak time; killed there; the next call does the rest."""
-    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
-    process = started("fleet", "run", fleet, "--events")
-    assert process.stdout is not None
-    seen: list[dict[str, Any]] = []
-    while not seen or seen[-1]["event"] != "end":
-        seen.append(json.loads(process.stdout.readline()))
+    process, events = soaking(fleet, started)
     assert smpdfu("fleet", "pause", fleet, "--json").document["paused"] is True
-    while seen[-1]["event"] != "pause":
-        seen.append(json.loads(process.stdout.readline()))
+    while json.loads(events.readline())["event"] != "pause":
+        pass
     assert smpdfu("fleet", "status", fleet, "--json").document["paused"] is True
     refused = smpdfu("fleet", "run", fleet)
     assert f"process {process.pid} is running this fleet" in refused.refused(8)
@@ -224,11 +228,7 @@ def test_paused_and_killed_and_gone_on_with(
 def test_ctrl_c_leaves_a_fleet_that_can_be_gone_on_with(
     smpdfu: Call, desks: dict[str, Desk], fleet: Path, desk: Desk, started: Started
 ) -> None:
-    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
-    process = started("fleet", "run", fleet, "--events")
-    assert process.stdout is not None
-    while json.loads(process.stdout.readline())["event"] != "end":
-        time.sleep(0)
+    process, _ = soaking(fleet, started)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
@@ -318,11 +318,7 @@ def test_a_board_that_was_replaced_is_asked_anew(smpdfu: Call, desks: dict[str, 
 def test_a_pause_outlives_its_process(
     smpdfu: Call, desks: dict[str, Desk], fleet: Path, desk: Desk, started: Started
 ) -> None:
-    fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
-    process = started("fleet", "run", fleet, "--events")
-    assert process.stdout is not None
-    while json.loads(process.stdout.readline())["event"] != "end":
-        pass
+    process, _ = soaking(fleet, started)
     smpdfu("fleet", "pause", fleet)
     process.send_signal(signal.SIGKILL)
     process.wait()
