@@ -18,6 +18,7 @@ from smpdfu.cli.fleetloading import (
     connector,
     events_of,
     first_look,
+    looks_at_once,
     packages_of,
     read_fleet,
     refuse_same_hosts,
@@ -122,6 +123,7 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
             connector(loaded),
             packages,
             look=first_look(loaded),
+            looks_at_once=looks_at_once(),
             chip=chip_number(loaded),
             places=lambda device: places_by_lookup(device.address),
         )

@@ -69,6 +69,15 @@ def within_limits(fleet: Fleet, out: Output) -> Fleet:
     return replace(fleet, limits=replace(fleet.limits, at_once=possible))
 
 
+def looks_at_once() -> int:
+    """How many devices may be looked at together, with a socket each: one that has none would count as silent."""
+    from smpdfu.dfu.fleet import LOOKS_AT_ONCE
+    from smpdfu.local.limits import allow_open_files
+
+    granted = allow_open_files(LOOKS_AT_ONCE + _FILES_OF_OURS)
+    return min(LOOKS_AT_ONCE, max(granted - _FILES_OF_OURS, 1))
+
+
 def standing_of(
     fleet: Fleet, packages: Mapping[str, Package], folder: Path, out: Output | None = None, *, again: bool = False
 ) -> Standing:

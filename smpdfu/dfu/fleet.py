@@ -32,8 +32,11 @@ from smpdfu.dfu.state import DeviceState
 from smpdfu.dfu.steps import Deadlines
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
 
-LOOKS_AT_ONCE = 200
-"""Devices that are asked at a time in the first look at a wave; each takes a socket."""
+LOOKS_AT_ONCE = 400
+"""Devices that are asked at a time in the first look at a wave; each takes a socket.
+
+In two seconds, for Linux knows 1,024 neighbours on a network, silent ones included (``gc_thresh3``).
+"""
 Watcher = Callable[[FleetDevice, Event], None]
 
 
@@ -42,7 +45,8 @@ class Ports:
     """What a fleet needs of the world: ``connect`` makes a client of a device, ``packages`` are read files by hardware.
 
     ``journal`` is where the journal of a place lies; ``watch`` sees every event of every device. ``look`` says within a
-    second or two whether a device answers at all; without it, an update finds that out. ``chip`` asks a device for the
+    second or two whether a device answers at all, ``looks_at_once`` of them at a time; without it, an update finds that
+    out. ``chip`` asks a device for the
     number of its chip: None where it does not tell or does not answer. ``places`` finds what else is locked for a
     device, see ``devicelock``.
     """
@@ -53,6 +57,7 @@ class Ports:
     watch: Watcher | None = None
     look: Callable[[FleetDevice], Awaitable[bool]] | None = None
     chip: Callable[[FleetDevice], Awaitable[str | None]] | None = None
+    looks_at_once: int = LOOKS_AT_ONCE
     places: Callable[[FleetDevice], Awaitable[Iterable[str]]] | None = None
 
 
@@ -65,6 +70,7 @@ class FleetRun:
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._news = asyncio.Event()
         self._broken: Exception | None = None
+        self._seen: Wave | None = None
 
     def pause(self) -> None:
         """Let nothing further begin."""
@@ -87,14 +93,10 @@ class FleetRun:
         """
         self._log.write("run", fleet=self.fleet.name, devices=len(self.fleet.devices))
         try:
-            wave, seen = None, None
+            wave = None
             while True:
                 self._news.clear()
-                self.schedule.settle(self._now())
-                if self.schedule.wave is not seen and self.schedule.phase is Phase.RUNNING:
-                    seen = self.schedule.wave
-                    await self._first_look(seen)
-                began = self.schedule.begin(self._now())
+                began = self.schedule.begin(await self._settled())
                 if began and self.schedule.wave is not wave and self.schedule.wave is not None:
                     wave = self.schedule.wave
                     self._log.write("wave", wave=wave.name, devices=len(wave.devices))
@@ -113,9 +115,20 @@ class FleetRun:
         self._log.write("leave", phase=self.schedule.phase)
         return self.schedule.phase
 
+    async def _settled(self) -> float:
+        """The time at which no wave begins that was not looked at; a wave that is all silent ends with its look."""
+        while True:
+            now = self._now()
+            self.schedule.settle(now)
+            wave = self.schedule.wave
+            if wave is self._seen or self.schedule.phase is not Phase.RUNNING:
+                return now
+            self._seen = wave
+            await self._first_look(wave)
+
     async def _first_look(self, wave: Wave | None) -> None:
         """Ask all devices of a wave at once whether they answer: those that do not would hold a place for long."""
-        look, gate = self._ports.look, asyncio.Semaphore(LOOKS_AT_ONCE)
+        look, gate = self._ports.look, asyncio.Semaphore(self._ports.looks_at_once)
         devices = [self.fleet.devices[name] for name in self.schedule.waiting]
         if look is None or wave is None or not devices:
             return

@@ -66,6 +66,7 @@ class Bench:
         self.at_event: Callable[[Mapping[str, Any]], None] = lambda event: None
         self.job: FleetRun | None = None
         self.look: Callable[[FleetDevice], Awaitable[bool]] | None = None
+        self.looks_at_once = 400
 
     def _connect(self, device: FleetDevice) -> Client:
         pipe, framing = wire_of(self.devices[device.name], console=self.console)
@@ -77,7 +78,7 @@ class Bench:
 
     async def _run(self, fleet: Fleet, schedule: Schedule) -> Phase:
         journal = lambda place: self.folder / f"{place[8:]}.jsonl"  # noqa: E731
-        ports = Ports(self._connect, self.packages, journal, look=self.look)
+        ports = Ports(self._connect, self.packages, journal, look=self.look, looks_at_once=self.looks_at_once)
         with FleetLog(self.folder, watch=self._watch) as log:
             self.job = FleetRun(fleet, schedule, log, ports)
             return await self.job.run()
@@ -412,9 +413,10 @@ def test_the_first_look_at_a_wave(make: Maker, tmp_path: Path) -> None:
         return device.name in answering
 
     here.look = look
+    here.looks_at_once = 15
     fleet = fleet_of(names, at_once=1)
     outcomes = here.run(fleet).outcomes
-    assert (asked, most) == (20, 20)
+    assert (asked, most) == (20, 15), "so many have a socket"
     assert {name for name, one in outcomes.items() if one is Outcome.DONE} == answering
     assert {outcomes[name] for name in set(names) - answering} == {Outcome.UNREACHABLE}
     history = History.of(read_log(tmp_path), fleet, {"default": here.packages["default"].digest})
@@ -422,6 +424,23 @@ def test_the_first_look_at_a_wave(make: Maker, tmp_path: Path) -> None:
     asked = 0
     here.run(fleet)
     assert asked == 18, "who has its package is not asked"
+
+
+def test_no_wave_begins_without_a_look(make: Maker, tmp_path: Path) -> None:
+    """Also where the wave before it ended with its own look, because nobody in it answered."""
+    names, asked = [f"d{number}" for number in range(8)], []
+    here = Bench(tmp_path, {"d7": new_device(make)}, make.package(make.image()))
+
+    async def look(device: FleetDevice) -> bool:
+        asked.append(device.name)
+        return device.name == "d7"
+
+    here.look = look
+    waves = (Wave("first", tuple(names[:2])), Wave("second", tuple(names[2:4])), Wave("third", tuple(names[4:])))
+    outcomes = here.run(fleet_of(names, waves, at_once=2, wave_success=0.0)).outcomes
+    assert asked == names
+    assert [name for name, one in outcomes.items() if one is not Outcome.UNREACHABLE] == ["d7"]
+    assert [event["silent"] for event in here.events if event["event"] == "look"] == [2, 2, 3]
 
 
 def test_the_history_of_a_log(make: Maker, bench: Callable[..., Bench]) -> None:
