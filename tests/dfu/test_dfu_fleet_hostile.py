@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,8 +25,8 @@ from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import Request, split_message
 from smpdfu.virtual.device import VirtualNrf5340
-from tests.client.simulated import SimulatedLoop
 from tests.dfu.dfu_device import new_device, version, wire_of
+from tests.simulated import now, simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -37,23 +36,9 @@ SIZE = 12_000
 DEVICE_S = 300.0
 
 
-class AtOnce(ThreadPoolExecutor):
-    """Runs what it is given where it is given: no thread waits outside of the simulated time."""
-
-    def submit(self, fn: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
-        done: Future[T] = Future()
-        try:
-            done.set_result(fn(*arguments, **named))
-        except Exception as error:
-            done.set_exception(error)
-        return done
-
-
-def simulate(main: Coroutine[Any, Any, T]) -> tuple[T, float]:
+async def timed(main: Coroutine[Any, Any, T]) -> tuple[T, float]:
     """What ``main`` gives, and how long that took in simulated seconds."""
-    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        runner.get_loop().set_default_executor(AtOnce())
-        return runner.run(main), runner.get_loop().time()
+    return await main, now()
 
 
 class Hostile(VirtualNrf5340):
@@ -159,7 +144,7 @@ class Stage:
             with FleetLog(self.folder) as log:
                 return await FleetRun(self.fleet, schedule, log, Ports(self._connect, self.packages, self.path)).run()
 
-        return simulate(main())
+        return simulate(timed(main()))
 
     def ends(self) -> dict[str, dict[str, Any]]:
         return {event["device"]: event for event in read_log(self.folder) if event["event"] == "end"}

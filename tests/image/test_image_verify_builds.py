@@ -14,10 +14,9 @@ from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.rollback import with_rollback
 from smpdfu.image.verify import Code, verify
-from tests.image.test_image_verify import SPEC, codes, encrypted, signed, with_tlvs
+from tests.image.full_spec import SPEC
+from tests.image.test_image_verify import codes, with_tlvs
 from tests.resigned import with_protected
-
-__all__ = ["encrypted", "signed"]  # fixtures
 
 HW_KEY = LoaderBuild(hw_key=True)
 

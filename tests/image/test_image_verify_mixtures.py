@@ -14,11 +14,10 @@ from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.loaderbuild import LoaderBuild
 from smpdfu.image.rollback import with_rollback
 from smpdfu.image.verify import Code, verify
+from tests.image.full_spec import SPEC
 from tests.image.loader_model import images, takes
-from tests.image.test_image_verify import SPEC, codes, signed
+from tests.image.test_image_verify import codes
 from tests.resigned import with_protected
-
-__all__ = ["signed"]  # a fixture
 
 WITHOUT_ENCRYPTION = LoaderBuild(encryption=False)
 PURE = Tlv(TlvType.SIG_PURE, b"\x01")

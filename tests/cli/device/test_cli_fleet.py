@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -196,7 +196,7 @@ def test_pause_without_a_run(smpdfu: Call, fleet: Path) -> None:
 Started = Callable[..., "subprocess.Popen[str]"]
 
 
-def soaking(fleet: Path, started: Started) -> tuple[subprocess.Popen[str], TextIO]:
+def soaking(fleet: Path, started: Started) -> tuple[subprocess.Popen[str], IO[str]]:
     """A run whose canary has ended, with ten minutes of soak time to go, and the events that it writes."""
     fleet.write_text(fleet.read_text().replace('devices = ["a"]', 'devices = ["a"]\nsoak_s = 600'))
     process = started("fleet", "run", fleet, "--events")
