@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
+import pytest
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -67,6 +69,11 @@ def simulate(main: Coroutine[Any, Any, T], *, start_s: float = 0.0) -> T:
         result = runner.run(main)
     assert not unseen, unseen
     return result
+
+
+def simulate_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that run in this process, on virtual devices in it, do so in simulated time."""
+    monkeypatch.setattr(asyncio.events, "new_event_loop", SimulatedLoop)
 
 
 def now() -> float:

@@ -36,6 +36,7 @@ def text(*parts: str | tuple[str, ...]) -> str:
         (text(START, SWAP, TAKEN, JUMP), True),
         (text(BANNER, START, SWAP, REFUSED, JUMP, APPLICATION), False),
         (text(BANNER, START, SWAP, REFUSED), False),  # two pairs: it stops there
+        (text(BANNER, START, SWAP, REFUSED, APPLICATION), None),  # it did not stop, and never said that it jumps
         (text(BANNER, START, SWAP, JUMP, APPLICATION), None),
         (text(BANNER, START, TAKEN, REFUSED, JUMP), None),
         (text("[00:00:00.250,000] <inf> mcuboot: Starting bootloader", TAKEN, f"<inf> mcuboot: {JUMP[3:]}"), True),

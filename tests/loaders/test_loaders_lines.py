@@ -6,7 +6,7 @@ import pytest
 
 from smpdfu.loaders import lines
 from smpdfu.loaders.console import read_boot
-from smpdfu.loaders.releases import UPSTREAM, Generation
+from smpdfu.loaders.releases import UPSTREAM, UPSTREAM_OLD, Generation
 from smpdfu.loaders.rules import NORDIC, Loader
 
 LOADERS = sorted(NORDIC, key=lambda one: (one.release.version, one.partitions))
@@ -41,3 +41,8 @@ def test_one_word_began_with_a_small_letter_until_3_4_1(loader: Loader) -> None:
     line = lines.insufficient_version(loader)
     assert line.startswith("E: I" if loader.release.generation is Generation.G5 else "E: i")
     assert line.lower() == "e: insufficient version in secondary slot"
+
+
+def test_upstream_writes_that_word_as_the_newest_loader_does() -> None:
+    assert lines.insufficient_version(Loader(UPSTREAM)) == "E: Insufficient version in secondary slot"
+    assert lines.insufficient_version(Loader(UPSTREAM_OLD)) == "E: insufficient version in secondary slot"

@@ -8,13 +8,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from smpdfu.smp.body import Body, Range
-
-settings.register_profile("steady", deadline=None)  # the machine may be busy
-settings.load_profile("steady")
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 INT64 = st.integers(-(2**64), 2**64 - 1)

@@ -22,6 +22,7 @@ from smpdfu.virtual.layout import LAYOUTS
 from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.pool import Resources
 from tests.dfu.conftest import FILES, Maker, firmware, is_like_any_ciphertext, sealed
+from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
@@ -63,6 +64,7 @@ class Bench:
 
     def start(self) -> None:
         """Make it and switch it on."""
+        simulate_commands(self.patch)
         self.patch.setitem(Client.__init__.__kwdefaults__, "patience", QUICK)  # type: ignore[arg-type]  # it has some
         self.patch.setattr(steps, "Deadlines", lambda boot_s: Deadlines(0.5, 0.02, 0.05, 0.4))
         if self.built.lacks:

@@ -20,6 +20,7 @@ from smpdfu.dfu.package import Core, Package
 from smpdfu.dfu.plan import STAGED
 from smpdfu.image.keys import generate
 from smpdfu.virtual import store
+from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -218,6 +219,7 @@ def test_the_printed_command_has_what_the_call_had(desk: Desk, monkeypatch: pyte
     """Without its health check the next call would keep what nobody looked at, without --only do another update."""
     from smpdfu.dfu import steps
 
+    simulate_commands(monkeypatch)
     deadlines = steps.Deadlines
     monkeypatch.setattr(steps, "Deadlines", lambda boot_s: deadlines(boot_s=0.5, poll_s=0.05, settle_s=0.2))
     package = desk.package(address=0x9_0000, encrypted=True)

@@ -11,6 +11,7 @@ from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Version
 from smpdfu.image.keys import generate
 from smpdfu.virtual import store
+from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -38,8 +39,11 @@ def test_a_network_image_with_the_wrong_key_is_refused(desk: Desk) -> None:
     assert not desk.net_holds("2.0.0")
 
 
-def test_an_encrypted_network_image_of_unknown_core_is_tried_and_reverts(desk: Desk) -> None:
+def test_an_encrypted_network_image_of_unknown_core_is_tried_and_reverts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It would run on the application core, for good with a permanent mark."""
+    simulate_commands(monkeypatch)
     refused = desk.call("upload", desk.image(Core.NET, encrypted=True), "--confirm", "--boot-timeout", "1", "-t", "0.2")
     assert refused.code == 8
     assert "switch it off and on: an image that was not confirmed is swapped back" in refused.sentence
