@@ -13,7 +13,7 @@ PROOF, EVIDENCE, CHECKS, IDENTITY = (
 IN_FATE, IN_PROVES, IN_RULES, IN_CONSOLE, IN_RELEASES, IN_LINES = (
     (f"tests/loaders/test_loaders_{name}.py",) for name in ("fate", "proof", "rules", "console", "releases", "lines")
 )
-IN_PROOF, IN_IDENTITY = ("tests/dfu/test_dfu_proof.py",), ("tests/dfu/test_dfu_identity.py",)
+IN_EVIDENCE, IN_IDENTITY = ("tests/dfu/test_dfu_evidence.py",), ("tests/dfu/test_dfu_identity.py",)
 IN_CHECKS = ("tests/dfu/test_dfu_preflight_loaders.py",)
 
 ROWS = (
@@ -39,18 +39,18 @@ ROWS = (
     Mutant(RELEASES, "    return len(commit) >= 7 and (", "    return (", IN_RELEASES),
     Mutant(LINES, "in (Generation.G5, Generation.UPSTREAM) else", "in (Generation.G5,) else", IN_LINES),
     # Evidence: what no clue excludes is possible, and nothing else counts as proof.
-    Mutant(EVIDENCE, "        found &= clue.loaders\n", "        found = clue.loaders\n", IN_PROOF),
-    Mutant(EVIDENCE, "    if seen is Picture.GONE and taken is None:\n", "    if False:\n", IN_PROOF),
-    Mutant(EVIDENCE, "replace(clue, source=Source.JOURNAL, text=", "replace(clue, text=", ("tests/dfu/test_dfu_false_words.py", "tests/dfu/test_dfu_proof.py")),
-    Mutant(EVIDENCE, "isinstance(start, int) and start in NET else None", "isinstance(start, int) else None", ("tests/dfu/test_dfu_proof.py", "tests/dfu/test_dfu_journal.py")),
-    Mutant(PROOF, "    if len({proof.value for proof in known}) > 1:\n", "    if False:\n", IN_PROOF),
-    Mutant(PROOF, "    if value and not is_surely_handed_over(image, sure):\n", "    if False:\n", ("tests/dfu/test_dfu_false_words.py",)),
-    Mutant(PROOF, "(slot.image, slot.slot) != (1, 0)]", "(slot.image, slot.slot) != (9, 9)]", IN_PROOF),
-    Mutant(PROOF, "    return None if any(slot.hash is None for slot in waiting) else Picture.GONE\n", "    return Picture.GONE\n", IN_PROOF),
+    Mutant(EVIDENCE, "        found &= clue.loaders\n", "        found = clue.loaders\n", IN_EVIDENCE),
+    Mutant(EVIDENCE, "    if seen is Picture.GONE and taken is None:\n", "    if False:\n", IN_EVIDENCE),
+    Mutant(EVIDENCE, "replace(clue, source=Source.JOURNAL, text=", "replace(clue, text=", IN_EVIDENCE),
+    Mutant(EVIDENCE, "isinstance(start, int) and start in NET else None", "isinstance(start, int) else None", IN_EVIDENCE),
+    Mutant(PROOF, "    if len({proof.value for proof in known}) > 1:\n", "    if False:\n", IN_EVIDENCE),
+    Mutant(PROOF, "    if value and not is_surely_handed_over(image, sure):\n", "    if False:\n", IN_EVIDENCE),
+    Mutant(PROOF, "(slot.image, slot.slot) != (1, 0)]", "(slot.image, slot.slot) != (9, 9)]", IN_EVIDENCE),
+    Mutant(PROOF, "    return None if any(slot.hash is None for slot in waiting) else Picture.GONE\n", "    return Picture.GONE\n", IN_EVIDENCE),
     # Preflight by loader.
     Mutant(CHECKS, "Severity.ERROR if len(hit) == len(among) else Severity.WARNING\n", "Severity.WARNING\n", IN_CHECKS),
-    Mutant(CHECKS, "found <= {Fate.HANDED_OVER, Fate.ERASED}", "True", ("tests/dfu/test_dfu_false_words.py", "tests/dfu/test_dfu_proof.py")),
-    Mutant(CHECKS, "return tuple(build for build in state.builds if build.by_offset is by_offset)", "return tuple(state.builds)", IN_CHECKS),
+    Mutant(CHECKS, "found <= {Fate.HANDED_OVER, Fate.ERASED}", "True", IN_EVIDENCE),
+    Mutant(CHECKS, "return tuple(build for build in state.builds if build.by_offset is by_offset)", "return tuple(state.builds)", IN_EVIDENCE),
     Mutant(CHECKS, "    if builds and sure.net is None and image.code_address != USUAL_NET_START:\n        return False", "    if False:\n        return False", IN_CHECKS),
     # The same device as before.
     Mutant(IDENTITY, "step.action in _STEADY and step.core is Core.APP and self.running", "step.core is Core.APP and self.running", IN_IDENTITY),
