@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from math import ceil
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from smpdfu.client import Client, Trace, UploadResult
-from smpdfu.errors import DeviceError, LinkError, ProtocolError, ResponseTimeoutError
-from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
+from smpdfu.errors import DeviceError, ResponseTimeoutError
+from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, GattFraming, RawFraming
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.message import MgmtRc, Refusal
 from tests.simulated import simulate, turns
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import Answer, image
-    from tests.client.server_models import Outcome, Server, SimulatedPipe, Wire, upload
+    from tests.client.server_models import Server, SimulatedPipe, Wire, upload
 else:
     from fake_device import Answer, image
-    from server_models import Outcome, Server, SimulatedPipe, Wire, upload
+    from server_models import Server, SimulatedPipe, Wire, upload
 
 SIZE = 96 * 1024
 DATA, LONG = image(SIZE - 72), image(256 * 1024 - 72)
@@ -358,45 +355,3 @@ def test_nobody_polls() -> None:
             return turned
 
     assert simulate(main()) <= 2
-
-
-# --- whatever happens ------------------------------------------------------------------------------------------------
-
-SHARE = st.sampled_from([0.0, 0.0, 0.02, 0.1, 0.3])
-FRAMINGS: st.SearchStrategy[type[Framing]] = st.sampled_from([ConsoleFraming, DatagramFraming])
-
-
-@settings(max_examples=40)
-@given(
-    st.builds(
-        Wire,
-        framing=FRAMINGS,
-        delay_s=st.sampled_from([0.0, 0.004, 0.05]),
-        loss=SHARE,
-        duplication=SHARE,
-        reordering=SHARE,
-        seed=st.integers(0, 1000),
-        max_write=st.just(1472),
-    ),
-    st.builds(
-        Server,
-        buffers=st.integers(1, 6),
-        service_s=st.sampled_from([0.0, 0.002, 0.03]),
-        mute=st.booleans(),
-        page_s=st.sampled_from([0.0, 0.2]),
-        unit=st.sampled_from([1, 4, 32, 100]),
-    ),
-    st.sampled_from([None, 1, 3]),
-)
-def test_whatever_the_wire_does_it_ends_right_or_with_a_named_error(
-    wire: Wire, server: Server, bound: int | None
-) -> None:
-    data = image(12_000)
-    chunks = ceil(len(data) / 320)
-    try:
-        outcome: Outcome = upload(data, server, wire, window_max=bound)
-    except (DeviceError, LinkError, ProtocolError):
-        assert wire.loss + wire.duplication + wire.reordering >= 0.1
-        return
-    worst = 1 / (1 - wire.loss) ** 2 + 2 * wire.reordering + 2 * wire.duplication
-    assert outcome.result.requests <= chunks * 4 * worst

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -14,24 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.causes import cause
 from smpdfu.dfu.fleet import FleetRun, Ports
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
-from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
 from smpdfu.dfu.history import History
 from smpdfu.dfu.journal import DONE, REVERTED
 from smpdfu.dfu.package import Package
 from smpdfu.dfu.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.standing import standing
 from smpdfu.errors import (
-    DeviceError,
     JournalError,
-    LinkLostError,
-    ResponseTimeoutError,
-    RevertedError,
-    SmpdfuError,
-    StepError,
-    UpdateError,
 )
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.device import VirtualNrf5340
@@ -40,11 +31,6 @@ from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
-
-
-def caused(error: SmpdfuError, inner: Exception) -> SmpdfuError:
-    error.__cause__ = inner
-    return error
 
 
 Devices = Mapping[str, VirtualNrf5340]
@@ -236,63 +222,6 @@ def test_another_package_begins_anew(make: Maker, bench: Callable[..., Bench]) -
     assert version(devices["a"]) == "3.0.0"
 
 
-def test_a_second_process_at_the_fleet_is_refused(tmp_path: Path) -> None:
-    with FleetLog(tmp_path), pytest.raises(JournalError, match="is running this fleet"):
-        FleetLog(tmp_path)
-
-
-def test_a_log_that_was_cut_short_goes_on(tmp_path: Path) -> None:
-    with FleetLog(tmp_path, clock=lambda: 1.0) as log:
-        log.write("run", fleet="x" * 9000)
-        log.write("pause")
-    whole = log_path(tmp_path).read_bytes()
-    log_path(tmp_path).write_bytes(whole[:-5])
-    with FleetLog(tmp_path, clock=lambda: 2.0) as log:
-        log.write("resume")
-    assert [entry["event"] for entry in read_log(tmp_path)] == ["run", "resume"]
-
-
-DAMAGE = [
-    b"no json",
-    b'{"event": "end", "device": "a", "time": 1e400}',
-    b'{"event": "end", "device": "a", "time": "soon"}',
-    b'{"event": "end", "device": "a", "time": NaN}',
-    b'{"event": "end", "device": "a", "time": 1.0, "bytes": 1' + b"0" * 400 + b"}",
-    b'{"event": "end", "device": "a"}',
-    b'{"event": 3, "time": 1.0}',
-    b"[" * 100_000,
-    b"\0" * 80,
-]
-
-
-@pytest.mark.parametrize("line", DAMAGE)
-def test_a_damaged_line_of_the_log_is_named_and_set_aside(tmp_path: Path, line: bytes) -> None:
-    with FleetLog(tmp_path, clock=lambda: 1.0) as log:
-        log.write("run")
-        log.write("leave")
-    first, second = log_path(tmp_path).read_bytes().splitlines(keepends=True)
-    log_path(tmp_path).write_bytes(first + line + b"\n" + second)
-    damaged: list[int] = []
-    assert [entry["event"] for entry in read_log(tmp_path, damaged.append)] == ["run", "leave"]
-    assert damaged == [2]
-    with FleetLog(tmp_path), pytest.raises(JournalError, match="is running this fleet"):
-        repair_log(tmp_path)
-    assert repair_log(tmp_path) == (2,)
-    assert log_path(tmp_path).read_bytes() == first + second
-    assert (tmp_path / "events.damaged").read_bytes() == line + b"\n"
-    assert repair_log(tmp_path) == ()
-
-
-def test_what_later_events_hang_on_is_on_the_disk_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after an end that was not written, the next run would update the device again."""
-    synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(log_path(tmp_path).read_text().splitlines()[-1]))
-    with FleetLog(tmp_path) as log:
-        for event in ("run", "wave", "begin", "step", "end", "stop", "leave"):
-            log.write(event)
-    assert [json.loads(line)["event"] for line in synced] == ["run", "end", "stop", "leave"]
-
-
 @pytest.mark.parametrize("event", ["step", "end"])
 def test_a_log_that_cannot_be_written_ends_the_run(make: Maker, bench: Callable[..., Bench], event: str) -> None:
     """In the middle: the other devices are left as Ctrl-C leaves them, and nothing else begins."""
@@ -311,39 +240,6 @@ def test_a_log_that_cannot_be_written_ends_the_run(make: Maker, bench: Callable[
     with pytest.raises(JournalError, match="No space left"):
         simulate(asyncio.wait_for(here._run(fleet, schedule), 60.0))  # ignored, it would wait for ever
     assert begun == {"a", "b"}
-
-
-def entry(event: str, name: str = "a", **facts: Any) -> dict[str, Any]:
-    return {"event": event, "time": 1.0, "device": name, "identity": f"virtual:{name}", "package": "p", **facts}
-
-
-DONE_ONCE = entry("end", outcome="done")
-
-
-@pytest.mark.parametrize(
-    ("events", "outcomes", "begun"),
-    [
-        ([DONE_ONCE], {"a": Outcome.DONE}, {}),
-        ([DONE_ONCE, entry("begin", time=5.0)], {}, {"a": 5.0}),  # under way again: what was is no more
-        ([entry("begin"), DONE_ONCE], {"a": Outcome.DONE}, {}),
-        ([entry("end", outcome="done", package="other")], {}, {}),
-        ([DONE_ONCE, entry("begin", package="other"), entry("end", package="other", outcome="done")], {}, {}),
-        ([entry("end", outcome="done", identity="virtual:another")], {}, {}),
-        ([DONE_ONCE, entry("end", outcome="done", identity="virtual:another")], {}, {}),
-        ([entry("end", outcome=["done"])], {}, {}),
-        ([entry("end", outcome="reverted")], {"a": Outcome.REVERTED}, {}),
-        ([entry("end", outcome="unreachable")], {}, {}),
-    ],
-)
-def test_what_stands_of_earlier_runs(
-    make: Maker, events: list[dict[str, Any]], outcomes: dict[str, Outcome], begun: dict[str, float]
-) -> None:
-    package = make.package(make.image())
-    known = [one | {"package": package.digest if one["package"] == "p" else "other"} for one in events]
-    found = standing(known, fleet_of(["a"]), {"default": package})
-    assert (found.outcomes, found.begun) == (outcomes, begun)
-    states = History.of(known, fleet_of(["a"]), {"default": package.digest}).counts()
-    assert bool(outcomes) is any(state in states for state in ("done", "reverted"))
 
 
 def test_a_board_that_was_replaced_is_asked_anew(make: Maker, bench: Callable[..., Bench]) -> None:
@@ -486,29 +382,6 @@ def test_preflight_refuses_by_its_codes(make: Maker, bench: Callable[..., Bench]
     (end,) = (event for event in here.events if event["event"] == "end")
     assert schedule.outcomes == {"a": Outcome.REFUSED}
     assert end["cause"] == "preflight: linked-elsewhere"
-
-
-def unreached() -> LinkLostError:
-    error = LinkLostError("nothing listens at UDP port 1337 of roof-7")
-    error.reached = False
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "says"),
-    [
-        (JournalError("no space"), "its journal cannot be used"),
-        (caused(JournalError("held"), BlockingIOError()), "another process has the device"),
-        (caused(RevertedError("back"), UpdateError("exit 1")), "on trial: the health check failed"),
-        (caused(RevertedError("back"), ResponseTimeoutError("echo", 1.0)), "on trial: no answer"),
-        (RevertedError("back"), "the device went back to its previous firmware"),
-        (caused(StepError("x", "upload app", resumable=True), LinkLostError("x")), "upload app: the link was lost"),
-        (unreached(), "cannot connect"),
-        (caused(StepError("x", "check app", resumable=True), DeviceError(1, 3, "image list")), "check app: the device"),
-    ],
-)
-def test_failures_of_one_kind_have_one_cause(error: SmpdfuError, says: str) -> None:
-    assert cause(error).startswith(says)
 
 
 def test_unproven_is_counted_apart(make: Maker, tmp_path: Path) -> None:

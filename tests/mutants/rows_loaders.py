@@ -18,7 +18,7 @@ IN_CHECKS = ("tests/dfu/test_dfu_preflight_loaders.py",)
 
 ROWS = (
     # What a loader does with an image.
-    Mutant(FATE, "    if build.checks_header and seen.address is None:\n", "    if False:\n", IN_FATE),
+    Mutant(FATE, "    if build.checks_header and seen.address is None:\n", "    if False:\n", IN_FATE, equal="without an address the image counts as one for 0, which lies in no slot: the check of the address erases it, too"),
     Mutant(FATE, "    vector = None if build.by_offset else seen.vector\n", "    vector = seen.vector\n", IN_FATE),
     Mutant(FATE, "build.by_offset or seen.encrypted or elsewhere else", "build.by_offset or elsewhere else", IN_FATE),
     Mutant(RULES, "return vector is not None and vector > NET_FLASH_START\n", "return vector is not None and vector >= NET_FLASH_START\n", IN_RULES),

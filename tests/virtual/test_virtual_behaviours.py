@@ -1,121 +1,46 @@
-"""What a virtual nRF5340 must do as the real one does, numbered; one test for each, by its number."""
+"""What a virtual nRF5340 must do as the real one does, numbered; one test for each, by its number.
+
+Numbers 12 to 23, of both cores together, are in ``test_virtual_behaviours_cores``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from smpdfu.client import Client
 from smpdfu.errors import DeviceError, ResponseTimeoutError
-from smpdfu.image.format import Dependency, Image, Version
-from smpdfu.image.trailer import SwapMode
+from smpdfu.image.format import Version
 from smpdfu.link.memory import pipe_pair
 from smpdfu.smp.framing import ConsoleFraming
-from smpdfu.smp.groups.image import Erase, ImageRc, ImageUpload, StateRead, StateReply, StateWrite, UploadReply
+from smpdfu.smp.groups.image import Erase, ImageRc, StateRead, StateReply, StateWrite, UploadReply
 from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
-from smpdfu.smp.message import Empty, MgmtRc, Request, Response
+from smpdfu.smp.message import Empty, MgmtRc
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.bootbuild import AddressCheck, BootKeys, BootOptions
-from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
 from smpdfu.virtual.flash import FlashError
 from smpdfu.virtual.pool import Resources
 from tests.simulated import simulate
 
 if TYPE_CHECKING:
+    from tests.virtual.behaviour_board import NET_KEYS, NEW, Board, piece
     from tests.virtual.virtual_bench import (
-        DECRYPTION,
         NET_SIGNING,
         SIGNING,
         Bench,
-        net_firmware,
-        small_layout,
         small_simultaneous,
     )
 else:
+    from behaviour_board import NET_KEYS, NEW, Board, piece
     from virtual_bench import (
-        DECRYPTION,
         NET_SIGNING,
         SIGNING,
         Bench,
-        net_firmware,
-        small_layout,
         small_simultaneous,
     )
-
-NEW = Version(2)
-CHUNK = 1500
-NET_KEYS = BootKeys((SIGNING.public,), net_verifiers=(NET_SIGNING.public,))
-ENCRYPTING = replace(NET_KEYS, decryption=DECRYPTION)
-
-
-def piece(off: int, data: bytes, image: int = 0, size: int | None = None, sha: bytes | None = None) -> ImageUpload:
-    return ImageUpload(off=off, data=data, image=image, len=size, sha=sha)
-
-
-@dataclass
-class Board:
-    """A device of the bench that runs version 1 on both cores, and whoever talks to it."""
-
-    bench: Bench = field(default_factory=lambda: Bench(keys=NET_KEYS))
-    resources: Resources = field(default_factory=lambda: Resources(reset_delay_s=0.0))
-
-    def __post_init__(self) -> None:
-        bench = self.bench
-        self.device = VirtualNrf5340(
-            bench.layout, bench.keys, flashes=bench.chip.flashes, resources=self.resources, name="board"
-        )
-        bench.chip.power = self.device.chip.power
-        bench.net = self.device.net_core
-        self.device.load_app(bench.app_image(1))
-        self.device.load_net(bench.net_image(1))
-        self.device.reset()
-        assert self.device.running is not None
-
-    def ask(self, request: Request[Any], version: int = 2) -> Response | DeviceError:
-        (answer,) = self.device.answers(request.to_bytes(5, version))
-        return read_outcome(request, answer[8:])
-
-    def refusal(self, request: Request[Any]) -> int | None:
-        outcome = self.ask(request)
-        return outcome.rc if isinstance(outcome, DeviceError) else None
-
-    def upload(self, image: bytes, number: int = 0, *, confirm: bool | None = None) -> None:
-        """Upload and, with ``confirm``, mark for a test (False) or for good (True)."""
-        for off in range(0, len(image), CHUNK):
-            data = image[off : off + CHUNK]
-            size = len(image) if off == 0 else None
-            assert self.ask(piece(off, data, number, size)) == UploadReply(off + len(data))
-        if confirm is not None:
-            assert isinstance(self.ask(StateWrite(Image.from_bytes(image).hash, confirm)), StateReply)
-
-    def update(self, image: bytes, *, confirm: bool = False) -> None:
-        """Upload, mark, reset."""
-        self.upload(image, confirm=confirm)
-        self.device.reset()
-
-    def listed(self) -> list[tuple[int, int, str, bool]]:
-        """Image, slot, version, confirmed."""
-        reply = self.ask(StateRead())
-        assert isinstance(reply, StateReply)
-        return [(one.image or 0, one.slot, one.version or "", bool(one.confirmed)) for one in reply.images]
-
-    @property
-    def version(self) -> Version | None:
-        """What the application core runs."""
-        return None if self.device.running is None else self.device.running.header.version
-
-    def net_holds(self, image: bytes) -> bool:
-        """True if the network core's flash has what this image carries."""
-        payload = Image.from_bytes(image).payload
-        return self.device.net_core.app.read(0, len(payload)) == payload
-
-
-def simultaneous(keys: BootKeys = NET_KEYS) -> Board:
-    return Board(Bench(small_simultaneous(), keys))
-
 
 # --- flash ----------------------------------------------------------------------------------------------------------
 
@@ -258,174 +183,6 @@ def test_11_an_image_that_is_linked_elsewhere_is_erased_only_where_addresses_are
         return
     assert board.listed() == [(0, 0, "1.0.0", True)]
     assert board.bench.is_blank("secondary")
-
-
-# --- staged network core --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("confirm", [False, True])
-def test_12_a_network_image_goes_to_the_network_core_and_the_application_does_not_swap(confirm: bool) -> None:
-    board = Board()
-    image = board.bench.net_image(2, version=NEW)
-    board.update(image, confirm=confirm)
-    assert board.net_holds(image)
-    assert (board.version, board.device.radio_up) == (Version(1), True)
-    assert board.device.boot_s >= 1.0  # MCUboot looks once a second
-
-
-@pytest.mark.parametrize("mode", [SwapMode.MOVE, SwapMode.OVERWRITE_ONLY])
-def test_13_its_trailer_is_erased_and_where_nothing_is_swapped_its_header_too(mode: SwapMode) -> None:
-    board = Board(Bench(small_layout(mode), NET_KEYS))
-    board.update(board.bench.net_image(2, version=NEW))
-    assert board.bench.slots.secondary.trailer().magic == "unset"
-    assert (board.bench.slots.secondary.header() is None) == (mode is SwapMode.OVERWRITE_ONLY)
-    assert len(board.listed()) == (2 if mode is SwapMode.MOVE else 1)
-
-
-def test_14_the_network_core_does_not_revert() -> None:
-    board = Board()
-    image = board.bench.net_image(2, version=NEW)
-    for _ in range(2):
-        board.update(image) if not board.net_holds(image) else board.device.reset()
-    assert board.net_holds(image)
-
-
-def test_15_without_its_validation_b0n_refuses_it_and_only_the_radio_suffers() -> None:
-    """b0n looks before it copies: what ran stays. What a debugger puts there without a seal does not start."""
-    board = Board()
-    old, bad = board.bench.net_image(1), board.bench.net_image(2, seal=SIGNING, version=NEW)
-    board.update(bad)
-    assert board.net_holds(old)
-    assert (board.version, board.device.radio_up) == (Version(1), True)
-    board.device.load_net(net_firmware(3, board.bench.layout.net.app.start, 9000))
-    board.device.reset()
-    assert not board.device.radio_up
-    assert board.ask(Echo("serial lives")) == EchoReply("serial lives")
-
-
-def test_16_an_encrypted_network_image_in_the_staged_scheme_stops_the_device() -> None:
-    board = Board(Bench(keys=ENCRYPTING))
-    board.update(board.bench.net_image(2, version=NEW, encrypt=DECRYPTION))
-    assert board.device.running is None
-    assert board.device.answers(Echo("x").to_bytes(1)) == []
-    board.device.reset()  # the watchdog
-    assert board.version == Version(1)
-
-
-# --- simultaneous ---------------------------------------------------------------------------------------------------
-
-
-def test_17_one_reset_updates_both_cores_and_nothing_is_reverted() -> None:
-    board = simultaneous()
-    app, net = board.bench.app_image(2, version=NEW), board.bench.net_image(2, version=NEW)
-    board.upload(net, 1, confirm=False)
-    board.upload(app, 0, confirm=False)
-    assert [line[:3] for line in board.listed()] == [(0, 0, "1.0.0"), (0, 1, "2.0.0"), (1, 1, "2.0.0")]
-    for _ in range(2):
-        board.device.reset()
-        assert (board.version, board.net_holds(net), board.device.radio_up) == (NEW, True, True)
-    assert board.listed() == [(0, 0, "2.0.0", True)]  # the network core's primary slot is RAM
-
-
-def test_18_image_1_cannot_be_confirmed() -> None:
-    board = simultaneous()
-    net = board.bench.net_image(2, version=NEW)
-    board.upload(net, 1)
-    assert board.refusal(StateWrite(Image.from_bytes(net).hash, True)) == ImageRc.IMAGE_CONFIRMATION_DENIED
-    assert board.refusal(StateWrite(Image.from_bytes(net).hash, False)) is None
-
-
-def test_19_encrypted_images_of_both_cores_work_there() -> None:
-    board = simultaneous(ENCRYPTING)
-    app = board.bench.app_image(2, version=NEW, encrypt=DECRYPTION)
-    net = board.bench.net_image(2, version=NEW, encrypt=DECRYPTION)
-    board.upload(net, 1, confirm=False)
-    board.upload(app, 0, confirm=False)
-    board.device.reset()
-    plain = board.bench.net_image(2, version=NEW)
-    assert (board.version, board.net_holds(plain), board.device.radio_up) == (NEW, True, True)
-
-
-# The network core's own slot always says 0.0.0, so what is there counts for nothing; nobody asks for an image 2.
-NEEDS = [("2.0.0", 0, True), ("2.0.1", 0, False), ("1.0.0", 1, False), ("0.0.0", 1, True), ("0.0.0", 2, True)]
-
-
-@pytest.mark.parametrize(("version", "on", "met"), NEEDS)
-def test_20_an_image_with_an_unmet_dependency_is_not_installed(version: str, on: int, met: bool) -> None:
-    board = simultaneous()
-    needs = (Dependency(on, Version.from_text(version)),)
-    app = board.bench.app_image(2, version=NEW, dependencies=needs)
-    board.upload(app, 0, confirm=False)
-    board.device.reset()
-    assert (board.version == NEW) == met
-    if not met:
-        assert board.bench.slots.secondary.trailer().magic == "good"  # and is tried again at each boot
-
-
-def test_20_what_comes_with_it_counts() -> None:
-    board = simultaneous()
-    net = board.bench.net_image(2, version=NEW)
-    app = board.bench.app_image(2, version=NEW, dependencies=(Dependency(1, NEW),))
-    board.upload(net, 1, confirm=False)
-    board.upload(app, 0, confirm=False)
-    board.device.reset()
-    assert (board.version, board.net_holds(net)) == (NEW, True)
-
-
-# --- power, downgrades, interfaces ----------------------------------------------------------------------------------
-
-
-def test_21_a_cut_copy_to_the_network_core_is_repeated_while_the_image_is_pending() -> None:
-    board = Board()
-    image, power = board.bench.net_image(2, version=NEW), board.device.chip.power
-    board.upload(image, confirm=False)
-    power.cut_after = 3
-    assert board.device.reset() is None
-    assert not board.net_holds(image)
-    board.device.reset()
-    assert (board.net_holds(image), board.device.radio_up) == (True, True)
-
-
-def test_21_a_network_core_that_lost_its_image_has_no_radio() -> None:
-    board = Board()
-    image, power = board.bench.net_image(2, version=NEW), board.device.chip.power
-    board.upload(image, confirm=False)
-    power.cut_after = 3
-    assert board.device.reset() is None
-    board.bench.slots.secondary.area.erase_all()
-    board.device.reset()
-    assert (board.version, board.device.radio_up) == (Version(1), False)
-
-
-@pytest.mark.parametrize("mode", SwapMode)
-def test_22_downgrade_prevention_erases(mode: SwapMode) -> None:
-    keys = replace(NET_KEYS, options=BootOptions(downgrade_prevention=True))
-    board = Board(Bench(small_layout(mode), keys))
-    board.update(board.bench.app_image(2, version=NEW), confirm=True)
-    board.upload(board.bench.app_image(3, version=Version(1, 9)), confirm=True)
-    board.device.reset()
-    assert board.version == NEW
-    assert board.bench.is_blank("secondary")
-
-
-def test_23_cores_that_speak_different_interfaces_have_no_radio() -> None:
-    board = Board()
-    speaking = [b"smpdfu-interface:%d;" % number for number in (1, 2)]
-    payload = board.bench.payload(board.bench.layout.primary.start + 0x200)
-    for app, up in ((speaking[0], True), (speaking[1], False), (b"", True)):
-        address = board.bench.layout.net.app.start
-        board.device.load_net(b0n_sealed(net_firmware(1, address, 9000) + speaking[0] + bytes(12), address))
-        board.device.load_app(board.bench.image(payload + app))
-        board.device.reset()
-        assert board.device.radio_up == up
-        assert board.version is not None  # the application runs either way
-
-
-def b0n_sealed(firmware: bytes, address: int) -> bytes:
-    from smpdfu.image import b0n
-
-    info = b0n.FirmwareInfo(len(firmware), 1, address).to_bytes()
-    return b0n.seal(firmware[:0x200] + info + firmware[0x200 + len(info) :], address, NET_SIGNING)
 
 
 # --- the server and its wire ----------------------------------------------------------------------------------------

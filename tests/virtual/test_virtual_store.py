@@ -10,7 +10,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -30,9 +30,6 @@ from smpdfu.virtual.netcore import B0n
 from smpdfu.virtual.report import report
 from smpdfu.virtual.store import Recipe
 from tests.simulated import simulate
-
-if TYPE_CHECKING:
-    pass
 
 LAYOUT = "nrf5340dk-staged"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX file modes and signals")
