@@ -6,6 +6,20 @@ when it is first used, so that a program pays only for what it needs.
 
 from __future__ import annotations
 
+# Started as a program (``python -m``, or a console script), Ctrl-C ends it from here on: nothing was done yet.
+try:
+    import sys
+
+    _PROGRAM = ([*sys.argv, ""][0].replace("\\", "/").rpartition("/")[2].partition(".")[0]).removesuffix("-script")
+    if _PROGRAM in ("-m", "smpdfu", "smpdfu-imgtool"):
+        from smpdfu.cli import interrupt
+
+        interrupt.leave_at_once()
+except KeyboardInterrupt:
+    from smpdfu.cli import interrupt
+
+    interrupt.leave()
+
 TYPE_CHECKING = False  # of typing, which takes its time
 __version__ = "0.1.0"
 

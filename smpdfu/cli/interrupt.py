@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     import signal
     from collections.abc import Callable, Coroutine
-    from typing import Any, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     T = TypeVar("T")
 else:
@@ -79,6 +79,11 @@ def _replace(known: object, new: Any) -> bool:
 
 
 def _leave(number: int, frame: object) -> None:
+    leave()
+
+
+def leave() -> NoReturn:
+    """End the program at once, with exit code 130 and one line."""
     if "--json" in sys.argv[1:]:
         error = f'"kind": "interrupted", "message": "{_SENTENCE}", "next": "", "exit_code": {EXIT_INTERRUPTED}'
         os.write(1, f'{{"error": {{{error}}}}}\n'.encode())

@@ -90,3 +90,85 @@ def test_while_a_virtual_device_comes_up(
     module = "smpdfu.cli.virtual" if "cli.virtual" in place else module
     done = struck(AT_CALL.format(module=module, place=place), "virtual", "run", "one")
     assert one_line(done), done
+
+
+# --- from the first line of ours on -----------------------------------------------------------------------------------
+
+# Python reads this before a program: Ctrl-C at the N-th line of ours that is carried out, counted from the first.
+AT_LINE = """
+import os, signal, sys
+left = int(os.environ.get("STRIKE", 0))
+def trace(frame, event, argument):
+    return at if os.environ["STRIKE_AT"] in frame.f_code.co_filename else None
+def at(frame, event, argument):
+    global left
+    left -= event == "line"
+    if left == 0:
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGINT)
+    return at
+if left:
+    sys.settrace(trace)
+"""
+SCRIPT = "import re\nimport sys\nfrom smpdfu.__main__ import {0}\nif __name__ == '__main__':\n    sys.exit({0}())\n"
+UNSEEN = 3
+"""Lines of ours before anything can be done: the docstring, the import from the future, and ``try``."""
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> dict[str, list[str]]:
+    """How the program is started; as pip writes its scripts, with imports of Python's own before ours."""
+    (tmp_path / "sitecustomize.py").write_text(AT_LINE)
+    for name, function in (("smpdfu", "main"), ("smpdfu-imgtool", "imgtool")):
+        (tmp_path / name).write_text(SCRIPT.format(function))
+    return {"script": [f"{tmp_path}/smpdfu"], "imgtool": [f"{tmp_path}/smpdfu-imgtool"], "module": ["-m", "smpdfu"]}
+
+
+def struck_at(number: int, program: list[str], folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join((str(folder), str(ROOT)))
+    return subprocess.run(
+        [sys.executable, *program, *map(str, words)],
+        env=os.environ | {"PYTHONPATH": paths, "STRIKE": str(number), "STRIKE_AT": str(ROOT / "smpdfu")},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+@pytest.mark.parametrize("entry", ["script", "module", "imgtool"])
+def test_from_the_first_line_on(entries: dict[str, list[str]], tmp_path: Path, entry: str) -> None:
+    for number in (*range(UNSEEN + 1, UNSEEN + 12), 30, 60, 110, 130):
+        done = struck_at(number, entries[entry], tmp_path, "version")
+        assert one_line(done), (number, done)
+
+
+@pytest.mark.parametrize("number", [150, 400, 900, 1600, 2400, 3500, 5000])
+@pytest.mark.parametrize("words", [("virtual", "run", "one", "--udp", "0"), ("fleet", "run", "f.toml")])
+def test_while_something_comes_up(
+    entries: dict[str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    number: int,
+) -> None:
+    for name in ("SMPDFU_VIRTUAL_HOME", "SMPDFU_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert struck("from smpdfu.__main__ import main; main()", "virtual", "new", "one").returncode == 0
+    package = ROOT / "tests" / "vectors" / "none.zip"
+    (tmp_path / "f.toml").write_text(f'[packages]\ndefault = "{package}"\n[[device]]\naddress = "udp:127.0.0.1:9"\n')
+    done = struck_at(number, entries["module"], tmp_path, *words)
+    ended_before = words[0] == "fleet" and done.returncode == 3
+    assert ended_before or (done.returncode == 130 and "interrupted" in done.stderr), done
+    assert "Traceback" not in done.stderr
+    assert "never retrieved" not in done.stderr
+
+
+def test_a_program_of_another_name_keeps_its_ctrl_c(tmp_path: Path) -> None:
+    """A library does not touch the signals of who imports it."""
+    program = tmp_path / "mine.py"
+    program.write_text("import signal, smpdfu\nassert signal.getsignal(2) is signal.default_int_handler\n")
+    done = struck_at(0, [str(program)], tmp_path)
+    assert done.returncode == 0, done.stderr
