@@ -6,7 +6,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,6 +100,11 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
     same command continues. 9, with --require-proof: every device has its package as far as it can tell, and not each
     one proves it.
     """
+    await _go(fleet, how, trust, out)
+
+
+async def _go(fleet: Path, how: FleetHow, trust: TrustOptions, out: Output, *, resumes: bool = False) -> None:
+    """``run``; ``resumes`` lifts a pause, when nothing speaks against running the fleet any more."""
     from smpdfu.cli.fleetview import View
     from smpdfu.connect import places_by_lookup
     from smpdfu.dfu.demands import check_trust
@@ -117,6 +121,8 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
         return
     loaded = within_limits(loaded, out)
     with FleetLog(folder) as log:  # from here on nobody else writes it
+        if resumes:
+            (folder / PAUSE_FILE).unlink(missing_ok=True)
         _refuse_if_paused(fleet, folder)
         remember(loaded, folder)
         ports = Ports(
@@ -229,11 +235,10 @@ async def resume(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Outp
 
     folder = state_folder(read_fleet(fleet))
     note = holder(folder / "lock")
-    with suppress(FileNotFoundError):
-        (folder / PAUSE_FILE).unlink()
-    if note is None:
-        await run(fleet, how, trust, out)
+    if note is None or how.plan:
+        await _go(fleet, how, trust, out, resumes=True)
         return
+    (folder / PAUSE_FILE).unlink(missing_ok=True)
     out.emit({"paused": False, "pid": note.get("pid")}, lambda: f"process {note.get('pid')} goes on")
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.cli.fleetloading import read_fleet, state_folder
 from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.devicelock import locked
 from smpdfu.dfu.package import Core
+from smpdfu.image.keys import generate
 from smpdfu.virtual import store
 from tests.cli.device.conftest import Desk, new_desk
 
@@ -139,3 +141,23 @@ def test_a_fleet_refuses_two_names_of_one_board(roof: Roof, one: str, other: str
     done = roof.run("fleet", "run", roof.file, "--plan")
     assert (done.code == 3) == same
     assert ("have the same address, udp:127.0.0.1:9" in done.err) == same
+
+
+# --- a pause ----------------------------------------------------------------------------------------------------------
+
+
+def test_only_a_resume_that_runs_lifts_a_pause(roof: Roof) -> None:
+    """It was gone after ``resume --plan``, and after a resume that was refused."""
+    roof.put(ONE)
+    folder = state_folder(read_fleet(roof.file))
+    folder.mkdir(parents=True)
+    (folder / "pause").touch()
+    assert roof.run("fleet", "resume", roof.file, "--plan").code == 0
+    foreign = roof.file.with_name("foreign.pem")
+    foreign.write_bytes(generate("ecdsa-p256").public.to_pem())
+    roof.run("fleet", "resume", roof.file, "--trust", foreign).refused(6)
+    roof.run("fleet", "run", roof.file).refused(8)
+    assert roof.runs() == "1.0.0"
+    assert roof.run("fleet", "resume", roof.file).code == 0
+    assert roof.runs() == "2.0.0"
+    assert roof.run("fleet", "status", roof.file, "--json").document["paused"] is False
