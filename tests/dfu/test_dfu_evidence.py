@@ -23,7 +23,7 @@ from smpdfu.dfu.package import Core
 from smpdfu.dfu.proof import net_taken, picture
 from smpdfu.image.memory import NET
 from smpdfu.loaders.proof import Picture
-from smpdfu.loaders.releases import releases_of
+from smpdfu.loaders.releases import UPSTREAM, releases_of
 from smpdfu.loaders.rules import NORDIC, Build, Loader
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
@@ -131,6 +131,8 @@ def test_a_hand_over_is_sure_where_the_place_is_known(make: Maker, state: State)
     assert is_surely_handed_over(usual, known)
     assert not is_surely_handed_over(odd, known)
     assert is_surely_handed_over(odd, replace(known, net=range(0x0100_2800, NET.end)))
+    upstream = Clue(Source.PERSON, "either", known.evidence.loaders | {Loader(UPSTREAM)})
+    assert not is_surely_handed_over(usual, replace(known, evidence=Evidence((upstream,))))
     # There the loader takes it for the application's: it is swapped in and back, and listed as after a hand-over.
     assert not is_surely_handed_over(odd, replace(known, net=range(0x0100_8800, NET.end)))
 
