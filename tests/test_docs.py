@@ -20,9 +20,12 @@ from typing import Any
 
 import pytest
 
+from tests.deadlines import HANG_S
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-RUN_TIMEOUT_S = 300
+RUN_TIMEOUT_S = 6 * HANG_S
+"""A document is many commands."""
 
 
 @dataclass(frozen=True)
