@@ -130,7 +130,9 @@ def getpriv(arguments: Namespace) -> int:
     try:
         text = private_key_bytes(private, arguments.format, minimal=arguments.minimal)
     except SigningError as error:
-        raise UsageError(str(error)) from None
+        sentence = imgtoolwords.NO_PRIVATE_FORM.get(private.kind.short_name)
+        theirs = "" if sentence is None else f"{sentence.format(form=arguments.format)}: "
+        raise UsageError(f"{theirs}{error}") from None
     return _hand_out(text, None)
 
 

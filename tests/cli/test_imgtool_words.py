@@ -48,6 +48,10 @@ sign {{raw}} {{out}} -H 32 -S 0x20000 -v 1
 {SIGN} --boot-record thirteenchars {{raw}} {{out}}
 {SIGN} --custom-tlv 0xa0 0x123 {{raw}} {{out}}
 {SIGN} --custom-tlv 0xa0 x --custom-tlv 160 y {{raw}} {{out}}
+{SIGN} --custom-tlv 0x10 x {{raw}} {{out}}
+{SIGN} --custom-tlv 0x50 x {{raw}} {{out}}
+getpriv -k {{ed25519}}
+getpriv -k {{rsa}} -f pkcs8
 {SIGN} -L 0x1000 -F 0x2000 {{raw}} {{out}}
 {SIGN} -k {{ed25519}} --pure --sha 512 {{raw}} {{out}}
 {SIGN} -E {{key}} --hmac-sha 512 {{raw}} {{out}}
@@ -68,6 +72,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "public": key.to_pem(),
         "protected": key.to_private_pem(b"secret"),
         "ed25519": generate("ed25519").to_private_pem(),
+        "rsa": generate("rsa-2048").to_private_pem(),
         "raw": bytes([1]) * 4096,
         "signature": b"AAAA",
     }
@@ -87,6 +92,30 @@ def test_imgtools_sentence_comes_first(line: str, files: dict[str, Path], imgtoo
     theirs, ours = imgtool(*words), our_imgtool(*words)
     assert ours.code == theirs.code == 2, (ours.err, theirs.err)
     assert last(ours.err).startswith(last(theirs.err))
+
+
+# Where imgtool forgets to fill in what is allowed.
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{SIGN} --custom-tlv 0x9f x {{raw}} {{out}}",
+        f"{SIGN} --custom-tlv 0xffff x {{raw}} {{out}}",
+        f"{SIGN} -k {{key}} --sha 512 {{raw}} {{out}}",
+        f"{SIGN} -k {{key}} --sha 384 {{raw}} {{out}}",
+        f"{SIGN} -k {{rsa}} --sha 512 {{raw}} {{out}}",
+        f"{SIGN} -k {{ed25519}} --sha 384 {{raw}} {{out}}",
+    ],
+)
+def test_imgtools_sentence_comes_with_what_is_allowed(
+    line: str, files: dict[str, Path], imgtool: Call, our_imgtool: Call
+) -> None:
+    words = [word.format(**files) for word in line.split()]
+    theirs, ours = imgtool(*words), our_imgtool(*words)
+    assert ours.code == theirs.code == 2, (ours.err, theirs.err)
+    begin, placeholder, _ = last(theirs.err).partition("{")
+    assert placeholder
+    assert last(ours.err).startswith(begin)
+    assert "{" not in last(ours.err)
 
 
 def test_without_arguments_there_is_the_help_and_nothing_else(imgtool: Call, our_imgtool: Call) -> None:
