@@ -183,7 +183,21 @@ class StepError(UpdateError):
 
 
 class AbsentError(StepError):
-    """The device did not come back after a reset."""
+    """The device did not come back after a reset; the next call sees what became of it."""
+
+
+class NotBackError(StepError):
+    """The device did not come back after a reset, and no later call could go on: no journal knows what was done."""
+
+    def __init__(self, message: str, step: str) -> None:
+        super().__init__(message, step, resumable=False)
+
+
+class NoEffectError(StepError):
+    """The device accepted a command and does not show its effect; repeating it does not help."""
+
+    def __init__(self, message: str, step: str) -> None:
+        super().__init__(message, step, resumable=False)
 
 
 class NotBootedError(StepError):

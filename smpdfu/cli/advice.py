@@ -14,6 +14,7 @@ from smpdfu.errors import (
     DeviceError,
     LinkError,
     LinkLostError,
+    NoEffectError,
     NotReadyError,
     PassphraseError,
     RemoteProtocolError,
@@ -279,6 +280,7 @@ ON_COMMAND: Mapping[str, Mapping[str, str]] = {
     "fs upload": {"ENOENT": "The device has no such folder; a name is the whole path, such as /lfs1/log.txt."},
     "os reset": {"EBUSY": "The firmware does not want to restart now: try again later, or add --force."},
 }
+_NO_EFFECT = f"{_LIST} {_LOG}"
 _OWN_CODE = "The code is the firmware's own: its documentation or its console says what it means."
 
 
@@ -288,6 +290,8 @@ def advice(error: SmpdfuError) -> str:
         name = error.name or ""
         found = ON_COMMAND.get(error.command, {}).get(name) or ON_REFUSAL.get(error.group, {}).get(name)
         return _OWN_CODE if found is None else found
+    if isinstance(error, NoEffectError):
+        return _NO_EFFECT
     if isinstance(error, StepError):
         return AGAIN if error.resumable else ""
     if isinstance(error, RevertedError) and error.ran is False:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from smpdfu.cli.options import Connection, command
 from smpdfu.cli.reset import reset, state_before
 from smpdfu.cli.show import Output, facts, table, words
 from smpdfu.cli.upload import upload
-from smpdfu.errors import PlanError, StepError
+from smpdfu.errors import PlanError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,8 +72,7 @@ async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, i
         state = DeviceState(await _slots(client))
         chosen = _find(state.slots, hash_, image)
         assert chosen.hash is not None, "only such are found"
-        with _final():
-            emit_slots(out, (await mark(client, state, chosen.hash)).slots)
+        emit_slots(out, (await mark(client, state, chosen.hash)).slots)
 
 
 async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
@@ -95,8 +93,7 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
             await client.request(StateWrite(confirm=True))
             emit_slots(out, await _slots(client))
         elif chosen == running:
-            with _final():
-                emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
+            emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
         elif fallback_during_trial(chosen, state.slots):
             raise PlanError(
                 f"another image is on trial and version {version_text(chosen.version)} does not run; it is the "
@@ -104,17 +101,7 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
             )
         else:
             out.warn("this image has not proved itself: it will run for good after the next reset, with no way back")
-            with _final():
-                emit_slots(out, (await steps.mark(client, state, chosen.hash, permanent=True)).slots)
-
-
-@contextmanager
-def _final() -> Iterator[None]:
-    """For steps of an update that stand alone here: the same command again would not go on with them."""
-    try:
-        yield
-    except StepError as error:
-        raise StepError(str(error), error.step, resumable=False) from error
+            emit_slots(out, (await steps.mark(client, state, chosen.hash, permanent=True)).slots)
 
 
 async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: SlotOption = None) -> None:
@@ -310,7 +297,8 @@ async def _bootloader_facts(client: Client) -> dict[str, Any]:
 
 async def _restart_for_console(client: Client) -> None:
     """Raises PlanError where a restart would change what runs."""
-    from smpdfu.dfu.steps import DEADLINES, restart
+    from smpdfu.dfu.oneimagesteps import restart_alone
+    from smpdfu.dfu.steps import DEADLINES
 
     state = await state_before(client)
     if state is None:
@@ -319,8 +307,7 @@ async def _restart_for_console(client: Client) -> None:
         return
     if any(slot.pending or slot.waits or (slot.active and not slot.confirmed) for slot in state.slots):
         raise PlanError("a restart would change what runs, for an image is pending or on trial: see `smpdfu list`")
-    with _final():
-        await restart(client, state, DEADLINES)
+    await restart_alone(client, state, DEADLINES)
 
 
 async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[str, Any] | None:

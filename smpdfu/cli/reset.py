@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.interruption import MAY_HAVE_RESTARTED, leaves
 from smpdfu.cli.options import Connection
 from smpdfu.cli.show import Output
-from smpdfu.errors import ResponseTimeoutError, StepError
+from smpdfu.errors import ResponseTimeoutError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,11 +40,11 @@ class Restart:
 async def reset(conn: Connection, out: Output, how: Restart) -> None:
     """Restart the device, wait until it is back and show its images; a pending image is installed on the way.
 
-    If an image was pending, the last line says what became of it. Exit code 7: the bootloader refused it.
+    If an image was pending, the last line says what became of it. Exit code 7: the bootloader did not install it.
     """
-    from smpdfu.dfu.oneimagesteps import when_free
+    from smpdfu.dfu.oneimagesteps import restart_alone, when_free
     from smpdfu.dfu.recovery import KEEP_POWER
-    from smpdfu.dfu.steps import Deadlines, restart
+    from smpdfu.dfu.steps import Deadlines
 
     def say() -> None:
         out.warn(f"the bootloader copies an image to the network core: {KEEP_POWER}. smpdfu waits")
@@ -51,18 +52,15 @@ async def reset(conn: Connection, out: Output, how: Restart) -> None:
     async with conn.client() as client:
         before = None if how.boot_mode is not None or not how.wait else await state_before(client)
         if before is None:
-            await when_free(client, lambda: _reset_only(client, out, how), how.boot_timeout, say)
+            with leaves(MAY_HAVE_RESTARTED):
+                await when_free(client, lambda: _reset_only(client, out, how), how.boot_timeout, say)
             return
         out.say("the device restarts; smpdfu waits until it is back")
-        try:
+        deadlines = Deadlines(how.boot_timeout)
+        with leaves(MAY_HAVE_RESTARTED):
             now = await when_free(
-                client,
-                lambda: restart(client, before, Deadlines(how.boot_timeout), force=how.force),
-                how.boot_timeout,
-                say,
+                client, lambda: restart_alone(client, before, deadlines, force=how.force), how.boot_timeout, say
             )
-        except StepError as error:  # the same command again would not go on with it
-            raise StepError(str(error), error.step, resumable=False) from error
     _conclude(out, before, now)
 
 
@@ -93,7 +91,7 @@ async def _reset_only(client: Client, out: Output, how: Restart) -> None:
 
 
 def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
-    """The list, and what became of each image that waited; exit code 7 if one of them was refused."""
+    """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
     from smpdfu.cli.device import slot_data, slots_table
     from smpdfu.cli.ending import conclude
     from smpdfu.dfu.afterreset import outcomes_of, refusal_of, trial_ended

@@ -123,8 +123,7 @@ async def update(
     from smpdfu.dfu.demands import check_trust
     from smpdfu.dfu.journal import Journal, damaged_line, journal_path, read_record, set_aside
     from smpdfu.dfu.package import Core, Package
-    from smpdfu.dfu.run import Update, decide
-    from smpdfu.dfu.steps import read_state
+    from smpdfu.dfu.run import Update, decide, read_device
 
     loaded, wish = Package.load(package), _wish(how, bootloader.known(conn), trust.keys())
     loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
@@ -141,7 +140,8 @@ async def update(
     async with conn.client() as client:
         job.timing.connected()
         if how.plan:
-            decision = decide(loaded, await read_state(client), read_record(path), wish)
+            record = read_record(path)
+            decision = decide(loaded, await read_device(client, record), record, wish)
             job.timing.looked()
             _show_plan(decision, job)
             return
@@ -243,13 +243,9 @@ def _tell(finding: Finding, out: Output) -> None:
     from smpdfu.dfu.findings import Severity
 
     if finding.severity is Severity.NOTE:
-        out.say(f"note: {_text(finding)}")
+        out.say(f"note: {finding.words}")
     else:
-        out.warn(_text(finding))
-
-
-def _text(finding: Finding) -> str:
-    return f"{finding.message}. {finding.advice}" if finding.advice else finding.message
+        out.warn(finding.words)
 
 
 async def _carry_out(update: Update, job: _Job) -> None:
@@ -311,7 +307,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
     def render() -> Any:
         from rich.console import Group
 
-        findings = [(one.severity, one.code, _text(one)) for one in decision.findings]
+        findings = [(one.severity, one.code, one.words) for one in decision.findings]
         steps: list[tuple[object, str]] = [("", text) for _, text in there]
         steps += [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
         return Group(

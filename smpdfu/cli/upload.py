@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.bootloaderoptions import BootloaderOptions
-from smpdfu.cli.interruption import PART_OF_APPLICATION, PART_OF_SLOT, leaves
+from smpdfu.cli.interruption import BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, leaves
 from smpdfu.cli.options import Connection
 from smpdfu.cli.show import Output, facts, upload_phase
 from smpdfu.cli.trustoptions import TrustOptions
@@ -107,16 +107,18 @@ async def upload(
 
 async def _install(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
     """Do what is asked for, as far as it is not done, and tell."""
-    from smpdfu.dfu.oneimage import Left, announcement, how_to_start, read_back
+    from smpdfu.dfu.oneimage import Left, announcement, how_to_start, marked, of_pair, read_back
     from smpdfu.dfu.oneimagesteps import find_job
     from smpdfu.dfu.steps import read_slots
 
     job = await find_job(client, image, state, target.wanted)
+    image = of_pair(image, job, state)
     _check(image, state, target, out)
     if job.left is Left.NOTHING:
-        runs = state.running is not None and state.running.hash == image.hash
+        runs = job.image == 0 and state.running is not None and state.running.hash == image.hash
+        job = replace(job, slot=state.running.slot if runs and state.running else read_back(image, state, job))
         data = _answer(image, target, job, NOTHING_SENT, Outcome(runs, True if runs else None))
-        out.emit(data, lambda: _told(data, _already(state) if runs else MARKED))
+        out.emit(data, lambda: _told(data, _already(state) if runs else marked(image, state, job)))
         return
     _announce(announcement(job, image, state), job, out)
     sent = NOTHING_SENT if job.left is Left.STARTED else await _send(client, image, job, out)
@@ -166,7 +168,6 @@ class Outcome:
     state: DeviceState | None = None
 
 
-MARKED = "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it"
 _RUNS = {
     None: "runs, for good",
     True: "runs, for good",
@@ -230,6 +231,8 @@ def load_image(path: Path) -> CoreImage:
 # What speaks against sending alone. A slot with its trailer in it marks itself, for good with --confirm, whatever was
 # asked for; a device that does not know its own slot writes over what runs.
 _HARMS_AT_ONCE = {"padded", "active-slot"}
+# What the image of the other core may still mend, where this call only marks one of them.
+_MAY_BE_MET = {"dependency"}
 
 
 def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
@@ -242,11 +245,13 @@ def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) ->
     errors = [finding for finding in found if finding.severity is Severity.ERROR]
     if not target.wanted.boots:
         errors = [finding for finding in errors if finding.code in _HARMS_AT_ONCE | DAMAGED]
+    elif target.test:
+        errors = [finding for finding in errors if finding.code not in _MAY_BE_MET]
     if errors and not target.force:
         raise refusal(errors)
     for finding in found:
         if finding.severity is not Severity.NOTE:
-            out.warn(finding.message)
+            out.warn(finding.words)
 
 
 async def _send(client: Client, image: CoreImage, job: Job, out: Output) -> dict[str, Any]:
@@ -280,6 +285,7 @@ def _upload_number(state: DeviceState, target: Target) -> int:
 
 async def _after(client: Client, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
     """Mark it, and with --confirm bring it to run for good."""
+    from smpdfu.dfu.oneimage import marked
     from smpdfu.dfu.oneimagesteps import bring_to_run
     from smpdfu.dfu.package import Core
     from smpdfu.dfu.proof import net_taken
@@ -290,12 +296,15 @@ async def _after(client: Client, image: CoreImage, state: DeviceState, target: T
     if image.hash is None:
         raise PlanError(f"{image.file} has no hash, by which it could be marked")
     if target.test:
-        return Outcome(words=MARKED, state=await mark(client, state, image.hash))
-    ran = await bring_to_run(Hands(client, Deadlines(target.boot_timeout)), image, state, job)
-    if image.core is not Core.NET:
+        return Outcome(words=marked(image, state, job), state=await mark(client, state, image.hash))
+    with leaves(BETWEEN_STEPS):
+        ran = await bring_to_run(Hands(client, Deadlines(target.boot_timeout)), image, state, job)
+    if image.core is not Core.NET and job.image == 0:
         return Outcome(True, True, ran.reverts, _RUNS[ran.reverts], ran.state)
+    if image.core is not Core.NET:
+        return Outcome(proven=False, words="the device was reset; SMP cannot tell what became of it", state=ran.state)
     proof = ran.state.proof or net_taken(image, ran.state)
-    words = "handed over to the network core; SMP cannot see it run"
+    words = f"handed over to the network core. {proof.reason}"
     if proof.value is not True:
         doubt = " ".join(proof.lines)
         words = f"the device was reset; SMP cannot tell whether the network core took it. {doubt}"
@@ -303,10 +312,11 @@ async def _after(client: Client, image: CoreImage, state: DeviceState, target: T
 
 
 def _answer(image: CoreImage, target: Target, job: Job, sent: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    from smpdfu.dfu.oneimage import Way
+    from smpdfu.dfu.oneimage import Left, Way
 
     takes_marks = job.way not in (Way.HIGHER_VERSION, Way.ONE_SLOT)
     marked = "test" if target.test else "permanent" if target.confirm and takes_marks else None
+    marked = None if job.left is Left.NOTHING and outcome.runs else marked
     return {
         "file": image.file,
         "image": job.image,

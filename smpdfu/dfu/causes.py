@@ -61,6 +61,7 @@ _KINDS = {
     "RevertedError": "the device went back to its previous firmware",
     "AbsentError": "the device did not come back after the reset",
     "NotBootedError": "the device did not boot the image",
+    "NoEffectError": "the device did not do what it accepted",
     "StepError": "a step failed",
     "PlanError": "preflight",
     "JournalError": "another process has the device",

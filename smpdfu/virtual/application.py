@@ -37,10 +37,14 @@ def _new_storage() -> Area:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What outlives a reset: the partition of the settings (None: a build without any), and the files."""
+    """What outlives a reset: the partition of the settings (None: a build without any), and the files.
+
+    ``chip_number``: what the chip has in its FICR, in hex; None: an application that does not tell it.
+    """
 
     storage: Area | None = field(default_factory=_new_storage)
     files: Files = field(default_factory=MemoryFiles)
+    chip_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Application:
         options = DEFAULT_OPTIONS if options is None else options
         self.settings = SettingsGroup(Records(storage) if storage and options.saves_settings else None, options.roots)
         self.fs = FsGroup(kept.files, system.buffers.size_bytes, options.mounts)
-        self.shell = ShellGroup(commands_of(self.rtc, system.build.version))
+        self.shell = ShellGroup(commands_of(self.rtc, system.build.version, kept.chip_number))
         self.groups = (
             system,
             images,

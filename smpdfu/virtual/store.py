@@ -48,6 +48,8 @@ from smpdfu.virtual.shelf import list_devices as list_devices
 from smpdfu.virtual.storage import ERASED
 from smpdfu.virtual.wear import keep_wear, read_wear
 
+CHIP_NUMBER_BYTES = 8
+"""As long as the DEVICEID of the nRF5340."""
 _LOG_MAX = 1 << 20
 
 
@@ -57,7 +59,8 @@ class Recipe:
 
     ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` another way of
     updating than theirs. ``sign_keys`` are those that MCUboot accepts, ``net_keys`` those that b0n accepts,
-    ``content_key_size`` is 16 or 32, ``resources`` what its SMP server has.
+    ``content_key_size`` is 16 or 32, ``resources`` what its SMP server has. ``chip_number`` is in hex; None: chosen
+    when the device is made, and not told by devices that are older than it.
     """
 
     layout: str
@@ -69,6 +72,7 @@ class Recipe:
     mode: str | None = None
     content_key_size: int = 16
     options: BootOptions = DEFAULT_OPTIONS
+    chip_number: str | None = None
 
     def boot_keys(self) -> BootKeys:
         """The keys as the bootloaders use them; raises ``KeyFileError``."""
@@ -104,6 +108,7 @@ def create(name: str, recipe: Recipe) -> None:
         raise ValueError(f"there is a virtual device named {name!r} already")
     layout = recipe.make_layout()
     build_of(layout, recipe.boot_keys())
+    recipe = replace(recipe, chip_number=recipe.chip_number or secrets.token_hex(CHIP_NUMBER_BYTES))
     make_own_folder(home())
     beside = home() / f".{name}.{secrets.token_hex(4)}"
     beside.mkdir(mode=0o700)
@@ -183,7 +188,7 @@ class StoredDevice(VirtualNrf5340):
         flashes, maps = _map_flashes(folder, layout, mmap.ACCESS_WRITE)
         storage, settings = _map_settings(folder / "settings.flash")
         self._maps = (*maps, storage)
-        kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"))
+        kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"), recipe.chip_number)
         keys, resources = recipe.boot_keys(), recipe.resources
         super().__init__(layout, keys, flashes=flashes, name=name, resources=resources, kept=kept)
         self._console_log = _open_log(folder / "console.log")
@@ -302,7 +307,7 @@ def _read_recipe(folder: Path) -> Recipe:
     if found.get("partitions") is None and recipe.layout not in LAYOUTS:
         raise ValueError(f"its layout {recipe.layout!r} is not known")
     # What older devices do not have is as it was then.
-    later = {key: found[key] for key in ("partitions", "mode", "content_key_size") if key in found}
+    later = {key: found[key] for key in ("partitions", "mode", "content_key_size", "chip_number") if key in found}
     return replace(recipe, **later, options=BootOptions.from_dict(found.get("options", {})))
 
 

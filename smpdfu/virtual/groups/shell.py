@@ -64,11 +64,18 @@ is printed goes back the same way, as much as one message has room for.
 """
 
 
-def commands_of(rtc: Rtc, version: str) -> dict[tuple[str, ...], tuple[str, Command]]:
-    """The commands of the virtual application: words -> (what it does, what gives its output)."""
+def commands_of(rtc: Rtc, version: str, chip_number: str | None = None) -> dict[tuple[str, ...], tuple[str, Command]]:
+    """The commands of the virtual application: words -> (what it does, what gives its output).
+
+    ``chip_number``, in hex, is what ``hwinfo devid`` tells; without one there is no such command.
+    """
     devices = "".join(f"- {name} (READY)\r\n" for name in ("clock", "flash-controller", "uart", "rtc"))
-    return {
+    told = f"Length: {len(chip_number) // 2}\r\nID: 0x{chip_number}\r\n" if chip_number else ""
+    found: dict[tuple[str, ...], tuple[str, Command]] = {
         ("device", "list"): ("the drivers that are there", lambda: f"devices:\r\n{devices}"),
         ("kernel", "uptime"): ("time since the start", lambda: f"Uptime: {round(rtc.uptime_s * 1000)} ms\r\n"),
         ("kernel", "version"): ("what kernel this is", lambda: f"Zephyr version {version}\r\n"),
     }
+    if told:
+        found["hwinfo", "devid"] = ("the number of the chip", lambda: told)
+    return found
