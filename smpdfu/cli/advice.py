@@ -26,7 +26,7 @@ from smpdfu.errors import (
     WrongPassphraseError,
 )
 
-AGAIN = "Run the same command again: it goes on where it stopped."
+AGAIN = "Run the same command again: it continues where it stopped."
 
 # By class; the first that fits is said.
 ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
@@ -35,7 +35,7 @@ ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
         PassphraseError,
         "An encrypted key takes --passphrase-env NAME or --passphrase-file FILE where there is no terminal.",
     ),
-    (LinkLostError, "Check the cable or the distance, then run the same command again: it goes on where it stopped."),
+    (LinkLostError, "Check the cable or the distance, then run the same command again: it continues where it stopped."),
     (
         ResponseTimeoutError,
         "Check that the firmware has an SMP server on this wire, the baud rate, --raw if it is a raw UART, and that no "

@@ -251,7 +251,7 @@ async def info(
 ) -> None:
     """Show what the device tells about itself: firmware, bootloader, buffers and slots.
 
-    No answer tells the bootloader's release. What is known of it, and why, is under "bootloader is of".
+    No answer tells the bootloader's release. What is known of it, and why, is under "bootloader from".
     """
     from smpdfu.dfu.steps import ask
     from smpdfu.smp.groups.os import Info

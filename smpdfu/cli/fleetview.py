@@ -46,7 +46,7 @@ class View:
         elif kind in ("pause", "resume"):
             self._out.say("paused: no further device begins" if kind == "pause" else "going on")
         elif kind == "stop":
-            self._out.warn(f"stopped: {event['reason']}; --go-on begins anew, without counting what failed until now")
+            self._out.warn(f"stopped: {event['reason']}; --go-on retries the failed devices and ignores their failures")
             if event.get("advice"):
                 self._out.say(str(event["advice"]))
         elif kind == "damaged":

@@ -50,16 +50,16 @@ class OnlyChoice(StrEnum):
 class How:
     """What ``update`` shall do with the package."""
 
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what was found and what would be done.")] = False
+    plan: Annotated[bool, typer.Option("--plan", help="Show the findings and the steps; write nothing.")] = False
     scheme: Annotated[SchemeChoice, typer.Option("--scheme", help="How the two cores are updated.")] = SchemeChoice.AUTO
-    resume: Annotated[bool, typer.Option("--resume", help="Only go on with an update that was interrupted.")] = False
-    force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Only continue an update that was interrupted.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Continue in spite of errors that the checks found.")] = False
     again: Annotated[
         bool, typer.Option("--again", help="Update the network core even if the journal says that it has its image.")
     ] = False
     only: Annotated[OnlyChoice | None, typer.Option("--only", help="Only this core's image of the package.")] = None
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Mark for good at once, without a trial: for devices that know no test.")
+        bool, typer.Option("--confirm", help="Make the application permanent at once, without a trial.")
     ] = False
     upload_only: Annotated[bool, typer.Option("--upload-only", help="Send the image and change nothing else.")] = False
     soak: Annotated[
@@ -117,7 +117,7 @@ async def update(
 ) -> None:
     """Update both cores from a package: the application core on trial, then for good, then the network core.
 
-    A call that was interrupted is simply made again: it goes on where the device stands.
+    If it is interrupted, run the same command again: it continues where it stopped.
     """
     from smpdfu.connect import parse_address
     from smpdfu.dfu.demands import check_trust
@@ -259,8 +259,8 @@ async def _carry_out(update: Update, job: _Job) -> None:
         _tell(finding, out)
     if decision.tried_again:
         out.warn(
-            "an earlier call was stopped while the application was on trial, and the device went back meanwhile; the "
-            "trial begins anew"
+            "an earlier run was stopped during the trial of the application, and the device went back to its previous "
+            "firmware: smpdfu repeats the trial"
         )
     with Reporter(out) as report:
         async with aclosing(update.run(decision)) as events:

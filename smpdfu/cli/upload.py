@@ -46,11 +46,11 @@ class Target:
         bool,
         typer.Option(
             "--confirm",
-            help="Bring it to run for good: on trial first where the device takes a test, else permanent at once. The "
-            "command tells which before the upload.",
+            help="Install the image permanently: on trial first if the device can test it, else at once. The command "
+            "says which before the upload.",
         ),
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Continue in spite of errors that the checks found.")] = False
     recovery: Annotated[
         bool,
         typer.Option(
@@ -79,7 +79,7 @@ async def upload(
     conn: Connection,
     out: Output,
 ) -> None:
-    """Upload an image; it goes on where an earlier call was cut off."""
+    """Upload an image; an upload that was interrupted continues where it stopped."""
     if target.test and target.confirm:
         raise typer.BadParameter("--test and --confirm exclude each other")
     if target.recovery and (target.test or target.confirm or target.slot is not None):

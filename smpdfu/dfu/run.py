@@ -231,7 +231,9 @@ class Update:
         if record.absent and went_back(self._package, state, record):
             self._journal.end(REVERTED)
             why = not_taken(self._package.image(Core.APP), state)
-            raise RevertedError(f"{why}; the call before waited for the device in vain")
+            raise RevertedError(
+                f"{why}; an earlier run waited for the device, and it did not come back with the new image"
+            )
         return decide(self._package, state, self._journal.record, self._wish)
 
     async def run(self, decision: Decision) -> AsyncGenerator[Event, None]:

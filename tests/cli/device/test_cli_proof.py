@@ -224,7 +224,7 @@ def test_info_over_udp_says_that_nothing_tells(board: Board, over_udp: Serve) ->
     address = over_udp(desk)
     said = desk.run("info", "--to", address, "--reset", "--json").document["loader"]
     assert said["clues"] == []
-    assert "nothing tells; a serial console does, with --reset, and --ncs says it" in desk.run(
+    assert "nothing tells it: read the serial console with --reset, or give --ncs" in desk.run(
         "info", "--to", address
     ).out.replace("\n", " ")
 

@@ -124,3 +124,16 @@ def test_a_device_that_stays_away_is_no_answer(desk: Desk, monkeypatch: pytest.M
     done = desk.call("reset", "--boot-timeout", "1", "-t", "0.2")
     assert done.code == 4
     assert "the device did not come back within 1 s after the reset" in done.sentence
+
+
+def test_ctrl_c_does_not_advise_a_reset_that_would_end_a_trial(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.json("upload", desk.image(), "--test")
+
+    async def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("smpdfu.client.client.Client.wait_for_device", interrupted)
+    done = desk.call("reset")
+    assert done.code == 130
+    assert "The device may have restarted: see `smpdfu list`. Another reset would end a trial." in done.err
+    assert "Run the same command again" not in done.err

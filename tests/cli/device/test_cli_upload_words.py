@@ -11,6 +11,8 @@ from smpdfu.dfu.package import Core
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.smp.groups.image import StateRead
+from smpdfu.virtual.groups.image import ImageGroup
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -111,3 +113,27 @@ def test_a_trial_that_is_only_confirmed_is_not_said_to_restart(desk: Desk) -> No
     assert done.code == 0
     assert "the image runs on trial: it must answer, then it is confirmed" in done.err
     assert "restarts" not in done.err
+
+
+@pytest.mark.parametrize(("command", "words"), [("test", "took the mark"), ("confirm", "took the mark")])
+def test_a_mark_that_the_list_does_not_show_is_a_5(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, command: str, words: str
+) -> None:
+    """8 would promise that repeating helps."""
+    wanted = desk.json("upload", desk.image())["hash"]
+    listed = ImageGroup.on_state_read
+    monkeypatch.setattr(ImageGroup, "on_state_write", lambda self, request: listed(self, StateRead()))
+    done = desk.call(command, wanted)
+    assert done.code == 5
+    assert words in done.sentence
+    assert "Run the same command again" not in done.err
+
+
+def test_an_image_is_no_package_and_the_command_for_it_is_told(desk: Desk) -> None:
+    image = desk.image()
+    refused = desk.call("update", image)
+    assert refused.code == 3
+    assert refused.sentence == (
+        f"{image.name} is a single image and no dfu_application.zip. Install it with `smpdfu upload {image} --confirm`"
+    )
+    assert desk.call("upload", image, "--confirm").code == 0
