@@ -287,6 +287,8 @@ _OWN_CODE = "The code is the firmware's own: its documentation or its console sa
 def advice(error: SmpdfuError) -> str:
     """What to do next, in one sentence; empty where the error says it all."""
     if isinstance(error, DeviceError):
+        if error.explained:
+            return ""
         name = error.name or ""
         found = ON_COMMAND.get(error.command, {}).get(name) or ON_REFUSAL.get(error.group, {}).get(name)
         return _OWN_CODE if found is None else found

@@ -40,7 +40,7 @@ class View:
             self.rows.pop(name, None)
             self._ended(name, event)
         elif kind == "wave":
-            self._out.say(f"wave {event['wave']}: {event['devices']} devices")
+            self._out.say(f"wave {event['wave']}: {event['devices']} device{'s' * (event['devices'] != 1)}")
         elif kind == "look" and event["silent"]:
             self._out.warn(f"wave {event['wave']}: {event['silent']} of {event['devices']} devices do not answer")
         elif kind in ("pause", "resume"):

@@ -49,6 +49,8 @@ def _kind(error: SmpdfuError) -> str:
         return f"the device refused {error.command}: {error.name or error.rc}"
     if isinstance(error, LinkLostError) and not error.reached:
         return _KINDS["ConnectError"]
+    if isinstance(error, RevertedError) and error.of_network_core:
+        return "the network core did not take its image"
     return _KINDS.get(type(error).__name__, type(error).__name__)
 
 

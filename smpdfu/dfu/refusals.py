@@ -62,7 +62,7 @@ def likely_cause(image: CoreImage, state: DeviceState) -> str:
 
 def net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> RevertedError:
     """The error for a network core that is known not to have taken its image: it never ran."""
-    return RevertedError(_net_refused(image, now, proof), ran=False)
+    return RevertedError(_net_refused(image, now, proof), ran=False, of_network_core=True)
 
 
 def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
