@@ -89,13 +89,22 @@ class DeviceError(SmpdfuError):
 
     ``group`` is the SMP group whose code ``rc`` is; None means that ``rc`` is one of SMP's own codes (``MgmtRc``).
     ``command`` names the command refused (``"img upload"``), ``name`` the code (``"NO_FREE_SLOT"``) where it is
-    known, and ``reason`` is the device's own text, if it sent one.
+    known, and ``reason`` is the device's own text, if it sent one. ``explained``: ``reason`` is ours, and says what the
+    code means here and what to do.
     """
 
     def __init__(
-        self, group: int | None, rc: int, command: str, *, name: str | None = None, reason: str | None = None
+        self,
+        group: int | None,
+        rc: int,
+        command: str,
+        *,
+        name: str | None = None,
+        reason: str | None = None,
+        explained: bool = False,
     ) -> None:
         self.group, self.rc, self.command, self.name, self.reason = group, rc, command, name, reason
+        self.explained = explained
         where = "SMP" if group is None else f"group {group}"
         text = f"the device refused {command}: {name or 'unknown code'} ({where}, rc {rc})"
         super().__init__(f"{text}: {reason}" if reason else text)
@@ -206,7 +215,21 @@ class DeviceTimeoutError(UpdateError):
 
 
 class AbsentError(StepError):
-    """The device did not come back after a reset."""
+    """The device did not come back after a reset; the next call sees what became of it."""
+
+
+class NotBackError(StepError):
+    """The device did not come back after a reset, and no later call could go on: no journal knows what was done."""
+
+    def __init__(self, message: str, step: str) -> None:
+        super().__init__(message, step, resumable=False)
+
+
+class NoEffectError(StepError):
+    """The device accepted a command and does not show its effect; repeating it does not help."""
+
+    def __init__(self, message: str, step: str) -> None:
+        super().__init__(message, step, resumable=False)
 
 
 class NotBootedError(StepError):
@@ -220,12 +243,13 @@ class NotBootedError(StepError):
 class RevertedError(UpdateError):
     """The new image did not prove itself: the device runs its previous firmware.
 
-    ``ran``: whether the new image ran at all; None if that is not known.
+    ``ran``: whether the new image ran at all; None if that is not known. ``of_network_core``: it is the network core
+    that keeps its firmware, and the application core may run its new image.
     """
 
-    def __init__(self, message: str, *, ran: bool | None = None) -> None:
+    def __init__(self, message: str, *, ran: bool | None = None, of_network_core: bool = False) -> None:
         super().__init__(message)
-        self.ran = ran
+        self.ran, self.of_network_core = ran, of_network_core
 
 
 class UnprovenError(UpdateError):

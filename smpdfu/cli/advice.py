@@ -14,6 +14,7 @@ from smpdfu.errors import (
     DeviceError,
     LinkError,
     LinkLostError,
+    NoEffectError,
     NotReadyError,
     PassphraseError,
     RemoteProtocolError,
@@ -26,7 +27,7 @@ from smpdfu.errors import (
     WrongPassphraseError,
 )
 
-AGAIN = "Run the same command again: it goes on where it stopped."
+AGAIN = "Run the same command again: it continues where it stopped."
 
 # By class; the first that fits is said.
 ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
@@ -37,9 +38,9 @@ ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
     ),
     (
         TransferTimeoutError,
-        "Run the same command again: it goes on where it stopped. A larger --transfer-timeout allows a slow link.",
+        "Run the same command again: it continues where it stopped. A larger --transfer-timeout allows a slow link.",
     ),
-    (LinkLostError, "Check the cable or the distance, then run the same command again: it goes on where it stopped."),
+    (LinkLostError, "Check the cable or the distance, then run the same command again: it continues where it stopped."),
     (
         ResponseTimeoutError,
         "Check that the firmware has an SMP server on this wire, the baud rate, --raw if it is a raw UART, and that no "
@@ -284,15 +285,20 @@ ON_COMMAND: Mapping[str, Mapping[str, str]] = {
     "fs upload": {"ENOENT": "The device has no such folder; a name is the whole path, such as /lfs1/log.txt."},
     "os reset": {"EBUSY": "The firmware does not want to restart now: try again later, or add --force."},
 }
+_NO_EFFECT = f"{_LIST} {_LOG}"
 _OWN_CODE = "The code is the firmware's own: its documentation or its console says what it means."
 
 
 def advice(error: SmpdfuError) -> str:
     """What to do next, in one sentence; empty where the error says it all."""
     if isinstance(error, DeviceError):
+        if error.explained:
+            return ""
         name = error.name or ""
         found = ON_COMMAND.get(error.command, {}).get(name) or ON_REFUSAL.get(error.group, {}).get(name)
         return _OWN_CODE if found is None else found
+    if isinstance(error, NoEffectError):
+        return _NO_EFFECT
     if isinstance(error, StepError):
         return AGAIN if error.resumable else ""
     if isinstance(error, RevertedError) and error.ran is False:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from smpdfu.cli.options import Connection, command
 from smpdfu.cli.reset import reset, state_before
 from smpdfu.cli.show import Output, facts, table, words
 from smpdfu.cli.upload import upload
-from smpdfu.errors import PlanError, StepError
+from smpdfu.errors import PlanError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -76,9 +75,8 @@ async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, i
         same, state = await _met(client)
         chosen = _find(state.slots, hash_, image)
         assert chosen.hash is not None, "only such are found"
-        with _final():
-            await same.check(_step(Action.TEST), state)
-            emit_slots(out, (await mark(client, state, chosen.hash)).slots)
+        await same.check(_step(Action.TEST), state)
+        emit_slots(out, (await mark(client, state, chosen.hash)).slots)
 
 
 async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
@@ -96,14 +94,12 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
         running, keep = state.running, _step(Action.KEEP)
         chosen = running if not hash_ and not image else _find(state.slots, hash_ or None, image)
         if chosen is None or chosen.hash is None:  # a device that does not tell what runs
-            with _final():
-                await same.check(keep, state)
+            await same.check(keep, state)
             await client.request(StateWrite(confirm=True))
             emit_slots(out, await _slots(client))
         elif chosen == running:
-            with _final():
-                await same.check(keep, state)
-                emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
+            await same.check(keep, state)
+            emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
         elif fallback_during_trial(chosen, state.slots):
             raise PlanError(
                 f"another image is on trial and version {version_text(chosen.version)} does not run; it is the "
@@ -111,9 +107,8 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
             )
         else:
             out.warn("this image has not proved itself: it will run for good after the next reset, with no way back")
-            with _final():
-                await same.check(keep, state)
-                emit_slots(out, (await steps.mark(client, state, chosen.hash, permanent=True)).slots)
+            await same.check(keep, state)
+            emit_slots(out, (await steps.mark(client, state, chosen.hash, permanent=True)).slots)
 
 
 async def _met(client: Client) -> tuple[SameDevice, DeviceState]:
@@ -133,15 +128,6 @@ def _step(action: Action) -> Step:
     return Step(action, Core.APP)
 
 
-@contextmanager
-def _final() -> Iterator[None]:
-    """For steps of an update that stand alone here: the same command again would not go on with them."""
-    try:
-        yield
-    except StepError as error:
-        raise StepError(str(error), error.step, resumable=False) from error
-
-
 async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: SlotOption = None) -> None:
     """Erase a slot; without options, the one that does not run."""
     from smpdfu.client import ERASE_TIMEOUT_S
@@ -158,8 +144,7 @@ async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: 
         from_slot_1 = any(one.active and one.slot for one in state.slots)
         if from_slot_1 and (errors := tuple(wrong_active_slot(await read_state(client)))):
             raise refusal(errors)
-        with _final():
-            await same.check(_step(Action.UPLOAD), state)
+        await same.check(_step(Action.UPLOAD), state)
         await client.request(Erase(flat), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))
         emit_slots(out, await _slots(client))
 
@@ -293,7 +278,7 @@ async def info(
 ) -> None:
     """Show what the device tells about itself: firmware, bootloader, buffers and slots.
 
-    No answer tells the bootloader's release. What is known of it, and why, is under "bootloader is of".
+    No answer tells the bootloader's release. What is known of it, and why, is under "bootloader from".
     """
     from smpdfu.dfu.steps import ask
     from smpdfu.smp.groups.os import Info
@@ -339,7 +324,8 @@ async def _bootloader_facts(client: Client) -> dict[str, Any]:
 
 async def _restart_for_console(client: Client) -> None:
     """Raises PlanError where a restart would change what runs."""
-    from smpdfu.dfu.steps import DEADLINES, restart
+    from smpdfu.dfu.oneimagesteps import restart_alone
+    from smpdfu.dfu.steps import DEADLINES
 
     state = await state_before(client)
     if state is None:
@@ -348,8 +334,7 @@ async def _restart_for_console(client: Client) -> None:
         return
     if any(slot.pending or slot.waits or (slot.active and not slot.confirmed) for slot in state.slots):
         raise PlanError("a restart would change what runs, for an image is pending or on trial: see `smpdfu list`")
-    with _final():
-        await restart(client, state, DEADLINES)
+    await restart_alone(client, state, DEADLINES)
 
 
 async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[str, Any] | None:

@@ -52,14 +52,14 @@ class FleetHow:
         int | None, typer.Option("--at-once", metavar="N", min=1, help="Devices at a time; the file says how many.")
     ] = None
     go_on: Annotated[
-        bool, typer.Option("--go-on", help="Do the failed devices again, and count no failure of earlier runs.")
+        bool, typer.Option("--go-on", help="Retry the failed devices, and ignore the failures of earlier runs.")
     ] = False
     events: Annotated[
         bool, typer.Option("--events", help="Print every event as a line of JSON on stdout, as it happens.")
     ] = False
     skip_unreachable: Annotated[
         bool,
-        typer.Option("--skip-unreachable", help="Count a device that does not answer as no failure, and go on."),
+        typer.Option("--skip-unreachable", help="Skip devices that do not answer; they do not count as failures."),
     ] = False
     no_downgrade: Annotated[
         bool | None,
@@ -225,7 +225,7 @@ def pause(fleet: FleetFile, out: Output) -> None:
     os.close(open_own(folder / PAUSE_FILE, os.O_WRONLY | os.O_CREAT))
     out.emit(
         {"paused": True, "pid": note.get("pid")},
-        lambda: f"process {note.get('pid')} begins no further device; `smpdfu fleet resume {fleet}` goes on",
+        lambda: f"process {note.get('pid')} begins no further device; `smpdfu fleet resume {fleet}` continues",
     )
 
 
@@ -239,7 +239,7 @@ async def resume(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Outp
         await _go(fleet, how, trust, out, resumes=True)
         return
     (folder / PAUSE_FILE).unlink(missing_ok=True)
-    out.emit({"paused": False, "pid": note.get("pid")}, lambda: f"process {note.get('pid')} goes on")
+    out.emit({"paused": False, "pid": note.get("pid")}, lambda: f"process {note.get('pid')} continues")
 
 
 # --- status and report ----------------------------------------------------------------------------------------------

@@ -42,13 +42,13 @@ class View:
             self.rows.pop(name, None)
             self._ended(name, event)
         elif kind == "wave":
-            self._out.say(f"wave {event['wave']}: {event['devices']} devices")
+            self._out.say(f"wave {event['wave']}: {event['devices']} device{'s' * (event['devices'] != 1)}")
         elif kind == "look" and event["silent"]:
             self._out.warn(f"wave {event['wave']}: {event['silent']} of {event['devices']} devices do not answer")
         elif kind in ("pause", "resume"):
             self._out.say("paused: no further device begins" if kind == "pause" else "going on")
         elif kind == "stop":
-            self._out.warn(f"stopped: {event['reason']}; --go-on begins anew, without counting what failed until now")
+            self._out.warn(f"stopped: {event['reason']}; --go-on retries the failed devices and ignores their failures")
             if event.get("advice"):
                 self._out.say(str(event["advice"]))
         elif kind == "damaged":

@@ -11,6 +11,8 @@ PART_OF_SLOT = f"The running firmware is unchanged. The slot holds part of the n
 PART_OF_APPLICATION = f"The application is written in part and does not start. {CONTINUE}"
 PART_OF_FILE = f"The file on the device is written in part. {CONTINUE}"
 PART_OF_DOWNLOAD = f"What has arrived is kept beside the file. {CONTINUE}"
+MAY_HAVE_RESTARTED = "The device may have restarted: see `smpdfu list`. Another reset would end a trial."
+MAY_HAVE_RUN = "The device may have carried out the command."
 BETWEEN_STEPS = f"The device keeps what the finished steps have done. {CONTINUE}"
 
 _words = [AGAIN]

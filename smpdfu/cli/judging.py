@@ -59,7 +59,7 @@ class Case:
         verdict, image = self.verdict, self.image
         return {
             "file": self.file,
-            "verdict": "refused" if verdict.refusals else "not checked" if verdict.unchecked else "accepted",
+            "verdict": self._word(),
             "accepted": verdict.accepted,
             "version": image.header.version,
             "size_bytes": image.size_bytes,
@@ -71,6 +71,11 @@ class Case:
             "unchecked": verdict.unchecked,
             "warnings": verdict.warnings,
         }
+
+    def _word(self) -> str:
+        if self.verdict.refusals:
+            return "refused"
+        return "accepted" if self.verdict.signature_checked and not self.verdict.unchecked else "not checked"
 
     def told(self) -> RenderableType:
         """The verdict for people."""

@@ -30,10 +30,10 @@ def loader_data(state: DeviceState) -> dict[str, Any]:
 
 def loader_facts(found: dict[str, Any]) -> list[tuple[str, object]]:
     """The same, a fact a line."""
-    facts: list[tuple[str, object]] = [("bootloader is of", found["words"])]
+    facts: list[tuple[str, object]] = [("bootloader from", found["words"])]
     facts += [("because", f"{clue['text']} ({clue['source']})") for clue in found["clues"]]
     if found["contradicts"]:
         facts.append(("but", "these facts contradict each other, so each of them counts"))
     if not found["clues"]:
-        facts.append(("because", "nothing tells; a serial console does, with --reset, and --ncs says it"))
-    return facts + [("application is of", bound) for bound in found["application"]]
+        facts.append(("because", "nothing tells it: read the serial console with --reset, or give --ncs"))
+    return facts + [("application from", bound) for bound in found["application"]]

@@ -199,7 +199,7 @@ class Connection:
             min=1,
             max=255,
             rich_help_panel=_PANEL,
-            help="At most so many requests of an upload in flight; what the device and the link can take.",
+            help="Maximum upload requests in flight. [default: automatic]",
         ),
     ] = None
     log: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from smpdfu.cli.interruption import AGAIN, MAY_HAVE_RUN, leaves
 from smpdfu.cli.options import Connection, command
 from smpdfu.cli.show import Output, print_json
 
@@ -44,7 +45,8 @@ async def raw(
     request = RawRequest(group, number, Op.WRITE if write else Op.READ, payload)
     async with conn.client() as client:
         await client.params()  # finds out whether somebody is there, in which version and how much a message may hold
-        answer = await client.request(request, attempts=1 if write else None)  # who knows what a second one would do
+        with leaves(MAY_HAVE_RUN if write else AGAIN):  # who knows what a second one would do
+            answer = await client.request(request, attempts=1 if write else None)
     print_json(plain(answer.entries))
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.interruption import MAY_HAVE_RESTARTED, leaves
 from smpdfu.cli.options import Connection
 from smpdfu.cli.show import Output
-from smpdfu.errors import ResponseTimeoutError, StepError
+from smpdfu.errors import ResponseTimeoutError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,14 +40,14 @@ class Restart:
 async def reset(conn: Connection, out: Output, how: Restart) -> None:
     """Restart the device, wait until it is back and show its images; a pending image is installed on the way.
 
-    If an image was pending, the last line says what became of it. Exit code 7: the bootloader refused it.
+    If an image was pending, the last line says what became of it. Exit code 7: the bootloader did not install it.
     """
-    from smpdfu.dfu.oneimagesteps import when_free
+    from smpdfu.dfu.oneimagesteps import restart_alone, when_free
     from smpdfu.dfu.package import Core
     from smpdfu.dfu.plan import Action, Step
     from smpdfu.dfu.recovery import KEEP_POWER
     from smpdfu.dfu.samedevice import SameDevice
-    from smpdfu.dfu.steps import Deadlines, restart
+    from smpdfu.dfu.steps import Deadlines
 
     def say() -> None:
         out.warn(f"the bootloader copies an image to the network core: {KEEP_POWER}. smpdfu waits")
@@ -54,22 +55,19 @@ async def reset(conn: Connection, out: Output, how: Restart) -> None:
     async with conn.client() as client:
         before = None if how.boot_mode is not None or not how.wait else await state_before(client)
         if before is None:
-            await when_free(client, lambda: _reset_only(client, out, how), how.boot_timeout, say)
+            with leaves(MAY_HAVE_RESTARTED):
+                await when_free(client, lambda: _reset_only(client, out, how), how.boot_timeout, say)
             return
         same = SameDevice(client)
         before = known = await same.learn(before)
         out.say("the device restarts; smpdfu waits until it is back")
-        try:
-            await same.check(Step(Action.RESET, Core.APP), before)
+        deadlines = Deadlines(how.boot_timeout)
+        await same.check(Step(Action.RESET, Core.APP), before)
+        with leaves(MAY_HAVE_RESTARTED):
             now = await when_free(
-                client,
-                lambda: restart(client, known, Deadlines(how.boot_timeout), force=how.force),
-                how.boot_timeout,
-                say,
+                client, lambda: restart_alone(client, known, deadlines, force=how.force), how.boot_timeout, say
             )
-            await same.check(Step(Action.CHECK, Core.APP), now)
-        except StepError as error:  # the same command again would not go on with it
-            raise StepError(str(error), error.step, resumable=False) from error
+        await same.check(Step(Action.CHECK, Core.APP), now)
     _conclude(out, before, now)
 
 
@@ -100,7 +98,7 @@ async def _reset_only(client: Client, out: Output, how: Restart) -> None:
 
 
 def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
-    """The list, and what became of each image that waited; exit code 7 if one of them was refused."""
+    """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
     from smpdfu.cli.device import slot_data, slots_table
     from smpdfu.cli.ending import conclude
     from smpdfu.dfu.afterreset import outcomes_of, refusal_of, trial_ended

@@ -34,7 +34,7 @@ class Wires:
             "--raw-timeout",
             metavar="MS",
             min=1.0,
-            help="With --raw: drop half a message after so long. Without: it waits for its rest, whatever that is.",
+            help="With --raw: drop an incomplete message after this time. [default: never]",
         ),
     ] = None
     shell_uart: Annotated[
@@ -88,7 +88,7 @@ class Wires:
             metavar="N",
             min=1,
             max=60_000,
-            help="Serve so many devices that begin as this one is, in memory: Ctrl-C forgets them.",
+            help="Serve N copies of the device as it is now, in memory; Ctrl-C discards them.",
         ),
     ] = None
 

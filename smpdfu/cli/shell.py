@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from smpdfu.cli.interruption import MAY_HAVE_RUN, leaves
 from smpdfu.cli.options import Connection, command
 from smpdfu.cli.show import Output, words
 from smpdfu.untrusted.text import without_escapes
@@ -38,7 +39,8 @@ async def shell(
     argv = arguments(line)
     async with conn.client() as client:
         await client.params()  # finds out whether somebody is there: a shell command is not sent twice
-        reply = await client.request(ShellExecute(argv), attempts=1)
+        with leaves(MAY_HAVE_RUN):
+            reply = await client.request(ShellExecute(argv), attempts=1)
     ret = reply.value
     out.emit({"argv": list(argv), "output": reply.o, "ret": ret}, lambda: words(clean(reply.o)))
     if ret:

@@ -51,16 +51,16 @@ class OnlyChoice(StrEnum):
 class How:
     """What ``update`` shall do with the package."""
 
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what was found and what would be done.")] = False
+    plan: Annotated[bool, typer.Option("--plan", help="Show the findings and the steps; write nothing.")] = False
     scheme: Annotated[SchemeChoice, typer.Option("--scheme", help="How the two cores are updated.")] = SchemeChoice.AUTO
-    resume: Annotated[bool, typer.Option("--resume", help="Only go on with an update that was interrupted.")] = False
-    force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Only continue an update that was interrupted.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Continue in spite of errors that the checks found.")] = False
     again: Annotated[
         bool, typer.Option("--again", help="Update the network core even if the journal says that it has its image.")
     ] = False
     only: Annotated[OnlyChoice | None, typer.Option("--only", help="Only this core's image of the package.")] = None
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Mark for good at once, without a trial: for devices that know no test.")
+        bool, typer.Option("--confirm", help="Make the application permanent at once, without a trial.")
     ] = False
     upload_only: Annotated[bool, typer.Option("--upload-only", help="Send the image and change nothing else.")] = False
     soak: Annotated[
@@ -119,15 +119,14 @@ async def update(
 ) -> None:
     """Update both cores from a package: the application core on trial, then for good, then the network core.
 
-    A call that was interrupted is simply made again: it goes on where the device stands.
+    If it is interrupted, run the same command again: it continues where it stopped.
     """
     from smpdfu.connect import parse_address, places_by_lookup
     from smpdfu.dfu.demands import check_trust
     from smpdfu.dfu.devicelock import locked
     from smpdfu.dfu.journal import Journal, damaged_line, journal_path, read_record, set_aside
     from smpdfu.dfu.package import Core, Package
-    from smpdfu.dfu.run import Update, decide
-    from smpdfu.dfu.steps import read_state
+    from smpdfu.dfu.run import Update, decide, read_device
 
     loaded, wish = Package.load(package), _wish(how, bootloader.known(conn), trust.keys())
     loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
@@ -147,7 +146,8 @@ async def update(
         client = await stack.enter_async_context(conn.client(transfer_timeout_s=transfer.transfer_timeout))
         job.timing.connected()
         if how.plan:
-            decision = decide(loaded, await read_state(client), read_record(path), wish)
+            record = read_record(path)
+            decision = decide(loaded, await read_device(client, record), record, wish)
             job.timing.looked()
             _show_plan(decision, job)
             return
@@ -250,13 +250,9 @@ def _tell(finding: Finding, out: Output) -> None:
     from smpdfu.dfu.findings import Severity
 
     if finding.severity is Severity.NOTE:
-        out.say(f"note: {_text(finding)}")
+        out.say(f"note: {finding.words}")
     else:
-        out.warn(_text(finding))
-
-
-def _text(finding: Finding) -> str:
-    return f"{finding.message}. {finding.advice}" if finding.advice else finding.message
+        out.warn(finding.words)
 
 
 async def _carry_out(update: Update, job: _Job) -> None:
@@ -270,8 +266,8 @@ async def _carry_out(update: Update, job: _Job) -> None:
         _tell(finding, out)
     if decision.tried_again:
         out.warn(
-            "an earlier call was stopped while the application was on trial, and the device went back meanwhile; the "
-            "trial begins anew"
+            "an earlier run was stopped during the trial of the application, and the device went back to its previous "
+            "firmware: smpdfu repeats the trial"
         )
     with Reporter(out) as report:
         async with aclosing(update.run(decision)) as events:
@@ -318,7 +314,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
     def render() -> Any:
         from rich.console import Group
 
-        findings = [(one.severity, one.code, _text(one)) for one in decision.findings]
+        findings = [(one.severity, one.code, one.words) for one in decision.findings]
         steps: list[tuple[object, str]] = [("", text) for _, text in there]
         steps += [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
         return Group(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.bootloaderoptions import BootloaderOptions
-from smpdfu.cli.interruption import PART_OF_APPLICATION, PART_OF_SLOT, leaves
+from smpdfu.cli.interruption import BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, leaves
 from smpdfu.cli.options import Connection
 from smpdfu.cli.show import Output, facts, upload_phase
 from smpdfu.cli.transferoptions import TransferOptions
@@ -49,11 +49,11 @@ class Target:
         bool,
         typer.Option(
             "--confirm",
-            help="Bring it to run for good: on trial first where the device takes a test, else permanent at once. The "
-            "command tells which before the upload.",
+            help="Install the image permanently: on trial first if the device can test it, else at once. The command "
+            "says which before the upload.",
         ),
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Go on in spite of what the checks found.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Continue in spite of errors that the checks found.")] = False
     recovery: Annotated[
         bool,
         typer.Option(
@@ -83,7 +83,7 @@ async def upload(
     conn: Connection,
     out: Output,
 ) -> None:
-    """Upload an image; it goes on where an earlier call was cut off."""
+    """Upload an image; an upload that was interrupted continues where it stopped."""
     if target.test and target.confirm:
         raise typer.BadParameter("--test and --confirm exclude each other")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
@@ -111,7 +111,7 @@ async def upload(
 
 async def _install(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
     """Do what is asked for, as far as it is not done, and tell."""
-    from smpdfu.dfu.oneimage import Left, announcement, how_to_start, read_back
+    from smpdfu.dfu.oneimage import Left, announcement, how_to_start, marked, of_pair, read_back
     from smpdfu.dfu.oneimagesteps import find_job
     from smpdfu.dfu.plan import Action, Step
     from smpdfu.dfu.samedevice import SameDevice
@@ -120,12 +120,14 @@ async def _install(client: Client, image: CoreImage, state: DeviceState, target:
     same = SameDevice(client)
     state = await same.learn(state)
     job = await find_job(client, image, state, target.wanted)
+    image = of_pair(image, job, state)
     sending = Step(Action.CHECK if job.replaces else Action.UPLOAD, image.core)
     _check(image, state, target, out)
     if job.left is Left.NOTHING:
-        runs = state.running is not None and state.running.hash == image.hash
+        runs = job.image == 0 and state.running is not None and state.running.hash == image.hash
+        job = replace(job, slot=state.running.slot if runs and state.running else read_back(image, state, job))
         data = _answer(image, target, job, NOTHING_SENT, Outcome(runs, True if runs else None))
-        out.emit(data, lambda: _told(data, _already(state) if runs else MARKED))
+        out.emit(data, lambda: _told(data, _already(state) if runs else marked(image, state, job)))
         return
     _announce(announcement(job, image, state), job, out)
     unchanged = partial(same.check, sending, state)
@@ -178,7 +180,6 @@ class Outcome:
     state: DeviceState | None = None
 
 
-MARKED = "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it"
 _RUNS = {
     None: "runs, for good",
     True: "runs, for good",
@@ -242,6 +243,8 @@ def load_image(path: Path) -> CoreImage:
 # What speaks against sending alone. A slot with its trailer in it marks itself, for good with --confirm, whatever was
 # asked for; a device that does not know its own slot writes over what runs.
 _HARMS_AT_ONCE = {"padded", "active-slot"}
+# What the image of the other core may still mend, where this call only marks one of them.
+_MAY_BE_MET = {"dependency"}
 
 
 def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
@@ -254,11 +257,13 @@ def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) ->
     errors = [finding for finding in found if finding.severity is Severity.ERROR]
     if not target.wanted.boots:
         errors = [finding for finding in errors if finding.code in _HARMS_AT_ONCE | DAMAGED]
+    elif target.test:
+        errors = [finding for finding in errors if finding.code not in _MAY_BE_MET]
     if errors and not target.force:
         raise refusal(errors)
     for finding in found:
         if finding.severity is not Severity.NOTE:
-            out.warn(finding.message)
+            out.warn(finding.words)
 
 
 async def _send(
@@ -295,6 +300,7 @@ def _upload_number(state: DeviceState, target: Target) -> int:
 
 async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
     """Mark it, and with --confirm bring it to run for good."""
+    from smpdfu.dfu.oneimage import marked
     from smpdfu.dfu.oneimagesteps import bring_to_run
     from smpdfu.dfu.package import Core
     from smpdfu.dfu.proof import net_taken
@@ -305,13 +311,15 @@ async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target:
     if image.hash is None:
         raise PlanError(f"{image.file} has no hash, by which it could be marked")
     if target.test:
-        return Outcome(words=MARKED, state=await mark(same.client, state, image.hash))
-    hands = Hands(same.client, Deadlines(target.boot_timeout), same=same.check)
-    ran = await bring_to_run(hands, image, state, job)
-    if image.core is not Core.NET:
+        return Outcome(words=marked(image, state, job), state=await mark(same.client, state, image.hash))
+    with leaves(BETWEEN_STEPS):
+        ran = await bring_to_run(Hands(same.client, Deadlines(target.boot_timeout), same=same.check), image, state, job)
+    if image.core is not Core.NET and job.image == 0:
         return Outcome(True, True, ran.reverts, _RUNS[ran.reverts], ran.state)
+    if image.core is not Core.NET:
+        return Outcome(proven=False, words="the device was reset; SMP cannot tell what became of it", state=ran.state)
     proof = ran.state.proof or net_taken(image, ran.state)
-    words = "handed over to the network core; SMP cannot see it run"
+    words = f"handed over to the network core. {proof.reason}"
     if proof.value is not True:
         doubt = " ".join(proof.lines)
         words = f"the device was reset; SMP cannot tell whether the network core took it. {doubt}"
@@ -319,10 +327,11 @@ async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target:
 
 
 def _answer(image: CoreImage, target: Target, job: Job, sent: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    from smpdfu.dfu.oneimage import Way
+    from smpdfu.dfu.oneimage import Left, Way
 
     takes_marks = job.way not in (Way.HIGHER_VERSION, Way.ONE_SLOT)
     marked = "test" if target.test else "permanent" if target.confirm and takes_marks else None
+    marked = None if job.left is Left.NOTHING and outcome.runs else marked
     return {
         "file": image.file,
         "image": job.image,

@@ -8,15 +8,18 @@
                                     the network core: not known
     another    -                    not known: SMP lists no primary slot of the network core's own pair
 
-The bootloader's word on the console counts more. Sources: MCUboot, docs/design.md; ``loaders.proof`` for hand-overs.
+An image that still waits was not installed, unless a bootloader that the device may have keeps a network image pending
+that the network core took. The bootloader's word on the console counts more. Sources: MCUboot, docs/design.md;
+``loaders.proof`` for hand-overs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from smpdfu.dfu.refusals import FREE_THE_SLOT
 from smpdfu.dfu.state import DeviceState, Scheme, version_of
 from smpdfu.errors import RevertedError
 from smpdfu.loaders.proof import Picture, handed_over
@@ -30,16 +33,21 @@ class Became(StrEnum):
     RUNS = "runs"
     TAKEN = "taken"
     REFUSED = "refused"
+    NOT_INSTALLED = "not-installed"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``slot`` is the image as it was listed before the reset; ``words`` is a sentence for people."""
+    """``slot`` is the image as it was listed before the reset; ``words`` is a sentence for people.
+
+    ``waits``: it still waits for the next boot, and the slot is not free.
+    """
 
     slot: ImageSlot
     became: Became
     words: str
+    waits: bool = False
 
 
 def outcomes_of(before: DeviceState, now: DeviceState) -> tuple[Outcome, ...]:
@@ -56,9 +64,12 @@ def trial_ended(before: DeviceState, now: DeviceState) -> str:
 
 
 def refusal_of(outcomes: Iterable[Outcome]) -> RevertedError | None:
-    """The error for images that were refused; None if none was."""
-    refused = [one.words for one in outcomes if one.became is Became.REFUSED]
-    return RevertedError("; ".join(refused), ran=False) if refused else None
+    """The error for images that were refused or not installed; None if none was."""
+    known = [one for one in outcomes if one.became in (Became.REFUSED, Became.NOT_INSTALLED)]
+    if not known:
+        return None
+    text = "; ".join(one.words for one in known)
+    return RevertedError(f"{text}. {FREE_THE_SLOT}" if any(one.waits for one in known) else text, ran=False)
 
 
 def _version(slot: ImageSlot) -> str:
@@ -75,14 +86,36 @@ def _outcome(slot: ImageSlot, now: DeviceState) -> Outcome:
     running = now.running if slot.image == 0 else None
     if running is not None and slot.hash is not None and running.hash == slot.hash:
         return _running(slot, running, now)
+    left = next((one for one in now.slots if one.hash == slot.hash and not one.active), None)
+    if left is not None and left.waits:
+        return replace(_waiting_still(slot, now, runs), waits=True)
     if now.boot.network_taken is not None:
         if now.boot.network_taken:
             return Outcome(slot, Became.TAKEN, f"the network core took {_version(slot)}{runs}")
         return Outcome(slot, Became.REFUSED, f"the network core refused {_version(slot)}{runs}")
-    left = next((one for one in now.slots if one.hash == slot.hash and not one.active), None)
     if left is None and _is_refused_when_gone(slot, now):
         return Outcome(slot, Became.REFUSED, f"the bootloader refused {_version(slot)} and erased it{runs}")
     return Outcome(slot, Became.UNKNOWN, _not_known(slot, left, now) + runs)
+
+
+def _waiting_still(slot: ImageSlot, now: DeviceState, runs: str) -> Outcome:
+    version, taken = _version(slot), now.boot.network_taken
+    if taken:
+        words = f"the network core took {version}, which still waits for the next boot: {_EACH_BOOT}{runs}"
+        return Outcome(slot, Became.TAKEN, f"{words}. {FREE_THE_SLOT}")
+    if taken is False:
+        return Outcome(slot, Became.REFUSED, f"the network core refused {version}, which still waits{runs}")
+    if slot.image == 0 and now.scheme is Scheme.STAGED and _may_be_taken(now):
+        words = f"{version} still waits for the next boot: the network core took it, or it was not installed"
+        return Outcome(slot, Became.UNKNOWN, f"{words}{runs}. {FREE_THE_SLOT}")
+    return Outcome(slot, Became.NOT_INSTALLED, f"{version} was not installed and still waits for the next boot{runs}")
+
+
+_EACH_BOOT = "the bootloader hands it over again at each boot"
+
+
+def _may_be_taken(now: DeviceState) -> bool:
+    return any(True in handed_over(build, Picture.PENDING) for build in now.builds)
 
 
 def _running(slot: ImageSlot, running: ImageSlot, now: DeviceState) -> Outcome:
@@ -104,8 +137,6 @@ def _is_refused_when_gone(slot: ImageSlot, now: DeviceState) -> bool:
 
 
 def _not_known(slot: ImageSlot, left: ImageSlot | None, now: DeviceState) -> str:
-    if left is not None and left.waits:
-        return f"{_version(slot)} still waits for the next boot"
     if slot.image != 0:
         return f"SMP cannot tell whether the network core took {_version(slot)}: check the radio"
     if left is not None:

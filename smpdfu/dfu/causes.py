@@ -52,6 +52,8 @@ def _kind(error: SmpdfuError) -> str:
         return f"the device refused {error.command}: {error.name or error.rc}"
     if isinstance(error, LinkLostError) and not error.reached:
         return _KINDS["ConnectError"]
+    if isinstance(error, RevertedError) and error.of_network_core:
+        return "the network core did not take its image"
     return _KINDS.get(type(error).__name__, type(error).__name__)
 
 
@@ -66,6 +68,7 @@ _KINDS = {
     "RevertedError": "the device went back to its previous firmware",
     "AbsentError": "the device did not come back after the reset",
     "NotBootedError": "the device did not boot the image",
+    "NoEffectError": "the device did not do what it accepted",
     "StepError": "a step failed",
     "PlanError": "preflight",
     "JournalError": "another process has the device",

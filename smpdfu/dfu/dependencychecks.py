@@ -53,11 +53,13 @@ def _is_met(need: Dependency, found: Version | None) -> bool:
 
 
 def _version_after(number: int, package: Package, state: DeviceState) -> Version | None:
-    """The version that image ``number`` will have: the package's, else what is there."""
+    """The version that image ``number`` will have: the package's, else what waits for the next boot or is there."""
     coming = package.image(_CORES[number]) if number in _CORES else None
     if coming is not None:
         return coming.image.header.version
+    waiting = state.waiting(number)
     there = state.slot(PRIMARY, number) if number else state.running
+    there = waiting if waiting is not None and waiting.waits else there
     found = None if there is None else version_of(there)
     return _NONE if number == 1 and found is None and state.scheme is Scheme.SIMULTANEOUS else found
 

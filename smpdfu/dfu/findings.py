@@ -38,6 +38,11 @@ class Finding:
         """Design document, source file or standard; empty where the finding is plain arithmetic."""
         return SOURCES.get(self.code, "")
 
+    @property
+    def words(self) -> str:
+        """For people: what it is, and what to do."""
+        return f"{self.message}. {self.advice}" if self.advice else self.message
+
 
 _SWAP = "MCUboot, docs/design.md, Image swapping"
 _LOADER = "MCUboot, boot/bootutil/src/loader.c"

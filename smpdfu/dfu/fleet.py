@@ -18,6 +18,7 @@ from smpdfu.dfu import health as healths
 from smpdfu.dfu.causes import NO_ANSWER, outcome_of
 from smpdfu.dfu.causes import cause as cause
 from smpdfu.dfu.devicelock import locked
+from smpdfu.dfu.evidence import Proof
 from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleetlog import FleetLog
 from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record, journal_path
@@ -262,6 +263,8 @@ class _Job:
             decision = await self._look(update, client)
             self._before = self._after = decision.state
             self._result = UpdateResult(self._package, decision, wish.policy)
+            if unseen == DONE and record.proof is not None:  # this fleet's own update, so of no other board
+                self._result.proof = Proof.from_entry(record.proof)
             async with aclosing(update.run(decision)) as events:
                 async for event in events:
                     self._note(event)

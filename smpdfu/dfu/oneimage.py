@@ -19,7 +19,7 @@ docs/design.md; Zephyr, img_mgmt; nRF Connect SDK, loaders of the nRF5340.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.dfu.package import Core, CoreImage, core_of_address
@@ -118,6 +118,13 @@ def make_job(image: CoreImage, state: DeviceState, wanted: Wanted, *, takes_mark
 
 
 # --- which image pair -----------------------------------------------------------------------------------------------
+
+
+def of_pair(image: CoreImage, job: Job, state: DeviceState) -> CoreImage:
+    """The image as one of the core whose pair it goes to: an encrypted one does not show its core, the pair does."""
+    if state.scheme is Scheme.SIMULTANEOUS and job.image in (0, 1) and known_core(image) is None:
+        return replace(image, core=Core.NET if job.image else Core.APP)
+    return image
 
 
 def known_core(image: CoreImage) -> Core | None:
@@ -308,8 +315,13 @@ def fallback_during_trial(chosen: ImageSlot, slots: tuple[ImageSlot, ...]) -> bo
 def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
     """What will happen behind the upload, to be said before it; "" where nothing more will."""
     match job.way:
-        case Way.UPLOAD | Way.TEST:
+        case Way.UPLOAD:
             return ""
+        case Way.TEST:
+            why = _why_no_test(image, state, job)
+            return f"this is no trial: {why}. The next reset installs the image, with no way back" if why else ""
+        case Way.TRIAL if job.left is Left.STARTED and state.running is not None and state.running.hash == image.hash:
+            return "the image runs on trial: it must answer, then it is confirmed"
         case Way.TRIAL if image.core is Core.NET:
             return "the device restarts and hands the image to the network core"
         case Way.TRIAL:
@@ -333,6 +345,22 @@ def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
             )
 
 
+def _why_no_test(image: CoreImage, state: DeviceState, job: Job) -> str:
+    """Why a mark for a test cannot be taken back by a reset; "" where it can, or where that is not known."""
+    if state.can_revert is False:
+        return "the bootloader overwrites"
+    if known_core(image) is Core.NET or job.image:
+        return "the network core cannot be rolled back"
+    return ""
+
+
+def marked(image: CoreImage, state: DeviceState, job: Job) -> str:
+    """What to type for an image that was marked for a test."""
+    if _why_no_test(image, state, job):
+        return "waits for the next boot; `smpdfu reset` installs it, for good"
+    return "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it"
+
+
 _REVERTING = (BootloaderMode.DIRECT_XIP_WITH_REVERT,)
 _UNKNOWN = (
     "The device does not tell how its bootloader updates: if that overwrites, the image cannot be rolled back; the "
@@ -349,6 +377,8 @@ def _why_no_trial(state: DeviceState) -> str:
 
 def how_to_start(image: CoreImage, state: DeviceState, job: Job) -> str:
     """What to type for an image that was only sent, as far as that can work on this device."""
+    if job.image == 0 and state.running is not None and state.running.hash == image.hash is not None:
+        return "the device runs this image already"
     if state.mode in ONE_SLOT_MODES:
         return "`smpdfu reset` starts it"
     runs_from_other = state.mode not in _REVERTING and state.running is not None and state.running.slot == SECONDARY

@@ -15,8 +15,28 @@ from smpdfu.dfu.plan import UPLOADED, Action, Step, make_plan
 from smpdfu.dfu.proof import net_taken, picture
 from smpdfu.dfu.refusals import net_refused, not_installed, not_run
 from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import Hands, hash_of, mark, read_slots, read_state, restart
-from smpdfu.errors import AbsentError, DeviceError, NotBootedError, SmpdfuError, StepError
+from smpdfu.dfu.steps import (
+    MAX_RESETS,
+    Deadlines,
+    Hands,
+    Settled,
+    hash_of,
+    mark,
+    read_slots,
+    read_state,
+    restart,
+    with_console,
+)
+from smpdfu.errors import (
+    AbsentError,
+    DeviceError,
+    NotBackError,
+    NotBootedError,
+    ResponseTimeoutError,
+    SmpdfuError,
+    StepError,
+)
+from smpdfu.loaders.console import read_boot
 from smpdfu.loaders.proof import Picture
 from smpdfu.smp.groups.image import StateWrite
 from smpdfu.smp.groups.os import BootloaderMode
@@ -61,7 +81,7 @@ async def takes_marks(client: Client, state: DeviceState) -> bool | None:
 
 
 async def bring_to_run(hands: Hands, image: CoreImage, state: DeviceState, job: Job) -> Ran:
-    """Have an uploaded image run for good. Raises RevertedError when another one runs in the end, and StepError."""
+    """Have an uploaded image run for good. Raises what ``install`` does."""
     state = await read_slots(hands.client, state)
     match job.way:
         case Way.TRIAL:
@@ -78,7 +98,7 @@ async def install(
     """Bring an image that is in the slot already to run for good, on trial first: the steps of its core's plan.
 
     For bootloaders that can revert, or do not tell; ``watch`` is called after each step. Raises RevertedError when the
-    device runs its previous firmware, and StepError.
+    device runs its previous firmware, NotBackError, and StepError.
     """
     for step in make_plan(Package((image,)), state, Record(steps=UPLOADED)).steps:
         state = await _do(hands, step, image, state)
@@ -91,7 +111,7 @@ async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, n
     """Mark an uploaded image for good, reset, and check that it runs (a network core's: that it was taken over).
 
     There is no trial and no way back. ``number`` is the image number that it was uploaded to. Raises RevertedError when
-    it was not taken, and StepError.
+    it was not taken, NotBackError, and StepError.
     """
     assert image.hash is not None
     await hands.same(Step(Action.TEST, image.core), state)
@@ -99,7 +119,7 @@ async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, n
     marked = await mark(hands.client, state, image.hash, permanent=number == 0)
     now = await _do(hands, Step(Action.RESET, image.core), image, marked)
     await hands.same(_AFTER_BOOT, now)
-    if number == 0 and image.core is Core.NET and (proof := net_taken(image, now)).value is False:
+    if image.core is Core.NET and (proof := net_taken(image, now)).value is False:
         raise net_refused(image, now, proof)
     if number == 0 and image.core is Core.APP and hash_of(now) != image.hash:
         raise not_run(image, now)
@@ -109,15 +129,16 @@ async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, n
 async def _do(hands: Hands, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
     """Do a step. No journal tells a later call what this one saw, so where the image still waits, it resets once more.
 
-    Raises what ``Hands.do`` raises; a StepError for a device that stayed away is final.
+    Raises what ``Hands.do`` raises, and NotBackError for a device that stayed away: the same call again would only try
+    the same image again.
     """
     again = False
     while True:
         await hands.same(step, state)
         try:
             return await hands.do(step, image, state)
-        except AbsentError as error:  # the same call again would only try the same image again
-            raise StepError(str(error), error.step, resumable=False) from error
+        except AbsentError as error:
+            raise NotBackError(str(error), error.step) from error
         except NotBootedError as error:
             await hands.same(_AFTER_BOOT, state)
             state = await read_slots(hands.client, state)
@@ -148,14 +169,51 @@ async def _start(hands: Hands, image: CoreImage, state: DeviceState) -> DeviceSt
         await hands.same(_AFTER_BOOT, state)
         raise not_run(image, await read_slots(hands.client, state)) from error
     except AbsentError as error:  # the same call again would only start the same image again
-        raise StepError(str(error), error.step, resumable=False) from error
+        raise NotBackError(str(error), error.step) from error
     await hands.same(_AFTER_BOOT, now)
     try:
         await hands.health(hands.client)
     except SmpdfuError as error:
-        text = f"{image.file} runs and is not well ({error}); the device cannot go back: upload a corrected image"
-        raise StepError(text, "check app", resumable=False) from error
+        text = (
+            f"{image.file} runs and is not well ({error}), and the device cannot go back. Upload a corrected image, or "
+            "check it once more"
+        )
+        raise StepError(text, "check app", resumable=True) from error
     return now
+
+
+async def restart_alone(
+    client: Client, before: DeviceState, deadlines: Deadlines, *, force: bool = False
+) -> DeviceState:
+    """Restart the device for its own sake; its state behind that, in which an image may still wait.
+
+    A reset that shows no boot, because what waited still waits, is asked for once more: it may not have taken place.
+    Raises NotBackError when the device stays away, ResponseTimeoutError when it acknowledges no reset, LinkError.
+    """
+    for _ in range(2):
+        try:
+            return await restart(client, before, deadlines, _printed_or_booted(client, before), force=force)
+        except AbsentError as error:
+            raise NotBackError(str(error), error.step) from error
+        except NotBootedError as error:
+            if not error.acknowledged:
+                raise ResponseTimeoutError("os reset", client.timeout_s, MAX_RESETS) from error
+            if read_boot(client.boot_text).lines:
+                break
+    return with_console(client, await read_slots(client, before))
+
+
+def _printed_or_booted(client: Client, before: DeviceState) -> Settled | None:
+    """Some bootloaders keep a network image pending for ever, so what the console says of it counts, too."""
+    pending = {slot.hash for slot in before.slots if slot.pending}
+    if not pending:
+        return None
+
+    def settled(now: DeviceState) -> bool:
+        told = read_boot(client.boot_text).network_taken is not None
+        return told or not any(slot.pending and slot.hash in pending for slot in now.slots)
+
+    return settled
 
 
 async def when_free(client: Client, act: Callable[[], Awaitable[T]], within_s: float, say: Callable[[], object]) -> T:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -192,6 +193,9 @@ class Package:
     def load(cls, path: str | os.PathLike[str]) -> Package:
         """Read a package file. Raises PackageError with one sentence, or OSError when the file cannot be read."""
         data = read_start(path, MAX_PACKAGE_BYTES + 1)
+        if _is_image(data):
+            install = f"Install it with `smpdfu upload {shlex.quote(os.fspath(path))} --confirm`"
+            raise PackageError(f"{Path(path).name} is a single image and no dfu_application.zip. {install}")
         try:
             return cls.from_bytes(data)
         except PackageError as error:
@@ -321,12 +325,19 @@ def _read_zip(data: bytes) -> dict[str, bytes]:
         raise PackageError(str(error)) from None
 
 
+def _is_image(data: bytes) -> bool:
+    """Does this begin as one MCUboot image, and not as a package?"""
+    from smpdfu.image.files import FileKind, identify
+
+    return identify(data) is FileKind.MCUBOOT_IMAGE
+
+
 def _not_a_zip(data: bytes) -> str:
     from smpdfu.image.files import identify
 
-    return (
-        f"this is no zip but: {identify(data)}; an update needs a dfu_application.zip" if data else "the file is empty"
-    )
+    if not data:
+        return "the file is empty"
+    return f"this is no zip but: {identify(data)}; an update needs a dfu_application.zip"
 
 
 def _check_members(sizes: Mapping[str, int]) -> None:

@@ -18,6 +18,7 @@ from smpdfu.dfu.loaderchecks import LOADER_CHECKS
 from smpdfu.dfu.netversionchecks import NET_VERSION_CHECKS
 from smpdfu.dfu.package import Core, CoreImage, Package
 from smpdfu.dfu.plan import image_number
+from smpdfu.dfu.refusals import FREE_THE_SLOT
 from smpdfu.dfu.state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.image.format import TlvType
 from smpdfu.smp.groups.image import ImageSlot
@@ -37,7 +38,8 @@ def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
 
 def image_findings(image: CoreImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
-    found = [finding for check in _BY_LOADER for finding in check(Package((image,)), state)]
+    checks = (*_BY_LOADER, dependencies_are_met, running_application_agrees)
+    found = [finding for check in checks for finding in check(Package((image,)), state)]
     return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
 
 
@@ -216,7 +218,8 @@ def _pending(other: ImageSlot) -> Finding:
         Severity.ERROR,
         f"the image {other.version} is waiting in slot {other.slot} for the next boot, and the slot is not free",
         "Let it boot with `smpdfu reset`; if it was marked for a test, a second reset brings back what runs now. If it "
-        "still waits then, the network core refuses it: erase the slot with a debugger.",
+        "still waits then, it was not installed, or the bootloader keeps an image that the network core took. "
+        f"{FREE_THE_SLOT}.",
     )
 
 

@@ -93,7 +93,7 @@ def no_such_number(image: CoreImage, number: int, error: DeviceError) -> DeviceE
     if number == DEFAULT or error.group is not None or error.rc not in _NO_SUCH_NUMBER:
         return error
     why = f"{_no_number(image, number)}, or the image is too large; nothing was written. {_instead(number)}"
-    return DeviceError(error.group, error.rc, error.command, name=error.name, reason=why)
+    return DeviceError(error.group, error.rc, error.command, name=error.name, reason=why, explained=True)
 
 
 def _no_number(image: CoreImage, number: int) -> str:

@@ -62,7 +62,7 @@ def likely_cause(image: CoreImage, state: DeviceState) -> str:
 
 def net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> RevertedError:
     """The error for a network core that is known not to have taken its image: it never ran."""
-    return RevertedError(_net_refused(image, now, proof), ran=False)
+    return RevertedError(_net_refused(image, now, proof), ran=False, of_network_core=True)
 
 
 def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
@@ -75,13 +75,14 @@ def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
     if picture(image, now) is not Picture.PENDING:
         return text
     again = "Each reset tries it again." if now.boot.network_taken is False else _left_alone(image, now)
-    return f"{text} {again} {_FREE_THE_SLOT}"
+    return f"{text} {again} {_CORRECT_IT}"
 
 
-_FREE_THE_SLOT = (
+FREE_THE_SLOT = (
     "`smpdfu erase` frees the slot if the firmware allows that; else erase the secondary slot with a debugger or in "
-    "MCUboot's serial recovery. Then update with a corrected image"
+    "MCUboot's serial recovery"
 )
+_CORRECT_IT = f"{FREE_THE_SLOT}. Then update with a corrected image"
 
 
 def _left_alone(image: CoreImage, now: DeviceState) -> str:
@@ -99,7 +100,7 @@ def not_installed(image: CoreImage, now: DeviceState) -> RevertedError:
     if now.boot.network_taken is False and image.core is Core.APP:
         text += " The bootloader took it for an image of the network core, which refused it."
         text += " Sign it without encryption." if image.image.encrypted else ""
-    return RevertedError(f"{text} {_left_alone(image, now)} {_FREE_THE_SLOT}", ran=False)
+    return RevertedError(f"{text} {_left_alone(image, now)} {_CORRECT_IT}", ran=False)
 
 
 def went_elsewhere(now: DeviceState) -> str:

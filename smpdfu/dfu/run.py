@@ -143,7 +143,7 @@ def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS
     by_journal = package.image(Core.NET) is not None and not any(step.core is Core.NET for step in plan.steps)
     by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
     done_at = (ours.ended_at or 0.0) if by_journal else None
-    proof = _by_journal(ours) if by_journal else None
+    proof = _by_journal(ours, state) if by_journal else None
     return Decision(state, _findings(package, state, wish), plan, done_at, unwatched, proof)
 
 
@@ -174,14 +174,31 @@ def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Devic
     )
 
 
-def _by_journal(record: Record) -> Proof:
-    """What an update that ended has noted of the network core; older tools noted nothing."""
+async def read_device(client: Client, record: Record) -> DeviceState:
+    """What the device tells; also its chip's number, where its journal has one to compare it with. Raises LinkError."""
+    state = await read_state(client)
+    return state if record.hardware is None else replace(state, hardware=await read_hardware(client))
+
+
+def _by_journal(record: Record, state: DeviceState) -> Proof:
+    """What an update that ended has noted of the network core; older tools noted nothing.
+
+    It proves something of the same chip only: another board may run the same application.
+    """
     known = None if record.proof is None else Proof.from_entry(record.proof)
     if known is None:
         return Proof(
             None, "The journal of an earlier update says that the network core was updated, and not how that was known."
         )
-    return replace(known, source=ProofSource.JOURNAL)
+    if known.value is not True or (record.hardware is not None and record.hardware == state.hardware):
+        return replace(known, source=ProofSource.JOURNAL)
+    return Proof(None, f"An earlier update at this address noted: {known.reason}", doubt=_PERHAPS_ANOTHER)
+
+
+_PERHAPS_ANOTHER = (
+    "The device does not tell its chip's number, so this may be another board: check the radio, or update the network "
+    "core once more with --again."
+)
 
 
 class Update:
@@ -209,15 +226,15 @@ class Update:
         firmware. Where that call was only stopped, the trial proved nothing and begins anew.
         """
         record = self._journal.record.of(self._package.digest)
-        found = await read_state(self._client)
-        if record.hardware is not None:
-            found = replace(found, hardware=await read_hardware(self._client))
+        found = await read_device(self._client, record)
         record = record.on(found.hardware)
         state = known_of(found, record, self._wish)
         if record.absent and went_back(self._package, state, record):
             self._journal.end(REVERTED)
             why = not_taken(self._package.image(Core.APP), state)
-            raise RevertedError(f"{why}; the call before waited for the device in vain")
+            raise RevertedError(
+                f"{why}; an earlier run waited for the device, and it did not come back with the new image"
+            )
         return decide(self._package, state, self._journal.record, self._wish)
 
     async def run(self, decision: Decision) -> AsyncGenerator[Event, None]:

@@ -21,6 +21,7 @@ from smpdfu.errors import (
     AbsentError,
     DeviceError,
     LinkError,
+    NoEffectError,
     NotBootedError,
     RemoteProtocolError,
     RevertedError,
@@ -133,19 +134,20 @@ async def ask(client: Client, request: Request[R]) -> R | None:
 async def mark(client: Client, state: DeviceState, wanted: bytes, *, permanent: bool = False) -> DeviceState:
     """Mark the image with this hash for the next boot: on trial, or for good. Checked by reading the list.
 
-    Raises DeviceError, LinkError, or StepError when the device says yes and the list says no.
+    Raises DeviceError, LinkError, or NoEffectError when the device says yes and the list says no.
     """
     await client.request(StateWrite(wanted, confirm=permanent))
     now = await read_slots(client, state)
     if not any(slot.hash == wanted and (slot.permanent if permanent else slot.pending) for slot in now.slots):
-        raise StepError("the device took the mark for the next boot and does not show it", "mark", resumable=True)
+        raise NoEffectError("the device took the mark for the next boot and does not show it", "mark")
     return now
 
 
 async def confirm(client: Client, state: DeviceState, wanted: bytes) -> DeviceState:
     """Confirm the image that runs, if it is the wanted one; never one that does not run (it may have failed).
 
-    Raises RevertedError when another image runs; DeviceError, LinkError, or StepError when the list does not show it.
+    Raises RevertedError when another image runs; DeviceError, LinkError, or NoEffectError when the list does not show
+    it.
     """
     now = await read_slots(client, state)
     if hash_of(now) != wanted:
@@ -153,7 +155,7 @@ async def confirm(client: Client, state: DeviceState, wanted: bytes) -> DeviceSt
     await client.request(StateWrite(confirm=True))
     now = await read_slots(client, now)
     if now.running is None or now.running.hash != wanted or not now.running.confirmed:
-        raise StepError("the device took the confirmation and does not show it", "confirm", resumable=True)
+        raise NoEffectError("the device took the confirmation and does not show it", "confirm")
     return now
 
 
@@ -330,7 +332,7 @@ class Hands:
         if not hands_over:
             return now
         if step.core is Core.NET and hash_of(now) != hash_of(state):
-            raise StepError(went_elsewhere(now), step.name, resumable=False)
+            raise NoEffectError(went_elsewhere(now), step.name)
         return after_hand_over(image, now)
 
     def _booted_or_taken(self, image: CoreImage, before: DeviceState) -> Settled | None:

@@ -26,11 +26,11 @@ def image_inside(data: bytes) -> int | None:
 def objection(code: bytes) -> str | None:
     """Why these bytes are no firmware to sign, in one sentence; None where they begin as Cortex-M code does.
 
-    Less than a stack pointer and a reset vector tell nothing.
+    Less than a stack pointer and a reset vector tell nothing, unless they are text.
     """
-    if len(code) < _SHORTEST:
-        return None
     kind = identify(code)
+    if len(code) < _SHORTEST and kind is not FileKind.TEXT:
+        return None
     if kind is FileKind.DFU_MULTI_IMAGE:
         return "it holds several signed images (dfu_multi_image.bin): a bootloader takes each of them alone"
     inside = image_inside(code)

@@ -33,6 +33,8 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
         errors.ResponseTimeoutError: errors.ResponseTimeoutError("os echo", 2.5, 3),
         errors.StepError: errors.StepError("failed", "upload", resumable=True),
         errors.AbsentError: errors.AbsentError("away", "reset", resumable=True),
+        errors.NotBackError: errors.NotBackError("away", "reset"),
+        errors.NoEffectError: errors.NoEffectError("no effect", "mark"),
         errors.NotBootedError: errors.NotBootedError("not reset", "reset", acknowledged=True),
     }
     return special.get(kind) or kind("a sentence")
@@ -63,6 +65,8 @@ CODES = {
     errors.StepError: 8,
     errors.AbsentError: 8,
     errors.NotBootedError: 8,
+    errors.NotBackError: 4,
+    errors.NoEffectError: 5,
     errors.JournalError: 8,
     errors.UnprovenError: 9,
     errors.UpdateError: 1,  # a base class; what is raised is one of those above

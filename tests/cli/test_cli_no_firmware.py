@@ -46,6 +46,14 @@ def test_what_is_no_firmware_is_named(
     assert our_imgtool(*SIGN, path, out).code == 0, "imgtool signs anything"
 
 
+@pytest.mark.parametrize("text", [b"hello\n", b"1.2.3", b"none yet"])
+def test_a_few_bytes_of_text_are_not_signed(text: bytes, keys: Keys, tmp_path: Path, smpdfu: Call) -> None:
+    path, out = tmp_path / "version.txt", tmp_path / "out.bin"
+    path.write_bytes(text)
+    assert "looks like text" in smpdfu(*SIGN, "-k", keys.signing, path, out).refused()
+    assert not out.exists()
+
+
 def test_a_hex_of_a_whole_flash_is_named(signed: Path, tmp_path: Path, smpdfu: Call) -> None:
     from smpdfu.image.files import Segment, encode_firmware
 

@@ -58,6 +58,7 @@ def test_without_a_key_verify_says_that_it_checked_the_hash_only(signed: Path, s
     done = smpdfu("verify", "--json", signed)
     told = done.document
     assert (done.code, told["accepted"], told["signature_checked"]) == (0, True, False)
+    assert told["verdict"] == "not checked", "anybody can make an image with the right hash"
     assert codes(told["warnings"]) == ["hash-only"]
     assert "no key was given" in done.err
 

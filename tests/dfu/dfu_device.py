@@ -22,6 +22,7 @@ from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import split_message
+from smpdfu.virtual.application import Kept
 from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.layout import NRF5340DK_STAGED
@@ -49,10 +50,19 @@ def new_device(
     net_keys: tuple[Verifier, ...] = (),
     kind: type[VirtualNrf5340] = VirtualNrf5340,
     options: BootOptions = DEFAULT_OPTIONS,
+    number: str | None = None,
 ) -> VirtualNrf5340:
-    """It runs version 1.0.0 on both cores and trusts the test's keys; ``net_keys`` are those of b0n."""
+    """It runs version 1.0.0 on both cores and trusts the test's keys; ``net_keys`` are those of b0n.
+
+    ``number``: what it tells of its chip.
+    """
     keys = BootKeys((make.key.public,), make.encryption, net_verifiers=net_keys, options=options)
-    made = kind(replace(NRF5340DK_STAGED, mode=mode), keys, resources=Resources(reset_delay_s=0.0))
+    made = kind(
+        replace(NRF5340DK_STAGED, mode=mode),
+        keys,
+        resources=Resources(reset_delay_s=0.0),
+        kept=Kept(device_id=None if number is None else bytes.fromhex(number)),
+    )
     made.load_app(make.data(version="1.0.0", mark=1))
     made.load_net(make.data(Core.NET, version="1.0.0", mark=1))
     made.reset()

@@ -36,6 +36,7 @@ def unreached() -> LinkLostError:
         (caused(RevertedError("back"), UpdateError("exit 1")), "on trial: the health check failed"),
         (caused(RevertedError("back"), ResponseTimeoutError("echo", 1.0)), "on trial: no answer"),
         (RevertedError("back"), "the device went back to its previous firmware"),
+        (RevertedError("refused", ran=False, of_network_core=True), "the network core did not take its image"),
         (caused(StepError("x", "upload app", resumable=True), LinkLostError("x")), "upload app: the link was lost"),
         (unreached(), "cannot connect"),
         (caused(StepError("x", "check app", resumable=True), DeviceError(1, 3, "image list")), "check app: the device"),

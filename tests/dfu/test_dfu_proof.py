@@ -18,8 +18,7 @@ from smpdfu.dfu.package import Core, Package
 from smpdfu.dfu.plan import Policy
 from smpdfu.dfu.proof import net_taken
 from smpdfu.dfu.result import UpdateResult
-from smpdfu.dfu.run import Decision, Event, StepDone, Wish, decide, known_of
-from smpdfu.dfu.steps import read_state
+from smpdfu.dfu.run import Decision, Event, StepDone, Wish, decide, known_of, read_device
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
@@ -113,7 +112,8 @@ def test_without_a_console_nothing_false_is_said(
 def look(device: VirtualNrf5340, package: Package, path: Path) -> Decision:
     async def ask() -> Decision:
         async with client_of(device, console=False) as client:
-            return decide(package, await read_state(client), read_record(path))
+            record = read_record(path)
+            return decide(package, await read_device(client, record), record)
 
     return simulate(ask())
 
@@ -145,17 +145,20 @@ def test_an_image_that_is_pending_for_ever_is_told_as_that(make: Maker, tmp_path
     assert all(one.release.generation is not Generation.G5 for one in again.state.evidence.loaders)
 
 
-def test_a_proof_is_kept_for_the_second_call(make: Maker, tmp_path: Path) -> None:
-    device, package, path = new_device(make), make.package(), tmp_path / "journal"
+@pytest.mark.parametrize("number", ["0123456789abcdef", None])
+def test_a_proof_is_kept_for_the_second_call(make: Maker, tmp_path: Path, number: str | None) -> None:
+    """Of the same chip. A device that does not tell its number may be another board that runs the same application."""
+    device, package, path = new_device(make, number=number), make.package(), tmp_path / "journal"
     first = look(device, package, path)
     events = run_update(device, package, path)
     assert result_of(package, first, events).proven is True
     second = look(device, package, path)
     assert (second.plan.steps, second.net_done_at is None) == ((), False)
-    assert result_of(package, second).proven is True
+    assert result_of(package, second).proven is (number is not None)
     assert second.proof is not None
-    assert second.proof.source is ProofSource.JOURNAL
+    assert second.proof.source is (None if number is None else ProofSource.JOURNAL)
     assert "printed that the network core was updated" in second.proof.reason
+    assert ("this may be another board" in second.proof.doubt) is (number is None)
     assert second.state.net == range(0x0100_8800, 0x0104_0000), "proven, so it is the device's"
 
 

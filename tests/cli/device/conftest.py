@@ -22,9 +22,11 @@ from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
+from smpdfu.loaders.rules import Loader
 from smpdfu.virtual import store
 from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
+from smpdfu.virtual.netcore import B0n
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
@@ -228,6 +230,38 @@ def port(desk: Desk, started: Callable[..., subprocess.Popen[str]]) -> tuple[Pat
     line = process.stdout.readline()
     assert line, process.communicate()
     return path, process
+
+
+# --- by generation ---------------------------------------------------------------------------------------------------
+
+Board = Callable[..., Desk]
+"""``board("3.4.1/pm", layout, b0n)``: a device with this loader that runs 1.0.0 on both cores."""
+Serve = Callable[[Desk], str]
+
+
+@pytest.fixture
+def board(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) -> Board:
+    """Makes a device with a loader; it runs 1.0.0 on both cores."""
+
+    def make(loader: str, layout: str = "nrf5340dk-staged", b0n: B0n = B0n.KEYS) -> Desk:
+        options = BootOptions(loader=Loader.from_name(loader), b0n=b0n)
+        return new_desk(Desk(smpdfu, "board", tmp_path, *trusted), layout, options)
+
+    return make
+
+
+@pytest.fixture
+def over_udp(started: Callable[..., subprocess.Popen[str]]) -> Serve:
+    """Serves a device by UDP, where no console is: its address."""
+
+    def serve(desk: Desk) -> str:
+        process = started("virtual", "run", desk.name, "--udp", 0, "--json")
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        return str(json.loads(line)["port"])
+
+    return serve
 
 
 @pytest.fixture

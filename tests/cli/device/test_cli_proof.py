@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.dfu.package import Core
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootloader import BootOptions
 from smpdfu.virtual.netcore import B0n
-from tests.cli.device.conftest import Desk, new_desk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from smpdfu.image.keys import PrivateKey
-    from tests.cli.conftest import Call
+    from tests.cli.device.conftest import Board, Desk, Serve
 
-Start = Callable[..., "subprocess.Popen[str]"]
-Board = Callable[..., Desk]
 STAGED, OVERWRITE = "nrf5340dk-staged", "nrf5340dk-staged-overwrite"
-
-
-@pytest.fixture
-def board(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) -> Board:
-    """Makes a device with a loader; it runs 1.0.0 on both cores."""
-
-    def make(loader: str, layout: str = STAGED, b0n: B0n = B0n.KEYS) -> Desk:
-        options = BootOptions(loader=Loader.from_name(loader), b0n=b0n)
-        return new_desk(Desk(smpdfu, "board", tmp_path, *trusted), layout, options)
-
-    return make
-
-
-@pytest.fixture
-def over_udp(started: Start) -> Callable[[Desk], str]:
-    """Serves a device by UDP, where no console is: its address."""
-
-    def serve(desk: Desk) -> str:
-        process = started("virtual", "run", desk.name, "--udp", 0, "--json")
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, process.communicate()
-        return str(json.loads(line)["port"])
-
-    return serve
-
-
-Serve = Callable[[Desk], str]
 
 
 def end_of(desk: Desk, *arguments: object) -> tuple[int, Any, str]:
@@ -95,6 +61,32 @@ def test_the_console_tells_of_success_and_the_journal_keeps_it(board: Board) -> 
     assert [one["proof"]["source"] for one in (first, second)] == ["console", "journal"]
     assert "nRF Connect SDK v3.4.1" in [clue["text"] for clue in first["loader"]["clues"]]
     assert desk.net_holds("2.0.0")
+
+
+def test_the_journal_proves_nothing_of_another_chip(board: Board, over_udp: Serve, desk: Desk) -> None:
+    """Two boards take turns at an address, and run the same application; the second one's network core is old."""
+    first = board("3.4.1/pm")
+    package, place = first.package(), first.folder / "port"
+
+    def update(device: Desk, *how: str) -> tuple[int, Any, str]:
+        process = device.start("virtual", "run", device.name, "--pty", "--link", place, "--json")
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            return end_of(device, package, "--to", f"serial:{place}", *how)
+        finally:
+            process.terminate()
+            process.communicate()
+
+    assert update(first)[1]["proven"] is True
+    code, said, _ = update(first, "--require-proof")
+    assert (code, said["result"], said["proven"], said["proof"]["source"]) == (0, "nothing to do", True, "journal")
+    second = desk
+    assert second.json("upload", first.image(), "--confirm")["running"]
+    second.json("upload", first.image(Core.NET))  # it lies there as the first one's does, and was never handed over
+    code, said, _ = update(second, "--require-proof")
+    assert said["steps"], "nothing of the first board counts"
+    assert (code, said["proven"], second.net_holds("2.0.0")) == (0, True, True)
 
 
 # --- row 8: NCS 2.5 to 3.4.0, overwriting -----------------------------------------------------------------------------
@@ -232,7 +224,7 @@ def test_info_over_udp_says_that_nothing_tells(board: Board, over_udp: Serve) ->
     address = over_udp(desk)
     said = desk.run("info", "--to", address, "--reset", "--json").document["loader"]
     assert said["clues"] == []
-    assert "nothing tells; a serial console does, with --reset, and --ncs says it" in desk.run(
+    assert "nothing tells it: read the serial console with --reset, or give --ncs" in desk.run(
         "info", "--to", address
     ).out.replace("\n", " ")
 

@@ -84,6 +84,7 @@ def test_without_direct_upload_the_network_core_cannot_be_written(plain: Desk, n
     assert "EINVAL" in refused.sentence
     assert "has no direct upload and cannot write net-2.0.0.bin to the network core" in refused.sentence
     assert "nothing was written. Start the application and update the network core through it" in refused.sentence
+    assert "Upload a signed image" not in refused.err, "it is one"
     assert plain.flash() == before
     assert plain.net_holds("1.0.0")
 
