@@ -111,17 +111,24 @@ def test_files_here_that_cannot_be_read_or_written(desk: Desk, here: Path) -> No
 def test_a_pipe_has_no_size(desk: Desk) -> None:
     fifo = desk.folder / "fifo"
     os.mkfifo(fifo)
-    with subprocess.Popen(["sh", "-c", f"echo x > {fifo}"]):
+    both_ends = os.open(fifo, os.O_RDWR)
+    try:
+        os.write(both_ends, b"x\n")
         assert "no size" in desk.call("fs", "upload", fifo, NAME).refused(2)
+    finally:
+        os.close(both_ends)
 
 
 def test_what_is_no_regular_file_is_written_to_directly(desk: Desk, here: Path) -> None:
     desk.json("fs", "upload", here, NAME)
     fifo = desk.folder / "fifo"
     os.mkfifo(fifo)
-    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE) as reader:
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
         assert desk.json("fs", "download", NAME, fifo)["bytes"] == len(DATA)
-        assert reader.communicate()[0] == DATA
+        assert os.read(reader, len(DATA) + 1) == DATA, "a pipe holds 64 KiB"
+    finally:
+        os.close(reader)
 
 
 def test_a_link_is_followed_and_stays(desk: Desk, here: Path) -> None:
