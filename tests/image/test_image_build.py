@@ -259,6 +259,17 @@ def test_an_encrypted_image_hides_its_payload_only(
     assert image.unprotected[-1].type == TlvType.ENC_EC256
 
 
+@pytest.mark.parametrize(("endian", "counter"), [("little", b"\x05\0\0\0"), ("big", b"\0\0\0\x05")])
+def test_the_security_counter_has_the_processors_byte_order(firmware: bytes, endian: str, counter: bytes) -> None:
+    spec = ImageSpec(Version(1), 0x40, 0, pad_header=True, security_counter=5, endian=endian)  # type: ignore[arg-type]  # one of its choices
+    assert build(spec, firmware).protected == (Tlv(TlvType.SEC_CNT, counter),)
+
+
+def test_a_boot_record_has_the_version_without_its_build(firmware: bytes) -> None:
+    spec = ImageSpec(Version(1, 2, 3, 4), 0x40, 0, pad_header=True, boot_record="SPE")
+    assert cbor2.loads(build(spec, firmware).protected[0].data)[4] == "1.2.3"
+
+
 def test_the_largest_protected_area() -> None:
     image = build(spec(slot_size=0, custom_tlvs=(Tlv(0xA0, bytes(0xFFF7)),)), b"\x01")
     assert image.header.protect_tlv_size == 0xFFFF

@@ -163,6 +163,13 @@ def test_compressed_images_are_accepted(
     assert b"".join(expand(verdict.plain.payload, image.header.flags, len(CODE))) == CODE
 
 
+def test_what_it_says_of_itself_stands_before_what_was_asked_for(signing_key: PrivateKey) -> None:
+    """As in imgtool's images: the counter, then the original's size, hash and signature, then the custom TLVs."""
+    image = build(replace(SPEC, custom_tlvs=(Tlv(0xA0, b"text"),)), CODE, signing_key)
+    own = (TlvType.DECOMP_SIZE, TlvType.DECOMP_SHA, TlvType.DECOMP_SIGNATURE)
+    assert [tlv.type for tlv in image.protected] == [TlvType.SEC_CNT, *own, 0xA0]
+
+
 def test_inside_is_the_image_that_would_have_been_made_without(signing_key: PrivateKey) -> None:
     image = build(replace(SPEC, boot_record="SPE"), CODE, signing_key)
     plain = build(replace(SPEC, boot_record="SPE", compression="disabled"), CODE, signing_key)

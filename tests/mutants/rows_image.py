@@ -67,11 +67,11 @@ ROWS = (
     Mutant(TEXT, "one if one.isprintable() else REPLACED for", "one if one >= ' ' else REPLACED for", IN_TEXT),
     Mutant(NESTING, "        if level > limit:\n            raise TooDeepError(limit)\n        deepest", "        if False:\n            raise TooDeepError(limit)\n        deepest", IN_NESTING),
     Mutant(NESTING, "    except RecursionError:\n        raise TooDeepError(limit) from None\n", "    except MemoryError:\n        raise TooDeepError(limit) from None\n", IN_NESTING),
-    Mutant(NESTING, "deepest.get(id(one), 0) >= level", "False", IN_NESTING),
+    Mutant(NESTING, "deepest.get(id(one), 0) >= level", "False", ("tests/test_nesting.py::test_aliases_that_multiply_or_hold_themselves_end",)),
     Mutant(NESTING, "(?:[^\"\\\\]+|\\\\.)*\"?|", "[^\"]*\"?|", IN_NESTING),
     # Protected TLVs: bootloaders tell them by where they lie.
     Mutant(PROTECTED, "    if protected_size_bytes(tlvs) > 0xFFFF:\n", "    if False:\n", IN_BUILD),
-    Mutant(PROTECTED, "    if tlvs and not tlvs[-1].data:\n", "    if False:\n", IN_BUILD),
+    Mutant(PROTECTED, "    if tlvs and not tlvs[-1].data:\n", "    if False:\n", ("tests/image/test_image_verify_builds.py",)),
     Mutant(PROTECTED, "*compression, *_after_compression(spec))", "*_after_compression(spec), *compression)", IN_COMPRESS),
     Mutant(PROTECTED, "counter.to_bytes(4, spec.endian)", 'counter.to_bytes(4, "little")', IN_BUILD),
     Mutant(PROTECTED, "version = replace(spec.version, build=0)", "version = spec.version", IN_BUILD),
