@@ -78,6 +78,14 @@ def test_aliases_that_multiply_or_hold_themselves_end() -> None:
         load_bounded(yaml.safe_load, "&a [*a]")
 
 
+@pytest.mark.parametrize("reader", ["JSON", "JSON in bytes", "YAML", "TOML"])
+def test_a_number_without_end_is_an_error_in_plain_words(reader: str) -> None:
+    with pytest.raises(ValueError, match=r"a number of more than 4300 digits") as caught:
+        READERS[reader](f"[{'9' * 4301}]")
+    assert "set_int_max_str_digits" not in str(caught.value)
+    READERS[reader](f"[{'9' * 4300}]")
+
+
 def test_long_is_not_deep() -> None:
     assert load_json("[" + "[]," * 10_000 + "{}]")
 

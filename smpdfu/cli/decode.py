@@ -14,12 +14,15 @@ from smpdfu.cli.ending import fail
 from smpdfu.cli.options import command
 from smpdfu.cli.show import Output, print_json_list, print_line
 from smpdfu.errors import FormatError
+from smpdfu.untrusted.files import open_stream
 
 if TYPE_CHECKING:
     from smpdfu.cli.captures import Seen
 
 FORMATS = ("auto", "json", "hex", "console", "raw")
 _CHUNK = 65536
+_MOST_WITHOUT = 16 << 20
+"""Bytes that are looked through for the first message."""
 _SIGNS = {"sent": ">", "received": "<", "stray": "?", "console": "|", "link": "*", "note": "--"}
 
 
@@ -49,9 +52,17 @@ def decode(
     frames = 0
     missing = FormatError(f"{'stdin' if str(file) == '-' else file} has no SMP message in it")
 
+    def chunks() -> Iterator[bytes]:
+        read = 0
+        for chunk in _chunks(stream):
+            read += len(chunk)
+            if not frames and read > _MOST_WITHOUT:
+                return  # what never ends (/dev/zero) is no capture
+            yield chunk
+
     def counted() -> Iterator[Seen]:
         nonlocal frames
-        for one in read_capture(_chunks(stream), CaptureFormat(form)):
+        for one in read_capture(chunks(), CaptureFormat(form)):
             frames += one.readable
             yield one
 
@@ -74,7 +85,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     if str(path) == "-":
         yield sys.stdin.buffer
     else:
-        with path.open("rb") as stream:
+        with open_stream(path) as stream:
             yield stream
 
 

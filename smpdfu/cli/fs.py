@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
@@ -76,7 +77,7 @@ async def upload(
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
     with open_input(file) as source:
-        if not source.seekable():
+        if not S_ISREG(os.fstat(source.fileno()).st_mode):  # a device may be sought in, and never end
             raise typer.BadParameter(f"{file} has no size that could be told to the device: copy it into a file first")
         yield source
 

@@ -216,8 +216,11 @@ def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
     from smpdfu.image.format import IMAGE_MAGIC
 
     firmware = parse_firmware(data)
-    rows = tuple((f"0x{one.address:x}", f"0x{one.end:x}", len(one.data)) for one in firmware.segments)
-    segments = Table("Segments", ("from", "to", "bytes"), rows)
+    shown = firmware.segments[:_MOST_SEGMENTS]
+    rows = tuple((f"0x{one.address:x}", f"0x{one.end:x}", len(one.data)) for one in shown)
+    left = len(firmware.segments) - len(shown)
+    title = f"Segments ({left} more: see --json)" if left else "Segments"
+    segments = Table(title, ("from", "to", "bytes"), rows)
     listed = [{"address": one.address, "size_bytes": len(one.data)} for one in firmware.segments]
     cores = split_cores(firmware)
     held = [name for name, part in (("application core", cores.app), ("network core", cores.net)) if part]
@@ -285,3 +288,5 @@ READERS: dict[str, Callable[[bytes, str, SlotGeometry | None], Contents]] = {
     "RAW_FIRMWARE": _raw,
 }
 _SHOWN_BYTES = 32
+_MOST_SEGMENTS = 100
+"""Rows for people: a hostile .hex has ten thousands."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from smpdfu.virtual.layout import Region
 
 _LINE = 16
+_MOST_WARNINGS = 10
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
@@ -92,11 +93,16 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
 
     data = b"" if len(firmware.segments) > 1 else firmware.segments[0].data
     if firmware.addressed and identify(data) is not FileKind.MCUBOOT_IMAGE:
+        left_out = []
         for segment in firmware.segments:
             try:
                 device.program(segment.address, segment.data)
             except FlashError:
-                out.warn(f"left out 0x{segment.address:x} to 0x{segment.end:x}: no flash of either core is there")
+                left_out.append(f"0x{segment.address:x} to 0x{segment.end:x}")
+        for region in left_out[:_MOST_WARNINGS]:
+            out.warn(f"left out {region}: no flash of either core is there")
+        if len(left_out) > _MOST_WARNINGS:
+            out.warn(f"left out {len(left_out) - _MOST_WARNINGS} more places where no flash of either core is")
     elif core == "app":
         device.load_app(data)
     else:

@@ -13,6 +13,7 @@ FIRST_BYTE_S = 1.0
 """How long a named pipe has for its first byte: whoever writes to it may start a moment later."""
 SILENCE_S = 30.0
 """How long it may send nothing afterwards."""
+_SILENT = "it is a pipe, and nothing comes out of it"
 _CHUNK_BYTES = 1 << 16
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
@@ -34,6 +35,20 @@ def open_input(path: StrPath) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def open_stream(path: StrPath) -> BinaryIO:
+    """Open a file that may still be written: reads wait for more from a pipe, once its first byte came in time.
+
+    Raises ``OSError`` with ``path`` in it; so for a named pipe that sends nothing for ``FIRST_BYTE_S``.
+    """
+    file = open_input(path)
+    if _is_named_pipe(path, os.fstat(file.fileno()).st_mode):
+        if not _has_bytes(file, FIRST_BYTE_S):
+            file.close()
+            raise OSError(errno.EINVAL, _SILENT, os.fspath(path))
+        os.set_blocking(file.fileno(), True)
+    return file
+
+
 def read_start(path: StrPath, limit: int) -> bytes:
     """At most ``limit`` bytes from the beginning of a file; ask for one more than is allowed to see that there is more.
 
@@ -45,7 +60,7 @@ def read_start(path: StrPath, limit: int) -> bytes:
         waits = _is_named_pipe(path, os.fstat(file.fileno()).st_mode)
         while len(data) < limit:
             if waits and not _has_bytes(file, SILENCE_S if data else FIRST_BYTE_S):
-                raise OSError(errno.EINVAL, "it is a pipe, and nothing comes out of it", os.fspath(path))
+                raise OSError(errno.EINVAL, _SILENT, os.fspath(path))
             chunk = os.read(file.fileno(), min(limit - len(data), _CHUNK_BYTES))
             if not chunk:
                 break

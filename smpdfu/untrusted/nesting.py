@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 MAX_DEPTH = 32
 """Levels of lists and tables. What smpdfu reads (manifests, partition tables, fleets, logs) has six at most."""
+MAX_DIGITS = 4300
+"""Digits of a whole number: Python's own bound where nobody changed it."""
+_TOO_LONG = f"it has a number of more than {MAX_DIGITS} digits"
 T = TypeVar("T")
 _TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -23,14 +26,23 @@ class TooDeepError(ValueError):
 
 
 def load_json(text: str | bytes, *, limit: int = MAX_DEPTH, **how: Any) -> Any:
-    """The JSON document ``text``; ``how`` goes to ``json.loads``. ValueError if it is none, or nested too deep."""
+    """The JSON document ``text``; ``how`` goes to ``json.loads``. ValueError if it is none, or nested too deep.
+
+    Whole numbers have ``MAX_DIGITS`` digits at most, whatever Python's own bound is.
+    """
     import json  # here: not every command reads JSON
 
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
     if text.count("[") + text.count("{") > limit:
         _check_brackets(text, limit)
-    return json.loads(text, **how)
+    return json.loads(text, **{"parse_int": _integer} | how)
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(_TOO_LONG)
+    return int(text)
 
 
 def load_bounded(load: Callable[[Any], T], text: str | bytes, *, limit: int = MAX_DEPTH) -> T:
@@ -39,6 +51,10 @@ def load_bounded(load: Callable[[Any], T], text: str | bytes, *, limit: int = MA
         found = load(text)
     except RecursionError:
         raise TooDeepError(limit) from None
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # advice for programmers
+            raise ValueError(_TOO_LONG) from None
+        raise
     check_depth(found, limit)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smpdfu.cli import decode
 from smpdfu.cli.captures import LINE_MAX, PEEK, CaptureFormat, Seen, guess, read_capture
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.image import ImageUpload, StateRead
 from smpdfu.smp.groups.os import Echo
+from smpdfu.untrusted import files
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -77,6 +80,22 @@ def test_numbers_that_no_log_has_are_borne(number: str, field: str, smpdfu: Call
 def test_a_line_that_is_too_long_is_told(form: CaptureFormat, end: bytes) -> None:
     pieces = [b"\n", b"00" * 1000, b"00" * LINE_MAX, b"00", end]
     assert [one.text for one in read_capture(pieces, form)] == [f"line 2 is longer than {LINE_MAX} bytes"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+@pytest.mark.parametrize("form", ["auto", "hex", "console", "raw", "json"])
+def test_what_never_ends_ends(smpdfu: Call, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "_MOST_WITHOUT", 1 << 18)
+    assert "no SMP message in it" in smpdfu("decode", "--format", form, "/dev/zero").refused()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files")
+def test_a_pipe_that_nobody_writes_to_is_an_error(
+    smpdfu: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "FIRST_BYTE_S", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    assert "nothing comes out of it" in smpdfu("decode", tmp_path / "pipe").refused()
 
 
 def test_the_console_between_the_frames_is_kept() -> None:

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from smpdfu.untrusted import files
-from smpdfu.untrusted.files import open_input, open_output, read_start
+from smpdfu.untrusted.files import open_input, open_output, open_stream, read_start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes with names")
 
@@ -46,6 +47,25 @@ def test_a_pipe_without_a_writer_is_not_waited_for(pipe: Path, monkeypatch: pyte
         read_start(pipe, 10)
     with pytest.raises(OSError, match="nothing reads from it"):
         open_output(pipe)
+
+
+def test_a_stream_is_followed_and_its_begin_is_not_waited_for(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FIRST_BYTE_S", 0.05)
+    with pytest.raises(OSError, match="nothing comes out of it"):
+        open_stream(pipe)
+    monkeypatch.setattr(files, "FIRST_BYTE_S", 60.0)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as writer:
+            writer.write(b"first")
+            time.sleep(0.2)  # longer than nothing: the reader waits
+            writer.write(b"second")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with open_stream(pipe) as stream:
+        assert stream.read() == b"firstsecond"
+    writer.join()
 
 
 def test_a_pipe_that_falls_silent_is_given_up(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
