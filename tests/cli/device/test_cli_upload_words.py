@@ -134,6 +134,6 @@ def test_an_image_is_no_package_and_the_command_for_it_is_told(desk: Desk) -> No
     refused = desk.call("update", image)
     assert refused.code == 3
     assert refused.sentence == (
-        f"{image.name} is a single image and no dfu_application.zip. Install it with `smpdfu upload {image} --confirm`"
+        f"{image.name} is a single mcuboot image and no dfu_application.zip. Install it with `smpdfu upload {image} --confirm`"
     )
     assert desk.call("upload", image, "--confirm").code == 0
