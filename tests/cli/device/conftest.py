@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from smpdfu.image.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual import store
+from smpdfu.virtual.application import DEVICE_ID_SIZE
 from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.netcore import B0n
@@ -190,9 +192,9 @@ def two_pairs(
 
 
 def new_desk(made: Desk, layout: str, options: BootOptions = DEFAULT_OPTIONS) -> Desk:
-    """Bring a device with this layout to life."""
-    keys = (made.key.to_pem().decode(),)
-    recipe = store.Recipe(layout, keys, (), encryption_pem(made.encryption), options=options)
+    """Bring a device with this layout to life. As those of ``virtual new`` do, it tells the number of its chip."""
+    keys, number = (made.key.to_pem().decode(),), hashlib.sha256(made.name.encode()).digest()[:DEVICE_ID_SIZE].hex()
+    recipe = store.Recipe(layout, keys, (), encryption_pem(made.encryption), options=options, device_id=number)
     store.create(made.name, recipe)
     with store.open_device(made.name) as device:
         device.load_app(made.data(Core.APP, "1.0.0"))
