@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu import connect
 from smpdfu.dfu.package import Core, CoreImage, new_package
 from smpdfu.image import b0n
 from smpdfu.image.build import ImageSpec, build
@@ -189,6 +190,12 @@ def two_pairs(
     layout = replace(known, name="two-pairs", mcuboot=NRF5340DK_STAGED.mcuboot, images=(app, *known.images[1:]))
     monkeypatch.setitem(LAYOUTS, layout.name, layout)
     return new_desk(Desk(smpdfu, "desk", tmp_path, *trusted), layout.name)
+
+
+@pytest.fixture(autouse=True)
+def named_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ports are known by their names in the test's folder, for a new pseudo terminal may have another number."""
+    monkeypatch.setattr(connect, "_SERIAL_NAMES", tmp_path)
 
 
 def new_desk(made: Desk, layout: str, options: BootOptions = DEFAULT_OPTIONS) -> Desk:
