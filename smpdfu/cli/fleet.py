@@ -297,7 +297,8 @@ def repair(fleet: FleetFile, out: Output) -> None:
     What the other lines say still counts. Nothing is deleted: the command says where it is.
     """
     from smpdfu.dfu.fleetlog import repair_log
-    from smpdfu.dfu.journal import is_damaged, journal_path, set_aside
+    from smpdfu.dfu.journal import journal_path
+    from smpdfu.dfu.journalrepair import is_damaged, set_aside
 
     loaded = read_fleet(fleet)
     folder = state_folder(loaded)
