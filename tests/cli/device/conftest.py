@@ -192,7 +192,8 @@ def two_pairs(
 def new_desk(made: Desk, layout: str, options: BootOptions = DEFAULT_OPTIONS) -> Desk:
     """Bring a device with this layout to life."""
     keys = (made.key.to_pem().decode(),)
-    recipe = store.Recipe(layout, keys, (), encryption_pem(made.encryption), options=options)
+    secret = encryption_pem(made.encryption)
+    recipe = store.Recipe(layout, keys, (), secret, options=options, device_id="0123456789abcdef")
     store.create(made.name, recipe)
     with store.open_device(made.name) as device:
         device.load_app(made.data(Core.APP, "1.0.0"))
