@@ -132,8 +132,10 @@ async def _install(client: Client, image: CoreImage, state: DeviceState, target:
     _announce(announcement(job, image, state), job, out)
     unchanged = partial(same.check, sending, state)
     await unchanged()
-    sent = NOTHING_SENT if job.left is Left.STARTED else await _send(client, image, job, out, unchanged)
-    await unchanged()
+    sent = NOTHING_SENT
+    if job.left is not Left.STARTED:
+        sent = await _send(client, image, job, out, unchanged)
+        await unchanged()
     held = await read_slots(client, state)
     outcome = await _after(same, image, held, target, job)
     job = replace(job, slot=read_back(image, outcome.state or held, job))
