@@ -195,7 +195,7 @@ class Package:
         data = read_start(path, MAX_PACKAGE_BYTES + 1)
         if _is_image(data):
             install = f"Install it with `smpdfu upload {shlex.quote(os.fspath(path))} --confirm`"
-            raise PackageError(f"{Path(path).name} is a single image and no dfu_application.zip. {install}")
+            raise PackageError(f"{Path(path).name} is a single mcuboot image and no dfu_application.zip. {install}")
         try:
             return cls.from_bytes(data)
         except PackageError as error:

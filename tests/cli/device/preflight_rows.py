@@ -237,7 +237,7 @@ def tied() -> Prepare:
 ROWS = (
     # The device.
     Row("recovery", ERROR, after(app(), in_recovery), 6, OLD),
-    Row("no-running-image", ERROR, after(app(), flagless), 8, APP_ONLY),
+    Row("no-running-image", ERROR, after(app(), flagless), 5, APP_ONLY),
     Row("active-slot", ERROR, after(app(), running_twice), 8, OLD),
     Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.DIRECT_XIP)), 0, APP_ONLY),
     Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.RAM_LOAD)), 0, APP_ONLY),
