@@ -293,13 +293,6 @@ async def _send(
     }
 
 
-def _upload_number(state: DeviceState, target: Target) -> int:
-    """The image number that the device wants for this slot. Raises PlanError where it has no such slot."""
-    from smpdfu.dfu.oneimage import upload_number
-
-    return upload_number(state, target.image or 0, target.slot)
-
-
 async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
     """Mark it, and with --confirm bring it to run for good."""
     from smpdfu.dfu.oneimage import marked
