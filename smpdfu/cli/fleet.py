@@ -135,7 +135,7 @@ async def _go(fleet: Path, how: FleetHow, trust: TrustOptions, out: Output, *, r
         )
         log.watch = _watcher(lambda event: None, how)
         for name in await note_exchanged(standing_of(loaded, packages, folder), loaded, log, ports):
-            out.warn(f"{name}: another board is at {loaded.devices[name].address} than before: it is asked anew")
+            out.warn(f"{name}: another board is at {loaded.devices[name].address} than before; smpdfu updates it")
         schedule = schedule_of(loaded, packages, folder, out, again=how.go_on)
         view = View(loaded, schedule, out, quiet=how.events)
         log.watch = _watcher(view.note, how)

@@ -325,7 +325,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
 
     out.emit(data, render)
     if (bound := job.transfer.transfer_timeout) is not None and decision.plan.steps:
-        out.say(f"An upload that takes longer than {bound:g} s is stopped (--transfer-timeout).")
+        out.say(f"smpdfu stops an upload after {bound:g} s (--transfer-timeout).")
     if refused:
         out.say(f"error: {refused}")
         raise typer.Exit(6)
