@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from smpdfu.errors import (
     ConnectError,
     DeviceError,
+    JournalError,
     LinkError,
     LinkLostError,
     NoEffectError,
@@ -36,6 +37,7 @@ ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
         PassphraseError,
         "An encrypted key takes --passphrase-env NAME or --passphrase-file FILE where there is no terminal.",
     ),
+    (JournalError, "When that is solved, or the other process has ended, run the same command again."),
     (
         TransferTimeoutError,
         "Run the same command again: it continues where it stopped. A larger --transfer-timeout allows a slow link.",

@@ -135,7 +135,7 @@ async def _go(fleet: Path, how: FleetHow, trust: TrustOptions, out: Output, *, r
         )
         log.watch = _watcher(lambda event: None, how)
         for name in await note_exchanged(standing_of(loaded, packages, folder), loaded, log, ports):
-            out.warn(f"{name}: another board is at {loaded.devices[name].address} than before: it is asked anew")
+            out.warn(f"{name}: another board is at {loaded.devices[name].address} than before; smpdfu updates it")
         schedule = schedule_of(loaded, packages, folder, out, again=how.go_on)
         view = View(loaded, schedule, out, quiet=how.events)
         log.watch = _watcher(view.note, how)
@@ -297,7 +297,8 @@ def repair(fleet: FleetFile, out: Output) -> None:
     What the other lines say still counts. Nothing is deleted: the command says where it is.
     """
     from smpdfu.dfu.fleetlog import repair_log
-    from smpdfu.dfu.journal import is_damaged, journal_path, set_aside
+    from smpdfu.dfu.journal import journal_path
+    from smpdfu.dfu.journalrepair import is_damaged, set_aside
 
     loaded = read_fleet(fleet)
     folder = state_folder(loaded)

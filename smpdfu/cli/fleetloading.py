@@ -99,7 +99,7 @@ def schedule_of(
 def events_of(folder: Path, file: Path, out: Output | None) -> list[dict[str, Any]]:
     """The events of a fleet's log; damaged lines are told to ``out``. Raises JournalError."""
     from smpdfu.dfu.fleetlog import log_path, read_log
-    from smpdfu.dfu.journal import damaged_line
+    from smpdfu.dfu.journalrepair import damaged_line
 
     damaged: list[int] = []
     events = list(read_log(folder, damaged.append))

@@ -51,11 +51,11 @@ def _rules(fleet: Fleet) -> list[str]:
         )
     how = fleet.treatment
     lines.append(
-        f"A device that takes longer than {how.device_timeout_s:g} s is stopped and has failed (device_timeout_s); its "
-        "wave continues."
+        f"smpdfu stops the update of a device after {how.device_timeout_s:g} s (device_timeout_s). Its wave continues, "
+        "and the next run continues the update."
     )
     if how.transfer_timeout_s is not None:
-        lines.append(f"An upload that takes longer than {how.transfer_timeout_s:g} s is stopped (transfer_timeout_s).")
+        lines.append(f"smpdfu stops an upload after {how.transfer_timeout_s:g} s (transfer_timeout_s).")
     if how.no_downgrade:
         lines.append("An application that is older than the one that runs is refused; --allow-downgrade allows it.")
     return [*lines, _UNPROVEN[str(limits.unproven)]]

@@ -46,7 +46,7 @@ class View:
         elif kind == "look" and event["silent"]:
             self._out.warn(f"wave {event['wave']}: {event['silent']} of {event['devices']} devices do not answer")
         elif kind in ("pause", "resume"):
-            self._out.say("paused: no further device begins" if kind == "pause" else "going on")
+            self._out.say("paused: no further device begins" if kind == "pause" else "resumed")
         elif kind == "stop":
             self._out.warn(f"stopped: {event['reason']}; --go-on retries the failed devices and ignores their failures")
             if event.get("advice"):

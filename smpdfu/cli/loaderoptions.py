@@ -52,7 +52,7 @@ class LoaderOptions:
             "--image-pairs",
             parse=values.one_of(*range(1, 9)),
             metavar="NUMBER",
-            text="Pairs of slots that it has. It reads dependencies only where there are several.",
+            text="Number of its slot pairs. It reads dependencies only if there are several.",
             panel=_PANEL,
         ),
     ] = None

@@ -103,8 +103,8 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
     from smpdfu.cli.ending import conclude
     from smpdfu.dfu.afterreset import outcomes_of, refusal_of, trial_ended
 
-    outcomes, error = outcomes_of(before, now), refusal_of(outcomes_of(before, now))
-    ended = trial_ended(before, now)
+    outcomes, ended = outcomes_of(before, now), trial_ended(before, now)
+    error = refusal_of(outcomes)
     said = [*(one.words for one in outcomes if error is None or one.words not in str(error)), *filter(None, [ended])]
     data = {"images": [slot_data(slot) for slot in now.slots], "outcomes": [_data(one) for one in outcomes]}
 

@@ -124,7 +124,8 @@ async def update(
     from smpdfu.connect import parse_address, places_by_lookup
     from smpdfu.dfu.demands import check_trust
     from smpdfu.dfu.devicelock import locked
-    from smpdfu.dfu.journal import Journal, damaged_line, journal_path, read_record, set_aside
+    from smpdfu.dfu.journal import Journal, journal_path, read_record
+    from smpdfu.dfu.journalrepair import damaged_line, set_aside
     from smpdfu.dfu.package import Core, Package
     from smpdfu.dfu.run import Update, decide, read_device
 
@@ -161,7 +162,7 @@ async def update(
                     raise
                 kept = [*_kept(how), *bootloader.words(), *trust.words(), *transfer.words()]
                 again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
-                raise StepError(f"{error}; go on with: {again}", error.step, resumable=True) from error
+                raise StepError(f"{error}; continue with: {again}", error.step, resumable=True) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +325,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
 
     out.emit(data, render)
     if (bound := job.transfer.transfer_timeout) is not None and decision.plan.steps:
-        out.say(f"An upload that takes longer than {bound:g} s is stopped (--transfer-timeout).")
+        out.say(f"smpdfu stops an upload after {bound:g} s (--transfer-timeout).")
     if refused:
         out.say(f"error: {refused}")
         raise typer.Exit(6)

@@ -132,8 +132,10 @@ async def _install(client: Client, image: CoreImage, state: DeviceState, target:
     _announce(announcement(job, image, state), job, out)
     unchanged = partial(same.check, sending, state)
     await unchanged()
-    sent = NOTHING_SENT if job.left is Left.STARTED else await _send(client, image, job, out, unchanged)
-    await unchanged()
+    sent = NOTHING_SENT
+    if job.left is not Left.STARTED:
+        sent = await _send(client, image, job, out, unchanged)
+        await unchanged()
     held = await read_slots(client, state)
     outcome = await _after(same, image, held, target, job)
     job = replace(job, slot=read_back(image, outcome.state or held, job))
@@ -289,13 +291,6 @@ async def _send(
         "resumed_at": result.resumed_at,
         "verified": result.verified,
     }
-
-
-def _upload_number(state: DeviceState, target: Target) -> int:
-    """The image number that the device wants for this slot. Raises PlanError where it has no such slot."""
-    from smpdfu.dfu.oneimage import upload_number
-
-    return upload_number(state, target.image or 0, target.slot)
 
 
 async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:

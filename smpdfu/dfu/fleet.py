@@ -47,9 +47,8 @@ class Ports:
 
     ``journal`` is where the journal of a place lies; ``watch`` sees every event of every device. ``look`` says within a
     second or two whether a device answers at all, ``looks_at_once`` of them at a time; without it, an update finds that
-    out. ``chip`` asks a device for the
-    number of its chip: None where it does not tell or does not answer. ``places`` finds what else is locked for a
-    device, see ``devicelock``.
+    out. ``chip`` asks a device for the number of its chip: None where it does not tell or does not answer. ``places``
+    finds what else is locked for a device, see ``devicelock``.
     """
 
     connect: Callable[[FleetDevice], Client]
@@ -224,7 +223,7 @@ class _Job:
         self.opened = False
 
     async def run_in_time(self, seconds: float) -> Outcome:
-        """``run``, stopped after so many seconds as Ctrl-C stops it. DeviceTimeoutError then."""
+        """``run``, stopped after ``seconds`` as Ctrl-C stops it. Raises DeviceTimeoutError then."""
         try:
             async with asyncio.timeout(seconds):
                 return await self.run()

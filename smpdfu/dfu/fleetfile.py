@@ -19,7 +19,7 @@
     health = "./check.sh"       # finds the device in SMPDFU_TO
     no_downgrade = true         # refuse an application that is older than the one that runs
     trust = ["signing.pub.pem"] # refuse packages that none of these keys has signed
-    device_timeout_s = 14400    # a device that takes longer is stopped; its wave goes on
+    device_timeout_s = 14400    # a device that takes longer is stopped; its wave continues
     transfer_timeout_s = 3600   # so is an upload
     net_version_from = "settings:net/version"
     ncs = "3.2"                 # with partitions and net_address: what is known of the devices' bootloader

@@ -36,12 +36,18 @@ class Identity:
     platform: str | None = None
     running: bytes | None = None
 
+    def is_same_chip(self, now: Identity) -> bool:
+        """True if both told the number of their chip, and it is the same."""
+        return self.hardware is not None and self.hardware == now.hardware
+
     def change(self, now: Identity, step: Step) -> str:
-        """What tells that ``now`` is another device before ``step``, as a clause; "" where nothing does."""
+        """What tells that ``now`` is another device before ``step``, or the same one that changed, as a clause.
+
+        "" where nothing does.
+        """
         if self.hardware is not None and now.hardware is not None and self.hardware != now.hardware:
             return f"its chip has the number {now.hardware}, and {self.hardware} before"
-        same_chip = self.hardware is not None and self.hardware == now.hardware
-        told = self.platform is not None and now.platform is not None and not same_chip
+        told = self.platform is not None and now.platform is not None and not self.is_same_chip(now)
         if told and _board(self.platform) != _board(now.platform):
             return f"it says that it is a {now.platform}, and {self.platform} before"
         steady = (

@@ -357,7 +357,7 @@ def _why_no_test(image: CoreImage, state: DeviceState, job: Job) -> str:
 def marked(image: CoreImage, state: DeviceState, job: Job) -> str:
     """What to type for an image that was marked for a test."""
     if _why_no_test(image, state, job):
-        return "waits for the next boot; `smpdfu reset` installs it, for good"
+        return "waits for the next boot; `smpdfu reset` installs it permanently"
     return "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it"
 
 

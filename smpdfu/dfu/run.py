@@ -196,8 +196,8 @@ def _by_journal(record: Record, state: DeviceState) -> Proof:
 
 
 _PERHAPS_ANOTHER = (
-    "The device does not tell its chip's number, so this may be another board: check the radio, or update the network "
-    "core once more with --again."
+    "No chip number shows that this is the board of that update; this may be another board. Check the radio, or update "
+    "the network core once more with --again."
 )
 
 

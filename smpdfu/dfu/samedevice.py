@@ -33,7 +33,7 @@ class SameDevice:
     async def check(self, step: Step, state: DeviceState) -> None:
         """Compare what the device tells now with ``state``, read after the step before.
 
-        Raises StepError for another device, before ``step`` writes anything; LinkError.
+        Raises StepError for another device, or one that changed, before ``step`` writes anything; LinkError.
         """
         try:
             now = await self._read(state)
@@ -43,12 +43,11 @@ class SameDevice:
         before = identity_of(state, self._hardware if self._asked else now.hardware)
         self._hardware, self._asked = before.hardware, True
         if why := before.change(now, step):
-            raise StepError(
-                f"the device at {self.client.name} is another one than before: {why}. Nothing more was written. "
-                "Connect the first device again",
-                step.name,
-                resumable=True,
-            )
+            text = f"the device at {self.client.name} is another one than before: {why}. Nothing more was written. "
+            text += "Connect the first device again"
+            if before.is_same_chip(now):
+                text = f"the device at {self.client.name} has changed: {why}. Nothing more was written"
+            raise StepError(text, step.name, resumable=True)
 
     async def _read(self, state: DeviceState) -> Identity:
         board = state.board and await ask(self.client, Info("i"))

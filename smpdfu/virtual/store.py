@@ -79,8 +79,8 @@ class Recipe:
         return BootKeys(sign_keys, decryption, self.content_key_size, net_keys, self.options)
 
     @property
-    def chip_number(self) -> bytes | None:
-        """The number of the chip; ValueError where ``device_id`` is not hex."""
+    def device_id_bytes(self) -> bytes | None:
+        """``device_id`` as the chip has it; ValueError if it is not hex."""
         return None if self.device_id is None else bytes.fromhex(self.device_id)
 
     def make_layout(self) -> Layout:
@@ -153,7 +153,7 @@ def view_device(name: str) -> VirtualNrf5340:
         recipe = _read_recipe(folder)
         layout = recipe.make_layout()
         flashes, _ = _map_flashes(folder, layout, mmap.ACCESS_READ)
-        kept = Kept(device_id=recipe.chip_number)
+        kept = Kept(device_id=recipe.device_id_bytes)
         device = VirtualNrf5340(
             layout, recipe.boot_keys(), flashes=flashes, name=name, resources=recipe.resources, kept=kept
         )
@@ -193,7 +193,7 @@ class StoredDevice(VirtualNrf5340):
         flashes, maps = _map_flashes(folder, layout, mmap.ACCESS_WRITE)
         storage, settings = _map_settings(folder / "settings.flash")
         self._maps = (*maps, storage)
-        kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"), recipe.chip_number)
+        kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"), recipe.device_id_bytes)
         keys, resources = recipe.boot_keys(), recipe.resources
         super().__init__(layout, keys, flashes=flashes, name=name, resources=resources, kept=kept)
         self._console_log = _open_log(folder / "console.log")

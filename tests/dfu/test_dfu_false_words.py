@@ -46,10 +46,8 @@ if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
         slots,
         version,
     )
-    from tests.dfu.test_dfu_identity import numbered
 else:
     from dfu_device import OVERWRITES, SHORT, SWAPS, client_of, net_holds, new_device, run_update, slots, version
-    from test_dfu_identity import numbered
 
 Pack = Callable[["Maker"], Package]
 QUICK = dataclasses.replace(SHORT, boot_s=2.0, settle_s=0.1)
@@ -110,8 +108,7 @@ def cut_before(path: Path, step: str) -> None:
 
 
 def board(make: Maker, mode: SwapMode, options: BootOptions, number: str) -> VirtualNrf5340:
-    device = new_device(make, mode, options=options)
-    return numbered(device, number) if number else device
+    return new_device(make, mode, options=options, number=number or None)
 
 
 def as_behind_a_hand_over(make: Maker, device: VirtualNrf5340, package: Package, path: Path) -> None:

@@ -14,11 +14,12 @@ from smpdfu.dfu.journal import Journal
 from smpdfu.dfu.package import Core
 from smpdfu.dfu.plan import Action, Step
 from smpdfu.dfu.run import StepDone, Update
+from smpdfu.dfu.samedevice import SameDevice
+from smpdfu.dfu.steps import read_state
 from smpdfu.errors import StepError
 from smpdfu.link.memory import Faults
 from smpdfu.link.pipe import Pipe
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.groups.shell import ShellGroup
 from tests.pipes import PassingPipe
 from tests.simulated import simulate
 
@@ -95,16 +96,8 @@ class SwitchedPipe(PassingPipe):
         await gone.close()
 
 
-def numbered(device: VirtualNrf5340, number: str) -> VirtualNrf5340:
-    """The same with a shell that tells the number of its chip."""
-    shell = next(group for group in device.application.groups if isinstance(group, ShellGroup))
-    commands = dict(shell.commands) | {("hwinfo", "devid"): ("", lambda: f"Length: 8\r\nID: 0x{number}\r\n")}
-    object.__setattr__(shell, "commands", commands)
-    return device
-
-
-def running(make: Maker, version: str) -> VirtualNrf5340:
-    device = new_device(make)
+def running(make: Maker, version: str, number: str | None = None) -> VirtualNrf5340:
+    device = new_device(make, number=number)
     device.load_app(make.data(version=version, mark=1))
     device.reset()
     return device
@@ -123,9 +116,9 @@ def running(make: Maker, version: str) -> VirtualNrf5340:
 )
 def test_another_device_at_the_port_is_not_written_to(make: Maker, tmp_path: Path, after: str | None, by: str) -> None:
     """It was updated instead, and the update ended well."""
-    first, second = new_device(make), running(make, "1.0.0" if by == "chip" else "1.1.0")
+    first, second = new_device(make), running(make, "1.1.0")
     if by == "chip":
-        first, second = numbered(first, "0123"), numbered(second, "4567")
+        first, second = new_device(make, number="0123"), running(make, "1.0.0", "4567")
     before = second.app.read(0, 0x100000)
     port = SwitchedPipe(first.connect())
 
@@ -148,6 +141,23 @@ def test_another_device_at_the_port_is_not_written_to(make: Maker, tmp_path: Pat
 
 
 def test_the_same_device_behind_a_link_that_was_lost_goes_on(make: Maker, tmp_path: Path) -> None:
-    device = numbered(new_device(make), "0123")
+    device = new_device(make, number="0123")
     run_update(device, make.package(), tmp_path / "journal", faults=Faults(cut_after_writes=40))
     assert version(device) == "2.0.0"
+
+
+def test_the_same_chip_with_another_image_is_not_called_another_device(make: Maker) -> None:
+    device = new_device(make, number="0123")
+
+    async def check() -> None:
+        async with client_of(device) as client:
+            same = SameDevice(client)
+            state = await same.learn(await read_state(client))
+            device.load_app(make.data(version="1.1.0", mark=1))
+            device.reset()
+            await same.check(UPLOAD, state)
+
+    with pytest.raises(StepError, match=r"^the device at .* has changed: it runs another image") as caught:
+        simulate(check())
+    assert caught.value.resumable
+    assert "Connect the first device" not in str(caught.value)

@@ -17,12 +17,11 @@ from smpdfu.dfu.journal import (
     MAX_JOURNAL_BYTES,
     Journal,
     Record,
-    is_damaged,
     journal_path,
     read_record,
     replay,
-    set_aside,
 )
+from smpdfu.dfu.journalrepair import is_damaged, set_aside
 from smpdfu.errors import JournalError
 from smpdfu.loaders.console import read_boot
 

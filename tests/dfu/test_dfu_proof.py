@@ -162,6 +162,18 @@ def test_a_proof_is_kept_for_the_second_call(make: Maker, tmp_path: Path, number
     assert second.state.net == range(0x0100_8800, 0x0104_0000), "proven, so it is the device's"
 
 
+def test_a_journal_without_the_number_of_a_chip_proves_nothing(make: Maker, tmp_path: Path) -> None:
+    """The firmware did not tell it then, and does now: what is said of that is true all the same."""
+    device, package, path = new_device(make, number="0123456789abcdef"), make.package(), tmp_path / "journal"
+    run_update(device, package, path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "hardware" not in json.loads(line)))
+    second = look(device, package, path).proof
+    assert second is not None
+    assert second.value is None
+    assert second.doubt.startswith("No chip number shows that this is the board of that update")
+
+
 def test_what_an_older_tool_wrote_proves_nothing(make: Maker, tmp_path: Path) -> None:
     """Its "done" said so of refused images, too. Its journal is read, and the other way round."""
     device, package, path = new_device(make), make.package(), tmp_path / "journal"

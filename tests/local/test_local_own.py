@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log, repair_log
-from smpdfu.dfu.journal import Journal, is_damaged, journal_path, read_record
+from smpdfu.dfu.journal import Journal, journal_path, read_record
+from smpdfu.dfu.journalrepair import is_damaged
 from smpdfu.errors import ConnectError, JournalError
 from smpdfu.local.lock import Lock, holder
 from smpdfu.local.own import make_own_folder, open_own

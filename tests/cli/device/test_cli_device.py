@@ -310,7 +310,7 @@ def test_slots_that_there_are_not(desk: Desk, options: tuple[str, ...], words: s
 )
 def test_the_number_that_leads_to_a_slot(image: int, slot: int | None, number: int) -> None:
     """A device that takes direct uploads tells it in its slot info; without one, the image's number is meant."""
-    from smpdfu.cli.upload import Target, _upload_number
+    from smpdfu.dfu.oneimage import upload_number
     from smpdfu.dfu.state import DeviceState
     from smpdfu.smp.groups.image import SlotInfoImage, SlotInfoSlot
 
@@ -322,7 +322,7 @@ def test_the_number_that_leads_to_a_slot(image: int, slot: int | None, number: i
         )
         for one in (0, 1)
     )
-    assert _upload_number(DeviceState((), sizes), Target(image=image, slot=slot)) == number
+    assert upload_number(DeviceState((), sizes), image, slot) == number
 
 
 def test_a_file_larger_than_any_flash(desk: Desk) -> None:

@@ -84,7 +84,7 @@ def test_what_is_there_counts_also_where_nothing_was_done(roof: Roof) -> None:
     assert (end["outcome"], end["chip"]) == ("current", ONE)
     roof.put(OTHER)
     done = roof.run("fleet", "run", roof.file)
-    assert "another board is at virtual:a than before: it is asked anew" in done.err
+    assert "another board is at virtual:a than before; smpdfu updates it" in done.err
     assert roof.runs() == "2.0.0"
 
 

@@ -92,7 +92,7 @@ def test_a_mark_that_is_no_trial_is_not_called_one(
     assert done.code == 0
     assert f"this is no trial: {why}. The next reset installs the image, with no way back" in done.err
     for said in (done.out, desk.call("upload", desk.image(core), "--test").out):
-        assert "waits for the next boot; `smpdfu reset` installs it, for good" in said
+        assert "waits for the next boot; `smpdfu reset` installs it permanently" in said
         assert "smpdfu confirm" not in said
 
 

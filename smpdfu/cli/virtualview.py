@@ -1,0 +1,92 @@
+"""What ``smpdfu virtual show`` shows: the report of a device as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smpdfu.cli.show import facts, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from smpdfu.image.trailer import Trailer
+    from smpdfu.virtual.report import Report, SlotReport
+
+_PARTITIONS = {"pm": "Partition Manager", "dts": "devicetree partitions"}
+
+
+def rendered(found: Report) -> RenderableType:
+    """The device, both cores, and what is in their slots, as tables for people."""
+    from rich.console import Group
+
+    columns = ("slot", "address", "size", "version", "hash", "trailer")
+    net = found.net
+    return Group(
+        facts(
+            (
+                ("device", found.name),
+                ("layout", f"{found.layout}, {found.mode}"),
+                ("bootloader", _bootloader(found)),
+                ("power", "on" if found.powered else "off"),
+                ("next boot", found.next_boot),
+                *_worn(found),
+            )
+        ),
+        table(f"application core: {_ENDINGS[found.ending]}", columns, [_row(slot) for slot in found.slots]),
+        table(
+            f"network core: {_runs(found.net_runs)}{_without_radio(found)}",
+            ("address", "size", "content", "version", "SHA-256"),
+            [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, _short(net.sha256)]],
+        ),
+    )
+
+
+# By ``bootloader.Ending``.
+_ENDINGS = {
+    "runs": "runs",
+    "off": "does not run",
+    "recovery": "in MCUboot's serial recovery",
+    "no image": "does not run: MCUboot found no image that it may start",
+    "crash": "does not run: its image is not for this slot and crashed",
+    "assert": "does not run: MCUboot stopped at an assertion (see `smpdfu virtual log`)",
+    "hang": "does not run: MCUboot waits for the network core without end",
+}
+
+
+def _bootloader(found: Report) -> str:
+    checks = "does not check addresses" if found.address_check == "none" else f"checks the {found.address_check}"
+    return f"{found.bootloader}, {_PARTITIONS[found.partitions]}, {checks}"
+
+
+def _worn(found: Report) -> list[tuple[str, str]]:
+    words = (f"{one.memory} 0x{one.address:x} erased {one.erases} times" for one in found.wear)
+    return [("wear, at most", ", ".join(words))] if found.wear else []
+
+
+def _runs(runs: bool) -> str:
+    return "runs" if runs else "does not run"
+
+
+def _without_radio(found: Report) -> str:
+    deaf = found.app_runs and found.net_runs and not found.radio_up
+    return ", and speaks another interface than the application: no radio" if deaf else ""
+
+
+def _row(slot: SlotReport) -> list[object]:
+    name = slot.name if slot.image == 0 else f"{slot.name} of image {slot.image}"
+    version = f"{slot.version or slot.state}{', encrypted' if slot.encrypted else ''}"
+    place = [name, f"0x{slot.address:x}", f"0x{slot.size_bytes:x}"]
+    return [*place, version, _short(slot.hash), _written(slot.trailer)]
+
+
+def _written(trailer: Trailer) -> str:
+    """What of a trailer is written, by MCUboot's names; nothing in an erased one."""
+    flags = {"copy_done": trailer.copy_done, "image_ok": trailer.image_ok}
+    words = [] if trailer.magic == "unset" else [f"{trailer.magic} magic"]
+    words += [] if trailer.swap_info is None else [f"swap_info {trailer.swap_info}"]
+    words += [name if state == "set" else f"{name} {state}" for name, state in flags.items() if state != "unset"]
+    return ", ".join(words)
+
+
+def _short(digest: bytes | None) -> str | None:
+    return None if digest is None else digest.hex()[:12]

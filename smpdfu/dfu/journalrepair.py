@@ -1,0 +1,52 @@
+"""Journals that are damaged: find them, name their lines, and give them another name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from smpdfu.dfu.journal import MAX_JOURNAL_BYTES, lock_journal
+from smpdfu.errors import JournalError
+from smpdfu.local.jsonlines import entry_of
+from smpdfu.local.own import open_own
+
+
+def is_damaged(path: Path) -> bool:
+    """True if a journal has damaged lines, or is too large to be read. Raises JournalError where it cannot be read."""
+    try:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+            data = file.read(MAX_JOURNAL_BYTES + 1)
+        if len(data) > MAX_JOURNAL_BYTES:
+            return True
+        return any(entry_of(line) is None for line in data.splitlines(keepends=True) if line[-1:] == b"\n")
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
+
+
+def damaged_line(number: int, path: Path) -> str:
+    """What to say about a damaged line of a journal or a log."""
+    return f"line {number} of {path} is damaged and counts for nothing; the other lines count"
+
+
+def set_aside(path: Path) -> Path | None:
+    """Give a journal another name, so that the next one is new; the new name, None where there is no journal.
+
+    Raises JournalError when another process holds it, or it cannot be renamed.
+    """
+    number = 1
+    while (old := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    try:
+        fd = open_own(path, os.O_RDWR)
+        try:
+            lock_journal(fd, path)
+        finally:
+            os.close(fd)
+        path.rename(old)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be set aside: {error.strerror or error}") from error
+    return old
