@@ -139,7 +139,7 @@ def test_a_wire_that_is_cut_twenty_times_on_the_way_back() -> None:
 
 
 def test_a_wire_that_is_cut_in_the_middle_of_anything_and_is_bad_besides() -> None:
-    faults = Faults(5, None, 0.05, 0.05, 0.05, cut_after_bytes=70_123, cuts=CUTS)
+    faults = Faults(6, None, 0.05, 0.05, 0.05, cut_after_bytes=70_123, cuts=CUTS)
     memory = Memory(faults, replace(faults, cut_after_bytes=None))
     memory.send()
     assert memory.connections == CUTS + 1

@@ -20,6 +20,7 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
+from smpdfu.smp.hearing import PAGE
 from smpdfu.smp.message import HEADER_SIZE, Request, Response
 from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress, is_passing
 from smpdfu.smp.window import Window
@@ -203,12 +204,16 @@ class Client:
         """The longest SMP message, in bytes, that the device takes as far as is known: see ``params``."""
         return self._exchange.message_max()
 
-    def window_for(self, params: ParamsReply | None) -> Window:
-        """How many requests of a transfer may be in flight to a device with these buffers; None: it does not tell."""
+    def window_for(self, params: ParamsReply | None, *, probes: int = 0) -> Window:
+        """How many requests of a transfer may be in flight to a device with these buffers; None: it does not tell.
+
+        ``probes``: as many prove that the device hears a second request while it works on one; 0: that is sure.
+        """
         buffers = None if params is None else params.buf_count
         # Where lost bytes go unnoticed they end up in the image: one more in flight is only the user's decision.
         bound = 1 if self.window_max is None and not self._exchange.framing.checked else self.window_max
-        return Window(buffers, bound=bound, timeout_s=self.timeout_s)
+        least_s = self._exchange.least_trip_s
+        return Window(buffers, bound=bound, timeout_s=self.timeout_s, probes=probes, least_trip_s=least_s)
 
     async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> bool:
         """Restart the device; True if it acknowledged that it will.
@@ -326,7 +331,9 @@ class Client:
                 await self._reconnect()
                 await again()
 
-            window = self.window_for(params)
+            # Datagrams and Bluetooth's packets arrive whole, or are not acknowledged. A UART loses bytes.
+            serial = isinstance(self._exchange.framing, ConsoleFraming)
+            window = self.window_for(params, probes=PAGE // longest + 1 if serial else 0)
             errands = Errands(deadline.watched(progress or _no_report), reconnect, look, again)
             for last_try in (False, True):
                 await Transfer(self._exchange, upload, window, self._waits(erase_timeout_s), errands).run()

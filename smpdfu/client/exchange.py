@@ -66,7 +66,7 @@ class Exchange:
     ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
     ``text_at``: when the last console text came, by the clock of the event loop. ``boot``: the text of the last boot.
     ``trip_s``: how long the last answer took, in seconds, from the first time that it was asked for; 0 before there was
-    one.
+    one. ``least_trip_s``: the shortest of these.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -76,7 +76,7 @@ class Exchange:
         self.buf_size: int | None = None
         self.console: Callable[[str], None] | None = None
         self.trace: Tracer | None = None
-        self._heard_at = self.text_at = self.trip_s = 0.0
+        self._heard_at = self.text_at = self.trip_s = self.least_trip_s = 0.0
         self.lost: Exception | None = None
         self.boot = BootText()
         self._tickets: dict[int, Ticket] = {}
@@ -180,6 +180,7 @@ class Exchange:
                 ticket = self._tickets[answer.sequence]
                 self._follow_boot(ticket, answer)
                 self.trip_s = self._heard_at - (self._heard_at if ticket.sent_at is None else ticket.sent_at)
+                self.least_trip_s = min(self.trip_s, self.least_trip_s or self.trip_s)
                 ticket.tell(answer)
 
     def _take_text(self) -> None:

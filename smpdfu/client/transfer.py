@@ -6,6 +6,7 @@ What to send is decided in ``smp/upload.py``, how much at a time in ``smp/window
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from smpdfu.client.pace import Pace
 from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
+from smpdfu.smp.groups.os import Params
+from smpdfu.smp.hearing import PAGE
 from smpdfu.smp.session import Answer
 from smpdfu.smp.upload import PATIENCE, State, Upload, UploadProgress, is_passing
 from smpdfu.smp.window import Fault, Window
@@ -23,6 +26,10 @@ from smpdfu.smp.window import Fault, Window
 Report = Callable[[UploadProgress], None]
 _LONGEST_PAUSE = 16
 """How often longer than at first a busy device is left alone in the end."""
+_PING_S, _PING_ANSWER_S = 0.5, 0.2
+"""After how long one asks about a first chunk, and how much later than its own answer that one may come."""
+_PROBE_HEAD = 8
+"""Bytes around the padding of a probe, at most: so its message is no longer than the chunk's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,18 @@ class Errands:
     recheck: Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Probe(Params):
+    """A request that is as long as one likes, has a short answer and changes nothing: servers pass over ``pad``."""
+
+    pad: bytes = b""
+
+
 @dataclass(slots=True, eq=False)
 class _Posted:
     """A chunk that was sent, first and last at these times, with ``size`` bytes on the wire.
 
-    ``copies`` of it were neither answered nor refused yet.
+    ``copies`` of it were neither answered nor refused yet. ``heard_at``: when the latest answer came.
     """
 
     chunk: Chunk
@@ -66,6 +80,7 @@ class _Posted:
     ticket: Ticket | None = None
     size: int = 0
     copies: int = 0
+    heard_at: float = 0.0
 
 
 class Transfer:
@@ -83,6 +98,8 @@ class Transfer:
         self._quiet_left_s = waits.quiet_max_s
         self._begins_anew = False
         self._pace = Pace("the upload")
+        self._ping: Ticket | None = None
+        self._ping_at = 0.0
 
     async def run(self) -> None:
         """Until the device has everything. Raises what ends the upload, see ``Upload``."""
@@ -111,11 +128,16 @@ class Transfer:
     async def _step(self) -> None:
         await self._send_all()
         if not self._news:
-            await self._wait()
+            await self._wait(self._due())
         while self._news:
             self._take(self._news.popleft())
-        if self._upload.flight and now() >= self._overdue_at():
+        await self._await_ping()
+        if not self._upload.flight:
+            return
+        if now() >= self._overdue_at():
             await self._fall_silent()
+        elif self._waits_for_first():
+            await self._ask_for_first()
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -126,10 +148,15 @@ class Transfer:
             at = now()
             if at < self._pause_until or (upload.flight and (at < window.send_at() or not self._has_room())):
                 return
+            page = (window.asks or window.wants_page) and upload.ends_unit(PAGE)
+            if page and upload.flight and window.queues:
+                return
             chunk = upload.next_chunk()
             if chunk is None:
                 return
             await self._send(chunk, at)
+            if window.asks or page:
+                await self._probe(self._posted[id(chunk)], page=page)
 
     def _has_room(self) -> bool:
         """Does the wire's own queue take one more?"""
@@ -149,14 +176,79 @@ class Transfer:
         posted.copies += 1
         if len(self._upload.flight) == 1 and not self._silences:
             self._life_at = at
+        if chunk.first and self._ping is None:  # else the device is at work: no more of its buffers for questions
+            self._ping_at = at + max(4 * self._exchange.least_trip_s, _PING_S) if self._may_ping() else math.inf
         self._window.sent(at)
         posted.size = await self._exchange.send(posted.ticket)
 
+    async def _probe(self, posted: _Posted, *, page: bool) -> None:
+        """Does the device hear a request while it works on this chunk? Nothing else is sent until that is known."""
+        exchange, window = self._exchange, self._window
+        await asyncio.sleep(window.probe_gap_s(page=page))
+        if posted.heard_at:
+            return  # too late: it is at work no more
+        probe = exchange.open(Probe(bytes(len(posted.chunk.request.to_body()) - _PROBE_HEAD)), self._wake)
+        try:
+            await exchange.send(probe)
+            await self._wait_until(lambda: bool(posted.heard_at), window.overdue_s())
+            answered_at = now()
+            await self._wait_until(lambda: probe.news is not None, window.trips.echo_s)
+            if probe.news is not None:
+                probe.take()
+                window.probe_heard(page=page)
+            elif posted.heard_at:
+                window.probe_missed(now() - answered_at, page=page)
+                exchange.after_silence(1)
+                exchange.note("link", "the device lost a request that came while it was at work: 1 in flight for now")
+        finally:
+            exchange.close(probe)
+
+    async def _wait_until(self, condition: Callable[[], bool], wait_s: float) -> None:
+        """Until ``condition`` holds, or for ``wait_s``."""
+        due = now() + wait_s
+        while not condition() and now() < due:
+            await self._wait(due)
+
+    # --- the first chunk ---------------------------------------------------------------------------------------------
+
+    def _may_ping(self) -> bool:
+        """May messages get lost here, each as a whole?"""
+        framing = self._exchange.framing
+        return framing.checked and not framing.joined
+
+    def _waits_for_first(self) -> bool:
+        return self._upload.state is State.BEGIN and bool(self._upload.flight)
+
+    async def _ask_for_first(self) -> None:
+        """Does the device erase, or was the first chunk lost? Who answers a later request, does not erase."""
+        if self._ping is None and now() >= self._ping_at:
+            self._exchange.after_silence(1)
+            self._ping = self._exchange.open(Params(), self._wake)
+            await self._exchange.send(self._ping)
+        elif self._ping is not None and self._ping.news is not None:
+            outcome = self._ping.take().outcome
+            if isinstance(outcome, DeviceError) and is_passing(outcome):
+                return  # no buffer is free for it
+            self._end_ping()
+            self._upload.silence(ResponseTimeoutError(ImageUpload.title, self._waits.first_s, PATIENCE))
+
+    def _end_ping(self) -> None:
+        self._exchange.close(self._ping)
+        self._ping = None
+
+    async def _await_ping(self) -> None:
+        """The first chunk is answered: so will be what was sent behind it, unless the device lost some of it."""
+        ping = self._ping
+        if ping is not None and not self._waits_for_first():
+            await self._wait_until(lambda: ping.done, max(2 * self._exchange.least_trip_s, _PING_ANSWER_S))
+            if not ping.done:
+                self._exchange.after_silence(1)
+            self._end_ping()
+
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    async def _wait(self) -> None:
-        """Until there is news, or something is due."""
-        due = self._due()
+    async def _wait(self, due: float) -> None:
+        """Until there is news, or the time ``due``."""
         if self._timer is None or self._timer.when() > due:
             if self._timer is not None:
                 self._timer.cancel()
@@ -173,6 +265,8 @@ class Transfer:
         if not upload.flight:
             return self._pause_until
         overdue_at = self._overdue_at()
+        if self._waits_for_first() and self._ping is None:
+            return min(overdue_at, self._ping_at)
         if upload.state is not State.FLOW or len(upload.flight) >= self._window.size:
             return overdue_at
         send_at = max(self._window.send_at(), self._pause_until)
@@ -195,6 +289,7 @@ class Transfer:
             self._waker.set_result(None)
 
     def _heard(self, posted: _Posted) -> None:
+        posted.heard_at = now()
         self._news.append(posted)
         self._wake()
 
@@ -210,7 +305,7 @@ class Transfer:
         if posted.copies > 0 and isinstance(outcome, DeviceError) and is_passing(outcome) and not answer.again:
             self._exchange.keep_open(ticket)  # a copy found no room: the one before it may be at work
             return
-        self._life_at, self._silences, self._counted = now(), 0, 0
+        self._life_at, self._silences, self._counted = posted.heard_at, 0, 0
         self._quiet_left_s = self._waits.quiet_max_s
         if isinstance(outcome, UploadReply):
             self._answered(posted, outcome)
@@ -235,7 +330,7 @@ class Transfer:
         elif not in_step:
             self._slow_down(posted, Fault.BEHIND)
         elif upload.off > before and not chunk.first:
-            window.answered(self._life_at, posted.first_at, left=upload.chunks_left, again=again)
+            window.answered(posted.heard_at, posted.first_at, left=upload.chunks_left, again=again)
         if upload.off != before:
             self._errands.report(upload.progress)
 
@@ -244,7 +339,7 @@ class Transfer:
             self._upload.silence(ResponseTimeoutError(error.command, 0), counts=False)
             return
         self._upload.refused(posted.chunk, error)
-        self._slow_down(posted, Fault.BEHIND)
+        self._slow_down(posted, Fault.FULL)
         if not self._upload.flight:
             self._pause_until = now() + self._waits.pause_s * min(2**self._pauses, _LONGEST_PAUSE)
             self._pauses += 1
@@ -261,7 +356,9 @@ class Transfer:
         self._silences += 1
         self._counted += counts
         self._slow_down(oldest, Fault.SILENCE)
-        upload.silence(ResponseTimeoutError(ImageUpload.title, whole_s, PATIENCE), counts=counts)
+        at_work = oldest.chunk.first and self._ping is not None  # for short messages are not answered either
+        why = ResponseTimeoutError(ImageUpload.title, whole_s, PATIENCE)
+        upload.silence(why, counts=counts, halves=not at_work)
         exchange.after_silence(self._silences)
         self._sweep()
         if self._silences > 1 and exchange.text_at > oldest.last_at:  # perhaps it restarts
@@ -281,6 +378,8 @@ class Transfer:
         """Close what nobody waits for any more."""
         for key, posted in [*self._posted.items()]:
             if not self._upload.awaits(posted.chunk):
+                if self._exchange.pipe.ordered and posted.copies == posted.chunk.sends == 1:
+                    self._window.answer_lost()
                 self._close(posted)
                 del self._posted[key]
             elif posted.ticket is not None and posted.ticket.done and posted.ticket.news is None:
@@ -293,6 +392,7 @@ class Transfer:
     def _forget(self) -> None:
         for posted in self._posted.values():
             self._close(posted)
+        self._end_ping()
         self._posted.clear()
         self._news.clear()
         self._silences = self._counted = 0

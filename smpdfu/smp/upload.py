@@ -123,6 +123,10 @@ class Upload:
         """About how many chunks are to come."""
         return self._cutter.count(self._at)
 
+    def ends_unit(self, size: int) -> bool:
+        """Does the next chunk bring the image past a multiple of ``size`` bytes?"""
+        return self.state is State.FLOW and self._next // size < self._cutter.further(self._next).end // size
+
     def awaits(self, chunk: Chunk) -> bool:
         """Would an answer to ``chunk`` still count?"""
         return chunk in self.flight or chunk in self._overdue
@@ -215,10 +219,11 @@ class Upload:
             self._strike(why)
         self._give_up([chunk], counts=True)
 
-    def silence(self, why: LinkError, *, counts: bool = True) -> None:
+    def silence(self, why: LinkError, *, counts: bool = True, halves: bool = True) -> None:
         """Nothing came in time: all in flight is overdue, and the first of it goes again, alone, until an answer comes.
 
-        Raises ``why`` when patience is at its end; without ``counts`` this was no bad event yet, only a slow one.
+        Raises ``why`` when patience is at its end; without ``counts`` this was no bad event yet, only a slow one, and
+        without ``halves`` it is not the length of a chunk that is to blame.
         """
         gone, self.flight = self.flight, []
         if not gone:
@@ -226,7 +231,7 @@ class Upload:
         if counts:
             self._strike(why)
         self._alone = True
-        self._give_up(gone, counts=counts)
+        self._give_up(gone, counts=counts and halves)
         if self.state in (State.FLOW, State.DRAIN):
             self._go_on()
 

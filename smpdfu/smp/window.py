@@ -4,13 +4,15 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
 
     what is seen                          what follows
     ------------------------------------  ---------------------------------------------------------------------------
-    the beginning                         one in flight; then larger sizes, each on trial
+    the beginning                         one in flight; where bytes may get lost, until probes are answered
+                                          (``Hearing``). Then larger sizes, each on trial, if what a short request
+                                          takes as well, which several share, is worth ``TRIAL_TRIPS`` in the end
     a size on trial pays: in flight by    it is kept, and the next one is tried: up to the device's buffers less one,
     round trip grows by ``PAYS``          for the answer needs one; two, and later, where it does not tell. That is
                                           twice the size as long as round trips are no longer than with one in flight
                                           and nothing has failed, else one more
-    it does not pay after ``SAMPLES``     back to where it came from; tried again after ``HOLD`` answers, then twice as
-                                          many, ...
+    it does not pay after ``SAMPLES``,    back to where it came from; tried again after ``HOLD`` answers, then twice as
+    or is slower after ``FEW_SAMPLES``    many, ...; four times as many where it was slower
     round trips no longer than with one   the device is idle between requests, so more than it has buffers can be on
     in flight, answers one by one         the wire: one more at a time is tried, up to twice its buffers less one, as
                                           round trips stay flat and sends are ``SHORTEST_GAP_S`` apart. Not if answers
@@ -21,9 +23,10 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
     a fault: the device is behind, has    down by one at once; silence: down to half. The size is barred, for the
     no buffer, or is silent               longer the sooner and the more often it failed (``BARS``)
     a fault with one in flight            nothing: that is the wire's
-    more faults with several in flight    one in flight from here on, until the wire fails as often: the receiver loses
-    than ``SPARED`` and those that the    bytes while it is busy (a small UART, flash that stops the processor)
-    wire explains
+    more faults with several in flight    the receiver loses bytes while it is busy (a small UART, flash that stops the
+    than ``SPARED``, and than those that  processor): one in flight from here on, until the wire fails as often, or
+    the wire explains                     probes are answered. None is spared where bytes may get lost and little was
+                                          gained before
     ``STRETCH`` answers with several in   back to where it came from, as on trial: what paid then does not any more
     flight come no faster than one by
     one
@@ -31,33 +34,36 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
     trials have cost what was gained,     no size that failed, nor any beyond the buffers, is tried any more
     and ``BUDGET`` of the whole time
 
-    When an answer is overdue: twice the mean round trip, the mean and four deviations, or half as long again as the
-    longest of late, whichever is more; not less than ``FLOOR`` of the user's timeout, and not more than that. It
-    doubles with every silence in a row. On trial a shorter floor will do: to ask once too often costs little.
-
-Sources: RFC 6298 for round trips; measured behaviour of Zephyr's and MCUboot's servers.
+Sources: measured behaviour of Zephyr's and MCUboot's servers.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from statistics import median
 
+from smpdfu.smp.hearing import Hearing, Losses
+from smpdfu.smp.trips import RoundTrips
+
 PAYS = 1.04
-SAMPLES = 12
+SAMPLES, FEW_SAMPLES, UNSTEADY_SAMPLES = 12, 4, 8
+UNSTEADY = 1.5
 HOLD = 64
 EVEN = 0.8
 SPARED = 1
 """Faults with several in flight that are put down to chance."""
+WORTH = 4
+"""Where bytes may get lost, a fault is put down to chance only if as many times what it costs was gained before."""
 STRETCH = 32
 BARS = (8, 16, 256, 1024)
 """Answers for which a size is barred: it failed after a good run, then at once for the first, second, ... time."""
-BUDGET = 0.03
+BUDGET, PROBE_BUDGET = 0.03, 0.02
 SHORTEST_GAP_S = 0.002
 """Timers, hosts and adapters are not more regular than to keep such a gap."""
-FLOOR, TRIAL_FLOOR = 1 / 20, 1 / 100
+TRIAL_TRIPS = 4
+"""Round trips that it may cost to find out that several in flight do not pay."""
 _MOST = 8  # more ended servers for good
 _UNTOLD, _PROOF = 2, 16
 _GOOD_RUN = 8
@@ -65,7 +71,6 @@ _FLAT = 1.2
 _BUNCH = 1 / 8  # of the time between answers that are spread evenly
 _IDLE_TRIP_S = 0.012  # below, sends cannot be spread over a round trip
 _TIMER_S = 0.0005  # a timer is later than it should be
-_PEAK_FADES = 1 - 1 / 1024
 _KEPT = 16
 
 
@@ -73,57 +78,11 @@ class Fault(Enum):
     """What went wrong with a request."""
 
     BEHIND = "behind"
-    """The device has not got what was sent before, or has no buffer."""
+    """The device has not got what was sent before."""
+    FULL = "full"
+    """The device has no buffer for it."""
     SILENCE = "silence"
     """Nothing came back in time."""
-
-
-class RoundTrips:
-    """How long answers take. ``ceiling_s`` is the user's timeout."""
-
-    def __init__(self, ceiling_s: float) -> None:
-        self._ceiling_s = ceiling_s
-        self._mean = self._deviation = self._peak = 0.0
-        self.shortest_s = ceiling_s
-        self._silences = 0
-
-    @property
-    def mean_s(self) -> float:
-        """The smoothed round trip, 0 before the first."""
-        return self._mean
-
-    def add(self, trip_s: float) -> None:
-        """One request went out once and was answered after ``trip_s``."""
-        if self._mean:
-            self._deviation += (abs(trip_s - self._mean) - self._deviation) / 4
-            self._mean += (trip_s - self._mean) / 8
-        else:
-            self._mean, self._deviation = trip_s, trip_s / 2
-        self._peak = max(self._peak * _PEAK_FADES, trip_s)
-        self.shortest_s = min(self.shortest_s, trip_s)
-        self._silences = 0
-
-    def add_late(self, trip_s: float) -> None:
-        """An answer that had been given up took ``trip_s``: the next one may, too."""
-        self._peak = max(self._peak, trip_s)
-        self._silences = 0
-
-    def add_silence(self) -> None:
-        """An answer is overdue: wait twice as long for the next."""
-        self._silences += 1
-
-    @property
-    def late_s(self) -> float:
-        """When an answer is late, in seconds after the request."""
-        return min(self._mean + max(4 * self._deviation, self._mean / 2), self._ceiling_s) or self._ceiling_s
-
-    def overdue_s(self, *, on_trial: bool = False) -> float:
-        """When to give up an answer, in seconds after the request."""
-        if not self._mean:
-            return self._ceiling_s
-        floor_s = self._ceiling_s * (TRIAL_FLOOR if on_trial else FLOOR)
-        wait_s = max(self._mean + 4 * self._deviation, 2 * self._mean, 1.5 * self._peak, floor_s)
-        return min(wait_s * float(1 << min(self._silences, 16)), self._ceiling_s)
 
 
 @dataclass(slots=True)
@@ -145,17 +104,28 @@ class _Before:
     size: int
     failures: int
     barred_until: int
-    faults: int
+    hearing: Hearing
+    losses: Losses
 
 
 class Window:
     """The requests in flight to one device: ``size`` may be. ``buffers``: what the device says it has, None: nothing.
 
-    ``bound`` is the user's own limit; ``timeout_s`` the user's timeout, in seconds. ValueError if either is not
-    positive.
+    ``bound`` is the user's own limit; ``timeout_s`` the user's timeout, in seconds; ``least_trip_s`` the shortest round
+    trip of any request yet, 0 if that is not known. ``probes``: where bytes may get lost while the device works, so
+    many in a row prove that they do not (see ``Hearing``); 0 elsewhere. While ``asks`` is True, one is to be sent
+    behind the next chunk. ValueError if ``bound`` or ``timeout_s`` is not positive.
     """
 
-    def __init__(self, buffers: int | None = None, *, bound: int | None = None, timeout_s: float = 2.5) -> None:
+    def __init__(
+        self,
+        buffers: int | None = None,
+        *,
+        bound: int | None = None,
+        timeout_s: float = 2.5,
+        probes: int = 0,
+        least_trip_s: float = 0.0,
+    ) -> None:
         if timeout_s <= 0 or (bound is not None and bound < 1):
             raise ValueError(f"a window of {bound} and a timeout of {timeout_s} s let nothing pass")
         room = _UNTOLD if buffers is None else max(1, buffers - 1)
@@ -163,6 +133,9 @@ class Window:
         self._most = min(reach, _MOST, bound or _MOST)
         self._room = min(room, self._most)
         self.size = 1
+        self.asks = False
+        self._hearing = Hearing(probes)
+        self._least_trip_s = least_trip_s
         self.trips = RoundTrips(timeout_s)
         self._sizes = [_Size() for _ in range(max(self._most, 2) + 2)]
         if buffers is None:
@@ -173,10 +146,9 @@ class Window:
         self._began: float | None = None
         self._sent_at = self._chosen_at = self._moved_at = -1e9
         self._faulty_since: float | None = None
-        self._spent_s = self._gained_s = self._alone_s = 0.0
+        self._spent_s = self._gained_s = self._gained_before_s = self._alone_s = 0.0
         self._before: _Before | None = None
-        # With one in flight, and with several: answers and faults.
-        self._alone_answers = self._alone_faults = self._many_answers = self._many_faults = 0
+        self._losses = Losses()
 
     # --- when to send -------------------------------------------------------------------------------------------------
 
@@ -198,7 +170,8 @@ class Window:
 
     def overdue_s(self) -> float:
         """Silence, in seconds, after which an answer is given up for now."""
-        return self.trips.overdue_s(on_trial=self._on_trial)
+        grown = self.size / self._base if self._on_trial else 1  # and round trips with it, if requests queue
+        return self.trips.overdue_s(on_trial=self._on_trial, grown=grown)
 
     def sent(self, now: float) -> None:
         """A request goes out."""
@@ -217,10 +190,7 @@ class Window:
         here = self._sizes[self.size]
         here.run += 1
         here.moves.append(now)
-        if self.size == 1:
-            self._alone_answers += 1
-        else:
-            self._many_answers += 1
+        self._losses.answered(self.size)
         if self._faulty_since is not None:
             self._spent_s += max(0.0, now - self._faulty_since - self.trips.mean_s)
             self._faulty_since = None
@@ -239,13 +209,13 @@ class Window:
             self.trips.add_silence()
         size = self.size
         if size == 1:
-            self._alone_faults += sent_at >= self._chosen_at
+            self._losses.alone_faults += sent_at >= self._chosen_at
             return  # the wire's fault
         if sent_at < self._chosen_at:
             return  # one that is paid for
         here = self._sizes[size]
-        self._before = _Before(size, here.failures, here.barred_until, self._many_faults)
-        self._many_faults += 1
+        self._before = _Before(size, here.failures, here.barred_until, replace(self._hearing), replace(self._losses))
+        self._losses.many_faults += kind is not Fault.FULL
         if here.run >= _GOOD_RUN and size <= self._room:
             here.failures = 0
         else:
@@ -255,8 +225,12 @@ class Window:
         if size > self._room:
             self._beyond_from = self._answers + (BARS[2] << self._excesses)
             self._excesses += 1
-        left = min(size - 1 if kind is Fault.BEHIND else size // 2, self._room)
-        self._choose(1 if self._loses_bytes else left, self._sent_at + 1e-9)
+        left = min(size // 2 if kind is Fault.SILENCE else size - 1, self._room)
+        if self._loses_bytes:
+            left = 1
+            self._doubt()
+        self._gained_before_s = self._gained_s
+        self._choose(left, self._sent_at + 1e-9)
 
     def late(self, trip_s: float) -> None:
         """An answer that was given up has come, ``trip_s`` after its request: there was no fault."""
@@ -265,37 +239,89 @@ class Window:
         if before is not None:
             there = self._sizes[before.size]
             there.failures, there.barred_until = before.failures, before.barred_until
-            self._many_faults = before.faults
+            self._hearing, self._losses = before.hearing, before.losses
             self._beyond_from = self._answers
             self._choose(before.size, self._sent_at + 1e-9)
+
+    def answer_lost(self) -> None:
+        """An answer never came, though the device has what it was for: the wire loses messages."""
+        self._losses.answers += 1
+
+    # --- probes ------------------------------------------------------------------------------------------------------
+
+    def probe_gap_s(self, *, page: bool) -> float:
+        """How long after the chunk the probe is sent; ``page``: the chunk ends one."""
+        return self._hearing.phase(page=page) * self.trips.mean_s
+
+    @property
+    def wants_page(self) -> bool:
+        """Must a probe, and nothing else, go behind the next chunk that ends a page of flash?"""
+        return self.size > 1 and self._hearing.wants_page
+
+    @property
+    def queues(self) -> bool:
+        """Do requests wait in the device, so that what is sent now is not what it works on?"""
+        return not self._flat(self.trips.mean_s)
+
+    def probe_heard(self, *, page: bool) -> None:
+        """The probe was answered; ``page``: the chunk before it ended one."""
+        self.asks = False
+        self._hearing.heard(page=page)
+
+    def probe_missed(self, cost_s: float, *, page: bool) -> None:
+        """It was not, but the chunk was; ``cost_s`` later it was given up."""
+        self.asks = False
+        self._spent_s += cost_s
+        self._hearing.missed(self._answers, page=page, wire=self._losses.by_wire)
+        self._choose(1, self._sent_at + 1e-9)
 
     # --- which size --------------------------------------------------------------------------------------------------
 
     def _judge(self, now: float, left: int) -> None:
         size, here = self.size, self._sizes[self.size]
-        if len(here.trips) < 2:
+        if size == 1 and here.trips:  # of few, the shortest: a probe may have delayed another
+            self._alone_s = median(here.trips) if len(here.trips) >= FEW_SAMPLES else min(here.trips)
+        if size == 1 and here.trips and not self._hearing.proven:
+            self.asks = self._may_ask(now, left)
+            return
+        if len(here.trips) < 2 or (size == 1 and len(here.trips) < UNSTEADY_SAMPLES and not self._is_steady(here)):
             return
         if self._on_trial:
             if not self._pays(size):
-                if len(here.trips) >= SAMPLES:
-                    here.barred_until = self._answers + (HOLD << here.disappointments)
-                    here.disappointments = min(here.disappointments + 1, 4)
+                costs = len(here.trips) >= FEW_SAMPLES and self._costs(size)
+                if costs or len(here.trips) >= SAMPLES:
+                    self._disappoint(here, 2 if costs else 0)
                     self._choose(self._base, now)
                 return
             self._on_trial = False
         elif size > 1 and self._slowed(here):
-            here.barred_until = self._answers + (HOLD << here.disappointments)
-            here.disappointments = min(here.disappointments + 1, 4)
+            self._disappoint(here)
             self._choose(1, now)
             return
-        if size == 1:
-            self._alone_s = median(here.trips)
         larger = self._larger(size)
         above = self._sizes[larger]
         if size < self._most and self._answers >= above.barred_until and self._affords(larger, now, left):
             above.trips.clear()
             self._choose(larger, now)
             self._on_trial, self._base = True, size
+
+    def _is_steady(self, here: _Size) -> bool:
+        """Did answers take about as long each time?"""
+        return max(here.trips) <= UNSTEADY * min(here.trips)
+
+    def _disappoint(self, size: _Size, more: int = 0) -> None:
+        """Bar a size that does not pay, for twice as long each time; ``more``: as often twice as long again."""
+        size.barred_until = self._answers + (HOLD << min(size.disappointments + more, 4))
+        size.disappointments += 1
+
+    def _costs(self, size: int) -> bool:
+        """Are answers slower than with as many in flight as before?"""
+        return PAYS * size * self._below_s < self._base * median(self._sizes[size].trips)
+
+    @property
+    def _below_s(self) -> float:
+        """The usual round trip of the size from which the one on trial was reached."""
+        return self._alone_s if self._base == 1 else median(self._sizes[self._base].trips or (0.0,))
 
     def _slowed(self, here: _Size) -> bool:
         """Do answers come no faster than they did with one in flight?"""
@@ -305,8 +331,15 @@ class Window:
     @property
     def _loses_bytes(self) -> bool:
         """Do more faults come with several in flight than chance and the wire explain?"""
-        explained = 2 * self._many_answers * self._alone_faults / max(self._alone_answers, 1)
-        return self._many_faults > SPARED + explained
+        gained_s = self._gained_s - self._gained_before_s
+        spared = SPARED if not self._hearing.full or gained_s >= WORTH * self.overdue_s() else 0
+        return self._losses.unexplained > spared
+
+    def _doubt(self) -> None:
+        """The device may not hear while it works: if that can be tested, what failed until now does not count."""
+        if self._hearing.full:
+            self._hearing.doubt(wire=self._losses.by_wire)
+            self._losses.forget_many()
 
     def _larger(self, size: int) -> int:
         """What may be tried after ``size``."""
@@ -315,8 +348,9 @@ class Window:
         return double if smooth and double > size else size + 1
 
     def _pays(self, size: int) -> bool:
-        here, below = median(self._sizes[size].trips), median(self._sizes[self._base].trips or (0.0,))
-        if size > self._room and not self._flat(here):
+        here, below = median(self._sizes[size].trips), self._below_s
+        few = len(self._sizes[size].trips) < FEW_SAMPLES
+        if (size > self._room or few) and not self._flat(here):
             return False
         return size * below >= PAYS * self._base * here
 
@@ -325,18 +359,38 @@ class Window:
 
     def _affords(self, size: int, now: float, left: int) -> bool:
         """May ``size`` be tried, with ``left`` requests to come?"""
-        if self._loses_bytes:
+        if not self._hearing.full and self._loses_bytes:
             return False
         if size > self._room:
             below = self._sizes[size - 1]
             spread = self._can_spread and self._gap_s(size) >= SHORTEST_GAP_S
             calm = self._answers >= self._beyond_from and below.run >= 2 * size
-            if not (spread and calm and self._flat(median(below.trips))):
+            if not (spread and calm and self.trips.steady and self._flat(median(below.trips))):
                 return False
         elif not self._sizes[size].failures:
-            return left >= size
-        whole_s = now - (self._began or 0.0) + left * self.trips.mean_s / self.size
-        return self._spent_s + 3 * self.trips.mean_s <= self._gained_s + BUDGET * whole_s
+            return left >= size and (self.size > 1 or self._promises(left))
+        return self._spent_s + 3 * self.trips.mean_s <= self._gained_s + BUDGET * self._whole_s(now, left)
+
+    def _promises(self, left: int) -> bool:
+        """May several in flight gain more, in ``left`` requests, than to try it costs?
+
+        What a short request takes as well is waiting, which several in flight share. The rest is the device's or the
+        wire's own time, which they do not.
+        """
+        return left * min(self._least_trip_s or self._alone_s, self._alone_s) >= TRIAL_TRIPS * self._alone_s
+
+    def _may_ask(self, now: float, left: int) -> bool:
+        """Is a probe worth it, now?"""
+        if self._most < 2 or left < 2 or not self._hearing.may_ask(self._answers):
+            return False
+        if self._answers < self._sizes[2].barred_until or not self._promises(left):
+            return False
+        spent_s = self._spent_s + self.trips.mean_s
+        return not self._hearing.missed_before or spent_s <= self._gained_s + PROBE_BUDGET * self._whole_s(now, left)
+
+    def _whole_s(self, now: float, left: int) -> float:
+        """About how long everything takes."""
+        return now - (self._began or 0.0) + left * self.trips.mean_s / self.size
 
     def _choose(self, size: int, now: float) -> None:
         self.size, self._on_trial, self._chosen_at = max(size, 1), False, now

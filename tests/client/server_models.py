@@ -38,7 +38,8 @@ class Server:
     ``deaf_for_s``: the end of every write of a page in which it hears nothing at all, for flash stops the processor.
     ``byte_s``: what each byte of a request takes to decode, and ``hear_s`` to receive, which is the same processor's
     time: one that is bound by it is no faster with more in flight. ``jitter``: how much longer the same may take, as a
-    share, drawn anew for each request: a starved machine.
+    share, drawn anew for each request: a starved machine. ``parse_s``: by how much each byte that comes while it works
+    delays the answer at hand, as the parser of the next request is another thread of the same busy processor.
     """
 
     buffers: int = 4
@@ -55,6 +56,7 @@ class Server:
     byte_s: float = 0.0
     hear_s: float = 0.0
     jitter: float = 0.0
+    parse_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ class SimulatedPipe(Pipe):
         self._kept = bytearray()
         self._deaf_from = self._deaf_until = -1.0
         self._heard_s = 0.0
-        self._dice = Random(f"{wire.seed} server")
+        self._ready: asyncio.TimerHandle | None = None
+        self._at_work: list[bytes] = []
         self._to_device = _Lane(wire, self._arrive, "to device")
         self._to_host = _Lane(wire, self._host_hears, "to host")
 
@@ -171,6 +174,7 @@ class SimulatedPipe(Pipe):
     def _arrive(self, data: bytes) -> None:
         now = asyncio.get_running_loop().time()
         self._heard_s += self.server.hear_s * len(data)
+        self._delay(self.server.parse_s * len(data))
         if self._deaf_from <= now < self._deaf_until:
             self.overflows += 1
             return
@@ -201,15 +205,25 @@ class SimulatedPipe(Pipe):
         pages = len(self.device.buffer) // server.page - before // server.page
         heard_s, self._heard_s = self._heard_s, 0.0
         busy_s = server.service_s + server.byte_s * len(self._inside[0]) + heard_s
-        busy_s = busy_s * (1 + server.jitter * self._dice.random()) + server.page_s * max(pages, 0)
+        luck = Random(f"{self.wire.seed} server {before}").random()  # the same for the same chunk in every upload
+        busy_s = busy_s * (1 + server.jitter * luck) + server.page_s * max(pages, 0)
         if pages > 0:
             self._deaf_until = asyncio.get_running_loop().time() + busy_s
             self._deaf_from = self._deaf_until - server.deaf_for_s
         if self.device.erasures > erasures:
             busy_s += server.erase_s
-        asyncio.get_running_loop().call_later(busy_s, self._done, answers)
+        self._at_work = answers
+        self._ready = asyncio.get_running_loop().call_later(busy_s, self._done, answers)
+
+    def _delay(self, by_s: float) -> None:
+        """What is at work takes longer."""
+        if self._ready is not None and by_s:
+            late = asyncio.get_running_loop().call_at(self._ready.when() + by_s, self._done, self._at_work)
+            self._ready.cancel()
+            self._ready = late
 
     def _done(self, answers: list[bytes]) -> None:
+        self._ready = None
         for answer in answers:
             wire = self._framing.encode(answer)
             for start in range(0, len(wire), self.wire.max_write):

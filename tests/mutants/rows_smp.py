@@ -8,6 +8,7 @@ SESSION, FRAMING, CHUNKS = "smpdfu/smp/session.py", "smpdfu/smp/framing.py", "sm
 MESSAGE, CBOR, WINDOW, UPLOAD = (f"smpdfu/smp/{name}.py" for name in ("message", "cbor", "window", "upload"))
 IN_SESSION, IN_FRAMING = ("tests/smp/test_smp_session.py",), ("tests/smp/test_smp_framing.py",)
 IN_UPLOAD = ("tests/smp/test_smp_upload.py", "tests/smp/test_smp_upload_events.py")
+HEARING, IN_HEARING = "smpdfu/smp/hearing.py", ("tests/smp/test_smp_hearing.py",)
 IN_WINDOW = ("tests/smp/test_smp_window.py",)
 IN_MESSAGE = ("tests/smp/test_smp_message.py", "tests/smp/test_smp_session.py")
 IN_CBOR = ("tests/smp/test_smp_cbor.py",)
@@ -43,7 +44,10 @@ ROWS = (
     Mutant(UPLOAD, ">= (1 if self._alone else self.window):", "> (1 if self._alone else self.window):", IN_UPLOAD),
     Mutant(UPLOAD, "        self.retries += chunk.request.off < self._sent\n", "", IN_UPLOAD),
     Mutant(UPLOAD, "        if self._next >= self._total and not self.flight:\n", "        if False:\n", IN_UPLOAD, equal="a guard that no order of answers reaches: of the chunks in flight the last one has the highest number, so its answer completes the upload or sets DRAIN"),
-    Mutant(WINDOW, "        self._silences += 1\n", "", IN_WINDOW),
+    Mutant("smpdfu/smp/trips.py", "        self._silences += 1\n", "", IN_WINDOW),
+    Mutant(HEARING, "self.proven and not self._deaf", "self.proven", IN_HEARING),
+    Mutant(HEARING, "        if page and self._misses and not wire:\n", "        if page and not wire:\n", IN_HEARING),
+    Mutant(WINDOW, "kind is not Fault.FULL", "1", IN_HEARING),
     Mutant(WINDOW, "room = _UNTOLD if buffers is None else max(1, buffers - 1)", "room = _UNTOLD if buffers is None else buffers", IN_WINDOW),
     Mutant(WINDOW, "self._most = min(reach, _MOST, bound or _MOST)", "self._most = min(reach, _MOST)", IN_WINDOW),
     # Where numbers begin.

@@ -1,0 +1,75 @@
+"""How long answers take, and when one is overdue.
+
+That is twice the mean round trip, the mean and four deviations, or half as long again as the longest of late, whichever
+is more; not less than ``FLOOR`` of the user's timeout, and not more than that. Of few round trips, more than twice the
+mean. It doubles with every silence in a row. On trial a shorter floor will do: to ask once too often costs little.
+
+Source: RFC 6298.
+"""
+
+from __future__ import annotations
+
+FLOOR, TRIAL_FLOOR = 1 / 20, 1 / 100
+_PEAK_FADES = 1 - 1 / 1024
+
+
+class RoundTrips:
+    """How long answers take. ``ceiling_s`` is the user's timeout."""
+
+    def __init__(self, ceiling_s: float) -> None:
+        self._ceiling_s = ceiling_s
+        self._mean = self._deviation = self._peak = 0.0
+        self._count = 0
+        self.shortest_s = ceiling_s
+        self._silences = 0
+
+    @property
+    def mean_s(self) -> float:
+        """The smoothed round trip, 0 before the first."""
+        return self._mean
+
+    def add(self, trip_s: float) -> None:
+        """One request went out once and was answered after ``trip_s``."""
+        self._count += 1
+        if self._mean:
+            self._deviation += (abs(trip_s - self._mean) - self._deviation) / 4
+            self._mean += (trip_s - self._mean) / 8
+        else:
+            self._mean, self._deviation = trip_s, trip_s / 2
+        self._peak = max(self._peak * _PEAK_FADES, trip_s)
+        self.shortest_s = min(self.shortest_s, trip_s)
+        self._silences = 0
+
+    def add_late(self, trip_s: float) -> None:
+        """An answer that had been given up took ``trip_s``: the next one may, too."""
+        self._peak = max(self._peak, trip_s)
+        self._silences = 0
+
+    def add_silence(self) -> None:
+        """An answer is overdue: wait twice as long for the next."""
+        self._silences += 1
+
+    @property
+    def steady(self) -> bool:
+        """Do answers take about as long each time?"""
+        return 4 * self._deviation <= self._mean
+
+    @property
+    def late_s(self) -> float:
+        """When an answer is late, in seconds after the request."""
+        return min(self._mean + max(4 * self._deviation, self._mean / 2), self._ceiling_s) or self._ceiling_s
+
+    @property
+    def echo_s(self) -> float:
+        """When the answer to a probe is late, in seconds after that to the chunk before it."""
+        return self._mean + self._deviation / 2
+
+    def overdue_s(self, *, on_trial: bool = False, grown: float = 1.0) -> float:
+        """When to give up an answer, in seconds after the request; ``grown``: as many more are in flight than were."""
+        if not self._mean:
+            return self._ceiling_s
+        floor_s = self._ceiling_s * (TRIAL_FLOOR if on_trial else FLOOR)
+        few = 4 / self._count  # so little is known yet of how they vary
+        usual_s = max(self._mean + 4 * self._deviation, (2 + few) * self._mean, 1.5 * self._peak)
+        wait_s = max(grown * usual_s, floor_s)
+        return min(wait_s * float(1 << min(self._silences, 16)), self._ceiling_s)
