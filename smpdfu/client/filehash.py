@@ -33,21 +33,13 @@ class _Crc32:
         return self.value.to_bytes(4, "big")
 
 
-class _NoHash:
-    def update(self, data: bytes, /) -> None:
-        """Nobody will ask."""
-
-    def digest(self) -> bytes:
-        return b""
-
-
 HASHES: dict[str, Callable[[], Hash]] = {"sha256": hashlib.sha256, "crc32": _Crc32}
 """The kinds of hash that Zephyr names and we can compute, the better first."""
 
 
-def hash_of(kind: str | None) -> Hash:
-    """A hash of a kind of ``HASHES``; None: of none, which compares nothing."""
-    return _NoHash() if kind is None else HASHES[kind]()
+def hash_of(kind: str) -> Hash:
+    """A new hash of a kind of ``HASHES``."""
+    return HASHES[kind]()
 
 
 def hash_bytes(reply: FileHashReply) -> bytes:

@@ -37,12 +37,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from smpdfu.client.client import Client
 from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import now
-from smpdfu.client.filehash import HASHES, Hash, blocks_of, hash_bytes, hash_of
+from smpdfu.client.filehash import HASHES, blocks_of, hash_bytes, hash_of
+from smpdfu.client.fileproof import HASH_BYTES_PER_S, ask, hash_kind, hashes, their_hash
 from smpdfu.client.pace import Pace
 from smpdfu.client.reading import Part, Reading
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
@@ -55,19 +56,15 @@ from smpdfu.smp.groups.fs import (
     FileStatus,
     FileUpload,
     FsRc,
-    HashTypes,
 )
-from smpdfu.smp.message import HEADER_SIZE, MgmtRc, Request, Response
+from smpdfu.smp.message import HEADER_SIZE, MgmtRc
 from smpdfu.smp.upload import PATIENCE, UploadProgress, is_passing
 
-HASH_BYTES_PER_S = 20_000
-"""What a slow device hashes: it reads the whole file before it answers."""
 FILE_MAX = 0xFFFFFFFF
 """Bytes of a file: what FAT can hold, and more than LittleFS."""
 _SHORTEST = 32
 _SMALL = 8
 """Pieces of a file that is sent without asking what of it is there: that would take four requests or more."""
-R = TypeVar("R", bound=Response)
 Report = Callable[[UploadProgress], None]
 _LONGEST_PAUSE = 16
 """How often longer than at first a busy device is left alone in the end."""
@@ -134,19 +131,13 @@ async def download_file(
     began = now()
     async with Deadline(f"the download of {name}", client.transfer_timeout_s) as deadline:
         report = deadline.watched(progress or _no_report)
-        kind = await _hash_kind(client)
-        receiving = _Receiving(client, target, name, hash_of(kind))
+        receiving = _Receiving(client, target, name)
         if resume:
-            await receiving.take_up(kind)
+            await receiving.take_up()
         resumed_at = receiving.off
         await receiving.receive(resumed_at, report)
-        if kind is not None and receiving.off:
-            theirs = await _their_hash(client, name, kind, receiving.off)
-            if theirs != receiving.hash.digest():
-                raise RemoteProtocolError(
-                    f"the {kind} of {name} is not that of what was received: it changed on the way"
-                )
-    return FileResult(receiving.off, now() - began, resumed_at, kind if receiving.off else None)
+        kind = await receiving.compare() if receiving.off else None
+    return FileResult(receiving.off, now() - began, resumed_at, kind)
 
 
 # --- up -------------------------------------------------------------------------------------------------------------
@@ -172,7 +163,7 @@ class _Sending:
 
     async def _find_kind(self) -> None:
         if not self._knows_kind:
-            self.kind = await _hash_kind(self.client)
+            self.kind = await hash_kind(self.client)
             self._knows_kind = True
 
     async def send(self, off: int, resumed_at: int, report: Report) -> None:
@@ -231,9 +222,9 @@ class _Sending:
     async def standing(self, *believed: int) -> int:
         """The bytes of the file that are in the device: see the rules at the top."""
         with suppress(DeviceError):
-            await _ask(self.client, FileClose())
+            await ask(self.client, FileClose())
         try:
-            there = (await _ask(self.client, FileStatus(self.name))).len
+            there = (await ask(self.client, FileStatus(self.name))).len
         except DeviceError:
             return 0
         if there in believed:
@@ -251,15 +242,15 @@ class _Sending:
         await self._find_kind()
         with suppress(DeviceError):
             if not self.size:
-                await _ask(self.client, FileClose())  # Zephyr does not notice that an empty file is whole
-            if (await _ask(self.client, FileStatus(self.name))).len != self.size:
+                await ask(self.client, FileClose())  # Zephyr does not notice that an empty file is whole
+            if (await ask(self.client, FileStatus(self.name))).len != self.size:
                 return False
         return self.kind is None or not self.size or await self._same(self.size)
 
     async def _is_whole(self) -> bool:
         """Is the device's file ours, by one request? Raises DeviceError if the device lacks the best kind of hash."""
         kind = next(iter(HASHES))
-        reply = await _ask(self.client, FileHash(self.name, kind), self.client.timeout_s + self.size / HASH_BYTES_PER_S)
+        reply = await ask(self.client, FileHash(self.name, kind), self.client.timeout_s + self.size / HASH_BYTES_PER_S)
         self.kind, self._knows_kind = kind, True
         return reply.len in (None, self.size) and hash_bytes(reply) == self._hash_of(self.size, kind)
 
@@ -272,7 +263,7 @@ class _Sending:
     async def _same(self, count: int) -> bool:
         assert self.kind is not None, "asked for only where there is a hash"
         try:
-            return await _their_hash(self.client, self.name, self.kind, count) == self._hash_of(count, self.kind)
+            return await their_hash(self.client, self.name, self.kind, count) == self._hash_of(count, self.kind)
         except DeviceError:
             return False
 
@@ -299,24 +290,47 @@ def _may_pass(error: DeviceError) -> bool:
 
 
 class _Receiving:
-    """One file on its way down: ``off`` bytes of it are written, and in ``hash``."""
+    """One file on its way down: ``off`` bytes of it are written, and in ``hashes``, by their kinds."""
 
-    def __init__(self, client: Client, target: BinaryIO, name: str, running: Hash) -> None:
-        self.client, self.target, self.name, self.hash = client, target, name, running
+    def __init__(self, client: Client, target: BinaryIO, name: str) -> None:
+        self.client, self.target, self.name = client, target, name
+        self.hashes = hashes()
         self.off = 0
 
-    async def take_up(self, kind: str | None) -> None:
+    async def take_up(self) -> None:
         """Keep what the target holds if the file begins with it; empty it otherwise."""
         count = self.target.seek(0, 2)
-        running = hash_of(kind)
-        if kind is not None and count:
+        if count:
+            running = hashes()
             for block in blocks_of(self.target, count):
-                running.update(block)
+                for one in running.values():
+                    one.update(block)
+            kind = await hash_kind(self.client)
             with suppress(DeviceError):
-                if await _their_hash(self.client, self.name, kind, count) == running.digest():
-                    self.off, self.hash = count, running
+                if kind and await their_hash(self.client, self.name, kind, count) == running[kind].digest():
+                    self.off, self.hashes = count, running
         self.target.seek(self.off)
         self.target.truncate()
+
+    async def compare(self) -> str | None:
+        """Compare the device's hash of all that was received; the kind, None if the device has none that is known.
+
+        The best kind is asked for without asking which there are: one request less. RemoteProtocolError if the hashes
+        differ, DeviceError if the device refuses one that it has.
+        """
+        kind, theirs = next(iter(HASHES)), None
+        with suppress(DeviceError):
+            theirs = await their_hash(self.client, self.name, kind, self.off)
+        if theirs is None:
+            other = await hash_kind(self.client)
+            if other is None:
+                return None
+            kind, theirs = other, await their_hash(self.client, self.name, other, self.off)
+        if theirs != self.hashes[kind].digest():
+            raise RemoteProtocolError(
+                f"the {kind} of {self.name} is not that of what was received: it changed on the way"
+            )
+        return kind
 
     async def receive(self, resumed_at: int, report: Report) -> None:
         """Take everything from ``off`` on."""
@@ -336,7 +350,7 @@ class _Receiving:
 
     async def _first(self) -> tuple[int, int]:
         """The bytes of the file, and of a piece: only the answer to the piece at 0 has them. It is kept if needed."""
-        reply = await _ask(self.client, FileDownload(self.name, 0))
+        reply = await ask(self.client, FileDownload(self.name, 0))
         if reply.len is None:
             raise RemoteProtocolError(f"the device does not tell how long {self.name} is")
         if reply.len > FILE_MAX:
@@ -357,39 +371,9 @@ class _Receiving:
         if off + len(data) > total:
             raise RemoteProtocolError(f"the device sends more of {self.name} than the {total} bytes that it promised")
         self.target.write(data)
-        self.hash.update(data)
+        for running in self.hashes.values():
+            running.update(data)
         self.off += len(data)
-
-
-# --- hashes ---------------------------------------------------------------------------------------------------------
-
-
-async def _hash_kind(client: Client) -> str | None:
-    """The best kind of hash that the device and we have."""
-    try:
-        types = (await _ask(client, HashTypes())).types
-    except DeviceError:
-        return None
-    return next((kind for kind in HASHES if kind in types), None)
-
-
-async def _their_hash(client: Client, name: str, kind: str, count: int) -> bytes:
-    request = FileHash(name, kind, len=count)
-    return hash_bytes(await _ask(client, request, client.timeout_s + count / HASH_BYTES_PER_S))
-
-
-async def _ask(client: Client, request: Request[R], timeout_s: float | None = None) -> R:
-    """The answer; a lost link is opened again, and a busy device asked again, as often as requests are attempted."""
-    for _ in range(client.attempts):
-        try:
-            return await client.request(request, timeout_s=timeout_s)
-        except LinkLostError:
-            await client.wait_for_device(client.patience.reconnect_s)
-        except DeviceError as error:
-            if not error.is_code(MgmtRc.EBUSY) and not error.is_code(MgmtRc.ENOMEM):
-                raise
-            await asyncio.sleep(client.patience.pause_s)
-    return await client.request(request, timeout_s=timeout_s)
 
 
 def _no_report(progress: UploadProgress) -> None:

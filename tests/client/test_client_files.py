@@ -189,6 +189,15 @@ def test_a_small_file_takes_as_few_requests_as_can_be(size: int, pieces: int) ->
     assert board.heard == 1 + pieces + 1  # the sizes of the buffers, and one hash at the end
 
 
+@pytest.mark.parametrize(("size", "pieces"), [(1, 1), (300, 1), (2000, 6)])
+def test_a_download_asks_for_nothing_but_sizes_pieces_and_a_hash(size: int, pieces: int) -> None:
+    board, data = Board(), content(size)
+    board.put(data)
+    result, got = board.down()
+    assert (got, result.hash_type, result.verified) == (data, "sha256", True)
+    assert board.heard <= 1 + pieces + 1 + 1  # the device's pieces may be shorter than ours
+
+
 @pytest.mark.parametrize("size", [1, 2000])
 def test_a_small_file_in_a_build_without_hashes(size: int) -> None:
     board, data = Board(without=(FileHash, HashTypes)), content(size)
