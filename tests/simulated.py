@@ -14,10 +14,14 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+START_S = 1000.0
+"""The time at which a simulation begins: clocks of computers do not show 0 either."""
+
+
 class _Jumping(selectors.DefaultSelector):
     """Passes the time instead of waiting: nothing in a simulation comes from outside."""
 
-    now_s = 0.0
+    now_s = START_S
     turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -58,7 +62,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return done
 
 
-def simulate(main: Coroutine[Any, Any, T], *, start_s: float = 0.0) -> T:
+def simulate(main: Coroutine[Any, Any, T], *, start_s: float = START_S) -> T:
     """``asyncio.run`` in simulated time. AssertionError where a task failed and nobody took notice."""
     unseen: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:

@@ -29,7 +29,7 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.smp.upload import PATIENCE, UploadProgress
 from smpdfu.virtual.groups.fs import FsGroup
 from smpdfu.virtual.server import Refused
-from tests.simulated import simulate
+from tests.simulated import START_S, simulate
 
 if TYPE_CHECKING:
     from tests.client.file_board import NAME, SHORT_S, Board, content
@@ -40,7 +40,7 @@ else:
 class BusyFor(FsGroup):
     """Busy until the event loop's clock shows ``until_s``."""
 
-    until_s = 5.0
+    until_s = START_S + 5.0
 
     def _wait(self) -> None:
         if asyncio.get_running_loop().time() < self.until_s:
@@ -53,7 +53,7 @@ class BusyFor(FsGroup):
 
 
 class BusyForReaders(BusyFor):
-    until_s = 0.3
+    until_s = START_S + 0.3
 
     def on_file_download(self, request: FileDownload) -> FileDownloadReply:
         """Give it, later."""
