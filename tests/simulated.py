@@ -80,6 +80,12 @@ def simulate_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio.events, "new_event_loop", SimulatedLoop)
 
 
+async def timed(work: Coroutine[Any, Any, T]) -> tuple[T, float]:
+    """What ``work`` gives, and how long it took in simulated seconds."""
+    began = now()
+    return await work, now() - began
+
+
 def now() -> float:
     """The simulated time, in seconds."""
     return _running().time()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -17,7 +16,7 @@ from smpdfu.errors import RemoteProtocolError, TransferTimeoutError
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.fs import FileDownload, FileDownloadReply, FileUpload, FileUploadReply
 from smpdfu.smp.groups.image import ImageUpload
-from tests.simulated import simulate
+from tests.simulated import simulate, timed
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.client.fake_device import Answer, image
@@ -100,12 +99,12 @@ def test_what_falls_back_is_measured_anew() -> None:
 def ended_after(work: Coroutine[Any, Any, None]) -> tuple[TransferTimeoutError, float]:
     """How the transfer ended, and after how many simulated seconds."""
 
-    async def main() -> tuple[TransferTimeoutError, float]:
+    async def main() -> TransferTimeoutError:
         with pytest.raises(TransferTimeoutError) as caught:
             await work
-        return caught.value, asyncio.get_running_loop().time()
+        return caught.value
 
-    return simulate(main())
+    return simulate(timed(main()))
 
 
 def test_an_upload_ends_at_its_bound() -> None:

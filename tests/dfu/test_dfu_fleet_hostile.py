@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,7 @@ from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import Request, split_message
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.dfu.dfu_device import new_device, version, wire_of
-from tests.simulated import now, simulate
+from tests.simulated import simulate, timed
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SIZE = 12_000
 DEVICE_S = 300.0
-
-
-async def timed(main: Coroutine[Any, Any, T]) -> tuple[T, float]:
-    """What ``main`` gives, and how long that took in simulated seconds."""
-    return await main, now()
 
 
 class Hostile(VirtualNrf5340):
