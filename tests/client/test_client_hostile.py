@@ -273,11 +273,11 @@ FLOODS: dict[str, bytes] = {
 def test_a_peer_that_never_stops_costs_little_memory_and_ends_in_words(
     make: Callable[[], Framing], flood: bytes
 ) -> None:
-    """8 MiB, faster than anybody could print it; then silence, where the answer should be."""
+    """2 MiB, faster than anybody could print it; then silence, where the answer should be."""
 
     async def serve(pipe: Pipe) -> None:
         await pipe.read()
-        for _ in range(max(1, min((8 << 20) // len(flood), 20_000))):
+        for _ in range(max(1, min((2 << 20) // len(flood), 5_000))):
             await pipe.write(flood)
         await asyncio.sleep(LONG_S)
 
@@ -290,7 +290,7 @@ def test_a_peer_that_never_stops_costs_little_memory_and_ends_in_words(
         lines += text.count("\n")
 
     client.console = listen
-    with bounded(4 << 20), pytest.raises(LinkError):
+    with bounded(1 << 20), pytest.raises(LinkError):
         with_client(client, lambda client: client.request(Echo("x")))
 
 
