@@ -50,6 +50,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from benchmarks.upload_device import TIME_FACTOR, Setting
 from smpdfu.virtual.flash import NVMC
@@ -95,28 +96,33 @@ class Rig:
 
     def __init__(self, device: subprocess.Popen[str], image: Path) -> None:
         self._device, self._image = device, image
+        self._size = image.stat().st_size
         self._sha = hashlib.sha256(image.read_bytes()).hexdigest()
 
     def upload(self, who: str, setting: Setting) -> Outcome:
         """One upload by ``who``."""
-        port = str(self._ask(json.dumps(asdict(setting)))["port"])
-        client = [sys.executable, "-m", "benchmarks.upload_client", who, setting.wire, port, str(self._image)]
-        try:
-            ended = subprocess.run(client, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-            told = json.loads(ended.stdout or json.dumps({"error": ended.stderr.strip().rpartition("\n")[2]}))
-        except subprocess.TimeoutExpired:
-            told = {"error": f"not done after {TIMEOUT_S:g} s"}
-        seen = self._ask("done")
+        told, seen = self.run(who, setting, self._image)
         if "error" not in told and seen["held"] != self._sha:
             told = {"error": "other bytes are in the device"}
         if "error" in told:
             return Outcome(error=told["error"])
         retries = max(told.get("retries", 0), int(str(seen["repeats"])))
         requests = max(told.get("requests", 0), int(str(seen["requests"])))
-        speed, cpu = SIZE / KIB / told["seconds"], told["cpu_s"] / (SIZE / MB)
+        speed, cpu = self._size / KIB / told["seconds"], told["cpu_s"] / (self._size / MB)
         return Outcome(speed, cpu, requests, retries, told.get("window", 1))
 
-    def _ask(self, line: str) -> dict[str, object]:
+    def run(self, who: str, setting: Setting, data: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What ``who`` tells of its work with ``data`` on a new device, and what that tells."""
+        port = str(self._ask(json.dumps(asdict(setting)))["port"])
+        client = [sys.executable, "-m", "benchmarks.upload_client", who, setting.wire, port, str(data)]
+        try:
+            ended = subprocess.run(client, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+            told = json.loads(ended.stdout or json.dumps({"error": ended.stderr.strip().rpartition("\n")[2]}))
+        except subprocess.TimeoutExpired:
+            told = {"error": f"not done after {TIMEOUT_S:g} s"}
+        return told, self._ask("done")
+
+    def _ask(self, line: str) -> dict[str, Any]:
         assert self._device.stdin is not None
         assert self._device.stdout is not None
         self._device.stdin.write(line + "\n")
@@ -127,15 +133,15 @@ class Rig:
 
 
 @contextmanager
-def rig() -> Iterator[Rig]:
-    """A device's process and an image, until the block ends."""
+def rig(size: int = SIZE) -> Iterator[Rig]:
+    """A device's process and an image of ``size`` bytes, until the block ends."""
     command = [sys.executable, "-m", "benchmarks.upload_device"]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as device,
     ):
         image = Path(folder) / "image.bin"
-        image.write_bytes(firmware())
+        image.write_bytes(firmware(size))
         try:
             yield Rig(device, image)
         finally:
@@ -143,18 +149,18 @@ def rig() -> Iterator[Rig]:
             device.stdin.close()
 
 
-def firmware() -> bytes:
-    """An image of SIZE bytes that a device takes: signed, of noise."""
+def firmware(size: int) -> bytes:
+    """An image of ``size`` bytes that a device takes: signed, of noise."""
     from smpdfu.image.build import build
     from smpdfu.image.format import Version
     from smpdfu.image.keys import generate
     from smpdfu.image.spec import ImageSpec
 
     key, spec = generate("ecdsa-p256"), ImageSpec(Version(2), 0x200, 0, pad_header=True)
-    payload = random.Random(4).randbytes(SIZE)
-    surplus = len(build(spec, payload, key).to_bytes()) - SIZE
+    payload = random.Random(4).randbytes(size)
+    surplus = len(build(spec, payload, key).to_bytes()) - size
     data = build(spec, payload[:-surplus], key).to_bytes()
-    return data[:SIZE].ljust(SIZE, b"\xff")
+    return data[:size].ljust(size, b"\xff")
 
 
 # --- the model ------------------------------------------------------------------------------------------------------

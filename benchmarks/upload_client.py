@@ -1,5 +1,7 @@
 """One upload by one client, in a process of its own: ``python -m benchmarks.upload_client WHO WIRE PORT FILE``.
 
+Who is ``... fs`` writes the file to the device's file system, and reads it back: ``back_s`` are the seconds of that.
+
 Prints one line of JSON: seconds of the upload alone, CPU seconds of this process meanwhile (start-up, imports, opening
 and asking for the buffers come before), and what the client tells of requests and retries. A client that gives up
 prints ``{"error": ...}``.
@@ -8,6 +10,7 @@ prints ``{"error": ...}``.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import resource
 import sys
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from smpdfu.link.pipe import Pipe
     from smpdfu.smp.framing import Framing
 
+FILE = "/lfs1/bench"
 DEVICE = "bench"
 """The name by which Bluetooth finds the device."""
 
@@ -37,6 +41,12 @@ class Meter:
         """Print what it took, and ``facts``."""
         wall, cpu = time.perf_counter() - self._wall, _cpu_s() - self._cpu
         print(json.dumps({"seconds": wall, "cpu_s": cpu, **facts}))
+
+    def stop_files(self, half_s: float, *, same: bool) -> None:
+        """The same of a file that went there until ``half_s``, by ``time.perf_counter``, and came back since."""
+        if not same:
+            raise ValueError("other bytes came back")
+        self.stop(there_s=half_s - self._wall, back_s=time.perf_counter() - half_s)
 
 
 def _cpu_s() -> float:
@@ -129,11 +139,63 @@ def mcumgr_toolkit(wire: str, port: str, data: bytes) -> None:
         meter.stop()
 
 
+def smpdfu_files(wire: str, port: str, data: bytes) -> None:
+    """Ours: to the device's file system, and back."""
+    from smpdfu.client import Client
+    from smpdfu.client.files import download_file, upload_file
+
+    async def there_and_back() -> None:
+        meter, target = Meter(), io.BytesIO()
+        async with Client(*_our_wire(wire, port)) as client:
+            await client.params()
+            meter.start()
+            await upload_file(client, io.BytesIO(data), FILE)
+            half_s = time.perf_counter()
+            await download_file(client, FILE, target)
+            meter.stop_files(half_s, same=target.getvalue() == data)
+
+    asyncio.run(there_and_back())
+
+
+def smpclient_files(wire: str, port: str, data: bytes) -> None:
+    """smpclient: to the device's file system, and back; it does not ask whether the device holds what was sent."""
+    from smpclient import SMPClient
+
+    async def there_and_back() -> None:
+        meter = Meter()
+        async with SMPClient(*_its_wire(wire, port)) as client:
+            meter.start()
+            async for _ in client.upload_file(data, FILE):
+                pass
+            half_s = time.perf_counter()
+            back = await client.download_file(FILE)
+            meter.stop_files(half_s, same=back == data)
+
+    asyncio.run(there_and_back())
+
+
+def mcumgr_toolkit_files(wire: str, port: str, data: bytes) -> None:
+    """mcumgr-toolkit: to the device's file system, and back."""
+    from mcumgr_toolkit import MCUmgrClient
+
+    meter = Meter()
+    with MCUmgrClient.serial(port) as client:
+        client.use_auto_frame_size()
+        meter.start()
+        client.fs_file_upload(FILE, data)
+        half_s = time.perf_counter()
+        back = client.fs_file_download(FILE)
+        meter.stop_files(half_s, same=bytes(back) == data)
+
+
 CLIENTS: dict[str, Callable[[str, str, bytes], None]] = {
     "smpdfu": smpdfu,
     "smpdfu -w 1": smpdfu_one,
     "smpclient": smpclient,
     "mcumgr-toolkit": mcumgr_toolkit,
+    "smpdfu fs": smpdfu_files,
+    "smpclient fs": smpclient_files,
+    "mcumgr-toolkit fs": mcumgr_toolkit_files,
 }
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ TIME_FACTOR = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A wire and a device: see ``bench_upload``."""
+    """A wire and a device: see ``bench_upload``, and for what follows ``size``, ``bench_uart``."""
 
     wire: str
     round_trip_ms: float = 0.0
@@ -51,6 +51,10 @@ class Setting:
     loss: float = 0.0
     baudrate: int | None = None
     size: int = 0
+    buf_size: int = 2048
+    uart_ring: int | None = None
+    time_factor: float = TIME_FACTOR
+    erase_progressively: bool = False
 
     @property
     def traffic(self) -> Traffic:
@@ -62,7 +66,12 @@ class CountingDevice(VirtualNrf5340):
     """Counts the pieces of an upload that came before."""
 
     def __init__(self, setting: Setting) -> None:
-        resources = Resources(buffers=Buffers(count=setting.buffers), time_factor=TIME_FACTOR)
+        resources = Resources(
+            buffers=Buffers(size_bytes=setting.buf_size, count=setting.buffers),
+            uart_ring=setting.uart_ring,
+            time_factor=setting.time_factor,
+            erase_progressively=setting.erase_progressively,
+        )
         super().__init__(LAYOUT, BootKeys((KEY.public,)), resources=resources, name="bench")
         self.offsets: set[int] = set()
         self.repeats = 0

@@ -9,10 +9,11 @@ behind a chunk in flight before a probe was: an request as long as the chunk, wh
     a probe is answered                   several may be in flight; but behind the first chunk that ends a page of flash
                                           (and has it erased or written) only a probe is sent
     that one is answered, too             the device hears
-    a probe is not answered, but the      one in flight; the next probe after ``HOLDS`` answers
-    chunk is                              Where flash was at work: ``full`` probes in a row must be answered
-    a fault with several in flight that   ``full`` probes in a row must be answered: the device may be deaf now and then
+    a probe is not answered, but the      one in flight; the next probe after ``HOLDS`` answers. At the second, ``full``
+    chunk is                              of them in a row must be answered
+    a fault with several in flight that   twice as many in a row must be answered: the device may be deaf now and then
     the wire does not explain             only. At the second, one in flight for good
+    the wire loses other messages, too    one more answered probe makes up for a lost one, and no fault is the last
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PAGE = 4096
 """Bytes of flash that are erased at a time (nRF52, nRF53, most external flash)."""
 HOLDS = (4, 64, 512)
 """Answers until the next probe after the first, second, ... one that was lost."""
-_FIRST, _GOLDEN, _LATEST = 0.4, 0.618, 0.8
+_SPREAD, _GOLDEN, _LATEST = 0.4, 0.618, 0.8
 
 
 @dataclass(slots=True)
@@ -60,12 +61,14 @@ class Hearing:
         """Is a probe due, after so many answers?"""
         return not self.proven and not self._deaf and answers >= self._barred_until
 
-    def phase(self, *, page: bool) -> float:
+    def phase(self, *, page: bool, spread: bool) -> float:
         """When the next probe is sent, as a share of the round trip; ``page``: behind a chunk that ends one.
 
-        At another moment of the device's work each time, but again at the one at which a probe was lost.
+        At another moment of the device's work each time, but again at the one at which a probe was lost. The first is
+        that of a second chunk, with ``spread`` between answers, else at once.
         """
-        return (_FIRST + (self._pages if page else self._others) * _GOLDEN) % _LATEST
+        first = _SPREAD if page or spread else 0.0
+        return (first + (self._pages if page else self._others) * _GOLDEN) % _LATEST
 
     def heard(self, *, page: bool) -> None:
         """A probe was answered; ``page``: the chunk before it ended one."""
@@ -81,7 +84,7 @@ class Hearing:
 
         ``wire``: that happens to other messages on this wire, too.
         """
-        if page and self._misses and not wire:
+        if self._misses and not wire:
             self._row = max(self._row, self.full)
         self._wanted = min(self._wanted + 1, self._row) if wire else self._row
         self._barred_until = answers + HOLDS[min(self._misses, len(HOLDS) - 1)]
@@ -91,7 +94,7 @@ class Hearing:
         """Several in flight failed, more often than can be explained; ``wire``: it loses other messages, too."""
         self._deaf = self._doubted and not wire
         self._doubted = True
-        self._wanted = self._row = max(self._row, self.full)
+        self._wanted = self._row = self.full if wire else 2 * self.full
 
 
 @dataclass(slots=True)

@@ -251,7 +251,7 @@ class Window:
 
     def probe_gap_s(self, *, page: bool) -> float:
         """How long after the chunk the probe is sent; ``page``: the chunk ends one."""
-        return self._hearing.phase(page=page) * self.trips.mean_s
+        return self._hearing.phase(page=page, spread=self._can_spread) * self.trips.mean_s
 
     @property
     def wants_page(self) -> bool:
@@ -381,9 +381,8 @@ class Window:
 
     def _may_ask(self, now: float, left: int) -> bool:
         """Is a probe worth it, now?"""
-        if self._most < 2 or left < 2 or not self._hearing.may_ask(self._answers):
-            return False
-        if self._answers < self._sizes[2].barred_until or not self._promises(left):
+        barred = self._answers < self._sizes[2].barred_until or not self._hearing.may_ask(self._answers)
+        if self._most < 2 or left < 2 or barred or not self._promises(left):
             return False
         spent_s = self._spent_s + self.trips.mean_s
         return not self._hearing.missed_before or spent_s <= self._gained_s + PROBE_BUDGET * self._whole_s(now, left)

@@ -35,19 +35,25 @@ def test_one_probe_lets_several_be_in_flight_and_a_second_looks_at_a_page() -> N
 
 def test_a_lost_probe_is_sent_again_ever_later_and_at_the_same_moment() -> None:
     hearing, answers = Hearing(FULL), 10
-    phase = hearing.phase(page=False)
+    phase = hearing.phase(page=False, spread=True)
     for hold in (*HOLDS, HOLDS[-1]):
         hearing.missed(answers, page=False, wire=False)
         assert not hearing.may_ask(answers + hold - 1)
         assert hearing.may_ask(answers + hold)
         answers += hold
-    assert hearing.phase(page=False) == phase
+    assert hearing.phase(page=False, spread=True) == phase
+
+
+def test_where_sends_are_not_spread_the_first_probe_comes_at_once() -> None:
+    hearing = Hearing(FULL)
+    assert hearing.phase(page=False, spread=False) == 0
+    assert hearing.phase(page=True, spread=False) == hearing.phase(page=False, spread=True) > 0
 
 
 def test_probes_come_at_ever_other_moments() -> None:
     hearing, phases = Hearing(FULL), set()
     for _ in range(FULL):
-        phases.add(round(hearing.phase(page=False), 3))
+        phases.add(round(hearing.phase(page=False, spread=True), 3))
         hearing.heard(page=False)
     assert len(phases) == FULL
     assert max(phases) < 0.8
@@ -69,7 +75,7 @@ def test_a_page_that_costs_two_probes_makes_all_of_them_be_wanted() -> None:
 def test_a_wire_that_loses_messages_loses_probes_too() -> None:
     hearing = Hearing(FULL)
     hearing.doubt(wire=False)
-    for _ in range(FULL - 1):
+    for _ in range(2 * FULL - 1):
         hearing.heard(page=False)
     hearing.missed(20, page=False, wire=True)
     hearing.heard(page=False)
@@ -81,7 +87,7 @@ def test_a_wire_that_loses_messages_loses_probes_too() -> None:
 def test_the_second_doubt_is_the_last_unless_the_wire_loses(wire: bool, asks: bool) -> None:
     hearing = proven(Hearing(FULL))
     hearing.doubt(wire=False)
-    for _ in range(FULL):
+    for _ in range(2 * FULL):
         assert not hearing.proven
         hearing.heard(page=False)
     assert hearing.proven
@@ -143,7 +149,7 @@ def test_after_an_unexplained_fault_all_probes_are_wanted() -> None:
     window.sent(now)
     window.fault(now, Fault.BEHIND)
     now = answers(window, BARS[1], now=now + 0.03)
-    for _ in range(FULL):
+    for _ in range(2 * FULL):
         assert (window.size, window.asks) == (1, True)
         window.probe_heard(page=False)
         now = answers(window, 1, now=now)
