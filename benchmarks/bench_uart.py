@@ -12,8 +12,8 @@ processes of their own, on the same wire in turn. smpmgr uploads as smpclient do
     :w1       ours : our own upload with one request in flight
     again     pieces of the image that came to the device, or were sent, again
 
-Of files, smpclient does not ask whether the device holds what was sent: ``smpdfu`` compares a hash, one request more each
-way.
+Of files, smpclient does not ask whether the device holds what was sent: ``smpdfu`` compares a hash, one request more
+each way.
 
 It takes some four minutes. ``--runs N`` makes each upload N times, A B C A B C ..., and prints medians.
 """

@@ -325,11 +325,13 @@ class Transfer:
         self._begins_anew = self._begins_anew or upload.off == 0 < before
         self._pace.moved(upload.off, self._life_at)
         self._pauses = 0
-        if came_late and upload.off > before:
+        if chunk.first:
+            pass  # an erase tells nothing of the chunks that follow
+        elif came_late and upload.off > before:
             window.late(self._life_at - posted.first_at)
         elif not in_step:
             self._slow_down(posted, Fault.BEHIND)
-        elif upload.off > before and not chunk.first:
+        elif upload.off > before:
             window.answered(posted.heard_at, posted.first_at, left=upload.chunks_left, again=again)
         if upload.off != before:
             self._errands.report(upload.progress)

@@ -57,9 +57,9 @@ class Hearing:
         """Was a probe lost?"""
         return self._misses > 0
 
-    def may_ask(self, answers: int) -> bool:
-        """Is a probe due, after so many answers?"""
-        return not self.proven and not self._deaf and answers >= self._barred_until
+    def may_ask(self, answers: int, *, wire: bool = False) -> bool:
+        """Is a probe due, after so many answers? ``wire``: it loses other messages, too."""
+        return not self.proven and (wire or not self._deaf) and answers >= self._barred_until
 
     def phase(self, *, page: bool, spread: bool) -> float:
         """When the next probe is sent, as a share of the round trip; ``page``: behind a chunk that ends one.

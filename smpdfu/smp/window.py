@@ -381,8 +381,10 @@ class Window:
 
     def _may_ask(self, now: float, left: int) -> bool:
         """Is a probe worth it, now?"""
-        barred = self._answers < self._sizes[2].barred_until or not self._hearing.may_ask(self._answers)
-        if self._most < 2 or left < 2 or barred or not self._promises(left):
+        due = self._hearing.may_ask(self._answers, wire=self._losses.by_wire)
+        if self._most < 2 or left < 2 or not due or self._answers < self._sizes[2].barred_until:
+            return False
+        if not self._promises(left):
             return False
         spent_s = self._spent_s + self.trips.mean_s
         return not self._hearing.missed_before or spent_s <= self._gained_s + PROBE_BUDGET * self._whole_s(now, left)

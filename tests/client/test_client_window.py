@@ -11,10 +11,8 @@ import pytest
 from smpdfu.client import Client, Trace, UploadResult
 from smpdfu.errors import DeviceError, ResponseTimeoutError
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, GattFraming, RawFraming
-from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
-from smpdfu.smp.groups.os import Params
-from smpdfu.smp.message import MgmtRc, Refusal, split_message
+from smpdfu.smp.message import MgmtRc, Refusal
 from tests.simulated import simulate, turns
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
@@ -200,50 +198,6 @@ def test_the_wire_has_a_queue_of_its_own(most: int) -> None:
 
 
 # --- silence ---------------------------------------------------------------------------------------------------------
-
-
-class LosesFirst(SimulatedPipe):
-    """Does not hear the first chunk, as often as ``missed`` says."""
-
-    missed = 1
-
-    def _feed(self, data: bytes) -> None:
-        first = any(find(message) is ImageUpload for message in type(self._framing)().feed(data))
-        if first and self.missed:
-            self.missed -= 1
-        else:
-            super()._feed(data)
-
-
-def find(message: bytes) -> type[object] | None:
-    header = split_message(message).header
-    return find_request(header.op, header.group, header.command)
-
-
-@pytest.mark.parametrize("wire", [serial(30), udp(30)])
-@pytest.mark.parametrize("erase_s", [0.0, 2.0])
-def test_a_lost_first_chunk_costs_less_than_the_timeout(erase_s: float, wire: Wire) -> None:
-    async def main(pipe: SimulatedPipe) -> UploadResult:
-        async with Client(pipe, wire.framing()) as client:
-            return await client.upload(DATA)
-
-    server = replace(QUICK, erase_s=erase_s)
-    good, lossy = (simulate(main(pipe(server, wire))) for pipe in (SimulatedPipe, LosesFirst))
-    assert (good.retries, lossy.retries) == (0, 1)
-    assert lossy.seconds - good.seconds < 0.7
-
-
-@pytest.mark.parametrize("buffers", [1, 2, 4])
-def test_a_device_that_erases_is_asked_once(buffers: int) -> None:
-    pipe = SimulatedPipe(replace(QUICK, buffers=buffers, erase_s=4.0), serial(30))
-
-    async def main() -> UploadResult:
-        async with Client(pipe, ConsoleFraming()) as client:
-            return await client.upload(DATA)
-
-    assert simulate(main()).retries == 0
-    asked = [message for message in pipe.device.heard if find(message) is Params and len(message) < 20]  # no probe
-    assert len(asked) == (2 if buffers > 2 else 1)  # where there is no other buffer, the question gets none
 
 
 def test_a_lost_request_costs_less_than_the_timeout() -> None:

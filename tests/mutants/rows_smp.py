@@ -45,7 +45,7 @@ ROWS = (
     Mutant(UPLOAD, "        self.retries += chunk.request.off < self._sent\n", "", IN_UPLOAD),
     Mutant(UPLOAD, "        if self._next >= self._total and not self.flight:\n", "        if False:\n", IN_UPLOAD, equal="a guard that no order of answers reaches: of the chunks in flight the last one has the highest number, so its answer completes the upload or sets DRAIN"),
     Mutant("smpdfu/smp/trips.py", "        self._silences += 1\n", "", IN_WINDOW),
-    Mutant(HEARING, "self.proven and not self._deaf", "self.proven", IN_HEARING),
+    Mutant(HEARING, "(wire or not self._deaf)", "True", IN_HEARING),
     Mutant(HEARING, "        if self._misses and not wire:\n", "        if not wire:\n", IN_HEARING),
     Mutant(WINDOW, "kind is not Fault.FULL", "1", IN_HEARING),
     Mutant(WINDOW, "room = _UNTOLD if buffers is None else max(1, buffers - 1)", "room = _UNTOLD if buffers is None else buffers", IN_WINDOW),

@@ -93,6 +93,7 @@ def test_the_second_doubt_is_the_last_unless_the_wire_loses(wire: bool, asks: bo
     assert hearing.proven
     hearing.doubt(wire=wire)
     assert hearing.may_ask(10_000) is asks
+    assert hearing.may_ask(10_000, wire=True)  # it shows later
 
 
 def test_lost_answers_and_faults_alone_explain_faults_with_several() -> None:
