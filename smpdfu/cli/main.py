@@ -20,6 +20,7 @@ from smpdfu.cli.show import STDOUT, StdoutGone, note
 from smpdfu.cli.tree import COMPLETE_VAR, Tree, wanted_command
 from smpdfu.errors import (
     DeviceError,
+    DeviceTimeoutError,
     FleetFileError,
     ImageError,
     JournalError,
@@ -57,6 +58,7 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (NoEffectError, 5),
     (NotBackError, 4),
     (StepError, 8),
+    (DeviceTimeoutError, 8),
     (JournalError, 8),
     (UnprovenError, 9),
 )
