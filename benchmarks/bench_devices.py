@@ -21,7 +21,7 @@ from benchmarks.boards import application, at_ports, board, loaded, put_away, us
 from smpdfu.client import Client
 from smpdfu.image.format import Version
 from smpdfu.link.udp import UdpPipe
-from smpdfu.local.limits import allow_open_files
+from smpdfu.local.state.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming
 from smpdfu.smp.groups.os import Echo
 from smpdfu.virtual.device import VirtualNrf5340

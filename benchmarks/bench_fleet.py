@@ -30,12 +30,12 @@ from typing import Any
 from benchmarks.boards import used_bytes
 from benchmarks.fleet_rig import NEW, WAYS, broken, devices, name_of, package, versions
 from smpdfu.client import Client
-from smpdfu.dfu.fleet import FleetRun, Ports
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice
-from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
-from smpdfu.dfu.schedule import Outcome, Phase
-from smpdfu.dfu.standing import standing
-from smpdfu.local.limits import allow_open_files
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
+from smpdfu.dfu.fleet.run import FleetRun, Ports
+from smpdfu.dfu.fleet.schedule import Outcome, Phase
+from smpdfu.dfu.fleet.standing import standing
+from smpdfu.local.state.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming
 
 COUNT, AT_ONCE = 60, 48
@@ -194,7 +194,7 @@ def as_processes(count: int, folder: Path) -> None:
         scene = Scene(folder, count, dict(row.split(",") for row in rows))
         limit = max(len(broken(count)) // 2, 2)
         scene.write(limit)
-        from smpdfu.cli.fleetloading import read_fleet, state_folder
+        from smpdfu.cli.fleet.loading import read_fleet, state_folder
 
         log = log_path(state_folder(read_fleet(scene.path)))
         codes = [fleet_run(scene, log, kill_at=count // 4), fleet_run(scene, log)]

@@ -2,8 +2,8 @@
 
 The device is the virtual nRF5340 in a process of its own, at a pseudo terminal behind a modelled UART: bytes take the
 time of its baud rate, flash takes its time and is erased page by page as the upload reaches it, and while the server is
-busy the UART keeps as many bytes as its ring has; what comes beyond is lost (``smpdfu.virtual.pool``). Clients run as
-processes of their own, on the same wire in turn. smpmgr uploads as smpclient does, which is its engine.
+busy the UART keeps as many bytes as its ring has; what comes beyond is lost (``smpdfu.virtual.line.load``). Clients run
+as processes of their own, on the same wire in turn. smpmgr uploads as smpclient does, which is its engine.
 
     column    is
     --------  ---------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from sample_images.make_samples import CORES, read_sample, relocate, second_version
-from smpdfu.virtual.layout import LAYOUTS
+from smpdfu.virtual.chip.layout import LAYOUTS
 
 ROOT = Path(__file__).parent.parent
 KEY = ROOT / "keys" / "dev-sign-p256.pem"

@@ -53,8 +53,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.upload_device import TIME_FACTOR, Setting
-from smpdfu.virtual.flash import NVMC
-from smpdfu.virtual.pool import BYTE_S, REQUEST_S
+from smpdfu.virtual.chip.flash import NVMC
+from smpdfu.virtual.line.load import BYTE_S, REQUEST_S
 
 SIZE = 256 * 1024
 KIB, MB = 1024, 1_000_000
@@ -153,7 +153,7 @@ def firmware(size: int) -> bytes:
     """An image of ``size`` bytes that a device takes: signed, of noise."""
     from smpdfu.image.build import build
     from smpdfu.image.format import Version
-    from smpdfu.image.keys import generate
+    from smpdfu.image.keys.keys import generate
     from smpdfu.image.spec import ImageSpec
 
     key, spec = generate("ecdsa-p256"), ImageSpec(Version(2), 0x200, 0, pad_header=True)
@@ -194,7 +194,7 @@ def line_s(setting: Setting, message: int) -> float:
 
 def air_s(setting: Setting, message: int) -> float:
     """The share of connection events that a message fills, in seconds."""
-    from smpdfu.virtual.radio import Radio
+    from smpdfu.virtual.wires.radio import Radio
 
     if not setting.round_trip_ms:
         return 0.0

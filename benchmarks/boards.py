@@ -12,12 +12,12 @@ from pathlib import Path
 
 from smpdfu.image.build import build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.spec import ImageSpec
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.boot.bootloader import BootKeys
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED, Region
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import NRF5340DK_STAGED, Region
-from smpdfu.virtual.udp import serve_udp
+from smpdfu.virtual.wires.udp import serve_udp
 
 KEY = generate("ecdsa-p256")
 HEADER = 0x200

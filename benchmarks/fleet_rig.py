@@ -19,15 +19,15 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.boards import HEADER, KEY, application, at_ports, board, firmware, loaded, put_away
-from smpdfu.dfu.package import Core, CoreImage, Package, new_package
+from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
 from smpdfu.image.build import build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.spec import ImageSpec
-from smpdfu.local.limits import allow_open_files
+from smpdfu.local.state.limits import allow_open_files
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.groups.os import Build
-from smpdfu.virtual.layout import NRF5340DK_STAGED
+from smpdfu.virtual.server.groups.os import Build
 
 APP_SIZE, NET_SIZE = 64 << 10, 112 << 10
 OLD, NEW = "1.0.0", "2.0.0"

@@ -73,15 +73,15 @@ def _our_wire(wire: str, port: str) -> tuple[Pipe, Framing]:
     from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, GattFraming
 
     if wire == "pty":
-        from smpdfu.link.serial import SerialPipe
+        from smpdfu.link.serial.pipe import SerialPipe
 
         return SerialPipe(port), ConsoleFraming()
     if wire == "udp":
         from smpdfu.link.udp import UdpPipe
 
         return UdpPipe("127.0.0.1", int(port)), DatagramFraming()
-    from smpdfu.link.ble import BlePipe
-    from smpdfu.link.bumble import backends
+    from smpdfu.link.ble.bumble_backend import backends
+    from smpdfu.link.ble.pipe import BlePipe
 
     return BlePipe(DEVICE, backends=backends(port)), GattFraming()
 

@@ -19,20 +19,20 @@ from dataclasses import dataclass
 from smpdfu.errors import RemoteProtocolError
 from smpdfu.image.build import build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.spec import ImageSpec
 from smpdfu.smp import cbor
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.message import HEADER_SIZE, Header
-from smpdfu.virtual.bootloader import BootKeys
-from smpdfu.virtual.clock import precise_loop
+from smpdfu.virtual.boot.bootloader import BootKeys
+from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.pool import Resources
-from smpdfu.virtual.pty import serve_pty
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.traffic import Traffic
-from smpdfu.virtual.udp import serve_udp
+from smpdfu.virtual.line.load import Resources
+from smpdfu.virtual.line.timers import precise_loop
+from smpdfu.virtual.line.traffic import Traffic
+from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.wires.pty import serve_pty
+from smpdfu.virtual.wires.udp import serve_udp
 
 LAYOUT = LAYOUTS["nrf5340dk-staged"]
 KEY = generate("ecdsa-p256")
@@ -134,8 +134,8 @@ def on_udp(device: CountingDevice, setting: Setting) -> AbstractAsyncContextMana
 @asynccontextmanager
 async def on_ble(device: CountingDevice, setting: Setting) -> AsyncIterator[str]:
     """A radio whose controllers are offered at a TCP port."""
-    from smpdfu.virtual.gatt import on_air
-    from smpdfu.virtual.radio import Radio
+    from smpdfu.virtual.wires.gatt import on_air
+    from smpdfu.virtual.wires.radio import Radio
 
     async with on_air(device, Radio(interval_ms=setting.round_trip_ms, loss=setting.loss)) as (_, port):
         yield f"tcp-client:127.0.0.1:{port}"

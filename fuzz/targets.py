@@ -16,14 +16,16 @@ from dataclasses import replace
 from fuzz.target import Target
 from fuzz.wire import WIRE_TARGETS
 from smpdfu.errors import ImageError, PackageError, SigningError
-from smpdfu.image import files, foreign, hexfile, identify, keys, securedfu
+from smpdfu.image import files, hexfile
 from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.encrypt import Recipient
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
-from smpdfu.image.linked import Vectors, find_images
+from smpdfu.image.inspect import foreign, identify, secure_dfu
+from smpdfu.image.keys import keys
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
+from smpdfu.image.vector_table import Vectors, find_images
 from smpdfu.image.verify import verify
-from smpdfu.virtual.partitions import read_layout
+from smpdfu.virtual.chip.partitions import read_layout
 
 SECTION = b"0123456789abcdef" * 8
 
@@ -134,14 +136,14 @@ def read_key(data: bytes) -> object:
 
 def read_package(data: bytes) -> object:
     """dfu_application.zip."""
-    from smpdfu.dfu.package import Package
+    from smpdfu.dfu.package.package import Package
 
     return Package.from_bytes(data)
 
 
 def read_secure_dfu(data: bytes) -> object:
     """A Secure DFU zip, and its init packet."""
-    return securedfu.InitPacket.from_bytes(data) if data[:2] != b"PK" else securedfu.read_package(data)
+    return secure_dfu.InitPacket.from_bytes(data) if data[:2] != b"PK" else secure_dfu.read_package(data)
 
 
 def _zip(manifest: object, **members: bytes) -> bytes:

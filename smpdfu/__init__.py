@@ -12,11 +12,11 @@ try:
 
     _PROGRAM = ([*sys.argv, ""][0].replace("\\", "/").rpartition("/")[2].partition(".")[0]).removesuffix("-script")
     if _PROGRAM in ("-m", "smpdfu", "smpdfu-imgtool"):
-        from smpdfu.cli import interrupt
+        from smpdfu.cli.app import interrupt
 
         interrupt.leave_at_once()
 except KeyboardInterrupt:
-    from smpdfu.cli import interrupt
+    from smpdfu.cli.app import interrupt
 
     interrupt.leave()
 
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from smpdfu.client import Client as Client
     from smpdfu.client import UploadResult as UploadResult
     from smpdfu.connect import client_for as client_for
-    from smpdfu.dfu.evidence import Bootloader as Bootloader
-    from smpdfu.dfu.evidence import Proof as Proof
-    from smpdfu.dfu.findings import Finding as Finding
-    from smpdfu.dfu.findings import Severity as Severity
-    from smpdfu.dfu.fleet import FleetRun as FleetRun
-    from smpdfu.dfu.fleetfile import Fleet as Fleet
-    from smpdfu.dfu.health import command as health_command
-    from smpdfu.dfu.health import soak as health_soak
-    from smpdfu.dfu.journal import Journal as Journal
-    from smpdfu.dfu.package import Core as Core
-    from smpdfu.dfu.package import Package as Package
-    from smpdfu.dfu.plan import Policy as Policy
-    from smpdfu.dfu.run import Update as Update
-    from smpdfu.dfu.run import Wish as Wish
-    from smpdfu.dfu.state import DeviceState as DeviceState
-    from smpdfu.dfu.state import Scheme as Scheme
+    from smpdfu.dfu.decide.device_state import DeviceState as DeviceState
+    from smpdfu.dfu.decide.device_state import Scheme as Scheme
+    from smpdfu.dfu.decide.evidence import Bootloader as Bootloader
+    from smpdfu.dfu.decide.evidence import Proof as Proof
+    from smpdfu.dfu.decide.findings import Finding as Finding
+    from smpdfu.dfu.decide.findings import Severity as Severity
+    from smpdfu.dfu.decide.plan import Policy as Policy
+    from smpdfu.dfu.do.health import command as health_command
+    from smpdfu.dfu.do.health import soak as health_soak
+    from smpdfu.dfu.do.journal import Journal as Journal
+    from smpdfu.dfu.do.update import Update as Update
+    from smpdfu.dfu.do.update import Wish as Wish
+    from smpdfu.dfu.fleet.file import Fleet as Fleet
+    from smpdfu.dfu.fleet.run import FleetRun as FleetRun
+    from smpdfu.dfu.package.package import Core as Core
+    from smpdfu.dfu.package.package import Package as Package
     from smpdfu.errors import ConnectError as ConnectError
     from smpdfu.errors import DeviceError as DeviceError
     from smpdfu.errors import ImageError as ImageError
@@ -63,55 +63,55 @@ if TYPE_CHECKING:
     from smpdfu.image.build import build as build
     from smpdfu.image.format import Image as Image
     from smpdfu.image.format import Version as Version
-    from smpdfu.image.keys import load_key as load_key
-    from smpdfu.image.loaderbuild import LoaderBuild as LoaderBuild
+    from smpdfu.image.keys.keys import load_key as load_key
+    from smpdfu.image.loader_build import LoaderBuild as LoaderBuild
     from smpdfu.image.verify import verify as verify
     from smpdfu.library import Installed as Installed
     from smpdfu.library import install as install
 
 # Public name -> module and name there.
 _PUBLIC = {
-    "Bootloader": "dfu.evidence:Bootloader",
+    "Bootloader": "dfu.decide.evidence:Bootloader",
     "Client": "client:Client",
     "ConnectError": "errors:ConnectError",
-    "Core": "dfu.package:Core",
+    "Core": "dfu.package.package:Core",
     "DeviceError": "errors:DeviceError",
-    "DeviceState": "dfu.state:DeviceState",
-    "Finding": "dfu.findings:Finding",
-    "Fleet": "dfu.fleetfile:Fleet",
-    "FleetRun": "dfu.fleet:FleetRun",
+    "DeviceState": "dfu.decide.device_state:DeviceState",
+    "Finding": "dfu.decide.findings:Finding",
+    "Fleet": "dfu.fleet.file:Fleet",
+    "FleetRun": "dfu.fleet.run:FleetRun",
     "Image": "image.format:Image",
     "ImageError": "errors:ImageError",
     "ImageSpec": "image.build:ImageSpec",
     "Installed": "library:Installed",
-    "Journal": "dfu.journal:Journal",
+    "Journal": "dfu.do.journal:Journal",
     "JournalError": "errors:JournalError",
     "LinkError": "errors:LinkError",
-    "LoaderBuild": "image.loaderbuild:LoaderBuild",
-    "Package": "dfu.package:Package",
+    "LoaderBuild": "image.loader_build:LoaderBuild",
+    "Package": "dfu.package.package:Package",
     "PackageError": "errors:PackageError",
     "PlanError": "errors:PlanError",
-    "Policy": "dfu.plan:Policy",
-    "Proof": "dfu.evidence:Proof",
+    "Policy": "dfu.decide.plan:Policy",
+    "Proof": "dfu.decide.evidence:Proof",
     "ProtocolError": "errors:ProtocolError",
     "RevertedError": "errors:RevertedError",
-    "Scheme": "dfu.state:Scheme",
-    "Severity": "dfu.findings:Severity",
+    "Scheme": "dfu.decide.device_state:Scheme",
+    "Severity": "dfu.decide.findings:Severity",
     "SigningError": "errors:SigningError",
     "SmpdfuError": "errors:SmpdfuError",
     "StepError": "errors:StepError",
     "UnprovenError": "errors:UnprovenError",
-    "Update": "dfu.run:Update",
+    "Update": "dfu.do.update:Update",
     "UpdateError": "errors:UpdateError",
     "UploadResult": "client:UploadResult",
     "Version": "image.format:Version",
-    "Wish": "dfu.run:Wish",
+    "Wish": "dfu.do.update:Wish",
     "build": "image.build:build",
     "client_for": "connect:client_for",
-    "health_command": "dfu.health:command",
-    "health_soak": "dfu.health:soak",
+    "health_command": "dfu.do.health:command",
+    "health_soak": "dfu.do.health:soak",
     "install": "library:install",
-    "load_key": "image.keys:load_key",
+    "load_key": "image.keys.keys:load_key",
     "verify": "image.verify:verify",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smpdfu.cli import interrupt
+from smpdfu.cli.app import interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ def main() -> None:
     """Run ``smpdfu``; Ctrl-C ends it with 130 even while modules are still being imported."""
     interrupt.leave_at_once()
     try:
-        from smpdfu.cli.main import run
+        from smpdfu.cli.app.main import run
 
         run()
     except KeyboardInterrupt:
-        from smpdfu.cli.main import interrupted
+        from smpdfu.cli.app.main import interrupted
 
         interrupted()
     finally:
@@ -31,7 +31,7 @@ def imgtool() -> None:
     interrupt.leave_at_once()
     gc.disable()  # one short run: nothing that is made on the way could be given back before its end
     try:
-        from smpdfu.cli.imgtool import run
+        from smpdfu.cli.imgtool.commands import run
 
         interrupt.let_through()
         run()

@@ -18,7 +18,7 @@ from smpdfu.errors import ConnectError
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
-    from smpdfu.link.bluetooth import Backends
+    from smpdfu.link.ble.search import Backends
     from smpdfu.link.pipe import Pipe
     from smpdfu.smp.framing import Framing
 
@@ -263,7 +263,7 @@ def _as_it_is(address: Address) -> str:
 
 
 def _serial(address: Address) -> Ends:
-    from smpdfu.link.serial import SerialPipe
+    from smpdfu.link.serial.pipe import SerialPipe
     from smpdfu.smp.framing import ConsoleFraming, RawFraming
 
     settings = serial_settings(address)
@@ -281,7 +281,7 @@ def _udp(address: Address) -> Ends:
 
 def _virtual(address: Address) -> Ends:
     from smpdfu.smp.framing import ConsoleFraming
-    from smpdfu.virtual.store import DevicePipe
+    from smpdfu.virtual.store.devices import DevicePipe
 
     return DevicePipe(address.target), ConsoleFraming()
 
@@ -295,7 +295,7 @@ def pairs(address: Address) -> bool:
 
 
 def _ble(address: Address) -> Ends:
-    from smpdfu.link.ble import BlePipe
+    from smpdfu.link.ble.pipe import BlePipe
     from smpdfu.smp.framing import GattFraming
 
     backends, adapter = ble_backends(address.options.get("hci")), address.options.get("adapter")
@@ -307,18 +307,18 @@ def ble_backends(controller: str | None) -> Backends:
 
     Raises ConnectError without bumble, or for what is no controller.
     """
-    from smpdfu.link.bluetooth import Backends
-    from smpdfu.link.controllers import check_controller
+    from smpdfu.link.ble.controllers import check_controller
+    from smpdfu.link.ble.search import Backends
 
     if controller is None:
         return Backends()
     check_controller(controller)
     try:
-        from smpdfu.link import bumble
+        from smpdfu.link.ble import bumble_backend
     except ImportError as error:
         why = "a controller of one's own needs bumble, which is not installed: pip install 'smpdfu[bumble]'"
         raise ConnectError(why, controller) from error
-    return bumble.backends(controller)
+    return bumble_backend.backends(controller)
 
 
 def _anything(address: Address) -> None:
@@ -357,12 +357,12 @@ WIRES: Mapping[str, Wire] = {
 
 
 def _serial_ports() -> tuple[str, ...]:
-    from smpdfu.link.serial import list_serial_ports
+    from smpdfu.link.serial.pipe import list_serial_ports
 
     return tuple(f"serial:{port.name}" for port in list_serial_ports() if port.usb_id is not None)
 
 
 def _virtual_devices() -> tuple[str, ...]:
-    from smpdfu.virtual.shelf import list_devices
+    from smpdfu.virtual.store.names import list_devices
 
     return tuple(f"virtual:{name}" for name in list_devices())

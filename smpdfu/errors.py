@@ -1,9 +1,9 @@
 """Every exception of smpdfu, in one tree.
 
 The class says who is to blame, the attributes say where and what. The message is one sentence that says what happened
-and why; what to do next is added once, in ``cli/main.py``, which also owns the exit codes. Misuse of the API by code
-is ``ValueError``, not one of these. What happens inside the virtual chip (a flash fault, a power cut) is the chip's
-affair and stays in ``virtual/``.
+and why; ``cli/app/main.py`` adds what to do next, and the exit code. Misuse of the API by code is ``ValueError``,
+not one of these. What happens inside the virtual chip (a flash fault, a power cut) is the chip's affair and stays in
+``virtual/``.
 """
 
 from __future__ import annotations

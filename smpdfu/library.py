@@ -7,15 +7,15 @@ from contextlib import aclosing
 from pathlib import Path
 
 from smpdfu.connect import client_for, parse_address, places_by_lookup
-from smpdfu.dfu.devicelock import locked
-from smpdfu.dfu.health import Health, echoes
-from smpdfu.dfu.journal import Journal, journal_path
-from smpdfu.dfu.netversion import VersionRule
-from smpdfu.dfu.package import Package
-from smpdfu.dfu.result import Installed as Installed
-from smpdfu.dfu.result import UpdateResult
-from smpdfu.dfu.run import AS_USUAL, Event, Update, Wish
-from smpdfu.dfu.steps import DEADLINES, Deadlines
+from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.journal import Journal, journal_path
+from smpdfu.dfu.do.net_version import VersionRule
+from smpdfu.dfu.do.result import Installed as Installed
+from smpdfu.dfu.do.result import UpdateResult
+from smpdfu.dfu.do.steps import DEADLINES, Deadlines
+from smpdfu.dfu.do.update import AS_USUAL, Event, Update, Wish
+from smpdfu.dfu.package.package import Package
 
 
 async def install(

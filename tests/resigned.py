@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys import PrivateKey
+from smpdfu.image.keys.keys import PrivateKey
 from smpdfu.image.tlv import protected_size_bytes
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 
 PIN = "739164"
 LABEL = "release keys"

@@ -210,15 +210,15 @@ def test_each_wire_has_its_framing(text: str, framing: type[Framing]) -> None:
 
 
 def test_what_is_nearby_are_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    from smpdfu.link import serial
-    from smpdfu.virtual import store
+    from smpdfu.link.serial import pipe as serial_pipe
+    from smpdfu.virtual.store import devices as store_devices
 
     ports = (
-        serial.PortInfo("/dev/ttyACM0", "J-Link", "1050", "1366:1051"),
-        serial.PortInfo("/dev/ttyS0", ""),
+        serial_pipe.PortInfo("/dev/ttyACM0", "J-Link", "1050", "1366:1051"),
+        serial_pipe.PortInfo("/dev/ttyS0", ""),
     )
-    monkeypatch.setattr(serial, "list_serial_ports", lambda: ports)
-    store.create("desk", store.Recipe("nrf5340dk-staged"))
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ports)
+    store_devices.create("desk", store_devices.Recipe("nrf5340dk-staged"))
     assert nearby() == ("serial:/dev/ttyACM0", "virtual:desk")
     for text in nearby():
         assert str(parse_address(text)) == text

@@ -185,23 +185,23 @@ def _serials(node: ast.Assign) -> Iterator[str]:
 
 
 def test_what_is_called_of_a_serial_port_is_there_on_every_system() -> None:
-    used = calls_of_serial(ast.parse((ROOT / "smpdfu/link/serial.py").read_text("utf-8")))
+    used = calls_of_serial(ast.parse((ROOT / "smpdfu/link/serial/pipe.py").read_text("utf-8")))
     assert {"close", "out_waiting", "reset_output_buffer", "fileno"} <= used
     assert used - set(has(WIN32)) - set(ONLY_POSIX) == set()
     assert used - set(has(POSIX)) == set()
 
 
 def test_what_a_threaded_port_needs_is_there_on_every_system() -> None:
-    (protocol,) = read_class(ast.parse((ROOT / "smpdfu/link/threads.py").read_text("utf-8")), "BlockingPort")
+    (protocol,) = read_class(ast.parse((ROOT / "smpdfu/link/serial/threaded.py").read_text("utf-8")), "BlockingPort")
     needed = methods_of(protocol)
     for system in (WIN32, POSIX):
         assert not too_many(needed, has(system), frozenset())
 
 
 OVERRIDING = (
-    ("smpdfu/link/bumble.py", "BumbleScanner", f"{BLEAK}.scanner:BaseBleakScanner"),
-    ("smpdfu/link/bumble.py", "BumbleClient", f"{BLEAK}.client:BaseBleakClient"),
-    ("smpdfu/link/bumble.py", "PatientHost", "bumble.host:Host"),
+    ("smpdfu/link/ble/bumble_backend.py", "BumbleScanner", f"{BLEAK}.scanner:BaseBleakScanner"),
+    ("smpdfu/link/ble/bumble_backend.py", "BumbleClient", f"{BLEAK}.client:BaseBleakClient"),
+    ("smpdfu/link/ble/bumble_backend.py", "PatientHost", "bumble.host:Host"),
 )
 
 

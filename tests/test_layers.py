@@ -25,28 +25,28 @@ LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
 
 # Third-party package -> the files or folders of smpdfu/ that may import it.
 HOMES = {
-    "cryptography": ("image/keys.py", "image/encrypt.py", "image/signers/remote.py"),
+    "cryptography": ("image/keys/keys.py", "image/encrypt.py", "image/signers/remote.py"),
     "intelhex": ("image/hexfile.py",),
-    "cbor2": ("smp/cbor.py", "image/protected.py"),
+    "cbor2": ("smp/cbor.py", "image/protected_tlvs.py"),
     "pkcs11": ("image/signers/hsm.py",),
     "securesystemslib": ("image/signers/kms.py",),
-    "serial": ("link/serial.py",),
-    "bleak": ("link/ble.py", "link/bluetooth.py", "link/bumble.py"),
-    "bumble": ("link/bumble.py", "virtual/gatt.py", "virtual/radio.py"),
-    "dbus_fast": ("link/bluez.py",),
+    "serial": ("link/serial/pipe.py",),
+    "bleak": ("link/ble/pipe.py", "link/ble/search.py", "link/ble/bumble_backend.py"),
+    "bumble": ("link/ble/bumble_backend.py", "virtual/wires/gatt.py", "virtual/wires/radio.py"),
+    "dbus_fast": ("link/ble/bluez.py",),
     "typer": ("cli/",),
-    "yaml": ("cli/dumpinfo.py", "untrusted/yamltext.py"),
+    "yaml": ("cli/imgtool/dumpinfo.py", "untrusted/yamltext.py"),
     "rich": ("cli/",),
 }
 # The only modules of dfu/ that may talk to a device.
 DFU_TALKERS = {
-    "dfu/fleet.py",
-    "dfu/health.py",
-    "dfu/netversion.py",
-    "dfu/oneimagesteps.py",
-    "dfu/samedevice.py",
-    "dfu/run.py",
-    "dfu/steps.py",
+    "dfu/fleet/run.py",
+    "dfu/do/health.py",
+    "dfu/do/net_version.py",
+    "dfu/do/one_image_steps.py",
+    "dfu/do/same_device.py",
+    "dfu/do/update.py",
+    "dfu/do/steps.py",
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -25,19 +25,19 @@ from smpdfu.client import Client, Patience, UploadResult, image_hash
 from smpdfu.errors import LinkLostError
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.link import udp
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
-from smpdfu.link.serial import SerialPipe
+from smpdfu.link.serial.pipe import SerialPipe
 from smpdfu.link.udp import UdpPipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming
 from smpdfu.smp.groups.image import ImageSlot, StateRead
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.boot.bootloader import BootKeys
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED, Region, SlotPair
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import NRF5340DK_STAGED, Region, SlotPair
-from smpdfu.virtual.pty import serve_pty
-from smpdfu.virtual.udp import serve_udp
+from smpdfu.virtual.wires.pty import serve_pty
+from smpdfu.virtual.wires.udp import serve_udp
 from tests.deadlines import HANG_S
 from tests.simulated import simulate
 

@@ -12,8 +12,8 @@ from typing import Self, TypeVar, cast
 
 from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import Exchange, now
+from smpdfu.client.image_upload import Errands, Report, Transfer, Waits
 from smpdfu.client.trace import Tracer
-from smpdfu.client.transfer import Errands, Report, Transfer, Waits
 from smpdfu.errors import DeviceError, FormatError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.image.format import Image
 from smpdfu.link.pipe import Pipe

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from smpdfu.client.boottext import BootText, Phase
+from smpdfu.client.boot_text import BootText, Phase
 from smpdfu.client.trace import Kind, Trace, Tracer
 from smpdfu.errors import ConnectError, DeviceError, LinkLostError, LocalProtocolError, ResponseTimeoutError
 from smpdfu.link.pipe import Pipe

@@ -6,7 +6,7 @@ import asyncio
 from typing import TypeVar
 
 from smpdfu.client.client import Client
-from smpdfu.client.filehash import HASHES, Hash, hash_bytes
+from smpdfu.client.file_hash import HASHES, Hash, hash_bytes
 from smpdfu.errors import DeviceError, LinkLostError
 from smpdfu.smp.groups.fs import FileHash, HashTypes
 from smpdfu.smp.message import MgmtRc, Request, Response

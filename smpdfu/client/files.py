@@ -42,10 +42,10 @@ from typing import BinaryIO
 from smpdfu.client.client import Client
 from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import now
-from smpdfu.client.filehash import HASHES, blocks_of, hash_bytes, hash_of
-from smpdfu.client.fileproof import HASH_BYTES_PER_S, ask, hash_kind, hashes, their_hash
+from smpdfu.client.file_download import Part, Reading
+from smpdfu.client.file_hash import HASHES, blocks_of, hash_bytes, hash_of
+from smpdfu.client.file_proof import HASH_BYTES_PER_S, ask, hash_kind, hashes, their_hash
 from smpdfu.client.pace import Pace
-from smpdfu.client.reading import Part, Reading
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.cbor import head_size
 from smpdfu.smp.groups.fs import (

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smpdfu.errors import FormatError, SignatureError
-from smpdfu.image.keys import Signer, Verifier
+from smpdfu.image.keys.keys import Signer, Verifier
 
 # Third word of a magic: version of the structure (2), chip (53), cryptography (none; SHA-256 and P-256), a byte each.
 _MAGIC = struct.Struct("<III")

@@ -15,9 +15,9 @@ from smpdfu.errors import ImageError, TooLargeError
 from smpdfu.image.encrypt import AES_FLAGS, KEY_SIZES, Random, Recipient, ctr, wrap_key
 from smpdfu.image.format import ENCRYPTED_FLAGS, HEADER_SIZE, IMAGE_MAGIC, Flag, Header, Image, Tlv, TlvType
 from smpdfu.image.hexfile import Segment
-from smpdfu.image.keys import PublicHalf, Signer
-from smpdfu.image.protected import protected_tlvs
-from smpdfu.image.signature import check_signers, image_hash_type, sign, signer_id
+from smpdfu.image.keys.keys import PublicHalf, Signer
+from smpdfu.image.protected_tlvs import protected_tlvs
+from smpdfu.image.signatures import check_signers, image_hash_type, sign, signer_id
 from smpdfu.image.spec import ImageSpec
 from smpdfu.image.tlv import protected_size_bytes
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes, pad_to_slot, trailer_size_bytes
@@ -47,7 +47,7 @@ def build(
     """Make an image of a firmware file's bytes.
 
     ``payload`` begins with ``header_size`` zeros unless ``pad_header`` adds the room. Without signers the image has a
-    hash only (a signature made elsewhere has a signer too: ``twopass.GivenSigner``); without a recipient it is not
+    hash only (a signature made elsewhere has a signer too: ``two_pass.GivenSigner``); without a recipient it is not
     encrypted. ``random`` is asked for the content key, then for what wrapping it takes. Raises ``ImageError``,
     ``TooLargeError``, ``SigningError``.
     """

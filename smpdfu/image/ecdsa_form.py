@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from smpdfu.image.loaderbuild import Backend
+from smpdfu.image.loader_build import Backend
 
 Numbers = tuple[int, int]
 

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from smpdfu.errors import FormatError, SignatureError, SigningError
 from smpdfu.image.format import Flag
-from smpdfu.image.kek import KeyEncryptionKey
-from smpdfu.image.keys import PrivateKey, PublicKey
+from smpdfu.image.keys.kek import KeyEncryptionKey
+from smpdfu.image.keys.keys import PrivateKey, PublicKey
 from smpdfu.image.tlv import Tlv, TlvType, tlv_name
 
 Random = Callable[[int], bytes]

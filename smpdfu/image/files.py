@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError, ImageError, KeyFileError
-from smpdfu.image import hexfile, memory
+from smpdfu.image import hexfile, nrf5340
 from smpdfu.image.hexfile import Segment
-from smpdfu.image.identify import FileKind, identify
+from smpdfu.image.inspect.identify import FileKind, identify
 from smpdfu.untrusted.files import open_output, read_start
 
 if TYPE_CHECKING:
-    from smpdfu.image.keys import PrivateKey, PublicKey
+    from smpdfu.image.keys.keys import PrivateKey, PublicKey
 
 __all__ = [
     "CoreSplit",
@@ -44,10 +44,10 @@ StrPath = str | os.PathLike[str]
 
 # All addresses in order, each region with the core whose firmware lies there; "" for what belongs to none.
 _REGIONS = (
-    ("app", memory.APP.start, memory.APP.uicr),
-    ("", memory.APP.uicr, memory.NET.start),
-    ("net", memory.NET.start, memory.NET.end),
-    ("", memory.NET.end, 1 << 32),
+    ("app", nrf5340.APP.start, nrf5340.APP.uicr),
+    ("", nrf5340.APP.uicr, nrf5340.NET.start),
+    ("net", nrf5340.NET.start, nrf5340.NET.end),
+    ("", nrf5340.NET.end, 1 << 32),
 )
 
 # A gap that no image has inside: two parts so far apart belong to different memories.
@@ -356,7 +356,7 @@ def parse_key(pem: bytes, name: str, ask: Callable[[], bytes | None] = no_passph
     """The key in the bytes of a PEM file that is called ``name``; otherwise as ``read_key_file``."""
     import shlex
 
-    from smpdfu.image import keys  # here: not everything that reads files needs cryptography
+    from smpdfu.image.keys import keys
 
     if hint := keys.ssh_hint(pem, shlex.quote(name)):
         raise KeyFileError(f"{name}: {hint}", name)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from smpdfu.image.format import Flag, Header
-from smpdfu.image.memory import NET
+from smpdfu.image.nrf5340 import NET
 from smpdfu.image.verdict import Code, Finding, Verdict
 
 LOAD_ADDRESS_FLAGS = Flag.ROM_FIXED | Flag.RAM_LOAD

@@ -12,7 +12,7 @@ from dataclasses import replace
 from smpdfu.errors import ImageError
 from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys import PublicHalf, Signer
+from smpdfu.image.keys.keys import PublicHalf, Signer
 from smpdfu.image.spec import ImageSpec
 
 SHA_TYPES = {"256": TlvType.SHA256, "384": TlvType.SHA384, "512": TlvType.SHA512}

@@ -14,7 +14,7 @@ from smpdfu.image.format import (
     Tlv,
     TlvType,
 )
-from smpdfu.image.loaderbuild import KEY_TYPES, READ_BY_SOME, LoaderBuild
+from smpdfu.image.loader_build import KEY_TYPES, READ_BY_SOME, LoaderBuild
 from smpdfu.image.verdict import Code, Finding
 
 PACKED_FLAGS = COMPRESSED_FLAGS | Flag.COMPRESSED_ARM_THUMB

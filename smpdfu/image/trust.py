@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from smpdfu.errors import SignatureError
-from smpdfu.image import ecdsaform
+from smpdfu.image import ecdsa_form
 from smpdfu.image.format import HASH_TYPES, Image, Tlv, TlvType
 from smpdfu.image.hashes import HASHES, digest
-from smpdfu.image.keys import Verifier
-from smpdfu.image.loaderbuild import UNKNOWN_BUILD, LoaderBuild
+from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.loader_build import UNKNOWN_BUILD, LoaderBuild
 
 # The most bytes that a bootloader reads of an ECDSA signature (SIG_BUF_SIZE); the others have one length.
 _LONGEST_ECDSA = 128
@@ -141,9 +141,9 @@ class Trust:
         """As the backend of the build reads it; where that is not known, as any of them does."""
         key = self.keys[index]
         size = HASHES[key.algorithm.hash_types[0]]().digest_size
-        there = ecdsaform.backends(size)
+        there = ecdsa_form.backends(size)
         asked = (self.build.backend,) if self.build.backend in there else there
-        read = {backend: ecdsaform.numbers(signature, size, backend) for backend in asked}
+        read = {backend: ecdsa_form.numbers(signature, size, backend) for backend in asked}
         right = {pair for pair in set(read.values()) if pair is not None and self._is_right(key, pair)}
         refusing = [backend for backend, pair in read.items() if pair not in right]
         if not right:
@@ -156,9 +156,9 @@ class Trust:
         text = f"the signature {form}: bootloaders whose backend is {' or '.join(refusing)} refuse it (--backend)"
         return Outcome(index, offset, some=text)
 
-    def _is_right(self, key: Verifier, pair: ecdsaform.Numbers) -> bool:
+    def _is_right(self, key: Verifier, pair: ecdsa_form.Numbers) -> bool:
         try:
-            key.verify_digest(ecdsaform.to_der(pair), self.claimed_hash or b"")
+            key.verify_digest(ecdsa_form.to_der(pair), self.claimed_hash or b"")
         except SignatureError:
             return False
         return True

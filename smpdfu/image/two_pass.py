@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from smpdfu.errors import SignatureError, SigningError
 from smpdfu.image.build import build
-from smpdfu.image.keys import KnownByPublicKey
+from smpdfu.image.keys.keys import KnownByPublicKey
 
 if TYPE_CHECKING:
     from smpdfu.image.encrypt import Recipient
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.keys.keys import PublicKey
     from smpdfu.image.spec import ImageSpec
 
 # The longest signature of each kind; a P-384 one in DER has up to 104 bytes.

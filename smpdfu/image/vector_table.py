@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from smpdfu.image import b0n
 from smpdfu.image.format import IMAGE_MAGIC
-from smpdfu.image.memory import APP, NET, CoreMemory
+from smpdfu.image.nrf5340 import APP, NET, CoreMemory
 
 CORE_VECTORS = 16  # the stack pointer and the exceptions that every core has; a chip's interrupts follow
 

@@ -28,12 +28,12 @@ from smpdfu.image.format import (
     TlvType,
 )
 from smpdfu.image.hashes import HASHES, digest
-from smpdfu.image.keys import Verifier
-from smpdfu.image.linked import code_start, link_warning
-from smpdfu.image.loaderbuild import KEY_TYPES, UNKNOWN_BUILD, LoaderBuild
-from smpdfu.image.tlvchecks import PACKED_FLAGS, tlv_refusals, tlv_warnings
+from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.loader_build import KEY_TYPES, UNKNOWN_BUILD, LoaderBuild
+from smpdfu.image.tlv_checks import PACKED_FLAGS, tlv_refusals, tlv_warnings
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
 from smpdfu.image.trust import Trust, readings
+from smpdfu.image.vector_table import code_start, link_warning
 from smpdfu.image.verdict import Code, Finding, Verdict
 
 __all__ = ["Code", "Finding", "Role", "Verdict", "verify"]

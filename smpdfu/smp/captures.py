@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from smpdfu.cli.hexdump import Dumped, HexDumps, is_dump
 from smpdfu.errors import RemoteProtocolError
 from smpdfu.smp.describe import explain, line_of, printable
 from smpdfu.smp.framing import ConsoleFraming, Framing, RawFraming
+from smpdfu.smp.hexdump import Dumped, HexDumps, is_dump
 from smpdfu.smp.message import HEADER_SIZE, Header
 from smpdfu.untrusted.nesting import load_json
 

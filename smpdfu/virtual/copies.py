@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from smpdfu.virtual.application import DEVICE_ID_SIZE, Kept
 from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.server.application import DEVICE_ID_SIZE, Kept
 
 
 def copies_of(device: VirtualNrf5340, count: int) -> list[VirtualNrf5340]:

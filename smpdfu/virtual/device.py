@@ -2,7 +2,7 @@
 
 What a wire delivers is answered, or not at all: a device that found nothing to boot, or runs code that cannot run, is
 as silent as the chip. Boot log lines go out on the console between the frames. How many requests the server bears at
-once, and how long things take, is in ``pool.py``; what the wire does to them in ``traffic.py``.
+once, and how long things take, is in ``line/load.py``; what the wire does to them in ``line/traffic.py``.
 """
 
 from __future__ import annotations
@@ -21,19 +21,13 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.loaders import lines
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.application import Application, Kept
-from smpdfu.virtual.bootloader import Boot, BootKeys, BootResult, Ending, RunningImage, boot
-from smpdfu.virtual.chip import Chip
-from smpdfu.virtual.content import content_of
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.flash import Flash, PowerCut
-from smpdfu.virtual.groups.image import ImageGroup, Progress
-from smpdfu.virtual.groups.os import Build, OsGroup
-from smpdfu.virtual.interface import fit_together
-from smpdfu.virtual.layout import Layout
-from smpdfu.virtual.netcore import NetCore
-from smpdfu.virtual.outgoing import Outgoing
-from smpdfu.virtual.pool import (
+from smpdfu.virtual.boot.bootloader import Boot, BootKeys, BootResult, Ending, RunningImage, boot
+from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.chip.chip import Chip
+from smpdfu.virtual.chip.flash import Flash, PowerCut
+from smpdfu.virtual.chip.layout import Layout
+from smpdfu.virtual.line.load import (
     BYTE_S,
     DEFAULT_RESOURCES,
     REQUEST_S,
@@ -44,10 +38,16 @@ from smpdfu.virtual.pool import (
     Resources,
     Worker,
 )
-from smpdfu.virtual.recovery import DEFAULT_BUILD, RecoveryServer
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.shelluart import DeviceShellFraming, Shell
-from smpdfu.virtual.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
+from smpdfu.virtual.line.outgoing import Outgoing
+from smpdfu.virtual.line.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
+from smpdfu.virtual.server.application import Application, Kept
+from smpdfu.virtual.server.core_interface import fit_together
+from smpdfu.virtual.server.groups.image import ImageGroup, Progress
+from smpdfu.virtual.server.groups.os import Build, OsGroup
+from smpdfu.virtual.server.serial_recovery import DEFAULT_BUILD, RecoveryServer
+from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.server.shell_uart import DeviceShellFraming, Shell
+from smpdfu.virtual.server.slot_content import content_of
 
 LOG_LINES = 1000
 RECOVERY_MODE = 1

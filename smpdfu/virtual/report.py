@@ -10,12 +10,12 @@ from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import Trailer
 from smpdfu.loaders.rules import Build
-from smpdfu.virtual.bootbuild import AddressCheck, build_of
-from smpdfu.virtual.bootloader import Ending
-from smpdfu.virtual.content import content_of, next_boot
+from smpdfu.virtual.boot.bootloader import Ending
+from smpdfu.virtual.boot.build import AddressCheck, build_of
+from smpdfu.virtual.boot.slot import Slot
+from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.slot import Slot
-from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.server.slot_content import content_of, next_boot
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,15 @@ from bumble.transport.common import AsyncPipeSink
 from smpdfu.client import Client, Patience
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
-from smpdfu.link.ble import BlePipe
-from smpdfu.link.bumble import Dongle, on
+from smpdfu.image.keys.keys import generate
+from smpdfu.link.ble.bumble_backend import Dongle, on
+from smpdfu.link.ble.pipe import BlePipe
 from smpdfu.smp.framing import GattFraming
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.boot.bootloader import BootKeys
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.gatt import Hci, Presence, serve_ble
-from smpdfu.virtual.layout import NRF5340DK_STAGED
-from smpdfu.virtual.radio import AT_ONCE, Air, Radio
+from smpdfu.virtual.wires.gatt import Hci, Presence, serve_ble
+from smpdfu.virtual.wires.radio import AT_ONCE, Air, Radio
 
 KEY = generate("ecdsa-p256")
 HEADER_SIZE = 512

@@ -15,7 +15,7 @@ from typing import Any
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from smpdfu.link.ble import SMP_CHARACTERISTIC, SMP_SERVICE
+from smpdfu.link.ble.pipe import SMP_CHARACTERISTIC, SMP_SERVICE
 from smpdfu.link.memory import pipe_pair
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import GattFraming

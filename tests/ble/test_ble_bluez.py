@@ -14,8 +14,8 @@ import pytest
 
 from smpdfu.client import Client, Patience, UploadProgress
 from smpdfu.errors import ConnectError, LinkLostError, ResponseTimeoutError
-from smpdfu.link import bluetooth
-from smpdfu.link.ble import BlePipe, scan
+from smpdfu.link.ble import search as ble_search
+from smpdfu.link.ble.pipe import BlePipe, scan
 from smpdfu.smp.framing import GattFraming
 from smpdfu.smp.groups.os import Echo
 from tests.deadlines import HANG_S
@@ -48,7 +48,7 @@ def with_bluez(bus_address: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     from bleak.backends.bluezdbus.version import BlueZFeatures
 
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus_address)
-    monkeypatch.setattr(bluetooth, "SETTLE_S", 0.05)
+    monkeypatch.setattr(ble_search, "SETTLE_S", 0.05)
     monkeypatch.setattr(BlueZFeatures, "checked_bluez_version", True)  # else it asks a program that may not be here
 
     def call(use: Use, **manner: Any) -> Any:

@@ -17,12 +17,12 @@ from bumble.transport.common import AsyncPipeSink
 
 from smpdfu.client import UploadProgress, image_hash
 from smpdfu.errors import ConnectError, LinkLostError, ResponseTimeoutError
-from smpdfu.link.ble import SMP_CHARACTERISTIC, SMP_SERVICE, scan
+from smpdfu.link.ble.pipe import SMP_CHARACTERISTIC, SMP_SERVICE, scan
 from smpdfu.smp.groups.image import StateWrite
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.session import Session
-from smpdfu.virtual.gatt import Presence
-from smpdfu.virtual.radio import Radio
+from smpdfu.virtual.wires.gatt import Presence
+from smpdfu.virtual.wires.radio import Radio
 from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder

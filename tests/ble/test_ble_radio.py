@@ -14,9 +14,9 @@ from bumble.transport.common import AsyncPipeSink
 from smpdfu.client import UploadResult
 from smpdfu.errors import ConnectError
 from smpdfu.smp.groups.os import Echo
-from smpdfu.virtual.gatt import Presence, on_air, serve_moniker
-from smpdfu.virtual.radio import Radio
-from smpdfu.virtual.server import DEFAULT_BUFFERS
+from smpdfu.virtual.server.server import DEFAULT_BUFFERS
+from smpdfu.virtual.wires.gatt import Presence, on_air, serve_moniker
+from smpdfu.virtual.wires.radio import Radio
 from tests.deadlines import HANG_S
 from tests.simulated import simulate
 

@@ -11,11 +11,11 @@ import pytest
 from bumble.transport.common import AsyncPipeSink
 
 from smpdfu.errors import ConnectError, LinkError
-from smpdfu.link.ble import BlePipe, scan
-from smpdfu.link.bumble import Dongle, on
+from smpdfu.link.ble.bumble_backend import Dongle, on
+from smpdfu.link.ble.pipe import BlePipe, scan
 from smpdfu.smp.groups.os import Echo
-from smpdfu.virtual.gatt import Hci, serve_ble
-from smpdfu.virtual.radio import Air, RadioController
+from smpdfu.virtual.wires.gatt import Hci, serve_ble
+from smpdfu.virtual.wires.radio import Air, RadioController
 from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder

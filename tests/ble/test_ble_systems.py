@@ -22,8 +22,8 @@ from bleak.exc import BleakError
 
 from smpdfu.client import Client, Patience, UploadResult
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link.ble import SMP_CHARACTERISTIC, SMP_SERVICE, Backends, BlePipe
-from smpdfu.link.bluetooth import HABITS, Bluetooth, Habits, Search, is_address
+from smpdfu.link.ble.pipe import SMP_CHARACTERISTIC, SMP_SERVICE, Backends, BlePipe
+from smpdfu.link.ble.search import HABITS, Bluetooth, Habits, Search, is_address
 from smpdfu.link.memory import pipe_pair
 from smpdfu.smp.framing import GattFraming
 from smpdfu.smp.groups.os import Echo

@@ -17,7 +17,7 @@ from smpclient import SMPClient
 from smpclient.requests.os_management import EchoWrite
 from smpclient.transport.bumble import SMPBumbleTransport
 
-from smpdfu.virtual import store
+from smpdfu.virtual.store import devices as store_devices
 from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
@@ -39,7 +39,7 @@ class Desk:
 
     def holds(self) -> bytes:
         """What the slot for uploads starts with."""
-        return bytes(store.view_device("desk").images[0].secondary.area.read(0, len(NEW)))
+        return bytes(store_devices.view_device("desk").images[0].secondary.area.read(0, len(NEW)))
 
 
 def smpdfu(*words: str) -> subprocess.CompletedProcess[str]:

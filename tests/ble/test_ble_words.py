@@ -11,7 +11,7 @@ from bleak.exc import (
     BleakError,
 )
 
-from smpdfu.link.bluez import explain
+from smpdfu.link.ble.bluez import explain
 
 
 @pytest.mark.parametrize("reason", BleakBluetoothNotAvailableReason)

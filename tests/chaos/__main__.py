@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from smpdfu.dfu.state import Scheme
+from smpdfu.dfu.decide.device_state import Scheme
 from tests.chaos.cases import KINDS
 from tests.chaos.stage import WORDS, new_maker
 

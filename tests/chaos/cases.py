@@ -22,19 +22,19 @@ from typing import Any
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.evidence import Bootloader
-from smpdfu.dfu.journal import Journal
-from smpdfu.dfu.package import Core
-from smpdfu.dfu.run import Wish
-from smpdfu.dfu.state import Scheme
+from smpdfu.dfu.decide.device_state import Scheme
+from smpdfu.dfu.decide.evidence import Bootloader
+from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.update import Wish
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import UpdateError
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.link.memory import Faults
 from smpdfu.loaders.rules import NORDIC, Loader
-from smpdfu.virtual import store
-from smpdfu.virtual.bootloader import BootOptions
-from smpdfu.virtual.flash import Tear
-from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.boot.bootloader import BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.flash import Tear
+from smpdfu.virtual.store import devices as store_devices
 from tests.chaos.stage import ENOUGH_CALLS, LAYOUT, NEW, OLD, Stage
 from tests.dfu.conftest import Maker
 from tests.dfu.dfu_device import KilledError, MortalJournal
@@ -297,15 +297,15 @@ def stored(make: Maker, scheme: Scheme, folder: Path) -> Iterator[tuple[list[str
         for name, value in homes.items():
             patch.setenv(name, value)
         pem = make.encryption.to_private_pem().decode()
-        store.create("desk", store.Recipe(LAYOUT[scheme], (make.key.to_pem().decode(),), (), pem))
-        with store.open_device("desk") as device:
+        store_devices.create("desk", store_devices.Recipe(LAYOUT[scheme], (make.key.to_pem().decode(),), (), pem))
+        with store_devices.open_device("desk") as device:
             device.load_app(make.data(version=OLD, mark=1, address=one.package.images[0].load_address, size=6000))
             device.load_net(make.data(Core.NET, version=OLD, mark=1))
             device.reset()
         call = ["update", str(package), "--to", "virtual:desk", "--boot-timeout", "5"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         yield [sys.executable, "-c", _UPDATE, *call], environment
-        with store.open_device("desk") as device:
+        with store_devices.open_device("desk") as device:
             assert device.running is not None
             assert str(device.running.header.version) == NEW
             assert device.net_core.running

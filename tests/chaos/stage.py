@@ -9,23 +9,23 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from smpdfu.cli.main import exit_code
+from smpdfu.cli.app.main import exit_code
 from smpdfu.client import Client
-from smpdfu.dfu.health import Health, echoes
-from smpdfu.dfu.journal import Journal
-from smpdfu.dfu.package import Core, Package, new_package
-from smpdfu.dfu.result import UpdateResult
-from smpdfu.dfu.run import AS_USUAL, Update, Wish
-from smpdfu.dfu.state import Scheme
+from smpdfu.dfu.decide.device_state import Scheme
+from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.result import UpdateResult
+from smpdfu.dfu.do.update import AS_USUAL, Update, Wish
+from smpdfu.dfu.package.package import Core, Package, new_package
 from smpdfu.errors import PlanError, RevertedError, SmpdfuError
 from smpdfu.image.format import Version
-from smpdfu.image.memory import NET
+from smpdfu.image.nrf5340 import NET
 from smpdfu.link.memory import NO_FAULTS, Faults
 from smpdfu.loaders.releases import Generation
-from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
+from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
+from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
-from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.line.load import Resources
 from tests.dfu.conftest import CODE, Maker
 from tests.dfu.dfu_device import FAST, SHORT, wire_of
 from tests.simulated import now, simulate
@@ -219,6 +219,6 @@ class Stage:
 
 def new_maker() -> Maker:
     """Keys of its own."""
-    from smpdfu.image.keys import generate
+    from smpdfu.image.keys.keys import generate
 
     return Maker(generate("ecdsa-p256"), generate("ecdsa-p256"))

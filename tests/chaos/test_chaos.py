@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from smpdfu.dfu.evidence import Bootloader
-from smpdfu.dfu.run import Wish
-from smpdfu.dfu.state import Scheme
-from smpdfu.virtual.bootloader import BootOptions
-from smpdfu.virtual.netcore import B0n
+from smpdfu.dfu.decide.device_state import Scheme
+from smpdfu.dfu.decide.evidence import Bootloader
+from smpdfu.dfu.do.update import Wish
+from smpdfu.virtual.boot.bootloader import BootOptions
+from smpdfu.virtual.boot.netcore import B0n
 from tests.chaos import stage as stages
 from tests.chaos.cases import KINDS, killed, stage
 from tests.chaos.stage import OLD, WORDS, Words, new_maker

@@ -72,7 +72,7 @@ def smpdfu() -> Call:
     """``smpdfu`` in process; the tree of its commands, which takes longest, is made once."""
     from typer.main import get_command
 
-    from smpdfu.cli import main
+    from smpdfu.cli.app import main
 
     commands = get_command(main.build_app())
 
@@ -87,7 +87,7 @@ def smpdfu() -> Call:
 @pytest.fixture(scope="session")
 def our_imgtool() -> Call:
     """``smpdfu-imgtool`` in process."""
-    from smpdfu.cli.imgtool import run
+    from smpdfu.cli.imgtool.commands import run
 
     return lambda *arguments: call(run, "smpdfu-imgtool", arguments)
 

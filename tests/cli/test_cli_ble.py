@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.virtual import store
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -57,7 +57,7 @@ def test_no_bluetooth_on_this_computer(smpdfu: Call, tmp_path: Path, monkeypatch
     ],
 )
 def test_a_device_that_cannot_be_served(smpdfu: Call, words: tuple[str, ...], sentence: str) -> None:
-    store.create("desk", store.Recipe("nrf5340dk-staged"))
+    store_devices.create("desk", store_devices.Recipe("nrf5340dk-staged"))
     refused = smpdfu("virtual", "run", "desk", *words)
     assert refused.code in (2, 4)
     assert sentence in " ".join(refused.err.split())

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.cli import completion
-from smpdfu.cli.tree import wanted_command
+from smpdfu.cli.app import completion
+from smpdfu.cli.app.tree import wanted_command
 
 ROOT = Path(__file__).parent.parent.parent
 # Prints at the end which modules were loaded.
@@ -49,7 +49,10 @@ def completed(line: str, here: Path) -> tuple[list[str], set[str]]:
     return done.stdout.split(), set(json.loads(done.stderr.splitlines()[-1]))
 
 
-HEAVY = {"bleak", "cbor2", "cryptography", "rich", "smpdfu.client", "smpdfu.virtual.store", "smpdfu.virtual.device"}
+HEAVY = {
+    *("bleak", "cbor2", "cryptography", "rich"),
+    *("smpdfu.client", "smpdfu.virtual.store.devices", "smpdfu.virtual.device"),
+}
 
 
 @pytest.mark.parametrize(
@@ -78,12 +81,12 @@ def test_a_damaged_configuration_offers_nothing(here: Path) -> None:
 
 
 def test_ports_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    from smpdfu.link import serial
+    from smpdfu.link.serial import pipe as serial_pipe
 
-    ports = (serial.PortInfo("/dev/ttyACM0", ""), serial.PortInfo("/dev/ttyUSB0", ""))
-    monkeypatch.setattr(serial, "list_serial_ports", lambda: ports)
+    ports = (serial_pipe.PortInfo("/dev/ttyACM0", ""), serial_pipe.PortInfo("/dev/ttyUSB0", ""))
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ports)
     assert completion.ports("/dev/ttyA") == ["/dev/ttyACM0"]
-    monkeypatch.setattr(serial, "list_serial_ports", lambda: 1 / 0)
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: 1 / 0)
     assert completion.ports("/dev/ttyA") == []
 
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.cli import decode
-from smpdfu.cli.captures import LINE_MAX, PEEK, CaptureFormat, Seen, guess, read_capture
+from smpdfu.cli.computer import decode
+from smpdfu.smp.captures import LINE_MAX, PEEK, CaptureFormat, Seen, guess, read_capture
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.image import ImageUpload, StateRead
 from smpdfu.smp.groups.os import Echo
@@ -216,7 +216,7 @@ NAMES = ("t", "dir", "text", "hex", "ms", "retry", "step", "name", "request", "r
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_no_json_makes_reading_fail(record: dict[str, object]) -> None:
-    from smpdfu.cli.decode import line_of_seen
+    from smpdfu.cli.computer.decode import line_of_seen
 
     for one in read_capture([json.dumps(record).encode()], CaptureFormat.JSON):
         line_of_seen(one)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.local.checks import Finding, Level, examine
-from smpdfu.local.system import FILES_MAX, READ_MAX, System, run_program
+from smpdfu.local.doctor.checks import Finding, Level, examine
+from smpdfu.local.doctor.system import FILES_MAX, READ_MAX, System, run_program
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -234,7 +234,7 @@ def test_strange_trees_do_no_harm(computer: Computer) -> None:
 
 
 def test_programs_that_hang_or_fail_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smpdfu.local.system.RUN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("smpdfu.local.doctor.system.RUN_TIMEOUT_S", 0.05)
     assert run_program([sys.executable, "-c", "import time; time.sleep(60)"]) is None
     assert run_program([sys.executable, "-c", "raise SystemExit(3)"]) is None
     assert run_program(["/no/such/program"]) is None
@@ -270,7 +270,7 @@ def test_the_command_on_this_computer(smpdfu: Call) -> None:
 
 def test_errors_make_the_exit_code(smpdfu: Call, computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     (computer.root / "dev/ttyACM0").chmod(0o660)
-    monkeypatch.setattr("smpdfu.local.system.System", computer.system)
+    monkeypatch.setattr("smpdfu.local.doctor.system.System", computer.system)
     done = smpdfu("doctor")
     assert "may not open /dev/ttyACM0" in done.refused(4)
     assert "usermod -aG dialout" in done.out

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.cli.fleetloading import looks_at_once, read_fleet, remember, state_folder
+from smpdfu.cli.fleet.loading import looks_at_once, read_fleet, remember, state_folder
 
 TEXT = '[packages]\ndefault = "a.zip"\n[[device]]\naddress = "udp:10.0.0.7"\n'
 
@@ -41,5 +41,5 @@ def test_a_note_that_is_too_large_is_none(file: Path) -> None:
 
 @pytest.mark.parametrize(("granted", "at_once"), [(1 << 20, 400), (256, 156), (64, 1)])
 def test_no_device_is_silent_for_want_of_a_socket(monkeypatch: pytest.MonkeyPatch, granted: int, at_once: int) -> None:
-    monkeypatch.setattr("smpdfu.local.limits.allow_open_files", lambda count: min(count, granted))
+    monkeypatch.setattr("smpdfu.local.state.limits.allow_open_files", lambda count: min(count, granted))
     assert looks_at_once() == at_once

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.cli.fleetview import View
-from smpdfu.cli.show import Output
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Wave
-from smpdfu.dfu.schedule import Outcome, Schedule
+from smpdfu.cli.app.show import Output
+from smpdfu.cli.fleet.live_view import View
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Wave
+from smpdfu.dfu.fleet.schedule import Outcome, Schedule
 from tests.simulated import simulate
 
 NAMES = tuple(f"roof-{number}" for number in range(6))

@@ -13,7 +13,7 @@ import pytest
 
 from smpdfu.connect import ble_backends, client_for
 from smpdfu.errors import ConnectError
-from smpdfu.link.controllers import check_controller, serial_port_of
+from smpdfu.link.ble.controllers import check_controller, serial_port_of
 from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:

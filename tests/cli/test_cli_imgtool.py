@@ -234,7 +234,7 @@ def test_help_lists_every_command_of_imgtool(imgtool: Call, our_imgtool: Call) -
 def test_every_option_of_every_command_of_imgtool_is_known() -> None:
     from imgtool.main import imgtool as group
 
-    from smpdfu.cli.imgtooloptions import parser_of
+    from smpdfu.cli.imgtool.parser import parser_of
 
     for name, command in group.commands.items():
         ours = {option for action in parser_of(name)._actions for option in action.option_strings}
@@ -263,7 +263,7 @@ def test_an_option_takes_what_stands_behind_it(image: Path, tmp_path: Path, imgt
 def test_starting_up_imports_nothing_heavy() -> None:
     """A build calls this program for every image: what it needs is imported when it is needed."""
     words = ["sign", "-v", "1", "-S", "1", "in", "out"]
-    code = f"import sys, smpdfu.cli.imgtool as door; door.parse({words}); print(*sys.modules)"
+    code = f"import sys, smpdfu.cli.imgtool.commands as door; door.parse({words}); print(*sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S, env=environment)
     assert done.returncode == 0, done.stderr
@@ -273,7 +273,7 @@ def test_starting_up_imports_nothing_heavy() -> None:
 def test_a_fault_of_ours_is_no_traceback(
     image: Path, tmp_path: Path, our_imgtool: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smpdfu.cli.signing.sign", lambda _: 1 / 0)
+    monkeypatch.setattr("smpdfu.cli.image.key_files.sign", lambda _: 1 / 0)
     source = image.with_name("raw.bin")
     assert "ZeroDivisionError" in our_imgtool(*SIGN, source, tmp_path / "out").refused(1)
     monkeypatch.setenv("SMPDFU_DEBUG", "1")

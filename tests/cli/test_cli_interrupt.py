@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.package import CoreImage, new_package
+from smpdfu.dfu.package.package import CoreImage, new_package
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from tests.deadlines import HANG_S
 
 ROOT = Path(__file__).parent.parent.parent
@@ -82,8 +82,8 @@ def test_json_has_its_document() -> None:
         ("asyncio", "asyncio.Runner.__init__"),
         ("asyncio", "asyncio.Runner._lazy_init"),
         ("asyncio", "asyncio.Runner.run"),
-        ("smpdfu.virtual.store", "smpdfu.virtual.store.open_device"),
-        ("smpdfu.cli.serving", "smpdfu.cli.virtual.servings"),
+        ("smpdfu.virtual.store.devices", "smpdfu.virtual.store.devices.open_device"),
+        ("smpdfu.cli.virtual.serve", "smpdfu.cli.virtual.commands.servings"),
     ],
 )
 def test_while_a_virtual_device_comes_up(
@@ -91,7 +91,7 @@ def test_while_a_virtual_device_comes_up(
 ) -> None:
     monkeypatch.setenv("SMPDFU_VIRTUAL_HOME", str(tmp_path))
     assert struck("from smpdfu.__main__ import main; main()", "virtual", "new", "one").returncode == 0
-    module = "smpdfu.cli.virtual" if "cli.virtual" in place else module
+    module = "smpdfu.cli.virtual.commands" if "cli.virtual" in place else module
     done = struck(AT_CALL.format(module=module, place=place), "virtual", "run", "one")
     assert one_line(done), done
 

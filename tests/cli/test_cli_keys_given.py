@@ -68,7 +68,7 @@ def test_a_program_that_signs_gets_no_variable_with_a_key(
 ) -> None:
     seen, signer, key = tmp_path / "seen", tmp_path / "signer.py", str(keys.signing)
     signer.write_text(
-        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys import load_private\n"
+        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys.keys import load_private\n"
         f"Path({str(seen)!r}).write_text(repr(sorted(os.environ)))\n"
         f"key = load_private(Path({key!r}).read_bytes())\n"
         "sys.stdout.buffer.write(key.sign_digest(sys.stdin.buffer.read()))\n"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.image.files import holds_private_key, write_file_atomic, write_files_atomic
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.untrusted import files
 
 if TYPE_CHECKING:

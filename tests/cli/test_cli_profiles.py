@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
-from smpdfu.cli.bootloaderoptions import BootloaderOptions
-from smpdfu.cli.config import resolve
-from smpdfu.cli.options import Connection
-from smpdfu.cli.profiles import KEYS, MAX_BYTES, config_files, read_config
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.config_file import KEYS, MAX_BYTES, config_files, read_config
+from smpdfu.cli.app.connection import resolve
+from smpdfu.cli.device.bootloader_options import BootloaderOptions
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -42,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("smpdfu.cli.profiles.sys.platform", "linux")
+    monkeypatch.setattr("smpdfu.cli.app.config_file.sys.platform", "linux")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("SMPDFU_TO", raising=False)
     return folder / "smpdfu.toml"

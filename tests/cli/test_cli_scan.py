@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.errors import ConnectError
-from smpdfu.link import serial
-from smpdfu.link.bluetooth import Found
-from smpdfu.local.boards import board_of
+from smpdfu.link.ble.search import Found
+from smpdfu.link.serial import pipe as serial_pipe
+from smpdfu.local.doctor.usb_vendors import board_of
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
 
 PORTS = (
-    serial.PortInfo("/dev/ttyUSB9", "something", usb_id="ffff:0001"),
-    serial.PortInfo("/dev/ttyACM0", "J-Link", "000960012345", "1366:1051"),
-    serial.PortInfo("/dev/ttyS0", "ttyS0"),
+    serial_pipe.PortInfo("/dev/ttyUSB9", "something", usb_id="ffff:0001"),
+    serial_pipe.PortInfo("/dev/ttyACM0", "J-Link", "000960012345", "1366:1051"),
+    serial_pipe.PortInfo("/dev/ttyS0", "ttyS0"),
 )
 
 
 @pytest.fixture
 def ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "list_serial_ports", lambda: PORTS)
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: PORTS)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def air(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
                 raise one
         return tuple(heard)
 
-    monkeypatch.setattr("smpdfu.link.ble.scan", listen)
+    monkeypatch.setattr("smpdfu.link.ble.pipe.scan", listen)
     return heard
 
 
@@ -65,7 +65,7 @@ def test_it_says_what_to_type(smpdfu: Call, air: list[Any]) -> None:
 
 
 def test_nothing_is_told_as_nothing(smpdfu: Call, air: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "list_serial_ports", lambda: ())
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ())
     done = smpdfu("scan")
     assert (done.code, done.out) == (0, "nothing was found\n")
     assert "smpdfu doctor" in done.err
@@ -80,10 +80,10 @@ def test_without_bluetooth_the_rest_is_shown(smpdfu: Call, air: list[Any]) -> No
 
 
 def test_virtual_devices_are_here(smpdfu: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "list_serial_ports", lambda: ())
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ())
     assert smpdfu("virtual", "new", "desk").code == 0
     assert found(smpdfu, "--seconds", "0") == ["virtual:desk"]
-    from smpdfu.virtual.store import open_device
+    from smpdfu.virtual.store.devices import open_device
 
     with open_device("desk") as device:
         served = {

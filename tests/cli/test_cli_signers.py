@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.image.keys import generate, load_key
+from smpdfu.image.keys.keys import generate, load_key
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -248,7 +248,7 @@ def test_a_program_gets_no_passphrase_and_its_arguments_are_not_printed(
     (tmp_path / "app.bin").write_bytes(struct.pack("<16I", 0x2000_4000, *[0x201] * 15) + bytes(1000))
     script = tmp_path / "signer.py"
     script.write_text(
-        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys import load_private\n"
+        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys.keys import load_private\n"
         "assert 'RELEASE_PW' not in os.environ\n"
         f"key = load_private(Path({str(tmp_path / 'k.pem')!r}).read_bytes(), b'secret')\n"
         "sys.stdout.buffer.write(key.sign_digest(sys.stdin.buffer.read()))\n"

@@ -74,7 +74,7 @@ def test_our_own_hex_needs_no_intelhex(raw: Path, out: Path, tmp_path: Path) -> 
 # What --help and completion must not load: everything that does the work.
 WORK = {
     *(SLOW - {"uuid"}),  # typer itself loads that
-    *("cryptography", "smpdfu.client", "smpdfu.connect", "smpdfu.dfu.run", "smpdfu.image.keys"),
+    *("cryptography", "smpdfu.client", "smpdfu.connect", "smpdfu.dfu.do.update", "smpdfu.image.keys.keys"),
     *("smpdfu.smp", "smpdfu.virtual", "tomllib"),
 }
 
@@ -86,9 +86,15 @@ def test_help_loads_no_more_than_the_words() -> None:
 
 def test_a_device_is_asked_before_anything_is_loaded_that_asking_does_not_need() -> None:
     found = loaded("main", "list", "--port", os.devnull)  # not a serial port: found out when it is opened
-    assert {"asyncio", "serial", "smpdfu.client", "smpdfu.link.serial"} <= found
+    assert {"asyncio", "serial", "smpdfu.client", "smpdfu.link.serial.pipe"} <= found
     late = {"cryptography", "bleak", "intelhex", "tomllib", "yaml", "rich.table", "rich.progress", "zipfile"}
-    rooms = {"smpdfu.virtual", "smpdfu.image.keys", "smpdfu.cli.virtual", "smpdfu.cli.sign", "smpdfu.cli.update"}
+    rooms = {
+        "smpdfu.virtual",
+        "smpdfu.image.keys.keys",
+        "smpdfu.cli.virtual.commands",
+        "smpdfu.cli.image.sign",
+        "smpdfu.cli.device.update",
+    }
     groups = {"smpdfu.smp.groups.registry", "smpdfu.smp.groups.fs", "smpdfu.smp.groups.settings"}
     assert not found & (late | rooms | groups)
 
@@ -96,7 +102,7 @@ def test_a_device_is_asked_before_anything_is_loaded_that_asking_does_not_need()
 def test_a_call_builds_its_own_command_only() -> None:
     from typer.main import get_command
 
-    from smpdfu.cli.main import build_app
+    from smpdfu.cli.app.main import build_app
 
     for words in (["list", "--json"], ["--", "list"], ["virtual", "list"]):
         command: Any = get_command(build_app(words))
@@ -116,7 +122,7 @@ def test_the_table_of_rooms_is_what_the_rooms_register() -> None:
 
     import typer
 
-    from smpdfu.cli.tree import ROOMS
+    from smpdfu.cli.app.tree import ROOMS
 
     for room, commands in ROOMS.items():
         app = typer.Typer()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.image.format import Image, Tlv, TlvType
-from smpdfu.image.keys import load_private
+from smpdfu.image.keys.keys import load_private
 from tests.resigned import with_protected
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ NET = vectors(0x0100_8800) + bytes(range(255, -1, -1)) * 10
 def sign(folder: Path, name: str, firmware: bytes, key: Path, version: str = "1.2.3+4") -> Path:
     from smpdfu.image.build import ImageSpec, build
     from smpdfu.image.format import Version
-    from smpdfu.image.keys import load_private
+    from smpdfu.image.keys.keys import load_private
 
     spec = ImageSpec(Version.from_text(version), 0x200, 0, pad_header=True)
     path = folder / name
@@ -94,7 +94,7 @@ def test_new_takes_hex_files_signed_and_plain(smpdfu: Call, keys: Keys, app: Pat
 def test_new_says_that_a_protected_key_is_kept_without_its_passphrase(
     smpdfu: Call, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smpdfu.cli.passphrase.Passphrase.ask", lambda self, key: keys.passphrase.encode())
+    monkeypatch.setattr("smpdfu.cli.keys.passphrase.Passphrase.ask", lambda self, key: keys.passphrase.encode())
     made = smpdfu("virtual", "new", "desk", "--enc-key", keys.protected)
     assert made.code == 0, made.err
     file = Path(os.environ["SMPDFU_VIRTUAL_HOME"]) / "desk" / "device.json"

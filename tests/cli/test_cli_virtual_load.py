@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.virtual import store
-from smpdfu.virtual.pool import Resources
-from smpdfu.virtual.server import Buffers
+from smpdfu.virtual.line.load import Resources
+from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
@@ -28,7 +28,7 @@ def app(tmp_path: Path, keys: Keys) -> Path:
     """A signed application."""
     from smpdfu.image.build import ImageSpec, build
     from smpdfu.image.format import Version
-    from smpdfu.image.keys import load_private
+    from smpdfu.image.keys.keys import load_private
 
     path = tmp_path / "app.bin"
     spec = ImageSpec(Version(1), 0x200, 0, pad_header=True)
@@ -58,18 +58,18 @@ def test_new_takes_what_the_server_has_and_clients_are_told(smpdfu: Call, keys: 
     expected = Resources(
         Buffers(512, 2), uart_ring=64, time_factor=0.01, erase_progressively=True, allow_erase_pending=True
     )
-    assert store.view_device("slow").resources == expected
+    assert store_devices.view_device("slow").resources == expected
     assert smpdfu("echo", "x" * 400, "--to", "virtual:slow").code == 0
     assert "the device takes 508" in smpdfu("echo", "x" * 600, "--to", "virtual:slow").refused(2)
 
 
 def test_a_device_from_before_there_was_a_choice_has_the_defaults(smpdfu: Call) -> None:
     assert smpdfu("virtual", "new", "old").code == 0
-    recipe = store.home() / "old" / "device.json"
+    recipe = store_devices.home() / "old" / "device.json"
     found = json.loads(recipe.read_text())
     del found["resources"]
     recipe.write_text(json.dumps(found))
-    assert store.view_device("old").resources == Resources()
+    assert store_devices.view_device("old").resources == Resources()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_device_from_before_there_was_a_choice_has_the_defaults(smpdfu: Call) 
 )
 def test_new_refuses_what_no_build_has(smpdfu: Call, option: str, value: object) -> None:
     assert option in smpdfu("virtual", "new", "odd", option, value).refused(2)
-    assert store.list_devices() == ()
+    assert store_devices.list_devices() == ()
 
 
 @pytest.mark.parametrize(

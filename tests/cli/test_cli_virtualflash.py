@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.virtualboot import Mode
-from smpdfu.cli.virtualflash import hex_lines
+from smpdfu.cli.virtual.boot_options import Mode
+from smpdfu.cli.virtual.flash import hex_lines
 from smpdfu.image.files import read_firmware
 from smpdfu.image.hexfile import Segment, encode
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual import store
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
@@ -76,20 +76,20 @@ def test_a_power_cut_waits_for_the_operation_that_it_was_armed_for(smpdfu: Call,
     source.write_bytes(bytes(8))
     armed = smpdfu("virtual", "cut", desk, "--after", "200", "--tear", "upper")
     assert armed.out == "desk loses its power after 200 more flash operations\n"
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         assert (device.chip.power.cut_after, str(device.chip.power.tear)) == (200, "upper")
         device.app.program(0x9_0000, bytes(4))
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         assert device.chip.power.cut_after == 199
     assert smpdfu("virtual", "cut", desk, "--off").out == "the power of desk stays\n"
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         assert device.chip.power.cut_after is None
 
 
 @pytest.mark.parametrize("damage", ["", "[]", '{"after": -1, "tear": "lower"}', '{"after": "x", "tear": "lower"}'])
 def test_a_damaged_note_of_a_cut_is_none(desk: str, damage: str) -> None:
-    (store.home() / desk / "cut.json").write_text(damage)
-    with store.open_device(desk) as device:
+    (store_devices.home() / desk / "cut.json").write_text(damage)
+    with store_devices.open_device(desk) as device:
         assert device.chip.power.cut_after is None
 
 
@@ -104,7 +104,7 @@ def test_new_takes_a_partition_table_and_how_mcuboot_is_built(smpdfu: Call, tmp_
     assert made.code == 0, made.err
     shown = json.loads(made.out)
     assert (shown["layout"], shown["mode"], shown["slots"][1]["address"]) == ("pm_static", "swap-offset", 0x7_0000)
-    with store.open_device("own") as device:
+    with store_devices.open_device("own") as device:
         options_built = device.keys.options
         assert (options_built.downgrade_prevention, options_built.by_counter) == (True, True)
         assert (options_built.rollback_protection, device.keys.content_key_size) == (True, 32)

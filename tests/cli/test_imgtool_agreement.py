@@ -19,7 +19,7 @@ from intelhex import IntelHex
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import ENCRYPTION_KEY_TYPES, SIGNATURE_TYPES, Image
-from smpdfu.image.keys import PrivateKey, load_private
+from smpdfu.image.keys.keys import PrivateKey, load_private
 from smpdfu.image.verify import verify
 from tests.deadlines import HANG_S
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.image.format import Flag, Image, TlvType
-from smpdfu.image.keys import PrivateKey, load_private
+from smpdfu.image.keys.keys import PrivateKey, load_private
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
@@ -249,8 +249,8 @@ def test_smpdfu_sign_has_every_option_of_imgtools() -> None:
     from typer.core import TyperGroup
     from typer.main import get_command
 
-    from smpdfu.cli.imgtooloptions import parser_of
-    from smpdfu.cli.main import build_app
+    from smpdfu.cli.app.main import build_app
+    from smpdfu.cli.imgtool.parser import parser_of
 
     commands = get_command(build_app())
     assert isinstance(commands, TyperGroup)

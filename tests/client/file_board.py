@@ -14,9 +14,9 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.os import Params, ParamsReply
 from smpdfu.smp.message import Request
-from smpdfu.virtual.files import MemoryFiles
-from smpdfu.virtual.groups.fs import FsGroup
-from smpdfu.virtual.server import Buffers, Server
+from smpdfu.virtual.server.files import MemoryFiles
+from smpdfu.virtual.server.groups.fs import FsGroup
+from smpdfu.virtual.server.server import Buffers, Server
 from tests.simulated import simulate
 
 T = TypeVar("T")

@@ -20,8 +20,8 @@ from smpdfu.smp.groups.fs import (
 )
 from smpdfu.smp.message import Empty, MgmtRc, Request
 from smpdfu.smp.upload import UploadProgress
-from smpdfu.virtual.groups.fs import FsGroup
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.server.groups.fs import FsGroup
+from smpdfu.virtual.server.server import Refused
 
 if TYPE_CHECKING:
     from tests.client.file_board import BUFFER, NAME, Board, content

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.client.filehash import HASHES, hash_bytes
+from smpdfu.client.file_hash import HASHES, hash_bytes
 from smpdfu.client.files import FileResult, download_file, upload_file
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError
 from smpdfu.link.memory import served_pipe
@@ -27,8 +27,8 @@ from smpdfu.smp.groups.fs import (
 )
 from smpdfu.smp.message import MgmtRc
 from smpdfu.smp.upload import PATIENCE, UploadProgress
-from smpdfu.virtual.groups.fs import FsGroup
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.server.groups.fs import FsGroup
+from smpdfu.virtual.server.server import Refused
 from tests.simulated import START_S, simulate
 
 if TYPE_CHECKING:

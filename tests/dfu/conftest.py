@@ -9,12 +9,12 @@ from typing import cast
 
 import pytest
 
-from smpdfu.dfu.package import Core, CoreImage, Package, new_package
-from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
 from smpdfu.image import b0n
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Image, Version
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.client import Client
 from smpdfu.client import Patience as ClientPatience
-from smpdfu.dfu.journal import Journal
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.run import Event, Update, Wish
-from smpdfu.dfu.steps import Deadlines, read_state
-from smpdfu.image.keys import Verifier
+from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.steps import Deadlines, read_state
+from smpdfu.dfu.do.update import Event, Update, Wish
+from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.trailer import SwapMode
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
@@ -22,11 +22,11 @@ from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import split_message
-from smpdfu.virtual.application import Kept
-from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
+from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import NRF5340DK_STAGED
-from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.line.load import Resources
+from smpdfu.virtual.server.application import Kept
 from tests.pipes import PassingPipe
 from tests.simulated import simulate
 

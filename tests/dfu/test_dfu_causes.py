@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smpdfu.dfu.causes import cause
+from smpdfu.dfu.fleet.causes import cause
 from smpdfu.errors import (
     DeviceError,
     JournalError,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.evidence import (
+from smpdfu.dfu.decide.evidence import (
     Bootloader,
     Clue,
     Evidence,
@@ -18,10 +18,10 @@ from smpdfu.dfu.evidence import (
     given_clue,
     journal_clues,
 )
-from smpdfu.dfu.loaderchecks import builds_of, is_surely_handed_over
-from smpdfu.dfu.package import Core
-from smpdfu.dfu.proof import net_taken, picture
-from smpdfu.image.memory import NET
+from smpdfu.dfu.decide.loader_checks import builds_of, is_surely_handed_over
+from smpdfu.dfu.decide.proof import net_taken, picture
+from smpdfu.dfu.package.package import Core
+from smpdfu.image.nrf5340 import NET
 from smpdfu.loaders.proof import Picture
 from smpdfu.loaders.releases import UPSTREAM, releases_of
 from smpdfu.loaders.rules import NORDIC, Build, Loader

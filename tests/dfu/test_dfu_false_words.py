@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.evidence import Bootloader, Evidence, Proof, ProofSource, given_clue
-from smpdfu.dfu.journal import DONE, REVERTED, Journal, Record, read_record
-from smpdfu.dfu.oneimagesteps import install
-from smpdfu.dfu.package import Core, CoreImage, Package, new_package
-from smpdfu.dfu.proof import net_taken
-from smpdfu.dfu.run import Event, StepDone, Wish
-from smpdfu.dfu.steps import Hands, read_state
+from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, given_clue
+from smpdfu.dfu.decide.proof import net_taken
+from smpdfu.dfu.do.journal import DONE, REVERTED, Journal, Record, read_record
+from smpdfu.dfu.do.one_image_steps import install
+from smpdfu.dfu.do.steps import Hands, read_state
+from smpdfu.dfu.do.update import Event, StepDone, Wish
+from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
 from smpdfu.errors import NotBootedError, RevertedError, StepError
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Loader
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
-from smpdfu.virtual.bootloader import BootKeys, BootOptions
+from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.netcore import B0n
-from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.line.load import Resources
 from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.fleet import FleetRun, Ports
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
-from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log
-from smpdfu.dfu.history import History
-from smpdfu.dfu.journal import DONE, REVERTED
-from smpdfu.dfu.package import Package
-from smpdfu.dfu.schedule import Outcome, Phase, Schedule
-from smpdfu.dfu.standing import standing
+from smpdfu.dfu.do.journal import DONE, REVERTED
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
+from smpdfu.dfu.fleet.history import History
+from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
+from smpdfu.dfu.fleet.run import FleetRun, Ports
+from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
+from smpdfu.dfu.fleet.standing import standing
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import JournalError
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.device import VirtualNrf5340
@@ -313,7 +313,7 @@ def test_the_history_of_a_log(make: Maker, bench: Callable[..., Bench]) -> None:
 
 
 def test_a_device_that_another_process_has(make: Maker, bench: Callable[..., Bench]) -> None:
-    from smpdfu.dfu.journal import Journal
+    from smpdfu.dfu.do.journal import Journal
 
     devices = {"a": new_device(make), "b": new_device(make)}
     here = bench(devices)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.evidence import Bootloader
-from smpdfu.dfu.fleetfile import DEFAULT, Fleet, FleetDevice, Limits, Treatment, Unproven
-from smpdfu.dfu.netversion import VersionRule, Way
-from smpdfu.dfu.plan import Policy
-from smpdfu.dfu.state import Scheme
+from smpdfu.dfu.decide.device_state import Scheme
+from smpdfu.dfu.decide.evidence import Bootloader
+from smpdfu.dfu.decide.plan import Policy
+from smpdfu.dfu.do.net_version import VersionRule, Way
+from smpdfu.dfu.fleet.file import DEFAULT, Fleet, FleetDevice, Limits, Treatment, Unproven
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
 

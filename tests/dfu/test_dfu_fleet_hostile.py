@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from smpdfu.client import Client
-from smpdfu.dfu.fleet import FleetRun, Ports
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Wave
-from smpdfu.dfu.fleetlog import FleetLog, read_log
-from smpdfu.dfu.journal import Journal
-from smpdfu.dfu.package import Package
-from smpdfu.dfu.schedule import Outcome, Phase
-from smpdfu.dfu.standing import standing
+from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Wave
+from smpdfu.dfu.fleet.log import FleetLog, read_log
+from smpdfu.dfu.fleet.run import FleetRun, Ports
+from smpdfu.dfu.fleet.schedule import Outcome, Phase
+from smpdfu.dfu.fleet.standing import standing
+from smpdfu.dfu.package.package import Package
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Echo

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log, repair_log
-from smpdfu.dfu.history import History
-from smpdfu.dfu.schedule import Outcome
-from smpdfu.dfu.standing import standing
+from smpdfu.dfu.fleet.history import History
+from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.fleet.schedule import Outcome
+from smpdfu.dfu.fleet.standing import standing
 from smpdfu.errors import (
     JournalError,
 )

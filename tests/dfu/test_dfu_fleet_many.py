@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.client import Client
-from smpdfu.dfu.fleet import FleetRun, Ports
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Limits, Treatment, Wave
-from smpdfu.dfu.fleetlog import FleetLog, read_log
-from smpdfu.dfu.history import History
-from smpdfu.dfu.package import Package
-from smpdfu.dfu.schedule import Outcome, Phase
-from smpdfu.dfu.standing import standing
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Wave
+from smpdfu.dfu.fleet.history import History
+from smpdfu.dfu.fleet.log import FleetLog, read_log
+from smpdfu.dfu.fleet.run import FleetRun, Ports
+from smpdfu.dfu.fleet.schedule import Outcome, Phase
+from smpdfu.dfu.fleet.standing import standing
+from smpdfu.dfu.package.package import Package
 from smpdfu.link.udp import UdpPipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming
 from smpdfu.virtual.device import BUILD, VirtualNrf5340
-from smpdfu.virtual.udp import serve_udp
+from smpdfu.virtual.wires.udp import serve_udp
 from tests.deadlines import HANG_S
 from tests.dfu.dfu_device import FAST, new_device, version
 

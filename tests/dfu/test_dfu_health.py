@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.health import command
+from smpdfu.dfu.do.health import command
 from smpdfu.errors import UpdateError
 from smpdfu.untrusted.programs import withhold
 from tests.deadlines import HANG_S
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pr
 LINE = "sleep 600 & echo $! $$ > {pids}.part; mv {pids}.part {pids}; {rest}"
 SCRIPT = """
 import asyncio, sys
-from smpdfu.dfu.health import command
+from smpdfu.dfu.do.health import command
 
 class Closed:
     async def __aexit__(self, *error): pass

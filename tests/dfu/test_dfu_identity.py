@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.identity import Identity, hardware_in, identity_of
-from smpdfu.dfu.journal import Journal
-from smpdfu.dfu.package import Core
-from smpdfu.dfu.plan import Action, Step
-from smpdfu.dfu.run import StepDone, Update
-from smpdfu.dfu.samedevice import SameDevice
-from smpdfu.dfu.steps import read_state
+from smpdfu.dfu.decide.identity import Identity, hardware_in, identity_of
+from smpdfu.dfu.decide.plan import Action, Step
+from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.same_device import SameDevice
+from smpdfu.dfu.do.steps import read_state
+from smpdfu.dfu.do.update import StepDone, Update
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import StepError
 from smpdfu.link.memory import Faults
 from smpdfu.link.pipe import Pipe

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.evidence import Clue, Proof, console_clue
-from smpdfu.dfu.journal import (
+from smpdfu.dfu.decide.evidence import Clue, Proof, console_clue
+from smpdfu.dfu.do.journal import (
     DONE,
     MAX_JOURNAL_BYTES,
     Journal,
@@ -21,7 +21,7 @@ from smpdfu.dfu.journal import (
     read_record,
     replay,
 )
-from smpdfu.dfu.journalrepair import is_damaged, set_aside
+from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
 from smpdfu.errors import JournalError
 from smpdfu.loaders.console import read_boot
 
@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
 sys.dont_write_bytecode = True  # it would be cut short
-from smpdfu.dfu.journal import Journal
+from smpdfu.dfu.do.journal import Journal
 from smpdfu.errors import JournalError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(sys.argv[1])
@@ -198,7 +198,7 @@ def test_a_line_is_on_the_disk_before_anything_else_happens(tmp_path: Path, monk
 
 
 def test_a_journal_that_grew_without_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from smpdfu.dfu import journal
+    from smpdfu.dfu.do import journal
 
     (tmp_path / "a").write_bytes(b'{"end": "done"}\n' * 10)
     monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 160)
@@ -241,7 +241,7 @@ def test_where_journals_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 WRITER = """
 import sys
-from smpdfu.dfu.journal import Journal
+from smpdfu.dfu.do.journal import Journal
 journal = Journal(sys.argv[1])
 journal.begin("d1")
 number = 0

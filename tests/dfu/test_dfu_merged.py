@@ -8,14 +8,14 @@ from dataclasses import replace
 import cbor2
 import pytest
 
-from smpdfu.dfu.merged import NET_SLOTS, Slot, carry_over, code_of, find_code
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.merged_hex import NET_SLOTS, Slot, carry_over, code_of, find_code
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import ImageError
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.encrypt import Recipient
 from smpdfu.image.files import Firmware, Segment
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 
 APP = Slot(0xC000, 0x86000, 0x200)
 NET = Slot(0x0100_8800, 0x0104_0000)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu import oneimagesteps
-from smpdfu.dfu.health import Health, echoes
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import Deadlines, Hands, read_state
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.do import one_image_steps
+from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.steps import Deadlines, Hands, read_state
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import LinkLostError, RevertedError, StepError
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.simulated import simulate
@@ -37,8 +37,8 @@ def install(
             await client.upload(image.data)
             hands, state = Hands(client, deadlines, health), await read_state(client)
             if state.can_revert:
-                return await oneimagesteps.install(hands, image, state)
-            return await oneimagesteps.install_for_good(hands, image, state, 0)
+                return await one_image_steps.install(hands, image, state)
+            return await one_image_steps.install_for_good(hands, image, state, 0)
 
     return simulate(act())
 

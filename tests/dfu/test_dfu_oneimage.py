@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.device import mode_name
-from smpdfu.dfu.oneimage import Left, Wanted, Way, announcement, how_to_start, make_job, read_back
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.state import SWAP_MODES, mode_of
+from smpdfu.cli.device.slots import mode_name
+from smpdfu.dfu.decide.device_state import SWAP_MODES, mode_of
+from smpdfu.dfu.decide.one_image import Left, Wanted, Way, announcement, how_to_start, make_job, read_back
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag
 from smpdfu.image.trailer import SwapMode

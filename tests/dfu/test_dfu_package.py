@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.dfu import package as packages
-from smpdfu.dfu.manifest import number
-from smpdfu.dfu.package import Core, CoreImage, Package, core_of_address, new_package
+from smpdfu.dfu.package import package as packages
+from smpdfu.dfu.package.manifest import number
+from smpdfu.dfu.package.package import Core, CoreImage, Package, core_of_address, new_package
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Record
-from smpdfu.dfu.package import Core
-from smpdfu.dfu.plan import STAGED, Policy, make_plan, went_back
-from smpdfu.dfu.state import DeviceState, Scheme
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme
+from smpdfu.dfu.decide.plan import STAGED, Policy, make_plan, went_back
+from smpdfu.dfu.do.journal import DONE, FAILED, REVERTED, Record
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.activeslot import wrong_active_slot
-from smpdfu.dfu.classchecks import CLASS_CHECKS
-from smpdfu.dfu.evidence import NO_EVIDENCE, Evidence, given_clue
-from smpdfu.dfu.findings import SOURCES, Finding, Severity
-from smpdfu.dfu.imagechecks import IMAGE_CHECKS
-from smpdfu.dfu.loaderchecks import LOADER_CHECKS
-from smpdfu.dfu.netversionchecks import NET_VERSION_CHECKS
-from smpdfu.dfu.package import Core, Package
-from smpdfu.dfu.preflight import CHECKS
-from smpdfu.dfu.preflight import preflight as preflight_of
-from smpdfu.dfu.state import DeviceState, Past, Scheme
+from smpdfu.dfu.decide.active_slot import wrong_active_slot
+from smpdfu.dfu.decide.class_checks import CLASS_CHECKS
+from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
+from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, given_clue
+from smpdfu.dfu.decide.findings import SOURCES, Finding, Severity
+from smpdfu.dfu.decide.image_checks import IMAGE_CHECKS
+from smpdfu.dfu.decide.loader_checks import LOADER_CHECKS
+from smpdfu.dfu.decide.net_version_checks import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.preflight import CHECKS
+from smpdfu.dfu.decide.preflight import preflight as preflight_of
+from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import MAX_ALIGNS, boot_magic
 from smpdfu.smp.groups.image import ImageSlot

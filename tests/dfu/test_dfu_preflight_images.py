@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.findings import Severity
-from smpdfu.dfu.imagechecks import largest_image_bytes
-from smpdfu.dfu.package import Core
-from smpdfu.dfu.state import Scheme
+from smpdfu.dfu.decide.device_state import Scheme
+from smpdfu.dfu.decide.findings import Severity
+from smpdfu.dfu.decide.image_checks import largest_image_bytes
+from smpdfu.dfu.package.package import Core
 from smpdfu.smp.groups.image import SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.test_dfu_preflight import ONE_SLOT_SWAP_LIMIT, app, both, net_pending, preflight

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.evidence import NO_EVIDENCE, Clue, Evidence, Source, given_clue
-from smpdfu.dfu.findings import Finding, Severity
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.preflight import image_findings, preflight
-from smpdfu.dfu.state import DeviceState, Past, Scheme
+from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
+from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Clue, Evidence, Source, given_clue
+from smpdfu.dfu.decide.findings import Finding, Severity
+from smpdfu.dfu.decide.preflight import image_findings, preflight
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.format import Dependency, Tlv, TlvType, Version
 from smpdfu.loaders.releases import Partitions
 from smpdfu.loaders.rules import NORDIC, Loader

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.evidence import Bootloader, Evidence, Proof, ProofSource, console_clue
-from smpdfu.dfu.journal import DONE, REVERTED, read_record, replay
-from smpdfu.dfu.netversion import VersionRule, judge, version_in
-from smpdfu.dfu.package import Core, Package
-from smpdfu.dfu.plan import Policy
-from smpdfu.dfu.proof import net_taken
-from smpdfu.dfu.result import UpdateResult
-from smpdfu.dfu.run import Decision, Event, StepDone, Wish, decide, known_of, read_device
+from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, console_clue
+from smpdfu.dfu.decide.plan import Policy
+from smpdfu.dfu.decide.proof import net_taken
+from smpdfu.dfu.do.journal import DONE, REVERTED, read_record, replay
+from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
+from smpdfu.dfu.do.result import UpdateResult
+from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of, read_device
+from smpdfu.dfu.package.package import Core, Package
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
@@ -28,11 +28,11 @@ from smpdfu.loaders.releases import Generation
 from smpdfu.loaders.rules import NORDIC, Loader
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode, Echo
-from smpdfu.virtual.bootloader import BootKeys, BootOptions
+from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.netcore import B0n
-from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.line.load import Resources
 from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.journal import REVERTED, Journal, read_record
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.refusals import not_run
-from smpdfu.dfu.run import StepDone, Update, Wish, decide
-from smpdfu.dfu.state import DeviceState, Past
-from smpdfu.dfu.steps import read_state
+from smpdfu.dfu.decide.device_state import DeviceState, Past
+from smpdfu.dfu.decide.refusals import not_run
+from smpdfu.dfu.do.journal import REVERTED, Journal, read_record
+from smpdfu.dfu.do.steps import read_state
+from smpdfu.dfu.do.update import StepDone, Update, Wish, decide
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import DeviceError, LinkLostError, RevertedError, StepError
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Loader
 from smpdfu.smp.groups.image import Erase, ImageSlot, ImageUpload
 from smpdfu.smp.message import Request
-from smpdfu.virtual.bootloader import BootOptions
+from smpdfu.virtual.boot.bootloader import BootOptions
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.simulated import now, simulate
 

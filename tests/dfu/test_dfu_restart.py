@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import Deadlines, _may_reset_again, mark, read_state, restart
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.do.steps import Deadlines, _may_reset_again, mark, read_state, restart
 from smpdfu.errors import NotBootedError
 from smpdfu.link.memory import NO_FAULTS, Faults
 from smpdfu.smp.framing import ConsoleFraming

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu import steps
-from smpdfu.dfu.journal import DONE, REVERTED, Journal, read_record
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.plan import STAGED, Policy
-from smpdfu.dfu.run import Progress, StepBegun, StepDone, Update, Wish, decide
-from smpdfu.dfu.state import DeviceState, Past, Scheme
-from smpdfu.dfu.steps import read_state
+from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
+from smpdfu.dfu.decide.plan import STAGED, Policy
+from smpdfu.dfu.do import steps
+from smpdfu.dfu.do.journal import DONE, REVERTED, Journal, read_record
+from smpdfu.dfu.do.steps import read_state
+from smpdfu.dfu.do.update import Progress, StepBegun, StepDone, Update, Wish, decide
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, PlanError, RevertedError, SmpdfuError, StepError
 from smpdfu.image.format import Image, TlvType
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.link.memory import Faults
 from smpdfu.smp.groups.image import ImageSlot, StateReply
 from smpdfu.smp.groups.os import BootloaderMode
 from smpdfu.smp.groups.shell import ShellExecute
 from smpdfu.smp.message import MgmtRc
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import NRF5340DK_STAGED
 from tests.simulated import simulate
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder

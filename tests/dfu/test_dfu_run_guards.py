@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.journal import Journal, Record
-from smpdfu.dfu.package import Core
-from smpdfu.dfu.plan import Action, Step
-from smpdfu.dfu.run import Update, Wish, _noted, decide
-from smpdfu.dfu.state import DeviceState, Scheme
-from smpdfu.dfu.steps import Hands
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme
+from smpdfu.dfu.decide.plan import Action, Step
+from smpdfu.dfu.do.journal import Journal, Record
+from smpdfu.dfu.do.steps import Hands
+from smpdfu.dfu.do.update import Update, Wish, _noted, decide
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import DeviceError, PlanError, StepError
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.smp.groups.image import ImageSlot, StateReply
 from smpdfu.smp.groups.shell import ShellExecute
 from smpdfu.smp.message import MgmtRc
@@ -58,7 +58,7 @@ def test_a_network_image_goes_to_its_application_only(
     async def same(*_: object) -> None:
         """Takes it for the same device."""
 
-    monkeypatch.setattr("smpdfu.dfu.run.SameDevice.check", same)
+    monkeypatch.setattr("smpdfu.dfu.do.update.SameDevice.check", same)
     client: Any = FakeClient(OTHER)
     package = make.package(make.image(Core.NET))
 
@@ -157,7 +157,7 @@ def test_what_no_trusted_key_has_signed_is_refused(make: Maker, state: State, fo
 
 
 def test_a_damaged_image_is_not_the_one_that_was_signed(make: Maker, state: State) -> None:
-    from smpdfu.dfu.package import CoreImage
+    from smpdfu.dfu.package.package import CoreImage
 
     data = bytearray(make.data())
     data[0x300] ^= 1

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.dfu.fleetfile import Limits, Unproven, Wave
-from smpdfu.dfu.schedule import Outcome, Phase, Schedule
+from smpdfu.dfu.fleet.file import Limits, Unproven, Wave
+from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
 
 CANARY, REST = Wave("canary", ("a", "b"), 10.0), Wave("rest", ("c", "d", "e"), 5.0)
 

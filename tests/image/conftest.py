@@ -8,7 +8,7 @@ import pytest
 
 from smpdfu.image.build import build
 from smpdfu.image.format import Image
-from smpdfu.image.keys import PrivateKey, generate, load_private
+from smpdfu.image.keys.keys import PrivateKey, generate, load_private
 from tests.image.full_spec import SPEC
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from smpdfu.image.keys import PrivateKey
+from smpdfu.image.keys.keys import PrivateKey
 
 AWS_ALGORITHMS = {
     "ecdsa-p256": ["ECDSA_SHA_256"],

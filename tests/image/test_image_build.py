@@ -14,7 +14,7 @@ from smpdfu.image import hexfile
 from smpdfu.image.build import ImageSpec, build, check_size, lay_out, lay_out_segments, output_base
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hexfile import Segment
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.image.verify import verify
 

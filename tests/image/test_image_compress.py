@@ -24,7 +24,7 @@ from smpdfu.image.compress import (
 )
 from smpdfu.image.format import Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.tlv import protected_size_bytes
 from smpdfu.image.trailer import SlotGeometry, SwapMode
 from smpdfu.image.verify import Code, Verdict, verify

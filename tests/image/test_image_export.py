@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from imgtool import keys as theirs
 
 from smpdfu.errors import SigningError
-from smpdfu.image.export import private_key_bytes, public_hash_bytes, public_key_bytes
-from smpdfu.image.keys import KINDS, PrivateEncoding, PrivateKey, generate
+from smpdfu.image.keys.export import private_key_bytes, public_hash_bytes, public_key_bytes
+from smpdfu.image.keys.keys import KINDS, PrivateEncoding, PrivateKey, generate
 
 
 def usual(kind: str) -> PrivateKey:

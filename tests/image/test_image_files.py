@@ -29,8 +29,8 @@ from smpdfu.image.files import (
     write_file_atomic,
 )
 from smpdfu.image.format import Version
-from smpdfu.image.identify import FileKind, identify
-from smpdfu.image.keys import PrivateKey
+from smpdfu.image.inspect.identify import FileKind, identify
+from smpdfu.image.keys.keys import PrivateKey
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and special files are POSIX")
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from smpdfu.errors import FormatError
 from smpdfu.image.build import build
 from smpdfu.image.format import COMPRESSED_FLAGS, ENCRYPTION_KEY_TYPES, Image, TlvType
-from smpdfu.image.kek import KeyEncryptionKey
-from smpdfu.image.keys import PrivateKey, generate
-from smpdfu.image.loaderbuild import LoaderBuild
+from smpdfu.image.keys.kek import KeyEncryptionKey
+from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verify import Verdict, verify
 from tests.image.full_spec import SPEC

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.image.foreign import Facts, elf_facts, srec_facts, suit_facts, uf2_facts
+from smpdfu.image.inspect.foreign import Facts, elf_facts, srec_facts, suit_facts, uf2_facts
 
 ELF = b"\x7fELF\x01\x01\x01" + bytes(9) + struct.pack("<HHII", 2, 40, 1, 0xC2A1) + bytes(40)
 UF2 = struct.pack("<IIIIIIII", 0x0A324655, 0x9E5D5157, 0x2000, 0x26000, 256, 0, 3, 0xADA52840) + bytes(480)

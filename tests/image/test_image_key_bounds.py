@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from smpdfu.errors import FormatError, KeyFileError
-from smpdfu.image import hexfile, kdf
+from smpdfu.image import hexfile
 from smpdfu.image.files import MAX_KEY_BYTES, read_key_file
-from smpdfu.image.keys import MAX_PEM_BLOCK_BYTES, PrivateKey, PublicKey, generate, load_key
+from smpdfu.image.keys import kdf
+from smpdfu.image.keys.keys import MAX_PEM_BLOCK_BYTES, PrivateKey, PublicKey, generate, load_key
 from smpdfu.image.signers import Surroundings, open_signer, shown_key
 
 
@@ -152,7 +153,7 @@ def test_a_program_gets_no_passphrase(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "pub.pem").write_bytes(key.to_pem())
     script = tmp_path / "signer.py"
     script.write_text(
-        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys import load_private\n"
+        "import os, sys\nfrom pathlib import Path\nfrom smpdfu.image.keys.keys import load_private\n"
         f"Path({str(tmp_path / 'seen')!r}).write_text(repr(sorted(os.environ)))\n"
         f"key = load_private(Path({str(tmp_path / 'k.pem')!r}).read_bytes())\n"
         "sys.stdout.buffer.write(key.sign_digest(sys.stdin.buffer.read()))\n"

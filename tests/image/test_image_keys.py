@@ -23,7 +23,16 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
 from smpdfu.image.files import read_key_file, write_key_file
-from smpdfu.image.keys import KINDS, SIGNATURES, PrivateKey, PublicKey, generate, is_encrypted, load_key, load_private
+from smpdfu.image.keys.keys import (
+    KINDS,
+    SIGNATURES,
+    PrivateKey,
+    PublicKey,
+    generate,
+    is_encrypted,
+    load_key,
+    load_private,
+)
 
 PASSPHRASE = b"correct horse"
 

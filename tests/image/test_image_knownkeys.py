@@ -9,8 +9,8 @@ import pytest
 
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import PrivateKey, generate, load_key, load_private
-from smpdfu.image.knownkeys import KNOWN_KEYS, known_fingerprint, known_key, known_key_warnings, known_signers
+from smpdfu.image.keys.keys import PrivateKey, generate, load_key, load_private
+from smpdfu.image.keys.known_keys import KNOWN_KEYS, known_fingerprint, known_key, known_key_warnings, known_signers
 
 SPEC = ImageSpec(Version(1, 2, 3), header_size=0x200, slot_size=0x20000, pad_header=True)
 

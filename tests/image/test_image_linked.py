@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.files import read_firmware, split_cores
-from smpdfu.image.linked import Vectors, claim_warning, code_address, code_start, link_warning, linked_core
-from smpdfu.image.memory import APP, NET, CoreMemory
+from smpdfu.image.nrf5340 import APP, NET, CoreMemory
+from smpdfu.image.vector_table import Vectors, claim_warning, code_address, code_start, link_warning, linked_core
 
 
 def table(*handlers: int, size: int = 0x1000) -> bytes:

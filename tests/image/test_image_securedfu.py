@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
-from smpdfu.image.securedfu import InitPacket, read_package
+from smpdfu.image.inspect.secure_dfu import InitPacket, read_package
 
 
 def varint(value: int) -> bytes:

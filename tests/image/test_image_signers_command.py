@@ -13,7 +13,7 @@ import pytest
 from smpdfu.errors import KeyFileError, SignatureError, SigningError, SmpdfuError
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import KINDS, PrivateKey, generate
+from smpdfu.image.keys.keys import KINDS, PrivateKey, generate
 from smpdfu.image.signers import Surroundings, open_signer, process
 from smpdfu.image.signers.process import readable
 from smpdfu.image.verify import verify
@@ -62,7 +62,7 @@ def test_openssl_signs(kind: str, firmware: bytes, tmp_path: Path) -> None:
 
 
 _SIGN = """
-from smpdfu.image.keys import load_private
+from smpdfu.image.keys.keys import load_private
 key = load_private({pem!r})
 data = sys.stdin.buffer.read()
 signature = key.sign_digest(data)

@@ -13,7 +13,7 @@ import pytest
 from smpdfu.errors import KeyFileError, PassphraseError, SignatureError, SigningError
 from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.signers import Surroundings, open_signer
 from smpdfu.image.verify import verify
 

@@ -11,7 +11,7 @@ import pytest
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.signers import Surroundings, open_signer
 from smpdfu.image.verify import verify
 

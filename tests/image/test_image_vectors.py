@@ -18,9 +18,9 @@ from smpdfu.image.build import ImageSpec, build, lay_out, lay_out_segments, outp
 from smpdfu.image.compress import expand
 from smpdfu.image.encrypt import DecryptionKey
 from smpdfu.image.format import COMPRESSED_FLAGS, Dependency, Image, Tlv, TlvType, Version
-from smpdfu.image.kek import load_encryption_key
-from smpdfu.image.keys import PrivateKey
-from smpdfu.image.loaderbuild import LoaderBuild
+from smpdfu.image.keys.kek import load_encryption_key
+from smpdfu.image.keys.keys import PrivateKey
+from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.verify import Code, verify
 from tests.deadlines import HANG_S
 

@@ -10,7 +10,7 @@ from smpdfu.image.build import build
 from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Flag, Header, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
 from smpdfu.image.verify import Code, Verdict, verify
 from tests.image.full_spec import SPEC

@@ -8,10 +8,10 @@ import pytest
 
 from smpdfu.errors import ImageError
 from smpdfu.image.build import build
-from smpdfu.image.ecdsaform import BACKENDS
+from smpdfu.image.ecdsa_form import BACKENDS
 from smpdfu.image.format import Image, Tlv, TlvType
-from smpdfu.image.keys import PrivateKey, generate
-from smpdfu.image.loaderbuild import LoaderBuild
+from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.rollback import with_rollback
 from smpdfu.image.verify import Code, verify
 from tests.image.full_spec import SPEC

@@ -10,8 +10,8 @@ from smpdfu.errors import FormatError
 from smpdfu.image.build import build
 from smpdfu.image.encrypt import wrap_key
 from smpdfu.image.format import Image, Tlv, TlvType
-from smpdfu.image.keys import PrivateKey, generate
-from smpdfu.image.loaderbuild import LoaderBuild
+from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.rollback import with_rollback
 from smpdfu.image.verify import Code, verify
 from tests.image.full_spec import SPEC

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link import serial
-from smpdfu.link.comeback import find_again, port_named
-from smpdfu.link.descriptor import Descriptor
-from smpdfu.link.serial import PortInfo, SerialPipe
+from smpdfu.link.serial import pipe as serial_pipe
+from smpdfu.link.serial.descriptor import Descriptor
+from smpdfu.link.serial.pipe import PortInfo, SerialPipe
+from smpdfu.link.serial.usb_identity import find_again, port_named
 
 BOARD = PortInfo("/dev/ttyACM0", "DK", "1050012345", "1915:520f", "1-2:1.0")
 MOVED = replace(BOARD, name="/dev/ttyACM3")
@@ -90,8 +90,8 @@ class Hub:
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     hub = Hub(tmp_path)
-    monkeypatch.setattr(serial, "list_serial_ports", hub.ports)
-    monkeypatch.setattr(serial, "_usb_port", lambda name: port_named(name, hub.ports()))
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", hub.ports)
+    monkeypatch.setattr(serial_pipe, "_usb_port", lambda name: port_named(name, hub.ports()))
     yield hub
     for path in list(hub.plugged):
         hub.pull(path)

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from smpdfu.errors import LinkLostError
-from smpdfu.link.descriptor import Descriptor
+from smpdfu.link.serial.descriptor import Descriptor
 from tests.deadlines import HANG_S
 
 

@@ -11,8 +11,8 @@ import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from smpdfu.link import serial
-from smpdfu.link.serial import PortInfo, list_serial_ports
+from smpdfu.link.serial import pipe as serial_pipe
+from smpdfu.link.serial.pipe import PortInfo, list_serial_ports
 
 
 def test_ports_on_usb_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_the_group_is_named(gid: int | None, group: str, tmp_path: Path, monkeyp
     if gid is not None:
         port.touch()
         monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_gid=gid))
-    sentence = serial._why_not(str(port), OSError(errno.EACCES, "Permission denied"))
+    sentence = serial_pipe._why_not(str(port), OSError(errno.EACCES, "Permission denied"))
     assert sentence == f"this user may not open {port}: it belongs to the group {group}"
 
 
@@ -46,11 +46,11 @@ def test_the_group_is_the_ports_own(monkeypatch: pytest.MonkeyPatch) -> None:
     grp = pytest.importorskip("grp")
     uucp = next(entry for entry in grp.getgrall() if entry.gr_gid)
     monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_gid=uucp.gr_gid))
-    assert serial._group_of("/dev/ttyS0") == uucp.gr_name
+    assert serial_pipe._group_of("/dev/ttyS0") == uucp.gr_name
 
 
 def test_a_reason_nobody_foresaw_is_told_in_the_systems_words() -> None:
-    sentence = serial._why_not("/dev/ttyS0", OSError(errno.EMFILE, "Too many open files"))
+    sentence = serial_pipe._why_not("/dev/ttyS0", OSError(errno.EMFILE, "Too many open files"))
     assert sentence == "cannot open /dev/ttyS0: Too many open files"
 
 
@@ -63,5 +63,5 @@ def test_a_reason_nobody_foresaw_is_told_in_the_systems_words() -> None:
     ],
 )
 def test_windows_hides_its_numbers_in_the_text(text: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "_WINDOWS", True)
-    assert serial._why_not("COM9", OSError(f"could not open port 'COM9': {text}")) == reason
+    monkeypatch.setattr(serial_pipe, "_WINDOWS", True)
+    assert serial_pipe._why_not("COM9", OSError(f"could not open port 'COM9': {text}")) == reason

@@ -13,9 +13,9 @@ import pytest
 from serial import Serial
 
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link import serial
-from smpdfu.link.descriptor import Descriptor
-from smpdfu.link.serial import SerialPipe
+from smpdfu.link.serial import pipe as serial_pipe
+from smpdfu.link.serial.descriptor import Descriptor
+from smpdfu.link.serial.pipe import SerialPipe
 
 
 class Board:
@@ -249,7 +249,7 @@ def test_a_cancelled_write_to_a_deaf_device_does_not_hold_the_port(cable: Cable)
 
 
 def test_bytes_that_never_leave_are_dropped_at_closing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "DRAIN_STEP_S", 0.0)
+    monkeypatch.setattr(serial_pipe, "DRAIN_STEP_S", 0.0)
 
     class Deaf:
         out_waiting = 7
@@ -258,7 +258,7 @@ def test_bytes_that_never_leave_are_dropped_at_closing(monkeypatch: pytest.Monke
             self.out_waiting = 0
 
     deaf = Deaf()
-    asyncio.run(serial._drain(deaf))  # type: ignore[arg-type]  # stands in for a UART: a pty never holds bytes back
+    asyncio.run(serial_pipe._drain(deaf))  # type: ignore[arg-type]  # stands in for a UART: a pty never holds bytes back
     assert deaf.out_waiting == 0
 
 
@@ -274,7 +274,7 @@ def test_bytes_that_leave_are_waited_for() -> None:
         def reset_output_buffer(self) -> None:
             raise AssertionError("dropped")
 
-    asyncio.run(serial._drain(Slow()))  # type: ignore[arg-type]  # as above
+    asyncio.run(serial_pipe._drain(Slow()))  # type: ignore[arg-type]  # as above
 
 
 def test_draining_a_port_that_is_gone_ends() -> None:
@@ -283,7 +283,7 @@ def test_draining_a_port_that_is_gone_ends() -> None:
         def out_waiting(self) -> int:
             raise OSError("unplugged")
 
-    asyncio.run(serial._drain(Gone()))  # type: ignore[arg-type]  # as above
+    asyncio.run(serial_pipe._drain(Gone()))  # type: ignore[arg-type]  # as above
 
 
 def test_closing_drains_while_the_port_is_open(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_closing_drains_while_the_port_is_open(board: Board, monkeypatch: pytest
         drained.append(port.is_open)
         raise OSError("even if that fails")
 
-    monkeypatch.setattr(serial, "_drain", drain)
+    monkeypatch.setattr(serial_pipe, "_drain", drain)
 
     async def talk() -> None:
         async with SerialPipe(board.port):

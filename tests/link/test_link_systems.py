@@ -15,8 +15,8 @@ import serial as pyserial
 
 from smpdfu.client import Client, Patience
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link import serial
-from smpdfu.link.serial import SerialPipe
+from smpdfu.link.serial import pipe as serial_pipe
+from smpdfu.link.serial.pipe import SerialPipe
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.os import Echo, EchoReply
 from smpdfu.smp.message import split_message
@@ -93,7 +93,7 @@ class FakeSerial:
 @pytest.fixture
 def com(monkeypatch: pytest.MonkeyPatch) -> Com:
     com = Com()
-    monkeypatch.setattr(serial, "_WINDOWS", True)
+    monkeypatch.setattr(serial_pipe, "_WINDOWS", True)
     monkeypatch.setattr(pyserial, "Serial", com.open)
     return com
 
@@ -161,7 +161,7 @@ def test_macos_opens_the_name_that_does_not_wait_for_a_carrier(monkeypatch: pyte
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os.path, "exists", lambda path: path in there)
     names = ("/dev/tty.usbmodem1", "/dev/cu.usbmodem1", "/dev/tty.odd", "/dev/ttys001")
-    assert [serial._calling_out(name) for name in names] == [
+    assert [serial_pipe._calling_out(name) for name in names] == [
         "/dev/cu.usbmodem1",
         "/dev/cu.usbmodem1",
         "/dev/tty.odd",
@@ -171,7 +171,7 @@ def test_macos_opens_the_name_that_does_not_wait_for_a_carrier(monkeypatch: pyte
 
 def test_elsewhere_a_name_is_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "cu.x").touch()
-    assert serial._calling_out(f"{tmp_path}/tty.x") == f"{tmp_path}/tty.x"
+    assert serial_pipe._calling_out(f"{tmp_path}/tty.x") == f"{tmp_path}/tty.x"
 
 
 def test_macos_says_that_an_unplugged_device_is_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,5 +195,5 @@ def test_macos_says_that_an_unplugged_device_is_not_configured(monkeypatch: pyte
 
 
 def test_macos_refuses_a_device_that_is_just_leaving() -> None:
-    sentence = serial._why_not("/dev/cu.usbmodem1", OSError(errno.ENXIO, "Device not configured"))
+    sentence = serial_pipe._why_not("/dev/cu.usbmodem1", OSError(errno.ENXIO, "Device not configured"))
     assert sentence == "/dev/cu.usbmodem1 has no hardware behind it"

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from smpdfu.errors import LinkLostError
-from smpdfu.link.threads import ThreadedPort
+from smpdfu.link.serial.threaded import ThreadedPort
 
 
 class FakePort:

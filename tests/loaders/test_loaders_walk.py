@@ -11,7 +11,7 @@ import pytest
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.fate import fate
 from smpdfu.loaders.rules import NORDIC, RULES, Loader
-from smpdfu.virtual.bootbuild import AddressCheck, build_of
+from smpdfu.virtual.boot.build import AddressCheck, build_of
 from tests.loaders.test_loaders_fate import CASES, happened
 from tests.virtual.test_virtual_truth import device_of
 from tests.virtual.truth_cases import STAGED

@@ -10,7 +10,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (50, 200))
-from smpdfu.local.limits import allow_open_files
+from smpdfu.local.state.limits import allow_open_files
 granted = [allow_open_files(count) for count in (40, 120, 1000)]
 print(*granted, *resource.getrlimit(resource.RLIMIT_NOFILE))
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.local.lock import HeldError, Lock, holder, lock_file
+from smpdfu.local.state.lock import HeldError, Lock, holder, lock_file
 
 
 def test_a_lock_says_who_has_it(tmp_path: Path) -> None:

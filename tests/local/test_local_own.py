@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.fleetlog import FleetLog, log_path, read_log, repair_log
-from smpdfu.dfu.journal import Journal, journal_path, read_record
-from smpdfu.dfu.journalrepair import is_damaged
+from smpdfu.dfu.do.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal_repair import is_damaged
+from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
 from smpdfu.errors import ConnectError, JournalError
-from smpdfu.local.lock import Lock, holder
-from smpdfu.local.own import make_own_folder, open_own
-from smpdfu.virtual import store
+from smpdfu.local.state.lock import Lock, holder
+from smpdfu.local.state.own import make_own_folder, open_own
+from smpdfu.virtual.store import devices as store_devices
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such links and rights there")
 LINE = "one line of the user's, without an end"
@@ -127,7 +127,7 @@ def test_folders_are_for_this_user_only(home: Path) -> None:
     try:
         Journal(journal_path("serial:/dev/ttyACM0")).close()
         FleetLog(home / "fleets" / "roofs").close()
-        store.create("desk", store.Recipe("nrf5340dk-staged"))
+        store_devices.create("desk", store_devices.Recipe("nrf5340dk-staged"))
     finally:
         os.umask(before)
     made = [home, *(path for path in home.rglob("*") if path.is_dir())]
@@ -159,21 +159,21 @@ def test_the_log_is_read_as_it_was(home: Path) -> None:
 
 @pytest.mark.parametrize("name", ["app.flash", "settings.flash", "console.log", "lock"])
 def test_a_virtual_device_is_not_mapped_through_a_link(name: str, home: Path, victim: Path) -> None:
-    store.create("desk", store.Recipe("nrf5340dk-staged"))
+    store_devices.create("desk", store_devices.Recipe("nrf5340dk-staged"))
     folder = home / "virtual" / "desk"
     size = (folder / name).stat().st_size if (folder / name).exists() else 0
     (folder / name).unlink(missing_ok=True)
     victim.write_bytes(bytes(size or 10))
     (folder / name).symlink_to(victim)
     with pytest.raises(ConnectError, match="symbolic link"):
-        store.open_device("desk")
+        store_devices.open_device("desk")
     assert victim.read_bytes() == bytes(size or 10)
 
 
 def test_what_is_put_aside_replaces_a_link(home: Path, victim: Path) -> None:
-    store.create("desk", store.Recipe("nrf5340dk-staged"))
+    store_devices.create("desk", store_devices.Recipe("nrf5340dk-staged"))
     folder = home / "virtual" / "desk"
-    device = store.open_device("desk")
+    device = store_devices.open_device("desk")
     (folder / "wear.json").symlink_to(victim)
     device.chip.flashes["app"].erase(0, 4096)
     device.close()

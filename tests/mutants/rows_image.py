@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer", "keys", "files", "verify"))
+TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer", "keys/keys", "files", "verify"))
 ARCHIVE, YAML, TEXT, INPUT = (f"smpdfu/untrusted/{name}.py" for name in ("archive", "yamltext", "text", "files"))
 PROGRAMS = "smpdfu/untrusted/programs.py"
 IN_PROGRAMS = ("tests/untrusted/test_untrusted_programs.py",)
-PROTECTED, NESTING = "smpdfu/image/protected.py", "smpdfu/untrusted/nesting.py"
+PROTECTED, NESTING = "smpdfu/image/protected_tlvs.py", "smpdfu/untrusted/nesting.py"
 IN_BUILD, IN_COMPRESS = (
     ("tests/image/test_image_build.py", "tests/image/test_image_format.py"),
     ("tests/image/test_image_compress.py",),
@@ -41,8 +41,8 @@ ROWS = (
     Mutant(KEYS, "deterministic_signing=True", "deterministic_signing=False", IN_KEYS),
     Mutant(KEYS, "        except (InvalidSignature, ValueError):  # ValueError", "        except InvalidSignature:  # ValueError", ("tests/image/test_image_signature.py",)),
     Mutant(KEYS, "if len(block[1]) > MAX_PEM_BLOCK_BYTES:", "if False:", IN_BOUNDS),
-    Mutant("smpdfu/image/kdf.py", "if size > MAX_SCRYPT_BYTES or more[0] > _MAX_PARALLEL:", "if size > MAX_SCRYPT_BYTES:", IN_BOUNDS),
-    Mutant("smpdfu/image/kdf.py", "if most > MAX_ITERATIONS else", "if False else", IN_BOUNDS),
+    Mutant("smpdfu/image/keys/kdf.py", "if size > MAX_SCRYPT_BYTES or more[0] > _MAX_PARALLEL:", "if size > MAX_SCRYPT_BYTES:", IN_BOUNDS),
+    Mutant("smpdfu/image/keys/kdf.py", "if most > MAX_ITERATIONS else", "if False else", IN_BOUNDS),
     Mutant("smpdfu/image/hexfile.py", "if len(text) > MAX_ODD_BYTES:", "if False:", IN_BOUNDS),
     Mutant("smpdfu/image/signers/command.py", "| told, self.withheld)", "| told)", IN_BOUNDS),
     Mutant(PROGRAMS, "_withheld.union(withheld)}", "withheld}", IN_PROGRAMS),
@@ -76,8 +76,8 @@ ROWS = (
     Mutant(PROTECTED, "counter.to_bytes(4, spec.endian)", 'counter.to_bytes(4, "little")', IN_BUILD),
     Mutant(PROTECTED, "version = replace(spec.version, build=0)", "version = spec.version", IN_BUILD),
     Mutant(INPUT, "if waits and not _has_bytes(", "if False and not _has_bytes(", IN_INPUT),
-    Mutant("smpdfu/link/controllers.py", "(?!.*://)", "", ("tests/cli/test_cli_foreign_folder.py",)),
-    Mutant("smpdfu/cli/profiles.py", "reason = _unsafe(found) if self.is_here else None", "reason = None", ("tests/cli/test_cli_foreign_folder.py",)),
-    Mutant("smpdfu/local/own.py", '    getattr(os, "O_NOFOLLOW", 0)\n    | ', "    ", ("tests/local/test_local_own.py",)),
-    Mutant("smpdfu/local/own.py", "if found.st_nlink > 1 else", "if False else", ("tests/local/test_local_own.py",)),
+    Mutant("smpdfu/link/ble/controllers.py", "(?!.*://)", "", ("tests/cli/test_cli_foreign_folder.py",)),
+    Mutant("smpdfu/cli/app/config_file.py", "reason = _unsafe(found) if self.is_here else None", "reason = None", ("tests/cli/test_cli_foreign_folder.py",)),
+    Mutant("smpdfu/local/state/own.py", '    getattr(os, "O_NOFOLLOW", 0)\n    | ', "    ", ("tests/local/test_local_own.py",)),
+    Mutant("smpdfu/local/state/own.py", "if found.st_nlink > 1 else", "if False else", ("tests/local/test_local_own.py",)),
 )  # fmt: skip

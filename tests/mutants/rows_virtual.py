@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-SLOT, MOVE, DECISION = (f"smpdfu/virtual/{name}.py" for name in ("slot", "swap_move", "decision"))
-SWAP, OVERWRITE, NETCORE, PAIR = (f"smpdfu/virtual/{name}.py" for name in ("swap", "overwrite", "netcore", "pair"))
+SLOT, MOVE, DECISION = (f"smpdfu/virtual/boot/{name}.py" for name in ("slot", "swap_move", "swap_type"))
+SWAP, OVERWRITE, NETCORE, PAIR = (
+    f"smpdfu/virtual/boot/{name}.py" for name in ("swap", "overwrite", "netcore", "image_pair")
+)
 IN_BYTES, IN_SWAP = ("tests/virtual/test_virtual_trailer_bytes.py",), ("tests/virtual/test_virtual_swap.py",)
 IN_BOOT = ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_swap.py")
 IN_NET = ("tests/virtual/test_virtual_netcore.py",)
@@ -38,9 +40,9 @@ ROWS = (
     Mutant(NETCORE, "        if target + len(firmware) > self.layout.flash.end:\n", "        if False:\n", IN_NET),
     Mutant(NETCORE, "        self.ram[:] = bytes(len(self.ram))\n", "", IN_NET),
     Mutant(PAIR, "        if swap_type is SwapType.NONE or not self.candidate.is_valid(swap_type):\n", "        if swap_type is SwapType.NONE:\n", IN_BOOT),
-    Mutant("smpdfu/virtual/candidate.py", "            self.slot.area.erase_all()\n            self.log(\"E: Image in the secondary slot is not valid!\")\n", "            self.log(\"E: Image in the secondary slot is not valid!\")\n", IN_BOOT),
+    Mutant("smpdfu/virtual/boot/candidate.py", "            self.slot.area.erase_all()\n            self.log(\"E: Image in the secondary slot is not valid!\")\n", "            self.log(\"E: Image in the secondary slot is not valid!\")\n", IN_BOOT),
     # What runs beside an update ends with it.
-    Mutant("smpdfu/dfu/health.py", "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", IN_HEALTH),
+    Mutant("smpdfu/dfu/do/health.py", "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", IN_HEALTH),
     Mutant("smpdfu/untrusted/programs.py", "{ read -r line <&3 || kill -KILL 0; } </dev/null >/dev/null 2>&1 &\n", "", IN_HEALTH),
     Mutant("smpdfu/untrusted/programs.py", "            os.write(writing, b\"\\n\")\n", "            pass\n", IN_HEALTH),
 )  # fmt: skip

@@ -14,11 +14,11 @@ import pytest
 
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Image, Version
-from smpdfu.image.keys import load_private
-from smpdfu.virtual import store
-from smpdfu.virtual.content import next_boot
-from smpdfu.virtual.decision import SwapType
+from smpdfu.image.keys.keys import load_private
+from smpdfu.virtual.boot.swap_type import SwapType
 from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.server.slot_content import next_boot
+from smpdfu.virtual.store import devices as store_devices
 from tests.deadlines import HANG_S
 
 collect_ignore_glob = ["test_*"] if sys.platform == "win32" else []  # pseudo terminals are POSIX
@@ -50,7 +50,7 @@ class Board:
         return digest
 
     def look(self) -> VirtualNrf5340:
-        return store.view_device(self.name)
+        return store_devices.view_device(self.name)
 
     def holds(self, slot: str, file: str) -> bool:
         data = self.files[file].read_bytes()
@@ -89,8 +89,8 @@ def board(tmp_path: Path, keys_dir: Path) -> Iterator[Board]:
         spec = ImageSpec(Version.from_text(version), 0x200, 0, pad_header=True)
         files[name] = tmp_path / f"{name}.bin"
         files[name].write_bytes(build(spec, firmware(address, size, mark), key).to_bytes())
-    store.create("peer", store.Recipe("nrf5340dk-staged", (key.public.to_pem().decode(),)))
-    with store.open_device("peer", switch_on=False) as device:  # it boots when it is run
+    store_devices.create("peer", store_devices.Recipe("nrf5340dk-staged", (key.public.to_pem().decode(),)))
+    with store_devices.open_device("peer", switch_on=False) as device:  # it boots when it is run
         device.load_app(files["app1"].read_bytes())
         device.load_net(files["net1"].read_bytes())
     yield from served("peer", files, tmp_path / "console.log")

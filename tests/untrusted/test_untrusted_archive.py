@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.dfu.package import Package
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FormatError, PackageError
-from smpdfu.image.identify import FileKind, identify
-from smpdfu.image.securedfu import read_package
+from smpdfu.image.inspect.identify import FileKind, identify
+from smpdfu.image.inspect.secure_dfu import read_package
 from smpdfu.untrusted.archive import MAX_MEMBERS, Archive
 
 MIB = 1 << 20

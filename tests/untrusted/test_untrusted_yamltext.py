@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.cli.manifestfile import read_manifest
+from smpdfu.cli.image.manifest_file import read_manifest
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.untrusted import yamltext
-from smpdfu.virtual.partitions import read_layout
+from smpdfu.virtual.chip.partitions import read_layout
 
 
 def billion_laughs(levels: int = 9, width: int = 9) -> bytes:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from smpdfu.image.encrypt import wrap_key
-from smpdfu.image.keys import KINDS, PublicKey
+from smpdfu.image.keys.keys import KINDS, PublicKey
 
 
 class Stream:

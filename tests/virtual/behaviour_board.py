@@ -10,9 +10,9 @@ from smpdfu.image.format import Image, Version
 from smpdfu.smp.groups.image import ImageUpload, StateRead, StateReply, StateWrite, UploadReply
 from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.bootbuild import BootKeys
+from smpdfu.virtual.boot.build import BootKeys
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.line.load import Resources
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.device import VirtualNrf5340
 
 if TYPE_CHECKING:

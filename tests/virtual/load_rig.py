@@ -16,8 +16,8 @@ from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import Header, MgmtRc
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.pool import Resources
-from smpdfu.virtual.traffic import NO_TRAFFIC, Traffic
+from smpdfu.virtual.line.load import Resources
+from smpdfu.virtual.line.traffic import NO_TRAFFIC, Traffic
 from tests.simulated import now
 
 if TYPE_CHECKING:

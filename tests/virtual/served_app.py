@@ -9,11 +9,11 @@ from smpdfu.errors import DeviceError
 from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.application import DEFAULT_OPTIONS, Application, Kept, Options
-from smpdfu.virtual.groups.image import ImageGroup
-from smpdfu.virtual.groups.os import Build, OsGroup
-from smpdfu.virtual.rtc import Rtc
-from smpdfu.virtual.server import Buffers
+from smpdfu.virtual.chip.rtc import Rtc
+from smpdfu.virtual.server.application import DEFAULT_OPTIONS, Application, Kept, Options
+from smpdfu.virtual.server.groups.image import ImageGroup
+from smpdfu.virtual.server.groups.os import Build, OsGroup
+from smpdfu.virtual.server.server import Buffers
 
 
 @dataclass

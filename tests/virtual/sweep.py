@@ -20,9 +20,9 @@ from smpdfu.image.format import Image, Version
 from smpdfu.image.trailer import SwapMode, Trailer
 from smpdfu.loaders.releases import LATEST, RELEASES, UPSTREAM, UPSTREAM_OLD, Release
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootbuild import BootKeys, BootOptions
-from smpdfu.virtual.flash import PowerCut, Tear
-from smpdfu.virtual.layout import LAYOUTS, Layout
+from smpdfu.virtual.boot.build import BootKeys, BootOptions
+from smpdfu.virtual.chip.flash import PowerCut, Tear
+from smpdfu.virtual.chip.layout import LAYOUTS, Layout
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import (

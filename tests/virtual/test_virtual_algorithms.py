@@ -11,10 +11,10 @@ import pytest
 
 from smpdfu.image.encrypt import DecryptionKey
 from smpdfu.image.format import Image, Tlv, TlvType, Version
-from smpdfu.image.kek import KeyEncryptionKey
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.kek import KeyEncryptionKey
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual.bootloader import BootKeys, BootOptions
+from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import SIGNING, Bench, small_layout

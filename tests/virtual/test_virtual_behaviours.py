@@ -20,9 +20,9 @@ from smpdfu.smp.groups.image import Erase, ImageRc, StateRead, StateReply, State
 from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
 from smpdfu.smp.message import Empty, MgmtRc
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
-from smpdfu.virtual.flash import FlashError
-from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+from smpdfu.virtual.chip.flash import FlashError
+from smpdfu.virtual.line.load import Resources
 from tests.simulated import simulate
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.groups.image import ImageRc, StateWrite
 from smpdfu.smp.groups.os import Echo, EchoReply
-from smpdfu.virtual.bootbuild import BootOptions
+from smpdfu.virtual.boot.build import BootOptions
 
 if TYPE_CHECKING:
     from tests.virtual.behaviour_board import ENCRYPTING, NET_KEYS, NEW, Board, simultaneous

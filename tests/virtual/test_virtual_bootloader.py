@@ -9,9 +9,9 @@ import pytest
 
 from smpdfu.image.format import Image, Version
 from smpdfu.image.trailer import max_image_size_bytes
-from smpdfu.virtual.bootloader import BootResult, Ending
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.slot import SlotError
+from smpdfu.virtual.boot.bootloader import BootResult, Ending
+from smpdfu.virtual.boot.slot import SlotError
+from smpdfu.virtual.boot.swap_type import SwapType
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

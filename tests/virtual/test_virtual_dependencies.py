@@ -10,7 +10,7 @@ import pytest
 from smpdfu.image.format import Dependency, Image, Tlv, TlvType, Version
 from smpdfu.loaders.releases import UPSTREAM
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootbuild import BootKeys, BootOptions
+from smpdfu.virtual.boot.build import BootKeys, BootOptions
 from tests.resigned import with_protected
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from smpdfu.smp.groups.image import ImageRc, ImageSlot, ImageUpload, StateRead, 
 from smpdfu.smp.groups.os import Echo, EchoReply, Reset
 from smpdfu.smp.message import Empty, Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
-from smpdfu.virtual.bootloader import Ending
+from smpdfu.virtual.boot.bootloader import Ending
+from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.flash import FlashError
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.flash import FlashError
-from smpdfu.virtual.netcore import B0n
-from smpdfu.virtual.pool import Resources
+from smpdfu.virtual.line.load import Resources
 from tests.simulated import simulate
 
 if TYPE_CHECKING:

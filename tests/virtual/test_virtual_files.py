@@ -22,8 +22,8 @@ from smpdfu.smp.groups.fs import (
     FsRc,
 )
 from smpdfu.smp.message import Empty, MgmtRc, Op, RawRequest
-from smpdfu.virtual.application import Kept
-from smpdfu.virtual.files import CAPACITY, FILE_COST, Files, FolderFiles, Full, MemoryFiles
+from smpdfu.virtual.server.application import Kept
+from smpdfu.virtual.server.files import CAPACITY, FILE_COST, Files, FolderFiles, Full, MemoryFiles
 from tests.virtual.served_app import App
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.virtual.flash import Area, Flash, FlashError, PowerCut, Tear
-from smpdfu.virtual.layout import Region
+from smpdfu.virtual.chip.flash import Area, Flash, FlashError, PowerCut, Tear
+from smpdfu.virtual.chip.layout import Region
 
 BASE, PAGE, PAGES = 0x1000, 64, 4
 SIZE = PAGE * PAGES

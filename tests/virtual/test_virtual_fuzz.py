@@ -20,13 +20,13 @@ from smpdfu.smp.groups.image import ImageRc, ImageUpload, StateRead, StateReply,
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import MgmtRc, Request
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.application import Application, Kept
-from smpdfu.virtual.flash import Area, Flash, PowerCut
-from smpdfu.virtual.groups.image import ImageGroup
-from smpdfu.virtual.groups.os import Build, OsGroup
-from smpdfu.virtual.layout import Region
-from smpdfu.virtual.server import DEFAULT_BUFFERS, Server
-from smpdfu.virtual.slot import Slot, Slots
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.flash import Area, Flash, PowerCut
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.server.application import Application, Kept
+from smpdfu.virtual.server.groups.image import ImageGroup
+from smpdfu.virtual.server.groups.os import Build, OsGroup
+from smpdfu.virtual.server.server import DEFAULT_BUFFERS, Server
 
 SLOT = 4 * 4096
 RUNNING = Image(Header(Version(1), 8, 32), b"", bytes(8), (), (Tlv(TlvType.SHA256, b"\x11" * 32),)).to_bytes()

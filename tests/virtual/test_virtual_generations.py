@@ -11,11 +11,11 @@ from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.trailer import FLAG_SET
 from smpdfu.loaders.releases import UPSTREAM, UPSTREAM_OLD, Release, releases_of
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootbuild import AddressCheck, BootKeys, BootOptions, build_of
-from smpdfu.virtual.bootloader import Ending
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.boot.bootloader import Ending
+from smpdfu.virtual.boot.build import AddressCheck, BootKeys, BootOptions, build_of
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.chip.layout import LAYOUTS
 from tests.resigned import with_protected
 from tests.virtual.test_virtual_truth import device_of, setup_of
 from tests.virtual.truth_cases import APP, NET, NET2, RUNNING, Setup

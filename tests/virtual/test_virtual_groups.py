@@ -33,13 +33,13 @@ from smpdfu.smp.groups.transport import TransportConnect, TransportDisconnect, T
 from smpdfu.smp.groups.zephyr import EraseStorage, ZephyrRc
 from smpdfu.smp.message import Empty, MgmtRc, Op, RawReply, RawRequest, Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual import store
-from smpdfu.virtual.application import Kept
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.boot.bootloader import BootKeys
+from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.versions import in_version_1
+from smpdfu.virtual.server.application import Kept
+from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.server.version1_codes import in_version_1
+from smpdfu.virtual.store import devices as store_devices
 from tests.virtual.served_app import App
 
 
@@ -291,22 +291,22 @@ def test_ram_that_is_not_whole_is_as_new(ram: dict[str, Any] | None, app: App) -
 
 def test_a_stored_device_keeps_what_a_real_one_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMPDFU_VIRTUAL_HOME", str(tmp_path))
-    store.create("one", store.Recipe("nrf5340dk-staged"))
+    store_devices.create("one", store_devices.Recipe("nrf5340dk-staged"))
 
     def ask(device: VirtualNrf5340, request: Request[Any]) -> Response | DeviceError:
         (answer,) = device.application.server.answers(request.to_bytes(1))
         return read_outcome(request, answer[8:])
 
-    with store.open_device("one") as device:
+    with store_devices.open_device("one") as device:
         device.application.boot()
         ask(device, SettingsWrite("app/kept", b"1"))
         ask(device, SettingsSave())
         ask(device, SettingsWrite("app/lost", b"2"))
         ask(device, FileUpload(name="/lfs1/a", off=0, len=3, data=b"abc"))
-    with store.open_device("one") as device:  # it was put aside with its power on
+    with store_devices.open_device("one") as device:  # it was put aside with its power on
         assert ask(device, SettingsRead("app/lost")) == SettingsReadReply(b"2")
         device.application.boot()
-    with store.open_device("one") as device:
+    with store_devices.open_device("one") as device:
         assert ask(device, SettingsRead("app/kept")) == SettingsReadReply(b"1")
         assert isinstance(ask(device, SettingsRead("app/lost")), DeviceError)
         assert ask(device, FileStatus("/lfs1/a")) == FileStatusReply(3)

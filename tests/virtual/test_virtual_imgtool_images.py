@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from smpdfu.image.format import Version
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode, max_image_size_bytes
-from smpdfu.virtual.bootloader import BootKeys, BootResult
+from smpdfu.virtual.boot.bootloader import BootKeys, BootResult
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import SIGNING, Bench, small_layout

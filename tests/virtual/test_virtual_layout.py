@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from smpdfu.image.trailer import SwapMode, max_image_size_bytes, status_offset, trailer_size_bytes
-from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED, Layout, Region, SlotPair
+from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED, Layout, Region, SlotPair
 
 DK = LAYOUTS["nrf5340dk-staged"]
 

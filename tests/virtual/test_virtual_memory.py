@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.virtual.chip import Chip
-from smpdfu.virtual.counters import CounterError, SecurityCounters
-from smpdfu.virtual.flash import NVMC, QSPI_NOR, Area, Flash, FlashError, Memory, PowerCut
-from smpdfu.virtual.interface import fit_together, interface_of
-from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED, Region
-from smpdfu.virtual.storage import SparseStorage
+from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
+from smpdfu.virtual.chip.chip import Chip
+from smpdfu.virtual.chip.flash import NVMC, QSPI_NOR, Area, Flash, FlashError, Memory, PowerCut
+from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED, Region
+from smpdfu.virtual.chip.storage import SparseStorage
+from smpdfu.virtual.server.core_interface import fit_together, interface_of
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import small_simultaneous

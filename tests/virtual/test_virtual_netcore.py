@@ -11,14 +11,14 @@ import pytest
 from smpdfu.errors import FormatError
 from smpdfu.image import b0n
 from smpdfu.image.format import Image, Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.loaders.releases import LATEST, releases_of
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootbuild import BootOptions
-from smpdfu.virtual.bootloader import BootResult, Ending
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.flash import Flash, PowerCut
-from smpdfu.virtual.netcore import COPY, DONE, FAIL, PcdCommand
+from smpdfu.virtual.boot.bootloader import BootResult, Ending
+from smpdfu.virtual.boot.build import BootOptions
+from smpdfu.virtual.boot.netcore import COPY, DONE, FAIL, PcdCommand
+from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.chip.flash import Flash, PowerCut
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

@@ -11,10 +11,10 @@ from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.releases import UPSTREAM
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootloader import BootKeys, BootOptions, BootResult
-from smpdfu.virtual.content import content_of
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.layout import OTP
+from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions, BootResult
+from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.chip.layout import OTP
+from smpdfu.virtual.server.slot_content import content_of
 
 if TYPE_CHECKING:
     from tests.virtual.virtual_bench import NET_SIGNING, SIGNING, Bench, small_layout, small_simultaneous

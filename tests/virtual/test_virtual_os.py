@@ -20,8 +20,8 @@ from smpdfu.smp.groups.os import (
 )
 from smpdfu.smp.message import Empty, MgmtRc, Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.groups.os import Build, OsGroup
-from smpdfu.virtual.server import Buffers, Server
+from smpdfu.virtual.server.groups.os import Build, OsGroup
+from smpdfu.virtual.server.server import Buffers, Server
 
 
 class System:

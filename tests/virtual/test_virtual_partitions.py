@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual.layout import LAYOUTS, XIP, Region
-from smpdfu.virtual.partitions import read_layout
+from smpdfu.virtual.chip.layout import LAYOUTS, XIP, Region
+from smpdfu.virtual.chip.partitions import read_layout
 
 # nRF5340 DK, internal flash, as it comes out of a build of the nRF Connect SDK: EMPTY and spans and all.
 STAGED = b"""

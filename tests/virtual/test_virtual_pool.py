@@ -12,9 +12,9 @@ from smpdfu.errors import DeviceError
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.os import Echo, Params, Reset
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.pool import Pool, Resources
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.traffic import Traffic
+from smpdfu.virtual.line.load import Pool, Resources
+from smpdfu.virtual.line.traffic import Traffic
+from smpdfu.virtual.server.server import Buffers
 from tests.simulated import simulate
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual.flash import PowerCut, Tear
-from smpdfu.virtual.swap import Cipher, Status
-from smpdfu.virtual.swap_move import SwapMove
+from smpdfu.virtual.boot.swap import Cipher, Status
+from smpdfu.virtual.boot.swap_move import SwapMove
+from smpdfu.virtual.chip.flash import PowerCut, Tear
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

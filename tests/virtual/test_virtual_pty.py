@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.virtual.pty import Link, PtyPipe
+from smpdfu.virtual.wires.pty import Link, PtyPipe
 from tests.deadlines import HANG_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")

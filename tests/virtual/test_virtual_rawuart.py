@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from smpdfu.image.build import build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.spec import ImageSpec
 from smpdfu.smp.groups.os import Echo
-from smpdfu.virtual.layout import NRF5340DK_STAGED
-from smpdfu.virtual.rawuart import DeviceRawFraming
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
+from smpdfu.virtual.wires.raw_uart import DeviceRawFraming
 
 BUF_SIZE = 384
 # As recorded of Zephyr 4.4.0: half a message, two seconds, and then this request twice.
@@ -73,7 +73,7 @@ def test_what_no_buffer_holds_is_lost_and_a_message_begins_behind_it() -> None:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two releases of an application; the device ``raw`` runs the first one."""
-    from smpdfu.virtual import store
+    from smpdfu.virtual.store import devices as store_devices
 
     monkeypatch.setenv("SMPDFU_VIRTUAL_HOME", str(tmp_path / "devices"))
     monkeypatch.setenv("SMPDFU_STATE_HOME", str(tmp_path / "state"))
@@ -82,8 +82,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in (1, 2):
         spec = ImageSpec(Version(number), 0x200, 0, pad_header=True)
         (tmp_path / f"{number}.bin").write_bytes(build(spec, table + bytes([number]) * 9000, key).to_bytes())
-    store.create("raw", store.Recipe(NRF5340DK_STAGED.name, sign_keys=(key.public.to_pem().decode(),)))
-    with store.open_device("raw") as device:
+    store_devices.create("raw", store_devices.Recipe(NRF5340DK_STAGED.name, sign_keys=(key.public.to_pem().decode(),)))
+    with store_devices.open_device("raw") as device:
         device.load_app((tmp_path / "1.bin").read_bytes())
         device.reset()
     return tmp_path

@@ -33,14 +33,14 @@ from smpdfu.smp.groups.os import (
 from smpdfu.smp.groups.shell import ShellReply
 from smpdfu.smp.groups.stat import StatDataReply, StatListReply
 from smpdfu.smp.message import Request
-from smpdfu.virtual.application import Application, Kept, Options
-from smpdfu.virtual.flash import Area, Flash
-from smpdfu.virtual.groups.image import ImageGroup
-from smpdfu.virtual.groups.os import TASKS, Build, OsGroup
-from smpdfu.virtual.layout import Region
-from smpdfu.virtual.rtc import Rtc
-from smpdfu.virtual.server import Buffers, Server
-from smpdfu.virtual.slot import Slot, Slots
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.flash import Area, Flash
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.chip.rtc import Rtc
+from smpdfu.virtual.server.application import Application, Kept, Options
+from smpdfu.virtual.server.groups.image import ImageGroup
+from smpdfu.virtual.server.groups.os import TASKS, Build, OsGroup
+from smpdfu.virtual.server.server import Buffers, Server
 
 KEPT = Path(__file__).parents[1] / "vectors" / "recordings"
 FULL = Path(__file__).parents[3] / "shared" / "transcripts"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.virtual.flash import Area, Flash, FlashError, PowerCut, Tear
-from smpdfu.virtual.layout import Region
-from smpdfu.virtual.records import Records
+from smpdfu.virtual.chip.flash import Area, Flash, FlashError, PowerCut, Tear
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.server.settings_store import Records
 
 SIZE = 2 * 4096
 NAMES = st.text("abc/é", min_size=1, max_size=6)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.client import Client, Patience
-from smpdfu.dfu.package import CoreImage
-from smpdfu.dfu.recovery import (
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.serial_recovery import (
     has_direct_upload,
     is_recovery,
     met_unasked,
@@ -16,8 +16,8 @@ from smpdfu.dfu.recovery import (
     not_met,
     recovery_number,
 )
-from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import read_state
+from smpdfu.dfu.do.steps import read_state
+from smpdfu.dfu.package.package import CoreImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.image.format import Image, Version
 from smpdfu.link.memory import served_pipe
@@ -28,10 +28,10 @@ from smpdfu.smp.groups.os import Echo, ParamsReply, Reset
 from smpdfu.smp.message import Header as SmpHeader
 from smpdfu.smp.message import MgmtRc, Op
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.pool import Resources
-from smpdfu.virtual.rawuart import DeviceRawFraming
-from smpdfu.virtual.recovery import RecoveryBuild, RecoveryServer
-from smpdfu.virtual.server import Buffers
+from smpdfu.virtual.line.load import Resources
+from smpdfu.virtual.server.serial_recovery import RecoveryBuild, RecoveryServer
+from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.wires.raw_uart import DeviceRawFraming
 from tests.simulated import simulate
 
 if TYPE_CHECKING:

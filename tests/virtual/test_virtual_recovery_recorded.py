@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.image.format import Header, Image, Tlv, TlvType, Version
 from smpdfu.image.trailer import SlotGeometry
-from smpdfu.virtual.flash import Area, Flash
-from smpdfu.virtual.layout import Region
-from smpdfu.virtual.netcore import NetCore
-from smpdfu.virtual.recovery import RecoveryServer
-from smpdfu.virtual.slot import Slot, Slots
+from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.flash import Area, Flash
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.server.serial_recovery import RecoveryServer
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.image.format import Flag, Image, Tlv, Version
-from smpdfu.image.keys import generate
-from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
-from smpdfu.virtual.bootloader import BootResult, Ending
+from smpdfu.image.keys.keys import generate
+from smpdfu.virtual.boot.bootloader import BootResult, Ending
+from smpdfu.virtual.boot.build import AddressCheck, BootOptions
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

@@ -27,13 +27,13 @@ from smpdfu.smp.groups.image import (
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import MgmtRc, Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual.application import Application, Kept, Options
-from smpdfu.virtual.flash import Area, Flash
-from smpdfu.virtual.groups.image import BLOCK_SIZE, ImageGroup
-from smpdfu.virtual.groups.os import Build, OsGroup
-from smpdfu.virtual.layout import Region
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.slot import Slot, Slots
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.flash import Area, Flash
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.server.application import Application, Kept, Options
+from smpdfu.virtual.server.groups.image import BLOCK_SIZE, ImageGroup
+from smpdfu.virtual.server.groups.os import Build, OsGroup
+from smpdfu.virtual.server.server import Buffers
 
 SLOT = 16 * 4096
 OK = None

@@ -11,10 +11,10 @@ from smpdfu.client import Client
 from smpdfu.link.memory import served_pipe
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.os import Echo
+from smpdfu.virtual.chip.rtc import Rtc
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.groups.shell import ShellGroup, commands_of
-from smpdfu.virtual.rtc import Rtc
-from smpdfu.virtual.shelluart import PROMPT, DeviceShellFraming, Shell
+from smpdfu.virtual.server.groups.shell import ShellGroup, commands_of
+from smpdfu.virtual.server.shell_uart import PROMPT, DeviceShellFraming, Shell
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.virtual.virtual_bench import SMALL, Bench

@@ -23,12 +23,12 @@ from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Echo, EchoReply
 from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual import store
-from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
-from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.report import report
-from smpdfu.virtual.store import Recipe
+from smpdfu.virtual.store import devices as store_devices
+from smpdfu.virtual.store.devices import Recipe
 from tests.simulated import simulate
 
 LAYOUT = "nrf5340dk-staged"
@@ -40,7 +40,7 @@ def image(keys_dir: Path) -> bytes:
     """An application image for the DK that the key in the recipe accepts."""
     from smpdfu.image.build import ImageSpec, build
     from smpdfu.image.format import Version
-    from smpdfu.image.keys import load_private
+    from smpdfu.image.keys.keys import load_private
 
     spec = ImageSpec(Version(1), 0x200, 0, pad_header=True)
     firmware = b"".join(word.to_bytes(4, "little") for word in (0x2000_4000, *[0xC301] * 15)) + bytes(4000)
@@ -58,8 +58,8 @@ def recipe(keys_dir: Path) -> Recipe:
 @pytest.fixture
 def desk(recipe: Recipe, image: bytes) -> str:
     """The name of a device with firmware, put aside with its power on."""
-    store.create("desk", recipe)
-    with store.open_device("desk", switch_on=False) as device:
+    store_devices.create("desk", recipe)
+    with store_devices.open_device("desk", switch_on=False) as device:
         device.load_app(image)
         assert device.reset() is not None
     return "desk"
@@ -79,13 +79,13 @@ async def ask(pipe: Pipe, request: Request[Any]) -> Response:
 
 
 def test_a_new_device_is_blank_and_the_users_alone(recipe: Recipe) -> None:
-    store.create("desk", recipe)
-    assert store.list_devices() == ("desk",)
-    folder = store.home() / "desk"
+    store_devices.create("desk", recipe)
+    assert store_devices.list_devices() == ("desk",)
+    folder = store_devices.home() / "desk"
     sizes = {path.name: path.stat().st_size for path in folder.glob("*.flash")}
     assert sizes == {"app.flash": 0x10_0000, "net.flash": 0x4_0000, "uicr.flash": 0x1000}
     assert set((folder / "app.flash").read_bytes()) == {0xFF}
-    with store.open_device("desk") as device:
+    with store_devices.open_device("desk") as device:
         assert device.running is None
         assert device.keys.decryption is not None
         assert len(device.keys.verifiers) == 1
@@ -93,36 +93,36 @@ def test_a_new_device_is_blank_and_the_users_alone(recipe: Recipe) -> None:
 
 def test_erases_are_counted_over_the_life_of_a_device(desk: str) -> None:
     for _ in range(3):
-        with store.open_device(desk) as device:
+        with store_devices.open_device(desk) as device:
             device.app.erase(0x8_6000, 4096)
-    worn = {one.memory: one for one in report(store.view_device(desk)).wear}
+    worn = {one.memory: one for one in report(store_devices.view_device(desk)).wear}
     assert (worn["app"].address, worn["app"].erases) == (0x8_6000, 3)
     for damage in ("", "[]", '{"app": 3}', '{"app": {"x": 1}}'):
-        (store.home() / desk / "wear.json").write_text(damage)
-        assert store.view_device(desk).app.erase_counts == {}
+        (store_devices.home() / desk / "wear.json").write_text(damage)
+        assert store_devices.view_device(desk).app.erase_counts == {}
 
 
 def test_a_device_that_is_older_than_parts_of_it_is_taken_up(desk: str) -> None:
-    folder = store.home() / desk
+    folder = store_devices.home() / desk
     (folder / "uicr.flash").unlink()
     recipe = json.loads((folder / "device.json").read_text())
     for key in ("partitions", "mode", "content_key_size", "options", "resources"):
         del recipe[key]
     (folder / "device.json").write_text(json.dumps(recipe))
-    assert store.view_device(desk).layout.name == recipe["layout"]
+    assert store_devices.view_device(desk).layout.name == recipe["layout"]
     assert not (folder / "uicr.flash").exists()
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         assert device.chip.flashes["uicr"].read(0x00FF_8000, 4) == b"\xff" * 4
         assert not device.keys.options.downgrade_prevention
     assert (folder / "uicr.flash").stat().st_size == 0x1000
 
 
 def test_a_device_that_is_older_than_the_choice_of_loaders_has_the_latest(desk: str) -> None:
-    folder = store.home() / desk
+    folder = store_devices.home() / desk
     recipe = json.loads((folder / "device.json").read_text())
     recipe["options"] = {"downgrade_prevention": True, "by_counter": False, "rollback_protection": False}
     (folder / "device.json").write_text(json.dumps(recipe))
-    options = store.view_device(desk).keys.options
+    options = store_devices.view_device(desk).keys.options
     assert options == BootOptions(downgrade_prevention=True)
     assert (options.loader.name, options.check_address, options.b0n) == ("3.5/pm", None, B0n.KEYS)
 
@@ -137,9 +137,9 @@ def test_how_the_bootloaders_were_built_is_kept(recipe: Recipe) -> None:
         net_class=bytes(range(16)),
         b0n=B0n.REFUSES,
     )
-    store.create("built", replace(recipe, options=options))
-    assert store.view_device("built").keys.options == options
-    found = report(store.view_device("built"))
+    store_devices.create("built", replace(recipe, options=options))
+    assert store_devices.view_device("built").keys.options == options
+    found = report(store_devices.view_device("built"))
     assert (found.bootloader, found.partitions, found.address_check) == ("NCS 3.4.0", "dts", "none")
     for damage in (
         {"loader": "9.9/pm"},
@@ -154,7 +154,7 @@ def test_how_the_bootloaders_were_built_is_kept(recipe: Recipe) -> None:
 
 @posix
 def test_nobody_else_can_read_a_device(desk: str) -> None:
-    folder = store.home() / desk
+    folder = store_devices.home() / desk
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
@@ -162,88 +162,88 @@ def test_nobody_else_can_read_a_device(desk: str) -> None:
 @pytest.mark.parametrize("name", ["", "..", "../desk", "a/b", ".hidden", "-x", "a" * 65, "a b", "ä"])
 def test_a_bad_name_makes_nothing(recipe: Recipe, name: str) -> None:
     with pytest.raises(ValueError, match="is no name for a device"):
-        store.create(name, recipe)
+        store_devices.create(name, recipe)
     with pytest.raises(ConnectError, match="there is no virtual device"):
-        store.open_device(name)
-    assert not store.home().exists()
+        store_devices.open_device(name)
+    assert not store_devices.home().exists()
 
 
 def test_what_makes_no_device_leaves_nothing(desk: str, recipe: Recipe) -> None:
     with pytest.raises(ValueError, match="already"):
-        store.create(desk, recipe)
+        store_devices.create(desk, recipe)
     with pytest.raises(ValueError, match="no layout 'nrf91'"):
-        store.create("other", Recipe("nrf91"))
+        store_devices.create("other", Recipe("nrf91"))
     with pytest.raises(KeyFileError):
-        store.create("other", Recipe(LAYOUT, ("not a key",)))
-    assert [path.name for path in store.home().iterdir()] == [desk]
+        store_devices.create("other", Recipe(LAYOUT, ("not a key",)))
+    assert [path.name for path in store_devices.home().iterdir()] == [desk]
 
 
 def test_a_full_disk_leaves_no_half_device(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes, **_: object) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(store, "write_file_atomic", full)
+    monkeypatch.setattr(store_devices, "write_file_atomic", full)
     with pytest.raises(OSError, match="No space left"):
-        store.create("desk", recipe)
-    assert list(store.home().iterdir()) == []
+        store_devices.create("desk", recipe)
+    assert list(store_devices.home().iterdir()) == []
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_makes_a_device(name: str) -> None:
-    store.create("any", Recipe(name))
-    assert store.view_device("any").layout == LAYOUTS[name]
+    store_devices.create("any", Recipe(name))
+    assert store_devices.view_device("any").layout == LAYOUTS[name]
 
 
 # --- taking and putting aside ---------------------------------------------------------------------------------------
 
 
 def test_flash_and_power_outlast_the_process_that_had_the_device(desk: str, image: bytes) -> None:
-    lines = store.read_log(desk)
+    lines = store_devices.read_log(desk)
     for _ in range(2):
-        with store.open_device(desk) as device:
+        with store_devices.open_device(desk) as device:
             assert device.running is not None
             assert device.images[0].primary.area.read(0, len(image)) == image
-    assert store.read_log(desk) == lines  # no boot: it was on all the time
+    assert store_devices.read_log(desk) == lines  # no boot: it was on all the time
 
 
 def test_a_process_that_dies_cuts_the_power(desk: str, image: bytes) -> None:
-    lines = len(store.read_log(desk))
+    lines = len(store_devices.read_log(desk))
     script = f"""
         import os
-        from smpdfu.virtual import store
-        device = store.open_device({desk!r})
+        from smpdfu.virtual.store import devices
+        device = devices.open_device({desk!r})
         device.program(0xF0000, b"written")
         os._exit(1)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         assert device.app.read(0xF0000, 7) == b"written"
         assert device.running is not None
-    assert len(store.read_log(desk)) > lines  # it booted
+    assert len(store_devices.read_log(desk)) > lines  # it booted
 
 
 def test_a_device_whose_power_was_cut_boots_when_it_is_taken_up(desk: str, image: bytes) -> None:
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         device.app.power.cut_after = 0
         assert device.answers(ImageUpload(off=0, len=len(image), data=image[:700]).to_bytes(1)) == []
-    assert not store.view_device(desk).powered
-    lines = len(store.read_log(desk))
-    with store.open_device(desk) as device:
+    assert not store_devices.view_device(desk).powered
+    lines = len(store_devices.read_log(desk))
+    with store_devices.open_device(desk) as device:
         assert device.running is not None
-    assert len(store.read_log(desk)) > lines
+    assert len(store_devices.read_log(desk)) > lines
 
 
 def test_a_device_can_be_taken_without_switching_it_on(desk: str) -> None:
-    (store.home() / desk / "ram.json").unlink()
-    with store.open_device(desk, switch_on=False) as device:
+    (store_devices.home() / desk / "ram.json").unlink()
+    with store_devices.open_device(desk, switch_on=False) as device:
         assert (device.powered, device.running) == (False, None)
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         assert device.running is not None
 
 
 def test_an_upload_goes_on_in_the_next_process(desk: str, image: bytes) -> None:
     async def send(*requests: ImageUpload) -> list[Response]:
-        async with store.DevicePipe(desk) as pipe:
+        async with store_devices.DevicePipe(desk) as pipe:
             return [await ask(pipe, one) for one in requests]
 
     start = ImageUpload(off=0, len=len(image), sha=b"\x05" * 32, data=image[:700])
@@ -251,59 +251,64 @@ def test_an_upload_goes_on_in_the_next_process(desk: str, image: bytes) -> None:
     assert simulate(send(start)) == [UploadReply(1500)]
     assert simulate(send(ImageUpload(off=1500, data=image[1500:3400]))) == [UploadReply(3400)]
     assert simulate(send(ImageUpload(off=3400, data=image[3400:]))) == [UploadReply(len(image))]
-    assert store.view_device(desk).images[0].secondary.area.read(0, len(image)) == image
+    assert store_devices.view_device(desk).images[0].secondary.area.read(0, len(image)) == image
 
 
 def test_one_at_a_time_has_a_device(desk: str) -> None:
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         with pytest.raises(ConnectError, match=rf"'desk' is in use by process {os.getpid()}$"):
-            store.open_device(desk)
+            store_devices.open_device(desk)
         device.announce("/dev/pts/9")
         with pytest.raises(ConnectError, match=r"which serves it at /dev/pts/9$"):
-            store.delete(desk)
-        assert store.holder_of(desk) == {"pid": os.getpid(), "port": "/dev/pts/9", "app_runs": True, "net_runs": False}
-        assert store.view_device(desk).running == device.running
-    assert store.holder_of(desk) is None
-    store.open_device(desk).close()
+            store_devices.delete(desk)
+        assert store_devices.holder_of(desk) == {
+            "pid": os.getpid(),
+            "port": "/dev/pts/9",
+            "app_runs": True,
+            "net_runs": False,
+        }
+        assert store_devices.view_device(desk).running == device.running
+    assert store_devices.holder_of(desk) is None
+    store_devices.open_device(desk).close()
 
 
 def test_a_view_changes_nothing(desk: str) -> None:
-    view = store.view_device(desk)
+    view = store_devices.view_device(desk)
     assert view.running is not None
     with pytest.raises(TypeError):
         view.program(0, b"x")
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         assert not device.log
 
 
 def test_closing_twice_is_no_harm(desk: str) -> None:
-    device = store.open_device(desk)
+    device = store_devices.open_device(desk)
     device.close()
     device.close()
-    assert store.holder_of(desk) is None
+    assert store_devices.holder_of(desk) is None
 
 
 def test_a_pipe_takes_the_device_while_it_is_open(desk: str) -> None:
     async def talk() -> None:
-        pipe = store.DevicePipe(desk)
+        pipe = store_devices.DevicePipe(desk)
         for text in ("first", "second"):
             async with pipe:
                 assert await ask(pipe, Echo(text)) == EchoReply(text)
                 with pytest.raises(ConnectError):
-                    store.open_device(desk)
+                    store_devices.open_device(desk)
         with pytest.raises(ConnectError, match="there is no virtual device named 'nobody'; there is: desk"):
-            await store.DevicePipe("nobody").open()
+            await store_devices.DevicePipe("nobody").open()
 
     simulate(talk())
-    assert store.holder_of(desk) is None
+    assert store_devices.holder_of(desk) is None
 
 
 def test_delete(desk: str) -> None:
-    store.delete(desk)
-    assert store.list_devices() == ()
-    assert list(store.home().iterdir()) == []
+    store_devices.delete(desk)
+    assert store_devices.list_devices() == ()
+    assert list(store_devices.home().iterdir()) == []
     with pytest.raises(ConnectError):
-        store.delete(desk)
+        store_devices.delete(desk)
 
 
 # --- damage ---------------------------------------------------------------------------------------------------------
@@ -322,44 +327,44 @@ def test_delete(desk: str) -> None:
     ],
 )
 def test_damaged_files_are_one_sentence(desk: str, file: str, contents: bytes | None) -> None:
-    path = store.home() / desk / file
+    path = store_devices.home() / desk / file
     if contents is None:
         path.unlink()
     else:
         path.write_bytes(contents)
-    for look in (store.open_device, store.view_device):
+    for look in (store_devices.open_device, store_devices.view_device):
         with pytest.raises(ConnectError, match="virtual device 'desk' cannot be used: "):
             look(desk)
-    assert store.holder_of(desk) is None
+    assert store_devices.holder_of(desk) is None
 
 
 @pytest.mark.parametrize(
     "contents", [b"", b"{}", b"[1]", b'{"app_runs": true, "net_runs": true, "upload": {"sha": 3}}']
 )
 def test_what_is_not_whole_was_never_put_aside(desk: str, contents: bytes) -> None:
-    (store.home() / desk / "ram.json").write_bytes(contents)
-    with store.open_device(desk) as device:
+    (store_devices.home() / desk / "ram.json").write_bytes(contents)
+    with store_devices.open_device(desk) as device:
         assert device.log  # it booted
         assert device.running is not None
 
 
 def test_the_log_does_not_grow_for_ever(desk: str) -> None:
-    path = store.home() / desk / "console.log"
+    path = store_devices.home() / desk / "console.log"
     path.write_bytes(b"line\n" * 300_000)
-    with store.open_device(desk) as device:
+    with store_devices.open_device(desk) as device:
         device.reset()
     assert 0 < path.stat().st_size < 10_000
-    assert any(line.startswith("*** Booting Zephyr OS") for line in store.read_log(desk))
+    assert any(line.startswith("*** Booting Zephyr OS") for line in store_devices.read_log(desk))
 
 
 # --- the lock -------------------------------------------------------------------------------------------------------
 
 
 def test_a_lock_without_a_readable_note_still_holds(desk: str) -> None:
-    with store.open_device(desk):
-        (store.home() / desk / "lock").write_text("{")
+    with store_devices.open_device(desk):
+        (store_devices.home() / desk / "lock").write_text("{")
         with pytest.raises(ConnectError, match=r"in use by another process$"):
-            store.open_device(desk)
+            store_devices.open_device(desk)
 
 
 @pytest.mark.parametrize(
@@ -377,4 +382,4 @@ def test_home(variables: dict[str, str], home: str, monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert str(store.home()) == home
+    assert str(store_devices.home()) == home

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Flag, Header, Version
 from smpdfu.image.trailer import FlagState, MagicState, Trailer
-from smpdfu.virtual.decision import SwapType, decide
-from smpdfu.virtual.swap import Cipher, Status, Step, confirm_primary, finish, init_status
-from smpdfu.virtual.swap_move import SwapMove
+from smpdfu.virtual.boot.swap import Cipher, Status, Step, confirm_primary, finish, init_status
+from smpdfu.virtual.boot.swap_move import SwapMove
+from smpdfu.virtual.boot.swap_type import SwapType, decide
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

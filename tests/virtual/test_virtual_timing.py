@@ -10,11 +10,11 @@ import pytest
 
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.groups.os import Echo
+from smpdfu.virtual.chip.flash import NVMC
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.flash import NVMC
-from smpdfu.virtual.pool import BYTE_S, REQUEST_S, Resources
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.traffic import Traffic
+from smpdfu.virtual.line.load import BYTE_S, REQUEST_S, Resources
+from smpdfu.virtual.line.traffic import Traffic
+from smpdfu.virtual.server.server import Buffers
 from tests.simulated import now, simulate, stall
 
 if TYPE_CHECKING:

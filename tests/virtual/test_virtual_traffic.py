@@ -13,7 +13,7 @@ from smpdfu.errors import LinkLostError
 from smpdfu.link.memory import pipe_pair
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming
-from smpdfu.virtual.traffic import LATE_S, Traffic, TrafficPipe
+from smpdfu.virtual.line.traffic import LATE_S, Traffic, TrafficPipe
 from tests.simulated import now, simulate
 
 EXACT = 1e-6

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.image.trailer import SwapMode, Trailer
-from smpdfu.virtual.decision import SwapType, decide
-from smpdfu.virtual.slot import Slot, trailer_sectors
-from smpdfu.virtual.swap import Status, init_status
+from smpdfu.virtual.boot.slot import Slot, trailer_sectors
+from smpdfu.virtual.boot.swap import Status, init_status
+from smpdfu.virtual.boot.swap_type import SwapType, decide
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

@@ -16,11 +16,11 @@ from smpdfu.link.udp import UdpPipe
 from smpdfu.smp.framing import DatagramFraming
 from smpdfu.smp.groups.os import Echo, Params
 from smpdfu.smp.message import MgmtRc, decode_map, split_message
-from smpdfu.virtual import udp
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.pool import Resources
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.udp import serve_udp
+from smpdfu.virtual.line.load import Resources
+from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.wires import udp
+from smpdfu.virtual.wires.udp import serve_udp
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

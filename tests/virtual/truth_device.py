@@ -12,17 +12,17 @@ from smpdfu.image import b0n
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.encrypt import ctr, unwrap_key
 from smpdfu.image.format import Dependency, Image, Version
-from smpdfu.image.keys import generate
+from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode, Trailer
 from smpdfu.loaders.releases import LATEST, Partitions, Release, releases_of
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootbuild import AddressCheck, BootKeys, BootOptions
-from smpdfu.virtual.bootloader import BootResult, Ending, boot
-from smpdfu.virtual.chip import Chip
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.layout import LAYOUTS, Layout
-from smpdfu.virtual.netcore import B0n, NetCore
-from smpdfu.virtual.slot import Slot, Slots
+from smpdfu.virtual.boot.bootloader import BootResult, Ending, boot
+from smpdfu.virtual.boot.build import AddressCheck, BootKeys, BootOptions
+from smpdfu.virtual.boot.netcore import B0n, NetCore
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.chip.chip import Chip
+from smpdfu.virtual.chip.layout import LAYOUTS, Layout
 
 SIGNING, DECRYPTION, SEALING = (generate("ecdsa-p256") for _ in range(3))
 HEADER, APP_SIZE, NET_SIZE = 0x200, 20_000, 12_000

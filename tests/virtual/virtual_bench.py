@@ -10,13 +10,13 @@ from typing import Any
 from smpdfu.image import b0n
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual.bootloader import BootKeys, BootResult, boot
-from smpdfu.virtual.chip import Chip
-from smpdfu.virtual.layout import NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
-from smpdfu.virtual.netcore import NetCore
-from smpdfu.virtual.slot import Slots
+from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, boot
+from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.slot import Slots
+from smpdfu.virtual.chip.chip import Chip
+from smpdfu.virtual.chip.layout import NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
 
 SECTOR = 4096
 SLOT_SECTORS = 7

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from smpdfu.cli import completion, interrupt
-from smpdfu.cli.helptext import SETTINGS, HelpCommand
-from smpdfu.cli.tree import Tree, bare
+from smpdfu.cli.app import completion, interrupt
+from smpdfu.cli.app.help import SETTINGS, HelpCommand
+from smpdfu.cli.app.tree import Tree, bare
 from smpdfu.errors import LinkError
 
 if TYPE_CHECKING:
@@ -215,19 +215,19 @@ class Connection:
 
         Raises typer.BadParameter when there is none, or more than one.
         """
-        from smpdfu.cli.config import resolve
+        from smpdfu.cli.app.connection import resolve
 
         return resolve(self).address
 
     def timeout_or(self, seconds: float) -> float:
         """The bound on one request that the person has set, by option or in smpdfu.toml, else ``seconds``."""
-        from smpdfu.cli.config import resolve
+        from smpdfu.cli.app.connection import resolve
 
         return resolve(self).timeout_s or seconds
 
     def client(self, *, transfer_timeout_s: float | None = None) -> Client:
         """A client for the device, to be entered with ``async with``; ``transfer_timeout_s`` bounds its transfers."""
-        from smpdfu.cli.config import resolve
+        from smpdfu.cli.app.connection import resolve
         from smpdfu.connect import client_for
 
         settings = resolve(self)
@@ -238,7 +238,7 @@ class Connection:
             transfer_timeout_s=transfer_timeout_s,
         )
         if self.log is not None:
-            from smpdfu.cli.framelog import FrameLog
+            from smpdfu.cli.app.frame_log import FrameLog
 
             client.trace = FrameLog(self.log, settings.address, data=self.log_data)
         return client

@@ -8,7 +8,7 @@ from contextlib import suppress
 def ports(incomplete: str) -> list[str]:
     """Serial ports, by name."""
     with suppress(Exception):  # a shell that completes has no use for a sentence
-        from smpdfu.link.serial import list_serial_ports
+        from smpdfu.link.serial.pipe import list_serial_ports
 
         return _that(incomplete, [port.name for port in list_serial_ports()])
     return []
@@ -27,7 +27,7 @@ def addresses(incomplete: str) -> list[str]:
 def profile_names(incomplete: str) -> list[str]:
     """Profiles of smpdfu.toml."""
     with suppress(Exception):
-        from smpdfu.cli.profiles import configs
+        from smpdfu.cli.app.config_file import configs
 
         return _that(incomplete, [name for file in configs() for name in file.names])
     return []
@@ -36,7 +36,7 @@ def profile_names(incomplete: str) -> list[str]:
 def virtual_names(incomplete: str) -> list[str]:
     """Virtual devices, by name."""
     with suppress(Exception):
-        from smpdfu.virtual.shelf import list_devices
+        from smpdfu.virtual.store.names import list_devices
 
         return _that(incomplete, list(list_devices()))
     return []

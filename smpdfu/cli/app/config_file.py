@@ -13,9 +13,9 @@ from typing import Any
 
 import typer
 
-from smpdfu.cli.ending import conclude
-from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, table, words
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.app.show import Output, table, words
 from smpdfu.errors import ImageError
 from smpdfu.untrusted.files import read_start
 
@@ -163,7 +163,7 @@ def _unsafe(table: Mapping[str, Any]) -> tuple[str, str] | None:
     """
     from smpdfu.connect import parse_address
     from smpdfu.errors import ConnectError
-    from smpdfu.link.controllers import check_controller, serial_port_of
+    from smpdfu.link.ble.controllers import check_controller, serial_port_of
 
     controllers, ports = [("ble_hci", table.get("ble_hci"))], [("port", table.get("port"))]
     try:
@@ -267,7 +267,7 @@ def _rows(file: ConfigFile, problems: list[str]) -> list[dict[str, Any]]:
 
 
 def _address(values: Mapping[str, Any]) -> str:
-    from smpdfu.cli.config import address_of
+    from smpdfu.cli.app.connection import address_of
 
     return address_of(dict(values))
 

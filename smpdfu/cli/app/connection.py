@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpdfu.cli.profiles import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, ConfigFile, config_files, configs
-from smpdfu.cli.show import note
+from smpdfu.cli.app.config_file import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, ConfigFile, config_files, configs
+from smpdfu.cli.app.show import note
 
 if TYPE_CHECKING:
-    from smpdfu.cli.options import Connection
+    from smpdfu.cli.app.command import Connection
 
 
 @dataclass(frozen=True, slots=True)

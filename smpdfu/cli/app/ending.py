@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from smpdfu.cli.show import Output
+from smpdfu.cli.app.show import Output
 from smpdfu.errors import SmpdfuError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def conclude(
     out: Output, answer: dict[str, Any], render: Callable[[], RenderableType], error: SmpdfuError | None
 ) -> None:
     """Give the answer, then leave with the exit code of ``error``, if there is one."""
-    from smpdfu.cli.main import error_document
+    from smpdfu.cli.app.main import error_document
 
     out.emit(answer if error is None else answer | {"error": error_document(error)}, render)
     if error is not None:
@@ -27,7 +27,7 @@ def conclude(
 
 def fail(out: Output, error: SmpdfuError) -> NoReturn:
     """Leave with the exit code of ``error``. With ``--json`` the document that was written has it already."""
-    from smpdfu.cli.main import exit_code
+    from smpdfu.cli.app.main import exit_code
 
     if not out.json:
         raise error

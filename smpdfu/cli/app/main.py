@@ -12,12 +12,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from smpdfu import __version__
-from smpdfu.cli.advice import advice
-from smpdfu.cli.helptext import SETTINGS
-from smpdfu.cli.interrupt import EXIT_INTERRUPTED
-from smpdfu.cli.options import Interrupted
-from smpdfu.cli.show import STDOUT, StdoutGone, note
-from smpdfu.cli.tree import COMPLETE_VAR, Tree, wanted_command
+from smpdfu.cli.app.advice import advice
+from smpdfu.cli.app.command import Interrupted
+from smpdfu.cli.app.help import SETTINGS
+from smpdfu.cli.app.interrupt import EXIT_INTERRUPTED
+from smpdfu.cli.app.show import STDOUT, StdoutGone, note
+from smpdfu.cli.app.tree import COMPLETE_VAR, Tree, wanted_command
 from smpdfu.errors import (
     DeviceError,
     DeviceTimeoutError,
@@ -136,7 +136,7 @@ def _usage(error: Any) -> NoReturn:
 
 def interrupted() -> NoReturn:
     """Leave after Ctrl-C."""
-    from smpdfu.cli import interruption
+    from smpdfu.cli.app import interruption
 
     _fail(EXIT_INTERRUPTED, f"interrupted. {interruption.words()}")
 
@@ -183,7 +183,7 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.show import console, print_json
+    from smpdfu.cli.app.show import console, print_json
     from smpdfu.untrusted.text import line
 
     if "--json" in sys.argv[1:]:

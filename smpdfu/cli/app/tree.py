@@ -9,30 +9,30 @@ from typing import Any
 
 import typer
 
-from smpdfu.cli.helptext import HelpGroup
+from smpdfu.cli.app.help import HelpGroup
 
 COMPLETE_VAR = "_SMPDFU_COMPLETE"
 """The variable by which a shell asks for completion."""
 
 ROOMS: Mapping[str, tuple[str, ...]] = {
-    "image": ("sign", "verify", "inspect", "keygen", "getpub", "getpubhash", "getpriv", "keyinfo"),
-    "package": ("package",),
-    "device": ("list", "upload", "test", "confirm", "erase", "reset", "echo", "info", "image"),
-    "update": ("update",),
-    "system": ("taskstat", "mpstat", "bootloader", "params"),
-    "clock": ("datetime",),
-    "smallgroups": ("stat", "enum", "storage"),
-    "settings": ("settings",),
-    "fs": ("fs",),
-    "shell": ("shell",),
-    "transport": ("transport",),
-    "raw": ("raw",),
-    "virtual": ("virtual",),
-    "scan": ("scan",),
-    "doctor": ("doctor",),
-    "profiles": ("profiles",),
-    "fleet": ("fleet",),
-    "decode": ("decode",),
+    "image.commands": ("sign", "verify", "inspect", "keygen", "getpub", "getpubhash", "getpriv", "keyinfo"),
+    "image.package": ("package",),
+    "device.slots": ("list", "upload", "test", "confirm", "erase", "reset", "echo", "info", "image"),
+    "device.update": ("update",),
+    "device.system": ("taskstat", "mpstat", "bootloader", "params"),
+    "device.datetime": ("datetime",),
+    "device.small_groups": ("stat", "enum", "storage"),
+    "device.settings": ("settings",),
+    "device.fs": ("fs",),
+    "device.shell": ("shell",),
+    "device.transport": ("transport",),
+    "device.raw": ("raw",),
+    "virtual.commands": ("virtual",),
+    "computer.scan": ("scan",),
+    "computer.doctor": ("doctor",),
+    "app.config_file": ("profiles",),
+    "fleet.commands": ("fleet",),
+    "computer.decode": ("decode",),
 }
 """The modules of ``cli/`` with a ``register(app)``, in the order of ``--help``, and the commands that each one adds."""
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from smpdfu.cli.ending import fail
-from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, print_json_list, print_line
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.ending import fail
+from smpdfu.cli.app.show import Output, print_json_list, print_line
 from smpdfu.errors import FormatError
 from smpdfu.untrusted.files import open_stream
 
 if TYPE_CHECKING:
-    from smpdfu.cli.captures import Seen
+    from smpdfu.smp.captures import Seen
 
 FORMATS = ("auto", "json", "hex", "console", "raw")
 _CHUNK = 65536
@@ -44,8 +44,8 @@ def decode(
     ] = "auto",
 ) -> None:
     """Show the SMP frames in a log of --log, a recording, a hex dump (also mcumgr -l DEBUG) or a serial capture."""
-    from smpdfu.cli.captures import CaptureFormat, read_capture
-    from smpdfu.cli.main import error_document
+    from smpdfu.cli.app.main import error_document
+    from smpdfu.smp.captures import CaptureFormat, read_capture
 
     if form not in FORMATS:
         raise typer.BadParameter(f"--format {form}: it must be one of {', '.join(FORMATS)}")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpdfu.cli.ending import conclude
-from smpdfu.cli.options import command
-from smpdfu.cli.show import Output
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.app.show import Output
 from smpdfu.errors import NotReadyError
 from smpdfu.untrusted.text import line
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from smpdfu.local.checks import Finding
+    from smpdfu.local.doctor.checks import Finding
 
 TOPICS = ("serial", "bluetooth")
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "", "ok": "green"}
@@ -36,8 +36,8 @@ def doctor(
     ] = None,
 ) -> None:
     """Check this computer: ports, rights, programs that are in the way, Bluetooth. Looks and changes nothing."""
-    from smpdfu.local.checks import Level, examine
-    from smpdfu.local.system import System
+    from smpdfu.local.doctor.checks import Level, examine
+    from smpdfu.local.doctor.system import System
 
     if only not in (None, *TOPICS):
         raise typer.BadParameter(f"--only {only}: it must be one of {', '.join(TOPICS)}")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, table
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.show import Output, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,8 +49,8 @@ async def scan(
 
 def _serial(*, every: bool) -> list[Row]:
     """The ports that look like boards, known makers first."""
-    from smpdfu.link.serial import list_serial_ports
-    from smpdfu.local.boards import board_of
+    from smpdfu.link.serial.pipe import list_serial_ports
+    from smpdfu.local.doctor.usb_vendors import board_of
 
     names = _stable_names()
     rows = []
@@ -71,7 +71,7 @@ def _row(kind: str, target: str, what: str, *, known: bool = True) -> Row:
 
 def _stable_names() -> dict[str, str]:
     """Port to the name under which udev always shows it, whatever was plugged in first."""
-    from smpdfu.local.system import System
+    from smpdfu.local.doctor.system import System
 
     found = {}
     for link in System().entries("/dev/serial/by-id"):
@@ -84,7 +84,7 @@ def _stable_names() -> dict[str, str]:
 
 def _virtual() -> list[Row]:
     from smpdfu.connect import WIRES
-    from smpdfu.virtual.shelf import holder_of, list_devices
+    from smpdfu.virtual.store.names import holder_of, list_devices
 
     rows = []
     for name in list_devices():
@@ -103,7 +103,7 @@ async def _ble(seconds: float, controller: str | None, out: Output) -> tuple[lis
     """BLE devices with the SMP service, the nearest first; or none and why Bluetooth cannot be used."""
     from smpdfu.connect import ble_backends
     from smpdfu.errors import ConnectError
-    from smpdfu.link.ble import scan as listen
+    from smpdfu.link.ble.pipe import scan as listen
 
     out.say(f"Listening for BLE devices for {seconds:g} s ...")
     try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from smpdfu.cli.options import Connection
-    from smpdfu.dfu.evidence import Bootloader
+    from smpdfu.cli.app.command import Connection
+    from smpdfu.dfu.decide.evidence import Bootloader
 
 _PANEL = "Bootloader"
 
@@ -55,8 +55,8 @@ class BootloaderOptions:
 
     def known(self, connection: Connection) -> Bootloader:
         """The options, else what the profile or [connection] of smpdfu.toml says. Raises typer.BadParameter."""
-        from smpdfu.cli.config import resolve
-        from smpdfu.dfu.evidence import Bootloader
+        from smpdfu.cli.app.connection import resolve
+        from smpdfu.dfu.decide.evidence import Bootloader
         from smpdfu.loaders.releases import Partitions
 
         noted = resolve(connection).bootloader

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Output, facts
+from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.show import Output, facts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

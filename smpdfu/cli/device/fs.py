@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from smpdfu.cli.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
-from smpdfu.cli.options import Connection, command
-from smpdfu.cli.outputs import check_outputs
-from smpdfu.cli.show import Output, facts, table, words
-from smpdfu.cli.transferoptions import TransferOptions
+from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
+from smpdfu.cli.app.outputs import check_outputs
+from smpdfu.cli.app.show import Output, facts, table, words
+from smpdfu.cli.device.transfer_options import TransferOptions
 from smpdfu.untrusted.files import open_input, open_output
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _part(part: str, path: str) -> Iterator[BinaryIO]:
     """The file beside, for us alone; gone if it is empty or wrong in the end."""
     from smpdfu.errors import DeviceError, RemoteProtocolError
     from smpdfu.image.files import kept_mode
-    from smpdfu.local.lock import lock_file
+    from smpdfu.local.state.lock import lock_file
 
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -234,7 +234,7 @@ async def hash_file(
     ] = None,
 ) -> None:
     """Have the device compute a hash or checksum of a file."""
-    from smpdfu.client.filehash import hash_bytes
+    from smpdfu.client.file_hash import hash_bytes
     from smpdfu.smp.groups.fs import FileHash
 
     async with conn.client() as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.decide.device_state import DeviceState
 
 
 def loader_data(state: DeviceState) -> dict[str, Any]:
@@ -13,7 +13,7 @@ def loader_data(state: DeviceState) -> dict[str, Any]:
 
     SMP answers come from the application, so they bound its release and not that of the bootloader.
     """
-    from smpdfu.dfu.evidence import application_bounds, names
+    from smpdfu.dfu.decide.evidence import application_bounds, names
 
     evidence = state.evidence
     longest = max((len(slot.hash) for slot in state.slots if slot.hash is not None), default=0)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.interruption import MAY_HAVE_RESTARTED, leaves
-from smpdfu.cli.options import Connection
-from smpdfu.cli.show import Output
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.interruption import MAY_HAVE_RESTARTED, leaves
+from smpdfu.cli.app.show import Output
 from smpdfu.errors import ResponseTimeoutError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.client import Client
-    from smpdfu.dfu.afterreset import Outcome
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.decide.after_reset import Outcome
+    from smpdfu.dfu.decide.device_state import DeviceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ async def reset(conn: Connection, out: Output, how: Restart) -> None:
 
     If an image was pending, the last line says what became of it. Exit code 7: the bootloader did not install it.
     """
-    from smpdfu.dfu.oneimagesteps import restart_alone, when_free
-    from smpdfu.dfu.package import Core
-    from smpdfu.dfu.plan import Action, Step
-    from smpdfu.dfu.recovery import KEEP_POWER
-    from smpdfu.dfu.samedevice import SameDevice
-    from smpdfu.dfu.steps import Deadlines
+    from smpdfu.dfu.decide.plan import Action, Step
+    from smpdfu.dfu.decide.serial_recovery import KEEP_POWER
+    from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
+    from smpdfu.dfu.do.same_device import SameDevice
+    from smpdfu.dfu.do.steps import Deadlines
+    from smpdfu.dfu.package.package import Core
 
     def say() -> None:
         out.warn(f"the bootloader copies an image to the network core: {KEEP_POWER}. smpdfu waits")
@@ -73,8 +73,8 @@ async def reset(conn: Connection, out: Output, how: Restart) -> None:
 
 async def state_before(client: Client) -> DeviceState | None:
     """What a restart may change; None where the device lists no images, for its build has no such command."""
-    from smpdfu.dfu.state import DeviceState
-    from smpdfu.dfu.steps import ask, read_state
+    from smpdfu.dfu.decide.device_state import DeviceState
+    from smpdfu.dfu.do.steps import ask, read_state
     from smpdfu.smp.groups.image import StateRead
 
     listed = await ask(client, StateRead())
@@ -99,9 +99,9 @@ async def _reset_only(client: Client, out: Output, how: Restart) -> None:
 
 def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
     """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
-    from smpdfu.cli.device import slot_data, slots_table
-    from smpdfu.cli.ending import conclude
-    from smpdfu.dfu.afterreset import outcomes_of, refusal_of, trial_ended
+    from smpdfu.cli.app.ending import conclude
+    from smpdfu.cli.device.slots import slot_data, slots_table
+    from smpdfu.dfu.decide.after_reset import outcomes_of, refusal_of, trial_ended
 
     outcomes, ended = outcomes_of(before, now), trial_ended(before, now)
     error = refusal_of(outcomes)
@@ -111,7 +111,7 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
     def render() -> RenderableType:
         from rich.console import Group
 
-        from smpdfu.cli.show import words
+        from smpdfu.cli.app.show import words
 
         return Group(slots_table(now.slots), *(words(line) for line in said))
 
@@ -119,7 +119,7 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
 
 
 def _data(one: Outcome) -> dict[str, Any]:
-    from smpdfu.cli.device import version_text
+    from smpdfu.cli.device.slots import version_text
 
     version = version_text(one.slot.version)
     image = {"image": one.slot.image, "slot": one.slot.slot, "version": version, "hash": one.slot.hash}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Output, words
+from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.show import Output, words
 
 if TYPE_CHECKING:
     from smpdfu.smp.message import Empty, Request

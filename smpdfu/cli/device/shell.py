@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from smpdfu.cli.interruption import MAY_HAVE_RUN, leaves
-from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Output, words
+from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.interruption import MAY_HAVE_RUN, leaves
+from smpdfu.cli.app.show import Output, words
 from smpdfu.untrusted.text import without_escapes
 
 EXIT_REFUSED = 5

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.bootloaderoptions import BootloaderOptions
-from smpdfu.cli.loader import loader_facts
-from smpdfu.cli.options import Connection, command
-from smpdfu.cli.reset import reset, state_before
-from smpdfu.cli.show import Output, facts, table, words
-from smpdfu.cli.upload import upload
+from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.show import Output, facts, table, words
+from smpdfu.cli.device.bootloader_options import BootloaderOptions
+from smpdfu.cli.device.loader import loader_facts
+from smpdfu.cli.device.reset import reset, state_before
+from smpdfu.cli.device.upload import upload
 from smpdfu.errors import PlanError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.client import Client
-    from smpdfu.dfu.evidence import Bootloader
-    from smpdfu.dfu.plan import Action, Step
-    from smpdfu.dfu.samedevice import SameDevice
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.decide.device_state import DeviceState
+    from smpdfu.dfu.decide.evidence import Bootloader
+    from smpdfu.dfu.decide.plan import Action, Step
+    from smpdfu.dfu.do.same_device import SameDevice
     from smpdfu.smp.groups.image import ImageSlot
 
 PANEL = "Device"
@@ -68,8 +68,8 @@ async def list_images(conn: Connection, out: Output) -> None:
 
 async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Mark an image for a test at the next boot; without HASH, the one in the slot that does not run."""
-    from smpdfu.dfu.plan import Action
-    from smpdfu.dfu.steps import mark
+    from smpdfu.dfu.decide.plan import Action
+    from smpdfu.dfu.do.steps import mark
 
     async with conn.client() as client:
         same, state = await _met(client)
@@ -84,9 +84,9 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
 
     An empty HASH is the running image, as for mcumgr.
     """
-    from smpdfu.dfu import steps
-    from smpdfu.dfu.oneimage import fallback_during_trial
-    from smpdfu.dfu.plan import Action
+    from smpdfu.dfu.decide.one_image import fallback_during_trial
+    from smpdfu.dfu.decide.plan import Action
+    from smpdfu.dfu.do import steps
     from smpdfu.smp.groups.image import StateWrite
 
     async with conn.client() as client:
@@ -113,8 +113,8 @@ async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, ima
 
 async def _met(client: Client) -> tuple[SameDevice, DeviceState]:
     """Which device this is, and the images that it lists."""
-    from smpdfu.dfu.samedevice import SameDevice
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.decide.device_state import DeviceState
+    from smpdfu.dfu.do.same_device import SameDevice
 
     same = SameDevice(client)
     return same, await same.learn(DeviceState(await _slots(client)))
@@ -122,8 +122,8 @@ async def _met(client: Client) -> tuple[SameDevice, DeviceState]:
 
 def _step(action: Action) -> Step:
     """A step that stands alone: nothing has booted since the device was met."""
-    from smpdfu.dfu.package import Core
-    from smpdfu.dfu.plan import Step
+    from smpdfu.dfu.decide.plan import Step
+    from smpdfu.dfu.package.package import Core
 
     return Step(action, Core.APP)
 
@@ -131,10 +131,10 @@ def _step(action: Action) -> Step:
 async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: SlotOption = None) -> None:
     """Erase a slot; without options, the one that does not run."""
     from smpdfu.client import ERASE_TIMEOUT_S
-    from smpdfu.dfu.activeslot import wrong_active_slot
-    from smpdfu.dfu.findings import refusal
-    from smpdfu.dfu.plan import Action
-    from smpdfu.dfu.steps import read_state
+    from smpdfu.dfu.decide.active_slot import wrong_active_slot
+    from smpdfu.dfu.decide.findings import refusal
+    from smpdfu.dfu.decide.plan import Action
+    from smpdfu.dfu.do.steps import read_state
     from smpdfu.smp.groups.image import Erase
 
     flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
@@ -280,7 +280,7 @@ async def info(
 
     No answer tells the bootloader's release. What is known of it, and why, is under "bootloader from".
     """
-    from smpdfu.dfu.steps import ask
+    from smpdfu.dfu.do.steps import ask
     from smpdfu.smp.groups.os import Info
 
     known = bootloader.known(conn)
@@ -301,7 +301,7 @@ async def info(
 
 
 async def _bootloader_facts(client: Client) -> dict[str, Any]:
-    from smpdfu.dfu.steps import ask
+    from smpdfu.dfu.do.steps import ask
     from smpdfu.smp.groups.image import SlotInfo
     from smpdfu.smp.groups.os import BootloaderInfo
 
@@ -324,8 +324,8 @@ async def _bootloader_facts(client: Client) -> dict[str, Any]:
 
 async def _restart_for_console(client: Client) -> None:
     """Raises PlanError where a restart would change what runs."""
-    from smpdfu.dfu.oneimagesteps import restart_alone
-    from smpdfu.dfu.steps import DEADLINES
+    from smpdfu.dfu.do.one_image_steps import restart_alone
+    from smpdfu.dfu.do.steps import DEADLINES
 
     state = await state_before(client)
     if state is None:
@@ -339,11 +339,11 @@ async def _restart_for_console(client: Client) -> None:
 
 async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[str, Any] | None:
     """What is known of the bootloader; None where the device has no image group."""
-    from smpdfu.cli.loader import loader_data
+    from smpdfu.cli.device.loader import loader_data
     from smpdfu.connect import place_of
-    from smpdfu.dfu.journal import journal_path, read_record
-    from smpdfu.dfu.run import Wish, known_of
-    from smpdfu.dfu.steps import read_state
+    from smpdfu.dfu.do.journal import journal_path, read_record
+    from smpdfu.dfu.do.steps import read_state
+    from smpdfu.dfu.do.update import Wish, known_of
     from smpdfu.errors import DeviceError
 
     try:
@@ -356,7 +356,7 @@ async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[s
 
 def mode_name(number: int | None) -> str | None:
     """How the bootloader updates, in words; None if it did not tell."""
-    from smpdfu.dfu.state import mode_of
+    from smpdfu.dfu.decide.device_state import mode_of
 
     mode = mode_of(number)
     if mode is None:

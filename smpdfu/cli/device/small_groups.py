@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.options import Connection, Interrupted, command
-from smpdfu.cli.show import Output, table
+from smpdfu.cli.app.command import Connection, Interrupted, command
+from smpdfu.cli.app.show import Output, table
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def show_stats(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The group; all of them if not given.")] = None,
 ) -> None:
     """Show the counters of a group, or of all groups that the device can tell."""
-    from smpdfu.cli.ending import conclude
+    from smpdfu.cli.app.ending import conclude
     from smpdfu.errors import DeviceError
     from smpdfu.smp.groups.stat import StatData, StatDataReply, StatList
 

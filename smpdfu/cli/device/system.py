@@ -1,4 +1,4 @@
-"""The os group, beyond what ``device.py`` has: ``taskstat mpstat bootloader params``."""
+"""The os group, beyond what ``slots.py`` has: ``taskstat mpstat bootloader params``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Output, facts, table
+from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.show import Output, facts, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -112,7 +112,7 @@ async def bootloader(
     ] = None,
 ) -> None:
     """Show which bootloader the device has, and how that installs updates."""
-    from smpdfu.cli.device import mode_name
+    from smpdfu.cli.device.slots import mode_name
     from smpdfu.errors import DeviceError
     from smpdfu.smp.groups.os import BootloaderInfo, BootloaderInfoReply
 
@@ -136,7 +136,7 @@ async def bootloader(
 
 
 async def _raw_query(client: Client, out: Output, query: str) -> None:
-    from smpdfu.cli.raw import plain
+    from smpdfu.cli.device.raw import plain
     from smpdfu.smp.groups.os import GROUP, BootloaderInfo
     from smpdfu.smp.message import RawRequest
 

@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.bootloaderoptions import BootloaderOptions
-from smpdfu.cli.loader import loader_data
-from smpdfu.cli.options import Connection, command
-from smpdfu.cli.show import Output, table
-from smpdfu.cli.stepreport import Reporter
-from smpdfu.cli.timing import Timing
-from smpdfu.cli.transferoptions import TransferOptions
-from smpdfu.cli.trustoptions import TrustOptions
+from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.show import Output, table
+from smpdfu.cli.device.bootloader_options import BootloaderOptions
+from smpdfu.cli.device.loader import loader_data
+from smpdfu.cli.device.transfer_options import TransferOptions
+from smpdfu.cli.device.update_steps import Reporter
+from smpdfu.cli.device.update_timing import Timing
+from smpdfu.cli.image.trust_options import TrustOptions
 from smpdfu.errors import PlanError, StepError, UnprovenError
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.evidence import Bootloader
-    from smpdfu.dfu.findings import Finding
-    from smpdfu.dfu.journal import Record
-    from smpdfu.dfu.package import Package
-    from smpdfu.dfu.result import UpdateResult
-    from smpdfu.dfu.run import Decision, Update, Wish
-    from smpdfu.dfu.state import DeviceState
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.dfu.decide.device_state import DeviceState
+    from smpdfu.dfu.decide.evidence import Bootloader
+    from smpdfu.dfu.decide.findings import Finding
+    from smpdfu.dfu.do.journal import Record
+    from smpdfu.dfu.do.result import UpdateResult
+    from smpdfu.dfu.do.update import Decision, Update, Wish
+    from smpdfu.dfu.package.package import Package
+    from smpdfu.image.keys.keys import PublicKey
 
 
 class SchemeChoice(StrEnum):
@@ -122,12 +122,12 @@ async def update(
     If it is interrupted, run the same command again: it continues where it stopped.
     """
     from smpdfu.connect import parse_address, places_by_lookup
-    from smpdfu.dfu.demands import check_trust
-    from smpdfu.dfu.devicelock import locked
-    from smpdfu.dfu.journal import Journal, journal_path, read_record
-    from smpdfu.dfu.journalrepair import damaged_line, set_aside
-    from smpdfu.dfu.package import Core, Package
-    from smpdfu.dfu.run import Update, decide, read_device
+    from smpdfu.dfu.decide.demands import check_trust
+    from smpdfu.dfu.do.device_lock import locked
+    from smpdfu.dfu.do.journal import Journal, journal_path, read_record
+    from smpdfu.dfu.do.journal_repair import damaged_line, set_aside
+    from smpdfu.dfu.do.update import Update, decide, read_device
+    from smpdfu.dfu.package.package import Core, Package
 
     loaded, wish = Package.load(package), _wish(how, bootloader.known(conn), trust.keys())
     loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
@@ -178,9 +178,9 @@ class _Job:
 
 
 def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wish:
-    from smpdfu.dfu.plan import Policy
-    from smpdfu.dfu.run import Wish
-    from smpdfu.dfu.state import Scheme
+    from smpdfu.dfu.decide.device_state import Scheme
+    from smpdfu.dfu.decide.plan import Policy
+    from smpdfu.dfu.do.update import Wish
 
     if how.confirm and how.upload_only:
         raise typer.BadParameter("--confirm and --upload-only exclude each other")
@@ -207,9 +207,9 @@ def _kept(how: How) -> list[str]:
 
 def _checks(how: How, address: str) -> dict[str, Any]:
     """What ``Update`` is to wait for and to ask; usage errors before anything is sent."""
-    from smpdfu.dfu import health
-    from smpdfu.dfu.netversion import VersionRule, Way
-    from smpdfu.dfu.steps import Deadlines
+    from smpdfu.dfu.do import health
+    from smpdfu.dfu.do.net_version import VersionRule, Way
+    from smpdfu.dfu.do.steps import Deadlines
 
     checks = [health.soak(how.soak)]
     if how.health is not None:
@@ -228,7 +228,7 @@ def _checks(how: How, address: str) -> dict[str, Any]:
 
 
 def _can_run(line: str, what: str) -> None:
-    from smpdfu.dfu import health
+    from smpdfu.dfu.do import health
 
     if not health.can_run(line):
         raise typer.BadParameter(f"the {what} {line!r} cannot be run: there is no such program")
@@ -241,14 +241,14 @@ def _may_resume(package: Package, record: Record, how: How, address: str) -> Non
 
 def _check(decision: Decision, how: How) -> None:
     """Raise PlanError for what speaks against it, unless it was said to go on all the same."""
-    from smpdfu.dfu.findings import refusal, stopping
+    from smpdfu.dfu.decide.findings import refusal, stopping
 
     if errors := stopping(decision.findings, force=how.force):
         raise refusal(errors)
 
 
 def _tell(finding: Finding, out: Output) -> None:
-    from smpdfu.dfu.findings import Severity
+    from smpdfu.dfu.decide.findings import Severity
 
     if finding.severity is Severity.NOTE:
         out.say(f"note: {finding.words}")
@@ -257,7 +257,7 @@ def _tell(finding: Finding, out: Output) -> None:
 
 
 async def _carry_out(update: Update, job: _Job) -> None:
-    from smpdfu.dfu.result import UpdateResult
+    from smpdfu.dfu.do.result import UpdateResult
 
     decision = await update.look()
     job.timing.looked()
@@ -333,8 +333,8 @@ def _show_plan(decision: Decision, job: _Job) -> None:
 
 def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
     """Each core of the package that needs no step, with the sentence for it."""
-    from smpdfu.dfu.package import Core
-    from smpdfu.dfu.plan import in_place
+    from smpdfu.dfu.decide.plan import in_place
+    from smpdfu.dfu.package.package import Core
 
     found = []
     for image in in_place(job.package, decision.plan, job.wish.policy):
@@ -345,8 +345,8 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
 
 
 def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
-    from smpdfu.cli.device import slots_table
-    from smpdfu.cli.ending import conclude
+    from smpdfu.cli.app.ending import conclude
+    from smpdfu.cli.device.slots import slots_table
 
     word = "nothing to do"
     if decision.plan.steps:
@@ -367,7 +367,7 @@ def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
 
 
 def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -> dict[str, Any]:
-    from smpdfu.cli.device import slot_data
+    from smpdfu.cli.device.slots import slot_data
 
     return {
         "result": result,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from smpdfu.cli.interruption import BETWEEN_STEPS, PART_OF_SLOT, now_leaves
-from smpdfu.cli.show import Advance, Output, upload_phase
+from smpdfu.cli.app.interruption import BETWEEN_STEPS, PART_OF_SLOT, now_leaves
+from smpdfu.cli.app.show import Advance, Output, upload_phase
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.run import Event
+    from smpdfu.dfu.do.update import Event
 
 
 class Reporter:
@@ -26,8 +26,8 @@ class Reporter:
         self._stack.close()
 
     def __call__(self, event: Event) -> None:
-        from smpdfu.dfu.plan import Action
-        from smpdfu.dfu.run import Progress, StepBegun
+        from smpdfu.dfu.decide.plan import Action
+        from smpdfu.dfu.do.update import Progress, StepBegun
 
         if isinstance(event, StepBegun):
             now_leaves(PART_OF_SLOT if event.step.action is Action.UPLOAD else BETWEEN_STEPS)

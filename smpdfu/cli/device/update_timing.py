@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.show import table
+from smpdfu.cli.app.show import table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.dfu.plan import Step
-    from smpdfu.dfu.run import Event
+    from smpdfu.dfu.decide.plan import Step
+    from smpdfu.dfu.do.update import Event
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Timing:
         self.preflight_s = self.total_s - self.connect_s
 
     def __call__(self, event: Event) -> None:
-        from smpdfu.dfu.run import Progress, StepDone
+        from smpdfu.dfu.do.update import Progress, StepDone
 
         if isinstance(event, Progress):
             self.sent[event.step] = event.done - event.resumed_at

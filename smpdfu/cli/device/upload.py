@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.bootloaderoptions import BootloaderOptions
-from smpdfu.cli.interruption import BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, leaves
-from smpdfu.cli.options import Connection
-from smpdfu.cli.show import Output, facts, upload_phase
-from smpdfu.cli.transferoptions import TransferOptions
-from smpdfu.cli.trustoptions import TrustOptions
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.interruption import BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, leaves
+from smpdfu.cli.app.show import Output, facts, upload_phase
+from smpdfu.cli.device.bootloader_options import BootloaderOptions
+from smpdfu.cli.device.transfer_options import TransferOptions
+from smpdfu.cli.image.trust_options import TrustOptions
 from smpdfu.errors import FormatError, ImageError, PackageError, PlanError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.client import Client
-    from smpdfu.dfu.oneimage import Job, Wanted
-    from smpdfu.dfu.package import CoreImage
-    from smpdfu.dfu.samedevice import SameDevice
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.decide.device_state import DeviceState
+    from smpdfu.dfu.decide.one_image import Job, Wanted
+    from smpdfu.dfu.do.same_device import SameDevice
+    from smpdfu.dfu.package.package import CoreImage
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -69,7 +69,7 @@ class Target:
     @property
     def wanted(self) -> Wanted:
         """The same, as the library asks it."""
-        from smpdfu.dfu.oneimage import Wanted
+        from smpdfu.dfu.decide.one_image import Wanted
 
         return Wanted(self.image, self.slot, self.test, self.confirm, self.force)
 
@@ -88,21 +88,21 @@ async def upload(
         raise typer.BadParameter("--test and --confirm exclude each other")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
         raise typer.BadParameter("serial recovery has no --test, --confirm or --slot: it overwrites what runs")
-    from smpdfu.dfu.demands import check_trust
+    from smpdfu.dfu.decide.demands import check_trust
 
     image, known = load_image(file), bootloader.known(conn)
     check_trust((image,), trust.keys())
     async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
-        from smpdfu.dfu import recovery
-        from smpdfu.dfu.journal import Record
-        from smpdfu.dfu.run import Wish, known_of
-        from smpdfu.dfu.steps import read_state
+        from smpdfu.dfu.decide import serial_recovery
+        from smpdfu.dfu.do.journal import Record
+        from smpdfu.dfu.do.steps import read_state
+        from smpdfu.dfu.do.update import Wish, known_of
 
         state = known_of(await read_state(client), Record(), Wish(bootloader=known))
         if state.recovery is not target.recovery:
-            raise recovery.not_met() if target.recovery else recovery.met_unasked()
+            raise serial_recovery.not_met() if target.recovery else serial_recovery.met_unasked()
         if target.recovery:
-            from smpdfu.cli.recovery import upload_in_recovery
+            from smpdfu.cli.device.upload_recovery import upload_in_recovery
 
             await upload_in_recovery(client, image, state, target.image, out, force=target.force)
             return
@@ -111,11 +111,11 @@ async def upload(
 
 async def _install(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
     """Do what is asked for, as far as it is not done, and tell."""
-    from smpdfu.dfu.oneimage import Left, announcement, how_to_start, marked, of_pair, read_back
-    from smpdfu.dfu.oneimagesteps import find_job
-    from smpdfu.dfu.plan import Action, Step
-    from smpdfu.dfu.samedevice import SameDevice
-    from smpdfu.dfu.steps import read_slots
+    from smpdfu.dfu.decide.one_image import Left, announcement, how_to_start, marked, of_pair, read_back
+    from smpdfu.dfu.decide.plan import Action, Step
+    from smpdfu.dfu.do.one_image_steps import find_job
+    from smpdfu.dfu.do.same_device import SameDevice
+    from smpdfu.dfu.do.steps import read_slots
 
     same = SameDevice(client)
     state = await same.learn(state)
@@ -145,7 +145,7 @@ async def _install(client: Client, image: CoreImage, state: DeviceState, target:
 
 def _announce(text: str, job: Job, out: Output) -> None:
     """What will happen behind the upload: a warning where there may be no way back."""
-    from smpdfu.dfu.oneimage import Way
+    from smpdfu.dfu.decide.one_image import Way
 
     if text:
         (out.say if job.way is Way.TRIAL and job.reverts is not None else out.warn)(text)
@@ -216,7 +216,7 @@ def _sent(answer: Mapping[str, Any]) -> str:
 
 def load_image(path: Path) -> CoreImage:
     """The signed image in a file, .bin or .hex. Raises ImageError or PackageError with a sentence, or OSError."""
-    from smpdfu.dfu.package import CoreImage
+    from smpdfu.dfu.package.package import CoreImage
     from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -229,8 +229,8 @@ def load_image(path: Path) -> CoreImage:
     except FormatError as error:
         if identify(data) is FileKind.MCUBOOT_IMAGE:
             raise FormatError(f"{path} is not a whole MCUboot image: {error}", error.offset) from None
-        from smpdfu.cli.contents import ADVICE, WHOLE_FLASH
-        from smpdfu.image.notfirmware import image_inside
+        from smpdfu.cli.image.inspect_contents import ADVICE, WHOLE_FLASH
+        from smpdfu.image.inspect.not_firmware import image_inside
 
         kind = identify(data)
         if image_inside(data) is not None:
@@ -251,9 +251,9 @@ _MAY_BE_MET = {"dependency"}
 
 def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
     """Say what was found; refuse what no bootloader takes, what would not boot, or boots without being asked to."""
-    from smpdfu.dfu.findings import Severity, refusal
-    from smpdfu.dfu.oneimage import DAMAGED
-    from smpdfu.dfu.preflight import image_findings
+    from smpdfu.dfu.decide.findings import Severity, refusal
+    from smpdfu.dfu.decide.one_image import DAMAGED
+    from smpdfu.dfu.decide.preflight import image_findings
 
     found = image_findings(image, state)
     errors = [finding for finding in found if finding.severity is Severity.ERROR]
@@ -295,11 +295,11 @@ async def _send(
 
 async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
     """Mark it, and with --confirm bring it to run for good."""
-    from smpdfu.dfu.oneimage import marked
-    from smpdfu.dfu.oneimagesteps import bring_to_run
-    from smpdfu.dfu.package import Core
-    from smpdfu.dfu.proof import net_taken
-    from smpdfu.dfu.steps import Deadlines, Hands, mark
+    from smpdfu.dfu.decide.one_image import marked
+    from smpdfu.dfu.decide.proof import net_taken
+    from smpdfu.dfu.do.one_image_steps import bring_to_run
+    from smpdfu.dfu.do.steps import Deadlines, Hands, mark
+    from smpdfu.dfu.package.package import Core
 
     if not target.wanted.boots:
         return Outcome()
@@ -322,7 +322,7 @@ async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target:
 
 
 def _answer(image: CoreImage, target: Target, job: Job, sent: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    from smpdfu.dfu.oneimage import Left, Way
+    from smpdfu.dfu.decide.one_image import Left, Way
 
     takes_marks = job.way not in (Way.HIGHER_VERSION, Way.ONE_SLOT)
     marked = "test" if target.test else "permanent" if target.confirm and takes_marks else None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.interruption import PART_OF_APPLICATION, leaves
-from smpdfu.cli.show import Output, facts, upload_phase
+from smpdfu.cli.app.interruption import PART_OF_APPLICATION, leaves
+from smpdfu.cli.app.show import Output, facts, upload_phase
 from smpdfu.errors import DeviceError, ImageError
 
 if TYPE_CHECKING:
     from smpdfu.client import Client, UploadResult
-    from smpdfu.dfu.package import CoreImage
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.decide.device_state import DeviceState
+    from smpdfu.dfu.package.package import CoreImage
 
 _PLACES = {
     0: "the application's slot",
@@ -25,7 +25,7 @@ async def upload_in_recovery(
     client: Client, image: CoreImage, state: DeviceState, asked: int | None, out: Output, *, force: bool
 ) -> None:
     """Send ``image`` and see whether the bootloader lists it. Raises PlanError, ImageError or what ``upload`` does."""
-    from smpdfu.dfu.recovery import KEEP_POWER, NETWORK, has_direct_upload, recovery_number
+    from smpdfu.dfu.decide.serial_recovery import KEEP_POWER, NETWORK, has_direct_upload, recovery_number
 
     number = recovery_number(image, asked, direct=has_direct_upload(state.sizes), force=force)
     if number == NETWORK:
@@ -52,7 +52,7 @@ async def upload_in_recovery(
 
 
 async def _send(client: Client, image: CoreImage, number: int, out: Output) -> UploadResult:
-    from smpdfu.dfu.recovery import no_such_number
+    from smpdfu.dfu.decide.serial_recovery import no_such_number
 
     sent = 0
     with leaves(PART_OF_APPLICATION), out.progress(image.file) as advance:
@@ -71,7 +71,7 @@ async def _send(client: Client, image: CoreImage, number: int, out: Output) -> U
 
 
 def _told(answer: dict[str, Any]) -> list[tuple[str, object]]:
-    from smpdfu.dfu.recovery import KEEP_POWER, NETWORK
+    from smpdfu.dfu.decide.serial_recovery import KEEP_POWER, NETWORK
 
     now = "written; `smpdfu reset` starts it"
     if answer["image"] == NETWORK:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli.fleetloading import (
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.show import Output, facts, print_line
+from smpdfu.cli.fleet.loading import (
     chip_number,
     connector,
     events_of,
@@ -27,17 +29,15 @@ from smpdfu.cli.fleetloading import (
     state_folder,
     within_limits,
 )
-from smpdfu.cli.fleetplan import show_plan
-from smpdfu.cli.options import command
-from smpdfu.cli.show import Output, facts, print_line
-from smpdfu.cli.trustoptions import TrustOptions
+from smpdfu.cli.fleet.plan import show_plan
+from smpdfu.cli.image.trust_options import TrustOptions
 from smpdfu.errors import StepError
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.fleet import FleetRun
-    from smpdfu.dfu.fleetfile import Fleet
-    from smpdfu.dfu.history import History
-    from smpdfu.dfu.schedule import Phase, Schedule
+    from smpdfu.dfu.fleet.file import Fleet
+    from smpdfu.dfu.fleet.history import History
+    from smpdfu.dfu.fleet.run import FleetRun
+    from smpdfu.dfu.fleet.schedule import Phase, Schedule
 
 FleetFile = Annotated[Path, typer.Argument(metavar="FLEET.toml", help="The file that describes the fleet.")]
 PAUSE_FILE = "pause"
@@ -105,11 +105,11 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
 
 async def _go(fleet: Path, how: FleetHow, trust: TrustOptions, out: Output, *, resumes: bool = False) -> None:
     """``run``; ``resumes`` lifts a pause, when nothing speaks against running the fleet any more."""
-    from smpdfu.cli.fleetview import View
+    from smpdfu.cli.fleet.live_view import View
     from smpdfu.connect import places_by_lookup
-    from smpdfu.dfu.demands import check_trust
-    from smpdfu.dfu.fleet import FleetRun, Ports, note_exchanged
-    from smpdfu.dfu.fleetlog import FleetLog
+    from smpdfu.dfu.decide.demands import check_trust
+    from smpdfu.dfu.fleet.log import FleetLog
+    from smpdfu.dfu.fleet.run import FleetRun, Ports, note_exchanged
 
     loaded = _as_asked(read_fleet(fleet), how)
     packages = packages_of(loaded)
@@ -214,8 +214,8 @@ def _pause_or_resume(job: FleetRun, path: Path) -> None:
 
 def pause(fleet: FleetFile, out: Output) -> None:
     """Let no further device of a running fleet begin; those that began are finished."""
-    from smpdfu.local.lock import holder
-    from smpdfu.local.own import open_own
+    from smpdfu.local.state.lock import holder
+    from smpdfu.local.state.own import open_own
 
     folder = state_folder(read_fleet(fleet))
     note = holder(folder / "lock")
@@ -231,7 +231,7 @@ def pause(fleet: FleetFile, out: Output) -> None:
 
 async def resume(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output) -> None:
     """Go on after ``pause``; where nothing is running the fleet, run it."""
-    from smpdfu.local.lock import holder
+    from smpdfu.local.state.lock import holder
 
     folder = state_folder(read_fleet(fleet))
     note = holder(folder / "lock")
@@ -247,7 +247,7 @@ async def resume(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Outp
 
 def status(fleet: FleetFile, out: Output) -> None:
     """Show how far a fleet is: counts, failures by cause, and what runs now."""
-    from smpdfu.local.lock import holder
+    from smpdfu.local.state.lock import holder
 
     history, folder = _history(fleet, out)
     note = holder(folder / "lock")
@@ -271,8 +271,8 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write the HTML page.")],
 ) -> None:
     """Write a page about the fleet that needs nothing else: outcomes, causes, versions and a timeline."""
-    from smpdfu.cli.fleetreport import page
-    from smpdfu.cli.outputs import check_outputs
+    from smpdfu.cli.app.outputs import check_outputs
+    from smpdfu.cli.fleet.html_report import page
     from smpdfu.image.files import write_file_atomic
 
     check_outputs([output], [fleet])
@@ -283,7 +283,7 @@ def report(
 
 def _history(path: Path, out: Output) -> tuple[History, Path]:
     """What the log of a fleet adds up to, for the packages that it has now, and the folder of the log."""
-    from smpdfu.dfu.history import History
+    from smpdfu.dfu.fleet.history import History
 
     fleet = read_fleet(path)
     folder, packages = state_folder(fleet), packages_of(fleet)
@@ -296,9 +296,9 @@ def repair(fleet: FleetFile, out: Output) -> None:
 
     What the other lines say still counts. Nothing is deleted: the command says where it is.
     """
-    from smpdfu.dfu.fleetlog import repair_log
-    from smpdfu.dfu.journal import journal_path
-    from smpdfu.dfu.journalrepair import is_damaged, set_aside
+    from smpdfu.dfu.do.journal import journal_path
+    from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
+    from smpdfu.dfu.fleet.log import repair_log
 
     loaded = read_fleet(fleet)
     folder = state_folder(loaded)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.history import Course, History
+    from smpdfu.dfu.fleet.history import Course, History
 
 # Ways to end, with a colour that is told apart also by those who do not see red and green.
 _COLOURS = {

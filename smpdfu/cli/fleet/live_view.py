@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.show import Output, console, one_line
+from smpdfu.cli.app.show import Output, console, one_line
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from smpdfu.dfu.fleetfile import Fleet, FleetDevice
-    from smpdfu.dfu.run import Event
-    from smpdfu.dfu.schedule import Schedule
+    from smpdfu.dfu.do.update import Event
+    from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+    from smpdfu.dfu.fleet.schedule import Schedule
 
 _ROWS = 20
 """Devices shown at once; a terminal has no more room."""
@@ -64,7 +64,7 @@ class View:
 
     def progress(self, device: FleetDevice, event: Event) -> None:
         """An event of one device."""
-        from smpdfu.dfu.run import Progress
+        from smpdfu.dfu.do.update import Progress
 
         if isinstance(event, Progress) and event.total:
             step = self.rows.get(device.name, ("", ""))[0]

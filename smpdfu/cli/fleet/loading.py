@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.show import Output
+from smpdfu.cli.app.show import Output
 from smpdfu.errors import FleetFileError
 from smpdfu.untrusted.files import read_start
 from smpdfu.untrusted.nesting import load_json
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
-    from smpdfu.dfu.fleetfile import Fleet, FleetDevice
-    from smpdfu.dfu.package import Package
-    from smpdfu.dfu.schedule import Schedule
-    from smpdfu.dfu.standing import Standing
+    from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+    from smpdfu.dfu.fleet.schedule import Schedule
+    from smpdfu.dfu.fleet.standing import Standing
+    from smpdfu.dfu.package.package import Package
 
 _FILES_EACH, _FILES_OF_OURS = 8, 100  # a link, a journal, locks, and the health command's pipes
 _LOOK_S = 1.0  # how long an answer to the first look is waited for, twice
@@ -28,14 +28,14 @@ _NOTE, _KEPT, _NOTE_BYTES = "fleet.json", 100, 1 << 20
 def read_fleet(path: Path) -> Fleet:
     """The fleet in a file, every address in its one spelling. Raises FleetFileError or OSError."""
     from smpdfu.connect import place_of
-    from smpdfu.dfu.fleetfile import Fleet
+    from smpdfu.dfu.fleet.file import Fleet
 
     return Fleet.load(path, place_of)
 
 
 def packages_of(fleet: Fleet) -> dict[str, Package]:
     """The packages by hardware. Raises PackageError or OSError."""
-    from smpdfu.dfu.package import Package
+    from smpdfu.dfu.package.package import Package
 
     return {hardware: Package.load(file) for hardware, file in fleet.packages.items()}
 
@@ -58,7 +58,7 @@ async def refuse_same_hosts(fleet: Fleet) -> None:
 
 def within_limits(fleet: Fleet, out: Output) -> Fleet:
     """With no more devices at once than this process may have open files for."""
-    from smpdfu.local.limits import allow_open_files
+    from smpdfu.local.state.limits import allow_open_files
 
     wanted = min(fleet.limits.at_once, len(fleet.devices))
     granted = allow_open_files(wanted * _FILES_EACH + _FILES_OF_OURS)
@@ -71,8 +71,8 @@ def within_limits(fleet: Fleet, out: Output) -> Fleet:
 
 def looks_at_once() -> int:
     """How many devices may be looked at together, with a socket each: one that has none would count as silent."""
-    from smpdfu.dfu.fleet import LOOKS_AT_ONCE
-    from smpdfu.local.limits import allow_open_files
+    from smpdfu.dfu.fleet.run import LOOKS_AT_ONCE
+    from smpdfu.local.state.limits import allow_open_files
 
     granted = allow_open_files(LOOKS_AT_ONCE + _FILES_OF_OURS)
     return min(LOOKS_AT_ONCE, max(granted - _FILES_OF_OURS, 1))
@@ -82,7 +82,7 @@ def standing_of(
     fleet: Fleet, packages: Mapping[str, Package], folder: Path, out: Output | None = None, *, again: bool = False
 ) -> Standing:
     """What earlier runs left, by the log; damaged lines of it are told to ``out``. Raises JournalError."""
-    from smpdfu.dfu.standing import standing
+    from smpdfu.dfu.fleet.standing import standing
 
     return standing(events_of(folder, fleet.path, out), fleet, packages, again=again)
 
@@ -98,8 +98,8 @@ def schedule_of(
 
 def events_of(folder: Path, file: Path, out: Output | None) -> list[dict[str, Any]]:
     """The events of a fleet's log; damaged lines are told to ``out``. Raises JournalError."""
-    from smpdfu.dfu.fleetlog import log_path, read_log
-    from smpdfu.dfu.journalrepair import damaged_line
+    from smpdfu.dfu.do.journal_repair import damaged_line
+    from smpdfu.dfu.fleet.log import log_path, read_log
 
     damaged: list[int] = []
     events = list(read_log(folder, damaged.append))
@@ -143,7 +143,7 @@ def first_look(fleet: Fleet) -> Callable[[FleetDevice], Awaitable[bool]]:
 def chip_number(fleet: Fleet) -> Callable[[FleetDevice], Awaitable[str | None]]:
     """The number of a device's chip; None where it does not tell, or does not answer soon."""
     from smpdfu.connect import client_for
-    from smpdfu.dfu.samedevice import read_hardware
+    from smpdfu.dfu.do.same_device import read_hardware
     from smpdfu.errors import SmpdfuError
 
     timeout_s = max(_LOOK_S, fleet.treatment.timeout_s or 0.0)
@@ -173,7 +173,7 @@ def state_folder(fleet: Fleet) -> Path:
     """
     import zlib
 
-    from smpdfu.local.folders import state_home
+    from smpdfu.local.state.folders import state_home
 
     home, path = state_home() / "fleets", fleet.path.resolve()
     if fleet.id is not None:

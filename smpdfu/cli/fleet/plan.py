@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.show import Output, table
+from smpdfu.cli.app.show import Output, table
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.fleetfile import Fleet
-    from smpdfu.dfu.schedule import Schedule
+    from smpdfu.dfu.fleet.file import Fleet
+    from smpdfu.dfu.fleet.schedule import Schedule
 
 
 def show_plan(fleet: Fleet, schedule: Schedule, out: Output) -> None:

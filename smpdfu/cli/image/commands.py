@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from smpdfu.cli import keys
-from smpdfu.cli.guards import Release
-from smpdfu.cli.imageoptions import SlotOptions, VerifyKeys
-from smpdfu.cli.keys import PANEL
-from smpdfu.cli.loaderoptions import LoaderOptions
-from smpdfu.cli.options import command
-from smpdfu.cli.show import Output
-from smpdfu.cli.sign import SignCommand, sign
-from smpdfu.cli.verifyoptions import Checks, Memory
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.show import Output
+from smpdfu.cli.image.loader_options import LoaderOptions
+from smpdfu.cli.image.options import SlotOptions, VerifyKeys
+from smpdfu.cli.image.release_guard import Release
+from smpdfu.cli.image.sign import SignCommand, sign
+from smpdfu.cli.image.verify_options import Checks, Memory
+from smpdfu.cli.keys import commands as keys_commands
+from smpdfu.cli.keys.commands import PANEL
 from smpdfu.errors import SmpdfuError
 
 
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     command(app, "sign", rich_help_panel=PANEL, cls=SignCommand)(sign)
     command(app, "verify", rich_help_panel=PANEL)(verify)
     command(app, "inspect", rich_help_panel=PANEL)(inspect)
-    keys.register(app)
+    keys_commands.register(app)
 
 
 def verify(
@@ -42,9 +42,9 @@ def verify(
     Without --enc-key the payload of an encrypted image is not checked, and all the rest is: exit code 0 if nothing
     speaks against the image, or 3 with --require-all-checks.
     """
-    from smpdfu.cli import judging
+    from smpdfu.cli.image import verify as image_verify
 
-    case = judging.judge(file, who, slot, memory, checks, build)
+    case = image_verify.judge(file, who, slot, memory, checks, build)
     for sentence in guard.of_image(case.image):
         out.warn(sentence)
     for warning in case.verdict.warnings:
@@ -60,9 +60,10 @@ def inspect(
     out: Output,
 ) -> None:
     """Tell what a file is, what is in it, and what can be done with it; with --slot-size, how an image fills a slot."""
-    from smpdfu.cli import inspection, judging
+    from smpdfu.cli.image import inspect as image_inspect
+    from smpdfu.cli.image import verify as image_verify
 
-    found = inspection.inspect(file, judging.slot_geometry(slot))
+    found = image_inspect.inspect(file, image_verify.slot_geometry(slot))
     out.emit(_with_error(found.summary(), found.fault), found.told)
     _leave(found.fault, out)
 
@@ -73,7 +74,7 @@ def _leave(error: SmpdfuError | None, out: Output) -> None:
         return
     if not out.json:
         raise error
-    from smpdfu.cli.main import exit_code
+    from smpdfu.cli.app.main import exit_code
 
     raise typer.Exit(exit_code(error))
 
@@ -81,6 +82,6 @@ def _leave(error: SmpdfuError | None, out: Output) -> None:
 def _with_error(answer: dict[str, Any], error: SmpdfuError | None) -> dict[str, Any]:
     if error is None:
         return answer
-    from smpdfu.cli.main import error_document
+    from smpdfu.cli.app.main import error_document
 
     return answer | {"error": error_document(error)}

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli import strangers
-from smpdfu.cli.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
-from smpdfu.cli.show import facts, one_line, table
-from smpdfu.cli.slotmap import Part, Picture, parts_of
+from smpdfu.cli.app.show import facts, one_line, table
+from smpdfu.cli.image import inspect_foreign
+from smpdfu.cli.image.inspect_contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
+from smpdfu.cli.image.inspect_slot import Part, Picture, parts_of
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
         if kind.name in READERS:
             contents = READERS[kind.name](data, advice, slot)
         else:
-            contents = strangers.READERS.get(kind.name, _only_advice)(data, advice)
+            contents = inspect_foreign.READERS.get(kind.name, _only_advice)(data, advice)
     except SmpdfuError as error:
         contents = Contents(fault=error)
     fault = None if contents.fault is None else ImageError(f"{file}: {contents.fault}")
@@ -243,7 +243,7 @@ def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
 def _is_whole_flash(parts: Iterable[bytes]) -> bool:
     """True if a signed application lies behind other code."""
     from smpdfu.image.format import IMAGE_MAGIC
-    from smpdfu.image.notfirmware import image_inside
+    from smpdfu.image.inspect.not_firmware import image_inside
 
     magic = IMAGE_MAGIC.to_bytes(4, "little")
     return any(
@@ -259,7 +259,7 @@ def _raw(data: bytes, advice: str, _slot: SlotGeometry | None) -> Contents:
 def _held_pairs(data: bytes, base: int) -> Pairs:
     """What lies inside firmware: the seal of b0n, images behind a bootloader."""
     from smpdfu.image.b0n import INFO_MAGIC, INFO_OFFSETS, VALIDATION_MAGIC
-    from smpdfu.image.linked import find_images
+    from smpdfu.image.vector_table import find_images
 
     pairs: list[tuple[str, object]] = []
     if any(data.startswith(INFO_MAGIC, offset) for offset in INFO_OFFSETS):
@@ -275,7 +275,7 @@ def _linked_pairs(payload: bytes) -> Pairs:
 
 
 def _vectors(payload: bytes) -> dict[str, int] | None:
-    from smpdfu.image.linked import Vectors
+    from smpdfu.image.vector_table import Vectors
 
     found = Vectors.of(payload)
     return None if found is None else {"reset": found.reset, "lowest_handler": found.lowest}

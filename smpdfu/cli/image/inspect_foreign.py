@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smpdfu.cli.contents import Contents, Pairs, Table
+from smpdfu.cli.image.inspect_contents import Contents, Pairs, Table
 
 
 def package(data: bytes, advice: str) -> Contents:
     """dfu_application.zip: its images, one a core. Raises PackageError."""
-    from smpdfu.dfu.package import Package
+    from smpdfu.dfu.package.package import Package
 
     found = [
         {
@@ -30,7 +30,7 @@ def package(data: bytes, advice: str) -> Contents:
 
 def secure_dfu(data: bytes, advice: str) -> Contents:
     """A Secure DFU zip of the nRF5 SDK: what its init packets say. Raises FormatError."""
-    from smpdfu.image.securedfu import read_package
+    from smpdfu.image.inspect.secure_dfu import read_package
 
     entries = read_package(data)
     rows: list[tuple[object, ...]] = []
@@ -54,7 +54,7 @@ def secure_dfu(data: bytes, advice: str) -> Contents:
 
 def key(data: bytes, advice: str) -> Contents:
     """A PEM file: which kind, behind a passphrase or not."""
-    from smpdfu.image.keys import is_encrypted
+    from smpdfu.image.keys.keys import is_encrypted
 
     held, more = next((found for mark, *found in _PEM_WORDS if mark in data), ("something unknown", _NO_USE))
     protected = is_encrypted(data)
@@ -100,7 +100,7 @@ def json_text(data: bytes, advice: str) -> Contents:
 
 def elf(data: bytes, advice: str) -> Contents:
     """An ELF file: for which processor."""
-    from smpdfu.image.foreign import elf_facts
+    from smpdfu.image.inspect.foreign import elf_facts
 
     found = elf_facts(data)
     pairs = _pairs(found, {"machine": "for", "type": "type"})
@@ -116,7 +116,7 @@ def elf(data: bytes, advice: str) -> Contents:
 
 def uf2(data: bytes, advice: str) -> Contents:
     """A UF2 file: for which chip, where to."""
-    from smpdfu.image.foreign import uf2_facts
+    from smpdfu.image.inspect.foreign import uf2_facts
 
     found = uf2_facts(data)
     pairs = _pairs(found, {"family": "for", "blocks": "blocks", "payload_bytes": "firmware bytes"})
@@ -127,7 +127,7 @@ def uf2(data: bytes, advice: str) -> Contents:
 
 def srec(data: bytes, advice: str) -> Contents:
     """An S-record file: its name, where to."""
-    from smpdfu.image.foreign import srec_facts
+    from smpdfu.image.inspect.foreign import srec_facts
 
     found = srec_facts(data)
     pairs = _pairs(found, {"name": "name", "records": "records"})
@@ -138,7 +138,7 @@ def srec(data: bytes, advice: str) -> Contents:
 
 def suit(data: bytes, advice: str) -> Contents:
     """A SUIT envelope: its sequence number, what is in it."""
-    from smpdfu.image.foreign import suit_facts
+    from smpdfu.image.inspect.foreign import suit_facts
 
     found = suit_facts(data)
     pairs = _pairs(found, {"sequence_number": "sequence number", "manifest_version": "manifest version"})

@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from smpdfu.cli.passphrase import Passphrase, key_bytes, read_key
+from smpdfu.cli.keys.passphrase import Passphrase, key_bytes, read_key
 from smpdfu.errors import FormatError, ImageError, KeyFileError, TooLargeError
 from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
-    from smpdfu.cli.passphrase import SigningKey
+    from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.image.encrypt import DecryptionKey, Recipient
     from smpdfu.image.files import Firmware
     from smpdfu.image.format import Image
-    from smpdfu.image.kek import EncryptionKey
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.keys.kek import EncryptionKey
+    from smpdfu.image.keys.keys import PublicKey
     from smpdfu.image.spec import ImageSpec
-    from smpdfu.image.twopass import GivenSigner
+    from smpdfu.image.two_pass import GivenSigner
 
 _LONGEST_SIGNATURE_FILE = 1 << 16
 _LONGEST_KEK_FILE = 256
@@ -106,7 +106,7 @@ def write_vector(order: Order, what: Literal["payload", "digest"], public: Publi
     """
     from smpdfu.image.build import output_base
     from smpdfu.image.files import Segment, encode_firmware, read_firmware
-    from smpdfu.image.twopass import vector_to_sign
+    from smpdfu.image.two_pass import vector_to_sign
 
     firmware = read_firmware(order.infile)
     with naming(order.infile):
@@ -139,7 +139,7 @@ def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
 
     Raises OSError, ImageError for a file that is too large to hold one.
     """
-    from smpdfu.image.twopass import GivenSigner
+    from smpdfu.image.two_pass import GivenSigner
 
     data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
     if len(data) > _LONGEST_SIGNATURE_FILE:
@@ -166,7 +166,7 @@ def read_decryption_key(path: Path, passphrase: Passphrase) -> DecryptionKey:
 
 
 def _read_encryption_key(path: Path, passphrase: Passphrase) -> EncryptionKey:
-    from smpdfu.image.kek import KEK_SIZES, load_kek
+    from smpdfu.image.keys.kek import KEK_SIZES, load_kek
 
     head = key_bytes(path)[:_LONGEST_KEK_FILE]
     if b"-----BEGIN" in head or len(head) == _LONGEST_KEK_FILE or (head[:1] == b"\x30" and len(head) not in KEK_SIZES):
@@ -242,7 +242,7 @@ def cautions(signed: Signed, slot_address: int | None, *, check_link: bool) -> t
 
 
 def _link_warning(signed: Signed, slot_address: int | None) -> str | None:
-    from smpdfu.image.linked import code_start, link_warning
+    from smpdfu.image.vector_table import code_start, link_warning
 
     spec, base = signed.order.spec, signed.firmware.base
     slot = slot_address if slot_address is not None else spec.rom_fixed or spec.load_addr or None
@@ -253,8 +253,8 @@ def _link_warning(signed: Signed, slot_address: int | None) -> str | None:
 
 def _no_address_warning(signed: Signed) -> str | None:
     """For the nRF5340 only, as far as the vector table can tell: for other chips no bootloader checks it."""
-    from smpdfu.image.linked import linked_core
-    from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
+    from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
+    from smpdfu.image.vector_table import linked_core
 
     core = linked_core(signed.payload)
     if core is None or signed.image.header.flags & LOAD_ADDRESS_FLAGS:
@@ -267,7 +267,7 @@ def _no_address_warning(signed: Signed) -> str | None:
 
 def _slot_of(signed: Signed) -> str:
     """The slot's start by the addresses of a .hex; the word for it where there are none."""
-    from smpdfu.image.memory import NET
+    from smpdfu.image.nrf5340 import NET
 
     spec, base = signed.order.spec, signed.firmware.base
     if base is None:
@@ -278,9 +278,9 @@ def _slot_of(signed: Signed) -> str:
 
 
 def _dependency_warning(signed: Signed) -> str | None:
-    """An application of the nRF5340 that needs a version of the network core's image: see ``dfu/ties.py``."""
-    from smpdfu.image.linked import linked_core
-    from smpdfu.image.memory import APP
+    """An application of the nRF5340 that needs a version of the network core's image: see ``dfu/decide/ties.py``."""
+    from smpdfu.image.nrf5340 import APP
+    from smpdfu.image.vector_table import linked_core
 
     needs = [need for need in signed.order.spec.dependencies if need.image == 1]
     if not needs or linked_core(signed.payload) is not APP:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from smpdfu.cli import values
-from smpdfu.cli.imageoptions import flag, option
+from smpdfu.cli.app import values
+from smpdfu.cli.image.options import flag, option
 
 if TYPE_CHECKING:
-    from smpdfu.image.loaderbuild import LoaderBuild
+    from smpdfu.image.loader_build import LoaderBuild
 
 _PANEL = "How the bootloader was built (without these: what some builds refuse is a warning)"
 _BACKENDS = ("tinycrypt", "mbedtls", "psa")
@@ -63,7 +63,7 @@ class LoaderOptions:
 
     def build(self) -> LoaderBuild:
         """The same as one value."""
-        from smpdfu.image.loaderbuild import LoaderBuild
+        from smpdfu.image.loader_build import LoaderBuild
 
         return LoaderBuild(
             hw_key=self.hw_key,

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from smpdfu.cli import values
-from smpdfu.cli.guards import Release
-from smpdfu.cli.imageoptions import ADDRESS, NUMBER, option
-from smpdfu.cli.options import command
-from smpdfu.cli.outputs import Replace
-from smpdfu.cli.show import Output, table
-from smpdfu.cli.signoptions import PackageKeys
+from smpdfu.cli.app import values
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.outputs import Replace
+from smpdfu.cli.app.show import Output, table
+from smpdfu.cli.image.options import ADDRESS, NUMBER, option
+from smpdfu.cli.image.release_guard import Release
+from smpdfu.cli.image.sign_options import PackageKeys
 from smpdfu.image.trailer import SwapMode
 
 if TYPE_CHECKING:
-    from smpdfu.cli.passphrase import SigningKey
-    from smpdfu.dfu.merged import Code, Slot
-    from smpdfu.dfu.package import Core, CoreImage
+    from smpdfu.cli.keys.passphrase import SigningKey
+    from smpdfu.dfu.package.merged_hex import Code, Slot
+    from smpdfu.dfu.package.package import Core, CoreImage
     from smpdfu.image.encrypt import Recipient
     from smpdfu.image.files import Firmware
     from smpdfu.image.spec import ImageSpec
@@ -108,9 +108,9 @@ class Slots:
 
     def of(self, core: Core) -> Sequence[Slot]:
         """Where the slot of a core may be. The network core's image lies in its flash without the header."""
-        from smpdfu.dfu.merged import NET_SLOTS, Slot
-        from smpdfu.dfu.package import Core
-        from smpdfu.image.memory import NET
+        from smpdfu.dfu.package.merged_hex import NET_SLOTS, Slot
+        from smpdfu.dfu.package.package import Core
+        from smpdfu.image.nrf5340 import NET
 
         if core is Core.APP:
             return [Slot(self.app_address, self.app_address + self.app_slot_size, self.header_size)]
@@ -194,9 +194,9 @@ def package(
     With -E the application core's image is encrypted. The network core's is not: a bootloader with one pair of slots
     could not tell it from an application.
     """
-    from smpdfu.dfu.mergedchecks import one_core_warning
-    from smpdfu.dfu.package import Board, new_package
-    from smpdfu.dfu.ties import check_ties
+    from smpdfu.dfu.decide.ties import check_ties
+    from smpdfu.dfu.package.merged_checks import one_core_warning
+    from smpdfu.dfu.package.package import Board, new_package
 
     codes = _read(inputs, slots)
     tie = _tie_warnings(labels, slots, [core for core, _, _ in codes])
@@ -231,7 +231,7 @@ def package(
 
 def _tie_warnings(labels: Labels, slots: Slots, cores: list[Core]) -> list[str]:
     """What --tie does not do; typer.BadParameter where it does nothing at all."""
-    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.package.package import Core
     from smpdfu.image.format import Version
 
     if not labels.tie:
@@ -251,8 +251,8 @@ def _tie_warnings(labels: Labels, slots: Slots, cores: list[Core]) -> list[str]:
 
 def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code, Slot]]:
     """The code of each core that was given, and the slot that it is for."""
-    from smpdfu.dfu.merged import find_code
-    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.package.merged_hex import find_code
+    from smpdfu.dfu.package.package import Core
     from smpdfu.errors import ImageError
 
     if inputs == Inputs():
@@ -277,8 +277,8 @@ def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code, Slot]]:
 
 def _check_place(inputs: Inputs, core: Core, code: Code, slot: Slot) -> None:
     """ImageError where the file has code that no image would hold, or the application in another slot."""
-    from smpdfu.dfu.mergedchecks import check_left_out, check_place
-    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.package.merged_checks import check_left_out, check_place
+    from smpdfu.dfu.package.package import Core
 
     path = inputs.merged or (inputs.app if core is Core.APP else inputs.net)
     firmware = None if path is None else _firmware(path, merged=inputs.merged is not None)
@@ -306,8 +306,8 @@ class Keys:
 
 
 def _keys(who: PackageKeys) -> Keys:
-    from smpdfu.cli.passphrase import read_signer
-    from smpdfu.cli.signing import read_recipient
+    from smpdfu.cli.image.key_files import read_recipient
+    from smpdfu.cli.keys.passphrase import read_signer
 
     if who.clear:
         raise typer.BadParameter("--clear is for the first programming of a slot; a package is for updates")
@@ -318,11 +318,11 @@ def _keys(who: PackageKeys) -> Keys:
 
 
 def _sign(core: Core, code: Code, slot: Slot, keys: Keys, spec: ImageSpec, slots: Slots) -> Made:
-    from smpdfu.dfu.merged import carry_over
-    from smpdfu.dfu.package import Core, CoreImage
+    from smpdfu.dfu.package.merged_hex import carry_over
+    from smpdfu.dfu.package.package import Core, CoreImage
     from smpdfu.errors import TooLargeError
     from smpdfu.image.build import build
-    from smpdfu.image.linked import Vectors, link_warning
+    from smpdfu.image.vector_table import Vectors, link_warning
 
     warnings = []
     if code.image is not None:
@@ -348,7 +348,7 @@ def _sign(core: Core, code: Code, slot: Slot, keys: Keys, spec: ImageSpec, slots
 
 
 def _spec(core: Core, labels: Labels, slots: Slots, slot: Slot, who: PackageKeys) -> ImageSpec:
-    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.package.package import Core
     from smpdfu.image.build import ImageSpec
     from smpdfu.image.format import Dependency
 

@@ -11,10 +11,10 @@ import typer
 from smpdfu.errors import SigningError
 
 if TYPE_CHECKING:
-    from smpdfu.cli.signing import Order
+    from smpdfu.cli.image.key_files import Order
     from smpdfu.image.encrypt import Recipient
     from smpdfu.image.format import Image
-    from smpdfu.image.keys import PublicHalf
+    from smpdfu.image.keys.keys import PublicHalf
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Release:
 
     def of_keys(self, signers: Iterable[PublicHalf], recipient: Recipient | None) -> tuple[str, ...]:
         """The warnings about who signs and for whom is encrypted; SigningError instead with ``--release``."""
-        from smpdfu.image.knownkeys import known_key_warnings
+        from smpdfu.image.keys.known_keys import known_key_warnings
 
         signing = [signer.public_bytes for signer in signers]
         if self.release and not signing:
@@ -43,7 +43,7 @@ class Release:
 
     def of_image(self, image: Image) -> tuple[str, ...]:
         """The warnings about who signed an image; SigningError instead with ``--release``."""
-        from smpdfu.image.knownkeys import known_signers
+        from smpdfu.image.keys.known_keys import known_signers
 
         names = dict.fromkeys(known_signers(image))
         return self._weigh(tuple(f"the image is signed with {name}: anybody can sign with it" for name in names))
@@ -56,6 +56,6 @@ class Release:
 
 def _bytes_of(recipient: Recipient) -> bytes:
     """What the fingerprint of a key that encrypts is taken of; a symmetric one has no public half."""
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.keys.keys import PublicKey
 
     return recipient.public_bytes if isinstance(recipient, PublicKey) else recipient.raw

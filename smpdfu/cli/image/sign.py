@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from smpdfu.cli import values
-from smpdfu.cli.guards import Release
-from smpdfu.cli.helptext import HelpCommand
-from smpdfu.cli.outputs import Replace
-from smpdfu.cli.passphrase import read_key, read_signer
-from smpdfu.cli.show import Output, facts
-from smpdfu.cli.signinput import check_input
-from smpdfu.cli.signoptions import SignContent, SignFiles, SignKeys, SignSlot
+from smpdfu.cli.app import values
+from smpdfu.cli.app.help import HelpCommand
+from smpdfu.cli.app.outputs import Replace
+from smpdfu.cli.app.show import Output, facts
+from smpdfu.cli.image.release_guard import Release
+from smpdfu.cli.image.sign_input import check_input
+from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
+from smpdfu.cli.keys.passphrase import read_key, read_signer
 from smpdfu.errors import ImageError
 from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.cli.outputs import Name
-    from smpdfu.cli.signing import Order, Signed
+    from smpdfu.cli.app.outputs import Name
+    from smpdfu.cli.image.key_files import Order, Signed
     from smpdfu.image.spec import ImageSpec
 
 
@@ -46,25 +46,25 @@ def sign(
     out: Output,
 ) -> None:
     """Sign an image and, with -E, encrypt it; takes the options of imgtool's sign."""
-    from smpdfu.cli import signing
+    from smpdfu.cli.image import key_files
 
     outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()
     outputs = outfiles if who.sig_out is None else (*outfiles, who.sig_out)
     replace.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
     if not files.any_input:
         check_input(files.infile, spec)
-    recipient = None if who.encrypt is None else signing.read_recipient(who.encrypt, secret)
-    order = signing.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out, replace.force)
+    recipient = None if who.encrypt is None else key_files.read_recipient(who.encrypt, secret)
+    order = key_files.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out, replace.force)
     if who.vector_to_sign is not None:
         _hand_out(order, who, out)
         return
     order = _with_signers(order, who)
-    known = [signing.Caution("known-key", sentence) for sentence in guard.of_order(order)]
-    signed = signing.sign(order)
-    cautions = (*known, *signing.cautions(signed, slot.slot_address, check_link=not slot.no_link_check))
+    known = [key_files.Caution("known-key", sentence) for sentence in guard.of_order(order)]
+    signed = key_files.sign(order)
+    cautions = (*known, *key_files.cautions(signed, slot.slot_address, check_link=not slot.no_link_check))
     for caution in cautions:
         out.warn(caution.message)
-    out.emit(signing.summary(signed) | {"warnings": cautions}, lambda: _told(signed, who))
+    out.emit(key_files.summary(signed) | {"warnings": cautions}, lambda: _told(signed, who))
 
 
 def _key_files(who: SignKeys) -> tuple[Name, ...]:
@@ -81,7 +81,7 @@ def _with_signers(order: Order, who: SignKeys) -> Order:
     """The order with the keys that sign, each read once."""
     from dataclasses import replace
 
-    from smpdfu.cli.signing import given_signer
+    from smpdfu.cli.image.key_files import given_signer
 
     keys, public = who.key or (), who.fix_sig_pubkey
     if who.sig_out is not None and not keys and who.fix_sig is None:
@@ -99,7 +99,7 @@ def _with_signers(order: Order, who: SignKeys) -> Order:
 
 def _hand_out(order: Order, who: SignKeys, out: Output) -> None:
     """The first pass of a signing elsewhere."""
-    from smpdfu.cli.signing import write_vector
+    from smpdfu.cli.image.key_files import write_vector
 
     if who.fix_sig is not None or who.sig_out is not None:
         raise typer.BadParameter("--vector-to-sign writes what is to be signed: there is no signature yet")
@@ -115,7 +115,7 @@ def _hand_out(order: Order, who: SignKeys, out: Output) -> None:
 
 def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:
     """The request as one value; typer.BadParameter when the options contradict each other."""
-    from smpdfu.cli.manifestfile import read_manifest
+    from smpdfu.cli.image.manifest_file import read_manifest
     from smpdfu.image.spec import ImageSpec
 
     known = {field.name for field in fields(ImageSpec)} - {"manifest"}

@@ -18,7 +18,7 @@ def check_input(infile: Path, spec: ImageSpec) -> None:
     """
     from smpdfu.image.files import read_firmware
     from smpdfu.image.format import IMAGE_MAGIC
-    from smpdfu.image.notfirmware import objection
+    from smpdfu.image.inspect.not_firmware import objection
 
     flat = read_firmware(infile).flat()
     code = flat if spec.pad_header else flat[spec.header_size :]

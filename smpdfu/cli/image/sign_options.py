@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from smpdfu.cli import values
-from smpdfu.cli.imageoptions import (
+from smpdfu.cli.app import values
+from smpdfu.cli.image.options import (
     ADDRESS,
     CONTENT,
     KEYS,
@@ -24,7 +24,7 @@ from smpdfu.cli.imageoptions import (
     slot_size_option,
     word,
 )
-from smpdfu.cli.keys import PassphraseOptions
+from smpdfu.cli.keys.commands import PassphraseOptions
 
 
 class ByteOrder(StrEnum):

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.keys.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class TrustOptions:
         names = [*(self.trust or ()), *map(str, more)]
         if not names:
             return ()
-        from smpdfu.cli.judging import read_verifier
-        from smpdfu.cli.passphrase import Passphrase
+        from smpdfu.cli.image.verify import read_verifier
+        from smpdfu.cli.keys.passphrase import Passphrase
 
         return tuple(read_verifier(name, Passphrase()) for name in names)
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpdfu.cli.contents import ADVICE
-from smpdfu.cli.passphrase import Passphrase, read_key
-from smpdfu.cli.show import facts, table
-from smpdfu.cli.signing import read_decryption_key, read_image
+from smpdfu.cli.app.show import facts, table
+from smpdfu.cli.image.inspect_contents import ADVICE
+from smpdfu.cli.image.key_files import read_decryption_key, read_image
+from smpdfu.cli.keys.passphrase import Passphrase, read_key
 from smpdfu.errors import FormatError, ImageError, SigningError
 from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.cli.imageoptions import SlotOptions, VerifyKeys
-    from smpdfu.cli.loaderoptions import LoaderOptions
-    from smpdfu.cli.verifyoptions import Checks, Memory
+    from smpdfu.cli.image.loader_options import LoaderOptions
+    from smpdfu.cli.image.options import SlotOptions, VerifyKeys
+    from smpdfu.cli.image.verify_options import Checks, Memory
     from smpdfu.image.format import Image
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.keys.keys import PublicKey
     from smpdfu.image.trailer import SlotGeometry
     from smpdfu.image.verify import Verdict
 
@@ -143,8 +143,8 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
 
 def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks: Checks) -> Verdict:
     """Without word of the check, a warning for the chip that may have it: the nRF5340."""
-    from smpdfu.image.loadaddress import slot_range, with_load_address
-    from smpdfu.image.memory import APP, NET
+    from smpdfu.image.load_address import slot_range, with_load_address
+    from smpdfu.image.nrf5340 import APP, NET
 
     address = slot.slot_address
     if address is None or not (checks.check_load_address or address in APP or address in NET):

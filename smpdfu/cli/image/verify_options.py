@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from smpdfu.cli import values
-from smpdfu.cli.imageoptions import SLOT, flag, option
+from smpdfu.cli.app import values
+from smpdfu.cli.image.options import SLOT, flag, option
 
 _PANEL = "What the bootloader remembers"
 

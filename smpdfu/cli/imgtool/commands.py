@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from smpdfu.cli import imgtoolwords, values
-from smpdfu.cli.imgtooloptions import EXIT_USAGE, KEY_TYPES, parse
-from smpdfu.cli.passphrase import Passphrase, key_bytes, make_key, read_key, read_signer
+from smpdfu.cli.app import values
+from smpdfu.cli.imgtool import words as imgtool_words
+from smpdfu.cli.imgtool.parser import EXIT_USAGE, KEY_TYPES, parse
+from smpdfu.cli.keys.passphrase import Passphrase, key_bytes, make_key, read_key, read_signer
 from smpdfu.errors import ImageError, KeyFileError, PassphraseError, SigningError, SmpdfuError, WrongPassphraseError
 from smpdfu.image.signers import scheme_of
 from smpdfu.untrusted import text as door
@@ -22,9 +23,9 @@ from smpdfu.untrusted import text as door
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from smpdfu.cli.passphrase import SigningKey
-    from smpdfu.cli.signing import Order, Signed
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.cli.image.key_files import Order, Signed
+    from smpdfu.cli.keys.passphrase import SigningKey
+    from smpdfu.image.keys.keys import PublicKey
     from smpdfu.image.spec import ImageSpec
 
 SPOKEN_VERSION = "2.5.0"  # the imgtool whose command line this is
@@ -56,7 +57,7 @@ def run() -> NoReturn:
     except UsageError as error:
         _fail(EXIT_USAGE, str(error))
     except ImageError as error:
-        _fail(EXIT_USAGE, imgtoolwords.of_image(error, arguments))
+        _fail(EXIT_USAGE, imgtool_words.of_image(error, arguments))
     except SmpdfuError as error:
         _fail(EXIT_FAILED, str(error))
     except KeyboardInterrupt:
@@ -99,11 +100,11 @@ def _asked_type() -> str:
 def getpub(arguments: Namespace) -> int:
     """Write the public key."""
     if arguments.encoding and arguments.lang:
-        raise UsageError(imgtoolwords.TWO_ENCODINGS)
+        raise UsageError(imgtool_words.TWO_ENCODINGS)
     encoding = arguments.encoding or f"lang-{arguments.lang or 'c'}"
     if arguments.name_suffix and not encoding.startswith("lang-"):
-        raise UsageError(imgtoolwords.SUFFIX_OF_CODE)
-    from smpdfu.image.export import public_key_bytes
+        raise UsageError(imgtool_words.SUFFIX_OF_CODE)
+    from smpdfu.image.keys.export import public_key_bytes
 
     public = read_key(arguments.key, _passphrase(arguments)).public
     return _hand_out(public_key_bytes(public, encoding, arguments.name_suffix), arguments.output)
@@ -112,8 +113,8 @@ def getpub(arguments: Namespace) -> int:
 def getpubhash(arguments: Namespace) -> int:
     """Write the SHA-256 of the public key."""
     if arguments.name_suffix and arguments.encoding == "raw":
-        raise UsageError(imgtoolwords.SUFFIX_OF_C)
-    from smpdfu.image.export import public_hash_bytes
+        raise UsageError(imgtool_words.SUFFIX_OF_C)
+    from smpdfu.image.keys.export import public_hash_bytes
 
     public = read_key(arguments.key, _passphrase(arguments)).public
     return _hand_out(public_hash_bytes(public, arguments.encoding, arguments.name_suffix), arguments.output)
@@ -121,16 +122,16 @@ def getpubhash(arguments: Namespace) -> int:
 
 def getpriv(arguments: Namespace) -> int:
     """Write the private key as a C array."""
-    from smpdfu.image.export import private_key_bytes
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.keys.export import private_key_bytes
+    from smpdfu.image.keys.keys import PrivateKey
 
     private = read_key(arguments.key, _passphrase(arguments))
     if not isinstance(private, PrivateKey):
-        raise UsageError(f"{imgtoolwords.PRIVATE_NEEDED} ({arguments.key} holds a public key)")
+        raise UsageError(f"{imgtool_words.PRIVATE_NEEDED} ({arguments.key} holds a public key)")
     try:
         text = private_key_bytes(private, arguments.format, minimal=arguments.minimal)
     except SigningError as error:
-        sentence = imgtoolwords.NO_PRIVATE_FORM.get(private.kind.short_name)
+        sentence = imgtool_words.NO_PRIVATE_FORM.get(private.kind.short_name)
         theirs = "" if sentence is None else f"{sentence.format(form=arguments.format)}: "
         raise UsageError(f"{theirs}{error}") from None
     return _hand_out(text, None)
@@ -139,7 +140,7 @@ def getpriv(arguments: Namespace) -> int:
 def keyinfo(arguments: Namespace) -> int:
     """Print ``private`` or ``public``; never asks for a passphrase."""
     from smpdfu.image.files import parse_key
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.keys.keys import PrivateKey
 
     passphrase, name = _passphrase(arguments), arguments.key
     try:
@@ -147,13 +148,13 @@ def keyinfo(arguments: Namespace) -> int:
     except WrongPassphraseError as error:
         raise UsageError(str(error)) from None
     except PassphraseError:
-        raise UsageError(imgtoolwords.NO_PASSPHRASE.format(key=arguments.key)) from None
+        raise UsageError(imgtool_words.NO_PASSPHRASE.format(key=arguments.key)) from None
     except KeyFileError as error:
         raise UsageError(str(error)) from None
     half = "private" if isinstance(key, PrivateKey) else "public"
     _say(half)
     if arguments.require not in (None, half):
-        raise UsageError(imgtoolwords.WRONG_HALF.format(key=arguments.key, half=half, wanted=arguments.require))
+        raise UsageError(imgtool_words.WRONG_HALF.format(key=arguments.key, half=half, wanted=arguments.require))
     return 0
 
 
@@ -162,20 +163,20 @@ def keyinfo(arguments: Namespace) -> int:
 
 def sign(arguments: Namespace) -> int:
     """Sign, with imgtool's lines about it; or write what is to be signed elsewhere."""
-    from smpdfu.cli import signing
+    from smpdfu.cli.image import key_files
 
     _check_sign(arguments)
     spec, passphrase = _spec(arguments), _passphrase(arguments)
-    recipient = None if arguments.encrypt is None else signing.read_recipient(Path(arguments.encrypt), passphrase)
+    recipient = None if arguments.encrypt is None else key_files.read_recipient(Path(arguments.encrypt), passphrase)
     if arguments.hmac_sha == "512" and recipient is not None and recipient.kind.name == "ecdsa-p256":
-        raise UsageError(imgtoolwords.HMAC_SHA512)
+        raise UsageError(imgtool_words.HMAC_SHA512)
     outfiles = (arguments.outfile,)
-    order = signing.Order(spec, arguments.infile, outfiles, (), recipient, arguments.hex_addr, arguments.sig_out)
+    order = key_files.Order(spec, arguments.infile, outfiles, (), recipient, arguments.hex_addr, arguments.sig_out)
     if arguments.vector_to_sign is not None:
-        signing.write_vector(order, arguments.vector_to_sign, _public(arguments, passphrase))
+        key_files.write_vector(order, arguments.vector_to_sign, _public(arguments, passphrase))
         return _say(f"image.py: export {arguments.vector_to_sign}")
     order = _with_signer(order, arguments, passphrase)
-    return _tell(signing.sign(order))
+    return _tell(key_files.sign(order))
 
 
 def _check_sign(arguments: Namespace) -> None:
@@ -184,16 +185,16 @@ def _check_sign(arguments: Namespace) -> None:
     if arguments.edt_config is not None:
         raise UsageError("--edt-config is not taken: a pickle file is a program; give --vid and --cid")
     if arguments.pure and arguments.sha != "auto":
-        raise UsageError(imgtoolwords.PURE_SHA)
+        raise UsageError(imgtool_words.PURE_SHA)
     if arguments.load_addr and arguments.rom_fixed:
-        raise UsageError(imgtoolwords.TWO_ADDRESSES)
+        raise UsageError(imgtool_words.TWO_ADDRESSES)
     if arguments.boot_record is not None and len(arguments.boot_record) > LONGEST_TYPE:
         text = arguments.boot_record
-        raise UsageError(imgtoolwords.LONG_TYPE.format(text=text, size=len(text)))
+        raise UsageError(imgtool_words.LONG_TYPE.format(text=text, size=len(text)))
     if arguments.fix_sig is not None and arguments.fix_sig_pubkey is None:
-        raise UsageError(imgtoolwords.NO_SIGNATURE_KEY)
+        raise UsageError(imgtool_words.NO_SIGNATURE_KEY)
     if arguments.fix_sig is not None and arguments.key is not None:
-        raise UsageError(imgtoolwords.TWO_SIGNATURES)
+        raise UsageError(imgtool_words.TWO_SIGNATURES)
     signed = arguments.key is not None or arguments.fix_sig is not None
     if arguments.sig_out is not None and (not signed or arguments.vector_to_sign is not None):
         raise UsageError("--sig-out has no signature to write")
@@ -208,8 +209,8 @@ def _public(arguments: Namespace, passphrase: Passphrase) -> PublicKey | None:
 def _with_signer(order: Order, arguments: Namespace, passphrase: Passphrase) -> Order:
     from dataclasses import replace
 
-    from smpdfu.cli.signing import given_signer
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.cli.image.key_files import given_signer
+    from smpdfu.image.keys.keys import PrivateKey
 
     if arguments.fix_sig is not None:
         key = read_key(arguments.fix_sig_pubkey, passphrase)
@@ -223,19 +224,19 @@ def _with_signer(order: Order, arguments: Namespace, passphrase: Passphrase) -> 
 
 
 def _signer(key: str, passphrase: Passphrase) -> SigningKey:
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.keys.keys import PrivateKey
 
     if scheme_of(key):
         return read_signer(key, passphrase)
     private = read_key(key, passphrase)
     if not isinstance(private, PrivateKey):
-        raise UsageError(imgtoolwords.PUBLIC_ONLY)
+        raise UsageError(imgtool_words.PUBLIC_ONLY)
     return private
 
 
 def _tell(signed: Signed) -> int:
     """imgtool's lines: one for each time that it signs, and two about compression between them."""
-    from smpdfu.image.twopass import GivenSigner
+    from smpdfu.image.two_pass import GivenSigner
 
     by_key = [one for one in signed.order.signers if not isinstance(one, GivenSigner)]
     line = f"image.py: sign the {'digest' if by_key[0].kind.name == 'ed25519' else 'payload'}" if by_key else ""
@@ -257,20 +258,20 @@ def _spec(arguments: Namespace) -> ImageSpec:
     given = vars(arguments)
     known = {field.name: given[field.name] for field in fields(ImageSpec) if given.get(field.name) is not None}
     if arguments.manifest is not None:
-        from smpdfu.cli.manifestfile import read_manifest
+        from smpdfu.cli.image.manifest_file import read_manifest
 
         known["manifest"] = read_manifest(arguments.manifest, arguments.endian)
     try:
         known["custom_tlvs"] = values.custom_tlvs(arguments.custom_tlv, arguments.custom_tlv_file)
     except ValueError as error:
-        raise UsageError(imgtoolwords.of_tlvs(error)) from None
+        raise UsageError(imgtool_words.of_tlvs(error)) from None
     return ImageSpec(**known)
 
 
 def verify(arguments: Namespace) -> int:
     """Check the hash and, with a key, the signature; imgtool looks at nothing else, and cannot decrypt."""
-    from smpdfu.cli.signing import read_image
-    from smpdfu.image.loaderbuild import LoaderBuild
+    from smpdfu.cli.image.key_files import read_image
+    from smpdfu.image.loader_build import LoaderBuild
     from smpdfu.image.tlv import TlvType
     from smpdfu.image.verify import verify as judge
 
@@ -303,8 +304,8 @@ def _invalid(sentence: str, reason: str) -> int:
 
 def dumpinfo(arguments: Namespace) -> int:
     """Print what is in an image, or write it to a file."""
-    from smpdfu.cli import dumpinfo as words
-    from smpdfu.cli.outputs import check_outputs
+    from smpdfu.cli.app.outputs import check_outputs
+    from smpdfu.cli.imgtool import dumpinfo as words
 
     _require_file(arguments.imgfile, f"Image file not found ({arguments.imgfile})")
     if arguments.outfile is not None:

@@ -47,7 +47,7 @@ def read_info(path: Path) -> tuple[Info, bool]:
 
     Raises ImageError that names the file, OSError.
     """
-    from smpdfu.cli.signing import naming, read_image
+    from smpdfu.cli.image.key_files import naming, read_image
     from smpdfu.image.files import read_firmware
 
     image = read_image(path)

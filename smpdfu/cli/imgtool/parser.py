@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from smpdfu.cli import values
-from smpdfu.cli.imgtoolwords import (
+from smpdfu.cli.app import values
+from smpdfu.cli.imgtool.words import (
     NO_DEPENDENCIES,
     NO_INTEGER,
     NO_SUFFIX,
@@ -26,7 +26,7 @@ from smpdfu.cli.imgtoolwords import (
     of_click,
     worded,
 )
-from smpdfu.cli.passphrase import is_name_suffix
+from smpdfu.cli.keys.passphrase import is_name_suffix
 from smpdfu.untrusted.text import line
 
 KEY_TYPES = ("rsa-2048", "rsa-3072", "ecdsa-p256", "ecdsa-p384", "ed25519", "x25519")

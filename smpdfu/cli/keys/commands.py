@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpdfu.cli.options import command
-from smpdfu.cli.outputs import Replace
-from smpdfu.cli.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_private
-from smpdfu.cli.show import Output, facts, print_json
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.outputs import Replace
+from smpdfu.cli.app.show import Output, facts, print_json
+from smpdfu.cli.keys.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_private
 from smpdfu.image.signers import scheme_of, shown_key
 
 if TYPE_CHECKING:
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.keys.keys import PublicKey
 
 PANEL = "Images"
 
@@ -136,7 +136,7 @@ def getpub(
         raise typer.BadParameter("give either --encoding or --lang, not both")
     form = PublicEncoding(f"lang-{lang or Language.C}") if encoding is None else encoding
     _check_suffix(text.name_suffix, form)
-    from smpdfu.image.export import public_key_bytes
+    from smpdfu.image.keys.export import public_key_bytes
 
     _check_output(text.output, key, secret, text)
     public = read_key(key, secret.source()).public
@@ -152,7 +152,7 @@ def getpubhash(
 ) -> None:
     """Write the SHA-256 of the public key."""
     _check_suffix(text.name_suffix, encoding)
-    from smpdfu.image.export import public_hash_bytes
+    from smpdfu.image.keys.export import public_hash_bytes
 
     _check_output(text.output, key, secret, text)
     public = read_key(key, secret.source()).public
@@ -169,7 +169,7 @@ def getpriv(
     output: OutputFile = None,
 ) -> None:
     """Write the private key as a C array, for a bootloader that decrypts."""
-    from smpdfu.image.export import private_key_bytes
+    from smpdfu.image.keys.export import private_key_bytes
 
     _check_output(output, key, secret, replace)
     private = read_private(key, secret.source(), "getpriv")
@@ -186,8 +186,8 @@ def keyinfo(
     ] = None,
 ) -> None:
     """Tell what a key file holds, or what key a URI leads to."""
-    from smpdfu.cli.passphrase import key_bytes
-    from smpdfu.image.keys import PrivateKey, is_encrypted
+    from smpdfu.cli.keys.passphrase import key_bytes
+    from smpdfu.image.keys.keys import PrivateKey, is_encrypted
 
     found, elsewhere = read_key(key, secret.source()), scheme_of(key) is not None
     half = KeyHalf.PRIVATE if elsewhere or isinstance(found, PrivateKey) else KeyHalf.PUBLIC
@@ -197,8 +197,8 @@ def keyinfo(
 
 
 def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, protected: bool) -> None:
-    from smpdfu.image.export import public_key_hash
-    from smpdfu.image.knownkeys import known_key
+    from smpdfu.image.keys.export import public_key_hash
+    from smpdfu.image.keys.known_keys import known_key
 
     known, name = known_key(key.public_bytes), shown_key(str(name))
     answer = {

@@ -16,7 +16,7 @@ from smpdfu.image.signers import Surroundings, open_signer, scheme_of
 from smpdfu.image.signers.secret import secret_from_env, secret_from_file
 
 if TYPE_CHECKING:
-    from smpdfu.image.keys import PrivateKey, PublicKey
+    from smpdfu.image.keys.keys import PrivateKey, PublicKey
     from smpdfu.image.signers.remote import RemoteSigner
 
     SigningKey = PrivateKey | RemoteSigner
@@ -170,7 +170,7 @@ def _hand_on(text: str) -> None:
 
 def read_private(name: KeyName, passphrase: Passphrase, purpose: str) -> PrivateKey:
     """The private key in a PEM file; KeyFileError says what for (``purpose``) it is needed if the file has no such."""
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.keys.keys import PrivateKey
 
     if isinstance(name, str) and scheme_of(name):
         raise KeyFileError(f"{purpose} needs the private key itself, and the key of this URI stays where it is", name)
@@ -186,7 +186,7 @@ def make_key(kind: str, path: Path, passphrase: Passphrase | None, *, force: boo
     Raises KeyFileError rather than replace a file without ``force``, ValueError for an unknown kind.
     """
     from smpdfu.image.files import write_key_file
-    from smpdfu.image.keys import generate
+    from smpdfu.image.keys.keys import generate
 
     if scheme_of(str(path)):
         raise KeyFileError(f"{path} is no file: a key that stays elsewhere is made there, by its own tools", str(path))

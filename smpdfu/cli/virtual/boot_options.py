@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpdfu.cli import completion
-from smpdfu.cli.bootloaderoptions import PartitionsChoice
+from smpdfu.cli.app import completion
+from smpdfu.cli.device.bootloader_options import PartitionsChoice
 
 if TYPE_CHECKING:
     from smpdfu.loaders.rules import Loader
-    from smpdfu.virtual.store import Recipe
+    from smpdfu.virtual.store.devices import Recipe
 
 DEFAULT_LAYOUT = "nrf5340dk-staged"
 _PANEL = "Bootloader"
@@ -177,9 +177,9 @@ class BootParts:
 
     def recipe(self, parts: LoaderParts) -> Recipe:
         """A device without any keys. Raises ``OSError`` for a file that cannot be read, and typer.BadParameter."""
-        from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
-        from smpdfu.virtual.netcore import B0n
-        from smpdfu.virtual.store import Recipe
+        from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+        from smpdfu.virtual.boot.netcore import B0n
+        from smpdfu.virtual.store.devices import Recipe
 
         name, table = self._table()
         options = BootOptions(
@@ -206,8 +206,8 @@ class BootParts:
     def _table(self) -> tuple[str, str | None]:
         """The layout's name and, where it is a file, the text of that."""
         from smpdfu.untrusted.files import read_start
-        from smpdfu.virtual.layout import LAYOUTS
-        from smpdfu.virtual.partitions import LARGEST_FILE
+        from smpdfu.virtual.chip.layout import LAYOUTS
+        from smpdfu.virtual.chip.partitions import LARGEST_FILE
 
         if self.layout in LAYOUTS or not self.layout.endswith((".yml", ".yaml")):
             return self.layout, None

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smpdfu.cli import completion, virtualflash
-from smpdfu.cli.interrupt import run_async
-from smpdfu.cli.options import command
-from smpdfu.cli.serving import Wires, servings
-from smpdfu.cli.show import Output, print_line, table
-from smpdfu.cli.virtualboot import BootParts, LoaderParts
-from smpdfu.cli.virtualflash import place
-from smpdfu.cli.virtualoptions import ServerParts, WireParts, device_number
-from smpdfu.cli.virtualview import rendered
+from smpdfu.cli.app import completion
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.interrupt import run_async
+from smpdfu.cli.app.show import Output, print_line, table
+from smpdfu.cli.virtual import flash as virtual_flash
+from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
+from smpdfu.cli.virtual.flash import place
+from smpdfu.cli.virtual.options import ServerParts, WireParts, device_number
+from smpdfu.cli.virtual.serve import Wires, servings
+from smpdfu.cli.virtual.view import rendered
 from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from smpdfu.image.files import Firmware
     from smpdfu.virtual.device import VirtualNrf5340
+    from smpdfu.virtual.line.traffic import Traffic
     from smpdfu.virtual.report import Report
-    from smpdfu.virtual.store import Recipe
-    from smpdfu.virtual.traffic import Traffic
+    from smpdfu.virtual.store.devices import Recipe
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
@@ -79,32 +80,33 @@ def register(app: typer.Typer) -> None:
     room = typer.Typer(help="Make, run and look into virtual nRF5340 devices.", no_args_is_help=True)
     for function in (new, run, reset, show, log, delete):
         command(room, function.__name__)(function)
-    virtualflash.register(room)
+    virtual_flash.register(room)
     command(room, "list")(list_devices)
     app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
 
 
 def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
     """Make a device: a blank chip with MCUboot and b0n that hold these keys, and firmware as a debugger loads it."""
-    from smpdfu.virtual import store
+    from smpdfu.virtual.store import devices as store_devices
 
     loads = _read_loads(parts)
     try:
-        store.create(name, _recipe(parts, boot, loader, server))
+        store_devices.create(name, _recipe(parts, boot, loader, server))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if parts.enc_key is not None and _is_protected(parts.enc_key):
         out.warn(
             f"the device keeps the key {parts.enc_key} without its passphrase, as a bootloader does, in "
-            f"{store.home() / name / 'device.json'}, for its owner alone to read: use a key that is made for tests"
+            f"{store_devices.home() / name / 'device.json'}, for its owner alone to read: use a key that is made "
+            "for tests"
         )
     try:
-        with store.open_device(name, switch_on=False) as device:
+        with store_devices.open_device(name, switch_on=False) as device:
             for core, firmware in loads:
                 place(device, core, firmware, out)
             device.reset()
     except BaseException:
-        store.delete(name)
+        store_devices.delete(name)
         raise
     found = _look(name)
     if parts.app is not None and not found.app_runs:
@@ -114,7 +116,7 @@ def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: 
 
 def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:
     """Serve devices until Ctrl-C puts them aside. Prints their ports on stdout; the console follows on stderr."""
-    from smpdfu.virtual.clock import precise_loop
+    from smpdfu.virtual.line.timers import precise_loop
 
     if wires.copies and len(names) > 1:
         raise typer.BadParameter("--copies is for one device")
@@ -125,7 +127,7 @@ def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:
 async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wires]) -> None:
     import asyncio
 
-    from smpdfu.virtual.recovery import RecoveryBuild
+    from smpdfu.virtual.server.serial_recovery import RecoveryBuild
 
     with ExitStack() as stack:
         devices = _taken(names, each[0].copies, out, stack)
@@ -158,9 +160,9 @@ async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wir
 
 
 def _taken(names: list[str], copies: int | None, out: Output, stack: ExitStack) -> Sequence[VirtualNrf5340]:
-    from smpdfu.local.limits import allow_open_files
+    from smpdfu.local.state.limits import allow_open_files
     from smpdfu.virtual.copies import copies_of
-    from smpdfu.virtual.store import open_device, view_device
+    from smpdfu.virtual.store.devices import open_device, view_device
 
     if not copies:
         return [stack.enter_context(open_device(name)) for name in names]
@@ -182,7 +184,7 @@ def _show_console(device: VirtualNrf5340, *, among: int) -> None:
 
 def reset(name: Name, out: Output) -> None:
     """Switch a device off and on, whatever it does: RAM is forgotten, the bootloader runs."""
-    from smpdfu.virtual.store import open_device
+    from smpdfu.virtual.store.devices import open_device
 
     with open_device(name) as device:
         device.reset()
@@ -197,9 +199,9 @@ def show(name: Name, out: Output) -> None:
 
 def list_devices(out: Output) -> None:
     """List the devices."""
-    from smpdfu.virtual import store
+    from smpdfu.virtual.store import devices as store_devices
 
-    devices = [_line(name, out) for name in store.list_devices()]
+    devices = [_line(name, out) for name in store_devices.list_devices()]
     columns = ("name", "layout", "power", "runs", "in use by", "port")
     keys = ("name", "layout", "powered", "app_runs", "pid", "port")
     rows = [[one.get(key) for key in keys] for one in devices]
@@ -208,7 +210,7 @@ def list_devices(out: Output) -> None:
 
 def log(name: Name, out: Output, lines: Lines = None) -> None:
     """Print what a device wrote on its console, oldest line first."""
-    from smpdfu.virtual.store import read_log
+    from smpdfu.virtual.store.devices import read_log
 
     wanted = read_log(name)[-lines if lines else None :]
     if out.json:
@@ -220,9 +222,9 @@ def log(name: Name, out: Output, lines: Lines = None) -> None:
 
 def delete(name: Name, out: Output) -> None:
     """Delete a device with all that is in its flash."""
-    from smpdfu.virtual import store
+    from smpdfu.virtual.store import devices as store_devices
 
-    store.delete(name)
+    store_devices.delete(name)
     out.emit({"deleted": name}, lambda: f"{name} is deleted")
 
 
@@ -230,7 +232,7 @@ def delete(name: Name, out: Output) -> None:
 
 
 def _recipe(parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts) -> Recipe:
-    from smpdfu.cli.passphrase import Passphrase, read_key, read_private
+    from smpdfu.cli.keys.passphrase import Passphrase, read_key, read_private
 
     terminal = Passphrase()
     trusted, provisioned = (
@@ -249,7 +251,7 @@ def _recipe(parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerPa
 
 def _is_protected(key: Path) -> bool:
     from smpdfu.image.files import read_bounded
-    from smpdfu.image.keys import is_encrypted
+    from smpdfu.image.keys.keys import is_encrypted
 
     return is_encrypted(read_bounded(key))
 
@@ -262,7 +264,7 @@ def _read_loads(parts: Parts) -> list[tuple[str, Firmware]]:
 
 
 def _last_error(name: str) -> str:
-    from smpdfu.virtual.store import read_log
+    from smpdfu.virtual.store.devices import read_log
 
     errors = [line for line in read_log(name) if line.startswith("E: ")]
     return errors[-1].removeprefix("E: ") if errors else "its code is not linked for the primary slot"
@@ -275,7 +277,7 @@ def _announce(device: VirtualNrf5340, out: Output, port: str) -> None:
     """One line that a script can read."""
     import json
 
-    from smpdfu.virtual.store import StoredDevice
+    from smpdfu.virtual.store.devices import StoredDevice
 
     kept = device if isinstance(device, StoredDevice) else None
     if kept is not None:
@@ -302,7 +304,7 @@ def _stop_by_signal(serving: asyncio.Future[list[None]]) -> None:
 
 def _look(name: str) -> Report:
     from smpdfu.virtual.report import report
-    from smpdfu.virtual.store import view_device
+    from smpdfu.virtual.store.devices import view_device
 
     return report(view_device(name))
 
@@ -319,7 +321,7 @@ def _line(name: str, out: Output) -> dict[str, Any]:
 
 
 def _with_holder(found: Report) -> dict[str, Any]:
-    from smpdfu.virtual.store import holder_of
+    from smpdfu.virtual.store.devices import holder_of
 
     held = holder_of(found.name) or {}
     return found.to_dict() | {"pid": held.get("pid"), "port": held.get("port")}

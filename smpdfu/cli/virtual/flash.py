@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpdfu.cli import completion
-from smpdfu.cli.options import command
-from smpdfu.cli.show import Output
+from smpdfu.cli.app import completion
+from smpdfu.cli.app.command import command
+from smpdfu.cli.app.show import Output
 
 if TYPE_CHECKING:
     from smpdfu.image.files import Firmware
+    from smpdfu.virtual.chip.layout import Region
     from smpdfu.virtual.device import VirtualNrf5340
-    from smpdfu.virtual.layout import Region
 
 _LINE = 16
 _MOST_WARNINGS = 10
@@ -68,7 +68,7 @@ def load(name: Name, files: Files, out: Output, region: Place = None) -> None:
     Intel HEX goes to its addresses, a signed image where the core runs that it is linked for, or into --region.
     """
     from smpdfu.image.files import read_firmware
-    from smpdfu.virtual.store import open_device
+    from smpdfu.virtual.store.devices import open_device
 
     loads = [read_firmware(path) for path in files]
     with open_device(name, switch_on=False) as device:
@@ -89,7 +89,7 @@ def _loaded(name: str, runs: bool) -> str:
 def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) -> None:
     """As a debugger does: a signed image into its place, a plain .hex where its addresses say."""
     from smpdfu.image.files import FileKind, identify
-    from smpdfu.virtual.flash import FlashError
+    from smpdfu.virtual.chip.flash import FlashError
 
     data = b"" if len(firmware.segments) > 1 else firmware.segments[0].data
     if firmware.addressed and identify(data) is not FileKind.MCUBOOT_IMAGE:
@@ -113,8 +113,8 @@ def _core_of(firmware: Firmware) -> str:
     """The core that firmware without addresses is linked for: "net" if its reset vector is in that flash."""
     from smpdfu.errors import FormatError
     from smpdfu.image.format import Image
-    from smpdfu.image.linked import Vectors
-    from smpdfu.image.memory import NET
+    from smpdfu.image.nrf5340 import NET
+    from smpdfu.image.vector_table import Vectors
 
     data = firmware.segments[0].data
     try:
@@ -149,7 +149,7 @@ def dump(
     """Print a part of a device's flash, or write it to a file; without a part, all that is not blank."""
     from smpdfu.image.files import encode_firmware, write_file_atomic
     from smpdfu.image.hexfile import Segment, merge
-    from smpdfu.virtual.store import view_device
+    from smpdfu.virtual.store.devices import view_device
 
     device = view_device(name)
     segments = merge([Segment(start, data) for start, data in _parts(device, region, address, size)])
@@ -168,8 +168,8 @@ def dump(
 def _parts(
     device: VirtualNrf5340, region: str | None, address: str | None, size: str | None
 ) -> Iterator[tuple[int, bytes]]:
-    from smpdfu.cli.values import unsigned32
-    from smpdfu.virtual.flash import FlashError
+    from smpdfu.cli.app.values import unsigned32
+    from smpdfu.virtual.chip.flash import FlashError
 
     if region is not None:
         wanted = _region(device, region)
@@ -202,8 +202,8 @@ def hex_lines(address: int, data: bytes) -> Iterator[str]:
 
 def cut(name: Name, out: Output, after: After = None, tear: Tearing = Torn.LOWER, off: Off = False) -> None:
     """Arm a power cut: some flash operations go well, the next one is torn, and the device is off."""
-    from smpdfu.virtual.flash import Tear
-    from smpdfu.virtual.store import open_device
+    from smpdfu.virtual.chip.flash import Tear
+    from smpdfu.virtual.store.devices import open_device
 
     if (after is None) != off:
         raise typer.BadParameter("say --after N, or --off")

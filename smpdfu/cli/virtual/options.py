@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from smpdfu.virtual.pool import Resources
-    from smpdfu.virtual.traffic import Traffic
+    from smpdfu.virtual.line.load import Resources
+    from smpdfu.virtual.line.traffic import Traffic
 
 _SERVER, _WIRE = "SMP server", "Wire"
 
@@ -69,8 +69,8 @@ class ServerParts:
 
     def resources(self) -> Resources:
         """As the device takes it."""
-        from smpdfu.virtual.pool import Resources
-        from smpdfu.virtual.server import Buffers
+        from smpdfu.virtual.line.load import Resources
+        from smpdfu.virtual.server.server import Buffers
 
         buffers = Buffers(self.buffer_size, self.buffers)
         progressively = self.erase is Erasing.PROGRESSIVE
@@ -136,7 +136,7 @@ class WireParts:
 
     def traffic(self, *, stream: bool) -> Traffic:
         """As the device takes it; a usage error for what a ``stream`` of bytes cannot do."""
-        from smpdfu.virtual.traffic import Traffic
+        from smpdfu.virtual.line.traffic import Traffic
 
         if stream and (self.duplicate or self.reorder):
             raise typer.BadParameter(
@@ -156,7 +156,7 @@ class WireParts:
 
 def device_number(text: str | None) -> str | None:
     """The number of the chip in hex; None: it is not told. Raises typer.BadParameter."""
-    from smpdfu.virtual.application import DEVICE_ID_SIZE
+    from smpdfu.virtual.server.application import DEVICE_ID_SIZE
 
     if text is None:
         import secrets

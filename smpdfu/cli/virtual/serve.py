@@ -150,9 +150,9 @@ def _servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> Itera
 async def _terminal(device: VirtualNrf5340, wires: Wires, announce: Announce) -> None:
     import asyncio
 
-    from smpdfu.virtual.pty import serve_pty
-    from smpdfu.virtual.rawuart import DeviceRawFraming
-    from smpdfu.virtual.shelluart import DeviceShellFraming
+    from smpdfu.virtual.server.shell_uart import DeviceShellFraming
+    from smpdfu.virtual.wires.pty import serve_pty
+    from smpdfu.virtual.wires.raw_uart import DeviceRawFraming
 
     if not wires.raw:
         shell = DeviceShellFraming(lambda: device.running is not None) if wires.shell_uart else None
@@ -165,7 +165,7 @@ async def _terminal(device: VirtualNrf5340, wires: Wires, announce: Announce) ->
 
 
 async def _udp(device: VirtualNrf5340, host: str, port: int, announce: Announce) -> None:
-    from smpdfu.virtual.udp import serve_udp
+    from smpdfu.virtual.wires.udp import serve_udp
 
     def ready(host: str, port: int) -> None:
         announce(f"udp:[{host}]:{port}" if ":" in host else f"udp:{host}:{port}")
@@ -177,8 +177,8 @@ async def _ble(device: VirtualNrf5340, moniker: str, interval_ms: float, announc
     from smpdfu.errors import ConnectError
 
     try:
-        from smpdfu.virtual.gatt import serve_moniker
-        from smpdfu.virtual.radio import Radio
+        from smpdfu.virtual.wires.gatt import serve_moniker
+        from smpdfu.virtual.wires.radio import Radio
     except ImportError as error:
         raise ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'") from error
     if not device.radio_up:

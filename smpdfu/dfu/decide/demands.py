@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from smpdfu.dfu.findings import Finding, Severity, refusal
-from smpdfu.dfu.package import CoreImage
-from smpdfu.image.keys import Verifier
+from smpdfu.dfu.decide.findings import Finding, Severity, refusal
+from smpdfu.dfu.package.package import CoreImage
+from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.verdict import Code
 from smpdfu.image.verify import verify
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from smpdfu.dfu.evidence import NO_EVIDENCE, Evidence, Proof, Source
-from smpdfu.dfu.package import Core, CoreImage, Package
+from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, Proof, Source
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, TlvType, Version
 from smpdfu.image.trailer import SwapMode

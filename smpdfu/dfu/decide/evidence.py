@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from smpdfu.image.memory import NET
+from smpdfu.image.nrf5340 import NET
 from smpdfu.loaders.console import BootLog
 from smpdfu.loaders.proof import Picture, handed_over
 from smpdfu.loaders.releases import UPSTREAM, Partitions, releases_of

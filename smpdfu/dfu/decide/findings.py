@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import PlanError
 from smpdfu.image.verdict import Code
 

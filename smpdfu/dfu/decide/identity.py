@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from smpdfu.dfu.package import Core
-from smpdfu.dfu.plan import Action, Step
-from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.plan import Action, Step
+from smpdfu.dfu.package.package import Core
 from smpdfu.smp.groups.shell import ShellExecute
 
 ASK_HARDWARE = ShellExecute(("hwinfo", "devid"))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from smpdfu.dfu.dependencychecks import counted
-from smpdfu.dfu.findings import Finding, Severity
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.plan import image_number
-from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.dfu.decide.dependency_checks import counted
+from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.dfu.decide.findings import Finding, Severity
+from smpdfu.dfu.decide.plan import image_number
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.image import b0n
 from smpdfu.image.build import encrypted_key_size
 from smpdfu.image.format import SIGNATURE_TYPES
-from smpdfu.image.loaderbuild import LoaderBuild
+from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, has_magic, max_image_size_bytes
 from smpdfu.image.verdict import DEPENDS_ON_THE_BUILD
 from smpdfu.image.verify import Code, verify

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
-from smpdfu.dfu.evidence import Source
-from smpdfu.dfu.findings import Finding, Severity
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.state import PRIMARY, DeviceState, Scheme
+from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
+from smpdfu.dfu.decide.evidence import Source
+from smpdfu.dfu.decide.findings import Finding, Severity
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.format import TlvType
 from smpdfu.image.ids import UUID_SIZE
-from smpdfu.image.linked import SMALLEST_BOOTLOADER
-from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
-from smpdfu.image.memory import APP, NET
+from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
+from smpdfu.image.nrf5340 import APP, NET
 from smpdfu.image.trailer import SwapMode
+from smpdfu.image.vector_table import SMALLEST_BOOTLOADER
 from smpdfu.loaders.fate import Fate, Seen, fate
 from smpdfu.loaders.proof import Picture, network_taken, outcomes
 from smpdfu.loaders.releases import Generation

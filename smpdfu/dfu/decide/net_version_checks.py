@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from smpdfu.dfu.dependencychecks import counted
-from smpdfu.dfu.findings import Finding, Severity
-from smpdfu.dfu.loaderchecks import LoaderCheck, builds_of, staged_net
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.state import DeviceState, Scheme, version_of
+from smpdfu.dfu.decide.dependency_checks import counted
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
+from smpdfu.dfu.decide.findings import Finding, Severity
+from smpdfu.dfu.decide.loader_checks import LoaderCheck, builds_of, staged_net
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from smpdfu.dfu.package import Core, CoreImage, core_of_address
-from smpdfu.dfu.state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.dfu.package.package import Core, CoreImage, core_of_address
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, Version
 from smpdfu.image.verdict import Code

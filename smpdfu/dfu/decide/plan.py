@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smpdfu.dfu.journal import DONE, Record
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.state import DeviceState, Scheme
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme
+from smpdfu.dfu.do.journal import DONE, Record
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import PlanError
 from smpdfu.loaders.proof import Picture, outcomes
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from smpdfu.dfu.activeslot import wrong_active_slot
-from smpdfu.dfu.classchecks import CLASS_CHECKS
-from smpdfu.dfu.dependencychecks import counted, dependencies_are_met, running_application_agrees
-from smpdfu.dfu.findings import Finding, Severity, worst_first
-from smpdfu.dfu.imagechecks import IMAGE_CHECKS
-from smpdfu.dfu.loaderchecks import LOADER_CHECKS
-from smpdfu.dfu.netversionchecks import NET_VERSION_CHECKS
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.plan import image_number
-from smpdfu.dfu.refusals import FREE_THE_SLOT
-from smpdfu.dfu.state import DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.dfu.decide.active_slot import wrong_active_slot
+from smpdfu.dfu.decide.class_checks import CLASS_CHECKS
+from smpdfu.dfu.decide.dependency_checks import counted, dependencies_are_met, running_application_agrees
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.dfu.decide.findings import Finding, Severity, worst_first
+from smpdfu.dfu.decide.image_checks import IMAGE_CHECKS
+from smpdfu.dfu.decide.loader_checks import LOADER_CHECKS
+from smpdfu.dfu.decide.net_version_checks import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.plan import image_number
+from smpdfu.dfu.decide.refusals import FREE_THE_SLOT
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.format import TlvType
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from smpdfu.dfu.evidence import Proof, ProofSource
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.proof import picture
-from smpdfu.dfu.state import DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.dfu.decide.evidence import Proof, ProofSource
+from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import SIGNATURE_TYPES, TlvType
-from smpdfu.image.knownkeys import known_signers
+from smpdfu.image.keys.known_keys import known_signers
 from smpdfu.image.verify import Code, verify
 from smpdfu.loaders.proof import Picture
 

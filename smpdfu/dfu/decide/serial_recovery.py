@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.smp.groups.image import SlotInfoImage
 from smpdfu.smp.groups.os import ParamsReply

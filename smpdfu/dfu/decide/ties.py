@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from smpdfu.dfu.dependencychecks import counted
-from smpdfu.dfu.package import Core, CoreImage
+from smpdfu.dfu.decide.dependency_checks import counted
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import PackageError
 from smpdfu.image.format import Dependency, Version
 

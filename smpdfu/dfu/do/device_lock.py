@@ -10,11 +10,11 @@ import errno
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from smpdfu.dfu.journal import journal_path
+from smpdfu.dfu.do.journal import journal_path
 from smpdfu.errors import JournalError
-from smpdfu.local.folders import state_home
-from smpdfu.local.lock import HeldError, Lock
-from smpdfu.local.own import make_own_folder
+from smpdfu.local.state.folders import state_home
+from smpdfu.local.state.lock import HeldError, Lock
+from smpdfu.local.state.own import make_own_folder
 
 
 @contextmanager

@@ -43,10 +43,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from smpdfu.errors import JournalError
-from smpdfu.local.folders import state_home
-from smpdfu.local.jsonlines import entry_of
-from smpdfu.local.lock import lock_file
-from smpdfu.local.own import make_own_folder, open_own
+from smpdfu.local.state.folders import state_home
+from smpdfu.local.state.json_lines import entry_of
+from smpdfu.local.state.lock import lock_file
+from smpdfu.local.state.own import make_own_folder, open_own
 
 MAX_JOURNAL_BYTES = 16 * 1024 * 1024
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smpdfu.dfu.journal import MAX_JOURNAL_BYTES, lock_journal
+from smpdfu.dfu.do.journal import MAX_JOURNAL_BYTES, lock_journal
 from smpdfu.errors import JournalError
-from smpdfu.local.jsonlines import entry_of
-from smpdfu.local.own import open_own
+from smpdfu.local.state.json_lines import entry_of
+from smpdfu.local.state.own import open_own
 
 
 def is_damaged(path: Path) -> bool:

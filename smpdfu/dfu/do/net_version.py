@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from smpdfu.client import Client
-from smpdfu.dfu import health
-from smpdfu.dfu.evidence import Proof, ProofSource
-from smpdfu.dfu.package import CoreImage
+from smpdfu.dfu.decide.evidence import Proof, ProofSource
+from smpdfu.dfu.do import health
+from smpdfu.dfu.package.package import CoreImage
 from smpdfu.errors import DeviceError, UpdateError
 from smpdfu.image import b0n
 from smpdfu.image.format import Version

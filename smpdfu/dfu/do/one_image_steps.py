@@ -1,4 +1,4 @@
-"""What ``upload`` does with one image, step by step on the device; ``oneimage`` decides."""
+"""What ``upload`` does with one image, step by step on the device; ``one_image`` decides."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from smpdfu.client import Client
-from smpdfu.dfu.journal import Record
-from smpdfu.dfu.oneimage import Job, Wanted, Way, make_job
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.plan import UPLOADED, Action, Step, make_plan
-from smpdfu.dfu.proof import net_taken, picture
-from smpdfu.dfu.refusals import net_refused, not_installed, not_run
-from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import (
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.one_image import Job, Wanted, Way, make_job
+from smpdfu.dfu.decide.plan import UPLOADED, Action, Step, make_plan
+from smpdfu.dfu.decide.proof import net_taken, picture
+from smpdfu.dfu.decide.refusals import net_refused, not_installed, not_run
+from smpdfu.dfu.do.journal import Record
+from smpdfu.dfu.do.steps import (
     MAX_RESETS,
     Deadlines,
     Hands,
@@ -27,6 +26,7 @@ from smpdfu.dfu.steps import (
     restart,
     with_console,
 )
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import (
     AbsentError,
     DeviceError,

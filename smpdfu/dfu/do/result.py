@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smpdfu.dfu.evidence import Proof
-from smpdfu.dfu.findings import Finding
-from smpdfu.dfu.package import Core, Package
-from smpdfu.dfu.plan import Policy
-from smpdfu.dfu.run import Decision, Event, StepDone
-from smpdfu.dfu.state import DeviceState
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.findings import Finding
+from smpdfu.dfu.decide.plan import Policy
+from smpdfu.dfu.do.update import Decision, Event, StepDone
+from smpdfu.dfu.package.package import Core, Package
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from smpdfu.client import Client
-from smpdfu.dfu.identity import ASK_HARDWARE, Identity, hardware_in, identity_of
-from smpdfu.dfu.plan import Step
-from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import SILENCE, ask, read_slots
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.identity import ASK_HARDWARE, Identity, hardware_in, identity_of
+from smpdfu.dfu.decide.plan import Step
+from smpdfu.dfu.do.steps import SILENCE, ask, read_slots
 from smpdfu.errors import StepError
 from smpdfu.smp.groups.os import Info
 

@@ -1,4 +1,4 @@
-"""The single steps of an update, each one checked by reading the device. Only ``run`` and this talk to a device."""
+"""The single steps of an update, each one checked by reading the device. Only ``update`` and this talk to a device."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
 from smpdfu.client import ERASE_TIMEOUT_S, Client, UploadProgress
-from smpdfu.dfu.evidence import NO_EVIDENCE, Proof, console_clue, mode_clue
-from smpdfu.dfu.health import Health, echoes
-from smpdfu.dfu.netversion import AskVersion, ask_or_none, judge
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.plan import Action, Step, image_number
-from smpdfu.dfu.proof import after_hand_over, net_taken, picture
-from smpdfu.dfu.recovery import is_recovery, may_be_recovery
-from smpdfu.dfu.refusals import net_refused, not_installed, not_run, not_taken, went_elsewhere
-from smpdfu.dfu.state import SECONDARY, DeviceState, Scheme, mode_of
+from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, Scheme, mode_of
+from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Proof, console_clue, mode_clue
+from smpdfu.dfu.decide.plan import Action, Step, image_number
+from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
+from smpdfu.dfu.decide.refusals import net_refused, not_installed, not_run, not_taken, went_elsewhere
+from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
+from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import (
     AbsentError,
     DeviceError,

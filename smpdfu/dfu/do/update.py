@@ -12,20 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from smpdfu.client import Client, UploadProgress
-from smpdfu.dfu.demands import untrusted, without_downgrade
-from smpdfu.dfu.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, ProofSource, Source, journal_clues
-from smpdfu.dfu.findings import Finding, Severity, refusal, stopping, worst_first
-from smpdfu.dfu.health import Health, echoes
-from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record
-from smpdfu.dfu.netversion import AskVersion, ask_or_none
-from smpdfu.dfu.package import Core, CoreImage, Package
-from smpdfu.dfu.plan import Action, Plan, Policy, Step, make_plan, went_back
-from smpdfu.dfu.preflight import preflight
-from smpdfu.dfu.proof import picture
-from smpdfu.dfu.refusals import not_installed, not_taken
-from smpdfu.dfu.samedevice import SameDevice, read_hardware
-from smpdfu.dfu.state import DeviceState, Past, Scheme
-from smpdfu.dfu.steps import (
+from smpdfu.dfu.decide.demands import untrusted, without_downgrade
+from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
+from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, ProofSource, Source, journal_clues
+from smpdfu.dfu.decide.findings import Finding, Severity, refusal, stopping, worst_first
+from smpdfu.dfu.decide.plan import Action, Plan, Policy, Step, make_plan, went_back
+from smpdfu.dfu.decide.preflight import preflight
+from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.decide.refusals import not_installed, not_taken
+from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.journal import DONE, FAILED, REVERTED, Journal, Record
+from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
+from smpdfu.dfu.do.same_device import SameDevice, read_hardware
+from smpdfu.dfu.do.steps import (
     DEADLINES,
     SILENCE,
     Deadlines,
@@ -34,8 +33,9 @@ from smpdfu.dfu.steps import (
     read_slots,
     read_state,
 )
+from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
-from smpdfu.image.keys import Verifier
+from smpdfu.image.keys.keys import Verifier
 from smpdfu.loaders.proof import Picture
 
 _CHECK_NET = Step(Action.CHECK, Core.NET)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smpdfu.dfu.schedule import Outcome
+from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.errors import (
     DeviceError,
     DeviceTimeoutError,

@@ -54,11 +54,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
-from smpdfu.dfu.evidence import UNKNOWN_BOOTLOADER, Bootloader
-from smpdfu.dfu.fleettable import Table
-from smpdfu.dfu.netversion import VersionRule
-from smpdfu.dfu.plan import Policy
-from smpdfu.dfu.state import Scheme
+from smpdfu.dfu.decide.device_state import Scheme
+from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
+from smpdfu.dfu.decide.plan import Policy
+from smpdfu.dfu.do.net_version import VersionRule
+from smpdfu.dfu.fleet.table import Table
 from smpdfu.errors import ConnectError, FleetFileError
 from smpdfu.untrusted.files import read_start
 from smpdfu.untrusted.nesting import load_bounded

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice
-from smpdfu.dfu.schedule import Outcome
-from smpdfu.dfu.standing import EXCHANGED
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.schedule import Outcome
+from smpdfu.dfu.fleet.standing import EXCHANGED
 
 RUNNING, WAITING = "running", "waiting"
 

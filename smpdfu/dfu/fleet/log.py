@@ -29,9 +29,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from smpdfu.errors import JournalError
-from smpdfu.local.jsonlines import entry_of
-from smpdfu.local.lock import HeldError, Lock
-from smpdfu.local.own import make_own_folder, open_own
+from smpdfu.local.state.json_lines import entry_of
+from smpdfu.local.state.lock import HeldError, Lock
+from smpdfu.local.state.own import make_own_folder, open_own
 
 MAX_LOG_BYTES = 1 << 30
 _SURE = frozenset({"run", "end", "stop", "leave"})

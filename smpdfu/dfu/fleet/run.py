@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import Any, cast
 
 from smpdfu.client import Client
-from smpdfu.dfu import health as healths
-from smpdfu.dfu.causes import NO_ANSWER, outcome_of
-from smpdfu.dfu.causes import cause as cause
-from smpdfu.dfu.devicelock import locked
-from smpdfu.dfu.evidence import Proof
-from smpdfu.dfu.fleetfile import Fleet, FleetDevice, Wave
-from smpdfu.dfu.fleetlog import FleetLog
-from smpdfu.dfu.journal import DONE, FAILED, REVERTED, Journal, Record, journal_path
-from smpdfu.dfu.netversion import AskVersion
-from smpdfu.dfu.package import Package
-from smpdfu.dfu.result import UpdateResult
-from smpdfu.dfu.run import Decision, Event, Progress, StepBegun, Update, Wish
-from smpdfu.dfu.samedevice import read_hardware
-from smpdfu.dfu.schedule import Outcome, Phase, Schedule
-from smpdfu.dfu.standing import EXCHANGED, Standing
-from smpdfu.dfu.state import DeviceState
-from smpdfu.dfu.steps import Deadlines
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.do import health as healths
+from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.do.journal import DONE, FAILED, REVERTED, Journal, Record, journal_path
+from smpdfu.dfu.do.net_version import AskVersion
+from smpdfu.dfu.do.result import UpdateResult
+from smpdfu.dfu.do.same_device import read_hardware
+from smpdfu.dfu.do.steps import Deadlines
+from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
+from smpdfu.dfu.fleet.causes import NO_ANSWER, outcome_of
+from smpdfu.dfu.fleet.causes import cause as cause
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Wave
+from smpdfu.dfu.fleet.log import FleetLog
+from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
+from smpdfu.dfu.fleet.standing import EXCHANGED, Standing
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
 
 LOOKS_AT_ONCE = 400

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import cast
 
-from smpdfu.dfu.fleetfile import Limits, Unproven, Wave
+from smpdfu.dfu.fleet.file import Limits, Unproven, Wave
 
 
 class Outcome(StrEnum):

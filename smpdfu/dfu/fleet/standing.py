@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from smpdfu.dfu.fleetfile import Fleet
-from smpdfu.dfu.package import Package
-from smpdfu.dfu.schedule import Outcome, Schedule
+from smpdfu.dfu.fleet.file import Fleet
+from smpdfu.dfu.fleet.schedule import Outcome, Schedule
+from smpdfu.dfu.package.package import Package
 
 EXCHANGED = "exchanged"
 """The event of a board that has another number than the one that an outcome belongs to."""

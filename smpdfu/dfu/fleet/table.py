@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from smpdfu.dfu.evidence import Bootloader
-from smpdfu.dfu.netversion import VersionRule
+from smpdfu.dfu.decide.evidence import Bootloader
+from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
 

@@ -6,14 +6,14 @@ for must not be signed along with the bootloader before it, nor left out without
 
 from __future__ import annotations
 
-from smpdfu.dfu.merged import Code, Slot
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.merged_hex import Code, Slot
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image.files import Firmware, Segment, split_cores
 from smpdfu.image.format import Image
-from smpdfu.image.identify import has_vector_table
-from smpdfu.image.linked import Vectors, find_images
-from smpdfu.image.memory import APP, NET
+from smpdfu.image.inspect.identify import has_vector_table
+from smpdfu.image.nrf5340 import APP, NET
+from smpdfu.image.vector_table import Vectors, find_images
 
 _UICR_BYTES = 0x1000
 _SMALLEST_BOOTLOADER = 0x2000

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.package import Core
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image import b0n
 from smpdfu.image.files import Firmware, split_cores
@@ -31,10 +31,10 @@ from smpdfu.image.format import (
     Tlv,
     TlvType,
 )
-from smpdfu.image.linked import Vectors
-from smpdfu.image.memory import NET
-from smpdfu.image.protected import boot_record_type
+from smpdfu.image.nrf5340 import NET
+from smpdfu.image.protected_tlvs import boot_record_type
 from smpdfu.image.spec import ImageSpec
+from smpdfu.image.vector_table import Vectors
 
 
 @dataclass(frozen=True, slots=True)

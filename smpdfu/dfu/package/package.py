@@ -24,11 +24,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu import manifest as manifests
+from smpdfu.dfu.package import manifest as manifests
 from smpdfu.errors import FormatError, PackageError
-from smpdfu.image import b0n, memory
+from smpdfu.image import b0n, nrf5340
 from smpdfu.image.format import Flag, Image
-from smpdfu.image.linked import claim_warning, code_address
+from smpdfu.image.vector_table import claim_warning, code_address
 from smpdfu.untrusted.archive import Archive
 from smpdfu.untrusted.files import read_start
 
@@ -53,14 +53,14 @@ class Core(StrEnum):
     @property
     def words(self) -> str:
         """``application core`` or ``network core``."""
-        return (memory.APP if self is Core.APP else memory.NET).words
+        return (nrf5340.APP if self is Core.APP else nrf5340.NET).words
 
 
 def core_of_address(address: int) -> Core | None:
     """The core whose flash has this address; None for RAM, external flash and everything else."""
-    if address in memory.NET:
+    if address in nrf5340.NET:
         return Core.NET
-    return Core.APP if address in memory.APP else None
+    return Core.APP if address in nrf5340.APP else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +295,7 @@ def _core_image(entry: Mapping[str, Any], members: Mapping[str, bytes]) -> CoreI
     if size is not None and size != len(data):
         raise PackageError(f"{file} has {len(data)} bytes and the manifest says {size}: the package is damaged")
     address = manifests.configured(entry, "load_address")
-    if address is not None and address in memory.XIP:
+    if address is not None and address in nrf5340.XIP:
         raise PackageError(
             f"{file} is for external flash, where its code runs (0x{address:x}): only packages with one image for each "
             "core can be installed"

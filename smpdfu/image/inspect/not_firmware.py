@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Image
-from smpdfu.image.identify import FileKind, has_vector_table, identify
-from smpdfu.image.linked import Vectors, find_images
+from smpdfu.image.inspect.identify import FileKind, has_vector_table, identify
+from smpdfu.image.vector_table import Vectors, find_images
 
 _SHORTEST = 8
 

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
 from smpdfu.errors import KeyFileError
-from smpdfu.image.keys import KeyKind, PrivateKey, PublicKey, load_key
+from smpdfu.image.keys.keys import KeyKind, PrivateKey, PublicKey, load_key
 
 KEK_SIZES = (16, 32)
 _HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")

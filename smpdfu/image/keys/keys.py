@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from smpdfu.errors import KeyFileError, PassphraseError, SignatureError, SigningError, WrongPassphraseError
-from smpdfu.image import kdf
 from smpdfu.image.hashes import digest
+from smpdfu.image.keys import kdf
 from smpdfu.image.tlv import TlvType
 
 PrivateEncoding = Literal["pkcs8", "openssl"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from smpdfu.errors import KeyFileError
 
 if TYPE_CHECKING:
-    from smpdfu.image.keys import PublicKey
+    from smpdfu.image.keys.keys import PublicKey
     from smpdfu.image.signers.remote import RemoteSigner
 
 Ask = Callable[[str], bytes]

@@ -14,7 +14,7 @@ import shlex
 from dataclasses import dataclass
 
 from smpdfu.errors import KeyFileError
-from smpdfu.image.keys import PublicKey
+from smpdfu.image.keys.keys import PublicKey
 from smpdfu.image.signers import Surroundings, Tell
 from smpdfu.image.signers.process import Job, run
 from smpdfu.image.signers.remote import RemoteSigner, agreed_public

@@ -19,7 +19,7 @@ from pkcs11.util.ec import encode_ec_public_key
 from pkcs11.util.rsa import encode_rsa_public_key
 
 from smpdfu.errors import KeyFileError, PassphraseError, SigningError
-from smpdfu.image.keys import PublicKey
+from smpdfu.image.keys.keys import PublicKey
 from smpdfu.image.signers import Ask, Surroundings
 from smpdfu.image.signers.remote import RemoteSigner, agreed_public, public_from_der
 from smpdfu.image.signers.secret import secret_from_env, secret_from_file

@@ -16,7 +16,7 @@ from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import AWSSigner, AzureSigner, GCPSigner, SSlibKey
 
 from smpdfu.errors import KeyFileError, SigningError, SmpdfuError
-from smpdfu.image.keys import PublicKey, load_key
+from smpdfu.image.keys.keys import PublicKey, load_key
 from smpdfu.image.signers import Surroundings
 from smpdfu.image.signers.process import readable
 from smpdfu.image.signers.remote import RemoteSigner, agreed_public, read_public

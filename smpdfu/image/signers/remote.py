@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
-from smpdfu.image.keys import KnownByPublicKey, PrivateKey, PublicKey, load_key
+from smpdfu.image.keys.keys import KnownByPublicKey, PrivateKey, PublicKey, load_key
 from smpdfu.image.tlv import TlvType
 
 Sign = Callable[[bytes], bytes]
@@ -102,7 +102,7 @@ def agreed_public(found: PublicKey | None, file: str | None, given: PublicKey | 
 
 
 def _short(public: PublicKey) -> str:
-    from smpdfu.image.export import public_key_hash
+    from smpdfu.image.keys.export import public_key_hash
 
     return f"{public.kind.name} {public_key_hash(public).hex()[:16]}"
 

@@ -1,4 +1,4 @@
-"""A Bluetooth controller of one's own, on USB, a UART or TCP, with bumble's host stack: bleak backends for ``ble.py``.
+"""A Bluetooth controller of one's own, on USB, a UART or TCP, with bumble's host stack: bleak backends for ``pipe.py``.
 
 Experimental, with the extra ``smpdfu[bumble]``. ``moniker`` is bumble's name of a controller: ``usb:0``,
 ``serial:/dev/ttyACM0,1000000,rtscts`` (Zephyr's hci_uart), ``hci-socket:0``, ``tcp-client:127.0.0.1:PORT`` (a virtual
@@ -32,8 +32,8 @@ from bumble.transport import open_transport
 from bumble.transport.common import TransportSink, TransportSource
 
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link.bluetooth import Backends
-from smpdfu.link.controllers import check_controller
+from smpdfu.link.ble.controllers import check_controller
+from smpdfu.link.ble.search import Backends
 
 if TYPE_CHECKING:
     from bleak.args import SizedBuffer

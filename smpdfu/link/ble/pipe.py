@@ -12,7 +12,17 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link.bluetooth import ANY, SMP_CHARACTERISTIC, SMP_SERVICE, SYSTEM, Backends, Bluetooth, Found, Search, scan
+from smpdfu.link.ble.search import (
+    ANY,
+    SMP_CHARACTERISTIC,
+    SMP_SERVICE,
+    SYSTEM,
+    Backends,
+    Bluetooth,
+    Found,
+    Search,
+    scan,
+)
 from smpdfu.link.inbox import Inbox
 from smpdfu.link.pipe import Pipe, not_open
 
@@ -95,7 +105,7 @@ class BlePipe(Pipe):
         stack.push_async_callback(_let_go, client)
         async with AsyncExitStack() as meanwhile:
             if self.pair and self._bluetooth.is_system and sys.platform == "linux":
-                from smpdfu.link.bluez import pairing_agent
+                from smpdfu.link.ble.bluez import pairing_agent
 
                 await meanwhile.enter_async_context(pairing_agent())
             await client.connect()
@@ -161,12 +171,12 @@ class BlePipe(Pipe):
         return LinkLostError(f"the link to {self.name} is lost: the device restarts, or is out of reach")
 
     def _cannot_open(self, error: Exception) -> ConnectError:
-        from smpdfu.link.bluez import explain
+        from smpdfu.link.ble.bluez import explain
 
         return ConnectError(f"cannot connect to {self.name}: {explain(error)}", self.name)
 
     def _lost(self, error: Exception) -> LinkLostError:
-        from smpdfu.link.bluez import explain
+        from smpdfu.link.ble.bluez import explain
 
         return LinkLostError(f"the link to {self.name} is lost: {explain(error)}")
 

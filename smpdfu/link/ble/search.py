@@ -1,4 +1,4 @@
-"""The Bluetooth of this computer: bleak with a backend, and what is heard of SMP devices. ``ble.py`` is the wire.
+"""The Bluetooth of this computer: bleak with a backend, and what is heard of SMP devices. ``pipe.py`` is the wire.
 
 What the systems' stacks are known to do is in ``HABITS``. bleak is imported when something is looked for.
 """
@@ -168,7 +168,7 @@ async def scan(seconds: float = 5.0, backends: Backends = SYSTEM, *, adapter: st
             async with bluetooth.scanner(search.note, only_smp=True):
                 await asyncio.sleep(seconds)
     except Exception as error:
-        from smpdfu.link.bluez import explain
+        from smpdfu.link.ble.bluez import explain
 
         raise ConnectError(f"cannot look for Bluetooth devices: {explain(error)}") from error
     return search.smp_devices

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link.comeback import Port, find_again, port_named
-from smpdfu.link.descriptor import Descriptor
 from smpdfu.link.pipe import Pipe, not_open, words
-from smpdfu.link.threads import ThreadedPort
+from smpdfu.link.serial.descriptor import Descriptor
+from smpdfu.link.serial.threaded import ThreadedPort
+from smpdfu.link.serial.usb_identity import Port, find_again, port_named
 
 if TYPE_CHECKING:
     from serial import Serial

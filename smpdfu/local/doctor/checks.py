@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smpdfu.local.boards import ADAPTERS, SEGGER, board_of
-from smpdfu.local.system import Port, System
+from smpdfu.local.doctor.system import Port, System
+from smpdfu.local.doctor.usb_vendors import ADAPTERS, SEGGER, board_of
 
 BLUEZ_MIN, BLUEZ_FAST = (5, 55), (5, 62)
 """The first BlueZ that bleak works with; the first that tells the MTU, without which writes carry 20 bytes."""

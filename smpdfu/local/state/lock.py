@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from smpdfu.local.own import open_own
+from smpdfu.local.state.own import open_own
 from smpdfu.untrusted.nesting import load_json
 
 _LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: beyond all that a file of ours holds

@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from smpdfu.local.folders import state_home
+from smpdfu.local.state.folders import state_home
 
 _FLAGS = (
     getattr(os, "O_NOFOLLOW", 0)

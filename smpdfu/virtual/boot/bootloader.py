@@ -15,24 +15,24 @@ from enum import StrEnum
 from smpdfu.errors import FormatError, SigningError
 from smpdfu.image.encrypt import opens, unwrap_key
 from smpdfu.image.format import COMPRESSED_FLAGS, Header, Image
-from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
+from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
 from smpdfu.image.rollback import counter_refusals
 from smpdfu.image.verify import Code, Role, verify
 from smpdfu.loaders import lines
-from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS as DEFAULT_OPTIONS
-from smpdfu.virtual.bootbuild import BootKeys as BootKeys
-from smpdfu.virtual.bootbuild import BootOptions as BootOptions
-from smpdfu.virtual.bootbuild import build_of
-from smpdfu.virtual.counters import CounterError, SecurityCounters
-from smpdfu.virtual.decision import UPGRADES, SwapType
-from smpdfu.virtual.dependencies import settle
-from smpdfu.virtual.flash import Bus
-from smpdfu.virtual.handover import NetworkPath
-from smpdfu.virtual.layout import Layout
-from smpdfu.virtual.netcore import NetCore, SilentError
-from smpdfu.virtual.pair import HaltError, Pair
-from smpdfu.virtual.slot import Slot, Slots
-from smpdfu.virtual.swap import Log
+from smpdfu.virtual.boot.build import DEFAULT_OPTIONS as DEFAULT_OPTIONS
+from smpdfu.virtual.boot.build import BootKeys as BootKeys
+from smpdfu.virtual.boot.build import BootOptions as BootOptions
+from smpdfu.virtual.boot.build import build_of
+from smpdfu.virtual.boot.dependencies import settle
+from smpdfu.virtual.boot.handover import NetworkPath
+from smpdfu.virtual.boot.image_pair import HaltError, Pair
+from smpdfu.virtual.boot.netcore import NetCore, SilentError
+from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.boot.swap import Log
+from smpdfu.virtual.boot.swap_type import UPGRADES, SwapType
+from smpdfu.virtual.chip.flash import Bus
+from smpdfu.virtual.chip.layout import Layout
 
 # What the judge refuses because the loader chokes on it, and the loader itself does not see before it is too late.
 _UNSEEN = (Code.ENCRYPTED_HEADER,)

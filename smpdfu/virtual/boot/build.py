@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any, Self
 
 from smpdfu.image.encrypt import DecryptionKey
-from smpdfu.image.keys import Verifier
-from smpdfu.image.loaderbuild import LoaderBuild
+from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build, Loader, usual_build
-from smpdfu.virtual.flash import Bus
-from smpdfu.virtual.layout import Layout
-from smpdfu.virtual.netcore import B0n
-from smpdfu.virtual.slot import Slots
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.slot import Slots
+from smpdfu.virtual.chip.flash import Bus
+from smpdfu.virtual.chip.layout import Layout
 
 
 class AddressCheck(StrEnum):

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC, Flag, Image, TlvType
 from smpdfu.image.ids import UUID_SIZE
-from smpdfu.image.loadaddress import LOAD_ADDRESS_FLAGS
+from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders import lines
 from smpdfu.loaders.rules import Target
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.slot import RawHeader
+from smpdfu.virtual.boot.slot import RawHeader
+from smpdfu.virtual.boot.swap_type import SwapType
 
 if TYPE_CHECKING:
-    from smpdfu.virtual.pair import Pair
+    from smpdfu.virtual.boot.image_pair import Pair
 
 _VECTOR = 4
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, Image
-from smpdfu.virtual.decision import UPGRADES, SwapType
+from smpdfu.virtual.boot.swap_type import UPGRADES, SwapType
 
 if TYPE_CHECKING:
-    from smpdfu.virtual.pair import Pair
+    from smpdfu.virtual.boot.image_pair import Pair
 
 
 class _Outcome(Enum):

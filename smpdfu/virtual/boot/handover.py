@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
 from smpdfu.loaders.rules import Build
-from smpdfu.virtual.flash import Bus
-from smpdfu.virtual.netcore import NetCore, update_network_core
-from smpdfu.virtual.slot import RawHeader, Slot
+from smpdfu.virtual.boot.netcore import NetCore, update_network_core
+from smpdfu.virtual.boot.slot import RawHeader, Slot
+from smpdfu.virtual.chip.flash import Bus
 
 _VECTOR = 4
 

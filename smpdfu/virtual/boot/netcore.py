@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from smpdfu.image import b0n
-from smpdfu.image.keys import Verifier
-from smpdfu.image.linked import Vectors
-from smpdfu.virtual.flash import Area, Bus, Flash, FlashError
-from smpdfu.virtual.layout import Layout
-from smpdfu.virtual.storage import ERASED
+from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.vector_table import Vectors
+from smpdfu.virtual.chip.flash import Area, Bus, Flash, FlashError
+from smpdfu.virtual.chip.layout import Layout
+from smpdfu.virtual.chip.storage import ERASED
 
 _COMMAND = struct.Struct("<IIII")
 COPY = 0xB5B4B3B6

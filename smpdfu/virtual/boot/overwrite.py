@@ -6,8 +6,8 @@ copying again. Source: ``boot_copy_image`` of ``loader.c`` with MCUBOOT_OVERWRIT
 
 from __future__ import annotations
 
-from smpdfu.virtual.slot import Slot
-from smpdfu.virtual.swap import Cipher, Headers, Place, Status, Swap, copy
+from smpdfu.virtual.boot.slot import Slot
+from smpdfu.virtual.boot.swap import Cipher, Headers, Place, Status, Swap, copy
 
 
 class Overwrite(Swap):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smpdfu.virtual.flash import Area
-from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.chip.flash import Area
+from smpdfu.virtual.chip.storage import ERASED
 
 _WORD = 4
 _BLANK = bytes([ERASED]) * _WORD

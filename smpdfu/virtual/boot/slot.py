@@ -14,10 +14,10 @@ from smpdfu.errors import FormatError
 from smpdfu.image import trailer as fields
 from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Header, Image
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
-from smpdfu.virtual.decision import SwapType, decide
-from smpdfu.virtual.flash import Area, Bus
-from smpdfu.virtual.layout import Layout
-from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.boot.swap_type import SwapType, decide
+from smpdfu.virtual.chip.flash import Area, Bus
+from smpdfu.virtual.chip.layout import Layout
+from smpdfu.virtual.chip.storage import ERASED
 
 
 def trailer_sectors(geometry: SlotGeometry) -> int:

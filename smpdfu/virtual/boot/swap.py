@@ -13,8 +13,8 @@ from enum import IntEnum
 from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Header
 from smpdfu.image.trailer import SwapMode, Trailer
-from smpdfu.virtual.decision import UPGRADES, SwapType, recorded
-from smpdfu.virtual.slot import Slot, Slots, trailer_sectors
+from smpdfu.virtual.boot.slot import Slot, Slots, trailer_sectors
+from smpdfu.virtual.boot.swap_type import UPGRADES, SwapType, recorded
 
 Log = Callable[[str], None]
 Headers = tuple[Header | None, Header | None]

@@ -14,8 +14,7 @@ state   an update, from the first sector on           a revert, from the last se
 from __future__ import annotations
 
 from smpdfu.image.format import IMAGE_MAGIC, Header
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.swap import (
+from smpdfu.virtual.boot.swap import (
     Headers,
     Place,
     Status,
@@ -25,6 +24,7 @@ from smpdfu.virtual.swap import (
     init_status,
     log_trailer,
 )
+from smpdfu.virtual.boot.swap_type import SwapType
 
 _STATES = 2
 

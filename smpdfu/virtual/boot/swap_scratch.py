@@ -18,9 +18,8 @@ from dataclasses import dataclass
 
 from smpdfu.image import trailer as fields
 from smpdfu.image.trailer import SlotGeometry
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.slot import Slot
-from smpdfu.virtual.swap import (
+from smpdfu.virtual.boot.slot import Slot
+from smpdfu.virtual.boot.swap import (
     Headers,
     Place,
     Status,
@@ -31,6 +30,7 @@ from smpdfu.virtual.swap import (
     log_trailer,
     write_record,
 )
+from smpdfu.virtual.boot.swap_type import SwapType
 
 _STATES = 3
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from smpdfu.errors import TooLargeError
-from smpdfu.virtual.flash import INSTANT, NVMC, QSPI_NOR, Area, Flash, FlashError, Memory, Power, Times
-from smpdfu.virtual.layout import UICR, Layout, Region
+from smpdfu.virtual.chip.flash import INSTANT, NVMC, QSPI_NOR, Area, Flash, FlashError, Memory, Power, Times
+from smpdfu.virtual.chip.layout import UICR, Layout, Region
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from smpdfu.virtual.layout import Region
-from smpdfu.virtual.storage import ERASED, SparseStorage, Storage
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.chip.storage import ERASED, SparseStorage, Storage
 
 
 class FlashError(Exception):

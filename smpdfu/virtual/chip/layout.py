@@ -2,7 +2,7 @@
 
 Addresses are absolute, as the cores and a debugger see them; external flash is where it can be executed from (XIP). A
 row of ``LAYOUTS`` is a partition table as the nRF Connect SDK makes it; a device's own table comes with its build
-(``smpdfu.virtual.partitions`` reads it), so do not assume one of these.
+(``smpdfu.virtual.chip.partitions`` reads it), so do not assume one of these.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from smpdfu.image import memory
+from smpdfu.image import nrf5340
 from smpdfu.image.trailer import SlotGeometry, SwapMode
 
 
@@ -40,7 +40,7 @@ class Region:
 
 
 # The page of the UICR, and the part of it that is free for the customer (OTP in the tables).
-UICR = Region("uicr", memory.APP.uicr, memory.APP.page_size)
+UICR = Region("uicr", nrf5340.APP.uicr, nrf5340.APP.page_size)
 OTP = Region("otp", 0x00FF_8100, 0x2FC)
 
 
@@ -60,7 +60,7 @@ class NetLayout:
     b0n: Region
     provision: Region
     app: Region
-    page_size: int = memory.NET.page_size
+    page_size: int = nrf5340.NET.page_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Layout:
     pcd: Region
     settings: Region | None = None
     mode: SwapMode = SwapMode.MOVE
-    sector_size: int = memory.APP.page_size
+    sector_size: int = nrf5340.APP.page_size
     align: int = 4
     max_align: int = 8
     scratch: Region | None = None
@@ -177,10 +177,10 @@ def _between(name: str, start: int, end: int) -> Region:
 
 # The network core of every nRF5340 build of the nRF Connect SDK: the pages in front of 0x01008800 are b0n's.
 NRF5340_NET = NetLayout(
-    flash=Region("net flash", memory.NET.start, memory.NET.size_bytes),
-    b0n=_between("b0n", memory.NET.start, 0x0100_8580),
+    flash=Region("net flash", nrf5340.NET.start, nrf5340.NET.size_bytes),
+    b0n=_between("b0n", nrf5340.NET.start, 0x0100_8580),
     provision=_between("provision", 0x0100_8580, 0x0100_8800),
-    app=_between("net app", 0x0100_8800, memory.NET.end),
+    app=_between("net app", 0x0100_8800, nrf5340.NET.end),
 )
 
 # Where the nRF5340 can execute from external flash, and the RAM in which MCUboot keeps the network core's primary slot
@@ -193,9 +193,9 @@ _PCD = Region("pcd", 0x2000_0000, 0x2000)
 # nRF Connect SDK for the nRF5340 DK with MCUboot and a network core image: the partition manager halves what is left.
 NRF5340DK_STAGED = Layout(
     name="nrf5340dk-staged",
-    flash=Region("app flash", memory.APP.start, memory.APP.size_bytes),
-    mcuboot=_between("mcuboot", memory.APP.start, 0xC000),
-    images=(SlotPair(_between("primary", 0xC000, 0x8_6000), _between("secondary", 0x8_6000, memory.APP.end)),),
+    flash=Region("app flash", nrf5340.APP.start, nrf5340.APP.size_bytes),
+    mcuboot=_between("mcuboot", nrf5340.APP.start, 0xC000),
+    images=(SlotPair(_between("primary", 0xC000, 0x8_6000), _between("secondary", 0x8_6000, nrf5340.APP.end)),),
     net=NRF5340_NET,
     pcd=_PCD,
     otp=OTP,
@@ -207,7 +207,7 @@ NRF5340DK_SCRATCH = replace(
     name="nrf5340dk-staged-scratch",
     mode=SwapMode.SCRATCH,
     images=(SlotPair(_between("primary", 0xC000, 0x7_7000), _between("secondary", 0x7_7000, 0xE_2000)),),
-    scratch=_between("scratch", 0xE_2000, memory.APP.end),
+    scratch=_between("scratch", 0xE_2000, nrf5340.APP.end),
 )
 
 
@@ -217,7 +217,7 @@ def _simultaneous(name: str, primary: Region, *rest: Region) -> Layout:
     return Layout(
         name=name,
         flash=NRF5340DK_STAGED.flash,
-        mcuboot=_between("mcuboot", memory.APP.start, primary.start),
+        mcuboot=_between("mcuboot", nrf5340.APP.start, primary.start),
         images=(
             SlotPair(primary, Region("secondary", XIP, primary.size_bytes)),
             SlotPair(replace(NET_RAM, name="primary_1"), Region("secondary_1", second, NET_RAM.size_bytes)),
@@ -234,7 +234,7 @@ def _simultaneous(name: str, primary: Region, *rest: Region) -> Layout:
     )
 
 
-_DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, memory.APP.end))
+_DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, nrf5340.APP.end))
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from smpdfu.errors import FormatError
-from smpdfu.image import memory
+from smpdfu.image import nrf5340
 from smpdfu.image.trailer import SwapMode
 from smpdfu.untrusted import yamltext
-from smpdfu.virtual.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
+from smpdfu.virtual.chip.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
 
 LARGEST_FILE = yamltext.MAX_BYTES
 _MOST_PARTITIONS = 200
@@ -94,7 +94,7 @@ def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Lay
     scratch = regions.get("mcuboot_scratch")
     slots = [slot for pair in pairs for slot in (pair.primary, pair.secondary)]
     settings = next((regions[key] for key in _SETTINGS if key in regions), None)
-    app = Region("app flash", memory.APP.start, memory.APP.size_bytes)
+    app = Region("app flash", nrf5340.APP.start, nrf5340.APP.size_bytes)
     used = [regions["mcuboot"], *slots, *filter(None, (settings, scratch))]
     return Layout(
         name=name,

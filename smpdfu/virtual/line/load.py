@@ -25,8 +25,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from smpdfu.smp.framing import ConsoleFraming, Framing
-from smpdfu.virtual.clock import until
-from smpdfu.virtual.server import DEFAULT_BUFFERS, Buffers
+from smpdfu.virtual.line.timers import until
+from smpdfu.virtual.server.server import DEFAULT_BUFFERS, Buffers
 
 RESET_DELAY_S = 0.25
 """From the answer to a reset until it happens (CONFIG_MCUMGR_GRP_OS_RESET_MS)."""

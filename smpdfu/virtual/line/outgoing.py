@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from smpdfu.errors import LinkLostError
 from smpdfu.link.pipe import Pipe
-from smpdfu.virtual.traffic import TrafficPipe
+from smpdfu.virtual.line.traffic import TrafficPipe
 
 
 class Outgoing:

@@ -24,7 +24,7 @@ from random import Random
 from smpdfu.errors import LinkLostError
 from smpdfu.link.inbox import Inbox
 from smpdfu.link.pipe import Pipe
-from smpdfu.virtual.clock import until
+from smpdfu.virtual.line.timers import until
 
 BITS_PER_BYTE = 10
 """8N1: a start bit, eight bits, a stop bit."""

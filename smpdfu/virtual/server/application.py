@@ -12,20 +12,20 @@ from typing import Any
 
 from smpdfu.smp.groups.os import MemoryPools
 from smpdfu.smp.message import Request
-from smpdfu.virtual.files import Files, MemoryFiles
-from smpdfu.virtual.flash import Area, Flash
-from smpdfu.virtual.groups.enum import EnumGroup
-from smpdfu.virtual.groups.fs import MOUNTS, FsGroup, Upload
-from smpdfu.virtual.groups.image import ImageGroup
-from smpdfu.virtual.groups.os import OsGroup
-from smpdfu.virtual.groups.settings import ROOTS, SettingsGroup
-from smpdfu.virtual.groups.shell import ShellGroup, commands_of
-from smpdfu.virtual.groups.stat import Counters, StatGroup, sample_counters
-from smpdfu.virtual.groups.transport import TransportGroup
-from smpdfu.virtual.groups.zephyr import ZephyrGroup
-from smpdfu.virtual.layout import Region
-from smpdfu.virtual.records import Records
-from smpdfu.virtual.server import LOG, Server
+from smpdfu.virtual.chip.flash import Area, Flash
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.server.files import Files, MemoryFiles
+from smpdfu.virtual.server.groups.enum import EnumGroup
+from smpdfu.virtual.server.groups.fs import MOUNTS, FsGroup, Upload
+from smpdfu.virtual.server.groups.image import ImageGroup
+from smpdfu.virtual.server.groups.os import OsGroup
+from smpdfu.virtual.server.groups.settings import ROOTS, SettingsGroup
+from smpdfu.virtual.server.groups.shell import ShellGroup, commands_of
+from smpdfu.virtual.server.groups.stat import Counters, StatGroup, sample_counters
+from smpdfu.virtual.server.groups.transport import TransportGroup
+from smpdfu.virtual.server.groups.zephyr import ZephyrGroup
+from smpdfu.virtual.server.server import LOG, Server
+from smpdfu.virtual.server.settings_store import Records
 
 DEVICE_ID_SIZE = 8
 """Bytes of the number of an nRF5340."""

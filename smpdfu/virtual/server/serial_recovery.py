@@ -18,12 +18,12 @@ from smpdfu.image.verify import Role
 from smpdfu.smp.groups.image import ImageUpload, SlotInfo, StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.content import content_of
-from smpdfu.virtual.flash import Area, Flash
-from smpdfu.virtual.netcore import NetCore, SilentError, update_network_core
-from smpdfu.virtual.server import Answer, Buffers, Refused, Server
-from smpdfu.virtual.slot import Slot, Slots
-from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.boot.netcore import NetCore, SilentError, update_network_core
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.flash import Area, Flash
+from smpdfu.virtual.chip.storage import ERASED
+from smpdfu.virtual.server.server import Answer, Buffers, Refused, Server
+from smpdfu.virtual.server.slot_content import content_of
 
 BUFFERS = Buffers(1024, 1)
 """CONFIG_BOOT_SERIAL_MAX_RECEIVE_SIZE; the answer is written over the request."""

@@ -26,8 +26,8 @@ from smpdfu.smp.groups.fs import FileDownload
 from smpdfu.smp.groups.image import ImageRc, ImageUpload
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, Request, Response
-from smpdfu.virtual.flash import PowerCut
-from smpdfu.virtual.versions import in_version_1
+from smpdfu.virtual.chip.flash import PowerCut
+from smpdfu.virtual.server.version1_codes import in_version_1
 
 Answer = Response | Mapping[str, object]
 """What a handler returns: an answer, or its map where the build leaves out what the class would write."""

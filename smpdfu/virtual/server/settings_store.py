@@ -16,8 +16,8 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 
-from smpdfu.virtual.flash import Area, FlashError
-from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.chip.flash import Area, FlashError
+from smpdfu.virtual.chip.storage import ERASED
 
 _HEAD = struct.Struct("<HH")
 _CRC = struct.Struct("<I")

@@ -20,8 +20,8 @@ from collections.abc import Callable
 
 from smpdfu.smp.framing import DeviceConsoleFraming
 from smpdfu.smp.groups.shell import ShellExecute
-from smpdfu.virtual.groups.shell import ShellGroup
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.server.groups.shell import ShellGroup
+from smpdfu.virtual.server.server import Refused
 
 PROMPT = "uart:~$ "
 _SECOND = {0x06: 0x09, 0x04: 0x14}

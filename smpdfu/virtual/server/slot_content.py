@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from smpdfu.errors import FormatError
 from smpdfu.image.format import TLV_INFO_MAGIC, Flag, TlvType, Version
 from smpdfu.image.tlv import read_area
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.slot import Slot, Slots
-from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.chip.storage import ERASED
 
 _TLVS_READ = 0x2000
 """Bytes of the unprotected TLV area that are read; real ones have a few hundred."""

@@ -22,31 +22,31 @@ from typing import Any, Self
 
 from smpdfu.errors import ConnectError, SmpdfuError
 from smpdfu.image.files import write_file_atomic
-from smpdfu.image.keys import PrivateKey, Verifier, load_key, load_private
+from smpdfu.image.keys.keys import PrivateKey, Verifier, load_key, load_private
 from smpdfu.image.trailer import SwapMode
 from smpdfu.link.pipe import Pipe, not_open
-from smpdfu.local.lock import HeldError, Lock, holder
-from smpdfu.local.own import make_own_folder, open_own
+from smpdfu.local.state.lock import HeldError, Lock, holder
+from smpdfu.local.state.own import make_own_folder, open_own
 from smpdfu.untrusted.nesting import load_json
-from smpdfu.virtual.application import SETTINGS, Kept
-from smpdfu.virtual.bootbuild import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
-from smpdfu.virtual.bootloader import BootResult, Ending
-from smpdfu.virtual.chip import kept_parts
-from smpdfu.virtual.cuts import keep_cut, read_cut
+from smpdfu.virtual.boot.bootloader import BootResult, Ending
+from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
+from smpdfu.virtual.chip.chip import kept_parts
+from smpdfu.virtual.chip.flash import Flash
+from smpdfu.virtual.chip.layout import LAYOUTS, Layout
+from smpdfu.virtual.chip.partitions import read_layout
+from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.device import Ram, VirtualNrf5340
-from smpdfu.virtual.files import FolderFiles
-from smpdfu.virtual.flash import Flash
-from smpdfu.virtual.groups.image import Progress
-from smpdfu.virtual.layout import LAYOUTS, Layout
-from smpdfu.virtual.partitions import read_layout
-from smpdfu.virtual.pool import DEFAULT_RESOURCES, Resources
-from smpdfu.virtual.server import Buffers
-from smpdfu.virtual.shelf import folder_of, is_name
-from smpdfu.virtual.shelf import holder_of as holder_of
-from smpdfu.virtual.shelf import home as home
-from smpdfu.virtual.shelf import list_devices as list_devices
-from smpdfu.virtual.storage import ERASED
-from smpdfu.virtual.wear import keep_wear, read_wear
+from smpdfu.virtual.line.load import DEFAULT_RESOURCES, Resources
+from smpdfu.virtual.server.application import SETTINGS, Kept
+from smpdfu.virtual.server.files import FolderFiles
+from smpdfu.virtual.server.groups.image import Progress
+from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.store.kept_cut import keep_cut, read_cut
+from smpdfu.virtual.store.kept_wear import keep_wear, read_wear
+from smpdfu.virtual.store.names import folder_of, is_name
+from smpdfu.virtual.store.names import holder_of as holder_of
+from smpdfu.virtual.store.names import home as home
+from smpdfu.virtual.store.names import list_devices as list_devices
 
 _LOG_MAX = 1 << 20
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smpdfu.image.files import write_file_atomic
 from smpdfu.untrusted.nesting import load_json
-from smpdfu.virtual.flash import Power, Tear
+from smpdfu.virtual.chip.flash import Power, Tear
 
 _FILE = "cut.json"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smpdfu.image.files import write_file_atomic
 from smpdfu.untrusted.nesting import load_json
-from smpdfu.virtual.flash import Flash
+from smpdfu.virtual.chip.flash import Flash
 
 _FILE = "wear.json"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.errors import ConnectError
-from smpdfu.local.folders import state_home
-from smpdfu.local.lock import holder
+from smpdfu.local.state.folders import state_home
+from smpdfu.local.state.lock import holder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -23,13 +23,13 @@ from bumble.pairing import PairingConfig
 from bumble.transport.common import AsyncPipeSink, TransportSink, TransportSource
 
 from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link.ble import ATT_HEADER_SIZE, SMP_CHARACTERISTIC, SMP_SERVICE, VALUE_MAX
-from smpdfu.link.bumble import FAST_S, PatientHost, hci_transport, room, switch_off, switch_on
+from smpdfu.link.ble.bumble_backend import FAST_S, PatientHost, hci_transport, room, switch_off, switch_on
+from smpdfu.link.ble.pipe import ATT_HEADER_SIZE, SMP_CHARACTERISTIC, SMP_SERVICE, VALUE_MAX
 from smpdfu.link.inbox import Inbox
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import GattFraming
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.radio import AT_ONCE, Air, Radio, RadioController, serve_hci
+from smpdfu.virtual.wires.radio import AT_ONCE, Air, Radio, RadioController, serve_hci
 
 MTU = 498
 """BT_L2CAP_TX_MTU of NCS' samples with BT_OTA_DFU_SPEEDUP."""

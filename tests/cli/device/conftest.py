@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu import connect
-from smpdfu.dfu.package import Core, CoreImage, new_package
+from smpdfu.dfu.package.package import Core, CoreImage, new_package
 from smpdfu.image import b0n
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual import store
-from smpdfu.virtual.application import DEVICE_ID_SIZE
-from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootOptions
-from smpdfu.virtual.layout import LAYOUTS, NRF5340DK_STAGED
-from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED
+from smpdfu.virtual.server.application import DEVICE_ID_SIZE
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
@@ -122,11 +122,11 @@ class Desk:
         """Is the network core's firmware that of this version?"""
         payload = sealed(firmware(CODE[Core.NET], how.get("size", 3000), ord(version[0])), CODE[Core.NET], self.key)
         region = NRF5340DK_STAGED.net.app
-        return store.view_device(self.name).net.read(region.start, len(payload)) == payload
+        return store_devices.view_device(self.name).net.read(region.start, len(payload)) == payload
 
     def flash(self) -> bytes:
         """The application core's flash, as it is at this moment, whoever has the device."""
-        return (store.home() / self.name / "app.flash").read_bytes()
+        return (store_devices.home() / self.name / "app.flash").read_bytes()
 
     def when_written(self, offset: int, process: subprocess.Popen[str]) -> None:
         """Wait until ``offset`` of the secondary slot is written."""
@@ -139,7 +139,7 @@ class Desk:
         """A command in a process of its own, which can write no file larger than ``limit_bytes``, if that is given."""
         limited = LIMITED.format(limit=limit_bytes) if limit_bytes else "pass"
         program = f"{limited}\nfrom smpdfu.__main__ import main\nmain()"
-        paths = os.pathsep.join((str(Path(store.__file__).parents[2]), *filter(None, sys.path)))
+        paths = os.pathsep.join((str(Path(store_devices.__file__).parents[2]), *filter(None, sys.path)))
         environment = {**os.environ, "PYTHONPATH": paths}
         command = [sys.executable, "-c", program, *map(str, arguments)]
         return subprocess.Popen(
@@ -201,9 +201,9 @@ def named_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def new_desk(made: Desk, layout: str, options: BootOptions = DEFAULT_OPTIONS) -> Desk:
     """Bring a device with this layout to life. As those of ``virtual new`` do, it tells the number of its chip."""
     keys, number = (made.key.to_pem().decode(),), hashlib.sha256(made.name.encode()).digest()[:DEVICE_ID_SIZE].hex()
-    recipe = store.Recipe(layout, keys, (), encryption_pem(made.encryption), options=options, device_id=number)
-    store.create(made.name, recipe)
-    with store.open_device(made.name) as device:
+    recipe = store_devices.Recipe(layout, keys, (), encryption_pem(made.encryption), options=options, device_id=number)
+    store_devices.create(made.name, recipe)
+    with store_devices.open_device(made.name) as device:
         device.load_app(made.data(Core.APP, "1.0.0"))
         device.load_net(made.data(Core.NET, "1.0.0"))
         device.reset()
@@ -276,7 +276,7 @@ def over_udp(started: Callable[..., subprocess.Popen[str]]) -> Serve:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that answers as before a reset is not waited for as long as a real one needs."""
-    from smpdfu.dfu.steps import Deadlines
+    from smpdfu.dfu.do.steps import Deadlines
 
     defaults = Deadlines.__init__.__defaults__
     assert defaults == (120.0, 0.25, 2.0, 15.0)

@@ -12,7 +12,7 @@ from smpdfu.image.format import Image
 from smpdfu.smp.groups.image import Erase, ImageRc, ImageUpload, SlotInfo, StateRead, StateWrite, UploadReply
 from smpdfu.smp.groups.os import BootloaderInfo, BootloaderInfoReply, Echo, EchoReply, Params, ParamsReply, Reset
 from smpdfu.smp.message import Empty, MgmtRc
-from smpdfu.virtual.server import Answer, Buffers, Refused, Server
+from smpdfu.virtual.server.server import Answer, Buffers, Refused, Server
 
 
 @dataclass

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.client import Client, Patience
-from smpdfu.dfu import steps
-from smpdfu.dfu.package import Core, CoreImage, new_package
+from smpdfu.dfu.do import steps
+from smpdfu.dfu.package.package import Core, CoreImage, new_package
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys import PrivateKey
-from smpdfu.virtual import application, store
-from smpdfu.virtual.bootloader import DEFAULT_OPTIONS, BootOptions
-from smpdfu.virtual.layout import LAYOUTS
-from smpdfu.virtual.netcore import B0n
-from smpdfu.virtual.pool import Resources
+from smpdfu.image.keys.keys import PrivateKey
+from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.layout import LAYOUTS
+from smpdfu.virtual.line.load import Resources
+from smpdfu.virtual.server import application
+from smpdfu.virtual.store import devices as store_devices
 from tests.dfu.conftest import FILES, Maker, firmware, is_like_any_ciphertext, sealed
 from tests.simulated import simulate_commands
 
@@ -71,7 +72,7 @@ class Bench:
             options = replace(application.DEFAULT_OPTIONS, without=self.built.lacks)
             self.patch.setattr(application, "DEFAULT_OPTIONS", options)
         trusted = tuple(key.to_pem().decode() for key in (self.keys.key, self.stranger)[: 1 + bool(self.more)])
-        recipe = store.Recipe(
+        recipe = store_devices.Recipe(
             self.built.layout,
             trusted if self.built.signed else (),
             (self.stranger.to_pem().decode(),) if self.built.net_key else (),
@@ -79,8 +80,8 @@ class Bench:
             resources=Resources(reset_delay_s=0.0),
             options=self.built.options,
         )
-        store.create("desk", recipe)
-        with store.open_device("desk") as device:
+        store_devices.create("desk", recipe)
+        with store_devices.open_device("desk") as device:
             device.load_app(self.data(version="1.0.0", counter=1, spec={"dependencies": self.built.app_needs}))
             device.load_net(self.data(Core.NET, "1.0.0", seal=self.stranger))
             device.reset()
@@ -147,11 +148,11 @@ class Bench:
 
     def flash(self) -> dict[str, bytes]:
         """All of it."""
-        return {path.name: path.read_bytes() for path in sorted((store.home() / "desk").glob("*.flash"))}
+        return {path.name: path.read_bytes() for path in sorted((store_devices.home() / "desk").glob("*.flash"))}
 
     def runs(self) -> tuple[str | None, str | None]:
         """The versions of both cores after it was switched off and on; None for one that does not run."""
-        with store.open_device("desk") as device:
+        with store_devices.open_device("desk") as device:
             device.reset()
             app = None if device.running is None else str(device.running.header.version)
             return app, self._net(device) if device.net_core.running else None

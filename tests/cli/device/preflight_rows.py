@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu.findings import Severity
-from smpdfu.dfu.package import Core, CoreImage
+from smpdfu.dfu.decide.findings import Severity
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.image.encrypt import ctr, unwrap_key
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.trailer import Padding, pad_to_slot
@@ -16,13 +16,13 @@ from smpdfu.image.verdict import Code
 from smpdfu.loaders.rules import Loader
 from smpdfu.smp.groups.image import ImageSlot, SlotInfo
 from smpdfu.smp.groups.os import BootloaderInfo, BootloaderMode
-from smpdfu.virtual.bootbuild import AddressCheck, BootOptions
-from smpdfu.virtual.content import Content
+from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.groups import image as image_group
-from smpdfu.virtual.groups import os as os_group
-from smpdfu.virtual.groups.os import Build
-from smpdfu.virtual.layout import LAYOUTS
+from smpdfu.virtual.server.groups import image as image_group
+from smpdfu.virtual.server.groups import os as os_group
+from smpdfu.virtual.server.groups.os import Build
+from smpdfu.virtual.server.slot_content import Content
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built, remade, with_flags, without
 
 Prepare = Callable[[Bench], Path]

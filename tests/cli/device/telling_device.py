@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from smpdfu.__main__ import main as run
-from smpdfu.virtual.bootloader import BootResult
+from smpdfu.virtual.boot.bootloader import BootResult
 from smpdfu.virtual.device import Ram
-from smpdfu.virtual.store import StoredDevice
+from smpdfu.virtual.store.devices import StoredDevice
 
 SETTING, FILE, COMMAND = "app/net_version", "/lfs1/net_version", ("net", "version")
 _MARK_AT = 64
@@ -44,9 +44,9 @@ class TellingDevice(StoredDevice):
 
 def main() -> None:
     """Serve such a device."""
-    import smpdfu.virtual.store
+    import smpdfu.virtual.store.devices
 
-    smpdfu.virtual.store.StoredDevice = TellingDevice  # type: ignore[misc]
+    smpdfu.virtual.store.devices.StoredDevice = TellingDevice  # type: ignore[misc]
     run()
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli import show
-from smpdfu.cli.advice import ON_COMMAND, ON_REFUSAL, advice
+from smpdfu.cli.app import show
+from smpdfu.cli.app.advice import ON_COMMAND, ON_REFUSAL, advice
 from smpdfu.errors import DeviceError
 from smpdfu.smp.groups import RCS, REQUESTS, rc_name
 from smpdfu.smp.groups.image import ImageRc
@@ -129,7 +129,7 @@ def test_the_summary_counts_what_was_sent(desk: Desk) -> None:
 
 
 def test_the_rate_is_that_of_what_was_sent_now() -> None:
-    from smpdfu.cli.upload import _sent
+    from smpdfu.cli.device.upload import _sent
 
     answer = {"bytes": 90_000, "resumed_at": 60_000, "seconds": 3.0, "requests": 30, "window": 3, "retries": 2}
     assert _sent(answer) == (
@@ -141,7 +141,7 @@ def test_a_log_of_an_upload_has_rate_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("smpdfu.cli.show.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("smpdfu.cli.app.show.time.monotonic", lambda: clock[0])
     with show.Output().progress("app.bin") as advance:
         for at, done in ((100, 0), (106, 0), (107, 50_000), (112, 100_000), (113, 110_000), (118, 200_000)):
             clock[0] = at
@@ -159,7 +159,7 @@ def test_a_log_of_an_upload_has_rate_and_time_left(
 
 
 def test_the_console_of_a_device_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    from smpdfu.cli.virtual import _console_line
+    from smpdfu.cli.virtual.commands import _console_line
 
     _console_line("\x1b[2Jhello\x9b")
     assert capsys.readouterr().err == "\ufffd[2Jhello\ufffd\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.virtual import store
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -75,7 +75,7 @@ def test_a_silent_device_gets_no_update(desk: Desk, silent: str) -> None:
 
 
 def test_a_virtual_device_that_is_taken_or_not_there(desk: Desk) -> None:
-    with store.open_device("desk"):
+    with store_devices.open_device("desk"):
         refused = desk.call("list")
     assert (refused.code, "'desk' is in use by process" in refused.sentence) == (4, True)
     refused = desk.run("list", "--to", "virtual:other")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.clock import device_time, typed_time
+from smpdfu.cli.device.datetime import device_time, typed_time
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.package import Core
 from smpdfu.image.files import Segment, encode_firmware
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def test_an_encrypted_network_image_is_not_booted(desk: Desk) -> None:
 
 
 def test_the_wrong_key_is_seen_by_the_boot(desk: Desk, smpdfu: Call) -> None:
-    from smpdfu.image.keys import generate
+    from smpdfu.image.keys.keys import generate
 
     refused = desk.call("upload", desk.image(key=generate("ecdsa-p256")), "--confirm")
     assert refused.code == 7
@@ -310,8 +310,8 @@ def test_slots_that_there_are_not(desk: Desk, options: tuple[str, ...], words: s
 )
 def test_the_number_that_leads_to_a_slot(image: int, slot: int | None, number: int) -> None:
     """A device that takes direct uploads tells it in its slot info; without one, the image's number is meant."""
-    from smpdfu.dfu.oneimage import upload_number
-    from smpdfu.dfu.state import DeviceState
+    from smpdfu.dfu.decide.device_state import DeviceState
+    from smpdfu.dfu.decide.one_image import upload_number
     from smpdfu.smp.groups.image import SlotInfoImage, SlotInfoSlot
 
     ids: dict[tuple[int, int], int | None] = {(0, 0): 1, (0, 1): 2, (1, 0): 3, (1, 1): None}

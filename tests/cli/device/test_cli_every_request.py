@@ -11,7 +11,7 @@ import pytest
 
 from smpdfu.smp.groups import REQUESTS, find_request
 from smpdfu.smp.message import Header, Request
-from smpdfu.virtual.server import Server
+from smpdfu.virtual.server.server import Server
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

@@ -15,10 +15,10 @@ from smpdfu.smp.groups.image import ImageUpload, StateWrite
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.groups.shell import ShellExecute
 from smpdfu.smp.message import Request, split_message
-from smpdfu.virtual.application import Kept
-from smpdfu.virtual.bootloader import BootKeys
+from smpdfu.virtual.boot.bootloader import BootKeys
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.layout import NRF5340DK_STAGED
+from smpdfu.virtual.server.application import Kept
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

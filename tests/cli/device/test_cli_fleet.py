@@ -13,13 +13,13 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package import Core
-from smpdfu.image.keys import generate
+from smpdfu.dfu.package.package import Core
+from smpdfu.image.keys.keys import generate
 from tests.cli.device.conftest import Desk, new_desk
 from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.keys.keys import PrivateKey
     from tests.cli.conftest import Call
 
 NAMES = ("a", "b", "c")
@@ -351,8 +351,8 @@ def test_a_copy_of_the_file_continues(smpdfu: Call, desks: dict[str, Desk], flee
 
 
 def test_a_damaged_log_is_named_and_repaired(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
-    from smpdfu.dfu.journal import journal_path
-    from smpdfu.local.folders import state_home
+    from smpdfu.dfu.do.journal import journal_path
+    from smpdfu.local.state.folders import state_home
 
     smpdfu("fleet", "run", fleet)
     (log,) = (state_home() / "fleets").glob("*/events.jsonl")

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.cli.fleetloading import read_fleet, state_folder
+from smpdfu.cli.fleet.loading import read_fleet, state_folder
 from smpdfu.connect import places_by_lookup
-from smpdfu.dfu.devicelock import locked
-from smpdfu.dfu.package import Core
-from smpdfu.image.keys import generate
-from smpdfu.virtual import store
+from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.package.package import Core
+from smpdfu.image.keys.keys import generate
+from smpdfu.virtual.store import devices as store_devices
 from tests.cli.device.conftest import Desk, new_desk
 
 if TYPE_CHECKING:
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.keys.keys import PrivateKey
     from tests.cli.conftest import Call
 
 ONE, OTHER = "0011223344556677", "8899aabbccddeeff"
@@ -37,10 +37,10 @@ class Roof:
 
     def put(self, number: str | None) -> None:
         """A board that runs 1.0.0, whose firmware tells this number."""
-        if self.desk.name in store.list_devices():
-            store.delete(self.desk.name)
+        if self.desk.name in store_devices.list_devices():
+            store_devices.delete(self.desk.name)
         new_desk(self.desk, "nrf5340dk-staged")
-        recipe = store.home() / self.desk.name / "device.json"
+        recipe = store_devices.home() / self.desk.name / "device.json"
         recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"device_id": number}))
 
     def events(self) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def test_what_is_not_told_proves_nothing(roof: Roof, first: str | None, second: 
 def test_a_board_that_does_not_answer_keeps_its_outcome(roof: Roof) -> None:
     roof.put(ONE)
     roof.events()
-    store.delete("a")
+    store_devices.delete("a")
     assert kinds(roof.events()) == ["run", "leave"]
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.cli.framelog import FrameLog
+from smpdfu.cli.app.frame_log import FrameLog
 from smpdfu.client.trace import Trace
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.package import Core
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.groups.os import Echo

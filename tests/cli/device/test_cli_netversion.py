@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.bootloader import BootOptions
-from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.boot.bootloader import BootOptions
+from smpdfu.virtual.boot.netcore import B0n
 from tests.cli.device import telling_device
 from tests.cli.device.conftest import Desk, new_desk
 from tests.cli.device.telling_device import COMMAND, FILE, SETTING
 
 if TYPE_CHECKING:
-    from smpdfu.image.keys import PrivateKey
+    from smpdfu.image.keys.keys import PrivateKey
     from tests.cli.conftest import Call
 
 pytestmark = pytest.mark.usefixtures("soon")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.package import Core
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.boot.netcore import B0n
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +148,7 @@ def test_what_cannot_be_meant_is_a_usage_error(desk: Desk, words: tuple[str, ...
 
 
 def test_only_what_was_to_be_booted_can_be_proven(desk: Desk) -> None:
-    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.package.package import Core
 
     assert desk.json("update", desk.package(cores=(Core.APP,)), "--upload-only")["proven"] is None
     assert desk.json("update", desk.package(cores=(Core.APP,)), "--plan")["proven"] is None
@@ -157,7 +157,7 @@ def test_only_what_was_to_be_booted_can_be_proven(desk: Desk) -> None:
 
 
 def test_an_upload_is_told_the_release_too(board: Board, over_udp: Serve) -> None:
-    from smpdfu.dfu.package import Core
+    from smpdfu.dfu.package.package import Core
 
     desk = board("3.2/pm")
     said = desk.run("upload", desk.image(Core.NET), "--confirm", "--ncs", "3.2", "--to", over_udp(desk), "--json")
@@ -169,7 +169,7 @@ def test_a_version_that_nobody_asked_for_before_the_reset_proves_nothing(
     board: Board, over_udp: Serve, tmp_path: Path
 ) -> None:
     """The call that reset the device did not ask, and was killed behind the reset; the one that goes on does."""
-    from smpdfu.dfu.journal import journal_path
+    from smpdfu.dfu.do.journal import journal_path
 
     desk = board("3.4.1/pm", b0n=B0n.REFUSES)
     address, package = over_udp(desk), desk.package()

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.cli.raw import plain, read_payload
+from smpdfu.cli.device.raw import plain, read_payload
 from smpdfu.smp import cbor
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.os import Params
 from smpdfu.smp.message import Header
-from smpdfu.virtual.server import Server
+from smpdfu.virtual.server.server import Server
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package import Core
-from smpdfu.image.keys import generate
-from smpdfu.virtual import store
-from smpdfu.virtual.recovery import RecoveryBuild
+from smpdfu.dfu.package.package import Core
+from smpdfu.image.keys.keys import generate
+from smpdfu.virtual.server.serial_recovery import RecoveryBuild
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -132,7 +132,7 @@ def test_recovery_with_the_state_of_images_is_recognised(
 def test_a_reset_waits_until_the_network_core_has_its_image(
     desk: Desk, started: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    settings = store.home() / desk.name / "device.json"
+    settings = store_devices.home() / desk.name / "device.json"
     found = json.loads(settings.read_text())
     found["resources"]["time_factor"] = 1.0
     settings.write_text(json.dumps(found))
@@ -204,7 +204,7 @@ def test_update_refuses_a_device_in_recovery(recovering: Desk) -> None:
 
 
 def test_a_device_that_is_run_in_recovery_says_so(desk: Desk) -> None:
-    with store.open_device(desk.name) as device:
+    with store_devices.open_device(desk.name) as device:
         device.enter_recovery()
         assert list(device.log)[-1] == "I: Enter the serial recovery mode"
     assert json.loads(desk.call("list", "--json").out)["images"][0]["active"] is False

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package import Core
-from smpdfu.image.keys import generate
+from smpdfu.dfu.package.package import Core
+from smpdfu.image.keys.keys import generate
 from smpdfu.smp.groups.image import SlotInfo, StateRead, StateWrite
-from smpdfu.virtual import application, store
-from smpdfu.virtual.netcore import B0n
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.server import application
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Board, Desk, Serve
@@ -63,11 +64,11 @@ def test_a_device_without_images_is_reset(desk: Desk, monkeypatch: pytest.Monkey
     """Many applications have no image group."""
     without = (*application.DEFAULT_OPTIONS.without, StateRead, StateWrite, SlotInfo)
     monkeypatch.setattr(application, "DEFAULT_OPTIONS", replace(application.DEFAULT_OPTIONS, without=without))
-    boots = "".join(store.read_log(desk.name)).count("Booting MCUboot")
+    boots = "".join(store_devices.read_log(desk.name)).count("Booting MCUboot")
     assert desk.json("reset") == {"reset": True}
     assert "the device is back and answers" in desk.call("reset").out
     assert desk.call("info", "--reset").code == 0
-    assert "".join(store.read_log(desk.name)).count("Booting MCUboot") == boots + 3
+    assert "".join(store_devices.read_log(desk.name)).count("Booting MCUboot") == boots + 3
 
 
 # --- an image that still waits ---------------------------------------------------------------------------------------
@@ -110,11 +111,11 @@ def test_a_bootloader_that_swaps_did_not_install_what_still_waits(board: Board, 
     desk = board("2.5/pm", b0n=B0n.REFUSES)
     address = over_udp(desk)
     assert desk.run("upload", desk.image(Core.NET), "--test", "--to", address).code == 0
-    boots = "".join(store.read_log(desk.name)).count("Starting network core update")
+    boots = "".join(store_devices.read_log(desk.name)).count("Starting network core update")
     done = desk.run("reset", "--json", "--to", address)
     assert (done.code, [one["became"] for one in done.document["outcomes"]]) == (7, ["not-installed"])
     assert "2.0.0 was not installed and still waits for the next boot; 1.0.0 runs" in done.document["error"]["message"]
-    assert "".join(store.read_log(desk.name)).count("Starting network core update") == boots + 2
+    assert "".join(store_devices.read_log(desk.name)).count("Starting network core update") == boots + 2
     assert desk.net_holds("1.0.0")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.settings import text_of
+from smpdfu.cli.device.settings import text_of
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
-from smpdfu.cli.shell import arguments, clean
+from smpdfu.cli.device.shell import arguments, clean
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

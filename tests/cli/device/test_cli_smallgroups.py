@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.virtual.application import Options
+from smpdfu.virtual.server.application import Options
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -27,7 +27,7 @@ def test_stat(desk: Desk) -> None:
 
 def test_stat_shows_what_there_is_and_names_what_is_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     counters = {"many": lambda: {f"counter {number:>04}": 1 for number in range(200)}, "few": lambda: {"one": 1}}
-    monkeypatch.setattr("smpdfu.virtual.application.DEFAULT_OPTIONS", Options(counters=counters))
+    monkeypatch.setattr("smpdfu.virtual.server.application.DEFAULT_OPTIONS", Options(counters=counters))
     done = desk.call("stat", "show")
     assert "few" in done.out
     assert "ticks" in done.out
@@ -50,8 +50,8 @@ def test_enum(desk: Desk) -> None:
 def test_enum_of_a_build_that_tells_less(desk: Desk, missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     from smpdfu.smp.groups import enum
     from smpdfu.smp.message import MgmtRc
-    from smpdfu.virtual.groups.enum import EnumGroup
-    from smpdfu.virtual.server import Refused
+    from smpdfu.virtual.server.groups.enum import EnumGroup
+    from smpdfu.virtual.server.server import Refused
 
     def refuse(self: EnumGroup, request: object) -> None:
         raise Refused(MgmtRc.ENOTSUP)

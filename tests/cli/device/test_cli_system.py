@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.system import state_text
+from smpdfu.cli.device.system import state_text
 from smpdfu.smp.groups.image import SlotInfoImage, SlotInfoReply, SlotInfoSlot
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import Empty, Response
-from smpdfu.virtual.application import Options
-from smpdfu.virtual.groups.image import ImageGroup
-from smpdfu.virtual.groups.os import OsGroup
+from smpdfu.virtual.server.application import Options
+from smpdfu.virtual.server.groups.image import ImageGroup
+from smpdfu.virtual.server.groups.os import OsGroup
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -61,7 +61,7 @@ class ZephyrPools(Response):
 
 
 def test_mpstat_as_zephyr_really_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smpdfu.virtual.application.DEFAULT_OPTIONS", Options(without=()))
+    monkeypatch.setattr("smpdfu.virtual.server.application.DEFAULT_OPTIONS", Options(without=()))
     monkeypatch.setattr(OsGroup, "on_memory_pools", lambda self, request: ZephyrPools())
     assert desk.json("mpstat")["pools"] == [
         {"name": "0", "blksiz": None, "nblks": 8, "nfree": 5, "min": 3},

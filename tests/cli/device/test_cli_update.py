@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.health import can_run
-from smpdfu.dfu.journal import DONE, Journal, journal_path, read_record
-from smpdfu.dfu.package import Core, Package
-from smpdfu.dfu.plan import STAGED
-from smpdfu.image.keys import generate
-from smpdfu.virtual import store
+from smpdfu.dfu.decide.plan import STAGED
+from smpdfu.dfu.do.health import can_run
+from smpdfu.dfu.do.journal import DONE, Journal, journal_path, read_record
+from smpdfu.dfu.package.package import Core, Package
+from smpdfu.image.keys.keys import generate
+from smpdfu.virtual.store import devices as store_devices
 from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def test_a_second_tool_on_the_same_device(desk: Desk) -> None:
 
 def test_the_printed_command_has_what_the_call_had(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its health check the next call would keep what nobody looked at, without --only do another update."""
-    from smpdfu.dfu import steps
+    from smpdfu.dfu.do import steps
 
     simulate_commands(monkeypatch)
     deadlines = steps.Deadlines
@@ -267,7 +267,7 @@ def test_a_trial_that_is_over(desk: Desk, waited: bool) -> None:
 # Kills its process after so many entries of the journal: with the entry on the disk, or before it is.
 KILLER = """
 import os, signal, sys
-from smpdfu.dfu.journal import Journal
+from smpdfu.dfu.do.journal import Journal
 entries, written = int(sys.argv.pop(1)), sys.argv.pop(1) == "written"
 append = Journal._append
 def kill(self, entry):
@@ -290,7 +290,7 @@ main()
 def test_kill_9_and_the_next_call_finishes(desk: Desk, entry: int, written: str) -> None:
     """The virtual device loses its power with the process that has it: so it boots in between, too."""
     package = desk.package()
-    paths = os.pathsep.join((str(Path(store.__file__).parents[2]), *filter(None, sys.path)))
+    paths = os.pathsep.join((str(Path(store_devices.__file__).parents[2]), *filter(None, sys.path)))
     command = [sys.executable, "-c", KILLER, str(entry), written, "update", str(package), "--to", desk.address]
     died = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONPATH": paths})
     assert died.returncode == -signal.SIGKILL, died.stderr

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smpdfu.dfu.journal import journal_path
-from smpdfu.dfu.package import Core
-from smpdfu.image.keys import generate
+from smpdfu.dfu.do.journal import journal_path
+from smpdfu.dfu.package.package import Core
+from smpdfu.image.keys.keys import generate
 from tests.cli.device.conftest import Desk
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.package import Core
 from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Version
-from smpdfu.image.keys import generate
-from smpdfu.virtual import store
+from smpdfu.image.keys.keys import generate
+from smpdfu.virtual.store import devices as store_devices
 from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_an_encrypted_network_image_of_unknown_core_is_tried_and_reverts(
     assert refused.code == 4, "no answer, and the same call would only try the same image again"
     assert "switch it off and on: an image that was not confirmed is swapped back" in refused.sentence
     assert "Run the same command again" not in refused.err
-    with store.open_device("desk") as device:
+    with store_devices.open_device("desk") as device:
         device.reset()
     assert desk.slots()[0] == RUNS_1
 

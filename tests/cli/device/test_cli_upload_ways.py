@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from smpdfu.connect import client_for
-from smpdfu.dfu.oneimage import Wanted
-from smpdfu.dfu.oneimagesteps import bring_to_run, find_job
-from smpdfu.dfu.package import Core, CoreImage
-from smpdfu.dfu.steps import Deadlines, Hands, read_state
+from smpdfu.dfu.decide.one_image import Wanted
+from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
+from smpdfu.dfu.do.steps import Deadlines, Hands, read_state
+from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Version
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual import store
-from smpdfu.virtual.content import Content
-from smpdfu.virtual.groups import image as image_group
-from smpdfu.virtual.groups.os import OsGroup
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.server.groups import image as image_group
+from smpdfu.virtual.server.groups.os import OsGroup
+from smpdfu.virtual.server.server import Refused
+from smpdfu.virtual.server.slot_content import Content
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.cli.conftest import Outcome
@@ -59,7 +59,7 @@ def test_a_device_that_does_not_tell_gets_a_trial_and_shows_that_it_can_go_back(
     assert "does not tell how its bootloader updates: if that overwrites, the image cannot be rolled back" in done.err
     assert "marked for good" not in done.err
     assert desk.slots()[0] == RUNS_2
-    assert "Swap type: test" in "".join(store.read_log(desk.name))
+    assert "Swap type: test" in "".join(store_devices.read_log(desk.name))
 
 
 @pytest.mark.usefixtures("silent")
@@ -73,7 +73,7 @@ def test_a_device_that_does_not_tell_may_overwrite(overwriting: Desk) -> None:
 
 @pytest.mark.usefixtures("silent")
 def test_a_trial_that_the_bootloader_refuses_ends_with_the_old_image(desk: Desk) -> None:
-    from smpdfu.image.keys import generate
+    from smpdfu.image.keys.keys import generate
 
     refused = desk.call("upload", desk.image(key=generate("ecdsa-p256")), "--confirm")
     assert refused.code == 7
@@ -84,7 +84,7 @@ def test_a_trial_that_the_bootloader_refuses_ends_with_the_old_image(desk: Desk)
 def test_a_network_image_of_such_a_device_is_only_tested(desk: Desk) -> None:
     assert desk.json("upload", desk.image(Core.NET), "--confirm")["running"] is False
     assert desk.net_holds("2.0.0")
-    assert "Swap type: perm" not in "".join(store.read_log(desk.name))
+    assert "Swap type: perm" not in "".join(store_devices.read_log(desk.name))
 
 
 # --- the higher version boots ----------------------------------------------------------------------------------------

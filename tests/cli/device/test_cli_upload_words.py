@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package import Core
+from smpdfu.dfu.package.package import Core
 from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Image, Version
-from smpdfu.image.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.smp.groups.image import StateRead
-from smpdfu.virtual.groups.image import ImageGroup
+from smpdfu.virtual.server.groups.image import ImageGroup
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package import Core
-from smpdfu.image.keys import generate
-from smpdfu.virtual import store
-from smpdfu.virtual.bootbuild import BootOptions
-from smpdfu.virtual.netcore import B0n
+from smpdfu.dfu.package.package import Core
+from smpdfu.image.keys.keys import generate
+from smpdfu.virtual.boot.build import BootOptions
+from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.store import devices as store_devices
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built
 from tests.dfu.conftest import Maker
 
@@ -29,7 +29,7 @@ def make(smpdfu: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench
 
 def network_image_waits(bench: Bench, number: int = 0) -> None:
     """The network core's image is marked, as by an update, and not restarted yet."""
-    with store.open_device("desk") as device:
+    with store_devices.open_device("desk") as device:
         data = bench.data(Core.NET, "2.0.0", counter=1)
         slot = device.images[number].secondary
         slot.area.program(0, data + b"\xff" * (-len(data) % 4))
@@ -37,12 +37,12 @@ def network_image_waits(bench: Bench, number: int = 0) -> None:
 
 
 def application_is_linked_elsewhere(bench: Bench) -> None:
-    with store.open_device("desk") as device:
+    with store_devices.open_device("desk") as device:
         device.load_app(bench.data(address=0x9_0200, counter=1))
 
 
 def application_is_gone(bench: Bench) -> None:
-    with store.open_device("desk") as device:
+    with store_devices.open_device("desk") as device:
         device.images[0].primary.area.erase_all()
 
 
@@ -65,7 +65,7 @@ def test_how_the_last_boot_ended(make: Bench, built: Built, prepare: object, end
     shown = make.run("virtual", "show", "desk", "--json").document
     assert (shown["ending"], shown["app_runs"], shown["powered"]) == (ending, ending == "runs", True)
     assert words in " ".join(make.run("virtual", "show", "desk").out.split())
-    with store.open_device("desk"):  # the same where another process serves it
+    with store_devices.open_device("desk"):  # the same where another process serves it
         assert make.run("virtual", "show", "desk", "--json").document["ending"] == ending
     assert make.run("virtual", "show", "desk", "--json").document["ending"] == ending
 
@@ -77,5 +77,5 @@ def test_what_is_off_or_in_recovery_is_said(make: Bench) -> None:
     shown = make.run("virtual", "show", "desk", "--json").document
     assert (shown["ending"], shown["app_runs"]) == ("recovery", False)
     assert "in MCUboot's serial recovery" in " ".join(make.run("virtual", "show", "desk").out.split())
-    with store.open_device("desk"):
+    with store_devices.open_device("desk"):
         assert make.run("virtual", "show", "desk", "--json").document["ending"] == "recovery"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.cli.config import resolve
-from smpdfu.cli.options import Connection
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.app.connection import resolve
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call

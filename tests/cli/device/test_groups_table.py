@@ -24,9 +24,9 @@ from smpdfu.smp import cbor
 from smpdfu.smp.groups import RCS, REQUESTS, enum, find_request, fs, image, os, settings, shell, stat, transport, zephyr
 from smpdfu.smp.message import HEADER_SIZE, Empty, MgmtRc, Op, Refusal, Request, Response, split_message
 from smpdfu.smp.session import read_outcome
-from smpdfu.virtual import application
-from smpdfu.virtual.groups.transport import TransportGroup
-from smpdfu.virtual.server import Server
+from smpdfu.virtual.server import application
+from smpdfu.virtual.server.groups.transport import TransportGroup
+from smpdfu.virtual.server.server import Server
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk

@@ -11,10 +11,10 @@ import pytest
 
 import smpdfu
 from smpdfu import Core, PlanError, Wish, install
-from smpdfu.virtual import store
+from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.run import Event
+    from smpdfu.dfu.do.update import Event
     from tests.cli.device.conftest import Desk
 
 
@@ -52,4 +52,4 @@ def test_what_speaks_against_it_is_raised_before_anything_is_written(desk: Desk)
     plan_only = Wish(force=False)
     with pytest.raises(PlanError):
         asyncio.run(install(desk.address, package, wish=plan_only))
-    assert store.view_device(desk.name).images[0].secondary.header() is None
+    assert store_devices.view_device(desk.name).images[0].secondary.header() is None

@@ -23,7 +23,7 @@ from smpdfu.smp.groups.enum import (
     GroupSingleReply,
 )
 from smpdfu.smp.message import MgmtRc, Request
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.server.server import Refused
 
 # The names that the groups give themselves, in the order in which the linker puts them one behind the other.
 NAMES = {

@@ -27,8 +27,8 @@ from smpdfu.smp.groups.fs import (
     HashTypesReply,
 )
 from smpdfu.smp.message import HEADER_SIZE, Empty, MgmtRc
-from smpdfu.virtual.files import Files, Full
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.server.files import Files, Full
+from smpdfu.virtual.server.server import Refused
 
 MOUNTS = ("/lfs1",)
 """Where the file systems of the virtual application are."""

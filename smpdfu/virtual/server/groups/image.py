@@ -26,12 +26,12 @@ from smpdfu.smp.groups.image import (
     UploadReply,
 )
 from smpdfu.smp.message import Empty
-from smpdfu.virtual.content import Content, content_of, is_blank, next_boot
-from smpdfu.virtual.decision import SwapType
-from smpdfu.virtual.flash import Area, FlashError
-from smpdfu.virtual.server import Answer, Refused
-from smpdfu.virtual.slot import Slot, SlotError, Slots, trailer_sectors
-from smpdfu.virtual.storage import ERASED
+from smpdfu.virtual.boot.slot import Slot, SlotError, Slots, trailer_sectors
+from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.chip.flash import Area, FlashError
+from smpdfu.virtual.chip.storage import ERASED
+from smpdfu.virtual.server.server import Answer, Refused
+from smpdfu.virtual.server.slot_content import Content, content_of, is_blank, next_boot
 
 BLOCK_SIZE = 512
 """Bytes that are gathered in RAM before they are written (CONFIG_IMG_BLOCK_BUF_SIZE)."""

@@ -34,8 +34,8 @@ from smpdfu.smp.groups.os import (
     TaskStatReply,
 )
 from smpdfu.smp.message import Empty, MgmtRc
-from smpdfu.virtual.rtc import Rtc
-from smpdfu.virtual.server import Buffers, Refused
+from smpdfu.virtual.chip.rtc import Rtc
+from smpdfu.virtual.server.server import Buffers, Refused
 
 MODES = {
     SwapMode.SCRATCH: BootloaderMode.SWAP_USING_SCRATCH,

@@ -22,9 +22,9 @@ from smpdfu.smp.groups.settings import (
     SettingsWrite,
 )
 from smpdfu.smp.message import Empty, MgmtRc
-from smpdfu.virtual.flash import FlashError
-from smpdfu.virtual.records import Records
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.chip.flash import FlashError
+from smpdfu.virtual.server.server import Refused
+from smpdfu.virtual.server.settings_store import Records
 
 ROOTS = ("app",)
 """The modules of the virtual application that take settings: one, which takes any name."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from smpdfu.smp.groups.shell import ShellExecute, ShellRc, ShellReply
-from smpdfu.virtual.rtc import Rtc
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.chip.rtc import Rtc
+from smpdfu.virtual.server.server import Refused
 
 LINE_MAX = 256
 """Bytes of a command line, each word with a space behind it (CONFIG_SHELL_CMD_BUFF_SIZE)."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from smpdfu.smp.groups.stat import StatData, StatDataReply, StatList, StatListReply, StatRc
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.rtc import Rtc
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.chip.rtc import Rtc
+from smpdfu.virtual.server.server import Refused
 
 NAME_MAX = 31
 """Bytes of a name that are looked at (CONFIG_MCUMGR_GRP_STAT_MAX_NAME_LEN, less the end mark)."""

@@ -23,7 +23,7 @@ from smpdfu.smp.groups.transport import (
     TransportStatusReply,
 )
 from smpdfu.smp.message import Empty
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.server.server import Refused
 
 TRANSPORTS = (TransportInfo(0, "serial"), TransportInfo(1, "bluetooth"), TransportInfo(3, "udp"))
 """The numbers are those of Zephyr's ``smp_transport_type``, the names are ours."""

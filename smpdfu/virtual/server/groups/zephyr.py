@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from smpdfu.smp.groups.zephyr import EraseStorage, ZephyrRc
 from smpdfu.smp.message import Empty
-from smpdfu.virtual.flash import Area, FlashError
-from smpdfu.virtual.server import Refused
+from smpdfu.virtual.chip.flash import Area, FlashError
+from smpdfu.virtual.server.server import Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Commands about this computer: ``scan``, ``doctor``; and ``decode``, which needs no device."""

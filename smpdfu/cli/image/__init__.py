@@ -1,0 +1,1 @@
+"""Commands about image files: ``sign``, ``verify``, ``inspect``, ``package``."""

@@ -1,0 +1,1 @@
+"""``smpdfu-imgtool``: imgtool's command line in front of our signer."""

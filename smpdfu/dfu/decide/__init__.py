@@ -1,0 +1,1 @@
+"""What must happen to a device, as pure functions of package, device state and evidence."""

@@ -1,0 +1,1 @@
+"""Do what was decided, step by step on the device, with a journal."""

@@ -1,0 +1,1 @@
+"""What kind of file is this? Told by its content."""

@@ -1,0 +1,1 @@
+"""Keys: read, written, exported, recognised."""

@@ -1,0 +1,1 @@
+"""Bluetooth LE: SMP over GATT."""

@@ -1,0 +1,1 @@
+"""What this computer lacks for talking to a device."""

@@ -1,0 +1,1 @@
+"""The bootloaders of both cores: MCUboot and b0n."""

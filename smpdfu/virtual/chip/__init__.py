@@ -1,0 +1,1 @@
+"""The hardware: memories, their layout, time."""

@@ -1,0 +1,1 @@
+"""Virtual devices kept in files between commands."""

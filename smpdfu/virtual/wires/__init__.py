@@ -1,0 +1,1 @@
+"""The wires at which a virtual device can be reached."""
