@@ -5,12 +5,10 @@ Source: Zephyr, "SMP protocol specification" (doc/services/device_mgmt/smp_proto
 
 from __future__ import annotations
 
-import dataclasses
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, cast
+from typing import ClassVar, Generic, NamedTuple, TypeVar, cast
 
 from smpdfu.errors import LocalProtocolError, RemoteProtocolError
 from smpdfu.smp import cbor
@@ -163,62 +161,6 @@ class Request(Body, Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class RawReply(Response):
-    """An answer as it came: the whole map."""
-
-    entries: dict[object, object]
-
-    def to_map(self) -> dict[str, object]:
-        """The map. ValueError for keys that are no text."""
-        return _texts(self.entries)
-
-    @classmethod
-    def from_map(cls, entries: Mapping[Any, object]) -> Self:
-        """Take the map as it is."""
-        return cls(dict(entries))
-
-
-@dataclass(frozen=True, slots=True)
-class RawRequest(Request[RawReply]):
-    """Any command: the door for groups that only their vendor knows. ``payload`` is the map to send.
-
-    ValueError for a group or a command that SMP cannot number, or an operation that is no request.
-    """
-
-    response: ClassVar[type[Response]] = RawReply
-
-    group: int  # type: ignore[misc]  # a fact of the class for all other requests
-    command: int  # type: ignore[misc]  # the same
-    op: Op = Op.READ  # type: ignore[misc]  # the same
-    payload: Mapping[str, object] = dataclasses.field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.group <= 0xFFFF and 0 <= self.command <= 0xFF and self.op in (Op.READ, Op.WRITE)):
-            raise ValueError(f"there is no request {self.op!r} of group {self.group}, command {self.command} in SMP")
-
-    @property
-    def title(self) -> str:  # type: ignore[override]  # the same
-        """What people call it."""
-        from smpdfu.smp.groups import find_request  # here: the registry imports this module, and takes its time
-
-        known = find_request(self.op, self.group, self.command)
-        return known.title if known is not None else f"group {self.group} command {self.command}"
-
-    def to_map(self) -> dict[str, object]:
-        """The payload. ValueError for keys that are no text."""
-        return _texts(self.payload)
-
-    def __hash__(self) -> int:
-        return hash((self.group, self.command, self.op))
-
-
-def _texts(entries: Mapping[Any, object]) -> dict[str, object]:
-    if not all(isinstance(name, str) for name in entries):
-        raise ValueError("the keys of an SMP body are texts")
-    return dict(entries)
-
-
-@dataclass(frozen=True, slots=True)
 class Refusal:
     """The error in a body. ``group`` is None for SMP's own codes (``MgmtRc``), else the group whose code ``rc`` is."""
 
@@ -264,8 +206,6 @@ __all__ = [
     "Message",
     "MgmtRc",
     "Op",
-    "RawReply",
-    "RawRequest",
     "Refusal",
     "Request",
     "Response",

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from smpdfu.cli.app.main import exit_code
+from smpdfu.cli.app.ending import exit_code
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.do.health import Health, echoes

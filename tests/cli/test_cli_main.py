@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from smpdfu import __version__, errors
-from smpdfu.cli.app import main, show
+from smpdfu.cli.app import ending, main, show
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Connection, Interrupted, command
 from smpdfu.cli.app.connection import resolve
@@ -79,12 +79,12 @@ CODES = {
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
 def test_every_error_has_its_exit_code(kind: type[errors.SmpdfuError]) -> None:
-    assert main.exit_code(specimen(kind)) == CODES[kind]
+    assert ending.exit_code(specimen(kind)) == CODES[kind]
 
 
 def test_a_step_that_cannot_be_resumed_does_not_claim_the_previous_firmware() -> None:
     error = errors.StepError("failed", "test", resumable=False)
-    assert main.exit_code(error) == 8
+    assert ending.exit_code(error) == 8
     assert "Run the same command again" not in advice(error)
 
 

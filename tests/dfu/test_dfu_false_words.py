@@ -15,7 +15,8 @@ import pytest
 
 from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, given_clue
 from smpdfu.dfu.decide.proof import net_taken
-from smpdfu.dfu.do.journal import DONE, REVERTED, Journal, Record, read_record
+from smpdfu.dfu.decide.record import DONE, REVERTED, Record
+from smpdfu.dfu.do.journal import Journal, read_record
 from smpdfu.dfu.do.one_image_steps import install
 from smpdfu.dfu.do.steps import Hands, read_state
 from smpdfu.dfu.do.update import Event, StepDone, Wish

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.dfu.do.journal import DONE, REVERTED
+from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
 from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log

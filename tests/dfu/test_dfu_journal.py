@@ -12,15 +12,8 @@ from pathlib import Path
 import pytest
 
 from smpdfu.dfu.decide.evidence import Clue, Proof, console_clue
-from smpdfu.dfu.do.journal import (
-    DONE,
-    MAX_JOURNAL_BYTES,
-    Journal,
-    Record,
-    journal_path,
-    read_record,
-    replay,
-)
+from smpdfu.dfu.decide.record import DONE, Record, replay
+from smpdfu.dfu.do.journal import MAX_JOURNAL_BYTES, Journal, journal_path, read_record
 from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
 from smpdfu.errors import JournalError
 from smpdfu.loaders.console import read_boot

@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.plan import STAGED, Policy, make_plan, went_back
-from smpdfu.dfu.do.journal import DONE, FAILED, REVERTED, Record
+from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import ImageSlot

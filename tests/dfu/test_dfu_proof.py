@@ -14,7 +14,8 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, console_clue
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.decide.proof import net_taken
-from smpdfu.dfu.do.journal import DONE, REVERTED, read_record, replay
+from smpdfu.dfu.decide.record import DONE, REVERTED, replay
+from smpdfu.dfu.do.journal import read_record
 from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
 from smpdfu.dfu.do.result import UpdateResult
 from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of, read_device

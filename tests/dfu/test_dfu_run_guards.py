@@ -12,7 +12,8 @@ import pytest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.plan import Action, Step
-from smpdfu.dfu.do.journal import Journal, Record
+from smpdfu.dfu.decide.record import Record
+from smpdfu.dfu.do.journal import Journal
 from smpdfu.dfu.do.steps import Hands
 from smpdfu.dfu.do.update import Update, Wish, _noted, decide
 from smpdfu.dfu.package.package import Core

@@ -15,8 +15,9 @@ from smpdfu.smp.describe import LINE_MAX, describe, explain
 from smpdfu.smp.groups import REQUESTS
 from smpdfu.smp.groups.image import ImageUpload, StateRead
 from smpdfu.smp.groups.os import Echo, Reset
+from smpdfu.smp.groups.raw import RawRequest
 from smpdfu.smp.groups.settings import SettingsRead, SettingsWrite
-from smpdfu.smp.message import Header, Op, RawRequest, Refusal, Request
+from smpdfu.smp.message import Header, Op, Refusal, Request
 
 RECORDINGS = sorted((Path(__file__).parent.parent / "vectors" / "recordings").glob("*.jsonl"))
 

@@ -16,7 +16,8 @@ from smpdfu.smp.body import Body
 from smpdfu.smp.groups import RCS, REQUESTS, find_request, rc_name
 from smpdfu.smp.groups.image import ImageRc, ImageUpload, StateReply
 from smpdfu.smp.groups.os import BootloaderInfoReply, Echo, ParamsReply, Reset
-from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, RawRequest, Refusal, Request, Response, split_message
+from smpdfu.smp.groups.raw import RawRequest
+from smpdfu.smp.message import HEADER_SIZE, Header, MgmtRc, Op, Refusal, Request, Response, split_message
 
 KINDS: list[type[Body]] = [*REQUESTS, *dict.fromkeys(kind.response for kind in REQUESTS)]
 HEADERS = st.builds(

@@ -21,7 +21,8 @@ from smpdfu.smp.groups.fs import (
     FileUploadReply,
     FsRc,
 )
-from smpdfu.smp.message import Empty, MgmtRc, Op, RawRequest
+from smpdfu.smp.groups.raw import RawRequest
+from smpdfu.smp.message import Empty, MgmtRc, Op
 from smpdfu.virtual.server.application import Kept
 from smpdfu.virtual.server.files import CAPACITY, FILE_COST, Files, FolderFiles, Full, MemoryFiles
 from tests.virtual.served_app import App

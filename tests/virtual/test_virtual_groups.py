@@ -18,6 +18,7 @@ from smpdfu.smp.groups.fs import (
 )
 from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import DateTimeRead, DateTimeReply, DateTimeWrite, MemoryPools, OsRc, Reset, TaskStatReply
+from smpdfu.smp.groups.raw import RawReply, RawRequest
 from smpdfu.smp.groups.settings import (
     SettingsDelete,
     SettingsLoad,
@@ -31,7 +32,7 @@ from smpdfu.smp.groups.shell import ShellExecute, ShellRc, ShellReply
 from smpdfu.smp.groups.stat import StatData, StatDataReply, StatRc
 from smpdfu.smp.groups.transport import TransportConnect, TransportDisconnect, TransportModes, TransportRc
 from smpdfu.smp.groups.zephyr import EraseStorage, ZephyrRc
-from smpdfu.smp.message import Empty, MgmtRc, Op, RawReply, RawRequest, Request, Response
+from smpdfu.smp.message import Empty, MgmtRc, Op, Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import LAYOUTS

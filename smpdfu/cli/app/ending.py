@@ -7,19 +7,72 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.show import Output
-from smpdfu.errors import SmpdfuError
+from smpdfu.errors import (
+    DeviceError,
+    DeviceTimeoutError,
+    FleetFileError,
+    ImageError,
+    JournalError,
+    LinkError,
+    LocalProtocolError,
+    NoEffectError,
+    NotBackError,
+    PackageError,
+    PlanError,
+    ProtocolError,
+    RevertedError,
+    SigningError,
+    SmpdfuError,
+    StepError,
+    UnprovenError,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+EXIT_UNEXPECTED = 1
+# The contract's exit codes; the first class that fits decides.
+EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
+    (ImageError, 3),
+    (SigningError, 3),
+    (PackageError, 3),
+    (FleetFileError, 3),
+    (LinkError, 4),
+    (LocalProtocolError, 2),
+    (ProtocolError, 4),
+    (DeviceError, 5),
+    (PlanError, 6),
+    (RevertedError, 7),
+    (NoEffectError, 5),
+    (NotBackError, 4),
+    (StepError, 8),
+    (DeviceTimeoutError, 8),
+    (JournalError, 8),
+    (UnprovenError, 9),
+)
+
+
+def exit_code(error: SmpdfuError) -> int:
+    """The contract's exit code of an error."""
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_UNEXPECTED)
+
+
+def error_document(error: SmpdfuError) -> dict[str, object]:
+    """What ``--json`` tells about an error."""
+    return document(type(error).__name__, str(error), advice(error), exit_code(error))
+
+
+def document(kind: str, message: str, next_step: str, code: int) -> dict[str, object]:
+    return {"kind": kind, "message": message, "next": next_step, "exit_code": code}
 
 
 def conclude(
     out: Output, answer: dict[str, Any], render: Callable[[], RenderableType], error: SmpdfuError | None
 ) -> None:
     """Give the answer, then leave with the exit code of ``error``, if there is one."""
-    from smpdfu.cli.app.main import error_document
-
     out.emit(answer if error is None else answer | {"error": error_document(error)}, render)
     if error is not None:
         fail(out, error)
@@ -27,8 +80,6 @@ def conclude(
 
 def fail(out: Output, error: SmpdfuError) -> NoReturn:
     """Leave with the exit code of ``error``. With ``--json`` the document that was written has it already."""
-    from smpdfu.cli.app.main import exit_code
-
     if not out.json:
         raise error
     raise typer.Exit(exit_code(error))

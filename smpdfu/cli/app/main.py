@@ -14,54 +14,16 @@ import typer
 from smpdfu import __version__
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Interrupted
+from smpdfu.cli.app.ending import EXIT_UNEXPECTED, document, exit_code
 from smpdfu.cli.app.help import SETTINGS
 from smpdfu.cli.app.interrupt import EXIT_INTERRUPTED
 from smpdfu.cli.app.show import STDOUT, StdoutGone, note
 from smpdfu.cli.app.tree import COMPLETE_VAR, Tree, wanted_command
-from smpdfu.errors import (
-    DeviceError,
-    DeviceTimeoutError,
-    FleetFileError,
-    ImageError,
-    JournalError,
-    LinkError,
-    LocalProtocolError,
-    NoEffectError,
-    NotBackError,
-    PackageError,
-    PlanError,
-    ProtocolError,
-    RevertedError,
-    SigningError,
-    SmpdfuError,
-    StepError,
-    UnprovenError,
-)
+from smpdfu.errors import SmpdfuError
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it
 
-EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
-
-# The contract's exit codes; the first class that fits decides.
-EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
-    (ImageError, 3),
-    (SigningError, 3),
-    (PackageError, 3),
-    (FleetFileError, 3),
-    (LinkError, 4),
-    (LocalProtocolError, 2),
-    (ProtocolError, 4),
-    (DeviceError, 5),
-    (PlanError, 6),
-    (RevertedError, 7),
-    (NoEffectError, 5),
-    (NotBackError, 4),
-    (StepError, 8),
-    (DeviceTimeoutError, 8),
-    (JournalError, 8),
-    (UnprovenError, 9),
-)
 
 
 def build_app(words: Sequence[str] | None = None) -> typer.Typer:
@@ -163,20 +125,6 @@ def _drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def exit_code(error: SmpdfuError) -> int:
-    """The contract's exit code of an error."""
-    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_UNEXPECTED)
-
-
-def error_document(error: SmpdfuError) -> dict[str, object]:
-    """What ``--json`` tells about an error."""
-    return _document(type(error).__name__, str(error), advice(error), exit_code(error))
-
-
-def _document(kind: str, message: str, next_step: str, code: int) -> dict[str, object]:
-    return {"kind": kind, "message": message, "next": next_step, "exit_code": code}
-
-
 def _os_sentence(error: OSError) -> str:
     what = error.strerror or str(error)
     return f"{error.filename}: {what}" if error.filename else what
@@ -188,7 +136,7 @@ def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interru
 
     if "--json" in sys.argv[1:]:
         with suppress(OSError, StdoutGone):  # stdout itself may be what failed
-            print_json({"error": _document(kind, sentence, next_step, code)})
+            print_json({"error": document(kind, sentence, next_step, code)})
     console(sys.stderr).print(f"error: {line(sentence)}", style="red", markup=False)
     if next_step:
         console(sys.stderr).print(line(next_step), markup=False)

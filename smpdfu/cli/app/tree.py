@@ -30,7 +30,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "virtual.commands": ("virtual",),
     "computer.scan": ("scan",),
     "computer.doctor": ("doctor",),
-    "app.config_file": ("profiles",),
+    "computer.profiles": ("profiles",),
     "fleet.commands": ("fleet",),
     "computer.decode": ("decode",),
 }

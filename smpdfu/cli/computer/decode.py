@@ -44,7 +44,7 @@ def decode(
     ] = "auto",
 ) -> None:
     """Show the SMP frames in a log of --log, a recording, a hex dump (also mcumgr -l DEBUG) or a serial capture."""
-    from smpdfu.cli.app.main import error_document
+    from smpdfu.cli.app.ending import error_document
     from smpdfu.smp.captures import CaptureFormat, read_capture
 
     if form not in FORMATS:

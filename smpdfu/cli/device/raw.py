@@ -39,7 +39,8 @@ async def raw(
     ] = None,
 ) -> None:
     """Send any SMP command and print the answer as JSON; bytes in it are {"bytes": "00ff"}."""
-    from smpdfu.smp.message import Op, RawRequest
+    from smpdfu.smp.groups.raw import RawRequest
+    from smpdfu.smp.message import Op
 
     payload = read_payload("{}" if json_payload is None else json_payload)
     request = RawRequest(group, number, Op.WRITE if write else Op.READ, payload)

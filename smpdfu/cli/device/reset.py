@@ -100,7 +100,7 @@ async def _reset_only(client: Client, out: Output, how: Restart) -> None:
 def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
     """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
     from smpdfu.cli.app.ending import conclude
-    from smpdfu.cli.device.slots import slot_data, slots_table
+    from smpdfu.cli.device.slot_table import slot_data, slots_table
     from smpdfu.dfu.decide.after_reset import outcomes_of, refusal_of, trial_ended
 
     outcomes, ended = outcomes_of(before, now), trial_ended(before, now)
@@ -119,7 +119,7 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
 
 
 def _data(one: Outcome) -> dict[str, Any]:
-    from smpdfu.cli.device.slots import version_text
+    from smpdfu.cli.device.slot_table import version_text
 
     version = version_text(one.slot.version)
     image = {"image": one.slot.image, "slot": one.slot.slot, "version": version, "hash": one.slot.hash}

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.show import Output, facts, table, words
+from smpdfu.cli.app.show import Output, facts, words
 from smpdfu.cli.device.bootloader_options import BootloaderOptions
 from smpdfu.cli.device.loader import loader_facts
 from smpdfu.cli.device.reset import reset, state_before
+from smpdfu.cli.device.slot_table import slot_data, slots_table, version_text
 from smpdfu.cli.device.upload import upload
 from smpdfu.errors import PlanError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 PANEL = "Device"
 HASH_SIZES = (32, 48, 64)
 """Bytes of the hashes that an image can have: SHA-256, SHA-384, SHA-512."""
-FLAGS = ("active", "confirmed", "pending", "permanent", "bootable")
 
 HashArgument = Annotated[str | None, typer.Argument(metavar="[HASH]", help="Hash of the image, or its beginning.")]
 ImageOption = Annotated[int | None, typer.Option("-n", "--image", metavar="N", min=0, max=255, help="Image number.")]
@@ -191,43 +191,6 @@ def emit_slots(out: Output, slots: Iterable[ImageSlot]) -> None:
     """The list of images, for people or as ``{"images": [...]}``."""
     listed = list(slots)
     out.emit({"images": [slot_data(slot) for slot in listed]}, lambda: slots_table(listed))
-
-
-def slot_data(slot: ImageSlot) -> dict[str, Any]:
-    """One slot for ``--json``."""
-    flags = {flag: getattr(slot, flag) for flag in FLAGS}
-    return {"image": slot.image, "slot": slot.slot, "version": version_text(slot.version), "hash": slot.hash, **flags}
-
-
-def slots_table(slots: Sequence[ImageSlot], title: str = "") -> RenderableType:
-    """A line per slot that holds an image. A bootloader's recovery tells no flags at all."""
-    told = any(getattr(slot, flag) for slot in slots for flag in FLAGS)
-    rows = [
-        (
-            slot.image,
-            slot.slot,
-            version_text(slot.version),
-            " ".join(_shown(slot)) if told else "not told",
-            slot.hash and slot.hash.hex(),
-        )
-        for slot in slots
-    ]
-    return table(title, ("image", "slot", "version", "flags", "hash"), rows or [("", "", "no image", "", "")])
-
-
-def _shown(slot: ImageSlot) -> list[str]:
-    # Every image that was sent whole is "bootable"; people look for what stands out.
-    return [flag for flag in FLAGS[:-1] if getattr(slot, flag)] + ([] if slot.bootable else ["not bootable"])
-
-
-def version_text(version: str) -> str:
-    """A device's version in MCUboot's writing: ``1.2.3.4`` is ``1.2.3+4``."""
-    from smpdfu.image.format import Version
-
-    try:
-        return str(Version.from_text(version))
-    except ValueError:
-        return version
 
 
 # --- the device itself ----------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ async def bootloader(
 async def _raw_query(client: Client, out: Output, query: str) -> None:
     from smpdfu.cli.device.raw import plain
     from smpdfu.smp.groups.os import GROUP, BootloaderInfo
-    from smpdfu.smp.message import RawRequest
+    from smpdfu.smp.groups.raw import RawRequest
 
     request = RawRequest(GROUP, BootloaderInfo.command, payload=BootloaderInfo(query).to_map())
     found = {str(name): plain(value) for name, value in (await client.request(request)).entries.items()}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smpdfu.dfu.decide.device_state import DeviceState
     from smpdfu.dfu.decide.evidence import Bootloader
     from smpdfu.dfu.decide.findings import Finding
-    from smpdfu.dfu.do.journal import Record
+    from smpdfu.dfu.decide.record import Record
     from smpdfu.dfu.do.result import UpdateResult
     from smpdfu.dfu.do.update import Decision, Update, Wish
     from smpdfu.dfu.package.package import Package
@@ -346,7 +346,7 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
 
 def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
     from smpdfu.cli.app.ending import conclude
-    from smpdfu.cli.device.slots import slots_table
+    from smpdfu.cli.device.slot_table import slots_table
 
     word = "nothing to do"
     if decision.plan.steps:
@@ -367,7 +367,7 @@ def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
 
 
 def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -> dict[str, Any]:
-    from smpdfu.cli.device.slots import slot_data
+    from smpdfu.cli.device.slot_table import slot_data
 
     return {
         "result": result,

@@ -94,7 +94,7 @@ async def upload(
     check_trust((image,), trust.keys())
     async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
         from smpdfu.dfu.decide import serial_recovery
-        from smpdfu.dfu.do.journal import Record
+        from smpdfu.dfu.decide.record import Record
         from smpdfu.dfu.do.steps import read_state
         from smpdfu.dfu.do.update import Wish, known_of
 

@@ -74,7 +74,7 @@ def _leave(error: SmpdfuError | None, out: Output) -> None:
         return
     if not out.json:
         raise error
-    from smpdfu.cli.app.main import exit_code
+    from smpdfu.cli.app.ending import exit_code
 
     raise typer.Exit(exit_code(error))
 
@@ -82,6 +82,6 @@ def _leave(error: SmpdfuError | None, out: Output) -> None:
 def _with_error(answer: dict[str, Any], error: SmpdfuError | None) -> dict[str, Any]:
     if error is None:
         return answer
-    from smpdfu.cli.app.main import error_document
+    from smpdfu.cli.app.ending import error_document
 
     return answer | {"error": error_document(error)}

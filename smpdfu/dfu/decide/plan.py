@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
-from smpdfu.dfu.do.journal import DONE, Record
+from smpdfu.dfu.decide.record import DONE, Record
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import PlanError
 from smpdfu.loaders.proof import Picture, outcomes

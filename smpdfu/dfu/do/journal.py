@@ -36,12 +36,11 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import reduce
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from smpdfu.dfu.decide.record import Record, replay
 from smpdfu.errors import JournalError
 from smpdfu.local.state.folders import state_home
 from smpdfu.local.state.json_lines import entry_of
@@ -50,114 +49,8 @@ from smpdfu.local.state.own import make_own_folder, open_own
 
 MAX_JOURNAL_BYTES = 16 * 1024 * 1024
 
-# How an update ended: as planned; on the previous firmware; so that calling again does not help.
-DONE, REVERTED, FAILED = "done", "reverted", "failed"
-
 _UNKNOWN: Mapping[str, Any] = {"update": ""}
 """An update of which the line is damaged that names its package: what follows is about no package that we know."""
-
-OF_NETWORK = frozenset({"net_address"})
-"""What is noted in ``about`` of the network core's image."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is written about the latest update of a device: ``package`` is its digest, ``steps`` the names done.
-
-    ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished. ``about`` is what
-    was noted of the package when it began, ``past`` the same of the last update that ended as planned. ``absent``: the
-    device was waited for in vain, and no step was done since. ``clues`` were noted of the bootloader in this update,
-    ``past_clues`` in the one before it that noted any. ``left_waiting``: the package's image still waited after a
-    reset. ``proof``, ``net_version`` and ``hardware``: see the module.
-    """
-
-    package: str = ""
-    steps: frozenset[str] = frozenset()
-    end: str | None = None
-    ended_at: float | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
-    past: Mapping[str, Any] = field(default_factory=dict)
-    absent: bool = False
-    clues: tuple[Mapping[str, Any], ...] = ()
-    past_clues: tuple[Mapping[str, Any], ...] = ()
-    proof: Mapping[str, Any] | None = None
-    net_version: str | None = None
-    hardware: str | None = None
-    left_waiting: bool = False
-
-    @property
-    def unfinished(self) -> bool:
-        """True if an update was begun and did not end."""
-        return bool(self.package) and self.end is None
-
-    def of(self, package: str) -> Record:
-        """This record where it is about ``package``, else an empty one."""
-        return self if self.package == package else Record(past=self.past, past_clues=self.clues or self.past_clues)
-
-    def on(self, hardware: str | None) -> Record:
-        """This record as far as it counts for the device whose chip has this number; None: the device does not tell.
-
-        Of another chip it tells nothing. Where it is not known whether it is the same, the steps of an unfinished
-        update count, for the device shows what became of them; what it proves does not.
-        """
-        if hardware is not None and self.hardware is not None and hardware != self.hardware:
-            return Record(past=self.past, past_clues=self.clues or self.past_clues)
-        return self if hardware is not None and hardware == self.hardware else self._of_somebody()
-
-    def _of_somebody(self) -> Record:
-        """What was noted of the device may be about another one."""
-        if not self.unfinished:
-            return self
-        return replace(self, clues=(), past_clues=self.clues or self.past_clues, proof=None, net_version=None)
-
-    @property
-    def is_proven(self) -> bool:
-        """True if it was noted that the network core took its image."""
-        return self.proof is not None and self.proof.get("value") is True
-
-    def after(self, entry: Mapping[str, Any]) -> Record:
-        """This record with one entry more."""
-        if "update" in entry:
-            about = entry.get("about")
-            return Record(
-                str(entry["update"]),
-                about=about if isinstance(about, dict) else {},
-                past=self.past,
-                past_clues=self.clues or self.past_clues,
-                left_waiting=self.left_waiting and self.package == entry["update"],
-            )
-        if entry.get("is") == "done":
-            return replace(self, steps=self.steps | {str(entry.get("step"))}, absent=False, left_waiting=False)
-        if entry.get("is") == "absent":
-            return replace(self, absent=True)
-        if entry.get("is") == "waiting":
-            return replace(self, left_waiting=True)
-        return self._after_end(entry) if "end" in entry else self._after_note(entry)
-
-    def _after_end(self, entry: Mapping[str, Any]) -> Record:
-        time_s = entry.get("time")
-        # Where the network core did not prove to have taken it, its image tells nothing about the device.
-        about = {key: value for key, value in self.about.items() if self.is_proven or key not in OF_NETWORK}
-        past = {**self.past, **about} if entry["end"] == DONE else self.past
-        ended_at = time_s if isinstance(time_s, int | float) else None
-        return replace(self, end=str(entry["end"]), ended_at=ended_at, past=past)
-
-    def _after_note(self, entry: Mapping[str, Any]) -> Record:
-        if "hardware" in entry:
-            number = entry["hardware"]
-            return replace(self._of_somebody(), hardware=number if isinstance(number, str) else None)
-        if isinstance(entry.get("loader"), list):
-            return replace(self, clues=(*self.clues, entry))
-        if isinstance(entry.get("proof"), dict):
-            return replace(self, proof=entry["proof"])
-        if isinstance(entry.get("net_version"), str):
-            return replace(self, net_version=entry["net_version"])
-        return self
-
-
-def replay(entries: Iterable[Mapping[str, Any]]) -> Record:
-    """What the entries add up to: the record of the last update in them."""
-    return reduce(Record.after, entries, Record())
 
 
 class Journal:

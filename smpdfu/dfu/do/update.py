@@ -19,9 +19,10 @@ from smpdfu.dfu.decide.findings import Finding, Severity, refusal, stopping, wor
 from smpdfu.dfu.decide.plan import Action, Plan, Policy, Step, make_plan, went_back
 from smpdfu.dfu.decide.preflight import preflight
 from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.decide.refusals import not_installed, not_taken
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.journal import DONE, FAILED, REVERTED, Journal, Record
+from smpdfu.dfu.do.journal import Journal
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
 from smpdfu.dfu.do.steps import (

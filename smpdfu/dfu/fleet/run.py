@@ -16,9 +16,10 @@ from typing import Any, cast
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.device_lock import locked
-from smpdfu.dfu.do.journal import DONE, FAILED, REVERTED, Journal, Record, journal_path
+from smpdfu.dfu.do.journal import Journal, journal_path
 from smpdfu.dfu.do.net_version import AskVersion
 from smpdfu.dfu.do.result import UpdateResult
 from smpdfu.dfu.do.same_device import read_hardware

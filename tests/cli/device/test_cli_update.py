@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.plan import STAGED
+from smpdfu.dfu.decide.record import DONE
 from smpdfu.dfu.do.health import can_run
-from smpdfu.dfu.do.journal import DONE, Journal, journal_path, read_record
+from smpdfu.dfu.do.journal import Journal, journal_path, read_record
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.store import devices as store_devices

@@ -1,0 +1,52 @@
+"""The images of a device, for people and for ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from smpdfu.cli.app.show import table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from smpdfu.smp.groups.image import ImageSlot
+
+FLAGS = ("active", "confirmed", "pending", "permanent", "bootable")
+
+
+def slot_data(slot: ImageSlot) -> dict[str, Any]:
+    """One slot for ``--json``."""
+    flags = {flag: getattr(slot, flag) for flag in FLAGS}
+    return {"image": slot.image, "slot": slot.slot, "version": version_text(slot.version), "hash": slot.hash, **flags}
+
+
+def slots_table(slots: Sequence[ImageSlot], title: str = "") -> RenderableType:
+    """A line per slot that holds an image. A bootloader's recovery tells no flags at all."""
+    told = any(getattr(slot, flag) for slot in slots for flag in FLAGS)
+    rows = [
+        (
+            slot.image,
+            slot.slot,
+            version_text(slot.version),
+            " ".join(_shown(slot)) if told else "not told",
+            slot.hash and slot.hash.hex(),
+        )
+        for slot in slots
+    ]
+    return table(title, ("image", "slot", "version", "flags", "hash"), rows or [("", "", "no image", "", "")])
+
+
+def _shown(slot: ImageSlot) -> list[str]:
+    # Every image that was sent whole is "bootable"; people look for what stands out.
+    return [flag for flag in FLAGS[:-1] if getattr(slot, flag)] + ([] if slot.bootable else ["not bootable"])
+
+
+def version_text(version: str) -> str:
+    """A device's version in MCUboot's writing: ``1.2.3.4`` is ``1.2.3+4``."""
+    from smpdfu.image.format import Version
+
+    try:
+        return str(Version.from_text(version))
+    except ValueError:
+        return version
