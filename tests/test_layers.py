@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,21 @@ LINES = (
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
+
+# The same within a room, from its lowest sub-room up. Files that stand in the room itself may import any, and be
+# imported by any; ``test_no_import_goes_in_a_circle`` holds for them, too.
+SUB_LINES: dict[str, tuple[set[str], ...]] = {
+    "cli": ({"app"}, {"keys"}, {"image"}, {"device"}, {"fleet", "virtual", "imgtool", "computer"}),
+    "dfu": ({"package"}, {"decide"}, {"do"}, {"fleet"}),
+    "image": ({"keys", "inspect"}, {"signers"}),
+    "link": ({"serial", "ble"},),
+    "local": ({"state", "doctor"},),
+    "smp": ({"groups"},),
+    "virtual": ({"chip"}, {"boot"}, {"server"}, {"line"}, {"wires", "store"}),
+}
+SUB_LEVEL = {
+    (room, name): level for room, lines in SUB_LINES.items() for level, names in enumerate(lines) for name in names
+}
 
 # Third-party package -> the files or folders of smpdfu/ that may import it.
 HOMES = {
@@ -92,6 +108,53 @@ def test_third_party_packages_stay_at_home(path: Path) -> None:
         homes = HOMES.get(name.split(".")[0])
         if homes is not None:
             assert any(place(path).startswith(home) for home in homes), f"{place(path)} imports {name}"
+
+
+def sub_room_of(dotted: str) -> tuple[str, str] | None:
+    """Room and sub-room of a module, None if it stands in the room itself."""
+    parts = dotted.split(".")
+    return (parts[1], parts[2]) if len(parts) > 2 and parts[0] == "smpdfu" and tuple(parts[1:3]) in SUB_LEVEL else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_module_keeps_the_order_of_sub_rooms(path: Path) -> None:
+    here = sub_room_of(dotted(path))
+    for name in imports(path):
+        there = sub_room_of(name)
+        if here is None or there is None or here[0] != there[0] or here == there:
+            continue
+        assert SUB_LEVEL[there] < SUB_LEVEL[here], f"{place(path)} imports {name}"
+
+
+def test_every_sub_room_is_known() -> None:
+    found = {(path.parent.parent.name, path.parent.name) for path in PACKAGE.glob("*/*/__init__.py")}
+    assert found == set(SUB_LEVEL)
+
+
+def dotted(path: Path) -> str:
+    """The name under which a file is imported."""
+    return ".".join(["smpdfu", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def needed(path: Path) -> Iterator[str]:
+    """The modules of ours that a module imports when it runs, wherever in it; types alone do not count."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for block in [node for node in ast.walk(tree) if isinstance(node, ast.If)]:
+        if isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
+            block.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in NAMES else node.module
+
+
+NAMES = {dotted(path) for path in MODULES}
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    graph = {dotted(path): {name for name in needed(path) if name in NAMES} - {dotted(path)} for path in MODULES}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_every_room_of_the_house_is_known() -> None:
