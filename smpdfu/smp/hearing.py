@@ -11,9 +11,9 @@ behind a chunk in flight before a probe was: an request as long as the chunk, wh
     that one is answered, too             the device hears
     a probe is not answered, but the      one in flight; the next probe after ``HOLDS`` answers. At the second, ``full``
     chunk is                              of them in a row must be answered
-    a fault with several in flight that   twice as many in a row must be answered: the device may be deaf now and then
-    the wire does not explain             only. At the second, one in flight for good
-    the wire loses other messages, too    one more answered probe makes up for a lost one, and no fault is the last
+    a fault with several in flight that   one in flight until the wire loses a message that no busy device can have
+    the wire does not explain             missed; then, or if it has before, ``full`` in a row must be answered
+    a probe is lost on such a wire        one more must be answered
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ class Hearing:
     _pages: int = 0
     _others: int = 0
     _barred_until: int = 0
-    _doubted: bool = False
     _deaf: bool = False
 
     @property
@@ -92,9 +91,8 @@ class Hearing:
 
     def doubt(self, *, wire: bool) -> None:
         """Several in flight failed, more often than can be explained; ``wire``: it loses other messages, too."""
-        self._deaf = self._doubted and not wire
-        self._doubted = True
-        self._wanted = self._row = self.full if wire else 2 * self.full
+        self._deaf = not wire
+        self._wanted = self._row = self.full
 
 
 @dataclass(slots=True)

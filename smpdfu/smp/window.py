@@ -24,9 +24,9 @@ A ``Window`` is told what happens and when, in seconds of any clock. Its rules:
     no buffer, or is silent               longer the sooner and the more often it failed (``BARS``)
     a fault with one in flight            nothing: that is the wire's
     more faults with several in flight    the receiver loses bytes while it is busy (a small UART, flash that stops the
-    than ``SPARED``, and than those that  processor): one in flight from here on, until the wire fails as often, or
-    the wire explains                     probes are answered. None is spared where bytes may get lost and little was
-                                          gained before
+    than ``SPARED``, and than those that  processor): one in flight from here on, until the wire fails as often (and,
+    the wire explains                     where bytes may get lost, probes are answered). There none is spared when
+                                          little was gained before (``WORTH``)
     ``STRETCH`` answers with several in   back to where it came from, as on trial: what paid then does not any more
     flight come no faster than one by
     one
@@ -54,7 +54,7 @@ HOLD = 64
 EVEN = 0.8
 SPARED = 1
 """Faults with several in flight that are put down to chance."""
-WORTH = 4
+WORTH = 2
 """Where bytes may get lost, a fault is put down to chance only if as many times what it costs was gained before."""
 STRETCH = 32
 BARS = (8, 16, 256, 1024)
