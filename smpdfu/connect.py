@@ -107,7 +107,7 @@ _MCUMGR_PLACES = (("serial", "dev"), ("ble", "peer_name"), ("ble", "peer_id"))
 
 
 NAMES_WITHIN_S = 5.0
-"""How long a host name is looked up: one that is not found by then is taken as it is."""
+"""Bound on looking up a host name. If no answer comes in that time, the name itself is the place."""
 
 
 async def places_by_lookup(text: str) -> tuple[str, ...]:

@@ -217,7 +217,7 @@ class Build:
 
     @property
     def goes_by_class(self) -> bool:
-        """Whom the image in the application's secondary slot is for is told by its class UUID alone."""
+        """Only the class UUID says which core the image in the application's secondary slot is for."""
         return self.by_uuid and self.looks_for_network
 
     def is_for_network(self, vector: int | None, address: int, net: range) -> bool:
@@ -278,7 +278,7 @@ def usual_build(
     xip_split: bool = False,
     by_uuid: bool = False,
 ) -> Build:
-    """The build that the SDK makes unless it is told otherwise.
+    """The build that the SDK makes by default.
 
     The header is checked in staged builds of NCS 3.4 and later without the Partition Manager and without UUIDs, from
     3.4.1 on not beside a split QSPI XIP image; the reset vector where two images are overwritten and nothing is

@@ -36,8 +36,8 @@ exec "$@"
 def watched() -> Iterator[int | None]:
     """A descriptor for a program that is started inside by ``watched_words`` and ``pass_fds``, None on Windows.
 
-    At the end it is told that we are done with the program. Nothing is told where an exception, such as a cancellation
-    while it starts, ends this: then the program and its group end, too.
+    At the end, the watcher learns that we are done with the program. If an exception ends this, such as a cancellation
+    while the program starts, the watcher learns nothing and ends the program and its group.
     """
     if sys.platform == "win32":
         yield None

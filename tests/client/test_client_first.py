@@ -1,4 +1,4 @@
-"""The first chunk of an upload, at which devices erase: its loss is told from an erase by asking something else."""
+"""The first chunk of an upload, at which devices erase: another request shows which it is, loss or erase."""
 
 from __future__ import annotations
 

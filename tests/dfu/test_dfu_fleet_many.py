@@ -40,7 +40,7 @@ EXPECTED = {
 }
 WAVES = (Wave("canary", NAMES[:3], 0.01), Wave("some", NAMES[3:12], 0.01), Wave("rest", NAMES[12:]))
 SHORT_S = 0.05
-"""How long an answer is waited for where none comes."""
+"""Timeout for answers that never come."""
 
 
 class DeafDevice(VirtualNrf5340):

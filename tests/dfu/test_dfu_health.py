@@ -92,7 +92,7 @@ def test_the_group_ends_with_us(tmp_path: Path, number: signal.Signals) -> None:
 def test_the_whole_group_is_killed_when_the_time_runs_out(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     allowed_s = 1
-    while not pids.exists():  # a busy computer may not have started it by then
+    while not pids.exists():  # on a busy computer it starts late
         with pytest.raises(UpdateError, match=f"did not end within {allowed_s} s"):
             run(LINE.format(pids=pids, rest="sleep 600"), timeout_s=allowed_s)
         allowed_s *= 2

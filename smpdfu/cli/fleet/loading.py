@@ -81,7 +81,7 @@ def looks_at_once() -> int:
 def standing_of(
     fleet: Fleet, packages: Mapping[str, Package], folder: Path, out: Output | None = None, *, again: bool = False
 ) -> Standing:
-    """What earlier runs left, by the log; damaged lines of it are told to ``out``. Raises JournalError."""
+    """What earlier runs left, by the log; warns on ``out`` of its damaged lines. Raises JournalError."""
     from smpdfu.dfu.fleet.standing import standing
 
     return standing(events_of(folder, fleet.path, out), fleet, packages, again=again)
@@ -90,14 +90,14 @@ def standing_of(
 def schedule_of(
     fleet: Fleet, packages: Mapping[str, Package], folder: Path, out: Output | None = None, *, again: bool = False
 ) -> Schedule:
-    """What is left to do by the log; damaged lines of it are told to ``out``. Raises JournalError."""
+    """What is left to do by the log; warns on ``out`` of its damaged lines. Raises JournalError."""
     import time
 
     return standing_of(fleet, packages, folder, out, again=again).schedule(fleet, time.time())
 
 
 def events_of(folder: Path, file: Path, out: Output | None) -> list[dict[str, Any]]:
-    """The events of a fleet's log; damaged lines are told to ``out``. Raises JournalError."""
+    """The events of a fleet's log; warns on ``out`` of its damaged lines. Raises JournalError."""
     from smpdfu.dfu.do.journal_repair import damaged_line
     from smpdfu.dfu.fleet.log import log_path, read_log
 

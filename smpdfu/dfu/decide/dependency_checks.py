@@ -143,7 +143,7 @@ def running_application_agrees(package: Package, state: DeviceState) -> Findings
                 Core.NET,
             )
     if needs is None:
-        # The SDK signs network images as 0.0.0 unless it is told otherwise, and any need is above that.
+        # By default the SDK signs network images as 0.0.0, and any need is above that.
         lowest = counted(version) == _NONE
         higher = "a version" if lowest else "a higher version"
         yield Finding(

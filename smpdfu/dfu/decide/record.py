@@ -20,7 +20,7 @@ class Record:
 
     ``end`` is how it ended, ``ended_at`` when, in seconds since 1970; None while it is not finished. ``about`` is what
     was noted of the package when it began, ``past`` the same of the last update that ended as planned. ``absent``: the
-    device was waited for in vain, and no step was done since. ``clues`` were noted of the bootloader in this update,
+    device did not come back in time, and no step was done since. ``clues`` were noted of the bootloader in this update,
     ``past_clues`` in the one before it that noted any. ``left_waiting``: the package's image still waited after a
     reset. ``proof``, ``net_version`` and ``hardware``: see ``do/journal``.
     """

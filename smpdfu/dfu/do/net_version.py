@@ -40,7 +40,7 @@ MAX_ANSWER = 4096
 _DOTTED = re.compile(r"(?<![\w.])v?(\d{1,3}\.\d{1,3}\.\d{1,5}(?:[+.]\d{1,10})?)(?![\w.]*\d)")
 _WHOLE = re.compile(r"(?<![\w.])(\d{1,10})(?![\w.])")
 _UNSET = Version(0, 0, 0, 0)
-"""What the SDK signs network images with unless it is told otherwise, so every release has it."""
+"""The version that the SDK gives network images by default, so every release has it."""
 
 
 class Way(StrEnum):

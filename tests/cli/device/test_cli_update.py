@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -351,8 +352,6 @@ def test_a_cable_that_is_pulled(
     command: str,
 ) -> None:
     """The far end of the port dies half way, and the device's power with it."""
-    import threading
-
     path, board = port
     file = desk.image(size=400_000) if command == "upload" else desk.package(size=220_000)
 
