@@ -12,11 +12,11 @@ try:
 
     _PROGRAM = ([*sys.argv, ""][0].replace("\\", "/").rpartition("/")[2].partition(".")[0]).removesuffix("-script")
     if _PROGRAM in ("-m", "smpdfu", "smpdfu-imgtool"):
-        from smpdfu.cli.app import interrupt
+        from smpdfu.cli.terminal import interrupt
 
         interrupt.leave_at_once()
 except KeyboardInterrupt:
-    from smpdfu.cli.app import interrupt
+    from smpdfu.cli.terminal import interrupt
 
     interrupt.leave()
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from smpdfu.client import Client as Client
     from smpdfu.client import UploadResult as UploadResult
     from smpdfu.connect import client_for as client_for
+    from smpdfu.dfu.decide.checks.findings import Finding as Finding
+    from smpdfu.dfu.decide.checks.findings import Severity as Severity
     from smpdfu.dfu.decide.device_state import DeviceState as DeviceState
     from smpdfu.dfu.decide.device_state import Scheme as Scheme
     from smpdfu.dfu.decide.evidence import Bootloader as Bootloader
     from smpdfu.dfu.decide.evidence import Proof as Proof
-    from smpdfu.dfu.decide.findings import Finding as Finding
-    from smpdfu.dfu.decide.findings import Severity as Severity
     from smpdfu.dfu.decide.plan import Policy as Policy
     from smpdfu.dfu.do.health import command as health_command
     from smpdfu.dfu.do.health import soak as health_soak
@@ -59,13 +59,13 @@ if TYPE_CHECKING:
     from smpdfu.errors import StepError as StepError
     from smpdfu.errors import UnprovenError as UnprovenError
     from smpdfu.errors import UpdateError as UpdateError
-    from smpdfu.image.build import ImageSpec as ImageSpec
-    from smpdfu.image.build import build as build
     from smpdfu.image.format import Image as Image
     from smpdfu.image.format import Version as Version
     from smpdfu.image.keys.keys import load_key as load_key
     from smpdfu.image.loader_build import LoaderBuild as LoaderBuild
-    from smpdfu.image.verify import verify as verify
+    from smpdfu.image.signing.build import ImageSpec as ImageSpec
+    from smpdfu.image.signing.build import build as build
+    from smpdfu.image.verification.verify import verify as verify
     from smpdfu.library import Installed as Installed
     from smpdfu.library import install as install
 
@@ -77,12 +77,12 @@ _PUBLIC = {
     "Core": "dfu.package.package:Core",
     "DeviceError": "errors:DeviceError",
     "DeviceState": "dfu.decide.device_state:DeviceState",
-    "Finding": "dfu.decide.findings:Finding",
+    "Finding": "dfu.decide.checks.findings:Finding",
     "Fleet": "dfu.fleet.file:Fleet",
     "FleetRun": "dfu.fleet.run:FleetRun",
     "Image": "image.format:Image",
     "ImageError": "errors:ImageError",
-    "ImageSpec": "image.build:ImageSpec",
+    "ImageSpec": "image.signing.build:ImageSpec",
     "Installed": "library:Installed",
     "Journal": "dfu.do.journal:Journal",
     "JournalError": "errors:JournalError",
@@ -96,7 +96,7 @@ _PUBLIC = {
     "ProtocolError": "errors:ProtocolError",
     "RevertedError": "errors:RevertedError",
     "Scheme": "dfu.decide.device_state:Scheme",
-    "Severity": "dfu.decide.findings:Severity",
+    "Severity": "dfu.decide.checks.findings:Severity",
     "SigningError": "errors:SigningError",
     "SmpdfuError": "errors:SmpdfuError",
     "StepError": "errors:StepError",
@@ -106,13 +106,13 @@ _PUBLIC = {
     "UploadResult": "client:UploadResult",
     "Version": "image.format:Version",
     "Wish": "dfu.do.update:Wish",
-    "build": "image.build:build",
+    "build": "image.signing.build:build",
     "client_for": "connect:client_for",
     "health_command": "dfu.do.health:command",
     "health_soak": "dfu.do.health:soak",
     "install": "library:install",
     "load_key": "image.keys.keys:load_key",
-    "verify": "image.verify:verify",
+    "verify": "image.verification.verify:verify",
 }
 
 __all__ = [

@@ -27,9 +27,18 @@ LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
 # The same within a room, from its lowest sub-room up. Files that stand in the room itself may import any, and be
 # imported by any; ``test_no_import_goes_in_a_circle`` holds for them, too.
 SUB_LINES: dict[str, tuple[set[str], ...]] = {
-    "cli": ({"app"}, {"keys"}, {"image"}, {"device"}, {"fleet", "virtual", "imgtool", "computer"}),
+    "cli": (
+        {"terminal"},
+        {"app"},
+        {"keys"},
+        {"inspect"},
+        {"image"},
+        {"update"},
+        {"device"},
+        {"fleet", "virtual", "imgtool", "computer"},
+    ),
     "dfu": ({"package"}, {"decide"}, {"do"}, {"fleet"}),
-    "image": ({"keys", "inspect"}, {"signers"}),
+    "image": ({"keys", "inspect"}, {"signers"}, {"signing"}, {"verification"}),
     "link": ({"serial", "ble"},),
     "local": ({"state", "doctor"},),
     "smp": ({"groups"},),
@@ -41,9 +50,9 @@ SUB_LEVEL = {
 
 # Third-party package -> the files or folders of smpdfu/ that may import it.
 HOMES = {
-    "cryptography": ("image/keys/keys.py", "image/encrypt.py", "image/signers/remote.py"),
+    "cryptography": ("image/keys/keys.py", "image/signing/encrypt.py", "image/signers/remote.py"),
     "intelhex": ("image/hexfile.py",),
-    "cbor2": ("smp/cbor.py", "image/protected_tlvs.py"),
+    "cbor2": ("smp/cbor.py", "image/signing/protected_tlvs.py"),
     "pkcs11": ("image/signers/hsm.py",),
     "securesystemslib": ("image/signers/kms.py",),
     "serial": ("link/serial/pipe.py",),

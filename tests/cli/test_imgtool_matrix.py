@@ -178,8 +178,8 @@ def pin_rsa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both programs get one RSA-PSS signature for one digest, and imgtool's RSA-OAEP has the seed of ours."""
     from imgtool.keys import RSA, RSAPublic
 
-    from smpdfu.image import encrypt
     from smpdfu.image.keys import keys
+    from smpdfu.image.signing import encrypt
 
     for name in ("rsa-2048", "rsa-3072"):
         row = keys.SIGNATURES[name]
