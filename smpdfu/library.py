@@ -7,6 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from smpdfu.connect import client_for, parse_address, places_by_lookup
+from smpdfu.dfu.do import health as checks
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, journal_path
@@ -16,6 +17,8 @@ from smpdfu.dfu.do.result import UpdateResult
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Event, Update, Wish
 from smpdfu.dfu.package.package import Package
+
+health_command, health_soak = checks.command, checks.soak
 
 
 async def install(
