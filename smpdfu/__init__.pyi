@@ -96,6 +96,7 @@ from smpdfu.image.keys.keys import PublicKey as PublicKey
 from smpdfu.image.keys.keys import Signer as Signer
 from smpdfu.image.keys.keys import Verifier as Verifier
 from smpdfu.image.keys.keys import load_key as load_key
+from smpdfu.image.keys.keys import load_private as load_private
 from smpdfu.image.loader_build import LoaderBuild as LoaderBuild
 from smpdfu.image.signers import Surroundings as Surroundings
 from smpdfu.image.signers import open_signer as open_signer

@@ -112,6 +112,7 @@ from smpdfu import (
     install,
     load_kek,
     load_key,
+    load_private,
     new_package,
     open_signer,
     parse_address,
@@ -149,7 +150,8 @@ def advice(error: SmpdfuError) -> str:
 def sign(firmware: bytes, pem: bytes, secret: bytes) -> Image:
     """Sign and encrypt, then check as the bootloader does."""
     key: PrivateKey | PublicKey = load_key(pem)
-    signer: Signer = key if isinstance(key, PrivateKey) else open_signer("cmd:./sign.sh", Surroundings(public=key))
+    elsewhere = open_signer("cmd:./sign.sh", Surroundings(public=key.public))
+    signer: Signer = load_private(pem) if isinstance(key, PrivateKey) else elsewhere
     trusted: Verifier = key.public
     wrap: KeyEncryptionKey = load_kek(secret)
     spec = ImageSpec(
