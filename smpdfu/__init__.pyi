@@ -1,5 +1,5 @@
 # The public names, each once: type checkers read this file, and smpdfu/__init__.py makes its table of it.
-# One name a line, as `from MODULE import NAME as PUBLIC_NAME`; tests/test_public_api.py checks them; docs/adr says why.
+# One name a line, as `from MODULE import NAME as NAME`; tests/test_public_api.py checks them. The reason is in ADR 7.
 
 from smpdfu.client import Client as Client
 from smpdfu.client import Patience as Patience

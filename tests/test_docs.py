@@ -167,7 +167,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_what_is_shown_for_a_build_server_is_what_is_run() -> None:
-    path = ROOT / "docs" / "release-pipeline.md"
+    path = ROOT / "docs" / "guides" / "release-engineer.md"
     run = script(path)
     shown = [block.text for block in read(path) if block.words[:1] == ("yaml",)]
     assert len(shown) >= 2
