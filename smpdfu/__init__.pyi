@@ -109,5 +109,6 @@ from smpdfu.library import health_command as health_command
 from smpdfu.library import health_soak as health_soak
 from smpdfu.library import install as install
 from smpdfu.loaders.releases import Partitions as Partitions
+from smpdfu.smp.message import Op as Op
 
 __version__: str

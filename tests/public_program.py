@@ -1,4 +1,4 @@
-"""A program that uses every public name, and nothing else of smpdfu: ``test_public_api.py`` checks both.
+"""A program that uses every public name, and no private module: ``test_public_api.py`` checks both.
 
 It is only checked by mypy; ``examples/`` has programs that run.
 """
@@ -52,6 +52,7 @@ from smpdfu import (
     NotBackError,
     NotBootedError,
     NotReadyError,
+    Op,
     Outcome,
     Package,
     PackageError,
@@ -120,6 +121,7 @@ from smpdfu import (
     read_log,
     verify,
 )
+from smpdfu.smp.groups.raw import RawRequest
 
 LINES: list[str] = []
 
@@ -238,6 +240,7 @@ async def upload(text: str, data: bytes) -> UploadResult:
     address: Address = parse_address(text)
     async with client_for(address, window_max=4) as client:
         client.trace, client.patience = tracer, Patience(reconnect_s=30)
+        await client.request(RawRequest(64, 1, Op.WRITE, {"on": True}))
         return await client.upload(data, progress=progress)
 
 
