@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "smpdfu"
 
-# docs/architecture.md, "Layers": a room may import what stands on a lower line; rooms of one line never meet.
+# docs/explanation/architecture.md, "Layers": a room imports from lower lines only; rooms of one line never meet.
 LINES = (
     {"errors"},
     {"untrusted"},

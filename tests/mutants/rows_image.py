@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer", "keys/keys", "files", "verification/verify"))
+TRAILER, KEYS, FILES, VERIFY = (
+    f"smpdfu/image/{name}.py" for name in ("trailer", "keys/keys", "files", "verification/verify")
+)
 ARCHIVE, YAML, TEXT, INPUT = (f"smpdfu/untrusted/{name}.py" for name in ("archive", "yamltext", "text", "files"))
 PROGRAMS = "smpdfu/untrusted/programs.py"
 IN_PROGRAMS = ("tests/untrusted/test_untrusted_programs.py",)

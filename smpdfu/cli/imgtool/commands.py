@@ -2,7 +2,8 @@
 
 Names, defaults, files, stdout and exit codes are imgtool's, and so are the few sentences it writes to stdout: they are
 part of what others parse. Where imgtool ends in a traceback, one sentence and exit code 1 stand instead. What differs
-is in ``docs/imgtool-differences.md``. argparse and not typer: builds start this program often, and it must start fast.
+is in ``docs/reference/imgtool-differences.md``. argparse and not typer: builds start this program often, and it must
+start fast.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _permission(system: System, port: Port) -> Iterator[Finding]:
     what = f"this user may not open {port.path}"
     if not group:
         why = "neither the user nor a group of the user has the right to read and write it"
-        do = "A udev rule gives it: see docs/troubleshooting.md, `permission`."
+        do = "A udev rule gives it: see docs/guides/troubleshooting.md, `permission`."
     else:
         why = f"the port belongs to the group {group}, which this session is not part of"
         do = f"Run `sudo usermod -aG {group} $USER`, then log out and in again (or restart, where a session is kept)."

@@ -81,7 +81,7 @@ SOURCES = {
     "net-unproven": _NRF_LOADER,
     "class": "nrfconnect/sdk-mcuboot, boot_validated_swap_type, MCUBOOT_UUID_CID",
     "address": "nrfconnect/sdk-mcuboot, MCUBOOT_CHECK_HEADER_LOAD_ADDRESS",
-    "contradiction": "smpdfu, docs/field-update.md",
+    "contradiction": "smpdfu, docs/reference/findings.md",
     "dependency-halts": "nrfconnect/sdk-mcuboot, boot_verify_slot_dependency",
     "net-seal": "nRF Connect SDK, subsys/bootloader/bl_validation",
     "net-seal-key": "nRF Connect SDK, subsys/bootloader/bl_validation",
