@@ -152,7 +152,7 @@ def test_the_log_is_read_as_it_was(home: Path) -> None:
     with FleetLog(home / "fleets" / "roofs") as one:
         one.write("run", devices=1)
     assert log_path(home / "fleets" / "roofs").stat().st_size
-    assert [event["event"] for event in read_log(home / "fleets" / "roofs")] == ["run"]
+    assert [event.kind for event in read_log(home / "fleets" / "roofs")] == ["run"]
     assert list(read_log(home / "none")) == []
     assert holder(home / "none" / "lock") is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,6 +34,7 @@ from smpdfu.cli.image.trust_options import TrustOptions
 from smpdfu.errors import StepError
 
 if TYPE_CHECKING:
+    from smpdfu.dfu.fleet.events import LogEvent
     from smpdfu.dfu.fleet.file import Fleet
     from smpdfu.dfu.fleet.history import History
     from smpdfu.dfu.fleet.run import FleetRun
@@ -172,13 +173,13 @@ def _refuse_if_paused(file: Path, folder: Path) -> None:
         raise StepError(text, "pause", resumable=True)
 
 
-def _watcher(note: Callable[[Mapping[str, Any]], None], how: FleetHow) -> Callable[[Mapping[str, Any]], None]:
-    def watch(event: Mapping[str, Any]) -> None:
+def _watcher(note: Callable[[LogEvent], None], how: FleetHow) -> Callable[[LogEvent], None]:
+    def watch(event: LogEvent) -> None:
         import json
 
         note(event)
         if how.events:
-            print_line(json.dumps(event))
+            print_line(json.dumps(event.entry))
 
     return watch
 

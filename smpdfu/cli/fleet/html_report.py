@@ -142,12 +142,14 @@ def _steps_legend() -> str:
 
 
 def _row(course: Course, history: History) -> str:
-    why = course.message or course.doubt
+    last = course.last
+    why = course.doubt if last is None else last.message or course.doubt
     what = f"<br><small>{_text(why)}</small>" if why else ""
     versions = _text(course.was or "?")
     versions += f" → {_text(course.runs)}" if course.runs and course.runs != course.was else ""
     rate = "" if course.rate is None else f"{course.rate / 1024:.1f} KiB/s"
-    numbers = (_duration(course.seconds) if course.seconds else "", _size(course.bytes), rate, course.attempts or "")
+    spent = _duration(last.seconds) if last is not None and last.seconds else ""
+    numbers = (spent, "" if last is None else _size(last.size_bytes), rate, course.attempts or "")
     cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
     return (
         f"<tr><td>{_text(course.device.name)}<br><small>{_text(course.device.address)}</small></td>"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smpdfu.cli.app.show import Output, console, one_line
 from smpdfu.untrusted.text import line
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from smpdfu.dfu.do.update import Event
+    from smpdfu.dfu.fleet.events import LogEvent
     from smpdfu.dfu.fleet.file import Fleet, FleetDevice
     from smpdfu.dfu.fleet.schedule import Schedule
 
@@ -31,34 +32,34 @@ class View:
         self._fleet, self._schedule, self._out = fleet, schedule, Output(json=out.json or quiet)
         self.rows: dict[str, tuple[str, str]] = {}
 
-    def note(self, event: Mapping[str, Any]) -> None:
+    def note(self, event: LogEvent) -> None:
         """An event of the log."""
-        kind, name = event["event"], str(event.get("device", ""))
+        kind, name = event.kind, event.device
         if kind == "begin":
             self.rows[name] = ("connecting", "")
         elif kind == "step":
-            self.rows[name] = (str(event["step"]), f"{event['number']}/{event['of']}")
+            self.rows[name] = (event.step, f"{event.number}/{event.of}")
         elif kind == "end":
             self.rows.pop(name, None)
-            self._ended(name, event)
+            self._ended(event)
         elif kind == "wave":
-            self._out.say(f"wave {event['wave']}: {event['devices']} device{'s' * (event['devices'] != 1)}")
-        elif kind == "look" and event["silent"]:
-            self._out.warn(f"wave {event['wave']}: {event['silent']} of {event['devices']} devices do not answer")
+            self._out.say(f"wave {event.wave}: {event.devices} device{'s' * (event.devices != 1)}")
+        elif kind == "look" and event.silent:
+            self._out.warn(f"wave {event.wave}: {event.silent} of {event.devices} devices do not answer")
         elif kind in ("pause", "resume"):
             self._out.say("paused: no further device begins" if kind == "pause" else "resumed")
         elif kind == "stop":
-            self._out.warn(f"stopped: {event['reason']}; --go-on retries the failed devices and ignores their failures")
-            if event.get("advice"):
-                self._out.say(str(event["advice"]))
+            self._out.warn(f"stopped: {event.reason}; --go-on retries the failed devices and ignores their failures")
+            if event.advice:
+                self._out.say(event.advice)
         elif kind == "damaged":
-            lines = ", ".join(map(str, event["lines"]))
-            self._out.warn(f"{name}: lines {lines} of {event['journal']} are damaged; the other lines count")
+            lines = ", ".join(map(str, event.lines))
+            self._out.warn(f"{name}: lines {lines} of {event.journal} are damaged; the other lines count")
 
-    def _ended(self, name: str, event: Mapping[str, Any]) -> None:
-        text = f"{name}: {event['outcome']} after {event['seconds']:.1f} s"
-        if event.get("message"):
-            self._out.warn(f"{text}: {event['message']}")
+    def _ended(self, event: LogEvent) -> None:
+        text = f"{event.device}: {event.outcome} after {event.seconds:.1f} s"
+        if event.message:
+            self._out.warn(f"{text}: {event.message}")
         else:
             self._out.say(text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smpdfu.cli.app.show import Output
 from smpdfu.errors import FleetFileError
@@ -14,6 +14,7 @@ from smpdfu.untrusted.nesting import load_json
 
 if TYPE_CHECKING:
     from smpdfu.client import Client
+    from smpdfu.dfu.fleet.events import LogEvent
     from smpdfu.dfu.fleet.file import Fleet, FleetDevice
     from smpdfu.dfu.fleet.schedule import Schedule
     from smpdfu.dfu.fleet.standing import Standing
@@ -96,7 +97,7 @@ def schedule_of(
     return standing_of(fleet, packages, folder, out, again=again).schedule(fleet, time.time())
 
 
-def events_of(folder: Path, file: Path, out: Output | None) -> list[dict[str, Any]]:
+def events_of(folder: Path, file: Path, out: Output | None) -> list[LogEvent]:
     """The events of a fleet's log; warns on ``out`` of its damaged lines. Raises JournalError."""
     from smpdfu.dfu.do.journal_repair import damaged_line
     from smpdfu.dfu.fleet.log import log_path, read_log

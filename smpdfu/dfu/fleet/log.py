@@ -26,10 +26,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
+from smpdfu.dfu.fleet.events import MAX_LINE_BYTES, LogEvent
 from smpdfu.errors import JournalError
-from smpdfu.local.state.json_lines import entry_of
 from smpdfu.local.state.lock import HeldError, Lock
 from smpdfu.local.state.own import make_own_folder, open_own
 
@@ -48,7 +48,7 @@ class FleetLog:
         self,
         folder: Path,
         *,
-        watch: Callable[[Mapping[str, Any]], None] | None = None,
+        watch: Callable[[LogEvent], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises JournalError when another process has it, or it cannot be written."""
@@ -85,7 +85,8 @@ class FleetLog:
             raise JournalError(f"{self.path} cannot be written: {error.strerror}") from error
         if self.watch is not None:
             for entry in entries:
-                self.watch(entry)
+                if (event := LogEvent.from_entry(entry)) is not None:
+                    self.watch(event)
 
     def close(self) -> None:
         """Give it back."""
@@ -110,8 +111,8 @@ def log_path(folder: Path) -> Path:
     return folder / "events.jsonl"
 
 
-def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iterator[dict[str, Any]]:
-    """The events, oldest first; none where there is no log. A line that was cut short counts as not written.
+def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iterator[LogEvent]:
+    """Read the events, oldest first; none where there is no log. A line that was cut short counts as not written.
 
     A damaged line counts for nothing; ``damaged`` is called with its number. Raises JournalError.
     """
@@ -120,10 +121,11 @@ def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iter
         with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
                 raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
-            for number, line in enumerate(file, 1):
-                if (entry := _entry(line)) is not None:
-                    yield entry
-                elif line.endswith(b"\n") and damaged is not None:
+            for number, piece, begins in _pieces(file):
+                event = LogEvent.from_bytes(piece) if begins else None
+                if event is not None:
+                    yield event
+                elif begins and damaged is not None and not _was_cut_short(piece):
                     damaged(number)
     except FileNotFoundError:
         return
@@ -131,9 +133,17 @@ def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iter
         raise JournalError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
-    entry = entry_of(line)
-    return entry if entry is not None and isinstance(entry.get("event"), str) and "time" in entry else None
+def _pieces(file: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
+    """Number of the line, bytes of it, and whether they are its first: no line needs more memory than the longest."""
+    number, begins = 0, True
+    while piece := file.readline(MAX_LINE_BYTES + 1):
+        number += begins
+        yield number, piece, begins
+        begins = piece.endswith(b"\n")
+
+
+def _was_cut_short(piece: bytes) -> bool:
+    return not piece.endswith(b"\n") and len(piece) <= MAX_LINE_BYTES
 
 
 def repair_log(folder: Path) -> tuple[int, ...]:
@@ -153,10 +163,13 @@ def repair_log(folder: Path) -> tuple[int, ...]:
                 os.fdopen(open_own(bad, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as aside,
                 os.fdopen(open_own(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as new,
             ):
-                for number, line in enumerate(old, 1):
-                    good = _entry(line) is not None
-                    (new if good else aside).write(line if line.endswith(b"\n") else line + b"\n")
-                    found += [] if good else [number]
+                for number, piece, begins in _pieces(old):
+                    if begins:
+                        good = LogEvent.from_bytes(piece) is not None
+                        found += [] if good else [number]
+                    (new if good else aside).write(piece)
+                if found and not piece.endswith(b"\n"):
+                    aside.write(b"\n")
                 for file in (aside, new):
                     file.flush()
                     os.fsync(file.fileno())

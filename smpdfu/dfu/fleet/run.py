@@ -27,10 +27,11 @@ from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
 from smpdfu.dfu.fleet.causes import NO_ANSWER, outcome_of
 from smpdfu.dfu.fleet.causes import cause as cause
+from smpdfu.dfu.fleet.events import EXCHANGED
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleet.log import FleetLog
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
-from smpdfu.dfu.fleet.standing import EXCHANGED, Standing
+from smpdfu.dfu.fleet.standing import Standing
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
 
