@@ -36,6 +36,7 @@ from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
 from smpdfu.dfu.fleet.standing import standing
+from smpdfu.library import open_fleet
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming
 
@@ -195,9 +196,7 @@ def as_processes(count: int, folder: Path) -> None:
         scene = Scene(folder, count, dict(row.split(",") for row in rows))
         limit = max(len(broken(count)) // 2, 2)
         scene.write(limit)
-        from smpdfu.cli.fleet.loading import read_fleet, state_folder
-
-        log = log_path(state_folder(read_fleet(scene.path)))
+        log = log_path(open_fleet(scene.path).folder)
         codes = [fleet_run(scene, log, kill_at=count // 4), fleet_run(scene, log)]
         scene.write(count)
         codes.append(fleet_run(scene, log))

@@ -56,6 +56,7 @@ HOMES = {
 }
 # The only modules of dfu/ that may talk to a device.
 DFU_TALKERS = {
+    "dfu/fleet/reach.py",
     "dfu/fleet/run.py",
     "dfu/do/health.py",
     "dfu/do/net_version.py",

@@ -64,6 +64,12 @@ def fleet() -> tuple[Fleet, Schedule]:
     return made, Schedule(waves, Limits(), {})
 
 
+def new_view(made: Fleet, schedule: Schedule) -> View:
+    view = View(made, Output(json=False))
+    view.begins(schedule)
+    return view
+
+
 def note(view: View, entry: dict[str, object]) -> None:
     event = LogEvent.from_entry(entry | {"time": 1.0})
     assert event is not None
@@ -73,7 +79,7 @@ def note(view: View, entry: dict[str, object]) -> None:
 def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = put_up(monkeypatch)
     made, schedule = fleet()
-    view = View(made, schedule, Output(json=False), quiet=False)
+    view = new_view(made, schedule)
     with view.drawn() as draw:
         schedule.begin(0.0)
         note(view, {"event": "wave", "wave": "canary", "devices": 2})
@@ -108,7 +114,7 @@ def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_more_rows_than_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = put_up(monkeypatch, lines=6)
     made, schedule = fleet()
-    view = View(made, schedule, Output(json=False), quiet=False)
+    view = new_view(made, schedule)
     with view.drawn() as draw:
         for name in NAMES:
             note(view, {"event": "begin", "device": name})
@@ -120,7 +126,7 @@ def test_it_is_drawn_again_by_the_event_loop_and_by_no_thread(monkeypatch: pytes
     """What a thread drew while a message was put above it would stand beside the table, not in it."""
     terminal = put_up(monkeypatch)
     made, schedule = fleet()
-    view = View(made, schedule, Output(json=False), quiet=False)
+    view = new_view(made, schedule)
 
     async def watch() -> int:
         threads = threading.active_count()

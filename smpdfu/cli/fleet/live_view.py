@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from smpdfu.cli.app.show import Output, console, one_line
+from smpdfu.cli.app.show import Output, console, one_line, print_line
+from smpdfu.cli.fleet.words import stop_advice
+from smpdfu.dfu.do.journal_repair import damaged_line
+from smpdfu.dfu.fleet.session import FleetWatch
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
@@ -25,12 +31,46 @@ _ROWS = 20
 _DRAW_EVERY_S = 0.25
 
 
-class View:
-    """Told of every event; ``rows`` are the devices under way: what each one does, and how far it is."""
+class Notes(FleetWatch):
+    """Warnings on stderr of what is wrong with a fleet's log or with this computer."""
 
-    def __init__(self, fleet: Fleet, schedule: Schedule, out: Output, *, quiet: bool) -> None:
-        self._fleet, self._schedule, self._out = fleet, schedule, Output(json=out.json or quiet)
+    def __init__(self, fleet: Fleet, out: Output) -> None:
+        self._fleet = fleet
+        self._out = out
+
+    def damaged_line(self, number: int, log: Path) -> None:
+        """Name a damaged line and the command that moves it."""
+        repair = f"`smpdfu fleet repair {quote(str(self._fleet.path))}` moves it out of the way."
+        self._out.warn(f"{damaged_line(number, log)}. {repair}")
+
+    def fewer_at_once(self, possible: int, wanted: int, open_files: int) -> None:
+        """Say how many devices are updated at a time, and why."""
+        self._out.warn(
+            f"smpdfu updates {possible} devices at a time and not {wanted}: this system grants {open_files} open files"
+        )
+
+
+class View(Notes):
+    """The live table; ``rows`` are the devices under way: what each one does, and how far it is.
+
+    ``events``: print every event as a line of JSON on stdout, and nothing else but warnings.
+    """
+
+    def __init__(self, fleet: Fleet, out: Output, *, events: bool = False) -> None:
+        super().__init__(fleet, Output(json=out.json or events))
+        self._events = events
+        self._schedule: Schedule | None = None
         self.rows: dict[str, tuple[str, str]] = {}
+
+    def begins(self, schedule: Schedule) -> None:
+        """Show how far this run is from here on."""
+        self._schedule = schedule
+
+    def event(self, event: LogEvent) -> None:
+        """Show an event of the log."""
+        self.note(event)
+        if self._events:
+            print_line(json.dumps(event.entry))
 
     def note(self, event: LogEvent) -> None:
         """An event of the log."""
@@ -48,10 +88,14 @@ class View:
             self._out.warn(f"wave {event.wave}: {event.silent} of {event.devices} devices do not answer")
         elif kind in ("pause", "resume"):
             self._out.say("paused: no further device begins" if kind == "pause" else "resumed")
+        elif kind == "exchanged":
+            address = self._fleet.devices[name].address
+            self._out.warn(f"{name}: another board is at {address} than before; smpdfu updates it")
         elif kind == "stop":
             self._out.warn(f"stopped: {event.reason}; --go-on retries the failed devices and ignores their failures")
-            if event.advice:
-                self._out.say(event.advice)
+            stop = None if self._schedule is None else self._schedule.stopped
+            if stop is not None and (advice := stop_advice(stop)):
+                self._out.say(advice)
         elif kind == "damaged":
             lines = ", ".join(map(str, event.lines))
             self._out.warn(f"{name}: lines {lines} of {event.journal} are damaged; the other lines count")
@@ -107,24 +151,26 @@ class View:
             made.add_row(one_line(name), one_line(step), one_line(far))
         if shown:
             yield made
-        yield Text(line(self._summary(len(rows) - len(shown))), no_wrap=True, overflow="ellipsis")
+        if self._schedule is not None:
+            summary = self._summary(self._schedule, len(rows) - len(shown))
+            yield Text(line(summary), no_wrap=True, overflow="ellipsis")
 
-    def _summary(self, hidden: int) -> str:
-        wave, known = self._schedule.wave, self._schedule.outcomes
+    def _summary(self, schedule: Schedule, hidden: int) -> str:
+        wave, known = schedule.wave, schedule.outcomes
         names = self._fleet.devices if wave is None else wave.devices
         outcomes = [known[name] for name in names if name in known]
-        bad, under_way = sum(not outcome.good for outcome in outcomes), len(self._schedule.running)
         unproven = sum(outcome == "unproven" for outcome in outcomes)
-        parts = [f"{len(outcomes)} of {len(names)} ended", f"{bad} failed", f"{under_way} under way"]
-        parts[2:2] = [f"{unproven} unproven"] if unproven else []
+        parts = [f"{len(outcomes)} of {len(names)} ended", f"{sum(not outcome.good for outcome in outcomes)} failed"]
+        parts += [f"{unproven} unproven"] if unproven else []
+        parts += [f"{len(schedule.running)} under way"]
         parts += [f"{hidden} of them not shown"] if hidden else []
-        return f"{self._where('' if wave is None else f'wave {wave.name}')}: {', '.join(parts)}"
+        return f"{_where(schedule, '' if wave is None else f'wave {wave.name}')}: {', '.join(parts)}"
 
-    def _where(self, wave: str) -> str:
-        phase, wake_at = self._schedule.phase, self._schedule.wake_at
-        if wake_at is not None:
-            return f"{wave} soaks, {max(wake_at - time.monotonic(), 0.0):.0f} s left"
-        return wave if wave and str(phase) == "running" else f"{wave} {phase}".strip()
+
+def _where(schedule: Schedule, wave: str) -> str:
+    if schedule.wake_at is not None:
+        return f"{wave} soaks, {max(schedule.wake_at - time.monotonic(), 0.0):.0f} s left"
+    return wave if wave and schedule.phase == "running" else f"{wave} {schedule.phase}".strip()
 
 
 async def _repeat(act: Callable[[], None], every_s: float) -> None:

@@ -5,34 +5,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.show import Output, table
+from smpdfu.cli.fleet.words import stop_advice
 
 if TYPE_CHECKING:
     from smpdfu.dfu.fleet.file import Fleet
-    from smpdfu.dfu.fleet.schedule import Schedule
+    from smpdfu.dfu.fleet.outcome import FleetPlan
 
 
-def show_plan(fleet: Fleet, schedule: Schedule, out: Output) -> None:
-    """The waves with what is left of each, and the rules; no device is asked."""
-    waves: list[dict[str, Any]] = []
-    for wave in fleet.waves:
-        left = [name for name in wave.devices if name not in schedule.outcomes]
-        needed = 0 if wave is fleet.waves[-1] else fleet.limits.needed(len(wave.devices))
-        waves.append(
-            {"wave": wave.name, "devices": len(wave.devices), "left": left, "needed": needed, "soak_s": wave.soak_s}
-        )
-    limits = fleet.limits
-    data = {"fleet": fleet.name, "at_once": limits.at_once, "stopped": schedule.stopped, "waves": waves}
-    data |= {"unproven": limits.unproven, "max_unreachable": limits.max_unreachable, "advice": schedule.advice}
-    how = fleet.treatment
-    data |= {"no_downgrade": how.no_downgrade, "device_timeout_s": how.device_timeout_s}
-    data["transfer_timeout_s"] = how.transfer_timeout_s
-    rows = [(one["wave"], one["devices"], len(one["left"]), one["needed"], f"{one['soak_s']:g} s") for one in waves]
+def show_plan(plan: FleetPlan, out: Output) -> None:
+    """The waves with what is left of each, and the rules."""
     columns = ("wave", "devices", "to be done", "must succeed", "then wait")
-    out.emit(data, lambda: table(fleet.name, columns, rows))
-    for line in _rules(fleet):
+    rows = [
+        (one.wave.name, len(one.wave.devices), len(one.left), one.needed, f"{one.wave.soak_s:g} s")
+        for one in plan.waves
+    ]
+    out.emit(_document(plan), lambda: table(plan.fleet.name, columns, rows))
+    for line in _rules(plan.fleet):
         out.say(line)
-    if schedule.stopped:
-        out.warn(f"stopped: {schedule.stopped}. {schedule.advice}".rstrip())
+    if plan.stopped is not None:
+        out.warn(f"stopped: {plan.stopped}. {stop_advice(plan.stopped)}".rstrip())
+
+
+def _document(plan: FleetPlan) -> dict[str, Any]:
+    limits = plan.fleet.limits
+    how = plan.fleet.treatment
+    waves = [
+        {
+            "wave": one.wave.name,
+            "devices": len(one.wave.devices),
+            "left": one.left,
+            "needed": one.needed,
+            "soak_s": one.wave.soak_s,
+        }
+        for one in plan.waves
+    ]
+    return {
+        "fleet": plan.fleet.name,
+        "at_once": limits.at_once,
+        "stopped": None if plan.stopped is None else str(plan.stopped),
+        "waves": waves,
+        "unproven": limits.unproven,
+        "max_unreachable": limits.max_unreachable,
+        "advice": "" if plan.stopped is None else stop_advice(plan.stopped),
+        "no_downgrade": how.no_downgrade,
+        "device_timeout_s": how.device_timeout_s,
+        "transfer_timeout_s": how.transfer_timeout_s,
+    }
 
 
 def _rules(fleet: Fleet) -> list[str]:

@@ -112,8 +112,8 @@ class FleetRun:
             await self._let_go()
         if self._broken is not None:
             raise self._broken
-        if self.schedule.stopped is not None:
-            self._log.write("stop", reason=self.schedule.stopped, advice=self.schedule.advice)
+        if (stop := self.schedule.stopped) is not None:
+            self._log.write("stop", reason=str(stop), code=stop.code, advice=stop.advice)
         self._log.write("leave", phase=self.schedule.phase)
         return self.schedule.phase
 

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import cast
 
 from smpdfu.dfu.fleet.file import Limits, Unproven, Wave
+from smpdfu.dfu.fleet.stops import Stop, StopCode
 
 
 class Outcome(StrEnum):
@@ -84,8 +86,7 @@ class Schedule:
         self._unproven = {name for name in counts if known[name] is Outcome.UNPROVEN}
         self.running: set[str] = set()
         self.paused = False
-        self.stopped: str | None = None
-        self.advice = ""
+        self.stopped: Stop | None = None
         self._enter(0)
 
     def _enter(self, number: int) -> None:
@@ -196,18 +197,18 @@ class Schedule:
             return silent
         return min(silent, max(self._limits.max_unreachable - (len(self._away) - silent), 0))
 
-    def _too_many_failed(self) -> str | None:
+    def _too_many_failed(self) -> Stop | None:
         limit, failed = self._limits.stop_after_failures, len(self._failed) - self._excused(len(self._away))
         if limit is None or failed < limit:
             return None
-        return f"{_devices(failed)} failed; the limit is {limit}{self._silent(len(self._away))}"
+        return self._with_silent(Stop(StopCode.FAILURES, failed, limit), len(self._away))
 
-    def _unproven_stops(self) -> str | None:
+    def _unproven_stops(self) -> Stop | None:
         if not self._unproven or self._limits.unproven is not Unproven.STOP:
             return None
-        return f"nothing proves the update of {_devices(len(self._unproven))}"
+        return Stop(StopCode.UNPROVEN, len(self._unproven))
 
-    def _rate(self) -> str | None:
+    def _rate(self) -> Stop | None:
         rate, wave = self._limits.stop_at_rate, self.wave
         if rate is None or wave is None:
             return None
@@ -217,10 +218,9 @@ class Schedule:
         enough = min(len(wave.devices), max(round(1 / rate), 1) if rate else 1)
         if not bad or self._ended < enough or bad / ended < rate:
             return None
-        silent = self._silent(self._silent_here)
-        return f"{bad} of the {ended} devices of wave {wave.name!r} that ended have failed{silent}"
+        return self._with_silent(Stop(StopCode.RATE, bad, of=ended, wave=wave.name), self._silent_here)
 
-    def _wave_failed(self) -> str | None:
+    def _wave_failed(self) -> Stop | None:
         """A wave that ended must have succeeded for the next to begin; nothing follows the last one."""
         wave = self.wave
         if wave is None or self._waiting or self.running or self._wave + 1 == len(self.waves):
@@ -232,22 +232,12 @@ class Schedule:
             needed = max(needed, 1)  # devices that are only excused have shown nothing
         if good >= needed:
             return None
-        self.advice = "If fewer devices are enough for the next wave, set wave_success in [fleet]."
-        silent = self._silent(self._silent_here)
-        size = len(wave.devices)
-        return f"wave {wave.name!r} did not succeed: {good} of {size} devices have the package, {needed} must{silent}"
+        stop = Stop(StopCode.WAVE, good, needed, len(wave.devices), wave.name)
+        return self._with_silent(stop, self._silent_here)
 
-    def _silent(self, away: int) -> str:
-        """What to add where devices that do not answer are a reason to stop; the way out is in ``advice``."""
-        if not away or self._limits.skip_unreachable:
-            return ""
-        more = len(self._away) > self._limits.max_unreachable
-        self.advice = (
-            "The next run tries the devices again that did not answer. To continue without them, add --skip-unreachable"
-            + (f" or set max_unreachable = {len(self._away)} in [fleet]." if more else ".")
-        )
-        return f"; {away} did not answer in time"
-
-
-def _devices(count: int) -> str:
-    return "1 device" if count == 1 else f"{count} devices"
+    def _with_silent(self, stop: Stop, silent: int) -> Stop:
+        """Add the devices that do not answer, if they count."""
+        if not silent or self._limits.skip_unreachable:
+            return stop
+        away = len(self._away)
+        return replace(stop, silent=silent, max_unreachable=away if away > self._limits.max_unreachable else None)

@@ -292,7 +292,7 @@ def test_devices_that_are_offline_and_the_way_out(smpdfu: Call, desks: dict[str,
         done = smpdfu("fleet", "run", fleet)
         assert done.code == 8
         assert "1 did not answer" in done.err
-        assert "--skip-unreachable or set max_unreachable = 1 in [fleet]" in done.err
+        assert "set max_unreachable = 1 in [fleet]. To skip them in this run, add --skip-unreachable." in done.err
     assert runs(desks) == ["1.0.0"] * 3
     assert smpdfu("fleet", "run", fleet, "--skip-unreachable").code == 7, "c refused the package"
     assert runs(desks)[1] == "2.0.0"
@@ -324,7 +324,9 @@ def test_a_pause_outlives_its_process(
     process.wait()
     fleet.write_text(fleet.read_text().replace("soak_s = 600", "soak_s = 0"))
     assert smpdfu("fleet", "status", fleet, "--json").document["paused"] is True
-    assert f"smpdfu fleet resume {fleet}" in smpdfu("fleet", "run", fleet).refused(8)
+    refused = smpdfu("fleet", "run", fleet)
+    assert "is paused" in refused.refused(8)
+    assert f"`smpdfu fleet resume {fleet}`" in refused.err
     assert runs(desks) == ["2.0.0", "1.0.0", "1.0.0"]
     assert smpdfu("fleet", "resume", fleet).code == 7
     assert runs(desks) == ["2.0.0", "2.0.0", "1.0.0"]
