@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu import __version__
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.ending import exit_code
 from smpdfu.client import Client
@@ -122,6 +123,16 @@ def test_a_fleet_that_is_complete_has_no_error(make: Maker, scene: Scene) -> Non
     outcome = scene.run()
     assert (outcome.ending, outcome.error(), outcome.error(require_proof=True)) == (Ending.COMPLETE, None, None)
     assert scene.open().status().ending is Ending.COMPLETE
+
+
+def test_operator_and_tool_are_in_the_log(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's operator, else the login name; each once, the last one last."""
+    monkeypatch.setenv("LOGNAME", "kim")
+    for fleet in ('operator = "night shift"', "", 'operator = "night shift"'):
+        scene.write(fleet=fleet)
+        scene.run()
+    history = scene.open().status().history
+    assert (history.operators, history.tools) == (["kim", "night shift"], [__version__])
 
 
 def test_a_device_that_does_not_answer_leaves_a_fleet_unfinished(make: Maker, scene: Scene) -> None:

@@ -157,19 +157,24 @@ def status(fleet: FleetFile, out: Output) -> None:
 def report(
     fleet: FleetFile,
     out: Output,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write the HTML page.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Write a CSV table of the devices instead of the page.")] = False,
 ) -> None:
-    """Write a page about the fleet that needs nothing else: outcomes, causes, versions and a timeline."""
+    """Write an HTML page about the fleet: failures, versions and a timeline, to be sorted and filtered in a browser.
+
+    The page is one file that loads nothing. Failures come first.
+    """
     from smpdfu.cli.app.outputs import check_outputs
+    from smpdfu.cli.fleet.csv_report import csv_table
     from smpdfu.cli.fleet.html_report import page
     from smpdfu.cli.fleet.live_view import Notes
     from smpdfu.image.files import write_file_atomic
 
     check_outputs([output], [fleet])
     session = _open(fleet)
-    history = session.status(Notes(session.fleet, out)).history
-    write_file_atomic(output, page(history).encode())
-    out.emit({"file": output, "counts": history.counts()}, lambda: f"{output} written")
+    found = session.status(Notes(session.fleet, out))
+    write_file_atomic(output, (csv_table(found) if csv else page(found)).encode())
+    out.emit({"file": output, "counts": found.history.counts()}, lambda: f"{output} written")
 
 
 def repair(fleet: FleetFile, out: Output) -> None:

@@ -67,6 +67,8 @@ def status_document(status: FleetStatus, log_id: str) -> dict[str, object]:
         "id": log_id,
         "pid": status.running_pid,
         "paused": status.paused,
+        "operators": history.operators,
+        "tools": history.tools,
         "ending": status.ending,
         "counts": history.counts(),
         "stopped": history.stopped,

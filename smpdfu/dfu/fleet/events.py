@@ -63,6 +63,8 @@ class LogEvent:
     journal: str = ""
     lines: tuple[int, ...] = ()
     phase: str = ""
+    operator: str = ""
+    tool: str = ""
 
     @classmethod
     def from_bytes(cls, line: bytes) -> LogEvent | None:
@@ -105,6 +107,8 @@ class LogEvent:
             journal=_text(entry, "journal") or "",
             lines=_counts(entry.get("lines")),
             phase=_text(entry, "phase") or "",
+            operator=_text(entry, "operator") or "",
+            tool=_text(entry, "tool") or "",
         )
 
 

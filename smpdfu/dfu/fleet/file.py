@@ -5,6 +5,7 @@
     [fleet]
     id = "roofs-7f3a"           # names the fleet's log; a copy of the file with the same id continues it
     name = "roofs"              # the file's name, if not given
+    operator = "night shift"    # who runs it, for the log and the report; the login name, if not given
     at_once = 16                # devices at a time
     soak_s = 600                # from the end of a wave until the next one begins
     stop_after_failures = 3     # no further device begins then
@@ -43,55 +44,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
 from smpdfu.dfu.decide.device_state import Scheme
-from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.do.net_version import VersionRule
-from smpdfu.dfu.fleet.table import Table
-from smpdfu.errors import ConnectError, FleetFileError
-from smpdfu.untrusted.files import read_start
+from smpdfu.dfu.fleet.device_list import FleetDevice as FleetDevice
+from smpdfu.dfu.fleet.device_list import Loaders, Place, read_devices
+from smpdfu.dfu.fleet.table import Table, read_bytes, tables_of
+from smpdfu.errors import FleetFileError
 from smpdfu.untrusted.nesting import load_bounded
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
-MAX_DEVICES = 100_000
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-DEFAULT = "default"
-BOOTLOADER_KEYS = ("ncs", "partitions", "net_address")
-Place = Callable[[str], str]
-"""The one spelling of an address; raises ConnectError for what is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class FleetDevice:
-    """One device: ``name`` for people, ``address`` as for ``--to``, ``hardware`` a key of the packages.
-
-    ``bootloader`` is what the file says of the device's bootloader, ``serial`` its number if the file has one,
-    ``place`` its address in the one spelling that it has ("": as ``address``).
-    """
-
-    name: str
-    address: str
-    hardware: str = DEFAULT
-    bootloader: Bootloader = UNKNOWN_BOOTLOADER
-    serial: str = ""
-    place: str = field(default="", compare=False)
-
-    @property
-    def identity(self) -> str:
-        """What an outcome in the log belongs to, besides the name: the place and the serial number."""
-        place = self.place or self.address
-        return f"{place} {self.serial}" if self.serial else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +132,8 @@ class Treatment:
 class Fleet:
     """A fleet, whole and consistent: every device is in one wave and has a package.
 
-    ``trust`` are files of keys, one of which must have signed each image; ``id`` is the fleet's own, if it has one.
+    ``trust`` are files of keys, one of which must have signed each image; ``id`` is the fleet's own, ``operator`` the
+    one who runs it, if the file says so.
     ``content`` are the bytes of the file.
     """
 
@@ -174,6 +146,7 @@ class Fleet:
     treatment: Treatment = field(default_factory=Treatment)
     trust: tuple[Path, ...] = ()
     id: str | None = None
+    operator: str | None = None
     content: bytes = field(default=b"", repr=False)
 
     @classmethod
@@ -182,7 +155,7 @@ class Fleet:
 
         Raises FleetFileError with one sentence that names the place, or OSError.
         """
-        content = _read(path)
+        content = read_bytes(path)
         tables = _tables(content, path)
         head = Table(tables.get("fleet", {}), f"[fleet] of {path.name}")
         name = head.text("name", path.stem)
@@ -195,18 +168,19 @@ class Fleet:
             head.whole("max_unreachable", 0, lowest=0),
         )
         own_id = _id(head)
+        operator = head.text("operator", None)
         soak_s = cast("float", head.number("soak_s", 0.0))
         listed = head.text("devices", None)
         head.nothing_else()
         update = Table(tables.get("update", {}), f"[update] of {path.name}")
-        loaders = _Loaders.read(update, tables.get("hardware", {}), path.name)
+        loaders = Loaders.read(update, tables.get("hardware", {}), path.name)
         listed_in = None if listed is None else path.parent / listed
-        devices = _devices(path, tables.get("device", []), listed_in, loaders, place)
+        devices = read_devices(path, tables.get("device", []), listed_in, loaders, place)
         packages = _packages(path, tables.get("packages", {}), devices)
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
         trust = tuple(path.parent / name for name in update.texts("trust") or ())
         treatment = _treatment(update)
-        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content)
+        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, operator, content)
 
 
 def _id(head: Table) -> str | None:
@@ -217,13 +191,6 @@ def _id(head: Table) -> str | None:
 
 
 _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
-
-
-def _read(path: Path) -> bytes:
-    data = read_start(path, MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
-    return data
 
 
 def _tables(content: bytes, path: Path) -> dict[str, Any]:
@@ -239,92 +206,6 @@ def _tables(content: bytes, path: Path) -> dict[str, Any]:
     return tables
 
 
-def _list(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise FleetFileError(f"{what} is not a list of tables: write [[{what}]]")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaders:
-    """What the file says of bootloaders: of all, and of those of one hardware."""
-
-    of_all: Bootloader
-    of_hardware: Mapping[str, Bootloader]
-
-    @classmethod
-    def read(cls, update: Table, tables: Any, file: str) -> _Loaders:
-        if not isinstance(tables, dict):
-            raise FleetFileError(f"'hardware' of {file} is not a table of tables: write [hardware.NAME]")
-        found = {name: Table(table, f"[hardware.{name}] of {file}") for name, table in tables.items()}
-        of_all = update.bootloader(UNKNOWN_BOOTLOADER)
-        of_hardware = {name: table.bootloader(of_all) for name, table in found.items()}
-        for table in found.values():
-            table.nothing_else()
-        return cls(of_all, of_hardware)
-
-    def of(self, hardware: str) -> Bootloader:
-        return self.of_hardware.get(hardware, self.of_all)
-
-
-def _devices(path: Path, tables: Any, listed: Path | None, loaders: _Loaders, place: Place) -> dict[str, FleetDevice]:
-    found = [] if listed is None else _from_csv(listed, loaders)
-    for number, one in enumerate(_list(tables, "device"), 1):
-        table = Table(one, f"the {number}. [[device]] of {path.name}")
-        address = table.text("address", None)
-        if address is None:
-            raise FleetFileError(f"{table.where} has no address")
-        hardware = table.text("hardware", DEFAULT)
-        known = table.bootloader(loaders.of(hardware))
-        name, serial = table.text("name", address), table.text("serial", None)
-        found.append(FleetDevice(name, address, hardware, known, serial or ""))
-        table.nothing_else()
-    if not 0 < len(found) <= MAX_DEVICES:
-        raise FleetFileError(f"{path.name} has {len(found)} devices; a fleet has 1 to {MAX_DEVICES}")
-    return _unique([_placed(one, place, path.name) for one in found])
-
-
-def _placed(device: FleetDevice, place: Place, file: str) -> FleetDevice:
-    try:
-        return replace(device, place=place(device.address))
-    except ConnectError as error:
-        raise FleetFileError(f"the device {device.name!r} of {file}: {error}") from error
-
-
-def _unique(found: Sequence[FleetDevice]) -> dict[str, FleetDevice]:
-    devices: dict[str, FleetDevice] = {}
-    places: dict[str, FleetDevice] = {}
-    for one in found:
-        if one.name in devices:
-            raise FleetFileError(f"two devices are named {one.name!r}")
-        other = places.setdefault(one.place, one)
-        if other is not one:
-            spelled = "" if other.address == one.address else f" ({other.address} and {one.address})"
-            raise FleetFileError(f"{other.name!r} and {one.name!r} have the same address, {one.place}{spelled}")
-        devices[one.name] = one
-    return devices
-
-
-def _from_csv(path: Path, loaders: _Loaders) -> list[FleetDevice]:
-    try:
-        with io.StringIO(_read(path).decode("utf-8-sig"), newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FleetFileError(f"{path.name} is not a CSV file in UTF-8: {error}") from error
-    found = []
-    for number, row in enumerate(rows, 2):
-        name, address = ((row.get(key) or "").strip() for key in ("name", "address"))
-        if not name or not address:
-            raise FleetFileError(
-                f"line {number} of {path.name} has no name or no address: its columns are name,address"
-            )
-        hardware = (row.get("hardware") or "").strip() or DEFAULT
-        said = {key: text for key in BOOTLOADER_KEYS if (text := (row.get(key) or "").strip())}
-        known = Table(said, f"line {number} of {path.name}").bootloader(loaders.of(hardware))
-        found.append(FleetDevice(name, address, hardware, known, (row.get("serial") or "").strip()))
-    return found
-
-
 def _packages(path: Path, tables: Any, devices: Mapping[str, FleetDevice]) -> dict[str, Path]:
     if not isinstance(tables, dict) or not all(isinstance(one, str) for one in tables.values()):
         raise FleetFileError(f"[packages] of {path.name} does not name a file for each hardware")
@@ -337,7 +218,7 @@ def _packages(path: Path, tables: Any, devices: Mapping[str, FleetDevice]) -> di
 
 def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tuple[Wave, ...]:
     left, waves = list(names), []
-    for number, one in enumerate(_list(tables, "wave"), 1):
+    for number, one in enumerate(tables_of(tables, "wave"), 1):
         table = Table(one, f"the {number}. [[wave]] of {file}")
         name = table.text("name", f"wave {number}")
         wait_s = cast("float", table.number("soak_s", soak_s))

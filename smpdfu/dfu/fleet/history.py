@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from smpdfu.dfu.fleet.events import BEGIN, END, EXCHANGED, RUN, STEP, STOP, LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.schedule import Outcome
+from smpdfu.dfu.package.package import Core
 
+_GOOD = frozenset(outcome for outcome in Outcome if outcome.good)
 RUNNING = "running"
 WAITING = "waiting"
 
@@ -81,6 +83,16 @@ class Course:
         return None if self.last is None else self.last.runs
 
     @property
+    def network_core(self) -> str | None:
+        """The version that the network core has as far as can be told; None if it is not known, or was not updated."""
+        return self.last.wanted.get(Core.NET) if self.last is not None and self.last.outcome in _GOOD else None
+
+    @property
+    def proven(self) -> bool | None:
+        """Whether something proves that the network core took its image; None if it was not updated."""
+        return None if self.last is None or self.last.proof is None else self.last.proof.value is True
+
+    @property
     def rate(self) -> float | None:
         """Bytes per second while images were uploaded; None if nothing was."""
         spent = sum(span.end - span.begin for span in self.spans if span.step.startswith("upload") and span.end)
@@ -98,13 +110,18 @@ class Course:
 
 @dataclass(slots=True)
 class History:
-    """Every device of a fleet, in the fleet's order; ``began`` and ``ended`` are the first and last event's times."""
+    """Every device of a fleet, in the fleet's order; ``began`` and ``ended`` are the first and last event's times.
+
+    ``operators`` and ``tools`` are who started the runs, and with which versions of smpdfu, the last one last.
+    """
 
     fleet: Fleet
     courses: dict[str, Course]
     began: float | None = None
     ended: float | None = None
     stopped: str | None = None
+    operators: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, events: Iterable[LogEvent], fleet: Fleet, digests: Mapping[str, str]) -> History:
@@ -121,6 +138,8 @@ class History:
         self.ended = event.time
         if event.kind == RUN:
             self.stopped = None
+            _note_last(self.operators, event.operator)
+            _note_last(self.tools, event.tool)
             for course in self.courses.values():
                 course.under_way = False
         elif event.kind == STOP:
@@ -133,9 +152,17 @@ class History:
         """How many devices are in which state; only states that occur."""
         return dict(sorted(Counter(course.state for course in self.courses.values()).items()))
 
-    def causes(self) -> dict[str, list[str]]:
-        """Group the failures: cause -> names of devices, the most frequent first."""
-        return self._grouped(lambda course: course.cause)
+    def causes(self, *, unreachable: bool | None = None) -> dict[str, list[str]]:
+        """Group the failures: cause -> names of devices, the most frequent first.
+
+        ``unreachable``: only devices that did not answer (True), or only the others (False).
+        """
+
+        def cause(course: Course) -> str:
+            silent = course.outcome is Outcome.UNREACHABLE
+            return course.cause if unreachable is None or silent is unreachable else ""
+
+        return self._grouped(cause)
 
     def doubts(self) -> dict[str, list[str]]:
         """Group the unproven updates: reason -> names of devices, the most frequent first."""
@@ -151,6 +178,11 @@ class History:
     def running(self) -> list[Course]:
         """The devices that are under way."""
         return [course for course in self.courses.values() if course.under_way]
+
+
+def _note_last(names: list[str], name: str) -> None:
+    if name:
+        names[:] = [*(one for one in names if one != name), name]
 
 
 def _is_about(course: Course, event: LogEvent, digests: Mapping[str, str]) -> bool:

@@ -1,6 +1,6 @@
 """The log of a fleet: one JSON object a line, appended as things happen, for machines and for the next run.
 
-    {"event": "run", "time": 1700000000.0, "fleet": "roofs", "devices": 1000}
+    {"event": "run", "time": 1700000000.0, "fleet": "roofs", "devices": 1000, "operator": "kim", "tool": "0.1.0"}
     {"event": "wave", "wave": "canary", "devices": 5}
     {"event": "look", "wave": "canary", "devices": 5, "silent": 1}
     {"event": "exchanged", "device": "roof-1", "chip": "<hex>", "before": "<hex>"}
@@ -9,6 +9,7 @@
     {"event": "end", "device": "roof-1", "outcome": "done", "seconds": 41.2, "bytes": 180000, ...}
     {"event": "pause"} {"event": "resume"} {"event": "stop", "reason": "..."} {"event": "leave", "phase": "done"}
 
+``operator`` started the run (as the fleet's file says, else the login name), ``tool`` is the version of smpdfu.
 ``end`` has the package's digest, what ran before and after, the ``proof`` of the network core's image (``value``,
 ``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text by
 which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs to

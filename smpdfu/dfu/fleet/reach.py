@@ -9,7 +9,8 @@ from typing import Protocol
 
 from smpdfu.client import Client
 from smpdfu.dfu.do.same_device import read_hardware
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Place
+from smpdfu.dfu.fleet.device_list import FleetDevice, Place
+from smpdfu.dfu.fleet.file import Fleet
 from smpdfu.errors import FleetFileError, LinkError, SmpdfuError
 from smpdfu.smp.groups.os import Echo
 

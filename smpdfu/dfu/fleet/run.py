@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from smpdfu import __version__
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
@@ -34,6 +35,7 @@ from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.fleet.standing import Standing
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
+from smpdfu.local.state.login import login_name
 
 LOOKS_AT_ONCE = 400
 """Devices that are asked at a time in the first look at a wave; each takes a socket.
@@ -93,7 +95,13 @@ class FleetRun:
 
         Raises JournalError when the log, or a device's journal, cannot be written.
         """
-        self._log.write("run", fleet=self.fleet.name, devices=len(self.fleet.devices))
+        self._log.write(
+            "run",
+            fleet=self.fleet.name,
+            devices=len(self.fleet.devices),
+            operator=self.fleet.operator or login_name(),
+            tool=__version__,
+        )
         try:
             wave = None
             while True:

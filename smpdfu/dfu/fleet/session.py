@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,9 +94,13 @@ SILENT = FleetWatch()
 
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
-    """How far a fleet is: its log added up, the process that runs it (None: none does), and what is left to do."""
+    """How far a fleet is: its log added up, its packages by hardware, what is left to do, and the process that runs it.
+
+    ``running_pid`` None: no process runs it.
+    """
 
     history: History
+    packages: Mapping[str, Package]
     ending: Ending
     running_pid: int | None
     paused: bool
@@ -197,7 +201,8 @@ class FleetSession:
         """Add up the log, for the packages that the fleet has now. Raises PackageError, OSError or JournalError."""
         history = self._history(self.fleet, watch)
         next_run = standing_of(history).schedule(self.fleet, time.time())
-        return FleetStatus(history, ending_of(self.fleet, next_run), self.running_pid, self.paused)
+        ending = ending_of(self.fleet, next_run)
+        return FleetStatus(history, self.packages, ending, self.running_pid, self.paused)
 
     def repair(self) -> Repaired:
         """Move damaged lines of the log, and damaged journals of the devices, out of the way. Nothing is deleted.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
+from smpdfu.untrusted.files import read_start
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
 class Table:
@@ -85,3 +89,18 @@ class Table:
     def nothing_else(self) -> None:
         if self._left:
             raise FleetFileError(f"{self.where} has an unknown key {min(self._left)!r}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file of a fleet. Raises FleetFileError if it is too large, or OSError."""
+    data = read_start(path, MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
+    return data
+
+
+def tables_of(value: Any, what: str) -> list[Any]:
+    """The tables under ``[[what]]``. Raises FleetFileError for another value."""
+    if not isinstance(value, list):
+        raise FleetFileError(f"{what} is not a list of tables: write [[{what}]]")
+    return value
