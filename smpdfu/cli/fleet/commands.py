@@ -1,4 +1,4 @@
-"""``fleet``: many devices, from one file; with a live table, a log for machines and a report."""
+"""``fleet``: many devices from one file, with a live table, a log for machines and a report."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ FleetFile = Annotated[Path, typer.Argument(metavar="FLEET.toml", help="The file 
 
 @dataclass(frozen=True, slots=True)
 class FleetHow:
-    """How ``fleet run`` goes about it."""
+    """The options of ``fleet run`` and ``fleet resume``."""
 
     at_once: Annotated[
-        int | None, typer.Option("--at-once", metavar="N", min=1, help="Devices at a time; the file says how many.")
+        int | None,
+        typer.Option(
+            "--at-once", metavar="N", min=1, help="Devices to update at a time. [default: at_once in the file]"
+        ),
     ] = None
     go_on: Annotated[
         bool, typer.Option("--go-on", help="Retry the failed devices, and ignore the failures of earlier runs.")
     ] = False
     events: Annotated[
-        bool, typer.Option("--events", help="Print every event as a line of JSON on stdout, as it happens.")
+        bool, typer.Option("--events", help="Print each event on stdout as a line of JSON when it happens.")
     ] = False
     skip_unreachable: Annotated[
         bool,
@@ -46,9 +49,9 @@ class FleetHow:
             show_default=False,
         ),
     ] = None
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done, without asking a device.")] = False
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would be done, without asking a device.")] = False
     require_proof: Annotated[
-        bool, typer.Option("--require-proof", help="Exit with code 9 if nothing proves the update of a device.")
+        bool, typer.Option("--require-proof", help="Exit with code 9 if nothing proves an update.")
     ] = False
 
     def wish(self, trust: TrustOptions) -> FleetWish:
@@ -60,7 +63,9 @@ class FleetHow:
 
 def register(app: typer.Typer) -> None:
     """Add ``fleet`` to ``app``."""
-    fleet = typer.Typer(no_args_is_help=True, help="Update many devices: waves, limits, a journal each, a report.")
+    fleet = typer.Typer(
+        no_args_is_help=True, help="Update many devices: waves, limits, a journal for each device, a report."
+    )
     command(fleet, "run")(run)
     command(fleet, "pause")(pause)
     command(fleet, "resume")(resume)
@@ -76,12 +81,12 @@ def register(app: typer.Typer) -> None:
 async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output) -> None:
     """Update the devices of a fleet, wave by wave. Run it again to continue.
 
-    A device that takes longer than device_timeout_s in [update] (14400 seconds) is stopped; its wave continues.
+    The next wave begins when the wave before it has succeeded. --plan shows what that means for this fleet. smpdfu
+    stops a device that takes longer than device_timeout_s in [update] (14400 seconds), and its wave continues.
 
-    The next wave begins when the one before it has succeeded; --plan shows what that means for this fleet.
-    Exit code 0: every device has its package. 7: some devices failed and will not be tried again. 8: not finished; the
-    same command continues. 9, with --require-proof: every device has its package as far as it can tell, and not each
-    one proves it.
+    Exit code 0: every device has its package. 7: some devices failed, and the next run does not retry them. 8: not
+    finished; run the same command again. 9, with --require-proof: every device has its package as far as smpdfu can
+    tell, and nothing proves some of the updates.
     """
     from smpdfu.cli.fleet.live_view import View
 
@@ -126,7 +131,7 @@ async def _plan(session: FleetSession, how: FleetHow, trust: TrustOptions, out: 
 
 
 def _end(outcome: FleetOutcome, how: FleetHow, out: Output) -> None:
-    """Show how the run ended, and leave with the exit code of that."""
+    """Show how the run ended, and leave with its exit code."""
     from smpdfu.cli.app.ending import conclude, fail
 
     error = outcome.error(require_proof=how.require_proof)
@@ -157,7 +162,7 @@ def status(fleet: FleetFile, out: Output) -> None:
 def report(
     fleet: FleetFile,
     out: Output,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")],
     csv: Annotated[bool, typer.Option("--csv", help="Write a CSV table of the devices instead of the page.")] = False,
 ) -> None:
     """Write an HTML page about the fleet: failures, versions and a timeline, to be sorted and filtered in a browser.

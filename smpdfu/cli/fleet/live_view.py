@@ -1,4 +1,4 @@
-"""The live table of a fleet: a line per device that is under way, and counts; without a terminal, a line per end."""
+"""The live table of a fleet: a line per device under way, and counts. Without a terminal: a line per ended device."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ from typing import TYPE_CHECKING
 from smpdfu.cli.app.show import Output, console, one_line, print_line
 from smpdfu.cli.fleet.words import stop_advice
 from smpdfu.dfu.do.journal_repair import damaged_line
+from smpdfu.dfu.fleet.events import (
+    BEGIN,
+    DAMAGED,
+    END,
+    EXCHANGED,
+    LOOK,
+    PAUSE,
+    RESUME,
+    STEP,
+    STOP,
+    WAVE,
+    LogEvent,
+)
 from smpdfu.dfu.fleet.session import FleetWatch
 from smpdfu.untrusted.text import line
 
@@ -22,12 +35,11 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from smpdfu.dfu.do.update import Event
-    from smpdfu.dfu.fleet.events import LogEvent
     from smpdfu.dfu.fleet.file import Fleet, FleetDevice
     from smpdfu.dfu.fleet.schedule import Schedule
 
 _ROWS = 20
-"""Devices shown at once; a terminal has no more room."""
+"""Devices shown at a time: a terminal has no more room."""
 _DRAW_EVERY_S = 0.25
 
 
@@ -61,6 +73,18 @@ class View(Notes):
         self._events = events
         self._schedule: Schedule | None = None
         self.rows: dict[str, tuple[str, str]] = {}
+        self._shown: dict[str, Callable[[LogEvent], None]] = {
+            BEGIN: self._begun,
+            STEP: self._step,
+            END: self._ended,
+            WAVE: self._wave,
+            LOOK: self._looked,
+            EXCHANGED: self._exchanged,
+            PAUSE: lambda event: self._out.say("paused: no further device begins"),
+            RESUME: lambda event: self._out.say("resumed"),
+            STOP: self._stopped,
+            DAMAGED: self._damaged,
+        }
 
     def begins(self, schedule: Schedule) -> None:
         """Show how far this run is from here on."""
@@ -73,42 +97,47 @@ class View(Notes):
             print_line(json.dumps(event.entry))
 
     def note(self, event: LogEvent) -> None:
-        """An event of the log."""
-        kind, name = event.kind, event.device
-        if kind == "begin":
-            self.rows[name] = ("connecting", "")
-        elif kind == "step":
-            self.rows[name] = (event.step, f"{event.number}/{event.of}")
-        elif kind == "end":
-            self.rows.pop(name, None)
-            self._ended(event)
-        elif kind == "wave":
-            self._out.say(f"wave {event.wave}: {event.devices} device{'s' * (event.devices != 1)}")
-        elif kind == "look" and event.silent:
-            self._out.warn(f"wave {event.wave}: {event.silent} of {event.devices} devices do not answer")
-        elif kind in ("pause", "resume"):
-            self._out.say("paused: no further device begins" if kind == "pause" else "resumed")
-        elif kind == "exchanged":
-            address = self._fleet.devices[name].address
-            self._out.warn(f"{name}: another board is at {address} than before; smpdfu updates it")
-        elif kind == "stop":
-            self._out.warn(f"stopped: {event.reason}; --go-on retries the failed devices and ignores their failures")
-            stop = None if self._schedule is None else self._schedule.stopped
-            if stop is not None and (advice := stop_advice(stop)):
-                self._out.say(advice)
-        elif kind == "damaged":
-            lines = ", ".join(map(str, event.lines))
-            self._out.warn(f"{name}: lines {lines} of {event.journal} are damaged; the other lines count")
+        """Show an event of the log, without a line of JSON."""
+        if event.kind in self._shown:
+            self._shown[event.kind](event)
+
+    def _begun(self, event: LogEvent) -> None:
+        self.rows[event.device] = ("connecting", "")
+
+    def _step(self, event: LogEvent) -> None:
+        self.rows[event.device] = (event.step, f"{event.number}/{event.of}")
 
     def _ended(self, event: LogEvent) -> None:
+        self.rows.pop(event.device, None)
         text = f"{event.device}: {event.outcome} after {event.seconds:.1f} s"
         if event.message:
             self._out.warn(f"{text}: {event.message}")
         else:
             self._out.say(text)
 
+    def _wave(self, event: LogEvent) -> None:
+        self._out.say(f"wave {event.wave}: {event.devices} device{'s' * (event.devices != 1)}")
+
+    def _looked(self, event: LogEvent) -> None:
+        if event.silent:
+            self._out.warn(f"wave {event.wave}: {event.silent} of {event.devices} devices do not answer")
+
+    def _exchanged(self, event: LogEvent) -> None:
+        address = self._fleet.devices[event.device].address
+        self._out.warn(f"{event.device}: another board is at {address} than before; smpdfu updates it")
+
+    def _stopped(self, event: LogEvent) -> None:
+        self._out.warn(f"stopped: {event.reason}; --go-on retries the failed devices and ignores their failures")
+        stop = None if self._schedule is None else self._schedule.stopped
+        if stop is not None and (advice := stop_advice(stop)):
+            self._out.say(advice)
+
+    def _damaged(self, event: LogEvent) -> None:
+        lines = ", ".join(map(str, event.lines))
+        self._out.warn(f"{event.device}: lines {lines} of {event.journal} are damaged; the other lines count")
+
     def progress(self, device: FleetDevice, event: Event) -> None:
-        """An event of one device."""
+        """Show how far the present step of a device is."""
         from smpdfu.dfu.do.update import Progress
 
         if isinstance(event, Progress) and event.total:
@@ -117,7 +146,7 @@ class View(Notes):
 
     @contextmanager
     def drawn(self) -> Iterator[Callable[[], None]]:
-        """Show it while inside, where stderr is a terminal; what it gives draws it, as every message does.
+        """Show the table inside the block, if stderr is a terminal. It yields a function that draws the table.
 
         No thread draws: rich moves the cursor by what it drew last, and two that draw at a time spoil the screen.
         """
@@ -132,7 +161,7 @@ class View(Notes):
 
     @asynccontextmanager
     async def kept_drawn(self) -> AsyncIterator[None]:
-        """As ``drawn``, by the event loop, every ``_DRAW_EVERY_S``."""
+        """Show the table inside the block, drawn by the event loop every ``_DRAW_EVERY_S``."""
         with self.drawn() as draw:
             drawing = asyncio.ensure_future(_repeat(draw, _DRAW_EVERY_S))
             try:
@@ -156,7 +185,8 @@ class View(Notes):
             yield Text(line(summary), no_wrap=True, overflow="ellipsis")
 
     def _summary(self, schedule: Schedule, hidden: int) -> str:
-        wave, known = schedule.wave, schedule.outcomes
+        wave = schedule.wave
+        known = schedule.outcomes
         names = self._fleet.devices if wave is None else wave.devices
         outcomes = [known[name] for name in names if name in known]
         unproven = sum(outcome == "unproven" for outcome in outcomes)

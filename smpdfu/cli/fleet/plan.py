@@ -1,4 +1,4 @@
-"""``fleet run --plan``: what would be done, and what decides whether the fleet continues."""
+"""``fleet run --plan``: what the next run would do, and the rules by which the fleet continues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show_plan(plan: FleetPlan, out: Output) -> None:
-    """The waves with what is left of each, and the rules."""
+    """Show the waves with their devices that are left, and the rules."""
     columns = ("wave", "devices", "to be done", "must succeed", "then wait")
     rows = [
         (one.wave.name, len(one.wave.devices), len(one.left), one.needed, f"{one.wave.soak_s:g} s")
@@ -54,18 +54,18 @@ def _document(plan: FleetPlan) -> dict[str, Any]:
 
 
 def _rules(fleet: Fleet) -> list[str]:
-    """What decides whether the fleet continues."""
+    """The rules by which the fleet continues, for people."""
     limits = fleet.limits
     share = "wave_success in [fleet] sets the share"
     lines = [
-        f"The next wave begins when as many devices of the one before have the package as 'must succeed' says; {share}."
+        f"The next wave begins when enough devices of the wave before it have the package ('must succeed'). {share}."
     ]
     if limits.skip_unreachable:
         lines.append("Devices that do not answer are skipped.")
     else:
         lines.append(
-            f"Up to {limits.max_unreachable} devices that do not answer count as no failure (max_unreachable); "
-            "--skip-unreachable skips them all."
+            f"Up to {limits.max_unreachable} devices that do not answer are no failures (max_unreachable). "
+            "--skip-unreachable skips all of them."
         )
     how = fleet.treatment
     lines.append(
@@ -75,11 +75,11 @@ def _rules(fleet: Fleet) -> list[str]:
     if how.transfer_timeout_s is not None:
         lines.append(f"smpdfu stops an upload after {how.transfer_timeout_s:g} s (transfer_timeout_s).")
     if how.no_downgrade:
-        lines.append("An application that is older than the one that runs is refused; --allow-downgrade allows it.")
+        lines.append("smpdfu refuses an application that is older than the running one. --allow-downgrade allows it.")
     return [*lines, _UNPROVEN[str(limits.unproven)]]
 
 
 _UNPROVEN = {
-    "continue": 'If nothing proves an update, the fleet continues; unproven = "stop" in [fleet] stops it.',
+    "continue": 'If nothing proves an update, the fleet continues. unproven = "stop" in [fleet] stops it.',
     "stop": "If nothing proves an update, no further device begins.",
 }

@@ -22,10 +22,10 @@ Place = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class FleetDevice:
-    """One device: ``name`` for people, ``address`` as for ``--to``, ``hardware`` a key of the packages.
+    """One device: ``name`` for people, ``address`` as ``client_for`` takes it, ``hardware`` a key of the packages.
 
-    ``bootloader`` is what the file says of the device's bootloader, ``serial`` its number if the file has one,
-    ``place`` its address in the one spelling that it has ("": as ``address``).
+    ``bootloader`` is what the file says about the device's bootloader, ``serial`` the device's number if the file has
+    one. ``place`` is the address in its one spelling ("": as ``address``).
     """
 
     name: str
@@ -37,14 +37,14 @@ class FleetDevice:
 
     @property
     def identity(self) -> str:
-        """What an outcome in the log belongs to, besides the name: the place and the serial number."""
+        """Place and serial number: with the name, they say to which device an outcome in the log belongs."""
         place = self.place or self.address
         return f"{place} {self.serial}" if self.serial else place
 
 
 @dataclass(frozen=True, slots=True)
 class Loaders:
-    """What the file says of bootloaders: of all, and of those of one hardware."""
+    """What the file says about bootloaders: about all of them, and about those of one hardware."""
 
     of_all: Bootloader
     of_hardware: Mapping[str, Bootloader]
@@ -81,7 +81,8 @@ def read_devices(
             raise FleetFileError(f"{table.where} has no address")
         hardware = table.text("hardware", DEFAULT)
         known = table.bootloader(loaders.of(hardware))
-        name, serial = table.text("name", address), table.text("serial", None)
+        name = table.text("name", address)
+        serial = table.text("serial", None)
         found.append(FleetDevice(name, address, hardware, known, serial or ""))
         table.nothing_else()
     if not 0 < len(found) <= MAX_DEVICES:

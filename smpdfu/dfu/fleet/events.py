@@ -21,9 +21,18 @@ MAX_LINE_BYTES = 1 << 20
 MAX_TEXT = 4096
 """Characters of a field that count; a longer text is cut."""
 
-RUN, WAVE, LOOK, EXCHANGED = "run", "wave", "look", "exchanged"
-BEGIN, STEP, END, DAMAGED = "begin", "step", "end", "damaged"
-PAUSE, RESUME, STOP, LEAVE = "pause", "resume", "stop", "leave"
+RUN = "run"
+WAVE = "wave"
+LOOK = "look"
+EXCHANGED = "exchanged"
+BEGIN = "begin"
+STEP = "step"
+END = "end"
+DAMAGED = "damaged"
+PAUSE = "pause"
+RESUME = "resume"
+STOP = "stop"
+LEAVE = "leave"
 """The events; see ``log`` for the fields of each."""
 
 
@@ -75,10 +84,12 @@ class LogEvent:
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> LogEvent | None:
         """Read the object of a line; None if it has no event or no time."""
-        kind, time = entry.get("event"), entry.get("time")
+        kind = entry.get("event")
+        time = entry.get("time")
         if not isinstance(kind, str) or not is_time(time):
             return None
-        outcome, proof = entry.get("outcome"), entry.get("proof")
+        outcome = entry.get("outcome")
+        proof = entry.get("proof")
         return cls(
             kind=_cut(kind),
             time=float(entry["time"]),

@@ -1,4 +1,4 @@
-"""The file that describes a fleet: which devices there are, what each one gets, in which waves, and when to stop.
+"""The file that describes a fleet: its devices, their packages, the waves, and when to stop.
 
 ::
 
@@ -8,10 +8,10 @@
     operator = "night shift"    # who runs it, for the log and the report; the login name, if not given
     at_once = 16                # devices at a time
     soak_s = 600                # from the end of a wave until the next one begins
-    stop_after_failures = 3     # no further device begins then
+    stop_after_failures = 3     # then no further device begins
     stop_at_rate = 0.05         # or when this share of a wave's devices that ended have failed
     wave_success = 1.0          # the share of a wave that must have its package before the next wave begins
-    max_unreachable = 0         # so many devices that do not answer count as no failure
+    max_unreachable = 0         # up to so many devices that do not answer are no failures
     unproven = "continue"       # or "stop": begin no further device when nothing proves an update
     devices = "devices.csv"     # columns name,address[,hardware,serial]; and/or [[device]] tables
 
@@ -21,14 +21,14 @@
     no_downgrade = true         # refuse an application that is older than the one that runs
     trust = ["signing.pub.pem"] # refuse packages that none of these keys has signed
     device_timeout_s = 14400    # a device that takes longer is stopped; its wave continues
-    transfer_timeout_s = 3600   # so is an upload
+    transfer_timeout_s = 3600   # an upload that takes longer is stopped, too
     net_version_from = "settings:net/version"
-    ncs = "3.2"                 # with partitions and net_address: what is known of the devices' bootloader
+    ncs = "3.2"                 # with partitions and net_address: what you know about the bootloader
 
     [packages]                  # hardware -> dfu_application.zip, beside this file
     default = "dfu_application.zip"
 
-    [hardware.big]              # what differs on this hardware; [[device]] tables and columns may say it, too
+    [hardware.big]              # what differs on this hardware; also in [[device]] tables and columns
     ncs = "2.5"
 
     [[wave]]
@@ -39,7 +39,7 @@
     name = "roof-1"
     address = "udp:10.0.0.7"
     hardware = "default"
-    serial = "1050012345"       # what else tells this device from the one that replaces it
+    serial = "1050012345"       # tells this device from the one that replaces it
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Wave:
 
 
 class Unproven(StrEnum):
-    """What a device does to its fleet that has its package as far as can be told, without a proof."""
+    """What the fleet does if a device has its package as far as smpdfu can tell, and nothing proves it."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -83,13 +83,14 @@ class Unproven(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``at_once`` devices at a time. No further one begins when ``stop_after_failures`` have failed, or when of a
-    wave's devices that ended the share ``stop_at_rate`` failed; None: never for that. ``unproven`` says whether one
-    does when nothing proves that an update was installed.
+    """How many devices are updated at a time (``at_once``), and when no further one begins.
 
-    ``wave_success`` is the share of a wave that must have its package before the next wave begins; None: all of it
-    without one of the two limits above, else one device. Up to ``max_unreachable`` devices that do not answer count as
-    no failure and are not needed for that; with ``skip_unreachable`` none of them counts.
+    ``stop_after_failures`` is a number of failed devices, ``stop_at_rate`` a share of those devices of a wave that have
+    ended; None: no such limit. ``unproven`` says whether an update without a proof stops the fleet.
+
+    ``wave_success`` is the share of a wave that must have its package before the next wave begins. None: with one of
+    the two limits above one device, without them every device. Up to ``max_unreachable`` devices that do not answer
+    are no failures and are not needed for that; with ``skip_unreachable``, this holds for all of them.
     """
 
     at_once: int = 8
@@ -101,7 +102,7 @@ class Limits:
     skip_unreachable: bool = False
 
     def needed(self, size: int) -> int:
-        """How many devices of a wave of this size must have their package before the next wave begins."""
+        """Count the devices of a wave of this size that must have their package before the next wave begins."""
         if self.wave_success is not None:
             return math.ceil(round(self.wave_success * size, 6))
         limited = self.stop_after_failures is not None or self.stop_at_rate is not None
@@ -110,7 +111,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """How each device is updated; as the options of ``smpdfu update``. Times in seconds.
+    """How each device is updated, as by ``smpdfu.install``. Times are in seconds.
 
     ``device_timeout_s`` bounds the whole update of one device, from the moment at which it begins.
     """
@@ -132,9 +133,8 @@ class Treatment:
 class Fleet:
     """A fleet, whole and consistent: every device is in one wave and has a package.
 
-    ``trust`` are files of keys, one of which must have signed each image; ``id`` is the fleet's own, ``operator`` the
-    one who runs it, if the file says so.
-    ``content`` are the bytes of the file.
+    ``trust`` are files of keys, one of which must have signed each image. ``id`` names the log and ``operator`` who
+    runs the fleet, if the file says so. ``content`` is the file itself.
     """
 
     name: str
@@ -186,7 +186,7 @@ class Fleet:
 def _id(head: Table) -> str | None:
     text = head.text("id", None)
     if text is not None and _ID.fullmatch(text) is None:
-        raise FleetFileError(f"'id' in {head.where} is not made of 1 to 64 letters, digits, '.', '_' and '-'")
+        raise FleetFileError(f"'id' in {head.where} must have 1 to 64 letters, digits, '.', '_' and '-'")
     return cast("str | None", text)
 
 
@@ -208,16 +208,19 @@ def _tables(content: bytes, path: Path) -> dict[str, Any]:
 
 def _packages(path: Path, tables: Any, devices: Mapping[str, FleetDevice]) -> dict[str, Path]:
     if not isinstance(tables, dict) or not all(isinstance(one, str) for one in tables.values()):
-        raise FleetFileError(f"[packages] of {path.name} does not name a file for each hardware")
+        raise FleetFileError(f"[packages] of {path.name} must name a file for each hardware")
     for one in devices.values():
         if one.hardware not in tables:
-            raise FleetFileError(f"[packages] of {path.name} has none for {one.hardware!r}, which {one.name!r} is")
+            raise FleetFileError(
+                f"[packages] of {path.name} has no package for the hardware {one.hardware!r} of {one.name!r}"
+            )
     used = {one.hardware for one in devices.values()}
     return {hardware: path.parent / file for hardware, file in tables.items() if hardware in used}
 
 
 def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tuple[Wave, ...]:
-    left, waves = list(names), []
+    left = list(names)
+    waves = []
     for number, one in enumerate(tables_of(tables, "wave"), 1):
         table = Table(one, f"the {number}. [[wave]] of {file}")
         name = table.text("name", f"wave {number}")
@@ -236,13 +239,14 @@ def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tup
 
 def _choose(table: Table, left: Sequence[str], total: int) -> list[str]:
     patterns = table.texts("devices")
-    count, share = table.whole("count", None, lowest=1), table.number("share", None, highest=1.0)
+    count = table.whole("count", None, lowest=1)
+    share = table.number("share", None, highest=1.0)
     if sum(one is not None for one in (patterns, count, share)) > 1:
         raise FleetFileError(f"{table.where} has more than one of devices, count and share")
     if patterns is not None:
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in left):
-                raise FleetFileError(f"{pattern!r} in {table.where} is no device that is left")
+                raise FleetFileError(f"{pattern!r} in {table.where} matches no device that is left")
         return [name for name in left if any(fnmatchcase(name, pattern) for pattern in patterns)]
     if share is not None:
         count = max(math.ceil(share * total), 1)
@@ -258,7 +262,7 @@ def _treatment(table: Table) -> Treatment:
     seconds = {name: table.number(name, cast("float | None", default)) for name, default in times.items()}
     for name, value in seconds.items():
         if value == 0 and name != "soak_s":
-            raise FleetFileError(f"{name!r} in {table.where} is 0: nothing can be done in no time")
+            raise FleetFileError(f"{name!r} in {table.where} is 0; it must be larger")
     _leave_time_to_soak(seconds, table.where)
     treatment = Treatment(
         policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
@@ -273,7 +277,8 @@ def _treatment(table: Table) -> Treatment:
 
 
 def _leave_time_to_soak(seconds: Mapping[str, float | None], where: str) -> None:
-    soak_s, whole_s = cast("float", seconds["soak_s"]), cast("float", seconds["device_timeout_s"])
+    soak_s = cast("float", seconds["soak_s"])
+    whole_s = cast("float", seconds["device_timeout_s"])
     if soak_s >= whole_s:
         raise FleetFileError(
             f"'soak_s' in {where} is {soak_s:g} and leaves no time for the update: 'device_timeout_s' is {whole_s:g}"

@@ -1,4 +1,4 @@
-"""What the log of a fleet adds up to: where each device stands, and how it got there."""
+"""The log of a fleet, added up: the state of each device, and how it got there."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@
     {"event": "end", "device": "roof-1", "outcome": "done", "seconds": 41.2, "bytes": 180000, ...}
     {"event": "pause"} {"event": "resume"} {"event": "stop", "reason": "..."} {"event": "leave", "phase": "done"}
 
-``operator`` started the run (as the fleet's file says, else the login name), ``tool`` is the version of smpdfu.
-``end`` has the package's digest, what ran before and after, the ``proof`` of the network core's image (``value``,
-``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text by
-which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs to
-the device at that place, whatever has its name later. ``chip`` in an ``end`` is the number of the device's chip, null
-where it does not tell it; ``exchanged`` notes that another board is there. What a device cannot tell is in its own
-journal.
+``operator`` is who started the run: ``operator`` in the fleet's file, else the login name. ``tool`` is the version of
+smpdfu. ``end`` has the package's digest, the application's versions before and after, the ``proof`` of the network
+core's image (``value``, ``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text
+by which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs
+to the device at that place, also if another one gets its name. ``chip`` in an ``end`` is the number of the device's
+chip, null if the device does not tell it. ``exchanged`` notes that another board is at the address. ``stop`` has the
+``code`` of the rule. What a device does not tell is in its own journal.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from smpdfu.local.state.own import make_own_folder, open_own
 
 MAX_LOG_BYTES = 1 << 30
 _SURE = frozenset({"run", "end", "stop", "leave"})
-"""Events that are on the disk before the next thing happens."""
+"""Events that are on the disk before anything else happens."""
 
 
 class FleetLog:
-    """The log in ``folder``, open for appending by one process at a time. Every method that writes raises JournalError.
+    """The log in ``folder``, open for appending by one process at a time. Methods that write raise JournalError.
 
-    ``watch`` is called with every event, too; it can be set later.
+    ``watch`` is called with every event that is written; it can be set later.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class FleetLog:
         watch: Callable[[LogEvent], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises JournalError when another process has it, or it cannot be written."""
-        self.path, self.watch, self._clock = log_path(folder), watch, clock
+        """Raise JournalError if another process has the log, or if it cannot be written."""
+        self.path = log_path(folder)
+        self.watch = watch
+        self._clock = clock
         self._lock = Lock(folder / "lock")
         try:
             make_own_folder(folder)
@@ -61,20 +63,20 @@ class FleetLog:
         except HeldError as error:
             raise _running(error) from error
         except OSError as error:
-            raise JournalError(f"the log of the fleet in {folder} cannot be opened: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot open the log of the fleet in {folder}: {error.strerror}") from error
         try:
             _cut_to_whole_lines(self.path)
             self._file = os.fdopen(open_own(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
         except OSError as error:
             self._lock.release()
-            raise JournalError(f"{self.path} cannot be opened: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot open {self.path}: {error.strerror}") from error
 
     def write(self, event: str, **facts: Any) -> None:
         """Append an event."""
         self.write_all([{"event": event, **facts}])
 
     def write_all(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Append several events, each with its ``event``; they are on the disk at the same time."""
+        """Append several events, each with its ``event``, in one write."""
         time_s = round(self._clock(), 3)
         entries = [{"event": one["event"], "time": time_s, **one} for one in events]
         try:
@@ -83,18 +85,18 @@ class FleetLog:
             if any(entry["event"] in _SURE for entry in entries):
                 os.fsync(self._file.fileno())
         except OSError as error:
-            raise JournalError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot write {self.path}: {error.strerror}") from error
         if self.watch is not None:
             for entry in entries:
                 if (event := LogEvent.from_entry(entry)) is not None:
                     self.watch(event)
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the file and release the lock."""
         try:
             self._file.close()
         except OSError as error:
-            raise JournalError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot write {self.path}: {error.strerror}") from error
         finally:
             self._lock.release()
 
@@ -108,7 +110,7 @@ class FleetLog:
 
 
 def log_path(folder: Path) -> Path:
-    """Where the log of a fleet's folder lies."""
+    """The path of the log in a fleet's folder."""
     return folder / "events.jsonl"
 
 
@@ -131,12 +133,13 @@ def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iter
     except FileNotFoundError:
         return
     except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+        raise JournalError(f"smpdfu cannot read {path}: {error.strerror}") from error
 
 
 def _pieces(file: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
     """Number of the line, bytes of it, and whether they are its first: no line needs more memory than the longest."""
-    number, begins = 0, True
+    number = 0
+    begins = True
     while piece := file.readline(MAX_LINE_BYTES + 1):
         number += begins
         yield number, piece, begins
@@ -148,12 +151,14 @@ def _was_cut_short(piece: bytes) -> bool:
 
 
 def repair_log(folder: Path) -> tuple[int, ...]:
-    """Move the damaged lines of a log to ``events.damaged`` beside it; their numbers.
+    """Move the damaged lines of a log to ``events.damaged`` beside it, and return their numbers.
 
-    Raises JournalError when a process is running the fleet, or a file cannot be written.
+    Raises JournalError if a process runs the fleet, or if a file cannot be written.
     """
     found: list[int] = []
-    path, bad, fresh = log_path(folder), folder / "events.damaged", folder / "events.new"
+    path = log_path(folder)
+    bad = folder / "events.damaged"
+    fresh = folder / "events.new"
     if not path.exists():
         return ()
     try:
@@ -176,7 +181,7 @@ def repair_log(folder: Path) -> tuple[int, ...]:
                     os.fsync(file.fileno())
             fresh.replace(path)
     except OSError as error:
-        raise JournalError(f"{path} cannot be repaired: {error.strerror}") from error
+        raise JournalError(f"smpdfu cannot repair {path}: {error.strerror}") from error
     return tuple(found)
 
 

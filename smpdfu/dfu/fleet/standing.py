@@ -1,4 +1,4 @@
-"""What earlier runs of a fleet left, by its log: which outcomes stand, and for which board. Pure."""
+"""What earlier runs of a fleet have left, by its log: which outcomes stand, and for which board. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from smpdfu.dfu.package.package import Package
 
 
 class Standing(NamedTuple):
-    """What earlier runs left: the ``outcomes`` that stand, by device, ``counted``: those of them whose failure, or want
-    of a proof, counts.
+    """What earlier runs have left: the ``outcomes`` that stand, by device.
 
-    ``ended_at`` is when each of them was reached, in seconds since 1970. ``again`` are the devices that failed and are
-    done once more: last in their wave, so that they do not stop it before the others had their turn. ``begun`` are the
-    devices that began and of which no end was written, with the time; ``go_on``: no failure of earlier runs counts.
-    ``chips`` are the numbers that the chips of devices told which are not done again.
+    ``counted`` are the devices whose failure, or missing proof, counts. ``ended_at`` says when each outcome was
+    reached, in seconds since 1970. ``again`` are the devices that failed and are updated again: last in their wave, so
+    that they do not stop it before the others had their turn. ``begun`` are the devices that began and have no end in
+    the log, with the time. ``go_on``: no failure of earlier runs counts. ``chips`` are the numbers that chips told, of
+    the devices that are not updated again.
     """
 
     outcomes: dict[str, Outcome]
@@ -32,7 +32,7 @@ class Standing(NamedTuple):
     chips: dict[str, str]
 
     def schedule(self, fleet: Fleet, now: float) -> Schedule:
-        """What is left to do; ``now`` by the same clock."""
+        """Make the schedule of what is left to do; ``now`` is by the same clock as ``ended_at``."""
         ago = {name: now - at for name, at in self.ended_at.items()}
         waves = [
             replace(wave, devices=tuple(sorted(wave.devices, key=self.again.__contains__))) for wave in fleet.waves
@@ -53,7 +53,7 @@ def standing(
 
 
 def standing_of(history: History, *, again: bool = False) -> Standing:
-    """The same for a log that was added up."""
+    """Do the same with a log that is added up already."""
     outcomes: dict[str, Outcome] = {}
     counted: set[str] = set()
     ended_at: dict[str, float] = {}
@@ -61,7 +61,8 @@ def standing_of(history: History, *, again: bool = False) -> Standing:
     repeated: set[str] = set()
     begun = {name: course.begun_at for name, course in history.courses.items() if course.begun_at is not None}
     for name, course in history.courses.items():
-        end, outcome = course.last, course.outcome
+        end = course.last
+        outcome = course.outcome
         if end is None or outcome is None:
             continue
         if not outcome.good if again else outcome.passing:
