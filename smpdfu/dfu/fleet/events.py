@@ -7,7 +7,7 @@ wrong kind. Both read the same: the record has the field's default. Unknown even
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -88,46 +88,19 @@ class LogEvent:
         time = entry.get("time")
         if not isinstance(kind, str) or not is_time(time):
             return None
-        outcome = entry.get("outcome")
-        proof = entry.get("proof")
-        return cls(
-            kind=_cut(kind),
-            time=float(entry["time"]),
-            entry=entry,
-            device=_text(entry, "device") or "",
-            identity=_text(entry, "identity"),
-            package=_text(entry, "package"),
-            wave=_text(entry, "wave") or "",
-            devices=_count(entry, "devices"),
-            silent=_count(entry, "silent"),
-            step=_text(entry, "step") or "",
-            number=_count(entry, "number"),
-            of=_count(entry, "of"),
-            outcome=Outcome(outcome) if isinstance(outcome, str) and outcome in _OUTCOMES else None,
-            seconds=_number(entry, "seconds"),
-            size_bytes=_count(entry, "bytes"),
-            was=_text(entry, "from"),
-            runs=_text(entry, "to"),
-            wanted=_texts(entry.get("wanted")),
-            proof=Proof.from_entry(proof) if isinstance(proof, dict) else None,
-            chip=_text(entry, "chip"),
-            cause=_text(entry, "cause") or "",
-            message=_text(entry, "message") or "",
-            reason=_text(entry, "reason") or "",
-            advice=_text(entry, "advice") or "",
-            journal=_text(entry, "journal") or "",
-            lines=_counts(entry.get("lines")),
-            phase=_text(entry, "phase") or "",
-            operator=_text(entry, "operator") or "",
-            tool=_text(entry, "tool") or "",
-        )
+        found = {}
+        for key, value in entry.items():
+            if key in _FIELDS:
+                name, read = _FIELDS[key]
+                if (right := read(value)) is not None:
+                    found[name] = right
+        return cls(_cut(kind), float(entry["time"]), entry, **found)
 
 
 _OUTCOMES = frozenset(Outcome)
 
 
-def _text(entry: Mapping[str, Any], key: str) -> str | None:
-    value = entry.get(key)
+def _text(value: object) -> str | None:
     return _cut(value) if isinstance(value, str) else None
 
 
@@ -135,22 +108,63 @@ def _cut(text: str) -> str:
     return str(text[:MAX_TEXT])  # a plain str, also of the enum that our own process writes
 
 
-def _texts(value: object) -> dict[str, str]:
-    found = value if isinstance(value, dict) else {}
-    return {_cut(str(key)): _cut(one) for key, one in found.items() if isinstance(one, str)}
+def _texts(value: object) -> dict[str, str] | None:
+    if not isinstance(value, dict):
+        return None
+    return {_cut(str(key)): _cut(one) for key, one in value.items() if isinstance(one, str)}
 
 
-def _number(entry: Mapping[str, Any], key: str) -> float:
-    value = entry.get(key)
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        return 0.0
+        return None
     return max(float(value), 0.0)
 
 
-def _count(entry: Mapping[str, Any], key: str) -> int:
-    return int(_number(entry, key))
+def _count(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
 
 
-def _counts(value: object) -> tuple[int, ...]:
-    found = value if isinstance(value, list | tuple) else ()
-    return tuple(one for one in found if type(one) is int and one >= 0)
+def _counts(value: object) -> tuple[int, ...] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    return tuple(one for one in value if type(one) is int and one >= 0)
+
+
+def _outcome(value: object) -> Outcome | None:
+    return Outcome(value) if isinstance(value, str) and value in _OUTCOMES else None
+
+
+def _proof(value: object) -> Proof | None:
+    return Proof.from_entry(value) if isinstance(value, dict) else None
+
+
+# Key of a line -> field of the record, and what reads it: None for a value of the wrong kind.
+_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "device": ("device", _text),
+    "identity": ("identity", _text),
+    "package": ("package", _text),
+    "wave": ("wave", _text),
+    "devices": ("devices", _count),
+    "silent": ("silent", _count),
+    "step": ("step", _text),
+    "number": ("number", _count),
+    "of": ("of", _count),
+    "outcome": ("outcome", _outcome),
+    "seconds": ("seconds", _number),
+    "bytes": ("size_bytes", _count),
+    "from": ("was", _text),
+    "to": ("runs", _text),
+    "wanted": ("wanted", _texts),
+    "proof": ("proof", _proof),
+    "chip": ("chip", _text),
+    "cause": ("cause", _text),
+    "message": ("message", _text),
+    "reason": ("reason", _text),
+    "advice": ("advice", _text),
+    "journal": ("journal", _text),
+    "lines": ("lines", _counts),
+    "phase": ("phase", _text),
+    "operator": ("operator", _text),
+    "tool": ("tool", _text),
+}
