@@ -36,7 +36,7 @@ from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
 from smpdfu.dfu.fleet.standing import standing
-from smpdfu.library import open_fleet
+from smpdfu.fleets import open_fleet
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming
 

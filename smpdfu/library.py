@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from smpdfu.connect import client_for, parse_address, place_of, places_by_lookup
+from smpdfu.connect import client_for, parse_address, places_by_lookup
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, journal_path
@@ -17,9 +16,6 @@ from smpdfu.dfu.do.result import UpdateResult
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Event, Update, Wish
 from smpdfu.dfu.package.package import Package
-
-if TYPE_CHECKING:
-    from smpdfu.dfu.fleet.session import FleetSession
 
 
 async def install(
@@ -54,16 +50,3 @@ async def install(
                     if watch is not None:
                         watch(event)
     return result.installed()
-
-
-def open_fleet(path: Path | str, *, passphrase: Callable[[Path], bytes | None] | None = None) -> FleetSession:
-    """Open the fleet that a file describes, to plan, run, pause, resume, look at or repair it.
-
-    ``passphrase`` is asked for that of a protected key which the file names in ``trust``.
-    Raises FleetFileError or OSError.
-    """
-    from smpdfu.dfu.fleet.reach import Reach  # here: who updates one device does not wait for them
-    from smpdfu.dfu.fleet.session import FleetSession
-
-    ask = (lambda path: None) if passphrase is None else passphrase
-    return FleetSession.open(Path(path), Reach(client_for, place_of, places_by_lookup), ask)

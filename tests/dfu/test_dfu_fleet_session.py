@@ -23,8 +23,8 @@ from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.fleet.session import FleetSession, FleetWatch, FleetWish
 from smpdfu.dfu.fleet.stops import StopCode
 from smpdfu.errors import FleetFailedError, FleetPausedError, FleetUnfinishedError, FleetUnprovenError, PlanError
+from smpdfu.fleets import open_fleet
 from smpdfu.image.keys.keys import generate
-from smpdfu.library import open_fleet
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.dfu.dfu_device import FAST, new_device, version, wire_of
 from tests.dfu.test_dfu_fleet import dead, strange_key

@@ -119,7 +119,7 @@ async def resume(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Outp
 
 def _open(file: Path) -> FleetSession:
     from smpdfu.cli.keys.passphrase import Passphrase
-    from smpdfu.library import open_fleet
+    from smpdfu.fleets import open_fleet
 
     return open_fleet(file, passphrase=Passphrase().ask)
 

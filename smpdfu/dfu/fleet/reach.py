@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from smpdfu.client import Client
-from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.fleet.device_list import FleetDevice, Place
 from smpdfu.dfu.fleet.file import Fleet
 from smpdfu.errors import FleetFileError, LinkError, SmpdfuError
@@ -59,6 +58,8 @@ class Reach:
 
     async def chip(self, fleet: Fleet, device: FleetDevice) -> str | None:
         """Read the number of a device's chip; None where it does not tell, or does not answer soon."""
+        from smpdfu.dfu.do.same_device import read_hardware  # here: a status does not wait for it
+
         timeout_s = _patience_s(fleet)
         try:
             async with (

@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from smpdfu.dfu.decide.demands import check_trust
 from smpdfu.dfu.do.journal import journal_path
 from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
-from smpdfu.dfu.do.update import Event
 from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.folder import folder_of, remember
@@ -24,7 +23,6 @@ from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
 from smpdfu.dfu.fleet.outcome import Ending, FleetOutcome, FleetPlan, ending_of
 from smpdfu.dfu.fleet.reach import Reach
-from smpdfu.dfu.fleet.run import LOOKS_AT_ONCE, FleetRun, Ports, note_exchanged
 from smpdfu.dfu.fleet.schedule import Phase, Schedule
 from smpdfu.dfu.fleet.standing import standing_of
 from smpdfu.dfu.package.package import Package
@@ -35,6 +33,11 @@ from smpdfu.local.state.limits import allow_open_files
 from smpdfu.local.state.lock import holder
 from smpdfu.local.state.own import open_own
 
+if TYPE_CHECKING:
+    from smpdfu.dfu.do.update import Event
+    from smpdfu.dfu.fleet.run import FleetRun, Ports
+
+# What only a run needs is imported where it runs: a status and a report do not wait for it.
 _PAUSE = "pause"
 _LOOK_EVERY_S = 0.5  # how soon a running fleet sees that it was paused
 _FILES_EACH = 8  # of one device: a link, a journal, locks, and the health command's pipes
@@ -219,6 +222,8 @@ class FleetSession:
 
     async def _checked(self, wish: FleetWish) -> Fleet:
         """The fleet as it is run, after all checks that need no device."""
+        from smpdfu.dfu.decide.demands import check_trust
+
         images = (image for one in self.packages.values() for image in one.images)
         check_trust(images, (*wish.trust, *map(self._trusted_key, self.fleet.trust)))
         fleet = wish.applied_to(self.fleet)
@@ -232,6 +237,8 @@ class FleetSession:
         return key
 
     async def _run(self, wish: FleetWish, watch: FleetWatch, *, resumes: bool) -> FleetOutcome:
+        from smpdfu.dfu.fleet.run import FleetRun, note_exchanged
+
         fleet = _within_limits(await self._checked(wish), watch)
         with FleetLog(self.folder) as log:  # from here on nobody else writes it
             if resumes:
@@ -266,6 +273,8 @@ class FleetSession:
         return history
 
     def _ports(self, fleet: Fleet, watch: FleetWatch) -> Ports:
+        from smpdfu.dfu.fleet.run import Ports
+
         async def places(device: FleetDevice) -> Iterable[str]:
             return await self._reach.places_of(device.address)
 
@@ -301,6 +310,8 @@ class FleetSession:
 
 def looks_at_once() -> int:
     """How many devices may be looked at together, with a socket each: one that has none would count as silent."""
+    from smpdfu.dfu.fleet.run import LOOKS_AT_ONCE
+
     granted = allow_open_files(LOOKS_AT_ONCE + _FILES_OF_OURS)
     return min(LOOKS_AT_ONCE, max(granted - _FILES_OF_OURS, 1))
 

@@ -13,8 +13,8 @@ import pytest
 from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.package.package import Core
+from smpdfu.fleets import open_fleet
 from smpdfu.image.keys.keys import generate
-from smpdfu.library import open_fleet
 from smpdfu.virtual.store import devices as store_devices
 from tests.cli.device.conftest import Desk, new_desk
 
