@@ -315,7 +315,7 @@ def advice(error: SmpdfuError) -> str:
         found = ON_COMMAND.get(error.command, {}).get(name) or ON_REFUSAL.get(error.group, {}).get(name)
         return _OWN_CODE if found is None else found
     if isinstance(error, FleetError):
-        return ON_FLEET[type(error)].replace("FLEET", quote(str(error.file)))
+        return ON_FLEET.get(type(error), "").replace("FLEET", quote(str(error.file)))
     if isinstance(error, NoEffectError):
         return _NO_EFFECT
     if isinstance(error, StepError):

@@ -151,7 +151,7 @@ def pause(fleet: FleetFile, out: Output) -> None:
 
 
 def status(fleet: FleetFile, out: Output) -> None:
-    """Show how far a fleet is: counts, failures by cause, the devices under way, and the next command."""
+    """Show how far a fleet is: counts, failures by cause, devices under way, and the next command."""
     from smpdfu.cli.fleet.live_view import Notes
 
     session = _open(fleet)
@@ -165,9 +165,9 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")],
     csv: Annotated[bool, typer.Option("--csv", help="Write a CSV table of the devices instead of the page.")] = False,
 ) -> None:
-    """Write an HTML page about the fleet: failures, versions and a timeline, to be sorted and filtered in a browser.
+    """Write an HTML page about the fleet: failures, versions and a timeline.
 
-    The page is one file that loads nothing. Failures come first.
+    The page is one file that loads nothing. Failures come first, and a browser can sort and filter the devices.
     """
     from smpdfu.cli.app.outputs import check_outputs
     from smpdfu.cli.fleet.csv_report import csv_table
@@ -183,7 +183,7 @@ def report(
 
 
 def repair(fleet: FleetFile, out: Output) -> None:
-    """Move the damaged lines of a fleet's log, and the damaged journals of its devices, out of the way.
+    """Move damaged lines of the fleet's log, and damaged journals of its devices, out of the way.
 
     The other lines still count. Nothing is deleted: the command shows where it is.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from hashlib import sha256
 
-# Ways to end, worst first, with a colour that is told apart also by those who do not see red and green.
+# Outcomes and states, worst first. The colours differ also for people who do not see red and green.
 COLOURS = {
     "failed": "#7a1f1f",
     "reverted": "#c1440e",

@@ -84,7 +84,7 @@ class Course:
 
     @property
     def network_core(self) -> str | None:
-        """The version that the network core has as far as can be told; None if it is not known, or was not updated."""
+        """The version of the network core, as far as smpdfu can tell; None if it is not known, or was not updated."""
         return self.last.wanted.get(Core.NET) if self.last is not None and self.last.outcome in _GOOD else None
 
     @property

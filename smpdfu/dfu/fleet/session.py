@@ -1,7 +1,7 @@
 """A fleet, opened by its file: plan, run, pause, resume, look and repair.
 
-``smpdfu.open_fleet`` makes a session; ``smpdfu fleet`` does the same with words. A run is told to pause by a file in
-the fleet's folder, which works on every system and outlives the process.
+``smpdfu.fleets.open_fleet`` makes a session; ``smpdfu fleet`` does the same with words. A pause is a file in the
+fleet's folder: that works on every system, and the pause outlives the process.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class FleetWatch:
     """What a session reports while it works. Each method does nothing: override what you need."""
 
     def begins(self, schedule: Schedule) -> None:
-        """Take the schedule of the run, which changes as the run goes on."""
+        """Take the schedule of the run. It changes during the run."""
 
     def event(self, event: LogEvent) -> None:
         """Take an event as it is written into the log."""
