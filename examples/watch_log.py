@@ -13,7 +13,7 @@ folder, seen, running = Path(sys.argv[1]), 0, True
 while running:
     events = list(read_log(folder))
     for event in events[seen:]:
-        print(event["event"], event.get("device", ""), event.get("step", event.get("outcome", "")))
-        running = event["event"] != "leave"
+        print(event.kind, event.device, event.step or event.outcome or "")
+        running = event.kind != "leave"
     seen = len(events)
     time.sleep(0.2)

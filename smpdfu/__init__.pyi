@@ -33,6 +33,7 @@ from smpdfu.dfu.do.update import StepBegun as StepBegun
 from smpdfu.dfu.do.update import StepDone as StepDone
 from smpdfu.dfu.do.update import Update as Update
 from smpdfu.dfu.do.update import Wish as Wish
+from smpdfu.dfu.fleet.events import LogEvent as LogEvent
 from smpdfu.dfu.fleet.file import Fleet as Fleet
 from smpdfu.dfu.fleet.file import FleetDevice as FleetDevice
 from smpdfu.dfu.fleet.file import Limits as Limits
@@ -41,11 +42,16 @@ from smpdfu.dfu.fleet.file import Unproven as Unproven
 from smpdfu.dfu.fleet.file import Wave as Wave
 from smpdfu.dfu.fleet.log import FleetLog as FleetLog
 from smpdfu.dfu.fleet.log import read_log as read_log
+from smpdfu.dfu.fleet.outcome import FleetOutcome as FleetOutcome
 from smpdfu.dfu.fleet.run import FleetRun as FleetRun
 from smpdfu.dfu.fleet.run import Ports as Ports
 from smpdfu.dfu.fleet.schedule import Outcome as Outcome
 from smpdfu.dfu.fleet.schedule import Phase as Phase
 from smpdfu.dfu.fleet.schedule import Schedule as Schedule
+from smpdfu.dfu.fleet.session import FleetSession as FleetSession
+from smpdfu.dfu.fleet.session import FleetStatus as FleetStatus
+from smpdfu.dfu.fleet.session import FleetWatch as FleetWatch
+from smpdfu.dfu.fleet.session import FleetWish as FleetWish
 from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Core as Core
 from smpdfu.dfu.package.package import CoreImage as CoreImage
@@ -83,6 +89,7 @@ from smpdfu.errors import TransferTimeoutError as TransferTimeoutError
 from smpdfu.errors import UnprovenError as UnprovenError
 from smpdfu.errors import UpdateError as UpdateError
 from smpdfu.errors import WrongPassphraseError as WrongPassphraseError
+from smpdfu.fleets import open_fleet as open_fleet
 from smpdfu.image.format import Dependency as Dependency
 from smpdfu.image.format import Image as Image
 from smpdfu.image.format import Tlv as Tlv

@@ -255,13 +255,29 @@ async def fleet(path: Path, log_folder: Path) -> dict[str, Outcome]:
     def connect(device: FleetDevice) -> Client:
         return client_for(device.address, timeout_s=treatment.timeout_s)
 
-    def watch(event: Mapping[str, Any]) -> None:
-        LINES.append(f"{event['event']} {stops}")
+    def watch(event: LogEvent) -> None:
+        LINES.append(f"{event.kind} {stops}")
 
     packages = {hardware: Package.load(file) for hardware, file in loaded.packages.items()}
     schedule = Schedule(waves, limits, {})
     with FleetLog(log_folder, watch=watch) as log:
         phase = await FleetRun(loaded, schedule, log, Ports(connect, packages)).run()
     assert phase is Phase.DONE
-    assert all("event" in event for event in read_log(log_folder))
+    assert all(event.kind for event in read_log(log_folder))
     return schedule.outcomes
+
+
+class Seen(FleetWatch):
+    """Takes the events of a run."""
+
+    def event(self, event: LogEvent) -> None:
+        LINES.append(event.kind)
+
+
+async def whole_fleet(path: Path) -> dict[str, int]:
+    """A fleet by its file."""
+    session: FleetSession = open_fleet(path)
+    outcome: FleetOutcome = await session.run(FleetWish(at_once=2), Seen())
+    status: FleetStatus = session.status()
+    assert not status.paused
+    return outcome.counts

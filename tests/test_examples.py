@@ -99,12 +99,13 @@ def test_a_fleet_and_its_log(tmp_path: Path, key: PrivateKey, package: Path) -> 
     devices = "".join(f'[[device]]\nname = "{one}"\naddress = "{new_device(one, tmp_path, key)}"\n' for one in names)
     path = tmp_path / "roofs.toml"
     path.write_text(f'[packages]\ndefault = "{package.name}"\n{devices}')
-    told = run("examples/fleet.py", path, tmp_path / "log").splitlines()
-    assert sorted(told) == ["done", "roof-1: done ", "roof-2: done "]
-    events = run("examples/watch_log.py", tmp_path / "log").splitlines()
+    told = run("examples/fleet.py", path).splitlines()
+    assert sorted(told) == ["roof-1: done ", "roof-2: done ", "{'done': 2}"]
+    folder = json.loads(run("-m smpdfu", "fleet", "status", path, "--json"))["log"]
+    events = run("examples/watch_log.py", Path(folder).parent).splitlines()
     assert events[-1].split() == ["leave"]
     assert "step roof-1 upload app" in events
-    log = [json.loads(line) for line in (tmp_path / "log" / "events.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (Path(folder)).read_text().splitlines()]
     assert len(log) == len(events)
 
 
