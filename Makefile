@@ -19,7 +19,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python chaos mutants help demo test softhsm dbus lint bench fuzz format clean
+.PHONY: other-python chaos mutants help demo test softhsm dbus lint bench fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
@@ -29,7 +29,8 @@ help:
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
-	@echo "make clean   remove what was made here"
+	@echo "make dist    wheel, source distribution and SBOM for a release, checked, in dist/"
+	@echo "make clean   remove everything that make created here"
 
 # ensurepip is a package of its own on Debian: install it where we may, else say how.
 $(BIN)/python: $(OTHER_PYTHON)
@@ -48,6 +49,10 @@ $(VENV)/demo.stamp: $(BIN)/python pyproject.toml
 $(VENV)/test.stamp: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[samples,test,lint]'
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/dist.stamp: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dist]'
+	@touch $@
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python sample_images/demo.py
@@ -97,6 +102,19 @@ mutants: $(VENV)/test.stamp
 fuzz: $(VENV)/test.stamp
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --only-binary atheris -e '.[fuzz]' || true
 	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+
+# The time that files in the archives bear: that of the last commit, so that the same commit gives the same bytes.
+dist: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1580601600)
+dist: $(VENV)/dist.stamp
+	rm -rf dist build/installed
+	$(BIN)/python -m build -q --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv --without-pip build/installed
+	$(BIN)/python -m pip --python build/installed/bin/python install -q --disable-pip-version-check dist/*.whl
+	build/installed/bin/smpdfu --version
+	sed "s/^dynamic = .*/version = \"$$(build/installed/bin/smpdfu --version)\"/" pyproject.toml > build/pyproject.toml
+	$(BIN)/cyclonedx-py environment --pyproject build/pyproject.toml --output-reproducible -o dist/sbom.cdx.json build/installed
+	cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
