@@ -19,12 +19,13 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python chaos mutants help demo test softhsm dbus lint bench fuzz format dist clean
+.PHONY: other-python chaos mutants help demo check test softhsm dbus lint bench fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
+	@echo "make check   before a commit: ruff, mypy and the fast tests, in about a minute"
 	@echo "make test    all tests (PYTHON=python3.13: on that Python, in a new $(VENV))"
-	@echo "make lint    ruff, mypy --strict, known faults of the packages"
+	@echo "make lint    ruff, mypy --strict, known vulnerabilities of the packages"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
@@ -77,7 +78,18 @@ dbus:
 test: $(VENV)/test.stamp softhsm dbus
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-# pip-audit asks the package registry for advisories. Where it or they cannot be had, that is said.
+# Types and tests run at the same time. The fast tests need their compiled modules, which take longer to make than to
+# run: they are kept in the virtual environment, also where PYTHONDONTWRITEBYTECODE keeps Python from making any.
+check: export PYTHONDONTWRITEBYTECODE :=
+check: export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(BIN)/mypy > $(VENV)/types.txt 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_ARGS); tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types.txt; exit $$((tests | types))
+
+# pip-audit asks the package registry for advisories. If the registry does not answer, the output says so.
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -75,8 +75,8 @@ def programs(dist: Dist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("installed") / "venv"
     run([sys.executable, "-m", "venv", "--without-pip", place], place.parent)
     python = place / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-index", "--no-deps"]
-    run([*pip, "--disable-pip-version-check", dist.wheel], place.parent)
+    words = ["--disable-pip-version-check", "install", "-q", "--no-index", "--no-deps"]
+    run([sys.executable, "-m", "pip", "--python", python, *words, dist.wheel], place.parent)
     libraries = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], place.parent).strip()
     lent = Path(pytest.__file__).parent.parent
     (Path(libraries) / "lent.pth").write_text(f"{lent}\n")  # its own .pth files, ours among them, do not count
