@@ -50,6 +50,7 @@ SLOW = frozenset(
         "cli/test_cli_completion.py",
         "cli/test_cli_cut_off.py",
         "cli/test_cli_decode.py",
+        "cli/test_cli_demo.py",
         "cli/test_cli_foreign_folder.py",
         "cli/test_cli_image.py",
         "cli/test_cli_imgtool.py",

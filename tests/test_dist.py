@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -41,10 +43,11 @@ def run(words: Sequence[str | Path], cwd: Path, **environment: str) -> str:
 
 
 def kept_files(root: Path) -> list[str]:
-    """The files that git keeps; without git nobody can say which ones belong to the project."""
+    """The files that git keeps, or would keep after ``git add .``; the test is skipped without git."""
     if shutil.which("git") is None or not (root / ".git").exists():
         pytest.skip("this is not a git checkout")
-    return run(["git", "-c", f"safe.directory={root}", "ls-files", "-z"], root).split("\0")[:-1]
+    words = ["git", "-c", f"safe.directory={root}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    return [name for name in run(words, root).split("\0") if name and (root / name).is_file()]
 
 
 def build(source: Path, folder: Path) -> Dist:
@@ -146,3 +149,17 @@ def test_the_installed_wheel_works(programs: Path, tmp_path: Path) -> None:
     assert run([programs / "smpdfu", "--version"], tmp_path).strip() == found.split()[-1]
     assert "update" in run([programs / "smpdfu", "--help"], tmp_path)
     assert "sign" in run([programs / "smpdfu-imgtool", "--help"], tmp_path)
+
+
+def test_the_demo_of_an_installed_wheel_works_in_an_empty_folder(programs: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    homes = {"SMPDFU_VIRTUAL_HOME": str(tmp_path / "devices"), "SMPDFU_STATE_HOME": str(tmp_path / "state")}
+    made = json.loads(run([programs / "smpdfu", "virtual", "new", "desk", "--demo", "--json"], empty, **homes))
+    commands = [shlex.split(one["command"]) for one in made["demo"]["commands"]]
+    assert len(commands) == 4
+    said = [run([programs / words[0], *words[1:]], empty, **homes) for words in commands]
+    assert "1.0.0" in said[0]
+    assert "2.0.0" in said[-1]
+    again = run([programs / "smpdfu", "tutorial", "other", "--run"], empty, **homes)
+    assert "Update both cores" in again

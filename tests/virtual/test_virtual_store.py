@@ -161,7 +161,7 @@ def test_nobody_else_can_read_a_device(desk: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "../desk", "a/b", ".hidden", "-x", "a" * 65, "a b", "ä"])
 def test_a_bad_name_makes_nothing(recipe: Recipe, name: str) -> None:
-    with pytest.raises(ValueError, match="is no name for a device"):
+    with pytest.raises(ValueError, match="cannot be the name of a device"):
         store_devices.create(name, recipe)
     with pytest.raises(ConnectError, match="there is no virtual device"):
         store_devices.open_device(name)

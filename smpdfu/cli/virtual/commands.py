@@ -16,7 +16,7 @@ import typer
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
 from smpdfu.cli.app.interrupt import run_async
-from smpdfu.cli.app.show import Output, print_line, table
+from smpdfu.cli.app.show import Output, print_line, table, words
 from smpdfu.cli.virtual import flash as virtual_flash
 from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
 from smpdfu.cli.virtual.flash import place
@@ -85,8 +85,64 @@ def register(app: typer.Typer) -> None:
     app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
 
 
-def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
-    """Make a device: a blank chip with MCUboot and b0n that hold these keys, and firmware as a debugger loads it."""
+def new(
+    name: Name,
+    parts: Parts,
+    boot: BootParts,
+    loader: LoaderParts,
+    server: ServerParts,
+    out: Output,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo",
+            help="Make a board to try: with a new key, firmware, and packages of versions 1 and 2 in the folder "
+            "NAME-demo. Prints the commands to try.",
+        ),
+    ] = False,
+) -> None:
+    """Make a virtual board: a chip with MCUboot, b0n, the keys that they trust, and firmware.
+
+    Without --app the board has no firmware and answers nothing. To try smpdfu: `smpdfu virtual new desk --demo`.
+    """
+    if demo:
+        _new_demo(name, parts, boot, loader, server, out)
+        return
+    found = _create(name, parts, boot, loader, server, out)
+    out.emit(_with_holder(found), lambda: rendered(found))
+    if parts.app is None:
+        for line in _without_firmware(name, parts):
+            out.say(line)
+
+
+def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
+    from smpdfu.cli.virtual.demo import Demo
+
+    if replace(parts, device_id=None) != Parts() or boot != BootParts() or loader != LoaderParts():
+        raise typer.BadParameter(
+            "--demo chooses the keys, the firmware and the bootloader itself. Leave out the options for them"
+        )
+    demo = Demo(name)
+    try:
+        demo.check()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    demo.make_files()
+    own = replace(parts, key=[demo.sign_key], app=demo.image("app"), net=demo.image("net"))
+    try:
+        found = _create(name, own, boot, loader, server, out)
+    except BaseException:
+        demo.remove_files()
+        raise
+    commands = [{"command": step.command, "does": step.sentence} for step in demo.steps]
+    out.emit(
+        _with_holder(found) | {"demo": {"folder": demo.folder, "commands": commands}},
+        lambda: words("\n".join(demo.lines())),
+    )
+
+
+def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> Report:
+    """Make the device, load its firmware and start it; no device is left if that fails."""
     from smpdfu.virtual.store import devices as store_devices
 
     loads = _read_loads(parts)
@@ -111,7 +167,18 @@ def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: 
     found = _look(name)
     if parts.app is not None and not found.app_runs:
         out.warn(f"the device does not start this application: {_last_error(name)}")
-    out.emit(_with_holder(found), lambda: rendered(found))
+    return found
+
+
+def _without_firmware(name: str, parts: Parts) -> list[str]:
+    """What a device without an application needs, and the commands for it."""
+    lines = [f"{name} has no application and answers no command."]
+    if parts.key is None:
+        lines.append("Its bootloader trusts no key. Delete it and make it again with -k KEY and --app FILE:")
+        lines.append(f"`smpdfu virtual delete {name}`, then `smpdfu virtual new {name} -k KEY --app FILE`.")
+    else:
+        lines.append(f"Load a signed image: `smpdfu virtual load {name} app_update.bin`.")
+    return [*lines, "For a board with everything: `smpdfu virtual new demo --demo`."]
 
 
 def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:

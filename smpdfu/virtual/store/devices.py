@@ -43,7 +43,7 @@ from smpdfu.virtual.server.groups.image import Progress
 from smpdfu.virtual.server.server import Buffers
 from smpdfu.virtual.store.kept_cut import keep_cut, read_cut
 from smpdfu.virtual.store.kept_wear import keep_wear, read_wear
-from smpdfu.virtual.store.names import folder_of, is_name
+from smpdfu.virtual.store.names import check_new, folder_of
 from smpdfu.virtual.store.names import holder_of as holder_of
 from smpdfu.virtual.store.names import home as home
 from smpdfu.virtual.store.names import list_devices as list_devices
@@ -105,10 +105,7 @@ def _public(pems: tuple[str, ...]) -> tuple[Verifier, ...]:
 
 def create(name: str, recipe: Recipe) -> None:
     """Make a device with blank flash. ValueError if the name is not one, or taken; ``KeyFileError``; ``OSError``."""
-    if not is_name(name):
-        raise ValueError(f"{name!r} is no name for a device: use letters, digits, dots, - and _, up to 64 of them")
-    if name in list_devices():
-        raise ValueError(f"there is a virtual device named {name!r} already")
+    check_new(name)
     layout = recipe.make_layout()
     build_of(layout, recipe.boot_keys())
     make_own_folder(home())

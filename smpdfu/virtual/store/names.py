@@ -34,8 +34,19 @@ def holder_of(name: str) -> dict[str, Any] | None:
 
 
 def is_name(name: str) -> bool:
-    """Can a device be called that?"""
+    """Return whether a device can have this name."""
     return _NAME.fullmatch(name) is not None
+
+
+def check_new(name: str) -> None:
+    """Raise ``ValueError`` if this is not a name for a device, or another device has it."""
+    if not is_name(name):
+        raise ValueError(f"{name!r} cannot be the name of a device: use 1 to 64 letters, digits, dots, - and _")
+    if name in list_devices():
+        raise ValueError(
+            f"the virtual device {name!r} exists already. Choose another name, or delete it with "
+            f"`smpdfu virtual delete {name}`"
+        )
 
 
 def folder_of(name: str) -> Path:
