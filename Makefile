@@ -58,8 +58,15 @@ $(VENV)/dist.stamp: $(BIN)/python pyproject.toml
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python sample_images/demo.py
 
-# apt waits for whoever has its lock, and installs from the lists that it has where not every index can be renewed.
+# apt waits for the program that has its lock, and says nothing about it: so that program is named here (from /proc/locks).
+APT_LOCKS ?= /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock
+NAME_APT_HOLDER = for lock in $(APT_LOCKS); do \
+	pid=$$(awk -v inode=":$$(stat -c %i $$lock 2>/dev/null || echo none)$$" '$$6 ~ inode { print $$5; exit }' /proc/locks 2>/dev/null); \
+	[ -z "$$pid" ] || echo "apt waits up to $(APT_LOCK_SECONDS) s for $$(cat /proc/$$pid/comm) (pid $$pid), which holds $$lock" >&2; done
+
+# apt installs from the lists that it has, if it cannot renew every index.
 APT_INSTALL = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& { $(NAME_APT_HOLDER); } \
 	&& { apt-get -o DPkg::Lock::Timeout=$(APT_LOCK_SECONDS) update -qq || echo "apt-get update failed for an index; installing from what is known"; } \
 	&& apt-get -o DPkg::Lock::Timeout=$(APT_LOCK_SECONDS) install -y -qq
 

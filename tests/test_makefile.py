@@ -133,3 +133,29 @@ def test_ci_runs_lint_and_all_tests_and_ends_with_their_summary(root: Path, tmp_
     broken = subprocess.run(line, capture_output=True, text=True, env=surroundings | {"BROKEN": "lint"}, timeout=HANG_S)
     assert broken.returncode != 0
     assert "made test" not in broken.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/locks")
+def test_make_names_the_program_that_apt_waits_for(project: Path, tmp_path: Path) -> None:
+    import fcntl  # Windows has none
+
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("awk", "stat", "cat", "make", "python3"):
+        (tools / name).symlink_to(shutil.which(name) or pytest.skip(f"there is no {name}"))
+    for name, text in (("id", "echo 0"), ("apt-get", 'echo "apt-get $*" >&2')):
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+    lock = tmp_path / "lock-frontend"
+    line = ["make", "-C", str(project), "softhsm", f"APT_LOCKS={tmp_path / 'none'} {lock}"]
+
+    def said() -> str:
+        return subprocess.run(line, capture_output=True, text=True, env={"PATH": str(tools)}, timeout=HANG_S).stderr
+
+    with lock.open("w") as held:
+        assert "apt waits" not in said()
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        found = said()
+    name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+    assert f"apt waits up to 300 s for {name} (pid {os.getpid()}), which holds {lock}" in found
+    assert "apt-get -o DPkg::Lock::Timeout=300 install" in found

@@ -40,7 +40,7 @@ async def scan(
     answer = {"devices": rows, "bluetooth": fault}
     out.emit(answer, lambda: _shown(rows))
     if fault is not None:
-        out.say(f"Bluetooth: {fault}. `smpdfu doctor` says what to do about it.")
+        out.say(f"Bluetooth cannot be used: {fault}. `smpdfu doctor` shows what to do.")
     if rows:
         out.say(f"Next: `smpdfu list --to {rows[0]['address']}`")
     elif not every:
@@ -100,16 +100,19 @@ def _virtual() -> list[Row]:
 
 
 async def _ble(seconds: float, controller: str | None, out: Output) -> tuple[list[Row], str | None]:
-    """BLE devices with the SMP service, the nearest first; or none and why Bluetooth cannot be used."""
+    """Return the BLE devices with the SMP service, the nearest first; or none, and why Bluetooth cannot be used."""
     from smpdfu.connect import ble_backends
     from smpdfu.errors import ConnectError
     from smpdfu.link.ble.pipe import scan as listen
+    from smpdfu.local.doctor.checks import why_no_bluetooth
+    from smpdfu.local.doctor.system import System
 
     out.say(f"Listening for BLE devices for {seconds:g} s ...")
     try:
         found = await listen(seconds, ble_backends(controller))
     except ConnectError as error:
-        return [], str(error)
+        known = why_no_bluetooth(System()) if controller is None else None
+        return [], str(error) if known is None else known.what
     return [
         _row("ble", one.address, f"{one.name or 'no name'}, {one.rssi} dBm") | {"name": one.name, "rssi": one.rssi}
         for one in found

@@ -85,7 +85,7 @@ def _held(system: System, port: Port) -> Iterator[Finding]:
             "port-held",
             "serial",
             Level.ERROR,
-            f"{port.path} is open in {process.name or 'a program'} (pid {process.pid})",
+            f"{port.path} is open in {process}",
             "two programs on one port take each other's bytes, so smpdfu refuses a port that is taken",
             f"Close it there, or end it: `kill {process.pid}`.",
         )
@@ -180,8 +180,8 @@ def _off(code: str, what: str, do: str) -> Finding:
 
 
 def _daemon(system: System) -> Iterator[Finding]:
-    if not system.at("/run/dbus/system_bus_socket").exists():
-        yield _off("no-dbus", "the system's D-Bus does not run", "Start it: `sudo systemctl start dbus`.")
+    if not system.bus_answers():
+        yield _off("no-dbus", "the system's D-Bus does not answer", "Start it: `sudo systemctl start dbus`.")
     elif not any(one.name == "bluetoothd" for one in system.processes()):
         do = "Start it: `sudo systemctl enable --now bluetooth`; where it is missing, install the package bluez."
         yield _off("no-bluetoothd", "BlueZ's bluetoothd does not run", do)
@@ -298,3 +298,13 @@ ELSEWHERE: Mapping[str, tuple[Check, ...]] = {"darwin": (_macos,), "win32": (_wi
 def examine(system: System) -> tuple[Finding, ...]:
     """All findings about a computer, serial ports first."""
     return tuple(finding for check in ELSEWHERE.get(system.platform, LINUX) for finding in check(system))
+
+
+def why_no_bluetooth(system: System) -> Finding | None:
+    """Return the finding that keeps smpdfu from using Bluetooth; None if the checks find nothing in the way.
+
+    ``doctor`` and ``scan`` both show it, so that they give the same reason.
+    """
+    found = [one for one in examine(system) if one.topic == "bluetooth"]
+    errors = (one for one in found if one.level is Level.ERROR)
+    return next(errors, None) or next((one for one in found if one.code == "no-adapter"), None)

@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from smpdfu.untrusted.programs import environment
 
 READ_MAX = 65536
 PROCESSES_MAX, FILES_MAX, ENTRIES_MAX = 32768, 4096, 4096
 RUN_TIMEOUT_S = 5.0
+DEFAULT_BUS = "unix:path=/run/dbus/system_bus_socket"
+"""D-Bus specification, "Well-known Message Bus Instances"; /var/run, which it names, leads to /run."""
 _PORTS = ("ttyACM", "ttyUSB")  # built-in UARTs (ttyS) are there whether anything is behind them or not
 
 
@@ -43,6 +46,9 @@ class Process:
     pid: int
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.name or 'a program'} (pid {self.pid})"
+
 
 def run_program(command: list[str]) -> str | None:
     """What a program prints; None if it is not there, fails, or takes too long."""
@@ -61,11 +67,25 @@ def run_program(command: list[str]) -> str | None:
     return done.stdout[:READ_MAX]
 
 
+def answers(socket_path: Path) -> bool:
+    """Return whether a program accepts connections at a Unix socket. Nothing is sent to it."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+        trial.settimeout(RUN_TIMEOUT_S)
+        try:
+            trial.connect(os.fspath(socket_path))
+        except OSError:
+            return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is asked about a computer. ``user`` and ``groups`` None: whoever runs this, with all that the system grants.
+    """Facts about a computer. If ``user`` is None, rights are those of the user who runs this, as the system has them.
 
-    ``run`` runs a program: (words) -> what it prints, or None.
+    ``run`` runs a program and returns its output, or None. ``answers`` says whether a Unix socket accepts connections.
+    ``bus`` is the address of the system's D-Bus; "" stands for the usual place.
     """
 
     root: Path = Path("/")
@@ -73,6 +93,8 @@ class System:
     user: int | None = None
     groups: frozenset[int] = frozenset()
     run: Callable[[list[str]], str | None] = field(default=run_program)
+    answers: Callable[[Path], bool] = field(default=answers)
+    bus: str = field(default_factory=lambda: os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", ""))
 
     def at(self, path: str) -> Path:
         """The place of an absolute path."""
@@ -93,6 +115,18 @@ class System:
                 return sorted(Path(entry.path) for entry, _ in zip(found, range(ENTRIES_MAX), strict=False))
         except OSError:
             return []
+
+    def bus_answers(self) -> bool:
+        """Return whether the system's D-Bus accepts connections, at the address where programs look for it.
+
+        An address may name several places; those that are no Unix socket with a path are taken to answer.
+        """
+        for place in (self.bus or DEFAULT_BUS).split(";"):
+            kind, _, options = place.partition(":")
+            path = next((one.removeprefix("path=") for one in options.split(",") if one.startswith("path=")), "")
+            if kind != "unix" or not path or self.answers(self.at(unquote(path))):
+                return True
+        return False
 
     def ports(self) -> tuple[Port, ...]:
         """The serial ports on USB."""
