@@ -90,7 +90,7 @@ def test_a_computer_that_is_ready(computer: Computer) -> None:
     computer.bluetooth()
     found = computer.findings()
     assert set(found) == {"port-ready", "bluetooth-ready"}
-    assert "/dev/ttyACM0 can be used: SEGGER" in found["port-ready"].what
+    assert "/dev/ttyACM0 is ready: SEGGER" in found["port-ready"].what
 
 
 BLOCKED = {"type": "bluetooth\n", "soft": "1\n", "hard": "0\n"}
@@ -140,7 +140,7 @@ FAULTS: dict[str, tuple[Level, Fault, str, str]] = {
     "bluetooth-off": (
         Level.ERROR,
         lambda here: here.said.update({("bluetoothctl", "show"): "Controller A\n\tPowered: no\n"}),
-        "switched off",
+        "turned off",
         "bluetoothctl power on",
     ),
     "bonds": (
@@ -292,14 +292,14 @@ def test_the_command_on_this_computer(smpdfu: Call) -> None:
     assert {one["topic"] for one in found} == {"serial", "bluetooth"}
     assert (done.code == 4) == any(one["level"] == "error" for one in found) == ("error" in done.document)
     assert {one["topic"] for one in smpdfu("doctor", "--only", "serial", "--json").document["findings"]} == {"serial"}
-    assert "must be one of" in smpdfu("doctor", "--only", "usb").refused(2)
+    assert "Use one of serial, bluetooth" in smpdfu("doctor", "--only", "usb").refused(2)
 
 
 def test_errors_make_the_exit_code(smpdfu: Call, computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     (computer.root / "dev/ttyACM0").chmod(0o660)
     monkeypatch.setattr("smpdfu.local.doctor.system.System", computer.system)
     done = smpdfu("doctor")
-    assert "may not open /dev/ttyACM0" in done.refused(4)
+    assert "no permission to open /dev/ttyACM0" in done.refused(4)
     assert "usermod -aG dialout" in done.out
     document = json.loads(smpdfu("doctor", "--json").out)
     assert document["error"]["exit_code"] == 4

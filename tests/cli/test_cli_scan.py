@@ -67,7 +67,7 @@ def test_it_says_what_to_type(smpdfu: Call, air: list[Any]) -> None:
 def test_nothing_is_told_as_nothing(smpdfu: Call, air: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ())
     done = smpdfu("scan")
-    assert (done.code, done.out) == (0, "nothing was found\n")
+    assert (done.code, done.out) == (0, "No devices found.\n")
     assert "smpdfu doctor" in done.err
 
 
