@@ -99,7 +99,7 @@ def test_new_says_that_a_protected_key_is_kept_without_its_passphrase(
     assert made.code == 0, made.err
     file = Path(os.environ["SMPDFU_VIRTUAL_HOME"]) / "desk" / "device.json"
     assert f"warning: smpdfu stores the key {keys.protected} without its passphrase" in made.err
-    assert f"in {file}, for its owner alone to read" in made.err
+    assert f"in {file}. Only you can read that file" in made.err
     assert "BEGIN PRIVATE KEY" in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
     assert "warning" not in smpdfu("virtual", "new", "bench", "--enc-key", keys.encryption).err
