@@ -19,13 +19,14 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python chaos mutants help demo check test softhsm dbus lint bench fuzz format dist clean
+.PHONY: other-python docs chaos mutants help demo check test softhsm dbus lint bench fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
 	@echo "make check   before a commit: ruff, mypy and the fast tests, in about a minute"
 	@echo "make test    all tests (PYTHON=python3.13: on that Python, in a new $(VENV))"
 	@echo "make lint    ruff, mypy --strict, known vulnerabilities of the packages"
+	@echo "make docs    the documentation site in build/site, warnings are errors"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
@@ -103,6 +104,9 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	@$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit 2>/dev/null || true
 	@$(BIN)/python -m tests.audit
+
+docs: $(VENV)/test.stamp
+	$(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .

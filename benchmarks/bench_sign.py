@@ -22,7 +22,7 @@ from smpdfu.cli.image.key_files import Order, sign
 from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.spec import ImageSpec
 
 BIN = Path(sys.executable).parent
 KEYS = Path(__file__).parent.parent / "keys"

@@ -151,10 +151,10 @@ def rig(size: int = SIZE) -> Iterator[Rig]:
 
 def firmware(size: int) -> bytes:
     """An image of ``size`` bytes that a device takes: signed, of noise."""
-    from smpdfu.image.build import build
     from smpdfu.image.format import Version
     from smpdfu.image.keys.keys import generate
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.signing.build import build
+    from smpdfu.image.signing.spec import ImageSpec
 
     key, spec = generate("ecdsa-p256"), ImageSpec(Version(2), 0x200, 0, pad_header=True)
     payload = random.Random(4).randbytes(size)

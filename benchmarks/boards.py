@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from smpdfu.image.build import build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED, Region
 from smpdfu.virtual.device import VirtualNrf5340

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from benchmarks.boards import HEADER, KEY, application, at_ports, board, firmware, loaded, put_away
 from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
-from smpdfu.image.build import build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340

@@ -17,10 +17,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 
 from smpdfu.errors import RemoteProtocolError
-from smpdfu.image.build import build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.smp import cbor
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.message import HEADER_SIZE, Header

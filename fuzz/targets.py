@@ -17,14 +17,14 @@ from fuzz.target import Target
 from fuzz.wire import WIRE_TARGETS
 from smpdfu.errors import ImageError, PackageError, SigningError
 from smpdfu.image import files, hexfile
-from smpdfu.image.build import ImageSpec, build, lay_out
-from smpdfu.image.encrypt import Recipient
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.inspect import foreign, identify, secure_dfu
 from smpdfu.image.keys import keys
+from smpdfu.image.signing.build import ImageSpec, build, lay_out
+from smpdfu.image.signing.encrypt import Recipient
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
 from smpdfu.image.vector_table import Vectors, find_images
-from smpdfu.image.verify import verify
+from smpdfu.image.verification.verify import verify
 from smpdfu.virtual.chip.partitions import read_layout
 
 SECTION = b"0123456789abcdef" * 8

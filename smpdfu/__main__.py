@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smpdfu.cli.app import interrupt
+from smpdfu.cli.terminal import interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

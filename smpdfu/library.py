@@ -7,6 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from smpdfu.connect import client_for, parse_address, places_by_lookup
+from smpdfu.dfu.do import health as checks
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, journal_path
@@ -16,6 +17,9 @@ from smpdfu.dfu.do.result import UpdateResult
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Event, Update, Wish
 from smpdfu.dfu.package.package import Package
+
+health_command = checks.command
+health_soak = checks.soak
 
 
 async def install(
@@ -28,13 +32,13 @@ async def install(
     deadlines: Deadlines = DEADLINES,
     watch: Callable[[Event], None] | None = None,
 ) -> Installed:
-    """Bring a package onto the device at ``address``, both cores in the right order, checked at every step.
+    """Install a package on the device at ``address``: both cores in the right order, checked at every step.
 
-    Made again after any interruption, it goes on where the device stands. ``watch`` is called with every event.
-    ``net_version_from`` says how the application tells the network core's version, such as ``settings:net/version``;
-    ValueError where it does not say so.
-    Raises PackageError, ConnectError, PlanError when preflight speaks against it (nothing was written), RevertedError
-    when the device runs its previous firmware, StepError, DeviceError, LinkError or JournalError.
+    Call it again after any interruption; it reads the device and continues. ``watch`` is called with every event.
+    ``net_version_from`` is a rule by which the application reports the network core's version, such as
+    ``settings:net/version``. Raises ValueError if it is no such rule, PackageError, ConnectError, PlanError if
+    preflight refuses (nothing was written), RevertedError if the device runs its previous firmware, StepError,
+    DeviceError, LinkError or JournalError.
     """
     whole = package if isinstance(package, Package) else Package.load(package)
     found = parse_address(address)

@@ -23,7 +23,8 @@ import pytest
 from tests.deadlines import HANG_S
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+DOCUMENTS = [*PAPERS, *sorted((ROOT / "docs").rglob("*.md"))]
 RUN_TIMEOUT_S = 6 * HANG_S
 """A document is many commands."""
 
@@ -166,8 +167,17 @@ def test_every_link_leads_somewhere(path: Path) -> None:
             assert (path.parent / target.split("#")[0]).exists(), f"{place(path)}: {target}"
 
 
+OUR_FILES = re.compile(r"`((?:smpdfu|tests|docs|examples|benchmarks|keys|sample_images)/[\w./-]+)`")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=place)
+def test_every_file_of_ours_that_a_document_names_is_there(path: Path) -> None:
+    for name in OUR_FILES.findall(path.read_text("utf-8")):
+        assert (ROOT / name).exists(), f"{place(path)}: {name}"
+
+
 def test_what_is_shown_for_a_build_server_is_what_is_run() -> None:
-    path = ROOT / "docs" / "release-pipeline.md"
+    path = ROOT / "docs" / "guides" / "release-engineer.md"
     run = script(path)
     shown = [block.text for block in read(path) if block.words[:1] == ("yaml",)]
     assert len(shown) >= 2

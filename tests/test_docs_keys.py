@@ -1,4 +1,4 @@
-"""Every command in docs/keys.md runs, in the order in which it stands there."""
+"""Every command in docs/guides/keys.md runs, in the order in which it stands there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_commands_of_docs_keys(root: Path, soft_token: SoftToken, tmp_path: 
     (programs / "smpdfu").chmod(0o755)
     (tmp_path / "app.bin").write_bytes((0x2001_0000).to_bytes(4, "little") + (0xC245).to_bytes(4, "little") * 99)
     (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
-    script = commands(root / "docs" / "keys.md")
+    script = commands(root / "docs" / "guides" / "keys.md")
     assert script.count("smpdfu") >= 10
     environment = os.environ | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",

@@ -23,9 +23,9 @@ import pytest
 
 from smpdfu.client import Client, Patience, UploadResult, image_hash
 from smpdfu.errors import LinkLostError
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.link import udp
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from smpdfu.image.format import Flag, Header
 from smpdfu.image.nrf5340 import NET
-from smpdfu.image.verdict import Code, Finding, Verdict
+from smpdfu.image.verification.verdict import Code, Finding, Verdict
 
 LOAD_ADDRESS_FLAGS = Flag.ROM_FIXED | Flag.RAM_LOAD
 

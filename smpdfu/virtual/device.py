@@ -23,7 +23,7 @@ from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, Ga
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import Boot, BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.boot.netcore import NetCore
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Flash, PowerCut
 from smpdfu.virtual.chip.layout import Layout

@@ -16,9 +16,9 @@ from typing import Any
 from bumble.transport.common import AsyncPipeSink
 
 from smpdfu.client import Client, Patience
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.link.ble.bumble_backend import Dongle, on
 from smpdfu.link.ble.pipe import BlePipe
 from smpdfu.smp.framing import GattFraming

@@ -172,7 +172,7 @@ def test_a_fault_is_found_and_nothing_else_is(computer: Computer, code: str) -> 
 
 
 def test_the_table_of_the_documents_has_every_finding() -> None:
-    text = (Path(__file__).parent.parent.parent / "docs" / "troubleshooting.md").read_text("utf-8")
+    text = (Path(__file__).parent.parent.parent / "docs" / "guides" / "troubleshooting.md").read_text("utf-8")
     assert [code for code in FAULTS if f"`{code}`" not in text] == []
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.cli.app.show import Output
 from smpdfu.cli.fleet.live_view import View
+from smpdfu.cli.terminal.show import Output
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Wave
 from smpdfu.dfu.fleet.schedule import Outcome, Schedule
 from tests.simulated import simulate

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from smpdfu.dfu.package.package import CoreImage, new_package
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.signing.build import ImageSpec, build
 from tests.deadlines import HANG_S
 
 ROOT = Path(__file__).parent.parent.parent

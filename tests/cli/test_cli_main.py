@@ -15,10 +15,11 @@ import typer
 from typer.testing import CliRunner
 
 from smpdfu import __version__, errors
-from smpdfu.cli.app import ending, main, show
+from smpdfu.cli.app import ending, main
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Connection, Interrupted, command
 from smpdfu.cli.app.connection import resolve
+from smpdfu.cli.terminal import show
 
 
 def all_errors() -> list[type[errors.SmpdfuError]]:
@@ -204,7 +205,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch:
 def test_what_ctrl_c_leaves_is_said_by_the_part_that_was_interrupted(
     monkeypatch: pytest.MonkeyPatch, ends: type[BaseException] | None
 ) -> None:
-    from smpdfu.cli.app import interruption
+    from smpdfu.cli.terminal import interruption
 
     monkeypatch.setattr(interruption, "_words", [interruption.AGAIN])
     with suppress(BaseException), interruption.leaves(interruption.PART_OF_FILE):

@@ -16,12 +16,12 @@ import pytest
 from smpdfu.cli.image.package import Slots
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.b0n import FirmwareInfo
-from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.encrypt import ctr, unwrap_key
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, Version
 from smpdfu.image.keys.keys import PrivateKey
-from smpdfu.image.verify import verify
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.signing.encrypt import ctr, unwrap_key
+from smpdfu.image.verification.verify import verify
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 
 if TYPE_CHECKING:

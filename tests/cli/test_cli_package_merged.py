@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
+from smpdfu.image.signing.build import ImageSpec, build
 from tests.cli.test_cli_package import APP, NET, code, hex_file
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.config_file import KEYS, MAX_BYTES, config_files, read_config
 from smpdfu.cli.app.connection import resolve
-from smpdfu.cli.device.bootloader_options import BootloaderOptions
+from smpdfu.cli.update.bootloader_options import BootloaderOptions
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from smpdfu.cli.image.inspect_slot import Part, Picture
+from smpdfu.cli.inspect.slot import Part, Picture
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys

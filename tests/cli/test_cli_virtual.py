@@ -33,9 +33,9 @@ NET = vectors(0x0100_8800) + bytes(range(255, -1, -1)) * 10
 
 
 def sign(folder: Path, name: str, firmware: bytes, key: Path, version: str = "1.2.3+4") -> Path:
-    from smpdfu.image.build import ImageSpec, build
     from smpdfu.image.format import Version
     from smpdfu.image.keys.keys import load_private
+    from smpdfu.image.signing.build import ImageSpec, build
 
     spec = ImageSpec(Version.from_text(version), 0x200, 0, pad_header=True)
     path = folder / name

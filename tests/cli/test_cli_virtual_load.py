@@ -26,9 +26,9 @@ FIRMWARE = b"".join(word.to_bytes(4, "little") for word in (0x2000_4000, *[0xC20
 @pytest.fixture
 def app(tmp_path: Path, keys: Keys) -> Path:
     """A signed application."""
-    from smpdfu.image.build import ImageSpec, build
     from smpdfu.image.format import Version
     from smpdfu.image.keys.keys import load_private
+    from smpdfu.image.signing.build import ImageSpec, build
 
     path = tmp_path / "app.bin"
     spec = ImageSpec(Version(1), 0x200, 0, pad_header=True)

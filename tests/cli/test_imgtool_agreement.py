@@ -20,7 +20,7 @@ from intelhex import IntelHex
 from smpdfu.errors import FormatError
 from smpdfu.image.format import ENCRYPTION_KEY_TYPES, SIGNATURE_TYPES, Image
 from smpdfu.image.keys.keys import PrivateKey, load_private
-from smpdfu.image.verify import verify
+from smpdfu.image.verification.verify import verify
 from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""``docs/imgtool-differences.md`` is true: every row of its tables is run in imgtool and in ``smpdfu-imgtool``."""
+"""``docs/reference/imgtool-differences.md`` is true: its tables are run in imgtool and in ``smpdfu-imgtool``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intelhex import IntelHex
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
 
-PAGE = Path(__file__).parents[2] / "docs" / "imgtool-differences.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "imgtool-differences.md"
 SIGN = "sign -H 0x200 --pad-header -S 0x20000 -v 1.2.3"
 FIRMWARE = bytes.fromhex("00000120a1c30000") + bytes(range(256)) * 16
 

@@ -178,8 +178,8 @@ def pin_rsa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both programs get one RSA-PSS signature for one digest, and imgtool's RSA-OAEP has the seed of ours."""
     from imgtool.keys import RSA, RSAPublic
 
-    from smpdfu.image import encrypt
     from smpdfu.image.keys import keys
+    from smpdfu.image.signing import encrypt
 
     for name in ("rsa-2048", "rsa-3072"):
         row = keys.SIGNATURES[name]
@@ -345,7 +345,7 @@ def both_verify_alike(row: Row, files: Files, imgtool: Call, our_imgtool: Call) 
     keys: tuple[Path | None, ...] = (None, *right, *other)
     for key in keys:
         if key == files.kinds["ecdsa-p256"][1] and "512" in row["sha"] + row["pure"].replace("--pure", "512"):
-            continue  # docs/imgtool-differences.md: for imgtool, public P-256 keys go with SHA-512, private ones do not
+            continue  # docs/reference/imgtool-differences.md: imgtool takes SHA-512 with public P-256 keys only
         words = ["verify", *([] if key is None else ["-k", key]), made]
         theirs, ours = imgtool(*words), our_imgtool(*words)
         assert (ours.code, ours.out) == (theirs.code, theirs.out), (words, ours.err, theirs.err)

@@ -12,9 +12,9 @@ import pytest
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
 from smpdfu.image import b0n
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
 

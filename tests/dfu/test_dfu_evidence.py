@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.dfu.decide.checks.loaders import builds_of, is_surely_handed_over
 from smpdfu.dfu.decide.evidence import (
     Bootloader,
     Clue,
@@ -18,7 +19,6 @@ from smpdfu.dfu.decide.evidence import (
     given_clue,
     journal_clues,
 )
-from smpdfu.dfu.decide.loader_checks import builds_of, is_surely_handed_over
 from smpdfu.dfu.decide.proof import net_taken, picture
 from smpdfu.dfu.package.package import Core
 from smpdfu.image.nrf5340 import NET

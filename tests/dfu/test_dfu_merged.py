@@ -11,11 +11,11 @@ import pytest
 from smpdfu.dfu.package.merged_hex import NET_SLOTS, Slot, carry_over, code_of, find_code
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import ImageError
-from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.encrypt import Recipient
 from smpdfu.image.files import Firmware, Segment
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.signing.encrypt import Recipient
 
 APP = Slot(0xC000, 0x86000, 0x200)
 NET = Slot(0x0100_8800, 0x0104_0000)

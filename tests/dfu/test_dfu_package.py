@@ -18,8 +18,8 @@ from smpdfu.dfu.package import package as packages
 from smpdfu.dfu.package.manifest import number
 from smpdfu.dfu.package.package import Core, CoreImage, Package, core_of_address, new_package
 from smpdfu.errors import FormatError, PackageError
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
+from smpdfu.image.signing.build import ImageSpec, build
 from tests.dfu.conftest import CODE, firmware
 
 if TYPE_CHECKING:

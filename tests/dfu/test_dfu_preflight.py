@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.active_slot import wrong_active_slot
-from smpdfu.dfu.decide.class_checks import CLASS_CHECKS
+from smpdfu.dfu.decide.checks.classes import CLASS_CHECKS
+from smpdfu.dfu.decide.checks.findings import SOURCES, Finding, Severity
+from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
+from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
+from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.checks.preflight import CHECKS
+from smpdfu.dfu.decide.checks.preflight import preflight as preflight_of
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, given_clue
-from smpdfu.dfu.decide.findings import SOURCES, Finding, Severity
-from smpdfu.dfu.decide.image_checks import IMAGE_CHECKS
-from smpdfu.dfu.decide.loader_checks import LOADER_CHECKS
-from smpdfu.dfu.decide.net_version_checks import NET_VERSION_CHECKS
-from smpdfu.dfu.decide.preflight import CHECKS
-from smpdfu.dfu.decide.preflight import preflight as preflight_of
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import MAX_ALIGNS, boot_magic
@@ -335,7 +335,7 @@ def test_a_device_that_does_not_know_its_slot(
 
 def test_every_finding_has_a_source() -> None:
     told = {code for code, severity, _ in TABLE if severity} | {code for *_, codes in BOTH_TABLE for code, _ in codes}
-    judged = {"hash", "clear"}  # by image/verify.py
+    judged = {"hash", "clear"}  # by image/verification/verify.py
     assert told - judged <= set(SOURCES)
     loaders = {code for row in LOADER_ROWS for code, _ in row.found}
     assert set(SOURCES) <= told | loaders | {"net-encrypted", "net-key", "net-seal", "clear"}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.dfu.decide.checks.findings import Severity
+from smpdfu.dfu.decide.checks.images import largest_image_bytes
 from smpdfu.dfu.decide.device_state import Scheme
-from smpdfu.dfu.decide.findings import Severity
-from smpdfu.dfu.decide.image_checks import largest_image_bytes
 from smpdfu.dfu.package.package import Core
 from smpdfu.smp.groups.image import SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.dfu.decide.checks.findings import Finding, Severity
+from smpdfu.dfu.decide.checks.preflight import image_findings, preflight
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Clue, Evidence, Source, given_clue
-from smpdfu.dfu.decide.findings import Finding, Severity
-from smpdfu.dfu.decide.preflight import image_findings, preflight
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.format import Dependency, Tlv, TlvType, Version
 from smpdfu.loaders.releases import Partitions

@@ -220,8 +220,8 @@ SAYS = {"taken": True, "not taken": False, "not taken: erased": False, "not know
 
 
 def test_the_table_in_the_docs_is_what_is_decided(make: Maker, state: State) -> None:
-    """docs/field-update.md, "Proof"."""
-    text = (Path(__file__).parents[2] / "docs" / "field-update.md").read_text("utf-8")
+    """docs/explanation/update-order.md, "Proof"."""
+    text = (Path(__file__).parents[2] / "docs" / "explanation" / "update-order.md").read_text("utf-8")
     lines = text.partition("| the list after the reset |")[2].splitlines()[2:7]
     net, known = make.image(Core.NET), (Bootloader("3.2"), Bootloader("3.4.1"), Bootloader())
     for line in lines:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.dfu.decide.checks.refusals import not_run
 from smpdfu.dfu.decide.device_state import DeviceState, Past
 from smpdfu.dfu.decide.record import REVERTED
-from smpdfu.dfu.decide.refusals import not_run
 from smpdfu.dfu.do.journal import Journal, read_record
 from smpdfu.dfu.do.steps import read_state
 from smpdfu.dfu.do.update import StepDone, Update, Wish, decide

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.image.build import build
 from smpdfu.image.format import Image
 from smpdfu.image.keys.keys import PrivateKey, generate, load_private
+from smpdfu.image.signing.build import build
 from tests.image.full_spec import SPEC
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smpdfu.image.build import ImageSpec
 from smpdfu.image.format import Dependency, Tlv, Version
+from smpdfu.image.signing.build import ImageSpec
 
 SPEC = ImageSpec(
     Version(1, 2, 3, 4),

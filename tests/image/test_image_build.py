@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import ImageError, SigningError, TooLargeError
 from smpdfu.image import hexfile
-from smpdfu.image.build import ImageSpec, build, check_size, lay_out, lay_out_segments, output_base
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hexfile import Segment
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.build import ImageSpec, build, check_size, lay_out, lay_out_segments, output_base
 from smpdfu.image.trailer import SwapMode
-from smpdfu.image.verify import verify
+from smpdfu.image.verification.verify import verify
 
 SLOT = 0x20000
 BASE = ImageSpec(Version(1, 2, 3), header_size=0x200, slot_size=SLOT, pad_header=True)

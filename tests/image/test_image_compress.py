@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError, ImageError
-from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.compress import (
+from smpdfu.image.format import Flag, Image, Tlv, TlvType, Version
+from smpdfu.image.hashes import digest
+from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.signing.compress import (
     COMPRESSION_TLVS,
     COMPRESSIONS,
     Lzma,
@@ -22,12 +25,9 @@ from smpdfu.image.compress import (
     original_header,
     original_parts,
 )
-from smpdfu.image.format import Flag, Image, Tlv, TlvType, Version
-from smpdfu.image.hashes import digest
-from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.tlv import protected_size_bytes
 from smpdfu.image.trailer import SlotGeometry, SwapMode
-from smpdfu.image.verify import Code, Verdict, verify
+from smpdfu.image.verification.verify import Code, Verdict, verify
 
 SPEC = ImageSpec(Version(1, 2, 3), 0x40, 0, pad_header=True, compression="lzma2", security_counter=3)
 CODE = bytes.fromhex("00200020c1c20000") + bytes.fromhex("00f000f80a1b2c3d") * 400 + bytes(range(251)) * 4

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError, KeyFileError, SignatureError, SigningError
-from smpdfu.image import encrypt
-from smpdfu.image.encrypt import WRAPPINGS, DecryptionKey, Wrapping, ctr, unwrap_key, wrap_key
 from smpdfu.image.keys.kek import KeyEncryptionKey, load_encryption_key, load_kek
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing import encrypt
+from smpdfu.image.signing.encrypt import WRAPPINGS, DecryptionKey, Wrapping, ctr, unwrap_key, wrap_key
 from smpdfu.image.tlv import Tlv, TlvType
 
 SIZES = (16, 32)

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image import files, hexfile
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.files import (
     Firmware,
     Segment,
@@ -31,6 +30,7 @@ from smpdfu.image.files import (
 from smpdfu.image.format import Version
 from smpdfu.image.inspect.identify import FileKind, identify
 from smpdfu.image.keys.keys import PrivateKey
+from smpdfu.image.signing.build import ImageSpec, build
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and special files are POSIX")
 

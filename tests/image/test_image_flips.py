@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
-from smpdfu.image.build import build
 from smpdfu.image.format import COMPRESSED_FLAGS, ENCRYPTION_KEY_TYPES, Image, TlvType
 from smpdfu.image.keys.kek import KeyEncryptionKey
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.loader_build import LoaderBuild
+from smpdfu.image.signing.build import build
 from smpdfu.image.trailer import SlotGeometry
-from smpdfu.image.verify import Verdict, verify
+from smpdfu.image.verification.verify import Verdict, verify
 from tests.image.full_spec import SPEC
 
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.errors import ImageError
-from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Flag, TlvType, Version
 from smpdfu.image.ids import class_id, vendor_id
 from smpdfu.image.keys.keys import PrivateKey
-from smpdfu.image.verify import Code, verify
+from smpdfu.image.signing.build import ImageSpec, build, lay_out
+from smpdfu.image.verification.verify import Code, verify
 
 SPEC = ImageSpec(Version(1), 0x40, 0, pad_header=True)
 FIRMWARE = bytes(range(64))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate, load_key, load_private
 from smpdfu.image.keys.known_keys import KNOWN_KEYS, known_fingerprint, known_key, known_key_warnings, known_signers
+from smpdfu.image.signing.build import ImageSpec, build
 
 SPEC = ImageSpec(Version(1, 2, 3), header_size=0x200, slot_size=0x20000, pad_header=True)
 
@@ -55,7 +55,7 @@ def test_an_image_tells_who_signed_it(form: str, firmware: bytes, keys_dir: Path
     from dataclasses import replace
     from typing import cast
 
-    from smpdfu.image.spec import PublicKeyFormat
+    from smpdfu.image.signing.spec import PublicKeyFormat
 
     spec = replace(SPEC, public_key_format=cast("PublicKeyFormat", form))
     key = load_private((keys_dir / "dev-sign-p256.pem").read_bytes())

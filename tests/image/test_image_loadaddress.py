@@ -6,7 +6,7 @@ import pytest
 
 from smpdfu.image.format import Flag, Header, Version
 from smpdfu.image.load_address import load_address_refusal, slot_range, with_load_address
-from smpdfu.image.verdict import Code, Verdict
+from smpdfu.image.verification.verdict import Code, Verdict
 
 APP, NET = slot_range(0xC000, 0x7A000), slot_range(0x0100_8800, 0x7A000)
 GOOD = Verdict((), (), None, None, signature_checked=False)

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from smpdfu.errors import ImageError, SignatureError, SigningError
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys.keys import SIGNATURES, PrivateKey, Verifier, generate
 from smpdfu.image.loader_build import LoaderBuild
-from smpdfu.image.signatures import NO_SIGNER, SHA_TYPES, image_hash_type, signer_id
-from smpdfu.image.verify import Code, verify
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.signing.signatures import NO_SIGNER, SHA_TYPES, image_hash_type, signer_id
+from smpdfu.image.verification.verify import Code, verify
 
 SPEC = ImageSpec(Version(1, 2, 3), 0x20, 0, pad_header=True)
 PURE = replace(SPEC, pure=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from smpdfu.errors import KeyFileError, SignatureError, SigningError, SmpdfuError
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import KINDS, PrivateKey, generate
 from smpdfu.image.signers import Surroundings, open_signer, process
 from smpdfu.image.signers.process import readable
-from smpdfu.image.verify import verify
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.verification.verify import verify
 
 SPEC = ImageSpec(Version(1, 2, 3), header_size=0x200, slot_size=0x20000, pad_header=True)
 

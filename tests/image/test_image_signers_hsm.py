@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.errors import KeyFileError, PassphraseError, SignatureError, SigningError
-from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.signers import Surroundings, open_signer
-from smpdfu.image.verify import verify
+from smpdfu.image.signing.build import ImageSpec, build, lay_out
+from smpdfu.image.verification.verify import verify
 
 if TYPE_CHECKING:
     from tests.soft_token import SoftToken

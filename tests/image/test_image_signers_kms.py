@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.signers import Surroundings, open_signer
-from smpdfu.image.verify import verify
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.verification.verify import verify
 
 if TYPE_CHECKING:
     from tests.image.fake_kms import (

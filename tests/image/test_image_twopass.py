@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from smpdfu.errors import ImageError, SignatureError, SigningError, TooLargeError
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import KINDS, PrivateKey, generate
-from smpdfu.image.two_pass import AbsentSigner, GivenSigner, vector_to_sign
-from smpdfu.image.verify import verify
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.signing.two_pass import AbsentSigner, GivenSigner, vector_to_sign
+from smpdfu.image.verification.verify import verify
 
 SPEC = ImageSpec(Version(1, 2, 3), header_size=0x200, slot_size=0x20000, pad_header=True, boot_record="SPE")
 SIGNING_KINDS = tuple(name for name, kind in KINDS.items() if kind.algorithm)

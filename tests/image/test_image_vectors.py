@@ -14,14 +14,14 @@ from typing import Any, cast
 import pytest
 
 from smpdfu.image import hexfile
-from smpdfu.image.build import ImageSpec, build, lay_out, lay_out_segments, output_base
-from smpdfu.image.compress import expand
-from smpdfu.image.encrypt import DecryptionKey
 from smpdfu.image.format import COMPRESSED_FLAGS, Dependency, Image, Tlv, TlvType, Version
 from smpdfu.image.keys.kek import load_encryption_key
 from smpdfu.image.keys.keys import PrivateKey
 from smpdfu.image.loader_build import LoaderBuild
-from smpdfu.image.verify import Code, verify
+from smpdfu.image.signing.build import ImageSpec, build, lay_out, lay_out_segments, output_base
+from smpdfu.image.signing.compress import expand
+from smpdfu.image.signing.encrypt import DecryptionKey
+from smpdfu.image.verification.verify import Code, verify
 from tests.deadlines import HANG_S
 
 VECTORS = Path(__file__).parent.parent / "vectors"

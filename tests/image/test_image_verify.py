@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from smpdfu.image.build import build
-from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Flag, Header, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.encrypt import ctr
 from smpdfu.image.trailer import SlotGeometry, SwapMode, max_image_size_bytes
-from smpdfu.image.verify import Code, Verdict, verify
+from smpdfu.image.verification.verify import Code, Verdict, verify
 from tests.image.full_spec import SPEC
 from tests.resigned import resigned
 
@@ -285,7 +285,7 @@ def test_an_encrypted_header_that_is_no_multiple_of_16_is_refused(
     size: int, firmware: bytes, signing_key: PrivateKey, encryption_key: PrivateKey
 ) -> None:
     """imgtool makes such images, and the device does not boot after installing one."""
-    from smpdfu.image.encrypt import wrap_key
+    from smpdfu.image.signing.encrypt import wrap_key
 
     content_key = bytes(range(16))
     header = Header(Version(1), len(firmware), size, flags=Flag.ENCRYPTED_AES128)

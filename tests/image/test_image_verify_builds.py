@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from smpdfu.errors import ImageError
-from smpdfu.image.build import build
-from smpdfu.image.ecdsa_form import BACKENDS
 from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.loader_build import LoaderBuild
-from smpdfu.image.rollback import with_rollback
-from smpdfu.image.verify import Code, verify
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.ecdsa_form import BACKENDS
+from smpdfu.image.verification.rollback import with_rollback
+from smpdfu.image.verification.verify import Code, verify
 from tests.image.full_spec import SPEC
 from tests.image.test_image_verify import codes, with_tlvs
 from tests.resigned import with_protected

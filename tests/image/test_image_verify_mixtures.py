@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from smpdfu.errors import FormatError
-from smpdfu.image.build import build
-from smpdfu.image.encrypt import wrap_key
 from smpdfu.image.format import Image, Tlv, TlvType
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.loader_build import LoaderBuild
-from smpdfu.image.rollback import with_rollback
-from smpdfu.image.verify import Code, verify
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.encrypt import wrap_key
+from smpdfu.image.verification.rollback import with_rollback
+from smpdfu.image.verification.verify import Code, verify
 from tests.image.full_spec import SPEC
 from tests.image.loader_model import images, takes
 from tests.image.test_image_verify import codes
@@ -96,7 +96,7 @@ def test_a_protected_content_key_is_found(firmware: bytes, signing_key: PrivateK
     assert content_key is not None
     image = with_protected(plain, signing_key, content_key)
     assert image.encryption_key_tlv == content_key
-    from smpdfu.image.encrypt import ctr, unwrap_key
+    from smpdfu.image.signing.encrypt import ctr, unwrap_key
 
     secret = replace(image, payload=ctr(image.payload, unwrap_key(content_key, encryption_key, 16)))
     assert verify(secret, (signing_key,), enc_key=encryption_key, role="secondary").accepted

@@ -1,7 +1,7 @@
 """``make mutants``: put each change of the list into a copy of the tree and see whether its tests notice.
 
 Rows are in ``rows_*.py`` beside this file, a tuple ``ROWS`` each. Ends with 1 if a row does not fit the tree, if the
-tests fail without any change, or if a change goes unnoticed that is not said to be equal. See docs/adr/0005.
+tests fail without any change, or if a change goes unnoticed that is not said to be equal. See ADR 5.
 """
 
 from __future__ import annotations

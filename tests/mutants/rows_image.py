@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-TRAILER, KEYS, FILES, VERIFY = (f"smpdfu/image/{name}.py" for name in ("trailer", "keys/keys", "files", "verify"))
+TRAILER, KEYS, FILES, VERIFY = (
+    f"smpdfu/image/{name}.py" for name in ("trailer", "keys/keys", "files", "verification/verify")
+)
 ARCHIVE, YAML, TEXT, INPUT = (f"smpdfu/untrusted/{name}.py" for name in ("archive", "yamltext", "text", "files"))
 PROGRAMS = "smpdfu/untrusted/programs.py"
 IN_PROGRAMS = ("tests/untrusted/test_untrusted_programs.py",)
-PROTECTED, NESTING = "smpdfu/image/protected_tlvs.py", "smpdfu/untrusted/nesting.py"
+PROTECTED, NESTING = "smpdfu/image/signing/protected_tlvs.py", "smpdfu/untrusted/nesting.py"
 IN_BUILD, IN_COMPRESS = (
     ("tests/image/test_image_build.py", "tests/image/test_image_format.py"),
     ("tests/image/test_image_compress.py",),

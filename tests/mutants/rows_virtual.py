@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-SLOT, MOVE, DECISION = (f"smpdfu/virtual/boot/{name}.py" for name in ("slot", "swap_move", "swap_type"))
+SLOT, MOVE, DECISION = (f"smpdfu/virtual/boot/{name}.py" for name in ("slot", "swap/move", "swap/swap_type"))
 SWAP, OVERWRITE, NETCORE, PAIR = (
-    f"smpdfu/virtual/boot/{name}.py" for name in ("swap", "overwrite", "netcore", "image_pair")
+    f"smpdfu/virtual/boot/{name}.py" for name in ("swap/swap", "swap/overwrite", "netcore", "image_pair")
 )
 IN_BYTES, IN_SWAP = ("tests/virtual/test_virtual_trailer_bytes.py",), ("tests/virtual/test_virtual_swap.py",)
 IN_BOOT = ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_swap.py")

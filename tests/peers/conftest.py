@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Image, Version
 from smpdfu.image.keys.keys import load_private
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.server.slot_content import next_boot
 from smpdfu.virtual.store import devices as store_devices

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:

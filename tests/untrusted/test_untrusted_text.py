@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.cli.app.frame_log import FrameLog
-from smpdfu.cli.app.show import Output, console, facts, print_line, table, warn, words
+from smpdfu.cli.terminal.show import Output, console, facts, print_line, table, warn, words
 from smpdfu.client.trace import Trace
 from smpdfu.untrusted.text import line, lines, numbered, without_escapes
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from smpdfu.image.format import Dependency, Tlv, Version
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.spec import ImageSpec
 
 BASE = ImageSpec(Version(1, 2, 3), header_size=0x40, slot_size=0x20000, pad_header=True)
 EVERYTHING = replace(

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from smpdfu.image.encrypt import wrap_key
 from smpdfu.image.keys.keys import KINDS, PublicKey
+from smpdfu.image.signing.encrypt import wrap_key
 
 
 class Stream:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.image.encrypt import DecryptionKey
 from smpdfu.image.format import Image, Tlv, TlvType, Version
 from smpdfu.image.keys.kek import KeyEncryptionKey
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.encrypt import DecryptionKey
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions
 

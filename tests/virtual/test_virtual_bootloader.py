@@ -11,7 +11,7 @@ from smpdfu.image.format import Image, Version
 from smpdfu.image.trailer import max_image_size_bytes
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
 from smpdfu.virtual.boot.slot import SlotError
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.smp.groups.os import Echo
 from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED

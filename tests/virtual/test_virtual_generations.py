@@ -14,7 +14,7 @@ from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import Ending
 from smpdfu.virtual.boot.build import AddressCheck, BootKeys, BootOptions, build_of
 from smpdfu.virtual.boot.netcore import B0n
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.layout import LAYOUTS
 from tests.resigned import with_protected
 from tests.virtual.test_virtual_truth import device_of, setup_of

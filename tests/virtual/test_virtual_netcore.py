@@ -17,7 +17,7 @@ from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
 from smpdfu.virtual.boot.build import BootOptions
 from smpdfu.virtual.boot.netcore import COPY, DONE, FAIL, PcdCommand
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.flash import Flash, PowerCut
 
 if TYPE_CHECKING:

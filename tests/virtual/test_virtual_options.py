@@ -12,7 +12,7 @@ from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.releases import UPSTREAM
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions, BootResult
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.layout import OTP
 from smpdfu.virtual.server.slot_content import content_of
 

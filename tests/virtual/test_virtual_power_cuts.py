@@ -11,8 +11,8 @@ import pytest
 
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
-from smpdfu.virtual.boot.swap import Cipher, Status
-from smpdfu.virtual.boot.swap_move import SwapMove
+from smpdfu.virtual.boot.swap.move import SwapMove
+from smpdfu.virtual.boot.swap.swap import Cipher, Status
 from smpdfu.virtual.chip.flash import PowerCut, Tear
 
 if TYPE_CHECKING:

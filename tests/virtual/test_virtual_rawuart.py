@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.image.build import build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.smp.groups.os import Echo
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.wires.raw_uart import DeviceRawFraming

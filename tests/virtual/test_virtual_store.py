@@ -38,9 +38,9 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX file modes and
 @pytest.fixture
 def image(keys_dir: Path) -> bytes:
     """An application image for the DK that the key in the recipe accepts."""
-    from smpdfu.image.build import ImageSpec, build
     from smpdfu.image.format import Version
     from smpdfu.image.keys.keys import load_private
+    from smpdfu.image.signing.build import ImageSpec, build
 
     spec = ImageSpec(Version(1), 0x200, 0, pad_header=True)
     firmware = b"".join(word.to_bytes(4, "little") for word in (0x2000_4000, *[0xC301] * 15)) + bytes(4000)

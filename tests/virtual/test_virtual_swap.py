@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Flag, Header, Version
+from smpdfu.image.signing.encrypt import ctr
 from smpdfu.image.trailer import FlagState, MagicState, Trailer
-from smpdfu.virtual.boot.swap import Cipher, Status, Step, confirm_primary, finish, init_status
-from smpdfu.virtual.boot.swap_move import SwapMove
-from smpdfu.virtual.boot.swap_type import SwapType, decide
+from smpdfu.virtual.boot.swap.move import SwapMove
+from smpdfu.virtual.boot.swap.swap import Cipher, Status, Step, confirm_primary, finish, init_status
+from smpdfu.virtual.boot.swap.swap_type import SwapType, decide
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

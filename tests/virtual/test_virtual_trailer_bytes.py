@@ -15,8 +15,8 @@ import pytest
 
 from smpdfu.image.trailer import SwapMode, Trailer
 from smpdfu.virtual.boot.slot import Slot, trailer_sectors
-from smpdfu.virtual.boot.swap import Status, init_status
-from smpdfu.virtual.boot.swap_type import SwapType, decide
+from smpdfu.virtual.boot.swap.swap import Status, init_status
+from smpdfu.virtual.boot.swap.swap_type import SwapType, decide
 
 if TYPE_CHECKING:
     from tests.virtual.conftest import Bench

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from smpdfu.errors import FormatError
 from smpdfu.image import b0n
-from smpdfu.image.build import ImageSpec, build
-from smpdfu.image.encrypt import ctr, unwrap_key
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.signing.encrypt import ctr, unwrap_key
 from smpdfu.image.trailer import SwapMode, Trailer
 from smpdfu.loaders.releases import LATEST, Partitions, Release, releases_of
 from smpdfu.loaders.rules import Loader
@@ -20,7 +20,7 @@ from smpdfu.virtual.boot.bootloader import BootResult, Ending, boot
 from smpdfu.virtual.boot.build import AddressCheck, BootKeys, BootOptions
 from smpdfu.virtual.boot.netcore import B0n, NetCore
 from smpdfu.virtual.boot.slot import Slot, Slots
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.layout import LAYOUTS, Layout
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smpdfu.image import b0n
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, boot
 from smpdfu.virtual.boot.netcore import NetCore

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from smpdfu.cli.app import completion, interrupt
-from smpdfu.cli.app.help import SETTINGS, HelpCommand
+from smpdfu.cli.app import completion
 from smpdfu.cli.app.tree import Tree, bare
+from smpdfu.cli.terminal import interrupt
+from smpdfu.cli.terminal.help import SETTINGS, HelpCommand
 from smpdfu.errors import LinkError
 
 if TYPE_CHECKING:

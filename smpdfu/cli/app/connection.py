@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from smpdfu.cli.app.config_file import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, ConfigFile, config_files, configs
-from smpdfu.cli.app.show import note
+from smpdfu.cli.terminal.show import note
 
 if TYPE_CHECKING:
     from smpdfu.cli.app.command import Connection

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from smpdfu.cli.app.advice import advice
-from smpdfu.cli.app.show import Output
+from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import (
     DeviceError,
     DeviceTimeoutError,

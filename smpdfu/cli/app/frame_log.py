@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smpdfu import __version__
-from smpdfu.cli.app.outputs import check_outputs
-from smpdfu.cli.app.show import warn
+from smpdfu.cli.terminal.outputs import check_outputs
+from smpdfu.cli.terminal.show import warn
 from smpdfu.smp.describe import explain, line_of, printable
 
 if TYPE_CHECKING:

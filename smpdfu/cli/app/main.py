@@ -15,10 +15,10 @@ from smpdfu import __version__
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Interrupted
 from smpdfu.cli.app.ending import EXIT_UNEXPECTED, document, exit_code
-from smpdfu.cli.app.help import SETTINGS
-from smpdfu.cli.app.interrupt import EXIT_INTERRUPTED
-from smpdfu.cli.app.show import STDOUT, StdoutGone, note
 from smpdfu.cli.app.tree import COMPLETE_VAR, Tree, wanted_command
+from smpdfu.cli.terminal.help import SETTINGS
+from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
+from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note
 from smpdfu.errors import SmpdfuError
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it
@@ -98,7 +98,7 @@ def _usage(error: Any) -> NoReturn:
 
 def interrupted() -> NoReturn:
     """Leave after Ctrl-C."""
-    from smpdfu.cli.app import interruption
+    from smpdfu.cli.terminal import interruption
 
     _fail(EXIT_INTERRUPTED, f"interrupted. {interruption.words()}")
 
@@ -131,7 +131,7 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.app.show import console, print_json
+    from smpdfu.cli.terminal.show import console, print_json
     from smpdfu.untrusted.text import line
 
     if "--json" in sys.argv[1:]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from smpdfu.cli.app.help import HelpGroup
+from smpdfu.cli.terminal.help import HelpGroup
 
 COMPLETE_VAR = "_SMPDFU_COMPLETE"
 """The variable by which a shell asks for completion."""
@@ -17,8 +17,8 @@ COMPLETE_VAR = "_SMPDFU_COMPLETE"
 ROOMS: Mapping[str, tuple[str, ...]] = {
     "image.commands": ("sign", "verify", "inspect", "keygen", "getpub", "getpubhash", "getpriv", "keyinfo"),
     "image.package": ("package",),
-    "device.slots": ("list", "upload", "test", "confirm", "erase", "reset", "echo", "info", "image"),
-    "device.update": ("update",),
+    "update.slots": ("list", "upload", "test", "confirm", "erase", "reset", "echo", "info", "image"),
+    "update.update": ("update",),
     "device.system": ("taskstat", "mpstat", "bootloader", "params"),
     "device.datetime": ("datetime",),
     "device.small_groups": ("stat", "enum", "storage"),

@@ -12,7 +12,7 @@ import typer
 
 from smpdfu.cli.app.command import command
 from smpdfu.cli.app.ending import fail
-from smpdfu.cli.app.show import Output, print_json_list, print_line
+from smpdfu.cli.terminal.show import Output, print_json_list, print_line
 from smpdfu.errors import FormatError
 from smpdfu.untrusted.files import open_stream
 

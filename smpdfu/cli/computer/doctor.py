@@ -9,7 +9,7 @@ import typer
 
 from smpdfu.cli.app.command import command
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.app.show import Output
+from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import NotReadyError
 from smpdfu.untrusted.text import line
 

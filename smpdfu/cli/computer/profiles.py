@@ -11,7 +11,7 @@ from smpdfu.cli.app.command import command
 from smpdfu.cli.app.config_file import ConfigFile, config_files, read_config
 from smpdfu.cli.app.connection import address_of
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.app.show import Output, table, words
+from smpdfu.cli.terminal.show import Output, table, words
 from smpdfu.errors import ImageError
 
 

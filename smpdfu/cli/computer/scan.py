@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.show import Output, table
+from smpdfu.cli.terminal.show import Output, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

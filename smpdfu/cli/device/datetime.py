@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.show import Output, facts
+from smpdfu.cli.terminal.show import Output, facts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
-from smpdfu.cli.app.outputs import check_outputs
-from smpdfu.cli.app.show import Output, facts, table, words
-from smpdfu.cli.device.transfer_options import TransferOptions
+from smpdfu.cli.terminal.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
+from smpdfu.cli.terminal.outputs import check_outputs
+from smpdfu.cli.terminal.show import Output, facts, table, words
+from smpdfu.cli.update.transfer_options import TransferOptions
 from smpdfu.untrusted.files import open_input, open_output
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.interruption import AGAIN, MAY_HAVE_RUN, leaves
-from smpdfu.cli.app.show import Output, print_json
+from smpdfu.cli.terminal.interruption import AGAIN, MAY_HAVE_RUN, leaves
+from smpdfu.cli.terminal.show import Output, print_json
 
 MAX_PAYLOAD_BYTES = 1 << 20
 INTEGERS = range(-(1 << 64), 1 << 64)

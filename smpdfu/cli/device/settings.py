@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.show import Output, words
+from smpdfu.cli.terminal.show import Output, words
 
 if TYPE_CHECKING:
     from smpdfu.smp.message import Empty, Request

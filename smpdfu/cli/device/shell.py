@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.interruption import MAY_HAVE_RUN, leaves
-from smpdfu.cli.app.show import Output, words
+from smpdfu.cli.terminal.interruption import MAY_HAVE_RUN, leaves
+from smpdfu.cli.terminal.show import Output, words
 from smpdfu.untrusted.text import without_escapes
 
 EXIT_REFUSED = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, Interrupted, command
-from smpdfu.cli.app.show import Output, table
+from smpdfu.cli.terminal.show import Output, table
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The os group, beyond what ``slots.py`` has: ``taskstat mpstat bootloader params``."""
+"""The os group, beyond what ``cli/update/slots.py`` has: ``taskstat mpstat bootloader params``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.show import Output, facts, table
+from smpdfu.cli.terminal.show import Output, facts, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -112,7 +112,7 @@ async def bootloader(
     ] = None,
 ) -> None:
     """Show which bootloader the device has, and how that installs updates."""
-    from smpdfu.cli.device.slots import mode_name
+    from smpdfu.cli.update.slots import mode_name
     from smpdfu.errors import DeviceError
     from smpdfu.smp.groups.os import BootloaderInfo, BootloaderInfoReply
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.show import Output, facts, table
+from smpdfu.cli.terminal.show import Output, facts, table
 
 WireArgument = Annotated[
     int, typer.Argument(metavar="ID", min=0, max=0xFFFFFFFF, help="Number of the wire, see `transport list`.")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.show import Output, facts, print_line
 from smpdfu.cli.fleet.loading import (
     chip_number,
     connector,
@@ -31,6 +30,7 @@ from smpdfu.cli.fleet.loading import (
 )
 from smpdfu.cli.fleet.plan import show_plan
 from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.terminal.show import Output, facts, print_line
 from smpdfu.errors import StepError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def _go(fleet: Path, how: FleetHow, trust: TrustOptions, out: Output, *, r
     """``run``; ``resumes`` lifts a pause, when nothing speaks against running the fleet any more."""
     from smpdfu.cli.fleet.live_view import View
     from smpdfu.connect import places_by_lookup
-    from smpdfu.dfu.decide.demands import check_trust
+    from smpdfu.dfu.decide.checks.demands import check_trust
     from smpdfu.dfu.fleet.log import FleetLog
     from smpdfu.dfu.fleet.run import FleetRun, Ports, note_exchanged
 
@@ -271,8 +271,8 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write the HTML page.")],
 ) -> None:
     """Write a page about the fleet that needs nothing else: outcomes, causes, versions and a timeline."""
-    from smpdfu.cli.app.outputs import check_outputs
     from smpdfu.cli.fleet.html_report import page
+    from smpdfu.cli.terminal.outputs import check_outputs
     from smpdfu.image.files import write_file_atomic
 
     check_outputs([output], [fleet])

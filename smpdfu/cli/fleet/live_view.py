@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.show import Output, console, one_line
+from smpdfu.cli.terminal.show import Output, console, one_line
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:

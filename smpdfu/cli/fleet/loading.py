@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.show import Output
+from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import FleetFileError
 from smpdfu.untrusted.files import read_start
 from smpdfu.untrusted.nesting import load_json

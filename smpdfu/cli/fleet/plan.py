@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.show import Output, table
+from smpdfu.cli.terminal.show import Output, table
 
 if TYPE_CHECKING:
     from smpdfu.dfu.fleet.file import Fleet

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.show import Output
 from smpdfu.cli.image.loader_options import LoaderOptions
 from smpdfu.cli.image.options import SlotOptions, VerifyKeys
 from smpdfu.cli.image.release_guard import Release
@@ -16,6 +15,7 @@ from smpdfu.cli.image.sign import SignCommand, sign
 from smpdfu.cli.image.verify_options import Checks, Memory
 from smpdfu.cli.keys import commands as keys_commands
 from smpdfu.cli.keys.commands import PANEL
+from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import SmpdfuError
 
 
@@ -60,8 +60,8 @@ def inspect(
     out: Output,
 ) -> None:
     """Tell what a file is, what is in it, and what can be done with it; with --slot-size, how an image fills a slot."""
-    from smpdfu.cli.image import inspect as image_inspect
     from smpdfu.cli.image import verify as image_verify
+    from smpdfu.cli.inspect import inspect as image_inspect
 
     found = image_inspect.inspect(file, image_verify.slot_geometry(slot))
     out.emit(_with_error(found.summary(), found.fault), found.told)

@@ -16,13 +16,13 @@ from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
     from smpdfu.cli.keys.passphrase import SigningKey
-    from smpdfu.image.encrypt import DecryptionKey, Recipient
     from smpdfu.image.files import Firmware
     from smpdfu.image.format import Image
     from smpdfu.image.keys.kek import EncryptionKey
     from smpdfu.image.keys.keys import PublicKey
-    from smpdfu.image.spec import ImageSpec
-    from smpdfu.image.two_pass import GivenSigner
+    from smpdfu.image.signing.encrypt import DecryptionKey, Recipient
+    from smpdfu.image.signing.spec import ImageSpec
+    from smpdfu.image.signing.two_pass import GivenSigner
 
 _LONGEST_SIGNATURE_FILE = 1 << 16
 _LONGEST_KEK_FILE = 256
@@ -69,7 +69,7 @@ class Signed:
     @property
     def compressed_size(self) -> int:
         """How many bytes compression makes of the payload, whether or not the image has them."""
-        from smpdfu.image.compress import COMPRESSIONS, STREAM_HEADER_SIZE, compress
+        from smpdfu.image.signing.compress import COMPRESSIONS, STREAM_HEADER_SIZE, compress
         from smpdfu.image.tlv import TlvType
 
         if not self.compressed:
@@ -85,8 +85,8 @@ def sign(order: Order) -> Signed:
 
     Raises ImageError, SigningError, OSError.
     """
-    from smpdfu.image.build import build
     from smpdfu.image.files import read_firmware
+    from smpdfu.image.signing.build import build
 
     firmware, spec = read_firmware(order.infile), order.spec
     with naming(order.infile):
@@ -104,9 +104,9 @@ def write_vector(order: Order, what: Literal["payload", "digest"], public: Publi
 
     Raises ImageError, SigningError, OSError.
     """
-    from smpdfu.image.build import output_base
     from smpdfu.image.files import Segment, encode_firmware, read_firmware
-    from smpdfu.image.two_pass import vector_to_sign
+    from smpdfu.image.signing.build import output_base
+    from smpdfu.image.signing.two_pass import vector_to_sign
 
     firmware = read_firmware(order.infile)
     with naming(order.infile):
@@ -139,7 +139,7 @@ def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
 
     Raises OSError, ImageError for a file that is too large to hold one.
     """
-    from smpdfu.image.two_pass import GivenSigner
+    from smpdfu.image.signing.two_pass import GivenSigner
 
     data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
     if len(data) > _LONGEST_SIGNATURE_FILE:
@@ -157,7 +157,7 @@ def read_recipient(path: Path, passphrase: Passphrase) -> Recipient:
 
 def read_decryption_key(path: Path, passphrase: Passphrase) -> DecryptionKey:
     """What the device decrypts with: the private key in a PEM file, or an AES-KW key. KeyFileError names the file."""
-    from smpdfu.image.encrypt import DecryptionKey
+    from smpdfu.image.signing.encrypt import DecryptionKey
 
     key = _read_encryption_key(path, passphrase)
     if not isinstance(key, DecryptionKey):
@@ -207,8 +207,8 @@ def is_hex(path: Path) -> bool:
 
 
 def _file_bytes(order: Order, image: Image, firmware: Firmware, path: Path) -> bytes:
-    from smpdfu.image.build import lay_out, lay_out_segments, output_base
     from smpdfu.image.files import encode_firmware
+    from smpdfu.image.signing.build import lay_out, lay_out_segments, output_base
 
     if not is_hex(path):
         return lay_out(image, order.spec)
@@ -307,7 +307,7 @@ def _form_cautions(signed: Signed) -> Iterator[Caution]:
 
 def _size_warning(signed: Signed) -> str | None:
     """imgtool's options do not say how the bootloader swaps: the strictest way is what Zephyr builds by default."""
-    from smpdfu.image.build import check_size
+    from smpdfu.image.signing.build import check_size
     from smpdfu.image.trailer import SwapMode
 
     spec = signed.order.spec

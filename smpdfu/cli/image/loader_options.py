@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from smpdfu.cli.app import values
 from smpdfu.cli.image.options import flag, option
+from smpdfu.cli.terminal import values
 
 if TYPE_CHECKING:
     from smpdfu.image.loader_build import LoaderBuild

@@ -83,7 +83,7 @@ def _hash(path: Path, image: dict[str, Any]) -> bytes:
 def _hash_of(path: Path, image: Path) -> bytes:
     """The hash in a signed image, which must be its own."""
     from smpdfu.cli.image.key_files import read_image
-    from smpdfu.image.verify import verify
+    from smpdfu.image.verification.verify import verify
 
     found = read_image(image)
     wrong = [finding for finding in verify(found).refusals if finding.code in ("hash", "no-hash")]

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from smpdfu.cli.app import values
 from smpdfu.cli.keys.commands import PassphraseOptions
+from smpdfu.cli.terminal import values
 from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, SwapMode
 
 

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from smpdfu.cli.app import values
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.outputs import Replace
-from smpdfu.cli.app.show import Output, table
 from smpdfu.cli.image.options import ADDRESS, NUMBER, option
 from smpdfu.cli.image.release_guard import Release
 from smpdfu.cli.image.sign_options import PackageKeys
+from smpdfu.cli.terminal import values
+from smpdfu.cli.terminal.outputs import Replace
+from smpdfu.cli.terminal.show import Output, table
 from smpdfu.image.trailer import SwapMode
 
 if TYPE_CHECKING:
     from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.dfu.package.merged_hex import Code, Slot
     from smpdfu.dfu.package.package import Core, CoreImage
-    from smpdfu.image.encrypt import Recipient
     from smpdfu.image.files import Firmware
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.signing.encrypt import Recipient
+    from smpdfu.image.signing.spec import ImageSpec
 
 PACKAGE_NAME = "dfu_application.zip"
 _SLOTS, _BOARD = "The slots (without these: as on the nRF5340 DK)", "The package"
@@ -321,7 +321,7 @@ def _sign(core: Core, code: Code, slot: Slot, keys: Keys, spec: ImageSpec, slots
     from smpdfu.dfu.package.merged_hex import carry_over
     from smpdfu.dfu.package.package import Core, CoreImage
     from smpdfu.errors import TooLargeError
-    from smpdfu.image.build import build
+    from smpdfu.image.signing.build import build
     from smpdfu.image.vector_table import Vectors, link_warning
 
     warnings = []
@@ -349,8 +349,8 @@ def _sign(core: Core, code: Code, slot: Slot, keys: Keys, spec: ImageSpec, slots
 
 def _spec(core: Core, labels: Labels, slots: Slots, slot: Slot, who: PackageKeys) -> ImageSpec:
     from smpdfu.dfu.package.package import Core
-    from smpdfu.image.build import ImageSpec
     from smpdfu.image.format import Dependency
+    from smpdfu.image.signing.build import ImageSpec
 
     net = core is Core.NET
     # A reset between the two marks finds the network core's image marked alone: MCUboot then waits for the other.

@@ -12,9 +12,9 @@ from smpdfu.errors import SigningError
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.key_files import Order
-    from smpdfu.image.encrypt import Recipient
     from smpdfu.image.format import Image
     from smpdfu.image.keys.keys import PublicHalf
+    from smpdfu.image.signing.encrypt import Recipient
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from smpdfu.cli.app import values
-from smpdfu.cli.app.help import HelpCommand
-from smpdfu.cli.app.outputs import Replace
-from smpdfu.cli.app.show import Output, facts
 from smpdfu.cli.image.release_guard import Release
 from smpdfu.cli.image.sign_input import check_input
 from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
 from smpdfu.cli.keys.passphrase import read_key, read_signer
+from smpdfu.cli.terminal import values
+from smpdfu.cli.terminal.help import HelpCommand
+from smpdfu.cli.terminal.outputs import Replace
+from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ImageError
 from smpdfu.image.signers import shown_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.cli.app.outputs import Name
     from smpdfu.cli.image.key_files import Order, Signed
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.cli.terminal.outputs import Name
+    from smpdfu.image.signing.spec import ImageSpec
 
 
 class SignCommand(HelpCommand):
@@ -116,7 +116,7 @@ def _hand_out(order: Order, who: SignKeys, out: Output) -> None:
 def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:
     """The request as one value; typer.BadParameter when the options contradict each other."""
     from smpdfu.cli.image.manifest_file import read_manifest
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.signing.spec import ImageSpec
 
     known = {field.name for field in fields(ImageSpec)} - {"manifest"}
     given = {

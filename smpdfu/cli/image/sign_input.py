@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from smpdfu.errors import ImageError
 
 if TYPE_CHECKING:
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.signing.spec import ImageSpec
 
 
 def check_input(infile: Path, spec: ImageSpec) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from smpdfu.cli.app import values
 from smpdfu.cli.image.options import (
     ADDRESS,
     CONTENT,
@@ -25,6 +24,7 @@ from smpdfu.cli.image.options import (
     word,
 )
 from smpdfu.cli.keys.commands import PassphraseOptions
+from smpdfu.cli.terminal import values
 
 
 class ByteOrder(StrEnum):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpdfu.cli.app.show import facts, table
-from smpdfu.cli.image.inspect_contents import ADVICE
 from smpdfu.cli.image.key_files import read_decryption_key, read_image
+from smpdfu.cli.inspect.contents import ADVICE
 from smpdfu.cli.keys.passphrase import Passphrase, read_key
+from smpdfu.cli.terminal.show import facts, table
 from smpdfu.errors import FormatError, ImageError, SigningError
 from smpdfu.image.signers import shown_key
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from smpdfu.image.format import Image
     from smpdfu.image.keys.keys import PublicKey
     from smpdfu.image.trailer import SlotGeometry
-    from smpdfu.image.verify import Verdict
+    from smpdfu.image.verification.verify import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ class Case:
 
 def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
-    from smpdfu.image.rollback import with_rollback
-    from smpdfu.image.verify import verify
+    from smpdfu.image.verification.rollback import with_rollback
+    from smpdfu.image.verification.verify import verify
 
     geometry, passphrase, keys = slot_geometry(slot), who.source(), tuple(who.key or ())
     if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from smpdfu.cli.app import values
 from smpdfu.cli.image.options import SLOT, flag, option
+from smpdfu.cli.terminal import values
 
 _PANEL = "What the bootloader remembers"
 

@@ -2,7 +2,8 @@
 
 Names, defaults, files, stdout and exit codes are imgtool's, and so are the few sentences it writes to stdout: they are
 part of what others parse. Where imgtool ends in a traceback, one sentence and exit code 1 stand instead. What differs
-is in ``docs/imgtool-differences.md``. argparse and not typer: builds start this program often, and it must start fast.
+is in ``docs/reference/imgtool-differences.md``. argparse and not typer: builds start this program often, and it must
+start fast.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from smpdfu.cli.app import values
 from smpdfu.cli.imgtool import words as imgtool_words
 from smpdfu.cli.imgtool.parser import EXIT_USAGE, KEY_TYPES, parse
 from smpdfu.cli.keys.passphrase import Passphrase, key_bytes, make_key, read_key, read_signer
+from smpdfu.cli.terminal import values
 from smpdfu.errors import ImageError, KeyFileError, PassphraseError, SigningError, SmpdfuError, WrongPassphraseError
 from smpdfu.image.signers import scheme_of
 from smpdfu.untrusted import text as door
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from smpdfu.cli.image.key_files import Order, Signed
     from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.image.keys.keys import PublicKey
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.signing.spec import ImageSpec
 
 SPOKEN_VERSION = "2.5.0"  # the imgtool whose command line this is
 
@@ -236,7 +237,7 @@ def _signer(key: str, passphrase: Passphrase) -> SigningKey:
 
 def _tell(signed: Signed) -> int:
     """imgtool's lines: one for each time that it signs, and two about compression between them."""
-    from smpdfu.image.two_pass import GivenSigner
+    from smpdfu.image.signing.two_pass import GivenSigner
 
     by_key = [one for one in signed.order.signers if not isinstance(one, GivenSigner)]
     line = f"image.py: sign the {'digest' if by_key[0].kind.name == 'ed25519' else 'payload'}" if by_key else ""
@@ -253,7 +254,7 @@ def _tell(signed: Signed) -> int:
 def _spec(arguments: Namespace) -> ImageSpec:
     from dataclasses import fields
 
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.signing.spec import ImageSpec
 
     given = vars(arguments)
     known = {field.name: given[field.name] for field in fields(ImageSpec) if given.get(field.name) is not None}
@@ -273,7 +274,7 @@ def verify(arguments: Namespace) -> int:
     from smpdfu.cli.image.key_files import read_image
     from smpdfu.image.loader_build import LoaderBuild
     from smpdfu.image.tlv import TlvType
-    from smpdfu.image.verify import verify as judge
+    from smpdfu.image.verification.verify import verify as judge
 
     _require_file(arguments.imgfile, f"Image file {arguments.imgfile} not found")
     keys = () if arguments.key is None else (read_key(arguments.key, _passphrase(arguments)).public,)
@@ -304,8 +305,8 @@ def _invalid(sentence: str, reason: str) -> int:
 
 def dumpinfo(arguments: Namespace) -> int:
     """Print what is in an image, or write it to a file."""
-    from smpdfu.cli.app.outputs import check_outputs
     from smpdfu.cli.imgtool import dumpinfo as words
+    from smpdfu.cli.terminal.outputs import check_outputs
 
     _require_file(arguments.imgfile, f"Image file not found ({arguments.imgfile})")
     if arguments.outfile is not None:

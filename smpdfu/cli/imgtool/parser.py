@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from smpdfu.cli.app import values
 from smpdfu.cli.imgtool.words import (
     NO_DEPENDENCIES,
     NO_INTEGER,
@@ -27,6 +26,7 @@ from smpdfu.cli.imgtool.words import (
     worded,
 )
 from smpdfu.cli.keys.passphrase import is_name_suffix
+from smpdfu.cli.terminal import values
 from smpdfu.untrusted.text import line
 
 KEY_TYPES = ("rsa-2048", "rsa-3072", "ecdsa-p256", "ecdsa-p384", "ed25519", "x25519")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smpdfu.cli.image.inspect_contents import Contents, Pairs, Table
+from smpdfu.cli.inspect.contents import Contents, Pairs, Table
 
 
 def package(data: bytes, advice: str) -> Contents:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.show import facts, one_line, table
-from smpdfu.cli.image import inspect_foreign
-from smpdfu.cli.image.inspect_contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
-from smpdfu.cli.image.inspect_slot import Part, Picture, parts_of
+from smpdfu.cli.inspect import foreign
+from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
+from smpdfu.cli.inspect.slot import Part, Picture, parts_of
+from smpdfu.cli.terminal.show import facts, one_line, table
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
         if kind.name in READERS:
             contents = READERS[kind.name](data, advice, slot)
         else:
-            contents = inspect_foreign.READERS.get(kind.name, _only_advice)(data, advice)
+            contents = foreign.READERS.get(kind.name, _only_advice)(data, advice)
     except SmpdfuError as error:
         contents = Contents(fault=error)
     fault = None if contents.fault is None else ImageError(f"{file}: {contents.fault}")
@@ -101,7 +101,7 @@ def _slot(data: bytes, base: int, advice: str, slot: SlotGeometry | None) -> Con
 
 def _slot_for(image: Image, slot: SlotGeometry) -> SlotGeometry:
     """The slot with room for the content keys of an encrypted image; unchanged where it is too small for that."""
-    from smpdfu.image.build import encrypted_key_size
+    from smpdfu.image.signing.build import encrypted_key_size
 
     try:
         return replace(slot, encrypted_key_size=encrypted_key_size(image))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.outputs import Replace
-from smpdfu.cli.app.show import Output, facts, print_json
 from smpdfu.cli.keys.passphrase import Passphrase, is_name_suffix, make_key, read_key, read_private
+from smpdfu.cli.terminal.outputs import Replace
+from smpdfu.cli.terminal.show import Output, facts, print_json
 from smpdfu.image.signers import scheme_of, shown_key
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection
-from smpdfu.cli.app.interruption import MAY_HAVE_RESTARTED, leaves
-from smpdfu.cli.app.show import Output
+from smpdfu.cli.terminal.interruption import MAY_HAVE_RESTARTED, leaves
+from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import ResponseTimeoutError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ async def _reset_only(client: Client, out: Output, how: Restart) -> None:
 def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
     """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
     from smpdfu.cli.app.ending import conclude
-    from smpdfu.cli.device.slot_table import slot_data, slots_table
+    from smpdfu.cli.update.slot_table import slot_data, slots_table
     from smpdfu.dfu.decide.after_reset import outcomes_of, refusal_of, trial_ended
 
     outcomes, ended = outcomes_of(before, now), trial_ended(before, now)
@@ -111,7 +111,7 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
     def render() -> RenderableType:
         from rich.console import Group
 
-        from smpdfu.cli.app.show import words
+        from smpdfu.cli.terminal.show import words
 
         return Group(slots_table(now.slots), *(words(line) for line in said))
 
@@ -119,7 +119,7 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
 
 
 def _data(one: Outcome) -> dict[str, Any]:
-    from smpdfu.cli.device.slot_table import version_text
+    from smpdfu.cli.update.slot_table import version_text
 
     version = version_text(one.slot.version)
     image = {"image": one.slot.image, "slot": one.slot.slot, "version": version, "hash": one.slot.hash}

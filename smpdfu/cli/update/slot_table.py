@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.show import table
+from smpdfu.cli.terminal.show import table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.show import Output, facts, words
-from smpdfu.cli.device.bootloader_options import BootloaderOptions
-from smpdfu.cli.device.loader import loader_facts
-from smpdfu.cli.device.reset import reset, state_before
-from smpdfu.cli.device.slot_table import slot_data, slots_table, version_text
-from smpdfu.cli.device.upload import upload
+from smpdfu.cli.terminal.show import Output, facts, words
+from smpdfu.cli.update.bootloader_options import BootloaderOptions
+from smpdfu.cli.update.loader import loader_facts
+from smpdfu.cli.update.reset import reset, state_before
+from smpdfu.cli.update.slot_table import slot_data, slots_table, version_text
+from smpdfu.cli.update.upload import upload
 from smpdfu.errors import PlanError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: 
     """Erase a slot; without options, the one that does not run."""
     from smpdfu.client import ERASE_TIMEOUT_S
     from smpdfu.dfu.decide.active_slot import wrong_active_slot
-    from smpdfu.dfu.decide.findings import refusal
+    from smpdfu.dfu.decide.checks.findings import refusal
     from smpdfu.dfu.decide.plan import Action
     from smpdfu.dfu.do.steps import read_state
     from smpdfu.smp.groups.image import Erase
@@ -302,7 +302,7 @@ async def _restart_for_console(client: Client) -> None:
 
 async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[str, Any] | None:
     """What is known of the bootloader; None where the device has no image group."""
-    from smpdfu.cli.device.loader import loader_data
+    from smpdfu.cli.update.loader import loader_data
     from smpdfu.connect import place_of
     from smpdfu.dfu.do.journal import journal_path, read_record
     from smpdfu.dfu.do.steps import read_state

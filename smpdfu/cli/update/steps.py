@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from smpdfu.cli.app.interruption import BETWEEN_STEPS, PART_OF_SLOT, now_leaves
-from smpdfu.cli.app.show import Advance, Output, upload_phase
+from smpdfu.cli.terminal.interruption import BETWEEN_STEPS, PART_OF_SLOT, now_leaves
+from smpdfu.cli.terminal.show import Advance, Output, upload_phase
 
 if TYPE_CHECKING:
     from smpdfu.dfu.do.update import Event

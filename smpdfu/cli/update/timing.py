@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.show import table
+from smpdfu.cli.terminal.show import table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

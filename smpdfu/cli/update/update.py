@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.app.show import Output, table
-from smpdfu.cli.device.bootloader_options import BootloaderOptions
-from smpdfu.cli.device.loader import loader_data
-from smpdfu.cli.device.transfer_options import TransferOptions
-from smpdfu.cli.device.update_steps import Reporter
-from smpdfu.cli.device.update_timing import Timing
 from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.terminal.show import Output, table
+from smpdfu.cli.update.bootloader_options import BootloaderOptions
+from smpdfu.cli.update.loader import loader_data
+from smpdfu.cli.update.steps import Reporter
+from smpdfu.cli.update.timing import Timing
+from smpdfu.cli.update.transfer_options import TransferOptions
 from smpdfu.errors import PlanError, StepError, UnprovenError
 
 if TYPE_CHECKING:
+    from smpdfu.dfu.decide.checks.findings import Finding
     from smpdfu.dfu.decide.device_state import DeviceState
     from smpdfu.dfu.decide.evidence import Bootloader
-    from smpdfu.dfu.decide.findings import Finding
     from smpdfu.dfu.decide.record import Record
     from smpdfu.dfu.do.result import UpdateResult
     from smpdfu.dfu.do.update import Decision, Update, Wish
@@ -122,7 +122,7 @@ async def update(
     If it is interrupted, run the same command again: it continues where it stopped.
     """
     from smpdfu.connect import parse_address, places_by_lookup
-    from smpdfu.dfu.decide.demands import check_trust
+    from smpdfu.dfu.decide.checks.demands import check_trust
     from smpdfu.dfu.do.device_lock import locked
     from smpdfu.dfu.do.journal import Journal, journal_path, read_record
     from smpdfu.dfu.do.journal_repair import damaged_line, set_aside
@@ -241,14 +241,14 @@ def _may_resume(package: Package, record: Record, how: How, address: str) -> Non
 
 def _check(decision: Decision, how: How) -> None:
     """Raise PlanError for what speaks against it, unless it was said to go on all the same."""
-    from smpdfu.dfu.decide.findings import refusal, stopping
+    from smpdfu.dfu.decide.checks.findings import refusal, stopping
 
     if errors := stopping(decision.findings, force=how.force):
         raise refusal(errors)
 
 
 def _tell(finding: Finding, out: Output) -> None:
-    from smpdfu.dfu.decide.findings import Severity
+    from smpdfu.dfu.decide.checks.findings import Severity
 
     if finding.severity is Severity.NOTE:
         out.say(f"note: {finding.words}")
@@ -346,7 +346,7 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
 
 def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
     from smpdfu.cli.app.ending import conclude
-    from smpdfu.cli.device.slot_table import slots_table
+    from smpdfu.cli.update.slot_table import slots_table
 
     word = "nothing to do"
     if decision.plan.steps:
@@ -367,7 +367,7 @@ def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
 
 
 def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -> dict[str, Any]:
-    from smpdfu.cli.device.slot_table import slot_data
+    from smpdfu.cli.update.slot_table import slot_data
 
     return {
         "result": result,

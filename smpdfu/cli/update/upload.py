@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection
-from smpdfu.cli.app.interruption import BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, leaves
-from smpdfu.cli.app.show import Output, facts, upload_phase
-from smpdfu.cli.device.bootloader_options import BootloaderOptions
-from smpdfu.cli.device.transfer_options import TransferOptions
 from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.terminal.interruption import BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, leaves
+from smpdfu.cli.terminal.show import Output, facts, upload_phase
+from smpdfu.cli.update.bootloader_options import BootloaderOptions
+from smpdfu.cli.update.transfer_options import TransferOptions
 from smpdfu.errors import FormatError, ImageError, PackageError, PlanError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ async def upload(
         raise typer.BadParameter("--test and --confirm exclude each other")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
         raise typer.BadParameter("serial recovery has no --test, --confirm or --slot: it overwrites what runs")
-    from smpdfu.dfu.decide.demands import check_trust
+    from smpdfu.dfu.decide.checks.demands import check_trust
 
     image, known = load_image(file), bootloader.known(conn)
     check_trust((image,), trust.keys())
@@ -102,7 +102,7 @@ async def upload(
         if state.recovery is not target.recovery:
             raise serial_recovery.not_met() if target.recovery else serial_recovery.met_unasked()
         if target.recovery:
-            from smpdfu.cli.device.upload_recovery import upload_in_recovery
+            from smpdfu.cli.update.upload_recovery import upload_in_recovery
 
             await upload_in_recovery(client, image, state, target.image, out, force=target.force)
             return
@@ -229,7 +229,7 @@ def load_image(path: Path) -> CoreImage:
     except FormatError as error:
         if identify(data) is FileKind.MCUBOOT_IMAGE:
             raise FormatError(f"{path} is not a whole MCUboot image: {error}", error.offset) from None
-        from smpdfu.cli.image.inspect_contents import ADVICE, WHOLE_FLASH
+        from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH
         from smpdfu.image.inspect.not_firmware import image_inside
 
         kind = identify(data)
@@ -251,9 +251,9 @@ _MAY_BE_MET = {"dependency"}
 
 def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
     """Say what was found; refuse what no bootloader takes, what would not boot, or boots without being asked to."""
-    from smpdfu.dfu.decide.findings import Severity, refusal
+    from smpdfu.dfu.decide.checks.findings import Severity, refusal
+    from smpdfu.dfu.decide.checks.preflight import image_findings
     from smpdfu.dfu.decide.one_image import DAMAGED
-    from smpdfu.dfu.decide.preflight import image_findings
 
     found = image_findings(image, state)
     errors = [finding for finding in found if finding.severity is Severity.ERROR]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.interruption import PART_OF_APPLICATION, leaves
-from smpdfu.cli.app.show import Output, facts, upload_phase
+from smpdfu.cli.terminal.interruption import PART_OF_APPLICATION, leaves
+from smpdfu.cli.terminal.show import Output, facts, upload_phase
 from smpdfu.errors import DeviceError, ImageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpdfu.cli.app import completion
-from smpdfu.cli.device.bootloader_options import PartitionsChoice
+from smpdfu.cli.update.bootloader_options import PartitionsChoice
 
 if TYPE_CHECKING:
     from smpdfu.loaders.rules import Loader

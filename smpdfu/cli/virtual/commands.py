@@ -15,8 +15,8 @@ import typer
 
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.interrupt import run_async
-from smpdfu.cli.app.show import Output, print_line, table, words
+from smpdfu.cli.terminal.interrupt import run_async
+from smpdfu.cli.terminal.show import Output, print_line, table, words
 from smpdfu.cli.virtual import flash as virtual_flash
 from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
 from smpdfu.cli.virtual.flash import place

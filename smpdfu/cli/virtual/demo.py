@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smpdfu.dfu.package.package import Board, Core, CoreImage, new_package
-from smpdfu.image.build import build
 from smpdfu.image.files import StrPath, write_files_atomic, write_key_file
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.build import build
+from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.store.names import check_new, list_devices

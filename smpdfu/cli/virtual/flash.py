@@ -12,7 +12,7 @@ import typer
 
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.show import Output
+from smpdfu.cli.terminal.show import Output
 
 if TYPE_CHECKING:
     from smpdfu.image.files import Firmware
@@ -180,7 +180,7 @@ def dump(
 def _parts(
     device: VirtualNrf5340, region: str | None, address: str | None, size: str | None
 ) -> Iterator[tuple[int, bytes]]:
-    from smpdfu.cli.app.values import unsigned32
+    from smpdfu.cli.terminal.values import unsigned32
     from smpdfu.virtual.chip.flash import FlashError
 
     if region is not None:

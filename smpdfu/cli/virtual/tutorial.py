@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smpdfu.cli.app.command import command
-from smpdfu.cli.app.show import Output, print_line
+from smpdfu.cli.terminal.show import Output, print_line
 
 if TYPE_CHECKING:
     from smpdfu.cli.virtual.demo import Demo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smpdfu.cli.app.show import facts, table
+from smpdfu.cli.terminal.show import facts, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState
-from smpdfu.dfu.decide.findings import Finding, Severity
 
 
 def wrong_active_slot(state: DeviceState) -> Iterator[Finding]:

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from smpdfu.dfu.decide.checks.refusals import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
-from smpdfu.dfu.decide.refusals import FREE_THE_SLOT
 from smpdfu.errors import RevertedError
 from smpdfu.loaders.proof import Picture, handed_over
 from smpdfu.smp.groups.image import ImageSlot

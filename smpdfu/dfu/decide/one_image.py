@@ -26,7 +26,7 @@ from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Sche
 from smpdfu.dfu.package.package import Core, CoreImage, core_of_address
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, Version
-from smpdfu.image.verdict import Code
+from smpdfu.image.verification.verdict import Code
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 

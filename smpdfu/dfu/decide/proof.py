@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from smpdfu.dfu.decide.checks.loaders import is_surely_handed_over
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof, ProofSource, behaviour_clue
-from smpdfu.dfu.decide.loader_checks import is_surely_handed_over
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.loaders.console import BootLog
 from smpdfu.loaders.proof import Picture, handed_over, network_taken

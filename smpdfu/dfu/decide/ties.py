@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from smpdfu.dfu.decide.dependency_checks import counted
+from smpdfu.dfu.decide.checks.dependencies import counted
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import PackageError
 from smpdfu.image.format import Dependency, Version

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from smpdfu.client import Client
+from smpdfu.dfu.decide.checks.refusals import net_refused, not_installed, not_run
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import Job, Wanted, Way, make_job
 from smpdfu.dfu.decide.plan import UPLOADED, Action, Step, make_plan
 from smpdfu.dfu.decide.proof import net_taken, picture
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.decide.refusals import net_refused, not_installed, not_run
 from smpdfu.dfu.do.steps import (
     MAX_RESETS,
     Deadlines,

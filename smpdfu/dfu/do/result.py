@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smpdfu.dfu.decide.checks.findings import Finding
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
-from smpdfu.dfu.decide.findings import Finding
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.do.update import Decision, Event, StepDone
 from smpdfu.dfu.package.package import Core, Package

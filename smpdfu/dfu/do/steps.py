@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
 from smpdfu.client import ERASE_TIMEOUT_S, Client, UploadProgress
+from smpdfu.dfu.decide.checks.refusals import net_refused, not_installed, not_run, not_taken, went_elsewhere
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, Scheme, mode_of
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Proof, console_clue, mode_clue
 from smpdfu.dfu.decide.plan import Action, Step, image_number
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
-from smpdfu.dfu.decide.refusals import net_refused, not_installed, not_run, not_taken, went_elsewhere
 from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge

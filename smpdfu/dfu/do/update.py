@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from smpdfu.client import Client, UploadProgress
-from smpdfu.dfu.decide.demands import untrusted, without_downgrade
+from smpdfu.dfu.decide.checks.demands import untrusted, without_downgrade
+from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stopping, worst_first
+from smpdfu.dfu.decide.checks.preflight import preflight
+from smpdfu.dfu.decide.checks.refusals import not_installed, not_taken
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, ProofSource, Source, journal_clues
-from smpdfu.dfu.decide.findings import Finding, Severity, refusal, stopping, worst_first
 from smpdfu.dfu.decide.plan import Action, Plan, Policy, Step, make_plan, went_back
-from smpdfu.dfu.decide.preflight import preflight
 from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
-from smpdfu.dfu.decide.refusals import not_installed, not_taken
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none

@@ -32,8 +32,8 @@ from smpdfu.image.format import (
     TlvType,
 )
 from smpdfu.image.nrf5340 import NET
-from smpdfu.image.protected_tlvs import boot_record_type
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.protected_tlvs import boot_record_type
+from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.image.vector_table import Vectors
 
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from smpdfu.errors import ImageError, TooLargeError
-from smpdfu.image.encrypt import AES_FLAGS, KEY_SIZES, Random, Recipient, ctr, wrap_key
 from smpdfu.image.format import ENCRYPTED_FLAGS, HEADER_SIZE, IMAGE_MAGIC, Flag, Header, Image, Tlv, TlvType
 from smpdfu.image.hexfile import Segment
 from smpdfu.image.keys.keys import PublicHalf, Signer
-from smpdfu.image.protected_tlvs import protected_tlvs
-from smpdfu.image.signatures import check_signers, image_hash_type, sign, signer_id
-from smpdfu.image.spec import ImageSpec
+from smpdfu.image.signing.encrypt import AES_FLAGS, KEY_SIZES, Random, Recipient, ctr, wrap_key
+from smpdfu.image.signing.protected_tlvs import protected_tlvs
+from smpdfu.image.signing.signatures import check_signers, image_hash_type, sign, signer_id
+from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.image.tlv import protected_size_bytes
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes, pad_to_slot, trailer_size_bytes
 
@@ -132,7 +132,11 @@ def _flags(spec: ImageSpec, *, encrypted: bool) -> Flag:
 
 def _compressed(frame: _Frame, signers: Sequence[Signer]) -> Image | None:
     """The compressed image, signed; None where it would not be smaller. It tells of the image as it was before."""
-    from smpdfu.image.compress import COMPRESSIONS, STREAM_HEADER_SIZE, compress  # here: few images are compressed
+    from smpdfu.image.signing.compress import (  # here: few images are compressed
+        COMPRESSIONS,
+        STREAM_HEADER_SIZE,
+        compress,
+    )
 
     spec = frame.spec
     if len(signers) > 1:

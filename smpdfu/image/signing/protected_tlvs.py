@@ -8,7 +8,7 @@ from dataclasses import replace
 from smpdfu.errors import ImageError
 from smpdfu.image.format import Tlv, TlvType
 from smpdfu.image.hashes import digest
-from smpdfu.image.spec import MAX_BOOT_RECORD_TYPE, ImageSpec
+from smpdfu.image.signing.spec import MAX_BOOT_RECORD_TYPE, ImageSpec
 from smpdfu.image.tlv import protected_size_bytes
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from smpdfu.errors import ImageError
-from smpdfu.image.encrypt import KEY_SIZES
 from smpdfu.image.format import HEADER_SIZE, TLV_VENDOR_MAX, TLV_VENDOR_MIN, Dependency, Endian, Tlv, Version
 from smpdfu.image.ids import class_id, vendor_id
+from smpdfu.image.signing.encrypt import KEY_SIZES
 from smpdfu.image.tlv import is_distinct
 from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, Padding, SlotGeometry, SwapMode, align_up, check_alignment
 
 if TYPE_CHECKING:
-    from smpdfu.image.compress import Lzma
+    from smpdfu.image.signing.compress import Lzma
 
 Sha = Literal["auto", "256", "384", "512"]
 HmacSha = Literal["auto", "256", "512"]
@@ -136,7 +136,7 @@ class ImageSpec:
 
     def lzma(self) -> Lzma:
         """The parameters of the encoder; ``ImageError`` for what LZMA2 does not have."""
-        from smpdfu.image.compress import Lzma
+        from smpdfu.image.signing.compress import Lzma
 
         return Lzma(
             self.compression_lzma_dictsize,

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from smpdfu.errors import SignatureError, SigningError
-from smpdfu.image.build import build
 from smpdfu.image.keys.keys import KnownByPublicKey
+from smpdfu.image.signing.build import build
 
 if TYPE_CHECKING:
-    from smpdfu.image.encrypt import Recipient
     from smpdfu.image.keys.keys import PublicKey
-    from smpdfu.image.spec import ImageSpec
+    from smpdfu.image.signing.encrypt import Recipient
+    from smpdfu.image.signing.spec import ImageSpec
 
 # The longest signature of each kind; a P-384 one in DER has up to 104 bytes.
 _LONGEST_SIGNATURE = {"ecdsa-p256": 72, "ecdsa-p384": 104, "ed25519": 64, "rsa-2048": 256, "rsa-3072": 384}

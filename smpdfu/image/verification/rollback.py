@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from smpdfu.image.format import Image, TlvType, Version
-from smpdfu.image.verify import Finding
+from smpdfu.image.verification.verify import Finding
 
 if TYPE_CHECKING:
-    from smpdfu.image.verify import Verdict
+    from smpdfu.image.verification.verify import Verdict
 
 _VERSION_OFFSET = 20  # in the header
 _COUNTER_BYTES = 4

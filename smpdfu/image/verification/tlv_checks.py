@@ -15,7 +15,7 @@ from smpdfu.image.format import (
     TlvType,
 )
 from smpdfu.image.loader_build import KEY_TYPES, READ_BY_SOME, LoaderBuild
-from smpdfu.image.verdict import Code, Finding
+from smpdfu.image.verification.verdict import Code, Finding
 
 PACKED_FLAGS = COMPRESSED_FLAGS | Flag.COMPRESSED_ARM_THUMB
 _OF_PACKED = (TlvType.DECOMP_SIZE, TlvType.COMP_DEC_SIZE)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from smpdfu.errors import SignatureError
-from smpdfu.image import ecdsa_form
 from smpdfu.image.format import HASH_TYPES, Image, Tlv, TlvType
 from smpdfu.image.hashes import HASHES, digest
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import UNKNOWN_BUILD, LoaderBuild
+from smpdfu.image.signing import ecdsa_form
 
 # The most bytes that a bootloader reads of an ECDSA signature (SIG_BUF_SIZE); the others have one length.
 _LONGEST_ECDSA = 128

@@ -14,9 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from smpdfu.errors import FormatError, SignatureError, SigningError
-from smpdfu.image.build import encrypted_key_size, too_large
-from smpdfu.image.compress import LARGEST_FIRMWARE, original_header, original_parts
-from smpdfu.image.encrypt import WRAPPINGS, DecryptionKey, ctr, opens, unwrap_key
 from smpdfu.image.format import (
     ENCRYPTED_FLAGS,
     ENCRYPTION_KEY_TYPES,
@@ -30,11 +27,14 @@ from smpdfu.image.format import (
 from smpdfu.image.hashes import HASHES, digest
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import KEY_TYPES, UNKNOWN_BUILD, LoaderBuild
-from smpdfu.image.tlv_checks import PACKED_FLAGS, tlv_refusals, tlv_warnings
+from smpdfu.image.signing.build import encrypted_key_size, too_large
+from smpdfu.image.signing.compress import LARGEST_FIRMWARE, original_header, original_parts
+from smpdfu.image.signing.encrypt import WRAPPINGS, DecryptionKey, ctr, opens, unwrap_key
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
-from smpdfu.image.trust import Trust, readings
 from smpdfu.image.vector_table import code_start, link_warning
-from smpdfu.image.verdict import Code, Finding, Verdict
+from smpdfu.image.verification.tlv_checks import PACKED_FLAGS, tlv_refusals, tlv_warnings
+from smpdfu.image.verification.trust import Trust, readings
+from smpdfu.image.verification.verdict import Code, Finding, Verdict
 
 __all__ = ["Code", "Finding", "Role", "Verdict", "verify"]
 

@@ -72,7 +72,7 @@ def _permission(system: System, port: Port) -> Iterator[Finding]:
     what = f"you have no permission to open {port.path}"
     if not group:
         why = "Neither you nor one of your groups may read and write the port."
-        do = "Add a udev rule: see docs/troubleshooting.md, `permission`."
+        do = "Add a udev rule: see docs/guides/troubleshooting.md, `permission`."
     else:
         why = f"The port belongs to the group {group}, and this session is not in that group."
         do = f"Run `sudo usermod -aG {group} $USER`, then log out and log in again. If that is not enough, restart."

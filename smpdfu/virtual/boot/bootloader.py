@@ -2,7 +2,7 @@
 
 As the nRF Connect SDK builds it for the nRF5340: one pair of slots (staged scheme) or two (simultaneous). Which loader
 it is, and what it does with an image for the network core, is a ``loaders.rules.Build``. Checks are made by
-``smpdfu.image.verify`` on what is in flash; nothing is taken on trust. Source: ``context_boot_go`` of Nordic's
+``image/verification/verify`` on what is in flash; nothing is taken on trust. Source: ``context_boot_go`` of Nordic's
 ``loader.c``, its log lines too.
 """
 
@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.encrypt import opens, unwrap_key
 from smpdfu.image.format import COMPRESSED_FLAGS, Header, Image
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
-from smpdfu.image.rollback import counter_refusals
-from smpdfu.image.verify import Code, Role, verify
+from smpdfu.image.signing.encrypt import opens, unwrap_key
+from smpdfu.image.verification.rollback import counter_refusals
+from smpdfu.image.verification.verify import Code, Role, verify
 from smpdfu.loaders import lines
 from smpdfu.virtual.boot.build import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from smpdfu.virtual.boot.build import BootKeys as BootKeys
@@ -29,8 +29,8 @@ from smpdfu.virtual.boot.image_pair import HaltError, Pair
 from smpdfu.virtual.boot.netcore import NetCore, SilentError
 from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
 from smpdfu.virtual.boot.slot import Slot, Slots
-from smpdfu.virtual.boot.swap import Log
-from smpdfu.virtual.boot.swap_type import UPGRADES, SwapType
+from smpdfu.virtual.boot.swap.swap import Log
+from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
 from smpdfu.virtual.chip.flash import Bus
 from smpdfu.virtual.chip.layout import Layout
 

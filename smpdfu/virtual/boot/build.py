@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from smpdfu.image.encrypt import DecryptionKey
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import LoaderBuild
+from smpdfu.image.signing.encrypt import DecryptionKey
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build, Loader, usual_build
 from smpdfu.virtual.boot.netcore import B0n

@@ -15,7 +15,7 @@ from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders import lines
 from smpdfu.loaders.rules import Target
 from smpdfu.virtual.boot.slot import RawHeader
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 
 if TYPE_CHECKING:
     from smpdfu.virtual.boot.image_pair import Pair

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, Image
-from smpdfu.virtual.boot.swap_type import UPGRADES, SwapType
+from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
 
 if TYPE_CHECKING:
     from smpdfu.virtual.boot.image_pair import Pair

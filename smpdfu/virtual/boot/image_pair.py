@@ -13,13 +13,13 @@ from smpdfu.image.format import Header, Image, Version
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Left, Target
 from smpdfu.virtual.boot.candidate import Candidate
-from smpdfu.virtual.boot.overwrite import Overwrite, forget
 from smpdfu.virtual.boot.slot import Slot, Slots
-from smpdfu.virtual.boot.swap import Headers, Status, Swap, confirm_primary, finish, read_record
-from smpdfu.virtual.boot.swap_move import SwapMove
-from smpdfu.virtual.boot.swap_offset import SwapOffset
-from smpdfu.virtual.boot.swap_scratch import SwapScratch
-from smpdfu.virtual.boot.swap_type import UPGRADES, SwapType
+from smpdfu.virtual.boot.swap.move import SwapMove
+from smpdfu.virtual.boot.swap.offset import SwapOffset
+from smpdfu.virtual.boot.swap.overwrite import Overwrite, forget
+from smpdfu.virtual.boot.swap.scratch import SwapScratch
+from smpdfu.virtual.boot.swap.swap import Headers, Status, Swap, confirm_primary, finish, read_record
+from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
 
 if TYPE_CHECKING:
     from smpdfu.virtual.boot.bootloader import Boot

@@ -14,7 +14,7 @@ from smpdfu.errors import FormatError
 from smpdfu.image import trailer as fields
 from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Header, Image
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
-from smpdfu.virtual.boot.swap_type import SwapType, decide
+from smpdfu.virtual.boot.swap.swap_type import SwapType, decide
 from smpdfu.virtual.chip.flash import Area, Bus
 from smpdfu.virtual.chip.layout import Layout
 from smpdfu.virtual.chip.storage import ERASED

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Image
-from smpdfu.image.verify import Role
+from smpdfu.image.verification.verify import Role
 from smpdfu.smp.groups.image import ImageUpload, SlotInfo, StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.message import MgmtRc

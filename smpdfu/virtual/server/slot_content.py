@@ -11,7 +11,7 @@ from smpdfu.errors import FormatError
 from smpdfu.image.format import TLV_INFO_MAGIC, Flag, TlvType, Version
 from smpdfu.image.tlv import read_area
 from smpdfu.virtual.boot.slot import Slot, Slots
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.storage import ERASED
 
 _TLVS_READ = 0x2000

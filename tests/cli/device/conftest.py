@@ -20,9 +20,9 @@ import pytest
 from smpdfu import connect
 from smpdfu.dfu.package.package import Core, CoreImage, new_package
 from smpdfu.image import b0n
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions

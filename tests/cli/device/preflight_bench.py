@@ -12,10 +12,10 @@ import pytest
 from smpdfu.client import Client, Patience
 from smpdfu.dfu.do import steps
 from smpdfu.dfu.package.package import Core, CoreImage, new_package
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys.keys import PrivateKey
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.boot.netcore import B0n
 from smpdfu.virtual.chip.layout import LAYOUTS

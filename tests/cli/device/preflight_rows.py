@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu.decide.findings import Severity
+from smpdfu.dfu.decide.checks.findings import Severity
 from smpdfu.dfu.package.package import Core, CoreImage
-from smpdfu.image.encrypt import ctr, unwrap_key
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
+from smpdfu.image.signing.encrypt import ctr, unwrap_key
 from smpdfu.image.trailer import Padding, pad_to_slot
-from smpdfu.image.verdict import Code
+from smpdfu.image.verification.verdict import Code
 from smpdfu.loaders.rules import Loader
 from smpdfu.smp.groups.image import ImageSlot, SlotInfo
 from smpdfu.smp.groups.os import BootloaderInfo, BootloaderMode

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.app import show
 from smpdfu.cli.app.advice import ON_COMMAND, ON_REFUSAL, advice
+from smpdfu.cli.terminal import show
 from smpdfu.errors import DeviceError
 from smpdfu.smp.groups import RCS, REQUESTS, rc_name
 from smpdfu.smp.groups.image import ImageRc
@@ -129,7 +129,7 @@ def test_the_summary_counts_what_was_sent(desk: Desk) -> None:
 
 
 def test_the_rate_is_that_of_what_was_sent_now() -> None:
-    from smpdfu.cli.device.upload import _sent
+    from smpdfu.cli.update.upload import _sent
 
     answer = {"bytes": 90_000, "resumed_at": 60_000, "seconds": 3.0, "requests": 30, "window": 3, "retries": 2}
     assert _sent(answer) == (
@@ -141,7 +141,7 @@ def test_a_log_of_an_upload_has_rate_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("smpdfu.cli.app.show.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("smpdfu.cli.terminal.show.time.monotonic", lambda: clock[0])
     with show.Output().progress("app.bin") as advance:
         for at, done in ((100, 0), (106, 0), (107, 50_000), (112, 100_000), (113, 110_000), (118, 200_000)):
             clock[0] = at

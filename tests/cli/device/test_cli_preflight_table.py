@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.decide.demands import UNTRUSTED
-from smpdfu.dfu.decide.findings import FINAL, SOURCES
+from smpdfu.dfu.decide.checks.demands import UNTRUSTED
+from smpdfu.dfu.decide.checks.findings import FINAL, SOURCES
 from smpdfu.dfu.package.package import Core
 from smpdfu.image.format import Dependency, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
-from smpdfu.image.verdict import Code
+from smpdfu.image.verification.verdict import Code
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built
 from tests.cli.device.preflight_rows import ERROR, NET_ONLY, NEW, NOTE, OFFSET, OLD, OVERWRITE, ROWS, SCRATCH, Row, both
 from tests.dfu.conftest import Maker
@@ -102,7 +102,7 @@ def test_every_finding_has_a_row() -> None:
 
 
 def test_every_finding_is_documented() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "field-update.md").read_text("utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "findings.md").read_text("utf-8")
     told = {
         cell
         for line in text.splitlines()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.package.package import Core
-from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.signing.build import ImageSpec, build, lay_out
 from smpdfu.virtual.store import devices as store_devices
 from tests.simulated import simulate_commands
 

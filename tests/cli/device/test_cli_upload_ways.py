@@ -15,8 +15,8 @@ from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.steps import Deadlines, Hands, read_state
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import RevertedError
-from smpdfu.image.build import ImageSpec, build, lay_out
 from smpdfu.image.format import Version
+from smpdfu.image.signing.build import ImageSpec, build, lay_out
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.server.groups import image as image_group

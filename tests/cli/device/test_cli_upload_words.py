@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.package.package import Core
-from smpdfu.image.build import ImageSpec, build
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.smp.groups.image import StateRead
 from smpdfu.virtual.server.groups.image import ImageGroup
 

@@ -1,34 +1,18 @@
-"""The public API: its names, what an import costs, and the whole job in ten lines."""
+"""``install``: the whole job in one call."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-import smpdfu
 from smpdfu import Core, PlanError, Wish, install
 from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.do.update import Event
+    from smpdfu import Event
     from tests.cli.device.conftest import Desk
-
-
-def test_every_public_name_is_there() -> None:
-    for name in smpdfu.__all__:
-        assert getattr(smpdfu, name) is not None
-    assert set(smpdfu.__all__) <= set(dir(smpdfu))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        smpdfu.nothing  # noqa: B018 - that is the test
-
-
-def test_an_import_brings_nothing_in() -> None:
-    program = "import sys; import smpdfu; print([name for name in sys.modules if name.startswith('smpdfu.')])"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_install(desk: Desk) -> None:

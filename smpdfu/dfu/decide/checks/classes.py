@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from smpdfu.dfu.decide.checks.findings import Finding, Severity
+from smpdfu.dfu.decide.checks.loaders import LoaderCheck, app_home, builds_of, net_home, seen_of, target_of
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.findings import Finding, Severity
-from smpdfu.dfu.decide.loader_checks import LoaderCheck, app_home, builds_of, net_home, seen_of, target_of
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.loaders.fate import Fate, fate
 from smpdfu.loaders.rules import Build, Target, titles

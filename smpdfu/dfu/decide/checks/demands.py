@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from smpdfu.dfu.decide.findings import Finding, Severity, refusal
+from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.package.package import CoreImage
 from smpdfu.image.keys.keys import Verifier
-from smpdfu.image.verdict import Code
-from smpdfu.image.verify import verify
+from smpdfu.image.verification.verdict import Code
+from smpdfu.image.verification.verify import verify
 
 UNTRUSTED = "untrusted"
 _SIGNATURE = frozenset({Code.HASH, Code.NO_HASH, Code.NOT_SIGNED, Code.UNKNOWN_KEY, Code.SIGNATURE})

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.findings import Finding, Severity
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.format import Dependency, Version
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import PlanError
-from smpdfu.image.verdict import Code
+from smpdfu.image.verification.verdict import Code
 
 
 class Severity(StrEnum):
@@ -50,7 +50,8 @@ _NRF_LOADER = "nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c"
 _IMG_MGMT = "Zephyr, subsys/mgmt/mcumgr/grp/img_mgmt"
 _NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
 
-# Where the facts stand. Codes that are not here come from ``image/verify.py``, which judges as the bootloader does.
+# Where the facts stand. Codes that are not here come from ``image/verification/verify.py``, which judges as the
+# bootloader does.
 SOURCES = {
     "recovery": "MCUboot, docs/serial_recovery.md",
     "no-running-image": _IMG_MGMT,
@@ -80,7 +81,7 @@ SOURCES = {
     "net-unproven": _NRF_LOADER,
     "class": "nrfconnect/sdk-mcuboot, boot_validated_swap_type, MCUBOOT_UUID_CID",
     "address": "nrfconnect/sdk-mcuboot, MCUBOOT_CHECK_HEADER_LOAD_ADDRESS",
-    "contradiction": "smpdfu, docs/field-update.md",
+    "contradiction": "smpdfu, docs/reference/findings.md",
     "dependency-halts": "nrfconnect/sdk-mcuboot, boot_verify_slot_dependency",
     "net-seal": "nRF Connect SDK, subsys/bootloader/bl_validation",
     "net-seal-key": "nRF Connect SDK, subsys/bootloader/bl_validation",

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
+from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Source
-from smpdfu.dfu.decide.findings import Finding, Severity
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.format import TlvType
 from smpdfu.image.ids import UUID_SIZE

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.active_slot import wrong_active_slot
-from smpdfu.dfu.decide.class_checks import CLASS_CHECKS
-from smpdfu.dfu.decide.dependency_checks import counted, dependencies_are_met, running_application_agrees
+from smpdfu.dfu.decide.checks.classes import CLASS_CHECKS
+from smpdfu.dfu.decide.checks.dependencies import counted, dependencies_are_met, running_application_agrees
+from smpdfu.dfu.decide.checks.findings import Finding, Severity, worst_first
+from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
+from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
+from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.checks.refusals import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.findings import Finding, Severity, worst_first
-from smpdfu.dfu.decide.image_checks import IMAGE_CHECKS
-from smpdfu.dfu.decide.loader_checks import LOADER_CHECKS
-from smpdfu.dfu.decide.net_version_checks import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.plan import image_number
-from smpdfu.dfu.decide.refusals import FREE_THE_SLOT
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.format import TlvType
 from smpdfu.smp.groups.image import ImageSlot

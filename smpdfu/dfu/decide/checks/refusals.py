@@ -9,7 +9,7 @@ from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import SIGNATURE_TYPES, TlvType
 from smpdfu.image.keys.known_keys import known_signers
-from smpdfu.image.verify import Code, verify
+from smpdfu.image.verification.verify import Code, verify
 from smpdfu.loaders.proof import Picture
 
 

@@ -14,7 +14,7 @@ swap, 2     primary n to secondary n-1          value 2: the sector is exchanged
 
 from __future__ import annotations
 
-from smpdfu.virtual.boot.swap import (
+from smpdfu.virtual.boot.swap.swap import (
     NO_CIPHER,
     Cipher,
     Headers,
@@ -27,7 +27,7 @@ from smpdfu.virtual.boot.swap import (
     init_status,
     log_trailer,
 )
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 
 
 class SwapMove(Swap):

@@ -14,7 +14,7 @@ state   an update, from the first sector on           a revert, from the last se
 from __future__ import annotations
 
 from smpdfu.image.format import IMAGE_MAGIC, Header
-from smpdfu.virtual.boot.swap import (
+from smpdfu.virtual.boot.swap.swap import (
     Headers,
     Place,
     Status,
@@ -24,7 +24,7 @@ from smpdfu.virtual.boot.swap import (
     init_status,
     log_trailer,
 )
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 
 _STATES = 2
 

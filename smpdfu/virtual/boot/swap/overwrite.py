@@ -7,7 +7,7 @@ copying again. Source: ``boot_copy_image`` of ``loader.c`` with MCUBOOT_OVERWRIT
 from __future__ import annotations
 
 from smpdfu.virtual.boot.slot import Slot
-from smpdfu.virtual.boot.swap import Cipher, Headers, Place, Status, Swap, copy
+from smpdfu.virtual.boot.swap.swap import Cipher, Headers, Place, Status, Swap, copy
 
 
 class Overwrite(Swap):

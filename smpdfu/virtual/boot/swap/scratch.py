@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from smpdfu.image import trailer as fields
 from smpdfu.image.trailer import SlotGeometry
 from smpdfu.virtual.boot.slot import Slot
-from smpdfu.virtual.boot.swap import (
+from smpdfu.virtual.boot.swap.swap import (
     Headers,
     Place,
     Status,
@@ -30,7 +30,7 @@ from smpdfu.virtual.boot.swap import (
     log_trailer,
     write_record,
 )
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 
 _STATES = 3
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from smpdfu.image.encrypt import ctr
 from smpdfu.image.format import Header
+from smpdfu.image.signing.encrypt import ctr
 from smpdfu.image.trailer import SwapMode, Trailer
 from smpdfu.virtual.boot.slot import Slot, Slots, trailer_sectors
-from smpdfu.virtual.boot.swap_type import UPGRADES, SwapType, recorded
+from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType, recorded
 
 Log = Callable[[str], None]
 Headers = tuple[Header | None, Header | None]

@@ -27,7 +27,7 @@ from smpdfu.smp.groups.image import (
 )
 from smpdfu.smp.message import Empty
 from smpdfu.virtual.boot.slot import Slot, SlotError, Slots, trailer_sectors
-from smpdfu.virtual.boot.swap_type import SwapType
+from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.flash import Area, FlashError
 from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.server.server import Answer, Refused

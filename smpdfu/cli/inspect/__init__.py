@@ -1,0 +1,1 @@
+"""The command ``inspect``: what a file is and what is in it."""

@@ -1,0 +1,1 @@
+"""What preflight checks before the first write: one file per subject, one finding per fault."""

@@ -1,0 +1,1 @@
+"""Make an image: header, TLVs, encryption, compression, signature."""

@@ -1,0 +1,1 @@
+"""Judge an image: would a bootloader accept it, and why not."""

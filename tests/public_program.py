@@ -1,0 +1,267 @@
+"""A program that uses every public name, and no private module: ``test_public_api.py`` checks both.
+
+It is only checked by mypy; ``examples/`` has programs that run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, assert_type
+
+import smpdfu
+from smpdfu import (
+    AbsentError,
+    Action,
+    Address,
+    Board,
+    Bootloader,
+    Client,
+    ConnectError,
+    Core,
+    CoreImage,
+    Deadlines,
+    Decision,
+    Dependency,
+    DeviceError,
+    DeviceState,
+    DeviceTimeoutError,
+    Event,
+    Finding,
+    Fleet,
+    FleetDevice,
+    FleetFileError,
+    FleetLog,
+    FleetRun,
+    FormatError,
+    Health,
+    Image,
+    ImageError,
+    ImageSpec,
+    Installed,
+    Journal,
+    JournalError,
+    KeyEncryptionKey,
+    KeyFileError,
+    Limits,
+    LinkError,
+    LinkLostError,
+    LoaderBuild,
+    LocalProtocolError,
+    NoEffectError,
+    NotBackError,
+    NotBootedError,
+    NotReadyError,
+    Op,
+    Outcome,
+    Package,
+    PackageError,
+    Partitions,
+    PassphraseError,
+    Patience,
+    Phase,
+    Plan,
+    PlanError,
+    Policy,
+    Ports,
+    PrivateKey,
+    Progress,
+    Proof,
+    ProofSource,
+    ProtocolError,
+    PublicKey,
+    Record,
+    RemoteProtocolError,
+    ResponseTimeoutError,
+    RevertedError,
+    Schedule,
+    Scheme,
+    Severity,
+    SignatureError,
+    Signer,
+    SigningError,
+    SlotGeometry,
+    SmpdfuError,
+    Step,
+    StepBegun,
+    StepDone,
+    StepError,
+    Surroundings,
+    SwapMode,
+    Tlv,
+    TooLargeError,
+    Trace,
+    Tracer,
+    TransferTimeoutError,
+    Treatment,
+    Unproven,
+    UnprovenError,
+    Update,
+    UpdateError,
+    UploadProgress,
+    UploadResult,
+    Verdict,
+    Verifier,
+    Version,
+    Wave,
+    Wish,
+    WrongPassphraseError,
+    build,
+    client_for,
+    health_command,
+    health_soak,
+    install,
+    load_kek,
+    load_key,
+    load_private,
+    new_package,
+    open_signer,
+    parse_address,
+    place_of,
+    read_log,
+    verify,
+)
+from smpdfu.smp.groups.raw import RawRequest
+
+LINES: list[str] = []
+
+# The error tree, from the base to the leaves: one `except` for each kind of trouble.
+KINDS: Mapping[str, tuple[type[SmpdfuError], ...]] = {
+    "file": (ImageError, FormatError, TooLargeError, PackageError, FleetFileError),
+    "key": (SigningError, KeyFileError, PassphraseError, WrongPassphraseError, SignatureError),
+    "link": (LinkError, ConnectError, NotReadyError, LinkLostError, ResponseTimeoutError, TransferTimeoutError),
+    "protocol": (ProtocolError, LocalProtocolError, RemoteProtocolError),
+    "step": (StepError, AbsentError, NotBackError, NotBootedError, NoEffectError),
+    "update": (UpdateError, JournalError, UnprovenError, DeviceTimeoutError),
+}
+
+
+def advice(error: SmpdfuError) -> str:
+    """What a program may read from an error."""
+    if isinstance(error, DeviceError):
+        return f"{error.command}: {error.name} ({error.group}, {error.rc})"
+    if isinstance(error, PlanError):
+        return ", ".join(error.codes)
+    if isinstance(error, RevertedError):
+        return f"ran: {error.ran}"
+    if isinstance(error, StepError):
+        return f"{error.step}, again: {error.resumable}"
+    return next((kind for kind, classes in KINDS.items() if isinstance(error, classes)), smpdfu.__version__)
+
+
+def sign(firmware: bytes, pem: bytes, secret: bytes) -> Image:
+    """Sign and encrypt, then check as the bootloader does."""
+    key: PrivateKey | PublicKey = load_key(pem)
+    elsewhere = open_signer("cmd:./sign.sh", Surroundings(public=key.public))
+    signer: Signer = load_private(pem) if isinstance(key, PrivateKey) else elsewhere
+    trusted: Verifier = key.public
+    wrap: KeyEncryptionKey = load_kek(secret)
+    spec = ImageSpec(
+        Version.from_text("1.2.3"),
+        header_size=0x200,
+        slot_size=0x7A000,
+        pad_header=True,
+        swap_mode=SwapMode.MOVE,
+        dependencies=(Dependency(1, Version(1)),),
+        custom_tlvs=(Tlv(0xA0, b"batch"),),
+    )
+    image = build(spec, firmware, signer, wrap)
+    verdict: Verdict = verify(
+        image, [trusted], enc_key=wrap, slot=SlotGeometry(0x7A000), build=LoaderBuild(encryption=True)
+    )
+    assert_type(verdict.accepted, bool | None)
+    return image
+
+
+def pack(app: Path) -> Package:
+    """A package with one image."""
+    image = CoreImage.from_bytes(app.read_bytes(), app.name)
+    package = new_package([(image, 0xC200)], name="meter", board=Board("nrf5340dk/nrf5340"))
+    assert_type(package.image(Core.APP), CoreImage | None)
+    return package
+
+
+def note(event: Event) -> str:
+    """One line for each event of an update."""
+    match event:
+        case StepBegun(step=Step(action=Action.UPLOAD)):
+            return "the upload begins"
+        case StepBegun():
+            return f"{event.step.words}: {event.number} of {event.total}"
+        case Progress():
+            return f"{event.done} of {event.total} bytes"
+        case StepDone():
+            state: DeviceState = event.state
+            return f"{event.seconds:.1f} s; runs {state.running}"
+
+
+def proof_of(done: Installed) -> str:
+    """Where the proof of the network core's update comes from."""
+    proof: Proof | None = done.proof
+    source: ProofSource | None = None if proof is None else proof.source
+    return str(source)
+
+
+async def update(address: str, package: Package) -> Installed:
+    """One device, with every choice written out."""
+    checks: tuple[Health, ...] = (health_soak(30), health_command("./check.sh", address, timeout_s=60))
+    known = Bootloader("3.3", partitions=Partitions.PM)
+    wish = Wish(Policy.TEST_AND_CONFIRM, Scheme.STAGED, bootloader=known, no_downgrade=True)
+    return await install(
+        address,
+        package,
+        wish=wish,
+        health=checks[0],
+        deadlines=Deadlines(boot_s=180),
+        watch=lambda event: LINES.append(note(event)),
+    )
+
+
+async def plan(client: Client, package: Package, journal: Journal) -> list[str]:
+    """What an update would do, without doing it."""
+    record: Record = journal.record
+    decision: Decision = await Update(client, package, journal).look()
+    steps: Plan = decision.plan
+    findings: tuple[Finding, ...] = decision.findings
+    stops = [one.words for one in findings if one.severity is Severity.ERROR]
+    return [*stops, *(step.words for step in steps.steps), str(record.end)]
+
+
+async def upload(text: str, data: bytes) -> UploadResult:
+    """Upload one image and look at every message."""
+
+    def look(trace: Trace) -> None:
+        LINES.append(f"{trace.at_s} {trace.kind}")
+
+    def progress(now: UploadProgress) -> None:
+        LINES.append(f"{now.off} of {now.len}")
+
+    tracer: Tracer = look
+    address: Address = parse_address(text)
+    async with client_for(address, window_max=4) as client:
+        client.trace, client.patience = tracer, Patience(reconnect_s=30)
+        await client.request(RawRequest(64, 1, Op.WRITE, {"on": True}))
+        return await client.upload(data, progress=progress)
+
+
+async def fleet(path: Path, log_folder: Path) -> dict[str, Outcome]:
+    """A fleet whose devices are all new."""
+    loaded = Fleet.load(path, place_of)
+    limits: Limits = loaded.limits
+    treatment: Treatment = loaded.treatment
+    waves: tuple[Wave, ...] = loaded.waves
+    stops = limits.unproven is Unproven.STOP
+
+    def connect(device: FleetDevice) -> Client:
+        return client_for(device.address, timeout_s=treatment.timeout_s)
+
+    def watch(event: Mapping[str, Any]) -> None:
+        LINES.append(f"{event['event']} {stops}")
+
+    packages = {hardware: Package.load(file) for hardware, file in loaded.packages.items()}
+    schedule = Schedule(waves, limits, {})
+    with FleetLog(log_folder, watch=watch) as log:
+        phase = await FleetRun(loaded, schedule, log, Ports(connect, packages)).run()
+    assert phase is Phase.DONE
+    assert all("event" in event for event in read_log(log_folder))
+    return schedule.outcomes
