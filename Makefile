@@ -19,18 +19,20 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python docs chaos mutants help demo test softhsm dbus lint bench fuzz format clean
+.PHONY: other-python docs chaos mutants help demo check test softhsm dbus lint bench fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
+	@echo "make check   before a commit: ruff, mypy and the fast tests, in about a minute"
 	@echo "make test    all tests (PYTHON=python3.13: on that Python, in a new $(VENV))"
-	@echo "make lint    ruff, mypy --strict, known faults of the packages"
+	@echo "make lint    ruff, mypy --strict, known vulnerabilities of the packages"
 	@echo "make docs    the documentation site in build/site, warnings are errors"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
-	@echo "make clean   remove what was made here"
+	@echo "make dist    wheel, source distribution and SBOM for a release, checked, in dist/"
+	@echo "make clean   remove everything that make created here"
 
 # ensurepip is a package of its own on Debian: install it where we may, else say how.
 $(BIN)/python: $(OTHER_PYTHON)
@@ -50,11 +52,22 @@ $(VENV)/test.stamp: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[samples,test,lint]'
 	@touch $@ $(VENV)/demo.stamp
 
+$(VENV)/dist.stamp: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dist]'
+	@touch $@
+
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python sample_images/demo.py
 
-# apt waits for whoever has its lock, and installs from the lists that it has where not every index can be renewed.
+# apt waits for the program that has its lock, and says nothing about it: so that program is named here (from /proc/locks).
+APT_LOCKS ?= /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock
+NAME_APT_HOLDER = for lock in $(APT_LOCKS); do \
+	pid=$$(awk -v inode=":$$(stat -c %i $$lock 2>/dev/null || echo none)$$" '$$6 ~ inode { print $$5; exit }' /proc/locks 2>/dev/null); \
+	[ -z "$$pid" ] || echo "apt waits up to $(APT_LOCK_SECONDS) s for $$(cat /proc/$$pid/comm) (pid $$pid), which holds $$lock" >&2; done
+
+# apt installs from the lists that it has, if it cannot renew every index.
 APT_INSTALL = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	&& { $(NAME_APT_HOLDER); } \
 	&& { apt-get -o DPkg::Lock::Timeout=$(APT_LOCK_SECONDS) update -qq || echo "apt-get update failed for an index; installing from what is known"; } \
 	&& apt-get -o DPkg::Lock::Timeout=$(APT_LOCK_SECONDS) install -y -qq
 
@@ -73,7 +86,18 @@ dbus:
 test: $(VENV)/test.stamp softhsm dbus
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-# pip-audit asks the package registry for advisories. Where it or they cannot be had, that is said.
+# Types and tests run at the same time. The fast tests need their compiled modules, which take longer to make than to
+# run: they are kept in the virtual environment, also where PYTHONDONTWRITEBYTECODE keeps Python from making any.
+check: export PYTHONDONTWRITEBYTECODE :=
+check: export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(BIN)/mypy > $(VENV)/types.txt 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_ARGS); tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types.txt; exit $$((tests | types))
+
+# pip-audit asks the package registry for advisories. If the registry does not answer, the output says so.
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -101,6 +125,19 @@ mutants: $(VENV)/test.stamp
 fuzz: $(VENV)/test.stamp
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --only-binary atheris -e '.[fuzz]' || true
 	@$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+
+# The time that files in the archives bear: that of the last commit, so that the same commit gives the same bytes.
+dist: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1580601600)
+dist: $(VENV)/dist.stamp
+	rm -rf dist build/installed
+	$(BIN)/python -m build -q --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv --without-pip build/installed
+	$(BIN)/python -m pip --python build/installed/bin/python install -q --disable-pip-version-check dist/*.whl
+	build/installed/bin/smpdfu --version
+	sed "s/^dynamic = .*/version = \"$$(build/installed/bin/smpdfu --version)\"/" pyproject.toml > build/pyproject.toml
+	$(BIN)/cyclonedx-py environment --pyproject build/pyproject.toml --output-reproducible -o dist/sbom.cdx.json build/installed
+	cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -32,8 +32,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sample_images.make_samples import CORES, read_sample, relocate, second_version
 from smpdfu.virtual.chip.layout import LAYOUTS
+from smpdfu.virtual.store.sample_firmware import CORES, read_sample, relocate, second_version
 
 ROOT = Path(__file__).parent.parent
 KEY = ROOT / "keys" / "dev-sign-p256.pem"

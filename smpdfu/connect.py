@@ -268,7 +268,14 @@ def _serial(address: Address) -> Ends:
 
     settings = serial_settings(address)
     framing = RawFraming(answers=True) if settings.framing == "raw" else ConsoleFraming()
-    return SerialPipe(address.target, settings.baudrate, pace=settings.pace), framing
+    return SerialPipe(address.target, settings.baudrate, pace=settings.pace, holders=_holders), framing
+
+
+def _holders(port: str) -> list[str]:
+    """The programs that have a serial port open, as far as this user may see them."""
+    from smpdfu.local.doctor.system import System
+
+    return [str(one) for one in System().holders(os.path.realpath(port))]
 
 
 def _udp(address: Address) -> Ends:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from tests.slow import SLOW_S, is_slow
 
 if TYPE_CHECKING:
     from tests.soft_token import SoftToken
@@ -28,13 +31,38 @@ settings.load_profile("smpdfu")
 ROOT = Path(__file__).parent.parent
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how often the power was cut (tests/virtual/test_virtual_power_cuts.py)."""
-    reports = (report for found in terminalreporter.stats.values() for report in found)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the slow modules for ``-m "not slow"``: it takes as long as to run the others."""
+    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before the tests are selected by their markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of the modules in tests/slow.py the marker ``slow``."""
+    for item in items:
+        if is_slow(item.path):
+            item.add_marker("slow")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how often the power was cut (tests/virtual/test_virtual_power_cuts.py), and which modules became slow."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
     properties = (one for report in reports for one in getattr(report, "user_properties", ()))
     cuts = sum(number for name, number in properties if name == "power cuts")
     if cuts:
         terminalreporter.write_line(f"{cuts} power cuts during updates")
+    if config.option.markexpr == "not slow":
+        for module, seconds in _slow_modules(reports):
+            terminalreporter.write_line(f"{module} took {seconds:.1f} s: add it to tests/slow.py, or make it faster")
+
+
+def _slow_modules(reports: list[object]) -> list[tuple[str, float]]:
+    """The modules whose tests took longer than ``SLOW_S`` in all, and how long."""
+    took = defaultdict[str, float](float)
+    for report in reports:
+        if isinstance(report, pytest.TestReport):
+            took[report.nodeid.partition("::")[0]] += report.duration
+    return sorted((module, seconds) for module, seconds in took.items() if seconds > SLOW_S)
 
 
 @pytest.fixture(scope="session")

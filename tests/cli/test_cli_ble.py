@@ -50,9 +50,12 @@ def test_no_bluetooth_on_this_computer(smpdfu: Call, tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--ble-interval", "15"), "--ble-interval goes with --ble-hci tcp-server:HOST:PORT"),
-        (("--ble-hci", "usb:0", "--ble-interval", "15"), "--ble-interval goes with --ble-hci tcp-server:HOST:PORT"),
-        (("--ble-hci", "tcp-server:127.0.0.1:0", "--ble-interval", "5"), "--ble-interval 5 is not 7.5 to 4000"),
+        (("--ble-interval", "15"), "--ble-interval works only with --ble-hci tcp-server:HOST:PORT"),
+        (
+            ("--ble-hci", "usb:0", "--ble-interval", "15"),
+            "--ble-interval works only with --ble-hci tcp-server:HOST:PORT",
+        ),
+        (("--ble-hci", "tcp-server:127.0.0.1:0", "--ble-interval", "5"), "--ble-interval 5 is wrong. Give 7.5 to 4000"),
         (("--ble-hci", "tcp-server:9001"), "does not say where to listen: write tcp-server:127.0.0.1:PORT"),
     ],
 )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.errors import ConnectError
 from smpdfu.local.doctor.checks import Finding, Level, examine
 from smpdfu.local.doctor.system import FILES_MAX, READ_MAX, System, run_program
 
@@ -69,7 +73,9 @@ class Computer:
         self.process(77, "bluetoothd")
 
     def system(self, user: int = STRANGER, groups: frozenset[int] = frozenset()) -> System:
-        return System(self.root, "linux", user, groups, lambda words: self.said.get(tuple(words)))
+        return System(
+            self.root, "linux", user, groups, lambda words: self.said.get(tuple(words)), answers=Path.exists, bus=""
+        )
 
     def findings(self) -> dict[str, Finding]:
         return {one.code: one for one in examine(self.system())}
@@ -84,7 +90,7 @@ def test_a_computer_that_is_ready(computer: Computer) -> None:
     computer.bluetooth()
     found = computer.findings()
     assert set(found) == {"port-ready", "bluetooth-ready"}
-    assert "/dev/ttyACM0 can be used: SEGGER" in found["port-ready"].what
+    assert "/dev/ttyACM0 is ready: SEGGER" in found["port-ready"].what
 
 
 BLOCKED = {"type": "bluetooth\n", "soft": "1\n", "hard": "0\n"}
@@ -134,7 +140,7 @@ FAULTS: dict[str, tuple[Level, Fault, str, str]] = {
     "bluetooth-off": (
         Level.ERROR,
         lambda here: here.said.update({("bluetoothctl", "show"): "Controller A\n\tPowered: no\n"}),
-        "switched off",
+        "turned off",
         "bluetoothctl power on",
     ),
     "bonds": (
@@ -258,6 +264,27 @@ def test_this_computer_really_tells_who_has_a_file_open() -> None:
     assert held[0].name
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no Unix sockets")
+def test_a_bus_that_does_not_answer_is_no_bus(tmp_path: Path) -> None:
+    place = tmp_path / "run" / "dbus" / "system_bus_socket"
+    place.parent.mkdir(parents=True)
+    short = Path(tempfile.mkdtemp(prefix="bus"))  # the path of a socket has at most 107 bytes
+    real = short / "s"
+    try:
+        with socket.socket(socket.AF_UNIX) as bus:
+            bus.bind(str(real))
+            place.symlink_to(real)
+            assert not System(tmp_path, bus="").bus_answers(), "nobody listens"
+            bus.listen()
+            assert System(bus=f"unix:path={real}").bus_answers()
+            assert System(bus=f"unix:path=/none;unix:path={real},guid=1").bus_answers()
+        assert not System(bus=f"unix:path={real}").bus_answers(), "its program has ended"
+        assert not System(tmp_path, bus="").bus_answers()
+        assert System(bus="tcp:host=127.0.0.1,port=1").bus_answers(), "smpdfu does not know"
+    finally:
+        shutil.rmtree(short)
+
+
 def test_the_command_on_this_computer(smpdfu: Call) -> None:
     done = smpdfu("doctor", "--json")
     assert done.code in (0, 4)
@@ -265,14 +292,66 @@ def test_the_command_on_this_computer(smpdfu: Call) -> None:
     assert {one["topic"] for one in found} == {"serial", "bluetooth"}
     assert (done.code == 4) == any(one["level"] == "error" for one in found) == ("error" in done.document)
     assert {one["topic"] for one in smpdfu("doctor", "--only", "serial", "--json").document["findings"]} == {"serial"}
-    assert "must be one of" in smpdfu("doctor", "--only", "usb").refused(2)
+    assert "Use one of serial, bluetooth" in smpdfu("doctor", "--only", "usb").refused(2)
 
 
 def test_errors_make_the_exit_code(smpdfu: Call, computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     (computer.root / "dev/ttyACM0").chmod(0o660)
     monkeypatch.setattr("smpdfu.local.doctor.system.System", computer.system)
     done = smpdfu("doctor")
-    assert "may not open /dev/ttyACM0" in done.refused(4)
+    assert "no permission to open /dev/ttyACM0" in done.refused(4)
     assert "usermod -aG dialout" in done.out
     document = json.loads(smpdfu("doctor", "--json").out)
     assert document["error"]["exit_code"] == 4
+
+
+BLUETOOTH = ("bluetooth-blocked", "no-dbus", "no-bluetoothd", "bluez-old", "bluetooth-off")
+
+
+@pytest.mark.parametrize("code", [*BLUETOOTH, "no-adapter"])
+def test_scan_gives_the_same_reason(
+    smpdfu: Call, computer: Computer, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ConnectError("cannot look for Bluetooth devices: words of the system")
+
+    if code != "no-adapter":
+        computer.bluetooth()
+        FAULTS[code][1](computer)
+    monkeypatch.setattr("smpdfu.local.doctor.system.System", computer.system)
+    monkeypatch.setattr("smpdfu.link.ble.pipe.scan", fail)
+    what = computer.findings()[code].what
+    assert smpdfu("scan", "--json", "--seconds", "1").document["bluetooth"] == what
+    assert f"Bluetooth cannot be used: {what}. `smpdfu doctor` shows what to do." in smpdfu("scan").err
+    assert what in smpdfu("doctor").out
+
+
+def test_scan_says_what_the_system_said_if_the_checks_find_nothing(
+    smpdfu: Call, computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ConnectError("cannot look for Bluetooth devices: words of the system")
+
+    computer.bluetooth()
+    monkeypatch.setattr("smpdfu.local.doctor.system.System", computer.system)
+    monkeypatch.setattr("smpdfu.link.ble.pipe.scan", fail)
+    assert smpdfu("scan", "--json").document["bluetooth"].endswith("words of the system")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_port_that_is_taken_names_its_program(smpdfu: Call) -> None:
+    ours, theirs = os.openpty()
+    port = os.ttyname(theirs)
+    script = f"from serial import Serial; Serial({port!r}, exclusive=True); print('open', flush=True); input()"
+    script = script.replace("Serial(", "port = Serial(", 1)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        os.close(theirs)
+        said = smpdfu("list", "--port", port).refused(4)
+        process.communicate("\n")
+    os.close(ours)
+    assert said.startswith(f"{port} is taken: ")
+    assert f"(pid {process.pid}) has it open" in said

@@ -98,8 +98,8 @@ def test_new_says_that_a_protected_key_is_kept_without_its_passphrase(
     made = smpdfu("virtual", "new", "desk", "--enc-key", keys.protected)
     assert made.code == 0, made.err
     file = Path(os.environ["SMPDFU_VIRTUAL_HOME"]) / "desk" / "device.json"
-    assert f"warning: the device keeps the key {keys.protected} without its passphrase" in made.err
-    assert f"in {file}, for its owner alone to read" in made.err
+    assert f"warning: smpdfu stores the key {keys.protected} without its passphrase" in made.err
+    assert f"in {file}. Only you can read that file" in made.err
     assert "BEGIN PRIVATE KEY" in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
     assert "warning" not in smpdfu("virtual", "new", "bench", "--enc-key", keys.encryption).err
@@ -112,7 +112,7 @@ def test_new_leaves_out_what_is_not_flash(smpdfu: Call, tmp_path: Path) -> None:
     merged.write_bytes(encode((Segment(0x40, b"code"), Segment(0x01FF_8000, b"UICR"))))
     made = smpdfu("virtual", "new", "desk", "--app", merged)
     assert made.code == 0
-    assert "warning: left out 0x1ff8000 to 0x1ff8004: no flash of either core is there" in made.err
+    assert "warning: skipped 0x1ff8000 to 0x1ff8004: there is no flash of either core" in made.err
     assert flash("desk", "app")[0x40:0x44] == b"code"
 
 
@@ -174,7 +174,7 @@ def test_a_damaged_device_does_not_hide_the_others(smpdfu: Call, desk: str) -> N
     listed = smpdfu("virtual", "list", "--json")
     broken, whole = json.loads(listed.out)["devices"]
     assert (broken["name"], whole["name"], whole["app_runs"]) == ("broken", desk, True)
-    assert "warning: virtual device 'broken' cannot be used: " in listed.err
+    assert "warning: smpdfu cannot use the virtual device 'broken': " in listed.err
     assert smpdfu("virtual", "delete", "broken").code == 0
 
 
@@ -201,7 +201,7 @@ def test_log(smpdfu: Call, desk: str) -> None:
 
 def test_delete(smpdfu: Call, desk: str) -> None:
     assert json.loads(smpdfu("virtual", "delete", desk, "--json").out) == {"deleted": desk}
-    assert smpdfu("virtual", "list").out.strip() == "there are no virtual devices"
+    assert smpdfu("virtual", "list").out.startswith("There are no virtual devices.")
     assert json.loads(smpdfu("virtual", "list", "--json").out) == {"devices": []}
 
 
@@ -209,7 +209,7 @@ def test_delete(smpdfu: Call, desk: str) -> None:
 def test_a_device_that_is_not_there_is_one_sentence(smpdfu: Call, desk: str, verb: str) -> None:
     outcome = smpdfu("virtual", verb, "nobody")
     assert outcome.code == 4
-    assert outcome.sentence == "there is no virtual device named 'nobody'; there is: desk"
+    assert outcome.sentence == "there is no virtual device 'nobody'. Known devices: desk"
 
 
 # --- run ------------------------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ def test_run_serves_at_a_terminal_until_the_signal(
         taken = smpdfu("list", "--to", f"virtual:{desk}")
         assert (taken.code, taken.sentence) == (
             4,
-            f"virtual device 'desk' is in use by process {process.pid}, which serves it at {port}",
+            f"process {process.pid} uses the virtual device 'desk' at {port}",
         )
         assert json.loads(smpdfu("virtual", "list", "--json").out)["devices"][0]["pid"] == process.pid
         assert smpdfu("virtual", "delete", desk).code == 4

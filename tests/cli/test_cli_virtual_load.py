@@ -101,7 +101,7 @@ def test_run_refuses_what_no_wire_does(smpdfu: Call, option: str, value: object)
 def test_run_refuses_to_reshuffle_a_stream(smpdfu: Call, option: str) -> None:
     assert smpdfu("virtual", "new", "desk").code == 0
     for wires in ((), ("--pty", "--udp", "0"), ("--ble-hci", "tcp-server:127.0.0.1:0")):
-        assert "does not duplicate or reorder" in smpdfu("virtual", "run", "desk", *wires, option, 5).refused(2)
+        assert "only UDP duplicates or reorders" in smpdfu("virtual", "run", "desk", *wires, option, 5).refused(2)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")

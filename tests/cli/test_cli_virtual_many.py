@@ -92,10 +92,10 @@ def test_copies_are_served_and_forgotten(smpdfu: Call, desks: tuple[str, str]) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("one", "two", "--copies", 2), "--copies is for one device"),
-        (("one", "two", "--link", "here"), "--link serves one device, not 2"),
-        (("one", "--copies", 2, "--ble-hci", "usb:0"), "--ble-hci serves one device, not 2"),
-        (("one", "--copies", 40, "--udp", 65_500), "40 devices have no room at the ports from 65500 on"),
+        (("one", "two", "--copies", 2), "--copies works with one device"),
+        (("one", "two", "--link", "here"), "--link works with one device, not with 2"),
+        (("one", "--copies", 2, "--ble-hci", "usb:0"), "--ble-hci works with one device, not with 2"),
+        (("one", "--copies", 40, "--udp", 65_500), "there are not enough ports from 65500 on for 40 devices"),
     ],
 )
 def test_what_many_cannot_have(smpdfu: Call, desks: tuple[str, str], arguments: tuple[object, ...], says: str) -> None:

@@ -68,7 +68,7 @@ def test_a_signed_image_is_loaded_where_its_core_runs_it(smpdfu: Call, keys: Key
     arguments = ("--version", "1.0.0", "-H", "0x200", "-S", "0x7a000", "--pad-header")
     assert smpdfu("sign", "-k", keys.signing, *arguments, firmware, signed).code == 0
     loaded = smpdfu("virtual", "load", "board", signed)
-    assert (loaded.code, loaded.out) == (0, "board was loaded and reset, and runs\n")
+    assert (loaded.code, loaded.out) == (0, "Loaded and reset board. Its application core runs\n")
 
 
 def test_a_power_cut_waits_for_the_operation_that_it_was_armed_for(smpdfu: Call, desk: str, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_power_cut_waits_for_the_operation_that_it_was_armed_for(smpdfu: Call,
         device.app.program(0x9_0000, bytes(4))
     with store_devices.open_device(desk) as device:
         assert device.chip.power.cut_after == 199
-    assert smpdfu("virtual", "cut", desk, "--off").out == "the power of desk stays\n"
+    assert smpdfu("virtual", "cut", desk, "--off").out == "desk keeps its power\n"
     with store_devices.open_device(desk) as device:
         assert device.chip.power.cut_after is None
 
@@ -111,14 +111,14 @@ def test_new_takes_a_partition_table_and_how_mcuboot_is_built(smpdfu: Call, tmp_
 
 
 BAD = [
-    (("new", "x", "--layout", "nowhere"), "there is no layout 'nowhere'; known are nrf5340dk-staged, "),
+    (("new", "x", "--layout", "nowhere"), "there is no layout 'nowhere'. Use one of: nrf5340dk-staged, "),
     (("new", "x", "--layout", "missing.yml"), "missing.yml: No such file or directory"),
     (("new", "x", "--mode", "swap-scratch"), "has no scratch area, which swap-scratch needs"),
-    (("cut", "desk"), "say --after N, or --off"),
-    (("dump", "desk", "--region", "attic"), "the device's layout has no region 'attic'; it has mcuboot, primary"),
+    (("cut", "desk"), "give --after N, or --off"),
+    (("dump", "desk", "--region", "attic"), "the device's layout has no region 'attic'. Use one of: mcuboot, primary"),
     (("dump", "desk", "--address", "0x30000000"), "there is no flash"),
     (("dump", "desk", "--address", "x"), "not a whole number"),
-    (("dump", "ghost"), "there is no virtual device named 'ghost'"),
+    (("dump", "ghost"), "there is no virtual device 'ghost'"),
 ]
 
 

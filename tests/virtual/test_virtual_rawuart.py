@@ -135,4 +135,4 @@ def test_a_long_half_message_is_in_the_way_unless_the_server_drops_it(desk: Path
 
 def test_the_timeout_goes_with_raw(desk: Path) -> None:
     refused = call("virtual", "run", "raw", "--raw-timeout", 50)
-    assert (refused.returncode, "--raw-timeout goes with --raw" in refused.stderr) == (2, True)
+    assert (refused.returncode, "--raw-timeout works only with --raw" in refused.stderr) == (2, True)

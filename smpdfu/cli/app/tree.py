@@ -28,6 +28,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "device.transport": ("transport",),
     "device.raw": ("raw",),
     "virtual.commands": ("virtual",),
+    "virtual.tutorial": ("tutorial",),
     "computer.scan": ("scan",),
     "computer.doctor": ("doctor",),
     "computer.profiles": ("profiles",),

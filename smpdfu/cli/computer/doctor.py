@@ -1,4 +1,4 @@
-"""``doctor``: is this computer ready, and what to do where it is not."""
+"""``doctor``: check whether this computer is ready, and show what to do if not."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def register(app: typer.Typer) -> None:
 def doctor(
     out: Output,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="TOPIC", help="Only what concerns serial, or bluetooth.")
+        str | None, typer.Option("--only", metavar="TOPIC", help="Check only this topic: serial or bluetooth.")
     ] = None,
 ) -> None:
-    """Check this computer: ports, rights, programs that are in the way, Bluetooth. Looks and changes nothing."""
+    """Check this computer: serial ports, permissions, programs that hold a port, Bluetooth. Changes nothing."""
     from smpdfu.local.doctor.checks import Level, examine
     from smpdfu.local.doctor.system import System
 
     if only not in (None, *TOPICS):
-        raise typer.BadParameter(f"--only {only}: it must be one of {', '.join(TOPICS)}")
+        raise typer.BadParameter(f"--only {only} is wrong. Use one of {', '.join(TOPICS)}")
     found = [one for one in examine(System()) if only in (None, one.topic)]
     errors = [one.what for one in found if one.level is Level.ERROR]
     fault = NotReadyError(f"this computer is not ready: {'; '.join(errors)}") if errors else None

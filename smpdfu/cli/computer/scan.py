@@ -1,4 +1,4 @@
-"""``scan``: what is here to talk to, and what to type."""
+"""``scan``: the devices that this computer can reach, and the next command."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ def register(app: typer.Typer) -> None:
 async def scan(
     out: Output,
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="N", min=0, max=600, help="How long to listen for BLE; 0: not at all.")
+        float,
+        typer.Option(
+            "--seconds", metavar="N", min=0, max=600, help="Time to listen for BLE devices in seconds. 0 skips BLE."
+        ),
     ] = 5.0,
     ble_hci: Annotated[
         str | None,
-        typer.Option("--ble-hci", metavar="CONTROLLER", help="Listen with this controller, as for other commands."),
+        typer.Option("--ble-hci", metavar="CONTROLLER", help="Use this Bluetooth controller instead of the system's."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Serial ports that do not look like boards, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also list serial ports that do not look like boards.")] = False,
 ) -> None:
-    """List what is here: serial ports of boards, BLE devices with the SMP service, virtual devices."""
+    """List the devices in reach: serial ports of boards, BLE devices with the SMP service, virtual devices."""
     rows = [*_serial(every=every), *_virtual()]
     fault = None
     if seconds:
@@ -40,7 +43,7 @@ async def scan(
     answer = {"devices": rows, "bluetooth": fault}
     out.emit(answer, lambda: _shown(rows))
     if fault is not None:
-        out.say(f"Bluetooth: {fault}. `smpdfu doctor` says what to do about it.")
+        out.say(f"Bluetooth cannot be used: {fault}. `smpdfu doctor` shows what to do.")
     if rows:
         out.say(f"Next: `smpdfu list --to {rows[0]['address']}`")
     elif not every:
@@ -48,7 +51,7 @@ async def scan(
 
 
 def _serial(*, every: bool) -> list[Row]:
-    """The ports that look like boards, known makers first."""
+    """Return the ports that look like boards, known vendors first."""
     from smpdfu.link.serial.pipe import list_serial_ports
     from smpdfu.local.doctor.usb_vendors import board_of
 
@@ -70,7 +73,7 @@ def _row(kind: str, target: str, what: str, *, known: bool = True) -> Row:
 
 
 def _stable_names() -> dict[str, str]:
-    """Port to the name under which udev always shows it, whatever was plugged in first."""
+    """Return each port's stable name from udev, which does not depend on the order of plugging in."""
     from smpdfu.local.doctor.system import System
 
     found = {}
@@ -90,7 +93,7 @@ def _virtual() -> list[Row]:
     for name in list_devices():
         port = str((holder_of(name) or {}).get("port") or "")
         wire, _, rest = port.partition(":")
-        if wire in WIRES:  # it is being served: its own name would be refused, its port is open to all
+        if wire in WIRES:  # a process runs it: clients must use its port, because its name is in use
             rows.append(_row(wire, rest, f"virtual device {name}"))
         elif port:
             rows.append(_row("serial", port, f"virtual device {name}"))
@@ -100,16 +103,19 @@ def _virtual() -> list[Row]:
 
 
 async def _ble(seconds: float, controller: str | None, out: Output) -> tuple[list[Row], str | None]:
-    """BLE devices with the SMP service, the nearest first; or none and why Bluetooth cannot be used."""
+    """Return the BLE devices with the SMP service, the nearest first; or none, and why Bluetooth cannot be used."""
     from smpdfu.connect import ble_backends
     from smpdfu.errors import ConnectError
     from smpdfu.link.ble.pipe import scan as listen
+    from smpdfu.local.doctor.checks import why_no_bluetooth
+    from smpdfu.local.doctor.system import System
 
     out.say(f"Listening for BLE devices for {seconds:g} s ...")
     try:
         found = await listen(seconds, ble_backends(controller))
     except ConnectError as error:
-        return [], str(error)
+        known = why_no_bluetooth(System()) if controller is None else None
+        return [], str(error) if known is None else known.what
     return [
         _row("ble", one.address, f"{one.name or 'no name'}, {one.rssi} dBm") | {"name": one.name, "rssi": one.rssi}
         for one in found
@@ -118,6 +124,6 @@ async def _ble(seconds: float, controller: str | None, out: Output) -> tuple[lis
 
 def _shown(rows: list[Row]) -> RenderableType:
     if not rows:
-        return "nothing was found"
+        return "No devices found."
     cells = [(row["address"], row["what"], row.get("stable_name")) for row in rows]
     return table("", ("address (--to)", "what", "stable name"), cells)

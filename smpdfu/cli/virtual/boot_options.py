@@ -1,4 +1,4 @@
-"""Options of ``smpdfu virtual new`` that say how the bootloaders of both cores are built."""
+"""Options of ``smpdfu virtual new`` for the build of both cores' bootloaders."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ class Mode(StrEnum):
 
 
 class Prevention(StrEnum):
-    """By what MCUboot tells a downgrade."""
+    """What MCUboot compares to detect a downgrade."""
 
     VERSION = "version"
     COUNTER = "counter"
 
 
 class KeyLength(StrEnum):
-    """Bits of the key that a payload is encrypted with."""
+    """Length in bits of the key that encrypts a payload."""
 
     AES128 = "128"
     AES256 = "256"
 
 
 class AddressChoice(StrEnum):
-    """By what MCUboot finds out that an image is not for its slot."""
+    """What MCUboot compares to detect an image for another slot."""
 
     HEADER = "header"
     VECTOR = "vector"
@@ -52,7 +52,7 @@ class AddressChoice(StrEnum):
 
 
 class B0nChoice(StrEnum):
-    """How the network core's bootloader decides."""
+    """How b0n, the network core's bootloader, decides about new firmware."""
 
     KEYS = "keys"
     ACCEPTS = "accepts"
@@ -62,7 +62,7 @@ class B0nChoice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoaderParts:
-    """Which loader MCUboot has, and what its build switches on."""
+    """The release of MCUboot's loader, and the options of its build."""
 
     ncs: Annotated[
         str,
@@ -70,7 +70,7 @@ class LoaderParts:
             "--ncs",
             metavar="RELEASE",
             rich_help_panel=_PANEL,
-            help="nRF Connect SDK release of MCUboot: 2.3, 3.4.0, 3.4.1, latest; or upstream, upstream-2.1.",
+            help="The nRF Connect SDK release of MCUboot: 2.3, 3.4.0, 3.4.1, latest; or upstream, upstream-2.1.",
             autocompletion=completion.loader_names,
         ),
     ] = "latest"
@@ -79,7 +79,7 @@ class LoaderParts:
         typer.Option(
             "--partitions",
             rich_help_panel=_PANEL,
-            help="Who laid out its flash: Partition Manager, as in the layouts here, or devicetree (from NCS 3.3).",
+            help="What laid out the flash: the Partition Manager or the devicetree (from NCS 3.3).",
         ),
     ] = PartitionsChoice.PM
     check_address: Annotated[
@@ -87,8 +87,8 @@ class LoaderParts:
         typer.Option(
             "--check-address",
             rich_help_panel=_PANEL,
-            help="Erase images for another place: by the header's load address, or the reset vector. Default: as usual "
-            "for the release and layout.",
+            help="Make MCUboot erase images that are for another slot. It compares the load address in the "
+            "header, or the reset vector. [default: what the release and the layout use]",
         ),
     ] = None
     net_version: Annotated[
@@ -96,23 +96,26 @@ class LoaderParts:
         typer.Option(
             "--net-version",
             rich_help_panel=_PANEL,
-            help="With --prevent-downgrade, compare the network firmware's version (PCD_READ_NETCORE_APP_VERSION).",
+            help="With --prevent-downgrade: also compare the version of the network core's firmware "
+            "(PCD_READ_NETCORE_APP_VERSION).",
         ),
     ] = False
     xip_split: Annotated[
         bool,
-        typer.Option("--xip-split", rich_help_panel=_PANEL, help="The application has a second half in QSPI flash."),
+        typer.Option(
+            "--xip-split", rich_help_panel=_PANEL, help="Build for an application with a second half in QSPI flash."
+        ),
     ] = False
     app_cid: Annotated[
         str | None,
         typer.Option(
-            "--app-cid", metavar="UUID", rich_help_panel=_PANEL, help="Tell images by class UUID: the application's."
+            "--app-cid", metavar="UUID", rich_help_panel=_PANEL, help="Class UUID of the application's images."
         ),
     ] = None
     net_cid: Annotated[
         str | None,
         typer.Option(
-            "--net-cid", metavar="UUID", rich_help_panel=_PANEL, help="Tell images by class UUID: the network core's."
+            "--net-cid", metavar="UUID", rich_help_panel=_PANEL, help="Class UUID of the network core's images."
         ),
     ] = None
     b0n: Annotated[
@@ -120,12 +123,13 @@ class LoaderParts:
         typer.Option(
             "--b0n",
             rich_help_panel=_PANEL,
-            help="How the network core's bootloader decides on new firmware: by its keys, always alike, or not at all.",
+            help="How the network core's bootloader answers new firmware: it checks the keys, accepts all, refuses "
+            "all, or never answers.",
         ),
     ] = B0nChoice.KEYS
 
     def loader(self) -> Loader:
-        """The loader. Raises typer.BadParameter for a release that is not known, or leaves a choice."""
+        """Return the loader. Raises typer.BadParameter if the release is unknown or stands for several loaders."""
         from smpdfu.loaders.releases import Partitions, releases_of
         from smpdfu.loaders.rules import Loader
 
@@ -133,7 +137,7 @@ class LoaderParts:
             found = releases_of(self.ncs)
             if len(found) > 1:
                 names = " or ".join(release.name for release in found)
-                raise typer.BadParameter(f"--ncs {self.ncs} can be {names}, which differ: say which")
+                raise typer.BadParameter(f"--ncs {self.ncs} stands for {names}, and they differ. Choose one")
             return Loader(found[0], Partitions(str(self.partitions)))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
@@ -141,7 +145,7 @@ class LoaderParts:
 
 @dataclass(frozen=True, slots=True)
 class BootParts:
-    """The partition table, and how MCUboot was built for it."""
+    """The partition table, and how MCUboot is built for it."""
 
     layout: Annotated[
         str,
@@ -149,34 +153,42 @@ class BootParts:
             "--layout",
             metavar="LAYOUT|FILE",
             rich_help_panel=_PANEL,
-            help="Partition table of both cores: one by name, or a pm_static.yml or partitions.yml.",
+            help="Partition table of both cores: a name, or a pm_static.yml or partitions.yml file.",
         ),
     ] = DEFAULT_LAYOUT
     mode: Annotated[
         Mode | None,
-        typer.Option("--mode", rich_help_panel=_PANEL, help="How MCUboot updates, if not as usual for the layout."),
+        typer.Option("--mode", rich_help_panel=_PANEL, help="How MCUboot updates. [default: what the layout uses]"),
     ] = None
     prevent_downgrade: Annotated[
         Prevention | None,
-        typer.Option("--prevent-downgrade", rich_help_panel=_PANEL, help="Let MCUboot refuse what is older."),
+        typer.Option("--prevent-downgrade", rich_help_panel=_PANEL, help="Make MCUboot refuse older images."),
     ] = None
     rollback_protection: Annotated[
         bool,
         typer.Option(
-            "--rollback-protection", rich_help_panel=_PANEL, help="Let MCUboot remember the highest security counter."
+            "--rollback-protection",
+            rich_help_panel=_PANEL,
+            help="Make MCUboot store the highest security counter and refuse lower ones.",
         ),
     ] = False
     encrypt_keylen: Annotated[
         KeyLength,
-        typer.Option("--encrypt-keylen", rich_help_panel=_PANEL, help="Bits of the keys that --enc-key unwraps."),
+        typer.Option(
+            "--encrypt-keylen",
+            rich_help_panel=_PANEL,
+            help="Length in bits of the content keys that MCUboot decrypts with --enc-key.",
+        ),
     ] = KeyLength.AES128
     hmac_sha512: Annotated[
         bool,
-        typer.Option("--hmac-sha512", rich_help_panel=_PANEL, help="Take content keys that SHA-512 wrapped (X25519)."),
+        typer.Option(
+            "--hmac-sha512", rich_help_panel=_PANEL, help="Accept only content keys that SHA-512 wrapped (X25519)."
+        ),
     ] = False
 
     def recipe(self, parts: LoaderParts) -> Recipe:
-        """A device without any keys. Raises ``OSError`` for a file that cannot be read, and typer.BadParameter."""
+        """Return a device without keys. Raises ``OSError`` if a file cannot be read, and typer.BadParameter."""
         from smpdfu.virtual.boot.build import AddressCheck, BootOptions
         from smpdfu.virtual.boot.netcore import B0n
         from smpdfu.virtual.store.devices import Recipe
@@ -204,7 +216,7 @@ class BootParts:
         )
 
     def _table(self) -> tuple[str, str | None]:
-        """The layout's name and, where it is a file, the text of that."""
+        """Return the layout's name and, if it is a file, the text of the file."""
         from smpdfu.untrusted.files import read_start
         from smpdfu.virtual.chip.layout import LAYOUTS
         from smpdfu.virtual.chip.partitions import LARGEST_FILE

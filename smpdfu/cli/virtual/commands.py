@@ -1,4 +1,4 @@
-"""``smpdfu virtual``: make, run and look into virtual nRF5340 devices."""
+"""``smpdfu virtual``: make, run and inspect virtual nRF5340 devices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import typer
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
 from smpdfu.cli.terminal.interrupt import run_async
-from smpdfu.cli.terminal.show import Output, print_line, table
+from smpdfu.cli.terminal.show import Output, print_line, table, words
 from smpdfu.cli.virtual import flash as virtual_flash
 from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
 from smpdfu.cli.virtual.flash import place
@@ -41,26 +41,30 @@ Names = Annotated[
     list[str],
     typer.Argument(metavar="NAME...", help="The devices' names.", autocompletion=completion.virtual_names),
 ]
-Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=1, help="Only the last N lines.")]
+Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=1, help="Print only the last N lines.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a device is made of."""
+    """The keys and the firmware of a device."""
 
     key: Annotated[
         list[Path] | None,
-        typer.Option("-k", "--key", "--sign-key", metavar="PEM", help="Key that MCUboot accepts; may be repeated."),
+        typer.Option(
+            "-k", "--key", "--sign-key", metavar="PEM", help="Key that MCUboot trusts. Repeat it for several keys."
+        ),
     ] = None
     enc_key: Annotated[
-        Path | None, typer.Option("--enc-key", metavar="PEM", help="Private key with which MCUboot decrypts images.")
+        Path | None, typer.Option("--enc-key", metavar="PEM", help="Private key that MCUboot decrypts images with.")
     ] = None
     net_key: Annotated[
         list[Path] | None,
-        typer.Option("--net-key", metavar="PEM", help="Key that b0n on the network core accepts; may be repeated."),
+        typer.Option(
+            "--net-key", metavar="PEM", help="Key that b0n on the network core trusts. Repeat it for several keys."
+        ),
     ] = None
     app: Annotated[
-        Path | None, typer.Option("--app", metavar="FILE", help="Signed image that the application core starts with.")
+        Path | None, typer.Option("--app", metavar="FILE", help="Signed image that the application core runs at first.")
     ] = None
     net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
     device_id: Annotated[
@@ -68,7 +72,7 @@ class Parts:
         typer.Option(
             "--device-id",
             metavar="HEX",
-            help="Number of the chip, as `hwinfo devid` shows it; none: the firmware has no such command. "
+            help="Number of the chip that `hwinfo devid` shows. With none, the firmware has no such command. "
             "[default: random]",
             show_default=False,
         ),
@@ -77,7 +81,7 @@ class Parts:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    room = typer.Typer(help="Make, run and look into virtual nRF5340 devices.", no_args_is_help=True)
+    room = typer.Typer(help="Make, run and inspect virtual nRF5340 devices.", no_args_is_help=True)
     for function in (new, run, reset, show, log, delete):
         command(room, function.__name__)(function)
     virtual_flash.register(room)
@@ -85,8 +89,64 @@ def register(app: typer.Typer) -> None:
     app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
 
 
-def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
-    """Make a device: a blank chip with MCUboot and b0n that hold these keys, and firmware as a debugger loads it."""
+def new(
+    name: Name,
+    parts: Parts,
+    boot: BootParts,
+    loader: LoaderParts,
+    server: ServerParts,
+    out: Output,
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo",
+            help="Make a board to try: with a new key, firmware, and packages of versions 1 and 2 in the folder "
+            "NAME-demo. Prints the commands to try.",
+        ),
+    ] = False,
+) -> None:
+    """Make a virtual board: a chip with MCUboot, b0n, the keys that they trust, and firmware.
+
+    Without --app the board has no firmware and answers nothing. To try smpdfu: `smpdfu virtual new desk --demo`.
+    """
+    if demo:
+        _new_demo(name, parts, boot, loader, server, out)
+        return
+    found = _create(name, parts, boot, loader, server, out)
+    out.emit(_with_holder(found), lambda: rendered(found))
+    if parts.app is None:
+        for line in _without_firmware(name, parts):
+            out.say(line)
+
+
+def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
+    from smpdfu.cli.virtual.demo import Demo
+
+    if replace(parts, device_id=None) != Parts() or boot != BootParts() or loader != LoaderParts():
+        raise typer.BadParameter(
+            "--demo chooses the keys, the firmware and the bootloader itself. Leave out the options for them"
+        )
+    demo = Demo(name)
+    try:
+        demo.check()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    demo.make_files()
+    own = replace(parts, key=[demo.sign_key], app=demo.image("app"), net=demo.image("net"))
+    try:
+        found = _create(name, own, boot, loader, server, out)
+    except BaseException:
+        demo.remove_files()
+        raise
+    commands = [{"command": step.command, "does": step.sentence} for step in demo.steps]
+    out.emit(
+        _with_holder(found) | {"demo": {"folder": demo.folder, "commands": commands}},
+        lambda: words("\n".join(demo.lines())),
+    )
+
+
+def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> Report:
+    """Make the device, load its firmware and start it; no device is left if that fails."""
     from smpdfu.virtual.store import devices as store_devices
 
     loads = _read_loads(parts)
@@ -96,9 +156,9 @@ def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: 
         raise typer.BadParameter(str(error)) from None
     if parts.enc_key is not None and _is_protected(parts.enc_key):
         out.warn(
-            f"the device keeps the key {parts.enc_key} without its passphrase, as a bootloader does, in "
-            f"{store_devices.home() / name / 'device.json'}, for its owner alone to read: use a key that is made "
-            "for tests"
+            f"smpdfu stores the key {parts.enc_key} without its passphrase in "
+            f"{store_devices.home() / name / 'device.json'}. Only you can read that file. Use a key that is made for "
+            "tests"
         )
     try:
         with store_devices.open_device(name, switch_on=False) as device:
@@ -111,15 +171,29 @@ def new(name: Name, parts: Parts, boot: BootParts, loader: LoaderParts, server: 
     found = _look(name)
     if parts.app is not None and not found.app_runs:
         out.warn(f"the device does not start this application: {_last_error(name)}")
-    out.emit(_with_holder(found), lambda: rendered(found))
+    return found
+
+
+def _without_firmware(name: str, parts: Parts) -> list[str]:
+    """What a device without an application needs, and the commands for it."""
+    lines = [f"{name} has no application and answers no command."]
+    if parts.key is None:
+        lines.append("Its bootloader trusts no key. Delete it and make it again with -k KEY and --app FILE:")
+        lines.append(f"`smpdfu virtual delete {name}`, then `smpdfu virtual new {name} -k KEY --app FILE`.")
+    else:
+        lines.append(f"Load a signed image: `smpdfu virtual load {name} app_update.bin`.")
+    return [*lines, "For a board with everything: `smpdfu virtual new demo --demo`."]
 
 
 def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:
-    """Serve devices until Ctrl-C puts them aside. Prints their ports on stdout; the console follows on stderr."""
+    """Run virtual devices until you press Ctrl-C.
+
+    Prints their ports on stdout, and their consoles on stderr.
+    """
     from smpdfu.virtual.line.timers import precise_loop
 
     if wires.copies and len(names) > 1:
-        raise typer.BadParameter("--copies is for one device")
+        raise typer.BadParameter("--copies works with one device. Give one NAME")
     each = wires.of_many(wires.copies or len(names))
     run_async(_serve(names, out, wire.traffic(stream=wires.stream), each), precise_loop)
 
@@ -133,7 +207,7 @@ async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wir
         devices = _taken(names, each[0].copies, out, stack)
         parts = []
         for number, (device, wires) in enumerate(zip(devices, each, strict=True)):
-            loses = traffic.loss or traffic.reshuffles  # each loses other messages
+            loses = traffic.loss or traffic.reshuffles  # each device loses different messages
             device.traffic = replace(traffic, seed=traffic.seed + number) if loses else traffic
             _show_console(device, among=len(devices))
             if wires.recovery:
@@ -151,7 +225,7 @@ async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wir
         _stop_by_signal(serving)
         try:
             await asyncio.wait([serving])
-        finally:  # Ctrl-C while devices came up, before it was how they are put aside
+        finally:  # Ctrl-C may also come before the signal handlers are there
             serving.cancel()
             await asyncio.wait([serving])
             failed = None if serving.cancelled() else serving.exception()
@@ -168,12 +242,12 @@ def _taken(names: list[str], copies: int | None, out: Output, stack: ExitStack) 
         return [stack.enter_context(open_device(name)) for name in names]
     allow_open_files(2 * copies + 100)
     devices = copies_of(view_device(names[0]), copies)
-    out.say(f"{names[0]} was copied {copies} times, in memory; Ctrl-C forgets the copies")
+    out.say(f"smpdfu runs {copies} copies of {names[0]} in memory. Press Ctrl-C to stop and discard them")
     return devices
 
 
 def _show_console(device: VirtualNrf5340, *, among: int) -> None:
-    """What it says from now on, and of a device alone also what it said at its boot."""
+    """Show the console from now on; for a single device also the lines of its boot."""
     if among > 1:
         device.watch(lambda line: _console_line(f"{device.name}: {line}"))
         return
@@ -183,7 +257,7 @@ def _show_console(device: VirtualNrf5340, *, among: int) -> None:
 
 
 def reset(name: Name, out: Output) -> None:
-    """Switch a device off and on, whatever it does: RAM is forgotten, the bootloader runs."""
+    """Turn a device off and on. RAM is lost, and the bootloader runs."""
     from smpdfu.virtual.store.devices import open_device
 
     with open_device(name) as device:
@@ -192,24 +266,31 @@ def reset(name: Name, out: Output) -> None:
 
 
 def show(name: Name, out: Output) -> None:
-    """Show what is in both cores' flash: slots, versions, trailers."""
+    """Show both cores: whether they run, slots, versions and trailers."""
     found = _look(name)
     out.emit(_with_holder(found), lambda: rendered(found))
 
 
 def list_devices(out: Output) -> None:
-    """List the devices."""
+    """List the virtual devices."""
     from smpdfu.virtual.store import devices as store_devices
 
     devices = [_line(name, out) for name in store_devices.list_devices()]
     columns = ("name", "layout", "power", "runs", "in use by", "port")
     keys = ("name", "layout", "powered", "app_runs", "pid", "port")
     rows = [[one.get(key) for key in keys] for one in devices]
-    out.emit({"devices": devices}, lambda: table("", columns, rows) if rows else "there are no virtual devices")
+    out.emit(
+        {"devices": devices},
+        lambda: (
+            table("", columns, rows)
+            if rows
+            else "There are no virtual devices. `smpdfu virtual new desk --demo` makes one."
+        ),
+    )
 
 
 def log(name: Name, out: Output, lines: Lines = None) -> None:
-    """Print what a device wrote on its console, oldest line first."""
+    """Print the console of a device, oldest line first."""
     from smpdfu.virtual.store.devices import read_log
 
     wanted = read_log(name)[-lines if lines else None :]
@@ -221,11 +302,11 @@ def log(name: Name, out: Output, lines: Lines = None) -> None:
 
 
 def delete(name: Name, out: Output) -> None:
-    """Delete a device with all that is in its flash."""
+    """Delete a device and everything in its flash."""
     from smpdfu.virtual.store import devices as store_devices
 
     store_devices.delete(name)
-    out.emit({"deleted": name}, lambda: f"{name} is deleted")
+    out.emit({"deleted": name}, lambda: f"Deleted {name}")
 
 
 # --- making ---------------------------------------------------------------------------------------------------------
@@ -267,14 +348,14 @@ def _last_error(name: str) -> str:
     from smpdfu.virtual.store.devices import read_log
 
     errors = [line for line in read_log(name) if line.startswith("E: ")]
-    return errors[-1].removeprefix("E: ") if errors else "its code is not linked for the primary slot"
+    return errors[-1].removeprefix("E: ") if errors else "its code is linked for another address than the primary slot"
 
 
 # --- running --------------------------------------------------------------------------------------------------------
 
 
 def _announce(device: VirtualNrf5340, out: Output, port: str) -> None:
-    """One line that a script can read."""
+    """Print the port as one line that a script can read."""
     import json
 
     from smpdfu.virtual.store.devices import StoredDevice
@@ -284,7 +365,7 @@ def _announce(device: VirtualNrf5340, out: Output, port: str) -> None:
         kept.announce(port)
     typer.echo(json.dumps({"name": device.name, "port": port}) if out.json else port)
     if kept is not None:
-        out.say(f"{device.name} is at {port}; Ctrl-C puts it aside")
+        out.say(f"{device.name} runs at {port}. Press Ctrl-C to stop it")
 
 
 def _console_line(line: str) -> None:
@@ -293,7 +374,7 @@ def _console_line(line: str) -> None:
 
 
 def _stop_by_signal(serving: asyncio.Future[list[None]]) -> None:
-    """Ctrl-C and SIGTERM are how a device is put aside: not an error."""
+    """End normally at Ctrl-C and SIGTERM: that is how people stop a device."""
     with suppress(NotImplementedError):  # Windows has no pseudo terminals either
         for number in (signal.SIGINT, signal.SIGTERM):
             serving.get_loop().add_signal_handler(number, serving.cancel)
@@ -310,7 +391,7 @@ def _look(name: str) -> Report:
 
 
 def _line(name: str, out: Output) -> dict[str, Any]:
-    """A device for the list; one that is damaged must not hide the others."""
+    """Return a device's row of the list; a damaged device must not hide the others."""
     from smpdfu.errors import ConnectError
 
     try:

@@ -1,4 +1,4 @@
-"""``smpdfu virtual load``, ``dump`` and ``cut``: what a debugger and a switch do."""
+"""``smpdfu virtual load``, ``dump`` and ``cut``: what a debugger and a power switch do."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ _MOST_WARNINGS = 10
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
 ]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Intel HEX, or a signed image.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Intel HEX files or signed images.")]
 Place = Annotated[
     str | None,
     typer.Option(
-        "--region", metavar="REGION", help="A part of the device's layout: primary, secondary, 'net app', ..."
+        "--region", metavar="REGION", help="Name of a part of the device's layout: primary, secondary, 'net app', ..."
     ),
 ]
 Start = Annotated[str | None, typer.Option("--address", metavar="N", help="First address.")]
-Size = Annotated[str | None, typer.Option("--size", metavar="BYTES", help="How many bytes; with --address.")]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="BYTES", help="Number of bytes, with --address. [default: 256]")
+]
 OutFile = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a .hex or .bin file, not a hex dump.")
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a .hex or .bin file instead of a hex dump.")
 ]
 After = Annotated[
-    int | None, typer.Option("--after", metavar="N", min=0, help="How many flash operations still go well.")
+    int | None, typer.Option("--after", metavar="N", min=0, help="Number of flash operations that still succeed.")
 ]
-Off = Annotated[bool, typer.Option("--off", help="Let the power stay.")]
+Off = Annotated[bool, typer.Option("--off", help="Cancel the power cut.")]
 
 
 class Torn(StrEnum):
-    """What the interrupted operation has done."""
+    """Which part of the interrupted operation takes effect."""
 
     LOWER = "lower"
     UPPER = "upper"
@@ -52,7 +54,11 @@ class Torn(StrEnum):
 
 
 Tearing = Annotated[
-    Torn, typer.Option("--tear", help="What the interrupted operation has done: one half or the other, or nothing.")
+    Torn,
+    typer.Option(
+        "--tear",
+        help="Which part of the interrupted operation takes effect: the lower half, the upper half, or nothing.",
+    ),
 ]
 
 
@@ -63,9 +69,9 @@ def register(room: typer.Typer) -> None:
 
 
 def load(name: Name, files: Files, out: Output, region: Place = None) -> None:
-    """Write files into a device's flash as a debugger does, and reset it.
+    """Write files into the flash of a device as a debugger does, and reset the device.
 
-    Intel HEX goes to its addresses, a signed image where the core runs that it is linked for, or into --region.
+    Intel HEX goes to its own addresses. A signed image goes into the slot that it is linked for, or into --region.
     """
     from smpdfu.image.files import read_firmware
     from smpdfu.virtual.store.devices import open_device
@@ -83,11 +89,11 @@ def load(name: Name, files: Files, out: Output, region: Place = None) -> None:
 
 
 def _loaded(name: str, runs: bool) -> str:
-    return f"{name} was loaded and reset, and {'runs' if runs else 'runs nothing'}"
+    return f"Loaded and reset {name}. Its application core {'runs' if runs else 'does not run'}"
 
 
 def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) -> None:
-    """As a debugger does: a signed image into its place, a plain .hex where its addresses say."""
+    """Write firmware as a debugger does: a signed image into its slot, a plain .hex to its addresses."""
     from smpdfu.image.files import FileKind, identify
     from smpdfu.virtual.chip.flash import FlashError
 
@@ -100,9 +106,9 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
             except FlashError:
                 left_out.append(f"0x{segment.address:x} to 0x{segment.end:x}")
         for region in left_out[:_MOST_WARNINGS]:
-            out.warn(f"left out {region}: no flash of either core is there")
+            out.warn(f"skipped {region}: there is no flash of either core")
         if len(left_out) > _MOST_WARNINGS:
-            out.warn(f"left out {len(left_out) - _MOST_WARNINGS} more places where no flash of either core is")
+            out.warn(f"skipped {len(left_out) - _MOST_WARNINGS} more ranges without flash of either core")
     elif core == "app":
         device.load_app(data)
     else:
@@ -110,7 +116,7 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
 
 
 def _core_of(firmware: Firmware) -> str:
-    """The core that firmware without addresses is linked for: "net" if its reset vector is in that flash."""
+    """Return the core that firmware without addresses is linked for: "net" if its reset vector is in that flash."""
     from smpdfu.errors import FormatError
     from smpdfu.image.format import Image
     from smpdfu.image.nrf5340 import NET
@@ -127,7 +133,9 @@ def _core_of(firmware: Firmware) -> str:
 
 def _fill(device: VirtualNrf5340, name: str, firmware: Firmware) -> None:
     if len(firmware.segments) != 1:
-        raise typer.BadParameter("a file with gaps goes to its own addresses, not into a --region")
+        raise typer.BadParameter(
+            "the file has gaps, so it does not fit into a --region. Leave out --region to write it to its own addresses"
+        )
     wanted = _region(device, name)
     slots = [slot for pair in device.images for slot in (pair.primary, pair.secondary)]
     start = next((slot.image_start for slot in slots if slot.area.region == wanted), 0)
@@ -139,14 +147,17 @@ def _region(device: VirtualNrf5340, name: str) -> Region:
     regions = {region.name: region for region in (*device.layout.regions, *device.layout.net_regions)}
     if name not in regions:
         known = ", ".join(regions)
-        raise typer.BadParameter(f"the device's layout has no region {name!r}; it has {known}")
+        raise typer.BadParameter(f"the device's layout has no region {name!r}. Use one of: {known}")
     return regions[name]
 
 
 def dump(
     name: Name, out: Output, region: Place = None, address: Start = None, size: Size = None, output: OutFile = None
 ) -> None:
-    """Print a part of a device's flash, or write it to a file; without a part, all that is not blank."""
+    """Print a part of a device's flash, or write it to a file.
+
+    Without --region or --address: everything that is not blank.
+    """
     from smpdfu.image.files import encode_firmware, write_file_atomic
     from smpdfu.image.hexfile import Segment, merge
     from smpdfu.virtual.store.devices import view_device
@@ -157,7 +168,8 @@ def dump(
         write_file_atomic(output, encode_firmware(segments, output))
         written = sum(len(segment.data) for segment in segments)
         out.emit(
-            {"name": name, "file": str(output), "bytes": written}, lambda: f"{output} has {written} bytes of {name}"
+            {"name": name, "file": str(output), "bytes": written},
+            lambda: f"Wrote {written} bytes of {name} to {output}",
         )
     elif out.json:
         out.emit({"name": name, "segments": [{"address": one.address, "data": one.data} for one in segments]}, str)
@@ -186,7 +198,7 @@ def _parts(
 
 
 def hex_lines(address: int, data: bytes) -> Iterator[str]:
-    """A hex dump, 16 bytes a line; lines that repeat the one before are one asterisk."""
+    """Yield a hex dump, 16 bytes a line; one asterisk stands for repeated lines."""
     last, skipping = b"", False
     for at in range(0, len(data), _LINE):
         line = data[at : at + _LINE]
@@ -201,13 +213,13 @@ def hex_lines(address: int, data: bytes) -> Iterator[str]:
 
 
 def cut(name: Name, out: Output, after: After = None, tear: Tearing = Torn.LOWER, off: Off = False) -> None:
-    """Arm a power cut: some flash operations go well, the next one is torn, and the device is off."""
+    """Cut the power of a device after N more flash operations, in the middle of the next one."""
     from smpdfu.virtual.chip.flash import Tear
     from smpdfu.virtual.store.devices import open_device
 
     if (after is None) != off:
-        raise typer.BadParameter("say --after N, or --off")
+        raise typer.BadParameter("choose when the power fails: give --after N, or --off to cancel it")
     with open_device(name, switch_on=False) as device:
         device.chip.power.cut_after, device.chip.power.tear = after, Tear(tear)
-    words = f"the power of {name} stays" if off else f"{name} loses its power after {after} more flash operations"
+    words = f"{name} keeps its power" if off else f"{name} loses its power after {after} more flash operations"
     out.emit({"name": name, "cut_after": after, "tear": None if off else str(tear)}, lambda: words)

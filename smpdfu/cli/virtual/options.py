@@ -1,4 +1,4 @@
-"""Options of ``smpdfu virtual`` that say what a device's SMP server bears, and what the wire to it does."""
+"""Options of ``smpdfu virtual`` for the resources of a device's SMP server, and for the wire to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SERVER, _WIRE = "SMP server", "Wire"
 
 
 class Erasing(StrEnum):
-    """When the pages of a slot are erased that an upload needs."""
+    """When an upload erases the pages of its slot."""
 
     FIRST = "first"
     PROGRESSIVE = "progressive"
@@ -24,15 +24,23 @@ class Erasing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerParts:
-    """What the application's SMP server is built with, and how fast the chip is."""
+    """The build of the application's SMP server, and the speed of the chip."""
 
     buffers: Annotated[
-        int, typer.Option("--buffers", metavar="N", min=1, rich_help_panel=_SERVER, help="Buffers for SMP messages.")
+        int,
+        typer.Option(
+            "--buffers", metavar="N", min=1, rich_help_panel=_SERVER, help="Number of buffers for SMP messages."
+        ),
     ] = 4
     buffer_size: Annotated[
         int,
         typer.Option(
-            "--buffer-size", metavar="BYTES", min=64, max=0xFFFF, rich_help_panel=_SERVER, help="Size of each buffer."
+            "--buffer-size",
+            metavar="BYTES",
+            min=64,
+            max=0xFFFF,
+            rich_help_panel=_SERVER,
+            help="Size of each buffer in bytes.",
         ),
     ] = 2048
     uart_ring: Annotated[
@@ -42,7 +50,7 @@ class ServerParts:
             metavar="BYTES",
             min=1,
             rich_help_panel=_SERVER,
-            help="What the UART keeps while the server is busy; more is lost. Without: it keeps all.",
+            help="Bytes that the UART keeps while the server is busy. It loses the rest. [default: no limit]",
         ),
     ] = None
     time_factor: Annotated[
@@ -52,23 +60,27 @@ class ServerParts:
             metavar="X",
             min=0.0,
             rich_help_panel=_SERVER,
-            help="How long requests and flash take: 1 as on the chip, 0 no time.",
+            help="Time that requests and flash take: 1 as on the chip, 0 none.",
         ),
     ] = 0.0
     erase: Annotated[
         Erasing,
-        typer.Option("--erase", rich_help_panel=_SERVER, help="When an upload erases: all first, or as it goes on."),
+        typer.Option(
+            "--erase", rich_help_panel=_SERVER, help="When an upload erases its slot: all of it first, or page by page."
+        ),
     ] = Erasing.FIRST
 
     allow_erase_pending: Annotated[
         bool,
         typer.Option(
-            "--allow-erase-pending", rich_help_panel=_SERVER, help="Take uploads and erases while an image is pending."
+            "--allow-erase-pending",
+            rich_help_panel=_SERVER,
+            help="Accept uploads and erases while an image is pending.",
         ),
     ] = False
 
     def resources(self) -> Resources:
-        """As the device takes it."""
+        """Return the options in the form that the device takes."""
         from smpdfu.virtual.line.load import Resources
         from smpdfu.virtual.server.server import Buffers
 
@@ -85,17 +97,23 @@ class ServerParts:
 
 @dataclass(frozen=True, slots=True)
 class WireParts:
-    """What happens to bytes on their way, in each direction."""
+    """What the wire does to the bytes, in each direction."""
 
     baudrate: Annotated[
         int | None,
         typer.Option(
-            "--baudrate", metavar="N", min=1, rich_help_panel=_WIRE, help="Let bytes pass as slowly as a UART does."
+            "--baudrate",
+            metavar="N",
+            min=1,
+            rich_help_panel=_WIRE,
+            help="Speed of the line in bits per second. [default: no limit]",
         ),
     ] = None
     latency: Annotated[
         float,
-        typer.Option("--latency", metavar="MS", min=0.0, rich_help_panel=_WIRE, help="Time each way, in milliseconds."),
+        typer.Option(
+            "--latency", metavar="MS", min=0.0, rich_help_panel=_WIRE, help="Delay in each direction in milliseconds."
+        ),
     ] = 0.0
     interval: Annotated[
         float,
@@ -104,13 +122,18 @@ class WireParts:
             metavar="MS",
             min=0.0,
             rich_help_panel=_WIRE,
-            help="Let bytes leave only every so many milliseconds.",
+            help="Send bytes only once in this number of milliseconds.",
         ),
     ] = 0.0
     loss: Annotated[
         float,
         typer.Option(
-            "--loss", metavar="PERCENT", min=0.0, max=100.0, rich_help_panel=_WIRE, help="Messages that get lost."
+            "--loss",
+            metavar="PERCENT",
+            min=0.0,
+            max=100.0,
+            rich_help_panel=_WIRE,
+            help="Share of the messages that are lost.",
         ),
     ] = 0.0
     duplicate: Annotated[
@@ -121,27 +144,38 @@ class WireParts:
             min=0.0,
             max=100.0,
             rich_help_panel=_WIRE,
-            help="Datagrams that come twice.",
+            help="Share of the datagrams that arrive twice.",
         ),
     ] = 0.0
     reorder: Annotated[
         float,
         typer.Option(
-            "--reorder", metavar="PERCENT", min=0.0, max=100.0, rich_help_panel=_WIRE, help="Datagrams that come late."
+            "--reorder",
+            metavar="PERCENT",
+            min=0.0,
+            max=100.0,
+            rich_help_panel=_WIRE,
+            help="Share of the datagrams that arrive after the next one.",
         ),
     ] = 0.0
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", rich_help_panel=_WIRE, help="Another seed, other losses.")
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            rich_help_panel=_WIRE,
+            help="Seed of the random losses. The same seed gives the same losses.",
+        ),
     ] = 0
 
     def traffic(self, *, stream: bool) -> Traffic:
-        """As the device takes it; a usage error for what a ``stream`` of bytes cannot do."""
+        """Return the options in the form that the device takes; typer.BadParameter for what a ``stream`` cannot do."""
         from smpdfu.virtual.line.traffic import Traffic
 
         if stream and (self.duplicate or self.reorder):
             raise typer.BadParameter(
-                "only a network does so, a serial line or Bluetooth does not duplicate or reorder: use --duplicate and "
-                "--reorder with --udp alone"
+                "only UDP duplicates or reorders messages. Use --duplicate and --reorder with --udp alone, without "
+                "a serial line or Bluetooth"
             )
         return Traffic(
             baudrate=self.baudrate,
@@ -155,7 +189,7 @@ class WireParts:
 
 
 def device_number(text: str | None) -> str | None:
-    """The number of the chip in hex; None: it is not told. Raises typer.BadParameter."""
+    """Return the number of the chip in hex; None if the firmware does not report one. Raises typer.BadParameter."""
     from smpdfu.virtual.server.application import DEVICE_ID_SIZE
 
     if text is None:
@@ -166,5 +200,5 @@ def device_number(text: str | None) -> str | None:
         return None
     digits = text.lower().removeprefix("0x")
     if len(digits) != 2 * DEVICE_ID_SIZE or set(digits) - set("0123456789abcdef"):
-        raise typer.BadParameter(f"--device-id {text!r} is not a number of {2 * DEVICE_ID_SIZE} hex digits, or none")
+        raise typer.BadParameter(f"--device-id {text!r} is wrong. Give {2 * DEVICE_ID_SIZE} hex digits, or none")
     return digits

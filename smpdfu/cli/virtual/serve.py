@@ -1,4 +1,4 @@
-"""The wires at which ``smpdfu virtual run`` serves a device; several at once, if asked for."""
+"""The wires of a device that ``smpdfu virtual run`` runs: one, or several at the same time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from smpdfu.virtual.device import VirtualNrf5340
 
 Announce = Callable[[str], None]
-"""Called with a port, or an address for ``--to``, when clients can use it."""
+"""Takes a port, or an address for ``--to``, as soon as clients can use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """Where a device is served: at a pseudo terminal, unless another wire is asked for."""
+    """The wires of a device. The default is a pseudo terminal."""
 
-    pty: Annotated[bool, typer.Option("--pty", help="Serve SMP at a pseudo terminal; the default.")] = False
+    pty: Annotated[bool, typer.Option("--pty", help="Serve SMP at a pseudo terminal. This is the default.")] = False
     link: Annotated[
         Path | None,
-        typer.Option("--link", metavar="PATH", help="Make this a link to the terminal, as a name that stays."),
+        typer.Option(
+            "--link", metavar="PATH", help="Create a symbolic link to the terminal, as a name that does not change."
+        ),
     ] = None
-    raw: Annotated[bool, typer.Option("--raw", help="The terminal carries bare SMP messages, without a console.")] = (
+    raw: Annotated[bool, typer.Option("--raw", help="Use bare SMP messages at the terminal, without a console.")] = (
         False
     )
     raw_timeout: Annotated[
@@ -39,15 +41,15 @@ class Wires:
     ] = None
     shell_uart: Annotated[
         bool,
-        typer.Option("--shell-uart", help="The terminal is that of Zephyr's shell, which shares it with SMP."),
+        typer.Option("--shell-uart", help="Use a terminal that Zephyr's shell and SMP share."),
     ] = False
     udp: Annotated[
         str | None,
         typer.Option(
             "--udp",
             metavar="[HOST:]PORT",
-            help="Serve SMP at this UDP port, of this computer alone unless a HOST such as 0.0.0.0 is given. Several "
-            "devices get this port and those that follow.",
+            help="Serve SMP at this UDP port. Only this computer can use it, unless you give a HOST such as 0.0.0.0. "
+            "Several devices use this port and the next ones.",
         ),
     ] = None
     ble_hci: Annotated[
@@ -55,8 +57,9 @@ class Wires:
         typer.Option(
             "--ble-hci",
             metavar="CONTROLLER",
-            help="Serve SMP over Bluetooth LE by this controller (usb:0, serial:/dev/ttyACM0,1000000), or without one: "
-            "tcp-server:HOST:PORT gives virtual ones to programs on this computer. Needs smpdfu[bumble]; experimental.",
+            help="Serve SMP over Bluetooth LE with this controller: usb:0 or serial:/dev/ttyACM0,1000000. Without "
+            "hardware, tcp-server:HOST:PORT offers a virtual controller to programs on this computer. Needs "
+            "smpdfu[bumble]; experimental.",
         ),
     ] = None
     ble_interval: Annotated[
@@ -65,20 +68,22 @@ class Wires:
             "--ble-interval",
             metavar="MS",
             min=0.0,
-            help="Connection interval of the virtual controllers: 7.5 to 4000, or 0 for none.",
+            help="Connection interval of the virtual controllers in milliseconds: 7.5 to 4000, or 0 for none.",
         ),
     ] = 0.0
     recovery: Annotated[
         bool,
         typer.Option(
-            "--recovery", help="Start in MCUboot's serial recovery, and stay in it while there is no image to boot."
+            "--recovery",
+            help="Start in MCUboot's serial recovery. The device stays there until it has an image to boot.",
         ),
     ] = False
     direct_upload: Annotated[
         bool,
         typer.Option(
             "--direct-upload/--no-direct-upload",
-            help="With --recovery: uploads reach each slot by a number, or the application alone (MCUboot's default).",
+            help="With --recovery: accept uploads to any slot by its number, or only to the application (as MCUboot "
+            "does by default).",
         ),
     ] = True
     copies: Annotated[
@@ -88,7 +93,7 @@ class Wires:
             metavar="N",
             min=1,
             max=60_000,
-            help="Serve N copies of the device as it is now, in memory; Ctrl-C discards them.",
+            help="Run N copies of the device in memory. Ctrl-C discards them.",
         ),
     ] = None
 
@@ -100,21 +105,23 @@ class Wires:
 
     @property
     def stream(self) -> bool:
-        """True if one of them keeps the order of what it carries, and brings everything once."""
+        """True if one of the wires keeps the order of the bytes and loses or repeats none."""
         return self.terminal or self.ble_hci is not None
 
     def of_many(self, count: int) -> list[Wires]:
-        """The wires of each of ``count`` devices. Raises typer.BadParameter where there is only one such wire."""
+        """Return the wires of each of ``count`` devices. Raises typer.BadParameter if a wire serves only one device."""
         if count == 1:
             return [self]
         for given, option in ((self.link, "--link"), (self.ble_hci, "--ble-hci")):
             if given is not None:
-                raise typer.BadParameter(f"{option} serves one device, not {count}")
+                raise typer.BadParameter(f"{option} works with one device, not with {count}. Leave it out")
         if self.udp is None:
             return [self] * count
         host, port = _host_and_port(self.udp)
         if port + count - 1 > _LAST_PORT:
-            raise typer.BadParameter(f"{count} devices have no room at the ports from {port} on")
+            raise typer.BadParameter(
+                f"there are not enough ports from {port} on for {count} devices. Choose a lower port"
+            )
         shown = f"[{host}]" if ":" in host else host
         return [replace(self, udp=f"{shown}:{port + number}" if port else self.udp) for number in range(count)]
 
@@ -123,17 +130,19 @@ _LAST_PORT = 0xFFFF
 
 
 def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[Coroutine[None, None, None]]:
-    """What has to run, all of it at the same time. Raises typer.BadParameter."""
+    """Return the coroutines that serve the device; run all of them. Raises typer.BadParameter."""
     if wires.ble_interval and not (wires.ble_hci or "").startswith("tcp-server:"):
-        raise typer.BadParameter("--ble-interval goes with --ble-hci tcp-server:HOST:PORT: real radios have their own")
+        raise typer.BadParameter(
+            "--ble-interval works only with --ble-hci tcp-server:HOST:PORT, because real radios have their own interval"
+        )
     if wires.ble_interval and not 7.5 <= wires.ble_interval <= 4000:
         raise typer.BadParameter(
-            f"--ble-interval {wires.ble_interval:g} is not 7.5 to 4000 milliseconds, or 0 for none"
+            f"--ble-interval {wires.ble_interval:g} is wrong. Give 7.5 to 4000 milliseconds, or 0 for none"
         )
     if wires.raw_timeout is not None and not wires.raw:
-        raise typer.BadParameter("--raw-timeout goes with --raw")
+        raise typer.BadParameter("--raw-timeout works only with --raw")
     if wires.raw and wires.shell_uart:
-        raise typer.BadParameter("--raw and --shell-uart are two kinds of terminal: use one of them")
+        raise typer.BadParameter("--raw and --shell-uart are different terminals. Use one of them")
     return list(_servings(device, wires, announce))
 
 
@@ -182,7 +191,7 @@ async def _ble(device: VirtualNrf5340, moniker: str, interval_ms: float, announc
     except ImportError as error:
         raise ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'") from error
     if not device.radio_up:
-        typer.echo(f"{device.name} has no Bluetooth until firmware runs on its network core", err=True)
+        typer.echo(f"{device.name} does not use Bluetooth until its network core runs firmware", err=True)
     name = device.name
     await serve_moniker(
         device, moniker, lambda hci: announce(f"ble:{name}?hci={hci}" if hci else f"ble:{name}"), Radio(interval_ms)

@@ -1,4 +1,4 @@
-"""What ``smpdfu virtual show`` shows: the report of a device as tables."""
+"""The tables of ``smpdfu virtual show``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PARTITIONS = {"pm": "Partition Manager", "dts": "devicetree partitions"}
 
 
 def rendered(found: Report) -> RenderableType:
-    """The device, both cores, and what is in their slots, as tables for people."""
+    """Return the device, both cores and their slots as tables for people."""
     from rich.console import Group
 
     columns = ("slot", "address", "size", "version", "hash", "trailer")
@@ -46,10 +46,10 @@ _ENDINGS = {
     "runs": "runs",
     "off": "does not run",
     "recovery": "in MCUboot's serial recovery",
-    "no image": "does not run: MCUboot found no image that it may start",
-    "crash": "does not run: its image is not for this slot and crashed",
+    "no image": "does not run: MCUboot found no image that it can start",
+    "crash": "does not run: its image is for another slot and crashed",
     "assert": "does not run: MCUboot stopped at an assertion (see `smpdfu virtual log`)",
-    "hang": "does not run: MCUboot waits for the network core without end",
+    "hang": "does not run: MCUboot waits for the network core forever",
 }
 
 
@@ -69,7 +69,7 @@ def _runs(runs: bool) -> str:
 
 def _without_radio(found: Report) -> str:
     deaf = found.app_runs and found.net_runs and not found.radio_up
-    return ", and speaks another interface than the application: no radio" if deaf else ""
+    return ", but its interface does not match the application: no radio" if deaf else ""
 
 
 def _row(slot: SlotReport) -> list[object]:
@@ -80,7 +80,7 @@ def _row(slot: SlotReport) -> list[object]:
 
 
 def _written(trailer: Trailer) -> str:
-    """What of a trailer is written, by MCUboot's names; nothing in an erased one."""
+    """Return the written fields of a trailer by MCUboot's names; "" if it is erased."""
     flags = {"copy_done": trailer.copy_done, "image_ok": trailer.image_ok}
     words = [] if trailer.magic == "unset" else [f"{trailer.magic} magic"]
     words += [] if trailer.swap_info is None else [f"swap_info {trailer.swap_info}"]

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,24 +28,38 @@ _WINDOWS = os.name == "nt"
 _PACE_PIECE_S = 0.002
 """A paced port gets what fits into so much time at once: less than the smallest receive buffer."""
 
+Holders = Callable[[str], Sequence[str]]
+"""Returns the programs that have a port open, in words."""
+
+
+def _nobody_known(port: str) -> Sequence[str]:
+    return ()
+
 
 class SerialPipe(Pipe):
     """The serial port ``port`` ("/dev/ttyACM0", "COM3"), 8N1 without flow control, for this process alone.
 
     ``pace``: never send more bytes per second, for adapters and receivers that lose what comes faster. ``threaded`` is
-    how it is done on Windows; elsewhere the event loop itself watches the port.
+    how it is done on Windows; elsewhere the event loop itself watches the port. ``holders`` returns the programs that
+    have a port open, in words, as far as anybody can know: the error for a taken port names them.
 
     A USB device that was lost is opened again wherever it comes back, and never another one in its place.
     """
 
     def __init__(
-        self, port: str, baudrate: int = BAUDRATE, *, pace: int | None = None, threaded: bool = _WINDOWS
+        self,
+        port: str,
+        baudrate: int = BAUDRATE,
+        *,
+        pace: int | None = None,
+        threaded: bool = _WINDOWS,
+        holders: Holders = _nobody_known,
     ) -> None:
         if pace is not None and pace < 1:
             raise ValueError(f"at least one byte per second is sent, not {pace}")
         super().__init__(port)
         self.baudrate, self.pace = baudrate, pace
-        self._threaded = threaded
+        self._threaded, self._holders = threaded, holders
         self._serial: Serial | None = None
         self._stream: Descriptor | ThreadedPort | None = None
         self._known: Port | None = None
@@ -80,7 +95,7 @@ class SerialPipe(Pipe):
         except ValueError as error:
             raise ConnectError(f"{name} cannot run at {self.baudrate} baud", name) from error
         except OSError as error:
-            raise ConnectError(_why_not(name, error), name) from error
+            raise ConnectError(_why_not(name, error, self._holders), name) from error
         if hasattr(port, "set_low_latency_mode"):  # Windows has no such thing
             with suppress(OSError, ValueError, NotImplementedError):  # FTDI adapters else hold bytes back for 16 ms
                 port.set_low_latency_mode(True)
@@ -140,8 +155,8 @@ _REASONS = {
     errno.ENOENT: "there is no port {port}",
     errno.EACCES: "this user may not open {port}: it belongs to the group {group}",
     errno.EPERM: "this user may not open {port}: it belongs to the group {group}",
-    errno.EBUSY: "{port} is taken: another program has it open",
-    errno.EAGAIN: "{port} is taken: another program has it open",
+    errno.EBUSY: "{port} is taken: {holder} has it open",
+    errno.EAGAIN: "{port} is taken: {holder} has it open",
     errno.EISDIR: "{port} is not a serial port",
     errno.ENOTTY: "{port} is not a serial port",
     errno.EIO: "{port} has no hardware behind it",
@@ -150,13 +165,16 @@ _REASONS = {
 }
 
 
-def _why_not(port: str, error: OSError) -> str:
+def _why_not(port: str, error: OSError, holders: Holders = _nobody_known) -> str:
     """One sentence: why ``port`` cannot be opened."""
     code = _error_number(error)
     if _WINDOWS and code == errno.EACCES:
         code = errno.EBUSY  # there, "access denied" is how the system says that it is open elsewhere
     reason = _REASONS.get(code) if code is not None else None
-    return reason.format(port=port, group=_group_of(port)) if reason else f"cannot open {port}: {words(error)}"
+    if reason is None:
+        return f"cannot open {port}: {words(error)}"
+    holder = " and ".join(holders(port)) if "{holder}" in reason else ""
+    return reason.format(port=port, group=_group_of(port), holder=holder or "another program")
 
 
 def _error_number(error: BaseException) -> int | None:

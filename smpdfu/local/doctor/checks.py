@@ -1,6 +1,6 @@
-"""What stands between this computer and a device, found out by looking; nothing is changed, no port is opened.
+"""Find what keeps this computer from reaching a device. The checks only read; they open no port and change nothing.
 
-A check is a function from a ``System`` to findings; the tables at the end say which ones run where.
+A check is a function from a ``System`` to findings. The tables at the end list the checks of each operating system.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from smpdfu.local.doctor.system import Port, System
 from smpdfu.local.doctor.usb_vendors import ADAPTERS, SEGGER, board_of
 
 BLUEZ_MIN, BLUEZ_FAST = (5, 55), (5, 62)
-"""The first BlueZ that bleak works with; the first that tells the MTU, without which writes carry 20 bytes."""
+"""The first BlueZ that bleak works with; the first that reports the MTU. Without it, a write carries 20 bytes."""
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """How serious a finding is."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -28,7 +28,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``what`` is so, ``why`` that matters and ``do``, what to do about it; ``topic`` is "serial" or "bluetooth"."""
+    """One finding: ``what`` is the case, ``why`` it matters, what to ``do``; ``topic`` is "serial" or "bluetooth"."""
 
     code: str
     topic: str
@@ -48,15 +48,15 @@ def _serial_ports(system: System) -> Iterator[Finding]:
         yield from said
         if not any(one.level is Level.ERROR for one in said):
             what = board_of(system.usb_id(port.usb)) or f"USB {system.usb_id(port.usb)}"
-            yield Finding("port-ready", "serial", Level.OK, f"{port.path} can be used: {what}")
+            yield Finding("port-ready", "serial", Level.OK, f"{port.path} is ready: {what}")
     if not ports:
         yield Finding(
             "no-port",
             "serial",
             Level.NOTE,
             "there is no serial port on USB",
-            "no board is plugged in, its cable has no data lines, or its driver is missing",
-            "Plug the board in with a data cable; `dmesg | tail` shows whether the system sees it.",
+            "No board is plugged in, the cable has no data lines, or the driver is missing.",
+            "Plug in the board with a data cable. `dmesg | tail` shows whether the system detects it.",
         )
 
 
@@ -69,13 +69,13 @@ def _permission(system: System, port: Port) -> Iterator[Finding]:
     if system.may_use(port.path):
         return
     group = system.group_of(port.path)
-    what = f"this user may not open {port.path}"
+    what = f"you have no permission to open {port.path}"
     if not group:
-        why = "neither the user nor a group of the user has the right to read and write it"
-        do = "A udev rule gives it: see docs/guides/troubleshooting.md, `permission`."
+        why = "Neither you nor one of your groups may read and write the port."
+        do = "Add a udev rule: see docs/guides/troubleshooting.md, `permission`."
     else:
-        why = f"the port belongs to the group {group}, which this session is not part of"
-        do = f"Run `sudo usermod -aG {group} $USER`, then log out and in again (or restart, where a session is kept)."
+        why = f"The port belongs to the group {group}, and this session is not in that group."
+        do = f"Run `sudo usermod -aG {group} $USER`, then log out and log in again. If that is not enough, restart."
     yield Finding("permission", "serial", Level.ERROR, what, why, do)
 
 
@@ -85,9 +85,9 @@ def _held(system: System, port: Port) -> Iterator[Finding]:
             "port-held",
             "serial",
             Level.ERROR,
-            f"{port.path} is open in {process.name or 'a program'} (pid {process.pid})",
-            "two programs on one port take each other's bytes, so smpdfu refuses a port that is taken",
-            f"Close it there, or end it: `kill {process.pid}`.",
+            f"{process} has {port.path} open",
+            "Two programs at one port take each other's bytes, so smpdfu does not open it.",
+            f"Close the port in that program, or end the program: `kill {process.pid}`.",
         )
 
 
@@ -103,11 +103,10 @@ def _modem_manager(system: System, port: Port) -> Iterator[Finding]:
         "modem-manager",
         "serial",
         Level.WARNING,
-        f"ModemManager runs and may take {port.path} for a modem",
-        "for some seconds after each plugging in and each reset of a USB device it can hold the port and write AT "
-        "commands into it",
-        f"Write `{rule}` into /etc/udev/rules.d/78-smpdfu.rules, then `sudo udevadm control --reload && sudo udevadm "
-        "trigger`; without a modem, `sudo systemctl disable --now ModemManager` does as well.",
+        f"ModemManager runs and may use {port.path} as a modem",
+        "After you plug in or reset a USB device, it can hold the port for some seconds and write AT commands to it.",
+        f"Write `{rule}` into /etc/udev/rules.d/78-smpdfu.rules, then run `sudo udevadm control --reload && sudo "
+        "udevadm trigger`. If you have no modem, run `sudo systemctl disable --now ModemManager` instead.",
     )
 
 
@@ -117,11 +116,11 @@ def _mass_storage(system: System, port: Port) -> Iterator[Finding]:
             "jlink-msd",
             "serial",
             Level.WARNING,
-            f"the J-Link behind {port.path} also shows a disk (JLINK), and may lose bytes of the serial port",
-            "with the disk on, some J-Link firmware takes 64 bytes at a time for the port and damages longer frames: "
-            "uploads hang or crawl",
-            "Switch the disk off: start JLinkExe (JLink.exe on Windows), type MSDDisable, then exit; unplug the board "
-            "and plug it in again. MSDEnable brings it back.",
+            f"the J-Link at {port.path} also shows a disk (JLINK) and may lose bytes of the serial port",
+            "While the disk is on, some J-Link firmware accepts 64 bytes at a time and damages longer frames: "
+            "uploads hang or are very slow.",
+            "Turn the disk off: start JLinkExe (JLink.exe on Windows), type MSDDisable, then exit. Unplug the board "
+            "and plug it in again. MSDEnable turns the disk on again.",
         )
 
 
@@ -135,11 +134,11 @@ def _adapters_without_port(system: System) -> Iterator[Finding]:
                 "no-driver",
                 "serial",
                 Level.WARNING,
-                f"a {board_of(vendor)} is plugged in and has no port",
-                "brltty, for Braille displays, takes such adapters away" if braille else "no driver has taken it",
-                "Remove brltty if nobody needs it (`sudo apt remove brltty`) and plug the adapter in again."
+                f"a {board_of(vendor)} is plugged in but has no port",
+                "brltty, a program for Braille displays, takes such adapters." if braille else "No driver uses it.",
+                "If you have no Braille display, run `sudo apt remove brltty`. Then plug in the adapter again."
                 if braille
-                else "`dmesg | tail` after plugging it in says why; its kernel module may be missing.",
+                else "Plug it in again and run `dmesg | tail` for the reason. Its kernel module may be missing.",
             )
 
 
@@ -154,14 +153,14 @@ def _bluetooth(system: System) -> Iterator[Finding]:
             "bluetooth",
             Level.NOTE,
             "this computer has no Bluetooth adapter",
-            "BLE needs one; serial ports and UDP do not",
-            "Plug a Bluetooth 4.0 or later USB adapter in to use --ble.",
+            "BLE needs an adapter. Serial ports and UDP do not.",
+            "To use --ble, plug in a USB adapter for Bluetooth 4.0 or later.",
         )
         return
     said = [finding for check in (_rfkill, _daemon, _version, _power, _bonds) for finding in check(system)]
     yield from said
     if not any(one.level in (Level.ERROR, Level.WARNING) for one in said):
-        yield Finding("bluetooth-ready", "bluetooth", Level.OK, f"Bluetooth can be used: {', '.join(adapters)}")
+        yield Finding("bluetooth-ready", "bluetooth", Level.OK, f"Bluetooth is ready: {', '.join(adapters)}")
 
 
 def _rfkill(system: System) -> Iterator[Finding]:
@@ -169,21 +168,21 @@ def _rfkill(system: System) -> Iterator[Finding]:
         if system.text(one / "type") != "bluetooth":
             continue
         if system.text(one / "hard") == "1":
-            do = "Use the switch or key of the computer that turns its radios on."
-            yield _off("bluetooth-blocked", "Bluetooth is switched off by a switch of the computer", do)
+            do = "Turn the radios on with the switch or key of the computer."
+            yield _off("bluetooth-blocked", "a switch of the computer turns Bluetooth off", do)
         elif system.text(one / "soft") == "1":
-            yield _off("bluetooth-blocked", "Bluetooth is switched off (rfkill)", "Run `rfkill unblock bluetooth`.")
+            yield _off("bluetooth-blocked", "Bluetooth is turned off (rfkill)", "Run `rfkill unblock bluetooth`.")
 
 
 def _off(code: str, what: str, do: str) -> Finding:
-    return Finding(code, "bluetooth", Level.ERROR, what, "no BLE device can be found or reached", do)
+    return Finding(code, "bluetooth", Level.ERROR, what, "smpdfu cannot find or reach BLE devices.", do)
 
 
 def _daemon(system: System) -> Iterator[Finding]:
-    if not system.at("/run/dbus/system_bus_socket").exists():
-        yield _off("no-dbus", "the system's D-Bus does not run", "Start it: `sudo systemctl start dbus`.")
+    if not system.bus_answers():
+        yield _off("no-dbus", "the system's D-Bus does not answer", "Start it: `sudo systemctl start dbus`.")
     elif not any(one.name == "bluetoothd" for one in system.processes()):
-        do = "Start it: `sudo systemctl enable --now bluetooth`; where it is missing, install the package bluez."
+        do = "Start it: `sudo systemctl enable --now bluetooth`. If it is missing, install the package bluez."
         yield _off("no-bluetoothd", "BlueZ's bluetoothd does not run", do)
 
 
@@ -195,19 +194,19 @@ def _version(system: System) -> Iterator[Finding]:
             "no-bluetoothctl",
             "bluetooth",
             Level.WARNING,
-            "BlueZ's version is not known: there is no bluetoothctl",
-            f"versions before {_dotted(BLUEZ_MIN)} do not work",
+            "the version of BlueZ is unknown, because there is no bluetoothctl",
+            f"Versions before {_dotted(BLUEZ_MIN)} do not work.",
             "Install the package bluez.",
         )
         return
     version = int(found[1][:6]), int(found[2][:6])
     if version < BLUEZ_MIN:
-        why = f"the first version that works is {_dotted(BLUEZ_MIN)}"
+        why = f"The first version that works is {_dotted(BLUEZ_MIN)}."
         do = "Update the system, or the package bluez."
         yield Finding("bluez-old", "bluetooth", Level.ERROR, f"BlueZ {_dotted(version)} is too old", why, do)
     elif version < BLUEZ_FAST:
-        why = f"before {_dotted(BLUEZ_FAST)} it does not tell how much a write may carry: uploads go in 20-byte pieces"
-        do = "Update the system, or the package bluez; until then uploads are slow, not wrong."
+        why = f"Before {_dotted(BLUEZ_FAST)} it does not report the size of a write: uploads use 20-byte pieces."
+        do = "Update the system, or the package bluez. Until then uploads are slow, but correct."
         yield Finding("bluez-slow", "bluetooth", Level.WARNING, f"BlueZ {_dotted(version)} is slow", why, do)
 
 
@@ -218,11 +217,11 @@ def _dotted(version: tuple[int, int]) -> str:
 def _power(system: System) -> Iterator[Finding]:
     said = system.run(["bluetoothctl", "show"]) or ""
     if re.search(r"^\s*Powered:\s*no\b", said, re.MULTILINE):
-        yield _off("bluetooth-off", "the Bluetooth adapter is switched off", "Run `bluetoothctl power on`.")
+        yield _off("bluetooth-off", "the Bluetooth adapter is turned off", "Run `bluetoothctl power on`.")
 
 
 def _bonds(system: System) -> Iterator[Finding]:
-    # The words changed with BlueZ 5.65; a version that does not know one of them lists everything or fails.
+    # The command changed with BlueZ 5.65. A version that does not know it lists everything or fails.
     said = system.run(["bluetoothctl", "devices", "Paired"]) or ""
     paired = re.findall(r"^Device ((?:[0-9A-F]{2}:){5}[0-9A-F]{2}) (.{1,64})", said, re.MULTILINE)
     if paired:
@@ -232,8 +231,8 @@ def _bonds(system: System) -> Iterator[Finding]:
             "bluetooth",
             Level.NOTE,
             f"this computer remembers pairings: {names}",
-            "a device that was erased or flashed anew has forgotten its side, and then refuses to connect",
-            f"If one of them does: `bluetoothctl remove {paired[0][0]}` and its like, then pair anew.",
+            "A device that you erase or flash again loses its part of the pairing, and refuses to connect.",
+            f"If a device refuses, run `bluetoothctl remove {paired[0][0]}` with its address, then pair again.",
         )
 
 
@@ -245,17 +244,17 @@ def _macos(system: System) -> Iterator[Finding]:
         "macos",
         "serial",
         Level.NOTE,
-        "on macOS no group and no rule is needed for serial ports",
-        "a port that is taken says so when it is opened; the system does not tell by which program",
-        "Use the /dev/cu. name of a port; `lsof /dev/cu.usbmodem*` shows who holds one.",
+        "macOS needs no group and no rule for serial ports",
+        "If another program has a port open, smpdfu says so, but macOS does not say which program.",
+        "Use the /dev/cu. name of a port. `lsof /dev/cu.usbmodem*` shows the programs that have one open.",
     )
     yield Finding(
         "macos-bluetooth",
         "bluetooth",
         Level.NOTE,
-        "on macOS the terminal program needs the right to use Bluetooth",
-        "without it nothing is found",
-        "System Settings, Privacy & Security, Bluetooth: switch your terminal program on.",
+        "on macOS the terminal program needs permission to use Bluetooth",
+        "Without it, smpdfu finds no device.",
+        "Open System Settings, Privacy & Security, Bluetooth, and allow your terminal program.",
     )
 
 
@@ -264,17 +263,17 @@ def _windows(system: System) -> Iterator[Finding]:
         "windows",
         "serial",
         Level.NOTE,
-        "on Windows no right is needed for serial ports",
-        'a port that is taken says "access denied" when it is opened; the system does not tell by which program',
-        "Close terminal programs, and nRF Connect's Serial Terminal; the Device Manager shows ports without a driver.",
+        "Windows needs no permission for serial ports",
+        "If another program has a port open, smpdfu says so, but Windows does not say which program.",
+        "Close terminal programs and nRF Connect's Serial Terminal. The Device Manager shows ports without a driver.",
     )
     yield Finding(
         "windows-bluetooth",
         "bluetooth",
         Level.NOTE,
-        "on Windows a pairing that the device has forgotten must be removed by hand",
-        "a device that was erased or flashed anew refuses the old one",
-        "Settings, Bluetooth & devices: remove the device, then pair anew.",
+        "on Windows you must remove a pairing that the device no longer has",
+        "A device that you erase or flash again refuses the old pairing.",
+        "Open Settings, Bluetooth & devices, remove the device, then pair again.",
     )
 
 
@@ -285,7 +284,7 @@ def _wsl(system: System) -> Iterator[Finding]:
             "serial",
             Level.NOTE,
             "this Linux runs inside Windows (WSL)",
-            "USB devices stay with Windows, and there is no Bluetooth",
+            "USB devices belong to Windows, and there is no Bluetooth.",
             "Attach the board with usbipd (`usbipd attach --wsl --busid ID`), or run smpdfu on Windows.",
         )
 
@@ -296,5 +295,15 @@ ELSEWHERE: Mapping[str, tuple[Check, ...]] = {"darwin": (_macos,), "win32": (_wi
 
 
 def examine(system: System) -> tuple[Finding, ...]:
-    """All findings about a computer, serial ports first."""
+    """Return all findings about a computer, serial ports first."""
     return tuple(finding for check in ELSEWHERE.get(system.platform, LINUX) for finding in check(system))
+
+
+def why_no_bluetooth(system: System) -> Finding | None:
+    """Return the finding that keeps smpdfu from using Bluetooth; None if the checks find nothing in the way.
+
+    ``doctor`` and ``scan`` both show it, so that they give the same reason.
+    """
+    found = [one for one in examine(system) if one.topic == "bluetooth"]
+    errors = (one for one in found if one.level is Level.ERROR)
+    return next(errors, None) or next((one for one in found if one.code == "no-adapter"), None)

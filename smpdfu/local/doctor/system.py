@@ -1,7 +1,7 @@
-"""This computer as far as a link to a device depends on it: ports, processes, Bluetooth. Read only.
+"""The facts about this computer that a link to a device depends on: ports, processes, Bluetooth. Read only.
 
-Everything is read from files below ``root``, as Linux shows it under /dev, /etc, /proc, /run and /sys, so the same
-code runs over a tree that a test has made. Reading is bounded, and what may not be read counts as not there.
+The code reads files below ``root``: /dev, /etc, /proc, /run and /sys, as Linux has them. Tests use a tree of their own.
+Every read has a limit, and a file that the user may not read counts as missing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from smpdfu.untrusted.programs import environment
 
 READ_MAX = 65536
 PROCESSES_MAX, FILES_MAX, ENTRIES_MAX = 32768, 4096, 4096
 RUN_TIMEOUT_S = 5.0
+DEFAULT_BUS = "unix:path=/run/dbus/system_bus_socket"
+"""D-Bus specification, "Well-known Message Bus Instances"; /var/run, which it names, leads to /run."""
 _PORTS = ("ttyACM", "ttyUSB")  # built-in UARTs (ttyS) are there whether anything is behind them or not
 
 
@@ -43,9 +46,12 @@ class Process:
     pid: int
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.name or 'a program'} (pid {self.pid})"
+
 
 def run_program(command: list[str]) -> str | None:
-    """What a program prints; None if it is not there, fails, or takes too long."""
+    """Return the output of a program; None if it is missing, fails, or takes too long."""
     try:
         done = subprocess.run(
             command,
@@ -61,11 +67,25 @@ def run_program(command: list[str]) -> str | None:
     return done.stdout[:READ_MAX]
 
 
+def answers(socket_path: Path) -> bool:
+    """Return whether a program accepts connections at a Unix socket. Nothing is sent to it."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+        trial.settimeout(RUN_TIMEOUT_S)
+        try:
+            trial.connect(os.fspath(socket_path))
+        except OSError:
+            return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is asked about a computer. ``user`` and ``groups`` None: whoever runs this, with all that the system grants.
+    """Facts about a computer. If ``user`` is None, rights are those of the user who runs this, as the system has them.
 
-    ``run`` runs a program: (words) -> what it prints, or None.
+    ``run`` runs a program and returns its output, or None. ``answers`` says whether a Unix socket accepts connections.
+    ``bus`` is the address of the system's D-Bus; "" stands for the usual place.
     """
 
     root: Path = Path("/")
@@ -73,13 +93,15 @@ class System:
     user: int | None = None
     groups: frozenset[int] = frozenset()
     run: Callable[[list[str]], str | None] = field(default=run_program)
+    answers: Callable[[Path], bool] = field(default=answers)
+    bus: str = field(default_factory=lambda: os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", ""))
 
     def at(self, path: str) -> Path:
-        """The place of an absolute path."""
+        """Return the place of an absolute path below ``root``."""
         return self.root / path.lstrip("/")
 
     def text(self, path: str | Path) -> str:
-        """What is in a small file, without the blanks around it; "" if it cannot be read."""
+        """Return the stripped text of a small file; "" if it cannot be read."""
         try:
             with (self.at(path) if isinstance(path, str) else path).open("rb") as stream:
                 return stream.read(READ_MAX).decode(errors="replace").strip()
@@ -87,15 +109,27 @@ class System:
             return ""
 
     def entries(self, path: str) -> list[Path]:
-        """What is in a folder, by name; nothing if it cannot be read."""
+        """Return the entries of a folder, sorted by name; none if it cannot be read."""
         try:
             with os.scandir(self.at(path)) as found:
                 return sorted(Path(entry.path) for entry, _ in zip(found, range(ENTRIES_MAX), strict=False))
         except OSError:
             return []
 
+    def bus_answers(self) -> bool:
+        """Return whether the system's D-Bus accepts connections, at the address where programs look for it.
+
+        An address may name several places; those that are no Unix socket with a path are taken to answer.
+        """
+        for place in (self.bus or DEFAULT_BUS).split(";"):
+            kind, _, options = place.partition(":")
+            path = next((one.removeprefix("path=") for one in options.split(",") if one.startswith("path=")), "")
+            if kind != "unix" or not path or self.answers(self.at(unquote(path))):
+                return True
+        return False
+
     def ports(self) -> tuple[Port, ...]:
-        """The serial ports on USB."""
+        """Return the serial ports on USB."""
         found = []
         for entry in self.entries("/sys/class/tty"):
             usb = _usb_device(entry / "device") if entry.name.startswith(_PORTS) else None
@@ -104,26 +138,26 @@ class System:
         return tuple(found)
 
     def usb_id(self, usb: Path) -> str:
-        """Maker and product of a USB device, as "1366:1051"."""
+        """Return the vendor and product ID of a USB device, such as "1366:1051"."""
         return f"{self.text(usb / 'idVendor')}:{self.text(usb / 'idProduct')}".lower()
 
     def has_mass_storage(self, usb: Path) -> bool:
-        """Does this USB device also show a disk?"""
+        """Return whether this USB device also shows a disk."""
         interfaces = (self.text(one / "bInterfaceClass") for one in _folders(usb) if ":" in one.name)
         return "08" in interfaces
 
     def udev_tags(self, port: Port) -> set[str]:
-        """The tags that udev's rules gave a port, such as "ID_MM_PORT_IGNORE=1"."""
+        """Return the tags that udev's rules gave a port, such as "ID_MM_PORT_IGNORE=1"."""
         lines = self.text(f"/run/udev/data/c{port.number}").splitlines()
         return {line[2:] for line in lines if line.startswith("E:")}
 
     def processes(self) -> Iterator[Process]:
-        """The processes that run."""
+        """Yield the processes that run."""
         names = [entry.name for entry in self.entries("/proc") if entry.name.isdigit()][:PROCESSES_MAX]
         yield from (Process(int(name), self.text(f"/proc/{name}/comm")) for name in names)
 
     def holders(self, path: str) -> tuple[Process, ...]:
-        """The processes that have a file open, as far as this user may see them; not we ourselves."""
+        """Return the other processes that have a file open, as far as this user may see them."""
         return tuple(one for one in self.processes() if one.pid != os.getpid() and self._has_open(one.pid, path))
 
     def _has_open(self, pid: int, path: str) -> bool:
@@ -134,7 +168,7 @@ class System:
             return False
 
     def may_use(self, path: str) -> bool:
-        """May this user read and write a file?"""
+        """Return whether this user may read and write a file."""
         place = self.at(path)
         if self.user is None:
             return os.access(place, os.R_OK | os.W_OK)
@@ -148,7 +182,7 @@ class System:
         return found.st_mode >> shift & 0o6 == 0o6
 
     def group_of(self, path: str) -> str:
-        """The group that may use a file; "" where there is none, or it is root's own, which nobody should join."""
+        """Return the group that may use a file; "" for no group and for root's, which nobody should join."""
         try:
             found = self.at(path).stat()
         except OSError:
@@ -158,7 +192,7 @@ class System:
         return next((name for name, number, _ in self.known_groups() if number == found.st_gid), str(found.st_gid))
 
     def known_groups(self) -> Iterator[tuple[str, int, list[str]]]:
-        """Name, number and members of each group in /etc/group."""
+        """Yield name, number and members of each group in /etc/group."""
         for line in self.text("/etc/group").splitlines():
             parts = line.split(":")
             if len(parts) == 4 and parts[2].isdigit():
@@ -173,7 +207,7 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _usb_device(device: Path) -> Path | None:
-    """The USB device that a tty is on: of the folders above it, the first that names its maker."""
+    """Return the USB device of a tty: the first folder above it that has a vendor ID."""
     try:
         place = device.resolve(strict=True)
     except (OSError, RuntimeError):

@@ -1,14 +1,14 @@
-"""Which USB devices are boards, or the adapters that boards hang on: by the numbers of their makers.
+"""The USB vendor IDs of boards and of USB-UART adapters.
 
-The numbers are those of the USB ID repository and of the makers' drivers; Zephyr's own is that of its USB samples.
+Sources: the USB ID repository and the vendors' drivers; for Zephyr, its USB samples.
 """
 
 from __future__ import annotations
 
 SEGGER, NORDIC, ZEPHYR = "1366", "1915", "2fe3"
 
-# A maker is a board's, or that of a chip that turns USB into a UART.
-_MAKERS = {
+# The vendor of a board, or of a USB-UART chip.
+_VENDORS = {
     SEGGER: "SEGGER J-Link (on a development kit, or a probe)",
     NORDIC: "Nordic Semiconductor",
     ZEPHYR: "Zephyr USB device",
@@ -26,9 +26,9 @@ _MAKERS = {
     "303a": "Espressif",
 }
 ADAPTERS = {"0403", "067b", "10c4", "1a86"}
-"""Makers of USB-UART chips: without a driver, no port appears."""
+"""Vendors of USB-UART chips. Without a driver, no port appears."""
 
 
 def board_of(usb_id: str | None) -> str | None:
-    """What a USB device such as "1366:1051" is, in words; None if it is none that we know, or not on USB."""
-    return None if usb_id is None else _MAKERS.get(usb_id.partition(":")[0].lower())
+    """Return in words what a USB device such as "1366:1051" is; None if it is unknown or not on USB."""
+    return None if usb_id is None else _VENDORS.get(usb_id.partition(":")[0].lower())

@@ -1,1 +1,1 @@
-"""What smpdfu keeps on this computer between commands: folders, locks, its own files."""
+"""smpdfu's state on this computer between commands: folders, locks, its own files."""

@@ -1,4 +1,4 @@
-"""Where smpdfu keeps on this computer what it remembers between two commands."""
+"""The folder for smpdfu's state between two commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def state_home() -> Path:
-    """The folder for what smpdfu remembers: ``SMPDFU_STATE_HOME``, else the place that the system has for it."""
+    """Return the state folder: ``SMPDFU_STATE_HOME``, else the usual place of the operating system."""
     given = os.environ.get("SMPDFU_STATE_HOME")
     if given:
         return Path(given)

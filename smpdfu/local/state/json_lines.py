@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, as journals and logs are: what is a whole line, and what is damaged."""
+"""Files with one JSON object per line, such as journals and logs: tell whole lines from damaged ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, NoReturn
 from smpdfu.untrusted.nesting import load_json
 
 _LAST_TIME_S = 253_402_300_799.0
-"""The end of the year 9999, in seconds since 1970: what is later cannot be shown as a date."""
+"""The end of the year 9999 in seconds since 1970. Later times are no dates in Python."""
 _MAX_DIGITS = 18
 
 
 def entry_of(line: bytes) -> dict[str, Any] | None:
-    """The object in a whole line, which ends with a newline; None for any other line.
+    """Return the object in a whole line, which ends with a newline; None for any other line.
 
-    Every number in it is one that can be counted with, and ``time``, if there is one, a time in seconds since 1970.
+    Every number in it is finite and of moderate length. ``time``, if present, is a time in seconds since 1970.
     """
     if not line.endswith(b"\n"):
         return None
@@ -29,7 +29,7 @@ def entry_of(line: bytes) -> dict[str, Any] | None:
 
 
 def is_time(value: object) -> bool:
-    """True for a number of seconds since 1970 that is a date."""
+    """Return whether a value is a number of seconds since 1970 that is a date."""
     return type(value) in (int, float) and 0 <= value <= _LAST_TIME_S  # type: ignore[operator]  # bool is no time
 
 
@@ -43,4 +43,4 @@ def _whole(text: str) -> int:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text[:20]} is no number that can be counted with")
+    raise ValueError(f"{text[:20]} is not a finite number of moderate length")

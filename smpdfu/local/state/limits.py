@@ -1,4 +1,4 @@
-"""What the system grants a process."""
+"""Limits that the operating system sets for a process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 
 def allow_open_files(count: int) -> int:
-    """Raise this process's own limit of open files to ``count``, as far as the system lets it; what is granted now."""
+    """Raise this process's limit of open files to ``count``, as far as the system permits; return the new limit."""
     if sys.platform == "win32":
-        return count  # there is no such limit for sockets there
+        return count  # Windows has no such limit for sockets
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,6 +1,6 @@
-"""One process at a time: a locked file that says who holds it.
+"""A lock for one process at a time: a locked file that names its holder.
 
-The system drops the lock when its holder dies, so a lock never outlives a process.
+The system releases the lock when its holder ends, so a lock never outlives a process.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from typing import Any
 from smpdfu.local.state.own import open_own
 from smpdfu.untrusted.nesting import load_json
 
-_LOCKED_BYTE = 1 << 30  # on Windows, where a locked byte cannot be read: beyond all that a file of ours holds
+_LOCKED_BYTE = 1 << 30  # Windows forbids reading a locked byte: this one is behind the end of our files
 _LONGEST_NOTE = 1 << 16
 _TRIES = 5
-_PAUSE_S = 0.02  # whoever only looks at a lock holds it for less
+_PAUSE_S = 0.02  # a process that only looks at the lock holds it for less
 
 
 class HeldError(Exception):
-    """Somebody else holds the lock; ``note`` is what they wrote about themselves (``pid``, as a rule)."""
+    """Another process holds the lock. ``note`` is what that process wrote about itself, usually its ``pid``."""
 
     def __init__(self, note: dict[str, Any]) -> None:
-        super().__init__("the lock is held")
+        super().__init__("another process holds the lock")
         self.note = note
 
 
 class Lock:
-    """A lock on the file at ``path``, which is made if need be."""
+    """A lock on the file at ``path``, which it creates if necessary."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock and leave our pid in it; raises ``HeldError``, or ``OSError`` from the file system."""
+        """Acquire the lock and write our pid into it. Raises ``HeldError``, or ``OSError`` from the file system."""
         descriptor = open_own(self.path, os.O_RDWR | os.O_CREAT)
         try:
             _lock_soon(descriptor)
@@ -49,7 +49,7 @@ class Lock:
         self.tell()
 
     def tell(self, **note: Any) -> None:
-        """Replace the note: our pid and ``note``. ValueError while the lock is not held."""
+        """Replace the note by our pid and ``note``. Raises ``ValueError`` if we do not hold the lock."""
         if self._descriptor is None:
             raise ValueError("only the holder of a lock writes its note")
         os.ftruncate(self._descriptor, 0)
@@ -57,14 +57,14 @@ class Lock:
         os.write(self._descriptor, json.dumps({"pid": os.getpid(), **note}).encode())
 
     def release(self) -> None:
-        """Give the lock back; no harm if it is not held."""
+        """Release the lock. Does nothing if we do not hold it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """The note of who holds the lock at ``path``; None if nobody does."""
+    """Return the note of the process that holds the lock at ``path``; None if no process does."""
     try:
         descriptor = open_own(path, os.O_RDWR)
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 
 def lock_file(descriptor: int) -> None:
-    """Lock an open file until it is closed; others can read it. Raises ``BlockingIOError`` if it is locked already."""
+    """Lock an open file until it is closed; others can read it. Raises ``BlockingIOError`` if it is locked."""
     if sys.platform == "win32":
         import msvcrt
 

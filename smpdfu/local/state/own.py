@@ -1,6 +1,6 @@
-"""Files that smpdfu keeps for itself: in folders for this user only, regular, this user's, and never through a link.
+"""smpdfu's own files: regular files of this user, in folders for this user only, never through a link.
 
-Somebody who may write into a folder on the way could else have smpdfu empty or extend another file of its user.
+Without this, another user who may write into one of the folders could make smpdfu change other files of its user.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smpdfu.local.state.folders import state_home
 _FLAGS = (
     getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe in its place must not be waited for
+    | getattr(os, "O_NONBLOCK", 0)  # never wait for a pipe in its place
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
@@ -23,9 +23,10 @@ _OTHERS = 0o077
 
 
 def make_own_folder(path: Path) -> None:
-    """Make the folder, and those on the way that are missing, for this user only. Raises ``OSError``.
+    """Create the folder and its missing parents for this user only. Raises ``OSError``.
 
-    Those in ``state_home`` that older releases made for everybody are narrowed; a folder that the user named is not.
+    Older releases created folders in ``state_home`` for everybody: their access is restricted. A folder that the user
+    named keeps its access.
     """
     for folder in (*reversed(path.parents), path):
         if not folder.exists():
@@ -35,7 +36,7 @@ def make_own_folder(path: Path) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether smpdfu made this folder."""
+    """Return whether smpdfu created this folder."""
     home = state_home()
     if not hasattr(os, "geteuid") or not folder.is_relative_to(home) or folder.is_symlink():
         return False
@@ -45,10 +46,10 @@ def _is_ours(folder: Path) -> bool:
 
 
 def open_own(path: Path, flags: int) -> int:
-    """A descriptor of the file, made for this user only if ``flags`` say that it may be made.
+    """Open the file and return its descriptor. If ``flags`` permit creating it, it is for this user only.
 
-    Raises ``OSError`` with one sentence for a link, for what is no regular file, for another user's file and for one
-    that has a second name.
+    Raises ``OSError`` with one sentence for a link, for anything that is not a regular file, for another user's file
+    and for a file with a second name (hard link).
     """
     if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
         raise _refusal(path, "is a symbolic link")
@@ -76,4 +77,4 @@ def _why_not(found: os.stat_result) -> str:
 
 
 def _refusal(path: Path, why: str) -> OSError:
-    return OSError(errno.EPERM, f"it {why}: smpdfu does not write through it; move it away", str(path))
+    return OSError(errno.EPERM, f"it {why}. smpdfu does not write to it. Move it away and try again", str(path))

@@ -1,10 +1,10 @@
-"""Named virtual devices, kept in files between commands, like a board that stays on the desk.
+"""Named virtual devices that live in files between commands, like a board on a desk.
 
 A device is a folder: ``device.json`` (layout, and the keys that its bootloaders hold), ``app.flash`` and ``net.flash``
-(mapped into memory, so what is written is there at once), ``settings.flash`` and ``files`` of the application,
-``console.log``, and ``ram.json`` while the device is put aside with its power on. A process that dies with a device in
-its hands cuts the power: there is no ``ram.json`` then, and the next one boots it. One process at a time has a device;
-the folder is the user's alone.
+(mapped into memory: a write is in the file at once), ``settings.flash`` and ``files`` of the application,
+``console.log``, and ``ram.json`` while no process runs the device and its power is on. If a process dies while it
+runs a device, that device loses its power: there is no ``ram.json``, and the next process boots it. One process at a
+time can run a device. Only the user can read the folder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from smpdfu.virtual.server.groups.image import Progress
 from smpdfu.virtual.server.server import Buffers
 from smpdfu.virtual.store.kept_cut import keep_cut, read_cut
 from smpdfu.virtual.store.kept_wear import keep_wear, read_wear
-from smpdfu.virtual.store.names import folder_of, is_name
+from smpdfu.virtual.store.names import check_new, folder_of
 from smpdfu.virtual.store.names import holder_of as holder_of
 from smpdfu.virtual.store.names import home as home
 from smpdfu.virtual.store.names import list_devices as list_devices
@@ -53,12 +53,12 @@ _LOG_MAX = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a device is made from. Keys are PEM; only ``enc_key`` is private, for the bootloader decrypts with it.
+    """What a device is made from. Keys are PEM; only ``enc_key`` is private: the bootloader decrypts with it.
 
-    ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` another way of
-    updating than theirs. ``sign_keys`` are those that MCUboot accepts, ``net_keys`` those that b0n accepts,
-    ``content_key_size`` is 16 or 32, ``resources`` what its SMP server has. ``device_id`` is the chip's number in hex
-    (None: the firmware does not tell it).
+    ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` replaces
+    the layout's way of updating. MCUboot trusts ``sign_keys``, b0n trusts ``net_keys``. ``content_key_size`` is 16 or
+    32 bytes. ``resources`` are those of its SMP server. ``device_id`` is the chip's number in hex; None if the firmware
+    does not report it.
     """
 
     layout: str
@@ -73,7 +73,7 @@ class Recipe:
     device_id: str | None = None
 
     def boot_keys(self) -> BootKeys:
-        """The keys as the bootloaders use them; raises ``KeyFileError``."""
+        """Return the keys in the form that the bootloaders use. Raises ``KeyFileError``."""
         decryption = None if self.enc_key is None else load_private(self.enc_key.encode())
         sign_keys, net_keys = _public(self.sign_keys), _public(self.net_keys)
         return BootKeys(sign_keys, decryption, self.content_key_size, net_keys, self.options)
@@ -84,12 +84,12 @@ class Recipe:
         return None if self.device_id is None else bytes.fromhex(self.device_id)
 
     def make_layout(self) -> Layout:
-        """Both cores' layout. ``ValueError`` if there is none of this name; ``FormatError`` for a bad table."""
+        """Return the layout of both cores. Raises ``ValueError`` for an unknown name, ``FormatError``."""
         mode = None if self.mode is None else SwapMode(self.mode)
         if self.partitions is not None:
             return read_layout(self.partitions.encode(), self.layout, mode)
         if self.layout not in LAYOUTS:
-            raise ValueError(f"there is no layout {self.layout!r}; known are {', '.join(LAYOUTS)}")
+            raise ValueError(f"there is no layout {self.layout!r}. Use one of: {', '.join(LAYOUTS)}")
         layout = LAYOUTS[self.layout]
         return layout if mode is None else replace(layout, mode=mode)
 
@@ -104,11 +104,8 @@ def _public(pems: tuple[str, ...]) -> tuple[Verifier, ...]:
 
 
 def create(name: str, recipe: Recipe) -> None:
-    """Make a device with blank flash. ValueError if the name is not one, or taken; ``KeyFileError``; ``OSError``."""
-    if not is_name(name):
-        raise ValueError(f"{name!r} is no name for a device: use letters, digits, dots, - and _, up to 64 of them")
-    if name in list_devices():
-        raise ValueError(f"there is a virtual device named {name!r} already")
+    """Make a device with blank flash. Raises ``ValueError`` for a bad or taken name, ``KeyFileError``, ``OSError``."""
+    check_new(name)
     layout = recipe.make_layout()
     build_of(layout, recipe.boot_keys())
     make_own_folder(home())
@@ -116,7 +113,7 @@ def create(name: str, recipe: Recipe) -> None:
     beside.mkdir(mode=0o700)
     try:
         for part in kept_parts(layout):
-            # Filled and not sparse: on a full disk this fails here, and never a mapped page later.
+            # Filled, not sparse: a full disk fails here, and not later at a mapped page.
             write_file_atomic(
                 beside / f"{part.name}.flash", bytes([ERASED]) * part.region.size_bytes, mode=0o600, follow_links=False
             )
@@ -128,10 +125,10 @@ def create(name: str, recipe: Recipe) -> None:
 
 
 def open_device(name: str, *, switch_on: bool = True) -> StoredDevice:
-    """Take the device and switch it on, or take it up where it was put aside; ``close`` it, or use ``with``.
+    """Open a device for this process, in the state in which the last process closed it. Use ``close`` or ``with``.
 
-    A device without power boots, unless ``switch_on`` is False: then that is left to ``reset``.
-    Raises ConnectError if there is none, somebody else has it, or its files are damaged.
+    A device without power boots. If ``switch_on`` is False, it waits for ``reset``.
+    Raises ConnectError if there is no such device, another process runs it, or its files are damaged.
     """
     folder = folder_of(name)
     lock = _locked(name, folder)
@@ -144,9 +141,9 @@ def open_device(name: str, *, switch_on: bool = True) -> StoredDevice:
 
 
 def view_device(name: str) -> VirtualNrf5340:
-    """The device as it is at this moment, to look at, whoever has it; what would write its flash fails.
+    """Return a read-only view of the device as it is now, even if another process runs it. A write to its flash fails.
 
-    Raises ConnectError if there is none, or its files are damaged.
+    Raises ConnectError if there is no such device, or its files are damaged.
     """
     folder = folder_of(name)
     with _sentences(name):
@@ -166,7 +163,7 @@ def view_device(name: str) -> VirtualNrf5340:
 
 
 def delete(name: str) -> None:
-    """Remove the device and all its files. Raises ConnectError if there is none or somebody has it; ``OSError``."""
+    """Delete a device and all its files. Raises ConnectError if there is none or a process runs it; ``OSError``."""
     folder = folder_of(name)
     lock = _locked(name, folder)
     grave = folder.with_name(f".{name}.{secrets.token_hex(4)}")
@@ -178,7 +175,7 @@ def delete(name: str) -> None:
 
 
 def read_log(name: str) -> list[str]:
-    """The lines of the device's console, oldest first. Raises ConnectError if there is no such device."""
+    """Return the lines of the device's console, oldest first. Raises ConnectError if there is no such device."""
     path = folder_of(name) / "console.log"
     return path.read_text(errors="replace").splitlines() if path.exists() else []
 
@@ -201,7 +198,7 @@ class StoredDevice(VirtualNrf5340):
         read_cut(folder, self.chip.power)
         read_wear(folder, self.chip.flashes)
         ram = _read_ram(folder / "ram.json")
-        (folder / "ram.json").unlink(missing_ok=True)  # from now on the power is ours to lose
+        (folder / "ram.json").unlink(missing_ok=True)  # from now on, the end of this process is a power cut
         if ram is not None:
             self.resume(ram)
         elif switch_on:
@@ -209,13 +206,13 @@ class StoredDevice(VirtualNrf5340):
         self.announce("")
 
     def reset(self) -> BootResult | None:
-        """Boot, and tell who looks from outside how that ended."""
+        """Boot, and write into the lock file how the boot ended, for other processes."""
         result = super().reset()
         self.announce(self._port)
         return result
 
     def announce(self, port: str) -> None:
-        """Say to others who want this device at which port it is served; "" for none."""
+        """Write the port of the device into the lock file, for other processes; "" for none."""
         self._port = port
         told: dict[str, Any] = {"port": port} if port else {}
         if self.running is None and self.ending is not None:
@@ -225,7 +222,7 @@ class StoredDevice(VirtualNrf5340):
         self._lock.tell(app_runs=self.running is not None, net_runs=self.net_core.running, **told)
 
     def close(self) -> None:
-        """Put the device aside as it is, and let others have it; no harm if that was done."""
+        """Save the state of the device and release it for other processes. A second call does nothing."""
         maps, self._maps = self._maps, ()
         if not maps:
             return
@@ -252,7 +249,7 @@ class StoredDevice(VirtualNrf5340):
 
 
 class DevicePipe(Pipe):
-    """A wire to the device named ``device``, which is taken when it opens and given back when it closes."""
+    """A wire to the device named ``device``. It opens the device when it opens, and closes it when it closes."""
 
     def __init__(self, device: str) -> None:
         super().__init__(f"virtual:{device}")
@@ -295,18 +292,18 @@ def _locked(name: str, folder: Path) -> Lock:
             lock.acquire()
     except HeldError as error:
         who = f"process {error.note['pid']}" if "pid" in error.note else "another process"
-        port = f", which serves it at {error.note['port']}" if "port" in error.note else ""
-        raise ConnectError(f"virtual device {name!r} is in use by {who}{port}", f"virtual:{name}") from None
+        port = f" at {error.note['port']}" if "port" in error.note else ""
+        raise ConnectError(f"{who} uses the virtual device {name!r}{port}", f"virtual:{name}") from None
     return lock
 
 
 @contextmanager
 def _sentences(name: str) -> Iterator[None]:
-    """What is wrong with the files of a device, as one sentence."""
+    """Turn any error from the files of a device into one ConnectError."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, SmpdfuError) as error:
-        raise ConnectError(f"virtual device {name!r} cannot be used: {error}", f"virtual:{name}") from error
+        raise ConnectError(f"smpdfu cannot use the virtual device {name!r}: {error}", f"virtual:{name}") from error
 
 
 def _read_recipe(folder: Path) -> Recipe:
@@ -314,21 +311,21 @@ def _read_recipe(folder: Path) -> Recipe:
     keys = tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"]
     recipe = Recipe(found["layout"], *keys, _read_resources(found.get("resources")))
     if found.get("partitions") is None and recipe.layout not in LAYOUTS:
-        raise ValueError(f"its layout {recipe.layout!r} is not known")
-    # What older devices do not have is as it was then.
+        raise ValueError(f"its layout {recipe.layout!r} is unknown")
+    # Fields that older devices do not have keep the values of that time.
     later = {key: found[key] for key in ("partitions", "mode", "content_key_size", "device_id") if key in found}
     return replace(recipe, **later, options=BootOptions.from_dict(found.get("options", {})))
 
 
 def _read_resources(found: dict[str, Any] | None) -> Resources:
-    """What the server has; devices that were made before it could be chosen have none of this."""
+    """Return the server's resources; the default ones for devices from before they could be chosen."""
     return DEFAULT_RESOURCES if found is None else Resources(**found | {"buffers": Buffers(**found["buffers"])})
 
 
 def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, Flash], list[mmap.mmap]]:
-    """The memories that outlive the power, by name, and the mapped files that they live in.
+    """Return the non-volatile memories by name, and their mapped files.
 
-    A device that is older than the UICR's page gets a blank one, if it is not only looked at.
+    A device that was made before the UICR was modelled gets a blank one, except for a read-only view.
     """
     flashes, maps = {}, []
     for part in kept_parts(layout):
@@ -346,7 +343,7 @@ def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, F
 
 
 def _map_settings(path: Path) -> tuple[mmap.mmap, Flash]:
-    """The flash of the settings and the file that it lives in; devices that are older than it get a blank one."""
+    """Return the mapped file of the settings and its flash; an older device gets a blank one."""
     if not path.exists():
         write_file_atomic(path, bytes([ERASED]) * SETTINGS.size_bytes, mode=0o600, follow_links=False)
     storage = _map(path, SETTINGS.size_bytes, mmap.ACCESS_WRITE)
@@ -368,7 +365,7 @@ def _open_log(path: Path) -> Any:
 
 
 def _read_ram(path: Path) -> Ram | None:
-    """What was put aside; None where nothing, or nothing whole, is left."""
+    """Return the saved RAM; None if there is none, or it is damaged."""
     try:
         found = load_json(path.read_text())
         upload = found["upload"]

@@ -1,4 +1,4 @@
-"""A power cut that was armed for a stored device, kept beside its flash until it comes."""
+"""The power cut that a stored device is armed for, in a file beside its flash."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE = "cut.json"
 
 
 def read_cut(folder: Path, power: Power) -> None:
-    """Arm the cut that is kept in ``folder``; none where nothing, or nothing whole, is kept."""
+    """Arm the cut that is stored in ``folder``. A missing or damaged file arms none."""
     try:
         found = load_json((folder / _FILE).read_text())
         after, tear = int(found["after"]), Tear(found["tear"])
@@ -24,7 +24,7 @@ def read_cut(folder: Path, power: Power) -> None:
 
 
 def keep_cut(folder: Path, power: Power) -> None:
-    """Keep the cut that ``power`` is armed for, with what is left until it comes; forget one that came."""
+    """Store the cut that ``power`` is armed for, with the operations left until it; delete one that has come."""
     if power.cut_after is None:
         (folder / _FILE).unlink(missing_ok=True)
         return

@@ -1,4 +1,4 @@
-"""How often each page of a stored device was erased, kept beside its flash; a killed process has not counted."""
+"""The erase count of each page of a stored device, in a file beside its flash. A killed process adds nothing to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FILE = "wear.json"
 
 
 def read_wear(folder: Path, flashes: Mapping[str, Flash]) -> None:
-    """Go on counting from what is kept in ``folder``; from 0 where nothing, or nothing whole, is kept."""
+    """Continue with the counts that are stored in ``folder``. A missing or damaged file means 0."""
     try:
         found = load_json((folder / _FILE).read_text())
         counts = {name: {int(page): int(count) for page, count in found[name].items()} for name in found}
@@ -25,7 +25,7 @@ def read_wear(folder: Path, flashes: Mapping[str, Flash]) -> None:
 
 
 def keep_wear(folder: Path, flashes: Mapping[str, Flash]) -> None:
-    """Keep the counts of all pages that were ever erased."""
+    """Store the counts of all pages that were erased at least once."""
     kept = {name: dict(flash.erase_counts) for name, flash in flashes.items() if flash.erase_counts}
     if kept:
         write_file_atomic(folder / _FILE, json.dumps(kept).encode(), mode=0o600, follow_links=False)

@@ -1,4 +1,4 @@
-"""Which virtual devices there are and who has one, without loading what they are made of: for lists and completion."""
+"""The names of the virtual devices, and the process that runs each. Loads no device, so completion is fast."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def home() -> Path:
-    """The folder of the devices: ``SMPDFU_VIRTUAL_HOME``, else one in the folder for what smpdfu remembers."""
+    """Return the folder of the devices: ``SMPDFU_VIRTUAL_HOME``, else ``virtual`` in the state folder."""
     given = os.environ.get("SMPDFU_VIRTUAL_HOME")
     return Path(given) if given else state_home() / "virtual"
 
 
 def list_devices() -> tuple[str, ...]:
-    """The names of the devices, sorted."""
+    """Return the names of the devices, sorted."""
     try:
         return tuple(sorted(path.parent.name for path in home().glob("*/device.json") if is_name(path.parent.name)))
     except OSError:
@@ -29,18 +29,29 @@ def list_devices() -> tuple[str, ...]:
 
 
 def holder_of(name: str) -> dict[str, Any] | None:
-    """Who has the device: ``pid``, and ``port`` where it is served; None if nobody has."""
+    """Return the process that runs the device: its ``pid``, and ``port`` if it has one; None if no process does."""
     return holder(folder_of(name) / "lock")
 
 
 def is_name(name: str) -> bool:
-    """Can a device be called that?"""
+    """Return whether a device can have this name."""
     return _NAME.fullmatch(name) is not None
 
 
+def check_new(name: str) -> None:
+    """Raise ``ValueError`` if this is not a name for a device, or another device has it."""
+    if not is_name(name):
+        raise ValueError(f"{name!r} cannot be the name of a device: use 1 to 64 letters, digits, dots, - and _")
+    if name in list_devices():
+        raise ValueError(
+            f"the virtual device {name!r} exists already. Choose another name, or delete it with "
+            f"`smpdfu virtual delete {name}`"
+        )
+
+
 def folder_of(name: str) -> Path:
-    """The folder of a device. ConnectError if there is no such device."""
+    """Return the folder of a device. Raises ConnectError if there is no such device."""
     if name not in list_devices():
         known = ", ".join(list_devices()) or "none"
-        raise ConnectError(f"there is no virtual device named {name!r}; there is: {known}", f"virtual:{name}")
+        raise ConnectError(f"there is no virtual device {name!r}. Known devices: {known}", f"virtual:{name}")
     return home() / name

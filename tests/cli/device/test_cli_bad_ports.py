@@ -77,9 +77,9 @@ def test_a_silent_device_gets_no_update(desk: Desk, silent: str) -> None:
 def test_a_virtual_device_that_is_taken_or_not_there(desk: Desk) -> None:
     with store_devices.open_device("desk"):
         refused = desk.call("list")
-    assert (refused.code, "'desk' is in use by process" in refused.sentence) == (4, True)
+    assert (refused.code, "uses the virtual device 'desk'" in refused.sentence) == (4, True)
     refused = desk.run("list", "--to", "virtual:other")
-    assert (refused.code, "no virtual device named 'other'; there is: desk" in refused.sentence) == (4, True)
+    assert (refused.code, "no virtual device 'other'. Known devices: desk" in refused.sentence) == (4, True)
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def application_is_gone(bench: Bench) -> None:
 
 ROWS = [
     (Built(), lambda bench: None, "runs", "application core: runs"),
-    (Built(options=SILENT), network_image_waits, "hang", "waits for the network core without end"),
+    (Built(options=SILENT), network_image_waits, "hang", "waits for the network core forever"),
     (Built(SIMULTANEOUS, options=REFUSING), lambda bench: network_image_waits(bench, 1), "assert", "at an assertion"),
-    (Built(), application_is_linked_elsewhere, "crash", "is not for this slot"),
+    (Built(), application_is_linked_elsewhere, "crash", "is for another slot"),
     (Built(), application_is_gone, "no image", "found no image"),
 ]
 
