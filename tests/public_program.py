@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, assert_type
+from typing import assert_type
 
 import smpdfu
 from smpdfu import (
@@ -32,7 +32,12 @@ from smpdfu import (
     FleetDevice,
     FleetFileError,
     FleetLog,
+    FleetOutcome,
     FleetRun,
+    FleetSession,
+    FleetStatus,
+    FleetWatch,
+    FleetWish,
     FormatError,
     Health,
     Image,
@@ -48,6 +53,7 @@ from smpdfu import (
     LinkLostError,
     LoaderBuild,
     LocalProtocolError,
+    LogEvent,
     NoEffectError,
     NotBackError,
     NotBootedError,
@@ -115,6 +121,7 @@ from smpdfu import (
     load_key,
     load_private,
     new_package,
+    open_fleet,
     open_signer,
     parse_address,
     place_of,
