@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.slow import SLOW_S, is_slow
+from tests.slow import SLOW_S, WANTED, is_slow
 
 if TYPE_CHECKING:
     from tests.soft_token import SoftToken
@@ -62,7 +62,7 @@ def _slow_modules(reports: list[object]) -> list[tuple[str, float]]:
     for report in reports:
         if isinstance(report, pytest.TestReport):
             took[report.nodeid.partition("::")[0]] += report.duration
-    return sorted((module, seconds) for module, seconds in took.items() if seconds > SLOW_S)
+    return sorted((module, seconds) for module, seconds in took.items() if seconds > SLOW_S and module not in WANTED)
 
 
 @pytest.fixture(scope="session")
