@@ -30,11 +30,13 @@ from typing import Any
 from benchmarks.boards import used_bytes
 from benchmarks.fleet_rig import NEW, WAYS, broken, devices, name_of, package, versions
 from smpdfu.client import Client
+from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
 from smpdfu.dfu.fleet.standing import standing
+from smpdfu.fleets import open_fleet
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming
 
@@ -79,7 +81,7 @@ class Scene:
     took_s: float = 0.0
     cpu_s: float = 0.0
     peak_bytes: int = 0
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def path(self) -> Path:
@@ -194,13 +196,11 @@ def as_processes(count: int, folder: Path) -> None:
         scene = Scene(folder, count, dict(row.split(",") for row in rows))
         limit = max(len(broken(count)) // 2, 2)
         scene.write(limit)
-        from smpdfu.cli.fleet.loading import read_fleet, state_folder
-
-        log = log_path(state_folder(read_fleet(scene.path)))
+        log = log_path(open_fleet(scene.path).folder)
         codes = [fleet_run(scene, log, kill_at=count // 4), fleet_run(scene, log)]
         scene.write(count)
         codes.append(fleet_run(scene, log))
-        scene.events = list(read_log(log.parent))
+        scene.events = [event.entry for event in read_log(log.parent)]
         assert codes[0] == -signal.SIGKILL, f"exit code {codes[0]} of the run that was killed"
         assert codes[1] in (STOPPED, UNFINISHED), f"exit code {codes[1]} of the run that was stopped"
         assert codes[2] == UNFINISHED, f"exit code {codes[2]}, and some of the devices may come back"
@@ -234,10 +234,10 @@ def in_process(count: int, folder: Path) -> None:
     async def run(cancel_at: int | None = None) -> Phase | None:
         ended = 0
 
-        def watch(event: Mapping[str, Any]) -> None:
+        def watch(event: LogEvent) -> None:
             nonlocal ended
             scene.peak_bytes = max(scene.peak_bytes, used_bytes() - before)
-            ended += event["event"] == "end"
+            ended += event.kind == "end"
             if ended == cancel_at:
                 task.cancel()
 
@@ -252,7 +252,7 @@ def in_process(count: int, folder: Path) -> None:
     assert asyncio.run(run(cancel_at=count // 2)) is None
     assert asyncio.run(run()) is Phase.DONE
     scene.took_s, scene.cpu_s = time.perf_counter() - began, time.process_time() - cpu
-    scene.events = list(read_log(folder))
+    scene.events = [event.entry for event in read_log(folder)]
     check(scene, versions(made))
     tell("in process", scene, "cancelled once; devices and runner share one core")
 

@@ -1,26 +1,24 @@
-"""Update the devices of a fleet, and print what becomes of each.
+"""Update the devices of a fleet, and print what becomes of each. If anything interrupts it, run it again.
 
-python fleet.py FLEET.toml FOLDER_FOR_THE_LOG
+python fleet.py FLEET.toml
 """
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from smpdfu import Fleet, FleetLog, FleetRun, Package, Ports, Schedule, client_for, place_of
+from smpdfu import FleetWatch, LogEvent, open_fleet
 
 
-def show(event: Mapping[str, Any]) -> None:
-    """Print how it ended for a device."""
-    if event["event"] == "end":
-        print(f"{event['device']}: {event['outcome']}", event.get("message", ""))
+class Watch(FleetWatch):
+    """Prints how it ended for each device."""
+
+    def event(self, event: LogEvent) -> None:
+        """Take an event of the log."""
+        if event.outcome is not None:
+            print(f"{event.device}: {event.outcome}", event.message)
 
 
-fleet = Fleet.load(Path(sys.argv[1]), place_of)
-packages = {hardware: Package.load(file) for hardware, file in fleet.packages.items()}
-schedule = Schedule(fleet.waves, fleet.limits, {})
-with FleetLog(Path(sys.argv[2]), watch=show) as log:
-    run = FleetRun(fleet, schedule, log, Ports(lambda device: client_for(device.address), packages))
-    print(asyncio.run(run.run()))
+outcome = asyncio.run(open_fleet(sys.argv[1]).run(watch=Watch()))
+if error := outcome.error():
+    sys.exit(str(error))
+print(outcome.ending)

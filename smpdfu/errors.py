@@ -10,6 +10,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+TYPE_CHECKING = False  # of typing, which takes its time
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class SmpdfuError(Exception):
     """Base of everything that a device, a file, a cable or a typing error can cause."""
@@ -212,6 +216,46 @@ class DeviceTimeoutError(UpdateError):
             f"the update of this device did not end within {timeout_s:g} s (device_timeout_s) and was stopped{where}"
         )
         self.timeout_s, self.step = timeout_s, step
+
+
+class FleetError(UpdateError):
+    """A fleet is not complete; ``file`` describes it. ``devices`` of ``total`` are the reason (0: no device is)."""
+
+    def __init__(self, message: str, file: Path, devices: int = 0, total: int = 0) -> None:
+        super().__init__(message)
+        self.file = file
+        self.devices = devices
+        self.total = total
+
+
+class FleetPausedError(FleetError):
+    """Somebody paused the fleet, and nobody has resumed it."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__("the fleet is paused: no device was begun", file)
+
+
+class FleetUnfinishedError(FleetError):
+    """Some devices do not have their package yet; the next run continues."""
+
+    def __init__(self, file: Path, devices: int, total: int) -> None:
+        text = f"the fleet is not finished: {devices} of {total} devices are without their package"
+        super().__init__(text, file, devices, total)
+
+
+class FleetFailedError(FleetError):
+    """Some devices stay without their package; the next run does not try them again."""
+
+    def __init__(self, file: Path, devices: int, total: int) -> None:
+        text = f"the fleet failed: {devices} of {total} devices are without their package"
+        super().__init__(text, file, devices, total)
+
+
+class FleetUnprovenError(FleetError):
+    """Every device has its package as far as smpdfu can tell, nothing proves some updates, and proof was asked for."""
+
+    def __init__(self, file: Path, devices: int, total: int) -> None:
+        super().__init__(f"nothing proves the update of {devices} of {total} devices", file, devices, total)
 
 
 class AbsentError(StepError):

@@ -19,7 +19,7 @@ LINES = (
     {"client", "virtual"},
     {"dfu"},
     {"connect"},
-    {"library"},
+    {"library", "fleets"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
@@ -56,6 +56,7 @@ HOMES = {
 }
 # The only modules of dfu/ that may talk to a device.
 DFU_TALKERS = {
+    "dfu/fleet/reach.py",
     "dfu/fleet/run.py",
     "dfu/do/health.py",
     "dfu/do/net_version.py",
@@ -108,6 +109,16 @@ def test_third_party_packages_stay_at_home(path: Path) -> None:
         homes = HOMES.get(name.split(".")[0])
         if homes is not None:
             assert any(place(path).startswith(home) for home in homes), f"{place(path)} imports {name}"
+
+
+# What only a session of a fleet does: no command opens the log, decides what is next, or runs a fleet itself.
+SESSION_ONLY = ("log", "folder", "standing", "run", "reach")
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli" / "fleet").glob("*.py")), ids=place)
+def test_fleet_commands_leave_the_log_to_the_session(path: Path) -> None:
+    assert not {f"smpdfu.dfu.fleet.{name}" for name in SESSION_ONLY} & set(imports(path))
+    assert "typer.Exit(" not in path.read_text("utf-8")
 
 
 def sub_room_of(dotted: str) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ import pytest
 
 from smpdfu.cli.app.show import Output
 from smpdfu.cli.fleet.live_view import View
+from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Wave
 from smpdfu.dfu.fleet.schedule import Outcome, Schedule
 from tests.simulated import simulate
@@ -63,16 +64,28 @@ def fleet() -> tuple[Fleet, Schedule]:
     return made, Schedule(waves, Limits(), {})
 
 
+def new_view(made: Fleet, schedule: Schedule) -> View:
+    view = View(made, Output(json=False))
+    view.begins(schedule)
+    return view
+
+
+def note(view: View, entry: dict[str, object]) -> None:
+    event = LogEvent.from_entry(entry | {"time": 1.0})
+    assert event is not None
+    view.note(event)
+
+
 def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = put_up(monkeypatch)
     made, schedule = fleet()
-    view = View(made, schedule, Output(json=False), quiet=False)
+    view = new_view(made, schedule)
     with view.drawn() as draw:
         schedule.begin(0.0)
-        view.note({"event": "wave", "wave": "canary", "devices": 2})
+        note(view, {"event": "wave", "wave": "canary", "devices": 2})
         for name in NAMES[:2]:
-            view.note({"event": "begin", "device": name})
-        view.note({"event": "step", "device": "roof-0", "step": "upload app", "number": 1, "of": 9})
+            note(view, {"event": "begin", "device": name})
+        note(view, {"event": "step", "device": "roof-0", "step": "upload app", "number": 1, "of": 9})
         draw()
         assert terminal.screen()[:4] == [
             "wave canary: 2 devices",
@@ -81,8 +94,9 @@ def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> N
             "wave canary: 0 of 2 ended, 0 failed, 2 under way",
         ]
         schedule.ended("roof-0", Outcome.UNREACHABLE)
-        view.note(
-            {"event": "end", "device": "roof-0", "outcome": "unreachable", "seconds": 2.0, "message": "no\x1b answer"}
+        note(
+            view,
+            {"event": "end", "device": "roof-0", "outcome": "unreachable", "seconds": 2.0, "message": "no\x1b answer"},
         )
         draw()
         assert terminal.screen()[:4] == [
@@ -100,10 +114,10 @@ def test_messages_come_above_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_more_rows_than_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = put_up(monkeypatch, lines=6)
     made, schedule = fleet()
-    view = View(made, schedule, Output(json=False), quiet=False)
+    view = new_view(made, schedule)
     with view.drawn() as draw:
         for name in NAMES:
-            view.note({"event": "begin", "device": name})
+            note(view, {"event": "begin", "device": name})
         draw()
         assert terminal.screen()[3].endswith("0 under way, 3 of them not shown")
 
@@ -112,12 +126,12 @@ def test_it_is_drawn_again_by_the_event_loop_and_by_no_thread(monkeypatch: pytes
     """What a thread drew while a message was put above it would stand beside the table, not in it."""
     terminal = put_up(monkeypatch)
     made, schedule = fleet()
-    view = View(made, schedule, Output(json=False), quiet=False)
+    view = new_view(made, schedule)
 
     async def watch() -> int:
         threads = threading.active_count()
         async with view.kept_drawn():
-            view.note({"event": "begin", "device": "roof-0"})
+            note(view, {"event": "begin", "device": "roof-0"})
             assert "connecting" not in terminal.getvalue()
             await asyncio.sleep(0.3)
             assert terminal.screen()[0] == "roof-0  connecting"

@@ -38,6 +38,11 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
         errors.NotBackError: errors.NotBackError("away", "reset"),
         errors.NoEffectError: errors.NoEffectError("no effect", "mark"),
         errors.NotBootedError: errors.NotBootedError("not reset", "reset", acknowledged=True),
+        errors.FleetError: errors.FleetError("a sentence", Path("f.toml")),
+        errors.FleetPausedError: errors.FleetPausedError(Path("f.toml")),
+        errors.FleetUnfinishedError: errors.FleetUnfinishedError(Path("f.toml"), 1, 3),
+        errors.FleetFailedError: errors.FleetFailedError(Path("f.toml"), 1, 3),
+        errors.FleetUnprovenError: errors.FleetUnprovenError(Path("f.toml"), 1, 3),
     }
     return special.get(kind) or kind("a sentence")
 
@@ -73,6 +78,11 @@ CODES = {
     errors.DeviceTimeoutError: 8,
     errors.JournalError: 8,
     errors.UnprovenError: 9,
+    errors.FleetPausedError: 8,
+    errors.FleetUnfinishedError: 8,
+    errors.FleetFailedError: 7,
+    errors.FleetUnprovenError: 9,
+    errors.FleetError: 1,  # a base class, as the next one
     errors.UpdateError: 1,  # a base class; what is raised is one of those above
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.dfu.decide.record import DONE, REVERTED
+from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
 from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
@@ -56,9 +56,9 @@ class Bench:
         pipe, framing = wire_of(self.devices[device.name], console=self.console)
         return Client(pipe, framing, timeout_s=0.2, attempts=2, patience=FAST)
 
-    def _watch(self, event: Mapping[str, Any]) -> None:
-        self.events.append(event)
-        self.at_event(event)
+    def _watch(self, event: LogEvent) -> None:
+        self.events.append(event.entry)
+        self.at_event(event.entry)
 
     async def _run(self, fleet: Fleet, schedule: Schedule) -> Phase:
         journal = lambda place: self.folder / f"{place[8:]}.jsonl"  # noqa: E731
@@ -307,7 +307,7 @@ def test_the_history_of_a_log(make: Maker, bench: Callable[..., Bench]) -> None:
     assert (good.was, good.runs, good.attempts) == ("1.0.0", "2.0.0", 1)
     assert not History.of(read_log(here.folder), fleet, {"default": "other"}).counts().get("done")
     for cut in (1, 5, 9):  # as it is while it runs, or after a kill
-        some = [json.loads(line) for line in log_path(here.folder).read_text().splitlines()[:cut]]
+        some = list(read_log(here.folder))[:cut]
         part = History.of(some, fleet, digests)
         assert sum(part.counts().values()) == 3
 

@@ -10,7 +10,8 @@ from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.do.net_version import VersionRule, Way
-from smpdfu.dfu.fleet.file import DEFAULT, Fleet, FleetDevice, Limits, Treatment, Unproven
+from smpdfu.dfu.fleet.device_list import DEFAULT
+from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Unproven
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
 
@@ -122,36 +123,36 @@ ONE = '[packages]\ndefault = "a.zip"\n[[device]]\nname = "a"\naddress = "virtual
         ("[fleet", "not valid TOML"),
         ("[flet]\n", "unknown table 'flet'"),
         (ONE + "[fleet]\nat_one = 3\n", "unknown key 'at_one'"),
-        (ONE + "[fleet]\nat_once = 0\n", "'at_once' in .fleet. of FLEET.toml is not a whole number of at least 1"),
+        (ONE + "[fleet]\nat_once = 0\n", "'at_once' in .fleet. of FLEET.toml must be a whole number of at least 1"),
         (ONE + "[fleet]\nat_once = true\n", "'at_once'"),
         (ONE + "[fleet]\nstop_at_rate = 2\n", "from 0 to 1"),
-        (ONE + "[fleet]\nname = 3\n", "not a text"),
+        (ONE + "[fleet]\nname = 3\n", "must be a text"),
         ("fleet = 3\n" + ONE, "not a table"),
-        (ONE + "[fleet]\nunproven = 'perhaps'\n", "none of continue, stop"),
+        (ONE + "[fleet]\nunproven = 'perhaps'\n", "one of continue, stop"),
         (ONE + "[update]\nncs = '9.9'\n", ".update. of FLEET.toml: NCS 9.9 is not known"),
         (ONE + "[update]\nnet_version_from = 'ask'\n", "does not say how to ask"),
         (ONE + "[hardware.big]\nnet_address = 3\n", "hardware.big. of FLEET.toml: 0x3 is not in the network"),
-        (ONE + "[hardware.big]\nnet_address = 'x'\n", "is not an address such as"),
+        (ONE + "[hardware.big]\nnet_address = 'x'\n", "must be an address such as"),
         (ONE + "[hardware.big]\nsize = 3\n", "unknown key 'size'"),
         (ONE + "[hardware]\nbig = 3\n", "hardware.big. of FLEET.toml is not a table"),
-        (ONE + "[update]\npolicy = 'hope'\n", "none of test-and-confirm"),
+        (ONE + "[update]\npolicy = 'hope'\n", "one of test-and-confirm"),
         (ONE + "[update]\nsoak_s = -1\n", "'soak_s'"),
         (ONE + "[update]\ntimeout_s = 0\n", "'timeout_s' in .update. of FLEET.toml is 0"),
         ("", "0 devices"),
-        ("[[device]]\naddress = 'virtual:a'\n", "has none for 'default'"),
-        ("[packages]\ndefault = 3\n[[device]]\naddress = 'virtual:a'\n", "does not name a file"),
+        ("[[device]]\naddress = 'virtual:a'\n", "has no package for the hardware 'default' of 'virtual:a'"),
+        ("[packages]\ndefault = 3\n[[device]]\naddress = 'virtual:a'\n", "must name a file"),
         ("[packages]\ndefault = 'a'\n[[device]]\nname = 'a'\n", "the 1. ..device.. of FLEET.toml has no address"),
         (ONE + "[[device]]\nname = 'a'\naddress = 'virtual:b'\n", "two devices are named 'a'"),
         (ONE + "[[device]]\nname = 'b'\naddress = 'virtual:a'\n", "the same address"),
-        (ONE + "[[wave]]\ndevices = ['b']\n", "'b' in the 1. ..wave.. of FLEET.toml is no device that is left"),
+        (ONE + "[[wave]]\ndevices = ['b']\n", "'b' in the 1. ..wave.. of FLEET.toml matches no device that is left"),
         (ONE + "[[wave]]\ncount = 1\nshare = 0.5\n", "more than one of"),
         (ONE + "[[wave]]\n[[wave]]\n", "no device is left"),
         (ONE + "[[device]]\naddress = 'virtual:b'\n[[wave]]\ncount = 1\n", "are in no wave"),
         (ONE + "[wave]\ncount = 1\n", "write ..wave.."),
-        (ONE + "[fleet]\nid = '../x'\n", "'id' in .fleet. of FLEET.toml is not made of"),
+        (ONE + "[fleet]\nid = '../x'\n", "'id' in .fleet. of FLEET.toml must have 1 to 64 letters"),
         (ONE + "[fleet]\nwave_success = 1.5\n", "'wave_success'"),
         (ONE + "[fleet]\nmax_unreachable = -1\n", "'max_unreachable'"),
-        (ONE + "[update]\nno_downgrade = 1\n", "'no_downgrade' in .update. of FLEET.toml is neither true nor false"),
+        (ONE + "[update]\nno_downgrade = 1\n", "'no_downgrade' in .update. of FLEET.toml must be true or false"),
         (ONE + "[update]\ntrust = 'a.pem'\n", "'trust'"),
     ],
 )

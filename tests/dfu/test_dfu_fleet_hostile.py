@@ -141,8 +141,8 @@ class Stage:
 
         return simulate(timed(main()))
 
-    def ends(self) -> dict[str, dict[str, Any]]:
-        return {event["device"]: event for event in read_log(self.folder) if event["event"] == "end"}
+    def ends(self) -> dict[str, Mapping[str, Any]]:
+        return {event.device: event.entry for event in read_log(self.folder) if event.kind == "end"}
 
 
 def test_a_fleet_of_hostile_devices_ends_and_the_others_are_updated(make: Maker, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
 from smpdfu.dfu.fleet.schedule import Outcome
@@ -35,7 +36,7 @@ def test_a_log_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     log_path(tmp_path).write_bytes(whole[:-5])
     with FleetLog(tmp_path, clock=lambda: 2.0) as log:
         log.write("resume")
-    assert [entry["event"] for entry in read_log(tmp_path)] == ["run", "resume"]
+    assert [event.kind for event in read_log(tmp_path)] == ["run", "resume"]
 
 
 DAMAGE = [
@@ -59,7 +60,7 @@ def test_a_damaged_line_of_the_log_is_named_and_set_aside(tmp_path: Path, line: 
     first, second = log_path(tmp_path).read_bytes().splitlines(keepends=True)
     log_path(tmp_path).write_bytes(first + line + b"\n" + second)
     damaged: list[int] = []
-    assert [entry["event"] for entry in read_log(tmp_path, damaged.append)] == ["run", "leave"]
+    assert [event.kind for event in read_log(tmp_path, damaged.append)] == ["run", "leave"]
     assert damaged == [2]
     with FleetLog(tmp_path), pytest.raises(JournalError, match="is running this fleet"):
         repair_log(tmp_path)
@@ -105,7 +106,8 @@ def test_what_stands_of_earlier_runs(
     make: Maker, events: list[dict[str, Any]], outcomes: dict[str, Outcome], begun: dict[str, float]
 ) -> None:
     package = make.package(make.image())
-    known = [one | {"package": package.digest if one["package"] == "p" else "other"} for one in events]
+    digests = {"p": package.digest}
+    known = [event for one in events if (event := LogEvent.from_entry(one | {"package": digests.get(one["package"])}))]
     found = standing(known, fleet_of(["a"]), {"default": package})
     assert (found.outcomes, found.begun) == (outcomes, begun)
     states = History.of(known, fleet_of(["a"]), {"default": package.digest}).counts()

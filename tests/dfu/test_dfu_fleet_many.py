@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.client import Client
+from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Wave
 from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, read_log
@@ -97,9 +98,9 @@ async def run(
     """One run; left as by Ctrl-C when so many devices have ended."""
     ended = 0
 
-    def watch(event: Mapping[str, Any]) -> None:
+    def watch(event: LogEvent) -> None:
         nonlocal ended
-        ended += event["event"] == "end"
+        ended += event.kind == "end"
         if ended == leave_at:
             task.cancel()
 
@@ -126,8 +127,9 @@ def test_exactly_the_broken_ones_are_reported(make: Maker, tmp_path: Path) -> No
     fleet = fleet_of(NAMES, WAVES, at_once=12, max_unreachable=1)
     assert asyncio.run(run(tmp_path, fleet, devices, package, leave_at=9)) is None
     assert asyncio.run(run(tmp_path, fleet, devices, package)) is Phase.DONE
-    events = list(read_log(tmp_path))
-    history = History.of(events, fleet, {"default": package.digest})
+    read = list(read_log(tmp_path))
+    events = [one.entry for one in read]
+    history = History.of(read, fleet, {"default": package.digest})
     outcomes = {name: course.outcome for name, course in history.courses.items()}
     assert {name: one for name, one in outcomes.items() if one is None or not one.good} == EXPECTED
     assert {name for name in NAMES if version(devices[name]) == "2.0.0"} == set(NAMES) - set(EXPECTED)
@@ -144,7 +146,7 @@ def test_exactly_the_broken_ones_are_reported(make: Maker, tmp_path: Path) -> No
     assert_wave_by_wave(events)
 
 
-def assert_wave_by_wave(events: list[dict[str, Any]]) -> None:
+def assert_wave_by_wave(events: list[Mapping[str, Any]]) -> None:
     """Nothing begins before everything in the waves in front of it has ended once."""
     ended = set[str]()
     for event in events:
@@ -164,4 +166,4 @@ def test_the_limit_holds_over_a_restart(make: Maker, tmp_path: Path) -> None:
     assert [version(devices[name]) for name in ("d00", "d01", "d02", "d03")] == ["2.0.0", "2.0.0", "1.0.0", "1.0.0"]
     before = len(list(read_log(tmp_path)))
     assert asyncio.run(run(tmp_path, fleet, devices, package)) is Phase.STOPPED
-    assert [event["event"] for event in list(read_log(tmp_path))[before:]] == ["run", "stop", "leave"]
+    assert [event.kind for event in list(read_log(tmp_path))[before:]] == ["run", "stop", "leave"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smpdfu.dfu.fleet.file import Limits, Unproven, Wave
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
+from smpdfu.dfu.fleet.stops import StopCode
 
 CANARY, REST = Wave("canary", ("a", "b"), 10.0), Wave("rest", ("c", "d", "e"), 5.0)
 
@@ -50,7 +51,7 @@ def test_a_wave_of_earlier_runs_that_failed_too_often_stops_before_anything_begi
     known = {"a": Outcome.DONE, "b": Outcome.DONE, "c": Outcome.FAILED, "d": Outcome.REVERTED}
     schedule = Schedule((CANARY, REST), Limits(stop_at_rate=0.5), known, ["c", "d"])
     assert schedule.begin(0.0) == []
-    assert schedule.stopped == "2 of the 2 devices of wave 'rest' that ended have failed"
+    assert str(schedule.stopped) == "2 of the 2 devices of wave 'rest' that ended have failed"
 
 
 def test_only_what_began_can_end() -> None:
@@ -146,7 +147,7 @@ def test_an_unproven_device_stops_the_fleet_where_the_file_says_so() -> None:
         schedule.begin(0.0)
         schedule.begin(0.0)
         assert schedule.phase is phase
-    assert schedule.stopped == "nothing proves the update of 1 device"
+    assert str(schedule.stopped) == "nothing proves the update of 1 device"
     again = Schedule((Wave("all", ("a", "b")),), limits, {"a": Outcome.UNPROVEN}, {"a"})
     assert again.phase is Phase.STOPPED, "a second call does not forget it"
     assert Schedule((Wave("all", ("a", "b")),), limits, {"a": Outcome.UNPROVEN}).phase is Phase.RUNNING
@@ -200,16 +201,20 @@ def test_when_the_next_wave_begins(limits: Limits, ends: tuple[Outcome, ...], go
     schedule = ended_with(limits, *ends)
     assert schedule.running == ({"e"} if goes_on else set())
     assert (schedule.stopped is None) is goes_on
-    assert bool(schedule.advice) or goes_on or ends.count(GONE) == 0
+    assert schedule.stopped is None or schedule.stopped.advice or ends.count(GONE) == 0
 
 
 def test_the_way_out_is_said() -> None:
     offline = ended_with(Limits(stop_after_failures=2), GOOD, GOOD, GONE, GONE)
-    assert offline.stopped == "2 devices failed; the limit is 2; 2 did not answer in time"
-    assert "add --skip-unreachable or set max_unreachable = 2 in [fleet]" in offline.advice
+    assert str(offline.stopped) == "2 devices failed; the limit is 2; 2 did not answer in time"
+    assert offline.stopped is not None
+    assert "set max_unreachable = 2 in [fleet]" in offline.stopped.advice
+    assert (offline.stopped.code, offline.stopped.silent) == (StopCode.FAILURES, 2)
     reverted = ended_with(Limits(), BAD, BAD, GOOD, GOOD)
-    assert reverted.stopped == "wave 'half' did not succeed: 2 of 4 devices have the package, 4 must"
-    assert "wave_success" in reverted.advice
+    assert str(reverted.stopped) == "wave 'half' did not succeed: 2 of 4 devices have the package, 4 must"
+    assert reverted.stopped is not None
+    assert "wave_success" in reverted.stopped.advice
+    assert reverted.stopped.code is StopCode.WAVE
 
 
 def test_a_wave_that_failed_in_an_earlier_run_still_stops_the_fleet() -> None:

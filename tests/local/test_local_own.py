@@ -109,7 +109,7 @@ def test_a_file_of_another_user_is_refused(opened: str, tmp_path: Path) -> None:
     act, name = OPENED[opened]
     (tmp_path / name).write_text("")
     os.chown(tmp_path / name, 12345, -1)
-    with pytest.raises((JournalError, OSError), match=r"belongs to another user|cannot be opened|cannot be read"):
+    with pytest.raises((JournalError, OSError), match=r"belongs to another user|cannot (be )?(opened|open|read)"):
         act(tmp_path)
 
 
@@ -152,7 +152,7 @@ def test_the_log_is_read_as_it_was(home: Path) -> None:
     with FleetLog(home / "fleets" / "roofs") as one:
         one.write("run", devices=1)
     assert log_path(home / "fleets" / "roofs").stat().st_size
-    assert [event["event"] for event in read_log(home / "fleets" / "roofs")] == ["run"]
+    assert [event.kind for event in read_log(home / "fleets" / "roofs")] == ["run"]
     assert list(read_log(home / "none")) == []
     assert holder(home / "none" / "lock") is None
 

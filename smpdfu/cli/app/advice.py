@@ -8,10 +8,16 @@ groups, in which Zephyr's image group hides several of its own (``img_mgmt_trans
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 
 from smpdfu.errors import (
     ConnectError,
     DeviceError,
+    FleetError,
+    FleetFailedError,
+    FleetPausedError,
+    FleetUnfinishedError,
+    FleetUnprovenError,
     JournalError,
     LinkError,
     LinkLostError,
@@ -87,6 +93,15 @@ ON_WIRE: Mapping[str, tuple[tuple[type[SmpdfuError], str], ...]] = {
             "Check host and port, and that nothing on the way stops UDP; --timeout allows more time.",
         ),
     ),
+}
+
+# Of a fleet; FLEET stands for its file.
+_FLEET_STATUS = "`smpdfu fleet status FLEET` shows what failed and why."
+ON_FLEET: Mapping[type[FleetError], str] = {
+    FleetPausedError: "`smpdfu fleet resume FLEET` continues it.",
+    FleetUnfinishedError: f"Run the same command again to continue. {_FLEET_STATUS}",
+    FleetFailedError: f"{_FLEET_STATUS} `smpdfu fleet run FLEET --go-on` retries the failed devices.",
+    FleetUnprovenError: "`smpdfu fleet status FLEET` shows the reasons.",
 }
 
 _LOG = "Look at the device's console: its firmware logs the reason."
@@ -299,6 +314,8 @@ def advice(error: SmpdfuError) -> str:
         name = error.name or ""
         found = ON_COMMAND.get(error.command, {}).get(name) or ON_REFUSAL.get(error.group, {}).get(name)
         return _OWN_CODE if found is None else found
+    if isinstance(error, FleetError):
+        return ON_FLEET.get(type(error), "").replace("FLEET", quote(str(error.file)))
     if isinstance(error, NoEffectError):
         return _NO_EFFECT
     if isinstance(error, StepError):

@@ -12,7 +12,11 @@ from smpdfu.cli.app.show import Output
 from smpdfu.errors import (
     DeviceError,
     DeviceTimeoutError,
+    FleetFailedError,
     FleetFileError,
+    FleetPausedError,
+    FleetUnfinishedError,
+    FleetUnprovenError,
     ImageError,
     JournalError,
     LinkError,
@@ -52,6 +56,10 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (DeviceTimeoutError, 8),
     (JournalError, 8),
     (UnprovenError, 9),
+    (FleetPausedError, 8),
+    (FleetUnfinishedError, 8),
+    (FleetFailedError, 7),
+    (FleetUnprovenError, 9),
 )
 
 

@@ -1,15 +1,34 @@
-"""The live table of a fleet: a line per device that is under way, and counts; without a terminal, a line per end."""
+"""The live table of a fleet: a line per device under way, and counts. Without a terminal: a line per ended device."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 
-from smpdfu.cli.app.show import Output, console, one_line
+from smpdfu.cli.app.show import Output, console, one_line, print_line
+from smpdfu.cli.fleet.words import stop_advice
+from smpdfu.dfu.do.journal_repair import damaged_line
+from smpdfu.dfu.fleet.events import (
+    BEGIN,
+    DAMAGED,
+    END,
+    EXCHANGED,
+    LOOK,
+    PAUSE,
+    RESUME,
+    STEP,
+    STOP,
+    WAVE,
+    LogEvent,
+)
+from smpdfu.dfu.fleet.session import FleetWatch
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
@@ -20,50 +39,105 @@ if TYPE_CHECKING:
     from smpdfu.dfu.fleet.schedule import Schedule
 
 _ROWS = 20
-"""Devices shown at once; a terminal has no more room."""
+"""Devices shown at a time: a terminal has no more room."""
 _DRAW_EVERY_S = 0.25
 
 
-class View:
-    """Told of every event; ``rows`` are the devices under way: what each one does, and how far it is."""
+class Notes(FleetWatch):
+    """Warnings on stderr of what is wrong with a fleet's log or with this computer."""
 
-    def __init__(self, fleet: Fleet, schedule: Schedule, out: Output, *, quiet: bool) -> None:
-        self._fleet, self._schedule, self._out = fleet, schedule, Output(json=out.json or quiet)
+    def __init__(self, fleet: Fleet, out: Output) -> None:
+        self._fleet = fleet
+        self._out = out
+
+    def damaged_line(self, number: int, log: Path) -> None:
+        """Name a damaged line and the command that moves it."""
+        repair = f"`smpdfu fleet repair {quote(str(self._fleet.path))}` moves it out of the way."
+        self._out.warn(f"{damaged_line(number, log)}. {repair}")
+
+    def fewer_at_once(self, possible: int, wanted: int, open_files: int) -> None:
+        """Say how many devices are updated at a time, and why."""
+        self._out.warn(
+            f"smpdfu updates {possible} devices at a time and not {wanted}: this system grants {open_files} open files"
+        )
+
+
+class View(Notes):
+    """The live table; ``rows`` are the devices under way: what each one does, and how far it is.
+
+    ``events``: print every event as a line of JSON on stdout, and nothing else but warnings.
+    """
+
+    def __init__(self, fleet: Fleet, out: Output, *, events: bool = False) -> None:
+        super().__init__(fleet, Output(json=out.json or events))
+        self._events = events
+        self._schedule: Schedule | None = None
         self.rows: dict[str, tuple[str, str]] = {}
+        self._shown: dict[str, Callable[[LogEvent], None]] = {
+            BEGIN: self._begun,
+            STEP: self._step,
+            END: self._ended,
+            WAVE: self._wave,
+            LOOK: self._looked,
+            EXCHANGED: self._exchanged,
+            PAUSE: lambda event: self._out.say("paused: no further device begins"),
+            RESUME: lambda event: self._out.say("resumed"),
+            STOP: self._stopped,
+            DAMAGED: self._damaged,
+        }
 
-    def note(self, event: Mapping[str, Any]) -> None:
-        """An event of the log."""
-        kind, name = event["event"], str(event.get("device", ""))
-        if kind == "begin":
-            self.rows[name] = ("connecting", "")
-        elif kind == "step":
-            self.rows[name] = (str(event["step"]), f"{event['number']}/{event['of']}")
-        elif kind == "end":
-            self.rows.pop(name, None)
-            self._ended(name, event)
-        elif kind == "wave":
-            self._out.say(f"wave {event['wave']}: {event['devices']} device{'s' * (event['devices'] != 1)}")
-        elif kind == "look" and event["silent"]:
-            self._out.warn(f"wave {event['wave']}: {event['silent']} of {event['devices']} devices do not answer")
-        elif kind in ("pause", "resume"):
-            self._out.say("paused: no further device begins" if kind == "pause" else "resumed")
-        elif kind == "stop":
-            self._out.warn(f"stopped: {event['reason']}; --go-on retries the failed devices and ignores their failures")
-            if event.get("advice"):
-                self._out.say(str(event["advice"]))
-        elif kind == "damaged":
-            lines = ", ".join(map(str, event["lines"]))
-            self._out.warn(f"{name}: lines {lines} of {event['journal']} are damaged; the other lines count")
+    def begins(self, schedule: Schedule) -> None:
+        """Show how far this run is from here on."""
+        self._schedule = schedule
 
-    def _ended(self, name: str, event: Mapping[str, Any]) -> None:
-        text = f"{name}: {event['outcome']} after {event['seconds']:.1f} s"
-        if event.get("message"):
-            self._out.warn(f"{text}: {event['message']}")
+    def event(self, event: LogEvent) -> None:
+        """Show an event of the log."""
+        self.note(event)
+        if self._events:
+            print_line(json.dumps(event.entry))
+
+    def note(self, event: LogEvent) -> None:
+        """Show an event of the log, without a line of JSON."""
+        if event.kind in self._shown:
+            self._shown[event.kind](event)
+
+    def _begun(self, event: LogEvent) -> None:
+        self.rows[event.device] = ("connecting", "")
+
+    def _step(self, event: LogEvent) -> None:
+        self.rows[event.device] = (event.step, f"{event.number}/{event.of}")
+
+    def _ended(self, event: LogEvent) -> None:
+        self.rows.pop(event.device, None)
+        text = f"{event.device}: {event.outcome} after {event.seconds:.1f} s"
+        if event.message:
+            self._out.warn(f"{text}: {event.message}")
         else:
             self._out.say(text)
 
+    def _wave(self, event: LogEvent) -> None:
+        self._out.say(f"wave {event.wave}: {event.devices} device{'s' * (event.devices != 1)}")
+
+    def _looked(self, event: LogEvent) -> None:
+        if event.silent:
+            self._out.warn(f"wave {event.wave}: {event.silent} of {event.devices} devices do not answer")
+
+    def _exchanged(self, event: LogEvent) -> None:
+        address = self._fleet.devices[event.device].address
+        self._out.warn(f"{event.device}: another board is at {address} than before; smpdfu updates it")
+
+    def _stopped(self, event: LogEvent) -> None:
+        self._out.warn(f"stopped: {event.reason}; --go-on retries the failed devices and ignores their failures")
+        stop = None if self._schedule is None else self._schedule.stopped
+        if stop is not None and (advice := stop_advice(stop)):
+            self._out.say(advice)
+
+    def _damaged(self, event: LogEvent) -> None:
+        lines = ", ".join(map(str, event.lines))
+        self._out.warn(f"{event.device}: lines {lines} of {event.journal} are damaged; the other lines count")
+
     def progress(self, device: FleetDevice, event: Event) -> None:
-        """An event of one device."""
+        """Show how far the present step of a device is."""
         from smpdfu.dfu.do.update import Progress
 
         if isinstance(event, Progress) and event.total:
@@ -72,7 +146,7 @@ class View:
 
     @contextmanager
     def drawn(self) -> Iterator[Callable[[], None]]:
-        """Show it while inside, where stderr is a terminal; what it gives draws it, as every message does.
+        """Show the table inside the block, if stderr is a terminal. It yields a function that draws the table.
 
         No thread draws: rich moves the cursor by what it drew last, and two that draw at a time spoil the screen.
         """
@@ -87,7 +161,7 @@ class View:
 
     @asynccontextmanager
     async def kept_drawn(self) -> AsyncIterator[None]:
-        """As ``drawn``, by the event loop, every ``_DRAW_EVERY_S``."""
+        """Show the table inside the block, drawn by the event loop every ``_DRAW_EVERY_S``."""
         with self.drawn() as draw:
             drawing = asyncio.ensure_future(_repeat(draw, _DRAW_EVERY_S))
             try:
@@ -106,24 +180,27 @@ class View:
             made.add_row(one_line(name), one_line(step), one_line(far))
         if shown:
             yield made
-        yield Text(line(self._summary(len(rows) - len(shown))), no_wrap=True, overflow="ellipsis")
+        if self._schedule is not None:
+            summary = self._summary(self._schedule, len(rows) - len(shown))
+            yield Text(line(summary), no_wrap=True, overflow="ellipsis")
 
-    def _summary(self, hidden: int) -> str:
-        wave, known = self._schedule.wave, self._schedule.outcomes
+    def _summary(self, schedule: Schedule, hidden: int) -> str:
+        wave = schedule.wave
+        known = schedule.outcomes
         names = self._fleet.devices if wave is None else wave.devices
         outcomes = [known[name] for name in names if name in known]
-        bad, under_way = sum(not outcome.good for outcome in outcomes), len(self._schedule.running)
         unproven = sum(outcome == "unproven" for outcome in outcomes)
-        parts = [f"{len(outcomes)} of {len(names)} ended", f"{bad} failed", f"{under_way} under way"]
-        parts[2:2] = [f"{unproven} unproven"] if unproven else []
+        parts = [f"{len(outcomes)} of {len(names)} ended", f"{sum(not outcome.good for outcome in outcomes)} failed"]
+        parts += [f"{unproven} unproven"] if unproven else []
+        parts += [f"{len(schedule.running)} under way"]
         parts += [f"{hidden} of them not shown"] if hidden else []
-        return f"{self._where('' if wave is None else f'wave {wave.name}')}: {', '.join(parts)}"
+        return f"{_where(schedule, '' if wave is None else f'wave {wave.name}')}: {', '.join(parts)}"
 
-    def _where(self, wave: str) -> str:
-        phase, wake_at = self._schedule.phase, self._schedule.wake_at
-        if wake_at is not None:
-            return f"{wave} soaks, {max(wake_at - time.monotonic(), 0.0):.0f} s left"
-        return wave if wave and str(phase) == "running" else f"{wave} {phase}".strip()
+
+def _where(schedule: Schedule, wave: str) -> str:
+    if schedule.wake_at is not None:
+        return f"{wave} soaks, {max(schedule.wake_at - time.monotonic(), 0.0):.0f} s left"
+    return wave if wave and schedule.phase == "running" else f"{wave} {schedule.phase}".strip()
 
 
 async def _repeat(act: Callable[[], None], every_s: float) -> None:

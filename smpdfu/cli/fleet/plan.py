@@ -1,53 +1,71 @@
-"""``fleet run --plan``: what would be done, and what decides whether the fleet continues."""
+"""``fleet run --plan``: what the next run would do, and the rules by which the fleet continues."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.show import Output, table
+from smpdfu.cli.fleet.words import stop_advice
 
 if TYPE_CHECKING:
     from smpdfu.dfu.fleet.file import Fleet
-    from smpdfu.dfu.fleet.schedule import Schedule
+    from smpdfu.dfu.fleet.outcome import FleetPlan
 
 
-def show_plan(fleet: Fleet, schedule: Schedule, out: Output) -> None:
-    """The waves with what is left of each, and the rules; no device is asked."""
-    waves: list[dict[str, Any]] = []
-    for wave in fleet.waves:
-        left = [name for name in wave.devices if name not in schedule.outcomes]
-        needed = 0 if wave is fleet.waves[-1] else fleet.limits.needed(len(wave.devices))
-        waves.append(
-            {"wave": wave.name, "devices": len(wave.devices), "left": left, "needed": needed, "soak_s": wave.soak_s}
-        )
-    limits = fleet.limits
-    data = {"fleet": fleet.name, "at_once": limits.at_once, "stopped": schedule.stopped, "waves": waves}
-    data |= {"unproven": limits.unproven, "max_unreachable": limits.max_unreachable, "advice": schedule.advice}
-    how = fleet.treatment
-    data |= {"no_downgrade": how.no_downgrade, "device_timeout_s": how.device_timeout_s}
-    data["transfer_timeout_s"] = how.transfer_timeout_s
-    rows = [(one["wave"], one["devices"], len(one["left"]), one["needed"], f"{one['soak_s']:g} s") for one in waves]
+def show_plan(plan: FleetPlan, out: Output) -> None:
+    """Show the waves with their devices that are left, and the rules."""
     columns = ("wave", "devices", "to be done", "must succeed", "then wait")
-    out.emit(data, lambda: table(fleet.name, columns, rows))
-    for line in _rules(fleet):
+    rows = [
+        (one.wave.name, len(one.wave.devices), len(one.left), one.needed, f"{one.wave.soak_s:g} s")
+        for one in plan.waves
+    ]
+    out.emit(_document(plan), lambda: table(plan.fleet.name, columns, rows))
+    for line in _rules(plan.fleet):
         out.say(line)
-    if schedule.stopped:
-        out.warn(f"stopped: {schedule.stopped}. {schedule.advice}".rstrip())
+    if plan.stopped is not None:
+        out.warn(f"stopped: {plan.stopped}. {stop_advice(plan.stopped)}".rstrip())
+
+
+def _document(plan: FleetPlan) -> dict[str, Any]:
+    limits = plan.fleet.limits
+    how = plan.fleet.treatment
+    waves = [
+        {
+            "wave": one.wave.name,
+            "devices": len(one.wave.devices),
+            "left": one.left,
+            "needed": one.needed,
+            "soak_s": one.wave.soak_s,
+        }
+        for one in plan.waves
+    ]
+    return {
+        "fleet": plan.fleet.name,
+        "at_once": limits.at_once,
+        "stopped": None if plan.stopped is None else str(plan.stopped),
+        "waves": waves,
+        "unproven": limits.unproven,
+        "max_unreachable": limits.max_unreachable,
+        "advice": "" if plan.stopped is None else stop_advice(plan.stopped),
+        "no_downgrade": how.no_downgrade,
+        "device_timeout_s": how.device_timeout_s,
+        "transfer_timeout_s": how.transfer_timeout_s,
+    }
 
 
 def _rules(fleet: Fleet) -> list[str]:
-    """What decides whether the fleet continues."""
+    """The rules by which the fleet continues, for people."""
     limits = fleet.limits
     share = "wave_success in [fleet] sets the share"
     lines = [
-        f"The next wave begins when as many devices of the one before have the package as 'must succeed' says; {share}."
+        f"The next wave begins when enough devices of the wave before it have the package ('must succeed'). {share}."
     ]
     if limits.skip_unreachable:
         lines.append("Devices that do not answer are skipped.")
     else:
         lines.append(
-            f"Up to {limits.max_unreachable} devices that do not answer count as no failure (max_unreachable); "
-            "--skip-unreachable skips them all."
+            f"Up to {limits.max_unreachable} devices that do not answer are no failures (max_unreachable). "
+            "--skip-unreachable skips all of them."
         )
     how = fleet.treatment
     lines.append(
@@ -57,11 +75,11 @@ def _rules(fleet: Fleet) -> list[str]:
     if how.transfer_timeout_s is not None:
         lines.append(f"smpdfu stops an upload after {how.transfer_timeout_s:g} s (transfer_timeout_s).")
     if how.no_downgrade:
-        lines.append("An application that is older than the one that runs is refused; --allow-downgrade allows it.")
+        lines.append("smpdfu refuses an application that is older than the running one. --allow-downgrade allows it.")
     return [*lines, _UNPROVEN[str(limits.unproven)]]
 
 
 _UNPROVEN = {
-    "continue": 'If nothing proves an update, the fleet continues; unproven = "stop" in [fleet] stops it.',
+    "continue": 'If nothing proves an update, the fleet continues. unproven = "stop" in [fleet] stops it.',
     "stop": "If nothing proves an update, no further device begins.",
 }

@@ -127,7 +127,7 @@ class Proof:
     def from_entry(cls, entry: Mapping[str, Any]) -> Proof | None:
         """As a journal has it; None for what is no such thing."""
         value, reason, source = entry.get("value"), entry.get("reason"), entry.get("source")
-        if value not in (True, False, None) or not isinstance(reason, str):
+        if not (value is None or isinstance(value, bool)) or not isinstance(reason, str):
             return None
         known = isinstance(source, str) and source in list(ProofSource)
         return cls(value, reason, ProofSource(str(source)) if known else None)

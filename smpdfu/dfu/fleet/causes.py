@@ -1,4 +1,4 @@
-"""What an error of one device means to its fleet: an outcome, and a short text by which failures are grouped."""
+"""From the error of one device to its outcome, and to a short text by which failures are grouped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smpdfu.errors import (
     StepError,
 )
 
-# The first class that fits; the same order as the exit codes of `smpdfu update`.
+# The first class that fits counts; the order is that of the exit codes of an update.
 OUTCOMES: tuple[tuple[type[SmpdfuError], Outcome], ...] = (
     (LinkError, Outcome.UNREACHABLE),
     (ProtocolError, Outcome.UNREACHABLE),
@@ -27,7 +27,7 @@ OUTCOMES: tuple[tuple[type[SmpdfuError], Outcome], ...] = (
 
 
 def outcome_of(error: SmpdfuError) -> Outcome:
-    """The outcome of a device whose update ended with this error."""
+    """Find the outcome of a device whose update ended with this error."""
     if isinstance(error, DeviceTimeoutError):
         return Outcome.INCOMPLETE if error.step else Outcome.UNREACHABLE
     if isinstance(error, StepError):
@@ -36,7 +36,7 @@ def outcome_of(error: SmpdfuError) -> Outcome:
 
 
 def cause(error: SmpdfuError) -> str:
-    """A short text that is the same for failures of one kind, whatever the device is called."""
+    """Name the kind of a failure: a short text, the same for all devices, and from release to release."""
     if isinstance(error, PlanError) and error.codes:
         return f"preflight: {', '.join(error.codes)}"
     inner = error.__cause__

@@ -1,16 +1,17 @@
-"""The file that describes a fleet: which devices there are, what each one gets, in which waves, and when to stop.
+"""The file that describes a fleet: its devices, their packages, the waves, and when to stop.
 
 ::
 
     [fleet]
     id = "roofs-7f3a"           # names the fleet's log; a copy of the file with the same id continues it
     name = "roofs"              # the file's name, if not given
+    operator = "night shift"    # who runs it, for the log and the report; the login name, if not given
     at_once = 16                # devices at a time
     soak_s = 600                # from the end of a wave until the next one begins
-    stop_after_failures = 3     # no further device begins then
+    stop_after_failures = 3     # then no further device begins
     stop_at_rate = 0.05         # or when this share of a wave's devices that ended have failed
     wave_success = 1.0          # the share of a wave that must have its package before the next wave begins
-    max_unreachable = 0         # so many devices that do not answer count as no failure
+    max_unreachable = 0         # up to so many devices that do not answer are no failures
     unproven = "continue"       # or "stop": begin no further device when nothing proves an update
     devices = "devices.csv"     # columns name,address[,hardware,serial]; and/or [[device]] tables
 
@@ -20,14 +21,14 @@
     no_downgrade = true         # refuse an application that is older than the one that runs
     trust = ["signing.pub.pem"] # refuse packages that none of these keys has signed
     device_timeout_s = 14400    # a device that takes longer is stopped; its wave continues
-    transfer_timeout_s = 3600   # so is an upload
+    transfer_timeout_s = 3600   # an upload that takes longer is stopped, too
     net_version_from = "settings:net/version"
-    ncs = "3.2"                 # with partitions and net_address: what is known of the devices' bootloader
+    ncs = "3.2"                 # with partitions and net_address: what you know about the bootloader
 
     [packages]                  # hardware -> dfu_application.zip, beside this file
     default = "dfu_application.zip"
 
-    [hardware.big]              # what differs on this hardware; [[device]] tables and columns may say it, too
+    [hardware.big]              # what differs on this hardware; also in [[device]] tables and columns
     ncs = "2.5"
 
     [[wave]]
@@ -38,60 +39,30 @@
     name = "roof-1"
     address = "udp:10.0.0.7"
     hardware = "default"
-    serial = "1050012345"       # what else tells this device from the one that replaces it
+    serial = "1050012345"       # tells this device from the one that replaces it
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
 from smpdfu.dfu.decide.device_state import Scheme
-from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.do.net_version import VersionRule
-from smpdfu.dfu.fleet.table import Table
-from smpdfu.errors import ConnectError, FleetFileError
-from smpdfu.untrusted.files import read_start
+from smpdfu.dfu.fleet.device_list import FleetDevice as FleetDevice
+from smpdfu.dfu.fleet.device_list import Loaders, Place, read_devices
+from smpdfu.dfu.fleet.table import Table, read_bytes, tables_of
+from smpdfu.errors import FleetFileError
 from smpdfu.untrusted.nesting import load_bounded
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
-MAX_DEVICES = 100_000
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-DEFAULT = "default"
-BOOTLOADER_KEYS = ("ncs", "partitions", "net_address")
-Place = Callable[[str], str]
-"""The one spelling of an address; raises ConnectError for what is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class FleetDevice:
-    """One device: ``name`` for people, ``address`` as for ``--to``, ``hardware`` a key of the packages.
-
-    ``bootloader`` is what the file says of the device's bootloader, ``serial`` its number if the file has one,
-    ``place`` its address in the one spelling that it has ("": as ``address``).
-    """
-
-    name: str
-    address: str
-    hardware: str = DEFAULT
-    bootloader: Bootloader = UNKNOWN_BOOTLOADER
-    serial: str = ""
-    place: str = field(default="", compare=False)
-
-    @property
-    def identity(self) -> str:
-        """What an outcome in the log belongs to, besides the name: the place and the serial number."""
-        place = self.place or self.address
-        return f"{place} {self.serial}" if self.serial else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +75,7 @@ class Wave:
 
 
 class Unproven(StrEnum):
-    """What a device does to its fleet that has its package as far as can be told, without a proof."""
+    """What the fleet does if a device has its package as far as smpdfu can tell, and nothing proves it."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -112,13 +83,14 @@ class Unproven(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``at_once`` devices at a time. No further one begins when ``stop_after_failures`` have failed, or when of a
-    wave's devices that ended the share ``stop_at_rate`` failed; None: never for that. ``unproven`` says whether one
-    does when nothing proves that an update was installed.
+    """How many devices are updated at a time (``at_once``), and when no further one begins.
 
-    ``wave_success`` is the share of a wave that must have its package before the next wave begins; None: all of it
-    without one of the two limits above, else one device. Up to ``max_unreachable`` devices that do not answer count as
-    no failure and are not needed for that; with ``skip_unreachable`` none of them counts.
+    ``stop_after_failures`` is a number of failed devices, ``stop_at_rate`` a share of those devices of a wave that have
+    ended; None: no such limit. ``unproven`` says whether an update without a proof stops the fleet.
+
+    ``wave_success`` is the share of a wave that must have its package before the next wave begins. None: with one of
+    the two limits above one device, without them every device. Up to ``max_unreachable`` devices that do not answer
+    are no failures and are not needed for that; with ``skip_unreachable``, this holds for all of them.
     """
 
     at_once: int = 8
@@ -130,7 +102,7 @@ class Limits:
     skip_unreachable: bool = False
 
     def needed(self, size: int) -> int:
-        """How many devices of a wave of this size must have their package before the next wave begins."""
+        """Count the devices of a wave of this size that must have their package before the next wave begins."""
         if self.wave_success is not None:
             return math.ceil(round(self.wave_success * size, 6))
         limited = self.stop_after_failures is not None or self.stop_at_rate is not None
@@ -139,7 +111,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """How each device is updated; as the options of ``smpdfu update``. Times in seconds.
+    """How each device is updated, as by ``smpdfu.install``. Times are in seconds.
 
     ``device_timeout_s`` bounds the whole update of one device, from the moment at which it begins.
     """
@@ -161,8 +133,8 @@ class Treatment:
 class Fleet:
     """A fleet, whole and consistent: every device is in one wave and has a package.
 
-    ``trust`` are files of keys, one of which must have signed each image; ``id`` is the fleet's own, if it has one.
-    ``content`` are the bytes of the file.
+    ``trust`` are files of keys, one of which must have signed each image. ``id`` names the log and ``operator`` who
+    runs the fleet, if the file says so. ``content`` is the file itself.
     """
 
     name: str
@@ -174,6 +146,7 @@ class Fleet:
     treatment: Treatment = field(default_factory=Treatment)
     trust: tuple[Path, ...] = ()
     id: str | None = None
+    operator: str | None = None
     content: bytes = field(default=b"", repr=False)
 
     @classmethod
@@ -182,7 +155,7 @@ class Fleet:
 
         Raises FleetFileError with one sentence that names the place, or OSError.
         """
-        content = _read(path)
+        content = read_bytes(path)
         tables = _tables(content, path)
         head = Table(tables.get("fleet", {}), f"[fleet] of {path.name}")
         name = head.text("name", path.stem)
@@ -195,35 +168,29 @@ class Fleet:
             head.whole("max_unreachable", 0, lowest=0),
         )
         own_id = _id(head)
+        operator = head.text("operator", None)
         soak_s = cast("float", head.number("soak_s", 0.0))
         listed = head.text("devices", None)
         head.nothing_else()
         update = Table(tables.get("update", {}), f"[update] of {path.name}")
-        loaders = _Loaders.read(update, tables.get("hardware", {}), path.name)
+        loaders = Loaders.read(update, tables.get("hardware", {}), path.name)
         listed_in = None if listed is None else path.parent / listed
-        devices = _devices(path, tables.get("device", []), listed_in, loaders, place)
+        devices = read_devices(path, tables.get("device", []), listed_in, loaders, place)
         packages = _packages(path, tables.get("packages", {}), devices)
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
         trust = tuple(path.parent / name for name in update.texts("trust") or ())
         treatment = _treatment(update)
-        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content)
+        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, operator, content)
 
 
 def _id(head: Table) -> str | None:
     text = head.text("id", None)
     if text is not None and _ID.fullmatch(text) is None:
-        raise FleetFileError(f"'id' in {head.where} is not made of 1 to 64 letters, digits, '.', '_' and '-'")
+        raise FleetFileError(f"'id' in {head.where} must have 1 to 64 letters, digits, '.', '_' and '-'")
     return cast("str | None", text)
 
 
 _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
-
-
-def _read(path: Path) -> bytes:
-    data = read_start(path, MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
-    return data
 
 
 def _tables(content: bytes, path: Path) -> dict[str, Any]:
@@ -239,105 +206,22 @@ def _tables(content: bytes, path: Path) -> dict[str, Any]:
     return tables
 
 
-def _list(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise FleetFileError(f"{what} is not a list of tables: write [[{what}]]")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaders:
-    """What the file says of bootloaders: of all, and of those of one hardware."""
-
-    of_all: Bootloader
-    of_hardware: Mapping[str, Bootloader]
-
-    @classmethod
-    def read(cls, update: Table, tables: Any, file: str) -> _Loaders:
-        if not isinstance(tables, dict):
-            raise FleetFileError(f"'hardware' of {file} is not a table of tables: write [hardware.NAME]")
-        found = {name: Table(table, f"[hardware.{name}] of {file}") for name, table in tables.items()}
-        of_all = update.bootloader(UNKNOWN_BOOTLOADER)
-        of_hardware = {name: table.bootloader(of_all) for name, table in found.items()}
-        for table in found.values():
-            table.nothing_else()
-        return cls(of_all, of_hardware)
-
-    def of(self, hardware: str) -> Bootloader:
-        return self.of_hardware.get(hardware, self.of_all)
-
-
-def _devices(path: Path, tables: Any, listed: Path | None, loaders: _Loaders, place: Place) -> dict[str, FleetDevice]:
-    found = [] if listed is None else _from_csv(listed, loaders)
-    for number, one in enumerate(_list(tables, "device"), 1):
-        table = Table(one, f"the {number}. [[device]] of {path.name}")
-        address = table.text("address", None)
-        if address is None:
-            raise FleetFileError(f"{table.where} has no address")
-        hardware = table.text("hardware", DEFAULT)
-        known = table.bootloader(loaders.of(hardware))
-        name, serial = table.text("name", address), table.text("serial", None)
-        found.append(FleetDevice(name, address, hardware, known, serial or ""))
-        table.nothing_else()
-    if not 0 < len(found) <= MAX_DEVICES:
-        raise FleetFileError(f"{path.name} has {len(found)} devices; a fleet has 1 to {MAX_DEVICES}")
-    return _unique([_placed(one, place, path.name) for one in found])
-
-
-def _placed(device: FleetDevice, place: Place, file: str) -> FleetDevice:
-    try:
-        return replace(device, place=place(device.address))
-    except ConnectError as error:
-        raise FleetFileError(f"the device {device.name!r} of {file}: {error}") from error
-
-
-def _unique(found: Sequence[FleetDevice]) -> dict[str, FleetDevice]:
-    devices: dict[str, FleetDevice] = {}
-    places: dict[str, FleetDevice] = {}
-    for one in found:
-        if one.name in devices:
-            raise FleetFileError(f"two devices are named {one.name!r}")
-        other = places.setdefault(one.place, one)
-        if other is not one:
-            spelled = "" if other.address == one.address else f" ({other.address} and {one.address})"
-            raise FleetFileError(f"{other.name!r} and {one.name!r} have the same address, {one.place}{spelled}")
-        devices[one.name] = one
-    return devices
-
-
-def _from_csv(path: Path, loaders: _Loaders) -> list[FleetDevice]:
-    try:
-        with io.StringIO(_read(path).decode("utf-8-sig"), newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FleetFileError(f"{path.name} is not a CSV file in UTF-8: {error}") from error
-    found = []
-    for number, row in enumerate(rows, 2):
-        name, address = ((row.get(key) or "").strip() for key in ("name", "address"))
-        if not name or not address:
-            raise FleetFileError(
-                f"line {number} of {path.name} has no name or no address: its columns are name,address"
-            )
-        hardware = (row.get("hardware") or "").strip() or DEFAULT
-        said = {key: text for key in BOOTLOADER_KEYS if (text := (row.get(key) or "").strip())}
-        known = Table(said, f"line {number} of {path.name}").bootloader(loaders.of(hardware))
-        found.append(FleetDevice(name, address, hardware, known, (row.get("serial") or "").strip()))
-    return found
-
-
 def _packages(path: Path, tables: Any, devices: Mapping[str, FleetDevice]) -> dict[str, Path]:
     if not isinstance(tables, dict) or not all(isinstance(one, str) for one in tables.values()):
-        raise FleetFileError(f"[packages] of {path.name} does not name a file for each hardware")
+        raise FleetFileError(f"[packages] of {path.name} must name a file for each hardware")
     for one in devices.values():
         if one.hardware not in tables:
-            raise FleetFileError(f"[packages] of {path.name} has none for {one.hardware!r}, which {one.name!r} is")
+            raise FleetFileError(
+                f"[packages] of {path.name} has no package for the hardware {one.hardware!r} of {one.name!r}"
+            )
     used = {one.hardware for one in devices.values()}
     return {hardware: path.parent / file for hardware, file in tables.items() if hardware in used}
 
 
 def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tuple[Wave, ...]:
-    left, waves = list(names), []
-    for number, one in enumerate(_list(tables, "wave"), 1):
+    left = list(names)
+    waves = []
+    for number, one in enumerate(tables_of(tables, "wave"), 1):
         table = Table(one, f"the {number}. [[wave]] of {file}")
         name = table.text("name", f"wave {number}")
         wait_s = cast("float", table.number("soak_s", soak_s))
@@ -355,13 +239,14 @@ def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tup
 
 def _choose(table: Table, left: Sequence[str], total: int) -> list[str]:
     patterns = table.texts("devices")
-    count, share = table.whole("count", None, lowest=1), table.number("share", None, highest=1.0)
+    count = table.whole("count", None, lowest=1)
+    share = table.number("share", None, highest=1.0)
     if sum(one is not None for one in (patterns, count, share)) > 1:
         raise FleetFileError(f"{table.where} has more than one of devices, count and share")
     if patterns is not None:
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in left):
-                raise FleetFileError(f"{pattern!r} in {table.where} is no device that is left")
+                raise FleetFileError(f"{pattern!r} in {table.where} matches no device that is left")
         return [name for name in left if any(fnmatchcase(name, pattern) for pattern in patterns)]
     if share is not None:
         count = max(math.ceil(share * total), 1)
@@ -377,7 +262,7 @@ def _treatment(table: Table) -> Treatment:
     seconds = {name: table.number(name, cast("float | None", default)) for name, default in times.items()}
     for name, value in seconds.items():
         if value == 0 and name != "soak_s":
-            raise FleetFileError(f"{name!r} in {table.where} is 0: nothing can be done in no time")
+            raise FleetFileError(f"{name!r} in {table.where} is 0; it must be larger")
     _leave_time_to_soak(seconds, table.where)
     treatment = Treatment(
         policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
@@ -392,7 +277,8 @@ def _treatment(table: Table) -> Treatment:
 
 
 def _leave_time_to_soak(seconds: Mapping[str, float | None], where: str) -> None:
-    soak_s, whole_s = cast("float", seconds["soak_s"]), cast("float", seconds["device_timeout_s"])
+    soak_s = cast("float", seconds["soak_s"])
+    whole_s = cast("float", seconds["device_timeout_s"])
     if soak_s >= whole_s:
         raise FleetFileError(
             f"'soak_s' in {where} is {soak_s:g} and leaves no time for the update: 'device_timeout_s' is {whole_s:g}"

@@ -1,17 +1,19 @@
-"""What the log of a fleet adds up to: where each device stands, and how it got there."""
+"""The log of a fleet, added up: the state of each device, and how it got there."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from smpdfu.dfu.fleet.events import BEGIN, END, EXCHANGED, RUN, STEP, STOP, LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.schedule import Outcome
-from smpdfu.dfu.fleet.standing import EXCHANGED
+from smpdfu.dfu.package.package import Core
 
-RUNNING, WAITING = "running", "waiting"
+_GOOD = frozenset(outcome for outcome in Outcome if outcome.good)
+RUNNING = "running"
+WAITING = "waiting"
 
 
 @dataclass(slots=True)
@@ -27,24 +29,22 @@ class Span:
 class Course:
     """What happened to one device, in all runs with the package that it is to have now.
 
-    ``attempts`` counts how often it was begun; ``spans`` and the other facts are of the last attempt. ``was`` and
-    ``runs`` are the application's versions before and after it, ``cause`` and ``message`` are a failure's, ``doubt`` is
-    why nothing proves an update.
+    ``attempts`` counts how often it was begun, ``spans`` are the steps of the last attempt, ``last`` is its end.
+    ``begun_at`` is the time of a beginning that has no end in the log: it is under way, or its run was killed.
     """
 
     device: FleetDevice
     wave: str
-    outcome: Outcome | None = None
     attempts: int = 0
     spans: list[Span] = field(default_factory=list)
-    seconds: float = 0.0
-    bytes: int = 0
-    was: str | None = None
-    runs: str | None = None
-    cause: str = ""
-    message: str = ""
-    doubt: str = ""
+    last: LogEvent | None = None
+    begun_at: float | None = None
     under_way: bool = False
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the last attempt ended; None before its end."""
+        return None if self.last is None else self.last.outcome
 
     @property
     def state(self) -> str:
@@ -58,31 +58,73 @@ class Course:
         """The step that is under way, or was the last."""
         return self.spans[-1].step if self.spans else ""
 
-    def forget(self) -> None:
-        """Another device or another package came behind the name: nothing of what was known counts."""
-        blank = Course(self.device, self.wave)
-        for one in fields(self):
-            setattr(self, one.name, getattr(blank, one.name))
+    @property
+    def cause(self) -> str:
+        """The text by which a failure is grouped; empty if the device has not failed."""
+        if self.last is None or self.last.outcome is None or self.last.outcome.good:
+            return ""
+        return self.last.cause or str(self.last.outcome)
+
+    @property
+    def doubt(self) -> str:
+        """Why nothing proves the update of an unproven device; empty for any other one."""
+        if self.last is None or self.last.outcome is not Outcome.UNPROVEN:
+            return ""
+        return (self.last.proof.reason if self.last.proof else "") or "nothing proves it"
+
+    @property
+    def was(self) -> str | None:
+        """The application's version before the last attempt; None if it is not known."""
+        return None if self.last is None else self.last.was
+
+    @property
+    def runs(self) -> str | None:
+        """The application's version after the last attempt; None if it is not known."""
+        return None if self.last is None else self.last.runs
+
+    @property
+    def network_core(self) -> str | None:
+        """The version of the network core, as far as smpdfu can tell; None if it is not known, or was not updated."""
+        return self.last.wanted.get(Core.NET) if self.last is not None and self.last.outcome in _GOOD else None
+
+    @property
+    def proven(self) -> bool | None:
+        """Whether something proves that the network core took its image; None if it was not updated."""
+        return None if self.last is None or self.last.proof is None else self.last.proof.value is True
 
     @property
     def rate(self) -> float | None:
         """Bytes per second while images were uploaded; None if nothing was."""
         spent = sum(span.end - span.begin for span in self.spans if span.step.startswith("upload") and span.end)
-        return self.bytes / spent if spent and self.bytes else None
+        size = 0 if self.last is None else self.last.size_bytes
+        return size / spent if spent > 0 and size else None
+
+    def forget(self) -> None:
+        """Begin anew: another device or another package is behind the name, or the device is begun again."""
+        self.attempts = 0
+        self.spans = []
+        self.last = None
+        self.begun_at = None
+        self.under_way = False
 
 
 @dataclass(slots=True)
 class History:
-    """Every device of a fleet, in the fleet's order; ``began`` and ``ended`` are the first and last event's times."""
+    """Every device of a fleet, in the fleet's order; ``began`` and ``ended`` are the first and last event's times.
+
+    ``operators`` and ``tools`` are who started the runs, and with which versions of smpdfu, the last one last.
+    """
 
     fleet: Fleet
     courses: dict[str, Course]
     began: float | None = None
     ended: float | None = None
     stopped: str | None = None
+    operators: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, events: Iterable[Mapping[str, Any]], fleet: Fleet, digests: Mapping[str, str]) -> History:
+    def of(cls, events: Iterable[LogEvent], fleet: Fleet, digests: Mapping[str, str]) -> History:
         """Add up a log. ``digests`` are the packages' by hardware: what was done with another one does not count."""
         waves = {name: wave.name for wave in fleet.waves for name in wave.devices}
         history = cls(fleet, {name: Course(one, waves[name]) for name, one in fleet.devices.items()})
@@ -90,40 +132,47 @@ class History:
             history.add(event, digests)
         return history
 
-    def add(self, event: Mapping[str, Any], digests: Mapping[str, str]) -> None:
-        """One event more; what is not understood is passed over."""
-        at, kind = event.get("time"), event["event"]
-        if not isinstance(at, int | float):
-            return
-        self.began, self.ended = self.began or at, at
-        if kind == "run":
+    def add(self, event: LogEvent, digests: Mapping[str, str]) -> None:
+        """Count one event more; an unknown one only moves the end."""
+        self.began = event.time if self.began is None else self.began
+        self.ended = event.time
+        if event.kind == RUN:
             self.stopped = None
+            _note_last(self.operators, event.operator)
+            _note_last(self.tools, event.tool)
             for course in self.courses.values():
                 course.under_way = False
-        elif kind == "stop":
-            self.stopped = str(event.get("reason", ""))
-        found = self.courses.get(str(event.get("device")))
-        if found is not None:
-            _HOW.get(kind, _pass)(found, event, at, digests)
+        elif event.kind == STOP:
+            self.stopped = event.reason
+        course_of = self.courses.get(event.device)
+        if course_of is not None and event.kind in _HOW:
+            _HOW[event.kind](course_of, event, digests)
 
     def counts(self) -> dict[str, int]:
         """How many devices are in which state; only states that occur."""
         return dict(sorted(Counter(course.state for course in self.courses.values()).items()))
 
-    def causes(self) -> dict[str, list[str]]:
-        """The failures: cause -> names of devices, the most frequent first."""
-        found: dict[str, list[str]] = {}
-        for course in self.courses.values():
-            if course.outcome is not None and not course.outcome.good and not course.under_way:
-                found.setdefault(course.cause or str(course.outcome), []).append(course.device.name)
-        return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+    def causes(self, *, unreachable: bool | None = None) -> dict[str, list[str]]:
+        """Group the failures: cause -> names of devices, the most frequent first.
+
+        ``unreachable``: only devices that did not answer (True), or only the others (False).
+        """
+
+        def cause(course: Course) -> str:
+            silent = course.outcome is Outcome.UNREACHABLE
+            return course.cause if unreachable is None or silent is unreachable else ""
+
+        return self._grouped(cause)
 
     def doubts(self) -> dict[str, list[str]]:
-        """Why updates are unproven: reason -> names of devices, the most frequent first."""
+        """Group the unproven updates: reason -> names of devices, the most frequent first."""
+        return self._grouped(lambda course: course.doubt)
+
+    def _grouped(self, text_of: Callable[[Course], str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for course in self.courses.values():
-            if course.outcome is Outcome.UNPROVEN and not course.under_way:
-                found.setdefault(course.doubt or "nothing proves it", []).append(course.device.name)
+            if not course.under_way and (text := text_of(course)):
+                found.setdefault(text, []).append(course.device.name)
         return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
     def running(self) -> list[Course]:
@@ -131,41 +180,41 @@ class History:
         return [course for course in self.courses.values() if course.under_way]
 
 
-def _is_about(course: Course, event: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
-    """The event is about this very device, and the package that it is to have now."""
-    same = event.get("identity") == course.device.identity
-    return same and event.get("package") == digests[course.device.hardware]
+def _note_last(names: list[str], name: str) -> None:
+    if name:
+        names[:] = [*(one for one in names if one != name), name]
 
 
-def _begin(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
+def _is_about(course: Course, event: LogEvent, digests: Mapping[str, str]) -> bool:
+    """True if the event is about this very device, and the package that it is to have now."""
+    return event.identity == course.device.identity and event.package == digests[course.device.hardware]
+
+
+def _begin(course: Course, event: LogEvent, digests: Mapping[str, str]) -> None:
+    attempts = course.attempts
     if not _is_about(course, event, digests):
         course.forget()
         return
-    course.attempts, course.under_way = course.attempts + 1, True
-    course.outcome, course.spans, course.cause, course.message, course.doubt = None, [], "", "", ""
+    course.forget()
+    course.attempts = attempts + 1
+    course.under_way = True
+    course.begun_at = event.time
 
 
-def _step(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
+def _step(course: Course, event: LogEvent, digests: Mapping[str, str]) -> None:
     if course.under_way:
-        _close(course, at)
-        course.spans.append(Span(str(event.get("step", "")), at))
+        _close(course, event.time)
+        course.spans.append(Span(event.step, event.time))
 
 
-def _end(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
-    if not _is_about(course, event, digests):
+def _end(course: Course, event: LogEvent, digests: Mapping[str, str]) -> None:
+    if event.outcome is None or not _is_about(course, event, digests):
         course.forget()
         return
-    if event.get("outcome") not in list(Outcome):
-        return
-    _close(course, at)
-    course.under_way, course.outcome = False, Outcome(event["outcome"])
-    course.seconds = _number(event.get("seconds"))
-    course.bytes = int(_number(event.get("bytes")))
-    course.was, course.runs = _text(event.get("from")), _text(event.get("to"))
-    course.cause, course.message = _text(event.get("cause")) or "", _text(event.get("message")) or ""
-    proof = event.get("proof")
-    if course.outcome is Outcome.UNPROVEN and isinstance(proof, dict):
-        course.doubt = _text(proof.get("reason")) or ""
+    _close(course, event.time)
+    course.under_way = False
+    course.begun_at = None
+    course.last = event
 
 
 def _close(course: Course, at: float) -> None:
@@ -173,20 +222,9 @@ def _close(course: Course, at: float) -> None:
         course.spans[-1].end = at
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _pass(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
-    """An event that we do not know."""
-
-
-def _exchanged(course: Course, event: Mapping[str, Any], at: float, digests: Mapping[str, str]) -> None:
+def _exchanged(course: Course, event: LogEvent, digests: Mapping[str, str]) -> None:
     course.forget()
 
 
-_HOW = {EXCHANGED: _exchanged, "begin": _begin, "step": _step, "end": _end}
+_HOW = {EXCHANGED: _exchanged, BEGIN: _begin, STEP: _step, END: _end}
+"""What each event about a device does to its course; other events do nothing."""

@@ -1,6 +1,6 @@
 """The log of a fleet: one JSON object a line, appended as things happen, for machines and for the next run.
 
-    {"event": "run", "time": 1700000000.0, "fleet": "roofs", "devices": 1000}
+    {"event": "run", "time": 1700000000.0, "fleet": "roofs", "devices": 1000, "operator": "kim", "tool": "0.1.0"}
     {"event": "wave", "wave": "canary", "devices": 5}
     {"event": "look", "wave": "canary", "devices": 5, "silent": 1}
     {"event": "exchanged", "device": "roof-1", "chip": "<hex>", "before": "<hex>"}
@@ -9,12 +9,13 @@
     {"event": "end", "device": "roof-1", "outcome": "done", "seconds": 41.2, "bytes": 180000, ...}
     {"event": "pause"} {"event": "resume"} {"event": "stop", "reason": "..."} {"event": "leave", "phase": "done"}
 
-``end`` has the package's digest, what ran before and after, the ``proof`` of the network core's image (``value``,
-``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text by
-which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs to
-the device at that place, whatever has its name later. ``chip`` in an ``end`` is the number of the device's chip, null
-where it does not tell it; ``exchanged`` notes that another board is there. What a device cannot tell is in its own
-journal.
+``operator`` is who started the run: ``operator`` in the fleet's file, else the login name. ``tool`` is the version of
+smpdfu. ``end`` has the package's digest, the application's versions before and after, the ``proof`` of the network
+core's image (``value``, ``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text
+by which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs
+to the device at that place, also if another one gets its name. ``chip`` in an ``end`` is the number of the device's
+chip, null if the device does not tell it. ``exchanged`` notes that another board is at the address. ``stop`` has the
+``code`` of the rule. What a device does not tell is in its own journal.
 """
 
 from __future__ import annotations
@@ -26,33 +27,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
+from smpdfu.dfu.fleet.events import MAX_LINE_BYTES, LogEvent
 from smpdfu.errors import JournalError
-from smpdfu.local.state.json_lines import entry_of
 from smpdfu.local.state.lock import HeldError, Lock
 from smpdfu.local.state.own import make_own_folder, open_own
 
 MAX_LOG_BYTES = 1 << 30
 _SURE = frozenset({"run", "end", "stop", "leave"})
-"""Events that are on the disk before the next thing happens."""
+"""Events that are on the disk before anything else happens."""
 
 
 class FleetLog:
-    """The log in ``folder``, open for appending by one process at a time. Every method that writes raises JournalError.
+    """The log in ``folder``, open for appending by one process at a time. Methods that write raise JournalError.
 
-    ``watch`` is called with every event, too; it can be set later.
+    ``watch`` is called with every event that is written; it can be set later.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        watch: Callable[[Mapping[str, Any]], None] | None = None,
+        watch: Callable[[LogEvent], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises JournalError when another process has it, or it cannot be written."""
-        self.path, self.watch, self._clock = log_path(folder), watch, clock
+        """Raise JournalError if another process has the log, or if it cannot be written."""
+        self.path = log_path(folder)
+        self.watch = watch
+        self._clock = clock
         self._lock = Lock(folder / "lock")
         try:
             make_own_folder(folder)
@@ -60,20 +63,20 @@ class FleetLog:
         except HeldError as error:
             raise _running(error) from error
         except OSError as error:
-            raise JournalError(f"the log of the fleet in {folder} cannot be opened: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot open the log of the fleet in {folder}: {error.strerror}") from error
         try:
             _cut_to_whole_lines(self.path)
             self._file = os.fdopen(open_own(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
         except OSError as error:
             self._lock.release()
-            raise JournalError(f"{self.path} cannot be opened: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot open {self.path}: {error.strerror}") from error
 
     def write(self, event: str, **facts: Any) -> None:
         """Append an event."""
         self.write_all([{"event": event, **facts}])
 
     def write_all(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Append several events, each with its ``event``; they are on the disk at the same time."""
+        """Append several events, each with its ``event``, in one write."""
         time_s = round(self._clock(), 3)
         entries = [{"event": one["event"], "time": time_s, **one} for one in events]
         try:
@@ -82,17 +85,18 @@ class FleetLog:
             if any(entry["event"] in _SURE for entry in entries):
                 os.fsync(self._file.fileno())
         except OSError as error:
-            raise JournalError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot write {self.path}: {error.strerror}") from error
         if self.watch is not None:
             for entry in entries:
-                self.watch(entry)
+                if (event := LogEvent.from_entry(entry)) is not None:
+                    self.watch(event)
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the file and release the lock."""
         try:
             self._file.close()
         except OSError as error:
-            raise JournalError(f"{self.path} cannot be written: {error.strerror}") from error
+            raise JournalError(f"smpdfu cannot write {self.path}: {error.strerror}") from error
         finally:
             self._lock.release()
 
@@ -106,12 +110,12 @@ class FleetLog:
 
 
 def log_path(folder: Path) -> Path:
-    """Where the log of a fleet's folder lies."""
+    """The path of the log in a fleet's folder."""
     return folder / "events.jsonl"
 
 
-def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iterator[dict[str, Any]]:
-    """The events, oldest first; none where there is no log. A line that was cut short counts as not written.
+def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iterator[LogEvent]:
+    """Read the events, oldest first; none where there is no log. A line that was cut short counts as not written.
 
     A damaged line counts for nothing; ``damaged`` is called with its number. Raises JournalError.
     """
@@ -120,29 +124,41 @@ def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iter
         with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
                 raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
-            for number, line in enumerate(file, 1):
-                if (entry := _entry(line)) is not None:
-                    yield entry
-                elif line.endswith(b"\n") and damaged is not None:
+            for number, piece, begins in _pieces(file):
+                event = LogEvent.from_bytes(piece) if begins else None
+                if event is not None:
+                    yield event
+                elif begins and damaged is not None and not _was_cut_short(piece):
                     damaged(number)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+        raise JournalError(f"smpdfu cannot read {path}: {error.strerror}") from error
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
-    entry = entry_of(line)
-    return entry if entry is not None and isinstance(entry.get("event"), str) and "time" in entry else None
+def _pieces(file: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
+    """Number of the line, bytes of it, and whether they are its first: no line needs more memory than the longest."""
+    number = 0
+    begins = True
+    while piece := file.readline(MAX_LINE_BYTES + 1):
+        number += begins
+        yield number, piece, begins
+        begins = piece.endswith(b"\n")
+
+
+def _was_cut_short(piece: bytes) -> bool:
+    return not piece.endswith(b"\n") and len(piece) <= MAX_LINE_BYTES
 
 
 def repair_log(folder: Path) -> tuple[int, ...]:
-    """Move the damaged lines of a log to ``events.damaged`` beside it; their numbers.
+    """Move the damaged lines of a log to ``events.damaged`` beside it, and return their numbers.
 
-    Raises JournalError when a process is running the fleet, or a file cannot be written.
+    Raises JournalError if a process runs the fleet, or if a file cannot be written.
     """
     found: list[int] = []
-    path, bad, fresh = log_path(folder), folder / "events.damaged", folder / "events.new"
+    path = log_path(folder)
+    bad = folder / "events.damaged"
+    fresh = folder / "events.new"
     if not path.exists():
         return ()
     try:
@@ -153,16 +169,19 @@ def repair_log(folder: Path) -> tuple[int, ...]:
                 os.fdopen(open_own(bad, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as aside,
                 os.fdopen(open_own(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as new,
             ):
-                for number, line in enumerate(old, 1):
-                    good = _entry(line) is not None
-                    (new if good else aside).write(line if line.endswith(b"\n") else line + b"\n")
-                    found += [] if good else [number]
+                for number, piece, begins in _pieces(old):
+                    if begins:
+                        good = LogEvent.from_bytes(piece) is not None
+                        found += [] if good else [number]
+                    (new if good else aside).write(piece)
+                if found and not piece.endswith(b"\n"):
+                    aside.write(b"\n")
                 for file in (aside, new):
                     file.flush()
                     os.fsync(file.fileno())
             fresh.replace(path)
     except OSError as error:
-        raise JournalError(f"{path} cannot be repaired: {error.strerror}") from error
+        raise JournalError(f"smpdfu cannot repair {path}: {error.strerror}") from error
     return tuple(found)
 
 

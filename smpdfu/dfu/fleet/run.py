@@ -1,6 +1,6 @@
 """Many devices, one package each: waves, limits, a journal per device and a log of everything.
 
-One asyncio process. What may begin is decided by ``schedule``, what happens to one device by ``run``; this starts the
+One asyncio process. ``schedule`` decides which device begins, ``Update`` what happens to it. This module starts the
 tasks, turns every error into an outcome and writes the log.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from smpdfu import __version__
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
@@ -27,29 +28,31 @@ from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
 from smpdfu.dfu.fleet.causes import NO_ANSWER, outcome_of
 from smpdfu.dfu.fleet.causes import cause as cause
+from smpdfu.dfu.fleet.events import EXCHANGED
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleet.log import FleetLog
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
-from smpdfu.dfu.fleet.standing import EXCHANGED, Standing
+from smpdfu.dfu.fleet.standing import Standing
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
+from smpdfu.local.state.login import login_name
 
 LOOKS_AT_ONCE = 400
 """Devices that are asked at a time in the first look at a wave; each takes a socket.
 
-In two seconds, for Linux knows 1,024 neighbours on a network, silent ones included (``gc_thresh3``).
+A look takes two seconds, and Linux knows 1,024 neighbours on a network, silent ones included (``gc_thresh3``).
 """
 Watcher = Callable[[FleetDevice, Event], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What a fleet needs of the world: ``connect`` makes a client of a device, ``packages`` are read files by hardware.
+    """What a run needs: ``connect`` makes a client of a device, ``packages`` are the packages by hardware.
 
-    ``journal`` is where the journal of a place lies; ``watch`` sees every event of every device. ``look`` says within a
-    second or two whether a device answers at all, ``looks_at_once`` of them at a time; without it, an update finds that
-    out. ``chip`` asks a device for the number of its chip: None where it does not tell or does not answer. ``places``
-    finds what else is locked for a device, see ``devicelock``.
+    ``journal`` gives the path of the journal of a place. ``watch`` gets every event of every device. ``look`` tells
+    within a second or two whether a device answers, ``looks_at_once`` devices at a time; without it, the update finds
+    out. ``chip`` asks a device for the number of its chip: None if it does not tell or does not answer. ``places``
+    finds the other places that are locked for a device, see ``dfu.do.device_lock``.
     """
 
     connect: Callable[[FleetDevice], Client]
@@ -63,36 +66,45 @@ class Ports:
 
 
 class FleetRun:
-    """One run over a fleet: make it, then ``await run()``; ``pause`` and ``resume`` at any time."""
+    """One run over a fleet: make it, then ``await run()``. ``pause`` and ``resume`` work at any time."""
 
     def __init__(self, fleet: Fleet, schedule: Schedule, log: FleetLog, ports: Ports) -> None:
-        self.fleet, self.schedule = fleet, schedule
-        self._log, self._ports = log, ports
+        self.fleet = fleet
+        self.schedule = schedule
+        self._log = log
+        self._ports = ports
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._news = asyncio.Event()
         self._broken: Exception | None = None
         self._seen: Wave | None = None
 
     def pause(self) -> None:
-        """Let nothing further begin."""
+        """Begin no further device."""
         if not self.schedule.paused:
             self.schedule.pause()
             self._log.write("pause")
             self._news.set()
 
     def resume(self) -> None:
-        """Go on after ``pause``."""
+        """Continue after ``pause``."""
         if self.schedule.paused:
             self.schedule.resume()
             self._log.write("resume")
             self._news.set()
 
     async def run(self) -> Phase:
-        """Until everything is done, or stopped and at rest. Cancelled, every device is left as Ctrl-C leaves it.
+        """Run until all devices are done, or until the fleet stops and the devices under way have ended.
 
-        Raises JournalError when the log, or a device's journal, cannot be written.
+        If cancelled, it leaves every device in a safe state. Raises JournalError if the log, or a device's journal,
+        cannot be written.
         """
-        self._log.write("run", fleet=self.fleet.name, devices=len(self.fleet.devices))
+        self._log.write(
+            "run",
+            fleet=self.fleet.name,
+            devices=len(self.fleet.devices),
+            operator=self.fleet.operator or login_name(),
+            tool=__version__,
+        )
         try:
             wave = None
             while True:
@@ -111,13 +123,13 @@ class FleetRun:
             await self._let_go()
         if self._broken is not None:
             raise self._broken
-        if self.schedule.stopped is not None:
-            self._log.write("stop", reason=self.schedule.stopped, advice=self.schedule.advice)
+        if (stop := self.schedule.stopped) is not None:
+            self._log.write("stop", reason=str(stop), code=stop.code, advice=stop.advice)
         self._log.write("leave", phase=self.schedule.phase)
         return self.schedule.phase
 
     async def _settled(self) -> float:
-        """The time at which no wave begins that was not looked at; a wave that is all silent ends with its look."""
+        """Look at each wave before it begins, and return the time then. A wave in which no device answers ends so."""
         while True:
             now = self._now()
             self.schedule.settle(now)
@@ -128,8 +140,9 @@ class FleetRun:
             await self._first_look(wave)
 
     async def _first_look(self, wave: Wave | None) -> None:
-        """Ask all devices of a wave at once whether they answer: those that do not would hold a place for long."""
-        look, gate = self._ports.look, asyncio.Semaphore(self._ports.looks_at_once)
+        """Ask all devices of a wave whether they answer. A silent one would else keep others waiting for long."""
+        look = self._ports.look
+        gate = asyncio.Semaphore(self._ports.looks_at_once)
         devices = [self.fleet.devices[name] for name in self.schedule.waiting]
         if look is None or wave is None or not devices:
             return
@@ -156,7 +169,7 @@ class FleetRun:
         return asyncio.get_running_loop().time()
 
     async def _rest(self) -> None:
-        """Until a device ended, the soak time is over, or somebody paused or resumed."""
+        """Wait until a device has ended, the soak time is over, or somebody paused or resumed."""
         wake_at = self.schedule.wake_at
         try:
             async with asyncio.timeout_at(wake_at):
@@ -183,20 +196,22 @@ class FleetRun:
 
     async def _one(self, device: FleetDevice, wave: str) -> None:
         package = self._ports.packages[device.hardware]
-        began, job = self._now(), _Job(device, package, self.fleet, self._ports, self._log)
-        job.unseen_since, job.go_on = self.schedule.begun.get(device.name), self.schedule.go_on
+        began = self._now()
+        unseen_since = self.schedule.begun.get(device.name)
+        job = _Job(device, package, self.fleet, self._ports, self._log, unseen_since, self.schedule.go_on)
         identity = device.identity
         self._log.write("begin", device=device.name, identity=identity, wave=wave, package=package.digest)
         facts: dict[str, Any] = {}
         try:
             outcome = await job.run_in_time(self.fleet.treatment.device_timeout_s)
         except JournalError as error:
-            if not job.opened:  # another process is at this device; what cannot be written is everybody's matter
-                outcome, facts = Outcome.INCOMPLETE, _failure(error)
-            else:
+            if job.opened:  # a journal that cannot be written ends the run
                 raise
+            outcome = Outcome.INCOMPLETE  # another process has this device
+            facts = _failure(error)
         except SmpdfuError as error:
-            outcome, facts = outcome_of(error), _failure(error)
+            outcome = outcome_of(error)
+            facts = _failure(error)
             job.failed(error)
         seconds = round(self._now() - began, 3)
         facts |= {"identity": identity, "outcome": outcome, "package": package.digest, "seconds": seconds}
@@ -204,27 +219,31 @@ class FleetRun:
         self.schedule.ended(device.name, outcome)
 
 
+@dataclass(slots=True)
 class _Job:
-    """The update of one device, and what is to be told of it.
+    """The update of one device, and the facts for the log. ``opened``: its journal is open.
 
-    ``unseen_since`` is when an earlier run began it that did not see how it ended, in seconds since 1970; ``go_on``:
-    whatever that was, it is done again if it failed.
+    ``unseen_since`` is when an earlier run began it and did not see its end, in seconds since 1970. ``go_on``: if that
+    failed, do it again.
     """
 
+    device: FleetDevice
+    package: Package
+    fleet: Fleet
+    ports: Ports
+    log: FleetLog
     unseen_since: float | None = None
-    go_on = False
-
-    def __init__(self, device: FleetDevice, package: Package, fleet: Fleet, ports: Ports, log: FleetLog) -> None:
-        self._device, self._package, self._fleet, self._ports, self._log = device, package, fleet, ports, log
-        self._before: DeviceState | None = None
-        self._after: DeviceState | None = None
-        self._sent: dict[str, int] = {}
-        self._result: UpdateResult | None = None
-        self._step, self._chip = "", cast("str | None", None)
-        self.opened = False
+    go_on: bool = False
+    opened: bool = field(default=False, init=False)
+    _before: DeviceState | None = field(default=None, init=False)
+    _after: DeviceState | None = field(default=None, init=False)
+    _sent: dict[str, int] = field(default_factory=dict, init=False)
+    _result: UpdateResult | None = field(default=None, init=False)
+    _step: str = field(default="", init=False)
+    _chip: str | None = field(default=None, init=False)
 
     async def run_in_time(self, seconds: float) -> Outcome:
-        """``run``, stopped after ``seconds`` as Ctrl-C stops it. Raises DeviceTimeoutError then."""
+        """Do ``run``, and stop it after ``seconds`` as Ctrl-C does. Raises DeviceTimeoutError then."""
         try:
             async with asyncio.timeout(seconds):
                 return await self.run()
@@ -232,28 +251,28 @@ class _Job:
             raise DeviceTimeoutError(seconds, self._step) from None
 
     async def run(self) -> Outcome:
-        """Raises SmpdfuError as ``Update`` does, PlanError for what speaks against it."""
-        how = self._fleet.treatment
-        wish = Wish(how.policy, how.scheme, bootloader=self._device.bootloader, no_downgrade=how.no_downgrade)
+        """Update the device. Raises SmpdfuError as ``Update`` does, PlanError if preflight refuses."""
+        how = self.fleet.treatment
+        wish = Wish(how.policy, how.scheme, bootloader=self.device.bootloader, no_downgrade=how.no_downgrade)
         async with AsyncExitStack() as stack:
-            path = self._ports.journal(self._device.place or self._device.address)
-            if self._ports.places is not None:
-                stack.enter_context(locked(await self._ports.places(self._device)))
+            path = self.ports.journal(self.device.place or self.device.address)
+            if self.ports.places is not None:
+                stack.enter_context(locked(await self.ports.places(self.device)))
             journal = stack.enter_context(Journal(path))
             self.opened = True
             if journal.damaged:
-                self._log.write("damaged", device=self._device.name, journal=str(path), lines=journal.damaged)
-            record = journal.record.of(self._package.digest)
+                self.log.write("damaged", device=self.device.name, journal=str(path), lines=journal.damaged)
+            record = journal.record.of(self.package.digest)
             unseen = record.end if self._ended_unseen(record) else None
             if unseen in (REVERTED, FAILED) and not self.go_on:
                 raise _unseen_failure(unseen)
-            client = await stack.enter_async_context(self._ports.connect(self._device))
+            client = await stack.enter_async_context(self.ports.connect(self.device))
             checks = [healths.soak(how.soak_s)]
             if how.health is not None:
-                checks.append(healths.command(how.health, self._device.address, timeout_s=how.health_timeout_s))
+                checks.append(healths.command(how.health, self.device.address, timeout_s=how.health_timeout_s))
             update = Update(
                 client,
-                self._package,
+                self.package,
                 journal,
                 wish=wish,
                 deadlines=Deadlines(how.boot_timeout_s),
@@ -262,8 +281,8 @@ class _Job:
             )
             decision = await self._look(update, client)
             self._before = self._after = decision.state
-            self._result = UpdateResult(self._package, decision, wish.policy)
-            if unseen == DONE and record.proof is not None:  # this fleet's own update, so of no other board
+            self._result = UpdateResult(self.package, decision, wish.policy)
+            if unseen == DONE and record.proof is not None:  # it is this fleet's own update, so of the same board
                 self._result.proof = Proof.from_entry(record.proof)
             async with aclosing(update.run(decision)) as events:
                 async for event in events:
@@ -273,7 +292,7 @@ class _Job:
         return Outcome.DONE if decision.plan.steps or record.unfinished or unseen == DONE else Outcome.CURRENT
 
     async def _look(self, update: Update, client: Client) -> Decision:
-        """Decide, and note the number of the chip: the outcome will be that board's, also where nothing is done."""
+        """Decide, and note the number of the chip: the outcome belongs to that board, also if nothing is done."""
         try:
             decision = await update.look()
         except (PlanError, RevertedError):
@@ -283,47 +302,47 @@ class _Job:
         return decision
 
     def _ended_unseen(self, record: Record) -> bool:
-        """True if the run that began the update was killed between the end of its journal and that of the log."""
+        """True if the run that began the update was killed after the end in the journal and before that in the log."""
         return record.ended_at is not None and self.unseen_since is not None and record.ended_at >= self.unseen_since
 
     def _ask_version(self) -> AskVersion | None:
-        rule = self._fleet.treatment.net_version_from
-        timeout_s = self._fleet.treatment.health_timeout_s
-        return None if rule is None else rule.ask(self._device.address, timeout_s=timeout_s)
+        rule = self.fleet.treatment.net_version_from
+        timeout_s = self.fleet.treatment.health_timeout_s
+        return None if rule is None else rule.ask(self.device.address, timeout_s=timeout_s)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, StepBegun):
             self._step = event.step.name
-            self._log.write("step", device=self._device.name, step=event.step.name, number=event.number, of=event.total)
+            self.log.write("step", device=self.device.name, step=event.step.name, number=event.number, of=event.total)
         elif isinstance(event, Progress):
             self._sent[event.step.name] = event.done - event.resumed_at
         else:
             self._after = event.state
         if self._result is not None:
             self._result.add(event)
-        if self._ports.watch is not None:
-            self._ports.watch(self._device, event)
+        if self.ports.watch is not None:
+            self.ports.watch(self.device, event)
 
     def failed(self, error: SmpdfuError) -> None:
-        """It ended so: what was seen last does not run any more."""
+        """Note the failure: after a revert, the device runs its previous firmware."""
         if isinstance(error, RevertedError):
             self._after = self._before
 
     def facts(self) -> dict[str, Any]:
-        """For the log: bytes sent, the application's version before and after, the package's, proof, chip number."""
+        """Collect for the log: bytes sent, versions before, after and in the package, proof, number of the chip."""
         proof = None if self._result is None or self._result.proof is None else self._result.proof.to_entry()
         return {
             "bytes": sum(self._sent.values()),
             "from": _version(self._before),
             "to": _version(self._after),
-            "wanted": {image.core.value: str(image.image.header.version) for image in self._package.images},
+            "wanted": {image.core.value: str(image.image.header.version) for image in self.package.images},
             "proof": proof,
             "chip": self._chip,
         }
 
 
 def _unseen_failure(end: str) -> SmpdfuError:
-    """The failure that an earlier run saw and was killed before it could write it down."""
+    """Make the error that an earlier run saw, and was killed before it wrote it into the log."""
     if end == REVERTED:
         return RevertedError("an earlier run saw that the device went back to its previous firmware")
     return StepError("an earlier run saw a step fail, and repeating does not help", "update", resumable=False)
@@ -338,12 +357,13 @@ def _failure(error: SmpdfuError) -> dict[str, Any]:
 
 
 async def note_exchanged(known: Standing, fleet: Fleet, log: FleetLog, ports: Ports) -> tuple[str, ...]:
-    """Ask the devices that have told the number of their chip whether it is still the same; those with another one.
+    """Ask the devices that have told the number of their chip for it again, and return those with another one.
 
-    They are written into the log: no outcome of the board before counts for them. What does not answer stays as it is.
-    Raises JournalError when the log cannot be written.
+    They are noted in the log: no outcome of the board before counts for them. A device that does not answer keeps its
+    outcome. Raises JournalError if the log cannot be written.
     """
-    ask, gate = ports.chip, asyncio.Semaphore(fleet.limits.at_once)
+    ask = ports.chip
+    gate = asyncio.Semaphore(fleet.limits.at_once)
     if ask is None:
         return ()
 

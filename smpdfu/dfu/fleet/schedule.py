@@ -1,4 +1,4 @@
-"""Which device of a fleet is next: pure, without a clock. Times are handed in, in seconds.
+"""Which device of a fleet is next. Pure and without a clock: the caller gives the time, in seconds.
 
     phase     what begins                          left when
     --------  -----------------------------------  ------------------------------------------------------------------
@@ -6,26 +6,27 @@
               order, ``at_once`` at a time         too many failed, one is unproven and that stops, or the wave ended
                                                    and did not succeed (``Limits.needed``) -> STOPPED
     SOAKING   nothing                              the soak time is over -> RUNNING with the next wave
-    PAUSED    nothing; what began goes on          ``resume`` -> where it was
-    STOPPED   nothing; what began goes on          never: whoever goes on in spite of the failures says so anew
+    PAUSED    nothing; what began is finished      ``resume`` -> where it was
+    STOPPED   nothing; what began is finished      never: to continue in spite of failures is another schedule
     DONE      nothing                              never
 
-A device whose outcome is good is never done again. The wave counts every device that ended in it, in this run or an
-earlier one. The soak of a wave that an earlier run finished is what is left of it, if that is known.
+A device whose outcome is good is never updated again. A wave counts every device that ended in it, in this run or an
+earlier one. If an earlier run finished a wave, only the rest of its soak time is left.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
-from typing import cast
 
 from smpdfu.dfu.fleet.file import Limits, Unproven, Wave
+from smpdfu.dfu.fleet.stops import Stop, StopCode
 
 
 class Outcome(StrEnum):
-    """How it ended for one device. DONE and CURRENT (it had the package already) are good."""
+    """How the update of one device ended. CURRENT: it had the package already."""
 
     DONE = "done"
     CURRENT = "current"
@@ -38,17 +39,17 @@ class Outcome(StrEnum):
 
     @property
     def good(self) -> bool:
-        """True if the device has the package, as far as it can be known."""
+        """True if the device has the package, as far as smpdfu can tell."""
         return self in (Outcome.DONE, Outcome.CURRENT, Outcome.UNPROVEN)
 
     @property
     def passing(self) -> bool:
-        """True if the same call again may end well without anything else being changed."""
+        """True if the next run may succeed though nothing else changes."""
         return self in (Outcome.INCOMPLETE, Outcome.UNREACHABLE)
 
 
 class Phase(StrEnum):
-    """See the table above."""
+    """A state of the table above."""
 
     RUNNING = "running"
     SOAKING = "soaking"
@@ -58,11 +59,11 @@ class Phase(StrEnum):
 
 
 class Schedule:
-    """The waves of one run. ``known`` are outcomes of earlier runs that stand; those devices are not done again.
+    """The waves of one run. ``known`` are the outcomes of earlier runs that stand: those devices are not updated again.
 
-    ``counted``: of those, the ones whose failure, or want of a proof, counts towards the limits; ``ago``: how many
+    ``counted`` are those of them whose failure, or missing proof, counts towards the limits. ``ago`` says how many
     seconds ago they ended. ``begun`` are the devices that an earlier run began and did not see end, with the time in
-    seconds since 1970; ``go_on``: what failed in earlier runs is done again.
+    seconds since 1970. ``go_on``: devices that failed in earlier runs are updated again.
     """
 
     def __init__(
@@ -76,30 +77,36 @@ class Schedule:
         begun: Mapping[str, float] | None = None,
         go_on: bool = False,
     ) -> None:
-        self.waves, self._limits, self._ago = tuple(waves), limits, ago or {}
-        self.outcomes, self.begun, self.go_on = dict(known), begun or {}, go_on
+        self.waves = tuple(waves)
+        self._limits = limits
+        self._ago = ago or {}
+        self.outcomes = dict(known)
+        self.begun = begun or {}
+        self.go_on = go_on
         counts = set(counted)
         self._failed = {name for name in counts if not known[name].good}
         self._away = {name for name in counts if known[name] is Outcome.UNREACHABLE}
         self._unproven = {name for name in counts if known[name] is Outcome.UNPROVEN}
         self.running: set[str] = set()
         self.paused = False
-        self.stopped: str | None = None
-        self.advice = ""
+        self.stopped: Stop | None = None
         self._enter(0)
 
     def _enter(self, number: int) -> None:
-        self._wave, self._soak_until, self._fresh = number, cast("float | None", None), False
+        self._wave = number
+        self._soak_until: float | None = None
+        self._fresh = False
         names = () if self.wave is None else self.wave.devices
         ended = [name for name in names if name in self.outcomes]
         self._waiting = deque(name for name in names if name not in self.outcomes)
-        self._ended, self._bad = len(ended), sum(name in self._failed for name in ended)
+        self._ended = len(ended)
+        self._bad = sum(name in self._failed for name in ended)
         self._silent_here = sum(name in self._away for name in ended)
         self._judge()
 
     @property
     def phase(self) -> Phase:
-        """Where it stands."""
+        """The state of the run, see ``Phase``."""
         if self.stopped is not None:
             return Phase.STOPPED
         if self._wave >= len(self.waves):
@@ -110,12 +117,12 @@ class Schedule:
 
     @property
     def wave(self) -> Wave | None:
-        """The wave that is under way; None after the last."""
+        """The present wave; None after the last one."""
         return self.waves[self._wave] if self._wave < len(self.waves) else None
 
     @property
     def wake_at(self) -> float | None:
-        """When the soak time is over; None while nothing hangs on the time."""
+        """When the soak time is over; None if the schedule does not wait for a time."""
         return self._soak_until if self.phase is Phase.SOAKING else None
 
     @property
@@ -124,7 +131,7 @@ class Schedule:
         return tuple(self._waiting)
 
     def settle(self, now: float) -> None:
-        """Leave waves of which all devices ended and the soak is over."""
+        """Leave waves whose devices have all ended and whose soak time is over."""
         while self.phase in (Phase.RUNNING, Phase.SOAKING):
             if self._soak_until is not None:
                 if now < self._soak_until:
@@ -136,7 +143,7 @@ class Schedule:
                 return
 
     def begin(self, now: float) -> list[str]:
-        """The devices that begin now."""
+        """Choose the devices that begin now."""
         self.settle(now)
         if self.phase is not Phase.RUNNING:
             return []
@@ -146,7 +153,7 @@ class Schedule:
         return chosen
 
     def _soak_s(self) -> float:
-        """What is left of the wave's soak; nothing follows the last one."""
+        """The rest of the wave's soak time; 0 for the last wave."""
         wave = self.waves[self._wave]
         if self._wave + 1 == len(self.waves):
             return 0.0
@@ -154,7 +161,7 @@ class Schedule:
         return wave.soak_s if self._fresh else max(wave.soak_s - max(since_s, 0.0), 0.0)
 
     def silent(self, names: Iterable[str]) -> None:
-        """Of the waiting devices, these do not answer: they end without having begun."""
+        """End waiting devices that do not answer, before they begin."""
         away = set(names)
         self._waiting = deque(name for name in self._waiting if name not in away)
         self.running |= away
@@ -162,12 +169,13 @@ class Schedule:
             self.ended(name, Outcome.UNREACHABLE)
 
     def ended(self, name: str, outcome: Outcome) -> None:
-        """A device that began has ended; ValueError for another one."""
+        """Note the end of a device. Raises ValueError if it has not begun."""
         if name not in self.running:
             raise ValueError(f"{name} did not begin")
         self.running.discard(name)
         self.outcomes[name] = outcome
-        self._fresh, self._ended = True, self._ended + 1
+        self._fresh = True
+        self._ended += 1
         if not outcome.good:
             self._failed.add(name)
             self._bad += 1
@@ -179,11 +187,11 @@ class Schedule:
         self._judge()
 
     def pause(self) -> None:
-        """Nothing begins until ``resume``."""
+        """Begin no device until ``resume``."""
         self.paused = True
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue after ``pause``."""
         self.paused = False
 
     def _judge(self) -> None:
@@ -191,37 +199,39 @@ class Schedule:
             self.stopped = self._too_many_failed() or self._unproven_stops() or self._rate() or self._wave_failed()
 
     def _excused(self, silent: int) -> int:
-        """How many of ``silent`` devices that did not answer count as no failure; the others took their share first."""
+        """How many of ``silent`` devices are no failures; those in earlier waves use up ``max_unreachable`` first."""
         if self._limits.skip_unreachable:
             return silent
         return min(silent, max(self._limits.max_unreachable - (len(self._away) - silent), 0))
 
-    def _too_many_failed(self) -> str | None:
-        limit, failed = self._limits.stop_after_failures, len(self._failed) - self._excused(len(self._away))
+    def _too_many_failed(self) -> Stop | None:
+        limit = self._limits.stop_after_failures
+        failed = len(self._failed) - self._excused(len(self._away))
         if limit is None or failed < limit:
             return None
-        return f"{_devices(failed)} failed; the limit is {limit}{self._silent(len(self._away))}"
+        return self._with_silent(Stop(StopCode.FAILURES, failed, limit), len(self._away))
 
-    def _unproven_stops(self) -> str | None:
+    def _unproven_stops(self) -> Stop | None:
         if not self._unproven or self._limits.unproven is not Unproven.STOP:
             return None
-        return f"nothing proves the update of {_devices(len(self._unproven))}"
+        return Stop(StopCode.UNPROVEN, len(self._unproven))
 
-    def _rate(self) -> str | None:
-        rate, wave = self._limits.stop_at_rate, self.wave
+    def _rate(self) -> Stop | None:
+        rate = self._limits.stop_at_rate
+        wave = self.wave
         if rate is None or wave is None:
             return None
         excused = self._excused(self._silent_here)
-        ended, bad = self._ended - excused, self._bad - excused
-        # A share of a few is chance: with fewer than this many ended, a share that is reached could still be missed.
+        ended = self._ended - excused
+        bad = self._bad - excused
+        # The share of a few devices is chance: with so few ended, the whole wave could still stay below the limit.
         enough = min(len(wave.devices), max(round(1 / rate), 1) if rate else 1)
         if not bad or self._ended < enough or bad / ended < rate:
             return None
-        silent = self._silent(self._silent_here)
-        return f"{bad} of the {ended} devices of wave {wave.name!r} that ended have failed{silent}"
+        return self._with_silent(Stop(StopCode.RATE, bad, of=ended, wave=wave.name), self._silent_here)
 
-    def _wave_failed(self) -> str | None:
-        """A wave that ended must have succeeded for the next to begin; nothing follows the last one."""
+    def _wave_failed(self) -> Stop | None:
+        """Stop if the wave ended without success; the last wave need not succeed, because none follows."""
         wave = self.wave
         if wave is None or self._waiting or self.running or self._wave + 1 == len(self.waves):
             return None
@@ -229,25 +239,15 @@ class Schedule:
         good = sum(self.outcomes[name].good for name in wave.devices)
         needed = self._limits.needed(len(wave.devices) - excused)
         if excused and not self._limits.skip_unreachable and self._limits.wave_success != 0:
-            needed = max(needed, 1)  # devices that are only excused have shown nothing
+            needed = max(needed, 1)  # a device that does not answer does not show that the package works
         if good >= needed:
             return None
-        self.advice = "If fewer devices are enough for the next wave, set wave_success in [fleet]."
-        silent = self._silent(self._silent_here)
-        size = len(wave.devices)
-        return f"wave {wave.name!r} did not succeed: {good} of {size} devices have the package, {needed} must{silent}"
+        stop = Stop(StopCode.WAVE, good, needed, len(wave.devices), wave.name)
+        return self._with_silent(stop, self._silent_here)
 
-    def _silent(self, away: int) -> str:
-        """What to add where devices that do not answer are a reason to stop; the way out is in ``advice``."""
-        if not away or self._limits.skip_unreachable:
-            return ""
-        more = len(self._away) > self._limits.max_unreachable
-        self.advice = (
-            "The next run tries the devices again that did not answer. To continue without them, add --skip-unreachable"
-            + (f" or set max_unreachable = {len(self._away)} in [fleet]." if more else ".")
-        )
-        return f"; {away} did not answer in time"
-
-
-def _devices(count: int) -> str:
-    return "1 device" if count == 1 else f"{count} devices"
+    def _with_silent(self, stop: Stop, silent: int) -> Stop:
+        """Add the devices that do not answer, if they count."""
+        if not silent or self._limits.skip_unreachable:
+            return stop
+        away = len(self._away)
+        return replace(stop, silent=silent, max_unreachable=away if away > self._limits.max_unreachable else None)

@@ -1,28 +1,26 @@
-"""What earlier runs of a fleet left, by its log: which outcomes stand, and for which board. Pure."""
+"""What earlier runs of a fleet have left, by its log: which outcomes stand, and for which board. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet
+from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.schedule import Outcome, Schedule
 from smpdfu.dfu.package.package import Package
 
-EXCHANGED = "exchanged"
-"""The event of a board that has another number than the one that an outcome belongs to."""
-_OUTCOMES = frozenset(Outcome)
-
 
 class Standing(NamedTuple):
-    """What earlier runs left: the ``outcomes`` that stand, by device, ``counted``: those of them whose failure, or want
-    of a proof, counts.
+    """What earlier runs have left: the ``outcomes`` that stand, by device.
 
-    ``ended_at`` is when each of them was reached, in seconds since 1970. ``again`` are the devices that failed and are
-    done once more: last in their wave, so that they do not stop it before the others had their turn. ``begun`` are the
-    devices that began and of which no end was written, with the time; ``go_on``: no failure of earlier runs counts.
-    ``chips`` are the numbers that the chips of devices told which are not done again.
+    ``counted`` are the devices whose failure, or missing proof, counts. ``ended_at`` says when each outcome was
+    reached, in seconds since 1970. ``again`` are the devices that failed and are updated again: last in their wave, so
+    that they do not stop it before the others had their turn. ``begun`` are the devices that began and have no end in
+    the log, with the time. ``go_on``: no failure of earlier runs counts. ``chips`` are the numbers that chips told, of
+    the devices that are not updated again.
     """
 
     outcomes: dict[str, Outcome]
@@ -34,7 +32,7 @@ class Standing(NamedTuple):
     chips: dict[str, str]
 
     def schedule(self, fleet: Fleet, now: float) -> Schedule:
-        """What is left to do; ``now`` by the same clock."""
+        """Make the schedule of what is left to do; ``now`` is by the same clock as ``ended_at``."""
         ago = {name: now - at for name, at in self.ended_at.items()}
         waves = [
             replace(wave, devices=tuple(sorted(wave.devices, key=self.again.__contains__))) for wave in fleet.waves
@@ -43,33 +41,37 @@ class Standing(NamedTuple):
 
 
 def standing(
-    events: Iterable[Mapping[str, Any]], fleet: Fleet, packages: Mapping[str, Package], *, again: bool = False
+    events: Iterable[LogEvent], fleet: Fleet, packages: Mapping[str, Package], *, again: bool = False
 ) -> Standing:
-    """Add up a log.
+    """Add up a log: which outcomes stand for the device and the package that they were reached with.
 
-    An outcome stands for the device and the package it was reached with. What may pass by itself is done again;
-    ``again``: every failure is, and none counts.
+    Devices that did not answer or were interrupted are done again; with ``again``, every device that failed is, and
+    none of the failures counts.
     """
-    known: dict[str, Outcome] = {}
-    ended_at, begun, chips = dict[str, float](), dict[str, float](), dict[str, str]()
-    digests = {hardware: package.digest for hardware, package in packages.items()}
-    for entry in events:
-        device = fleet.devices.get(str(entry.get("device")))
-        if device is None or entry["event"] not in ("begin", "end", EXCHANGED):
+    history = History.of(events, fleet, {hardware: package.digest for hardware, package in packages.items()})
+    return standing_of(history, again=again)
+
+
+def standing_of(history: History, *, again: bool = False) -> Standing:
+    """Do the same with a log that is added up already."""
+    outcomes: dict[str, Outcome] = {}
+    counted: set[str] = set()
+    ended_at: dict[str, float] = {}
+    chips: dict[str, str] = {}
+    repeated: set[str] = set()
+    begun = {name: course.begun_at for name, course in history.courses.items() if course.begun_at is not None}
+    for name, course in history.courses.items():
+        end = course.last
+        outcome = course.outcome
+        if end is None or outcome is None:
             continue
-        # With another package or another device behind the name, nothing of what was known counts.
-        same = entry.get("package") == digests[device.hardware] and entry.get("identity") == device.identity
-        for one in (known, begun, chips):
-            one.pop(device.name, None)
-        if same and entry["event"] == "begin":
-            begun[device.name] = entry["time"]
-        elif same and str(entry.get("outcome")) in _OUTCOMES:
-            known[device.name] = Outcome(entry["outcome"])
-            ended_at[device.name] = entry["time"]
-            if isinstance(entry.get("chip"), str):
-                chips[device.name] = entry["chip"]
-    stay = {name: one for name, one in known.items() if (one.good if again else not one.passing)}
-    counted = set[str]() if again else {name for name, one in stay.items() if not one.good or one is Outcome.UNPROVEN}
-    ended = {name: ended_at[name] for name in stay}
-    told = {name: chips[name] for name in stay if name in chips}
-    return Standing(stay, counted, ended, set(known) - set(stay), begun, again, told)
+        if not outcome.good if again else outcome.passing:
+            repeated.add(name)
+            continue
+        outcomes[name] = outcome
+        ended_at[name] = end.time
+        if end.chip is not None:
+            chips[name] = end.chip
+        if not again and (not outcome.good or outcome is Outcome.UNPROVEN):
+            counted.add(name)
+    return Standing(outcomes, counted, ended_at, repeated, begun, again, chips)

@@ -1,66 +1,78 @@
-"""A table of a fleet's file, read key by key; what is wrong is told with its place."""
+"""A table of a fleet's file, read key by key; every error names the key and its place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
+from smpdfu.untrusted.files import read_start
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
 class Table:
-    """A table of the file, read key by key; what is wrong is told with its place."""
+    """A table of the file, read key by key. Every method raises FleetFileError, which names the key and its place."""
 
     def __init__(self, table: Any, where: str) -> None:
         if not isinstance(table, dict):
             raise FleetFileError(f"{where} is not a table")
-        self._left, self.where = dict(table), where
+        self._left = dict(table)
+        self.where = where
 
     def text(self, key: str, default: str | None) -> Any:
+        """Take a text that is not empty; ``default`` if the key is missing."""
         value = self._left.pop(key, default)
         if value is not None and (not isinstance(value, str) or not value):
-            raise FleetFileError(f"{key!r} in {self.where} is not a text")
+            raise FleetFileError(f"{key!r} in {self.where} must be a text")
         return value
 
     def whole(self, key: str, default: int | None, *, lowest: int) -> Any:
+        """Take a whole number of at least ``lowest``."""
         value = self._left.pop(key, default)
         if value is not None and (type(value) is not int or value < lowest):
-            raise FleetFileError(f"{key!r} in {self.where} is not a whole number of at least {lowest}")
+            raise FleetFileError(f"{key!r} in {self.where} must be a whole number of at least {lowest}")
         return value
 
     def number(self, key: str, default: float | None, *, highest: float = 1e7) -> float | None:
+        """Take a number from 0 to ``highest``."""
         value = self._left.pop(key, default)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-            raise FleetFileError(f"{key!r} in {self.where} is not a number from 0 to {highest:g}")
+            raise FleetFileError(f"{key!r} in {self.where} must be a number from 0 to {highest:g}")
         return float(value)
 
     def switch(self, key: str, *, default: bool) -> bool:
+        """Take true or false."""
         value = self._left.pop(key, default)
         if not isinstance(value, bool):
-            raise FleetFileError(f"{key!r} in {self.where} is neither true nor false")
+            raise FleetFileError(f"{key!r} in {self.where} must be true or false")
         return value
 
     def texts(self, key: str) -> list[str] | None:
+        """Take a list of texts; None if the key is missing."""
         value = self._left.pop(key, None)
         if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
-            raise FleetFileError(f"{key!r} in {self.where} is not a list of texts")
+            raise FleetFileError(f"{key!r} in {self.where} must be a list of texts")
         return cast("list[str] | None", value)
 
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
+        """Take one of the texts ``choices``."""
         value = self._left.pop(key, default)
         if value not in choices:
-            raise FleetFileError(f"{key!r} in {self.where} is none of {', '.join(choices)}")
+            raise FleetFileError(f"{key!r} in {self.where} must be one of {', '.join(choices)}")
         return str(value)
 
     def bootloader(self, usual: Bootloader) -> Bootloader:
-        """What the table says of a bootloader, else what is ``usual``."""
-        ncs, partitions = self.text("ncs", usual.ncs), self.text("partitions", usual.partitions)
+        """Read what the table says of a bootloader; for the rest, ``usual`` counts."""
+        ncs = self.text("ncs", usual.ncs)
+        partitions = self.text("partitions", usual.partitions)
         address = self._address("net_address", usual.net_address)
         try:
             return Bootloader(ncs, None if partitions is None else Partitions(partitions), address)
@@ -72,10 +84,11 @@ class Table:
         with suppress(ValueError):
             value = int(value, 0) if isinstance(value, str) else value
         if value is not None and type(value) is not int:
-            raise FleetFileError(f"{key!r} in {self.where} is not an address such as 0x01008800")
+            raise FleetFileError(f"{key!r} in {self.where} must be an address such as 0x01008800")
         return value
 
     def rule(self, key: str) -> VersionRule | None:
+        """Take a rule for the version of the network core; None if the key is missing."""
         text = self.text(key, None)
         try:
             return None if text is None else VersionRule.from_text(text)
@@ -83,5 +96,21 @@ class Table:
             raise FleetFileError(f"{key!r} in {self.where}: {error}") from error
 
     def nothing_else(self) -> None:
+        """Refuse a key that nobody has taken."""
         if self._left:
             raise FleetFileError(f"{self.where} has an unknown key {min(self._left)!r}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file of a fleet. Raises FleetFileError if it is too large, or OSError."""
+    data = read_start(path, MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise FleetFileError(f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
+    return data
+
+
+def tables_of(value: Any, what: str) -> list[Any]:
+    """The tables under ``[[what]]``. Raises FleetFileError for another value."""
+    if not isinstance(value, list):
+        raise FleetFileError(f"{what} is not a list of tables: write [[{what}]]")
+    return value

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.cli.fleet.loading import read_fleet, state_folder
 from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.package.package import Core
+from smpdfu.fleets import open_fleet
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.store import devices as store_devices
 from tests.cli.device.conftest import Desk, new_desk
@@ -149,7 +149,7 @@ def test_a_fleet_refuses_two_names_of_one_board(roof: Roof, one: str, other: str
 def test_only_a_resume_that_runs_lifts_a_pause(roof: Roof) -> None:
     """It was gone after ``resume --plan``, and after a resume that was refused."""
     roof.put(ONE)
-    folder = state_folder(read_fleet(roof.file))
+    folder = open_fleet(roof.file).folder
     folder.mkdir(parents=True)
     (folder / "pause").touch()
     assert roof.run("fleet", "resume", roof.file, "--plan").code == 0
