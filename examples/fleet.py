@@ -1,4 +1,4 @@
-"""Update the devices of a fleet, and print what becomes of each.
+"""Update the devices of a fleet, and print what becomes of each. If anything interrupts it, run it again.
 
 python fleet.py FLEET.toml
 """
@@ -10,12 +10,15 @@ from smpdfu import FleetWatch, LogEvent, open_fleet
 
 
 class Watch(FleetWatch):
-    """What this program wants to see of the run."""
+    """Prints how it ended for each device."""
 
     def event(self, event: LogEvent) -> None:
-        """Print how it ended for a device."""
-        if event.kind == "end":
+        """Take an event of the log."""
+        if event.outcome is not None:
             print(f"{event.device}: {event.outcome}", event.message)
 
 
-print(asyncio.run(open_fleet(sys.argv[1]).run(watch=Watch())).counts)
+outcome = asyncio.run(open_fleet(sys.argv[1]).run(watch=Watch()))
+if error := outcome.error():
+    sys.exit(str(error))
+print(outcome.ending)

@@ -42,7 +42,10 @@ from smpdfu.dfu.fleet.file import Unproven as Unproven
 from smpdfu.dfu.fleet.file import Wave as Wave
 from smpdfu.dfu.fleet.log import FleetLog as FleetLog
 from smpdfu.dfu.fleet.log import read_log as read_log
+from smpdfu.dfu.fleet.outcome import Ending as Ending
 from smpdfu.dfu.fleet.outcome import FleetOutcome as FleetOutcome
+from smpdfu.dfu.fleet.outcome import FleetPlan as FleetPlan
+from smpdfu.dfu.fleet.outcome import PlannedWave as PlannedWave
 from smpdfu.dfu.fleet.run import FleetRun as FleetRun
 from smpdfu.dfu.fleet.run import Ports as Ports
 from smpdfu.dfu.fleet.schedule import Outcome as Outcome
@@ -52,6 +55,9 @@ from smpdfu.dfu.fleet.session import FleetSession as FleetSession
 from smpdfu.dfu.fleet.session import FleetStatus as FleetStatus
 from smpdfu.dfu.fleet.session import FleetWatch as FleetWatch
 from smpdfu.dfu.fleet.session import FleetWish as FleetWish
+from smpdfu.dfu.fleet.session import Repaired as Repaired
+from smpdfu.dfu.fleet.stops import Stop as Stop
+from smpdfu.dfu.fleet.stops import StopCode as StopCode
 from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Core as Core
 from smpdfu.dfu.package.package import CoreImage as CoreImage
@@ -61,7 +67,12 @@ from smpdfu.errors import AbsentError as AbsentError
 from smpdfu.errors import ConnectError as ConnectError
 from smpdfu.errors import DeviceError as DeviceError
 from smpdfu.errors import DeviceTimeoutError as DeviceTimeoutError
+from smpdfu.errors import FleetError as FleetError
+from smpdfu.errors import FleetFailedError as FleetFailedError
 from smpdfu.errors import FleetFileError as FleetFileError
+from smpdfu.errors import FleetPausedError as FleetPausedError
+from smpdfu.errors import FleetUnfinishedError as FleetUnfinishedError
+from smpdfu.errors import FleetUnprovenError as FleetUnprovenError
 from smpdfu.errors import FormatError as FormatError
 from smpdfu.errors import ImageError as ImageError
 from smpdfu.errors import JournalError as JournalError

@@ -26,16 +26,23 @@ from smpdfu import (
     DeviceError,
     DeviceState,
     DeviceTimeoutError,
+    Ending,
     Event,
     Finding,
     Fleet,
     FleetDevice,
+    FleetError,
+    FleetFailedError,
     FleetFileError,
     FleetLog,
     FleetOutcome,
+    FleetPausedError,
+    FleetPlan,
     FleetRun,
     FleetSession,
     FleetStatus,
+    FleetUnfinishedError,
+    FleetUnprovenError,
     FleetWatch,
     FleetWish,
     FormatError,
@@ -68,6 +75,7 @@ from smpdfu import (
     Phase,
     Plan,
     PlanError,
+    PlannedWave,
     Policy,
     Ports,
     PrivateKey,
@@ -78,6 +86,7 @@ from smpdfu import (
     PublicKey,
     Record,
     RemoteProtocolError,
+    Repaired,
     ResponseTimeoutError,
     RevertedError,
     Schedule,
@@ -92,6 +101,8 @@ from smpdfu import (
     StepBegun,
     StepDone,
     StepError,
+    Stop,
+    StopCode,
     Surroundings,
     SwapMode,
     Tlv,
@@ -140,6 +151,7 @@ KINDS: Mapping[str, tuple[type[SmpdfuError], ...]] = {
     "protocol": (ProtocolError, LocalProtocolError, RemoteProtocolError),
     "step": (StepError, AbsentError, NotBackError, NotBootedError, NoEffectError),
     "update": (UpdateError, JournalError, UnprovenError, DeviceTimeoutError),
+    "fleet": (FleetError, FleetPausedError, FleetUnfinishedError, FleetFailedError, FleetUnprovenError),
 }
 
 
@@ -251,40 +263,48 @@ async def upload(text: str, data: bytes) -> UploadResult:
         return await client.upload(data, progress=progress)
 
 
-async def fleet(path: Path, log_folder: Path) -> dict[str, Outcome]:
-    """A fleet whose devices are all new."""
+class Watch(FleetWatch):
+    """Take a line of each kind of news of a fleet."""
+
+    def begins(self, schedule: Schedule) -> None:
+        LINES.append(str(schedule.phase))
+
+    def event(self, event: LogEvent) -> None:
+        LINES.append(f"{event.kind} {event.device} {event.outcome}")
+
+    def progress(self, device: FleetDevice, event: Event) -> None:
+        LINES.append(f"{device.name}: {note(event)}")
+
+
+async def fleet(path: Path) -> dict[str, Outcome]:
+    """Plan, run, look, repair; a pause is for another process."""
+    session: FleetSession = open_fleet(path)
+    wish = FleetWish(at_once=4, go_on=True)
+    coming: FleetPlan = await session.plan(wish)
+    waves: tuple[PlannedWave, ...] = coming.waves
+    stop: Stop | None = coming.stopped
+    LINES.append(f"{len(waves)} waves, {stop is not None and stop.code is StopCode.WAVE}")
+    outcome: FleetOutcome = await session.run(wish, Watch())
+    status: FleetStatus = session.status()
+    repaired: Repaired = session.repair()
+    assert outcome.ending is Ending.COMPLETE
+    assert outcome.phase is Phase.DONE
+    LINES.append(f"{outcome.error()} {status.running_pid} {repaired.lines}")
+    LINES.extend(event.kind for event in read_log(session.folder))
+    return dict(outcome.outcomes)
+
+
+async def fleet_by_hand(path: Path, log_folder: Path) -> Phase:
+    """A fleet whose devices are all new, with connections of your own."""
     loaded = Fleet.load(path, place_of)
     limits: Limits = loaded.limits
     treatment: Treatment = loaded.treatment
     waves: tuple[Wave, ...] = loaded.waves
-    stops = limits.unproven is Unproven.STOP
+    LINES.append(str(limits.unproven is Unproven.STOP))
 
     def connect(device: FleetDevice) -> Client:
         return client_for(device.address, timeout_s=treatment.timeout_s)
 
-    def watch(event: LogEvent) -> None:
-        LINES.append(f"{event.kind} {stops}")
-
     packages = {hardware: Package.load(file) for hardware, file in loaded.packages.items()}
-    schedule = Schedule(waves, limits, {})
-    with FleetLog(log_folder, watch=watch) as log:
-        phase = await FleetRun(loaded, schedule, log, Ports(connect, packages)).run()
-    assert phase is Phase.DONE
-    assert all(event.kind for event in read_log(log_folder))
-    return schedule.outcomes
-
-
-class Seen(FleetWatch):
-    """Takes the events of a run."""
-
-    def event(self, event: LogEvent) -> None:
-        LINES.append(event.kind)
-
-
-async def whole_fleet(path: Path) -> dict[str, int]:
-    """A fleet by its file."""
-    session: FleetSession = open_fleet(path)
-    outcome: FleetOutcome = await session.run(FleetWish(at_once=2), Seen())
-    status: FleetStatus = session.status()
-    assert not status.paused
-    return outcome.counts
+    with FleetLog(log_folder, watch=Watch().event) as log:
+        return await FleetRun(loaded, Schedule(waves, limits, {}), log, Ports(connect, packages)).run()
