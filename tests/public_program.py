@@ -20,26 +20,35 @@ from smpdfu import (
     ConnectError,
     Core,
     CoreImage,
+    Course,
     Deadlines,
     Decision,
     Dependency,
     DeviceError,
     DeviceState,
     DeviceTimeoutError,
+    Ending,
     Event,
     Finding,
     Fleet,
     FleetDevice,
+    FleetError,
+    FleetFailedError,
     FleetFileError,
     FleetLog,
     FleetOutcome,
+    FleetPausedError,
+    FleetPlan,
     FleetRun,
     FleetSession,
     FleetStatus,
+    FleetUnfinishedError,
+    FleetUnprovenError,
     FleetWatch,
     FleetWish,
     FormatError,
     Health,
+    History,
     Image,
     ImageError,
     ImageSpec,
@@ -68,6 +77,7 @@ from smpdfu import (
     Phase,
     Plan,
     PlanError,
+    PlannedWave,
     Policy,
     Ports,
     PrivateKey,
@@ -78,6 +88,7 @@ from smpdfu import (
     PublicKey,
     Record,
     RemoteProtocolError,
+    Repaired,
     ResponseTimeoutError,
     RevertedError,
     Schedule,
@@ -88,10 +99,13 @@ from smpdfu import (
     SigningError,
     SlotGeometry,
     SmpdfuError,
+    Span,
     Step,
     StepBegun,
     StepDone,
     StepError,
+    Stop,
+    StopCode,
     Surroundings,
     SwapMode,
     Tlv,
@@ -270,21 +284,36 @@ async def fleet(path: Path, log_folder: Path) -> dict[str, Outcome]:
     with FleetLog(log_folder, watch=watch) as log:
         phase = await FleetRun(loaded, schedule, log, Ports(connect, packages)).run()
     assert phase is Phase.DONE
-    assert all(event.kind for event in read_log(log_folder))
+    assert all(event.entry["event"] == event.kind for event in read_log(log_folder))
     return schedule.outcomes
 
 
-class Seen(FleetWatch):
-    """Takes the events of a run."""
+class Ends(FleetWatch):
+    """Notes the end of each device."""
 
     def event(self, event: LogEvent) -> None:
-        LINES.append(event.kind)
+        LINES.append(f"{event.device}: {event.outcome}")
 
 
-async def whole_fleet(path: Path) -> dict[str, int]:
-    """A fleet by its file."""
-    session: FleetSession = open_fleet(path)
-    outcome: FleetOutcome = await session.run(FleetWish(at_once=2), Seen())
-    status: FleetStatus = session.status()
-    assert not status.paused
-    return outcome.counts
+async def session(path: Path) -> Ending:
+    """The same in a few lines, with all that a session can do."""
+    opened: FleetSession = open_fleet(path)
+    plan: FleetPlan = await opened.plan()
+    waves: tuple[PlannedWave, ...] = plan.waves
+    repaired: Repaired = opened.repair()
+    LINES.append(f"{len(waves)} {repaired.lines} {opened.pause()}")
+    try:
+        outcome: FleetOutcome = await opened.run(FleetWish(at_once=2), Ends())
+    except FleetPausedError:
+        return Ending.UNFINISHED
+    stop: Stop | None = outcome.stopped
+    if stop is not None and stop.code is StopCode.FAILURES:
+        LINES.append(stop.advice)
+    status: FleetStatus = opened.status()
+    history: History = status.history
+    courses: list[Course] = list(history.courses.values())
+    steps: list[Span] = [span for course in courses for span in course.spans]
+    LINES.append(f"{len(steps)} steps")
+    error: FleetError | None = outcome.error(require_proof=True)
+    assert error is None or isinstance(error, FleetUnfinishedError | FleetFailedError | FleetUnprovenError)
+    return outcome.ending
