@@ -40,6 +40,9 @@ from smpdfu.dfu.fleet.file import Limits as Limits
 from smpdfu.dfu.fleet.file import Treatment as Treatment
 from smpdfu.dfu.fleet.file import Unproven as Unproven
 from smpdfu.dfu.fleet.file import Wave as Wave
+from smpdfu.dfu.fleet.history import Course as Course
+from smpdfu.dfu.fleet.history import History as History
+from smpdfu.dfu.fleet.history import Span as Span
 from smpdfu.dfu.fleet.log import FleetLog as FleetLog
 from smpdfu.dfu.fleet.log import read_log as read_log
 from smpdfu.dfu.fleet.outcome import Ending as Ending

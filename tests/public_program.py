@@ -20,6 +20,7 @@ from smpdfu import (
     ConnectError,
     Core,
     CoreImage,
+    Course,
     Deadlines,
     Decision,
     Dependency,
@@ -47,6 +48,7 @@ from smpdfu import (
     FleetWish,
     FormatError,
     Health,
+    History,
     Image,
     ImageError,
     ImageSpec,
@@ -97,6 +99,7 @@ from smpdfu import (
     SigningError,
     SlotGeometry,
     SmpdfuError,
+    Span,
     Step,
     StepBegun,
     StepDone,
@@ -151,7 +154,6 @@ KINDS: Mapping[str, tuple[type[SmpdfuError], ...]] = {
     "protocol": (ProtocolError, LocalProtocolError, RemoteProtocolError),
     "step": (StepError, AbsentError, NotBackError, NotBootedError, NoEffectError),
     "update": (UpdateError, JournalError, UnprovenError, DeviceTimeoutError),
-    "fleet": (FleetError, FleetPausedError, FleetUnfinishedError, FleetFailedError, FleetUnprovenError),
 }
 
 
@@ -263,48 +265,55 @@ async def upload(text: str, data: bytes) -> UploadResult:
         return await client.upload(data, progress=progress)
 
 
-class Watch(FleetWatch):
-    """Take a line of each kind of news of a fleet."""
-
-    def begins(self, schedule: Schedule) -> None:
-        LINES.append(str(schedule.phase))
-
-    def event(self, event: LogEvent) -> None:
-        LINES.append(f"{event.kind} {event.device} {event.outcome}")
-
-    def progress(self, device: FleetDevice, event: Event) -> None:
-        LINES.append(f"{device.name}: {note(event)}")
-
-
-async def fleet(path: Path) -> dict[str, Outcome]:
-    """Plan, run, look, repair; a pause is for another process."""
-    session: FleetSession = open_fleet(path)
-    wish = FleetWish(at_once=4, go_on=True)
-    coming: FleetPlan = await session.plan(wish)
-    waves: tuple[PlannedWave, ...] = coming.waves
-    stop: Stop | None = coming.stopped
-    LINES.append(f"{len(waves)} waves, {stop is not None and stop.code is StopCode.WAVE}")
-    outcome: FleetOutcome = await session.run(wish, Watch())
-    status: FleetStatus = session.status()
-    repaired: Repaired = session.repair()
-    assert outcome.ending is Ending.COMPLETE
-    assert outcome.phase is Phase.DONE
-    LINES.append(f"{outcome.error()} {status.running_pid} {repaired.lines}")
-    LINES.extend(event.kind for event in read_log(session.folder))
-    return dict(outcome.outcomes)
-
-
-async def fleet_by_hand(path: Path, log_folder: Path) -> Phase:
-    """A fleet whose devices are all new, with connections of your own."""
+async def fleet(path: Path, log_folder: Path) -> dict[str, Outcome]:
+    """A fleet whose devices are all new."""
     loaded = Fleet.load(path, place_of)
     limits: Limits = loaded.limits
     treatment: Treatment = loaded.treatment
     waves: tuple[Wave, ...] = loaded.waves
-    LINES.append(str(limits.unproven is Unproven.STOP))
+    stops = limits.unproven is Unproven.STOP
 
     def connect(device: FleetDevice) -> Client:
         return client_for(device.address, timeout_s=treatment.timeout_s)
 
+    def watch(event: LogEvent) -> None:
+        LINES.append(f"{event.kind} {stops}")
+
     packages = {hardware: Package.load(file) for hardware, file in loaded.packages.items()}
-    with FleetLog(log_folder, watch=Watch().event) as log:
-        return await FleetRun(loaded, Schedule(waves, limits, {}), log, Ports(connect, packages)).run()
+    schedule = Schedule(waves, limits, {})
+    with FleetLog(log_folder, watch=watch) as log:
+        phase = await FleetRun(loaded, schedule, log, Ports(connect, packages)).run()
+    assert phase is Phase.DONE
+    assert all(event.entry["event"] == event.kind for event in read_log(log_folder))
+    return schedule.outcomes
+
+
+class Ends(FleetWatch):
+    """Notes the end of each device."""
+
+    def event(self, event: LogEvent) -> None:
+        LINES.append(f"{event.device}: {event.outcome}")
+
+
+async def session(path: Path) -> Ending:
+    """The same in a few lines, with all that a session can do."""
+    opened: FleetSession = open_fleet(path)
+    plan: FleetPlan = await opened.plan()
+    waves: tuple[PlannedWave, ...] = plan.waves
+    repaired: Repaired = opened.repair()
+    LINES.append(f"{len(waves)} {repaired.lines} {opened.pause()}")
+    try:
+        outcome: FleetOutcome = await opened.run(FleetWish(at_once=2), Ends())
+    except FleetPausedError:
+        return Ending.UNFINISHED
+    stop: Stop | None = outcome.stopped
+    if stop is not None and stop.code is StopCode.FAILURES:
+        LINES.append(stop.advice)
+    status: FleetStatus = opened.status()
+    history: History = status.history
+    courses: list[Course] = list(history.courses.values())
+    steps: list[Span] = [span for course in courses for span in course.spans]
+    LINES.append(f"{len(steps)} steps")
+    error: FleetError | None = outcome.error(require_proof=True)
+    assert error is None or isinstance(error, FleetUnfinishedError | FleetFailedError | FleetUnprovenError)
+    return outcome.ending

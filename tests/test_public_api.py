@@ -31,7 +31,7 @@ INNER = {
     *("Past", "Clue", "Evidence", "BootLog", "Build"),  # what a DeviceState was decided from
     *("KeyKind", "SignatureAlgorithm", "RemoteSigner", "TlvType", "Header", "Padding", "Lzma"),  # of keys and images
     *("Pipe", "Framing", "Window"),  # `client_for` makes a Client; nobody else has to
-    *("History", "Reach"),  # of a fleet's status and session
+    *("Reach",),  # `open_fleet` makes a FleetSession; nobody else has to
     *("Finding", "VersionRule"),  # of a Verdict (image), and of the text `settings:net/version`
 }
 

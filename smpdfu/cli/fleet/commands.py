@@ -156,7 +156,7 @@ def status(fleet: FleetFile, out: Output) -> None:
 
     session = _open(fleet)
     found = session.status(Notes(session.fleet, out))
-    out.emit(status_document(found, session.folder.name), lambda: status_text(found))
+    out.emit(status_document(found, session.log), lambda: status_text(found))
 
 
 def report(

@@ -59,12 +59,13 @@ def summary_text(outcome: FleetOutcome) -> RenderableType:
     return facts(pairs)
 
 
-def status_document(status: FleetStatus, log_id: str) -> dict[str, object]:
+def status_document(status: FleetStatus, log: Path) -> dict[str, object]:
     """The document of ``fleet status --json``."""
     history = status.history
     return {
         "fleet": history.fleet.name,
-        "id": log_id,
+        "id": log.parent.name,
+        "log": log,
         "pid": status.running_pid,
         "paused": status.paused,
         "operators": history.operators,

@@ -150,6 +150,11 @@ class FleetSession:
         return self._packages
 
     @property
+    def log(self) -> Path:
+        """The path of the log."""
+        return log_path(self.folder)
+
+    @property
     def running_pid(self) -> int | None:
         """The process that runs the fleet (0 if it does not say); None if none does."""
         note = holder(self.folder / "lock")
@@ -269,7 +274,7 @@ class FleetSession:
         damaged: list[int] = []
         history = History.of(read_log(self.folder, damaged.append), fleet, self._digests())
         for number in damaged:
-            watch.damaged_line(number, log_path(self.folder))
+            watch.damaged_line(number, self.log)
         return history
 
     def _ports(self, fleet: Fleet, watch: FleetWatch) -> Ports:
