@@ -38,7 +38,7 @@ from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.steps import DEADLINES, Deadlines, Hands, mark, read_slots, read_state
+from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark, read_slots, read_state
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import FormatError, ImageError, PlanError
@@ -251,7 +251,7 @@ async def _after(
     if request.wanted.test:
         return replace(done, state=await mark(same.client, done.state, image.hash))
     watch(ImageStage.STEPS)
-    ran = await bring_to_run(Hands(same.client, request.deadlines, same=same.check), image, done.state, job)
+    ran = await bring_to_run(StepRunner(same.client, request.deadlines, same=same.check), image, done.state, job)
     done = replace(done, state=ran.state)
     if image.core is Core.NET:
         proof = ran.state.proof or net_taken(image, ran.state)
