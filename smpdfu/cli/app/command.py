@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.tree import Tree, bare
+from smpdfu.cli.app.tree import Tree, listing
 from smpdfu.cli.terminal import interrupt
 from smpdfu.cli.terminal.help import SETTINGS, HelpCommand
 from smpdfu.errors import LinkError
@@ -36,9 +36,10 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         how: dict[str, Any] = {"cls": HelpCommand, "context_settings": SETTINGS} | settings
+        if isinstance(app, Tree):
+            how |= listing(name)
         if not isinstance(app, Tree) or app.takes(name):
-            by_name_only = isinstance(app, Tree) and app.wanted == ""
-            app.command(name, **how)(bare(function) if by_name_only else flatten(function))
+            app.command(name, **how)(flatten(function))
         return function
 
     return register

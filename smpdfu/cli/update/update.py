@@ -105,7 +105,7 @@ class How:
 
 def register(app: typer.Typer) -> None:
     """Add ``update`` to ``app``."""
-    command(app, "update", rich_help_panel="Device")(update)
+    command(app, "update")(update)
 
 
 async def update(
@@ -117,7 +117,7 @@ async def update(
     conn: Connection,
     out: Output,
 ) -> None:
-    """Update both cores from a package: the application core on trial, then for good, then the network core.
+    """Update both cores from a package. It tests the application core first, then updates the network core.
 
     If it is interrupted, run the same command again: it continues where it stopped.
     """

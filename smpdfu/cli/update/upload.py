@@ -81,7 +81,7 @@ async def upload(
     conn: Connection,
     out: Output,
 ) -> None:
-    """Upload an image; an upload that was interrupted continues where it stopped."""
+    """Upload an image, and with --confirm install it. If it is interrupted, run the same command again to continue."""
     if target.test and target.confirm:
         raise typer.BadParameter("--test and --confirm exclude each other")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
