@@ -53,6 +53,8 @@ COMMANDS: Mapping[str, Row] = {
     "profiles": Row(HELP, "computer.profiles", "List the profiles of smpdfu.toml, which -c NAME takes."),
     "virtual": Row(HELP, "virtual.commands", "Make, run and inspect virtual nRF5340 devices."),
     "tutorial": Row(HELP, "virtual.tutorial", "Learn the first commands on a virtual board."),
+    "help": Row(HELP, "app.help_command", "Show the help of a command, of `connection`, or the man page."),
+    "version": Row(HELP, "app.help_command", "Show the version of smpdfu, and of Python."),
 }
 """The commands in the order of ``--help``."""
 

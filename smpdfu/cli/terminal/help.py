@@ -15,12 +15,17 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_
 
 Row = tuple[str, str]
 
+CONNECTION = "Connection"
+"""The panel of the options that every device command has."""
+_FOLDED = [("--port | --ble | --ip | --to", "The device. `smpdfu help connection` shows all connection options.")]
+
 
 class HelpCommand(TyperCommand):
     """A command whose options are listed by panel."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
+        _write_examples(ctx, formatter)
 
 
 class HelpGroup(TyperGroup):
@@ -37,18 +42,47 @@ class HelpGroup(TyperGroup):
             ),
         )
         _write_parameters(self, ctx, formatter)
+        _write_examples(ctx, formatter)
+
+
+def examples_of(ctx: Any) -> tuple[Row, ...]:
+    """The examples of a command: what to type, and what it does."""
+    from smpdfu.cli.terminal.examples import EXAMPLES  # here: only help needs it
+
+    return EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
+
+
+def _write_examples(ctx: Any, formatter: Any) -> None:
+    found = examples_of(ctx)
+    if found:
+        with formatter.section("Examples"):  # each line as it is: a command that is wrapped cannot be copied
+            for typed, meaning in found:
+                formatter.write(f"{'':>{formatter.current_indent}}# {meaning}\n")
+                formatter.write(f"{'':>{formatter.current_indent}}{typed}\n")
+
+
+def write_connection(command: Any, ctx: Any, formatter: Any) -> None:
+    """The connection options of a command, all of them."""
+    _write_panels(formatter, [row for row in parameters(command, ctx) if row[0] == CONNECTION])
 
 
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
-    """Arguments, then what is the command's own, then what it shares with others."""
+    """Arguments, then what is the command's own, then the connection in short."""
+    rows = parameters(command, ctx)
+    _write_panels(formatter, [row for row in rows if row[0] != CONNECTION])
+    if any(panel == CONNECTION for panel, _ in rows):
+        _write_panels(formatter, [(CONNECTION, row) for row in _FOLDED])
+
+
+def parameters(command: Any, ctx: Any) -> list[tuple[str, Row]]:
+    """Panel, then names and help, of each parameter that is not hidden."""
     records = ((one, one.get_help_record(ctx)) for one in command.get_params(ctx))
     shown = [(one, record) for one, record in records if record is not None]
     plain = {"argument": "Arguments", "option": "Options"}
-    panels = [
+    return [
         (_panel(one) or plain[one.param_type_name], record)
         for one, record in sorted(shown, key=lambda pair: (pair[0].param_type_name, _panel(pair[0]) is not None))
     ]
-    _write_panels(formatter, panels)
 
 
 def _panel(parameter: Any) -> str | None:
