@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from smpdfu.dfu.decide.device_state import DeviceState
     from smpdfu.dfu.decide.evidence import Bootloader
     from smpdfu.dfu.decide.record import Record
-    from smpdfu.dfu.do.result import UpdateResult
-    from smpdfu.dfu.do.update import Decision, Update, Wish
+    from smpdfu.dfu.do.result import Installed
+    from smpdfu.dfu.do.update import Decision, Event, Update, Wish
     from smpdfu.dfu.package.package import Package
     from smpdfu.image.keys.keys import PublicKey
 
@@ -257,11 +257,9 @@ def _tell(finding: Finding, out: Output) -> None:
 
 
 async def _carry_out(update: Update, job: _Job) -> None:
-    from smpdfu.dfu.do.result import UpdateResult
-
     decision = await update.look()
     job.timing.looked()
-    result, out = UpdateResult(job.package, decision, job.wish.policy), job.out
+    out = job.out
     _check(decision, job.how)
     for finding in decision.findings:
         _tell(finding, out)
@@ -271,11 +269,12 @@ async def _carry_out(update: Update, job: _Job) -> None:
             "firmware: smpdfu repeats the trial"
         )
     with Reporter(out) as report:
-        async with aclosing(update.run(decision)) as events:
-            async for event in events:
-                report(event)
-                job.timing(event)
-                result.add(event)
+
+        def watch(event: Event) -> None:
+            report(event)
+            job.timing(event)
+
+        result = await update.run(decision, watch)
     if not decision.plan.steps:
         out.say("the device has this package already; nothing to do")
     if decision.net_done_at is not None:
@@ -344,7 +343,7 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
     return found
 
 
-def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
+def _show_end(decision: Decision, result: Installed, job: _Job) -> None:
     from smpdfu.cli.app.ending import conclude
     from smpdfu.cli.update.slot_table import slots_table
 
