@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
@@ -23,13 +24,36 @@ _FOLDED = [("--port | --ble | --ip | --to", "The device. `smpdfu help connection
 class HelpCommand(TyperCommand):
     """A command whose options are listed by panel."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a usage error that it raises knows of which command."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
         _write_examples(ctx, formatter)
 
 
 class HelpGroup(TyperGroup):
-    """A group whose commands are listed by panel."""
+    """A group whose commands are listed by panel, and that names the nearest one to a mistyped one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that ``args`` begin with. Raises typer.BadParameter with what may be meant."""
+        word = args[0] if args else ""
+        if not word or word.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, word) is not None:
+            return super().resolve_command(ctx, args)
+        raise typer.BadParameter(f"there is no command {word!r}. {self.instead(ctx, word)}".rstrip(), ctx)
+
+    def instead(self, ctx: Any, word: str) -> str:
+        """What a person may mean by a word that is no command; empty if nothing is near."""
+        from difflib import get_close_matches
+
+        names = {name.lower(): name for name in sorted(self.commands, key=lambda name: not self.commands[name].hidden)}
+        near = get_close_matches(word.lower(), names, n=1)
+        return f"Did you mean `{ctx.command_path} {names[near[0]]}`?" if near else ""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
