@@ -53,6 +53,8 @@ COMMANDS: Mapping[str, Row] = {
     "profiles": Row(HELP, "computer.profiles", "List the profiles of smpdfu.toml, which -c NAME takes."),
     "virtual": Row(HELP, "virtual.commands", "Make, run and inspect virtual nRF5340 devices."),
     "tutorial": Row(HELP, "virtual.tutorial", "Learn the first commands on a virtual board."),
+    "help": Row(HELP, "app.help_command", "Show the help of a command, of `connection`, or the man page."),
+    "version": Row(HELP, "app.help_command", "Show the version of smpdfu, and of Python."),
 }
 """The commands in the order of ``--help``."""
 
@@ -80,6 +82,9 @@ OLD_NAMES: Mapping[str, tuple[str, str]] = {
 They are promised to scripts. ``image ...`` has the image commands under mcumgr's words.
 """
 
+OTHER_WORDS = ("flash", "program", "dfu", "install", "upgrade")
+"""What other tools call an update."""
+
 _MODULES: Mapping[str, str] = {name: row.module for name, row in COMMANDS.items()} | {
     name: module for name, (module, _) in OLD_NAMES.items()
 }
@@ -91,6 +96,12 @@ class TreeGroup(HelpGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
         return [name for name in _MODULES if name in self.commands]
+
+    def instead(self, ctx: Any, word: str) -> str:
+        """What a person may mean by a word that is no command."""
+        if word.lower() in OTHER_WORDS:
+            return "`smpdfu update PACKAGE` updates both cores; `smpdfu upload IMAGE --confirm` installs one image."
+        return super().instead(ctx, word)
 
 
 class Tree(typer.Typer):
