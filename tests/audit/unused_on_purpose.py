@@ -12,7 +12,7 @@ from smpdfu.dfu.fleet.events import LEAVE
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
 from smpdfu.image.inspect.secure_dfu import Entry, InitPacket
-from smpdfu.library import health_command, health_soak
+from smpdfu.library import health_command, health_soak, install_image
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
 from smpdfu.smp.groups.image import ImageRc
@@ -75,7 +75,7 @@ from smpdfu.virtual.server.groups.os import Build
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
 
 # Called from outside of the package.
-(imgtool, health_command, health_soak)  # a console script; names of smpdfu.__all__
+(imgtool, health_command, health_soak, install_image)  # a console script; names of smpdfu.__all__
 (b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it
 
 # A word of the fleet log's format that its writer spells out.
