@@ -58,10 +58,12 @@ def parse_address(text: str) -> Address:
     ``serial:PORT[?baudrate=N&framing=console|raw&pace=BYTES_PER_S]``, ``udp:HOST[:PORT][?mtu=BYTES]`` with an IPv6 host
     in brackets, ``ble:[NAME|ADDRESS][?adapter=hci0&hci=CONTROLLER&pair=yes]`` (neither: the only SMP device in reach),
     ``virtual:NAME``. Connection strings of the Go mcumgr are read, too: ``dev=/dev/ttyACM0,baud=115200`` and
-    ``peer_name='DK',ctlr_name=hci0``.
+    ``peer_name='DK',ctlr_name=hci0``; so is the bare name of a serial port: ``/dev/ttyACM0``, ``COM3``.
     """
     if _CONNECTION_STRING.match(text):
         return parse_address(str(_from_connection_string(text)))
+    if _SERIAL_PORT.match(text):
+        return parse_address(f"serial:{text}")
     kind, colon, rest = text.partition(":")
     wire = WIRES.get(kind)
     if not colon or wire is None:
@@ -84,6 +86,7 @@ def place_of(text: str) -> str:
     return parse_address(text).place
 
 
+_SERIAL_PORT = re.compile(r"/dev/[^/\s]|COM\d+(\?|$)", re.IGNORECASE | re.ASCII)
 _CONNECTION_STRING = re.compile(r"(dev|baud|mtu|ctlr_name|peer_name|peer_id)=")
 _MCUMGR_KEYS: Mapping[str, str | None] = {"baud": "baudrate", "ctlr_name": "adapter", "mtu": None}
 """Our options for mcumgr's; None: the client finds out by itself."""

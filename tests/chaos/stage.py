@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal
-from smpdfu.dfu.do.result import UpdateResult
+from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.update import AS_USUAL, Update, Wish
 from smpdfu.dfu.package.package import Core, Package, new_package
 from smpdfu.errors import PlanError, RevertedError, SmpdfuError
@@ -143,7 +142,7 @@ class Stage:
         chip = self.device.app.read(0, self.device.app.size_bytes), self.device.net.read(NET.start, NET.size_bytes)
         return b"".join(chip)
 
-    def _check_result(self, result: UpdateResult) -> None:
+    def _check_result(self, result: Installed) -> None:
         seen = self.runs()
         WORDS.check("done: the new application runs", true=seen[0] == NEW, seen=seen)
         if result.proven:
@@ -169,16 +168,11 @@ class Stage:
 
         return simulate(timed(), start_s=self.time_s)
 
-    async def _update(self, journal: Journal, faults: Faults, health: Health) -> UpdateResult:
+    async def _update(self, journal: Journal, faults: Faults, health: Health) -> Installed:
         pipe, framing = wire_of(self.device, faults, console=self.console)
         async with Client(pipe, framing, timeout_s=0.15, attempts=2, patience=FAST) as client:
             update = Update(client, self.package, journal, wish=self.wish, deadlines=SHORT, health=health)
-            decision = await update.look()
-            result = UpdateResult(self.package, decision, self.wish.policy)
-            async with aclosing(update.run(decision)) as events:
-                async for event in events:
-                    result.add(event)
-        return result
+            return await update.run(await update.look())
 
     # --- what must be true ------------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ HEAVY = {
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("smpdfu up", ["upload", "update"]),
+        ("smpdfu up", ["update", "upload"]),
         ("smpdfu list --prof", ["--profile"]),
         ("smpdfu list -c be", ["bench", "bed"]),
         ("smpdfu list --to virtual:d", ["virtual:desk", "virtual:dock"]),
@@ -103,7 +103,7 @@ def test_which_branch_a_line_needs() -> None:
     assert wanted_command(["list", "--json"], {}) == "list"
     assert wanted_command(["--version"], {}) == ""
     assert wanted_command([], {}) == ""
-    assert wanted_command(["lst"], {}) is None
+    assert wanted_command(["lst"], {}) == ""
     asked = {"_SMPDFU_COMPLETE": "complete_bash"}
     assert wanted_command([], asked | {"COMP_WORDS": "smpdfu li"}) == ""
     assert wanted_command([], asked | {"COMP_WORDS": "smpdfu list --t"}) == "list"

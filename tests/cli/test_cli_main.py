@@ -145,6 +145,9 @@ def test_ctrl_c_is_not_swallowed_by_the_option_parser() -> None:
         (Connection(ble="DK"), "ble:DK"),
         (Connection(ip="10.0.0.1:1337"), "udp:10.0.0.1:1337"),
         (Connection(to="virtual:desk"), "virtual:desk"),
+        (Connection(to="/dev/ttyACM0"), "serial:/dev/ttyACM0"),
+        (Connection(to="/dev/ttyACM0?baudrate=9600"), "serial:/dev/ttyACM0?baudrate=9600"),
+        (Connection(to="COM3"), "serial:COM3"),
     ],
 )
 def test_address_from_options(connection: Connection, address: str) -> None:
@@ -224,3 +227,47 @@ def test_what_ctrl_c_leaves_is_said_by_the_part_that_was_interrupted(
             raise ends
     stays = ends is KeyboardInterrupt
     assert interruption.words() == (interruption.PART_OF_FILE if stays else interruption.AGAIN)
+
+
+def failed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a usage error says."""
+    monkeypatch.setattr(sys, "argv", ["smpdfu", *words])
+    with pytest.raises(SystemExit) as left:
+        main.run()
+    assert left.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("lst",), "smpdfu list"),
+        (("updat", "a.zip"), "smpdfu update"),
+        (("key", "gne"), "smpdfu key gen"),
+        (("taskstats",), "smpdfu taskstat"),
+        (("flash", "app.hex"), "smpdfu update PACKAGE"),
+        (("program",), "smpdfu update PACKAGE"),
+        (("dfu", "a.zip"), "smpdfu update PACKAGE"),
+    ],
+)
+def test_a_mistyped_command_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], named: str
+) -> None:
+    assert f"`{named}" in failed(monkeypatch, capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("list", "--port", "a", "--ble", "b"), "smpdfu list"),
+        (("os", "echo", "x", "--port", "a", "--ble", "b"), "smpdfu os echo"),
+        (("verify",), "smpdfu verify"),
+        (("key", "gen"), "smpdfu key gen"),
+        (("list", "--bogus"), "smpdfu list"),
+        (("xyzzy",), "smpdfu"),
+    ],
+)
+def test_a_usage_error_names_the_help_of_the_command_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], named: str
+) -> None:
+    assert f"`{named} --help` shows" in failed(monkeypatch, capsys, *words)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,25 +113,74 @@ def test_a_call_builds_its_own_command_only() -> None:
     whole: Any = get_command(build_app())
     for words in ([], ["--help"]):
         by_name: Any = get_command(build_app(words))
-        assert list(by_name.commands) == list(whole.commands)
+        assert sorted(by_name.commands) == sorted(whole.commands)
         assert not by_name.commands["list"].params
     for words in (["lst"], ["-x", "lst"]):
         asked: Any = get_command(build_app(words))
-        assert list(asked.commands) == list(whole.commands)
+        assert sorted(asked.commands) == sorted(whole.commands)
 
 
-def test_the_table_of_rooms_is_what_the_rooms_register() -> None:
+def test_help_imports_no_command() -> None:
+    rooms = ("cli.update", "cli.image", "cli.keys", "cli.device", "cli.computer", "cli.virtual", "cli.fleet")
+    for words in (["--help"], ["lst"], []):
+        assert not [name for name in loaded("main", *words) if name.startswith(tuple(f"smpdfu.{r}." for r in rooms))]
+
+
+def test_the_table_of_commands_is_what_the_modules_register() -> None:
     from importlib import import_module
 
     import typer
 
-    from smpdfu.cli.app.tree import ROOMS
+    from smpdfu.cli.app.tree import COMMANDS, OLD_NAMES
 
-    for room, commands in ROOMS.items():
+    modules: dict[str, set[str]] = {}
+    for name, module in [*((name, row.module) for name, row in COMMANDS.items()), *_modules(OLD_NAMES)]:
+        modules.setdefault(module, set()).add(name)
+    for module, names in modules.items():
         app = typer.Typer()
-        import_module(f"smpdfu.cli.{room}").register(app)
-        names = {one.name for one in app.registered_commands} | {one.name for one in app.registered_groups}
-        assert names == set(commands), room
+        import_module(f"smpdfu.cli.{module}").register(app)
+        found = {one.name for one in app.registered_commands} | {one.name for one in app.registered_groups}
+        assert found == names, module
+
+
+def _modules(old: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, module) for name, (module, _) in old.items()]
+
+
+def whole_tree() -> Any:
+    from typer.main import get_command
+
+    from smpdfu.cli.app.main import build_app
+
+    return get_command(build_app())
+
+
+def test_each_summary_is_the_first_sentence_of_the_command() -> None:
+    from smpdfu.cli.app.tree import COMMANDS
+
+    whole = whole_tree()
+    for name, row in COMMANDS.items():
+        first = " ".join(whole.commands[name].help.split("\n\n")[0].split())
+        assert first == row.summary or first.startswith(f"{row.summary} "), name
+        assert row.summary.endswith("."), name
+
+
+def test_old_names_work_as_the_new_ones_and_are_hidden() -> None:
+    from smpdfu.cli.app.tree import COMMANDS, OLD_NAMES
+
+    whole = whole_tree()
+    assert {name for name, one in whole.commands.items() if one.hidden} == set(OLD_NAMES)
+    assert set(whole.commands) == {*COMMANDS, *OLD_NAMES}
+    for name, (_, new) in OLD_NAMES.items():
+        if new:
+            group, _, sub = new.partition(" ")
+            assert _shape(whole.commands[name]) == _shape(whole.commands[group].commands[sub]), name
+
+
+def _shape(command: Any) -> Any:
+    """What a command takes, and the commands under it."""
+    below = {name: _shape(one) for name, one in getattr(command, "commands", {}).items()}
+    return command.help, [(one.name, one.opts, one.secondary_opts) for one in command.params], below
 
 
 @pytest.mark.parametrize("entry", ["main", "imgtool"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +99,9 @@ async def update(
     """What ``smpdfu update`` does, without its words."""
     async with client_of(device, faults, console=console) as client:
         job = Update(client, package, journal, wish=wish, deadlines=deadlines, **how)
-        async with aclosing(job.run(await job.look())) as events:
-            return [event async for event in events]
+        events: list[Event] = []
+        await job.run(await job.look(), events.append)
+        return events
 
 
 def run_update(device: VirtualNrf5340, package: Package, path: Path, **how: Any) -> list[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.do.journal import Journal
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.steps import read_state
-from smpdfu.dfu.do.update import StepDone, Update
+from smpdfu.dfu.do.update import Event, StepDone, Update
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import StepError
 from smpdfu.link.memory import Faults
@@ -90,10 +90,10 @@ def test_the_number_of_a_chip(output: str, number: str | None) -> None:
 class SwitchedPipe(PassingPipe):
     """A port at which another device can be put."""
 
-    async def put(self, other: Pipe) -> None:
+    def put(self, other: Pipe) -> None:
         """The device is pulled and ``other`` is there when the link is opened again."""
         gone, self.inner = self.inner, other
-        await gone.close()
+        self.closing = asyncio.ensure_future(gone.close())
 
 
 def running(make: Maker, version: str, number: str | None = None) -> VirtualNrf5340:
@@ -128,11 +128,13 @@ def test_another_device_at_the_port_is_not_written_to(make: Maker, tmp_path: Pat
                 job = Update(client, make.package(), journal, wish=UNASKED, deadlines=SHORT)
                 decision = await job.look()
                 if after is None:
-                    await port.put(second.connect())
-                async with aclosing(job.run(decision)) as events:
-                    async for event in events:
-                        if isinstance(event, StepDone) and event.step.name == after:
-                            await port.put(second.connect())
+                    port.put(second.connect())
+
+                def exchange(event: Event) -> None:
+                    if isinstance(event, StepDone) and event.step.name == after:
+                        port.put(second.connect())
+
+                await job.run(decision, exchange)
 
     with pytest.raises(StepError, match=r"is another one than before.*Nothing more was written") as caught:
         simulate(update())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import DONE, REVERTED, replay
 from smpdfu.dfu.do.journal import read_record
 from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
-from smpdfu.dfu.do.result import UpdateResult
+from smpdfu.dfu.do.result import is_proven
 from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of, read_device
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.errors import RevertedError
@@ -119,11 +118,8 @@ def look(device: VirtualNrf5340, package: Package, path: Path) -> Decision:
     return simulate(ask())
 
 
-def result_of(package: Package, decision: Decision, events: Sequence[Event] = ()) -> UpdateResult:
-    result = UpdateResult(package, decision, Policy.TEST_AND_CONFIRM)
-    for event in events:
-        result.add(event)
-    return result
+def proven(package: Package, proof: Proof | None) -> bool | None:
+    return is_proven(package, Policy.TEST_AND_CONFIRM, proof)
 
 
 @pytest.mark.parametrize("loader", ["2.5/pm", "3.2/pm", "3.4.0/pm"])
@@ -141,7 +137,7 @@ def test_an_image_that_is_pending_for_ever_is_told_as_that(make: Maker, tmp_path
     assert net_holds(device, package.images[1]) is (b0n is B0n.ACCEPTS)
     again = look(device, package, path)
     assert again.plan.steps == (), "a second call does not hand it over once more"
-    assert result_of(package, again).proven is False
+    assert proven(package, again.proof) is False
     assert [clue.source for clue in again.state.evidence.clues] == ["journal"]
     assert all(one.release.generation is not Generation.G5 for one in again.state.evidence.loaders)
 
@@ -150,12 +146,11 @@ def test_an_image_that_is_pending_for_ever_is_told_as_that(make: Maker, tmp_path
 def test_a_proof_is_kept_for_the_second_call(make: Maker, tmp_path: Path, number: str | None) -> None:
     """Of the same chip. A device that does not tell its number may be another board that runs the same application."""
     device, package, path = new_device(make, number=number), make.package(), tmp_path / "journal"
-    first = look(device, package, path)
     events = run_update(device, package, path)
-    assert result_of(package, first, events).proven is True
+    assert proven(package, proof_of(events)) is True
     second = look(device, package, path)
     assert (second.plan.steps, second.net_done_at is None) == ((), False)
-    assert result_of(package, second).proven is (number is not None)
+    assert proven(package, second.proof) is (number is not None)
     assert second.proof is not None
     assert second.proof.source is (None if number is None else ProofSource.JOURNAL)
     assert "printed that the network core was updated" in second.proof.reason
@@ -185,7 +180,7 @@ def test_what_an_older_tool_wrote_proves_nothing(make: Maker, tmp_path: Path) ->
     path.write_text("".join(old))
     again = look(device, package, path)
     assert again.plan.steps == ()
-    assert result_of(package, again).proven is False
+    assert proven(package, again.proof) is False
     assert again.proof is not None
     assert "not how" in again.proof.reason
     assert replay(map(json.loads, old)).steps == replay(map(json.loads, lines)).steps

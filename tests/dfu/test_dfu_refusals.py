@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from smpdfu.dfu.decide.device_state import DeviceState, Past
 from smpdfu.dfu.decide.record import REVERTED
 from smpdfu.dfu.do.journal import Journal, read_record
 from smpdfu.dfu.do.steps import read_state
-from smpdfu.dfu.do.update import StepDone, Update, Wish, decide
+from smpdfu.dfu.do.update import Event, StepDone, Update, Wish, decide
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import DeviceError, LinkLostError, RevertedError, StepError
 from smpdfu.image.keys.keys import generate
@@ -171,11 +170,13 @@ def test_a_device_that_is_another_one_in_the_middle_keeps_its_network_core(make:
         with Journal(tmp_path / "journal") as journal:
             async with client_of(device) as client:
                 job = Update(client, package, journal, deadlines=SHORT)
-                async with aclosing(job.run(await job.look())) as events:
-                    async for event in events:
-                        if isinstance(event, StepDone) and event.step.name == "confirm app":
-                            device.load_app(make.data(version="1.0.0", mark=1))
-                            device.reset()
+
+                def exchange(event: Event) -> None:
+                    if isinstance(event, StepDone) and event.step.name == "confirm app":
+                        device.load_app(make.data(version="1.0.0", mark=1))
+                        device.reset()
+
+                await job.run(await job.look(), exchange)
 
     with pytest.raises(StepError, match="it is another device") as caught:
         simulate(change_places())

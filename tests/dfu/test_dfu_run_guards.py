@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +11,8 @@ from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.journal import Journal
-from smpdfu.dfu.do.steps import Hands
-from smpdfu.dfu.do.update import Update, Wish, _noted, decide
+from smpdfu.dfu.do.steps import StepRunner
+from smpdfu.dfu.do.update import Update, Wish, decide
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import DeviceError, PlanError, StepError
 from smpdfu.image.keys.keys import generate
@@ -68,9 +65,7 @@ def test_a_network_image_goes_to_its_application_only(
             wish = Wish(scheme=Scheme.STAGED, force=True)
             decision = decide(package, DeviceState((OLD,)), journal.record, wish)
             assert decision.plan.steps[0].name == "upload net"
-            async with aclosing(Update(client, package, journal, wish=wish).run(decision)) as events:
-                async for _ in events:
-                    pass
+            await Update(client, package, journal, wish=wish).run(decision)
 
     with pytest.raises(StepError, match=r"runs version 9\.0\.0 and not the application that goes with") as caught:
         simulate(do())
@@ -82,7 +77,7 @@ def test_an_upload_that_the_device_does_not_list_is_no_upload(make: Maker) -> No
     client: Any = FakeClient(OLD)
     step = Step(Action.UPLOAD, Core.APP)
     with pytest.raises(StepError, match="was sent whole and the device does not list it") as caught:
-        simulate(Hands(client).do(step, make.image(), DeviceState((OLD,))))
+        simulate(StepRunner(client).do(step, make.image(), DeviceState((OLD,))))
     assert caught.value.resumable
     assert client.uploads == 1
 
@@ -100,32 +95,6 @@ def test_a_trial_that_nobody_watched_begins_anew(make: Maker, state: State) -> N
     ]
     early = Record(package.digest, frozenset({"upload app"}))
     assert decide(package, state(OLD, back), early).plan.steps[0].name == "test app", "what was only sent counts"
-
-
-def test_who_cancels_waits_until_the_journal_is_written() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    written: list[str] = []
-
-    def write(line: str) -> None:
-        begun.set()
-        go_on.wait()
-        written.append(line)
-
-    async def cancel() -> None:
-        task = asyncio.create_task(_noted(write, "done"))
-        try:
-            await asyncio.to_thread(begun.wait)
-            task.cancel()
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert not task.done()
-        finally:
-            go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert written == ["done"]
-
-    asyncio.run(cancel())
 
 
 # --- what a person demands ------------------------------------------------------------------------------------------
@@ -148,9 +117,7 @@ def test_what_no_trusted_key_has_signed_is_refused(make: Maker, state: State, fo
     async def go() -> None:
         client: Any = FakeClient(OLD)
         journal: Any = None
-        async with aclosing(Update(client, bare, journal, wish=Wish(force=force)).run(decision)) as events:
-            async for _ in events:
-                pass
+        await Update(client, bare, journal, wish=Wish(force=force)).run(decision)
 
     with pytest.raises(PlanError) as caught:
         simulate(go())

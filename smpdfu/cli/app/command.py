@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from smpdfu.cli.app import completion
-from smpdfu.cli.app.tree import Tree, bare
+from smpdfu.cli.app.tree import Tree, listing
 from smpdfu.cli.terminal import interrupt
-from smpdfu.cli.terminal.help import SETTINGS, HelpCommand
+from smpdfu.cli.terminal.help import CONNECTION, SETTINGS, HelpCommand
 from smpdfu.errors import LinkError
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         how: dict[str, Any] = {"cls": HelpCommand, "context_settings": SETTINGS} | settings
+        if isinstance(app, Tree):
+            how |= listing(name)
         if not isinstance(app, Tree) or app.takes(name):
-            by_name_only = isinstance(app, Tree) and app.wanted == ""
-            app.command(name, **how)(bare(function) if by_name_only else flatten(function))
+            app.command(name, **how)(flatten(function))
         return function
 
     return register
@@ -113,9 +114,6 @@ def _spread(kind: Any) -> list[inspect.Parameter]:
     ]
 
 
-_PANEL = "Connection"
-
-
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Which device, and how patiently. Exactly one of ``port``, ``ble``, ``ip``, ``to`` and ``profile`` counts."""
@@ -125,24 +123,26 @@ class Connection:
         typer.Option(
             "--port",
             metavar="DEV",
-            rich_help_panel=_PANEL,
+            rich_help_panel=CONNECTION,
             help="Serial port of the device.",
             autocompletion=completion.ports,
         ),
     ] = None
     baudrate: Annotated[
-        int | None, typer.Option("--baudrate", rich_help_panel=_PANEL, help="Speed of --port; 115200 if not given.")
+        int | None, typer.Option("--baudrate", rich_help_panel=CONNECTION, help="Speed of --port; 115200 if not given.")
     ] = None
     raw: Annotated[
         bool | None,
-        typer.Option("--raw", rich_help_panel=_PANEL, help="The --port carries bare SMP messages, without a console."),
+        typer.Option(
+            "--raw", rich_help_panel=CONNECTION, help="The --port carries bare SMP messages, without a console."
+        ),
     ] = None
     ble: Annotated[
         str | None,
         typer.Option(
             "--ble",
             metavar="NAME|ADDRESS",
-            rich_help_panel=_PANEL,
+            rich_help_panel=CONNECTION,
             help="Bluetooth LE device; '*' is the only one in reach that speaks SMP.",
         ),
     ] = None
@@ -151,7 +151,7 @@ class Connection:
         typer.Option(
             "--ble-hci",
             metavar="CONTROLLER",
-            rich_help_panel=_PANEL,
+            rich_help_panel=CONNECTION,
             help="Do not use the system's Bluetooth for --ble but this controller: usb:0, serial:/dev/ttyACM0,1000000, "
             "tcp-client:HOST:PORT. Needs smpdfu[bumble]; experimental.",
         ),
@@ -161,7 +161,7 @@ class Connection:
         typer.Option(
             "--ip",
             metavar="HOST[:PORT]",
-            rich_help_panel=_PANEL,
+            rich_help_panel=CONNECTION,
             help="SMP over UDP; port 1337. IPv6: [ADDRESS]:PORT.",
         ),
     ] = None
@@ -170,7 +170,7 @@ class Connection:
         typer.Option(
             "--to",
             metavar="ADDRESS",
-            rich_help_panel=_PANEL,
+            rich_help_panel=CONNECTION,
             help="serial:/dev/ttyACM0?baudrate=115200, ble:NAME, udp:HOST:1337 or virtual:NAME. SMPDFU_TO gives the "
             "default.",
             autocompletion=completion.addresses,
@@ -182,14 +182,20 @@ class Connection:
             "-c",
             "--profile",
             metavar="NAME",
-            rich_help_panel=_PANEL,
+            rich_help_panel=CONNECTION,
             help="A profile of smpdfu.toml.",
             autocompletion=completion.profile_names,
         ),
     ] = None
     timeout: Annotated[
         float | None,
-        typer.Option("-t", "--timeout", metavar="SECONDS", rich_help_panel=_PANEL, help="Bound on one request; 2.5."),
+        typer.Option(
+            "-t",
+            "--timeout",
+            metavar="SECONDS",
+            rich_help_panel=CONNECTION,
+            help="Timeout per attempt in seconds. [default: 2.5]",
+        ),
     ] = None
     window: Annotated[
         int | None,
@@ -199,16 +205,18 @@ class Connection:
             metavar="N",
             min=1,
             max=255,
-            rich_help_panel=_PANEL,
+            rich_help_panel=CONNECTION,
             help="Maximum upload requests in flight. [default: automatic]",
         ),
     ] = None
     log: Annotated[
         Path | None,
-        typer.Option("--log", metavar="FILE", rich_help_panel=_PANEL, help="Add every frame, decoded, to this file."),
+        typer.Option(
+            "--log", metavar="FILE", rich_help_panel=CONNECTION, help="Add every frame, decoded, to this file."
+        ),
     ] = None
     log_data: Annotated[
-        bool, typer.Option("--log-data", rich_help_panel=_PANEL, help="With the bytes of firmware and files, too.")
+        bool, typer.Option("--log-data", rich_help_panel=CONNECTION, help="With the bytes of firmware and files, too.")
     ] = False
 
     def address(self) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from smpdfu import __version__
@@ -48,8 +49,6 @@ class FrameLog:
     """
 
     def __init__(self, path: Path, device: str, *, data: bool = False) -> None:
-        from datetime import UTC, datetime
-
         self.path, self.data = path, data
         self._began: float | None = None
         self._asked: dict[int, _Asked] = {}

@@ -65,7 +65,7 @@ def run() -> NoReturn:
     _without_closed_streams()
     note.cache_clear()
     try:
-        left = build_app(sys.argv[1:])(standalone_mode=False, complete_var=COMPLETE_VAR)
+        left = build_app(sys.argv[1:])(prog_name="smpdfu", standalone_mode=False, complete_var=COMPLETE_VAR)
     except StdoutGone:
         _leave_like_a_filter()
     except SmpdfuError as error:

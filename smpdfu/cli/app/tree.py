@@ -1,11 +1,14 @@
-"""The tree of commands. A call imports and builds its own branch only, for that is where a start-up spends its time."""
+"""The tree of commands: a table. A call imports and builds its own branch only, which is where a start-up spends time.
+
+``smpdfu --help`` needs the table alone and imports no command.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
@@ -14,39 +17,102 @@ from smpdfu.cli.terminal.help import HelpGroup
 COMPLETE_VAR = "_SMPDFU_COMPLETE"
 """The variable by which a shell asks for completion."""
 
-ROOMS: Mapping[str, tuple[str, ...]] = {
-    "image.commands": ("sign", "verify", "inspect", "keygen", "getpub", "getpubhash", "getpriv", "keyinfo"),
-    "image.package": ("package",),
-    "update.slots": ("list", "upload", "test", "confirm", "erase", "reset", "echo", "info", "image"),
-    "update.update": ("update",),
-    "device.system": ("taskstat", "mpstat", "bootloader", "params"),
-    "device.datetime": ("datetime",),
-    "device.small_groups": ("stat", "enum", "storage"),
-    "device.settings": ("settings",),
-    "device.fs": ("fs",),
-    "device.shell": ("shell",),
-    "device.transport": ("transport",),
-    "device.raw": ("raw",),
-    "virtual.commands": ("virtual",),
-    "virtual.tutorial": ("tutorial",),
-    "computer.scan": ("scan",),
-    "computer.doctor": ("doctor",),
-    "computer.profiles": ("profiles",),
-    "fleet.commands": ("fleet",),
-    "computer.decode": ("decode",),
+UPDATE, RELEASE, DEVICE, HELP = "Update", "Release", "Device", "Help"
+
+
+class Row(NamedTuple):
+    """A command: its heading in ``--help``, its module in ``cli/`` with a ``register(app)``, its first sentence."""
+
+    group: str
+    module: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Row] = {
+    "scan": Row(UPDATE, "computer.scan", "List the devices in reach: serial ports, BLE and virtual devices."),
+    "list": Row(UPDATE, "update.slots", "Show what is in the slots: version, hash and flags."),
+    "update": Row(UPDATE, "update.update", "Update both cores from a package."),
+    "upload": Row(UPDATE, "update.slots", "Upload an image, and with --confirm install it."),
+    "test": Row(UPDATE, "update.slots", "Mark an image for a test at the next boot."),
+    "confirm": Row(UPDATE, "update.slots", "Confirm the running image, or make another one permanent."),
+    "reset": Row(UPDATE, "update.slots", "Restart the device, wait for it, and show what runs."),
+    "fleet": Row(UPDATE, "fleet.commands", "Update many devices: waves, limits, journals, a report."),
+    "package": Row(RELEASE, "image.package", "Sign the firmware of both cores and write dfu_application.zip."),
+    "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
+    "verify": Row(RELEASE, "image.commands", "Check whether a bootloader would accept an image."),
+    "inspect": Row(RELEASE, "image.commands", "Show what a file is, what is in it, and what you can do with it."),
+    "key": Row(RELEASE, "keys.commands", "Make keys, and write them in the form that a bootloader needs."),
+    "info": Row(DEVICE, "update.slots", "Show what the device reports about itself."),
+    "erase": Row(DEVICE, "update.slots", "Erase a slot; without options, the one that does not run."),
+    "settings": Row(DEVICE, "device.settings", "Read and write the firmware's settings."),
+    "fs": Row(DEVICE, "device.fs", "Upload, download and check files in the device's file systems."),
+    "shell": Row(DEVICE, "device.shell", "Run a command of the device's shell and print its output."),
+    "os": Row(DEVICE, "device.os", "Rare commands: echo, clock, threads, memory, raw requests."),
+    "doctor": Row(HELP, "computer.doctor", "Check this computer: ports, permissions, programs, Bluetooth."),
+    "decode": Row(HELP, "computer.decode", "Show the SMP frames in a log, a recording or a hex dump."),
+    "profiles": Row(HELP, "computer.profiles", "List the profiles of smpdfu.toml, which -c NAME takes."),
+    "virtual": Row(HELP, "virtual.commands", "Make, run and inspect virtual nRF5340 devices."),
+    "tutorial": Row(HELP, "virtual.tutorial", "Learn the first commands on a virtual board."),
+    "help": Row(HELP, "app.help_command", "Show the help of a command, of `connection`, or the man page."),
+    "version": Row(HELP, "app.help_command", "Show the version of smpdfu, and of Python."),
 }
-"""The modules of ``cli/`` with a ``register(app)``, in the order of ``--help``, and the commands that each one adds."""
+"""The commands in the order of ``--help``."""
+
+OLD_NAMES: Mapping[str, tuple[str, str]] = {
+    "image": ("update.slots", ""),
+    "keygen": ("keys.commands", "key gen"),
+    "getpub": ("keys.commands", "key pub"),
+    "getpubhash": ("keys.commands", "key pubhash"),
+    "getpriv": ("keys.commands", "key priv"),
+    "keyinfo": ("keys.commands", "key info"),
+    "echo": ("update.slots", "os echo"),
+    "taskstat": ("device.system", "os taskstat"),
+    "mpstat": ("device.system", "os mpstat"),
+    "bootloader": ("device.system", "os bootloader"),
+    "params": ("device.system", "os params"),
+    "datetime": ("device.datetime", "os datetime"),
+    "stat": ("device.small_groups", "os stat"),
+    "enum": ("device.small_groups", "os enum"),
+    "storage": ("device.small_groups", "os storage"),
+    "transport": ("device.transport", "os transport"),
+    "raw": ("device.raw", "os raw"),
+}
+"""Commands that ``--help`` does not list and that work all the same: their module, and the name that it lists instead.
+
+They are promised to scripts. ``image ...`` has the image commands under mcumgr's words.
+"""
+
+OTHER_WORDS = ("flash", "program", "dfu", "install", "upgrade")
+"""What other tools call an update."""
+
+_MODULES: Mapping[str, str] = {name: row.module for name, row in COMMANDS.items()} | {
+    name: module for name, (module, _) in OLD_NAMES.items()
+}
+
+
+class TreeGroup(HelpGroup):
+    """The commands in the order of the table."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return [name for name in _MODULES if name in self.commands]
+
+    def instead(self, ctx: Any, word: str) -> str:
+        """What a person may mean by a word that is no command."""
+        if word.lower() in OTHER_WORDS:
+            return "`smpdfu update PACKAGE` updates both cores; `smpdfu upload IMAGE --confirm` installs one image."
+        return super().instead(ctx, word)
 
 
 class Tree(typer.Typer):
     """An app that takes only the commands which this run needs.
 
-    ``wanted`` is the one command that is called; None: all of them, whole; "": all of them by name, without their
-    options, which is what ``--help`` shows.
+    ``wanted`` is the one command that is called; None: all of them, whole; "": all of them by name and summary, without
+    their options, which is what ``--help`` shows.
     """
 
     def __init__(self, wanted: str | None = None, **settings: Any) -> None:
-        super().__init__(cls=HelpGroup, **settings)
+        super().__init__(cls=TreeGroup, **settings)
         self.wanted = wanted
 
     def takes(self, name: str) -> bool:
@@ -56,38 +122,31 @@ class Tree(typer.Typer):
     def add_typer(self, typer_instance: typer.Typer, *, name: str | None = None, **settings: Any) -> None:
         """Add a group of commands, if the run needs it."""
         if name is None or self.takes(name):
-            super().add_typer(typer_instance, name=name, cls=HelpGroup, **settings)
+            super().add_typer(typer_instance, name=name, cls=HelpGroup, **settings | listing(name or ""))
 
     def furnish(self) -> None:
-        """Import the rooms that have what is wanted, and let them add their commands."""
-        for room, commands in ROOMS.items():
-            if not self.wanted or self.wanted in commands:
-                import_module(f"smpdfu.cli.{room}").register(self)
+        """Import the modules that have what is wanted, and let them add their commands."""
+        if self.wanted == "":
+            for name in _MODULES:
+                text = COMMANDS[name].summary if name in COMMANDS else ""
+                self.command(name, help=text, **listing(name))(_nothing)
+            return
+        for module in dict.fromkeys(module for name, module in _MODULES.items() if self.takes(name)):
+            import_module(f"smpdfu.cli.{module}").register(self)
 
 
-def wanted_command(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> str | None:
-    """Which command ``words``, the arguments of ``smpdfu``, call, as ``Tree`` wants to know it."""
+def listing(name: str) -> dict[str, Any]:
+    """How ``--help`` lists a command: under its heading, or not at all."""
+    return {"rich_help_panel": COMMANDS[name].group} if name in COMMANDS else {"hidden": True}
+
+
+def wanted_command(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> str:
+    """Which command ``words``, the arguments of ``smpdfu``, call; "" if none of ours: all that is needed is names."""
     if COMPLETE_VAR in environment:  # a shell asks what could follow the words of a line
         line = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS") or ""
         words = line.split()[1:]
-        return _known(words) or (None if len(words) > 1 else "")
-    found = _known(words)
-    return found if found is not None or _is_a_word_given(words) else ""
+    first = next((word for word in words if not word.startswith("-")), "")
+    return first if first in _MODULES else ""
 
 
-def _known(words: Sequence[str]) -> str | None:
-    first = next((word for word in words if not word.startswith("-")), None)
-    return first if any(first in commands for commands in ROOMS.values()) else None
-
-
-def _is_a_word_given(words: Sequence[str]) -> bool:
-    return any(not word.startswith("-") for word in words)
-
-
-def bare(function: Callable[..., Any]) -> Callable[[], None]:
-    """A command that has the name and the help of ``function`` and none of its options."""
-
-    def nothing() -> None: ...
-
-    nothing.__name__, nothing.__doc__ = function.__name__, function.__doc__
-    return nothing
+def _nothing() -> None: ...

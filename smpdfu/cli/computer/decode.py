@@ -28,7 +28,7 @@ _SIGNS = {"sent": ">", "received": "<", "stray": "?", "console": "|", "link": "*
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "decode", rich_help_panel="Tools")(decode)
+    command(app, "decode")(decode)
 
 
 def decode(
@@ -43,7 +43,7 @@ def decode(
         ),
     ] = "auto",
 ) -> None:
-    """Show the SMP frames in a log of --log, a recording, a hex dump (also mcumgr -l DEBUG) or a serial capture."""
+    """Show the SMP frames in a log, a recording or a hex dump. It also reads mcumgr -l DEBUG and serial captures."""
     from smpdfu.cli.app.ending import error_document
     from smpdfu.smp.captures import CaptureFormat, read_capture
 

@@ -26,7 +26,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "note": "", "ok": "green"}
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "doctor", rich_help_panel="This computer")(doctor)
+    command(app, "doctor")(doctor)
 
 
 def doctor(
@@ -35,7 +35,7 @@ def doctor(
         str | None, typer.Option("--only", metavar="TOPIC", help="Check only this topic: serial or bluetooth.")
     ] = None,
 ) -> None:
-    """Check this computer: serial ports, permissions, programs that hold a port, Bluetooth. Changes nothing."""
+    """Check this computer: ports, permissions, programs, Bluetooth. It changes nothing."""
     from smpdfu.local.doctor.checks import Level, examine
     from smpdfu.local.doctor.system import System
 

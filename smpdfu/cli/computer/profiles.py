@@ -17,11 +17,11 @@ from smpdfu.errors import ImageError
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "profiles", rich_help_panel="This computer")(profiles)
+    command(app, "profiles")(profiles)
 
 
 def profiles(out: Output) -> None:
-    """List the profiles of smpdfu.toml, which -c NAME takes, and what is wrong in the file."""
+    """List the profiles of smpdfu.toml, which -c NAME takes. It also shows what is wrong in the file."""
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
     hidden: set[str] = set()

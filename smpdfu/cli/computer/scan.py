@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "scan", rich_help_panel="Device")(scan)
+    command(app, "scan")(scan)
 
 
 async def scan(
@@ -34,7 +34,7 @@ async def scan(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also list serial ports that do not look like boards.")] = False,
 ) -> None:
-    """List the devices in reach: serial ports of boards, BLE devices with the SMP service, virtual devices."""
+    """List the devices in reach: serial ports, BLE and virtual devices."""
     rows = [*_serial(every=every), *_virtual()]
     fault = None
     if seconds:

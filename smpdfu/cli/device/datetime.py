@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "datetime", rich_help_panel="SMP groups")(datetime)
+    command(app, "datetime")(datetime)
 
 
 TextArgument = Annotated[

@@ -37,14 +37,14 @@ ResumeOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    room = typer.Typer(help="Files in the device's file systems.", no_args_is_help=True)
+    room = typer.Typer(help="Upload, download and check files in the device's file systems.", no_args_is_help=True)
     command(room, "upload")(upload)
     command(room, "download")(download)
     command(room, "stat")(stat)
     command(room, "hash")(hash_file)
     command(room, "types")(types)
     command(room, "close")(close)
-    app.add_typer(room, name="fs", rich_help_panel="SMP groups")
+    app.add_typer(room, name="fs")
 
 
 # --- transfers ------------------------------------------------------------------------------------------------------

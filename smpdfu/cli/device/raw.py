@@ -20,7 +20,7 @@ INTEGERS = range(-(1 << 64), 1 << 64)
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "raw", rich_help_panel="SMP groups")(raw)
+    command(app, "raw")(raw)
 
 
 async def raw(

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     room = typer.Typer(help="Read and write the firmware's settings.", no_args_is_help=True)
     for function in (read, write, delete, commit, load, save):
         command(room, function.__name__)(function)
-    app.add_typer(room, name="settings", rich_help_panel="SMP groups")
+    app.add_typer(room, name="settings")
 
 
 @dataclass(frozen=True, slots=True)

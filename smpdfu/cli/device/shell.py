@@ -20,7 +20,7 @@ _SAFE = re.compile(r"[^\s\"'\\]+")
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "shell", rich_help_panel="SMP groups")(shell)
+    command(app, "shell")(shell)
 
 
 async def shell(
@@ -33,7 +33,7 @@ async def shell(
     conn: Connection,
     out: Output,
 ) -> None:
-    """Run a command of the device's shell and print what it prints; exit code 5 if it returns anything but 0."""
+    """Run a command of the device's shell and print its output. The exit code is 5 unless the command returns 0."""
     from smpdfu.smp.groups.shell import ShellExecute
 
     argv = arguments(line)

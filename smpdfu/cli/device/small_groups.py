@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from smpdfu.client import Client
     from smpdfu.smp.groups.enum import GroupInfo
 
-PANEL = "SMP groups"
 EXIT_DECLINED = 130
 
 
@@ -25,11 +24,11 @@ def register(app: typer.Typer) -> None:
     stat = typer.Typer(help="The firmware's counters.", no_args_is_help=True)
     command(stat, "list")(list_stats)
     command(stat, "show")(show_stats)
-    app.add_typer(stat, name="stat", rich_help_panel=PANEL)
-    command(app, "enum", rich_help_panel=PANEL)(enum)
+    app.add_typer(stat, name="stat")
+    command(app, "enum")(enum)
     storage = typer.Typer(help="The partition in which the firmware keeps its settings.", no_args_is_help=True)
     command(storage, "erase")(erase_storage)
-    app.add_typer(storage, name="storage", rich_help_panel=PANEL)
+    app.add_typer(storage, name="storage")
 
 
 # --- stat -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from smpdfu.client import Client
 
-PANEL = "SMP groups"
 WORD_BYTES = 4
 """Zephyr counts stacks in words."""
 
@@ -25,7 +24,7 @@ STATES = {0x02: "pending", 0x04: "sleeping", 0x08: "dead", 0x10: "suspended", 0x
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     for function in (taskstat, mpstat, bootloader, params):
-        command(app, function.__name__, rich_help_panel=PANEL)(function)
+        command(app, function.__name__)(function)
 
 
 # --- threads and pools ----------------------------------------------------------------------------------------------

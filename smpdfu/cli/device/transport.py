@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     command(room, "list")(list_wires)
     for function in (modes, configs, status, connect, disconnect):
         command(room, function.__name__)(function)
-    app.add_typer(room, name="transport", rich_help_panel="SMP groups")
+    app.add_typer(room, name="transport")
 
 
 async def list_wires(conn: Connection, out: Output) -> None:

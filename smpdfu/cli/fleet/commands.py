@@ -63,16 +63,14 @@ class FleetHow:
 
 def register(app: typer.Typer) -> None:
     """Add ``fleet`` to ``app``."""
-    fleet = typer.Typer(
-        no_args_is_help=True, help="Update many devices: waves, limits, a journal for each device, a report."
-    )
+    fleet = typer.Typer(no_args_is_help=True, help="Update many devices: waves, limits, journals, a report.")
     command(fleet, "run")(run)
     command(fleet, "pause")(pause)
     command(fleet, "resume")(resume)
     command(fleet, "status")(status)
     command(fleet, "report")(report)
     command(fleet, "repair")(repair)
-    app.add_typer(fleet, name="fleet", rich_help_panel="Device")
+    app.add_typer(fleet, name="fleet")
 
 
 # --- run, pause, resume ---------------------------------------------------------------------------------------------

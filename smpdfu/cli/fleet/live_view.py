@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from smpdfu.cli.fleet.words import stop_advice
 from smpdfu.cli.terminal.show import Output, console, one_line, print_line
 from smpdfu.dfu.do.journal_repair import damaged_line
+from smpdfu.dfu.do.update import Progress
 from smpdfu.dfu.fleet.events import (
     BEGIN,
     DAMAGED,
@@ -138,8 +139,6 @@ class View(Notes):
 
     def progress(self, device: FleetDevice, event: Event) -> None:
         """Show how far the present step of a device is."""
-        from smpdfu.dfu.do.update import Progress
-
         if isinstance(event, Progress) and event.total:
             step = self.rows.get(device.name, ("", ""))[0]
             self.rows[device.name] = (step, f"{100 * event.done // event.total} %")

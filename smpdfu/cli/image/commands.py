@@ -1,4 +1,4 @@
-"""Images: ``sign``, ``verify``, ``inspect``, and with them the key commands."""
+"""Images: ``sign``, ``verify``, ``inspect``."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from smpdfu.cli.image.options import SlotOptions, VerifyKeys
 from smpdfu.cli.image.release_guard import Release
 from smpdfu.cli.image.sign import SignCommand, sign
 from smpdfu.cli.image.verify_options import Checks, Memory
-from smpdfu.cli.keys import commands as keys_commands
-from smpdfu.cli.keys.commands import PANEL
 from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import SmpdfuError
 
 
 def register(app: typer.Typer) -> None:
-    """Add the image and key commands to ``app``."""
-    command(app, "sign", rich_help_panel=PANEL, cls=SignCommand)(sign)
-    command(app, "verify", rich_help_panel=PANEL)(verify)
-    command(app, "inspect", rich_help_panel=PANEL)(inspect)
-    keys_commands.register(app)
+    """Add the image commands to ``app``."""
+    command(app, "sign", cls=SignCommand)(sign)
+    command(app, "verify")(verify)
+    command(app, "inspect")(inspect)
 
 
 def verify(
@@ -37,7 +34,7 @@ def verify(
     guard: Release,
     out: Output,
 ) -> None:
-    """Check whether a bootloader would accept an image, and explain why not.
+    """Check whether a bootloader would accept an image. It explains why not.
 
     Without --enc-key the payload of an encrypted image is not checked, and all the rest is: exit code 0 if nothing
     speaks against the image, or 3 with --require-all-checks.
@@ -59,7 +56,10 @@ def inspect(
     slot: SlotOptions,
     out: Output,
 ) -> None:
-    """Tell what a file is, what is in it, and what can be done with it; with --slot-size, how an image fills a slot."""
+    """Show what a file is, what is in it, and what you can do with it.
+
+    With --slot-size, it also shows how an image fills a slot.
+    """
     from smpdfu.cli.image import verify as image_verify
     from smpdfu.cli.inspect import inspect as image_inspect
 

@@ -176,7 +176,7 @@ class Made:
 
 def register(app: typer.Typer) -> None:
     """Add ``package`` to ``app``."""
-    command(app, "package", rich_help_panel="Images")(package)
+    command(app, "package")(package)
 
 
 def package(
@@ -189,7 +189,7 @@ def package(
     out: Output,
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files.")],
 ) -> None:
-    """Sign the firmware of both cores and write the images and dfu_application.zip.
+    """Sign the firmware of both cores and write dfu_application.zip.
 
     With -E the application core's image is encrypted. The network core's is not: a bootloader with one pair of slots
     could not tell it from an application.

@@ -45,7 +45,7 @@ def sign(
     replace: Replace,
     out: Output,
 ) -> None:
-    """Sign an image and, with -E, encrypt it; takes the options of imgtool's sign."""
+    """Sign an image and, with -E, encrypt it. It takes the options of imgtool's sign."""
     from smpdfu.cli.image import key_files
 
     outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()

@@ -13,7 +13,13 @@ from smpdfu.cli.inspect.contents import ADVICE
 from smpdfu.cli.keys.passphrase import Passphrase, read_key
 from smpdfu.cli.terminal.show import facts, table
 from smpdfu.errors import FormatError, ImageError, SigningError
+from smpdfu.image.files import FileKind, identify, read_bounded
+from smpdfu.image.load_address import slot_range, with_load_address
+from smpdfu.image.nrf5340 import APP, NET
 from smpdfu.image.signers import shown_key
+from smpdfu.image.trailer import SlotGeometry, SwapMode
+from smpdfu.image.verification.rollback import with_rollback
+from smpdfu.image.verification.verify import verify
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
     from smpdfu.cli.image.verify_options import Checks, Memory
     from smpdfu.image.format import Image
     from smpdfu.image.keys.keys import PublicKey
-    from smpdfu.image.trailer import SlotGeometry
     from smpdfu.image.verification.verify import Verdict
 
 
@@ -121,8 +126,6 @@ class Case:
 
 def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
-    from smpdfu.image.verification.rollback import with_rollback
-    from smpdfu.image.verification.verify import verify
 
     geometry, passphrase, keys = slot_geometry(slot), who.source(), tuple(who.key or ())
     if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):
@@ -143,8 +146,6 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
 
 def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks: Checks) -> Verdict:
     """Without word of the check, a warning for the chip that may have it: the nRF5340."""
-    from smpdfu.image.load_address import slot_range, with_load_address
-    from smpdfu.image.nrf5340 import APP, NET
 
     address = slot.slot_address
     if address is None or not (checks.check_load_address or address in APP or address in NET):
@@ -155,7 +156,6 @@ def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks
 
 def _image(file: Path) -> Image:
     """The image in a file; the error for a file of another kind says what it is, and what to do with it."""
-    from smpdfu.image.files import FileKind, identify, read_bounded
 
     try:
         return read_image(file)
@@ -168,7 +168,6 @@ def _image(file: Path) -> Image:
 
 def slot_geometry(slot: SlotOptions) -> SlotGeometry | None:
     """The slot of the options; None without --slot-size. typer.BadParameter for one that cannot be."""
-    from smpdfu.image.trailer import SlotGeometry, SwapMode
 
     if slot.slot_size is None:
         if slot.swap_mode is not None or slot.overwrite_only:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from smpdfu.image.trailer import max_image_size_bytes, trailer_size_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -65,7 +67,6 @@ def _rest(size_bytes: int) -> Iterator[tuple[str, Kind, int]]:
 
 def _slot_rest(slot: SlotGeometry) -> Iterator[tuple[str, Kind, int]]:
     """What a slot has behind the image: free space, what the loader needs to swap, the trailer."""
-    from smpdfu.image.trailer import max_image_size_bytes, trailer_size_bytes
 
     trailer = slot.size_bytes - trailer_size_bytes(slot)
     yield "free", "free", min(max_image_size_bytes(slot), trailer)

@@ -1,8 +1,9 @@
-"""Keys: ``keygen``, ``getpub``, ``getpubhash``, ``getpriv``, ``keyinfo``."""
+"""Keys: ``key gen|pub|pubhash|priv|info``, and the same under imgtool's names: ``keygen``, ``getpub``, ..."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,8 +19,6 @@ from smpdfu.image.signers import scheme_of, shown_key
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import PublicKey
-
-PANEL = "Images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,19 @@ class KeyHalf(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the key commands to ``app``."""
-    for function in (keygen, getpub, getpubhash, getpriv, keyinfo):
-        command(app, function.__name__, rich_help_panel=PANEL)(function)
+    """Add the group ``key`` to ``app``, and its commands under imgtool's names."""
+    group = typer.Typer(help="Make keys, and write them in the form that a bootloader needs.", no_args_is_help=True)
+    commands: dict[str, Callable[..., None]] = {
+        "gen": keygen,
+        "pub": getpub,
+        "pubhash": getpubhash,
+        "priv": getpriv,
+        "info": keyinfo,
+    }
+    for name, function in commands.items():
+        command(group, name)(function)
+        command(app, function.__name__)(function)
+    app.add_typer(group, name="key")
 
 
 def keygen(
@@ -131,7 +140,7 @@ def getpub(
     encoding: Annotated[PublicEncoding | None, typer.Option("-e", "--encoding", help="lang-c by default.")] = None,
     lang: Annotated[Language | None, typer.Option("-l", "--lang", help="Old word for -e lang-...", hidden=True)] = None,
 ) -> None:
-    """Write the public key of a key, for people, for a bootloader's source or for `sign -E`."""
+    """Write the public half of a key as C source, Rust source or PEM."""
     if encoding and lang:
         raise typer.BadParameter("give either --encoding or --lang, not both")
     form = PublicEncoding(f"lang-{lang or Language.C}") if encoding is None else encoding
@@ -185,7 +194,7 @@ def keyinfo(
         KeyHalf | None, typer.Option("--require", help="Leave with 2 if the file holds the other kind.")
     ] = None,
 ) -> None:
-    """Tell what a key file holds, or what key a URI leads to."""
+    """Show what a key file holds, or which key a URI names."""
     from smpdfu.cli.keys.passphrase import key_bytes
     from smpdfu.image.keys.keys import PrivateKey, is_encrypted
 

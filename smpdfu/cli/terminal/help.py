@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
@@ -15,16 +16,44 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_
 
 Row = tuple[str, str]
 
+CONNECTION = "Connection"
+"""The panel of the options that every device command has."""
+_FOLDED = [("--port | --ble | --ip | --to", "The device. `smpdfu help connection` shows all connection options.")]
+
 
 class HelpCommand(TyperCommand):
     """A command whose options are listed by panel."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a usage error that it raises knows of which command."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
+        _write_examples(ctx, formatter)
 
 
 class HelpGroup(TyperGroup):
-    """A group whose commands are listed by panel."""
+    """A group whose commands are listed by panel, and that names the nearest one to a mistyped one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that ``args`` begin with. Raises typer.BadParameter with what may be meant."""
+        word = args[0] if args else ""
+        if not word or word.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, word) is not None:
+            return super().resolve_command(ctx, args)
+        raise typer.BadParameter(f"there is no command {word!r}. {self.instead(ctx, word)}".rstrip(), ctx)
+
+    def instead(self, ctx: Any, word: str) -> str:
+        """What a person may mean by a word that is no command; empty if nothing is near."""
+        from difflib import get_close_matches
+
+        names = {name.lower(): name for name in sorted(self.commands, key=lambda name: not self.commands[name].hidden)}
+        near = get_close_matches(word.lower(), names, n=1)
+        return f"Did you mean `{ctx.command_path} {names[near[0]]}`?" if near else ""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
@@ -37,18 +66,47 @@ class HelpGroup(TyperGroup):
             ),
         )
         _write_parameters(self, ctx, formatter)
+        _write_examples(ctx, formatter)
+
+
+def examples_of(ctx: Any) -> tuple[Row, ...]:
+    """The examples of a command: what to type, and what it does."""
+    from smpdfu.cli.terminal.examples import EXAMPLES  # here: only help needs it
+
+    return EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
+
+
+def _write_examples(ctx: Any, formatter: Any) -> None:
+    found = examples_of(ctx)
+    if found:
+        with formatter.section("Examples"):  # each line as it is: a command that is wrapped cannot be copied
+            for typed, meaning in found:
+                formatter.write(f"{'':>{formatter.current_indent}}# {meaning}\n")
+                formatter.write(f"{'':>{formatter.current_indent}}{typed}\n")
+
+
+def write_connection(command: Any, ctx: Any, formatter: Any) -> None:
+    """The connection options of a command, all of them."""
+    _write_panels(formatter, [row for row in parameters(command, ctx) if row[0] == CONNECTION])
 
 
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
-    """Arguments, then what is the command's own, then what it shares with others."""
+    """Arguments, then what is the command's own, then the connection in short."""
+    rows = parameters(command, ctx)
+    _write_panels(formatter, [row for row in rows if row[0] != CONNECTION])
+    if any(panel == CONNECTION for panel, _ in rows):
+        _write_panels(formatter, [(CONNECTION, row) for row in _FOLDED])
+
+
+def parameters(command: Any, ctx: Any) -> list[tuple[str, Row]]:
+    """Panel, then names and help, of each parameter that is not hidden."""
     records = ((one, one.get_help_record(ctx)) for one in command.get_params(ctx))
     shown = [(one, record) for one, record in records if record is not None]
     plain = {"argument": "Arguments", "option": "Options"}
-    panels = [
+    return [
         (_panel(one) or plain[one.param_type_name], record)
         for one, record in sorted(shown, key=lambda pair: (pair[0].param_type_name, _panel(pair[0]) is not None))
     ]
-    _write_panels(formatter, panels)
 
 
 def _panel(parameter: Any) -> str | None:

@@ -38,7 +38,7 @@ class Restart:
 
 
 async def reset(conn: Connection, out: Output, how: Restart) -> None:
-    """Restart the device, wait until it is back and show its images; a pending image is installed on the way.
+    """Restart the device, wait for it, and show what runs. The bootloader installs a pending image.
 
     If an image was pending, the last line says what became of it. Exit code 7: the bootloader did not install it.
     """

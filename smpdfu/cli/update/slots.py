@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from smpdfu.dfu.do.same_device import SameDevice
     from smpdfu.smp.groups.image import ImageSlot
 
-PANEL = "Device"
 HASH_SIZES = (32, 48, 64)
 """Bytes of the hashes that an image can have: SHA-256, SHA-384, SHA-512."""
 
@@ -49,12 +48,12 @@ def register(app: typer.Typer) -> None:
     }
     under_image = typer.Typer(help="The image commands under mcumgr's words.", no_args_is_help=True)
     for name, function in images.items():
-        command(app, name, rich_help_panel=PANEL)(function)
+        command(app, name)(function)
         command(under_image, name)(function)
     others: tuple[Callable[..., Any], ...] = (reset, echo, info)
     for function in others:
-        command(app, function.__name__, rich_help_panel=PANEL)(function)
-    app.add_typer(under_image, name="image", rich_help_panel=PANEL)
+        command(app, function.__name__)(function)
+    app.add_typer(under_image, name="image")
 
 
 # --- images ---------------------------------------------------------------------------------------------------------
@@ -67,7 +66,7 @@ async def list_images(conn: Connection, out: Output) -> None:
 
 
 async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
-    """Mark an image for a test at the next boot; without HASH, the one in the slot that does not run."""
+    """Mark an image for a test at the next boot. Without HASH, it marks the one in the slot that does not run."""
     from smpdfu.dfu.decide.plan import Action
     from smpdfu.dfu.do.steps import mark
 
@@ -80,7 +79,7 @@ async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, i
 
 
 async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
-    """Confirm the running image; with HASH of another one, mark that for good, without a test.
+    """Confirm the running image, or make another one permanent. With the HASH of another image, there is no test.
 
     An empty HASH is the running image, as for mcumgr.
     """
@@ -239,7 +238,7 @@ async def info(
         bool, typer.Option("--reset", help="Restart the device first, to read what its bootloader prints.")
     ] = False,
 ) -> None:
-    """Show what the device tells about itself: firmware, bootloader, buffers and slots.
+    """Show what the device reports about itself. This is its firmware, bootloader, buffers and slots.
 
     No answer tells the bootloader's release. What is known of it, and why, is under "bootloader from".
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from smpdfu.dfu.decide.device_state import DeviceState
     from smpdfu.dfu.decide.evidence import Bootloader
     from smpdfu.dfu.decide.record import Record
-    from smpdfu.dfu.do.result import UpdateResult
-    from smpdfu.dfu.do.update import Decision, Update, Wish
+    from smpdfu.dfu.do.result import Installed
+    from smpdfu.dfu.do.update import Decision, Event, Update, Wish
     from smpdfu.dfu.package.package import Package
     from smpdfu.image.keys.keys import PublicKey
 
@@ -105,7 +105,7 @@ class How:
 
 def register(app: typer.Typer) -> None:
     """Add ``update`` to ``app``."""
-    command(app, "update", rich_help_panel="Device")(update)
+    command(app, "update")(update)
 
 
 async def update(
@@ -117,7 +117,7 @@ async def update(
     conn: Connection,
     out: Output,
 ) -> None:
-    """Update both cores from a package: the application core on trial, then for good, then the network core.
+    """Update both cores from a package. It tests the application core first, then updates the network core.
 
     If it is interrupted, run the same command again: it continues where it stopped.
     """
@@ -257,11 +257,9 @@ def _tell(finding: Finding, out: Output) -> None:
 
 
 async def _carry_out(update: Update, job: _Job) -> None:
-    from smpdfu.dfu.do.result import UpdateResult
-
     decision = await update.look()
     job.timing.looked()
-    result, out = UpdateResult(job.package, decision, job.wish.policy), job.out
+    out = job.out
     _check(decision, job.how)
     for finding in decision.findings:
         _tell(finding, out)
@@ -271,11 +269,12 @@ async def _carry_out(update: Update, job: _Job) -> None:
             "firmware: smpdfu repeats the trial"
         )
     with Reporter(out) as report:
-        async with aclosing(update.run(decision)) as events:
-            async for event in events:
-                report(event)
-                job.timing(event)
-                result.add(event)
+
+        def watch(event: Event) -> None:
+            report(event)
+            job.timing(event)
+
+        result = await update.run(decision, watch)
     if not decision.plan.steps:
         out.say("the device has this package already; nothing to do")
     if decision.net_done_at is not None:
@@ -301,12 +300,14 @@ def _by_journal(time_s: float) -> str:
 
 def _show_plan(decision: Decision, job: _Job) -> None:
     """Findings and steps; exit code 6 when the update would be refused."""
+    from smpdfu.cli.app.ending import conclude
+
     out = job.out
+    refused: PlanError | None = None
     try:
         _check(decision, job.how)
-        refused = ""
     except PlanError as error:
-        refused = str(error)
+        refused = error
     data = _data(decision, decision.state, "refused" if refused else "planned", job.timing)
     data |= {"proven": None, "proof": None, "transfer_timeout_s": job.transfer.transfer_timeout}
     there = _in_place(decision, job)
@@ -323,12 +324,9 @@ def _show_plan(decision: Decision, job: _Job) -> None:
             table("Steps", ("", "what"), steps or [("", "none: the device has what is to be sent")]),
         )
 
-    out.emit(data, render)
     if (bound := job.transfer.transfer_timeout) is not None and decision.plan.steps:
         out.say(f"smpdfu stops an upload after {bound:g} s (--transfer-timeout).")
-    if refused:
-        out.say(f"error: {refused}")
-        raise typer.Exit(6)
+    conclude(out, data, render, refused)
 
 
 def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
@@ -344,7 +342,7 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
     return found
 
 
-def _show_end(decision: Decision, result: UpdateResult, job: _Job) -> None:
+def _show_end(decision: Decision, result: Installed, job: _Job) -> None:
     from smpdfu.cli.app.ending import conclude
     from smpdfu.cli.update.slot_table import slots_table
 

@@ -86,7 +86,7 @@ def register(app: typer.Typer) -> None:
         command(room, function.__name__)(function)
     virtual_flash.register(room)
     command(room, "list")(list_devices)
-    app.add_typer(room, name="virtual", rich_help_panel="Virtual devices")
+    app.add_typer(room, name="virtual")
 
 
 def new(

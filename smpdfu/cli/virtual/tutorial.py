@@ -21,7 +21,7 @@ _QUESTION = "Press Enter to run it, s and Enter to skip it, q and Enter to stop:
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    command(app, "tutorial", rich_help_panel="Virtual devices")(tutorial)
+    command(app, "tutorial")(tutorial)
 
 
 def tutorial(

@@ -27,6 +27,7 @@ device is right, see ``plan``.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -38,7 +39,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from smpdfu.dfu.decide.record import Record, replay
 from smpdfu.errors import JournalError
@@ -46,6 +47,8 @@ from smpdfu.local.state.folders import state_home
 from smpdfu.local.state.json_lines import entry_of
 from smpdfu.local.state.lock import lock_file
 from smpdfu.local.state.own import make_own_folder, open_own
+
+T = TypeVar("T")
 
 MAX_JOURNAL_BYTES = 16 * 1024 * 1024
 
@@ -150,6 +153,26 @@ class Journal:
             if start is not None:
                 os.ftruncate(self._fd, start)
                 os.lseek(self._fd, start, os.SEEK_SET)
+
+
+async def off_loop(write: Callable[[T], None], what: T) -> None:
+    """Write into a journal while the event loop goes on: a disk takes milliseconds to be sure.
+
+    The line is written, or has failed, before this returns, also when it is cancelled, however often. Raises what
+    ``write`` raises; cancelled, it raises CancelledError only.
+    """
+    writing = asyncio.get_running_loop().run_in_executor(None, write, what)
+    cancelled: asyncio.CancelledError | None = None
+    while not writing.done():
+        try:
+            await asyncio.wait([writing])
+        except asyncio.CancelledError as stop:
+            cancelled = stop
+    error = writing.exception()  # read in any case: asyncio reports an error that nobody has read
+    if cancelled is not None:
+        raise cancelled
+    if error is not None:
+        raise error
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -7,9 +7,10 @@ whoever stops this at any point can start it again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from smpdfu.client import Client, UploadProgress
 from smpdfu.dfu.decide.checks.demands import untrusted, without_downgrade
@@ -21,15 +22,21 @@ from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Pro
 from smpdfu.dfu.decide.plan import Action, Plan, Policy, Step, make_plan, went_back
 from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
+from smpdfu.dfu.do.events import Event as Event
+from smpdfu.dfu.do.events import Progress as Progress
+from smpdfu.dfu.do.events import StepBegun as StepBegun
+from smpdfu.dfu.do.events import StepDone as StepDone
+from smpdfu.dfu.do.events import WatchError, ignore
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal import Journal, off_loop
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
+from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
 from smpdfu.dfu.do.steps import (
     DEADLINES,
     SILENCE,
     Deadlines,
-    Hands,
+    StepRunner,
     hash_of,
     read_slots,
     read_state,
@@ -40,52 +47,6 @@ from smpdfu.image.keys.keys import Verifier
 from smpdfu.loaders.proof import Picture
 
 _CHECK_NET = Step(Action.CHECK, Core.NET)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class StepBegun:
-    """Step ``number`` of ``total`` begins."""
-
-    step: Step
-    number: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Of an upload: ``done`` of ``total`` bytes are in the device, ``resumed_at`` of them from an earlier call.
-
-    ``window``: the requests that may be in flight now.
-    """
-
-    step: Step
-    done: int
-    total: int
-    resumed_at: int
-    window: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class StepDone:
-    """The device was seen to have done the step; ``state`` is what it says now.
-
-    ``proof``: for the check of a network core, whether it is known that it took its image. ``seconds``: how long the
-    step took, from ``StepBegun``.
-    """
-
-    step: Step
-    state: DeviceState
-    proof: Proof | None = None
-    seconds: float = 0.0
-
-    @property
-    def proven(self) -> bool:
-        """False for the check of a network core where it is not known whether it took its image."""
-        return self.proof is None or self.proof.value is True
-
-
-Event = StepBegun | Progress | StepDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +164,7 @@ _PERHAPS_ANOTHER = (
 
 
 class Update:
-    """One package on one device: ``look`` at what is to be done, then ``async for event in update.run(decision)``."""
+    """One package on one device: ``look`` at what is to be done, then ``await update.run(decision)``."""
 
     def __init__(
         self,
@@ -216,9 +177,12 @@ class Update:
         health: Health = echoes,
         net_version: AskVersion | None = None,
     ) -> None:
-        self._client, self._package, self._journal, self._wish = client, package, journal, wish
+        self._client = client
+        self._package = package
+        self._journal = journal
+        self._wish = wish
         self._same = SameDevice(client)
-        self._hands = Hands(client, deadlines, health, net_version, self._same.check)
+        self._runner = StepRunner(client, deadlines, health, net_version, self._same.check)
 
     async def look(self) -> Decision:
         """Read the device and decide.
@@ -231,15 +195,18 @@ class Update:
         record = record.on(found.hardware)
         state = known_of(found, record, self._wish)
         if record.absent and went_back(self._package, state, record):
-            self._journal.end(REVERTED)
+            await off_loop(self._journal.end, REVERTED)
             why = not_taken(self._package.image(Core.APP), state)
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
         return decide(self._package, state, self._journal.record, self._wish)
 
-    async def run(self, decision: Decision) -> AsyncGenerator[Event, None]:
-        """Do the steps, yielding what happens; leave it with ``aclosing`` and nothing goes on behind your back.
+    async def run(self, decision: Decision, watch: Callable[[Event], None] = ignore) -> Installed:
+        """Do the steps; ``watch`` is called with what happens. Cancelled or not, nothing goes on after the call.
+
+        An error that ``watch`` raises ends the run and comes out unchanged. The journal then has what was done, so the
+        same call continues.
 
         Raises PlanError where findings speak against it (unless ``Wish.force``), before anything is written; StepError
         (``resumable``: call again), RevertedError when the device runs its previous firmware, DeviceError when it
@@ -247,52 +214,70 @@ class Update:
         """
         if errors := stopping(decision.findings, force=self._wish.force):
             raise refusal(errors)
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        work = asyncio.create_task(self._work(decision, events.put_nowait))
-        work.add_done_callback(lambda _: events.put_nowait(None))
+        state, proof = decision.state, decision.proof
+
+        def tell(event: Event) -> None:
+            nonlocal state, proof
+            if isinstance(event, StepDone):
+                state, proof = event.state, event.proof or proof
+            try:
+                watch(event)
+            except Exception as error:
+                raise WatchError(error) from error
+
         try:
-            while (event := await events.get()) is not None:
-                yield event
-            await work
-        finally:
-            work.cancel()
-            await asyncio.wait([work])
+            await self._work(decision, tell)
+        except WatchError as failed:
+            raise failed.error from None
+        proven = is_proven(self._package, self._wish.policy, proof)
+        return Installed(bool(decision.plan.steps), proven, state, decision.findings, proof)
 
     async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> None:
-        state, steps, clock = decision.state, decision.plan.steps, asyncio.get_running_loop().time
-        same = self._same
         if not await self._begin(decision):
             return
+        state, steps, clock = decision.state, decision.plan.steps, asyncio.get_running_loop().time
         for number, step in enumerate(steps, 1):
             tell(StepBegun(step, number, len(steps)))
             began = clock()
-            await _noted(self._journal.begun, step.name)
+            await off_loop(self._journal.begun, step.name)
             try:
-                await same.check(step, state)
-                if same.hardware != self._journal.record.hardware:
-                    await _noted(self._journal.note, {"hardware": same.hardware})
-                if step.core is Core.NET:
-                    self._runs_what_it_should(step, steps[number:], decision, await read_slots(self._client, state))
-                await self._ask_version_before(step, steps[number:])
-                state = await self._noted(state, await self._do(step, state, tell))
-                if step.core is Core.NET:
-                    self._runs_what_it_should(step, steps[number:], decision, state)
+                state = await self._step(step, steps[number:], decision, state, tell)
             except SILENCE as error:
                 raise StepError(f"could not {step.words}: {error}", step.name, resumable=True) from error
             except RevertedError:
-                self._journal.end(REVERTED)
+                await off_loop(self._journal.end, REVERTED)
                 raise
             except AbsentError:
-                self._journal.absent(step.name)
+                await off_loop(self._journal.absent, step.name)
                 raise
             except StepError as error:
                 if not error.resumable:
-                    self._journal.end(FAILED)
+                    await off_loop(self._journal.end, FAILED)
                 raise
-            await _noted(self._journal.done, step.name)
+            await off_loop(self._journal.done, step.name)
             proof = state.proof if step == _CHECK_NET else None
             tell(StepDone(step, state, proof, clock() - began))
-        await _noted(self._journal.end, DONE)
+        await off_loop(self._journal.end, DONE)
+
+    async def _step(
+        self,
+        step: Step,
+        behind: tuple[Step, ...],
+        decision: Decision,
+        state: DeviceState,
+        tell: Callable[[Event], None],
+    ) -> DeviceState:
+        """Check that it is the same device, do the step, and note what it showed."""
+        await self._same.check(step, state)
+        if self._same.hardware != self._journal.record.hardware:
+            await off_loop(self._journal.note, {"hardware": self._same.hardware})
+        if step.core is Core.NET:
+            self._runs_what_it_should(step, behind, decision, await read_slots(self._client, state))
+        await self._ask_version_before(step, behind)
+        now = await self._noted(state, await self._do(step, state, tell))
+        if step.core is Core.NET:
+            self._runs_what_it_should(step, behind, decision, now)
+        return now
 
     async def _begin(self, decision: Decision) -> bool:
         """Begin an update in the journal, or go on with the one there; False where there is nothing to do."""
@@ -300,11 +285,12 @@ class Update:
         record = noted.on(decision.state.hardware)
         if record.unfinished and not decision.tried_again:
             if record != noted:  # of what may be another device
-                await _noted(self._journal.note, {"hardware": decision.state.hardware})
+                await off_loop(self._journal.note, {"hardware": decision.state.hardware})
             return True
         if not decision.plan.steps:
             return False
-        self._journal.begin(self._package.digest, device=self._client.name, about=self._about())
+        begin = partial(self._journal.begin, device=self._client.name, about=self._about())
+        await off_loop(begin, self._package.digest)
         for clue in decision.state.evidence.clues:
             await self._note_clue(clue)
         return True
@@ -321,20 +307,20 @@ class Update:
         """Before the reset for the network core: a version that was there already would prove nothing after it."""
         if step.action is not Action.RESET or _CHECK_NET not in behind or self._journal.record.net_version is not None:
             return
-        if (found := await ask_or_none(self._hands.version, self._client)) is not None:
-            await _noted(self._journal.note, {"net_version": found})
+        if (found := await ask_or_none(self._runner.version, self._client)) is not None:
+            await off_loop(self._journal.note, {"net_version": found})
 
     async def _noted(self, before: DeviceState, now: DeviceState) -> DeviceState:
         """What a step showed of the bootloader and of the network core is in the journal before anything follows."""
         for clue in now.evidence.clues[len(before.evidence.clues) :]:
             await self._note_clue(clue)
         if now.proof is not None and now.proof != before.proof:
-            await _noted(self._journal.note, {"proof": now.proof.to_entry()})
+            await off_loop(self._journal.note, {"proof": now.proof.to_entry()})
         return now
 
     async def _note_clue(self, clue: Clue) -> None:
         if clue.source in (Source.CONSOLE, Source.BEHAVIOUR):
-            await _noted(self._journal.note, clue.to_entry())
+            await off_loop(self._journal.note, clue.to_entry())
 
     def _runs_what_it_should(
         self, step: Step, behind: tuple[Step, ...], decision: Decision, state: DeviceState
@@ -359,32 +345,17 @@ class Update:
 
         image, known = self._image(step), self._journal.record.net_version
         try:
-            return await self._hands.do(step, image, state, progress, net_version=known)
+            return await self._runner.do(step, image, state, progress, net_version=known)
         except NotBootedError as error:
             now = await read_slots(self._client, state)
             if not error.acknowledged or picture(image, now) is not Picture.PENDING:
                 raise
             if self._journal.record.left_waiting:  # not known whether it was reset, but it was asked for it twice
                 raise not_installed(image, now) from error
-            await _noted(self._journal.waiting, step.name)
+            await off_loop(self._journal.waiting, step.name)
             raise
 
     def _image(self, step: Step) -> CoreImage:
         image = self._package.image(step.core)
         assert image is not None, "the plan has steps for the cores of the package only"
         return image
-
-
-async def _noted(write: Callable[[T], None], what: T) -> None:
-    """Write into the journal, while the other devices of a fleet go on: a disk takes milliseconds to be sure.
-
-    It is written before anything else happens here, also when cancelled.
-    """
-    writing = asyncio.ensure_future(asyncio.to_thread(write, what))
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait([writing])
-        if not writing.cancelled():
-            writing.exception()  # who cancels does not ask
-        raise

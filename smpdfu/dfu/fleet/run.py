@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.journal import Journal, journal_path
 from smpdfu.dfu.do.net_version import AskVersion
-from smpdfu.dfu.do.result import UpdateResult
 from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
@@ -238,7 +237,7 @@ class _Job:
     _before: DeviceState | None = field(default=None, init=False)
     _after: DeviceState | None = field(default=None, init=False)
     _sent: dict[str, int] = field(default_factory=dict, init=False)
-    _result: UpdateResult | None = field(default=None, init=False)
+    _proof: Proof | None = field(default=None, init=False)
     _step: str = field(default="", init=False)
     _chip: str | None = field(default=None, init=False)
 
@@ -281,13 +280,11 @@ class _Job:
             )
             decision = await self._look(update, client)
             self._before = self._after = decision.state
-            self._result = UpdateResult(self.package, decision, wish.policy)
             if unseen == DONE and record.proof is not None:  # it is this fleet's own update, so of the same board
-                self._result.proof = Proof.from_entry(record.proof)
-            async with aclosing(update.run(decision)) as events:
-                async for event in events:
-                    self._note(event)
-        if self._result.proven is False:
+                decision = replace(decision, proof=Proof.from_entry(record.proof))
+            self._proof = decision.proof
+            installed = await update.run(decision, self._note)
+        if installed.proven is False:
             return Outcome.UNPROVEN
         return Outcome.DONE if decision.plan.steps or record.unfinished or unseen == DONE else Outcome.CURRENT
 
@@ -318,8 +315,7 @@ class _Job:
             self._sent[event.step.name] = event.done - event.resumed_at
         else:
             self._after = event.state
-        if self._result is not None:
-            self._result.add(event)
+            self._proof = event.proof or self._proof
         if self.ports.watch is not None:
             self.ports.watch(self.device, event)
 
@@ -330,7 +326,7 @@ class _Job:
 
     def facts(self) -> dict[str, Any]:
         """Collect for the log: bytes sent, versions before, after and in the package, proof, number of the chip."""
-        proof = None if self._result is None or self._result.proof is None else self._result.proof.to_entry()
+        proof = None if self._proof is None else self._proof.to_entry()
         return {
             "bytes": sum(self._sent.values()),
             "from": _version(self._before),

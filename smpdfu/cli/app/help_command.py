@@ -1,0 +1,79 @@
+"""``smpdfu help`` and ``smpdfu version``."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from smpdfu import __version__
+from smpdfu.cli.app.command import command
+from smpdfu.cli.terminal.help import write_connection
+from smpdfu.cli.terminal.show import Output, facts
+
+_ANY_DEVICE_COMMAND = "list"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    command(app, "help")(show_help)
+    command(app, "version")(version)
+
+
+def show_help(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND [SUB]]", help="A command, or `connection`.")
+    ] = None,
+    man: Annotated[bool, typer.Option("--man", help="Print the man page, in troff.")] = False,
+) -> None:
+    """Show the help of a command, of `connection`, or the man page."""
+    if man:
+        from smpdfu.cli.app.man_page import man_page
+
+        typer.echo(man_page(context_of(None)), nl=False)
+    elif words == ["connection"]:
+        typer.echo(connection_help())
+    else:
+        ctx = context_of((words or [""])[0])
+        for word in words or []:
+            ctx = below(ctx, word)
+        typer.echo(ctx.get_help())
+
+
+def context_of(wanted: str | None) -> Any:
+    """The context of ``smpdfu`` itself; ``wanted`` as ``Tree`` takes it."""
+    from smpdfu.cli.app.main import build_app  # here: it builds the tree that this module is part of
+
+    root: Any = get_command(build_app(None if wanted is None else [wanted]))
+    return root.make_context("smpdfu", [], resilient_parsing=True)
+
+
+def below(ctx: Any, word: str) -> Any:
+    """The context of a command under that of its group. Raises typer's usage error for one that is not there."""
+    if not hasattr(ctx.command, "commands"):
+        raise typer.BadParameter(f"`{ctx.command_path}` has no command {word!r} under it")
+    ctx.resilient_parsing = False  # so that a mistyped name is refused
+    found = ctx.command.resolve_command(ctx, [word])[1]
+    return found.make_context(word, [], parent=ctx, resilient_parsing=True)
+
+
+def connection_help() -> str:
+    """How every command for a device is told which device."""
+    ctx = below(context_of(_ANY_DEVICE_COMMAND), _ANY_DEVICE_COMMAND)
+    formatter = ctx.make_formatter()
+    formatter.write_text(
+        "Every command for a device takes one of --port, --ble, --ip, --to and -c. Without one, the environment "
+        "variable SMPDFU_TO names the device, else the table [connection] of smpdfu.toml."
+    )
+    write_connection(ctx.command, ctx, formatter)
+    text: str = formatter.getvalue()
+    return text.rstrip("\n")
+
+
+def version(out: Output) -> None:
+    """Show the version of smpdfu, and of Python."""
+    found = {"version": __version__, "python": platform.python_version(), "system": sys.platform}
+    out.emit(found, lambda: facts(list(found.items())))

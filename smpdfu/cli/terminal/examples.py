@@ -1,0 +1,59 @@
+"""Examples that ``--help`` and the man page show: each is a complete command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "scan": (
+        ("smpdfu scan", "all devices in reach"),
+        ("smpdfu scan --seconds 0", "without Bluetooth"),
+    ),
+    "list": (
+        ("smpdfu list --port /dev/ttyACM0", "over a serial port"),
+        ("smpdfu list --ble MyDevice --json", "over Bluetooth LE, for a script"),
+    ),
+    "update": (
+        ("smpdfu update dfu_application.zip --port /dev/ttyACM0 --plan", "show the steps and write nothing"),
+        ("smpdfu update dfu_application.zip --port /dev/ttyACM0", "update; the same command continues"),
+    ),
+    "upload": (
+        ("smpdfu upload app_update.bin --port /dev/ttyACM0 --confirm", "upload, test and confirm"),
+        ("smpdfu upload app_update.bin --port /dev/ttyACM0 --test", "upload and mark for a test"),
+    ),
+    "test": (("smpdfu test --port /dev/ttyACM0", "test the uploaded image at the next boot"),),
+    "confirm": (("smpdfu confirm --port /dev/ttyACM0", "keep the running image"),),
+    "reset": (("smpdfu reset --port /dev/ttyACM0", "restart, and say what became of a pending image"),),
+    "fleet": (
+        ("smpdfu fleet run roofs.toml --plan", "show the plan, without asking a device"),
+        ("smpdfu fleet run roofs.toml", "update; the same command continues"),
+        ("smpdfu fleet status roofs.toml", "show what failed and why"),
+    ),
+    "fleet run": (("smpdfu fleet run roofs.toml", "update; the same command continues"),),
+    "package": (
+        ("smpdfu package --merged merged.hex --version 1.2.3 -k key.pem -o build/v1", "from a merged.hex"),
+        ("smpdfu package --app app.hex --net net.hex --version 1.2.3 -k key.pem -o build/v1", "from two files"),
+    ),
+    "sign": (
+        ("smpdfu sign -k key.pem -v 1.2.3 -H 0x200 --pad-header -S 0xe0000 app.bin app.signed.bin", "sign"),
+        (
+            "smpdfu sign -k key.pem -E enc.pub.pem -v 1.2.3 -H 0x200 --pad-header -S 0xe0000 app.bin app.enc.bin",
+            "sign and encrypt",
+        ),
+    ),
+    "verify": (("smpdfu verify app.signed.bin -k key.pub.pem", "check signature, hash and format"),),
+    "inspect": (
+        ("smpdfu inspect app.signed.bin", "header, TLVs and trailer"),
+        ("smpdfu inspect dfu_application.zip", "what a package holds"),
+    ),
+    "key": (
+        ("smpdfu key gen -k key.pem -t ecdsa-p256", "make a key"),
+        ("smpdfu key pub -k key.pem -e pem -o key.pub.pem", "write its public half"),
+    ),
+    "key gen": (("smpdfu key gen -k key.pem -t ecdsa-p256", "make a key"),),
+    "key pub": (("smpdfu key pub -k key.pem -e pem -o key.pub.pem", "write the public half"),),
+    "key pubhash": (("smpdfu key pubhash -k key.pem", "as C source"),),
+    "key priv": (("smpdfu key priv -k enc.pem -o enc_key.c", "for a bootloader that decrypts"),),
+    "key info": (("smpdfu key info -k key.pem", "the type and the hash of a key"),),
+}
+"""By the command's words: the command to type, and what it does."""
