@@ -1,8 +1,5 @@
 """What ``vulture`` finds unused in smpdfu/ and what stays all the same; each row says why. Read by ``make lint``."""
 
-# mypy: disable-error-code="misc"
-# vulture wants names, and mypy takes the name of a field of a slotted dataclass for an access to it.
-
 from smpdfu.__main__ import imgtool
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.commands import Language, PrivateFormat, PublicEncoding
@@ -10,7 +7,7 @@ from smpdfu.cli.virtual.boot_options import B0nChoice, KeyLength, Mode
 from smpdfu.dfu.fleet.events import LEAVE
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
-from smpdfu.library import health_command, health_soak
+from smpdfu.library import health_command, health_soak, install_image
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
 from smpdfu.smp.groups.image import ImageRc
@@ -68,7 +65,7 @@ from smpdfu.virtual.boot.netcore import B0n
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
 
 # Called from outside of the package.
-(imgtool, health_command, health_soak)  # a console script; names of smpdfu.__all__
+(imgtool, health_command, health_soak, install_image)  # a console script; names of smpdfu.__all__
 (b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it
 
 # A word of the fleet log's format that its writer spells out.
