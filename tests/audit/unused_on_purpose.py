@@ -1,29 +1,22 @@
 """What ``vulture`` finds unused in smpdfu/ and what stays all the same; each row says why. Read by ``make lint``."""
 
-# mypy: disable-error-code="misc"
-# vulture wants names, and mypy takes the name of a field of a slotted dataclass for an access to it.
-
 from smpdfu.__main__ import imgtool
-from smpdfu.cli.app.command import Connection
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.commands import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.boot_options import B0nChoice, KeyLength, Mode
 from smpdfu.dfu.fleet.events import LEAVE
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
-from smpdfu.image.inspect.secure_dfu import Entry, InitPacket
 from smpdfu.library import health_command, health_soak, install_image
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
 from smpdfu.smp.groups.image import ImageRc
-from smpdfu.smp.groups.os import BootloaderMode, OsRc, Task
+from smpdfu.smp.groups.os import BootloaderMode, OsRc
 from smpdfu.smp.groups.settings import SettingsRc
 from smpdfu.smp.groups.stat import StatRc
 from smpdfu.smp.groups.transport import ConfigType, TransportRc
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.netcore import B0n
-from smpdfu.virtual.chip.layout import Layout
-from smpdfu.virtual.server.groups.os import Build
 
 # The codes and words that a specification lists: they are looked up by their numbers.
 (EnumRc.INSUFFICIENT_HEAP_FOR_ENTRIES,)
@@ -49,7 +42,6 @@ from smpdfu.virtual.server.groups.os import Build
 (MgmtRc.ETIMEOUT, MgmtRc.EACCESSDENIED, MgmtRc.UNSUPPORTED_TOO_OLD, MgmtRc.EPERUSER)
 (OsRc.QUERY_RESPONSE_VALUE_NOT_VALID, OsRc.HEAP_STATS_FETCH_FAILED)
 (BootloaderMode.SWAP_WITHOUT_SCRATCH,)
-(Task.last_checkin, Task.next_checkin)
 (SettingsRc.WRITE_NOT_SUPPORTED, SettingsRc.DELETE_NOT_SUPPORTED)
 (StatRc.WALK_ABORTED,)
 (
@@ -67,11 +59,9 @@ from smpdfu.virtual.server.groups.os import Build
 )
 (ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
 (Flag.PIC,)  # MCUboot, image.h
-(InitPacket.is_debug, Entry.dat_file)  # Nordic's Secure DFU: an init packet and a manifest, whole
-(Layout.pcd, Build.kernel, Build.node, Build.processor)  # told as a whole, by iteration over the fields
 
 # The words of an option: typer reads the classes, and a value is found by its text.
-(ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL, Connection.ip)
+(ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
 
 # Called from outside of the package.
