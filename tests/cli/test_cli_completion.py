@@ -168,3 +168,19 @@ def test_zsh_completes_addresses_with_a_colon(here: Path) -> None:
     _smpdfu_completion
     """
     assert in_shell("zsh", program, here).split() == ["virtual:desk", "virtual:dock"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_is_installed_once(here: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from smpdfu.cli.app import shell_scripts
+
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.delenv("_SMPDFU_COMPLETE", raising=False)
+    start = here / f".{shell}rc"
+    start.write_text("alias ll=ls")
+    assert shell_scripts.answer(["--install-completion", shell])
+    assert shell_scripts.answer(["--install-completion", shell])
+    assert (here / shell_scripts.PLACES[shell]).read_text().strip() == shell_scripts.SCRIPTS[shell]
+    lines = start.read_text().splitlines()
+    assert lines[0] == "alias ll=ls"
+    assert len(lines) == (2 if shell in shell_scripts.LOADERS else 1)

@@ -53,11 +53,17 @@ compdef _smpdfu_completion smpdfu
 _FISH_ASKS = (
     "env _SMPDFU_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION={} _TYPER_COMPLETE_ARGS=(commandline -cp) smpdfu"
 )
-FISH = (
-    f'complete --command smpdfu --no-files --arguments "({_FISH_ASKS.format("get-args")})" '
-    f'--condition "{_FISH_ASKS.format("is-args")}"'
-)
+FISH = f'complete -c smpdfu -f -a "({_FISH_ASKS.format("get-args")})" -n "{_FISH_ASKS.format("is-args")}"'
 SCRIPTS: Mapping[str, str] = {"bash": BASH.strip(), "zsh": ZSH.strip(), "fish": FISH}
+
+PLACES: Mapping[str, str] = {
+    "bash": ".bash_completions/smpdfu.sh",
+    "zsh": ".zfunc/_smpdfu",
+    "fish": ".config/fish/completions/smpdfu.fish",
+}
+"""Where a script is installed, under the home folder."""
+LOADERS: Mapping[str, str] = {"bash": "source {}", "zsh": "autoload -Uz compinit && compinit && source {}"}
+"""The line of a shell's start file that loads it; fish needs none."""
 
 
 def answer(words: Sequence[str]) -> bool:
@@ -75,12 +81,23 @@ def answer(words: Sequence[str]) -> bool:
     if words[0] == "--show-completion":
         typer.echo(SCRIPTS[shell])
         return True
-    from typer.completion import install
-
-    _, path = install(shell, "smpdfu", COMPLETE_VAR)
-    path.write_text(SCRIPTS[shell] + "\n", "utf-8")
+    path = _install(shell)
     typer.echo(f"{shell} completion is installed in {path}. It works in the next shell that you start.")
     return True
+
+
+def _install(shell: str) -> Path:
+    """Write the script where the shell finds it, and have the shell's start file load it. Raises OSError."""
+    home = Path.home()
+    path = home / PLACES[shell]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(SCRIPTS[shell] + "\n", "utf-8")
+    if shell in LOADERS:
+        start, line = home / f".{shell}rc", LOADERS[shell].format(shlex.quote(str(path)))
+        text = start.read_text("utf-8") if start.exists() else ""
+        if line not in text.splitlines():
+            start.write_text(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{line}\n", "utf-8")
+    return path
 
 
 def split_line(environment: MutableMapping[str, str] = os.environ) -> None:
