@@ -19,7 +19,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python docs chaos mutants help demo check test softhsm dbus lint bench fuzz format dist clean
+.PHONY: other-python docs chaos mutants help demo check test softhsm dbus shells lint bench fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
@@ -77,13 +77,19 @@ softhsm:
 		|| $(APT_INSTALL) softhsm2 opensc >/dev/null; } \
 		|| echo "SoftHSM2 and OpenSC are not there and cannot be installed (see above): the tests that need them are skipped"
 
+# The shells whose completion the tests try. Where one cannot be installed its test is skipped.
+shells:
+	@{ command -v zsh && command -v fish && command -v mandoc; } >/dev/null \
+		|| $(APT_INSTALL) zsh fish mandoc >/dev/null; } \
+		|| echo "zsh, fish or mandoc is not there and cannot be installed (see above): the tests that need it are skipped"
+
 # A private D-Bus for the tests of Bluetooth through BlueZ. Where it cannot be installed those tests are skipped.
 dbus:
 	@command -v dbus-daemon >/dev/null \
 		|| $(APT_INSTALL) dbus >/dev/null; } \
 		|| echo "dbus-daemon is not there and cannot be installed (see above): the tests that need it are skipped"
 
-test: $(VENV)/test.stamp softhsm dbus
+test: $(VENV)/test.stamp softhsm dbus shells
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 # Types and tests run at the same time. The fast tests need their compiled modules, which take longer to make than to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +110,77 @@ def test_which_branch_a_line_needs() -> None:
     assert wanted_command([], asked | {"COMP_WORDS": "smpdfu list --t"}) == "list"
     assert wanted_command([], asked | {"_TYPER_COMPLETE_ARGS": "smpdfu virtual "}) == "virtual"
     assert wanted_command([], asked) == ""
+
+
+def in_shell(shell: str, program: str, here: Path) -> str:
+    """What a real shell prints that has ``smpdfu`` and its completion script."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    programs = here / "bin"
+    programs.mkdir()
+    ours = programs / "smpdfu"
+    ours.write_text(f"#!{sys.executable}\nfrom smpdfu.__main__ import main\nmain()\n")
+    ours.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "SMPDFU_VIRTUAL_HOME": str(here / "devices"),
+        "HOME": str(here),
+    }
+    script = subprocess.run([ours, "--show-completion", shell], env=environment, capture_output=True, text=True)
+    assert script.returncode == 0, script.stderr
+    (here / "script").write_text(script.stdout)
+    done = subprocess.run([shell, "-c", program], env=environment, cwd=here, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+BASH = """
+source ./script
+COMP_LINE='{line}' COMP_POINT={point} COMPREPLY=()
+_smpdfu_completion smpdfu
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+LINES = [
+    ("smpdfu list --to virtual:d", ["desk", "dock"]),  # bash replaces what stands behind the colon
+    ("smpdfu list --to=virtual:de", ["desk"]),
+    ("smpdfu list --to ud", ["udp:"]),
+    ("smpdfu conf", ["confirm"]),
+]
+
+
+@pytest.mark.parametrize(("line", "offered"), LINES)
+def test_bash_completes_addresses_with_a_colon(here: Path, line: str, offered: list[str]) -> None:
+    assert in_shell("bash", BASH.format(line=line, point=len(line)), here).split() == offered
+
+
+def test_fish_completes_addresses_with_a_colon(here: Path) -> None:
+    program = "source ./script; complete -C 'smpdfu list --to virtual:d'"
+    assert in_shell("fish", program, here).split() == ["virtual:desk", "virtual:dock"]
+
+
+def test_zsh_completes_addresses_with_a_colon(here: Path) -> None:
+    program = """
+    compdef() { }
+    compadd() { while [[ $1 != -- ]]; do shift; done; shift; (( $# )) && print -l -- "$@"; true }
+    source ./script
+    words=(smpdfu list --to virtual:d) CURRENT=4 PREFIX=virtual:d
+    _smpdfu_completion
+    """
+    assert in_shell("zsh", program, here).split() == ["virtual:desk", "virtual:dock"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_is_installed_once(here: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from smpdfu.cli.app import shell_scripts
+
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.delenv("_SMPDFU_COMPLETE", raising=False)
+    start = here / f".{shell}rc"
+    start.write_text("alias ll=ls")
+    assert shell_scripts.answer(["--install-completion", shell])
+    assert shell_scripts.answer(["--install-completion", shell])
+    assert (here / shell_scripts.PLACES[shell]).read_text().strip() == shell_scripts.SCRIPTS[shell]
+    lines = start.read_text().splitlines()
+    assert lines[0] == "alias ll=ls"
+    assert len(lines) == (2 if shell in shell_scripts.LOADERS else 1)

@@ -1,0 +1,118 @@
+"""The completion scripts of bash, zsh and fish.
+
+bash splits a word at each colon (``COMP_WORDBREAKS``), so ``virtual:desk`` would arrive as three words, and bash
+replaces only the part after the last colon. The script passes the line as it is typed, and cuts the answers.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
+
+import typer
+
+from smpdfu.cli.app.tree import COMPLETE_VAR
+
+BASH = r"""
+_smpdfu_completion() {
+    local IFS=$'\n' line=${COMP_LINE:0:COMP_POINT} word start
+    COMPREPLY=( $( _SMPDFU_LINE="$line" _SMPDFU_COMPLETE=complete_bash "$1" ) )
+    word=${line##*[[:space:]]}
+    [[ $word == --*=* ]] && word=${word#*=}
+    if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        start=${word%"${word##*:}"}
+        COMPREPLY=( "${COMPREPLY[@]#"$start"}" )
+    fi
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *: ]] && compopt -o nospace 2>/dev/null
+    return 0
+}
+
+complete -o default -F _smpdfu_completion smpdfu
+"""
+ZSH = r"""
+#compdef smpdfu
+
+_smpdfu_completion() {
+  local -a lines whole open
+  local line
+  lines=("${(@f)$(_TYPER_COMPLETE_ARGS="${(j: :)words[1,CURRENT-1]} $PREFIX" \
+    _TYPER_COMPLETE_FISH_ACTION=get-args _SMPDFU_COMPLETE=complete_fish smpdfu)}")
+  for line in $lines; do
+    line=${line%%$'\t'*}
+    if [[ $line == *: ]]; then open+=("$line"); else whole+=("$line"); fi
+  done
+  if (( ! ${#whole} && ! ${#open} )); then _files; return; fi
+  compadd -- $whole
+  compadd -S '' -- $open
+}
+
+compdef _smpdfu_completion smpdfu
+"""
+_FISH_ASKS = (
+    "env _SMPDFU_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION={} _TYPER_COMPLETE_ARGS=(commandline -cp) smpdfu"
+)
+FISH = f'complete -c smpdfu -f -a "({_FISH_ASKS.format("get-args")})" -n "{_FISH_ASKS.format("is-args")}"'
+SCRIPTS: Mapping[str, str] = {"bash": BASH.strip(), "zsh": ZSH.strip(), "fish": FISH}
+
+PLACES: Mapping[str, str] = {
+    "bash": ".bash_completions/smpdfu.sh",
+    "zsh": ".zfunc/_smpdfu",
+    "fish": ".config/fish/completions/smpdfu.fish",
+}
+"""Where a script is installed, under the home folder."""
+LOADERS: Mapping[str, str] = {"bash": "source {}", "zsh": "autoload -Uz compinit && compinit && source {}"}
+"""The line of a shell's start file that loads it; fish needs none."""
+
+
+def answer(words: Sequence[str]) -> bool:
+    """Print or install the script that is asked for; False if it is not ours, or a shell asks for words."""
+    asked = os.environ.get(COMPLETE_VAR, "")
+    if asked:
+        split_line()
+        script = SCRIPTS.get(asked.removeprefix("source_"))
+        if script is not None:
+            typer.echo(script)
+        return script is not None
+    shell = words[1] if len(words) > 1 else Path(os.environ.get("SHELL", "")).name
+    if shell not in SCRIPTS:
+        return False
+    if words[0] == "--show-completion":
+        typer.echo(SCRIPTS[shell])
+        return True
+    path = _install(shell)
+    typer.echo(f"{shell} completion is installed in {path}. It works in the next shell that you start.")
+    return True
+
+
+def _install(shell: str) -> Path:
+    """Write the script where the shell finds it, and have the shell's start file load it. Raises OSError."""
+    home = Path.home()
+    path = home / PLACES[shell]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(SCRIPTS[shell] + "\n", "utf-8")
+    if shell in LOADERS:
+        start, line = home / f".{shell}rc", LOADERS[shell].format(shlex.quote(str(path)))
+        text = start.read_text("utf-8") if start.exists() else ""
+        if line not in text.splitlines():
+            start.write_text(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{line}\n", "utf-8")
+    return path
+
+
+def split_line(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Split the line that the bash script hands over into the words that typer wants."""
+    line = environment.pop("_SMPDFU_LINE", None)
+    if line is None:
+        return
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    found: list[str] = []
+    try:
+        found.extend(lexer)
+    except ValueError:  # a quote that is open still: its text is what is being typed
+        found.append(lexer.token)
+    if not line or line[-1].isspace():
+        found.append("")
+    environment["COMP_WORDS"] = shlex.join(found)
+    environment["COMP_CWORD"] = str(len(found) - 1)
