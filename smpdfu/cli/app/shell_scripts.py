@@ -106,7 +106,8 @@ def split_line(environment: MutableMapping[str, str] = os.environ) -> None:
     if line is None:
         return
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
-    lexer.whitespace_split, lexer.commenters = True, ""
+    lexer.whitespace_split = True
+    lexer.commenters = ""
     found: list[str] = []
     try:
         found.extend(lexer)
