@@ -276,7 +276,7 @@ async def _send(
         result = await client.upload(
             image.data,
             job.number,
-            progress=lambda now: advance(now.off, now.len, upload_phase(now.off, now.window)),
+            progress=lambda now: advance(now.off, now.len, upload_phase(now.off)),
             compare=not job.replaces,
             recheck=recheck,
         )
