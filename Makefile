@@ -25,7 +25,7 @@ help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
 	@echo "make check   before a commit: ruff, mypy and the fast tests, in about a minute"
 	@echo "make test    all tests (PYTHON=python3.13: on that Python, in a new $(VENV))"
-	@echo "make lint    ruff, mypy --strict, known vulnerabilities of the packages"
+	@echo "make lint    ruff, mypy --strict, unused code, known vulnerabilities of the packages"
 	@echo "make docs    the documentation site in build/site, warnings are errors"
 	@echo "make bench   speed, against public peers, as ratios"
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
@@ -108,6 +108,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vulture
 	@$(BIN)/python -m pip install -q --disable-pip-version-check pip-audit 2>/dev/null || true
 	@$(BIN)/python -m tests.audit
 

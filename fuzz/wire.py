@@ -13,7 +13,7 @@ from typing import Any
 from fuzz.target import Target
 from smpdfu.errors import RemoteProtocolError
 from smpdfu.smp.cbor import dumps
-from smpdfu.smp.describe import describe, explain
+from smpdfu.smp.describe import explain, line_of
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups import REQUESTS
 from smpdfu.smp.groups.os import Echo, EchoReply
@@ -43,8 +43,7 @@ def read_wire(make: Callable[[], Framing]) -> Callable[[bytes], object]:
                 messages += framing.settle()
             for message in messages:
                 assert HEADER_SIZE <= len(message) <= MESSAGE_MAX
-                describe(message)
-                explain(message)
+                line_of(explain(message))
                 session.receive(message)
             assert kept(framing) <= KEPT_MAX
             if start % 5 == 0:

@@ -6,17 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from smpdfu.connect import client_for, parse_address, places_by_lookup
+from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
+from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do import health as checks
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.events import Event, ignore
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, journal_path
 from smpdfu.dfu.do.net_version import VersionRule
+from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image
+from smpdfu.dfu.do.one_image import ignore as ignore_image
 from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Update, Wish
-from smpdfu.dfu.package.package import Package
+from smpdfu.dfu.package.package import CoreImage, Package
+from smpdfu.image.keys.keys import Verifier
 
+CONFIRM = Wanted(confirm=True)
 health_command = checks.command
 health_soak = checks.soak
 
@@ -50,3 +56,28 @@ async def install(
             update = Update(client, whole, journal, wish=wish, deadlines=deadlines, health=health, net_version=ask)
             decision = await update.look()
             return await update.run(decision, watch)
+
+
+async def install_image(
+    address: str,
+    image: CoreImage | Path | str,
+    *,
+    wanted: Wanted = CONFIRM,
+    bootloader: Bootloader = UNKNOWN_BOOTLOADER,
+    trust: tuple[Verifier, ...] = (),
+    deadlines: Deadlines = DEADLINES,
+    watch: Callable[[ImageEvent], None] = ignore_image,
+) -> InstalledImage:
+    """Install one signed image on the device at ``address``, by default until it runs permanently.
+
+    ``wanted`` chooses the slot, a test or an upload alone. Call it again after any interruption; it continues by what
+    the device says. ``watch`` is called with every event; an error that it raises ends the call and comes out
+    unchanged.
+
+    Raises ImageError if the file is not one signed image, ConnectError, PlanError if the checks refuse (nothing was
+    written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError or LinkError.
+    """
+    loaded = image if isinstance(image, CoreImage) else load_image(image)
+    request = ImageRequest(loaded, wanted, bootloader, trust, deadlines)
+    async with client_for(parse_address(address)) as client:
+        return await install_one(client, request, watch)

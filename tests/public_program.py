@@ -51,8 +51,12 @@ from smpdfu import (
     History,
     Image,
     ImageError,
+    ImageEvent,
+    ImageNote,
     ImageSpec,
+    ImageStage,
     Installed,
+    InstalledImage,
     Journal,
     JournalError,
     KeyEncryptionKey,
@@ -123,6 +127,7 @@ from smpdfu import (
     Verdict,
     Verifier,
     Version,
+    Wanted,
     Wave,
     Wish,
     WrongPassphraseError,
@@ -131,6 +136,7 @@ from smpdfu import (
     health_command,
     health_soak,
     install,
+    install_image,
     load_kek,
     load_key,
     load_private,
@@ -236,6 +242,25 @@ async def update(address: str, package: Package) -> Installed:
         deadlines=Deadlines(boot_s=180),
         watch=lambda event: LINES.append(note(event)),
     )
+
+
+def image_note(event: ImageEvent) -> str:
+    """One line for each event of one image."""
+    match event:
+        case ImageNote():
+            return event.text
+        case ImageStage():
+            return event.value
+        case UploadProgress():
+            return f"{event.off} of {event.len}"
+
+
+async def one_image(address: str, path: Path) -> bool | None:
+    """One image, on trial at the next boot."""
+    done: InstalledImage = await install_image(
+        address, path, wanted=Wanted(test=True), watch=lambda event: LINES.append(image_note(event))
+    )
+    return done.proven
 
 
 async def plan(client: Client, package: Package, journal: Journal) -> list[str]:

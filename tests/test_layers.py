@@ -70,6 +70,7 @@ DFU_TALKERS = {
     "dfu/fleet/run.py",
     "dfu/do/health.py",
     "dfu/do/net_version.py",
+    "dfu/do/one_image.py",
     "dfu/do/one_image_steps.py",
     "dfu/do/same_device.py",
     "dfu/do/update.py",

@@ -13,6 +13,7 @@ from typing import Self, TypeVar, cast
 from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import Exchange, now
 from smpdfu.client.image_upload import Errands, Report, Transfer, Waits
+from smpdfu.client.retry import insist
 from smpdfu.client.trace import Tracer
 from smpdfu.errors import DeviceError, FormatError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.image.format import Image
@@ -22,7 +23,7 @@ from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.hearing import PAGE
 from smpdfu.smp.message import HEADER_SIZE, Request, Response
-from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress, is_passing
+from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress
 from smpdfu.smp.window import Window
 
 DEFAULT_TIMEOUT_S = 2.5
@@ -87,7 +88,7 @@ class UploadResult:
 
 
 class Client:
-    """One device. ``async with client:`` opens the link and closes it; the client can be opened again.
+    """One device. ``async with client:`` or ``open`` and ``close`` open the link and close it, as often as you like.
 
     ``timeout_s`` bounds one attempt of a request, ``attempts`` the attempts. ``window_max`` bounds the requests of an
     upload that are in flight at one time: 1 for one after the other, None for as many as pay, which is 1 where the
@@ -113,8 +114,7 @@ class Client:
         if transfer_timeout_s is not None and transfer_timeout_s <= 0:
             raise ValueError(f"no transfer ends within {transfer_timeout_s} s")
         self.timeout_s, self.attempts, self.patience = timeout_s, attempts, patience
-        self.transfer_timeout_s = transfer_timeout_s
-        self.window_max = window_max
+        self.transfer_timeout_s, self.window_max = transfer_timeout_s, window_max
         self._exchange = Exchange(pipe, framing)
         self._params: ParamsReply | None = None
         self._asked_params = False
@@ -164,15 +164,27 @@ class Client:
     def trace(self, tracer: Tracer | None) -> None:
         self._exchange.trace = tracer
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
+        """Open the link; one that is open, or was lost, is closed first. ConnectError if that fails."""
         await self._exchange.connect()
+
+    async def close(self) -> None:
+        """Close the link. Never fails, also on a closed client.
+
+        Requests that wait for an answer, and later ones until ``open``, raise LinkLostError.
+        """
+        self._exchange.boot.end()
+        await self._exchange.disconnect()
+        self._exchange.give_up_waiting()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exchange.boot.end()
-        await self._exchange.disconnect()
+        await self.close()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -365,17 +377,7 @@ class Client:
         return None if any(slot.hash is None for slot in slots) else False
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """``await ask()``, once more when the link was lost or the device busy, as often as requests are attempted."""
-        for _ in range(self.attempts):
-            try:
-                return await ask()
-            except LinkLostError:
-                await self._reconnect()
-            except DeviceError as error:
-                if not is_passing(error):
-                    raise
-                await asyncio.sleep(self.patience.pause_s)
-        return await ask()
+        return await insist(ask, self._reconnect, attempts=self.attempts, pause_s=self.patience.pause_s)
 
     async def _reconnect(self) -> None:
         await self._exchange.reconnect(self.patience.reconnect_s, self.patience.pause_s)

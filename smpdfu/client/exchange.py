@@ -88,7 +88,9 @@ class Exchange:
     # --- the link ---------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Open the link and listen. ConnectError if that cannot be done."""
+        """Open the link and listen; one that is open is closed first. ConnectError if that cannot be done."""
+        if self._reader is not None:
+            await self.disconnect()
         await self.pipe.open()
         self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
         self.lost, self._writing = None, asyncio.Lock()
@@ -112,6 +114,11 @@ class Exchange:
                     self.note("link", f"{self.pipe.name} is closed")
         finally:
             await self.pipe.close()
+
+    def give_up_waiting(self) -> None:
+        """Tell everyone who waits for an answer that the link is closed."""
+        for ticket in self._tickets.values():
+            ticket.tell(LinkLostError(f"{self.pipe.name} is closed"))
 
     async def reconnect(self, within_s: float, poll_s: float) -> None:
         """Open the link again, trying every ``poll_s``; LinkLostError if it does not come back ``within_s``."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TypeVar
 
 from smpdfu.client.client import Client
 from smpdfu.client.file_hash import HASHES, Hash, hash_bytes
-from smpdfu.errors import DeviceError, LinkLostError
+from smpdfu.client.retry import insist
+from smpdfu.errors import DeviceError
 from smpdfu.smp.groups.fs import FileHash, HashTypes
-from smpdfu.smp.message import MgmtRc, Request, Response
+from smpdfu.smp.message import Request, Response
 
 HASH_BYTES_PER_S = 20_000
 """What a slow device hashes: it reads the whole file before it answers."""
@@ -38,13 +38,9 @@ async def their_hash(client: Client, name: str, kind: str, count: int) -> bytes:
 
 async def ask(client: Client, request: Request[R], timeout_s: float | None = None) -> R:
     """The answer; a lost link is opened again, and a busy device asked again, as often as requests are attempted."""
-    for _ in range(client.attempts):
-        try:
-            return await client.request(request, timeout_s=timeout_s)
-        except LinkLostError:
-            await client.wait_for_device(client.patience.reconnect_s)
-        except DeviceError as error:
-            if not error.is_code(MgmtRc.EBUSY) and not error.is_code(MgmtRc.ENOMEM):
-                raise
-            await asyncio.sleep(client.patience.pause_s)
-    return await client.request(request, timeout_s=timeout_s)
+    return await insist(
+        lambda: client.request(request, timeout_s=timeout_s),
+        lambda: client.wait_for_device(client.patience.reconnect_s),
+        attempts=client.attempts,
+        pause_s=client.patience.pause_s,
+    )

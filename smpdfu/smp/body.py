@@ -71,11 +71,6 @@ class Body:
         """The CBOR of ``to_map()``."""
         return cbor.dumps(self.to_map())
 
-    @classmethod
-    def from_body(cls, body: bytes) -> Self:
-        """Decode the CBOR map ``body``; RemoteProtocolError for anything that is not one of this class."""
-        return cls.from_map(decode_map(body))
-
 
 def decode_map(body: bytes) -> dict[object, object]:
     """The map that is ``body``, with whatever keys it has; RemoteProtocolError if it is not a map."""

@@ -27,11 +27,6 @@ GROUPS |= {9: "shell", 10: "enum", 11: "transport", 63: "zephyr"}
 """The numbers that Zephyr and Mynewt have given out (Zephyr, mgmt_defines.h), for devices that tell no names."""
 
 
-def describe(message: bytes) -> str:
-    """One line of at most ``LINE_MAX`` characters: number, command, fields; or what is wrong with the bytes."""
-    return line_of(explain(message))
-
-
 def explain(message: bytes) -> dict[str, Any]:
     """What ``message`` is, fit for JSON.
 
@@ -66,7 +61,7 @@ def explain(message: bytes) -> dict[str, Any]:
 
 
 def line_of(found: dict[str, Any]) -> str:
-    """The line of what ``explain`` returned."""
+    """One line of at most ``LINE_MAX`` characters of what ``explain`` returned: number, command, fields, fault."""
     words = [f"#{found['sequence']} {found['name']}"] if "name" in found else []
     if found.get("version", 2) != 2:
         words.append(f"(SMP version {found['version']})")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from tests.audit.__main__ import judged
 from tests.audit.floors import FIXED_IN, PYPROJECT, faults, floors, numbers
+from tests.deadlines import HANG_S
 
 
 def test_no_floor_lets_in_a_release_with_a_known_fault() -> None:
@@ -44,3 +48,17 @@ def test_answers_of_pip_audit() -> None:
     assert ("registry" in reason, found) == (True, [])
     assert judged("", "a\nNo module named pip_audit\n") == ("No module named pip_audit", [])
     assert judged("[]", "")[1] == []
+
+
+def test_lint_finds_code_that_nothing_uses(tmp_path: Path) -> None:
+    (tmp_path / "dead.py").write_text("def forgotten() -> None:\n    pass\n")
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(
+        [sys.executable, "-m", "vulture", "--config", str(root / "pyproject.toml"), str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+    )
+    assert "unused function 'forgotten'" in done.stdout
+    assert "\t$(BIN)/vulture\n" in (root / "Makefile").read_text("utf-8")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from math import ceil
 from typing import Any
 
 from bumble.transport.common import AsyncPipeSink
@@ -26,10 +28,11 @@ from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.wires.gatt import Hci, Presence, serve_ble
-from smpdfu.virtual.wires.radio import AT_ONCE, Air, Radio
+from smpdfu.virtual.wires.radio import AT_ONCE, GAP_S, Air, Radio
 
 KEY = generate("ecdsa-p256")
 HEADER_SIZE = 512
+L2CAP_HEADER_SIZE, ATT_HEADER_SIZE = 4, 3
 PRESENT = Presence()
 
 
@@ -116,3 +119,23 @@ async def _stop(task: asyncio.Future[None]) -> None:
 def secondary(device: VirtualNrf5340, length: int) -> bytes:
     """What is in the slot that uploads go to."""
     return device.images[0].secondary.area.read(0, length)
+
+
+def write_bytes_per_s(radio: Radio, mtu: int = 498) -> float:
+    """The most bytes per second that one end can write in pieces of ``mtu`` - 3 over a radio with an interval.
+
+    Nothing goes the other way, nothing is lost, no event starts with an empty queue.
+    """
+    written, rest, pdu = 0, deque[int](), mtu + L2CAP_HEADER_SIZE
+    events = 400
+    for _ in range(events):
+        left_s, turns = radio.interval_s, radio.packets_per_event or ceil(radio.interval_s / GAP_S)
+        while turns:
+            if not rest:
+                rest.extend(min(radio.packet_max, pdu - start) for start in range(0, pdu, radio.packet_max))
+            if (left_s := left_s - radio.turn_s(rest[0], 0)) < 0:
+                break
+            rest.popleft()
+            written += 0 if rest else mtu - ATT_HEADER_SIZE
+            turns -= 1
+    return written / (events * radio.interval_s)

@@ -16,7 +16,7 @@ from smpdfu.smp.framing import ConsoleFraming, Framing
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageSlot, ImageUpload, StateRead, StateReply, UploadReply
 from smpdfu.smp.groups.os import Echo, EchoReply, Params, ParamsReply, Reset
-from smpdfu.smp.message import Empty, MgmtRc, Refusal, Request, Response, split_message
+from smpdfu.smp.message import Empty, MgmtRc, Refusal, Request, Response, decode_map, split_message
 from tests.simulated import simulate
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class FakeDevice:
         for message in self.heard:
             header, body = split_message(message)
             if find_request(header.op, header.group, header.command) is kind:
-                found.append(kind.from_body(body))
+                found.append(kind.from_map(decode_map(body)))
         return found
 
     async def serve(self, pipe: Pipe) -> None:
@@ -87,7 +87,7 @@ class FakeDevice:
         header, body = split_message(message)
         kind = find_request(header.op, header.group, header.command)
         assert kind is not None
-        request = kind.from_body(body)
+        request = kind.from_map(decode_map(body))
         act: Callable[[Any], Answer] = self.answers.get(kind, self.answer)
         answer = act(request)
         if answer is None:

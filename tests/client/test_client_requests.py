@@ -146,6 +146,38 @@ def test_the_client_can_be_opened_again() -> None:
     simulate(main())
 
 
+def test_a_client_opens_and_closes_without_a_block() -> None:
+    async def main() -> None:
+        device = FakeDevice()
+        client = device.client()
+        await client.close()  # never opened: no harm
+        for _ in range(2):
+            await client.open()
+            await client.open()  # begins anew
+            assert (await client.request(Echo("x"))).r == "x"
+            await client.close()
+            await client.close()
+            with pytest.raises(LinkLostError):
+                await client.request(Echo("x"))
+        assert len(asyncio.all_tasks()) == 1, "nobody listens any more"
+
+    simulate(main())
+
+
+def test_closing_ends_the_requests_that_wait() -> None:
+    async def main() -> None:
+        device = FakeDevice(drop=1)
+        client = device.client(timeout_s=LONG_S, attempts=1)
+        await client.open()
+        waiting = asyncio.create_task(client.request(Echo("waits")))
+        await until(lambda: bool(device.heard))
+        await client.close()
+        with pytest.raises(LinkLostError, match="closed"):
+            await waiting
+
+    simulate(main())
+
+
 def test_a_link_that_breaks_is_told_to_whoever_waits() -> None:
     device = FakeDevice(drop=1)
     client = device.client(Faults(cut_after_writes=2))  # what makes the device listen, and the first request

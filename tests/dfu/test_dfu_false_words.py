@@ -18,7 +18,7 @@ from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import DONE, REVERTED, Record
 from smpdfu.dfu.do.journal import Journal, read_record
 from smpdfu.dfu.do.one_image_steps import install
-from smpdfu.dfu.do.steps import Hands, read_state
+from smpdfu.dfu.do.steps import StepRunner, read_state
 from smpdfu.dfu.do.update import Event, StepDone, Wish
 from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
 from smpdfu.errors import NotBootedError, RevertedError, StepError
@@ -229,7 +229,7 @@ def test_an_upload_has_no_journal_and_resets_twice(
     async def upload() -> None:
         async with client_of(device, console=console) as client:
             await client.upload(image.data)
-            await install(Hands(client, QUICK), image, await read_state(client))
+            await install(StepRunner(client, QUICK), image, await read_state(client))
 
     with pytest.raises(RevertedError, match=r"did not install app_update\.bin: it still waits"):
         simulate(upload())

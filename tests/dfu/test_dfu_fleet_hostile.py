@@ -23,7 +23,7 @@ from smpdfu.dfu.package.package import Package
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Echo
-from smpdfu.smp.message import Request, split_message
+from smpdfu.smp.message import Request, decode_map, split_message
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.dfu.dfu_device import new_device, version, wire_of
 from tests.simulated import simulate, timed
@@ -49,7 +49,7 @@ class Hostile(VirtualNrf5340):
         if _kind(packet) is not ImageUpload or self.running is None:
             return super().answers(packet)
         header, body = split_message(packet)
-        return [header.reply(self.upload(ImageUpload.from_body(body)).to_body())]
+        return [header.reply(self.upload(ImageUpload.from_map(decode_map(body))).to_body())]
 
     def upload(self, request: ImageUpload) -> UploadReply:
         step = self.step if request.off else len(request.data)

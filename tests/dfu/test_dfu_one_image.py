@@ -9,7 +9,7 @@ import pytest
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.do import one_image_steps
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.steps import Deadlines, Hands, read_state
+from smpdfu.dfu.do.steps import Deadlines, StepRunner, read_state
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import LinkLostError, RevertedError, StepError
 from smpdfu.image.keys.keys import generate
@@ -35,10 +35,10 @@ def install(
     async def act() -> DeviceState:
         async with client_of(device) as client:
             await client.upload(image.data)
-            hands, state = Hands(client, deadlines, health), await read_state(client)
+            runner, state = StepRunner(client, deadlines, health), await read_state(client)
             if state.can_revert:
-                return await one_image_steps.install(hands, image, state)
-            return await one_image_steps.install_for_good(hands, image, state, 0)
+                return await one_image_steps.install(runner, image, state)
+            return await one_image_steps.install_for_good(runner, image, state, 0)
 
     return simulate(act())
 

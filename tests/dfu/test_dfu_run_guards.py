@@ -11,7 +11,7 @@ from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.journal import Journal
-from smpdfu.dfu.do.steps import Hands
+from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Update, Wish, decide
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import DeviceError, PlanError, StepError
@@ -77,7 +77,7 @@ def test_an_upload_that_the_device_does_not_list_is_no_upload(make: Maker) -> No
     client: Any = FakeClient(OLD)
     step = Step(Action.UPLOAD, Core.APP)
     with pytest.raises(StepError, match="was sent whole and the device does not list it") as caught:
-        simulate(Hands(client).do(step, make.image(), DeviceState((OLD,))))
+        simulate(StepRunner(client).do(step, make.image(), DeviceState((OLD,))))
     assert caught.value.resumable
     assert client.uploads == 1
 

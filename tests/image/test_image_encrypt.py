@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError, KeyFileError, SignatureError, SigningError
-from smpdfu.image.keys.kek import KeyEncryptionKey, load_encryption_key, load_kek
+from smpdfu.image.keys.kek import KeyEncryptionKey, load_kek
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.signing import encrypt
 from smpdfu.image.signing.encrypt import WRAPPINGS, DecryptionKey, Wrapping, ctr, unwrap_key, wrap_key
@@ -216,7 +216,7 @@ def test_a_key_encryption_key_has_16_or_32_bytes(size: int) -> None:
 @given(secret=st.binary(min_size=16, max_size=16) | st.binary(min_size=32, max_size=32))
 def test_key_encryption_keys_are_read_back(secret: bytes) -> None:
     key = KeyEncryptionKey(secret)
-    assert load_kek(key.to_text()) == load_encryption_key(key.to_text()) == key
+    assert load_kek(b64encode(secret) + b"\n") == load_kek(secret) == key
     assert secret.hex() not in repr(key)
     with pytest.raises(KeyFileError, match="hex"):
         load_kek(secret.hex().encode())
@@ -225,13 +225,4 @@ def test_key_encryption_keys_are_read_back(secret: bytes) -> None:
 @given(st.binary(max_size=70))
 def test_garbage_is_a_key_encryption_key_or_a_sentence(data: bytes) -> None:
     with contextlib.suppress(KeyFileError):
-        assert len(load_encryption_key(data).raw) in SIZES
-
-
-def test_the_file_of_an_encryption_key_may_be_pem() -> None:
-    key = KEYS["x25519"]
-    assert isinstance(key, PrivateKey)
-    assert not isinstance(load_encryption_key(key.to_pem()), PrivateKey)
-    loaded = load_encryption_key(key.to_private_pem())
-    assert isinstance(loaded, PrivateKey)
-    assert loaded.to_private_pem() == key.to_private_pem()
+        assert len(load_kek(data).raw) in SIZES

@@ -15,7 +15,6 @@ import pytest
 
 from smpdfu.image import hexfile
 from smpdfu.image.format import COMPRESSED_FLAGS, Dependency, Image, Tlv, TlvType, Version
-from smpdfu.image.keys.kek import load_encryption_key
 from smpdfu.image.keys.keys import PrivateKey
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.signing.build import ImageSpec, build, lay_out, lay_out_segments, output_base
@@ -23,6 +22,7 @@ from smpdfu.image.signing.compress import expand
 from smpdfu.image.signing.encrypt import DecryptionKey
 from smpdfu.image.verification.verify import Code, verify
 from tests.deadlines import HANG_S
+from tests.vectors.cases import load_encryption_key
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 CONTENT = json.loads((VECTORS / "images.json").read_text())

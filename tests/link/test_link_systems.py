@@ -19,7 +19,7 @@ from smpdfu.link.serial import pipe as serial_pipe
 from smpdfu.link.serial.pipe import SerialPipe
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.os import Echo, EchoReply
-from smpdfu.smp.message import split_message
+from smpdfu.smp.message import decode_map, split_message
 
 
 class Com:
@@ -76,7 +76,7 @@ class FakeSerial:
         self._check()
         for message in self.framing.feed(data):
             header, body = split_message(message)
-            self.arrived.put(self.framing.encode(header.reply(EchoReply(Echo.from_body(body).d).to_body())))
+            self.arrived.put(self.framing.encode(header.reply(EchoReply(Echo.from_map(decode_map(body)).d).to_body())))
         return len(data)
 
     def cancel_read(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.smp.describe import LINE_MAX, describe, explain
+from smpdfu.smp.describe import LINE_MAX, explain, line_of
 from smpdfu.smp.groups import REQUESTS
 from smpdfu.smp.groups.image import ImageUpload, StateRead
 from smpdfu.smp.groups.os import Echo, Reset
@@ -20,6 +20,10 @@ from smpdfu.smp.groups.settings import SettingsRead, SettingsWrite
 from smpdfu.smp.message import Header, Op, Refusal, Request
 
 RECORDINGS = sorted((Path(__file__).parent.parent / "vectors" / "recordings").glob("*.jsonl"))
+
+
+def described(message: bytes) -> str:
+    return line_of(explain(message))
 
 
 def answer(request: Request[Any], entries: object, sequence: int = 7) -> bytes:
@@ -45,29 +49,29 @@ def test_what_real_servers_said_is_described(path: Path) -> None:
         said = explain(response)
         json.dumps(said, allow_nan=False)
         json.dumps(explain(request), allow_nan=False)  # bad on purpose, some of them
-        assert describe(response).startswith(f"#{said['sequence']} {said['name']}")
+        assert described(response).startswith(f"#{said['sequence']} {said['name']}")
         assert list(said["body"]) == list(cbor2.loads(response[8:], str_errors="replace"))
 
 
 @pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.title)
 def test_every_command_has_its_name(kind: type[Request[Any]]) -> None:
     message = Header(kind.op, 1, 0, 1, kind.group, 3, kind.command).to_bytes() + b"\xa0"
-    assert describe(message) == f"#3 {kind.title} (empty)"
+    assert described(message) == f"#3 {kind.title} (empty)"
     assert explain(message)["kind"] in ("read", "write")
 
 
 def test_a_request_and_its_answer() -> None:
-    assert describe(Echo("hi").to_bytes(7)) == "#7 os echo d=hi"
-    assert describe(answer(Echo("hi"), {"r": "a b\x1b[2J"})) == '#7 os echo reply: r="a b\\x1b[2J"'
-    assert describe(Reset(force=1).to_bytes(0, version=1)) == "#0 os reset (SMP version 1) force=1"
-    assert "{image=0 bootable=true}" in describe(answer(StateRead(), {"images": [{"image": 0, "bootable": True}]}))
+    assert described(Echo("hi").to_bytes(7)) == "#7 os echo d=hi"
+    assert described(answer(Echo("hi"), {"r": "a b\x1b[2J"})) == '#7 os echo reply: r="a b\\x1b[2J"'
+    assert described(Reset(force=1).to_bytes(0, version=1)) == "#0 os reset (SMP version 1) force=1"
+    assert "{image=0 bootable=true}" in described(answer(StateRead(), {"images": [{"image": 0, "bootable": True}]}))
 
 
 def test_a_vendors_command_has_its_numbers() -> None:
     message = Header(Op.READ, 1, 0, 1, 77, 3, 9).to_bytes() + b"\xa0"
-    assert describe(message) == "#3 group 77 command 9 (empty)"
+    assert described(message) == "#3 group 77 command 9 (empty)"
     for group, name in ((5, "crash"), (6, "split"), (7, "run")):  # as Zephyr's mgmt_defines.h has them
-        assert describe(RawRequest(group, 1).to_bytes(3)) == f"#3 {name} command 1 (empty)"
+        assert described(RawRequest(group, 1).to_bytes(3)) == f"#3 {name} command 1 (empty)"
 
 
 def test_firmware_is_left_out_and_hashes_are_not() -> None:
@@ -91,17 +95,17 @@ def test_firmware_is_left_out_and_hashes_are_not() -> None:
     ],
 )
 def test_the_value_of_a_setting_is_never_shown(message: bytes) -> None:
-    text = json.dumps(explain(message)) + describe(message)
+    text = json.dumps(explain(message)) + described(message)
     assert "hunter" not in text
     assert b"hunter".hex() not in text
 
 
 def test_a_refusal_has_its_name() -> None:
     header = Header.from_bytes(ImageUpload(off=0, data=b"").to_bytes(7))
-    assert describe(header.reply(Refusal(9, 1).to_body())) == "#7 img upload refused: NO_FREE_SLOT (img, rc 9)"
+    assert described(header.reply(Refusal(9, 1).to_body())) == "#7 img upload refused: NO_FREE_SLOT (img, rc 9)"
     said = explain(header.reply(Refusal(8, None, "later").to_body()))
     assert said["error"] == {"group": None, "rc": 8, "name": "ENOTSUP", "reason": "later"}
-    assert describe(header.reply(Refusal(99, 70).to_body())).endswith("refused: unknown code (group 70, rc 99)")
+    assert described(header.reply(Refusal(99, 70).to_body())).endswith("refused: unknown code (group 70, rc 99)")
 
 
 @pytest.mark.parametrize(
@@ -116,11 +120,11 @@ def test_a_refusal_has_its_name() -> None:
 )
 def test_what_cannot_be_read_says_why(message: bytes, what: str) -> None:
     assert what in explain(message)["fault"]
-    assert what in describe(message)
+    assert what in described(message)
 
 
 def check_bounds(message: bytes) -> None:
-    said, line = explain(message), describe(message)
+    said, line = explain(message), described(message)
     assert len(json.dumps(said, allow_nan=False)) < 200_000
     assert len(line) <= LINE_MAX
     assert line.isprintable()

@@ -13,7 +13,7 @@ from smp import packet
 from smpdfu.smp import cbor
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups import find_request, image, os
-from smpdfu.smp.message import Request, Response, split_message
+from smpdfu.smp.message import Request, Response, decode_map, split_message
 from smpdfu.smp.session import read_outcome
 
 HASH = bytes(range(32))
@@ -46,7 +46,7 @@ def test_requests(ours: Request[Any], kind: type[Any], values: dict[str, Any], v
     message = ours.to_bytes(77, version)
     assert message == kind.loads(message).BYTES
     assert find_request(header.op, header.group, header.command) is type(ours)
-    assert type(ours).from_body(body) == ours
+    assert type(ours).from_map(decode_map(body)) == ours
 
 
 SLOT: dict[str, Any] = {

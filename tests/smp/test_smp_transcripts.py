@@ -52,7 +52,7 @@ class Recorded:
         try:
             header, body = split_message(self.request)
             kind = find_request(header.op, header.group, header.command)
-            return kind.from_body(body) if kind else None
+            return kind.from_map(decode_map(body)) if kind else None
         except RemoteProtocolError:
             return None
 

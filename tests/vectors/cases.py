@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from smpdfu.image.format import Dependency, Tlv, Version
+from smpdfu.image.keys.kek import EncryptionKey, load_kek
+from smpdfu.image.keys.keys import load_key
 from smpdfu.image.signing.spec import ImageSpec
 
 BASE = ImageSpec(Version(1, 2, 3), header_size=0x40, slot_size=0x20000, pad_header=True)
@@ -203,3 +205,8 @@ OWN_CASES = (
     Case("pad value", replace(BASE, pad_header=False, pad_value=0xFF), infile="zeros"),
     Case("pad value, confirm", replace(BASE, pad_value=0, confirm=True, align=4)),
 )
+
+
+def load_encryption_key(data: bytes) -> EncryptionKey:
+    """The key of a file of the vectors: PEM, or a key encryption key in base64."""
+    return load_key(data) if b"-----BEGIN" in data else load_kek(data)

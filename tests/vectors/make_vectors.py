@@ -27,11 +27,18 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent.parent))
 
-from smpdfu.image.keys.kek import load_encryption_key  # noqa: E402
 from smpdfu.image.keys.keys import load_private  # noqa: E402
 from smpdfu.image.signing.build import build, lay_out  # noqa: E402 - found by the line above
 from smpdfu.image.signing.spec import ImageSpec  # noqa: E402
-from tests.vectors.cases import BASE, CASES, COMPRESSED_CASES, INPUTS, OWN_CASES, Case  # noqa: E402
+from tests.vectors.cases import (  # noqa: E402
+    BASE,
+    CASES,
+    COMPRESSED_CASES,
+    INPUTS,
+    OWN_CASES,
+    Case,
+    load_encryption_key,
+)
 from tests.vectors.pinned import Stream, key_files, pinned  # noqa: E402
 
 # --- running imgtool ------------------------------------------------------------------------------------------------

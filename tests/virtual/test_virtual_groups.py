@@ -32,7 +32,7 @@ from smpdfu.smp.groups.shell import ShellExecute, ShellRc, ShellReply
 from smpdfu.smp.groups.stat import StatData, StatDataReply, StatRc
 from smpdfu.smp.groups.transport import TransportConnect, TransportDisconnect, TransportModes, TransportRc
 from smpdfu.smp.groups.zephyr import EraseStorage, ZephyrRc
-from smpdfu.smp.message import Empty, MgmtRc, Op, Request, Response
+from smpdfu.smp.message import Empty, MgmtRc, Op, Request, Response, decode_map
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import LAYOUTS
@@ -244,7 +244,7 @@ def test_threads_that_share_a_name() -> None:
     """A build that names them by priority writes a key twice."""
     body = bytes.fromhex("bf657461736b73bf623134bf647072696f0e637469640065737461746502ff")
     body += bytes.fromhex("623134bf647072696f0e637469640165737461746503ffffff")
-    reply = TaskStatReply.from_body(body)
+    reply = TaskStatReply.from_map(decode_map(body))
     assert (list(reply.tasks), reply.tasks["14"].state, reply.hidden) == (["14"], 3, 1)
 
 

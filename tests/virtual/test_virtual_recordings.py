@@ -32,7 +32,7 @@ from smpdfu.smp.groups.os import (
 )
 from smpdfu.smp.groups.shell import ShellReply
 from smpdfu.smp.groups.stat import StatDataReply, StatListReply
-from smpdfu.smp.message import Request
+from smpdfu.smp.message import Request, decode_map
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.chip.flash import Area, Flash
 from smpdfu.virtual.chip.layout import Region
@@ -167,17 +167,17 @@ class Replay:
     def build(self) -> Build:
         """What ``os info`` told letter by letter; how it puts them together is what is compared."""
         bodies = (self.body(f"os info {letter}") for letter in "snrvbmpio")
-        return Build(*(InfoReply.from_body(one).output for one in bodies if one is not None))
+        return Build(*(InfoReply.from_map(decode_map(one)).output for one in bodies if one is not None))
 
     def tasks(self) -> dict[str, Any]:
         """The threads of the build; of one that had no room to tell them, as many of ours."""
         body = self.body("os task statistics")
-        return TASKS if body is None else TaskStatReply.from_body(body).tasks
+        return TASKS if body is None else TaskStatReply.from_map(decode_map(body)).tasks
 
     def counters(self) -> dict[str, Any]:
         """The names of the counters of the build's drivers, which nobody looks into."""
         body = self.body("stat list")
-        names = StatListReply.from_body(body).stat_list if body is not None else ()
+        names = StatListReply.from_map(decode_map(body)).stat_list if body is not None else ()
         return {name: dict for name in names if name != "smp_svr_stats"}
 
     def answers(self, one: Exchange) -> list[bytes]:
@@ -191,9 +191,9 @@ class Replay:
         """Seconds since the start, if the answer tells them."""
         body = one.answers[0][8:] if one.answers else b""
         if b"eticks" in body:
-            return StatDataReply.from_body(body).fields["ticks"]
+            return StatDataReply.from_map(decode_map(body)).fields["ticks"]
         if b"Uptime" in body:
-            return int(ShellReply.from_body(body).o.split()[1]) / 1000
+            return int(ShellReply.from_map(decode_map(body)).o.split()[1]) / 1000
         return self.now_s
 
 

@@ -300,12 +300,14 @@ def _by_journal(time_s: float) -> str:
 
 def _show_plan(decision: Decision, job: _Job) -> None:
     """Findings and steps; exit code 6 when the update would be refused."""
+    from smpdfu.cli.app.ending import conclude
+
     out = job.out
+    refused: PlanError | None = None
     try:
         _check(decision, job.how)
-        refused = ""
     except PlanError as error:
-        refused = str(error)
+        refused = error
     data = _data(decision, decision.state, "refused" if refused else "planned", job.timing)
     data |= {"proven": None, "proof": None, "transfer_timeout_s": job.transfer.transfer_timeout}
     there = _in_place(decision, job)
@@ -322,12 +324,9 @@ def _show_plan(decision: Decision, job: _Job) -> None:
             table("Steps", ("", "what"), steps or [("", "none: the device has what is to be sent")]),
         )
 
-    out.emit(data, render)
     if (bound := job.transfer.transfer_timeout) is not None and decision.plan.steps:
         out.say(f"smpdfu stops an upload after {bound:g} s (--transfer-timeout).")
-    if refused:
-        out.say(f"error: {refused}")
-        raise typer.Exit(6)
+    conclude(out, data, render, refused)
 
 
 def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,22 +12,20 @@ import typer
 
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.image.trust_options import TrustOptions
-from smpdfu.cli.terminal.interruption import BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, leaves
-from smpdfu.cli.terminal.show import Output, facts, upload_phase
+from smpdfu.cli.terminal.interruption import AGAIN, BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, now_leaves
+from smpdfu.cli.terminal.show import Advance, Output, facts, upload_phase
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.transfer_options import TransferOptions
-from smpdfu.errors import FormatError, ImageError, PackageError, PlanError
+from smpdfu.errors import FormatError, PackageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.client import Client
+    from smpdfu.client import Client, UploadResult
     from smpdfu.dfu.decide.device_state import DeviceState
-    from smpdfu.dfu.decide.one_image import Job, Wanted
-    from smpdfu.dfu.do.same_device import SameDevice
+    from smpdfu.dfu.decide.one_image import Wanted
+    from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage
     from smpdfu.dfu.package.package import CoreImage
-
-MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,67 +86,64 @@ async def upload(
         raise typer.BadParameter("--test and --confirm exclude each other")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
         raise typer.BadParameter("serial recovery has no --test, --confirm or --slot: it overwrites what runs")
-    from smpdfu.dfu.decide.checks.demands import check_trust
+    from smpdfu.dfu.do.one_image import ImageRequest, install_one
+    from smpdfu.dfu.do.steps import Deadlines
 
-    image, known = load_image(file), bootloader.known(conn)
-    check_trust((image,), trust.keys())
+    deadlines = Deadlines(target.boot_timeout)
+    request = ImageRequest(load_image(file), target.wanted, bootloader.known(conn), trust.keys(), deadlines)
     async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
-        from smpdfu.dfu.decide import serial_recovery
-        from smpdfu.dfu.decide.record import Record
-        from smpdfu.dfu.do.steps import read_state
-        from smpdfu.dfu.do.update import Wish, known_of
-
-        state = known_of(await read_state(client), Record(), Wish(bootloader=known))
-        if state.recovery is not target.recovery:
-            raise serial_recovery.not_met() if target.recovery else serial_recovery.met_unasked()
         if target.recovery:
-            from smpdfu.cli.update.upload_recovery import upload_in_recovery
-
-            await upload_in_recovery(client, image, state, target.image, out, force=target.force)
+            await _recover(client, request, target, out)
             return
-        await _install(client, image, state, target, out)
+        with _Reporter(out, request.image.file) as report:
+            done = await install_one(client, request, report)
+    answer = _answer(done)
+    out.emit(answer, lambda: _told(answer, _now(done)))
 
 
-async def _install(client: Client, image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
-    """Do what is asked for, as far as it is not done, and tell."""
-    from smpdfu.dfu.decide.one_image import Left, announcement, how_to_start, marked, of_pair, read_back
-    from smpdfu.dfu.decide.plan import Action, Step
-    from smpdfu.dfu.do.one_image_steps import find_job
-    from smpdfu.dfu.do.same_device import SameDevice
-    from smpdfu.dfu.do.steps import read_slots
+async def _recover(client: Client, request: ImageRequest, target: Target, out: Output) -> None:
+    from smpdfu.cli.update.upload_recovery import upload_in_recovery
+    from smpdfu.dfu.decide import serial_recovery
+    from smpdfu.dfu.decide.record import Record
+    from smpdfu.dfu.do.steps import read_state
+    from smpdfu.dfu.do.update import Wish, known_of
 
-    same = SameDevice(client)
-    state = await same.learn(state)
-    job = await find_job(client, image, state, target.wanted)
-    image = of_pair(image, job, state)
-    sending = Step(Action.CHECK if job.replaces else Action.UPLOAD, image.core)
-    _check(image, state, target, out)
-    if job.left is Left.NOTHING:
-        runs = job.image == 0 and state.running is not None and state.running.hash == image.hash
-        job = replace(job, slot=state.running.slot if runs and state.running else read_back(image, state, job))
-        data = _answer(image, target, job, NOTHING_SENT, Outcome(runs, True if runs else None))
-        out.emit(data, lambda: _told(data, _already(state) if runs else marked(image, state, job)))
-        return
-    _announce(announcement(job, image, state), job, out)
-    unchanged = partial(same.check, sending, state)
-    await unchanged()
-    sent = NOTHING_SENT
-    if job.left is not Left.STARTED:
-        sent = await _send(client, image, job, out, unchanged)
-        await unchanged()
-    held = await read_slots(client, state)
-    outcome = await _after(same, image, held, target, job)
-    job = replace(job, slot=read_back(image, outcome.state or held, job))
-    answer = _answer(image, target, job, sent, outcome)
-    out.emit(answer, lambda: _told(answer, outcome.words or f"uploaded; {how_to_start(image, state, job)}"))
+    state = known_of(await read_state(client), Record(), Wish(bootloader=request.bootloader))
+    if not state.recovery:
+        raise serial_recovery.not_met()
+    await upload_in_recovery(client, request.image, state, target.image, out, force=target.force)
 
 
-def _announce(text: str, job: Job, out: Output) -> None:
-    """What will happen behind the upload: a warning where there may be no way back."""
-    from smpdfu.dfu.decide.one_image import Way
+class _Reporter:
+    """Shows what happens: lines, a progress display, and what Ctrl-C leaves."""
 
-    if text:
-        (out.say if job.way is Way.TRIAL and job.reverts is not None else out.warn)(text)
+    def __init__(self, out: Output, file: str) -> None:
+        self._out, self._file, self._stack = out, file, ExitStack()
+        self._advance: Advance | None = None
+
+    def __enter__(self) -> _Reporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def __call__(self, event: ImageEvent) -> None:
+        from smpdfu.dfu.do.one_image import ImageNote, ImageStage
+
+        if isinstance(event, ImageNote):
+            (self._out.warn if event.warning else self._out.say)(event.text)
+        elif isinstance(event, ImageStage):
+            now_leaves(_LEAVES[event.value])
+            if event in (ImageStage.SENDING, ImageStage.REPLACING):
+                self._advance = self._stack.enter_context(self._out.progress(self._file))
+            else:
+                self._stack.close()
+                self._advance = None
+        elif self._advance is not None:
+            self._advance(event.off, event.len, upload_phase(event.off))
+
+
+_LEAVES = {"sending": PART_OF_SLOT, "replacing": PART_OF_APPLICATION, "sent": AGAIN, "steps": BETWEEN_STEPS}
 
 
 def _already(state: DeviceState) -> str:
@@ -165,21 +160,6 @@ NOTHING_SENT: Mapping[str, Any] = {
     "resumed_at": 0,
     "verified": True,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """``runs``: it was seen to run. ``proven``: that, or it was seen to be handed over; None: nothing was tried.
-
-    ``reverts``: whether the bootloader can go back, as a trial showed it; None if there was none. ``words`` say it to
-    people, "" where it was only uploaded.
-    """
-
-    runs: bool = False
-    proven: bool | None = None
-    reverts: bool | None = None
-    words: str = ""
-    state: DeviceState | None = None
 
 
 _RUNS = {
@@ -215,73 +195,57 @@ def _sent(answer: Mapping[str, Any]) -> str:
 
 
 def load_image(path: Path) -> CoreImage:
-    """The signed image in a file, .bin or .hex. Raises ImageError or PackageError with a sentence, or OSError."""
-    from smpdfu.dfu.package.package import CoreImage
-    from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
+    """Load the signed image in a file, .bin or .hex. Raises ImageError or PackageError with a sentence, or OSError."""
+    from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH
+    from smpdfu.dfu.do import one_image
+    from smpdfu.image.files import FileKind
 
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ImageError(f"{path} is larger than any flash: {path.stat().st_size} bytes")
-    if identify(read_bounded(path)) is FileKind.DFU_APPLICATION_ZIP:
-        raise PackageError(f"{path} is a package for whole devices: `smpdfu update {path}` installs it")
-    data = read_firmware(path).flat()
     try:
-        return CoreImage.from_bytes(data, path.name)
-    except FormatError as error:
-        if identify(data) is FileKind.MCUBOOT_IMAGE:
-            raise FormatError(f"{path} is not a whole MCUboot image: {error}", error.offset) from None
-        from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH
-        from smpdfu.image.inspect.not_firmware import image_inside
-
-        kind = identify(data)
-        if image_inside(data) is not None:
-            raise FormatError(f"{path} is no image but a whole flash. {WHOLE_FLASH}", error.offset) from None
-        if kind is not FileKind.RAW_FIRMWARE:
-            raise FormatError(f"{path} is no image but: {kind}. {ADVICE[kind.name]}", error.offset) from None
-        raise FormatError(
-            f"{path} is not signed for MCUboot ({error}): `smpdfu sign` does that", error.offset
-        ) from None
+        return one_image.load_image(path)
+    except one_image.NotOneImageError as error:
+        if error.kind is FileKind.DFU_APPLICATION_ZIP:
+            raise PackageError(f"{error}: `smpdfu update {path}` installs it") from None
+        if error.whole_flash:
+            raise FormatError(f"{error}. {WHOLE_FLASH}", error.offset) from None
+        if error.kind is FileKind.RAW_FIRMWARE:
+            raise FormatError(f"{error}: `smpdfu sign` does that", error.offset) from None
+        raise FormatError(f"{error}. {ADVICE[error.kind.name]}", error.offset) from None
 
 
-# What speaks against sending alone. A slot with its trailer in it marks itself, for good with --confirm, whatever was
-# asked for; a device that does not know its own slot writes over what runs.
-_HARMS_AT_ONCE = {"padded", "active-slot"}
-# What the image of the other core may still mend, where this call only marks one of them.
-_MAY_BE_MET = {"dependency"}
+def _now(done: InstalledImage) -> str:
+    """What became of the image, and what to type next."""
+    from smpdfu.dfu.package.package import Core
+
+    if done.running and not done.changed:
+        return _already(done.state)
+    if done.next_step:
+        return done.next_step if done.marked == "test" or not done.changed else f"uploaded; {done.next_step}"
+    if done.running:
+        return _RUNS[done.reverts]
+    if done.image.core is not Core.NET or done.proof is None:
+        return "the device was reset; SMP cannot tell what became of it"
+    if done.proven:
+        return f"handed over to the network core. {done.proof.reason}"
+    doubt = " ".join(done.proof.lines)
+    return f"the device was reset; SMP cannot tell whether the network core took it. {doubt}"
 
 
-def _check(image: CoreImage, state: DeviceState, target: Target, out: Output) -> None:
-    """Say what was found; refuse what no bootloader takes, what would not boot, or boots without being asked to."""
-    from smpdfu.dfu.decide.checks.findings import Severity, refusal
-    from smpdfu.dfu.decide.checks.preflight import image_findings
-    from smpdfu.dfu.decide.one_image import DAMAGED
-
-    found = image_findings(image, state)
-    errors = [finding for finding in found if finding.severity is Severity.ERROR]
-    if not target.wanted.boots:
-        errors = [finding for finding in errors if finding.code in _HARMS_AT_ONCE | DAMAGED]
-    elif target.test:
-        errors = [finding for finding in errors if finding.code not in _MAY_BE_MET]
-    if errors and not target.force:
-        raise refusal(errors)
-    for finding in found:
-        if finding.severity is not Severity.NOTE:
-            out.warn(finding.words)
+def _answer(done: InstalledImage) -> dict[str, Any]:
+    image, sent = done.image, NOTHING_SENT if done.sent is None else _sent_data(done.sent)
+    return {
+        "file": image.file,
+        "image": done.number,
+        "slot": done.slot,
+        "version": str(image.image.header.version),
+        "hash": image.hash,
+        **sent,
+        "marked": done.marked,
+        "running": done.running,
+        "proven": done.proven,
+    } | ({} if done.reverts is None else {"reverts": done.reverts})
 
 
-async def _send(
-    client: Client, image: CoreImage, job: Job, out: Output, recheck: Callable[[], Awaitable[None]]
-) -> dict[str, Any]:
-    left = PART_OF_APPLICATION if job.replaces else PART_OF_SLOT
-    with leaves(left), out.progress(image.file) as advance:
-        result = await client.upload(
-            image.data,
-            job.number,
-            progress=lambda now: advance(now.off, now.len, upload_phase(now.off)),
-            compare=not job.replaces,
-            recheck=recheck,
-        )
-    if not (result.match or result.listed or job.replaces):
-        out.warn("the device took every byte and neither compares them nor lists the image: nothing proves what it has")
+def _sent_data(result: UploadResult) -> dict[str, Any]:
     return {
         "bytes": result.len,
         "seconds": round(result.seconds, 3),
@@ -291,50 +255,3 @@ async def _send(
         "resumed_at": result.resumed_at,
         "verified": result.verified,
     }
-
-
-async def _after(same: SameDevice, image: CoreImage, state: DeviceState, target: Target, job: Job) -> Outcome:
-    """Mark it, and with --confirm bring it to run for good."""
-    from smpdfu.dfu.decide.one_image import marked
-    from smpdfu.dfu.decide.proof import net_taken
-    from smpdfu.dfu.do.one_image_steps import bring_to_run
-    from smpdfu.dfu.do.steps import Deadlines, Hands, mark
-    from smpdfu.dfu.package.package import Core
-
-    if not target.wanted.boots:
-        return Outcome()
-    if image.hash is None:
-        raise PlanError(f"{image.file} has no hash, by which it could be marked")
-    if target.test:
-        return Outcome(words=marked(image, state, job), state=await mark(same.client, state, image.hash))
-    with leaves(BETWEEN_STEPS):
-        ran = await bring_to_run(Hands(same.client, Deadlines(target.boot_timeout), same=same.check), image, state, job)
-    if image.core is not Core.NET and job.image == 0:
-        return Outcome(True, True, ran.reverts, _RUNS[ran.reverts], ran.state)
-    if image.core is not Core.NET:
-        return Outcome(proven=False, words="the device was reset; SMP cannot tell what became of it", state=ran.state)
-    proof = ran.state.proof or net_taken(image, ran.state)
-    words = f"handed over to the network core. {proof.reason}"
-    if proof.value is not True:
-        doubt = " ".join(proof.lines)
-        words = f"the device was reset; SMP cannot tell whether the network core took it. {doubt}"
-    return Outcome(proven=proof.value is True, words=words, state=ran.state)
-
-
-def _answer(image: CoreImage, target: Target, job: Job, sent: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    from smpdfu.dfu.decide.one_image import Left, Way
-
-    takes_marks = job.way not in (Way.HIGHER_VERSION, Way.ONE_SLOT)
-    marked = "test" if target.test else "permanent" if target.confirm and takes_marks else None
-    marked = None if job.left is Left.NOTHING and outcome.runs else marked
-    return {
-        "file": image.file,
-        "image": job.image,
-        "slot": job.slot,
-        "version": str(image.image.header.version),
-        "hash": image.hash,
-        **sent,
-        "marked": marked,
-        "running": outcome.runs,
-        "proven": outcome.proven,
-    } | ({} if outcome.reverts is None else {"reverts": outcome.reverts})

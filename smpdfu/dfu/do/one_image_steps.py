@@ -17,8 +17,8 @@ from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.steps import (
     MAX_RESETS,
     Deadlines,
-    Hands,
     Settled,
+    StepRunner,
     hash_of,
     mark,
     read_slots,
@@ -80,20 +80,20 @@ async def takes_marks(client: Client, state: DeviceState) -> bool | None:
     return True
 
 
-async def bring_to_run(hands: Hands, image: CoreImage, state: DeviceState, job: Job) -> Ran:
+async def bring_to_run(runner: StepRunner, image: CoreImage, state: DeviceState, job: Job) -> Ran:
     """Have an uploaded image run for good. Raises what ``install`` does."""
-    state = await read_slots(hands.client, state)
+    state = await read_slots(runner.client, state)
     match job.way:
         case Way.TRIAL:
-            return await _try(hands, image, state)
+            return await _try(runner, image, state)
         case Way.PERMANENT:
-            return Ran(await install_for_good(hands, image, state, job.image))
+            return Ran(await install_for_good(runner, image, state, job.image))
         case _:
-            return Ran(await _start(hands, image, state))
+            return Ran(await _start(runner, image, state))
 
 
 async def install(
-    hands: Hands, image: CoreImage, state: DeviceState, watch: Callable[[Step, DeviceState], None] | None = None
+    runner: StepRunner, image: CoreImage, state: DeviceState, watch: Callable[[Step, DeviceState], None] | None = None
 ) -> DeviceState:
     """Bring an image that is in the slot already to run for good, on trial first: the steps of its core's plan.
 
@@ -101,24 +101,24 @@ async def install(
     device runs its previous firmware, NotBackError, and StepError.
     """
     for step in make_plan(Package((image,)), state, Record(steps=UPLOADED)).steps:
-        state = await _do(hands, step, image, state)
+        state = await _do(runner, step, image, state)
         if watch is not None:
             watch(step, state)
     return state
 
 
-async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, number: int) -> DeviceState:
+async def install_for_good(runner: StepRunner, image: CoreImage, state: DeviceState, number: int) -> DeviceState:
     """Mark an uploaded image for good, reset, and check that it runs (a network core's: that it was taken over).
 
     There is no trial and no way back. ``number`` is the image number that it was uploaded to. Raises RevertedError when
     it was not taken, NotBackError, and StepError.
     """
     assert image.hash is not None
-    await hands.same(Step(Action.TEST, image.core), state)
+    await runner.same(Step(Action.TEST, image.core), state)
     # A pair of its own is for the network core, which has no way back in any case; many builds deny it that mark.
-    marked = await mark(hands.client, state, image.hash, permanent=number == 0)
-    now = await _do(hands, Step(Action.RESET, image.core), image, marked)
-    await hands.same(_AFTER_BOOT, now)
+    marked = await mark(runner.client, state, image.hash, permanent=number == 0)
+    now = await _do(runner, Step(Action.RESET, image.core), image, marked)
+    await runner.same(_AFTER_BOOT, now)
     if image.core is Core.NET and (proof := net_taken(image, now)).value is False:
         raise net_refused(image, now, proof)
     if number == 0 and image.core is Core.APP and hash_of(now) != image.hash:
@@ -126,22 +126,22 @@ async def install_for_good(hands: Hands, image: CoreImage, state: DeviceState, n
     return now
 
 
-async def _do(hands: Hands, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
+async def _do(runner: StepRunner, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
     """Do a step. No journal tells a later call what this one saw, so where the image still waits, it resets once more.
 
-    Raises what ``Hands.do`` raises, and NotBackError for a device that stayed away: the same call again would only try
-    the same image again.
+    Raises what ``StepRunner.do`` raises, and NotBackError for a device that stayed away: the same call again would only
+    try the same image again.
     """
     again = False
     while True:
-        await hands.same(step, state)
+        await runner.same(step, state)
         try:
-            return await hands.do(step, image, state)
+            return await runner.do(step, image, state)
         except AbsentError as error:
             raise NotBackError(str(error), error.step) from error
         except NotBootedError as error:
-            await hands.same(_AFTER_BOOT, state)
-            state = await read_slots(hands.client, state)
+            await runner.same(_AFTER_BOOT, state)
+            state = await read_slots(runner.client, state)
             if not error.acknowledged or picture(image, state) is not Picture.PENDING:
                 raise
             if again:
@@ -149,7 +149,7 @@ async def _do(hands: Hands, step: Step, image: CoreImage, state: DeviceState) ->
             again = True
 
 
-async def _try(hands: Hands, image: CoreImage, state: DeviceState) -> Ran:
+async def _try(runner: StepRunner, image: CoreImage, state: DeviceState) -> Ran:
     reverts: bool | None = None
 
     def watch(step: Step, now: DeviceState) -> None:
@@ -157,22 +157,22 @@ async def _try(hands: Hands, image: CoreImage, state: DeviceState) -> Ran:
         if step == Step(Action.CHECK, Core.APP) and now.running is not None:
             reverts = not now.running.confirmed
 
-    return Ran(await install(hands, image, state, watch), reverts)
+    return Ran(await install(runner, image, state, watch), reverts)
 
 
-async def _start(hands: Hands, image: CoreImage, state: DeviceState) -> DeviceState:
+async def _start(runner: StepRunner, image: CoreImage, state: DeviceState) -> DeviceState:
     """Reset, and check that the image runs, on a device that takes no marks."""
-    await hands.same(Step(Action.RESET, image.core), state)
+    await runner.same(Step(Action.RESET, image.core), state)
     try:
-        now = await restart(hands.client, state, hands.deadlines, lambda now: hash_of(now) == image.hash)
+        now = await restart(runner.client, state, runner.deadlines, lambda now: hash_of(now) == image.hash)
     except NotBootedError as error:
-        await hands.same(_AFTER_BOOT, state)
-        raise not_run(image, await read_slots(hands.client, state)) from error
+        await runner.same(_AFTER_BOOT, state)
+        raise not_run(image, await read_slots(runner.client, state)) from error
     except AbsentError as error:  # the same call again would only start the same image again
         raise NotBackError(str(error), error.step) from error
-    await hands.same(_AFTER_BOOT, now)
+    await runner.same(_AFTER_BOOT, now)
     try:
-        await hands.health(hands.client)
+        await runner.health(runner.client)
     except SmpdfuError as error:
         text = (
             f"{image.file} runs and is not well ({error}), and the device cannot go back. Upload a corrected image, or "

@@ -241,8 +241,8 @@ async def unchecked(step: Step, state: DeviceState) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
-    """What does one step after the other on one device.
+class StepRunner:
+    """Does one step after the other on one device.
 
     ``version`` asks the application for the network core's version, where somebody knows how. ``same`` is asked in the
     middle of an upload where another device may have come; before a step, the caller asks it.

@@ -36,7 +36,7 @@ from smpdfu.dfu.do.steps import (
     DEADLINES,
     SILENCE,
     Deadlines,
-    Hands,
+    StepRunner,
     hash_of,
     read_slots,
     read_state,
@@ -177,9 +177,12 @@ class Update:
         health: Health = echoes,
         net_version: AskVersion | None = None,
     ) -> None:
-        self._client, self._package, self._journal, self._wish = client, package, journal, wish
+        self._client = client
+        self._package = package
+        self._journal = journal
+        self._wish = wish
         self._same = SameDevice(client)
-        self._hands = Hands(client, deadlines, health, net_version, self._same.check)
+        self._runner = StepRunner(client, deadlines, health, net_version, self._same.check)
 
     async def look(self) -> Decision:
         """Read the device and decide.
@@ -304,7 +307,7 @@ class Update:
         """Before the reset for the network core: a version that was there already would prove nothing after it."""
         if step.action is not Action.RESET or _CHECK_NET not in behind or self._journal.record.net_version is not None:
             return
-        if (found := await ask_or_none(self._hands.version, self._client)) is not None:
+        if (found := await ask_or_none(self._runner.version, self._client)) is not None:
             await off_loop(self._journal.note, {"net_version": found})
 
     async def _noted(self, before: DeviceState, now: DeviceState) -> DeviceState:
@@ -342,7 +345,7 @@ class Update:
 
         image, known = self._image(step), self._journal.record.net_version
         try:
-            return await self._hands.do(step, image, state, progress, net_version=known)
+            return await self._runner.do(step, image, state, progress, net_version=known)
         except NotBootedError as error:
             now = await read_slots(self._client, state)
             if not error.acknowledged or picture(image, now) is not Picture.PENDING:

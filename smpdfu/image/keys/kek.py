@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import binascii
 import os
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from dataclasses import dataclass, field
 
 from smpdfu.errors import KeyFileError
-from smpdfu.image.keys.keys import KeyKind, PrivateKey, PublicKey, load_key
+from smpdfu.image.keys.keys import KeyKind, PrivateKey, PublicKey
 
 KEK_SIZES = (16, 32)
 _HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
@@ -37,19 +37,10 @@ class KeyEncryptionKey:
         """What encrypts: the key itself. Nothing of it is public."""
         return self
 
-    def to_text(self) -> bytes:
-        """The contents of a key file."""
-        return b64encode(self.raw) + b"\n"
-
 
 KIND = KeyKind("aes-kw", "aes_kw", lambda: KeyEncryptionKey(os.urandom(KEK_SIZES[0])))
 
 EncryptionKey = PrivateKey | PublicKey | KeyEncryptionKey
-
-
-def load_encryption_key(data: bytes, passphrase: bytes | None = None) -> EncryptionKey:
-    """Read a key file that may be of any kind that encrypts: PEM, or a key encryption key. Raises ``KeyFileError``."""
-    return load_key(data, passphrase) if b"-----BEGIN" in data else load_kek(data)
 
 
 def load_kek(data: bytes) -> KeyEncryptionKey:

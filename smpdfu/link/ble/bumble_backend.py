@@ -319,14 +319,10 @@ class BumbleClient(BaseBleakClient):
         await room(self._up)
         await characteristic.obj.write_value(bytes(data), with_response=response)
 
-    async def read_gatt_char(
-        self, characteristic: BleakGATTCharacteristic, *, use_cached: bool = False, **_: Any
-    ) -> bytearray:
+    async def read_gatt_char(self, characteristic: BleakGATTCharacteristic, **_: Any) -> bytearray:
         return bytearray(await characteristic.obj.read_value())
 
-    async def read_gatt_descriptor(
-        self, descriptor: BleakGATTDescriptor, *, use_cached: bool = False, **_: Any
-    ) -> bytearray:
+    async def read_gatt_descriptor(self, descriptor: BleakGATTDescriptor, **_: Any) -> bytearray:
         return bytearray(await descriptor.obj.read_value())
 
     async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -29,7 +28,6 @@ ANY = "*"
 """The target that means the only SMP device in reach."""
 SETTLE_S = 1.0
 """How long others that fit as well may take to show up."""
-_ADDRESS = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 """Six octets, or the UUID that macOS has instead."""
 _HEARD_MAX = 1000
 
@@ -256,8 +254,3 @@ class Search:
         several = ", ".join(str(self.found(device)) for device in self._fitting.values())
         what = "SMP devices are in reach" if self._target == ANY else f"devices are called {self._target!r}"
         self.result.set_exception(ConnectError(f"several {what}: {several}; name one by its address", self._target))
-
-
-def is_address(target: str) -> bool:
-    """True if ``target`` is an address rather than a name."""
-    return _ADDRESS.fullmatch(target) is not None

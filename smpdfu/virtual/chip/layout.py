@@ -129,11 +129,6 @@ class Layout:
         return tuple(sorted((self.mcuboot, *slots, *rest, *self.others), key=lambda region: region.start))
 
     @property
-    def app_regions(self) -> tuple[Region, ...]:
-        """Those of them that lie in the application core's own flash."""
-        return tuple(region for region in self.regions if self.flash.holds(region))
-
-    @property
     def net_regions(self) -> tuple[Region, ...]:
         """The named regions of the network core's flash, in ascending order."""
         return (self.net.b0n, self.net.provision, self.net.app)

@@ -40,7 +40,6 @@ logging.getLogger("bumble").addHandler(logging.NullHandler())  # it tells of tro
 GAP_S = 150e-6
 """Between two packets (T_IFS)."""
 LINK_LOST = hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR
-_L2CAP_HEADER_SIZE, _ATT_HEADER_SIZE = 4, 3
 _UNREAD_MAX = 1 << 20
 
 
@@ -87,28 +86,6 @@ class Radio:
     def turn_s(self, there: int, back: int) -> float:
         """Seconds of a packet each way, with the gaps after both."""
         return self.air_s(there) + self.air_s(back) + 2 * GAP_S
-
-    def write_bytes_per_s(self, mtu: int = 498) -> float | None:
-        """The most bytes per second that one end can write in pieces of ``mtu`` - 3; None without an interval.
-
-        What a benchmark calls "the modelled link": nothing goes the other way, nothing is lost, no event starts with
-        an empty queue.
-        """
-        if not self.interval_ms:
-            return None
-        written, rest, pdu = 0, deque[int](), mtu + _L2CAP_HEADER_SIZE
-        events = 400
-        for _ in range(events):
-            left_s, turns = self.interval_s, self.packets_per_event or ceil(self.interval_s / GAP_S)
-            while turns:
-                if not rest:
-                    rest.extend(min(self.packet_max, pdu - start) for start in range(0, pdu, self.packet_max))
-                if (left_s := left_s - self.turn_s(rest[0], 0)) < 0:
-                    break
-                rest.popleft()
-                written += 0 if rest else mtu - _ATT_HEADER_SIZE
-                turns -= 1
-        return written / (events * self.interval_s)
 
 
 AT_ONCE = Radio()

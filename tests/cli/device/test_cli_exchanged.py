@@ -14,7 +14,7 @@ from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageUpload, StateWrite
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.groups.shell import ShellExecute
-from smpdfu.smp.message import Request, split_message
+from smpdfu.smp.message import Request, decode_map, split_message
 from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
@@ -41,7 +41,7 @@ class Port:
             self.heard_by_second.append(kind)
         answers = self.board.answers(packet)
         self.board.finish_reset()
-        if self._moment(self, kind.from_body(body)):
+        if self._moment(self, kind.from_map(decode_map(body))):
             self.board = self.second
         return answers
 

@@ -12,7 +12,7 @@ import pytest
 from smpdfu.connect import client_for
 from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
-from smpdfu.dfu.do.steps import Deadlines, Hands, read_state
+from smpdfu.dfu.do.steps import Deadlines, StepRunner, read_state
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import Version
@@ -133,7 +133,7 @@ def test_an_image_that_the_bootloader_does_not_start_is_no_success(desk: Desk, h
             state = await read_state(client)
             job = await find_job(client, image, state, Wanted(confirm=True))
             await client.upload(image.data, job.number)
-            await bring_to_run(Hands(client, Deadlines(poll_s=0.01, settle_s=0.1)), image, state, job)
+            await bring_to_run(StepRunner(client, Deadlines(poll_s=0.01, settle_s=0.1)), image, state, job)
 
     with pytest.raises(RevertedError, match=r"the device runs 1\.0\.0"):
         asyncio.run(act())

@@ -22,7 +22,7 @@ import pytest
 from smpdfu.errors import DeviceError, RemoteProtocolError
 from smpdfu.smp import cbor
 from smpdfu.smp.groups import RCS, REQUESTS, enum, find_request, fs, image, os, settings, shell, stat, transport, zephyr
-from smpdfu.smp.message import HEADER_SIZE, Empty, MgmtRc, Op, Refusal, Request, Response, split_message
+from smpdfu.smp.message import HEADER_SIZE, Empty, MgmtRc, Op, Refusal, Request, Response, decode_map, split_message
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.server import application
 from smpdfu.virtual.server.groups.transport import TransportGroup
@@ -70,7 +70,7 @@ def exchanges(kind: Kind) -> Iterator[tuple[Request[Any], bytes, Response | Devi
     for found, request, answer in RECORDED:
         if found is kind:
             try:
-                ours = kind.from_body(request[HEADER_SIZE:])
+                ours = kind.from_map(decode_map(request[HEADER_SIZE:]))
             except RemoteProtocolError:  # bad on purpose
                 continue
             yield ours, request, read_outcome(ours, answer[HEADER_SIZE:])
@@ -118,7 +118,7 @@ def test_request(kind: Kind) -> None:
 
     row = others(kind)
     head, body = golden(row, "request")
-    ours = kind.from_body(body)
+    ours = kind.from_map(decode_map(body))
     assert cbor.loads(ours.to_body()) == cbor.loads(body)  # a map has no order
     assert not head or head == ours.to_bytes(33)[:HEADER_SIZE]
     assert any(ours.to_map().values()) or not cbor.loads(body)
@@ -130,7 +130,7 @@ def test_answer(kind: Kind) -> None:
     assert bool(done) == (kind not in NEVER_DONE)
 
     head, body = golden(others(kind), "answer")
-    ours = read_outcome(kind.from_body(golden(others(kind), "request")[1]), body)
+    ours = read_outcome(kind.from_map(decode_map(golden(others(kind), "request")[1])), body)
     assert isinstance(ours, kind.response)
     written = {key: value for key, value in _plain(cbor.loads(body)).items() if value is not None}
     assert _plain(ours.to_map()) == written
@@ -148,7 +148,9 @@ def test_refusal(kind: Kind) -> None:
             assert outcome.name is not None
             assert outcome.command == kind.title
     refusal = others(kind)["refusal"]
-    outcome = read_outcome(kind.from_body(golden(others(kind), "request")[1]), bytes.fromhex(refusal["body"]))
+    outcome = read_outcome(
+        kind.from_map(decode_map(golden(others(kind), "request")[1])), bytes.fromhex(refusal["body"])
+    )
     assert isinstance(outcome, DeviceError)
     assert (outcome.group, outcome.name) == (refusal["group"], refusal["name"])
 
@@ -160,7 +162,7 @@ def test_codes(group: int) -> None:
     assert theirs.items() <= {rc.name: rc.value for rc in RCS[group]}.items()
     assert theirs or group == shell.GROUP
     ask = next(kind for kind in REQUESTS if kind.group == group)
-    request = ask.from_body(golden(others(ask), "request")[1])
+    request = ask.from_map(decode_map(golden(others(ask), "request")[1]))
     for rc in list(RCS[group])[1:]:
         outcome = read_outcome(request, Refusal(rc, group).to_body())
         assert isinstance(outcome, DeviceError)

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu import Core, PlanError, Wish, install
+from smpdfu import (
+    Core,
+    FormatError,
+    ImageNote,
+    ImageStage,
+    PlanError,
+    UploadProgress,
+    Wanted,
+    Wish,
+    install,
+    install_image,
+)
 from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
-    from smpdfu import Event
+    from smpdfu import Event, ImageEvent
     from tests.cli.device.conftest import Desk
 
 
@@ -37,3 +48,40 @@ def test_what_speaks_against_it_is_raised_before_anything_is_written(desk: Desk)
     with pytest.raises(PlanError):
         asyncio.run(install(desk.address, package, wish=plan_only))
     assert store_devices.view_device(desk.name).images[0].secondary.header() is None
+
+
+def test_install_image_runs_it_permanently_and_a_second_call_has_nothing_to_do(desk: Desk) -> None:
+    events: list[ImageEvent] = []
+    image = desk.image(version="2.0.0")
+    done = asyncio.run(install_image(desk.address, image, watch=events.append))
+    assert (done.changed, done.running, done.proven, done.marked) == (True, True, True, "permanent")
+    assert done.state.running is not None
+    assert (done.state.running.version, done.state.running.confirmed) == ("2.0.0", True)
+    assert [event for event in events if isinstance(event, ImageStage)] == ["sending", "sent", "steps"]
+    assert any(isinstance(event, ImageNote) for event in events)
+    again = asyncio.run(install_image(desk.address, str(image)))
+    assert (again.changed, again.running, again.sent) == (False, True, None)
+
+
+def test_install_image_for_a_test_marks_it(desk: Desk) -> None:
+    done = asyncio.run(install_image(desk.address, desk.image(version="2.0.0"), wanted=Wanted(test=True)))
+    assert (done.marked, done.running, done.proven, done.slot) == ("test", False, None, 1)
+    assert desk.slots()[1] == (1, "2.0.0", "pending")
+
+
+@pytest.mark.parametrize("kind", [ImageNote, ImageStage, UploadProgress])
+def test_what_the_watch_of_one_image_raises_comes_out_and_the_same_call_continues(desk: Desk, kind: type) -> None:
+    def watch(event: ImageEvent) -> None:
+        if isinstance(event, kind):
+            raise BrokenPipeError
+
+    image = desk.image(version="2.0.0")
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(install_image(desk.address, image, watch=watch))
+    assert desk.slots()[0] == (0, "1.0.0", "active confirmed")
+    assert asyncio.run(install_image(desk.address, image)).running
+
+
+def test_install_image_takes_no_package(desk: Desk) -> None:
+    with pytest.raises(FormatError, match="is a package for whole devices"):
+        asyncio.run(install_image(desk.address, desk.package()))

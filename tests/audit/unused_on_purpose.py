@@ -1,0 +1,72 @@
+"""What ``vulture`` finds unused in smpdfu/ and what stays all the same; each row says why. Read by ``make lint``."""
+
+from smpdfu.__main__ import imgtool
+from smpdfu.cli.image.sign_options import ByteOrder
+from smpdfu.cli.keys.commands import Language, PrivateFormat, PublicEncoding
+from smpdfu.cli.virtual.boot_options import B0nChoice, KeyLength, Mode
+from smpdfu.dfu.fleet.events import LEAVE
+from smpdfu.image import b0n
+from smpdfu.image.format import Flag
+from smpdfu.library import health_command, health_soak, install_image
+from smpdfu.smp.groups.enum import EnumRc
+from smpdfu.smp.groups.fs import FsRc
+from smpdfu.smp.groups.image import ImageRc
+from smpdfu.smp.groups.os import BootloaderMode, OsRc
+from smpdfu.smp.groups.settings import SettingsRc
+from smpdfu.smp.groups.stat import StatRc
+from smpdfu.smp.groups.transport import ConfigType, TransportRc
+from smpdfu.smp.message import MgmtRc
+from smpdfu.virtual.boot.netcore import B0n
+
+# The codes and words that a specification lists: they are looked up by their numbers.
+(EnumRc.INSUFFICIENT_HEAP_FOR_ENTRIES,)
+(
+    FsRc.FILE_OPEN_FAILED,
+    FsRc.FILE_SEEK_FAILED,
+    FsRc.FILE_READ_FAILED,
+    FsRc.FILE_TRUNCATE_FAILED,
+    FsRc.FILE_DELETE_FAILED,
+    FsRc.READ_ONLY_FILESYSTEM,
+    FsRc.FILE_CLOSE_FAILED,
+)
+(
+    ImageRc.INVALID_TLV,
+    ImageRc.TLV_MULTIPLE_HASHES_FOUND,
+    ImageRc.TLV_INVALID_SIZE,
+    ImageRc.FLASH_READ_FAILED,
+    ImageRc.FLASH_CONTEXT_ALREADY_SET,
+    ImageRc.FLASH_CONTEXT_NOT_SET,
+    ImageRc.FLASH_AREA_DEVICE_NULL,
+    ImageRc.ACTIVE_SLOT_NOT_KNOWN,
+)
+(MgmtRc.ETIMEOUT, MgmtRc.EACCESSDENIED, MgmtRc.UNSUPPORTED_TOO_OLD, MgmtRc.EPERUSER)
+(OsRc.QUERY_RESPONSE_VALUE_NOT_VALID, OsRc.HEAP_STATS_FETCH_FAILED)
+(BootloaderMode.SWAP_WITHOUT_SCRATCH,)
+(SettingsRc.WRITE_NOT_SUPPORTED, SettingsRc.DELETE_NOT_SUPPORTED)
+(StatRc.WALK_ABORTED,)
+(
+    TransportRc.INVALID_MODE,
+    TransportRc.ALL_CONTEXTS_USED,
+    TransportRc.SAME_BRIDGE_DEVICE_DISALLOWED,
+    TransportRc.TRANSPORT_INGOING_NOT_SUPPORTED,
+    TransportRc.TRANSPORT_OUTGOING_NOT_SUPPORTED,
+    TransportRc.TRANSPORT_INCOMING_TRANSPORT_ALREADY_BRIDGED,
+    TransportRc.TRANSPORT_OUTGOING_TRANSPORT_ALREADY_BRIDGED,
+    TransportRc.CONNECT_MISSING_PARAMETER,
+    TransportRc.CONNECT_INVALID_PARAMETER,
+    TransportRc.CONNECT_UNSUPPORTED_PARAMETER,
+    TransportRc.CONNECT_FAILED,
+)
+(ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
+(Flag.PIC,)  # MCUboot, image.h
+
+# The words of an option: typer reads the classes, and a value is found by its text.
+(ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
+(Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
+
+# Called from outside of the package.
+(imgtool, health_command, health_soak, install_image)  # a console script; names of smpdfu.__all__
+(b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it
+
+# A word of the fleet log's format that its writer spells out.
+(LEAVE,)
