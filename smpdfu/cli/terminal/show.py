@@ -254,11 +254,9 @@ class _Progress:
         self._context.__exit__(*error)
 
 
-def upload_phase(done: int, window: int) -> str:
-    """What an upload does at this moment: the device erases before the first byte; then, how many requests fly."""
-    if not done:
-        return "erasing"
-    return f"{window} in flight" if window > 1 else ""
+def upload_phase(done: int) -> str:
+    """What an upload does beside sending: before the first byte, the device erases."""
+    return "" if done else "erasing"
 
 
 @contextmanager

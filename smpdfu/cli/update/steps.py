@@ -36,7 +36,7 @@ class Reporter:
                 self._advance = self._stack.enter_context(self._out.progress(f"{event.step.core} core"))
         elif isinstance(event, Progress):
             if self._advance is not None:
-                self._advance(event.done, event.total, upload_phase(event.done, event.window))
+                self._advance(event.done, event.total, upload_phase(event.done))
         else:
             self._stack.close()
             self._advance = None

@@ -140,7 +140,7 @@ class _Reporter:
                 self._stack.close()
                 self._advance = None
         elif self._advance is not None:
-            self._advance(event.off, event.len, upload_phase(event.off, event.window))
+            self._advance(event.off, event.len, upload_phase(event.off))
 
 
 _LEAVES = {"sending": PART_OF_SLOT, "replacing": PART_OF_APPLICATION, "sent": AGAIN, "steps": BETWEEN_STEPS}

@@ -60,7 +60,7 @@ async def _send(client: Client, image: CoreImage, number: int, out: Output) -> U
         def report(now: Any) -> None:
             nonlocal sent
             sent = max(sent, now.off)
-            advance(now.off, now.len, upload_phase(now.off, now.window))
+            advance(now.off, now.len, upload_phase(now.off))
 
         try:
             return await client.upload(image.data, number, progress=report, compare=False, names_image=True)
