@@ -34,6 +34,24 @@ def test_a_closed_stream_is_nobody_who_reads(root: Path, keys_dir: Path, json: t
     assert (done.returncode, "Traceback" in done.stderr, "error" in done.stderr) == (0, False, False)
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("-m smpdfu keygen -p -k new.pem", 3),
+        ("-m smpdfu getpub -k -", 3),
+        ("-m smpdfu decode -", 3),
+        ("-m smpdfu raw 0 0 --write --json-payload @- --to virtual:none", 2),
+        ("-m smpdfu tutorial", 0),
+        ("-c import\tsmpdfu.__main__;smpdfu.__main__.imgtool() keygen -k new.pem", 2),
+    ],
+)
+def test_a_closed_stdin_has_nothing_to_read(tmp_path: Path, line: str, code: int) -> None:
+    done = shell("<&-", sys.executable, *line.split(" "), root=tmp_path)
+    assert ("unexpected" in done.stderr, "Traceback" in done.stderr) == (False, False), done.stderr
+    assert done.returncode == code, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("json", [(), ("--json",)], ids=["table", "json"])
 def test_when_the_reader_ends_so_do_we_like_any_filter(root: Path, keys_dir: Path, json: tuple[str, ...]) -> None:
     process = subprocess.Popen(

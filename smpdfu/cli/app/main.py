@@ -19,6 +19,7 @@ from smpdfu.cli.app.tree import COMPLETE_VAR, Tree, wanted_command
 from smpdfu.cli.terminal.help import SETTINGS
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
 from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note
+from smpdfu.cli.terminal.streams import replace_closed_streams
 from smpdfu.errors import SmpdfuError
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it
@@ -62,7 +63,7 @@ def _root(
 
 def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
-    _without_closed_streams()
+    replace_closed_streams()
     note.cache_clear()
     if COMPLETE_VAR in os.environ or sys.argv[1:2] in (["--show-completion"], ["--install-completion"]):
         from smpdfu.cli.app.shell_scripts import answer
@@ -106,13 +107,6 @@ def interrupted() -> NoReturn:
     from smpdfu.cli.terminal import interruption
 
     _fail(EXIT_INTERRUPTED, f"interrupted. {interruption.words()}")
-
-
-def _without_closed_streams() -> None:
-    """Who closes stdout or stderr (``>&-``) does not want to read them."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lives as long as we do
 
 
 def _leave_like_a_filter() -> NoReturn:

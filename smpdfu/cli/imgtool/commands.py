@@ -17,6 +17,7 @@ from smpdfu.cli.imgtool import words as imgtool_words
 from smpdfu.cli.imgtool.parser import EXIT_USAGE, KEY_TYPES, parse
 from smpdfu.cli.keys.passphrase import Passphrase, key_bytes, make_key, read_key, read_signer
 from smpdfu.cli.terminal import values
+from smpdfu.cli.terminal.streams import replace_closed_streams
 from smpdfu.errors import ImageError, KeyFileError, PassphraseError, SigningError, SmpdfuError, WrongPassphraseError
 from smpdfu.image.signers import scheme_of
 from smpdfu.untrusted import text as door
@@ -52,6 +53,7 @@ class UsageError(Exception):
 
 def run() -> NoReturn:
     """Run the command line and leave with imgtool's exit code."""
+    replace_closed_streams()
     command, arguments = parse(sys.argv[1:])
     try:
         sys.exit(ACTIONS[command](arguments))
