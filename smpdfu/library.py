@@ -35,7 +35,7 @@ async def install(
     health: Health = echoes,
     net_version_from: str | None = None,
     deadlines: Deadlines = DEADLINES,
-    watch: Callable[[Event], None] = ignore,
+    watch: Callable[[Event], None] | None = None,
 ) -> Installed:
     """Install a package on the device at ``address``: both cores in the right order, checked at every step.
 
@@ -55,7 +55,7 @@ async def install(
         async with client_for(found) as client:
             update = Update(client, whole, journal, wish=wish, deadlines=deadlines, health=health, net_version=ask)
             decision = await update.look()
-            return await update.run(decision, watch)
+            return await update.run(decision, watch or ignore)
 
 
 async def install_image(

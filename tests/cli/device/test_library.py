@@ -33,7 +33,7 @@ def test_install(desk: Desk) -> None:
     assert done.state.running is not None
     assert done.state.running.version == "2.0.0"
     assert desk.net_holds("2.0.0")
-    again = asyncio.run(install(desk.address, str(desk.package())))
+    again = asyncio.run(install(desk.address, str(desk.package()), watch=None))
     assert (again.changed, again.proven) == (False, True)
     assert (done.proof is not None, again.proof is not None) == (True, True)
 
