@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.dfu.fleet.events import MAX_LINE_BYTES, MAX_TEXT, LogEvent
+from smpdfu.dfu.fleet import run as fleet_run
+from smpdfu.dfu.fleet.events import _FIELDS, MAX_LINE_BYTES, MAX_TEXT, LogEvent
 from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import log_path, read_log, repair_log
 from smpdfu.dfu.fleet.schedule import Outcome
@@ -24,11 +28,10 @@ KINDS = (
     *("run", "wave", "look", "exchanged", "begin", "step", "end", "damaged"),
     *("pause", "resume", "stop", "leave", "of a later release"),
 )
-FIELDS = (
-    *("device", "identity", "package", "wave", "devices", "silent", "step", "number", "of", "outcome", "seconds"),
-    *("bytes", "from", "to", "wanted", "proof", "chip", "cause", "message", "reason", "advice", "journal", "lines"),
-    *("phase", "of a later release"),
-)
+FIELDS = (*_FIELDS, "of a later release")
+UNREAD = {"fleet", "before", "kind", "code"}
+"""Fields that are written for people and programs, and that no command of ours reads."""
+FORMATS = Path(__file__).parent.parent.parent / "docs" / "reference" / "file-formats.md"
 ODD_NUMBERS = st.sampled_from(["1e400", "NaN", "-Infinity", "9" * 400, "-1", "-0.5", "1e17", "true"])
 PROOFS = st.fixed_dictionaries({"value": st.sampled_from([True, None, 1, "x"]), "reason": st.text(max_size=5)})
 VALUES = (
@@ -156,3 +159,34 @@ def test_logs_of_every_earlier_form_are_read(more: dict[str, str], state: str) -
     history = History.of(events, fleet_of(["a"]), {"default": DIGEST})
     assert history.counts() == {state: 1}
     assert (history.stopped, history.began, history.ended) == ("1 device failed; the limit is 1", 1.0, 6.0)
+
+
+# --- the writer, the reader and the page of formats -------------------------------------------------------------------
+
+
+def written() -> set[str]:
+    """The fields that a run writes: what it gives to ``write``, and the facts of a device."""
+    found = set()
+    for node in ast.walk(ast.parse(inspect.getsource(fleet_run))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "write":
+            found |= {one.arg for one in node.keywords if one.arg is not None}
+        elif isinstance(node, ast.FunctionDef) and node.name == "facts":
+            keys = [key for one in ast.walk(node) if isinstance(one, ast.Dict) for key in one.keys]
+            found |= {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+    return found
+
+
+def described() -> set[str]:
+    """The fields in the table of the page."""
+    part = FORMATS.read_text("utf-8").split("## Fleet log", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split("|")[2] for line in part.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_field_that_is_written_is_read() -> None:
+    assert {"proof", "operator", "phase"} <= written()
+    assert written() - UNREAD <= set(_FIELDS)
+
+
+def test_every_field_that_is_written_or_read_is_described() -> None:
+    assert (written() | set(_FIELDS)) - described() == set()

@@ -146,8 +146,8 @@ class Fleet:
     treatment: Treatment = field(default_factory=Treatment)
     trust: tuple[Path, ...] = ()
     id: str | None = None
-    operator: str | None = None
     content: bytes = field(default=b"", repr=False)
+    operator: str | None = None
 
     @classmethod
     def load(cls, path: Path, place: Place = str) -> Fleet:
@@ -180,7 +180,7 @@ class Fleet:
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
         trust = tuple(path.parent / name for name in update.texts("trust") or ())
         treatment = _treatment(update)
-        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, operator, content)
+        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content, operator)
 
 
 def _id(head: Table) -> str | None:
