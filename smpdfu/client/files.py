@@ -46,6 +46,7 @@ from smpdfu.client.file_download import Part, Reading
 from smpdfu.client.file_hash import HASHES, blocks_of, hash_bytes, hash_of
 from smpdfu.client.file_proof import HASH_BYTES_PER_S, ask, hash_kind, hashes, their_hash
 from smpdfu.client.pace import Pace
+from smpdfu.client.retry import pause_after
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.cbor import head_size
 from smpdfu.smp.groups.fs import (
@@ -66,8 +67,6 @@ _SHORTEST = 32
 _SMALL = 8
 """Pieces of a file that is sent without asking what of it is there: that would take four requests or more."""
 Report = Callable[[UploadProgress], None]
-_LONGEST_PAUSE = 16
-"""How often longer than at first a busy device is left alone in the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ class _Sending:
 
     async def _pause(self) -> None:
         """Leave a busy device alone, twice as long every time."""
-        await asyncio.sleep(self.client.patience.pause_s * min(2**self._pauses, _LONGEST_PAUSE))
+        await asyncio.sleep(pause_after(self._pauses, self.client.patience.pause_s))
         self._pauses += 1
 
     async def _again(self, *believed: int) -> int:

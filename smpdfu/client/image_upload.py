@@ -14,6 +14,7 @@ from functools import partial
 
 from smpdfu.client.exchange import Exchange, Ticket, now
 from smpdfu.client.pace import Pace
+from smpdfu.client.retry import pause_after
 from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
@@ -24,8 +25,6 @@ from smpdfu.smp.upload import PATIENCE, State, Upload, UploadProgress, is_passin
 from smpdfu.smp.window import Fault, Window
 
 Report = Callable[[UploadProgress], None]
-_LONGEST_PAUSE = 16
-"""How often longer than at first a busy device is left alone in the end."""
 _PING_S, _PING_ANSWER_S = 0.5, 0.2
 """After how long one asks about a first chunk, and how much later than its own answer that one may come."""
 _PROBE_HEAD = 8
@@ -343,7 +342,7 @@ class Transfer:
         self._upload.refused(posted.chunk, error)
         self._slow_down(posted, Fault.FULL)
         if not self._upload.flight:
-            self._pause_until = now() + self._waits.pause_s * min(2**self._pauses, _LONGEST_PAUSE)
+            self._pause_until = now() + pause_after(self._pauses, self._waits.pause_s)
             self._pauses += 1
 
     async def _fall_silent(self) -> None:

@@ -10,6 +10,13 @@ from smpdfu.errors import DeviceError, LinkLostError
 from smpdfu.smp.upload import is_passing
 
 T = TypeVar("T")
+_LONGEST_PAUSE = 16
+"""How often longer than at first a busy device is left alone in the end."""
+
+
+def pause_after(pauses: int, pause_s: float) -> float:
+    """Return how many seconds to leave a busy device alone after ``pauses`` pauses: twice as long every time."""
+    return float(pause_s * min(2**pauses, _LONGEST_PAUSE))
 
 
 async def insist(

@@ -4,7 +4,6 @@ from smpdfu.__main__ import imgtool
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.commands import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.boot_options import B0nChoice, KeyLength, Mode
-from smpdfu.dfu.fleet.events import LEAVE
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
 from smpdfu.library import health_command, health_soak, install_image
@@ -67,6 +66,3 @@ from smpdfu.virtual.boot.netcore import B0n
 # Called from outside of the package.
 (imgtool, health_command, health_soak, install_image)  # a console script; names of smpdfu.__all__
 (b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it
-
-# A word of the fleet log's format that its writer spells out.
-(LEAVE,)

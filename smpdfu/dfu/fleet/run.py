@@ -25,9 +25,9 @@ from smpdfu.dfu.do.net_version import AskVersion
 from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
+from smpdfu.dfu.fleet import events
 from smpdfu.dfu.fleet.causes import NO_ANSWER, outcome_of
 from smpdfu.dfu.fleet.causes import cause as cause
-from smpdfu.dfu.fleet.events import EXCHANGED
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleet.log import FleetLog
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
@@ -81,14 +81,14 @@ class FleetRun:
         """Begin no further device."""
         if not self.schedule.paused:
             self.schedule.pause()
-            self._log.write("pause")
+            self._log.write(events.PAUSE)
             self._news.set()
 
     def resume(self) -> None:
         """Continue after ``pause``."""
         if self.schedule.paused:
             self.schedule.resume()
-            self._log.write("resume")
+            self._log.write(events.RESUME)
             self._news.set()
 
     async def run(self) -> Phase:
@@ -98,7 +98,7 @@ class FleetRun:
         cannot be written.
         """
         self._log.write(
-            "run",
+            events.RUN,
             fleet=self.fleet.name,
             devices=len(self.fleet.devices),
             operator=self.fleet.operator or login_name(),
@@ -111,7 +111,7 @@ class FleetRun:
                 began = self.schedule.begin(await self._settled())
                 if began and self.schedule.wave is not wave and self.schedule.wave is not None:
                     wave = self.schedule.wave
-                    self._log.write("wave", wave=wave.name, devices=len(wave.devices))
+                    self._log.write(events.WAVE, wave=wave.name, devices=len(wave.devices))
                 for name in began:
                     self._start(self.fleet.devices[name], "" if wave is None else wave.name)
                 phase = self.schedule.phase
@@ -123,8 +123,8 @@ class FleetRun:
         if self._broken is not None:
             raise self._broken
         if (stop := self.schedule.stopped) is not None:
-            self._log.write("stop", reason=str(stop), code=stop.code, advice=stop.advice)
-        self._log.write("leave", phase=self.schedule.phase)
+            self._log.write(events.STOP, reason=str(stop), code=stop.code, advice=stop.advice)
+        self._log.write(events.LEAVE, phase=self.schedule.phase)
         return self.schedule.phase
 
     async def _settled(self) -> float:
@@ -152,7 +152,7 @@ class FleetRun:
 
         answers = await asyncio.gather(*map(ask, devices))
         silent = [device for device, answers_it in zip(devices, answers, strict=True) if not answers_it]
-        self._log.write("look", wave=wave.name, devices=len(devices), silent=len(silent))
+        self._log.write(events.LOOK, wave=wave.name, devices=len(devices), silent=len(silent))
         self._log.write_all(entry for device in silent for entry in self._silent_entries(device, wave))
         self.schedule.silent(device.name for device in silent)
 
@@ -160,8 +160,8 @@ class FleetRun:
         about = {"device": device.name, "identity": device.identity}
         about["package"] = self._ports.packages[device.hardware].digest
         failure = {"cause": NO_ANSWER, "message": "the device does not answer a first request"}
-        end = {"event": "end", **about, "outcome": Outcome.UNREACHABLE, "seconds": 0.0, **failure}
-        return {"event": "begin", "wave": wave.name, **about}, end
+        end = {"event": events.END, **about, "outcome": Outcome.UNREACHABLE, "seconds": 0.0, **failure}
+        return {"event": events.BEGIN, "wave": wave.name, **about}, end
 
     @staticmethod
     def _now() -> float:
@@ -199,7 +199,7 @@ class FleetRun:
         unseen_since = self.schedule.begun.get(device.name)
         job = _Job(device, package, self.fleet, self._ports, self._log, unseen_since, self.schedule.go_on)
         identity = device.identity
-        self._log.write("begin", device=device.name, identity=identity, wave=wave, package=package.digest)
+        self._log.write(events.BEGIN, device=device.name, identity=identity, wave=wave, package=package.digest)
         facts: dict[str, Any] = {}
         try:
             outcome = await job.run_in_time(self.fleet.treatment.device_timeout_s)
@@ -214,7 +214,7 @@ class FleetRun:
             job.failed(error)
         seconds = round(self._now() - began, 3)
         facts |= {"identity": identity, "outcome": outcome, "package": package.digest, "seconds": seconds}
-        self._log.write("end", device=device.name, **job.facts(), **facts)
+        self._log.write(events.END, device=device.name, **job.facts(), **facts)
         self.schedule.ended(device.name, outcome)
 
 
@@ -260,7 +260,7 @@ class _Job:
             journal = stack.enter_context(Journal(path))
             self.opened = True
             if journal.damaged:
-                self.log.write("damaged", device=self.device.name, journal=str(path), lines=journal.damaged)
+                self.log.write(events.DAMAGED, device=self.device.name, journal=str(path), lines=journal.damaged)
             record = journal.record.of(self.package.digest)
             unseen = record.end if self._ended_unseen(record) else None
             if unseen in (REVERTED, FAILED) and not self.go_on:
@@ -310,7 +310,9 @@ class _Job:
     def _note(self, event: Event) -> None:
         if isinstance(event, StepBegun):
             self._step = event.step.name
-            self.log.write("step", device=self.device.name, step=event.step.name, number=event.number, of=event.total)
+            self.log.write(
+                events.STEP, device=self.device.name, step=event.step.name, number=event.number, of=event.total
+            )
         elif isinstance(event, Progress):
             self._sent[event.step.name] = event.done - event.resumed_at
         else:
@@ -372,7 +374,7 @@ async def note_exchanged(known: Standing, fleet: Fleet, log: FleetLog, ports: Po
     others = [(one, chip) for one, chip in found if chip is not None and chip != known.chips[one.name]]
     log.write_all(
         {
-            "event": EXCHANGED,
+            "event": events.EXCHANGED,
             "device": one.name,
             "identity": one.identity,
             "chip": chip,
