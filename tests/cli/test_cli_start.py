@@ -66,6 +66,13 @@ def test_signing_loads_what_signs_and_no_more(raw: Path, keys: Keys, out: Path) 
     )
 
 
+def test_sign_itself_loads_no_verifier_and_no_yaml(raw: Path, keys: Keys, out: Path) -> None:
+    found = loaded("main", "sign", "-k", keys.signing, *LAYOUT, raw, out)
+    assert out.exists()
+    unneeded = {"yaml", "smpdfu.image.verification.verify", "smpdfu.untrusted.yamltext", "smpdfu.dfu", "smpdfu.client"}
+    assert not found & unneeded
+
+
 def test_our_own_hex_needs_no_intelhex(raw: Path, out: Path, tmp_path: Path) -> None:
     source, target = tmp_path / "in.hex", out.with_suffix(".hex")
     assert started("imgtool", "sign", *LAYOUT, "-x", "0xc000", raw, source).returncode == 0
