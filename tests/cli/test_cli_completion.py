@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.cli.app import completion
+from smpdfu.cli.app.shell_scripts import answer
 from smpdfu.cli.app.tree import wanted_command
 
 ROOT = Path(__file__).parent.parent.parent
@@ -184,3 +185,10 @@ def test_a_script_is_installed_once(here: Path, shell: str, monkeypatch: pytest.
     lines = start.read_text().splitlines()
     assert lines[0] == "alias ll=ls"
     assert len(lines) == (2 if shell in shell_scripts.LOADERS else 1)
+
+
+def test_an_empty_variable_of_completion_installs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_SMPDFU_COMPLETE", "")
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    assert not answer(["list"])
+    assert not answer([])

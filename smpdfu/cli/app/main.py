@@ -65,12 +65,12 @@ def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
     replace_closed_streams()
     note.cache_clear()
-    if COMPLETE_VAR in os.environ or sys.argv[1:2] in (["--show-completion"], ["--install-completion"]):
-        from smpdfu.cli.app.shell_scripts import answer
-
-        if answer(sys.argv[1:]):
-            sys.exit(0)
     try:
+        if COMPLETE_VAR in os.environ or sys.argv[1:2] in (["--show-completion"], ["--install-completion"]):
+            from smpdfu.cli.app.shell_scripts import answer
+
+            if answer(sys.argv[1:]):
+                sys.exit(0)
         left = build_app(sys.argv[1:])(prog_name="smpdfu", standalone_mode=False, complete_var=COMPLETE_VAR)
     except StdoutGone:
         _leave_like_a_filter()

@@ -75,6 +75,8 @@ def answer(words: Sequence[str]) -> bool:
         if script is not None:
             typer.echo(script)
         return script is not None
+    if list(words[:1]) not in (["--show-completion"], ["--install-completion"]):
+        return False
     shell = words[1] if len(words) > 1 else Path(os.environ.get("SHELL", "")).name
     if shell not in SCRIPTS:
         return False
@@ -94,9 +96,10 @@ def _install(shell: str) -> Path:
     path.write_text(SCRIPTS[shell] + "\n", "utf-8")
     if shell in LOADERS:
         start, line = home / f".{shell}rc", LOADERS[shell].format(shlex.quote(str(path)))
-        text = start.read_text("utf-8") if start.exists() else ""
-        if line not in text.splitlines():
-            start.write_text(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{line}\n", "utf-8")
+        text = start.read_bytes() if start.exists() else b""
+        if line.encode() not in text.splitlines():  # added at the end: what a person wrote there is never rewritten
+            with start.open("ab") as file:
+                file.write((b"" if text.endswith(b"\n") or not text else b"\n") + line.encode() + b"\n")
     return path
 
 
