@@ -104,11 +104,9 @@ async def upload(
 async def _recover(client: Client, request: ImageRequest, target: Target, out: Output) -> None:
     from smpdfu.cli.update.upload_recovery import upload_in_recovery
     from smpdfu.dfu.decide import serial_recovery
-    from smpdfu.dfu.decide.record import Record
-    from smpdfu.dfu.do.steps import read_state
-    from smpdfu.dfu.do.update import Wish, known_of
+    from smpdfu.dfu.do.one_image import read_known
 
-    state = known_of(await read_state(client), Record(), Wish(bootloader=request.bootloader))
+    state = await read_known(client, request)
     if not state.recovery:
         raise serial_recovery.not_met()
     await upload_in_recovery(client, request.image, state, target.image, out, force=target.force)

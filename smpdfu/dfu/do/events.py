@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.plan import Step
+
+E = TypeVar("E")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,23 @@ class WatchError(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+async def watched(work: Callable[[Callable[[E], None]], Awaitable[T]], watch: Callable[[E], None]) -> T:
+    """Return ``await work(tell)``, whose ``tell`` calls ``watch``.
+
+    An error that ``watch`` raises ends the work and comes out unchanged, also if it is of a class that the work handles
+    when the device causes it.
+    """
+
+    def tell(event: E) -> None:
+        try:
+            watch(event)
+        except Exception as error:
+            raise WatchError(error) from error
+
+    try:
+        return await work(tell)
+    except WatchError as carrier:
+        failed = carrier.error
+    raise failed

@@ -36,6 +36,7 @@ from smpdfu.dfu.decide.one_image import (
 from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import Record
+from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark, read_slots, read_state
@@ -163,8 +164,17 @@ async def install_one(
     when the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError. An error that ``watch``
     raises ends the call and comes out unchanged; the same call continues.
     """
+    return await watched(partial(_install, client, request), watch)
+
+
+async def read_known(client: Client, request: ImageRequest) -> DeviceState:
+    """Read the device, with what is known of its bootloader. Raises LinkError."""
+    return known_of(await read_state(client), Record(), Wish(bootloader=request.bootloader))
+
+
+async def _install(client: Client, request: ImageRequest, watch: Callable[[ImageEvent], None]) -> InstalledImage:
     wanted = request.wanted
-    read = known_of(await read_state(client), Record(), Wish(bootloader=request.bootloader))
+    read = await read_known(client, request)
     if read.recovery:
         raise serial_recovery.met_unasked()
     same = SameDevice(client)

@@ -26,7 +26,7 @@ from smpdfu.dfu.do.events import Event as Event
 from smpdfu.dfu.do.events import Progress as Progress
 from smpdfu.dfu.do.events import StepBegun as StepBegun
 from smpdfu.dfu.do.events import StepDone as StepDone
-from smpdfu.dfu.do.events import WatchError, ignore
+from smpdfu.dfu.do.events import ignore, watched
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, off_loop
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
@@ -214,50 +214,49 @@ class Update:
         """
         if errors := stopping(decision.findings, force=self._wish.force):
             raise refusal(errors)
-        state, proof = decision.state, decision.proof
+        return await watched(partial(self._work, decision), watch)
 
-        def tell(event: Event) -> None:
-            nonlocal state, proof
-            if isinstance(event, StepDone):
-                state, proof = event.state, event.proof or proof
-            try:
-                watch(event)
-            except Exception as error:
-                raise WatchError(error) from error
-
-        try:
-            await self._work(decision, tell)
-        except WatchError as failed:
-            raise failed.error from None
+    async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> Installed:
+        steps, state, proof = decision.plan.steps, decision.state, decision.proof
+        clock = asyncio.get_running_loop().time
+        if await self._begin(decision):
+            for number, step in enumerate(steps, 1):
+                tell(StepBegun(step, number, len(steps)))
+                began = clock()
+                state = await self._noted_step(step, steps[number:], decision, state, tell)
+                checked = state.proof if step == _CHECK_NET else None
+                proof = checked or proof
+                tell(StepDone(step, state, checked, clock() - began))
+            await off_loop(self._journal.end, DONE)
         proven = is_proven(self._package, self._wish.policy, proof)
-        return Installed(bool(decision.plan.steps), proven, state, decision.findings, proof)
+        return Installed(bool(steps), proven, state, decision.findings, proof)
 
-    async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> None:
-        if not await self._begin(decision):
-            return
-        state, steps, clock = decision.state, decision.plan.steps, asyncio.get_running_loop().time
-        for number, step in enumerate(steps, 1):
-            tell(StepBegun(step, number, len(steps)))
-            began = clock()
-            await off_loop(self._journal.begun, step.name)
-            try:
-                state = await self._step(step, steps[number:], decision, state, tell)
-            except SILENCE as error:
-                raise StepError(f"could not {step.words}: {error}", step.name, resumable=True) from error
-            except RevertedError:
-                await off_loop(self._journal.end, REVERTED)
-                raise
-            except AbsentError:
-                await off_loop(self._journal.absent, step.name)
-                raise
-            except StepError as error:
-                if not error.resumable:
-                    await off_loop(self._journal.end, FAILED)
-                raise
-            await off_loop(self._journal.done, step.name)
-            proof = state.proof if step == _CHECK_NET else None
-            tell(StepDone(step, state, proof, clock() - began))
-        await off_loop(self._journal.end, DONE)
+    async def _noted_step(
+        self,
+        step: Step,
+        behind: tuple[Step, ...],
+        decision: Decision,
+        state: DeviceState,
+        tell: Callable[[Event], None],
+    ) -> DeviceState:
+        """Do the step, with its begin and its end in the journal."""
+        await off_loop(self._journal.begun, step.name)
+        try:
+            now = await self._step(step, behind, decision, state, tell)
+        except SILENCE as error:
+            raise StepError(f"could not {step.words}: {error}", step.name, resumable=True) from error
+        except RevertedError:
+            await off_loop(self._journal.end, REVERTED)
+            raise
+        except AbsentError:
+            await off_loop(self._journal.absent, step.name)
+            raise
+        except StepError as error:
+            if not error.resumable:
+                await off_loop(self._journal.end, FAILED)
+            raise
+        await off_loop(self._journal.done, step.name)
+        return now
 
     async def _step(
         self,
