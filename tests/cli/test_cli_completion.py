@@ -106,6 +106,7 @@ def test_which_branch_a_line_needs() -> None:
     assert wanted_command(["--version"], {}) == ""
     assert wanted_command([], {}) == ""
     assert wanted_command(["lst"], {}) == ""
+    assert wanted_command(["list"], {"_SMPDFU_COMPLETE": ""}) == "list"
     asked = {"_SMPDFU_COMPLETE": "complete_bash"}
     assert wanted_command([], asked | {"COMP_WORDS": "smpdfu li"}) == ""
     assert wanted_command([], asked | {"COMP_WORDS": "smpdfu list --t"}) == "list"

@@ -15,7 +15,7 @@ from smpdfu import __version__
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Interrupted
 from smpdfu.cli.app.ending import EXIT_UNEXPECTED, document, exit_code
-from smpdfu.cli.app.tree import COMPLETE_VAR, Tree, wanted_command
+from smpdfu.cli.app.tree import COMPLETE_VAR, COMPLETION_OPTIONS, Tree, wanted_command
 from smpdfu.cli.terminal.help import SETTINGS
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
 from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note
@@ -66,7 +66,7 @@ def run() -> NoReturn:
     replace_closed_streams()
     note.cache_clear()
     try:
-        if COMPLETE_VAR in os.environ or sys.argv[1:2] in (["--show-completion"], ["--install-completion"]):
+        if os.environ.get(COMPLETE_VAR) or (sys.argv[1:] and sys.argv[1] in COMPLETION_OPTIONS):
             from smpdfu.cli.app.shell_scripts import answer
 
             if answer(sys.argv[1:]):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from smpdfu.cli.app.tree import COMPLETE_VAR
+from smpdfu.cli.app.tree import COMPLETE_VAR, COMPLETION_OPTIONS
 
 BASH = r"""
 _smpdfu_completion() {
@@ -75,12 +75,12 @@ def answer(words: Sequence[str]) -> bool:
         if script is not None:
             typer.echo(script)
         return script is not None
-    if list(words[:1]) not in (["--show-completion"], ["--install-completion"]):
+    if not words or words[0] not in COMPLETION_OPTIONS:
         return False
     shell = words[1] if len(words) > 1 else Path(os.environ.get("SHELL", "")).name
     if shell not in SCRIPTS:
         return False
-    if words[0] == "--show-completion":
+    if words[0] == COMPLETION_OPTIONS[0]:
         typer.echo(SCRIPTS[shell])
         return True
     path = _install(shell)

@@ -15,7 +15,8 @@ import typer
 from smpdfu.cli.terminal.help import HelpGroup
 
 COMPLETE_VAR = "_SMPDFU_COMPLETE"
-"""The variable by which a shell asks for completion."""
+"""The variable by which a shell asks for completion; empty, it asks for nothing."""
+COMPLETION_OPTIONS = ("--show-completion", "--install-completion")
 
 UPDATE, RELEASE, DEVICE, HELP = "Update", "Release", "Device", "Help"
 
@@ -142,7 +143,7 @@ def listing(name: str) -> dict[str, Any]:
 
 def wanted_command(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> str:
     """Which command ``words``, the arguments of ``smpdfu``, call; "" if none of ours: all that is needed is names."""
-    if COMPLETE_VAR in environment:  # a shell asks what could follow the words of a line
+    if environment.get(COMPLETE_VAR):  # a shell asks what could follow the words of a line
         line = environment.get("COMP_WORDS") or environment.get("_TYPER_COMPLETE_ARGS") or ""
         words = line.split()[1:]
     first = next((word for word in words if not word.startswith("-")), "")
