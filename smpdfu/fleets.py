@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smpdfu.connect import client_for, place_of, places_by_lookup
 from smpdfu.dfu.fleet.reach import Reach
-from smpdfu.dfu.fleet.session import FleetSession
+from smpdfu.dfu.fleet.session import FleetSession, no_passphrase
 
 
 def open_fleet(path: Path | str, *, passphrase: Callable[[Path], bytes | None] | None = None) -> FleetSession:
@@ -16,5 +16,4 @@ def open_fleet(path: Path | str, *, passphrase: Callable[[Path], bytes | None] |
     ``passphrase`` is asked for that of a protected key which the file names in ``trust``.
     Raises FleetFileError or OSError.
     """
-    ask = (lambda path: None) if passphrase is None else passphrase
-    return FleetSession.open(Path(path), Reach(client_for, place_of, places_by_lookup), ask)
+    return FleetSession.open(Path(path), Reach(client_for, place_of, places_by_lookup), passphrase or no_passphrase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from smpdfu.cli.terminal.show import Output
 
 if TYPE_CHECKING:
     from smpdfu.dfu.fleet.outcome import FleetOutcome
-    from smpdfu.dfu.fleet.session import FleetSession, FleetWish
+    from smpdfu.dfu.fleet.session import FleetSession, FleetWatch, FleetWish
 
 FleetFile = Annotated[Path, typer.Argument(metavar="FLEET.toml", help="The file that describes the fleet.")]
 
@@ -86,33 +87,14 @@ async def run(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output)
     finished; run the same command again. 9, with --require-proof: every device has its package as far as smpdfu can
     tell, and nothing proves some of the updates.
     """
-    from smpdfu.cli.fleet.live_view import View
-
     session = _open(fleet)
-    if how.plan:
-        await _plan(session, how, trust, out)
-        return
-    view = View(session.fleet, out, events=how.events)
-    async with view.kept_drawn():
-        outcome = await session.run(how.wish(trust), view)
-    _end(outcome, how, out)
+    await _carry_out(session, session.run, how, trust, out)
 
 
 async def resume(fleet: FleetFile, how: FleetHow, trust: TrustOptions, out: Output) -> None:
     """Continue after a pause. If no process runs the fleet, run it."""
-    from smpdfu.cli.fleet.live_view import View
-
     session = _open(fleet)
-    if how.plan:
-        await _plan(session, how, trust, out)
-        return
-    view = View(session.fleet, out, events=how.events)
-    async with view.kept_drawn():
-        outcome = await session.resume(how.wish(trust), view)
-    if isinstance(outcome, int):
-        out.emit({"paused": False, "pid": outcome}, lambda: f"Process {outcome} continues.")
-    else:
-        _end(outcome, how, out)
+    await _carry_out(session, session.resume, how, trust, out)
 
 
 def _open(file: Path) -> FleetSession:
@@ -122,10 +104,26 @@ def _open(file: Path) -> FleetSession:
     return open_fleet(file, passphrase=Passphrase().ask)
 
 
-async def _plan(session: FleetSession, how: FleetHow, trust: TrustOptions, out: Output) -> None:
-    from smpdfu.cli.fleet.live_view import Notes
+async def _carry_out(
+    session: FleetSession,
+    work: Callable[[FleetWish, FleetWatch], Awaitable[FleetOutcome | int]],
+    how: FleetHow,
+    trust: TrustOptions,
+    out: Output,
+) -> None:
+    """Run the fleet, or show the plan of it; an int is the process that a resume let continue."""
+    from smpdfu.cli.fleet.live_view import Notes, View
 
-    show_plan(await session.plan(how.wish(trust), Notes(session.fleet, out)), out)
+    if how.plan:
+        show_plan(await session.plan(how.wish(trust), Notes(session.fleet, out)), out)
+        return
+    view = View(session.fleet, out, events=how.events)
+    async with view.kept_drawn():
+        outcome = await work(how.wish(trust), view)
+    if isinstance(outcome, int):
+        out.emit({"paused": False, "pid": outcome}, lambda: f"Process {outcome} continues.")
+    else:
+        _end(outcome, how, out)
 
 
 def _end(outcome: FleetOutcome, how: FleetHow, out: Output) -> None:

@@ -122,14 +122,15 @@ AskPassphrase = Callable[[Path], bytes | None]
 """Gives the passphrase of a key file; None if there is none to be had."""
 
 
-def _no_passphrase(path: Path) -> bytes | None:
+def no_passphrase(path: Path) -> bytes | None:
+    """There is none to be had."""
     return None
 
 
 class FleetSession:
     """A fleet with its packages and the folder of its log. Only ``run`` and ``resume`` talk to devices."""
 
-    def __init__(self, fleet: Fleet, reach: Reach, passphrase: AskPassphrase = _no_passphrase) -> None:
+    def __init__(self, fleet: Fleet, reach: Reach, passphrase: AskPassphrase = no_passphrase) -> None:
         """``passphrase`` is asked for that of a protected key which the file names in ``trust``."""
         self.fleet = fleet
         self.folder = folder_of(fleet)
@@ -138,7 +139,7 @@ class FleetSession:
         self._packages: dict[str, Package] | None = None
 
     @classmethod
-    def open(cls, path: Path, reach: Reach, passphrase: AskPassphrase = _no_passphrase) -> FleetSession:
+    def open(cls, path: Path, reach: Reach, passphrase: AskPassphrase = no_passphrase) -> FleetSession:
         """Read the fleet's file. Raises FleetFileError or OSError."""
         return cls(Fleet.load(path, reach.place_of), reach, passphrase)
 
