@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
 from smpdfu.cli.virtual.flash import place
 from smpdfu.cli.virtual.options import ServerParts, WireParts, device_number
 from smpdfu.cli.virtual.serve import Wires, servings
-from smpdfu.cli.virtual.view import rendered
+from smpdfu.cli.virtual.view import look, rendered, row, with_holder
 from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def new(
         _new_demo(name, parts, boot, loader, server, out)
         return
     found = _create(name, parts, boot, loader, server, out)
-    out.emit(_with_holder(found), lambda: rendered(found))
+    out.emit(with_holder(found), lambda: rendered(found))
     if parts.app is None:
         for line in _without_firmware(name, parts):
             out.say(line)
@@ -140,7 +140,7 @@ def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, ser
         raise
     commands = [{"command": step.command, "does": step.sentence} for step in demo.steps]
     out.emit(
-        _with_holder(found) | {"demo": {"folder": demo.folder, "commands": commands}},
+        with_holder(found) | {"demo": {"folder": demo.folder, "commands": commands}},
         lambda: words("\n".join(demo.lines())),
     )
 
@@ -168,7 +168,7 @@ def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, serve
     except BaseException:
         store_devices.delete(name)
         raise
-    found = _look(name)
+    found = look(name)
     if parts.app is not None and not found.app_runs:
         out.warn(f"the device does not start this application: {_last_error(name)}")
     return found
@@ -267,15 +267,15 @@ def reset(name: Name, out: Output) -> None:
 
 def show(name: Name, out: Output) -> None:
     """Show both cores: whether they run, slots, versions and trailers."""
-    found = _look(name)
-    out.emit(_with_holder(found), lambda: rendered(found))
+    found = look(name)
+    out.emit(with_holder(found), lambda: rendered(found))
 
 
 def list_devices(out: Output) -> None:
     """List the virtual devices."""
     from smpdfu.virtual.store import devices as store_devices
 
-    devices = [_line(name, out) for name in store_devices.list_devices()]
+    devices = [row(name, out) for name in store_devices.list_devices()]
     columns = ("name", "layout", "power", "runs", "in use by", "port")
     keys = ("name", "layout", "powered", "app_runs", "pid", "port")
     rows = [[one.get(key) for key in keys] for one in devices]
@@ -378,31 +378,3 @@ def _stop_by_signal(serving: asyncio.Future[list[None]]) -> None:
     with suppress(NotImplementedError):  # Windows has no pseudo terminals either
         for number in (signal.SIGINT, signal.SIGTERM):
             serving.get_loop().add_signal_handler(number, serving.cancel)
-
-
-# --- looking --------------------------------------------------------------------------------------------------------
-
-
-def _look(name: str) -> Report:
-    from smpdfu.virtual.report import report
-    from smpdfu.virtual.store.devices import view_device
-
-    return report(view_device(name))
-
-
-def _line(name: str, out: Output) -> dict[str, Any]:
-    """Return a device's row of the list; a damaged device must not hide the others."""
-    from smpdfu.errors import ConnectError
-
-    try:
-        return _with_holder(_look(name))
-    except ConnectError as error:
-        out.warn(str(error))
-        return {"name": name, "error": str(error)}
-
-
-def _with_holder(found: Report) -> dict[str, Any]:
-    from smpdfu.virtual.store.devices import holder_of
-
-    held = holder_of(found.name) or {}
-    return found.to_dict() | {"pid": held.get("pid"), "port": held.get("port")}

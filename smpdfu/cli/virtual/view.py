@@ -1,10 +1,10 @@
-"""The tables of ``smpdfu virtual show``."""
+"""What ``smpdfu virtual show`` and ``list`` tell of a device."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.terminal.show import facts, table
+from smpdfu.cli.terminal.show import Output, facts, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -13,6 +13,33 @@ if TYPE_CHECKING:
     from smpdfu.virtual.report import Report, SlotReport
 
 _PARTITIONS = {"pm": "Partition Manager", "dts": "devicetree partitions"}
+
+
+def look(name: str) -> Report:
+    """Look at a device. Raises ConnectError if it is damaged or not there."""
+    from smpdfu.virtual.report import report
+    from smpdfu.virtual.store.devices import view_device
+
+    return report(view_device(name))
+
+
+def row(name: str, out: Output) -> dict[str, Any]:
+    """Return a device's row of the list; a damaged device must not hide the others."""
+    from smpdfu.errors import ConnectError
+
+    try:
+        return with_holder(look(name))
+    except ConnectError as error:
+        out.warn(str(error))
+        return {"name": name, "error": str(error)}
+
+
+def with_holder(found: Report) -> dict[str, Any]:
+    """Return what was found, with the process that runs the device and its port."""
+    from smpdfu.virtual.store.devices import holder_of
+
+    held = holder_of(found.name) or {}
+    return found.to_dict() | {"pid": held.get("pid"), "port": held.get("port")}
 
 
 def rendered(found: Report) -> RenderableType:
