@@ -32,10 +32,11 @@ from benchmarks.fleet_rig import NEW, WAYS, broken, devices, name_of, package, v
 from smpdfu.client import Client
 from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
-from smpdfu.dfu.fleet.standing import standing
+from smpdfu.dfu.fleet.standing import standing_of
 from smpdfu.fleets import open_fleet
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming
@@ -242,7 +243,9 @@ def in_process(count: int, folder: Path) -> None:
                 task.cancel()
 
         packages = {"default": wanted}
-        schedule = standing(read_log(folder), fleet, packages).schedule(fleet, time.time())
+        digests = {hardware: package.digest for hardware, package in packages.items()}
+        history = History.of(read_log(folder), fleet, digests)
+        schedule = standing_of(history).schedule(fleet, time.time())
         ports = Ports(connect, packages, lambda address: folder / "journals" / address[8:])
         with FleetLog(folder, watch=watch) as log:
             task = asyncio.create_task(FleetRun(fleet, schedule, log, ports).run())

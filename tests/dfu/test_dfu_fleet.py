@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
-from smpdfu.dfu.fleet.standing import standing
+from smpdfu.dfu.fleet.standing import Standing, standing_of
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import JournalError
 from smpdfu.image.trailer import SwapMode
@@ -29,6 +29,14 @@ from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
+
+
+def standing(
+    events: Iterable[LogEvent], fleet: Fleet, packages: Mapping[str, Package], *, again: bool = False
+) -> Standing:
+    """What a run finds in the log before it begins."""
+    digests = {hardware: package.digest for hardware, package in packages.items()}
+    return standing_of(History.of(events, fleet, digests), again=again)
 
 
 Devices = Mapping[str, VirtualNrf5340]

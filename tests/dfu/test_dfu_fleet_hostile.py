@@ -18,7 +18,6 @@ from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Wave
 from smpdfu.dfu.fleet.log import FleetLog, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
-from smpdfu.dfu.fleet.standing import standing
 from smpdfu.dfu.package.package import Package
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
@@ -26,6 +25,7 @@ from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import Request, decode_map, split_message
 from smpdfu.virtual.device import VirtualNrf5340
 from tests.dfu.dfu_device import new_device, version, wire_of
+from tests.dfu.test_dfu_fleet import standing
 from tests.simulated import simulate, timed
 
 if TYPE_CHECKING:

@@ -13,11 +13,10 @@ from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
 from smpdfu.dfu.fleet.schedule import Outcome
-from smpdfu.dfu.fleet.standing import standing
 from smpdfu.errors import (
     JournalError,
 )
-from tests.dfu.test_dfu_fleet import fleet_of
+from tests.dfu.test_dfu_fleet import fleet_of, standing
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker

@@ -18,7 +18,6 @@ from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.log import FleetLog, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
-from smpdfu.dfu.fleet.standing import standing
 from smpdfu.dfu.package.package import Package
 from smpdfu.link.udp import UdpPipe
 from smpdfu.smp.framing import ConsoleFraming, DatagramFraming
@@ -26,6 +25,7 @@ from smpdfu.virtual.device import BUILD, VirtualNrf5340
 from smpdfu.virtual.wires.udp import serve_udp
 from tests.deadlines import HANG_S
 from tests.dfu.dfu_device import FAST, new_device, version
+from tests.dfu.test_dfu_fleet import standing
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from smpdfu.dfu.fleet.events import LogEvent
 from smpdfu.dfu.fleet.file import Fleet
 from smpdfu.dfu.fleet.history import History
 from smpdfu.dfu.fleet.schedule import Outcome, Schedule
-from smpdfu.dfu.package.package import Package
 
 
 class Standing(NamedTuple):
@@ -40,20 +37,12 @@ class Standing(NamedTuple):
         return Schedule(waves, fleet.limits, self.outcomes, self.counted, ago, begun=self.begun, go_on=self.go_on)
 
 
-def standing(
-    events: Iterable[LogEvent], fleet: Fleet, packages: Mapping[str, Package], *, again: bool = False
-) -> Standing:
-    """Add up a log: which outcomes stand for the device and the package that they were reached with.
+def standing_of(history: History, *, again: bool = False) -> Standing:
+    """Find which outcomes stand for the device and the package that they were reached with.
 
     Devices that did not answer or were interrupted are done again; with ``again``, every device that failed is, and
     none of the failures counts.
     """
-    history = History.of(events, fleet, {hardware: package.digest for hardware, package in packages.items()})
-    return standing_of(history, again=again)
-
-
-def standing_of(history: History, *, again: bool = False) -> Standing:
-    """Do the same with a log that is added up already."""
     outcomes: dict[str, Outcome] = {}
     counted: set[str] = set()
     ended_at: dict[str, float] = {}
