@@ -18,6 +18,7 @@ from smpdfu.dfu.decide.device_state import Scheme as Scheme
 from smpdfu.dfu.decide.evidence import Bootloader as Bootloader
 from smpdfu.dfu.decide.evidence import Proof as Proof
 from smpdfu.dfu.decide.evidence import ProofSource as ProofSource
+from smpdfu.dfu.decide.next_step import NextStep as NextStep
 from smpdfu.dfu.decide.one_image import Wanted as Wanted
 from smpdfu.dfu.decide.plan import Action as Action
 from smpdfu.dfu.decide.plan import Plan as Plan

@@ -67,6 +67,7 @@ from smpdfu import (
     LoaderBuild,
     LocalProtocolError,
     LogEvent,
+    NextStep,
     NoEffectError,
     NotBackError,
     NotBootedError,
@@ -260,6 +261,8 @@ async def one_image(address: str, path: Path) -> bool | None:
     done: InstalledImage = await install_image(
         address, path, wanted=Wanted(test=True), watch=lambda event: LINES.append(image_note(event))
     )
+    if done.next_step is NextStep.RESET_TRIES:
+        LINES.append("a reset starts the trial")
     return done.proven
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.app.advice_by_code import outcome_words
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.terminal.interruption import MAY_HAVE_RESTARTED, leaves
 from smpdfu.cli.terminal.show import Output
@@ -105,7 +106,8 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
 
     outcomes, ended = outcomes_of(before, now), trial_ended(before, now)
     error = refusal_of(outcomes)
-    said = [*(one.words for one in outcomes if error is None or one.words not in str(error)), *filter(None, [ended])]
+    apart = [one for one in outcomes if error is None or one.words not in str(error)]
+    said = [*map(outcome_words, apart), *filter(None, [ended])]
     data = {"images": [slot_data(slot) for slot in now.slots], "outcomes": [_data(one) for one in outcomes]}
 
     def render() -> RenderableType:
@@ -123,4 +125,4 @@ def _data(one: Outcome) -> dict[str, Any]:
 
     version = version_text(one.slot.version)
     image = {"image": one.slot.image, "slot": one.slot.slot, "version": version, "hash": one.slot.hash}
-    return image | {"became": one.became, "words": one.words}
+    return image | {"became": one.became, "words": outcome_words(one)}

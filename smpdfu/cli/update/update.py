@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.app.advice_by_code import finding_advice, finding_words, proof_entry, proof_lines
 from smpdfu.cli.app.command import Connection, command
 from smpdfu.cli.image.trust_options import TrustOptions
 from smpdfu.cli.terminal.show import Output, table
@@ -251,9 +252,9 @@ def _tell(finding: Finding, out: Output) -> None:
     from smpdfu.dfu.decide.checks.findings import Severity
 
     if finding.severity is Severity.NOTE:
-        out.say(f"note: {finding.words}")
+        out.say(f"note: {finding_words(finding)}")
     else:
-        out.warn(finding.words)
+        out.warn(finding_words(finding))
 
 
 async def _carry_out(update: Update, job: _Job) -> None:
@@ -280,7 +281,7 @@ async def _carry_out(update: Update, job: _Job) -> None:
     if decision.net_done_at is not None:
         out.warn(_by_journal(decision.net_done_at))
     if result.proven is False and result.proof is not None:
-        for line in result.proof.lines:
+        for line in proof_lines(result.proof):
             out.warn(line)
     _show_end(decision, result, job)
 
@@ -316,7 +317,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
     def render() -> Any:
         from rich.console import Group
 
-        findings = [(one.severity, one.code, one.words) for one in decision.findings]
+        findings = [(one.severity, one.code, finding_words(one)) for one in decision.findings]
         steps: list[tuple[object, str]] = [("", text) for _, text in there]
         steps += [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
         return Group(
@@ -349,7 +350,7 @@ def _show_end(decision: Decision, result: Installed, job: _Job) -> None:
     word = "nothing to do"
     if decision.plan.steps:
         word = "unproven" if result.proven is False else "done"
-    proof = None if result.proof is None else result.proof.to_entry()
+    proof = None if result.proof is None else proof_entry(result.proof)
     data = _data(decision, result.state, word, job.timing) | {"proven": result.proven, "proof": proof}
 
     def render() -> Any:
@@ -377,7 +378,7 @@ def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -
                 "severity": one.severity,
                 "core": one.core,
                 "message": one.message,
-                "advice": one.advice,
+                "advice": finding_advice(one),
                 "source": one.source,
             }
             for one in decision.findings

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smpdfu.cli.app.advice_by_code import finding_words, next_step_words, proof_lines
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.image.trust_options import TrustOptions
 from smpdfu.cli.terminal.interruption import AGAIN, BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, now_leaves
@@ -129,7 +130,8 @@ class _Reporter:
         from smpdfu.dfu.do.one_image import ImageNote, ImageStage
 
         if isinstance(event, ImageNote):
-            (self._out.warn if event.warning else self._out.say)(event.text)
+            text = event.text if event.finding is None else finding_words(event.finding)
+            (self._out.warn if event.warning else self._out.say)(text)
         elif isinstance(event, ImageStage):
             now_leaves(_LEAVES[event.value])
             if event in (ImageStage.SENDING, ImageStage.REPLACING):
@@ -216,15 +218,15 @@ def _now(done: InstalledImage) -> str:
 
     if done.running and not done.changed:
         return _already(done.state)
-    if done.next_step:
-        return done.next_step if done.marked == "test" or not done.changed else f"uploaded; {done.next_step}"
+    if todo := next_step_words(done):
+        return todo if done.marked == "test" or not done.changed else f"uploaded; {todo}"
     if done.running:
         return _RUNS[done.reverts]
     if done.image.core is not Core.NET or done.proof is None:
         return "the device was reset; SMP cannot tell what became of it"
     if done.proven:
         return f"handed over to the network core. {done.proof.reason}"
-    doubt = " ".join(done.proof.lines)
+    doubt = " ".join(proof_lines(done.proof))
     return f"the device was reset; SMP cannot tell whether the network core took it. {doubt}"
 
 

@@ -21,6 +21,7 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.preflight import image_findings
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Proof
+from smpdfu.dfu.decide.next_step import NextStep, how_to_start, marked
 from smpdfu.dfu.decide.one_image import (
     DAMAGED,
     Job,
@@ -28,8 +29,6 @@ from smpdfu.dfu.decide.one_image import (
     Wanted,
     Way,
     announcement,
-    how_to_start,
-    marked,
     of_pair,
     read_back,
 )
@@ -86,10 +85,11 @@ class ImageStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageNote:
-    """A sentence for people; ``warning``: there is something to look after."""
+    """A sentence for people; ``warning``: there is something to look after. ``finding``: the finding, if it is one."""
 
     text: str
     warning: bool
+    finding: Finding | None = None
 
 
 ImageEvent = ImageNote | ImageStage | UploadProgress
@@ -107,7 +107,7 @@ class InstalledImage:
     the device had the image. ``marked``: ``test``, ``permanent`` or None. ``running``: it was seen to run. ``proven``:
     that, or it was seen to be handed over to the network core; None: nothing was tried. ``proof`` is what is known of
     the network core. ``reverts``: whether the bootloader can go back, as a trial showed; None if there was none.
-    ``next_step``: how to have an image run that was only sent or marked. ``state`` is what the device said last.
+    ``next_step``: what has an image run that was only sent or marked. ``state`` is what the device said last.
     """
 
     image: CoreImage
@@ -121,7 +121,7 @@ class InstalledImage:
     proven: bool | None = None
     proof: Proof | None = None
     reverts: bool | None = None
-    next_step: str = ""
+    next_step: NextStep | None = None
 
 
 class NotOneImageError(FormatError):
@@ -223,7 +223,7 @@ def _check(image: CoreImage, state: DeviceState, wanted: Wanted, watch: Callable
         raise refusal(errors)
     for finding in found:
         if finding.severity is not Severity.NOTE:
-            watch(ImageNote(finding.words, warning=True))
+            watch(ImageNote(finding.words, warning=True, finding=finding))
 
 
 def _against(found: Sequence[Finding], wanted: Wanted) -> list[Finding]:

@@ -54,7 +54,8 @@ def test_a_network_image_is_never_sent_to_the_applications_slots(recovering: Des
     for extra in ((), ("--force",)):
         refused = recovering.call("upload", recovering.image(Core.NET), "--recovery", "-n", number, *extra)
         assert refused.code == 6
-        assert "which it would overwrite: nothing was written. Send it with -n 3" in refused.sentence
+        assert "which it would overwrite: nothing was written. Send it to image 3" in refused.sentence
+        assert "That is -n 3." in refused.err
     assert recovering.flash() == before
 
 
@@ -124,7 +125,7 @@ def test_recovery_with_the_state_of_images_is_recognised(
     for extra in ((), ("--force",), ("--test",), ("--confirm",)):
         refused = recovering.call("upload", recovering.image(Core.NET), *extra)
         assert refused.code == 6
-        assert "Add --recovery" in refused.sentence
+        assert "That is --recovery or `smpdfu reset`." in refused.err
     assert recovering.flash() == before
     assert recovering.json("upload", recovering.image(), "--recovery")["image"] == 0
 
@@ -163,7 +164,7 @@ def test_recovery_that_is_met_unasked_is_left_alone(recovering: Desk) -> None:
     refused = recovering.call("upload", recovering.image())
     assert refused.code == 6
     assert "is in MCUboot's serial recovery, where an upload overwrites what runs" in refused.sentence
-    assert "Add --recovery" in refused.sentence
+    assert "That is --recovery or `smpdfu reset`." in refused.err
     assert recovering.flash() == before
 
 
