@@ -13,8 +13,8 @@ import pytest
 
 from smpdfu.cli.fleet.live_view import View
 from smpdfu.cli.terminal.show import Output
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Wave
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Wave
+from smpdfu.dfu.fleet.log.events import LogEvent
 from smpdfu.dfu.fleet.schedule import Outcome, Schedule
 from tests.simulated import simulate
 

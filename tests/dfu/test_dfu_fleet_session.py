@@ -14,9 +14,9 @@ from smpdfu import __version__
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.ending import exit_code
 from smpdfu.client import Client
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet
-from smpdfu.dfu.fleet.log import log_path
+from smpdfu.dfu.fleet.description.file import Fleet
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.log import log_path
 from smpdfu.dfu.fleet.outcome import Ending, FleetOutcome
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule

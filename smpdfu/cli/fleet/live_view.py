@@ -16,7 +16,7 @@ from smpdfu.cli.fleet.words import stop_advice
 from smpdfu.cli.terminal.show import Output, console, one_line, print_line
 from smpdfu.dfu.do.journal_repair import damaged_line
 from smpdfu.dfu.do.update import Progress
-from smpdfu.dfu.fleet.events import (
+from smpdfu.dfu.fleet.log.events import (
     BEGIN,
     DAMAGED,
     END,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from smpdfu.dfu.do.update import Event
-    from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+    from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
     from smpdfu.dfu.fleet.schedule import Schedule
 
 _ROWS = 20

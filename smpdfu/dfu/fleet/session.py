@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from smpdfu.dfu.do.journal import journal_path
 from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice
-from smpdfu.dfu.fleet.folder import folder_of, remember
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.folder import folder_of, remember
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.fleet.log.standing import standing_of
 from smpdfu.dfu.fleet.outcome import Ending, FleetOutcome, FleetPlan, ending_of
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Phase, Schedule
-from smpdfu.dfu.fleet.standing import standing_of
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FleetPausedError, SigningError
 from smpdfu.image.files import read_key_file
