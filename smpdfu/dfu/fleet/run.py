@@ -91,6 +91,11 @@ class FleetRun:
             self._log.write(events.RESUME)
             self._news.set()
 
+    def fail(self, error: BaseException) -> None:
+        """End the run with this error, after every device was left in a safe state."""
+        self._broken = error if isinstance(error, Exception) else RuntimeError(str(error))
+        self._news.set()
+
     async def run(self) -> Phase:
         """Run until all devices are done, or until the fleet stops and the devices under way have ended.
 
@@ -190,7 +195,7 @@ class FleetRun:
     def _finished(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken = error if isinstance(error, Exception) else RuntimeError(str(error))
+            self.fail(error)
         self._news.set()
 
     async def _one(self, device: FleetDevice, wave: str) -> None:

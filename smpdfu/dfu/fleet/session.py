@@ -26,7 +26,7 @@ from smpdfu.dfu.fleet.outcome import Ending, FleetOutcome, FleetPlan, ending_of
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Phase, Schedule
 from smpdfu.dfu.package.package import Package
-from smpdfu.errors import FleetPausedError, SigningError
+from smpdfu.errors import FleetPausedError, JournalError, SigningError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.local.state.limits import allow_open_files
@@ -166,8 +166,12 @@ class FleetSession:
 
     @property
     def paused(self) -> bool:
-        """True from a pause to its resume, also if no process runs the fleet."""
-        return self._pause_file.exists()
+        """True from a pause to its resume, also if no process runs the fleet. Raises OSError."""
+        try:
+            os.stat(self._pause_file)  # Path.exists is False for some errors, in newer Python for all
+        except FileNotFoundError:
+            return False
+        return True
 
     @property
     def _pause_file(self) -> Path:
@@ -184,7 +188,8 @@ class FleetSession:
 
         If cancelled, it leaves every device in a safe state. Raises FleetPausedError, PackageError, SigningError,
         OSError, FleetFileError for two names of one device, PlanError for a package that nobody trusted has signed,
-        and JournalError if another process runs the fleet, or if the log cannot be read or written.
+        and JournalError if another process runs the fleet, if the log cannot be read or written, or if smpdfu cannot
+        see any more whether the fleet is paused.
         """
         return await self._run(wish, watch, resumes=False)
 
@@ -295,7 +300,14 @@ class FleetSession:
         )
 
     async def _until_done(self, job: FleetRun) -> Phase:
+        """Run, and obey pauses meanwhile. If that fails, nobody can pause the run: it ends with the error."""
+
+        def watched(watcher: asyncio.Task[None]) -> None:
+            if not watcher.cancelled() and (error := watcher.exception()) is not None:
+                job.fail(error)
+
         watcher = asyncio.create_task(self._obey_pauses(job))
+        watcher.add_done_callback(watched)
         try:
             phase = await job.run()
         finally:
@@ -307,7 +319,12 @@ class FleetSession:
 
     async def _obey_pauses(self, job: FleetRun) -> None:
         while True:
-            if self.paused:
+            try:
+                paused = self.paused
+            except OSError as error:
+                fault = f"{self._pause_file}: {error.strerror}"
+                raise JournalError(f"smpdfu cannot see whether the fleet is paused: {fault}") from error
+            if paused:
                 job.pause()
             else:
                 job.resume()
