@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpdfu.errors import FormatError, LinkLostError
+from smpdfu.errors import FormatError
 from smpdfu.image.format import Image
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
@@ -27,6 +27,7 @@ from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Flash, PowerCut
 from smpdfu.virtual.chip.layout import Layout
+from smpdfu.virtual.line.beside import run_beside
 from smpdfu.virtual.line.load import (
     BYTE_S,
     DEFAULT_RESOURCES,
@@ -273,7 +274,7 @@ class VirtualNrf5340:
             return []
 
     async def serve(self, pipe: Pipe, framing: Framing | None = None) -> None:
-        """Be the device at the far end of an open ``pipe``, until the pipe is lost."""
+        """Be the device at the far end of an open ``pipe``, until the pipe is lost. Raises what goes wrong in here."""
         framing = DeviceConsoleFraming() if framing is None else framing
         if self.traffic == NO_TRAFFIC:
             await self._serve(pipe, framing)
@@ -295,16 +296,15 @@ class VirtualNrf5340:
                 desk,
                 self._shell(framing, outgoing),
             )
-            tasks = [asyncio.create_task(work) for work in (outgoing.carry(), desk.work())]
+
+            async def receive() -> None:
+                while True:
+                    data = await pipe.read()
+                    receiver.receive(data, arrived_at(pipe))
+
             try:
-                with suppress(LinkLostError):
-                    while True:
-                        data = await pipe.read()
-                        receiver.receive(data, arrived_at(pipe))
+                await run_beside(receive(), outgoing.carry(), desk.work())
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
                 self.finish_reset()
 
     @contextmanager
