@@ -21,7 +21,8 @@ from smpdfu.link.pipe import Pipe
 from smpdfu.loaders import lines
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.boot.bootloader import Boot, BootKeys, BootResult, Ending, RunningImage, boot
+from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
+from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.netcore import NetCore
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
@@ -171,11 +172,10 @@ class VirtualNrf5340:
         return BootResult(None, (SwapType.NONE,) * len(self.images))
 
     def _recover(self) -> None:
-        judge = Boot(self.chip.bus, self.layout, self.keys, lambda line: None, None)
         self.recovery = RecoveryServer(
             self.images,
             self.net_core,
-            judge.is_accepted,
+            Checks(self.chip.bus, self.layout, self.keys, lambda line: None, None).is_accepted,
             lambda: self._want_reset(0),
             self._say,
             self.recovery_build,
