@@ -63,10 +63,10 @@ class Ticket:
 class Exchange:
     """A link with requests on it. While it is open, a task reads.
 
-    ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
-    ``text_at``: when the last console text came, by the clock of the event loop. ``boot``: the text of the last boot.
-    ``trip_s``: how long the last answer took, in seconds, from the first time that it was asked for; 0 before there was
-    one. ``least_trip_s``: the shortest of these.
+    ``buf_size``: the size of the device's buffers as it reported it, None if it did not. ``lost``: why the link is
+    gone. ``closed``: True if this program closed the link. ``text_at``: when the last console text came, by the clock
+    of the event loop. ``boot``: the text of the last boot. ``trip_s``: how long the last answer took, in seconds since
+    its request was sent first; 0 before the first answer. ``least_trip_s``: the shortest of these.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -78,6 +78,8 @@ class Exchange:
         self.trace: Tracer | None = None
         self._heard_at = self.text_at = self.trip_s = self.least_trip_s = 0.0
         self.lost: Exception | None = None
+        self.closed = False
+        self._closings = 0
         self.boot = BootText()
         self._tickets: dict[int, Ticket] = {}
         self._older: tuple[Ticket, ...] = ()
@@ -87,14 +89,40 @@ class Exchange:
 
     # --- the link ---------------------------------------------------------------------------------------------------
 
-    async def connect(self) -> None:
-        """Open the link and listen; one that is open is closed first. ConnectError if that cannot be done."""
+    async def open_link(self) -> None:
+        """Open the link and listen. ConnectError if that fails, LinkLostError if ``close_link`` is called meanwhile."""
+        self.closed = False
+        await self._connect(self._closings)
+
+    async def close_link(self) -> None:
+        """Close the link until ``open_link``. Everyone who waits for an answer, or reconnects, gets LinkLostError."""
+        self.closed = True
+        self._closings += 1
+        try:
+            await self._disconnect()
+        finally:
+            for ticket in self._tickets.values():
+                ticket.tell(self._closed_error())
+
+    def _closed_error(self) -> LinkLostError:
+        error = LinkLostError(f"this program closed the link to {self.pipe.name}")
+        error.closed = True
+        return error
+
+    def _check_not_closed(self, closings: int) -> None:
+        """LinkLostError if the link is closed, or was closed since ``_closings`` was ``closings``."""
+        if self.closed or self._closings != closings:
+            raise self._closed_error()
+
+    async def _connect(self, closings: int) -> None:
+        """Open the link and listen; close an open one first. The errors of ``open_link``."""
         if self._reader is not None:
-            await self.disconnect()
+            await self._disconnect()
         await self.pipe.open()
         self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
         self.lost, self._writing = None, asyncio.Lock()
         try:
+            self._check_not_closed(closings)
             if isinstance(self.framing, ConsoleFraming):
                 self._hear(self.framing.feed(b"\n"))  # half a line of the link before would spoil the first one of this
             self.note("link", f"{self.pipe.name} is open")
@@ -103,7 +131,7 @@ class Exchange:
             raise
         self._reader = asyncio.create_task(self._listen())
 
-    async def disconnect(self) -> None:
+    async def _disconnect(self) -> None:
         """Let go of the link. Never fails."""
         reader, self._reader = self._reader, None
         try:
@@ -115,18 +143,18 @@ class Exchange:
         finally:
             await self.pipe.close()
 
-    def give_up_waiting(self) -> None:
-        """Tell everyone who waits for an answer that the link is closed."""
-        for ticket in self._tickets.values():
-            ticket.tell(LinkLostError(f"{self.pipe.name} is closed"))
-
     async def reconnect(self, within_s: float, poll_s: float) -> None:
-        """Open the link again, trying every ``poll_s``; LinkLostError if it does not come back ``within_s``."""
-        await self.disconnect()
-        deadline = now() + within_s
+        """Open the link again, trying every ``poll_s``.
+
+        LinkLostError if it does not come back ``within_s``, or if this program closes it.
+        """
+        closings, deadline = self._closings, now() + within_s
+        self._check_not_closed(closings)
+        await self._disconnect()
         while True:
             try:
-                return await self.connect()
+                self._check_not_closed(closings)
+                return await self._connect(closings)
             except ConnectError as error:
                 if now() >= deadline:
                     raise self._gone(error) from error
@@ -278,6 +306,7 @@ class Exchange:
 
     async def send(self, ticket: Ticket) -> int:
         """Put the request on the wire; gives its bytes there. LinkLostError if the link is gone."""
+        self._check_not_closed(self._closings)
         if self.lost is not None:
             raise self.lost
         message = self._message(ticket)

@@ -115,6 +115,8 @@ class Transfer:
                         await self._errands.recheck()
                     await self._step()
                 except LinkLostError as error:
+                    if error.closed:
+                        raise
                     upload.link_lost(error)
                     self._forget()
                     await self._errands.reconnect()
