@@ -195,7 +195,7 @@ class Client:
         """Send ``request`` until it is answered. LocalProtocolError if it is longer than the device takes."""
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         attempts = self.attempts if attempts is None else attempts
-        ticket = self._exchange.open(request)
+        ticket = self._exchange.session.open(request)
         try:
             for attempt in range(1, attempts + 1):
                 try:
@@ -206,7 +206,7 @@ class Client:
                 except ResponseTimeoutError:
                     self._exchange.after_silence(attempt)
         finally:
-            self._exchange.close(ticket)
+            self._exchange.session.close(ticket)
         raise ResponseTimeoutError(request.title, timeout_s, attempts, self._exchange.pipe.hint)
 
     async def params(self) -> ParamsReply | None:
