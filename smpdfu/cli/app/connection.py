@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import typer
 
 from smpdfu.cli.app.config_file import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, ConfigFile, config_files, configs
 from smpdfu.cli.terminal.show import note
 
-if TYPE_CHECKING:
-    from smpdfu.cli.app.command import Connection
+
+class Options(Protocol):
+    """The connection options of a command: an attribute for each of ``CONNECTION_KEYS``, and the profile."""
+
+    @property
+    def profile(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Settings:
     bootloader: Mapping[str, Any] = field(default_factory=dict)
 
 
-def resolve(connection: Connection) -> Settings:
+def resolve(connection: Options) -> Settings:
     """Settle the address and the bounds. Raises typer.BadParameter with a sentence that says what to type."""
     given = {key: getattr(connection, key) for key in CONNECTION_KEYS if getattr(connection, key) is not None}
     ways = [way for way in WAYS if way in given]

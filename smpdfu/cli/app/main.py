@@ -130,13 +130,12 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.terminal.show import console, print_json
-    from smpdfu.untrusted.text import line
+    from smpdfu.cli.terminal.show import print_json, tell
 
     if "--json" in sys.argv[1:]:
         with suppress(OSError, StdoutGone):  # stdout itself may be what failed
             print_json({"error": document(kind, sentence, next_step, code)})
-    console(sys.stderr).print(f"error: {line(sentence)}", style="red", markup=False)
+    tell(f"error: {sentence}", style="red")
     if next_step:
-        console(sys.stderr).print(line(next_step), markup=False)
+        tell(next_step)
     sys.exit(code)
