@@ -31,6 +31,7 @@ from smpdfu.dfu.do.one_image import ImageEvent as ImageEvent
 from smpdfu.dfu.do.one_image import ImageNote as ImageNote
 from smpdfu.dfu.do.one_image import ImageStage as ImageStage
 from smpdfu.dfu.do.one_image import InstalledImage as InstalledImage
+from smpdfu.dfu.do.serial_recovery import RecoveredImage as RecoveredImage
 from smpdfu.dfu.do.steps import Deadlines as Deadlines
 from smpdfu.dfu.do.update import Decision as Decision
 from smpdfu.dfu.do.update import Event as Event
@@ -136,6 +137,7 @@ from smpdfu.library import health_command as health_command
 from smpdfu.library import health_soak as health_soak
 from smpdfu.library import install as install
 from smpdfu.library import install_image as install_image
+from smpdfu.library import recover_image as recover_image
 from smpdfu.loaders.releases import Partitions as Partitions
 from smpdfu.smp.message import Op as Op
 

@@ -111,7 +111,7 @@ async def bootloader(
     ] = None,
 ) -> None:
     """Show which bootloader the device has, and how that installs updates."""
-    from smpdfu.cli.update.slots import mode_name
+    from smpdfu.cli.update.loader import mode_name
     from smpdfu.errors import DeviceError
     from smpdfu.smp.groups.os import BootloaderInfo, BootloaderInfoReply
 

@@ -1,8 +1,10 @@
 """Install one image: check, upload, and on request bring it to run, with the steps of ``update``.
 
-There is no journal. A call that was interrupted continues by what the device says: it lists what it holds, what is
-pending and what runs, and an upload continues at the offset that it names. So the same call continues on any computer,
-and an ``update`` of a package that was interrupted keeps its own journal.
+There is no journal, on purpose. A call that was interrupted continues by what the device says: it lists what it holds,
+what is pending and what runs, and an upload continues at the offset that it names. So the same call continues on any
+computer. The journal of a device holds one update, the last that began: a record of one image would end an interrupted
+update of a package there, and ``update --resume`` would find nothing to continue. Both were tried, see
+``tests/cli/device/test_cli_one_at_a_time.py``. The callers lock the device instead (``device_lock``).
 """
 
 from __future__ import annotations
