@@ -199,12 +199,10 @@ def read_config(path: Path) -> ConfigFile | None:
         data = read_start(path, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
-        import tomllib  # here: as a rule there is no such file
-
-        from smpdfu.untrusted.nesting import load_bounded
+        from smpdfu.untrusted.nesting import load_toml  # here: as a rule there is no such file
 
         text = data.decode()
-        return ConfigFile(path, text, load_bounded(tomllib.loads, text))
+        return ConfigFile(path, text, load_toml(text))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
