@@ -30,13 +30,13 @@ from typing import Any
 from benchmarks.boards import used_bytes
 from benchmarks.fleet_rig import NEW, WAYS, broken, devices, name_of, package, versions
 from smpdfu.client import Client
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import FleetLog, log_path, read_log
+from smpdfu.dfu.fleet.log.standing import standing_of
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
-from smpdfu.dfu.fleet.standing import standing_of
 from smpdfu.fleets import open_fleet
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.smp.framing import ConsoleFraming

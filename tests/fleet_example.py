@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.cli.fleet.html_report import page
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Wave
-from smpdfu.dfu.fleet.history import History
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Wave
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.history import History
 from smpdfu.dfu.fleet.outcome import Ending
 from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.dfu.fleet.session import FleetStatus

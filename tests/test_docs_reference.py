@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.cli.app.config_file import KEYS
-from smpdfu.dfu.fleet.file import FleetDevice, Limits, Treatment
+from smpdfu.dfu.fleet.description.file import FleetDevice, Limits, Treatment
 from tests.cli.device.preflight_rows import ROWS
 
 ROOT = Path(__file__).parent.parent

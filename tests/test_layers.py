@@ -39,11 +39,15 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
         {"fleet", "virtual", "imgtool", "computer"},
     ),
     "dfu": ({"package"}, {"decide"}, {"do"}, {"fleet"}),
+    "dfu/decide": ({"checks"},),
+    "dfu/fleet": ({"description"}, {"log"}),
     "image": ({"keys", "inspect"}, {"signers"}, {"signing"}, {"verification"}),
     "link": ({"serial", "ble"},),
     "local": ({"state", "doctor"},),
     "smp": ({"groups"},),
     "virtual": ({"chip"}, {"boot"}, {"server"}, {"line"}, {"wires", "store"}),
+    "virtual/boot": ({"swap"},),
+    "virtual/server": ({"groups"},),
 }
 SUB_LEVEL = {
     (room, name): level for room, lines in SUB_LINES.items() for level, names in enumerate(lines) for name in names
@@ -128,7 +132,7 @@ def test_third_party_packages_stay_at_home(path: Path) -> None:
 
 
 # What only a session of a fleet does: no command opens the log, decides what is next, or runs a fleet itself.
-SESSION_ONLY = ("log", "folder", "standing", "run", "reach")
+SESSION_ONLY = ("log.log", "log.folder", "log.standing", "run", "reach")
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli" / "fleet").glob("*.py")), ids=place)
@@ -137,25 +141,30 @@ def test_fleet_commands_leave_the_log_to_the_session(path: Path) -> None:
     assert "typer.Exit(" not in path.read_text("utf-8")
 
 
-def sub_room_of(dotted: str) -> tuple[str, str] | None:
-    """Room and sub-room of a module, None if it stands in the room itself."""
-    parts = dotted.split(".")
-    return (parts[1], parts[2]) if len(parts) > 2 and parts[0] == "smpdfu" and tuple(parts[1:3]) in SUB_LEVEL else None
+def sub_rooms_of(dotted: str) -> dict[str, str]:
+    """Room -> the sub-room of it that a module stands in, for the room and for each sub-room that is divided itself."""
+    parts = dotted.split(".")[1:]
+    steps = [("/".join(parts[:depth]), parts[depth]) for depth in range(1, len(parts))]
+    return {room: name for room, name in steps if (room, name) in SUB_LEVEL}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=place)
 def test_module_keeps_the_order_of_sub_rooms(path: Path) -> None:
-    here = sub_room_of(dotted(path))
+    here = sub_rooms_of(dotted(path))
     for name in imports(path):
-        there = sub_room_of(name)
-        if here is None or there is None or here[0] != there[0] or here == there:
-            continue
-        assert SUB_LEVEL[there] < SUB_LEVEL[here], f"{place(path)} imports {name}"
+        for room, there in sub_rooms_of(name).items():
+            if room in here and here[room] != there:
+                assert SUB_LEVEL[room, there] < SUB_LEVEL[room, here[room]], f"{place(path)} imports {name}"
 
 
 def test_every_sub_room_is_known() -> None:
-    found = {(path.parent.parent.name, path.parent.name) for path in PACKAGE.glob("*/*/__init__.py")}
-    assert found == set(SUB_LEVEL)
+    folders = [path.parent.relative_to(PACKAGE) for path in PACKAGE.glob("*/*/**/__init__.py")]
+    assert {(folder.parent.as_posix(), folder.name) for folder in folders} == set(SUB_LEVEL)
+
+
+def test_a_divided_sub_room_has_an_order_of_its_own() -> None:
+    assert sub_rooms_of("smpdfu.dfu.fleet.log.events") == {"dfu": "fleet", "dfu/fleet": "log"}
+    assert SUB_LEVEL["dfu/fleet", "description"] < SUB_LEVEL["dfu/fleet", "log"]
 
 
 def dotted(path: Path) -> str:

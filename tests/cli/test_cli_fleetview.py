@@ -13,8 +13,8 @@ import pytest
 
 from smpdfu.cli.fleet.live_view import View
 from smpdfu.cli.terminal.show import Output
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Wave
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Wave
+from smpdfu.dfu.fleet.log.events import LogEvent
 from smpdfu.dfu.fleet.schedule import Outcome, Schedule
 from tests.simulated import simulate
 
@@ -139,3 +139,37 @@ def test_it_is_drawn_again_by_the_event_loop_and_by_no_thread(monkeypatch: pytes
 
     assert simulate(watch()) == 0
     assert not any(terminal.screen())
+
+
+def test_it_is_not_drawn_before_the_run_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the passphrase of a key may be asked for; the question would stand in the table."""
+    terminal = put_up(monkeypatch)
+    made, schedule = fleet()
+    view = View(made, Output(json=False))
+
+    async def watch() -> None:
+        async with view.kept_drawn():
+            await asyncio.sleep(1.0)
+            assert terminal.getvalue() == ""
+            view.begins(schedule)
+            await asyncio.sleep(1.0)
+            assert terminal.screen()[0] == "wave canary: 0 of 2 ended, 0 failed, 0 under way"
+
+    simulate(watch())
+    assert not any(terminal.screen())
+
+
+def test_a_table_that_cannot_be_drawn_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = put_up(monkeypatch)
+    view = new_view(*fleet())
+
+    async def watch() -> None:
+        async with view.kept_drawn():
+            await asyncio.sleep(1.0)
+            monkeypatch.setattr(View, "_summary", lambda *_: 1 / 0)
+            await asyncio.sleep(1.0)
+            assert [line for line in terminal.screen() if line][-1] == (
+                "warning: smpdfu stops showing the table of the devices: division by zero"
+            )
+
+    simulate(watch())

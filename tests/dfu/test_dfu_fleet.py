@@ -13,13 +13,13 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.dfu.decide.record import DONE, REVERTED
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Treatment, Unproven, Wave
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import FleetLog, log_path, read_log
+from smpdfu.dfu.fleet.log.standing import Standing, standing_of
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
-from smpdfu.dfu.fleet.standing import Standing, standing_of
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import JournalError
 from smpdfu.image.trailer import SwapMode

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.dfu.fleet import run as fleet_run
-from smpdfu.dfu.fleet.events import _FIELDS, MAX_LINE_BYTES, MAX_TEXT, LogEvent
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import log_path, read_log, repair_log
+from smpdfu.dfu.fleet.log.events import _FIELDS, MAX_LINE_BYTES, MAX_TEXT, LogEvent
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import log_path, read_log, repair_log
+from smpdfu.dfu.fleet.log.standing import standing_of
 from smpdfu.dfu.fleet.schedule import Outcome
-from smpdfu.dfu.fleet.standing import standing_of
 from tests.dfu.test_dfu_fleet import fleet_of
 
 DIGEST = "ab" * 32

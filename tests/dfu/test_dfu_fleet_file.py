@@ -10,8 +10,8 @@ from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.do.net_version import VersionRule, Way
-from smpdfu.dfu.fleet.device_list import DEFAULT
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Unproven
+from smpdfu.dfu.fleet.description.device_list import DEFAULT
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Treatment, Unproven
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.fleet.file import Fleet
-from smpdfu.dfu.fleet.folder import folder_of, remember
+from smpdfu.dfu.fleet.description.file import Fleet
+from smpdfu.dfu.fleet.log.folder import folder_of, remember
 from smpdfu.dfu.fleet.session import looks_at_once
 
 TEXT = '[packages]\ndefault = "a.zip"\n[[device]]\naddress = "udp:10.0.0.7"\n'

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from smpdfu.client import Client
 from smpdfu.dfu.do.journal import Journal
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Wave
-from smpdfu.dfu.fleet.log import FleetLog, read_log
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Treatment, Wave
+from smpdfu.dfu.fleet.log.log import FleetLog, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
 from smpdfu.dfu.package.package import Package

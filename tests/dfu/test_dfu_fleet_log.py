@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import FleetLog, log_path, read_log, repair_log
 from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.errors import (
     JournalError,

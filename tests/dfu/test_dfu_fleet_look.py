@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smpdfu.dfu.fleet.file import FleetDevice, Wave
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import read_log
+from smpdfu.dfu.fleet.description.file import FleetDevice, Wave
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import read_log
 from smpdfu.dfu.fleet.schedule import Outcome
 from tests.dfu.dfu_device import new_device
 from tests.dfu.test_dfu_fleet import Bench, fleet_of

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.client import Client
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Limits, Treatment, Wave
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import FleetLog, read_log
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Treatment, Wave
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import FleetLog, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
 from smpdfu.dfu.package.package import Package

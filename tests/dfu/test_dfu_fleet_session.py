@@ -14,15 +14,22 @@ from smpdfu import __version__
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.ending import exit_code
 from smpdfu.client import Client
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet
-from smpdfu.dfu.fleet.log import log_path
+from smpdfu.dfu.fleet.description.file import Fleet
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.log import log_path
 from smpdfu.dfu.fleet.outcome import Ending, FleetOutcome
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.fleet.session import FleetSession, FleetWatch, FleetWish
 from smpdfu.dfu.fleet.stops import StopCode
-from smpdfu.errors import FleetFailedError, FleetPausedError, FleetUnfinishedError, FleetUnprovenError, PlanError
+from smpdfu.errors import (
+    FleetFailedError,
+    FleetPausedError,
+    FleetUnfinishedError,
+    FleetUnprovenError,
+    JournalError,
+    PlanError,
+)
 from smpdfu.fleets import open_fleet
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.device import VirtualNrf5340
@@ -185,6 +192,25 @@ def test_pause_and_resume_by_another_session(scene: Scene) -> None:
     assert outcome.ending is Ending.FAILED
     assert scene.versions() == ["2.0.0", "2.0.0", "1.0.0"]
     assert not scene.open().paused
+
+
+def test_a_run_that_can_no_longer_be_paused_ends_with_an_error(scene: Scene) -> None:
+    """Somebody put a file where the folder was: a pause would never be seen."""
+    scene.write(fleet="soak_s = 600")
+
+    async def run() -> None:
+        watch = Watch()
+        session = scene.open()
+        task = asyncio.ensure_future(session.run(FleetWish(), watch))
+        await watch.until("end")
+        session.folder.rename(session.folder.with_name("moved"))
+        session.folder.touch()
+        await task
+
+    with pytest.raises(JournalError, match=r"cannot see whether the fleet is paused: .*: Not a directory") as caught:
+        simulate(run())
+    assert exit_code(caught.value) == 8
+    assert scene.versions() == ["2.0.0", "1.0.0", "1.0.0"]
 
 
 def test_keys_of_the_file_and_of_the_wish_are_trusted(scene: Scene, make: Maker, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.dfu.fleet.file import Limits, Unproven, Wave
+from smpdfu.dfu.fleet.description.file import Limits, Unproven, Wave
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.fleet.stops import StopCode
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.fleet.history import Course
+    from smpdfu.dfu.fleet.log.history import Course
     from smpdfu.dfu.fleet.session import FleetStatus
 
 _FORMULA = ("=", "+", "-", "@")

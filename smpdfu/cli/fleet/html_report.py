@@ -14,7 +14,7 @@ from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.fleet.history import Course, History
+    from smpdfu.dfu.fleet.log.history import Course, History
     from smpdfu.dfu.fleet.session import FleetStatus
 
 _RANK = {state: rank for rank, state in enumerate(COLOURS)}

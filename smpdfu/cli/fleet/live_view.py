@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from smpdfu.cli.fleet.words import stop_advice
 from smpdfu.cli.terminal.show import Output, console, one_line, print_line
 from smpdfu.dfu.do.journal_repair import damaged_line
 from smpdfu.dfu.do.update import Progress
-from smpdfu.dfu.fleet.events import (
+from smpdfu.dfu.fleet.log.events import (
     BEGIN,
     DAMAGED,
     END,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from smpdfu.dfu.do.update import Event
-    from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+    from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
     from smpdfu.dfu.fleet.schedule import Schedule
 
 _ROWS = 20
@@ -73,6 +73,7 @@ class View(Notes):
         super().__init__(fleet, Output(json=out.json or events))
         self._events = events
         self._schedule: Schedule | None = None
+        self._has_begun = asyncio.Event()
         self.rows: dict[str, tuple[str, str]] = {}
         self._shown: dict[str, Callable[[LogEvent], None]] = {
             BEGIN: self._begun,
@@ -88,8 +89,9 @@ class View(Notes):
         }
 
     def begins(self, schedule: Schedule) -> None:
-        """Show how far this run is from here on."""
+        """Show how far this run is from here on. Nothing is asked any more, such as the passphrase of a key."""
         self._schedule = schedule
+        self._has_begun.set()
 
     def event(self, event: LogEvent) -> None:
         """Show an event of the log."""
@@ -160,13 +162,28 @@ class View(Notes):
 
     @asynccontextmanager
     async def kept_drawn(self) -> AsyncIterator[None]:
-        """Show the table inside the block, drawn by the event loop every ``_DRAW_EVERY_S``."""
-        with self.drawn() as draw:
-            drawing = asyncio.ensure_future(_repeat(draw, _DRAW_EVERY_S))
-            try:
-                yield
-            finally:
-                drawing.cancel()
+        """Show the table inside the block, from ``begins`` on; the event loop draws it every ``_DRAW_EVERY_S``.
+
+        Earlier, a question would stand in the table. If the table cannot be drawn, the block continues without it, and
+        a warning says so.
+        """
+        drawing = asyncio.create_task(self._draw())
+        try:
+            yield
+        finally:
+            drawing.cancel()
+            await asyncio.wait([drawing])
+
+    async def _draw(self) -> None:
+        await self._has_begun.wait()
+        try:
+            with self.drawn() as draw:
+                while True:
+                    await asyncio.sleep(_DRAW_EVERY_S)
+                    draw()
+        except Exception as error:  # the devices matter more than their table
+            with suppress(OSError):  # nobody can read stderr any more
+                self._out.warn(f"smpdfu stops showing the table of the devices: {error}")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.table import Table
@@ -200,9 +217,3 @@ def _where(schedule: Schedule, wave: str) -> str:
     if schedule.wake_at is not None:
         return f"{wave} soaks, {max(schedule.wake_at - time.monotonic(), 0.0):.0f} s left"
     return wave if wave and schedule.phase == "running" else f"{wave} {schedule.phase}".strip()
-
-
-async def _repeat(act: Callable[[], None], every_s: float) -> None:
-    while True:
-        await asyncio.sleep(every_s)
-        act()

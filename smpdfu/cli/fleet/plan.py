@@ -8,7 +8,7 @@ from smpdfu.cli.fleet.words import stop_advice
 from smpdfu.cli.terminal.show import Output, table
 
 if TYPE_CHECKING:
-    from smpdfu.dfu.fleet.file import Fleet
+    from smpdfu.dfu.fleet.description.file import Fleet
     from smpdfu.dfu.fleet.outcome import FleetPlan
 
 

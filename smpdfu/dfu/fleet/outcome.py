@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smpdfu.dfu.fleet.file import Fleet, Wave
+from smpdfu.dfu.fleet.description.file import Fleet, Wave
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.fleet.stops import Stop
 from smpdfu.errors import FleetError, FleetFailedError, FleetUnfinishedError, FleetUnprovenError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from smpdfu.client import Client
-from smpdfu.dfu.fleet.device_list import FleetDevice, Place
-from smpdfu.dfu.fleet.file import Fleet
+from smpdfu.dfu.fleet.description.device_list import FleetDevice, Place
+from smpdfu.dfu.fleet.description.file import Fleet
 from smpdfu.errors import FleetFileError, LinkError, SmpdfuError
 from smpdfu.smp.groups.os import Echo
 

@@ -25,13 +25,13 @@ from smpdfu.dfu.do.net_version import AskVersion
 from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
-from smpdfu.dfu.fleet import events
 from smpdfu.dfu.fleet.causes import NO_ANSWER, outcome_of
 from smpdfu.dfu.fleet.causes import cause as cause
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice, Wave
-from smpdfu.dfu.fleet.log import FleetLog
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Wave
+from smpdfu.dfu.fleet.log import events
+from smpdfu.dfu.fleet.log.log import FleetLog
+from smpdfu.dfu.fleet.log.standing import Standing
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
-from smpdfu.dfu.fleet.standing import Standing
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
 from smpdfu.local.state.login import login_name
@@ -90,6 +90,11 @@ class FleetRun:
             self.schedule.resume()
             self._log.write(events.RESUME)
             self._news.set()
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with this error, after every device was left in a safe state."""
+        self._broken = error if isinstance(error, Exception) else RuntimeError(str(error))
+        self._news.set()
 
     async def run(self) -> Phase:
         """Run until all devices are done, or until the fleet stops and the devices under way have ended.
@@ -190,7 +195,7 @@ class FleetRun:
     def _finished(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken = error if isinstance(error, Exception) else RuntimeError(str(error))
+            self.fail(error)
         self._news.set()
 
     async def _one(self, device: FleetDevice, wave: str) -> None:

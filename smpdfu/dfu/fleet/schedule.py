@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 
-from smpdfu.dfu.fleet.file import Limits, Unproven, Wave
+from smpdfu.dfu.fleet.description.file import Limits, Unproven, Wave
 from smpdfu.dfu.fleet.stops import Stop, StopCode
 
 

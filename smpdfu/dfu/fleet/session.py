@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 
 from smpdfu.dfu.do.journal import journal_path
 from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
-from smpdfu.dfu.fleet.events import LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice
-from smpdfu.dfu.fleet.folder import folder_of, remember
-from smpdfu.dfu.fleet.history import History
-from smpdfu.dfu.fleet.log import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.folder import folder_of, remember
+from smpdfu.dfu.fleet.log.history import History
+from smpdfu.dfu.fleet.log.log import FleetLog, log_path, read_log, repair_log
+from smpdfu.dfu.fleet.log.standing import standing_of
 from smpdfu.dfu.fleet.outcome import Ending, FleetOutcome, FleetPlan, ending_of
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Phase, Schedule
-from smpdfu.dfu.fleet.standing import standing_of
 from smpdfu.dfu.package.package import Package
-from smpdfu.errors import FleetPausedError, SigningError
+from smpdfu.errors import FleetPausedError, JournalError, SigningError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.local.state.limits import allow_open_files
@@ -166,8 +166,12 @@ class FleetSession:
 
     @property
     def paused(self) -> bool:
-        """True from a pause to its resume, also if no process runs the fleet."""
-        return self._pause_file.exists()
+        """True from a pause to its resume, also if no process runs the fleet. Raises OSError."""
+        try:
+            os.stat(self._pause_file)  # Path.exists is False for some errors, in newer Python for all
+        except FileNotFoundError:
+            return False
+        return True
 
     @property
     def _pause_file(self) -> Path:
@@ -184,7 +188,8 @@ class FleetSession:
 
         If cancelled, it leaves every device in a safe state. Raises FleetPausedError, PackageError, SigningError,
         OSError, FleetFileError for two names of one device, PlanError for a package that nobody trusted has signed,
-        and JournalError if another process runs the fleet, or if the log cannot be read or written.
+        and JournalError if another process runs the fleet, if the log cannot be read or written, or if smpdfu cannot
+        see any more whether the fleet is paused.
         """
         return await self._run(wish, watch, resumes=False)
 
@@ -295,7 +300,14 @@ class FleetSession:
         )
 
     async def _until_done(self, job: FleetRun) -> Phase:
+        """Run, and obey pauses meanwhile. If that fails, nobody can pause the run: it ends with the error."""
+
+        def watched(watcher: asyncio.Task[None]) -> None:
+            if not watcher.cancelled() and (error := watcher.exception()) is not None:
+                job.fail(error)
+
         watcher = asyncio.create_task(self._obey_pauses(job))
+        watcher.add_done_callback(watched)
         try:
             phase = await job.run()
         finally:
@@ -307,7 +319,12 @@ class FleetSession:
 
     async def _obey_pauses(self, job: FleetRun) -> None:
         while True:
-            if self.paused:
+            try:
+                paused = self.paused
+            except OSError as error:
+                fault = f"{self._pause_file}: {error.strerror}"
+                raise JournalError(f"smpdfu cannot see whether the fleet is paused: {fault}") from error
+            if paused:
                 job.pause()
             else:
                 job.resume()

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from smpdfu.dfu.fleet.events import BEGIN, END, EXCHANGED, RUN, STEP, STOP, LogEvent
-from smpdfu.dfu.fleet.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.log.events import BEGIN, END, EXCHANGED, RUN, STEP, STOP, LogEvent
 from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.dfu.package.package import Core
 

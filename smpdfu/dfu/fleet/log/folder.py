@@ -7,7 +7,7 @@ import zlib
 from hashlib import sha256
 from pathlib import Path
 
-from smpdfu.dfu.fleet.file import Fleet
+from smpdfu.dfu.fleet.description.file import Fleet
 from smpdfu.image.files import write_file_atomic
 from smpdfu.local.state.folders import state_home
 from smpdfu.untrusted.files import read_start

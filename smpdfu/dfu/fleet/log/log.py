@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from smpdfu.dfu.fleet.events import MAX_LINE_BYTES, LogEvent
+from smpdfu.dfu.fleet.log.events import MAX_LINE_BYTES, LogEvent
 from smpdfu.errors import JournalError
 from smpdfu.local.state.lock import HeldError, Lock
 from smpdfu.local.state.own import make_own_folder, open_own

@@ -56,9 +56,9 @@ from typing import Any, cast
 from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.do.net_version import VersionRule
-from smpdfu.dfu.fleet.device_list import FleetDevice as FleetDevice
-from smpdfu.dfu.fleet.device_list import Loaders, Place, read_devices
-from smpdfu.dfu.fleet.table import Table, read_bytes, tables_of
+from smpdfu.dfu.fleet.description.device_list import FleetDevice as FleetDevice
+from smpdfu.dfu.fleet.description.device_list import Loaders, Place, read_devices
+from smpdfu.dfu.fleet.description.table import Table, read_bytes, tables_of
 from smpdfu.errors import FleetFileError
 from smpdfu.untrusted.nesting import load_bounded
 

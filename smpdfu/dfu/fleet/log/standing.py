@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from smpdfu.dfu.fleet.file import Fleet
-from smpdfu.dfu.fleet.history import History
+from smpdfu.dfu.fleet.description.file import Fleet
+from smpdfu.dfu.fleet.log.history import History
 from smpdfu.dfu.fleet.schedule import Outcome, Schedule
 
 

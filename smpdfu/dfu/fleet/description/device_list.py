@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
-from smpdfu.dfu.fleet.table import Table, read_bytes, tables_of
+from smpdfu.dfu.fleet.description.table import Table, read_bytes, tables_of
 from smpdfu.errors import ConnectError, FleetFileError
 
 MAX_DEVICES = 100_000

@@ -1,0 +1,1 @@
+"""Read the description of a fleet: its file and its list of devices."""

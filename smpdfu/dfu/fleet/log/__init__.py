@@ -1,0 +1,1 @@
+"""Keep what happened to a fleet: its log, the history of each device, what earlier runs have left."""
