@@ -13,7 +13,7 @@ from smpdfu.cli.image.options import SlotOptions, VerifyKeys
 from smpdfu.cli.image.release_guard import Release
 from smpdfu.cli.image.sign import SignCommand, sign
 from smpdfu.cli.image.verify_options import Checks, Memory
-from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.terminal.show import HashOutput, Output
 from smpdfu.errors import SmpdfuError
 
 
@@ -54,7 +54,7 @@ def verify(
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file.")],
     slot: SlotOptions,
-    out: Output,
+    out: HashOutput,
 ) -> None:
     """Show what a file is, what is in it, and what you can do with it.
 
@@ -64,7 +64,7 @@ def inspect(
     from smpdfu.cli.inspect import inspect as image_inspect
 
     found = image_inspect.inspect(file, image_verify.slot_geometry(slot))
-    out.emit(_with_error(found.summary(), found.fault), found.told)
+    out.emit(_with_error(found.summary(), found.fault), lambda: found.told(long=out.long))
     _leave(found.fault, out)
 
 

@@ -16,7 +16,7 @@ from smpdfu.cli.image.release_guard import Release
 from smpdfu.cli.image.sign_options import PackageKeys
 from smpdfu.cli.terminal import values
 from smpdfu.cli.terminal.outputs import Replace
-from smpdfu.cli.terminal.show import Output, table
+from smpdfu.cli.terminal.show import HashOutput, table
 from smpdfu.image.trailer import SwapMode
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def package(
     who: PackageKeys,
     guard: Release,
     replace: Replace,
-    out: Output,
+    out: HashOutput,
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files.")],
 ) -> None:
     """Sign the firmware of both cores and write dfu_application.zip.
@@ -221,11 +221,14 @@ def package(
     data = [_data(one, folder) for one in made]
     sizes = {"package": str(folder / PACKAGE_NAME), "size_bytes": len(files[PACKAGE_NAME])}
     columns = ("core", "file", "version", "bytes", "encrypted", "runs at", "hash")
-    cells = ("core", "file", "version", "size_bytes", "encrypted")
-    rows = [[*(one[key] for key in cells), f"0x{one['load_address']:x}", one["hash"]] for one in data]
+    cells = ("version", "size_bytes", "encrypted")
+    rows = [
+        [one.image.core, one.image.file, *(said[key] for key in cells), f"0x{one.load_address:x}", said["hash"]]
+        for one, said in zip(made, data, strict=True)
+    ]
     out.emit(
         {**sizes, "images": data, "warnings": warnings},
-        lambda: table(str(sizes["package"]), columns, rows),
+        lambda: table(str(sizes["package"]), columns, rows, long=out.long),
     )
 
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from smpdfu.cli.inspect.contents import Contents, Pairs, Table
+from smpdfu.dfu.package.package import Package
+from smpdfu.image.inspect.foreign import elf_facts, srec_facts, suit_facts, uf2_facts
+from smpdfu.image.inspect.secure_dfu import read_package
+from smpdfu.image.keys.keys import is_encrypted
+from smpdfu.untrusted.nesting import load_json
 
 
 def package(data: bytes, advice: str) -> Contents:
     """dfu_application.zip: its images, one a core. Raises PackageError."""
-    from smpdfu.dfu.package.package import Package
-
     found = [
         {
             "file": one.file,
@@ -23,15 +26,13 @@ def package(data: bytes, advice: str) -> Contents:
         }
         for one in Package.from_bytes(data).images
     ]
-    columns = ("file", "core", "version", "size_bytes", "hash", "image_index")
-    rows = tuple(tuple(one[column] for column in columns) for one in found)
+    columns = ("file", "core", "version", "bytes", "hash", "image")
+    rows = tuple(tuple(one.values()) for one in found)
     return Contents(tables=(Table("Images", columns, rows),), data=(("images", found),), advice=advice)
 
 
 def secure_dfu(data: bytes, advice: str) -> Contents:
     """A Secure DFU zip of the nRF5 SDK: what its init packets say. Raises FormatError."""
-    from smpdfu.image.inspect.secure_dfu import read_package
-
     entries = read_package(data)
     rows: list[tuple[object, ...]] = []
     for one in entries:
@@ -54,8 +55,6 @@ def secure_dfu(data: bytes, advice: str) -> Contents:
 
 def key(data: bytes, advice: str) -> Contents:
     """A PEM file: which kind, behind a passphrase or not."""
-    from smpdfu.image.keys.keys import is_encrypted
-
     held, more = next((found for mark, *found in _PEM_WORDS if mark in data), ("something unknown", _NO_USE))
     protected = is_encrypted(data)
     pairs = (("holds", held), ("protected by a passphrase", protected))
@@ -84,8 +83,6 @@ _PEM_WORDS = (
 
 def json_text(data: bytes, advice: str) -> Contents:
     """A JSON file: a manifest that was taken out of its package is told from others."""
-    from smpdfu.untrusted.nesting import load_json
-
     try:
         document: Any = load_json(data)
     except ValueError:
@@ -100,8 +97,6 @@ def json_text(data: bytes, advice: str) -> Contents:
 
 def elf(data: bytes, advice: str) -> Contents:
     """An ELF file: for which processor."""
-    from smpdfu.image.inspect.foreign import elf_facts
-
     found = elf_facts(data)
     pairs = _pairs(found, {"machine": "for", "type": "type"})
     if isinstance(entry := found.get("entry"), int):
@@ -116,8 +111,6 @@ def elf(data: bytes, advice: str) -> Contents:
 
 def uf2(data: bytes, advice: str) -> Contents:
     """A UF2 file: for which chip, where to."""
-    from smpdfu.image.inspect.foreign import uf2_facts
-
     found = uf2_facts(data)
     pairs = _pairs(found, {"family": "for", "blocks": "blocks", "payload_bytes": "firmware bytes"})
     if isinstance(address := found.get("address"), int):
@@ -127,8 +120,6 @@ def uf2(data: bytes, advice: str) -> Contents:
 
 def srec(data: bytes, advice: str) -> Contents:
     """An S-record file: its name, where to."""
-    from smpdfu.image.inspect.foreign import srec_facts
-
     found = srec_facts(data)
     pairs = _pairs(found, {"name": "name", "records": "records"})
     if isinstance(address := found.get("address"), int):
@@ -138,8 +129,6 @@ def srec(data: bytes, advice: str) -> Contents:
 
 def suit(data: bytes, advice: str) -> Contents:
     """A SUIT envelope: its sequence number, what is in it."""
-    from smpdfu.image.inspect.foreign import suit_facts
-
     found = suit_facts(data)
     pairs = _pairs(found, {"sequence_number": "sequence number", "manifest_version": "manifest version"})
     payloads = found.get("payloads")

@@ -10,14 +10,28 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.cli.inspect import foreign
 from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
-from smpdfu.cli.terminal.show import facts, one_line, table
+from smpdfu.cli.terminal.show import Data, facts, stacked, table, words
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
+from smpdfu.image.b0n import INFO_MAGIC, INFO_OFFSETS, VALIDATION_MAGIC
+from smpdfu.image.files import identify, parse_firmware, read_bounded, split_cores
+from smpdfu.image.format import HASH_TYPES, IMAGE_MAGIC, SIGNATURE_TYPES, Flag, Header, Image, TlvType
+from smpdfu.image.inspect.not_firmware import image_inside
+from smpdfu.image.signing.build import encrypted_key_size
+from smpdfu.image.trailer import (
+    MAX_ALIGNS,
+    SlotGeometry,
+    SwapMode,
+    Trailer,
+    boot_magic,
+    max_image_size_bytes,
+    trailer_size_bytes,
+)
+from smpdfu.image.vector_table import Vectors, find_images
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.image.format import Endian, Header, Image
-    from smpdfu.image.trailer import SlotGeometry, Trailer
+    from smpdfu.image.format import Endian, Tlv
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +49,15 @@ class Inspected:
         head = {"file": self.file, "size_bytes": self.size_bytes, "kind": self.kind}
         return head | dict(self.contents.data) | {"advice": self.contents.advice}
 
-    def told(self) -> RenderableType:
-        """For people."""
-        from rich.console import Group
-
+    def told(self, *, long: bool = False) -> RenderableType:
+        """For people; with whole hashes and TLVs in the tables if ``long``."""
         contents = self.contents
         pairs = [("file", self.file), ("size", f"{self.size_bytes} bytes"), ("kind", self.kind), *contents.pairs]
         parts: list[RenderableType] = [facts(pairs)]
-        parts += (table(one.title, one.columns, one.rows) for one in contents.tables)
+        parts += (table(one.title, one.columns, one.rows, long=long) for one in contents.tables)
         if contents.picture is not None:
             parts.append(contents.picture)
-        return Group(*parts, one_line(contents.advice)) if contents.advice else Group(*parts)
+        return stacked(*parts, words(contents.advice)) if contents.advice else stacked(*parts)
 
 
 def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
@@ -53,8 +65,6 @@ def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
 
     A file of a known kind that is damaged is told of, with its ``fault``. Raises OSError.
     """
-    from smpdfu.image.files import identify, read_bounded
-
     data = read_bounded(file)
     kind = identify(data)
     advice = ADVICE.get(kind.name, "")
@@ -82,8 +92,6 @@ def _image(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
 
 def _slot(data: bytes, base: int, advice: str, slot: SlotGeometry | None) -> Contents:
     """An image and what follows it: all of a .bin, or what a .hex has from the address ``base`` on."""
-    from smpdfu.image.format import IMAGE_MAGIC, Header, Image
-
     endian: Endian = "big" if data.startswith(IMAGE_MAGIC.to_bytes(4, "big")) else "little"
     header = Header.from_bytes(data, endian)
     try:
@@ -101,8 +109,6 @@ def _slot(data: bytes, base: int, advice: str, slot: SlotGeometry | None) -> Con
 
 def _slot_for(image: Image, slot: SlotGeometry) -> SlotGeometry:
     """The slot with room for the content keys of an encrypted image; unchanged where it is too small for that."""
-    from smpdfu.image.signing.build import encrypted_key_size
-
     try:
         return replace(slot, encrypted_key_size=encrypted_key_size(image))
     except ValueError:
@@ -111,8 +117,6 @@ def _slot_for(image: Image, slot: SlotGeometry) -> SlotGeometry:
 
 def _slot_pairs(image: Image, slot: SlotGeometry | None) -> Pairs:
     """Whether the image fits a slot that was asked for."""
-    from smpdfu.image.trailer import max_image_size_bytes
-
     if slot is None:
         return ()
     limit = max_image_size_bytes(slot)
@@ -124,8 +128,6 @@ def _slot_pairs(image: Image, slot: SlotGeometry | None) -> Pairs:
 
 
 def _header_pairs(header: Header) -> Pairs:
-    from smpdfu.image.format import Flag
-
     flags = [flag.name for flag in Flag if flag & header.flags]
     return (
         ("version", header.version),
@@ -137,8 +139,6 @@ def _header_pairs(header: Header) -> Pairs:
 
 
 def _image_pairs(image: Image) -> Pairs:
-    from smpdfu.image.format import SIGNATURE_TYPES, TlvType
-
     signatures = ", ".join(tlv.name for tlv in image.unprotected if tlv.type in SIGNATURE_TYPES)
     keyhash, wrapped = image.tlv(TlvType.KEYHASH), image.encryption_key_tlv
     return (
@@ -155,8 +155,6 @@ def _image_pairs(image: Image) -> Pairs:
 
 def _trailer(data: bytes, image: Image) -> tuple[Trailer, SlotGeometry] | None:
     """The trailer at the end of a padded image, and the slot that it fills; None where there is none."""
-    from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, Trailer, boot_magic, trailer_size_bytes
-
     tail = data[image.size_bytes :]
     for max_align in MAX_ALIGNS:
         if tail.endswith(boot_magic(max_align, image.endian)):
@@ -177,14 +175,14 @@ def _trailer_pairs(trailer: Trailer | None) -> Pairs:
 
 def _tlv_table(image: Image) -> Table:
     rows = tuple(
-        (f"0x{offset:x}", "protected" if protected else "", tlv.name, len(tlv.data), _short(tlv.data))
+        (f"0x{offset:x}", "protected" if protected else "", tlv.name, len(tlv.data), _value(tlv))
         for offset, protected, tlv in image.tlv_offsets()
     )
     return Table("TLVs", ("at", "area", "type", "bytes", "value"), rows)
 
 
-def _short(data: bytes) -> str:
-    return data.hex() if len(data) <= _SHOWN_BYTES else f"{data[:_SHOWN_BYTES].hex()}..."
+def _value(tlv: Tlv) -> bytes | Data:
+    return tlv.data if tlv.type in (*HASH_TYPES, TlvType.KEYHASH) else Data(tlv.data)
 
 
 def _header_data(header: Header) -> dict[str, Any]:
@@ -212,9 +210,6 @@ def _image_data(image: Image, trailer: Trailer | None, parts: tuple[Part, ...]) 
 
 
 def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
-    from smpdfu.image.files import parse_firmware, split_cores
-    from smpdfu.image.format import IMAGE_MAGIC
-
     firmware = parse_firmware(data)
     shown = firmware.segments[:_MOST_SEGMENTS]
     rows = tuple((f"0x{one.address:x}", f"0x{one.end:x}", len(one.data)) for one in shown)
@@ -242,9 +237,6 @@ def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
 
 def _is_whole_flash(parts: Iterable[bytes]) -> bool:
     """True if a signed application lies behind other code."""
-    from smpdfu.image.format import IMAGE_MAGIC
-    from smpdfu.image.inspect.not_firmware import image_inside
-
     magic = IMAGE_MAGIC.to_bytes(4, "little")
     return any(
         image_inside(data) is not None or (number and data.startswith(magic)) for number, data in enumerate(parts)
@@ -258,9 +250,6 @@ def _raw(data: bytes, advice: str, _slot: SlotGeometry | None) -> Contents:
 
 def _held_pairs(data: bytes, base: int) -> Pairs:
     """What lies inside firmware: the seal of b0n, images behind a bootloader."""
-    from smpdfu.image.b0n import INFO_MAGIC, INFO_OFFSETS, VALIDATION_MAGIC
-    from smpdfu.image.vector_table import find_images
-
     pairs: list[tuple[str, object]] = []
     if any(data.startswith(INFO_MAGIC, offset) for offset in INFO_OFFSETS):
         sealed = "it is signed for b0n" if VALIDATION_MAGIC in data else "b0n's signature is missing"
@@ -275,8 +264,6 @@ def _linked_pairs(payload: bytes) -> Pairs:
 
 
 def _vectors(payload: bytes) -> dict[str, int] | None:
-    from smpdfu.image.vector_table import Vectors
-
     found = Vectors.of(payload)
     return None if found is None else {"reset": found.reset, "lowest_handler": found.lowest}
 
@@ -287,6 +274,5 @@ READERS: dict[str, Callable[[bytes, str, SlotGeometry | None], Contents]] = {
     "INTEL_HEX": _hex,
     "RAW_FIRMWARE": _raw,
 }
-_SHOWN_BYTES = 32
 _MOST_SEGMENTS = 100
 """Rows for people: a hostile .hex has ten thousands."""

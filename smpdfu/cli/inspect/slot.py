@@ -1,9 +1,11 @@
-"""A picture of a slot: what lies where, from first byte to last, each part as high as its share of the bytes."""
+"""A picture of a slot: what lies where, from first byte to last, and the share of each part."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from rich.text import Text
 
 from smpdfu.image.trailer import max_image_size_bytes, trailer_size_bytes
 
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["header", "body", "tlvs", "free", "trailer", "stray"]
 
-_HEIGHT = 12  # lines for all parts together, beyond the one that each has
-_WIDTH = 52
+_WIDTH = 60
 _STYLES: dict[Kind, str] = {
     "header": "cyan",
     "body": "green",
@@ -83,29 +84,25 @@ class Picture:
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines of the picture."""
-        from rich.text import Text
-
         yield Text("Map", style="bold")
         for address, text, style in self.lines(ascii_only=options.ascii_only):
-            yield Text.assemble((address, "dim"), " ", (text, style), no_wrap=True)
+            yield Text.assemble((address, "dim"), " ", (text, style), no_wrap=True, overflow="crop")
 
     def lines(self, *, ascii_only: bool) -> Iterator[tuple[str, str, str]]:
         """Address (or as many blanks), what is drawn beside it, style; line by line."""
         side, edge, corners = ("|", "-", "+++") if ascii_only else ("│", "─", "┌├└")
-        fills = {"free": "." if ascii_only else "░"}
         ends = "+++" if ascii_only else "┐┤┘"
         digits = len(f"{self.base + self.parts[-1].end:x}") if self.parts else 1
         blank = " " * (digits + 2)
         for number, part in enumerate(self.parts):
             place = min(number, 1)
             yield f"0x{self.base + part.start:0{digits}x}", corners[place] + edge * _WIDTH + ends[place], ""
-            label = f" {part.name}{f'{part.size_bytes} bytes':>{_WIDTH - len(part.name) - 2}} "
+            size = f"{part.size_bytes} bytes {self._share(part):>4} %"
+            label = f" {part.name}{size:>{_WIDTH - len(part.name) - 2}} "
             yield blank, f"{side}{label}{side}", _STYLES[part.kind]
-            for _ in range(self._extra_lines(part)):
-                yield blank, f"{side}{fills.get(part.kind, ' ') * _WIDTH}{side}", _STYLES[part.kind]
         if self.parts:
             yield f"0x{self.base + self.parts[-1].end:0{digits}x}", corners[2] + edge * _WIDTH + ends[2], ""
 
-    def _extra_lines(self, part: Part) -> int:
-        whole = self.parts[-1].end - self.parts[0].start
-        return _HEIGHT * part.size_bytes // whole
+    def _share(self, part: Part) -> str:
+        share = 100 * part.size_bytes / (self.parts[-1].end - self.parts[0].start)
+        return "<1" if share < 1 else f"{share:.0f}"

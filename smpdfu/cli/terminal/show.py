@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # Wider than any line: what is no terminal is never wrapped or cut.
 _NO_WIDTH = 1 << 16
 
+HASH_DIGITS = 12
+"""Digits of a hash in a table: enough to tell images apart, and for ``smpdfu test HASH``."""
+_SHORT_BYTES = 16  # a UUID is shown whole
+
 STDOUT = "stdout"
 """Stands for a file name in an OSError about stdout."""
 
@@ -54,7 +58,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """A message on stderr, also with ``--json``: stdout stays clean, and a log shows what a long command does."""
-        console(sys.stderr).print(door.line(text), markup=False, highlight=False)
+        tell(text)
 
     def warn(self, text: str) -> None:
         """A warning, on stderr, also with ``--json``: stdout stays clean."""
@@ -63,6 +67,15 @@ class Output:
     def progress(self, label: str) -> _Progress:
         """A progress display on stderr: ``with out.progress("app") as advance: advance(done, total, phase)``."""
         return _Progress(label, bar=not self.json)
+
+
+@dataclass(frozen=True, slots=True)
+class HashOutput(Output):
+    """How a command answers that shows hashes in a table."""
+
+    long: Annotated[
+        bool, typer.Option("--long", help="Show hashes whole. By default, a table has their first 12 digits.")
+    ] = False
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -84,7 +97,7 @@ def _print(answer: RenderableType) -> None:
     with _stdout() as stdout:
         target = console()
         if target.is_terminal:
-            target.print(answer)
+            target.print(answer, crop=False)
             return
         with target.capture() as captured:
             target.print(answer)
@@ -111,22 +124,29 @@ class _AboveLive:
         self.encoding = taken.encoding
 
 
+def tell(text: str, style: str = "") -> None:
+    """One line on stderr. On a terminal it wraps at blanks; a longer name stays whole."""
+    console(sys.stderr).print(words(door.line(text)), style=style, crop=False)
+
+
 def warn(text: str) -> None:
     """One warning line on stderr."""
-    console(sys.stderr).print(f"warning: {door.line(text)}", style="yellow", markup=False)
+    tell(f"warning: {text}", style="yellow")
 
 
 @cache
 def note(text: str) -> None:
     """One line on stderr that people need to know, also with ``--json``; said once a command."""
-    console(sys.stderr).print(f"note: {door.line(text)}", markup=False)
+    tell(f"note: {text}")
 
 
 def words(text: str) -> RenderableType:
     """A text of one or more lines that came from outside: no markup, nothing that a terminal would obey."""
     from rich.text import Text
 
-    return Text(door.lines(text))
+    from smpdfu.cli.terminal.tables import Paragraphs
+
+    return Paragraphs(Text(door.lines(text)))
 
 
 def one_line(text: str) -> Text:
@@ -178,56 +198,58 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> RenderableType:
-    """A table; cells are shown with ``str``, None as nothing, True as ``yes`` and False as ``no``."""
-    from rich import box
-    from rich.table import Table
+def stacked(*parts: RenderableType) -> RenderableType:
+    """Several parts of an answer, one below the other."""
+    from rich.console import Group
 
-    made = Table(
-        title=one_line(title) if title else None,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for column in columns:
-        made.add_column(one_line(column), overflow="fold")
-    for row in rows:
-        made.add_row(*(_cell(value) for value in row))
-    return made
+    return Group(*parts)
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, long: bool = False
+) -> RenderableType:
+    """A table; cells are shown with ``str``, None as nothing, True as ``yes`` and False as ``no``.
+
+    A cell of type bytes is a hash: its first 12 digits, or all of them if ``long``. A Path is never broken in two.
+    """
+    from smpdfu.cli.terminal.tables import FittingTable
+
+    cells = [[_cell(value, long=long) for value in row] for row in rows]
+    return FittingTable(one_line(title), [one_line(column) for column in columns], cells)
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> RenderableType:
-    """One fact a line: name and value in two columns."""
-    from rich.table import Table
+    """One fact a line: name and value in two columns. A hash is shown whole."""
+    from smpdfu.cli.terminal.tables import Facts
 
-    made = Table.grid(padding=(0, 2))
-    made.add_column()
-    made.add_column(overflow="fold")
-    for name, value in pairs:
-        made.add_row(one_line(name), _cell(value))
-    return made
+    return Facts([(one_line(name), _cell(value, long=True)) for name, value in pairs])
 
 
-def _cell(value: object) -> RenderableType:
+def _cell(value: object, *, long: bool) -> Text:
     if value is None:
-        return ""
+        return one_line("")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return one_line("yes" if value else "no")
     if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Marked):
-        from rich.text import Text
-
-        return Text.from_markup(value.markup)
-    return one_line(str(value))
+        return one_line(value.hex() if long else value.hex()[:HASH_DIGITS])
+    if isinstance(value, Data):
+        return one_line(value.text(long=long))
+    text = one_line(str(value))
+    text.no_wrap = isinstance(value, Path) or None
+    return text
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """Text of our own with rich markup; anything that came from outside is never read as markup."""
+class Data:
+    """Bytes in a table that are no hash: long ones are cut, and dots show it."""
 
-    markup: str
+    value: bytes
+
+    def text(self, *, long: bool) -> str:
+        """The bytes as hex digits."""
+        if long or len(self.value) <= _SHORT_BYTES:
+            return self.value.hex()
+        return f"{self.value.hex()[:HASH_DIGITS]}..."
 
 
 class _Progress:

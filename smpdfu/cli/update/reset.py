@@ -9,7 +9,7 @@ import typer
 
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.terminal.interruption import MAY_HAVE_RESTARTED, leaves
-from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.terminal.show import HashOutput
 from smpdfu.errors import ResponseTimeoutError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Restart:
     ] = None
 
 
-async def reset(conn: Connection, out: Output, how: Restart) -> None:
+async def reset(conn: Connection, out: HashOutput, how: Restart) -> None:
     """Restart the device, wait for it, and show what runs. The bootloader installs a pending image.
 
     If an image was pending, the last line says what became of it. Exit code 7: the bootloader did not install it.
@@ -85,7 +85,7 @@ async def state_before(client: Client) -> DeviceState | None:
     return DeviceState(listed.images)
 
 
-async def _reset_only(client: Client, out: Output, how: Restart) -> None:
+async def _reset_only(client: Client, out: HashOutput, how: Restart) -> None:
     """Without a look at what runs before and after: there may be nothing to show."""
     acknowledged = await client.reset(force=how.force, boot_mode=how.boot_mode)
     if not acknowledged and not how.wait:
@@ -97,7 +97,7 @@ async def _reset_only(client: Client, out: Output, how: Restart) -> None:
     out.emit({"reset": True, **mode}, lambda: said)
 
 
-def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
+def _conclude(out: HashOutput, before: DeviceState, now: DeviceState) -> None:
     """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
     from smpdfu.cli.app.ending import conclude
     from smpdfu.cli.update.slot_table import slot_data, slots_table
@@ -113,7 +113,7 @@ def _conclude(out: Output, before: DeviceState, now: DeviceState) -> None:
 
         from smpdfu.cli.terminal.show import words
 
-        return Group(slots_table(now.slots), *(words(line) for line in said))
+        return Group(slots_table(now.slots, long=out.long), *(words(line) for line in said))
 
     conclude(out, data, render, error)
 

@@ -21,8 +21,8 @@ def slot_data(slot: ImageSlot) -> dict[str, Any]:
     return {"image": slot.image, "slot": slot.slot, "version": version_text(slot.version), "hash": slot.hash, **flags}
 
 
-def slots_table(slots: Sequence[ImageSlot], title: str = "") -> RenderableType:
-    """A line per slot that holds an image. A bootloader's recovery tells no flags at all."""
+def slots_table(slots: Sequence[ImageSlot], title: str = "", *, long: bool = False) -> RenderableType:
+    """A line per slot that holds an image, with whole hashes if ``long``. Serial recovery reports no flags."""
     told = any(getattr(slot, flag) for slot in slots for flag in FLAGS)
     rows = [
         (
@@ -30,11 +30,12 @@ def slots_table(slots: Sequence[ImageSlot], title: str = "") -> RenderableType:
             slot.slot,
             version_text(slot.version),
             " ".join(_shown(slot)) if told else "not told",
-            slot.hash and slot.hash.hex(),
+            slot.hash,
         )
         for slot in slots
     ]
-    return table(title, ("image", "slot", "version", "flags", "hash"), rows or [("", "", "no image", "", "")])
+    columns = ("image", "slot", "version", "flags", "hash")
+    return table(title, columns, rows or [("", "", "no image", "", "")], long=long)
 
 
 def _shown(slot: ImageSlot) -> list[str]:

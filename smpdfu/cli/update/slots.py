@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.terminal.show import Output, facts, words
+from smpdfu.cli.terminal.show import HashOutput, Output, facts, words
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.loader import loader_facts
 from smpdfu.cli.update.reset import reset, state_before
@@ -59,13 +59,13 @@ def register(app: typer.Typer) -> None:
 # --- images ---------------------------------------------------------------------------------------------------------
 
 
-async def list_images(conn: Connection, out: Output) -> None:
+async def list_images(conn: Connection, out: HashOutput) -> None:
     """Show what is in the slots: version, hash and flags."""
     async with conn.client() as client:
         emit_slots(out, await _slots(client))
 
 
-async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
+async def mark_test(conn: Connection, out: HashOutput, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Mark an image for a test at the next boot. Without HASH, it marks the one in the slot that does not run."""
     from smpdfu.dfu.decide.plan import Action
     from smpdfu.dfu.do.steps import mark
@@ -78,7 +78,7 @@ async def mark_test(conn: Connection, out: Output, hash_: HashArgument = None, i
         emit_slots(out, (await mark(client, state, chosen.hash)).slots)
 
 
-async def confirm(conn: Connection, out: Output, hash_: HashArgument = None, image: ImageOption = None) -> None:
+async def confirm(conn: Connection, out: HashOutput, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Confirm the running image, or make another one permanent. With the HASH of another image, there is no test.
 
     An empty HASH is the running image, as for mcumgr.
@@ -127,7 +127,7 @@ def _step(action: Action) -> Step:
     return Step(action, Core.APP)
 
 
-async def erase(conn: Connection, out: Output, image: ImageOption = None, slot: SlotOption = None) -> None:
+async def erase(conn: Connection, out: HashOutput, image: ImageOption = None, slot: SlotOption = None) -> None:
     """Erase a slot; without options, the one that does not run."""
     from smpdfu.client import ERASE_TIMEOUT_S
     from smpdfu.dfu.decide.active_slot import wrong_active_slot
@@ -186,10 +186,10 @@ def _hex(text: str) -> str:
     return data.hex()
 
 
-def emit_slots(out: Output, slots: Iterable[ImageSlot]) -> None:
+def emit_slots(out: HashOutput, slots: Iterable[ImageSlot]) -> None:
     """The list of images, for people or as ``{"images": [...]}``."""
     listed = list(slots)
-    out.emit({"images": [slot_data(slot) for slot in listed]}, lambda: slots_table(listed))
+    out.emit({"images": [slot_data(slot) for slot in listed]}, lambda: slots_table(listed, long=out.long))
 
 
 # --- the device itself ----------------------------------------------------------------------------------------------

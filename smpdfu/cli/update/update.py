@@ -13,7 +13,7 @@ import typer
 
 from smpdfu.cli.app.command import Connection, command
 from smpdfu.cli.image.trust_options import TrustOptions
-from smpdfu.cli.terminal.show import Output, table
+from smpdfu.cli.terminal.show import HashOutput, Output, table
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.loader import loader_data
 from smpdfu.cli.update.steps import Reporter
@@ -115,7 +115,7 @@ async def update(
     trust: TrustOptions,
     transfer: TransferOptions,
     conn: Connection,
-    out: Output,
+    out: HashOutput,
 ) -> None:
     """Update both cores from a package. It tests the application core first, then updates the network core.
 
@@ -173,7 +173,7 @@ class _Job:
     wish: Wish
     how: How
     transfer: TransferOptions
-    out: Output
+    out: HashOutput
     timing: Timing
 
 
@@ -355,7 +355,7 @@ def _show_end(decision: Decision, result: Installed, job: _Job) -> None:
     def render() -> Any:
         from rich.console import Group
 
-        now = slots_table(result.state.slots, "The device now")
+        now = slots_table(result.state.slots, "The device now", long=job.out.long)
         return Group(job.timing.table(decision.plan.steps), now) if decision.plan.steps else now
 
     fault = None

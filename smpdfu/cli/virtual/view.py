@@ -63,7 +63,7 @@ def rendered(found: Report) -> RenderableType:
         table(
             f"network core: {_runs(found.net_runs)}{_without_radio(found)}",
             ("address", "size", "content", "version", "SHA-256"),
-            [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, _short(net.sha256)]],
+            [[f"0x{net.address:x}", f"0x{net.size_bytes:x}", net.state, net.version, net.sha256]],
         ),
     )
 
@@ -103,7 +103,7 @@ def _row(slot: SlotReport) -> list[object]:
     name = slot.name if slot.image == 0 else f"{slot.name} of image {slot.image}"
     version = f"{slot.version or slot.state}{', encrypted' if slot.encrypted else ''}"
     place = [name, f"0x{slot.address:x}", f"0x{slot.size_bytes:x}"]
-    return [*place, version, _short(slot.hash), _written(slot.trailer)]
+    return [*place, version, slot.hash, _written(slot.trailer)]
 
 
 def _written(trailer: Trailer) -> str:
@@ -113,7 +113,3 @@ def _written(trailer: Trailer) -> str:
     words += [] if trailer.swap_info is None else [f"swap_info {trailer.swap_info}"]
     words += [name if state == "set" else f"{name} {state}" for name, state in flags.items() if state != "unset"]
     return ", ".join(words)
-
-
-def _short(digest: bytes | None) -> str | None:
-    return None if digest is None else digest.hex()[:12]

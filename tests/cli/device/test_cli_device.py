@@ -34,7 +34,10 @@ def test_list_is_a_table_for_people(desk: Desk) -> None:
     out = desk.call("list").out
     assert "1.0.0" in out
     assert "active confirmed" in out
-    assert desk.json("list")["images"][0]["hash"] in out
+    digest = desk.json("list")["images"][0]["hash"]
+    assert digest[:12] in out
+    assert digest not in out
+    assert digest in desk.call("list", "--long").out
 
 
 def test_the_build_number_is_written_with_a_plus(desk: Desk) -> None:
