@@ -25,9 +25,9 @@ from smpdfu.untrusted import text as door
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from smpdfu.cli.image.key_files import Order, Signed
     from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.image.keys.keys import PublicKey
+    from smpdfu.image.signing.order import Order, Signed
     from smpdfu.image.signing.spec import ImageSpec
 
 SPOKEN_VERSION = "2.5.0"  # the imgtool whose command line this is
@@ -166,20 +166,21 @@ def keyinfo(arguments: Namespace) -> int:
 
 def sign(arguments: Namespace) -> int:
     """Sign, with imgtool's lines about it; or write what is to be signed elsewhere."""
-    from smpdfu.cli.image import key_files
+    from smpdfu.cli.image.key_files import read_recipient
+    from smpdfu.image.signing import order as orders
 
     _check_sign(arguments)
     spec, passphrase = _spec(arguments), _passphrase(arguments)
-    recipient = None if arguments.encrypt is None else key_files.read_recipient(Path(arguments.encrypt), passphrase)
+    recipient = None if arguments.encrypt is None else read_recipient(Path(arguments.encrypt), passphrase)
     if arguments.hmac_sha == "512" and recipient is not None and recipient.kind.name == "ecdsa-p256":
         raise UsageError(imgtool_words.HMAC_SHA512)
     outfiles = (arguments.outfile,)
-    order = key_files.Order(spec, arguments.infile, outfiles, (), recipient, arguments.hex_addr, arguments.sig_out)
+    order = orders.Order(spec, arguments.infile, outfiles, (), recipient, arguments.hex_addr, arguments.sig_out)
     if arguments.vector_to_sign is not None:
-        key_files.write_vector(order, arguments.vector_to_sign, _public(arguments, passphrase))
+        orders.write_vector(order, arguments.vector_to_sign, _public(arguments, passphrase))
         return _say(f"image.py: export {arguments.vector_to_sign}")
     order = _with_signer(order, arguments, passphrase)
-    return _tell(key_files.sign(order))
+    return _tell(orders.sign(order))
 
 
 def _check_sign(arguments: Namespace) -> None:
@@ -212,15 +213,13 @@ def _public(arguments: Namespace, passphrase: Passphrase) -> PublicKey | None:
 def _with_signer(order: Order, arguments: Namespace, passphrase: Passphrase) -> Order:
     from dataclasses import replace
 
-    from smpdfu.cli.image.key_files import given_signer
     from smpdfu.image.keys.keys import PrivateKey
 
     if arguments.fix_sig is not None:
         key = read_key(arguments.fix_sig_pubkey, passphrase)
         if isinstance(key, PrivateKey) and key.kind.name != "ed25519":
             _say("image.py: sign the payload")  # imgtool says so where the private key is at hand, and does not
-        signer = given_signer(arguments.fix_sig, key.public)
-        return replace(order, spec=replace(order.spec, pad_sig=False), signers=(signer,))
+        return order.with_signature(arguments.fix_sig, key.public)
     if arguments.key is None:
         return order
     return replace(order, signers=(_signer(arguments.key, passphrase),))
@@ -273,7 +272,7 @@ def _spec(arguments: Namespace) -> ImageSpec:
 
 def verify(arguments: Namespace) -> int:
     """Check the hash and, with a key, the signature; imgtool looks at nothing else, and cannot decrypt."""
-    from smpdfu.cli.image.key_files import read_image
+    from smpdfu.image.image_file import read_image
     from smpdfu.image.loader_build import LoaderBuild
     from smpdfu.image.tlv import TlvType
     from smpdfu.image.verification.verify import verify as judge

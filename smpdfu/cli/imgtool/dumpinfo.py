@@ -47,8 +47,8 @@ def read_info(path: Path) -> tuple[Info, bool]:
 
     Raises ImageError that names the file, OSError.
     """
-    from smpdfu.cli.image.key_files import naming, read_image
     from smpdfu.image.files import read_firmware
+    from smpdfu.image.image_file import naming, read_image
 
     image = read_image(path)
     with naming(path):
