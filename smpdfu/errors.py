@@ -142,10 +142,12 @@ class NotReadyError(ConnectError):
 class LinkLostError(LinkError):
     """The link was open and is gone.
 
-    ``reached``: False if nothing was ever heard from the device, as where no one listens at a UDP port.
+    ``reached``: False if nothing was ever heard from the device, for example if no program listens at a UDP port.
+    ``closed``: True if this program closed the client itself, so that no request is repeated.
     """
 
     reached = True
+    closed = False
 
 
 class ResponseTimeoutError(LinkError):

@@ -173,12 +173,8 @@ def dotted(path: Path) -> str:
 
 
 def needed(path: Path) -> Iterator[str]:
-    """The modules of ours that a module imports when it runs, wherever in it; types alone do not count."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for block in [node for node in ast.walk(tree) if isinstance(node, ast.If)]:
-        if isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
-            block.body = []
-    for node in ast.walk(tree):
+    """The modules that a module imports, wherever in it, also for types alone: a reader needs them, too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"

@@ -165,17 +165,20 @@ class Client:
         self._exchange.trace = tracer
 
     async def open(self) -> None:
-        """Open the link; one that is open, or was lost, is closed first. ConnectError if that fails."""
-        await self._exchange.connect()
+        """Open the link; close it first if it is open or was lost.
+
+        Raises ConnectError if that fails, LinkLostError if another task calls ``close`` meanwhile.
+        """
+        await self._exchange.open_link()
 
     async def close(self) -> None:
         """Close the link. Never fails, also on a closed client.
 
-        Requests that wait for an answer, and later ones until ``open``, raise LinkLostError.
+        A request, upload or download that runs in another task ends with LinkLostError (``closed`` is True), and so
+        does a later one until ``open``.
         """
         self._exchange.boot.end()
-        await self._exchange.disconnect()
-        self._exchange.give_up_waiting()
+        await self._exchange.close_link()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -192,7 +195,7 @@ class Client:
         """Send ``request`` until it is answered. LocalProtocolError if it is longer than the device takes."""
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         attempts = self.attempts if attempts is None else attempts
-        ticket = self._exchange.open(request)
+        ticket = self._exchange.session.open(request)
         try:
             for attempt in range(1, attempts + 1):
                 try:
@@ -203,7 +206,7 @@ class Client:
                 except ResponseTimeoutError:
                     self._exchange.after_silence(attempt)
         finally:
-            self._exchange.close(ticket)
+            self._exchange.session.close(ticket)
         raise ResponseTimeoutError(request.title, timeout_s, attempts, self._exchange.pipe.hint)
 
     async def params(self) -> ParamsReply | None:
@@ -228,19 +231,25 @@ class Client:
         return Window(buffers, bound=bound, timeout_s=self.timeout_s, probes=probes, least_trip_s=least_s)
 
     async def reset(self, *, force: bool = False, boot_mode: int | None = None) -> bool:
-        """Restart the device; True if it acknowledged that it will.
+        """Restart the device; return True if it acknowledged the request.
 
-        It is asked once, and a lost answer is no error: a second reset could hit a device that is trying a new image
-        by then, and would revert it. Whether it did restart shows in what runs. A link that is already lost is opened
-        again first; LinkLostError if that fails. DeviceError if the device refuses.
+        The request is sent once, and a lost answer is no error: a second reset could reach a device that already
+        tries a new image, and would revert it. The running image shows whether the device restarted. A lost link is
+        opened again first. Raises LinkLostError if that fails, or if another task closes the client; DeviceError if
+        the device refuses.
         """
         if self._exchange.lost is not None:
             await self._reconnect()
         acknowledged = False
         self._exchange.expect_boot()
-        with suppress(ResponseTimeoutError, LinkLostError, RemoteProtocolError):
+        try:
             await self.request(Reset(1 if force else None, boot_mode), attempts=1)
             acknowledged = True
+        except (ResponseTimeoutError, RemoteProtocolError):
+            pass
+        except LinkLostError as error:
+            if error.closed:
+                raise
         if not acknowledged and (lines := self._exchange.boot.count):
             self._exchange.note("link", f"the reset was not acknowledged: {lines} console lines count as its boot's")
         self._asked_params = False
@@ -265,8 +274,8 @@ class Client:
             except ResponseTimeoutError as error:
                 if now() >= deadline:
                     raise ResponseTimeoutError(error.command, deadline_s) from error
-            except LinkLostError:
-                if now() >= deadline:
+            except LinkLostError as error:
+                if error.closed or now() >= deadline:
                     raise
             await asyncio.sleep(self.patience.pause_s)
 

@@ -6,67 +6,28 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 from smpdfu.client.boot_text import BootText, Phase
 from smpdfu.client.trace import Kind, Trace, Tracer
-from smpdfu.errors import ConnectError, DeviceError, LinkLostError, LocalProtocolError, ResponseTimeoutError
+from smpdfu.errors import ConnectError, LinkLostError, LocalProtocolError, ResponseTimeoutError
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, Framing
 from smpdfu.smp.groups.os import Reset
-from smpdfu.smp.message import MESSAGE_MAX, Request, Response
-from smpdfu.smp.session import Answer, Session
+from smpdfu.smp.message import MESSAGE_MAX, Response
+from smpdfu.smp.session import Answer, AnswerKind, Session, Ticket
 
 SILENCE_S = 0.2
 """So long a message may pause: more than any adapter holds bytes back."""
 _NO_BOUND = MESSAGE_MAX + 4  # a buffer that holds every message in every framing
 
 
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A request that waits for its answer. ``listener`` is called when there are ``news``.
-
-    ``done``: nothing more will come, to be sent again it needs a new ticket.
-    """
-
-    request: Request[Any]
-    sequence: int
-    listener: Callable[[], object] | None = None
-    news: Answer | Exception | None = None
-    done: bool = False
-    sent_at: float | None = None
-
-    def tell(self, news: Answer | Exception) -> None:
-        """What came for it, or why nothing will. An answer that nobody has taken yet outlives the link."""
-        if self.done and isinstance(news, LinkLostError):
-            return
-        self.news, self.done = news, not (isinstance(news, Answer) and news.again)
-        if self.listener is not None:
-            self.listener()
-
-    def take(self) -> Answer:
-        """The answer; raises what came in its place."""
-        news, self.news = self.news, None
-        if not isinstance(news, Answer):
-            raise news or RuntimeError("no news")
-        return news
-
-    async def wait(self) -> None:
-        """Until there are news."""
-        if self.news is None:
-            heard = asyncio.Event()
-            self.listener = heard.set
-            await heard.wait()
-
-
 class Exchange:
     """A link with requests on it. While it is open, a task reads.
 
-    ``buf_size``: what the device said about its buffers, None if it did not. ``lost``: why the link is gone.
-    ``text_at``: when the last console text came, by the clock of the event loop. ``boot``: the text of the last boot.
-    ``trip_s``: how long the last answer took, in seconds, from the first time that it was asked for; 0 before there was
-    one. ``least_trip_s``: the shortest of these.
+    ``buf_size``: the size of the device's buffers as it reported it, None if it did not. ``lost``: why the link is
+    gone. ``closed``: True if this program closed the link. ``text_at``: when the last console text came, by the clock
+    of the event loop. ``boot``: the text of the last boot. ``trip_s``: how long the last answer took, in seconds since
+    its request was sent first; 0 before the first answer. ``least_trip_s``: the shortest of these.
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
@@ -78,8 +39,9 @@ class Exchange:
         self.trace: Tracer | None = None
         self._heard_at = self.text_at = self.trip_s = self.least_trip_s = 0.0
         self.lost: Exception | None = None
+        self.closed = False
+        self._closings = 0
         self.boot = BootText()
-        self._tickets: dict[int, Ticket] = {}
         self._older: tuple[Ticket, ...] = ()
         self._reader: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
@@ -87,14 +49,40 @@ class Exchange:
 
     # --- the link ---------------------------------------------------------------------------------------------------
 
-    async def connect(self) -> None:
-        """Open the link and listen; one that is open is closed first. ConnectError if that cannot be done."""
+    async def open_link(self) -> None:
+        """Open the link and listen. ConnectError if that fails, LinkLostError if ``close_link`` is called meanwhile."""
+        self.closed = False
+        await self._connect(self._closings)
+
+    async def close_link(self) -> None:
+        """Close the link until ``open_link``. Everyone who waits for an answer, or reconnects, gets LinkLostError."""
+        self.closed = True
+        self._closings += 1
+        try:
+            await self._disconnect()
+        finally:
+            for ticket in self.session.waiting:
+                ticket.tell(self._closed_error())
+
+    def _closed_error(self) -> LinkLostError:
+        error = LinkLostError(f"this program closed the link to {self.pipe.name}")
+        error.closed = True
+        return error
+
+    def _check_not_closed(self, closings: int) -> None:
+        """LinkLostError if the link is closed, or was closed since ``_closings`` was ``closings``."""
+        if self.closed or self._closings != closings:
+            raise self._closed_error()
+
+    async def _connect(self, closings: int) -> None:
+        """Open the link and listen; close an open one first. The errors of ``open_link``."""
         if self._reader is not None:
-            await self.disconnect()
+            await self._disconnect()
         await self.pipe.open()
         self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
         self.lost, self._writing = None, asyncio.Lock()
         try:
+            self._check_not_closed(closings)
             if isinstance(self.framing, ConsoleFraming):
                 self._hear(self.framing.feed(b"\n"))  # half a line of the link before would spoil the first one of this
             self.note("link", f"{self.pipe.name} is open")
@@ -103,7 +91,7 @@ class Exchange:
             raise
         self._reader = asyncio.create_task(self._listen())
 
-    async def disconnect(self) -> None:
+    async def _disconnect(self) -> None:
         """Let go of the link. Never fails."""
         reader, self._reader = self._reader, None
         try:
@@ -115,18 +103,18 @@ class Exchange:
         finally:
             await self.pipe.close()
 
-    def give_up_waiting(self) -> None:
-        """Tell everyone who waits for an answer that the link is closed."""
-        for ticket in self._tickets.values():
-            ticket.tell(LinkLostError(f"{self.pipe.name} is closed"))
-
     async def reconnect(self, within_s: float, poll_s: float) -> None:
-        """Open the link again, trying every ``poll_s``; LinkLostError if it does not come back ``within_s``."""
-        await self.disconnect()
-        deadline = now() + within_s
+        """Open the link again, trying every ``poll_s``.
+
+        LinkLostError if it does not come back ``within_s``, or if this program closes it.
+        """
+        closings, deadline = self._closings, now() + within_s
+        self._check_not_closed(closings)
+        await self._disconnect()
         while True:
             try:
-                return await self.connect()
+                self._check_not_closed(closings)
+                return await self._connect(closings)
             except ConnectError as error:
                 if now() >= deadline:
                     raise self._gone(error) from error
@@ -160,7 +148,7 @@ class Exchange:
                     self._hear(messages)
         except Exception as error:  # a broken link, or the console function's mistake: for whoever waits
             self._lose(error)
-            for ticket in self._tickets.values():
+            for ticket in self.session.waiting:
                 ticket.tell(error)
 
     async def _heard(self) -> Iterator[list[bytes]]:
@@ -184,8 +172,8 @@ class Exchange:
             answer = self.session.receive(message)
             self.note("stray" if answer is None else "received", message)
             if answer is not None:
-                ticket = self._tickets[answer.sequence]
-                self._follow_boot(ticket, answer)
+                ticket = answer.ticket
+                self._follow_boot(answer)
                 self.trip_s = self._heard_at - (self._heard_at if ticket.sent_at is None else ticket.sent_at)
                 self.least_trip_s = min(self.trip_s, self.least_trip_s or self.trip_s)
                 ticket.tell(answer)
@@ -198,16 +186,16 @@ class Exchange:
             if self.console is not None:
                 self.console(text)
 
-    def _follow_boot(self, ticket: Ticket, answer: Answer) -> None:
-        if isinstance(ticket.request, Reset):
-            if not answer.again:
+    def _follow_boot(self, answer: Answer) -> None:
+        if isinstance(answer.ticket.request, Reset):
+            if answer.kind is AnswerKind.FINAL:
                 self.boot.reset_answered(answer.outcome)
-        elif self.boot.phase is not Phase.IDLE and ticket not in self._older:
+        elif self.boot.phase is not Phase.IDLE and answer.ticket not in self._older:
             self.boot.end()
 
     def expect_boot(self) -> None:
         """A request to reset follows; its boot text ends with the first answer to what is asked after it."""
-        self._older = tuple(self._tickets.values())
+        self._older = self.session.waiting
         self.boot.reset_asked()
 
     def note(self, kind: Kind, data: bytes | str, *, boot: bool = False) -> None:
@@ -225,29 +213,12 @@ class Exchange:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def open(self, request: Request[Any], listener: Callable[[], object] | None = None) -> Ticket:
-        """Number ``request``; ``listener`` is called when there are news. What is opened must be closed."""
-        ticket = Ticket(request, self.session.open(request), listener)
-        self._tickets[ticket.sequence] = ticket
-        return ticket
-
-    def keep_open(self, ticket: Ticket) -> None:
-        """Wait on, although an answer has come: it was a copy's. Only for a ticket whose answer was just taken."""
-        self.session.reopen(ticket.sequence, ticket.request)
-        ticket.done = False
-
-    def close(self, ticket: Ticket | None) -> None:
-        """Nobody waits for ``ticket`` any more: its late answers are strays. None, or a second time, is fine."""
-        if ticket is not None and self._tickets.get(ticket.sequence) is ticket:
-            del self._tickets[ticket.sequence]
-            self.session.close(ticket.sequence)
-
     async def attempt(self, ticket: Ticket, timeout_s: float) -> Response:
         """Send once and wait. LinkLostError, ResponseTimeoutError, RemoteProtocolError or DeviceError."""
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._answer(ticket)
-                while answer.again and isinstance(answer.outcome, DeviceError):  # the version: now the other one
+                while answer.kind is AnswerKind.OTHER_VERSION:
                     answer = await self._answer(ticket)
         except TimeoutError:
             raise ResponseTimeoutError(ticket.request.title, timeout_s) from None
@@ -273,11 +244,15 @@ class Exchange:
     async def _answer(self, ticket: Ticket) -> Answer:
         if ticket.news is None:  # else it came when nobody waited
             await self.send(ticket)
-            await ticket.wait()
+        if ticket.news is None:
+            heard = asyncio.Event()
+            ticket.listener = heard.set
+            await heard.wait()
         return ticket.take()
 
     async def send(self, ticket: Ticket) -> int:
         """Put the request on the wire; gives its bytes there. LinkLostError if the link is gone."""
+        self._check_not_closed(self._closings)
         if self.lost is not None:
             raise self.lost
         message = self._message(ticket)
@@ -298,7 +273,7 @@ class Exchange:
         return len(wire)
 
     def _message(self, ticket: Ticket) -> bytes:
-        message = self.session.encode(ticket.sequence)
+        message = self.session.encode(ticket)
         limit = self.framing.message_max(self.buf_size or _NO_BOUND, self.pipe.max_write)
         if len(message) > limit:  # no server answers those
             title, length = ticket.request.title, len(message)

@@ -104,7 +104,9 @@ class Reading:
             off, sent_at = self._flight.pop(task)
             try:
                 self._answered(off, sent_at, await task)
-            except LinkLostError:
+            except LinkLostError as error:
+                if error.closed:
+                    raise
                 self._failed(off)
                 await self._reconnect()
                 return

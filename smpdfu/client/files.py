@@ -172,7 +172,9 @@ class _Sending:
             report(UploadProgress(off, self.size, self.retries, resumed_at))
             try:
                 off = await self._carry(self._piece(off))
-            except LinkLostError:
+            except LinkLostError as error:
+                if error.closed:
+                    raise
                 await self.client.wait_for_device(self.client.patience.reconnect_s)
                 off = await self._again()
             if not self.size:

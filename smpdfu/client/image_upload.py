@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from smpdfu.client.exchange import Exchange, Ticket, now
+from smpdfu.client.exchange import Exchange, now
 from smpdfu.client.pace import Pace
 from smpdfu.client.retry import pause_after
 from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
@@ -20,7 +20,7 @@ from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Params
 from smpdfu.smp.hearing import PAGE
-from smpdfu.smp.session import Answer
+from smpdfu.smp.session import Answer, AnswerKind, Ticket
 from smpdfu.smp.upload import PATIENCE, State, Upload, UploadProgress, is_passing
 from smpdfu.smp.window import Fault, Window
 
@@ -66,30 +66,13 @@ class Probe(Params):
     pad: bytes = b""
 
 
-@dataclass(slots=True, eq=False)
-class _Posted:
-    """A chunk that was sent, first and last at these times, with ``size`` bytes on the wire.
-
-    ``copies`` of it were neither answered nor refused yet. ``heard_at``: when the latest answer came.
-    """
-
-    chunk: Chunk
-    first_at: float
-    last_at: float
-    ticket: Ticket | None = None
-    size: int = 0
-    copies: int = 0
-    heard_at: float = 0.0
-
-
 class Transfer:
     """``upload`` over ``exchange``, as wide as ``window`` allows. To be used once: ``await transfer.run()``."""
 
     def __init__(self, exchange: Exchange, upload: Upload, window: Window, waits: Waits, errands: Errands) -> None:
         self._exchange, self._upload, self._window = exchange, upload, window
         self._waits, self._errands = waits, errands
-        self._posted: dict[int, _Posted] = {}
-        self._news: deque[_Posted] = deque()
+        self._news: deque[Chunk] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pause_until = self._life_at = 0.0
@@ -115,6 +98,8 @@ class Transfer:
                         await self._errands.recheck()
                     await self._step()
                 except LinkLostError as error:
+                    if error.closed:
+                        raise
                     upload.link_lost(error)
                     self._forget()
                     await self._errands.reconnect()
@@ -155,52 +140,51 @@ class Transfer:
                 return
             await self._send(chunk, at)
             if window.asks or page:
-                await self._probe(self._posted[id(chunk)], page=page)
+                await self._probe(chunk, page=page)
 
     def _has_room(self) -> bool:
         """Does the wire's own queue take one more?"""
         limit = self._exchange.pipe.in_flight_max
         if limit is None:
             return True
-        sizes = [self._posted[id(chunk)].size for chunk in self._upload.flight]
+        sizes = [chunk.wire_size for chunk in self._upload.flight]
         return sum(sizes) + max(sizes) <= limit
 
     async def _send(self, chunk: Chunk, at: float) -> None:
-        posted = self._posted.get(id(chunk))
-        if posted is None:
-            posted = self._posted[id(chunk)] = _Posted(chunk, at, at)
-        if posted.ticket is None:
-            posted.ticket = self._exchange.open(chunk.request, partial(self._heard, posted))
-        posted.last_at = at
-        posted.copies += 1
+        if chunk.sends == 1:
+            chunk.first_at = at
+        if chunk.ticket is None or chunk.ticket.done:  # a request that was answered needs a new number
+            chunk.ticket = self._exchange.session.open(chunk.request, partial(self._heard, chunk))
+        chunk.last_at = at
+        chunk.unanswered += 1
         if len(self._upload.flight) == 1 and not self._silences:
             self._life_at = at
         if chunk.first and self._ping is None:  # else the device is at work: no more of its buffers for questions
             self._ping_at = at + max(4 * self._exchange.least_trip_s, _PING_S) if self._may_ping() else math.inf
         self._window.sent(at)
-        posted.size = await self._exchange.send(posted.ticket)
+        chunk.wire_size = await self._exchange.send(chunk.ticket)
 
-    async def _probe(self, posted: _Posted, *, page: bool) -> None:
+    async def _probe(self, chunk: Chunk, *, page: bool) -> None:
         """Does the device hear a request while it works on this chunk? Nothing else is sent until that is known."""
         exchange, window = self._exchange, self._window
         await asyncio.sleep(window.probe_gap_s(page=page))
-        if posted.heard_at:
+        if chunk.heard_at:
             return  # too late: it is at work no more
-        probe = exchange.open(Probe(bytes(len(posted.chunk.request.to_body()) - _PROBE_HEAD)), self._wake)
+        probe = exchange.session.open(Probe(bytes(len(chunk.request.to_body()) - _PROBE_HEAD)), self._wake)
         try:
             await exchange.send(probe)
-            await self._wait_until(lambda: bool(posted.heard_at), window.overdue_s())
+            await self._wait_until(lambda: bool(chunk.heard_at), window.overdue_s())
             answered_at = now()
             await self._wait_until(lambda: probe.news is not None, window.trips.echo_s)
             if probe.news is not None:
                 probe.take()
                 window.probe_heard(page=page)
-            elif posted.heard_at:
+            elif chunk.heard_at:
                 window.probe_missed(now() - answered_at, page=page)
                 exchange.after_silence(1)
                 exchange.note("link", "the device lost a request that came while it was at work: 1 in flight for now")
         finally:
-            exchange.close(probe)
+            exchange.session.close(probe)
 
     async def _wait_until(self, condition: Callable[[], bool], wait_s: float) -> None:
         """Until ``condition`` holds, or for ``wait_s``."""
@@ -222,7 +206,7 @@ class Transfer:
         """Does the device erase, or was the first chunk lost? Who answers a later request, does not erase."""
         if self._ping is None and now() >= self._ping_at:
             self._exchange.after_silence(1)
-            self._ping = self._exchange.open(Params(), self._wake)
+            self._ping = self._exchange.session.open(Params(), self._wake)
             await self._exchange.send(self._ping)
         elif self._ping is not None and self._ping.news is not None:
             outcome = self._ping.take().outcome
@@ -232,7 +216,7 @@ class Transfer:
             self._upload.silence(ResponseTimeoutError(ImageUpload.title, self._waits.first_s, PATIENCE))
 
     def _end_ping(self) -> None:
-        self._exchange.close(self._ping)
+        self._exchange.session.close(self._ping)
         self._ping = None
 
     async def _await_ping(self) -> None:
@@ -273,10 +257,10 @@ class Transfer:
 
     def _overdue_at(self) -> float:
         """When the oldest request in flight is overdue, if nothing is heard until then."""
-        oldest = self._posted[id(self._upload.flight[0])]
+        oldest = self._upload.flight[0]
         if self._upload.state is State.DRAIN:
             return oldest.last_at + self._window.trips.late_s
-        wait_s = self._waits.first_s if oldest.chunk.first else self._window.overdue_s()
+        wait_s = self._waits.first_s if oldest.first else self._window.overdue_s()
         return max(oldest.last_at, self._life_at) + wait_s
 
     def _ring(self) -> None:
@@ -287,38 +271,38 @@ class Transfer:
         if self._waker is not None and not self._waker.done():
             self._waker.set_result(None)
 
-    def _heard(self, posted: _Posted) -> None:
-        posted.heard_at = now()
-        self._news.append(posted)
+    def _heard(self, chunk: Chunk) -> None:
+        chunk.heard_at = now()
+        self._news.append(chunk)
         self._wake()
 
     # --- what came ---------------------------------------------------------------------------------------------------
 
-    def _take(self, posted: _Posted) -> None:
-        ticket = posted.ticket
+    def _take(self, chunk: Chunk) -> None:
+        ticket = chunk.ticket
         if ticket is None or ticket.news is None:
             return
         answer = ticket.take()
         outcome = answer.outcome
-        posted.copies -= 1
-        if posted.copies > 0 and isinstance(outcome, DeviceError) and is_passing(outcome) and not answer.again:
-            self._exchange.keep_open(ticket)  # a copy found no room: the one before it may be at work
+        chunk.unanswered -= 1
+        if chunk.unanswered > 0 and isinstance(outcome, DeviceError) and is_passing(outcome):
+            self._exchange.session.reopen(ticket)  # a copy found no room: the one before it may be at work
             return
-        self._life_at, self._silences, self._counted = posted.heard_at, 0, 0
+        self._life_at, self._silences, self._counted = chunk.heard_at, 0, 0
         self._quiet_left_s = self._waits.quiet_max_s
         if isinstance(outcome, UploadReply):
-            self._answered(posted, outcome)
+            self._answered(chunk, outcome)
         elif isinstance(outcome, DeviceError):
-            self._refused(posted, answer, outcome)
+            self._refused(chunk, answer, outcome)
         elif isinstance(outcome, RemoteProtocolError):
-            self._upload.lost(posted.chunk, outcome)
-            self._exchange.after_silence(posted.chunk.sends)
+            self._upload.lost(chunk, outcome)
+            self._exchange.after_silence(chunk.sends)
         self._sweep()
 
-    def _answered(self, posted: _Posted, reply: UploadReply) -> None:
-        upload, window, chunk = self._upload, self._window, posted.chunk
+    def _answered(self, chunk: Chunk, reply: UploadReply) -> None:
+        upload, window = self._upload, self._window
         again, before = chunk.sends > 1, upload.off
-        copy_at_work = again and self._life_at - posted.last_at < window.trips.shortest_s / 2
+        copy_at_work = again and self._life_at - chunk.last_at < window.trips.shortest_s / 2
         came_late = copy_at_work or (not again and chunk not in upload.flight)
         in_step = upload.answered(chunk, reply)
         self._begins_anew = self._begins_anew or upload.off == 0 < before
@@ -327,20 +311,20 @@ class Transfer:
         if chunk.first:
             pass  # an erase tells nothing of the chunks that follow
         elif came_late and upload.off > before:
-            window.late(self._life_at - posted.first_at)
+            window.late(self._life_at - chunk.first_at)
         elif not in_step:
-            self._slow_down(posted, Fault.BEHIND)
+            self._slow_down(chunk, Fault.BEHIND)
         elif upload.off > before:
-            window.answered(posted.heard_at, posted.first_at, left=upload.chunks_left, again=again)
+            window.answered(chunk.heard_at, chunk.first_at, left=upload.chunks_left, again=again)
         if upload.off != before:
             self._errands.report(upload.progress)
 
-    def _refused(self, posted: _Posted, answer: Answer, error: DeviceError) -> None:
-        if answer.again:  # the version: the other one is spoken from now on
+    def _refused(self, chunk: Chunk, answer: Answer, error: DeviceError) -> None:
+        if answer.kind is AnswerKind.OTHER_VERSION:  # it is in use from now on
             self._upload.silence(ResponseTimeoutError(error.command, 0), counts=False)
             return
-        self._upload.refused(posted.chunk, error)
-        self._slow_down(posted, Fault.FULL)
+        self._upload.refused(chunk, error)
+        self._slow_down(chunk, Fault.FULL)
         if not self._upload.flight:
             self._pause_until = now() + pause_after(self._pauses, self._waits.pause_s)
             self._pauses += 1
@@ -351,13 +335,13 @@ class Transfer:
         if upload.state is State.DRAIN:
             upload.hurry()
             return
-        oldest = self._posted[id(upload.flight[0])]
-        whole_s = self._waits.first_s if oldest.chunk.first else self._waits.further_s
+        oldest = upload.flight[0]
+        whole_s = self._waits.first_s if oldest.first else self._waits.further_s
         counts = now() - self._life_at >= whole_s * (self._counted + 0.99)
         self._silences += 1
         self._counted += counts
         self._slow_down(oldest, Fault.SILENCE)
-        at_work = oldest.chunk.first and self._ping is not None  # for short messages are not answered either
+        at_work = oldest.first and self._ping is not None  # for short messages are not answered either
         why = ResponseTimeoutError(ImageUpload.title, whole_s, PATIENCE)
         upload.silence(why, counts=counts, halves=not at_work)
         exchange.after_silence(self._silences)
@@ -367,33 +351,30 @@ class Transfer:
             await exchange.quiet(self._waits.quiet_s, began + self._quiet_left_s)
             self._quiet_left_s -= now() - began
 
-    def _slow_down(self, posted: _Posted, why: Fault) -> None:
+    def _slow_down(self, chunk: Chunk, why: Fault) -> None:
         window, was = self._window, self._window.size
-        window.fault(posted.last_at, why)
+        window.fault(chunk.last_at, why)
         if window.size < was:
             self._exchange.note("link", f"{was} requests in flight were too many: {window.size} from here on")
 
     # --- bookkeeping --------------------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
-        """Close what nobody waits for any more."""
-        for key, posted in [*self._posted.items()]:
-            if not self._upload.awaits(posted.chunk):
-                if self._exchange.pipe.ordered and posted.copies == posted.chunk.sends == 1:
-                    self._window.answer_lost()
-                self._close(posted)
-                del self._posted[key]
-            elif posted.ticket is not None and posted.ticket.done and posted.ticket.news is None:
-                self._close(posted)  # to be sent again it needs a new number
+        """Close the requests of the chunks whose answers count no more."""
+        for chunk in self._upload.dropped:
+            if self._exchange.pipe.ordered and chunk.unanswered == chunk.sends == 1:
+                self._window.answer_lost()
+            self._close(chunk)
+        self._upload.dropped.clear()
 
-    def _close(self, posted: _Posted) -> None:
-        self._exchange.close(posted.ticket)
-        posted.ticket = None
+    def _close(self, chunk: Chunk) -> None:
+        self._exchange.session.close(chunk.ticket)
+        chunk.ticket = None
 
     def _forget(self) -> None:
-        for posted in self._posted.values():
-            self._close(posted)
+        for chunk in (*self._upload.awaited, *self._upload.dropped):
+            self._close(chunk)
+        self._upload.dropped.clear()
         self._end_ping()
-        self._posted.clear()
         self._news.clear()
         self._silences = self._counted = 0

@@ -24,13 +24,16 @@ async def insist(
 ) -> T:
     """Return ``await ask()``, repeated at most ``attempts`` times.
 
-    After LinkLostError it calls ``reconnect`` first; after a refusal that can pass (``is_passing``) it waits
-    ``pause_s`` seconds. Raises any other error at once, and the error of the last attempt.
+    After LinkLostError it calls ``reconnect`` first, unless this program closed the link. After a refusal that can
+    pass (``is_passing``) it waits ``pause_s`` seconds. Raises any other error at once, and the error of the last
+    attempt.
     """
     for _ in range(attempts):
         try:
             return await ask()
-        except LinkLostError:
+        except LinkLostError as error:
+            if error.closed:
+                raise
             await reconnect()
         except DeviceError as error:
             if not is_passing(error):

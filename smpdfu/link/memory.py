@@ -77,7 +77,7 @@ def served_pipe(
 
     Each time it is opened, ``serve(device_end)`` starts as a task, with ``device_end`` open. It should return when
     ``device_end`` is lost, and is cancelled ``GRACE_S`` after the host has closed; when it returns earlier, or fails,
-    the link is lost.
+    the link is lost, and the error says why.
     """
     host, device = pipe_pair(faults, to_host=to_host, name=name)
     return _Served(host, device, serve)
@@ -88,15 +88,19 @@ class _Served(Pipe):
         super().__init__(host.name, host.max_write)
         self._host, self._device, self._serve = host, device, serve
         self._task: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
 
     async def _open(self) -> None:
         await self._host.open()
         await self._device.open()
+        self._failure = None
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         try:
             await self._serve(self._device)
+        except Exception as error:  # of the device, not of the wire: for whoever reads
+            self._failure = error
         finally:
             await self._device.close()
 
@@ -111,7 +115,12 @@ class _Served(Pipe):
             await asyncio.wait([task])
 
     async def _read(self) -> bytes:
-        return await self._host.read()
+        try:
+            return await self._host.read()
+        except LinkLostError:
+            if self._failure is None:
+                raise
+            raise LinkLostError(f"the device behind {self.name} failed: {self._failure}") from self._failure
 
     async def _write(self, data: bytes) -> None:
         await self._host.write(data)

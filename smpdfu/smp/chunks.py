@@ -9,6 +9,7 @@ from smpdfu.errors import LocalProtocolError
 from smpdfu.smp.cbor import head_size
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.message import HEADER_SIZE
+from smpdfu.smp.session import Ticket
 
 IMAGE_HEADER_SIZE = 32
 """Bytes of the image that a server must see in the first chunk."""
@@ -19,10 +20,14 @@ _SHORTEST_HALF = 128
 
 @dataclass(slots=True, eq=False)
 class Chunk:
-    """A piece on its way: the same object as often as it is sent.
+    """A piece of an image: the same object however often it is sent.
 
-    ``end`` is the offset behind it, ``limit`` the bound on its message that it was made for, ``number`` the place of
-    its last copy among all that was sent; ``losses`` of its copies were bad events.
+    ``end`` is the offset behind it, ``limit`` the bound on its message that it was cut for, ``number`` the place of its
+    last copy among all copies of all chunks; ``losses`` of its copies were bad events.
+
+    Whoever sends it keeps the rest, in seconds of its own clock: ``ticket`` waits for the answer, ``first_at`` and
+    ``last_at`` are when its first and last copy went out, with ``wire_size`` bytes each. ``unanswered`` copies were
+    neither answered nor refused yet. ``heard_at`` is when the latest answer came, 0 if none did.
     """
 
     request: ImageUpload
@@ -31,6 +36,12 @@ class Chunk:
     sends: int = 0
     losses: int = 0
     number: int = 0
+    ticket: Ticket | None = None
+    first_at: float = 0.0
+    last_at: float = 0.0
+    wire_size: int = 0
+    unanswered: int = 0
+    heard_at: float = 0.0
 
     @property
     def first(self) -> bool:

@@ -72,7 +72,8 @@ class Upload:
     """One image on its way to one device. ``data`` is not copied; it must not change meanwhile.
 
     ``window`` is the number of chunks that may be in flight, and may be changed at any time; ``flight`` are those that
-    are, in the order in which they were sent. ``requests`` counts what was sent, ``retries`` what of it went again over
+    are, in the order in which they were sent. ``dropped`` are those whose answers count no more, until the caller
+    clears the list. ``requests`` counts what was sent, ``retries`` what of it went again over
     bytes that had been sent before, ``widest`` is the most that was in flight.
     """
 
@@ -102,6 +103,7 @@ class Upload:
         self._at = self._next = self._best = 0
         self.flight: list[Chunk] = []
         self._overdue: list[Chunk] = []
+        self.dropped: list[Chunk] = []
         self._alone = False
         self._word = 0  # number of the chunk whose answer had the last word
         self._last_out: int | None = None  # number under which the last chunk went out first
@@ -127,9 +129,10 @@ class Upload:
         """Does the next chunk bring the image past a multiple of ``size`` bytes?"""
         return self.state is State.FLOW and self._next // size < self._cutter.further(self._next).end // size
 
-    def awaits(self, chunk: Chunk) -> bool:
-        """Would an answer to ``chunk`` still count?"""
-        return chunk in self.flight or chunk in self._overdue
+    @property
+    def awaited(self) -> list[Chunk]:
+        """The chunks whose answers would still count: those in flight, and those that are overdue."""
+        return [*self.flight, *self._overdue]
 
     # --- what to send -----------------------------------------------------------------------------------------------
 
@@ -211,13 +214,12 @@ class Upload:
         """Its answer was none. Raises ``why`` when patience is at its end."""
         if chunk not in self.flight:
             return
-        self.flight.remove(chunk)
+        self._give_up([chunk], counts=True)
         if self.state is State.FLOW:
             self.state = State.DRAIN
             self._strike(why)
         elif self.state is State.BEGIN:
             self._strike(why)
-        self._give_up([chunk], counts=True)
 
     def silence(self, why: LinkError, *, counts: bool = True, halves: bool = True) -> None:
         """Nothing came in time: all in flight is overdue, and the first of it goes again, alone, until an answer comes.
@@ -225,13 +227,12 @@ class Upload:
         Raises ``why`` when patience is at its end; without ``counts`` this was no bad event yet, only a slow one, and
         without ``halves`` it is not the length of a chunk that is to blame.
         """
-        gone, self.flight = self.flight, []
-        if not gone:
+        if not self.flight:
             return
+        self._alone = True
+        self._give_up([*self.flight], counts=counts and halves)
         if counts:
             self._strike(why)
-        self._alone = True
-        self._give_up(gone, counts=counts and halves)
         if self.state in (State.FLOW, State.DRAIN):
             self._go_on()
 
@@ -243,10 +244,8 @@ class Upload:
 
     def link_lost(self, why: LinkLostError) -> None:
         """The link is gone with all that was in flight. Raises ``why`` when patience is at its end."""
-        gone = [*self.flight, *self._overdue]
-        self.flight.clear()
-        self._overdue.clear()
-        self._alone = False
+        gone = self.awaited
+        self._forget()
         if self.state in (State.DOUBT, State.DONE):
             return
         self._strike(why)
@@ -286,6 +285,7 @@ class Upload:
         for chunks in (self.flight, self._overdue):
             if chunk in chunks:
                 chunks.remove(chunk)
+                self.dropped.append(chunk)
                 return True
         return False
 
@@ -305,6 +305,8 @@ class Upload:
             return
         self._move(off)
         self._next = max(self._next, off)
+        self.dropped += [chunk for chunk in self.flight if chunk.end <= off]
+        self.dropped += [chunk for chunk in self._overdue if chunk.request.off < off]
         self.flight = [chunk for chunk in self.flight if chunk.end > off]
         self._overdue = [chunk for chunk in self._overdue if chunk.request.off >= off]
 
@@ -326,6 +328,8 @@ class Upload:
             never_passed = chunk.losses >= 2 and chunk.limit > self._taken
             if chunk.end > self._at and not (never_passed and self._cutter.halve(chunk)):
                 self._overdue.append(chunk)
+            else:
+                self.dropped.append(chunk)
 
     def _doubt(self) -> None:
         self.state = State.DOUBT
@@ -336,6 +340,7 @@ class Upload:
         self._forget()
 
     def _forget(self) -> None:
+        self.dropped += self.awaited
         self.flight.clear()
         self._overdue.clear()
         self._alone = False

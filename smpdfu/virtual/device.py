@@ -14,19 +14,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpdfu.errors import FormatError, LinkLostError
+from smpdfu.errors import FormatError
 from smpdfu.image.format import Image
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
 from smpdfu.loaders import lines
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.boot.bootloader import Boot, BootKeys, BootResult, Ending, RunningImage, boot
+from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
+from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.netcore import NetCore
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Flash, PowerCut
 from smpdfu.virtual.chip.layout import Layout
+from smpdfu.virtual.line.beside import run_beside
 from smpdfu.virtual.line.load import (
     BYTE_S,
     DEFAULT_RESOURCES,
@@ -170,11 +172,10 @@ class VirtualNrf5340:
         return BootResult(None, (SwapType.NONE,) * len(self.images))
 
     def _recover(self) -> None:
-        judge = Boot(self.chip.bus, self.layout, self.keys, lambda line: None, None)
         self.recovery = RecoveryServer(
             self.images,
             self.net_core,
-            judge.is_accepted,
+            Checks(self.chip.bus, self.layout, self.keys, lambda line: None, None).is_accepted,
             lambda: self._want_reset(0),
             self._say,
             self.recovery_build,
@@ -273,7 +274,7 @@ class VirtualNrf5340:
             return []
 
     async def serve(self, pipe: Pipe, framing: Framing | None = None) -> None:
-        """Be the device at the far end of an open ``pipe``, until the pipe is lost."""
+        """Be the device at the far end of an open ``pipe``, until the pipe is lost. Raises what goes wrong in here."""
         framing = DeviceConsoleFraming() if framing is None else framing
         if self.traffic == NO_TRAFFIC:
             await self._serve(pipe, framing)
@@ -295,16 +296,15 @@ class VirtualNrf5340:
                 desk,
                 self._shell(framing, outgoing),
             )
-            tasks = [asyncio.create_task(work) for work in (outgoing.carry(), desk.work())]
+
+            async def receive() -> None:
+                while True:
+                    data = await pipe.read()
+                    receiver.receive(data, arrived_at(pipe))
+
             try:
-                with suppress(LinkLostError):
-                    while True:
-                        data = await pipe.read()
-                        receiver.receive(data, arrived_at(pipe))
+                await run_beside(receive(), outgoing.carry(), desk.work())
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
                 self.finish_reset()
 
     @contextmanager

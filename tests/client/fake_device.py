@@ -131,7 +131,10 @@ def no_match(device: FakeDevice) -> Callable[[ImageUpload], UploadReply]:
 def with_client(client: Client, act: Callable[[Client], Awaitable[T]]) -> T:
     async def main() -> T:
         async with client:
-            return await act(client)
+            try:
+                return await act(client)
+            finally:
+                assert client._exchange.session.waiting == (), "a request was not closed"
 
     return simulate(main())
 

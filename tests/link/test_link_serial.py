@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -330,6 +331,33 @@ def test_a_busy_port_is_refused_until_it_is_released(board: Board) -> None:
             pass
 
     asyncio.run(talk())
+
+
+def test_the_holders_of_a_busy_port_are_searched_off_the_loop_and_rarely(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that reconnects tries ten times a second, and the search reads files of every process."""
+    monkeypatch.setattr(serial_pipe, "HOLDERS_EVERY_S", 1e9)
+    searches: list[int] = []
+
+    def holders(port: str) -> list[str]:
+        searches.append(threading.get_ident())
+        return ["process 7 (screen)"]
+
+    async def talk() -> None:
+        async with SerialPipe(board.port):
+            pipe = SerialPipe(board.port, holders=holders)
+            for _ in range(20):
+                with pytest.raises(ConnectError, match=r"is taken: process 7 \(screen\) has it open"):
+                    await pipe.open()
+            assert len(searches) == 1
+            pipe._search_at = 0.0  # later
+            with pytest.raises(ConnectError, match="is taken"):
+                await pipe.open()
+
+    asyncio.run(talk())
+    assert len(searches) == 2
+    assert threading.get_ident() not in searches
 
 
 def test_things_that_are_no_ports(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ IN_CBOR = ("tests/smp/test_smp_cbor.py",)
 ROWS = (
     # An answer is taken for the request that it is of, and for no other.
     Mutant(SESSION, "request.op + 1)", "header.op)", IN_SESSION),
-    Mutant(SESSION, "if request is None or header.version > _NEWEST:", "if request is None:", IN_SESSION),
+    Mutant(SESSION, "if ticket is None or header.version > _NEWEST:", "if ticket is None:", IN_SESSION),
     Mutant(SESSION, "        while self._next in self._open:\n", "        while False:\n", IN_SESSION),
-    Mutant(SESSION, "        self.close(header.sequence)\n", "", IN_SESSION),
+    Mutant(SESSION, "        self.close(ticket)\n", "", IN_SESSION),
     Mutant(SESSION, "        if not self._proven and self._doubted:\n", "        if self._doubted:\n", IN_SESSION),
     Mutant(SESSION, "        if not self._proven:\n            self.version = 3", "        if True:\n            self.version = 3", IN_SESSION),
     Mutant(SESSION, "if too_new and self.version == 2:", "if too_new:", IN_SESSION),

@@ -103,11 +103,13 @@ class FakeWire:
     def __init__(self, upload: Upload, target: FakeTarget) -> None:
         self.upload, self.target = upload, target
         self.chunks: deque[Chunk] = deque()
+        self.sent: set[Chunk] = set()
         self.late: list[tuple[Chunk, UploadReply]] = []
 
     def send_all(self) -> None:
         while (chunk := self.upload.next_chunk()) is not None:
             self.chunks.append(chunk)
+            self.sent.add(chunk)
 
     def step(self, event: str) -> None:
         """Let ``event`` happen to the oldest chunk in flight, or to another."""

@@ -13,7 +13,7 @@ from smpdfu.smp import cbor
 from smpdfu.smp.groups.image import ImageRc, StateRead, StateWrite
 from smpdfu.smp.groups.os import Echo, EchoReply, Params
 from smpdfu.smp.message import Header, MgmtRc, Op, Refusal, split_message
-from smpdfu.smp.session import Answer, Session
+from smpdfu.smp.session import Answer, AnswerKind, Session
 
 
 def reply(message: bytes, body: bytes, *, version: int | None = None) -> bytes:
@@ -25,12 +25,21 @@ def reply(message: bytes, body: bytes, *, version: int | None = None) -> bytes:
 ECHO = EchoReply("x").to_body()
 
 
+def outcome(session: Session, message: bytes) -> object:
+    """What an open request gets from ``message``, which answers it."""
+    answer = session.receive(message)
+    assert answer is not None
+    assert answer.kind is AnswerKind.FINAL
+    return answer.outcome
+
+
 def test_request_and_answer() -> None:
     session = Session(first_sequence=5)
-    sequence = session.open(Echo("x"))
-    message = session.encode(sequence)
+    ticket = session.open(Echo("x"))
+    message = session.encode(ticket)
     assert message == Echo("x").to_bytes(5)
-    assert session.receive(reply(message, ECHO)) == Answer(5, EchoReply("x"))
+    assert session.receive(reply(message, ECHO)) == Answer(ticket, EchoReply("x"))
+    assert ticket.sequence == 5
 
 
 def test_each_request_is_answered_once() -> None:
@@ -45,7 +54,7 @@ def test_answers_may_overtake_each_other() -> None:
     session = Session()
     first, second = (session.encode(session.open(Echo(text))) for text in "ab")
     answers = [session.receive(reply(message, ECHO)) for message in (second, first)]
-    assert [answer and answer.sequence for answer in answers] == [1, 0]
+    assert [answer and answer.ticket.sequence for answer in answers] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +84,7 @@ def test_an_answer_of_another_length_than_it_says_is_asked_for_again(change: Cal
     message = session.encode(session.open(Echo("x")))
     answer = session.receive(change(reply(message, ECHO)))
     assert answer is not None
-    assert (answer.again, session.strays) == (True, 0)
+    assert (answer.kind, session.strays) == (AnswerKind.UNREADABLE, 0)
     assert isinstance(answer.outcome, RemoteProtocolError)
     assert "its header says" in str(answer.outcome)
     whole = session.receive(reply(message, ECHO))
@@ -85,13 +94,13 @@ def test_an_answer_of_another_length_than_it_says_is_asked_for_again(change: Cal
 
 def test_late_answers_of_closed_requests_are_strays() -> None:
     session = Session()
-    sequence = session.open(Echo("x"))
-    message = session.encode(sequence)
-    session.close(sequence)
-    session.close(sequence)
+    ticket = session.open(Echo("x"))
+    message = session.encode(ticket)
+    session.close(ticket)
+    session.close(ticket)
     assert session.receive(reply(message, ECHO)) is None
     with pytest.raises(KeyError):
-        session.encode(sequence)
+        session.encode(ticket)
 
 
 @given(st.binary(max_size=60), st.integers(0, 255))
@@ -102,7 +111,7 @@ def test_garbage_is_never_an_exception(data: bytes, sequence: int) -> None:
     framed = Header(Op.WRITE_RSP, 1, 0, len(data), 0, sequence, 0).to_bytes() + data
     answer = session.receive(framed)
     assert answer is not None
-    assert answer.again == isinstance(answer.outcome, RemoteProtocolError)
+    assert (answer.kind is AnswerKind.UNREADABLE) == isinstance(answer.outcome, RemoteProtocolError)
 
 
 def test_an_unreadable_answer_keeps_the_request_open() -> None:
@@ -110,8 +119,8 @@ def test_an_unreadable_answer_keeps_the_request_open() -> None:
     message = session.encode(session.open(Echo("x")))
     answer = session.receive(reply(message, b"\x80"))
     assert answer is not None
-    assert answer.again
-    assert session.receive(reply(message, ECHO)) == Answer(0, EchoReply("x"))
+    assert answer.kind is AnswerKind.UNREADABLE
+    assert outcome(session, reply(message, ECHO)) == EchoReply("x")
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
@@ -122,11 +131,11 @@ def test_numbers_wrap_and_step_over_open_requests() -> None:
     held = session.open(Echo("held"))
     numbers = []
     for _ in range(300):
-        sequence = session.open(Echo("x"))
-        session.close(sequence)
-        numbers.append(sequence)
+        ticket = session.open(Echo("x"))
+        session.close(ticket)
+        numbers.append(ticket.sequence)
     assert numbers[:3] == [255, 0, 1]
-    assert held not in numbers
+    assert held.sequence not in numbers
 
 
 def test_more_requests_than_numbers() -> None:
@@ -151,7 +160,7 @@ def refused(body: bytes) -> DeviceError:
     answer = session.receive(reply(session.encode(session.open(StateRead())), body))
     assert answer is not None
     assert isinstance(answer.outcome, DeviceError)
-    assert not answer.again
+    assert answer.kind is AnswerKind.FINAL
     return answer.outcome
 
 
@@ -170,29 +179,29 @@ def test_refusals_say_who_what_and_why() -> None:
 def test_a_server_of_version_1_that_answers_anything() -> None:
     session = Session()
     message = session.encode(session.open(Echo("x")))
-    assert session.receive(reply(message, ECHO, version=0)) == Answer(0, EchoReply("x"))
+    assert outcome(session, reply(message, ECHO, version=0)) == EchoReply("x")
     assert session.version == 2
 
 
 def test_a_server_that_refuses_version_2() -> None:
     session = Session()
-    sequence = session.open(Echo("x"))
+    ticket = session.open(Echo("x"))
     too_new = Refusal(MgmtRc.UNSUPPORTED_TOO_NEW).to_body()
-    answer = session.receive(reply(session.encode(sequence), too_new, version=0))
+    answer = session.receive(reply(session.encode(ticket), too_new, version=0))
     assert answer is not None
-    assert answer.again
-    assert session.encode(sequence) == Echo("x").to_bytes(sequence, version=1)
-    answer = session.receive(reply(session.encode(sequence), too_new))
+    assert answer.kind is AnswerKind.OTHER_VERSION
+    assert session.encode(ticket) == Echo("x").to_bytes(ticket.sequence, version=1)
+    answer = session.receive(reply(session.encode(ticket), too_new))
     assert answer is not None
-    assert not answer.again  # it refuses version 1, too: that is final
+    assert answer.kind is AnswerKind.FINAL  # it refuses version 1, too: that is final
 
 
 def test_a_server_that_is_silent_to_version_2() -> None:
     session = Session()
-    sequence = session.open(Echo("x"))
+    ticket = session.open(Echo("x"))
     session.fall_back()
-    message = session.encode(sequence)
-    assert message == Echo("x").to_bytes(sequence, version=1)
+    message = session.encode(ticket)
+    assert message == Echo("x").to_bytes(ticket.sequence, version=1)
     assert session.receive(reply(message, ECHO)) is not None
     assert session.version == 1
     session.fall_back()
@@ -201,8 +210,8 @@ def test_a_server_that_is_silent_to_version_2() -> None:
 
 def test_silence_tries_both_versions_until_one_is_proven() -> None:
     session = Session()
-    sequence = session.open(Echo("x"))
-    late = session.encode(sequence)
+    ticket = session.open(Echo("x"))
+    late = session.encode(ticket)
     session.fall_back()
     assert session.receive(reply(late, ECHO)) is not None  # the answer to version 2 was only late
     assert session.version == 2
@@ -212,9 +221,9 @@ def test_silence_tries_both_versions_until_one_is_proven() -> None:
 
 def test_a_late_answer_to_version_1_proves_version_1() -> None:
     session = Session()
-    sequence = session.open(Echo("x"))
+    ticket = session.open(Echo("x"))
     session.fall_back()
-    late = session.encode(sequence)
+    late = session.encode(ticket)
     session.fall_back()
     assert session.version == 2
     assert session.receive(reply(late, ECHO)) is not None
@@ -223,8 +232,8 @@ def test_a_late_answer_to_version_1_proves_version_1() -> None:
 
 def test_a_refused_version_is_not_tried_again() -> None:
     session = Session()
-    sequence = session.open(Echo("x"))
-    session.receive(reply(session.encode(sequence), Refusal(MgmtRc.UNSUPPORTED_TOO_NEW).to_body()))
+    ticket = session.open(Echo("x"))
+    session.receive(reply(session.encode(ticket), Refusal(MgmtRc.UNSUPPORTED_TOO_NEW).to_body()))
     session.fall_back()
     assert session.version == 1
 
@@ -232,8 +241,7 @@ def test_a_refused_version_is_not_tried_again() -> None:
 def test_cbor_is_what_the_answer_is_read_from() -> None:
     session = Session()
     message = session.encode(session.open(Echo("x")))
-    answer = session.receive(reply(message, cbor.dumps({"r": "x", "more": [{}]})))
-    assert answer == Answer(0, EchoReply("x"))
+    assert outcome(session, reply(message, cbor.dumps({"r": "x", "more": [{}]}))) == EchoReply("x")
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -241,7 +249,7 @@ def test_an_answer_in_a_version_that_does_not_exist_is_a_stray(version: int) -> 
     session = Session()
     message = session.encode(session.open(Echo("x")))
     assert session.receive(reply(message, ECHO, version=version)) is None
-    assert (session.strays, session.receive(reply(message, ECHO))) == (1, Answer(0, EchoReply("x")))
+    assert (session.strays, outcome(session, reply(message, ECHO))) == (1, EchoReply("x"))
 
 
 def test_only_the_first_answer_settles_a_doubt() -> None:

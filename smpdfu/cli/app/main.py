@@ -16,9 +16,10 @@ from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Interrupted
 from smpdfu.cli.app.ending import EXIT_UNEXPECTED, document, exit_code
 from smpdfu.cli.app.tree import COMPLETE_VAR, COMPLETION_OPTIONS, Tree, wanted_command
+from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.help import SETTINGS
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
-from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note
+from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note, print_json, tell
 from smpdfu.cli.terminal.streams import replace_closed_streams
 from smpdfu.errors import SmpdfuError
 
@@ -67,7 +68,7 @@ def run() -> NoReturn:
     note.cache_clear()
     try:
         if os.environ.get(COMPLETE_VAR) or (sys.argv[1:] and sys.argv[1] in COMPLETION_OPTIONS):
-            from smpdfu.cli.app.shell_scripts import answer
+            from smpdfu.cli.app.shell_scripts import answer  # here: only a shell asks for it
 
             if answer(sys.argv[1:]):
                 sys.exit(0)
@@ -104,8 +105,6 @@ def _usage(error: Any) -> NoReturn:
 
 def interrupted() -> NoReturn:
     """Leave after Ctrl-C."""
-    from smpdfu.cli.terminal import interruption
-
     _fail(EXIT_INTERRUPTED, f"interrupted. {interruption.words()}")
 
 
@@ -130,8 +129,6 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.terminal.show import print_json, tell
-
     if "--json" in sys.argv[1:]:
         with suppress(OSError, StdoutGone):  # stdout itself may be what failed
             print_json({"error": document(kind, sentence, next_step, code)})

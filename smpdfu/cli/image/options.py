@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from smpdfu.cli.keys.commands import PassphraseOptions
+from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.terminal import values
 from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, SlotGeometry, SwapMode
 

@@ -28,8 +28,11 @@ _WINDOWS = os.name == "nt"
 _PACE_PIECE_S = 0.002
 """A paced port gets what fits into so much time at once: less than the smallest receive buffer."""
 
+HOLDERS_EVERY_S = 5.0
+"""How often at most the programs that have a taken port open are searched: that reads files of every process."""
+
 Holders = Callable[[str], Sequence[str]]
-"""Returns the programs that have a port open, in words."""
+"""Returns the programs that have a port open, in words. Called in a thread."""
 
 
 def _nobody_known(port: str) -> Sequence[str]:
@@ -65,9 +68,17 @@ class SerialPipe(Pipe):
         self._known: Port | None = None
         self._looking: asyncio.Future[Port | None] | None = None
         self._free_at = 0.0
+        self._held_by: Sequence[str] = ()
+        self._search_at = 0.0
 
     async def _open(self) -> None:
-        self._serial = self._open_port(await self._where())
+        name = await self._where()
+        try:
+            self._serial = self._open_port(name)
+        except OSError as error:
+            if _is_taken(error):
+                await self._search_holders(name)
+            raise ConnectError(await asyncio.to_thread(_why_not, name, error, self._held_by), name) from error
         self._stream = ThreadedPort(self._serial) if self._threaded else Descriptor(self._serial.fileno())
         if self._known is None and self._looking is None:
             self._looking = asyncio.get_running_loop().run_in_executor(None, _usb_port, self.name)
@@ -85,6 +96,13 @@ class SerialPipe(Pipe):
             raise ConnectError(f"{self.name} is another device now, and the one that was there is gone", self.name)
         return found or self.name
 
+    async def _search_holders(self, name: str) -> None:
+        """Find out which programs have the port open, unless that was done a moment ago."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._search_at:
+            self._held_by = await asyncio.to_thread(self._holders, name)
+            self._search_at = loop.time() + HOLDERS_EVERY_S
+
     def _open_port(self, name: str) -> Serial:
         from serial import Serial
 
@@ -94,8 +112,6 @@ class SerialPipe(Pipe):
             port = Serial(name, self.baudrate, timeout=timeout_s, inter_byte_timeout=0.0, exclusive=True)
         except ValueError as error:
             raise ConnectError(f"{name} cannot run at {self.baudrate} baud", name) from error
-        except OSError as error:
-            raise ConnectError(_why_not(name, error, self._holders), name) from error
         if hasattr(port, "set_low_latency_mode"):  # Windows has no such thing
             with suppress(OSError, ValueError, NotImplementedError):  # FTDI adapters else hold bytes back for 16 ms
                 port.set_low_latency_mode(True)
@@ -151,7 +167,7 @@ async def _drain(port: Serial) -> None:
                 port.reset_output_buffer()
 
 
-_REASONS = {
+_REASONS: dict[int | None, str] = {
     errno.ENOENT: "there is no port {port}",
     errno.EACCES: "this user may not open {port}: it belongs to the group {group}",
     errno.EPERM: "this user may not open {port}: it belongs to the group {group}",
@@ -165,16 +181,27 @@ _REASONS = {
 }
 
 
-def _why_not(port: str, error: OSError, holders: Holders = _nobody_known) -> str:
-    """One sentence: why ``port`` cannot be opened."""
-    code = _error_number(error)
-    if _WINDOWS and code == errno.EACCES:
-        code = errno.EBUSY  # there, "access denied" is how the system says that it is open elsewhere
-    reason = _REASONS.get(code) if code is not None else None
+def _why_not(port: str, error: OSError, holders: Sequence[str] = ()) -> str:
+    """Return one sentence: why ``port`` cannot be opened. May ask the system for the name of a group: call in a thread.
+
+    ``holders``: the programs that have it open, as far as that is known.
+    """
+    reason = _REASONS.get(_code(error))
     if reason is None:
         return f"cannot open {port}: {words(error)}"
-    holder = " and ".join(holders(port)) if "{holder}" in reason else ""
-    return reason.format(port=port, group=_group_of(port), holder=holder or "another program")
+    return reason.format(port=port, group=_group_of(port), holder=" and ".join(holders) or "another program")
+
+
+def _is_taken(error: OSError) -> bool:
+    """Has another program the port open?"""
+    return _code(error) in (errno.EBUSY, errno.EAGAIN)
+
+
+def _code(error: OSError) -> int | None:
+    """The system's number for why a port cannot be opened, as POSIX has it."""
+    code = _error_number(error)
+    # On Windows, "access denied" means that another program has the port open.
+    return errno.EBUSY if _WINDOWS and code == errno.EACCES else code
 
 
 def _error_number(error: BaseException) -> int | None:

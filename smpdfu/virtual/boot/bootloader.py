@@ -1,8 +1,8 @@
 """MCUboot on the application core, from reset to the jump into the application.
 
 As the nRF Connect SDK builds it for the nRF5340: one pair of slots (staged scheme) or two (simultaneous). Which loader
-it is, and what it does with an image for the network core, is a ``loaders.rules.Build``. Checks are made by
-``image/verification/verify`` on what is in flash; nothing is taken on trust. Source: ``context_boot_go`` of Nordic's
+it is, and what it does with an image for the network core, is a ``loaders.rules.Build``. ``checks`` checks what is in
+flash; nothing is taken on trust. Source: ``context_boot_go`` of Nordic's
 ``loader.c``, its log lines too.
 """
 
@@ -12,34 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.format import COMPRESSED_FLAGS, Header, Image
+from smpdfu.image.format import Header
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
-from smpdfu.image.signing.encrypt import opens, unwrap_key
-from smpdfu.image.verification.rollback import counter_refusals
-from smpdfu.image.verification.verify import Code, Role, verify
 from smpdfu.loaders import lines
 from smpdfu.virtual.boot.build import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from smpdfu.virtual.boot.build import BootKeys as BootKeys
 from smpdfu.virtual.boot.build import BootOptions as BootOptions
-from smpdfu.virtual.boot.build import build_of
+from smpdfu.virtual.boot.checks import Checks, HaltError
 from smpdfu.virtual.boot.dependencies import settle
-from smpdfu.virtual.boot.handover import NetworkPath
-from smpdfu.virtual.boot.image_pair import HaltError, Pair
+from smpdfu.virtual.boot.image_pair import Pair
 from smpdfu.virtual.boot.netcore import NetCore, SilentError
-from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
-from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.boot.swap.swap import Log
 from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
 from smpdfu.virtual.chip.flash import Bus
 from smpdfu.virtual.chip.layout import Layout
-
-# What the judge refuses because the loader chokes on it, and the loader itself does not see before it is too late.
-_UNSEEN = (Code.ENCRYPTED_HEADER,)
-
-# Estimates for software cryptography on a core with 64 MHz; nothing depends on them but how long a boot takes.
-HASH_BYTES_PER_S = 2_500_000
-SIGNATURE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +78,16 @@ def boot(bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None
     ``bus`` is the application core's flash, or all flashes that the layout names. ``net`` is the network core, which
     network images are handed over to; without it none is taken. ``ValueError`` for what no bootloader is built for.
     """
-    return Boot(bus, layout, keys, log, net).run()
+    return Boot(Checks(bus, layout, keys, log, net), bus).run()
 
 
 class Boot:
-    """One boot: what ``context_boot_go`` keeps in its state, and the checks that all images share."""
+    """One boot, from the decision for each image to the jump: ``context_boot_go``."""
 
-    def __init__(self, bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None) -> None:
-        self.layout, self.keys, self.log = layout, keys, log
-        self.build = build_of(layout, keys, has_network_core=net is not None)
-        self.network = NetworkPath(net, bus, self.build, log)
-        self._judging_s = 0.0
-        self.counters: SecurityCounters | None = None
-        if keys.options.rollback_protection:
-            if layout.otp is None:
-                raise ValueError(f"layout {layout.name} has no memory for security counters")
-            self.counters = SecurityCounters(bus.area(layout.otp), len(layout.images))
-        self.pairs = [Pair(self, keys.slots(bus, layout, number)) for number in range(len(layout.images))]
+    def __init__(self, checks: Checks, bus: Bus) -> None:
+        self.checks, self.build, self.log = checks, checks.build, checks.log
+        layout = checks.layout
+        self.pairs = [Pair(checks, checks.keys.slots(bus, layout, number)) for number in range(len(layout.images))]
 
     def run(self) -> BootResult:
         """Finish or begin what the trailers ask for, then jump into the primary slot if that is valid."""
@@ -142,69 +121,6 @@ class Boot:
                 if other.swap_type is SwapType.REVERT:
                     other.swap_type = SwapType.NONE
 
-    # --- the checks ---
-
-    def is_accepted(self, slots: Slots, role: Role, start: int = 0) -> bool:
-        """Hash, signature, size and structure of the image in a slot, by the one judge."""
-        slot = slots.primary if role == "primary" else slots.secondary
-        try:
-            image = slot.image(start)
-        except FormatError:
-            return False
-        self._judging_s += image.size_bytes / HASH_BYTES_PER_S + SIGNATURE_S * bool(self.keys.verifiers)
-        if image.header.flags & COMPRESSED_FLAGS or not self._is_counter_high_enough(slots.image, image):
-            return False
-        if role == "secondary" and image.encrypted and self.content_key(image) is None:
-            return False
-        geometry = slots.secondary.geometry  # whichever slot it is in, it must fit where it comes from
-        keys, build = self.keys, self.keys.build
-        verdict = verify(image, keys.verifiers, enc_key=keys.decryption, slot=geometry, role=role, build=build)
-        return all(finding.code in _UNSEEN for finding in verdict.refusals)
-
-    def content_key(self, image: Image) -> bytes | None:
-        """The key of an encrypted image; None when there is none that can be unwrapped."""
-        key = self.keys.decryption
-        if key is None or not image.encrypted:
-            return None
-        allows, tlvs = self.keys.build.allows_unprotected, (tlv for _, _, tlv in image.tlv_offsets())
-        tlv = next((one for one in tlvs if opens(key, one) and allows(one.type)), None)
-        if tlv is None:
-            return None
-        try:
-            return unwrap_key(tlv, key, self.keys.content_key_size)
-        except (FormatError, SigningError):
-            return None
-
-    # --- security counters ---
-
-    def _counts(self, number: int) -> bool:
-        """True for an image whose security counter MCUboot remembers; the network core's may be left to NSIB."""
-        left_to_nsib = number == self.layout.network_image and self.build.loader.release.nsib_counts_network
-        return self.counters is not None and not left_to_nsib
-
-    def _is_counter_high_enough(self, number: int, image: Image) -> bool:
-        if self.counters is None or not self._counts(number):
-            return True
-        return not any(counter_refusals(image, self.counters.read(number)))
-
-    def counter_of(self, slot: Slot, start: int = 0) -> int | None:
-        """The security counter in the image in a slot; None when there is none."""
-        try:
-            return slot.image(start).security_counter
-        except FormatError:
-            return None
-
-    def raise_counter(self, slots: Slots) -> None:
-        """Remember the counter of the image in the primary slot; halts when there is no room for it."""
-        counter = self.counter_of(slots.primary) if self._counts(slots.image) else None
-        if self.counters is None or counter is None:
-            return
-        try:
-            self.counters.raise_to(slots.image, counter)
-        except CounterError:
-            self.log("E: Security counter update failed after image upgrade.")
-            raise HaltError("rc == 0") from None
-
     # --- the end ---
 
     def _jump(self) -> BootResult:
@@ -235,12 +151,12 @@ class Boot:
             self.log(f"E: IMAGE_F_ROM_FIXED | IMAGE_F_RAM_LOAD is not set for image {pair.number} slot 0")
             return False
         if pair.is_network:
-            return not self._counts(pair.number) or pair.net_updated
-        if not self.is_accepted(slots, "primary"):
+            return not self.checks.counts(pair.number) or pair.net_updated
+        if not self.checks.is_accepted(slots, "primary"):
             return False
         trailer = slots.primary.trailer()
         if trailer.magic != "good" or trailer.image_ok == "set":
-            self.raise_counter(slots)
+            self.checks.raise_counter(slots)
         return True
 
     def _result(self, ending: Ending) -> BootResult:
@@ -250,5 +166,5 @@ class Boot:
             swapped=any(pair.swapped for pair in self.pairs),
             ending=ending,
             net_updated=any(pair.net_updated for pair in self.pairs),
-            seconds=self._judging_s + self.network.seconds,
+            seconds=self.checks.seconds + self.checks.network.seconds,
         )

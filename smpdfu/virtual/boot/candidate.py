@@ -5,7 +5,7 @@ Source: ``boot_validate_slot`` of Nordic's ``loader.c``, its log lines too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC, Flag, Image, TlvType
@@ -14,20 +14,32 @@ from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders import lines
 from smpdfu.loaders.rules import Target
-from smpdfu.virtual.boot.slot import RawHeader
+from smpdfu.virtual.boot.checks import Checks
+from smpdfu.virtual.boot.slot import RawHeader, Slots
+from smpdfu.virtual.boot.swap.swap import Log, Status, Swap
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 
-if TYPE_CHECKING:
-    from smpdfu.virtual.boot.image_pair import Pair
-
 _VECTOR = 4
+
+
+class ImageNumber(Protocol):
+    """The image number that a candidate is for, with what the boot has found out about it so far (``Pair``)."""
+
+    checks: Checks
+    slots: Slots
+    log: Log
+    number: int
+    swap: Swap
+    status: Status
+    swaps: bool
+    is_network: bool
 
 
 class Candidate:
     """The image of ``pair`` in its secondary slot."""
 
-    def __init__(self, pair: Pair) -> None:
-        self.pair, self.boot = pair, pair.boot
+    def __init__(self, pair: ImageNumber) -> None:
+        self.pair, self.checks = pair, pair.checks
         self.slots, self.slot, self.log = pair.slots, pair.slots.secondary, pair.log
 
     # --- what is there ---
@@ -58,7 +70,7 @@ class Candidate:
 
     def target(self) -> Target:
         """Whom it is for, by its class UUID; one of another length names nobody (``read_image_uuid_tlv``)."""
-        options = self.boot.keys.options
+        options = self.checks.keys.options
         try:
             named = self.image().tlv(TlvType.UUID_CID)
         except FormatError:
@@ -69,10 +81,10 @@ class Candidate:
 
     def is_for_network(self) -> bool:
         """True for one that goes to the network core, whatever its check says."""
-        build = self.boot.build
+        build = self.checks.build
         if build.by_uuid:
             return build.looks_for_network and self.target() is Target.NETWORK
-        return build.is_for_network(self.vector(), self.address(), self.boot.network.region)
+        return build.is_for_network(self.vector(), self.address(), self.checks.network.region)
 
     # --- the checks ---
 
@@ -92,14 +104,14 @@ class Candidate:
         return self._is_for_this_slot()
 
     def _is_good(self, header: RawHeader) -> bool:
-        if self.boot.build.checks_header and not header.flags & LOAD_ADDRESS_FLAGS:
+        if self.checks.build.checks_header and not header.flags & LOAD_ADDRESS_FLAGS:
             self.log(f"E: IMAGE_F_ROM_FIXED | IMAGE_F_RAM_LOAD is not set for image {self.pair.number} slot 1")
             return False
-        return self.boot.is_accepted(self.slots, "secondary", self.start)
+        return self.checks.is_accepted(self.slots, "secondary", self.start)
 
     def _is_in_the_first_sector(self, swap_type: SwapType) -> bool:
         """True for an update that was not put a sector into the slot, where swap using offset wants it."""
-        by_offset, begins = self.boot.build.by_offset, swap_type in (SwapType.TEST, SwapType.PERM)
+        by_offset, begins = self.checks.build.by_offset, swap_type in (SwapType.TEST, SwapType.PERM)
         if not (by_offset and begins) or self.slot.raw_header().magic != IMAGE_MAGIC:
             return False
         self.log("E: Secondary header magic detected in first sector, wrong upload address?")
@@ -110,7 +122,7 @@ class Candidate:
         if not self.pair.swaps:
             return
         self.slot.erase_trailer()
-        clears = self.boot.build.loader.release.clears_stuck_revert and self.boot.layout.mode is SwapMode.MOVE
+        clears = self.checks.build.loader.release.clears_stuck_revert and self.checks.layout.mode is SwapMode.MOVE
         if clears and SwapType.REVERT in (self.pair.status.swap_type, self.slots.next_boot()):
             self.slots.primary.erase_trailer()
             self.log(f"I: Cleared image {self.pair.number} primary slot trailer due to stuck revert")
@@ -121,11 +133,11 @@ class Candidate:
         The versions of both headers are compared, whatever they are; that of a staged network image with the
         application's. An image pair of the network core is compared by b0n's count, if at all.
         """
-        build = self.boot.build
+        build = self.checks.build
         if not (build.overwrites and build.prevents_downgrade):
             return False
         if self.pair.is_network:
-            lower = build.compares_network and self.boot.network.is_lower(self.slot, header)
+            lower = build.compares_network and self.checks.network.is_lower(self.slot, header)
         else:
             old = self.slots.primary.raw_header()
             lower = not old.is_erased and header.version < old.version
@@ -136,8 +148,8 @@ class Candidate:
 
     def _is_for_this_slot(self) -> bool:
         """The address check; an image whose code belongs elsewhere is erased."""
-        build, region = self.boot.build, self.slots.primary.area.region
-        net = self.boot.network.region
+        build, region = self.checks.build, self.slots.primary.area.region
+        net = self.checks.network.region
         home = net if self.pair.is_network else range(region.start, region.end)
         if build.is_kept(self.vector(), self.address(), home, net):
             if build.compares_addresses and not self.pair.is_network and self.is_for_network():

@@ -18,14 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, Image
+from smpdfu.virtual.boot.image_pair import Pair
 from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
-
-if TYPE_CHECKING:
-    from smpdfu.virtual.boot.image_pair import Pair
 
 
 class _Outcome(Enum):

@@ -6,13 +6,12 @@ Source: ``boot_prepare_image_for_update``, ``boot_validated_swap_type`` and ``bo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Header, Image, Version
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Left, Target
 from smpdfu.virtual.boot.candidate import Candidate
+from smpdfu.virtual.boot.checks import Checks, HaltError
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.boot.swap.move import SwapMove
 from smpdfu.virtual.boot.swap.offset import SwapOffset
@@ -20,9 +19,6 @@ from smpdfu.virtual.boot.swap.overwrite import Overwrite, forget
 from smpdfu.virtual.boot.swap.scratch import SwapScratch
 from smpdfu.virtual.boot.swap.swap import Headers, Status, Swap, confirm_primary, finish, read_record
 from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
-
-if TYPE_CHECKING:
-    from smpdfu.virtual.boot.bootloader import Boot
 
 SWAPS: dict[SwapMode, type[Swap]] = {
     SwapMode.MOVE: SwapMove,
@@ -33,10 +29,6 @@ SWAPS: dict[SwapMode, type[Swap]] = {
 _NAMES = {SwapType.NONE: "none", SwapType.TEST: "test", SwapType.PERM: "perm", SwapType.REVERT: "revert"}
 
 
-class HaltError(Exception):
-    """MCUboot stopped at an assertion; the message is its text."""
-
-
 class Pair:
     """Image number ``slots.image`` during one boot.
 
@@ -44,11 +36,11 @@ class Pair:
     interrupted, ``swapped`` that an image was brought in, ``net_updated`` that the network core took one.
     """
 
-    def __init__(self, boot: Boot, slots: Slots) -> None:
-        self.boot, self.slots, self.log, self.number = boot, slots, boot.log, slots.image
-        self.swap = SWAPS[boot.layout.mode](slots, boot.log)
-        self.swaps = not boot.build.overwrites
-        self.is_network = boot.layout.network_image == slots.image
+    def __init__(self, checks: Checks, slots: Slots) -> None:
+        self.checks, self.slots, self.log, self.number = checks, slots, checks.log, slots.image
+        self.swap = SWAPS[checks.layout.mode](slots, checks.log)
+        self.swaps = not checks.build.overwrites
+        self.is_network = checks.layout.network_image == slots.image
         self.candidate = Candidate(self)
         self.status = Status()
         self.headers: Headers = (None, None)
@@ -75,10 +67,10 @@ class Pair:
         """``boot_slots_compatible``: how many sectors the slots have. Nothing is updated if they do not go together."""
         sector = self.slots.primary.geometry.sector_size
         more = (self.slots.secondary.area.size_bytes - self.slots.primary.area.size_bytes) // sector
-        allowed = {SwapMode.MOVE: (-1, 0), SwapMode.OFFSET: (0, 1)}.get(self.boot.layout.mode, (0,))
+        allowed = {SwapMode.MOVE: (-1, 0), SwapMode.OFFSET: (0, 1)}.get(self.checks.layout.mode, (0,))
         if more in allowed or self.is_network:
             return True
-        exact = self.boot.layout.mode in (SwapMode.MOVE, SwapMode.OFFSET)
+        exact = self.checks.layout.mode in (SwapMode.MOVE, SwapMode.OFFSET)
         words = "not a compatible amount of sectors" if exact else "slots are not compatible"
         self.log(f"W: Cannot upgrade: {words}")
         return False
@@ -88,7 +80,7 @@ class Pair:
         if not self.is_network:
             return primary, secondary
         # The primary slot is RAM with nothing in it: a header is made up, version 0.0.0.
-        return Header(Version(0), self.boot.layout.net.app.size_bytes, 0x200), secondary
+        return Header(Version(0), self.checks.layout.net.app.size_bytes, 0x200), secondary
 
     def primary_version(self) -> tuple[int, int, int]:
         """What the header in the primary slot says, whatever is there."""
@@ -112,7 +104,7 @@ class Pair:
 
         It is looked at before its mark is, and one without a name stays where it is, pending for ever.
         """
-        build = self.boot.build
+        build = self.checks.build
         if not (build.goes_by_class and self.candidate.header().is_image):
             return None
         target = self.candidate.target()
@@ -126,7 +118,7 @@ class Pair:
 
     def _update_network_core(self) -> SwapType:
         """Hand a staged image over; no swap follows, and nothing can be reverted."""
-        secondary, build, network = self.slots.secondary, self.boot.build, self.boot.network
+        secondary, build, network = self.slots.secondary, self.checks.build, self.checks.network
         taken = False
         if build.compares_network:
             self.log("I: Checking network core version")
@@ -163,22 +155,22 @@ class Pair:
 
     def _is_prevented(self) -> bool:
         """Downgrade prevention of a bootloader that swaps; the network core's image is left to NSIB."""
-        if not self.swaps or self.is_network or not self.boot.build.prevents_downgrade or not self._is_downgrade():
+        if not self.swaps or self.is_network or not self.checks.build.prevents_downgrade or not self._is_downgrade():
             return False
         self.log(f"I: Image {self.number} in slot 1 erased due to downgrade prevention")
         self.slots.secondary.area.erase_all()
         return True
 
     def _is_downgrade(self) -> bool:
-        if not self.boot.keys.options.by_counter:
+        if not self.checks.keys.options.by_counter:
             return self.candidate.header().version < self.primary_version()
-        old = self.boot.counter_of(self.slots.primary)
-        new = self.boot.counter_of(self.slots.secondary, self.candidate.start)
+        old = self.checks.counter_of(self.slots.primary)
+        new = self.checks.counter_of(self.slots.secondary, self.candidate.start)
         return old is not None and (new is None or new < old)
 
     def _bring_in(self) -> None:
         # With several images MCUboot forgets here that the primary slot's trailer was written already.
-        resumed = self.status.resumed and len(self.boot.layout.images) == 1
+        resumed = self.status.resumed and len(self.checks.layout.images) == 1
         status = self.status = Status(swap_type=self.swap_type, resumed=resumed)
         images = self._images()
         status.swap_size = max(image.size_bytes if image else 0 for image in images)
@@ -188,13 +180,13 @@ class Pair:
         self.swap.run(status, self.headers)
         self.swapped = status.swap_type is self.swap_type
         if self.is_network:
-            self.net_updated = self.boot.network.take_copied(self.slots.primary)
+            self.net_updated = self.checks.network.take_copied(self.slots.primary)
         if self.swaps:
             finish(self.slots, self.swap_type)
             return
         if self.is_network and not self.net_updated:
             raise HaltError("rc == 0")
-        self.boot.raise_counter(self.slots)
+        self.checks.raise_counter(self.slots)
         forget(self.slots.secondary)
 
     def _images(self) -> tuple[Image | None, Image | None]:
@@ -206,7 +198,7 @@ class Pair:
             return None, secondary
         if not self.is_network:
             return self._stored(self.slots.primary, 0), secondary
-        if not self.boot.build.loader.release.swaps_network:
+        if not self.checks.build.loader.release.swaps_network:
             raise HaltError("rc == 0")  # behind the header that was made up is no image whose end could be found
         return None, secondary
 
@@ -221,9 +213,9 @@ class Pair:
 
     def _key(self, image: Image | None) -> bytes | None:
         """The content key of an encrypted image; halts when there is none that can be unwrapped."""
-        if image is None or not image.encrypted or self.boot.keys.decryption is None:
+        if image is None or not image.encrypted or self.checks.keys.decryption is None:
             return None
-        key = self.boot.content_key(image)
+        key = self.checks.content_key(image)
         if key is None:
             raise HaltError("rc >= 0")
         return key

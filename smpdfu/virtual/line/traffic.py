@@ -146,7 +146,7 @@ class TrafficPipe(Pipe):
                 data = await self._inner.read()
                 self._in.send(data, asyncio.get_running_loop().time())
                 await until(self._in.free_at - _LOOKAHEAD_S)
-        except LinkLostError as error:
+        except Exception as error:  # a lost link, or our mistake: for whoever reads
             self._inbox.end(error)
 
     async def _deliver(self) -> None:
@@ -155,7 +155,7 @@ class TrafficPipe(Pipe):
                 data = await self._outbox.get()
                 for start in range(0, len(data), self.max_write):
                     await self._inner.write(data[start : start + self.max_write])
-        except LinkLostError as error:
+        except Exception as error:  # a lost link, or our mistake: for whoever reads
             self._inbox.end(error)
 
 

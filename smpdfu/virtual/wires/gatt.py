@@ -104,7 +104,7 @@ async def on_air(
 
     The port gives HCI controllers of that air to other processes (``radio.serve_hci``): ``tcp-client:127.0.0.1:PORT``
     is the moniker for smpdfu's ``--ble-hci`` and for every other bumble host, such as smpclient's SMPBumbleTransport.
-    The device needs firmware on both cores, or there is no Bluetooth.
+    The device needs firmware on both cores, or there is no Bluetooth. After the block, raises what went wrong there.
     """
     air = Air(radio)
     async with serve_hci(air, host) as port:
@@ -114,6 +114,8 @@ async def on_air(
         finally:
             serving.cancel()
             await asyncio.wait([serving])
+        if not serving.cancelled():
+            serving.result()  # raises what ended it
 
 
 async def serve_moniker(

@@ -1,0 +1,110 @@
+"""What one boot knows of its build, and MCUboot's checks of an image that lies in a slot.
+
+Source: ``boot_image_check`` and its callers in Nordic's ``loader.c``.
+"""
+
+from __future__ import annotations
+
+from smpdfu.errors import FormatError, SigningError
+from smpdfu.image.format import COMPRESSED_FLAGS, Image
+from smpdfu.image.signing.encrypt import opens, unwrap_key
+from smpdfu.image.verification.rollback import counter_refusals
+from smpdfu.image.verification.verify import Code, Role, verify
+from smpdfu.virtual.boot.build import BootKeys, build_of
+from smpdfu.virtual.boot.handover import NetworkPath
+from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
+from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.boot.swap.swap import Log
+from smpdfu.virtual.chip.flash import Bus
+from smpdfu.virtual.chip.layout import Layout
+
+# What ``verify`` refuses because the loader chokes on it, and the loader itself does not see before it is too late.
+_UNSEEN = (Code.ENCRYPTED_HEADER,)
+
+# Estimates for software cryptography on a core with 64 MHz; nothing depends on them but how long a boot takes.
+HASH_BYTES_PER_S = 2_500_000
+SIGNATURE_S = 0.2
+
+
+class HaltError(Exception):
+    """MCUboot stopped at an assertion; the message is its text."""
+
+
+class Checks:
+    """The build, the network core and the security counters of one boot, and the checks that all images share.
+
+    ``seconds`` is how long the checks have computed. ``ValueError`` for what no bootloader is built for.
+    """
+
+    def __init__(self, bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None) -> None:
+        self.layout, self.keys, self.log = layout, keys, log
+        self.build = build_of(layout, keys, has_network_core=net is not None)
+        self.network = NetworkPath(net, bus, self.build, log)
+        self.seconds = 0.0
+        self.counters: SecurityCounters | None = None
+        if keys.options.rollback_protection:
+            if layout.otp is None:
+                raise ValueError(f"layout {layout.name} has no memory for security counters")
+            self.counters = SecurityCounters(bus.area(layout.otp), len(layout.images))
+
+    def is_accepted(self, slots: Slots, role: Role, start: int = 0) -> bool:
+        """Hash, signature, size and structure of the image in a slot, by ``image.verification.verify``."""
+        slot = slots.primary if role == "primary" else slots.secondary
+        try:
+            image = slot.image(start)
+        except FormatError:
+            return False
+        self.seconds += image.size_bytes / HASH_BYTES_PER_S + SIGNATURE_S * bool(self.keys.verifiers)
+        if image.header.flags & COMPRESSED_FLAGS or not self._is_counter_high_enough(slots.image, image):
+            return False
+        if role == "secondary" and image.encrypted and self.content_key(image) is None:
+            return False
+        geometry = slots.secondary.geometry  # whichever slot it is in, it must fit where it comes from
+        keys, build = self.keys, self.keys.build
+        verdict = verify(image, keys.verifiers, enc_key=keys.decryption, slot=geometry, role=role, build=build)
+        return all(finding.code in _UNSEEN for finding in verdict.refusals)
+
+    def content_key(self, image: Image) -> bytes | None:
+        """The key of an encrypted image; None when there is none that can be unwrapped."""
+        key = self.keys.decryption
+        if key is None or not image.encrypted:
+            return None
+        allows, tlvs = self.keys.build.allows_unprotected, (tlv for _, _, tlv in image.tlv_offsets())
+        tlv = next((one for one in tlvs if opens(key, one) and allows(one.type)), None)
+        if tlv is None:
+            return None
+        try:
+            return unwrap_key(tlv, key, self.keys.content_key_size)
+        except (FormatError, SigningError):
+            return None
+
+    # --- security counters ---
+
+    def counts(self, number: int) -> bool:
+        """True for an image whose security counter MCUboot remembers; the network core's may be left to NSIB."""
+        left_to_nsib = number == self.layout.network_image and self.build.loader.release.nsib_counts_network
+        return self.counters is not None and not left_to_nsib
+
+    def _is_counter_high_enough(self, number: int, image: Image) -> bool:
+        if self.counters is None or not self.counts(number):
+            return True
+        return not any(counter_refusals(image, self.counters.read(number)))
+
+    def counter_of(self, slot: Slot, start: int = 0) -> int | None:
+        """The security counter in the image in a slot; None when there is none."""
+        try:
+            return slot.image(start).security_counter
+        except FormatError:
+            return None
+
+    def raise_counter(self, slots: Slots) -> None:
+        """Remember the counter of the image in the primary slot; halts when there is no room for it."""
+        counter = self.counter_of(slots.primary) if self.counts(slots.image) else None
+        if self.counters is None or counter is None:
+            return
+        try:
+            self.counters.raise_to(slots.image, counter)
+        except CounterError:
+            self.log("E: Security counter update failed after image upgrade.")
+            raise HaltError("rc == 0") from None
