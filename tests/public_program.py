@@ -100,6 +100,7 @@ from smpdfu import (
     Schedule,
     Scheme,
     Severity,
+    ShellCommandError,
     SignatureError,
     Signer,
     SigningError,
@@ -162,6 +163,7 @@ KINDS: Mapping[str, tuple[type[SmpdfuError], ...]] = {
     "link": (LinkError, ConnectError, NotReadyError, LinkLostError, ResponseTimeoutError, TransferTimeoutError),
     "protocol": (ProtocolError, LocalProtocolError, RemoteProtocolError),
     "step": (StepError, AbsentError, NotBackError, NotBootedError, NoEffectError),
+    "shell": (ShellCommandError,),
     "update": (UpdateError, JournalError, UnprovenError, DeviceTimeoutError),
 }
 
