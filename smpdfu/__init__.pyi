@@ -18,6 +18,7 @@ from smpdfu.dfu.decide.device_state import Scheme as Scheme
 from smpdfu.dfu.decide.evidence import Bootloader as Bootloader
 from smpdfu.dfu.decide.evidence import Proof as Proof
 from smpdfu.dfu.decide.evidence import ProofSource as ProofSource
+from smpdfu.dfu.decide.next_step import NextStep as NextStep
 from smpdfu.dfu.decide.one_image import Wanted as Wanted
 from smpdfu.dfu.decide.plan import Action as Action
 from smpdfu.dfu.decide.plan import Plan as Plan
@@ -30,6 +31,7 @@ from smpdfu.dfu.do.one_image import ImageEvent as ImageEvent
 from smpdfu.dfu.do.one_image import ImageNote as ImageNote
 from smpdfu.dfu.do.one_image import ImageStage as ImageStage
 from smpdfu.dfu.do.one_image import InstalledImage as InstalledImage
+from smpdfu.dfu.do.serial_recovery import RecoveredImage as RecoveredImage
 from smpdfu.dfu.do.steps import Deadlines as Deadlines
 from smpdfu.dfu.do.update import Decision as Decision
 from smpdfu.dfu.do.update import Event as Event
@@ -136,6 +138,7 @@ from smpdfu.library import health_command as health_command
 from smpdfu.library import health_soak as health_soak
 from smpdfu.library import install as install
 from smpdfu.library import install_image as install_image
+from smpdfu.library import recover_image as recover_image
 from smpdfu.loaders.releases import Partitions as Partitions
 from smpdfu.smp.message import Op as Op
 

@@ -114,7 +114,7 @@ NAMES_WITHIN_S = 5.0
 
 
 async def places_by_lookup(text: str) -> tuple[str, ...]:
-    """``Address.place`` of each IP address to which a udp address leads now; none for other wires.
+    """``Address.place`` of each IP address to which a udp address leads now; of another wire, its own place.
 
     A host that has several is at all of them; of one that is not found, the place is that of its name. Raises
     ConnectError.
@@ -126,7 +126,7 @@ async def places_by_lookup(text: str) -> tuple[str, ...]:
 
     address = parse_address(text)
     if address.kind != "udp":
-        return ()
+        return (address.place,)
     host, port = host_and_port(address)
     with suppress(ValueError):
         ip_address(host)

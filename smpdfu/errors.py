@@ -8,15 +8,32 @@ not one of these. What happens inside the virtual chip (a flash fault, a power c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 TYPE_CHECKING = False  # of typing, which takes its time
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
+
+_NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
 
 class SmpdfuError(Exception):
-    """Base of everything that a device, a file, a cable or a typing error can cause."""
+    """Base of everything that a device, a file, a cable or a typing error can cause.
+
+    ``code`` names the cause where one class has several, else it is empty. ``facts`` are the values that belong to it.
+    A program can choose its own words for the next step by them, as ``cli/app/advice_by_code.py`` does.
+    """
+
+    code: str = ""
+    facts: Mapping[str, str] = _NO_FACTS
+
+    def because(self, code: str, **facts: str) -> Self:
+        """Set ``code`` and ``facts``; return the error, to be raised."""
+        self.code, self.facts = code, facts
+        return self
 
 
 # --- images ---------------------------------------------------------------------------------------------------------
@@ -209,12 +226,13 @@ class UpdateError(SmpdfuError):
 class PlanError(UpdateError):
     """Refused before the first write; the device is untouched.
 
-    ``findings`` are the reasons, one sentence each, ``codes`` their stable names.
+    ``findings`` are the reasons, one sentence each, ``codes`` their stable names, the first of which is ``code``.
     """
 
     def __init__(self, message: str, findings: tuple[str, ...] = (), codes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.findings, self.codes = findings, codes
+        self.code = codes[0] if codes else ""
 
 
 class StepError(UpdateError):

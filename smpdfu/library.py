@@ -1,4 +1,4 @@
-"""The whole job in one call, for programs; ``smpdfu update`` does the same with words."""
+"""The whole job in one call, for programs; ``smpdfu update`` and ``smpdfu upload`` do the same with words."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image
 from smpdfu.dfu.do.one_image import ignore as ignore_image
 from smpdfu.dfu.do.result import Installed as Installed
+from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Update, Wish
 from smpdfu.dfu.package.package import CoreImage, Package
 from smpdfu.image.keys.keys import Verifier
 
 CONFIRM = Wanted(confirm=True)
+UPLOAD = Wanted()
 health_command = checks.command
 health_soak = checks.soak
 
@@ -46,7 +48,7 @@ async def install(
 
     Raises ValueError if it is no such rule, PackageError, ConnectError, PlanError if
     preflight refuses (nothing was written), RevertedError if the device runs its previous firmware, StepError,
-    DeviceError, LinkError or JournalError.
+    DeviceError, LinkError, or JournalError if another call is updating this device.
     """
     whole = package if isinstance(package, Package) else Package.load(package)
     found = parse_address(address)
@@ -71,13 +73,43 @@ async def install_image(
     """Install one signed image on the device at ``address``, by default until it runs permanently.
 
     ``wanted`` chooses the slot, a test or an upload alone. Call it again after any interruption; it continues by what
-    the device says. ``watch`` is called with every event; an error that it raises ends the call and comes out
-    unchanged.
+    the device says. There is no journal: see ``dfu/do/one_image.py``. ``watch`` is called with every event; an error
+    that it raises ends the call and comes out unchanged.
 
     Raises ImageError if the file is not one signed image, ConnectError, PlanError if the checks refuse (nothing was
-    written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError or LinkError.
+    written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError,
+    or JournalError if another call is updating this device.
     """
-    loaded = image if isinstance(image, CoreImage) else load_image(image)
-    request = ImageRequest(loaded, wanted, bootloader, trust, deadlines)
-    async with client_for(parse_address(address)) as client:
-        return await install_one(client, request, watch)
+    request = ImageRequest(_loaded(image), wanted, bootloader, trust, deadlines)
+    with locked(await places_by_lookup(address)):
+        async with client_for(parse_address(address)) as client:
+            return await install_one(client, request, watch)
+
+
+async def recover_image(
+    address: str,
+    image: CoreImage | Path | str,
+    *,
+    wanted: Wanted = UPLOAD,
+    trust: tuple[Verifier, ...] = (),
+    watch: Callable[[ImageEvent], None] = ignore_image,
+) -> RecoveredImage:
+    """Send one signed image to a device in MCUboot's serial recovery, where it overwrites what runs.
+
+    ``wanted`` may have ``image``, an image number of serial recovery (0: application, 3: network core), and ``force``;
+    by default the image shows its core. Reset the device afterwards. ``watch`` is called with every event; an error
+    that it raises ends the call and comes out unchanged.
+
+    Raises ValueError if ``wanted`` asks for a test, a confirmation or a slot, ImageError if the file is not one signed
+    image or the bootloader does not accept it, ConnectError, PlanError if the device is not in serial recovery or the
+    wrong core would get the image (nothing was written), DeviceError, LinkError, or JournalError if another call is
+    updating this device.
+    """
+    request = ImageRequest(_loaded(image), wanted, trust=trust)
+    with locked(await places_by_lookup(address)):
+        async with client_for(parse_address(address)) as client:
+            return await upload_in_recovery(client, request, watch)
+
+
+def _loaded(image: CoreImage | Path | str) -> CoreImage:
+    return image if isinstance(image, CoreImage) else load_image(image)

@@ -67,6 +67,7 @@ from smpdfu import (
     LoaderBuild,
     LocalProtocolError,
     LogEvent,
+    NextStep,
     NoEffectError,
     NotBackError,
     NotBootedError,
@@ -91,6 +92,7 @@ from smpdfu import (
     ProtocolError,
     PublicKey,
     Record,
+    RecoveredImage,
     RemoteProtocolError,
     Repaired,
     ResponseTimeoutError,
@@ -147,6 +149,7 @@ from smpdfu import (
     parse_address,
     place_of,
     read_log,
+    recover_image,
     verify,
 )
 from smpdfu.smp.groups.raw import RawRequest
@@ -262,7 +265,15 @@ async def one_image(address: str, path: Path) -> bool | None:
     done: InstalledImage = await install_image(
         address, path, wanted=Wanted(test=True), watch=lambda event: LINES.append(image_note(event))
     )
+    if done.next_step is NextStep.RESET_TRIES:
+        LINES.append("a reset starts the trial")
     return done.proven
+
+
+async def recover(address: str, path: Path) -> bool:
+    """One image in MCUboot's serial recovery."""
+    done: RecoveredImage = await recover_image(address, path, watch=lambda event: LINES.append(image_note(event)))
+    return done.verified
 
 
 async def plan(client: Client, package: Package, journal: Journal) -> list[str]:

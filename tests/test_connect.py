@@ -178,7 +178,7 @@ def test_host_names_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
         ("udp:10.0.0.7:1337",),
         ("udp:[::1]:9",),
         ("udp:nobody:1337",),
-        (),
+        ("virtual:roof",),
     ]
 
 

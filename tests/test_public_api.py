@@ -120,7 +120,7 @@ def functions_of(name: str) -> Iterator[Any]:
 
 def types_of(function: Any) -> set[type]:
     """The classes of ours in the annotations of a function or a class."""
-    hidden = {name: getattr(smpdfu, name) for name in public()}
+    hidden = {name: getattr(smpdfu, name) for name in public()} | {"Self": typing.Self}
     for module in ("smpdfu.image.signing.compress", "smpdfu.image.signers.remote"):  # imported there for types alone
         hidden |= vars(import_module(module))
     hints = typing.get_type_hints(function, localns=hidden)

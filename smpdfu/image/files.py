@@ -113,8 +113,8 @@ class Firmware:
             if segment.address - before.end > max_gap:
                 raise ImageError(
                     f"the file has parts far apart, up to 0x{before.end - 1:08x} and from 0x{segment.address:08x} on: "
-                    "one image cannot hold both (`smpdfu package --merged` takes a merged hex of both cores apart)"
-                )
+                    "one image cannot hold both"
+                ).because("parts-far-apart")
         for segment in self.segments:
             data += bytes([fill]) * (segment.address - self.segments[0].address - len(data))
             data += segment.data

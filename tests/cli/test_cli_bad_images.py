@@ -87,8 +87,9 @@ def test_hex_and_bin_under_the_wrong_name(tmp_path: Path, raw: Path, out: Path, 
 
 
 def test_a_merged_hex_is_not_one_image(sample_hex: Path, out: Path, smpdfu: Call) -> None:
-    sentence = smpdfu("sign", *LAYOUT, sample_hex, out).refused()
-    assert "package --merged" in sentence
+    refused = smpdfu("sign", *LAYOUT, sample_hex, out)
+    assert "one image cannot hold both" in refused.refused()
+    assert "`smpdfu package --merged`" in refused.err
     assert nothing_is_left(out)
 
 

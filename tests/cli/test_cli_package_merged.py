@@ -46,7 +46,8 @@ def test_an_application_in_another_slot_is_named(
     """Boards such as the Thingy:53 have the slot at 0x10000: MCUboot and the application are not one image."""
     file = hex_file(tmp_path / "merged.hex", MCUBOOT, app, *parts)
     done = smpdfu(*PACK, "--merged", file, "-o", tmp_path / "out")
-    assert "--app-address 0x10000" in done.refused()
+    assert "the slot starts at 0x10000" in done.refused()
+    assert "That is --app-address 0x10000" in done.err
     assert not (tmp_path / "out").exists()
     told = smpdfu(*PACK, "--merged", file, "--app-address", "0x10000", "-o", tmp_path / "out", "--json").document
     (packed,) = (one for one in told["images"] if one["core"] == "app")
@@ -56,13 +57,17 @@ def test_an_application_in_another_slot_is_named(
 
 def test_a_bootloader_that_touches_the_slot_is_no_image_with_it(smpdfu: Call, tmp_path: Path) -> None:
     file = hex_file(tmp_path / "merged.hex", (0x0, code(0x0, 0x10000)), signed(0x10000))
-    assert "--app-address 0x10000" in smpdfu(*PACK, "--merged", file, "-o", tmp_path / "out").refused()
+    refused = smpdfu(*PACK, "--merged", file, "-o", tmp_path / "out")
+    assert "the slot starts at 0x10000" in refused.refused()
+    assert "--app-address 0x10000" in refused.err
 
 
 def test_a_network_application_in_another_place_is_named(smpdfu: Call, tmp_path: Path) -> None:
     b0n = (0x0100_0000, code(0x0100_0000, 0x2000))
     file = hex_file(tmp_path / "merged.hex", MCUBOOT, APP, b0n, (0x0100_4000, code(0x0100_4000)))
-    assert "--net-address 0x1004000" in smpdfu(*PACK, "--merged", file, "-o", tmp_path / "out").refused()
+    refused = smpdfu(*PACK, "--merged", file, "-o", tmp_path / "out")
+    assert "the slot starts at 0x1004000" in refused.refused()
+    assert "--net-address 0x1004000" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.cli.app.advice_by_code import proof_lines
 from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, given_clue
 from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import DONE, REVERTED, Record
@@ -94,7 +95,8 @@ def test_what_was_swapped_in_and_back_is_no_hand_over(make: Maker, tmp_path: Pat
     assert (version(device), slots(device)[1].pending) == ("1.0.0", False)
     proof = proof_of(run_update(device, package, path, deadlines=QUICK, console=False, wish=wish))
     assert (proof.value, proof.source) == (None, None), proof
-    assert "--net-address" in proof.doubt
+    assert proof.code == "net-elsewhere"
+    assert "--net-address" in proof_lines(proof)[-1]
     assert "handed" not in proof.reason
     assert device.net.read(USUAL, 2000) == before
 
@@ -189,7 +191,7 @@ def test_what_the_bootloader_left_alone_is_not_to_be_repeated(
 ) -> None:
     """The console shows the boot, so the first call knows; over other wires the second one does, and all behind it."""
     device, package, path = new_device(make, options=options), pack(make), tmp_path / "journal"
-    says = r"did not install app_update\.bin: it still waits.*runs 1\.0\.0.*smpdfu erase"
+    says = r"did not install app_update\.bin: it still waits.*runs 1\.0\.0.*Free the slot"
     with pytest.raises(RevertedError, match=says):
         run_update(device, package, path, deadlines=QUICK)
     assert read_record(path).end == REVERTED
@@ -283,7 +285,7 @@ def test_an_image_that_waits_for_another_is_not_tried_again(make: Maker, tmp_pat
         (None, BootloaderMode.OVERWRITE_ONLY, "pending", "NCS 2.2 to 2.7", "3.4.1"),
         ("2.9", BootloaderMode.OVERWRITE_ONLY, "pending", "NCS 2.8 to 3.1 that", "NCS 3.2"),
         (None, BootloaderMode.SWAP_WITHOUT_SCRATCH, "listed", "Bootloaders of NCS 3.4.1 and later do so", "offset"),
-        ("3.4.1", BootloaderMode.SWAP_WITHOUT_SCRATCH, "listed", "or connect the serial console", "--ncs"),
+        ("3.4.1", BootloaderMode.SWAP_WITHOUT_SCRATCH, "listed", "or connect the serial console", "say which release"),
         ("3.2", None, "listed", "swap using an offset do so without", "3.4.1"),
     ],
 )

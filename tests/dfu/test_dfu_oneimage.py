@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.update.slots import mode_name
+from smpdfu.cli.update.loader import mode_name
 from smpdfu.dfu.decide.device_state import SWAP_MODES, mode_of
-from smpdfu.dfu.decide.one_image import Left, Wanted, Way, announcement, how_to_start, make_job, read_back
+from smpdfu.dfu.decide.next_step import NextStep, how_to_start
+from smpdfu.dfu.decide.one_image import Left, Wanted, Way, announcement, make_job, read_back
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag
@@ -73,7 +74,7 @@ def test_each_mode_has_its_way_and_says_it(make: Maker, number: int | None, way:
     assert "restart" in announcement(job, image, state)
     assert announcement(make_job(image, state, Wanted()), image, state) == ""
     tests = way in (Way.TRIAL, Way.PERMANENT)
-    assert ("smpdfu test" in how_to_start(image, state, job)) == (tests and number not in (None, -1))
+    assert (how_to_start(image, state, job) is NextStep.MARK) == (tests and number not in (None, -1))
     if tests:
         assert make_job(image, state, Wanted(test=True)).way is Way.TEST
         return
@@ -121,7 +122,7 @@ def test_two_pairs(make: Maker, core: Core) -> None:
     right, image = int(core is Core.NET), make.image(core)
     for asked in (None, right):
         assert make_job(image, BOTH, Wanted(image=asked)).image == right
-    with pytest.raises(PlanError, match=f"nothing was written. Send it with -n {right}"):
+    with pytest.raises(PlanError, match=f"nothing was written. Send it to image {right}"):
         make_job(image, BOTH, Wanted(image=1 - right, force=True))
     address = 0x0100_8800 if core is Core.NET else 0xC000
     assert make_job(sealed_up(make, core, address), BOTH, Wanted()).image == right
@@ -129,7 +130,7 @@ def test_two_pairs(make: Maker, core: Core) -> None:
 
 def test_an_image_that_tells_nothing_needs_a_number_where_there_are_two_pairs(make: Maker) -> None:
     image = sealed_up(make, Core.NET)
-    with pytest.raises(PlanError, match="Give -n 0 for the application, -n 1 for the network core"):
+    with pytest.raises(PlanError, match="Choose image 0 for the application, image 1 for the network core"):
         make_job(image, BOTH, Wanted())
     assert make_job(image, BOTH, Wanted(image=1)).image == 1
     assert make_job(image, IDLE, Wanted()).image == 0
@@ -137,7 +138,7 @@ def test_an_image_that_tells_nothing_needs_a_number_where_there_are_two_pairs(ma
 
 def test_a_device_without_slot_info_must_not_be_guessed(make: Maker) -> None:
     state, image = replace(IDLE, sizes=()), make.image(Core.NET)
-    with pytest.raises(PlanError, match=r"Give -n 1 if it has .*, else -n 0"):
+    with pytest.raises(PlanError, match=r"Choose image 1 if it has .*, else image 0"):
         make_job(image, state, Wanted())
     assert [make_job(image, state, Wanted(image=number)).image for number in (0, 1)] == [0, 1]
     assert make_job(make.image(), state, Wanted()).image == 0

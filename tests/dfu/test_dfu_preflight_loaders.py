@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.cli.app.advice_by_code import finding_advice
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.preflight import image_findings, preflight
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
@@ -330,7 +331,7 @@ def test_what_decides_is_asked_for(make: Maker) -> None:
     """Where releases differ for the release, where only their partitions do for those, where nothing does for none."""
 
     def advice(evidence: Evidence) -> str:
-        return next(one.advice for one in preflight(net()(make), device(evidence)) if one.code == "net-erased")
+        return next(finding_advice(one) for one in preflight(net()(make), device(evidence)) if one.code == "net-erased")
 
     assert "--ncs" in advice(NO_EVIDENCE)
     assert "--partitions pm or --partitions dts" in advice(ncs("3.4.0"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.cli.app.advice_by_code import proof_lines
 from smpdfu.client import Client
 from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, console_clue
 from smpdfu.dfu.decide.plan import Policy
@@ -132,7 +133,8 @@ def test_an_image_that_is_pending_for_ever_is_told_as_that(make: Maker, tmp_path
     assert (proof.value, proof.source) == (None, None)
     assert "still waits for the next boot" in proof.reason
     assert "hand it over again at each boot" in proof.doubt
-    assert "smpdfu erase" in proof.doubt
+    assert proof.code == "slot-not-free"
+    assert "`smpdfu erase`" in proof_lines(proof)[-1]
     assert slots(device)[1].pending
     assert net_holds(device, package.images[1]) is (b0n is B0n.ACCEPTS)
     again = look(device, package, path)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.cli.app.advice import advice
 from smpdfu.client import Client, Patience
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.serial_recovery import (
@@ -241,10 +242,10 @@ def test_each_core_gets_its_own_image_or_none_does(bench: Bench) -> None:
     assert [recovery_number(strange, asked) for asked in (0, 1, 2, 3)] == [0, 1, 2, 3]
     assert recovery_number(strange, None, force=True) == 0
     for image, asked, words in (
-        (net, 0, "it would overwrite: nothing was written. Send it with -n 3"),
-        (net, 1, "it would overwrite: nothing was written. Send it with -n 3"),
-        (net, 2, "Send it with -n 3"),
-        (app, 3, "Send it with -n 0"),
+        (net, 0, "it would overwrite: nothing was written. Send it to image 3"),
+        (net, 1, "it would overwrite: nothing was written. Send it to image 3"),
+        (net, 2, "Send it to image 3"),
+        (app, 3, "Send it to image 0"),
     ):
         for force in (False, True):
             with pytest.raises(PlanError, match=words):
@@ -262,7 +263,9 @@ def test_without_direct_upload_there_is_one_slot(bench: Bench) -> None:
             recovery_number(image, asked, direct=False)
     refused = DeviceError(None, MgmtRc.EINVAL, "img upload", name="EINVAL")
     assert "has no direct upload" in str(no_such_number(net, 3, refused))
-    assert "Leave -n out" in str(no_such_number(app, 1, refused))
+    told = no_such_number(app, 1, refused)
+    assert "Without a number" in str(told)
+    assert advice(told) == "Leave -n out."
     assert no_such_number(app, 0, refused) is refused
     other = DeviceError(1, MgmtRc.EINVAL, "img upload")
     assert no_such_number(net, 3, other) is other

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from shlex import quote
 
+from smpdfu.cli.app.advice_by_code import error_advice
 from smpdfu.errors import (
     ConnectError,
     DeviceError,
@@ -307,7 +308,9 @@ _OWN_CODE = "The code is the firmware's own: its documentation or its console sa
 
 
 def advice(error: SmpdfuError) -> str:
-    """What to do next, in one sentence; empty where the error says it all."""
+    """What to do next, in a sentence or two; empty where the error says it all."""
+    if known := error_advice(error):
+        return known
     if isinstance(error, DeviceError):
         if error.explained:
             return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.device.raw import plain
 from smpdfu.cli.terminal.show import Output, facts, table
-from smpdfu.cli.update.slots import mode_name
+from smpdfu.cli.update.loader import mode_name
 from smpdfu.errors import DeviceError
 from smpdfu.smp.groups.os import GROUP, BootloaderInfo, BootloaderInfoReply, MemoryPools, Params, TaskStat
 from smpdfu.smp.groups.raw import RawRequest

@@ -64,6 +64,15 @@ class Output:
         """A warning, on stderr, also with ``--json``: stdout stays clean."""
         warn(text)
 
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """A spinner on stderr while something takes its time; only on a terminal, and not with ``--json``."""
+        if self.json or not sys.stderr.isatty():
+            yield
+            return
+        with console(sys.stderr).status(one_line(text)):
+            yield
+
     def progress(self, label: str) -> _Progress:
         """A progress display on stderr: ``with out.progress("app") as advance: advance(done, total, phase)``."""
         return _Progress(label, bar=not self.json)
@@ -146,7 +155,17 @@ def words(text: str) -> RenderableType:
 
     from smpdfu.cli.terminal.tables import Paragraphs
 
-    return Paragraphs(Text(door.lines(text)))
+    return Paragraphs(Text(door.lines(text), style=_style(text)))
+
+
+class Good(str):
+    """A text that reports success: green on a terminal with colours, plain elsewhere."""
+
+    __slots__ = ()
+
+
+def _style(value: object) -> str:
+    return "green" if isinstance(value, Good) else ""
 
 
 def one_line(text: str) -> Text:
@@ -235,6 +254,7 @@ def _cell(value: object, *, long: bool) -> Text:
     if isinstance(value, Data):
         return one_line(value.text(long=long))
     text = one_line(str(value))
+    text.style = _style(value)
     text.no_wrap = isinstance(value, Path) or None
     return text
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from smpdfu.cli.app.command import Connection
-    from smpdfu.dfu.decide.evidence import Bootloader
 
 _PANEL = "Bootloader"
 
@@ -53,29 +49,7 @@ class BootloaderOptions:
         ),
     ] = None
 
-    def known(self, connection: Connection) -> Bootloader:
-        """The options, else what the profile or [connection] of smpdfu.toml says. Raises typer.BadParameter."""
-        from smpdfu.cli.app.connection import resolve
-        from smpdfu.dfu.decide.evidence import Bootloader
-        from smpdfu.loaders.releases import Partitions
-
-        noted = resolve(connection).bootloader
-        partitions = noted.get("partitions") if self.partitions is None else self.partitions
-        address = noted.get("net_address") if self.net_address is None else _number(self.net_address)
-        try:
-            kind = None if partitions is None else Partitions(str(partitions))
-            return Bootloader(self.ncs or noted.get("ncs"), kind, address)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-
     def words(self) -> list[str]:
         """The options as they were given, for a command that repeats this one."""
         values = {"--ncs": self.ncs, "--partitions": self.partitions, "--net-address": self.net_address}
         return [word for option, value in values.items() if value is not None for word in (option, str(value))]
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise typer.BadParameter(f"--net-address {text!r} is not an address: write 0x01008800") from None

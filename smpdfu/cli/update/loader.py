@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.device_state import DeviceState, mode_of
+from smpdfu.dfu.decide.evidence import application_bounds, names
 
 
 def loader_data(state: DeviceState) -> dict[str, Any]:
@@ -13,8 +13,6 @@ def loader_data(state: DeviceState) -> dict[str, Any]:
 
     SMP answers come from the application, so they bound its release and not that of the bootloader.
     """
-    from smpdfu.dfu.decide.evidence import application_bounds, names
-
     evidence = state.evidence
     longest = max((len(slot.hash) for slot in state.slots if slot.hash is not None), default=0)
     return {
@@ -37,3 +35,11 @@ def loader_facts(found: dict[str, Any]) -> list[tuple[str, object]]:
     if not found["clues"]:
         facts.append(("because", "nothing tells it: read the serial console with --reset, or give --ncs"))
     return facts + [("application from", bound) for bound in found["application"]]
+
+
+def mode_name(number: int | None) -> str | None:
+    """How the bootloader updates, in words; None if it did not tell."""
+    mode = mode_of(number)
+    if mode is None:
+        return None
+    return mode.name.lower().replace("_", " ") if mode == number else f"mode {number}"

@@ -1,34 +1,19 @@
-"""One device: ``list test confirm erase echo info`` and, in files of their own, ``reset`` and ``upload``."""
+"""The commands of one device: ``list upload test confirm reset info erase echo``. Their bodies stand beside this."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.terminal.show import HashOutput, Output, facts, words
+from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.terminal.show import HashOutput, Output
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
-from smpdfu.cli.update.loader import loader_facts
-from smpdfu.cli.update.reset import reset, state_before
-from smpdfu.cli.update.slot_table import slot_data, slots_table, version_text
-from smpdfu.cli.update.upload import upload
-from smpdfu.errors import PlanError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from smpdfu.client import Client
-    from smpdfu.dfu.decide.device_state import DeviceState
-    from smpdfu.dfu.decide.evidence import Bootloader
-    from smpdfu.dfu.decide.plan import Action, Step
-    from smpdfu.dfu.do.same_device import SameDevice
-    from smpdfu.smp.groups.image import ImageSlot
-
-HASH_SIZES = (32, 48, 64)
-"""Bytes of the hashes that an image can have: SHA-256, SHA-384, SHA-512."""
+from smpdfu.cli.update.slot_options import Restart, Target
+from smpdfu.cli.update.transfer_options import TransferOptions
 
 HashArgument = Annotated[str | None, typer.Argument(metavar="[HASH]", help="Hash of the image, or its beginning.")]
 ImageOption = Annotated[int | None, typer.Option("-n", "--image", metavar="N", min=0, max=255, help="Image number.")]
@@ -56,26 +41,33 @@ def register(app: typer.Typer) -> None:
     app.add_typer(under_image, name="image")
 
 
-# --- images ---------------------------------------------------------------------------------------------------------
-
-
 async def list_images(conn: Connection, out: HashOutput) -> None:
     """Show what is in the slots: version, hash and flags."""
-    async with conn.client() as client:
-        emit_slots(out, await _slots(client))
+    from smpdfu.cli.update.list_images import show_images
+
+    await show_images(conn, out)
+
+
+async def upload(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A signed image, .bin or .hex.")],
+    target: Target,
+    bootloader: BootloaderOptions,
+    trust: TrustOptions,
+    how: TransferOptions,
+    conn: Connection,
+    out: Output,
+) -> None:
+    """Upload an image, and with --confirm install it. If it is interrupted, run the same command again to continue."""
+    from smpdfu.cli.update.upload import upload_image
+
+    await upload_image(file, target, bootloader, trust, how, conn, out)
 
 
 async def mark_test(conn: Connection, out: HashOutput, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Mark an image for a test at the next boot. Without HASH, it marks the one in the slot that does not run."""
-    from smpdfu.dfu.decide.plan import Action
-    from smpdfu.dfu.do.steps import mark
+    from smpdfu.cli.update.marks import mark_for_test
 
-    async with conn.client() as client:
-        same, state = await _met(client)
-        chosen = _find(state.slots, hash_, image)
-        assert chosen.hash is not None, "only such are found"
-        await same.check(_step(Action.TEST), state)
-        emit_slots(out, (await mark(client, state, chosen.hash)).slots)
+    await mark_for_test(conn, out, hash_, image)
 
 
 async def confirm(conn: Connection, out: HashOutput, hash_: HashArgument = None, image: ImageOption = None) -> None:
@@ -83,147 +75,35 @@ async def confirm(conn: Connection, out: HashOutput, hash_: HashArgument = None,
 
     An empty HASH is the running image, as for mcumgr.
     """
-    from smpdfu.dfu.decide.one_image import fallback_during_trial
-    from smpdfu.dfu.decide.plan import Action
-    from smpdfu.dfu.do import steps
-    from smpdfu.smp.groups.image import StateWrite
+    from smpdfu.cli.update.marks import confirm_image
 
-    async with conn.client() as client:
-        same, state = await _met(client)
-        running, keep = state.running, _step(Action.KEEP)
-        chosen = running if not hash_ and not image else _find(state.slots, hash_ or None, image)
-        if chosen is None or chosen.hash is None:  # a device that does not tell what runs
-            await same.check(keep, state)
-            await client.request(StateWrite(confirm=True))
-            emit_slots(out, await _slots(client))
-        elif chosen == running:
-            await same.check(keep, state)
-            emit_slots(out, (await steps.confirm(client, state, chosen.hash)).slots)
-        elif fallback_during_trial(chosen, state.slots):
-            raise PlanError(
-                f"another image is on trial and version {version_text(chosen.version)} does not run; it is the "
-                "fallback: `smpdfu reset` brings it back. Nothing was changed"
-            )
-        else:
-            out.warn("this image has not proved itself: it will run for good after the next reset, with no way back")
-            await same.check(keep, state)
-            emit_slots(out, (await steps.mark(client, state, chosen.hash, permanent=True)).slots)
-
-
-async def _met(client: Client) -> tuple[SameDevice, DeviceState]:
-    """Which device this is, and the images that it lists."""
-    from smpdfu.dfu.decide.device_state import DeviceState
-    from smpdfu.dfu.do.same_device import SameDevice
-
-    same = SameDevice(client)
-    return same, await same.learn(DeviceState(await _slots(client)))
-
-
-def _step(action: Action) -> Step:
-    """A step that stands alone: nothing has booted since the device was met."""
-    from smpdfu.dfu.decide.plan import Step
-    from smpdfu.dfu.package.package import Core
-
-    return Step(action, Core.APP)
+    await confirm_image(conn, out, hash_, image)
 
 
 async def erase(conn: Connection, out: HashOutput, image: ImageOption = None, slot: SlotOption = None) -> None:
     """Erase a slot; without options, the one that does not run."""
-    from smpdfu.client import ERASE_TIMEOUT_S
-    from smpdfu.dfu.decide.active_slot import wrong_active_slot
-    from smpdfu.dfu.decide.checks.findings import refusal
-    from smpdfu.dfu.decide.plan import Action
-    from smpdfu.dfu.do.steps import read_state
-    from smpdfu.smp.groups.image import Erase
+    from smpdfu.cli.update.marks import erase_slot
 
-    flat = None if image is None and slot is None else 2 * (image or 0) + (1 if slot is None else slot)
-    async with conn.client() as client:
-        # A device that is not there is found out soon, not after the time of an erase.
-        same, state = await _met(client)
-        from_slot_1 = any(one.active and one.slot for one in state.slots)
-        if from_slot_1 and (errors := tuple(wrong_active_slot(await read_state(client)))):
-            raise refusal(errors)
-        await same.check(_step(Action.UPLOAD), state)
-        await client.request(Erase(flat), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))
-        emit_slots(out, await _slots(client))
+    await erase_slot(conn, out, image, slot)
 
 
-async def _slots(client: Client) -> tuple[ImageSlot, ...]:
-    from smpdfu.smp.groups.image import StateRead
+async def reset(conn: Connection, out: HashOutput, how: Restart) -> None:
+    """Restart the device, wait for it, and show what runs. The bootloader installs a pending image.
 
-    return (await client.request(StateRead())).images
+    If an image was pending, the last line says what became of it. Exit code 7: the bootloader did not install it.
+    """
+    from smpdfu.cli.update.reset import restart_device
 
-
-def _find(slots: Sequence[ImageSlot], text: str | None, image: int | None) -> ImageSlot:
-    """The slot whose hash begins with ``text``; without a text, the only one that does not run."""
-    listed = [slot for slot in slots if slot.hash is not None and (image is None or slot.image == image)]
-    if text is None:
-        found = [slot for slot in listed if not slot.active]
-        what = "in a slot that does not run" if image is None else f"of number {image} in a slot that does not run"
-    else:
-        found = [slot for slot in listed if slot.hash is not None and slot.hash.hex().startswith(_hex(text))]
-        what = f"whose hash begins with {text}"
-    if not found:
-        raise PlanError(f"the device lists no image {what}: `smpdfu list` shows what it has")
-    if len({slot.hash for slot in found}) > 1:
-        raise PlanError(f"the device lists {len(found)} images {what}: give more of the hash")
-    return found[0]
-
-
-def _hex(text: str) -> str:
-    """The hex digits of a hash, or of its beginning; a whole hash may be in base64, as some tools write it."""
-    plain = text.lower().removeprefix("0x")
-    if len(plain) >= 4 and not set(plain) - set("0123456789abcdef"):
-        return plain
-    try:
-        data = base64.b64decode(
-            text + "=" * (-len(text) % 4), altchars=b"-_" if {"-", "_"} & set(text) else None, validate=True
-        )
-    except ValueError:
-        data = b""
-    if len(data) not in HASH_SIZES:
-        raise typer.BadParameter(f"{text!r} is not a hash: give at least 4 hex digits, as `smpdfu list` shows them")
-    return data.hex()
-
-
-def emit_slots(out: HashOutput, slots: Iterable[ImageSlot]) -> None:
-    """The list of images, for people or as ``{"images": [...]}``."""
-    listed = list(slots)
-    out.emit({"images": [slot_data(slot) for slot in listed]}, lambda: slots_table(listed, long=out.long))
-
-
-# --- the device itself ----------------------------------------------------------------------------------------------
-
-
-SHORT = 64
-"""Characters of a text that every server has room for."""
+    await restart_device(conn, out, how)
 
 
 async def echo(
     conn: Connection, out: Output, text: Annotated[str, typer.Argument(metavar="TEXT", help="What to send.")]
 ) -> None:
     """Send a text to the device and print what comes back."""
-    from smpdfu.smp.groups.os import Echo
+    from smpdfu.cli.update.echo import echo_text
 
-    async with conn.client() as client:
-        if len(text) > SHORT:
-            await client.params()  # a message that no buffer can hold gets no answer: better told before
-        reply = await client.request(Echo(text))
-    out.emit({"echo": reply.r}, lambda: words(reply.r))
-
-
-# `os info`, letter by letter: one answer with all of them cannot be taken apart.
-INFO = {
-    "kernel": "s",
-    "node": "n",
-    "release": "r",
-    "version": "v",
-    "built": "b",
-    "machine": "m",
-    "processor": "p",
-    "platform": "i",
-    "system": "o",
-}
+    await echo_text(conn, out, text)
 
 
 async def info(
@@ -242,99 +122,6 @@ async def info(
 
     No answer tells the bootloader's release. What is known of it, and why, is under "bootloader from".
     """
-    from smpdfu.dfu.do.steps import ask
-    from smpdfu.smp.groups.os import Info
+    from smpdfu.cli.update.info import show_info
 
-    known = bootloader.known(conn)
-    async with conn.client() as client:
-        if letters is not None:
-            line = (await client.request(Info(letters))).output
-            out.emit({"output": line}, lambda: words(line))
-            return
-        if reset:
-            await _restart_for_console(client)
-        found: dict[str, Any] = {}
-        for name, letter in INFO.items():
-            answer = await ask(client, Info(letter))
-            found[name] = answer and answer.output
-        found |= await _bootloader_facts(client)
-        found["loader"] = await _loader(client, conn, known)
-    out.emit(found, lambda: _info_text(found))
-
-
-async def _bootloader_facts(client: Client) -> dict[str, Any]:
-    from smpdfu.dfu.do.steps import ask
-    from smpdfu.smp.groups.image import SlotInfo
-    from smpdfu.smp.groups.os import BootloaderInfo
-
-    bootloader, mode = await ask(client, BootloaderInfo()), await ask(client, BootloaderInfo("mode"))
-    params, slots = await client.params(), await ask(client, SlotInfo())
-    return {
-        "bootloader": bootloader and bootloader.bootloader,
-        "bootloader_mode": mode and mode_name(mode.mode),
-        "no_downgrade": mode and bool(mode.no_downgrade),
-        "buf_size": params.buf_size if params else None,
-        "buf_count": params.buf_count if params else None,
-        "slots": [
-            {"image": one.image, "slot": slot.slot, "size_bytes": slot.size, "max_image_size_bytes": one.max_image_size}
-            | ({} if slot.rc is None else {"rc": slot.rc})
-            for one in (slots.images if slots else ())
-            for slot in one.slots
-        ],
-    }
-
-
-async def _restart_for_console(client: Client) -> None:
-    """Raises PlanError where a restart would change what runs."""
-    from smpdfu.dfu.do.one_image_steps import restart_alone
-    from smpdfu.dfu.do.steps import DEADLINES
-
-    state = await state_before(client)
-    if state is None:
-        await client.reset()
-        await client.wait_for_device(DEADLINES.boot_s)
-        return
-    if any(slot.pending or slot.waits or (slot.active and not slot.confirmed) for slot in state.slots):
-        raise PlanError("a restart would change what runs, for an image is pending or on trial: see `smpdfu list`")
-    await restart_alone(client, state, DEADLINES)
-
-
-async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[str, Any] | None:
-    """What is known of the bootloader; None where the device has no image group."""
-    from smpdfu.cli.update.loader import loader_data
-    from smpdfu.connect import place_of
-    from smpdfu.dfu.do.journal import journal_path, read_record
-    from smpdfu.dfu.do.steps import read_state
-    from smpdfu.dfu.do.update import Wish, known_of
-    from smpdfu.errors import DeviceError
-
-    try:
-        state = await read_state(client)
-    except DeviceError:
-        return None
-    record = read_record(journal_path(place_of(conn.address())))
-    return loader_data(known_of(state, record, Wish(bootloader=known)))
-
-
-def mode_name(number: int | None) -> str | None:
-    """How the bootloader updates, in words; None if it did not tell."""
-    from smpdfu.dfu.decide.device_state import mode_of
-
-    mode = mode_of(number)
-    if mode is None:
-        return None
-    return mode.name.lower().replace("_", " ") if mode == number else f"mode {number}"
-
-
-def _info_text(found: dict[str, Any]) -> RenderableType:
-    plain = {name: value for name, value in found.items() if name not in ("slots", "loader") and value is not None}
-    pairs: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in plain.items()]
-    sizes = [(f"image {one['image']} slot {one['slot']}", _slot_text(one)) for one in found["slots"]]
-    loader = loader_facts(found["loader"]) if found["loader"] else []
-    return facts([*pairs, *sizes, *loader] or [("nothing", "this build tells nothing about itself")])
-
-
-def _slot_text(slot: Mapping[str, Any]) -> str:
-    if slot["size_bytes"] is not None:
-        return f"{slot['size_bytes']} bytes"
-    return f"slot not readable (rc {slot['rc']})" if "rc" in slot else "the device does not tell its size"
+    await show_info(conn, out, bootloader, letters, reset=reset)

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.terminal.show import table
+from smpdfu.dfu.decide.plan import Step
+from smpdfu.dfu.do.events import Event, Progress, StepDone
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from smpdfu.dfu.decide.plan import Step
-    from smpdfu.dfu.do.update import Event
 
 
 @dataclass(slots=True)
@@ -44,7 +43,6 @@ class Timing:
         self.preflight_s = self.total_s - self.connect_s
 
     def __call__(self, event: Event) -> None:
-        from smpdfu.dfu.do.update import Progress, StepDone
 
         if isinstance(event, Progress):
             self.sent[event.step] = event.done - event.resumed_at

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from smpdfu.dfu.decide.checks.refusals import FREE_THE_SLOT
+from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
 from smpdfu.errors import RevertedError
 from smpdfu.loaders.proof import Picture, handed_over
@@ -69,7 +69,9 @@ def refusal_of(outcomes: Iterable[Outcome]) -> RevertedError | None:
     if not known:
         return None
     text = "; ".join(one.words for one in known)
-    return RevertedError(f"{text}. {FREE_THE_SLOT}" if any(one.waits for one in known) else text, ran=False)
+    if any(one.waits for one in known):
+        return RevertedError(f"{text}. {FREE_THE_SLOT}", ran=False).because(SLOT_NOT_FREE)
+    return RevertedError(text, ran=False)
 
 
 def _version(slot: ImageSlot) -> str:
@@ -123,7 +125,7 @@ def _running(slot: ImageSlot, running: ImageSlot, now: DeviceState) -> Outcome:
         return Outcome(slot, Became.RUNS, f"{_version(slot)} runs, confirmed")
     back = next((_version(one) for one in now.slots if one.image == 0 and not one.active), "")
     other = f"brings back {back}" if back else "ends the trial"
-    words = f"{_version(slot)} runs on trial; `smpdfu confirm` keeps it, the next reset {other}"
+    words = f"{_version(slot)} runs on trial: confirm it, else the next reset {other}"
     return Outcome(slot, Became.TRIAL, words)
 
 

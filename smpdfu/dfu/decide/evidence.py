@@ -106,12 +106,14 @@ class Proof:
     """Did the network core take its image? ``value``: None where it is not known.
 
     ``reason`` is a sentence on what is known, ``doubt`` one on what is not; ``source`` is None where nothing tells.
+    ``code`` names a doubt that the next update or a fact from a person can remove.
     """
 
     value: bool | None
     reason: str
     source: ProofSource | None = None
     doubt: str = ""
+    code: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:

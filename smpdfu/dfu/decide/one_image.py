@@ -22,10 +22,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from smpdfu.dfu.decide.checks.dependencies import counted
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.package.package import Core, CoreImage, core_of_address
 from smpdfu.errors import PlanError
-from smpdfu.image.format import Flag, Version
+from smpdfu.image.format import Flag
 from smpdfu.image.verification.verdict import Code
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
@@ -48,6 +49,10 @@ class Left(StrEnum):
     ALL = "all"
     STARTED = "started"
     NOTHING = "nothing"
+
+
+WHICH_IMAGE = "which-image"
+"""The code of an error where the image number is missing or wrong; the fact ``numbers`` names those that can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +150,8 @@ def pair_of(image: CoreImage, state: DeviceState, wanted: Wanted) -> int:
     if told is None and core is Core.NET and wanted.image is None:
         raise PlanError(
             f"{image.file} is for the network core, and the device does not tell whether that has an image pair of its "
-            "own: nothing was written. Give -n 1 if it has (builds for both cores at once), else -n 0"
-        )
+            "own: nothing was written. Choose image 1 if it has (builds for both cores at once), else image 0"
+        ).because(WHICH_IMAGE, numbers="1 0")
     return wanted.image or 0
 
 
@@ -156,16 +161,16 @@ def _one_of_two_pairs(image: CoreImage, core: Core | None, wanted: Wanted) -> in
         if wanted.image is None and not wanted.force:
             raise PlanError(
                 f"{image.file} does not show for which core it is (encrypted code, or linked for neither), and the "
-                "device has an image pair for each: nothing was written. Give -n 0 for the application, -n 1 for the "
-                "network core"
-            )
+                "device has an image pair for each: nothing was written. Choose image 0 for the application, image 1 "
+                "for the network core"
+            ).because(WHICH_IMAGE, numbers="0 1")
         return wanted.image or 0
     if wanted.image not in (None, right) and wanted.image in (0, 1):
         assert core is not None
         raise PlanError(
             f"{image.file} is for the {core.words}, and image {wanted.image} of this device is the other core's: "
-            f"nothing was written. Send it with -n {right}"
-        )
+            f"nothing was written. Send it to image {right}"
+        ).because(WHICH_IMAGE, numbers=str(right))
     return right if wanted.image is None else wanted.image
 
 
@@ -177,11 +182,11 @@ def _way(state: DeviceState, wanted: Wanted, pair: int, takes_marks: bool | None
         return Way.UPLOAD
     if state.mode in ONE_SLOT_MODES:
         if wanted.test:
-            raise PlanError(_no_test(ONE_SLOT_MODES[state.mode], "replaces the application"))
+            raise _no_test(ONE_SLOT_MODES[state.mode], "replaces the application")
         return Way.ONE_SLOT
     if state.mode in NO_MARK_MODES or (state.swap_mode is None and takes_marks is False):
         if wanted.test:
-            raise PlanError(_no_test(_why_no_marks(state), "starts the higher version"))
+            raise _no_test(_why_no_marks(state), "starts the higher version")
         return Way.HIGHER_VERSION
     if wanted.test:
         return Way.TEST
@@ -189,11 +194,9 @@ def _way(state: DeviceState, wanted: Wanted, pair: int, takes_marks: bool | None
     return Way.TRIAL if tries else Way.PERMANENT
 
 
-def _no_test(why: str, what: str) -> str:
-    return (
-        f"the bootloader {why} and cannot try an image: nothing was written. Use `smpdfu upload FILE --confirm`, which "
-        f"{what}"
-    )
+def _no_test(why: str, what: str) -> PlanError:
+    text = f"the bootloader {why} and cannot try an image: nothing was written. An installation without a test {what}"
+    return PlanError(text).because("no-test")
 
 
 def _why_no_marks(state: DeviceState) -> str:
@@ -203,17 +206,12 @@ def _why_no_marks(state: DeviceState) -> str:
 def _is_higher(image: CoreImage, state: DeviceState, why: str) -> None:
     there = None if state.running is None else version_of(state.running)
     version = image.image.header.version
-    if there is None or _counted(version) > _counted(there):
+    if there is None or counted(version) > counted(there):
         return
     raise PlanError(
         f"the bootloader {why} and starts the highest version. {there} runs, so {image.file}, version {version}, would "
         "not start: nothing was written. Sign it with a higher version"
     )
-
-
-def _counted(version: Version) -> tuple[int, int, int]:
-    """What a bootloader compares: the build number does not count."""
-    return version.major, version.minor, version.revision
 
 
 # --- which slot -----------------------------------------------------------------------------------------------------
@@ -298,7 +296,7 @@ def _boots_instead(image: CoreImage, state: DeviceState, pair: int) -> ImageSlot
 def _waits(other: ImageSlot) -> str:
     return (
         f"the image {other.version} waits in slot {other.slot} for the next boot and would boot instead: nothing was "
-        "written. Let it boot with `smpdfu reset`, or remove it with `smpdfu erase` where the firmware allows that"
+        "written. Restart the device to let it boot, or erase it where the firmware allows that"
     )
 
 
@@ -318,7 +316,7 @@ def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
         case Way.UPLOAD:
             return ""
         case Way.TEST:
-            why = _why_no_test(image, state, job)
+            why = why_no_test(image, state, job)
             return f"this is no trial: {why}. The next reset installs the image, with no way back" if why else ""
         case Way.TRIAL if job.left is Left.STARTED and state.running is not None and state.running.hash == image.hash:
             return "the image runs on trial: it must answer, then it is confirmed"
@@ -326,7 +324,7 @@ def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
             return "the device restarts and hands the image to the network core"
         case Way.TRIAL:
             tried = "on trial: the device restarts, the image must run and answer, then it is confirmed"
-            return tried if state.can_revert or state.mode in _REVERTING else f"{tried}. {_UNKNOWN}"
+            return tried if state.can_revert or state.mode in REVERTING_MODES else f"{tried}. {_UNKNOWN}"
         case Way.PERMANENT:
             return (
                 f"this device cannot try an image first ({_why_no_trial(state)}): the image is marked for good, with "
@@ -345,7 +343,7 @@ def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
             )
 
 
-def _why_no_test(image: CoreImage, state: DeviceState, job: Job) -> str:
+def why_no_test(image: CoreImage, state: DeviceState, job: Job) -> str:
     """Why a mark for a test cannot be taken back by a reset; "" where it can, or where that is not known."""
     if state.can_revert is False:
         return "the bootloader overwrites"
@@ -354,14 +352,7 @@ def _why_no_test(image: CoreImage, state: DeviceState, job: Job) -> str:
     return ""
 
 
-def marked(image: CoreImage, state: DeviceState, job: Job) -> str:
-    """What to type for an image that was marked for a test."""
-    if _why_no_test(image, state, job):
-        return "waits for the next boot; `smpdfu reset` installs it permanently"
-    return "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it"
-
-
-_REVERTING = (BootloaderMode.DIRECT_XIP_WITH_REVERT,)
+REVERTING_MODES = (BootloaderMode.DIRECT_XIP_WITH_REVERT,)
 _UNKNOWN = (
     "The device does not tell how its bootloader updates: if that overwrites, the image cannot be rolled back; the "
     "restart shows it"
@@ -373,20 +364,3 @@ def _why_no_trial(state: DeviceState) -> str:
         return "its bootloader overwrites"
     two_pairs = state.scheme is Scheme.SIMULTANEOUS
     return "it has an image pair for each core" if two_pairs else "its slot is the one that the bootloader boots"
-
-
-def how_to_start(image: CoreImage, state: DeviceState, job: Job) -> str:
-    """What to type for an image that was only sent, as far as that can work on this device."""
-    if job.image == 0 and state.running is not None and state.running.hash == image.hash is not None:
-        return "the device runs this image already"
-    if state.mode in ONE_SLOT_MODES:
-        return "`smpdfu reset` starts it"
-    runs_from_other = state.mode not in _REVERTING and state.running is not None and state.running.slot == SECONDARY
-    if state.mode in NO_MARK_MODES or (job.image == 0 and runs_from_other):
-        there = None if state.running is None else version_of(state.running)
-        if there is not None and _counted(image.image.header.version) <= _counted(there):
-            return f"the bootloader starts the highest version, which is {there}: this one does not run"
-        return "`smpdfu reset` starts it: the bootloader boots the higher version"
-    if state.mode in (None, BootloaderMode.UNKNOWN):  # perhaps one that takes no marks
-        return "the same command with --test marks it for a test, with --confirm it comes to run for good"
-    return "`smpdfu test` marks it for a test at the next boot"

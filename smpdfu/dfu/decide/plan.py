@@ -137,9 +137,9 @@ def make_plan(
     """
     if policy is Policy.UPLOAD_ONLY and state.scheme is Scheme.STAGED and len(package.images) > 1:
         raise PlanError(
-            "the device has one slot for uploads, and the images of both cores cannot wait in it: choose one of them "
-            "with --only; nothing was written"
-        )
+            "the device has one slot for uploads, and the images of both cores cannot wait in it: choose one of them; "
+            "nothing was written"
+        ).because("one-slot")
     first = first_actions(package, state, record or Record())
     rules = RULES[state.scheme, policy]
     steps = tuple(step for step in rules if _is_left(step, first.get(step.core), rules))

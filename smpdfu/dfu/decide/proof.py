@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.loaders import is_surely_handed_over
+from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof, ProofSource, behaviour_clue
 from smpdfu.dfu.package.package import Core, CoreImage
@@ -78,9 +79,10 @@ def _by_slots(image: CoreImage, state: DeviceState) -> Proof:
     sure = state.sure
     value, reason = network_taken(sure.builds, seen), _LEFT[seen].format(image.file)
     if value is None:
-        return Proof(None, reason, doubt=_doubt(seen, sure.builds))
+        doubt, code = _doubt(seen, sure.builds)
+        return Proof(None, reason, doubt=doubt, code=code)
     if value and not is_surely_handed_over(image, sure):
-        return Proof(None, reason, doubt=_MAY_HAVE_RUN)
+        return Proof(None, reason, doubt=_MAY_HAVE_RUN, code="net-elsewhere")
     who = f"With a bootloader of {sure.evidence.words}" if sure.evidence.words else "With every known bootloader"
     means = "that the network core took it" if value else "that the network core did not take it"
     return Proof(value, f"{reason} {who} this means {means}.", ProofSource.SLOTS)
@@ -98,18 +100,18 @@ _DOUBT_BOTH = f"It does so if the network core took the image, and if it did not
 _MAY_HAVE_RUN = (
     "A bootloader that expects the network application elsewhere takes such an image for one of the application core, "
     "and after a swap there and back the slots look the same: check the radio. If this device's network application "
-    "starts where the image is linked, say so with --net-address."
+    "starts where the image is linked, say so."
 )
 
 
 # --- why it is not known ----------------------------------------------------------------------------------------------
 
 
-def _doubt(seen: Picture, builds: Iterable[Build]) -> str:
-    """Which of the bootloaders that the device may have show ``seen`` for more than one outcome."""
+def _doubt(seen: Picture, builds: Iterable[Build]) -> tuple[str, str]:
+    """Which of the bootloaders that the device may have show ``seen`` for more than one outcome; and a code."""
     known = [build for build in builds if handed_over(build, seen) or build.by_offset]
     if not known:
-        return f"No bootloader that this device may have is known to hand over a network image: {_CHECK_LOW}"
+        return f"No bootloader that this device may have is known to hand over a network image: {_CHECK_LOW}", ""
     return _DOUBTS[seen](known)
 
 
@@ -118,33 +120,36 @@ def _titles(known: list[Build], outcome: bool, seen: Picture) -> str:
     return titles({build.loader for build in known if outcome in handed_over(build, seen)})
 
 
-def _pending(known: list[Build]) -> str:
-    return (
+def _pending(known: list[Build]) -> tuple[str, str]:
+    text = (
         f"Bootloaders of {_titles(known, True, Picture.PENDING)} that overwrite keep it pending and hand it over again "
-        f"at each boot, whether {_TAKEN}: check the radio. Before the next update, free the slot with `smpdfu erase` "
-        "if the firmware allows that, else with a debugger or in MCUboot's serial recovery."
+        f"at each boot, whether {_TAKEN}: check the radio. Before the next update: {FREE_THE_SLOT}."
     )
+    return text, SLOT_NOT_FREE
 
 
-def _listed(known: list[Build]) -> str:
+def _listed(known: list[Build]) -> tuple[str, str]:
     said = []
     if who := _titles(known, False, Picture.LISTED):
         said.append(f"Bootloaders of {who} do so whether {_TAKEN}")
     if any(build.by_offset for build in known):
         said.append("Bootloaders that swap using an offset do so without updating the network core")
     others = any(handed_over(build, Picture.LISTED) == {True} for build in known)
-    ways = "check the radio, connect the serial console, or give --ncs if you know the bootloader's release."
-    return f"{'. '.join(said)}: {ways if others else 'check the radio, or connect the serial console.'}"
+    if others:
+        ways = "check the radio, connect the serial console, or say which release the bootloader is of."
+        return f"{'. '.join(said)}: {ways}", "loader-unknown"
+    return f"{'. '.join(said)}: check the radio, or connect the serial console.", ""
 
 
-def _gone(known: list[Build]) -> str:
-    return (
+def _gone(known: list[Build]) -> tuple[str, str]:
+    text = (
         f"Bootloaders of {_titles(known, True, Picture.GONE)} that overwrite do so whether {_TAKEN}, and all do so "
         f"with an image that they do not accept: {_CHECK_LOW}"
     )
+    return text, ""
 
 
-_DOUBTS: dict[Picture, Callable[[list[Build]], str]] = {
+_DOUBTS: dict[Picture, Callable[[list[Build]], tuple[str, str]]] = {
     Picture.PENDING: _pending,
     Picture.LISTED: _listed,
     Picture.GONE: _gone,

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.one_image import WHICH_IMAGE
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.smp.groups.image import SlotInfoImage
@@ -67,24 +68,25 @@ def recovery_number(image: CoreImage, asked: int | None, *, direct: bool | None 
     if core is None and asked is None and not force:
         raise PlanError(
             f"{image.file} does not show for which core it is (encrypted code, or linked for neither), and serial "
-            f"recovery would overwrite the wrong one: nothing was written. Give -n {DEFAULT} for the application, "
-            f"-n {NETWORK} for the network core"
-        )
+            f"recovery would overwrite the wrong one: nothing was written. Choose image {DEFAULT} for the application, "
+            f"image {NETWORK} for the network core"
+        ).because(WHICH_IMAGE, numbers=f"{DEFAULT} {NETWORK}")
     if core is Core.NET and asked not in (None, NETWORK):
         raise PlanError(
-            f"{image.file} is for the network core and -n {asked} is a slot of the application, which it would "
-            f"overwrite: nothing was written. Send it with -n {NETWORK}"
-        )
+            f"{image.file} is for the network core and image {asked} is a slot of the application, which it would "
+            f"overwrite: nothing was written. Send it to image {NETWORK}"
+        ).because(WHICH_IMAGE, numbers=str(NETWORK))
     if core is Core.APP and asked == NETWORK:
         raise PlanError(
-            f"{image.file} is for the application and -n {NETWORK} is the network core: nothing was written. "
-            f"Send it with -n {DEFAULT}"
-        )
+            f"{image.file} is for the application and image {NETWORK} is the network core: nothing was written. "
+            f"Send it to image {DEFAULT}"
+        ).because(WHICH_IMAGE, numbers=str(DEFAULT))
     number = (NETWORK if core is Core.NET else DEFAULT) if asked is None else asked
     if number == APPLICATION and direct is False:
         return DEFAULT  # the slot that is meant
     if number > APPLICATION and direct is False:
-        raise PlanError(f"{_no_number(image, number)}: nothing was written. {_instead(number)}")
+        text = f"{_no_number(image, number)}: nothing was written. {_instead(number)}"
+        raise PlanError(text).because(_no_direct_upload(number))
     return number
 
 
@@ -93,7 +95,13 @@ def no_such_number(image: CoreImage, number: int, error: DeviceError) -> DeviceE
     if number == DEFAULT or error.group is not None or error.rc not in _NO_SUCH_NUMBER:
         return error
     why = f"{_no_number(image, number)}, or the image is too large; nothing was written. {_instead(number)}"
-    return DeviceError(error.group, error.rc, error.command, name=error.name, reason=why, explained=True)
+    explained = DeviceError(error.group, error.rc, error.command, name=error.name, reason=why, explained=True)
+    return explained.because(_no_direct_upload(number))
+
+
+def _no_direct_upload(number: int) -> str:
+    """The code of an error for a number that the bootloader does not know."""
+    return "no-direct-upload-net" if number == NETWORK else "no-direct-upload"
 
 
 def _no_number(image: CoreImage, number: int) -> str:
@@ -103,24 +111,21 @@ def _no_number(image: CoreImage, number: int) -> str:
 
 def _instead(number: int) -> str:
     if number == NETWORK:
-        return (
-            "Start the application and update the network core through it, with `smpdfu update`, or write the network "
-            "core with a debugger"
-        )
-    return "Leave -n out: the image then goes to the application's slot"
+        return "Start the application and update the network core through it, or write it with a debugger"
+    return "Without a number the image goes to the application's slot"
 
 
 def met_unasked() -> PlanError:
     """A device is in recovery, and nobody has said so."""
     return PlanError(
         "the device is in MCUboot's serial recovery, where an upload overwrites what runs, without a test and with no "
-        "way back: nothing was written. Add --recovery if that is what you want, or restart it with `smpdfu reset`"
-    )
+        "way back: nothing was written. Ask for serial recovery if that is what you want, or restart the device"
+    ).because("recovery-not-asked")
 
 
 def not_met() -> PlanError:
     """Recovery was asked for, and an application answers."""
     return PlanError(
-        "the device runs its application and is not in serial recovery: nothing was written. Leave --recovery out, or "
-        "hold the recovery button at a reset; `smpdfu reset --boot-mode 1` does it where the build knows boot modes"
-    )
+        "the device runs its application and is not in serial recovery: nothing was written. Upload the image without "
+        "serial recovery, or hold the recovery button at a reset"
+    ).because("not-in-recovery")

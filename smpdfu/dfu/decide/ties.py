@@ -24,25 +24,25 @@ APP_IMAGE, NET_IMAGE = 0, 1
 def check_ties(images: Sequence[CoreImage]) -> None:
     """Raises PackageError for a dependency that can stop a device, or that these images can never meet."""
     for fault in _faults(images):
-        raise PackageError(fault)
+        raise fault
 
 
-def _faults(images: Sequence[CoreImage]) -> Iterator[str]:
+def _faults(images: Sequence[CoreImage]) -> Iterator[PackageError]:
     numbers = {Core.APP: APP_IMAGE, Core.NET: NET_IMAGE}
     versions = {numbers[image.core]: image.image.header.version for image in images}
     for image in images:
         for need in image.image.dependencies:
             if image.core is Core.APP and need.image == NET_IMAGE and counted(need.version) > Version(0):
-                yield (
+                yield PackageError(
                     f"{image.file} needs version {need.version} of the network core's image (image 1). While it runs, "
                     "a network image with a lower version in its header stops the device at every boot, and builds of "
-                    "the nRF Connect SDK sign network images as 0.0.0. Sign the application without this dependency; "
-                    "`package --tie` makes the network image wait for the application instead"
-                )
+                    "the nRF Connect SDK sign network images as 0.0.0. Sign the application without this dependency. "
+                    "A dependency of the network image on the application does no harm"
+                ).because("tie")
             elif _is_out_of_reach(need, versions.get(need.image)):
-                yield (
+                yield PackageError(
                     f"{image.file} needs version {need.version} of image {need.image}, and this package has version "
-                    f"{versions[need.image]} of it: the bootloader would install it never. Sign it without this "
+                    f"{versions[need.image]} of it: the bootloader would never install it. Sign it without this "
                     "dependency, or the other image with a higher version"
                 )
 

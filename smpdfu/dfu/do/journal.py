@@ -226,9 +226,8 @@ def lock_journal(fd: int, path: Path) -> None:
 def _read(fd: int, path: Path) -> tuple[list[Mapping[str, Any]], int, tuple[int, ...]]:
     """The entries that count, where the last whole line ends, and the numbers of the damaged ones."""
     if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
-        raise JournalError(
-            f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB; `smpdfu update` with --new-journal sets "
-            "it aside and begins a new one"
+        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB").because(
+            "journal-too-large"
         )
     with open(fd, "rb", closefd=False) as file:
         data = file.read()

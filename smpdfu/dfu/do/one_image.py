@@ -1,8 +1,10 @@
 """Install one image: check, upload, and on request bring it to run, with the steps of ``update``.
 
-There is no journal. A call that was interrupted continues by what the device says: it lists what it holds, what is
-pending and what runs, and an upload continues at the offset that it names. So the same call continues on any computer,
-and an ``update`` of a package that was interrupted keeps its own journal.
+There is no journal, on purpose. A call that was interrupted continues by what the device says: it lists what it holds,
+what is pending and what runs, and an upload continues at the offset that it names. So the same call continues on any
+computer. The journal of a device holds one update, the last that began: a record of one image would end an interrupted
+update of a package there, and ``update --resume`` would find nothing to continue. Both were tried, see
+``tests/cli/device/test_cli_one_at_a_time.py``. The callers lock the device instead (``device_lock``).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.preflight import image_findings
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Proof
+from smpdfu.dfu.decide.next_step import NextStep, how_to_start, marked
 from smpdfu.dfu.decide.one_image import (
     DAMAGED,
     Job,
@@ -28,8 +31,6 @@ from smpdfu.dfu.decide.one_image import (
     Wanted,
     Way,
     announcement,
-    how_to_start,
-    marked,
     of_pair,
     read_back,
 )
@@ -86,10 +87,11 @@ class ImageStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageNote:
-    """A sentence for people; ``warning``: there is something to look after."""
+    """A sentence for people; ``warning``: there is something to look after. ``finding``: the finding, if it is one."""
 
     text: str
     warning: bool
+    finding: Finding | None = None
 
 
 ImageEvent = ImageNote | ImageStage | UploadProgress
@@ -107,7 +109,7 @@ class InstalledImage:
     the device had the image. ``marked``: ``test``, ``permanent`` or None. ``running``: it was seen to run. ``proven``:
     that, or it was seen to be handed over to the network core; None: nothing was tried. ``proof`` is what is known of
     the network core. ``reverts``: whether the bootloader can go back, as a trial showed; None if there was none.
-    ``next_step``: how to have an image run that was only sent or marked. ``state`` is what the device said last.
+    ``next_step``: what has an image run that was only sent or marked. ``state`` is what the device said last.
     """
 
     image: CoreImage
@@ -121,7 +123,7 @@ class InstalledImage:
     proven: bool | None = None
     proof: Proof | None = None
     reverts: bool | None = None
-    next_step: str = ""
+    next_step: NextStep | None = None
 
 
 class NotOneImageError(FormatError):
@@ -223,7 +225,7 @@ def _check(image: CoreImage, state: DeviceState, wanted: Wanted, watch: Callable
         raise refusal(errors)
     for finding in found:
         if finding.severity is not Severity.NOTE:
-            watch(ImageNote(finding.words, warning=True))
+            watch(ImageNote(finding.words, warning=True, finding=finding))
 
 
 def _against(found: Sequence[Finding], wanted: Wanted) -> list[Finding]:

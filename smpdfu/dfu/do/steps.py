@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
 from smpdfu.client import ERASE_TIMEOUT_S, Client, UploadProgress
-from smpdfu.dfu.decide.checks.refusals import net_refused, not_installed, not_run, not_taken, went_elsewhere
+from smpdfu.dfu.decide.checks.refusals import (
+    WENT_ELSEWHERE,
+    net_refused,
+    not_installed,
+    not_run,
+    not_taken,
+    went_elsewhere,
+)
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, Scheme, mode_of
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Proof, console_clue, mode_clue
 from smpdfu.dfu.decide.plan import Action, Step, image_number
@@ -332,7 +339,7 @@ class StepRunner:
         if not hands_over:
             return now
         if step.core is Core.NET and hash_of(now) != hash_of(state):
-            raise NoEffectError(went_elsewhere(now), step.name)
+            raise NoEffectError(went_elsewhere(now), step.name).because(WENT_ELSEWHERE)
         return after_hand_over(image, now)
 
     def _booted_or_taken(self, image: CoreImage, before: DeviceState) -> Settled | None:

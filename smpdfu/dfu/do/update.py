@@ -154,12 +154,13 @@ def _by_journal(record: Record, state: DeviceState) -> Proof:
         )
     if known.value is not True or (record.hardware is not None and record.hardware == state.hardware):
         return replace(known, source=ProofSource.JOURNAL)
-    return Proof(None, f"An earlier update at this address noted: {known.reason}", doubt=_PERHAPS_ANOTHER)
+    text = f"An earlier update at this address noted: {known.reason}"
+    return Proof(None, text, doubt=_PERHAPS_ANOTHER, code="another-board")
 
 
 _PERHAPS_ANOTHER = (
     "No chip number shows that this is the board of that update; this may be another board. Check the radio, or update "
-    "the network core once more with --again."
+    "the network core once more."
 )
 
 

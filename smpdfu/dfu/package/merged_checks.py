@@ -48,11 +48,10 @@ def check_place(firmware: Firmware, core: Core, code: Code, slot: Slot, name: st
     part = getattr(split_cores(firmware), core.value)
     found = None if part is None else application_start(part, slot.header_size)
     if found is not None and found != slot.start:
-        option = "--app-address" if core is Core.APP else "--net-address"
         raise ImageError(
             f"{name} has a bootloader of the {core.words} and an application in the slot at 0x{found:x}, not at "
-            f"0x{slot.start:x}: say so with {option} 0x{found:x}, and give the slot's size"
-        )
+            f"0x{slot.start:x}: say that the slot starts at 0x{found:x}, and how large it is"
+        ).because("another-slot", core=str(core), address=f"0x{found:x}")
 
 
 def application_start(part: Firmware, header_size: int) -> int | None:
@@ -103,9 +102,9 @@ def one_core_warning(cores: list[Core], name: str) -> str | None:
     if cores[0] is Core.APP:
         return (
             f"{name} has code for the application core only, and so has the package: builds for several domains put "
-            "the network core into merged_CPUNET.hex (give both with --app and --net) or both into merged_domains.hex"
+            "the network core into merged_CPUNET.hex (give both files) or both cores into merged_domains.hex"
         )
     return (
         f"{name} has code for the network core only, and so has the package: the application core is in merged.hex "
-        "(give both with --app and --net), or both are in merged_domains.hex"
+        "(give both files), or both are in merged_domains.hex"
     )

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -194,8 +193,8 @@ class Package:
         """Read a package file. Raises PackageError with one sentence, or OSError when the file cannot be read."""
         data = read_start(path, MAX_PACKAGE_BYTES + 1)
         if _is_image(data):
-            install = f"Install it with `smpdfu upload {shlex.quote(os.fspath(path))} --confirm`"
-            raise PackageError(f"{Path(path).name} is a single mcuboot image and no dfu_application.zip. {install}")
+            text = f"{Path(path).name} is a single mcuboot image and no dfu_application.zip"
+            raise PackageError(text).because("one-image", file=os.fspath(path))
         try:
             return cls.from_bytes(data)
         except PackageError as error:

@@ -125,7 +125,7 @@ def test_confirm_of_an_image_that_does_not_run_warns(desk: Desk) -> None:
     wanted = desk.json("upload", desk.image())["hash"]
     done = desk.call("confirm", wanted)
     assert done.code == 0
-    assert "warning: this image has not proved itself" in done.err
+    assert "warning: nobody has tested this image" in done.err
     assert desk.slots()[1] == (1, "2.0.0", "pending permanent")
 
 

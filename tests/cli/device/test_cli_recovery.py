@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu import ImageError, ImageNote, ImageStage, LinkLostError, PlanError, UploadProgress, Wanted, recover_image
 from smpdfu.dfu.package.package import Core
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.server.serial_recovery import RecoveryBuild
 from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
+    from smpdfu import ImageEvent
     from tests.cli.device.conftest import Desk
 
 RUNS_1 = (0, "1.0.0", "active confirmed")
@@ -54,7 +57,8 @@ def test_a_network_image_is_never_sent_to_the_applications_slots(recovering: Des
     for extra in ((), ("--force",)):
         refused = recovering.call("upload", recovering.image(Core.NET), "--recovery", "-n", number, *extra)
         assert refused.code == 6
-        assert "which it would overwrite: nothing was written. Send it with -n 3" in refused.sentence
+        assert "which it would overwrite: nothing was written. Send it to image 3" in refused.sentence
+        assert "That is -n 3." in refused.err
     assert recovering.flash() == before
 
 
@@ -124,7 +128,7 @@ def test_recovery_with_the_state_of_images_is_recognised(
     for extra in ((), ("--force",), ("--test",), ("--confirm",)):
         refused = recovering.call("upload", recovering.image(Core.NET), *extra)
         assert refused.code == 6
-        assert "Add --recovery" in refused.sentence
+        assert "That is --recovery or `smpdfu reset`." in refused.err
     assert recovering.flash() == before
     assert recovering.json("upload", recovering.image(), "--recovery")["image"] == 0
 
@@ -163,7 +167,7 @@ def test_recovery_that_is_met_unasked_is_left_alone(recovering: Desk) -> None:
     refused = recovering.call("upload", recovering.image())
     assert refused.code == 6
     assert "is in MCUboot's serial recovery, where an upload overwrites what runs" in refused.sentence
-    assert "Add --recovery" in refused.sentence
+    assert "That is --recovery or `smpdfu reset`." in refused.err
     assert recovering.flash() == before
 
 
@@ -208,3 +212,43 @@ def test_a_device_that_is_run_in_recovery_says_so(desk: Desk) -> None:
         device.enter_recovery()
         assert list(device.log)[-1] == "I: Enter the serial recovery mode"
     assert json.loads(desk.call("list", "--json").out)["images"][0]["active"] is False
+
+
+# --- without the command line -------------------------------------------------------------------------------------
+
+
+def test_a_program_can_send_an_image_in_recovery(recovering: Desk) -> None:
+    events: list[ImageEvent] = []
+    done = asyncio.run(recover_image(recovering.address, recovering.image(), watch=events.append))
+    assert (done.number, done.accepted, done.verified, done.of_network_core) == (0, True, True, False)
+    assert [event for event in events if isinstance(event, ImageStage)] == ["replacing", "sent"]
+    progress = [event.off for event in events if isinstance(event, UploadProgress)]
+    assert progress[-1] == done.sent.len
+    net = asyncio.run(recover_image(recovering.address, recovering.image(Core.NET), watch=events.append))
+    assert (net.number, net.accepted, net.verified, net.of_network_core) == (3, None, False, True)
+    assert any(isinstance(event, ImageNote) and "do not switch the device off" in event.text for event in events)
+    assert recovering.net_holds("2.0.0")
+
+
+def test_a_program_is_refused_before_anything_is_written(desk: Desk) -> None:
+    with pytest.raises(PlanError, match="is not in serial recovery: nothing was written"):
+        asyncio.run(recover_image(desk.address, desk.image()))
+    for wanted in (Wanted(test=True), Wanted(confirm=True), Wanted(slot=1)):
+        with pytest.raises(ValueError, match="no test, no confirmation and no slot"):
+            asyncio.run(recover_image(desk.address, desk.image(), wanted=wanted))
+    assert desk.slots() == [RUNS_1]
+
+
+def test_an_image_for_another_device_is_an_error_of_the_image(recovering: Desk) -> None:
+    stranger = generate("ecdsa-p256")
+    with pytest.raises(ImageError, match="does not accept it"):
+        asyncio.run(recover_image(recovering.address, recovering.image(key=stranger)))
+
+
+def test_what_the_watch_raises_comes_out_of_recovery(recovering: Desk) -> None:
+    def watch(event: ImageEvent) -> None:
+        if isinstance(event, UploadProgress) and event.off:
+            raise LinkLostError("not the device's")
+
+    with pytest.raises(LinkLostError, match="not the device's"):
+        asyncio.run(recover_image(recovering.address, recovering.image(), watch=watch))

@@ -42,7 +42,10 @@ def test_reset_says_what_became_of_a_pending_image(desk: Desk) -> None:
     desk.json("upload", desk.image(), "--test")
     shown = desk.call("reset")
     assert shown.code == 0
-    assert "2.0.0 runs on trial; `smpdfu confirm` keeps it, the next reset brings back 1.0.0" in shown.out
+    assert (
+        "2.0.0 runs on trial: confirm it, else the next reset brings back 1.0.0. `smpdfu confirm` confirms it"
+        in shown.out
+    )
     assert "the trial of 2.0.0 ended without a confirmation; 1.0.0 runs again" in desk.call("reset").out
     desk.json("confirm", desk.json("upload", desk.image())["hash"])
     done = desk.json("reset")
@@ -90,7 +93,9 @@ def test_the_console_tells_what_became_of_an_image_that_still_waits(
     waits = "pending" in desk.slots()[-1][2]
     assert waits is (layout == OVERWRITE or not taken)
     said = done.document["outcomes"][0]["words"] + done.document.get("error", {}).get("message", "")
-    assert ("`smpdfu erase` frees the slot if the firmware allows that" in said) is waits
+    assert ("Free the slot: erase it if the firmware allows that" in said) is waits
+    typed = done.document["outcomes"][0]["words"] + done.document.get("error", {}).get("next", "")
+    assert ("`smpdfu erase` erases the slot" in typed) is waits
 
 
 @pytest.mark.parametrize("b0n", [B0n.ACCEPTS, B0n.REFUSES], ids=str)

@@ -43,5 +43,7 @@ def test_a_damaged_journal_is_named_and_a_new_one_begins(desk: Desk) -> None:
     assert "is damaged" not in fresh.err
     assert desk.call("update", package, "--new-journal", "--resume").code == 2
     os.truncate(path, 17 << 20)
-    assert "--new-journal" in desk.call("update", package).refused(8)
+    refused = desk.call("update", package)
+    assert "is larger than 16 MiB" in refused.refused(8)
+    assert "--new-journal" in refused.err
     assert desk.call("update", package, "--new-journal").code == 0

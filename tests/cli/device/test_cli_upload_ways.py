@@ -150,7 +150,8 @@ def test_there_is_no_test(desk: Desk, higher: tuple[TwoSlots, str]) -> None:
     model, address = higher
     refused = call(desk, address, desk.image(), "--test")
     assert refused.code == 6
-    assert "cannot try an image: nothing was written. Use `smpdfu upload FILE --confirm`" in refused.sentence
+    assert "cannot try an image: nothing was written. An installation without a test" in refused.sentence
+    assert "`smpdfu upload FILE --confirm`" in refused.err
     assert model.uploads == 0
 
 
@@ -197,9 +198,7 @@ def test_a_network_image_finds_its_own_pair(two_pairs: Desk) -> None:
     assert two_pairs.slots()[0] == RUNS_1
 
 
-@pytest.mark.parametrize(
-    ("core", "number", "right"), [(Core.NET, 0, "Send it with -n 1"), (Core.APP, 1, "Send it with -n 0")]
-)
+@pytest.mark.parametrize(("core", "number", "right"), [(Core.NET, 0, "That is -n 1."), (Core.APP, 1, "That is -n 0.")])
 @pytest.mark.parametrize("how", [(), ("--test",), ("--confirm",), ("--test", "--force")], ids=" ".join)
 def test_the_wrong_pair_is_refused_with_the_right_number(
     two_pairs: Desk, core: Core, number: int, right: str, how: tuple[str, ...]
@@ -207,7 +206,7 @@ def test_the_wrong_pair_is_refused_with_the_right_number(
     before = two_pairs.flash()
     refused = two_pairs.call("upload", two_pairs.image(core), "-n", number, *how)
     assert refused.code == 6
-    assert right in refused.sentence
+    assert right in refused.err
     assert "nothing was written" in refused.sentence
     assert two_pairs.flash() == before
 
@@ -220,7 +219,8 @@ def test_an_encrypted_image_may_show_no_core_so_its_pair_must_be_named(two_pairs
     path.write_bytes(build(spec, code, two_pairs.key, two_pairs.encryption.public).to_bytes())
     refused = two_pairs.call("upload", path, "--test")
     assert refused.code == 6
-    assert "Give -n 0 for the application, -n 1 for the network core" in refused.sentence
+    assert "Choose image 0 for the application, image 1 for the network core" in refused.sentence
+    assert "That is -n 0 or -n 1." in refused.err
     number = int(core is Core.NET)
     assert two_pairs.json("upload", path, "-n", number)["image"] == number
     assert two_pairs.json("upload", two_pairs.image(core, encrypted=True))["image"] == number, "its header tells"

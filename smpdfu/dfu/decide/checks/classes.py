@@ -39,11 +39,11 @@ def _left(image: CoreImage, hit: list[Build]) -> Finding:
     who = f"a bootloader of {titles({build.loader for build in hit})} that goes by class UUIDs (MCUBOOT_UUID_CID)"
     if target_of(image) is Target.UNNAMED:
         text = f"{image.file} names no class, and {who} leaves it in the slot and never installs it"
-        advice = "Sign it with its class: `smpdfu sign --cid`."
+        advice, facts = "Sign it with its class.", {"class": "missing"}
     else:
         text = f"{image.file} names its class, and {who} never installs an application"
-        advice = "If the bootloader of this device goes by class UUIDs, its application needs a debugger."
-    return Finding("class", Severity.WARNING, text, advice, image.core)
+        advice, facts = "If the bootloader of this device goes by class UUIDs, its application needs a debugger.", {}
+    return Finding("class", Severity.WARNING, text, advice, image.core, facts)
 
 
 CLASS_CHECKS: tuple[LoaderCheck, ...] = (_is_installed_by_its_class,)

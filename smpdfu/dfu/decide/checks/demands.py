@@ -39,7 +39,7 @@ def without_downgrade(findings: Iterable[Finding]) -> Iterator[Finding]:
     """The findings of preflight where an older application is refused and not only warned about."""
     for one in findings:
         if one.code == "downgrade" and one.severity is not Severity.ERROR:
-            advice = "If the older version is what you want, allow it with --allow-downgrade."
-            yield replace(one, severity=Severity.ERROR, advice=advice)
+            advice = "If the older version is what you want, allow it."
+            yield replace(one, severity=Severity.ERROR, advice=advice, facts={"refused": "on demand"})
         else:
             yield one

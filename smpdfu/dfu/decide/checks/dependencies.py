@@ -138,9 +138,10 @@ def running_application_agrees(package: Package, state: DeviceState) -> Findings
                 Severity.ERROR,
                 f"the application that runs needs a network image of version {need.version} or higher, and {net.file} "
                 f"is version {version}: the bootloader would stop at every boot",
-                f"Sign the network image as version {need.version} or higher (`smpdfu sign --version`), or update both "
-                "cores with an application that does not need it.",
+                f"Sign the network image as version {need.version} or higher, or update both cores with an application "
+                "that does not need it.",
                 Core.NET,
+                {"version": str(need.version)},
             )
     if needs is None:
         # By default the SDK signs network images as 0.0.0, and any need is above that.
@@ -151,7 +152,6 @@ def running_application_agrees(package: Package, state: DeviceState) -> Findings
             Severity.WARNING if lowest else Severity.NOTE,
             f"{net.file} has version {version}: if the application that runs needs {higher} of the network image, the "
             "bootloader stops at every boot",
-            "Find out with `smpdfu inspect` of the application's image whether it has a dependency on "
-            "image 1, or update both cores at once.",
+            "Find out whether the application's image has a dependency on image 1, or update both cores at once.",
             Core.NET,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from smpdfu.dfu.package.package import Core
@@ -23,8 +23,9 @@ class Severity(StrEnum):
 class Finding:
     """One fact about this package on this device. ``code`` is stable, ``message`` one sentence, ``advice`` what to do.
 
-    ``core`` is the core whose image it is about; None where it is about the device. ``source`` is where the fact
-    stands, for those who doubt it.
+    ``core`` is the core whose image it is about; None where it is about the device. ``source`` is the document that
+    proves the fact. ``facts`` are the values by which a program can say how to follow the advice with its own commands,
+    as ``cli/app/advice_by_code.py`` does.
     """
 
     code: str
@@ -32,6 +33,7 @@ class Finding:
     message: str
     advice: str = ""
     core: Core | None = None
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def source(self) -> str:
@@ -114,11 +116,12 @@ def refusal(errors: Sequence[Finding]) -> PlanError:
     """The error for findings that speak against it; at least one."""
     first, *others = errors
     also = "".join(f"; and {finding.message}" for finding in others)
-    return PlanError(
+    error = PlanError(
         f"{first.message}{also}; nothing was written. {first.advice}".rstrip(),
         tuple(finding.message for finding in errors),
         tuple(finding.code for finding in errors),
     )
+    return error.because(first.code, **first.facts)
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -41,7 +41,7 @@ def _is_valid(image: CoreImage, state: DeviceState) -> Findings:
 def _is_signed(image: CoreImage, _: DeviceState) -> Findings:
     if not any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected):
         text = f"{image.file} is not signed; a bootloader that checks signatures does not take it"
-        yield Finding("not-signed", Severity.WARNING, text, "Sign it with `smpdfu sign -k KEY`.", image.core)
+        yield Finding("not-signed", Severity.WARNING, text, "Sign it.", image.core)
 
 
 def _is_of_its_core(image: CoreImage, _: DeviceState) -> Findings:
@@ -103,17 +103,18 @@ def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:
 
 
 def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
-    rest = image.data[image.image.size_bytes :]
+    rest, facts = image.data[image.image.size_bytes :], dict[str, str]()
     if has_magic(rest):
         what = "a slot with its trailer, which marks itself when written"
         text = f"{image.file} has {len(rest)} bytes behind the image: {what}"
-        advice = "Upload the image signed without --pad, --test and --confirm."
+        advice = "Upload the image signed without padding and without a mark for the next boot."
+        facts = {"trailer": "signed"}
     elif len(rest) > _MOST_FILLER:
         text = f"{image.file} has {len(rest)} bytes behind the image that do not belong to it"
         advice = "Upload the image as it was signed, without anything behind it."
     else:  # nothing, or what fills a file up to the write unit of a flash
         return
-    yield Finding("padded", Severity.ERROR, text, advice, image.core)
+    yield Finding("padded", Severity.ERROR, text, advice, image.core, facts)
 
 
 def largest_image_bytes(state: DeviceState, image: int = 0, key_size: int = 0) -> int | None:

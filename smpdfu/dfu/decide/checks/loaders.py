@@ -6,10 +6,11 @@ through every loader that the evidence leaves: what all of them do is an error, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
+from smpdfu.dfu.decide.checks.loader_words import ASK, hexadecimal, loader_titles, unknown, what_happens, who_does_what
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Source
 from smpdfu.dfu.package.package import Core, CoreImage, Package
@@ -22,7 +23,7 @@ from smpdfu.image.vector_table import SMALLEST_BOOTLOADER
 from smpdfu.loaders.fate import Fate, Seen, fate
 from smpdfu.loaders.proof import Picture, network_taken, outcomes
 from smpdfu.loaders.releases import Generation
-from smpdfu.loaders.rules import Build, Target, titles
+from smpdfu.loaders.rules import Build, Target
 from smpdfu.smp.groups.os import BootloaderMode
 
 Findings = Iterator[Finding]
@@ -30,9 +31,6 @@ LoaderCheck = Callable[[Package, DeviceState], Findings]
 
 USUAL_NET_START = 0x0100_8800
 """Where the network application starts behind a b0n of the usual size."""
-
-_ASK = "If you know the bootloader's release, say so: for instance --ncs 3.4.1, with --partitions pm or dts."
-_ASK_PARTITIONS = "If you know how the bootloader's flash is laid out, say so: --partitions pm or --partitions dts."
 
 
 # --- what the loaders do --------------------------------------------------------------------------------------------
@@ -105,58 +103,8 @@ def is_surely_handed_over(image: CoreImage, state: DeviceState) -> bool:
     return known and Fate.HANDED_OVER in found and found <= {Fate.HANDED_OVER, Fate.ERASED}
 
 
-# --- words ----------------------------------------------------------------------------------------------------------
-
-_VERBS = {
-    Fate.INSTALLED: "puts it into the application's slot, where it does not run",
-    Fate.HANDED_OVER: "hands it to the network core",
-    Fate.REFUSED: "hands it to the network core, which refuses it",
-    Fate.ERASED: "erases it",
-    Fate.LEFT: "leaves it in the slot and never installs it",
-}
-
-
-def what_happens(found: Mapping[Build, Fate]) -> str:
-    """The fates of an image in words, by loader where they differ."""
-    kinds = set(found.values())
-    return f"the bootloader {_verb(found, kinds.pop())}" if len(kinds) == 1 else _who_does_what(found)
-
-
-def _who_does_what(found: Mapping[Build, Fate]) -> str:
-    """The same by loader in any case. Of more than two fates the worst has its loaders named."""
-    kinds = sorted(set(found.values()), key=list(Fate).index)
-    named = kinds if len(kinds) < 3 else kinds[:1]
-    said = [f"the bootloader of {_titles(_with(found, kind))} {_verb(found, kind)}" for kind in named]
-    if others := kinds[len(named) :]:
-        said.append(f"any other {' or '.join(_verb(found, kind) for kind in others)}")
-    return "; ".join(said)
-
-
-def _with(found: Mapping[Build, Fate], kind: Fate) -> list[Build]:
-    return [build for build, one in found.items() if one is kind]
-
-
-def _verb(found: Mapping[Build, Fate], kind: Fate) -> str:
-    overwrites = all(build.overwrites for build in _with(found, kind))
-    lost = ", and only a debugger brings the device back" if kind is Fate.INSTALLED and overwrites else ""
-    return _VERBS[kind] + lost
-
-
-def _hex(address: int) -> str:
-    return f"0x{address:08x}" if address in NET else f"0x{address:x}"
-
-
-def _titles(builds: Collection[Build]) -> str:
-    return titles({build.loader for build in builds})
-
-
 def _severity(hit: Collection[Build], among: Collection[Build]) -> Severity:
     return Severity.ERROR if len(hit) == len(among) else Severity.WARNING
-
-
-def _ask(builds: Collection[Build]) -> str:
-    """What would decide between these loaders."""
-    return _ASK_PARTITIONS if len({build.loader.release.generation for build in builds}) == 1 else _ASK
 
 
 def staged_net(package: Package, state: DeviceState) -> CoreImage | None:
@@ -176,8 +124,8 @@ def _clues_fit_together(_: Package, state: DeviceState) -> Findings:
             "contradiction",
             Severity.WARNING,
             f"no bootloader fits all that is known of this one ({said})",
-            "Correct --ncs and --partitions or leave them out. If this is another board than before, its journal is "
-            "about the other one.",
+            "Correct what you said of the bootloader, or say nothing. If this is another board than before, its "
+            "journal is about the other one.",
         )
 
 
@@ -190,8 +138,7 @@ def _offset_hands_nothing_over(package: Package, state: DeviceState) -> Findings
         Severity.ERROR,
         f"the bootloader swaps using an offset, and then no release updates the network core with {image.file}: "
         f"{what_happens(fates(image, state))}",
-        "Update the application alone (--only app). The network core needs a debugger, or a bootloader that swaps "
-        "using move.",
+        "Update the application alone. The network core needs a debugger, or a bootloader that swaps using move.",
         Core.NET,
     )
 
@@ -206,7 +153,8 @@ def _network_image_is_readable(package: Package, state: DeviceState) -> Findings
         "net-encrypted",
         Severity.ERROR,
         f"{image.file} is encrypted, and in the staged scheme the network core gets no such image{then}",
-        "Sign the network core's image without -E; only the application's image can be encrypted on this device.",
+        "Sign the network core's image without encryption; only the application's image can be encrypted on this "
+        "device.",
         Core.NET,
     )
 
@@ -219,14 +167,16 @@ def _application_is_not_taken_for_network(package: Package, state: DeviceState) 
     found = fates(image, state)
     hit = [build for build, one in found.items() if one is Fate.REFUSED]
     if hit:
-        known = "" if len(hit) == len(found) else f"{_ask(found)} "
+        facts = {} if len(hit) == len(found) else {"unknown": unknown(found)}
+        known = f"{ASK[facts['unknown']]} " if facts else ""
         yield Finding(
             "app-encrypted",
             Severity.WARNING,
-            f"{image.file} is encrypted: a bootloader of {_titles(hit)} that updates the network core takes it for "
-            "a network image and never installs it",
+            f"{image.file} is encrypted: a bootloader of {loader_titles(hit)} that updates the network core takes it "
+            "for a network image and never installs it",
             f"{known}Those bootloaders need an application image without encryption.",
             Core.APP,
+            facts,
         )
 
 
@@ -243,17 +193,14 @@ def _headers_have_their_address(package: Package, state: DeviceState) -> Finding
             severity = Severity.ERROR if len(hit) == len(could) else severity
         elif hit:
             told = image.image.header.load_addr
-            text = (
-                f"the load address 0x{told:x} in the header of {image.file} is not in its slot: {_who_does_what(hit)}"
-            )
+            text = f"the load address 0x{told:x} in the header of {image.file} is not in its slot: {who_does_what(hit)}"
             fault = _severity(hit, could)
-            yield Finding("address", fault, text, _how_to_sign((image,), state, fault), image.core)
+            yield _address((image,), state, fault, text)
     if silent:
         names, verb = " and ".join(image.file for image in silent), "has" if len(silent) == 1 else "have"
-        who = f"the bootloader of {_titles(erasing)}"
+        who = f"the bootloader of {loader_titles(erasing)}"
         text = f"{names} {verb} no load address in the header, and {who} erases such an image"
-        core = silent[0].core if len(silent) == 1 else None
-        yield Finding("address", severity, text, _how_to_sign(silent, state, severity), core)
+        yield _address(silent, state, severity, text)
 
 
 def _address_decides(image: CoreImage, state: DeviceState) -> tuple[dict[Build, Fate], list[Build]]:
@@ -269,16 +216,19 @@ def _address_decides(image: CoreImage, state: DeviceState) -> tuple[dict[Build, 
     return {build: one for build, one in harming.items() if build in could}, could
 
 
-def _how_to_sign(images: Collection[CoreImage], state: DeviceState, severity: Severity) -> str:
+def _address(images: Sequence[CoreImage], state: DeviceState, severity: Severity, text: str) -> Finding:
     starts = [
-        f"{_hex(home.start)} for the {image.core.words}"
+        f"{hexadecimal(home.start)} for the {image.core.words}"
         for image in images
         if image.code_address is not None
         for home in (app_home(image, state) if image.core is Core.APP else net_home(image, state),)
     ]
     where = f" ({', '.join(starts)})" if starts else ""
-    advice = f"Pack it with `smpdfu package`, or sign it with `smpdfu sign --slot-address`{where}."
-    return advice if severity is Severity.ERROR else f"{advice} {_ask(builds_of(state))}"
+    advice, facts = f"Sign it with the address of its slot{where}.", dict[str, str]()
+    if severity is not Severity.ERROR:
+        facts["unknown"] = unknown(builds_of(state))
+        advice = f"{advice} {ASK[facts['unknown']]}"
+    return Finding("address", severity, text, advice, images[0].core if len(images) == 1 else None, facts)
 
 
 def _at_best(image: CoreImage, state: DeviceState) -> dict[Build, Fate]:
@@ -296,13 +246,16 @@ def _network_core_is_served(package: Package, state: DeviceState) -> Findings:
     erasing = [build for build, one in found.items() if one is Fate.ERASED]
     if erasing:
         severity = _severity(erasing, found)
-        advice = "Update the application alone (--only app); the network core of such a device needs a debugger."
+        advice = "Update the application alone; the network core of such a device needs a debugger."
+        facts = {} if severity is Severity.ERROR else {"unknown": unknown(found)}
         yield Finding(
             "net-erased",
             severity,
-            f"the bootloader of {_titles(erasing)} erases every network image in the staged scheme, also {image.file}",
-            advice if severity is Severity.ERROR else _ask(found),
+            f"the bootloader of {loader_titles(erasing)} erases every network image in the staged scheme, also "
+            f"{image.file}",
+            ASK[facts["unknown"]] if facts else advice,
             Core.NET,
+            facts,
         )
     unaware = [build for build in found if build.loader.release.generation is Generation.UPSTREAM]
     if unaware:
@@ -311,7 +264,7 @@ def _network_core_is_served(package: Package, state: DeviceState) -> Findings:
             _severity(unaware, found),
             f"upstream MCUboot knows no network core: it puts {image.file} into the application's slot, where it does "
             "not run",
-            "Update the application alone (--only app).",
+            "Update the application alone.",
             Core.NET,
         )
 
@@ -328,16 +281,19 @@ def _network_image_is_linked_for_this_device(package: Package, state: DeviceStat
     net = told or range(USUAL_NET_START, NET.end)
     if vector in net if start is None else start == net.start:
         return
-    linked = f"{image.file} is linked for {_hex(start)}" if start is not None else f"{image.file} is linked elsewhere"
+    linked = (
+        f"{image.file} is linked for {hexadecimal(start)}" if start is not None else f"{image.file} is linked elsewhere"
+    )
     then = _elsewhere_then(image, replace(state, net=net))
     if told is not None:
-        text = f"{linked}, and the network application of this device starts at {_hex(net.start)}: {then}"
-        advice = "Build it for this device's b0n; if the device has another one, say so with --net-address."
+        text = f"{linked}, and the network application of this device starts at {hexadecimal(net.start)}: {then}"
+        advice = "Build it for this device's b0n; if the device has another one, say where its network application is."
         yield Finding("net-elsewhere", Severity.ERROR, text, advice, Core.NET)
     elif start is not None:
-        text = f"{linked}; where a device has its network application elsewhere, usually at {_hex(net.start)}, {then}"
-        advice = f"If this device's network application starts there, say so: --net-address {_hex(start)}."
-        yield Finding("net-elsewhere", Severity.WARNING, text, advice, Core.NET)
+        usual = hexadecimal(net.start)
+        text = f"{linked}; where a device has its network application elsewhere, usually at {usual}, {then}"
+        advice = "If this device's network application starts there, say so."
+        yield Finding("net-elsewhere", Severity.WARNING, text, advice, Core.NET, {"address": hexadecimal(start)})
 
 
 def _elsewhere_then(image: CoreImage, state: DeviceState) -> str:
@@ -357,13 +313,14 @@ def _network_core_can_be_proven(package: Package, state: DeviceState) -> Finding
     ):
         return
     swaps = state.scheme is Scheme.STAGED and state.can_revert is not False
-    known = " For a bootloader that swaps, of a release before NCS 3.4.1, --ncs is enough." if swaps else ""
+    known = " For a bootloader that swaps, of a release before NCS 3.4.1, its release is enough." if swaps else ""
     yield Finding(
         "net-unproven",
         Severity.NOTE,
         f"afterwards the list of images may not tell whether the network core took or refused {image.file}",
-        f"On a serial link smpdfu reads the bootloader's console; --net-version-from asks the application.{known}",
+        f"The bootloader's console on a serial link tells it, or the version that the application reports.{known}",
         Core.NET,
+        {"release": "enough"} if swaps else {},
     )
 
 

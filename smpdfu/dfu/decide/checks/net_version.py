@@ -45,8 +45,9 @@ def _is_not_below_its_application(package: Package, state: DeviceState) -> Findi
             Severity.ERROR,
             f"{image.file} is version {version} and the application {there}: this bootloader compares the two and "
             "silently erases the network image",
-            f"Sign the network image as version {there} or higher (`smpdfu sign --version`).",
+            f"Sign the network image as version {there} or higher.",
             Core.NET,
+            {"version": str(there)},
         )
 
 
@@ -56,7 +57,7 @@ def _has_a_readable_count(package: Package, state: DeviceState) -> Findings:
     image = package.image(Core.NET) if both else staged_net(package, state)
     if image is None or (reason := _unreadable(image)) is None or not _comparing(state):
         return
-    why, advice = reason
+    why, advice, cause = reason
     if not both:
         then = "does not hand the image over, and the list of images does not show that"
     elif package.image(Core.APP) is None:
@@ -70,22 +71,28 @@ def _has_a_readable_count(package: Package, state: DeviceState) -> Findings:
         f"bootloader compares the network core's versions (PCD_READ_NETCORE_APP_VERSION), it {then}",
         advice,
         Core.NET,
+        {"unreadable": cause},
     )
 
 
-def _unreadable(image: CoreImage) -> tuple[str, str] | None:
-    """Why a bootloader finds no firmware info where it looks for it, and what to do; None where it does."""
+def _unreadable(image: CoreImage) -> tuple[str, str, str] | None:
+    """Why a bootloader finds no firmware info where it looks for it, what to do, and a short name of the cause.
+
+    None where it finds it.
+    """
     if image.image.protected:
         return (
-            "has protected TLVs (a dependency as of `package --tie`, a security counter or the like)",
-            "Sign the network image without --tie, --dependencies and --security-counter.",
+            "has protected TLVs (a dependency on its application, a security counter or the like)",
+            "Sign the network image without dependencies and without a security counter.",
+            "protected",
         )
     if image.image.encrypted:
-        return "is encrypted", "Sign the network image without -E."
+        return "is encrypted", "Sign the network image without encryption.", "encrypted"
     if FirmwareInfo.find(image.image.payload[:READ_BYTES]) is None:
         return (
             f"has no firmware info for b0n in its first {READ_BYTES} bytes",
             "Send the image that the build signed for both bootloaders.",
+            "no-info",
         )
     return None
 

@@ -16,7 +16,7 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity, worst_first
 from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
 from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
-from smpdfu.dfu.decide.checks.refusals import FREE_THE_SLOT
+from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.plan import image_number
 from smpdfu.dfu.package.package import Core, CoreImage, Package
@@ -56,15 +56,15 @@ def _running_image_is_known(_: Package, state: DeviceState) -> Findings:
             "recovery",
             Severity.ERROR,
             "the device is in MCUboot's serial recovery, where an upload overwrites what runs",
-            "Restart it with `smpdfu reset`, without the recovery button pressed; what does not start any more is "
-            "replaced with `smpdfu upload --recovery`, one core after the other.",
+            "Restart it, without the recovery button pressed. If its firmware does not start, replace it by serial "
+            "recovery, one core after the other.",
         )
     elif state.running is None:
         yield Finding(
             "no-running-image",
             Severity.ERROR,
             "the device does not say which image runs",
-            "`smpdfu list` shows what it says; an update needs the hash and the flags of each slot.",
+            "An update needs the hash and the flags of each slot.",
         )
 
 
@@ -90,7 +90,7 @@ def _bootloader_updates_as_we_know(package: Package, state: DeviceState) -> Find
             "bootloader-mode",
             Severity.ERROR,
             f"the bootloader {why}, and an update's steps are made for those that swap or overwrite",
-            "`smpdfu upload`, `test` and `confirm` do single steps.",
+            "Upload, test and confirm each image by itself.",
         )
     elif state.can_revert is False and state.scheme is Scheme.STAGED:
         yield Finding(
@@ -111,14 +111,13 @@ def _scheme_is_known(package: Package, state: DeviceState) -> Findings:
     told = state.told_scheme
     if state.given is not None and told not in (None, state.given):
         text = f"the device is updated in the {told} scheme, and {state.given} was asked for"
-        yield Finding("scheme", Severity.ERROR, text, "Leave --scheme out: the device tells it.")
+        yield Finding("scheme", Severity.ERROR, text, "Name no scheme: the device tells it.")
     elif state.given is None and told is None and package.image(Core.NET) is not None:
         yield Finding(
             "scheme-unknown",
             Severity.ERROR,
             "the device does not tell whether its network core has an image pair of its own",
-            "Say so with --scheme simultaneous if it has (overwrite-only builds for both cores at once), else with "
-            "--scheme staged.",
+            "Name the scheme: simultaneous if it has one (overwrite-only builds for both cores at once), else staged.",
             Core.NET,
         )
 
@@ -167,7 +166,7 @@ def _network_image_waits_for_its_application(package: Package, state: DeviceStat
             Severity.NOTE,
             f"{net.file} does not ask for the application's new version: a reset of the device in the moment between "
             "the two marks would install it alone",
-            "`smpdfu package --tie` makes it wait for its application, where that has a higher version than before."
+            "A dependency makes it wait for its application, where that has a higher version than before."
             + (unless if state.no_downgrade else ""),
             Core.NET,
         )
@@ -196,7 +195,7 @@ def _running_image_is_confirmed(package: Package, state: DeviceState) -> Finding
         "unconfirmed",
         Severity.ERROR,
         f"the running image {running.version} is on trial, and its slot pair is not free until that ends",
-        "Keep it with `smpdfu confirm`, or let the device go back with `smpdfu reset`.",
+        "Confirm it, or restart the device to go back.",
     )
 
 
@@ -217,8 +216,9 @@ def _pending(other: ImageSlot) -> Finding:
         "pending",
         Severity.ERROR,
         f"the image {other.version} is waiting in slot {other.slot} for the next boot, and the slot is not free",
-        "Let it boot with `smpdfu reset`; if it was marked for a test, a second reset brings back what runs now. If it "
-        "still waits then, it was not installed, or the bootloader keeps an image that the network core took. "
+        "Restart the device to let it boot. If it was marked for a test, a second restart brings back what runs now. "
+        "If it still waits after that, it was not installed, or the bootloader keeps an image that the network core "
+        "took. "
         f"{FREE_THE_SLOT}.",
     )
 
@@ -246,8 +246,9 @@ def _counter_does_not_fall(package: Package, state: DeviceState) -> Findings:
         Severity.ERROR,
         f"{app.file} has security counter {app.image.security_counter or 'none'}, and the last update of this device "
         f"had {past}: a bootloader with downgrade prevention erases it",
-        "Sign it with a counter that is not lower (--security-counter); --force if this is another board by now.",
+        "Sign it with a counter that is not lower, or force the update if this is another board.",
         Core.APP,
+        {"counter": str(past)},
     )
 
 

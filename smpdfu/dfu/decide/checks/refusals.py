@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.decide.proof import picture
@@ -62,7 +63,8 @@ def likely_cause(image: CoreImage, state: DeviceState) -> str:
 
 def net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> RevertedError:
     """The error for a network core that is known not to have taken its image: it never ran."""
-    return RevertedError(_net_refused(image, now, proof), ran=False, of_network_core=True)
+    error = RevertedError(_net_refused(image, now, proof), ran=False, of_network_core=True)
+    return error.because(SLOT_NOT_FREE) if picture(image, now) is Picture.PENDING else error
 
 
 def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
@@ -78,10 +80,6 @@ def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
     return f"{text} {again} {_CORRECT_IT}"
 
 
-FREE_THE_SLOT = (
-    "`smpdfu erase` frees the slot if the firmware allows that; else erase the secondary slot with a debugger or in "
-    "MCUboot's serial recovery"
-)
 _CORRECT_IT = f"{FREE_THE_SLOT}. Then update with a corrected image"
 
 
@@ -100,12 +98,17 @@ def not_installed(image: CoreImage, now: DeviceState) -> RevertedError:
     if now.boot.network_taken is False and image.core is Core.APP:
         text += " The bootloader took it for an image of the network core, which refused it."
         text += " Sign it without encryption." if image.image.encrypted else ""
-    return RevertedError(f"{text} {_left_alone(image, now)} {_CORRECT_IT}", ran=False)
+    error = RevertedError(f"{text} {_left_alone(image, now)} {_CORRECT_IT}", ran=False)
+    return error.because(SLOT_NOT_FREE)
+
+
+WENT_ELSEWHERE = "went-elsewhere"
+"""The code of the error for ``went_elsewhere``."""
 
 
 def went_elsewhere(now: DeviceState) -> str:
     """The network core's image was run by the application core, or was taken for one of it."""
     text = "after the network core's update the application core runs another image than before"
     if now.running is not None and not now.running.confirmed:
-        return f"{text}; it is on trial, and `smpdfu reset` brings back what ran"
-    return f"{text}; `smpdfu list` shows it: upload the application's image again"
+        return f"{text}; it is on trial, and the next reset brings back the previous one"
+    return f"{text}. Upload the application's image again"

@@ -1,0 +1,173 @@
+"""The command or the option that follows the advice of the library: by the code of a finding, an error or a doubt.
+
+The library says what to do and knows no command line. A row of ``BY_CODE`` says with which command. It is a text with
+``{name}`` for a fact, or a function of the facts. A code without a row needs no command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from shlex import quote
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smpdfu.dfu.decide.after_reset import Outcome
+    from smpdfu.dfu.decide.checks.findings import Finding
+    from smpdfu.dfu.decide.evidence import Proof
+    from smpdfu.dfu.do.one_image import InstalledImage
+    from smpdfu.errors import SmpdfuError
+
+Facts = Mapping[str, str]
+
+_ONLY_APP = "--only app updates the application alone."
+_ERASE = "`smpdfu erase` erases the slot."
+_SAY = {
+    "release": "For instance --ncs 3.4.1, with --partitions pm or --partitions dts.",
+    "partitions": "That is --partitions pm or --partitions dts.",
+}
+_UNREADABLE = {
+    "protected": "That is without --tie, --dependencies and --security-counter.",
+    "encrypted": "That is without -E.",
+}
+
+
+def _unknown(facts: Facts) -> str:
+    return _SAY.get(facts.get("unknown", ""), "")
+
+
+def _address(facts: Facts) -> str:
+    return f"`smpdfu package` does that, and so does `smpdfu sign --slot-address`. {_unknown(facts)}".rstrip()
+
+
+def _net_elsewhere(facts: Facts) -> str:
+    return f"That is --net-address {facts.get('address', 'ADDRESS')}."
+
+
+def _net_unproven(facts: Facts) -> str:
+    release = " --ncs gives the bootloader's release." if "release" in facts else ""
+    return f"--net-version-from asks the application.{release}"
+
+
+def _needed_version(facts: Facts) -> str:
+    if "version" in facts:
+        return f"`smpdfu sign --version {facts['version']}` sets the version."
+    return "`smpdfu inspect` shows the dependencies of an image."
+
+
+def _another_slot(facts: Facts) -> str:
+    return f"That is --{facts['core']}-address {facts['address']} and --{facts['core']}-slot-size."
+
+
+Row = str | Callable[[Facts], str]
+
+# Codes of findings first, in the order of docs/reference/findings.md; then those of errors and of doubts.
+BY_CODE: Mapping[str, Row] = {
+    "recovery": "`smpdfu reset` restarts it, `smpdfu upload FILE --recovery` replaces the firmware of one core.",
+    "no-running-image": "`smpdfu list` shows what the device says.",
+    "bootloader-mode": "That is `smpdfu upload`, `smpdfu test` and `smpdfu confirm`.",
+    "scheme": "Leave --scheme out.",
+    "scheme-unknown": "That is --scheme simultaneous or --scheme staged.",
+    "not-tied": "`smpdfu package --tie` adds that dependency.",
+    "unconfirmed": "That is `smpdfu confirm` or `smpdfu reset`.",
+    "pending": f"`smpdfu reset` restarts the device. {_ERASE}",
+    "dependency-halts": _needed_version,
+    "security-counter": "`smpdfu sign --security-counter` sets the counter; --force forces the update.",
+    "downgrade": lambda facts: "That is --allow-downgrade." if "refused" in facts else "",
+    "not-signed": "`smpdfu sign -k KEY` does that.",
+    "net-encrypted": "That is `smpdfu sign` without -E.",
+    "app-encrypted": _unknown,
+    "net-offset": _ONLY_APP,
+    "net-erased": lambda facts: _unknown(facts) or _ONLY_APP,
+    "class": lambda facts: "`smpdfu sign --cid` does that." if "class" in facts else "",
+    "net-upstream": _ONLY_APP,
+    "net-elsewhere": _net_elsewhere,
+    "net-downgrade": _needed_version,
+    "net-count": lambda facts: _UNREADABLE.get(facts.get("unreadable", ""), ""),
+    "net-unproven": _net_unproven,
+    "address": _address,
+    "contradiction": "The options are --ncs and --partitions.",
+    "padded": lambda facts: "That is without --pad, --test and --confirm." if "trailer" in facts else "",
+    "which-image": lambda facts: f"That is {' or '.join(f'-n {number}' for number in facts['numbers'].split())}.",
+    "no-test": "That is `smpdfu upload FILE --confirm`.",
+    "one-slot": "That is --only app or --only net.",
+    "no-direct-upload": "Leave -n out.",
+    "no-direct-upload-net": "`smpdfu update` does that.",
+    "recovery-not-asked": "That is --recovery or `smpdfu reset`.",
+    "not-in-recovery": "Leave --recovery out, or start recovery with `smpdfu reset --boot-mode 1` in builds that know "
+    "boot modes.",
+    "slot-not-free": f"{_ERASE} `smpdfu inspect FILE` shows the key and the address of an image.",
+    "went-elsewhere": "`smpdfu list` shows what runs, `smpdfu reset` ends a trial.",
+    "journal-too-large": "`smpdfu update` with --new-journal sets the journal aside and begins a new one.",
+    "tie": "`smpdfu package --tie` adds that dependency.",
+    "parts-far-apart": "`smpdfu package --merged` takes a merged hex of both cores apart.",
+    "one-image": lambda facts: f"Install it with `smpdfu upload {quote(facts['file'])} --confirm`.",
+    "another-slot": _another_slot,
+    "loader-unknown": "--ncs gives the release.",
+    "another-board": "That is --again.",
+}
+
+
+def by_code(code: str, facts: Facts) -> str:
+    """The command or the option for a code; empty if none is needed."""
+    row = BY_CODE.get(code, "")
+    return row(facts) if callable(row) else row.format_map(facts)
+
+
+def finding_advice(finding: Finding) -> str:
+    """What to do about a finding: the library's advice, and our command for it."""
+    return _joined(finding.advice, by_code(finding.code, finding.facts))
+
+
+def finding_words(finding: Finding) -> str:
+    """A finding for people: what it is, and what to do."""
+    return _joined(f"{finding.message}.", finding_advice(finding)) if finding_advice(finding) else finding.message
+
+
+def error_advice(error: SmpdfuError) -> str:
+    """Our command for an error that has a code; empty if it needs none."""
+    return by_code(error.code, error.facts)
+
+
+def proof_lines(proof: Proof) -> tuple[str, ...]:
+    """What is known of the network core, a fact a line; with a doubt that has one, our command."""
+    *known, last = proof.lines
+    return (*known, _joined(last, by_code(proof.code, {})))
+
+
+def proof_entry(proof: Proof) -> dict[str, object]:
+    """The same for ``--json``."""
+    return proof.to_entry() | {"reason": " ".join(proof_lines(proof))}
+
+
+def outcome_words(outcome: Outcome) -> str:
+    """What a reset made of an image, and our command for what is left to do."""
+    from smpdfu.dfu.decide.after_reset import Became
+
+    if outcome.became is Became.TRIAL:
+        return f"{outcome.words}. `smpdfu confirm` confirms it"
+    return f"{outcome.words}. {_ERASE.rstrip('.')}" if outcome.waits else outcome.words
+
+
+# By ``InstalledImage.next_step``.
+NEXT_STEPS: Mapping[str, str] = {
+    "reset-tries": "marked for a test; `smpdfu reset` starts it, `smpdfu confirm` keeps it",
+    "reset-installs": "waits for the next boot; `smpdfu reset` installs it permanently",
+    "reset-starts": "`smpdfu reset` starts it",
+    "reset-starts-higher": "`smpdfu reset` starts it: the bootloader boots the higher version",
+    "too-old": "the bootloader starts the highest version, which is {running}: this one does not run",
+    "mark": "`smpdfu test` marks it for a test at the next boot",
+    "install": "the same command with --test marks it for a test, with --confirm it installs the image permanently",
+    "runs-already": "the device runs this image already",
+}
+
+
+def next_step_words(done: InstalledImage) -> str:
+    """What to type for an image that was only sent or marked; empty if nothing is left to do."""
+    if done.next_step is None:
+        return ""
+    running = "" if done.state.running is None else done.state.running.version
+    return NEXT_STEPS[done.next_step].format(running=running)
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(filter(None, parts))

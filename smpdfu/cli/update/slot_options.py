@@ -1,0 +1,62 @@
+"""The options of ``upload`` and ``reset``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the image goes and what happens to it."""
+
+    image: Annotated[
+        int | None,
+        typer.Option(
+            "-n", "--image", metavar="N", min=0, max=255, help="Image number. [default: chosen from the image]"
+        ),
+    ] = None
+    slot: Annotated[
+        int | None,
+        typer.Option("--slot", metavar="N", min=0, max=1, help="Slot of the image; the one that does not run."),
+    ] = None
+    test: Annotated[bool, typer.Option("--test", help="Mark the image for a test at the next boot.")] = False
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm",
+            help="Install the image permanently: on trial first if the device can test it, else at once. The command "
+            "says which before the upload.",
+        ),
+    ] = False
+    force: Annotated[bool, typer.Option("--force", help="Continue in spite of errors that the checks found.")] = False
+    recovery: Annotated[
+        bool,
+        typer.Option(
+            "--recovery",
+            help="The device is in MCUboot's serial recovery: overwrite what runs. -n 0 is the application, -n 3 the "
+            "network core, where the bootloader has direct upload. [default: chosen from the image]",
+        ),
+    ] = False
+    boot_timeout: Annotated[
+        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
+    ] = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """How to restart, and whether to see it through."""
+
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the device is back.")] = True
+    boot_timeout: Annotated[
+        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long to wait for it.")
+    ] = 120.0
+    force: Annotated[bool, typer.Option("--force", help="Restart even if the firmware would refuse.")] = False
+    boot_mode: Annotated[
+        int | None,
+        typer.Option(
+            "--boot-mode", metavar="N", min=0, max=255, help="What to boot, where it can: 1 is the recovery mode."
+        ),
+    ] = None

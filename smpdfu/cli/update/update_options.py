@@ -1,0 +1,80 @@
+"""The options of ``update``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class SchemeChoice(StrEnum):
+    """How the cores are updated; ``auto``: as the device's answers tell."""
+
+    AUTO = "auto"
+    STAGED = "staged"
+    SIMULTANEOUS = "simultaneous"
+
+
+class OnlyChoice(StrEnum):
+    """A core."""
+
+    APP = "app"
+    NET = "net"
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What ``update`` shall do with the package."""
+
+    plan: Annotated[bool, typer.Option("--plan", help="Show the findings and the steps; write nothing.")] = False
+    scheme: Annotated[SchemeChoice, typer.Option("--scheme", help="How the two cores are updated.")] = SchemeChoice.AUTO
+    resume: Annotated[bool, typer.Option("--resume", help="Only continue an update that was interrupted.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Continue in spite of errors that the checks found.")] = False
+    again: Annotated[
+        bool, typer.Option("--again", help="Update the network core even if the journal says that it has its image.")
+    ] = False
+    only: Annotated[OnlyChoice | None, typer.Option("--only", help="Only this core's image of the package.")] = None
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Make the application permanent at once, without a trial.")
+    ] = False
+    upload_only: Annotated[bool, typer.Option("--upload-only", help="Send the image and change nothing else.")] = False
+    soak: Annotated[
+        float, typer.Option("--soak", metavar="SECONDS", min=0, help="How long a trial must answer before it counts.")
+    ] = 0.0
+    health: Annotated[
+        str | None,
+        typer.Option(
+            "--health", metavar="COMMAND", help="Run this on trial, SMPDFU_TO set; exit code 0 means that all is well."
+        ),
+    ] = None
+    health_timeout: Annotated[
+        float, typer.Option("--health-timeout", metavar="SECONDS", min=1, help="How long the command may take.")
+    ] = 60.0
+    boot_timeout: Annotated[
+        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long a boot may take.")
+    ] = 120.0
+    net_version_from: Annotated[
+        str | None,
+        typer.Option(
+            "--net-version-from",
+            metavar="RULE",
+            help="How to ask for the network core's version: settings:NAME, shell:COMMAND, fs:PATH or command:LINE.",
+        ),
+    ] = None
+    no_downgrade: Annotated[
+        bool,
+        typer.Option(
+            "--no-downgrade/--allow-downgrade",
+            help="Refuse an application that is older than the one that runs. [default: warn]",
+            show_default=False,
+        ),
+    ] = False
+    new_journal: Annotated[
+        bool,
+        typer.Option("--new-journal", help="Set the device's journal aside and begin a new one: for a damaged one."),
+    ] = False
+    require_proof: Annotated[
+        bool, typer.Option("--require-proof", help="Exit with code 9 if nothing proves the network core's update.")
+    ] = False

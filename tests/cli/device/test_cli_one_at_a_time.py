@@ -1,0 +1,119 @@
+"""One device, one call at a time; and why the installation of one image keeps no journal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smpdfu import JournalError, Package, StepBegun, Wanted, install, install_image, recover_image
+from smpdfu.connect import places_by_lookup
+from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.do.journal import Journal, journal_path, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from smpdfu import Event
+    from tests.cli.device.conftest import Desk
+
+RUNS_1 = (0, "1.0.0", "active confirmed")
+HELD = "is updating the device at virtual:desk"
+
+CALLS: dict[str, Callable[[str, Path, Path], Awaitable[object]]] = {
+    "install": lambda address, _, package: install(address, package),
+    "install_image": lambda address, image, _: install_image(address, image),
+    "recover_image": lambda address, image, _: recover_image(address, image),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_second_call_on_the_same_device_ends_with_the_reason(
+    desk: Desk, call: Callable[[str, Path, Path], Awaitable[object]]
+) -> None:
+    """While an image is sent, whichever of the three is called."""
+    image, package = desk.image(), desk.package()
+
+    async def second() -> object:
+        return await call(desk.address, image, package)
+
+    async def both() -> list[object]:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def first() -> object:
+            with locked(await places_by_lookup(desk.address)):
+                begun.set()
+                await ended.wait()
+            return "done"
+
+        running = asyncio.create_task(first())
+        await begun.wait()
+        failed = await asyncio.gather(second(), return_exceptions=True)
+        ended.set()
+        return [*failed, await running]
+
+    error, done = asyncio.run(both())
+    assert done == "done"
+    assert isinstance(error, JournalError)
+    assert HELD in str(error)
+    assert desk.slots() == [RUNS_1]
+
+
+def test_two_installations_of_an_image_at_once_are_one_and_an_error(desk: Desk) -> None:
+    image = desk.image()
+
+    async def both() -> list[object]:
+        calls = (install_image(desk.address, image, wanted=Wanted(test=True)) for _ in range(2))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    ended = asyncio.run(both())
+    assert sum(isinstance(one, JournalError) and HELD in str(one) for one in ended) == 1
+    assert desk.slots()[1] == (1, "2.0.0", "pending")
+
+
+@pytest.mark.parametrize("how", [(), ("--confirm",), ("--recovery",)], ids=" ".join)
+def test_upload_waits_for_nobody(desk: Desk, how: tuple[str, ...]) -> None:
+    image = desk.image()
+    with locked(asyncio.run(places_by_lookup(desk.address))):
+        refused = desk.call("upload", image, *how)
+    assert HELD in refused.refused(8)
+    assert "run the same command again" in refused.err
+    assert desk.slots() == [RUNS_1]
+
+
+class StoppedError(Exception):
+    """The update is stopped."""
+
+
+def interrupted(desk: Desk) -> Path:
+    """A package of which the application is installed, and the network core's image is not sent."""
+    package = desk.package()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, StepBegun) and event.step.name == "upload net":
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        asyncio.run(install(desk.address, package, watch=watch))
+    assert read_record(journal_path(desk.address)).of(Package.load(package).digest).unfinished
+    return package
+
+
+def test_an_image_leaves_the_journal_of_an_interrupted_update_alone(desk: Desk) -> None:
+    package, path = interrupted(desk), journal_path(desk.address)
+    before = path.read_bytes()
+    asyncio.run(install_image(desk.address, desk.image(version="2.0.1"), wanted=Wanted()))
+    assert path.read_bytes() == before
+    assert desk.call("update", package, "--resume").code == 0
+    assert desk.net_holds("2.0.0")
+
+
+def test_a_second_record_would_end_the_interrupted_update(desk: Desk) -> None:
+    """The reason for there being no journal: it holds one update, the last that began."""
+    package = interrupted(desk)
+    with Journal(journal_path(desk.address)) as journal:
+        journal.begin("another digest")
+        journal.end("done")
+    assert "no unfinished update" in desk.call("update", package, "--resume").refused(6)
