@@ -11,7 +11,7 @@
     stop_after_failures = 3     # then no further device begins
     stop_at_rate = 0.05         # or when this share of a wave's devices that ended have failed
     wave_success = 1.0          # the share of a wave that must have its package before the next wave begins
-    max_unreachable = 0         # up to so many devices that do not answer are no failures
+    max_unreachable = 0         # up to this number, devices that do not answer are no failures
     unproven = "continue"       # or "stop": begin no further device when nothing proves an update
     devices = "devices.csv"     # columns name,address[,hardware,serial]; and/or [[device]] tables
 
