@@ -227,7 +227,7 @@ def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tup
     left = list(names)
     waves = []
     for number, one in enumerate(tables_of(tables, "wave"), 1):
-        table = Table(one, f"the {number}. [[wave]] of {file}")
+        table = Table(one, f"[[wave]] number {number} of {file}")
         name = table.text("name", f"wave {number}")
         wait_s = cast("float", table.number("soak_s", soak_s))
         chosen = _choose(table, left, len(names))
