@@ -121,6 +121,19 @@ class DeviceError(SmpdfuError):
         return self.group == group and self.rc == code
 
 
+UNKNOWN_SHELL_COMMAND = -8
+"""What Zephyr's shell returns for a command that it does not know: -ENOEXEC."""
+
+
+class ShellCommandError(SmpdfuError):
+    """The device ran a shell command, and the command did not return 0. ``ret`` is what it returned."""
+
+    def __init__(self, ret: int) -> None:
+        self.ret = ret
+        unknown = ", as for a command that the shell does not know" if ret == UNKNOWN_SHELL_COMMAND else ""
+        super().__init__(f"the command returned {ret}{unknown}")
+
+
 # --- the link -------------------------------------------------------------------------------------------------------
 
 

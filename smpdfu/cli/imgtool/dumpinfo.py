@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from smpdfu.cli.image.key_files import naming, read_image
 from smpdfu.cli.imgtool.files import hand_out, require_file, say
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.errors import FormatError
 from smpdfu.image.files import Firmware, read_firmware
 from smpdfu.image.format import ENCRYPTED_FLAGS, IMAGE_MAGIC, Endian, Flag, Image
+from smpdfu.image.image_file import naming, read_image
 from smpdfu.image.tlv import TLV_INFO_MAGIC, TLV_PROT_INFO_MAGIC, Tlv, TlvType
 from smpdfu.image.trailer import MAGIC_SIZE, align_up, boot_magic
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smpdfu.cli.image import key_files
+from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.imgtool import words
 from smpdfu.cli.imgtool.files import passphrase_of, require_file, say
 from smpdfu.cli.imgtool.parser import UsageError
@@ -16,6 +16,8 @@ from smpdfu.cli.keys.passphrase import Passphrase, read_key, read_signer
 from smpdfu.cli.terminal import values
 from smpdfu.image.keys.keys import PrivateKey
 from smpdfu.image.signers import scheme_of
+from smpdfu.image.signing import order as orders
+from smpdfu.image.signing.order import Order, Signed
 from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.image.signing.two_pass import GivenSigner
 
@@ -30,16 +32,16 @@ def sign(arguments: Namespace) -> int:
     """Sign, with imgtool's lines about it; or write what is to be signed elsewhere."""
     _check_sign(arguments)
     spec, passphrase = _spec(arguments), passphrase_of(arguments)
-    recipient = None if arguments.encrypt is None else key_files.read_recipient(Path(arguments.encrypt), passphrase)
+    recipient = None if arguments.encrypt is None else read_recipient(Path(arguments.encrypt), passphrase)
     if arguments.hmac_sha == "512" and recipient is not None and recipient.kind.name == "ecdsa-p256":
         raise UsageError(words.HMAC_SHA512)
     outfiles = (arguments.outfile,)
-    order = key_files.Order(spec, arguments.infile, outfiles, (), recipient, arguments.hex_addr, arguments.sig_out)
+    order = Order(spec, arguments.infile, outfiles, (), recipient, arguments.hex_addr, arguments.sig_out)
     if arguments.vector_to_sign is not None:
-        key_files.write_vector(order, arguments.vector_to_sign, _public(arguments, passphrase))
+        orders.write_vector(order, arguments.vector_to_sign, _public(arguments, passphrase))
         return say(f"image.py: export {arguments.vector_to_sign}")
     order = _with_signer(order, arguments, passphrase)
-    return _report(key_files.sign(order))
+    return _report(orders.sign(order))
 
 
 def _check_sign(arguments: Namespace) -> None:
@@ -69,13 +71,12 @@ def _public(arguments: Namespace, passphrase: Passphrase) -> PublicKey | None:
     return None if name is None else read_key(name, passphrase).public
 
 
-def _with_signer(order: key_files.Order, arguments: Namespace, passphrase: Passphrase) -> key_files.Order:
+def _with_signer(order: Order, arguments: Namespace, passphrase: Passphrase) -> Order:
     if arguments.fix_sig is not None:
         key = read_key(arguments.fix_sig_pubkey, passphrase)
         if isinstance(key, PrivateKey) and key.kind.name != "ed25519":
             say("image.py: sign the payload")  # imgtool says so where the private key is at hand, and does not
-        signer = key_files.given_signer(arguments.fix_sig, key.public)
-        return replace(order, spec=replace(order.spec, pad_sig=False), signers=(signer,))
+        return order.with_signature(arguments.fix_sig, key.public)
     if arguments.key is None:
         return order
     return replace(order, signers=(_signer(arguments.key, passphrase),))
@@ -90,7 +91,7 @@ def _signer(key: str, passphrase: Passphrase) -> SigningKey:
     return private
 
 
-def _report(signed: key_files.Signed) -> int:
+def _report(signed: Signed) -> int:
     """imgtool's lines: one for each time that it signs, and two about compression between them."""
     by_key = [one for one in signed.order.signers if not isinstance(one, GivenSigner)]
     line = f"image.py: sign the {'digest' if by_key[0].kind.name == 'ed25519' else 'payload'}" if by_key else ""
@@ -108,7 +109,7 @@ def _spec(arguments: Namespace) -> ImageSpec:
     given = vars(arguments)
     known = {field.name: given[field.name] for field in fields(ImageSpec) if given.get(field.name) is not None}
     if arguments.manifest is not None:
-        from smpdfu.cli.image.manifest_file import read_manifest
+        from smpdfu.cli.image.manifest_file import read_manifest  # here: it reads YAML, which takes 20 ms to load
 
         known["manifest"] = read_manifest(arguments.manifest, arguments.endian)
     try:

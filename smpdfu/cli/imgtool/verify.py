@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from smpdfu.cli.image.key_files import read_image
 from smpdfu.cli.imgtool.files import EXIT_FAILED, passphrase_of, require_file, say
 from smpdfu.cli.keys.passphrase import read_key
 from smpdfu.errors import ImageError
+from smpdfu.image.image_file import read_image
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.tlv import TlvType
 from smpdfu.image.verification import verify as verification
