@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.client import Client
-from smpdfu.client import file_download, file_upload
+from smpdfu.client import Client, file_download, file_upload
 from smpdfu.client.file_hash import HASHES, hash_bytes
 from smpdfu.client.files import FileResult, download_file, upload_file
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError
