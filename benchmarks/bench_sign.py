@@ -18,10 +18,10 @@ from imgtool.version import decode_version
 from intelhex import IntelHex
 
 from benchmarks.pairs import compare, compare_calls
-from smpdfu.cli.image.key_files import Order, sign
 from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey
+from smpdfu.image.signing.order import Order, sign
 from smpdfu.image.signing.spec import ImageSpec
 
 BIN = Path(sys.executable).parent

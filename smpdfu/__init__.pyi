@@ -99,6 +99,7 @@ from smpdfu.errors import ProtocolError as ProtocolError
 from smpdfu.errors import RemoteProtocolError as RemoteProtocolError
 from smpdfu.errors import ResponseTimeoutError as ResponseTimeoutError
 from smpdfu.errors import RevertedError as RevertedError
+from smpdfu.errors import ShellCommandError as ShellCommandError
 from smpdfu.errors import SignatureError as SignatureError
 from smpdfu.errors import SigningError as SigningError
 from smpdfu.errors import SmpdfuError as SmpdfuError

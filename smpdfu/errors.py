@@ -88,6 +88,9 @@ class RemoteProtocolError(ProtocolError):
     """The peer's bytes are not SMP, or not the answer to what was asked."""
 
 
+_REASON_MAX = 500  # characters of a device's own text that a sentence has room for; ours are shorter
+
+
 class DeviceError(SmpdfuError):
     """A well-formed refusal by the device.
 
@@ -111,11 +114,24 @@ class DeviceError(SmpdfuError):
         self.explained = explained
         where = "SMP" if group is None else f"group {group}"
         text = f"the device refused {command}: {name or 'unknown code'} ({where}, rc {rc})"
-        super().__init__(f"{text}: {reason}" if reason else text)
+        super().__init__(f"{text}: {reason[:_REASON_MAX]}" if reason else text)
 
     def is_code(self, code: IntEnum, group: int | None = None) -> bool:
         """True if this is ``code`` of ``group`` (None: SMP's own codes)."""
         return self.group == group and self.rc == code
+
+
+UNKNOWN_SHELL_COMMAND = -8
+"""What Zephyr's shell returns for a command that it does not know: -ENOEXEC."""
+
+
+class ShellCommandError(SmpdfuError):
+    """The device ran a shell command, and the command did not return 0. ``ret`` is what it returned."""
+
+    def __init__(self, ret: int) -> None:
+        self.ret = ret
+        unknown = ", as for a command that the shell does not know" if ret == UNKNOWN_SHELL_COMMAND else ""
+        super().__init__(f"the command returned {ret}{unknown}")
 
 
 # --- the link -------------------------------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ from smpdfu import (
     Schedule,
     Scheme,
     Severity,
+    ShellCommandError,
     SignatureError,
     Signer,
     SigningError,
@@ -159,6 +160,7 @@ KINDS: Mapping[str, tuple[type[SmpdfuError], ...]] = {
     "link": (LinkError, ConnectError, NotReadyError, LinkLostError, ResponseTimeoutError, TransferTimeoutError),
     "protocol": (ProtocolError, LocalProtocolError, RemoteProtocolError),
     "step": (StepError, AbsentError, NotBackError, NotBootedError, NoEffectError),
+    "shell": (ShellCommandError,),
     "update": (UpdateError, JournalError, UnprovenError, DeviceTimeoutError),
 }
 

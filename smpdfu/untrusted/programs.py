@@ -15,9 +15,9 @@ def withhold(name: str) -> None:
     _withheld.add(name.upper() if sys.platform == "win32" else name)  # there all variables are upper case
 
 
-def environment(more: Mapping[str, str], withheld: tuple[str, ...] = ()) -> dict[str, str]:
+def environment(more: Mapping[str, str]) -> dict[str, str]:
     """What a program gets: our variables but for those with secrets, and ``more``."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _withheld.union(withheld)}
+    inherited = {name: value for name, value in os.environ.items() if name not in _withheld}
     return {**inherited, **more}
 
 

@@ -2,7 +2,7 @@
 
 from smpdfu.__main__ import imgtool
 from smpdfu.cli.image.sign_options import ByteOrder
-from smpdfu.cli.keys.commands import Language, PrivateFormat, PublicEncoding
+from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.boot_options import B0nChoice, KeyLength, Mode
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag

@@ -207,7 +207,7 @@ def test_an_unexpected_failure_does_not_show_the_passphrase(
     raw: Path, keys: Keys, out: Path, smpdfu: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THE_SECRET", keys.passphrase)
-    monkeypatch.setattr("smpdfu.cli.image.key_files.sign", lambda _: 1 / 0)
+    monkeypatch.setattr("smpdfu.image.signing.order.sign", lambda _: 1 / 0)
     done = smpdfu("sign", "-k", keys.protected, "--passphrase-env", "THE_SECRET", *LAYOUT, raw, out)
     assert done.code == 1
     assert keys.passphrase not in done.err + done.out

@@ -124,7 +124,7 @@ def test_the_format_can_be_said(smpdfu: Call, tmp_path: Path) -> None:
     path = tmp_path / "capture"
     path.write_bytes(b"noise" + FIRST)
     assert "os echo" in smpdfu("decode", path, "--format", "raw").out
-    assert "must be one of" in smpdfu("decode", path, "--format", "pcap").refused(2)
+    assert "Use one of auto, json" in smpdfu("decode", path, "--format", "pcap").refused(2)
 
 
 def test_a_capture_is_read_while_it_is_written() -> None:

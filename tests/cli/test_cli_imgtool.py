@@ -273,7 +273,7 @@ def test_starting_up_imports_nothing_heavy() -> None:
 def test_a_fault_of_ours_is_no_traceback(
     image: Path, tmp_path: Path, our_imgtool: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smpdfu.cli.image.key_files.sign", lambda _: 1 / 0)
+    monkeypatch.setattr("smpdfu.image.signing.order.sign", lambda _: 1 / 0)
     source = image.with_name("raw.bin")
     assert "ZeroDivisionError" in our_imgtool(*SIGN, source, tmp_path / "out").refused(1)
     monkeypatch.setenv("SMPDFU_DEBUG", "1")

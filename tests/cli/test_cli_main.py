@@ -31,6 +31,7 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
     special: dict[type, errors.SmpdfuError] = {
         errors.TooLargeError: errors.TooLargeError("too large", 2, 1),
         errors.DeviceError: errors.DeviceError(1, 9, "img upload", name="NO_FREE_SLOT"),
+        errors.ShellCommandError: errors.ShellCommandError(-22),
         errors.ResponseTimeoutError: errors.ResponseTimeoutError("os echo", 2.5, 3),
         errors.TransferTimeoutError: errors.TransferTimeoutError("the upload", 60.0),
         errors.DeviceTimeoutError: errors.DeviceTimeoutError(60.0, "upload app"),
@@ -69,6 +70,7 @@ CODES = {
     errors.LocalProtocolError: 2,
     errors.RemoteProtocolError: 4,
     errors.DeviceError: 5,
+    errors.ShellCommandError: 5,
     errors.PlanError: 6,
     errors.RevertedError: 7,
     errors.StepError: 8,

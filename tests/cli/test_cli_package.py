@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.cli.image.package import Slots
+from smpdfu.cli.image.package_options import Slots
+from smpdfu.cli.image.packing import slots_of
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
@@ -55,7 +56,7 @@ def names(folder: Path) -> list[str]:
 def test_the_slots_of_the_development_kit_are_the_defaults() -> None:
     layout, slots = NRF5340DK_STAGED, Slots()
     assert (slots.app_address, slots.app_slot_size) == (layout.primary.start, layout.primary.size_bytes)
-    (app,), net = slots.of(Core.APP), slots.of(Core.NET)[0]
+    (app,), net = slots_of(slots, Core.APP), slots_of(slots, Core.NET)[0]
     assert (app.start, app.end) == (layout.primary.start, layout.primary.end)
     assert (net.start, net.end) == (layout.net.app.start, layout.net.app.end)
     assert slots.swap_mode is layout.mode

@@ -46,8 +46,8 @@ ROWS = (
     Mutant("smpdfu/image/keys/kdf.py", "if size > MAX_SCRYPT_BYTES or more[0] > _MAX_PARALLEL:", "if size > MAX_SCRYPT_BYTES:", IN_BOUNDS),
     Mutant("smpdfu/image/keys/kdf.py", "if most > MAX_ITERATIONS else", "if False else", IN_BOUNDS),
     Mutant("smpdfu/image/hexfile.py", "if len(text) > MAX_ODD_BYTES:", "if False:", IN_BOUNDS),
-    Mutant("smpdfu/image/signers/command.py", "| told, self.withheld)", "| told)", IN_BOUNDS),
-    Mutant(PROGRAMS, "_withheld.union(withheld)}", "withheld}", IN_PROGRAMS),
+    Mutant("smpdfu/image/signers/__init__.py", "        withhold(name)", "        pass", IN_BOUNDS),
+    Mutant(PROGRAMS, "if name not in _withheld}", "}", IN_PROGRAMS),
     Mutant(PROGRAMS, "|| kill -KILL 0;", "|| exit;", IN_PROGRAMS),
     # Files: whole or not at all, private, and never over a key.
     Mutant(FILES, "return mode & os.stat(path).st_mode", "return mode", IN_OUTPUTS),

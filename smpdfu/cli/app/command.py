@@ -236,18 +236,6 @@ class Connection:
 
     def client(self, *, transfer_timeout_s: float | None = None) -> Client:
         """A client for the device, to be entered with ``async with``; ``transfer_timeout_s`` bounds its transfers."""
-        from smpdfu.cli.app.connection import resolve
-        from smpdfu.connect import client_for
+        from smpdfu.cli.app.connection import open_client
 
-        settings = resolve(self)
-        client = client_for(
-            settings.address,
-            timeout_s=settings.timeout_s,
-            window_max=settings.window_max,
-            transfer_timeout_s=transfer_timeout_s,
-        )
-        if self.log is not None:
-            from smpdfu.cli.app.frame_log import FrameLog
-
-            client.trace = FrameLog(self.log, settings.address, data=self.log_data)
-        return client
+        return open_client(self, transfer_timeout_s=transfer_timeout_s)

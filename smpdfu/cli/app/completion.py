@@ -1,7 +1,12 @@
-"""What a shell offers behind an option: found without touching a device, and quickly. Never an error."""
+"""Values that a shell offers for an argument or an option. It asks no device, is fast, and never fails.
+
+Each function imports what it lists only when a shell asks: a command that runs needs none of it.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 
@@ -38,7 +43,7 @@ def virtual_names(incomplete: str) -> list[str]:
     with suppress(Exception):
         from smpdfu.virtual.store.names import list_devices
 
-        return _that(incomplete, list(list_devices()))
+        return _that(incomplete, list_devices())
     return []
 
 
@@ -49,5 +54,34 @@ def loader_names(incomplete: str) -> list[str]:
     return _that(incomplete, list(NAMES))
 
 
-def _that(incomplete: str, found: list[str]) -> list[str]:
+def layouts(incomplete: str) -> list[str]:
+    """Layouts of a virtual device, by name."""
+    from smpdfu.virtual.chip.layout import LAYOUTS
+
+    return _that(incomplete, list(LAYOUTS))
+
+
+def fleet_files(incomplete: str) -> list[str]:
+    """Files that may describe a fleet, and the folders beside them, with a ``/`` at their end."""
+    with suppress(OSError):
+        start = incomplete[: incomplete.rfind("/") + 1]
+        hidden = incomplete[len(start) :].startswith(".")
+        with os.scandir(start or ".") as entries:
+            shown = [one for one in entries if hidden or not one.name.startswith(".")]
+            folders = [f"{start}{one.name}/" for one in shown if one.is_dir()]
+            files = [f"{start}{one.name}" for one in shown if one.name.endswith(".toml") and one.is_file()]
+        return _that(incomplete, [*sorted(files), *sorted(folders)])
+    return []
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """What completes an option whose values are ``names``."""
+
+    def values(incomplete: str) -> list[str]:
+        return _that(incomplete, names)
+
+    return values
+
+
+def _that(incomplete: str, found: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(found) if name.startswith(incomplete) and name.isprintable()]

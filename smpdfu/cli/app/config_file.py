@@ -13,7 +13,11 @@ from typing import Any
 
 import typer
 
+from smpdfu.connect import parse_address
+from smpdfu.errors import ConnectError
+from smpdfu.link.ble.controllers import check_controller, serial_port_of
 from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.nesting import load_toml
 
 CONFIG_NAME = "smpdfu.toml"
 MAX_BYTES = 1 << 20
@@ -157,10 +161,6 @@ def _unsafe(table: Mapping[str, Any]) -> tuple[str, str] | None:
 
     Files of the current folder come with somebody else's project. A device is all that they may name.
     """
-    from smpdfu.connect import parse_address
-    from smpdfu.errors import ConnectError
-    from smpdfu.link.ble.controllers import check_controller, serial_port_of
-
     controllers, ports = [("ble_hci", table.get("ble_hci"))], [("port", table.get("port"))]
     try:
         address = parse_address(table["to"]) if "to" in table else None
@@ -199,12 +199,8 @@ def read_config(path: Path) -> ConfigFile | None:
         data = read_start(path, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
-        import tomllib  # here: as a rule there is no such file
-
-        from smpdfu.untrusted.nesting import load_bounded
-
         text = data.decode()
-        return ConfigFile(path, text, load_bounded(tomllib.loads, text))
+        return ConfigFile(path, text, load_toml(text))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:

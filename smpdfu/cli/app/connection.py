@@ -5,19 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
 from smpdfu.cli.app.config_file import BOOTLOADER_KEYS, CONNECTION_KEYS, WAYS, ConfigFile, config_files, configs
 from smpdfu.cli.terminal.show import note
+from smpdfu.connect import Address, client_for, nearby, parse_address
+from smpdfu.errors import ConnectError
+
+if TYPE_CHECKING:
+    from smpdfu.client import Client
 
 
 class Options(Protocol):
-    """The connection options of a command: an attribute for each of ``CONNECTION_KEYS``, and the profile."""
+    """The connection options of a command: an attribute for each of ``CONNECTION_KEYS``, the profile and the log."""
 
     @property
     def profile(self) -> str | None: ...
+    @property
+    def log(self) -> Path | None: ...
+    @property
+    def log_data(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +60,27 @@ def resolve(connection: Options) -> Settings:
     return Settings(address_of(given), timeout_s, given.get("window"), bootloader)
 
 
+def open_client(connection: Options, *, transfer_timeout_s: float | None = None) -> Client:
+    """A client for the device, to be entered with ``async with``; ``transfer_timeout_s`` bounds its transfers.
+
+    Raises typer.BadParameter as ``resolve`` does, and OSError if the file of ``--log`` cannot be written.
+    """
+    settings = resolve(connection)
+    client = client_for(
+        settings.address,
+        timeout_s=settings.timeout_s,
+        window_max=settings.window_max,
+        transfer_timeout_s=transfer_timeout_s,
+    )
+    if connection.log is not None:
+        from smpdfu.cli.app.frame_log import FrameLog  # here: 25 ms, which a run without --log does not pay
+
+        client.trace = FrameLog(connection.log, settings.address, data=connection.log_data)
+    return client
+
+
 def address_of(given: dict[str, Any]) -> str:
     """The address that options or a table of smpdfu.toml give. Raises typer.BadParameter."""
-    from smpdfu.connect import parse_address
-    from smpdfu.errors import ConnectError
-
     try:
         return str(parse_address(_address(given)))
     except ConnectError as error:
@@ -62,8 +88,6 @@ def address_of(given: dict[str, Any]) -> str:
 
 
 def _address(given: dict[str, Any]) -> str:
-    from smpdfu.connect import Address
-
     ways = [way for way in WAYS if way in given]
     if not ways:
         raise typer.BadParameter(_no_device())
@@ -118,8 +142,6 @@ def _told(table: dict[str, Any], file: ConfigFile) -> dict[str, Any]:
 
 
 def _no_device() -> str:
-    from smpdfu.connect import nearby
-
     found = nearby()
     seen = "Found here: " + ", ".join(found) + "." if found else "No serial port and no virtual device was found here."
     return f"which device? Give --port, --ble, --ip or --to, or set SMPDFU_TO. {seen}"

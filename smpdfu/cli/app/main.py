@@ -16,9 +16,10 @@ from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Interrupted
 from smpdfu.cli.app.ending import EXIT_UNEXPECTED, document, exit_code
 from smpdfu.cli.app.tree import COMPLETE_VAR, COMPLETION_OPTIONS, Tree, wanted_command
+from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.help import SETTINGS
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
-from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note
+from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note, print_json, tell
 from smpdfu.cli.terminal.streams import replace_closed_streams
 from smpdfu.errors import SmpdfuError
 
@@ -66,8 +67,8 @@ def run() -> NoReturn:
     replace_closed_streams()
     note.cache_clear()
     try:
-        if os.environ.get(COMPLETE_VAR) or (sys.argv[1:] and sys.argv[1] in COMPLETION_OPTIONS):
-            from smpdfu.cli.app.shell_scripts import answer
+        if os.environ.get(COMPLETE_VAR) or any(word.startswith(COMPLETION_OPTIONS) for word in sys.argv[1:3]):
+            from smpdfu.cli.app.shell_scripts import answer  # here: only a shell asks for it
 
             if answer(sys.argv[1:]):
                 sys.exit(0)
@@ -98,14 +99,14 @@ def _usage(error: Any) -> NoReturn:
     if not sentence or type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all
         typer.echo(sentence, err=True)
         sys.exit(EXIT_USAGE)
+    if (option := getattr(error, "option_name", "")) in COMPLETION_OPTIONS:
+        _fail(EXIT_USAGE, f"{option} must be the first word.", f"Run `smpdfu {option} bash`.", kind="usage")
     path = error.ctx.command_path if error.ctx else "smpdfu"
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows what it takes.", kind="usage")
 
 
 def interrupted() -> NoReturn:
     """Leave after Ctrl-C."""
-    from smpdfu.cli.terminal import interruption
-
     _fail(EXIT_INTERRUPTED, f"interrupted. {interruption.words()}")
 
 
@@ -130,8 +131,6 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    from smpdfu.cli.terminal.show import print_json, tell
-
     if "--json" in sys.argv[1:]:
         with suppress(OSError, StdoutGone):  # stdout itself may be what failed
             print_json({"error": document(kind, sentence, next_step, code)})

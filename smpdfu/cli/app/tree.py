@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 
 COMMANDS: Mapping[str, Row] = {
-    "scan": Row(UPDATE, "computer.scan", "List the devices in reach: serial ports, BLE and virtual devices."),
+    "scan": Row(UPDATE, "computer.commands", "List the devices in reach: serial ports, BLE and virtual devices."),
     "list": Row(UPDATE, "update.slots", "Show what is in the slots: version, hash and flags."),
     "update": Row(UPDATE, "update.update", "Update both cores from a package."),
     "upload": Row(UPDATE, "update.slots", "Upload an image, and with --confirm install it."),
@@ -49,11 +49,11 @@ COMMANDS: Mapping[str, Row] = {
     "fs": Row(DEVICE, "device.fs", "Upload, download and check files in the device's file systems."),
     "shell": Row(DEVICE, "device.shell", "Run a command of the device's shell and print its output."),
     "os": Row(DEVICE, "device.os", "Rare commands: echo, clock, threads, memory, raw requests."),
-    "doctor": Row(HELP, "computer.doctor", "Check this computer: ports, permissions, programs, Bluetooth."),
-    "decode": Row(HELP, "computer.decode", "Show the SMP frames in a log, a recording or a hex dump."),
-    "profiles": Row(HELP, "computer.profiles", "List the profiles of smpdfu.toml, which -c NAME takes."),
+    "doctor": Row(HELP, "computer.commands", "Check this computer: ports, permissions, programs, Bluetooth."),
+    "decode": Row(HELP, "computer.commands", "Show the SMP frames in a log, a recording or a hex dump."),
+    "profiles": Row(HELP, "computer.commands", "List the profiles of smpdfu.toml, which -c NAME takes."),
     "virtual": Row(HELP, "virtual.commands", "Make, run and inspect virtual nRF5340 devices."),
-    "tutorial": Row(HELP, "virtual.tutorial", "Learn the first commands on a virtual board."),
+    "tutorial": Row(HELP, "virtual.commands", "Learn the first commands on a virtual board."),
     "help": Row(HELP, "app.help_command", "Show the help of a command, of `connection`, or the man page."),
     "version": Row(HELP, "app.help_command", "Show the version of smpdfu, and of Python."),
 }
@@ -67,16 +67,16 @@ OLD_NAMES: Mapping[str, tuple[str, str]] = {
     "getpriv": ("keys.commands", "key priv"),
     "keyinfo": ("keys.commands", "key info"),
     "echo": ("update.slots", "os echo"),
-    "taskstat": ("device.system", "os taskstat"),
-    "mpstat": ("device.system", "os mpstat"),
-    "bootloader": ("device.system", "os bootloader"),
-    "params": ("device.system", "os params"),
-    "datetime": ("device.datetime", "os datetime"),
-    "stat": ("device.small_groups", "os stat"),
-    "enum": ("device.small_groups", "os enum"),
-    "storage": ("device.small_groups", "os storage"),
-    "transport": ("device.transport", "os transport"),
-    "raw": ("device.raw", "os raw"),
+    "taskstat": ("device.os", "os taskstat"),
+    "mpstat": ("device.os", "os mpstat"),
+    "bootloader": ("device.os", "os bootloader"),
+    "params": ("device.os", "os params"),
+    "datetime": ("device.os", "os datetime"),
+    "stat": ("device.os", "os stat"),
+    "enum": ("device.os", "os enum"),
+    "storage": ("device.os", "os storage"),
+    "transport": ("device.os", "os transport"),
+    "raw": ("device.os", "os raw"),
 }
 """Commands that ``--help`` does not list and that work all the same: their module, and the name that it lists instead.
 

@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import BinaryIO
 
 import typer
 
-from smpdfu.cli.app.command import command
-from smpdfu.cli.app.ending import fail
+from smpdfu.cli.app.ending import error_document, fail
 from smpdfu.cli.terminal.show import Output, print_json_list, print_line
 from smpdfu.errors import FormatError
+from smpdfu.smp.captures import CaptureFormat, Seen, read_capture
 from smpdfu.untrusted.files import open_stream
 
-if TYPE_CHECKING:
-    from smpdfu.smp.captures import Seen
-
-FORMATS = ("auto", "json", "hex", "console", "raw")
 _CHUNK = 65536
 _MOST_WITHOUT = 16 << 20
 """Bytes that are looked through for the first message."""
 _SIGNS = {"sent": ">", "received": "<", "stray": "?", "console": "|", "link": "*", "note": "--"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    command(app, "decode")(decode)
-
-
-def decode(
-    out: Output,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A log, a recording or a capture; - for stdin.")],
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="json (a log of --log, or recordings), hex (text), console (from a serial line), raw (bare SMP).",
-        ),
-    ] = "auto",
-) -> None:
-    """Show the SMP frames in a log, a recording or a hex dump. It also reads mcumgr -l DEBUG and serial captures."""
-    from smpdfu.cli.app.ending import error_document
-    from smpdfu.smp.captures import CaptureFormat, read_capture
-
-    if form not in FORMATS:
-        raise typer.BadParameter(f"--format {form}: it must be one of {', '.join(FORMATS)}")
+def show_frames(out: Output, file: Path, form: str, formats: Sequence[str]) -> None:
+    """Show the frames in ``file``, in one of ``formats``. Raises typer.BadParameter, FormatError or OSError."""
+    if form not in formats:
+        raise typer.BadParameter(f"--format {form} is wrong. Use one of {', '.join(formats)}")
     frames = 0
     missing = FormatError(f"{'stdin' if str(file) == '-' else file} has no SMP message in it")
 

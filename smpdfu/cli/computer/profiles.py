@@ -7,7 +7,6 @@ from typing import Any
 
 import typer
 
-from smpdfu.cli.app.command import command
 from smpdfu.cli.app.config_file import ConfigFile, config_files, read_config
 from smpdfu.cli.app.connection import address_of
 from smpdfu.cli.app.ending import conclude
@@ -15,13 +14,8 @@ from smpdfu.cli.terminal.show import Output, table, words
 from smpdfu.errors import ImageError
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    command(app, "profiles")(profiles)
-
-
-def profiles(out: Output) -> None:
-    """List the profiles of smpdfu.toml, which -c NAME takes. It also shows what is wrong in the file."""
+def show_profiles(out: Output) -> None:
+    """List the profiles of every smpdfu.toml and what is wrong in it. Raises ImageError if something is wrong."""
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
     hidden: set[str] = set()

@@ -1,16 +1,17 @@
-"""``datetime``: the device's clock, which knows no zone."""
+"""``datetime``: the device's clock, which has no zone."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.command import Connection
 from smpdfu.cli.terminal.show import Output, facts
+from smpdfu.smp.groups.os import DateTimeRead, DateTimeWrite
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,33 +19,8 @@ if TYPE_CHECKING:
     from smpdfu.client import Client
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    command(app, "datetime")(datetime)
-
-
-TextArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[TEXT|now]",
-        help="Time to set, as 2026-01-31T12:30:00; with a zone (Z, +02:00) it is turned into UTC. Without it the "
-        "clock is read.",
-    ),
-]
-
-
-async def datetime(
-    conn: Connection,
-    out: Output,
-    text: TextArgument = None,
-    now: Annotated[bool, typer.Option("--now", help="Set the clock from this computer's, in UTC.")] = False,
-    local: Annotated[
-        bool, typer.Option("--local", help="Set and compare in this computer's own zone, not in UTC.")
-    ] = False,
-) -> None:
-    """Show the device's clock, or set it. The clock has no zone: keep it in UTC, or say --local every time."""
-    from smpdfu.smp.groups.os import DateTimeWrite
-
+async def show_or_set(conn: Connection, out: Output, text: str | None, *, now: bool, local: bool) -> None:
+    """Show the device's clock, after it was set to ``text`` or to this computer's time."""
     if now and text not in (None, "now"):
         raise typer.BadParameter("give a time or --now, not both")
     typed = None if now or text in (None, "now") else typed_time(text, local=local)
@@ -56,7 +32,7 @@ async def datetime(
             await client.request(DateTimeWrite(wanted.isoformat()))
         found = await _clock(client, local=local)
     if wanted is not None and (found.moment is None or abs(found.moment - wanted) > dt.timedelta(seconds=5)):
-        out.warn(f"the device was told {wanted.isoformat()} and shows {found.text}")
+        out.warn(f"the device was told {wanted.isoformat()} and shows {found.text[:100]}")
     data = {
         "datetime": found.text,
         "zone": "local" if local else "utc",
@@ -99,8 +75,6 @@ class _Reading:
 
 
 async def _clock(client: Client, *, local: bool) -> _Reading:
-    from smpdfu.smp.groups.os import DateTimeRead
-
     before = _wall(local=local)
     text = (await client.request(DateTimeRead())).datetime
     here = before + (_wall(local=local) - before) / 2

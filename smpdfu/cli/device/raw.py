@@ -5,43 +5,25 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.command import Connection
 from smpdfu.cli.terminal.interruption import AGAIN, MAY_HAVE_RUN, leaves
-from smpdfu.cli.terminal.show import Output, print_json
+from smpdfu.cli.terminal.show import print_json
+from smpdfu.image.files import read_bounded
+from smpdfu.smp.groups.raw import RawRequest
+from smpdfu.smp.message import Op
+from smpdfu.untrusted.nesting import TooDeepError, load_json
 
 MAX_PAYLOAD_BYTES = 1 << 20
 INTEGERS = range(-(1 << 64), 1 << 64)
 """What CBOR has without tags."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    command(app, "raw")(raw)
-
-
-async def raw(
-    group: Annotated[int, typer.Argument(metavar="GROUP", min=0, max=0xFFFF, help="Number of the group; own: 64 on.")],
-    number: Annotated[int, typer.Argument(metavar="CMD", min=0, max=0xFF, help="Number of the command in it.")],
-    conn: Connection,
-    out: Output,
-    write: Annotated[bool, typer.Option("--write", help="A write request; else it is a read request.")] = False,
-    json_payload: Annotated[
-        str | None,
-        typer.Option(
-            "--json-payload",
-            metavar="JSON|@FILE",
-            help='The body, a JSON object; bytes in it are {"bytes": "00ff"}. @FILE is a file with it, @- is stdin.',
-        ),
-    ] = None,
-) -> None:
-    """Send any SMP command and print the answer as JSON; bytes in it are {"bytes": "00ff"}."""
-    from smpdfu.smp.groups.raw import RawRequest
-    from smpdfu.smp.message import Op
-
+async def send(conn: Connection, group: int, number: int, json_payload: str | None, *, write: bool) -> None:
+    """Send a request and print the answer."""
     payload = read_payload("{}" if json_payload is None else json_payload)
     request = RawRequest(group, number, Op.WRITE if write else Op.READ, payload)
     async with conn.client() as client:
@@ -53,8 +35,6 @@ async def raw(
 
 def read_payload(text: str) -> dict[str, object]:
     """The map to send from ``--json-payload``. Raises typer.BadParameter, or OSError for a file."""
-    from smpdfu.untrusted.nesting import TooDeepError, load_json
-
     try:
         value = load_json(_from_file(text[1:]) if text.startswith("@") else text)
     except TooDeepError as error:
@@ -67,8 +47,6 @@ def read_payload(text: str) -> dict[str, object]:
 
 
 def _from_file(name: str) -> str:
-    from smpdfu.image.files import read_bounded
-
     if name == "-":
         return sys.stdin.read(MAX_PAYLOAD_BYTES)
     return read_bounded(Path(name), MAX_PAYLOAD_BYTES).decode()

@@ -1,13 +1,16 @@
-"""The os group, beyond what ``cli/update/slots.py`` has: ``taskstat mpstat bootloader params``."""
+"""``taskstat mpstat bootloader params``: what the firmware reports about itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from smpdfu.cli.app.command import Connection, command
+from smpdfu.cli.app.command import Connection
+from smpdfu.cli.device.raw import plain
 from smpdfu.cli.terminal.show import Output, facts, table
+from smpdfu.cli.update.slots import mode_name
+from smpdfu.errors import DeviceError
+from smpdfu.smp.groups.os import GROUP, BootloaderInfo, BootloaderInfoReply, MemoryPools, Params, TaskStat
+from smpdfu.smp.groups.raw import RawRequest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,19 +24,11 @@ WORD_BYTES = 4
 STATES = {0x02: "pending", 0x04: "sleeping", 0x08: "dead", 0x10: "suspended", 0x20: "aborting", 0x80: "ready"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    for function in (taskstat, mpstat, bootloader, params):
-        command(app, function.__name__)(function)
-
-
 # --- threads and pools ----------------------------------------------------------------------------------------------
 
 
-async def taskstat(conn: Connection, out: Output) -> None:
+async def show_threads(conn: Connection, out: Output) -> None:
     """Show the device's threads: priority, state, and how full their stacks have been."""
-    from smpdfu.smp.groups.os import TaskStat
-
     async with conn.client() as client:
         found = (await client.request(TaskStat())).tasks
     tasks = [
@@ -86,10 +81,8 @@ def _share(used: int | None, size: int | None) -> str | None:
     return f"{round(100 * used / size)} %" if used is not None and size else None
 
 
-async def mpstat(conn: Connection, out: Output) -> None:
+async def show_pools(conn: Connection, out: Output) -> None:
     """Show the device's memory pools: blocks, free now, and the fewest that ever were free."""
-    from smpdfu.smp.groups.os import MemoryPools
-
     async with conn.client() as client:
         found = (await client.request(MemoryPools())).pools
     pools = [
@@ -103,18 +96,8 @@ async def mpstat(conn: Connection, out: Output) -> None:
 # --- what it is built with ------------------------------------------------------------------------------------------
 
 
-async def bootloader(
-    conn: Connection,
-    out: Output,
-    query: Annotated[
-        str | None, typer.Option("--query", metavar="TEXT", help="Ask the bootloader's own question, as it is.")
-    ] = None,
-) -> None:
-    """Show which bootloader the device has, and how that installs updates."""
-    from smpdfu.cli.update.slots import mode_name
-    from smpdfu.errors import DeviceError
-    from smpdfu.smp.groups.os import BootloaderInfo, BootloaderInfoReply
-
+async def show_bootloader(conn: Connection, out: Output, query: str | None) -> None:
+    """Show which bootloader the device has, and how that installs updates; or its answer to a query."""
     async with conn.client() as client:
         if query is not None:
             await _raw_query(client, out, query)
@@ -135,19 +118,13 @@ async def bootloader(
 
 
 async def _raw_query(client: Client, out: Output, query: str) -> None:
-    from smpdfu.cli.device.raw import plain
-    from smpdfu.smp.groups.os import GROUP, BootloaderInfo
-    from smpdfu.smp.groups.raw import RawRequest
-
     request = RawRequest(GROUP, BootloaderInfo.command, payload=BootloaderInfo(query).to_map())
     found = {str(name): plain(value) for name, value in (await client.request(request)).entries.items()}
     out.emit(found, lambda: facts(list(found.items())))
 
 
-async def params(conn: Connection, out: Output) -> None:
+async def show_buffers(conn: Connection, out: Output) -> None:
     """Show the device's SMP buffers: bytes of one, and how many there are."""
-    from smpdfu.smp.groups.os import Params
-
     async with conn.client() as client:
         found = await client.request(Params())
     data = {"buf_size": found.buf_size, "buf_count": found.buf_count}

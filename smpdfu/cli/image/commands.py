@@ -8,13 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import command
-from smpdfu.cli.image.loader_options import LoaderOptions
-from smpdfu.cli.image.options import SlotOptions, VerifyKeys
-from smpdfu.cli.image.release_guard import Release
-from smpdfu.cli.image.sign import SignCommand, sign
-from smpdfu.cli.image.verify_options import Checks, Memory
+from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
+from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
+from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
+from smpdfu.cli.terminal.help import HelpCommand
+from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import HashOutput, Output
-from smpdfu.errors import SmpdfuError
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +21,31 @@ def register(app: typer.Typer) -> None:
     command(app, "sign", cls=SignCommand)(sign)
     command(app, "verify")(verify)
     command(app, "inspect")(inspect)
+
+
+class SignCommand(HelpCommand):
+    """Lets --custom-tlv and --custom-tlv-file take two words, again and again, which typer has no type for."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for parameter in self.params:
+            if parameter.name in ("custom_tlv", "custom_tlv_file"):
+                parameter.nargs = 2
+
+
+def sign(
+    files: SignFiles,
+    who: SignKeys,
+    content: SignContent,
+    slot: SignSlot,
+    guard: Release,
+    replace: Replace,
+    out: Output,
+) -> None:
+    """Sign an image and, with -E, encrypt it. It takes the options of imgtool's sign."""
+    from smpdfu.cli.image.sign import sign_files
+
+    sign_files(files, who, content, slot, guard, replace, out)
 
 
 def verify(
@@ -39,16 +63,9 @@ def verify(
     Without --enc-key the payload of an encrypted image is not checked, and all the rest is: exit code 0 if nothing
     speaks against the image, or 3 with --require-all-checks.
     """
-    from smpdfu.cli.image import verify as image_verify
+    from smpdfu.cli.image.verify import verify_image
 
-    case = image_verify.judge(file, who, slot, memory, checks, build)
-    for sentence in guard.of_image(case.image):
-        out.warn(sentence)
-    for warning in case.verdict.warnings:
-        out.warn(warning.message)
-    refusal = case.refusal(require_all=build.require_all_checks)
-    out.emit(_with_error(case.summary(), refusal), case.told)
-    _leave(refusal, out)
+    verify_image(file, who, slot, memory, checks, build, guard, out)
 
 
 def inspect(
@@ -60,28 +77,6 @@ def inspect(
 
     With --slot-size, it also shows how an image fills a slot.
     """
-    from smpdfu.cli.image import verify as image_verify
-    from smpdfu.cli.inspect import inspect as image_inspect
+    from smpdfu.cli.inspect.inspect import show_file
 
-    found = image_inspect.inspect(file, image_verify.slot_geometry(slot))
-    out.emit(_with_error(found.summary(), found.fault), lambda: found.told(long=out.long))
-    _leave(found.fault, out)
-
-
-def _leave(error: SmpdfuError | None, out: Output) -> None:
-    """Leave with the exit code of ``error``, if there is one; with --json the one document has told it already."""
-    if error is None:
-        return
-    if not out.json:
-        raise error
-    from smpdfu.cli.app.ending import exit_code
-
-    raise typer.Exit(exit_code(error))
-
-
-def _with_error(answer: dict[str, Any], error: SmpdfuError | None) -> dict[str, Any]:
-    if error is None:
-        return answer
-    from smpdfu.cli.app.ending import error_document
-
-    return answer | {"error": error_document(error)}
+    show_file(file, slot.geometry(), out)

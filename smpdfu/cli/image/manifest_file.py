@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.errors import FormatError, ImageError
+from smpdfu.image.image_file import read_image
+from smpdfu.image.verification.verify import verify
+from smpdfu.untrusted import yamltext
 from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
@@ -44,8 +47,6 @@ def read_manifest(path: Path, endian: Endian) -> bytes:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    from smpdfu.untrusted import yamltext
-
     text = read_start(path, yamltext.MAX_BYTES + 1)
     try:
         document = yamltext.load(text)
@@ -82,9 +83,6 @@ def _hash(path: Path, image: dict[str, Any]) -> bytes:
 
 def _hash_of(path: Path, image: Path) -> bytes:
     """The hash in a signed image, which must be its own."""
-    from smpdfu.cli.image.key_files import read_image
-    from smpdfu.image.verification.verify import verify
-
     found = read_image(image)
     wrong = [finding for finding in verify(found).refusals if finding.code in ("hash", "no-hash")]
     if wrong or found.hash is None:

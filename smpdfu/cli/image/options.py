@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from smpdfu.cli.keys.commands import PassphraseOptions
+from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.terminal import values
-from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, SwapMode
+from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, SlotGeometry, SwapMode
 
 
 def typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -111,3 +111,28 @@ class SlotOptions:
             panel=SLOT,
         ),
     ] = None
+
+    def geometry(self) -> SlotGeometry | None:
+        """The slot as one value; None without --slot-size. Raises typer.BadParameter for one that cannot be."""
+        if self.slot_size is None:
+            if self.swap_mode is not None or self.overwrite_only:
+                raise typer.BadParameter("--swap-mode says how much of a slot is free: it needs --slot-size")
+            return None
+        mode = SwapMode.OVERWRITE_ONLY if self.overwrite_only else self.swap_mode or SwapMode.MOVE
+        max_align = max(8, self.align) if self.max_align is None else self.max_align
+        try:
+            return SlotGeometry(self.slot_size, self.sector_size, self.align, max_align, self.max_sectors, mode)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Whether this is for customers, who must not get an image with a key that everybody has."""
+
+    release: Annotated[
+        bool,
+        typer.Option(
+            "--release", help="Refuse an image without a signature, and keys that everybody has (sample and dev- keys)."
+        ),
+    ] = False

@@ -1,70 +1,75 @@
-"""``sign``: imgtool's options under their names, any number of files of one signing, and warnings imgtool has not."""
+"""``sign``: calls the library with what the options say, and shows what was made."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from smpdfu.cli.image.release_guard import Release
-from smpdfu.cli.image.sign_input import check_input
-from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
+from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.keys.passphrase import read_key, read_signer
 from smpdfu.cli.terminal import values
-from smpdfu.cli.terminal.help import HelpCommand
-from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ImageError
+from smpdfu.image.image_file import is_hex
 from smpdfu.image.signers import shown_key
+from smpdfu.image.signing import order as orders
+from smpdfu.image.signing.cautions import Caution, cautions
+from smpdfu.image.signing.order import Order, Signed
+from smpdfu.image.signing.release import key_warnings
+from smpdfu.image.signing.spec import ImageSpec
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.cli.image.key_files import Order, Signed
-    from smpdfu.cli.terminal.outputs import Name
-    from smpdfu.image.signing.spec import ImageSpec
+    from smpdfu.cli.image.options import Release
+    from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
+    from smpdfu.cli.terminal.outputs import Name, Replace
 
 
-class SignCommand(HelpCommand):
-    """Lets --custom-tlv and --custom-tlv-file take two words, again and again, which typer has no type for."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        for parameter in self.params:
-            if parameter.name in ("custom_tlv", "custom_tlv_file"):
-                parameter.nargs = 2
-
-
-def sign(
+def sign_files(
     files: SignFiles,
     who: SignKeys,
     content: SignContent,
     slot: SignSlot,
     guard: Release,
-    replace: Replace,
+    replacing: Replace,
     out: Output,
 ) -> None:
-    """Sign an image and, with -E, encrypt it. It takes the options of imgtool's sign."""
-    from smpdfu.cli.image import key_files
-
+    """Sign, and show what was made; or write what is to be signed elsewhere."""
     outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()
     outputs = outfiles if who.sig_out is None else (*outfiles, who.sig_out)
-    replace.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
-    if not files.any_input:
-        check_input(files.infile, spec)
-    recipient = None if who.encrypt is None else key_files.read_recipient(who.encrypt, secret)
-    order = key_files.Order(spec, files.infile, outfiles, (), recipient, files.hex_addr, who.sig_out, replace.force)
+    replacing.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
+    order = Order(spec, files.infile, outfiles, (), None, files.hex_addr, who.sig_out, replacing.force)
+    if not files.any_input and (objection := orders.objection_to(order)):
+        raise ImageError(f"{files.infile} is no firmware: {objection} (--any-input signs it all the same)")
+    order = replace(order, recipient=None if who.encrypt is None else read_recipient(who.encrypt, secret))
     if who.vector_to_sign is not None:
         _hand_out(order, who, out)
         return
     order = _with_signers(order, who)
-    known = [key_files.Caution("known-key", sentence) for sentence in guard.of_order(order)]
-    signed = key_files.sign(order)
-    cautions = (*known, *key_files.cautions(signed, slot.slot_address, check_link=not slot.no_link_check))
-    for caution in cautions:
-        out.warn(caution.message)
-    out.emit(key_files.summary(signed) | {"warnings": cautions}, lambda: _told(signed, who))
+    known = key_warnings(order.signers, order.recipient, release=guard.release)
+    signed = orders.sign(order)
+    found = cautions(signed, slot.slot_address, check_link=not slot.no_link_check)
+    warnings = [*({"code": "known-key", "message": one} for one in known), *map(_warning, found)]
+    for warning in warnings:
+        out.warn(warning["message"])
+    out.emit(_summary(signed) | {"warnings": warnings}, lambda: _told(signed, who))
+
+
+# By the code of a caution: the options that help.
+_ADVICE = {
+    "no-load-address": ". Give the start of its slot with --slot-address {slot}",
+    "large-for-swap-move": " (say --swap-mode)",
+    "full-key": " (`smpdfu verify --hw-key`)",
+    "padded-signature": " (only MCUboot before 1.5 needs --pad-sig)",
+}
+
+
+def _warning(found: Caution) -> dict[str, str]:
+    slot = "ADDRESS" if found.slot_start is None else f"0x{found.slot_start:x}"
+    return {"code": found.code, "message": found.message + _ADVICE.get(found.code, "").format(slot=slot)}
 
 
 def _key_files(who: SignKeys) -> tuple[Name, ...]:
@@ -79,10 +84,6 @@ def _content_files(content: SignContent) -> tuple[Name, ...]:
 
 def _with_signers(order: Order, who: SignKeys) -> Order:
     """The order with the keys that sign, each read once."""
-    from dataclasses import replace
-
-    from smpdfu.cli.image.key_files import given_signer
-
     keys, public = who.key or (), who.fix_sig_pubkey
     if who.sig_out is not None and not keys and who.fix_sig is None:
         raise typer.BadParameter("--sig-out has no signature to write: give a key with -k")
@@ -93,14 +94,11 @@ def _with_signers(order: Order, who: SignKeys) -> Order:
         raise typer.BadParameter("the signature is made with -k or comes from --fix-sig, not both")
     if public is None:
         raise typer.BadParameter("--fix-sig needs --fix-sig-pubkey: the public key that it is checked with")
-    signer = given_signer(who.fix_sig, read_key(public, who.source()).public)
-    return replace(order, spec=replace(order.spec, pad_sig=False), signers=(signer,))
+    return order.with_signature(who.fix_sig, read_key(public, who.source()).public)
 
 
 def _hand_out(order: Order, who: SignKeys, out: Output) -> None:
     """The first pass of a signing elsewhere."""
-    from smpdfu.cli.image.key_files import write_vector
-
     if who.fix_sig is not None or who.sig_out is not None:
         raise typer.BadParameter("--vector-to-sign writes what is to be signed: there is no signature yet")
     names = [*(who.key or ()), *([] if who.fix_sig_pubkey is None else [who.fix_sig_pubkey])]
@@ -108,16 +106,13 @@ def _hand_out(order: Order, who: SignKeys, out: Output) -> None:
         raise typer.BadParameter("--vector-to-sign is for one key: give it with --fix-sig-pubkey (or -k)")
     public = read_key(names[0], who.source()).public if names else None
     what = cast("Any", who.vector_to_sign)
-    write_vector(order, what, public)
+    orders.write_vector(order, what, public)
     answer = {"vector_to_sign": what, "files": order.outfiles}
     out.emit(answer, lambda: facts([(f"{what} to sign", path) for path in order.outfiles]))
 
 
 def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:
     """The request as one value; typer.BadParameter when the options contradict each other."""
-    from smpdfu.cli.image.manifest_file import read_manifest
-    from smpdfu.image.signing.spec import ImageSpec
-
     known = {field.name for field in fields(ImageSpec)} - {"manifest"}
     given = {
         field.name: getattr(group, field.name)
@@ -127,7 +122,11 @@ def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:
     }
     if slot.slot_address is not None and content.rom_fixed is None and content.load_addr is None:
         given["rom_fixed"] = slot.slot_address
-    manifest = None if content.manifest is None else read_manifest(content.manifest, content.endian.value)
+    manifest = None
+    if content.manifest is not None:
+        from smpdfu.cli.image.manifest_file import read_manifest  # here: it loads the judge of images, and few need it
+
+        manifest = read_manifest(content.manifest, content.endian.value)
     try:
         custom = values.custom_tlvs(content.custom_tlv or (), content.custom_tlv_file or ())
         return ImageSpec(**given, manifest=manifest, custom_tlvs=custom)
@@ -148,3 +147,20 @@ def _told(signed: Signed, who: SignKeys) -> RenderableType:
         how = "the code is left plain" if spec.clear else f"AES-{spec.encrypt_keylen}"
         pairs.append(("encrypted for", f"{who.encrypt} ({how})"))
     return facts(pairs + [("written", path) for path in signed.order.outfiles])
+
+
+def _summary(signed: Signed) -> dict[str, Any]:
+    """What was made, for scripts."""
+    image, order = signed.image, signed.order
+    return {
+        "version": image.header.version,
+        "size_bytes": image.size_bytes,
+        "slot_size_bytes": order.spec.slot_size,
+        "hash": image.hash,
+        "signature": order.signers[0].kind.name if order.signers else None,
+        "keyhash": order.signers[0].keyhash if order.signers else None,
+        "signatures": [{"type": one.kind.name, "keyhash": one.keyhash} for one in order.signers],
+        "encryption": f"aes-{order.spec.encrypt_keylen}" if order.recipient else None,
+        "clear": bool(order.recipient) and order.spec.clear,
+        "files": [{"path": path, "format": "hex" if is_hex(path) else "bin"} for path in order.outfiles],
+    }

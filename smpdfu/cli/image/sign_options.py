@@ -23,7 +23,7 @@ from smpdfu.cli.image.options import (
     slot_size_option,
     word,
 )
-from smpdfu.cli.keys.commands import PassphraseOptions
+from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.terminal import values
 
 

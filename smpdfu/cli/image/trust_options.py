@@ -33,10 +33,9 @@ class TrustOptions:
         names = [*(self.trust or ()), *map(str, more)]
         if not names:
             return ()
-        from smpdfu.cli.image.verify import read_verifier
-        from smpdfu.cli.keys.passphrase import Passphrase
+        from smpdfu.cli.image.key_files import read_trusted  # here: it loads cryptography
 
-        return tuple(read_verifier(name, Passphrase()) for name in names)
+        return read_trusted(names)
 
     def words(self) -> list[str]:
         """The options again, for the next call."""

@@ -1,34 +1,34 @@
-"""What ``verify`` does: hands an image to the judge, and puts the verdict into words."""
+"""``verify``: has an image judged, and puts the verdict into words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from smpdfu.cli.image.key_files import read_decryption_key, read_image
+from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.image.key_files import read_decryption_key, read_verifier
 from smpdfu.cli.inspect.contents import ADVICE
-from smpdfu.cli.keys.passphrase import Passphrase, read_key
-from smpdfu.cli.terminal.show import facts, table
-from smpdfu.errors import FormatError, ImageError, SigningError
+from smpdfu.cli.terminal.show import Output, facts, stacked, table
+from smpdfu.errors import FormatError, ImageError
 from smpdfu.image.files import FileKind, identify, read_bounded
+from smpdfu.image.image_file import read_image
 from smpdfu.image.load_address import slot_range, with_load_address
+from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.nrf5340 import APP, NET
 from smpdfu.image.signers import shown_key
-from smpdfu.image.trailer import SlotGeometry, SwapMode
+from smpdfu.image.signing.release import image_warnings
 from smpdfu.image.verification.rollback import with_rollback
 from smpdfu.image.verification.verify import verify
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from smpdfu.cli.image.loader_options import LoaderOptions
-    from smpdfu.cli.image.options import SlotOptions, VerifyKeys
-    from smpdfu.cli.image.verify_options import Checks, Memory
+    from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
+    from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
     from smpdfu.image.format import Image
-    from smpdfu.image.keys.keys import PublicKey
     from smpdfu.image.verification.verify import Verdict
 
 
@@ -84,8 +84,6 @@ class Case:
 
     def told(self) -> RenderableType:
         """The verdict for people."""
-        from rich.console import Group
-
         image, refusals = self.image, self.verdict.refusals
         pairs = [
             ("verdict", "refused" if refusals else self._accepted()),
@@ -99,7 +97,7 @@ class Case:
         for title, findings in (("why", refusals[1:]), ("not checked", self.verdict.unchecked)):
             rows = [(one.code, "" if one.offset is None else f"0x{one.offset:x}", one.message) for one in findings]
             parts += [table("", (title, "byte", "what"), rows)] if rows else []
-        return Group(*parts)
+        return stacked(*parts)
 
     def _accepted(self) -> str:
         if self.verdict.unchecked:
@@ -124,10 +122,28 @@ class Case:
         return "the payload is plain" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
 
 
+def verify_image(
+    file: Path,
+    who: VerifyKeys,
+    slot: SlotOptions,
+    memory: Memory,
+    checks: Checks,
+    build: LoaderOptions,
+    guard: Release,
+    out: Output,
+) -> None:
+    """Judge an image, and show the verdict."""
+    case = judge(file, who, slot, memory, checks, build)
+    for sentence in image_warnings(case.image, release=guard.release):
+        out.warn(sentence)
+    for warning in case.verdict.warnings:
+        out.warn(warning.message)
+    conclude(out, case.summary(), case.told, case.refusal(require_all=build.require_all_checks))
+
+
 def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
-
-    geometry, passphrase, keys = slot_geometry(slot), who.source(), tuple(who.key or ())
+    geometry, passphrase, keys = slot.geometry(), who.source(), tuple(who.key or ())
     if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):
         raise typer.BadParameter("--check-load-address compares with a slot: it needs --slot-address and --slot-size")
     if build.no_encryption and who.enc_key is not None:
@@ -137,16 +153,25 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
     trusted = [read_verifier(path, passphrase) for path in keys]
     secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
     image = _image(file)
-    address, built = slot.slot_address, build.build()
+    address, built = slot.slot_address, _build(build)
     verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=address, build=built)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)
     return Case(file, image, keys, who.enc_key, slot.slot_size, verdict)
 
 
+def _build(options: LoaderOptions) -> LoaderBuild:
+    return LoaderBuild(
+        hw_key=options.hw_key,
+        encryption=False if options.no_encryption else None,
+        hmac_sha=cast("Any", options.hmac_sha),
+        backend=cast("Any", options.backend),
+        image_pairs=options.image_pairs,
+    )
+
+
 def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks: Checks) -> Verdict:
     """Without word of the check, a warning for the chip that may have it: the nRF5340."""
-
     address = slot.slot_address
     if address is None or not (checks.check_load_address or address in APP or address in NET):
         return verdict
@@ -156,7 +181,6 @@ def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks
 
 def _image(file: Path) -> Image:
     """The image in a file; the error for a file of another kind says what it is, and what to do with it."""
-
     try:
         return read_image(file)
     except FormatError as error:
@@ -164,29 +188,6 @@ def _image(file: Path) -> Image:
         if error.offset or kind in (FileKind.MCUBOOT_IMAGE, FileKind.EMPTY):  # an image, but not a whole one
             raise
         raise FormatError(f"{error}; this is {_ARTICLES.get(kind, kind)}. {ADVICE[kind.name]}", error.offset) from None
-
-
-def slot_geometry(slot: SlotOptions) -> SlotGeometry | None:
-    """The slot of the options; None without --slot-size. typer.BadParameter for one that cannot be."""
-
-    if slot.slot_size is None:
-        if slot.swap_mode is not None or slot.overwrite_only:
-            raise typer.BadParameter("--swap-mode says how much of a slot is free: it needs --slot-size")
-        return None
-    mode = SwapMode.OVERWRITE_ONLY if slot.overwrite_only else slot.swap_mode or SwapMode.MOVE
-    max_align = max(8, slot.align) if slot.max_align is None else slot.max_align
-    try:
-        return SlotGeometry(slot.slot_size, slot.sector_size, slot.align, max_align, slot.max_sectors, mode)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def read_verifier(name: str, passphrase: Passphrase) -> PublicKey:
-    """The public half of a key that can verify signatures. Raises SigningError or OSError."""
-    key = read_key(name, passphrase).public
-    if key.kind.algorithm is None:
-        raise SigningError(f"{name} holds a key of type {key.kind.name}, which cannot verify a signature")
-    return key
 
 
 # Where the bare name of a FileKind is no English after "this is".

@@ -1,7 +1,7 @@
 """imgtool's command line: every command and option of imgtool 2.5.0 and of Nordic's fork, read as imgtool reads them.
 
 Only the command that was asked for gets a parser: this is on the way of every build. What each option means is in
-``imgtool.py``. imgtool takes whatever stands behind an option as its value, a leading ``-`` or not; argparse does not,
+``commands.py``. imgtool takes whatever stands behind an option as its value, a leading ``-`` or not; argparse does not,
 so ``joined`` ties the two together first.
 """
 
@@ -25,11 +25,9 @@ from smpdfu.cli.imgtool.words import (
     of_click,
     worded,
 )
-from smpdfu.cli.keys.passphrase import is_name_suffix
+from smpdfu.cli.keys.names import KEY_TYPES, is_name_suffix
 from smpdfu.cli.terminal import values
 from smpdfu.untrusted.text import line
-
-KEY_TYPES = ("rsa-2048", "rsa-3072", "ecdsa-p256", "ecdsa-p384", "ed25519", "x25519")
 
 EXIT_USAGE = 2
 
@@ -47,6 +45,10 @@ COMMANDS = {
     "version": "Print the version of imgtool whose command line this is",
 }
 _PAIR = "\0"  # between the two values of an option: cannot stand in an argument
+
+
+class UsageError(Exception):
+    """The command line cannot be carried out; exit code 2."""
 
 
 class Help(argparse.HelpFormatter):

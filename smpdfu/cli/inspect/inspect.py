@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.inspect import foreign
 from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
-from smpdfu.cli.terminal.show import Data, facts, stacked, table, words
+from smpdfu.cli.terminal.show import Data, HashOutput, facts, stacked, table, words
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
 from smpdfu.image.b0n import INFO_MAGIC, INFO_OFFSETS, VALIDATION_MAGIC
 from smpdfu.image.files import identify, parse_firmware, read_bounded, split_cores
@@ -58,6 +59,12 @@ class Inspected:
         if contents.picture is not None:
             parts.append(contents.picture)
         return stacked(*parts, words(contents.advice)) if contents.advice else stacked(*parts)
+
+
+def show_file(file: Path, slot: SlotGeometry | None, out: HashOutput) -> None:
+    """Look into a file and show what is in it; exit code 3 if it is damaged."""
+    found = inspect(file, slot)
+    conclude(out, found.summary(), lambda: found.told(long=out.long), found.fault)
 
 
 def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:

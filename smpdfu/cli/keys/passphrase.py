@@ -6,14 +6,19 @@ What ``-k`` names is a PEM file, or a key that stays where it is (``image/signer
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.errors import KeyFileError, PassphraseError
+from smpdfu.image.files import MAX_KEY_BYTES, parse_key, read_key_file
 from smpdfu.image.signers import Surroundings, open_signer, scheme_of
 from smpdfu.image.signers.secret import secret_from_env, secret_from_file
+from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.programs import withhold
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import PrivateKey, PublicKey
@@ -35,8 +40,6 @@ class Passphrase:
         if self.env is not None and self.file is not None:
             raise ValueError("give either --passphrase-env or --passphrase-file, not both")
         if self.env is not None:  # also before it is read, and where no key asks for it
-            from smpdfu.untrusted.programs import withhold
-
             withhold(self.env)
 
     @property
@@ -70,8 +73,6 @@ class Passphrase:
 def _typed(question: str) -> bytes:
     if not sys.stdin.isatty():
         raise PassphraseError("a passphrase is needed and there is no terminal to ask on")
-    from getpass import getpass
-
     try:
         return getpass(question).encode()
     except EOFError:
@@ -86,8 +87,6 @@ def read_key(key: KeyName, passphrase: Passphrase) -> PrivateKey | PublicKey:
     """
     if isinstance(key, str) and scheme_of(key):
         return _open(key, passphrase, None).public
-    from smpdfu.image.files import parse_key, read_key_file
-
     if is_given(key):
         return parse_key(key_bytes(key), str(key), lambda: passphrase.ask(key))
     return read_key_file(key, lambda: passphrase.ask(key))
@@ -100,9 +99,6 @@ def is_given(key: KeyName) -> bool:
 
 def key_bytes(key: KeyName) -> bytes:
     """The bytes of a key that is given in a variable or on standard input, or of a key file. Raises KeyFileError."""
-    from smpdfu.image.files import MAX_KEY_BYTES
-    from smpdfu.untrusted.files import read_start
-
     name = str(key)
     try:
         if name == "-":
@@ -133,10 +129,6 @@ def _standard_input(limit: int) -> bytes:
 
 def _variable(name: str) -> bytes:
     """The key in a variable; services that keep secrets in one line write its line ends as \\n."""
-    import os
-
-    from smpdfu.untrusted.programs import withhold
-
     variable = name.removeprefix(_IN_VARIABLE)
     withhold(variable)
     text = os.environ.get(variable, "")
@@ -170,7 +162,7 @@ def _hand_on(text: str) -> None:
 
 def read_private(name: KeyName, passphrase: Passphrase, purpose: str) -> PrivateKey:
     """The private key in a PEM file; KeyFileError says what for (``purpose``) it is needed if the file has no such."""
-    from smpdfu.image.keys.keys import PrivateKey
+    from smpdfu.image.keys.keys import PrivateKey  # here: it loads cryptography, which an unsigned image does not need
 
     if isinstance(name, str) and scheme_of(name):
         raise KeyFileError(f"{purpose} needs the private key itself, and the key of this URI stays where it is", name)
@@ -178,28 +170,3 @@ def read_private(name: KeyName, passphrase: Passphrase, purpose: str) -> Private
     if not isinstance(key, PrivateKey):
         raise KeyFileError(f"{name} holds a public key; {purpose} needs the private one", str(name))
     return key
-
-
-def make_key(kind: str, path: Path, passphrase: Passphrase | None, *, force: bool) -> PrivateKey:
-    """Generate a key and write it, for its owner alone, protected when there is a ``passphrase``.
-
-    Raises KeyFileError rather than replace a file without ``force``, ValueError for an unknown kind.
-    """
-    from smpdfu.image.files import write_key_file
-    from smpdfu.image.keys.keys import generate
-
-    if scheme_of(str(path)):
-        raise KeyFileError(f"{path} is no file: a key that stays elsewhere is made there, by its own tools", str(path))
-    if is_given(path):
-        raise KeyFileError(f"{path} is no file: a new key is written to a file of your choice", str(path))
-    if path.exists() and not force:  # before anybody has to think of a passphrase
-        raise KeyFileError(f"{path} is there already; a key is replaced only with --force", str(path))
-    made = generate(kind)
-    secret = passphrase.choose(path) if passphrase else None
-    write_key_file(path, made.to_private_pem(secret), overwrite=force)
-    return made
-
-
-def is_name_suffix(text: str) -> bool:
-    """True if ``text`` can stand at the end of a name in C and Rust."""
-    return all(letter == "_" or (letter.isascii() and letter.isalnum()) for letter in text)

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from smpdfu.errors import KeyFileError
+from smpdfu.untrusted.programs import withhold
 
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import PublicKey
@@ -38,7 +39,7 @@ class Surroundings:
 
     ``public`` is the public key where the URI does not lead to it, and what the key must be where it does. ``ask`` is
     called with a few words for a secret (a PIN), ``tell`` with what a program has to say while it signs. ``withheld``
-    are variables with secrets, which no program gets.
+    are variables with secrets: once a key is opened, no program that smpdfu starts gets them.
     """
 
     public: PublicKey | None = None
@@ -84,10 +85,13 @@ def open_signer(uri: str, surroundings: Surroundings | None = None) -> RemoteSig
     if scheme is None:
         raise ValueError(f"{uri.partition(':')[0]!r} is not one of {', '.join(SCHEMES)}")
     module, extra = SCHEMES[scheme]
+    surroundings = surroundings or Surroundings()
+    for name in surroundings.withheld:
+        withhold(name)
     try:
         opener = import_module(f"smpdfu.image.signers.{module}").open_key
     except ModuleNotFoundError as error:
         raise KeyFileError(
             f"{scheme}: keys need the package {error.name}, which is not installed: pip install 'smpdfu[{extra}]'"
         ) from None
-    return cast("RemoteSigner", opener(uri, surroundings or Surroundings()))
+    return cast("RemoteSigner", opener(uri, surroundings))

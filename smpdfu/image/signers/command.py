@@ -34,7 +34,7 @@ def open_key(uri: str, surroundings: Surroundings) -> RemoteSigner:
     name = f"the program {words[0]}"
     public = agreed_public(None, options.get("pub"), surroundings.public, name)
     timeout_s = _timeout_s(options.get("timeout"))
-    program = _Program(name, words, timeout_s, public, surroundings.tell, surroundings.withheld)
+    program = _Program(name, words, timeout_s, public, surroundings.tell)
     return RemoteSigner(name, public, program.sign_digest, program.sign_message)
 
 
@@ -65,7 +65,6 @@ class _Program:
     timeout_s: float
     public: PublicKey
     tell: Tell
-    withheld: tuple[str, ...] = ()
 
     def sign_digest(self, digest: bytes) -> bytes:
         """What the program makes of a digest."""
@@ -76,5 +75,5 @@ class _Program:
         return self._run(message, {"SMPDFU_INPUT": "message"})
 
     def _run(self, data: bytes, told: dict[str, str]) -> bytes:
-        surroundings = environment({"SMPDFU_KEY_TYPE": self.public.kind.name} | told, self.withheld)
+        surroundings = environment({"SMPDFU_KEY_TYPE": self.public.kind.name} | told)
         return run(Job(self.name, self.words, data, surroundings, self.timeout_s), self.tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,7 @@ def test_local_is_what_the_wall_shows(desk: Desk) -> None:
     assert abs(ahead - dt.timedelta(hours=9)) < dt.timedelta(minutes=2)
     assert abs(said["ahead_s"]) < 60
     assert abs(desk.json("datetime")["ahead_s"] - 9 * 3600) < 120
-    assert "9:00:0" in desk.call("datetime").out
-    assert "ahead of" in desk.call("datetime").out
+    assert re.search(r"\b(8:5\d|9:0\d):\d\d ahead of", desk.call("datetime").out)
 
 
 def test_a_time_is_set_as_it_is_typed(desk: Desk) -> None:

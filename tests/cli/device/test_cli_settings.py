@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.device.settings import text_of
+from smpdfu.cli.device.settings_store import text_of
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -52,7 +52,7 @@ def test_a_part_of_a_value(desk: Desk) -> None:
     desk.json("settings", "write", "app/long", "x" * 100)
     assert desk.call("settings", "read", "app/long", "--max-size", 3).out == "xxx\n"
     done = desk.call("settings", "read", "app/long", "--max-size", 100_000)
-    assert "warning: this device tells 256 bytes of a value at most" in done.err
+    assert "warning: this device sends 256 bytes of a value at most" in done.err
 
 
 def test_what_is_saved_outlives_a_reset_and_what_is_not_does_not(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
-from smpdfu.cli.device.shell import arguments, clean
+from smpdfu.cli.device.shell_line import arguments, clean
 
 if TYPE_CHECKING:
     from tests.cli.device.conftest import Desk
@@ -33,7 +33,8 @@ def test_a_command_that_fails_is_exit_code_5(desk: Desk) -> None:
     assert "returned -8" in done.err
     done = desk.call("shell", "moon", "--json")
     assert (done.code, done.document["ret"]) == (5, -8)
-    assert "returned -8" in done.err
+    assert "returned -8" in done.document["error"]["message"]
+    assert done.document["error"]["exit_code"] == 5
     assert "\x1b" in done.document["output"]
 
 

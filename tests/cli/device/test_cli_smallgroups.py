@@ -80,6 +80,7 @@ def test_storage_erase_asks_a_person(desk: Desk, answer: str, code: int, monkeyp
     assert done.code == code
     assert "virtual:desk" in done.err
     assert "unexpected" not in done.err
+    assert ("Nothing was erased." in done.err) == (code == 130)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     desk.json("reset")
     assert desk.call("settings", "read", "app/a").code == (5 if code == 0 else 0)

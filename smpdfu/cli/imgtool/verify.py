@@ -1,0 +1,54 @@
+"""imgtool's ``verify``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from smpdfu.cli.imgtool.files import EXIT_FAILED, passphrase_of, require_file, say
+from smpdfu.cli.keys.passphrase import read_key
+from smpdfu.errors import ImageError
+from smpdfu.image.image_file import read_image
+from smpdfu.image.loader_build import LoaderBuild
+from smpdfu.image.tlv import TlvType
+from smpdfu.image.verification import verify as verification
+from smpdfu.untrusted import text as door
+
+# What imgtool says to each fault that its `verify` knows, and for which of our judge's codes; the first counts.
+PURE_SIGNATURE = "Image signature over image:"
+BAD_MAGIC = "Invalid image magic; is this an MCUboot image?"
+BAD_TLV_MAGIC = "Invalid TLV info magic; is this an MCUboot image?"
+BAD_IMAGE = (
+    ("Key type does not match TLV record", {"no-hash"}),
+    ("Image has an invalid hash", {"hash", "encrypted", "encryption-key"}),
+    ("No signature found for the given key", {"not-signed", "unknown-key", "signature"}),
+)
+
+
+def verify(arguments: Namespace) -> int:
+    """Check the hash and, with a key, the signature; imgtool looks at nothing else, and cannot decrypt."""
+    require_file(arguments.imgfile, f"Image file {arguments.imgfile} not found")
+    keys = () if arguments.key is None else (read_key(arguments.key, passphrase_of(arguments)).public,)
+    try:
+        image = read_image(arguments.imgfile)
+    except ImageError as error:  # whatever else it is: imgtool looks for the magic only
+        return _invalid(BAD_TLV_MAGIC if getattr(error, "offset", None) else BAD_MAGIC, str(error))
+    build = LoaderBuild(hw_key=image.tlv(TlvType.PUBKEY) is not None)  # imgtool does not look at who is named
+    verdict = verification.verify(image, keys, build=build)
+    refusals = verdict.refusals + verdict.unchecked
+    for sentence, codes in BAD_IMAGE:
+        for refusal in refusals:
+            if refusal.code in codes:
+                return _invalid(sentence, refusal.message)
+    version = image.header.version
+    say("Image was correctly validated")
+    say(f"Image version: {version.major}.{version.minor}.{version.revision}+{version.build}")
+    pure = image.tlv(TlvType.ED25519) if keys and image.tlv(TlvType.SIG_PURE) else None
+    return say(f"Image digest: {(image.hash or b'').hex()}" if pure is None else f"{PURE_SIGNATURE} {pure.hex()}")
+
+
+def _invalid(sentence: str, reason: str) -> int:
+    """imgtool's sentence on stdout, ours on stderr."""
+    say(sentence)
+    sys.stderr.write(f"Error: {door.line(reason)}\n")
+    return EXIT_FAILED

@@ -1,0 +1,44 @@
+"""Keys that everybody has: a warning while one develops, an error in an image for customers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from smpdfu.errors import SigningError
+from smpdfu.image.keys.keys import PublicKey
+from smpdfu.image.keys.known_keys import known_key_warnings, known_signers
+
+if TYPE_CHECKING:
+    from smpdfu.image.format import Image
+    from smpdfu.image.keys.keys import PublicHalf
+    from smpdfu.image.signing.encrypt import Recipient
+
+
+def key_warnings(signers: Iterable[PublicHalf], recipient: Recipient | None, *, release: bool) -> tuple[str, ...]:
+    """Return the warnings about the keys of an image that is about to be made.
+
+    With ``release``, raises SigningError for the first of them, and for an image that nobody signs.
+    """
+    signing = [signer.public_bytes for signer in signers]
+    if release and not signing:
+        raise SigningError("nothing signs this image, so this is no release: give a key with -k")
+    return _weighed(known_key_warnings(signing, [] if recipient is None else [_bytes_of(recipient)]), release=release)
+
+
+def image_warnings(image: Image, *, release: bool) -> tuple[str, ...]:
+    """Return the warnings about who signed an image; with ``release``, raises SigningError for the first of them."""
+    names = dict.fromkeys(known_signers(image))
+    sentences = tuple(f"the image is signed with {name}: anybody can sign with it" for name in names)
+    return _weighed(sentences, release=release)
+
+
+def _weighed(sentences: tuple[str, ...], *, release: bool) -> tuple[str, ...]:
+    if release and sentences:
+        raise SigningError(f"{sentences[0]}, so this is no release")
+    return sentences
+
+
+def _bytes_of(recipient: Recipient) -> bytes:
+    """Return what the fingerprint of a key that encrypts is taken of; a symmetric one has no public half."""
+    return recipient.public_bytes if isinstance(recipient, PublicKey) else recipient.raw
