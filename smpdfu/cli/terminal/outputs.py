@@ -34,7 +34,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Sequence[Name], advice: str =
 
     A name of an input that is no file (a key URI) is no harm. ``advice`` ends the sentence.
     """
-    from smpdfu.image.files import holds_private_key
+    from smpdfu.image.files import holds_private_key  # here: --help has these options and needs no files
 
     for output in outputs:
         if holds_private_key(output):
