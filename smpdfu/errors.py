@@ -88,6 +88,9 @@ class RemoteProtocolError(ProtocolError):
     """The peer's bytes are not SMP, or not the answer to what was asked."""
 
 
+_REASON_MAX = 500  # characters of a device's own text that a sentence has room for; ours are shorter
+
+
 class DeviceError(SmpdfuError):
     """A well-formed refusal by the device.
 
@@ -111,7 +114,7 @@ class DeviceError(SmpdfuError):
         self.explained = explained
         where = "SMP" if group is None else f"group {group}"
         text = f"the device refused {command}: {name or 'unknown code'} ({where}, rc {rc})"
-        super().__init__(f"{text}: {reason}" if reason else text)
+        super().__init__(f"{text}: {reason[:_REASON_MAX]}" if reason else text)
 
     def is_code(self, code: IntEnum, group: int | None = None) -> bool:
         """True if this is ``code`` of ``group`` (None: SMP's own codes)."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import LocalProtocolError, RemoteProtocolError
 from smpdfu.smp import cbor
-from smpdfu.untrusted.nesting import MAX_DEPTH, TooDeepError, check_depth, load_bounded, load_json
+from smpdfu.untrusted.nesting import MAX_DEPTH, TooDeepError, check_depth, load_bounded, load_json, load_toml
 
 PACKAGE = Path(__file__).parent.parent / "smpdfu"
 
@@ -30,7 +30,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "JSON": load_json,
     "JSON in bytes": lambda text: load_json(text.encode()),
     "YAML": lambda text: load_bounded(yaml.safe_load, text),
-    "TOML": lambda text: load_bounded(tomllib.loads, f"x = {text[1:-1]}"),
+    "TOML": lambda text: load_toml(f"x = {text[1:-1]}"),
 }
 
 
@@ -132,3 +132,35 @@ def calls(path: Path) -> set[str]:
 def test_no_module_reads_without_a_bound_or_leans_on_recursion(path: Path) -> None:
     assert calls(path) == AT_HOME.get(path.name, set())
     assert path.name == "nesting.py" or "RecursionError" not in path.read_text("utf-8")
+
+
+KEYS = ("{} = 1", "[{}]", "[[{}]]", "x = {{ {} = 1 }}", 'y = """\n"quoted" \'\'\' """\n{} = 1', "y = '' # it's\n{} = 1")
+
+
+@pytest.mark.parametrize("form", KEYS)
+@pytest.mark.parametrize("part", ["a", '"a.b"', "'a\"'", '"\\"a"', "1"])
+def test_a_toml_key_of_many_parts_is_refused_before_it_is_read(
+    form: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 30,000 parts would take tomllib 15 s, one of a megabyte hours."""
+    levels = MAX_DEPTH - 1 - (form[0] == "x") - form.startswith("[") - form.startswith("[[")
+    assert load_toml(form.format(" . ".join([part] * levels)))
+    monkeypatch.setattr(tomllib, "loads", lambda text: pytest.fail("it was read"))
+    with pytest.raises(TooDeepError):
+        load_toml(form.format(".".join([part] * 300_000)))
+
+
+@pytest.mark.parametrize("text", ['x = "{}"', "x = '{}'", 'x = """{}"""', "x = '''\n{}'''", "# {}\nx = 1", "{}\nx = 1"])
+def test_dots_in_texts_and_comments_count_for_nothing(text: str) -> None:
+    dotted = ".".join("a" * 100)
+    if text[0] == "{":
+        dotted = "\n".join(f"k{number} = 1.5" for number in range(100))
+    assert "x" in load_toml(text.format(dotted))
+
+
+@pytest.mark.parametrize(
+    "text", ['"\\""' * 50_000, '"""' + '\\"""' * 50_000, "'" * 100_001, ".a" * 100_000, '"' * 99_999]
+)
+def test_toml_that_has_no_end_takes_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        load_toml(text + "." * MAX_DEPTH)

@@ -5,6 +5,7 @@ Source: Zephyr, "SMP protocol specification" (doc/services/device_mgmt/smp_proto
 
 from __future__ import annotations
 
+import reprlib
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -193,7 +194,7 @@ class Refusal:
 
 def _code(value: object) -> int:
     if type(value) is not int or not 0 <= value <= 0xFFFFFFFF:
-        raise RemoteProtocolError(f"the result code is {value!r}, not an unsigned integer")
+        raise RemoteProtocolError(f"the result code is {reprlib.repr(value)}, not an unsigned integer")
     return value
 
 

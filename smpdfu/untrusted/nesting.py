@@ -15,6 +15,11 @@ MAX_DIGITS = 4300
 """Digits of a whole number: Python's own bound where nobody changed it."""
 _TOO_LONG = f"it has a number of more than {MAX_DIGITS} digits"
 T = TypeVar("T")
+_PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?)"""
+_TOML_TOKENS = (
+    r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?' + r"|'''(?:[^']|'(?!''))*+(?:''')?|#[^\n]*+|"
+    rf"(?P<key>{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+)"
+)  # compiled when it is needed: as a rule never
 _TOKENS = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -57,6 +62,21 @@ def load_bounded(load: Callable[[Any], T], text: str | bytes, *, limit: int = MA
         raise
     check_depth(found, limit)
     return found
+
+
+def load_toml(text: str, *, limit: int = MAX_DEPTH) -> dict[str, Any]:
+    """The TOML document ``text``. ValueError if it is none, or nested too deep.
+
+    Keys of many parts are refused before they are read: ``tomllib`` takes seconds for one of 30 KB, and the time grows
+    with the square of the size.
+    """
+    import tomllib  # here: as a rule there is no such file
+
+    if any(line.count(".") >= limit for line in text.split("\n")):
+        for token in re.finditer(_TOML_TOKENS, text, re.DOTALL):
+            if token["key"] and sum(1 for _ in re.finditer(_PART, token["key"])) > limit:
+                raise TooDeepError(limit)
+    return load_bounded(tomllib.loads, text, limit=limit)
 
 
 def check_depth(value: object, limit: int = MAX_DEPTH) -> None:

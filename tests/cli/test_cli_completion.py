@@ -8,12 +8,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.shell_scripts import answer
 from smpdfu.cli.app.tree import wanted_command
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Call
 
 ROOT = Path(__file__).parent.parent.parent
 # Prints at the end which modules were loaded.
@@ -29,12 +33,17 @@ finally:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """A folder with two profiles and two virtual devices."""
+    """A folder with two profiles, two virtual devices, and files that describe fleets."""
     (tmp_path / "smpdfu.toml").write_text('[profile.bench]\nport = "COM1"\n[profile.bed]\nport = "COM2"\n')
     for name in ("desk", "dock"):
         folder = tmp_path / "devices" / name
         folder.mkdir(parents=True)
         (folder / "device.json").write_text("{}")
+    (tmp_path / "roofs.toml").write_text("")
+    (tmp_path / "read me.toml").write_text("")
+    (tmp_path / "roofs.txt").write_text("")
+    (tmp_path / "region").mkdir()
+    (tmp_path / "region" / "north.toml").write_text("")
     return tmp_path
 
 
@@ -48,7 +57,7 @@ def completed(line: str, here: Path) -> tuple[list[str], set[str]]:
         "SMPDFU_VIRTUAL_HOME": str(here / "devices"),
     }
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=here, capture_output=True, text=True)
-    return done.stdout.split(), set(json.loads(done.stderr.splitlines()[-1]))
+    return list(filter(None, done.stdout.splitlines())), set(json.loads(done.stderr.splitlines()[-1]))
 
 
 HEAVY = {
@@ -69,6 +78,16 @@ HEAVY = {
         ("smpdfu virtual show do", ["dock"]),
         ("smpdfu image up", ["upload"]),
         ("smpdfu list --port /dev/no-such", []),
+        ("smpdfu key gen -t ed", ["ed25519"]),
+        ("smpdfu keygen --type rsa", ["rsa-2048", "rsa-3072"]),
+        ("smpdfu virtual new desk --layout nrf5340dk-si", ["nrf5340dk-simultaneous"]),
+        ("smpdfu virtual new desk --layout ./pm_static", []),
+        ("smpdfu fleet run ro", ["roofs.toml"]),
+        ("smpdfu fleet status r", ["read me.toml", "roofs.toml", "region/"]),
+        ("smpdfu fleet report region/", ["region/north.toml"]),
+        ("smpdfu fleet run no-such/", []),
+        ("smpdfu doctor --only b", ["bluetooth"]),
+        ("smpdfu decode --format c", ["console"]),
     ],
 )
 def test_what_is_offered(here: Path, line: str, offered: list[str]) -> None:
@@ -148,28 +167,83 @@ LINES = [
     ("smpdfu list --to=virtual:de", ["desk"]),
     ("smpdfu list --to ud", ["udp:"]),
     ("smpdfu conf", ["confirm"]),
+    ("smpdfu key gen -t ed", ["ed25519"]),
+    ("smpdfu virtual new desk --layout nrf5340dk-si", ["nrf5340dk-simultaneous"]),
+    ("smpdfu list -c be", ["bench", "bed"]),
+    ("smpdfu fleet run re", [r"read\ me.toml", "region/"]),
+    ("smpdfu fleet run ./ro", ["./roofs.toml"]),
 ]
 
 
 @pytest.mark.parametrize(("line", "offered"), LINES)
 def test_bash_completes_addresses_with_a_colon(here: Path, line: str, offered: list[str]) -> None:
-    assert in_shell("bash", BASH.format(line=line, point=len(line)), here).split() == offered
+    assert in_shell("bash", BASH.format(line=line, point=len(line)), here).splitlines() == offered
 
 
-def test_fish_completes_addresses_with_a_colon(here: Path) -> None:
-    program = "source ./script; complete -C 'smpdfu list --to virtual:d'"
-    assert in_shell("fish", program, here).split() == ["virtual:desk", "virtual:dock"]
+FISH_AND_ZSH = [
+    ("list --to", "virtual:d", ["virtual:desk", "virtual:dock"]),
+    ("fleet run", "r", ["read me.toml", "roofs.toml", "region/"]),
+    ("key gen -t", "ed", ["ed25519"]),
+]
 
 
-def test_zsh_completes_addresses_with_a_colon(here: Path) -> None:
-    program = """
-    compdef() { }
-    compadd() { while [[ $1 != -- ]]; do shift; done; shift; (( $# )) && print -l -- "$@"; true }
+@pytest.mark.parametrize(("words", "last", "offered"), FISH_AND_ZSH)
+def test_fish_completes_values(here: Path, words: str, last: str, offered: list[str]) -> None:
+    program = f"source ./script; complete -C 'smpdfu {words} {last}'"
+    assert sorted(in_shell("fish", program, here).splitlines()) == sorted(offered)
+
+
+@pytest.mark.parametrize(("words", "last", "offered"), FISH_AND_ZSH)
+def test_zsh_completes_values(here: Path, words: str, last: str, offered: list[str]) -> None:
+    program = f"""
+    compdef() {{ }}
+    compadd() {{ while [[ $1 != -- ]]; do shift; done; shift; (( $# )) && print -l -- "$@"; true }}
     source ./script
-    words=(smpdfu list --to virtual:d) CURRENT=4 PREFIX=virtual:d
+    words=(smpdfu {words} {last}) CURRENT={len(words.split()) + 2} PREFIX={last}
     _smpdfu_completion
     """
-    assert in_shell("zsh", program, here).split() == ["virtual:desk", "virtual:dock"]
+    assert in_shell("zsh", program, here).splitlines() == offered
+
+
+def test_fleet_files_are_completed_by_name_and_by_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    (here / ".hidden.toml").write_text("")
+    assert ".hidden.toml" not in completion.fleet_files("")
+    assert completion.fleet_files(".h") == [".hidden.toml"]
+    assert completion.fleet_files(f"{here}/region/n") == [f"{here}/region/north.toml"]
+
+
+def test_the_types_of_keys_are_those_that_can_be_made() -> None:
+    from smpdfu.cli.keys.names import KEY_TYPES
+    from smpdfu.image.keys.keys import KINDS
+
+    assert tuple(KINDS) == KEY_TYPES
+
+
+@pytest.mark.parametrize("words", [("--show-completion", "bash"), ("list", "--show-completion", "bash")])
+def test_the_script_is_printed_where_it_is_asked_for(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("_SMPDFU_COMPLETE", raising=False)
+    assert answer(words)
+    assert "complete_bash" in capsys.readouterr().out
+    assert answer([*words[:-2], "--show-completion=fish"])
+    assert "complete_fish" in capsys.readouterr().out
+    monkeypatch.setenv("SHELL", "/usr/bin/zsh")
+    assert answer(words[:-1])
+    assert "#compdef smpdfu" in capsys.readouterr().out
+
+
+def test_an_option_of_completion_behind_other_options_is_a_clear_error(smpdfu: Call) -> None:
+    for words in (("list", "--port", "x", "--show-completion"), ("fleet", "run", "--show-completion")):
+        assert "--show-completion must be the first word" in smpdfu(*words).refused(2)
+
+
+def test_a_shell_without_a_script_is_named(smpdfu: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no completion for tcsh" in smpdfu("--install-completion", "tcsh").refused(2)
+    monkeypatch.setenv("SHELL", "")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert "SHELL is empty" in smpdfu("--show-completion").refused(2)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

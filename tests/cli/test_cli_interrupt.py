@@ -83,7 +83,7 @@ def test_json_has_its_document() -> None:
         ("asyncio", "asyncio.Runner._lazy_init"),
         ("asyncio", "asyncio.Runner.run"),
         ("smpdfu.virtual.store.devices", "smpdfu.virtual.store.devices.open_device"),
-        ("smpdfu.cli.virtual.serve", "smpdfu.cli.virtual.commands.servings"),
+        ("smpdfu.cli.virtual.run", "smpdfu.cli.virtual.run.servings"),
     ],
 )
 def test_while_a_virtual_device_comes_up(
@@ -91,7 +91,6 @@ def test_while_a_virtual_device_comes_up(
 ) -> None:
     monkeypatch.setenv("SMPDFU_VIRTUAL_HOME", str(tmp_path))
     assert struck("from smpdfu.__main__ import main; main()", "virtual", "new", "one").returncode == 0
-    module = "smpdfu.cli.virtual.commands" if "cli.virtual" in place else module
     done = struck(AT_CALL.format(module=module, place=place), "virtual", "run", "one")
     assert one_line(done), done
 

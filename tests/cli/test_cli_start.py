@@ -89,9 +89,17 @@ WORK = {
 }
 
 
-def test_help_loads_no_more_than_the_words() -> None:
-    assert not loaded("main", "--help") & WORK
-    assert not loaded("main", "list", "--help") & WORK
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("list",),
+        *(("fleet", "run"), ("fleet", "report"), ("virtual", "new"), ("virtual", "run"), ("virtual", "dump")),
+        *(("tutorial",), ("key", "gen"), ("key", "pub"), ("scan",), ("doctor",), ("decode",), ("profiles",)),
+    ],
+)
+def test_help_loads_no_more_than_the_words(words: tuple[str, ...]) -> None:
+    assert not loaded("main", *words, "--help") & WORK
 
 
 def test_a_device_is_asked_before_anything_is_loaded_that_asking_does_not_need() -> None:

@@ -247,11 +247,14 @@ def test_codes_that_no_server_has_are_read_or_refused(make: Callable[[], Framing
         ({"rc": 2**40}, RemoteProtocolError),
         ({"err": {"group": 2**32 - 1, "rc": 3}}, DeviceError),
         ({"err": 7}, RemoteProtocolError),
+        ({"rc": "9" * 20_000}, RemoteProtocolError),
+        ({"rc": [["9" * 9_000] * 2] * 2}, RemoteProtocolError),
         ({"rc": 5, "rsn": "\x1b[2Jx" * 2000}, DeviceError),
     ):
         villain.device.answers[Echo] = always(dumps(body))
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             with_client(villain.client(), lambda client: client.request(Echo("x")))
+        assert len(str(caught.value)) < 700, "a person can read it"
 
 
 # --- what never ends ------------------------------------------------------------------------------------------------

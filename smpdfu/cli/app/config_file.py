@@ -17,7 +17,7 @@ from smpdfu.connect import parse_address
 from smpdfu.errors import ConnectError
 from smpdfu.link.ble.controllers import check_controller, serial_port_of
 from smpdfu.untrusted.files import read_start
-from smpdfu.untrusted.nesting import load_bounded
+from smpdfu.untrusted.nesting import load_toml
 
 CONFIG_NAME = "smpdfu.toml"
 MAX_BYTES = 1 << 20
@@ -199,10 +199,8 @@ def read_config(path: Path) -> ConfigFile | None:
         data = read_start(path, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
-        import tomllib  # here: most computers have no such file
-
         text = data.decode()
-        return ConfigFile(path, text, load_bounded(tomllib.loads, text))
+        return ConfigFile(path, text, load_toml(text))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:

@@ -67,7 +67,7 @@ def run() -> NoReturn:
     replace_closed_streams()
     note.cache_clear()
     try:
-        if os.environ.get(COMPLETE_VAR) or (sys.argv[1:] and sys.argv[1] in COMPLETION_OPTIONS):
+        if os.environ.get(COMPLETE_VAR) or any(word.startswith(COMPLETION_OPTIONS) for word in sys.argv[1:3]):
             from smpdfu.cli.app.shell_scripts import answer  # here: only a shell asks for it
 
             if answer(sys.argv[1:]):
@@ -99,6 +99,8 @@ def _usage(error: Any) -> NoReturn:
     if not sentence or type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all
         typer.echo(sentence, err=True)
         sys.exit(EXIT_USAGE)
+    if (option := getattr(error, "option_name", "")) in COMPLETION_OPTIONS:
+        _fail(EXIT_USAGE, f"{option} must be the first word.", f"Run `smpdfu {option} bash`.", kind="usage")
     path = error.ctx.command_path if error.ctx else "smpdfu"
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows what it takes.", kind="usage")
 

@@ -1,19 +1,21 @@
 """The completion scripts of bash, zsh and fish.
 
 bash splits a word at each colon (``COMP_WORDBREAKS``), so ``virtual:desk`` would arrive as three words, and bash
-replaces only the part after the last colon. The script passes the line as it is typed, and cuts the answers.
+replaces only the part after the last colon. The script passes the line as it is typed, and cuts the answers. A folder
+(it ends with /) and the begin of an address (it ends with :) are not followed by a space, so that you can type on.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 import typer
 
-from smpdfu.cli.app.tree import COMPLETE_VAR, COMPLETION_OPTIONS
+from smpdfu.cli.app.tree import COMPLETE_VAR, COMPLETION_OPTIONS, wanted_command
 
 BASH = r"""
 _smpdfu_completion() {
@@ -25,7 +27,10 @@ _smpdfu_completion() {
         start=${word%"${word##*:}"}
         COMPREPLY=( "${COMPREPLY[@]#"$start"}" )
     fi
-    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *: ]] && compopt -o nospace 2>/dev/null
+    [[ $line == *[\'\"]* ]] || for start in "${!COMPREPLY[@]}"; do
+        printf -v "COMPREPLY[start]" %q "${COMPREPLY[start]}"
+    done
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[:/] ]] && compopt -o nospace 2>/dev/null
     return 0
 }
 
@@ -41,7 +46,7 @@ _smpdfu_completion() {
     _TYPER_COMPLETE_FISH_ACTION=get-args _SMPDFU_COMPLETE=complete_fish smpdfu)}")
   for line in $lines; do
     line=${line%%$'\t'*}
-    if [[ $line == *: ]]; then open+=("$line"); else whole+=("$line"); fi
+    if [[ $line == *[:/] ]]; then open+=("$line"); else whole+=("$line"); fi
   done
   if (( ! ${#whole} && ! ${#open} )); then _files; return; fi
   compadd -- $whole
@@ -66,8 +71,15 @@ LOADERS: Mapping[str, str] = {"bash": "source {}", "zsh": "autoload -Uz compinit
 """The line of a shell's start file that loads it; fish needs none."""
 
 
+_SHELLS_OF_TYPER = ("powershell", "pwsh")
+_DEFAULT_SHELL = "powershell" if sys.platform == "win32" else ""
+
+
 def answer(words: Sequence[str]) -> bool:
-    """Print or install the script that is asked for; False if it is not ours, or a shell asks for words."""
+    """Print or install the script that is asked for; False if it is not ours, or a shell asks for words.
+
+    Raises typer.BadParameter for a shell that smpdfu has no script for.
+    """
     asked = os.environ.get(COMPLETE_VAR, "")
     if asked:
         split_line()
@@ -75,17 +87,34 @@ def answer(words: Sequence[str]) -> bool:
         if script is not None:
             typer.echo(script)
         return script is not None
-    if not words or words[0] not in COMPLETION_OPTIONS:
+    found = _request(words)
+    if found is None:
         return False
-    shell = words[1] if len(words) > 1 else Path(os.environ.get("SHELL", "")).name
+    option, shell = found
+    if shell in _SHELLS_OF_TYPER:
+        return False
     if shell not in SCRIPTS:
-        return False
-    if words[0] == COMPLETION_OPTIONS[0]:
+        raise typer.BadParameter(
+            f"there is no completion for {shell or 'your shell: the variable SHELL is empty'}. Name one of "
+            f"{', '.join(SCRIPTS)}: `smpdfu {option} bash`"
+        )
+    if option == COMPLETION_OPTIONS[0]:
         typer.echo(SCRIPTS[shell])
         return True
     path = _install(shell)
     typer.echo(f"{shell} completion is installed in {path}. It works in the next shell that you start.")
     return True
+
+
+def _request(words: Sequence[str]) -> tuple[str, str] | None:
+    """The option that asks for a script, first or behind a command, and the shell; None if none does."""
+    rest = words[1:] if wanted_command(words[:1], {}) else words
+    option, equals, shell = rest[0].partition("=") if rest else ("", "", "")
+    if option not in COMPLETION_OPTIONS:
+        return None
+    if not equals:
+        shell = rest[1] if len(rest) > 1 else Path(os.environ.get("SHELL") or _DEFAULT_SHELL).name
+    return option, shell
 
 
 def _install(shell: str) -> Path:

@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, Row] = {
     "decode": Row(HELP, "computer.commands", "Show the SMP frames in a log, a recording or a hex dump."),
     "profiles": Row(HELP, "computer.commands", "List the profiles of smpdfu.toml, which -c NAME takes."),
     "virtual": Row(HELP, "virtual.commands", "Make, run and inspect virtual nRF5340 devices."),
-    "tutorial": Row(HELP, "virtual.tutorial", "Learn the first commands on a virtual board."),
+    "tutorial": Row(HELP, "virtual.commands", "Learn the first commands on a virtual board."),
     "help": Row(HELP, "app.help_command", "Show the help of a command, of `connection`, or the man page."),
     "version": Row(HELP, "app.help_command", "Show the version of smpdfu, and of Python."),
 }

@@ -30,7 +30,6 @@ from smpdfu.dfu.fleet.log.events import (
     LogEvent,
 )
 from smpdfu.dfu.fleet.session import FleetWatch
-from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -154,7 +153,7 @@ class View(Notes):
         if self._out.json or not sys.stderr.isatty():
             yield lambda: None
             return
-        from rich.live import Live
+        from rich.live import Live  # here: 50 ms, which a run without a terminal does not pay
 
         with Live(self, console=console(sys.stderr), auto_refresh=False, transient=True) as live:
             live.refresh()
@@ -186,8 +185,7 @@ class View(Notes):
                 self._out.warn(f"smpdfu stops showing the table of the devices: {error}")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.table import Table
-        from rich.text import Text
+        from rich.table import Table  # here: as in ``drawn``, 50 ms
 
         rows = list(self.rows.items())
         shown = rows[: max(min(_ROWS, options.size.height - 3), 1)]
@@ -197,8 +195,9 @@ class View(Notes):
         if shown:
             yield made
         if self._schedule is not None:
-            summary = self._summary(self._schedule, len(rows) - len(shown))
-            yield Text(line(summary), no_wrap=True, overflow="ellipsis")
+            summary = one_line(self._summary(self._schedule, len(rows) - len(shown)))
+            summary.no_wrap, summary.overflow = True, "ellipsis"
+            yield summary
 
     def _summary(self, schedule: Schedule, hidden: int) -> str:
         wave = schedule.wave

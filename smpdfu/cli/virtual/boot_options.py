@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from smpdfu.cli.app import completion
 from smpdfu.cli.update.bootloader_options import PartitionsChoice
-
-if TYPE_CHECKING:
-    from smpdfu.loaders.rules import Loader
-    from smpdfu.virtual.store.devices import Recipe
 
 DEFAULT_LAYOUT = "nrf5340dk-staged"
 _PANEL = "Bootloader"
@@ -128,20 +123,6 @@ class LoaderParts:
         ),
     ] = B0nChoice.KEYS
 
-    def loader(self) -> Loader:
-        """Return the loader. Raises typer.BadParameter if the release is unknown or stands for several loaders."""
-        from smpdfu.loaders.releases import Partitions, releases_of
-        from smpdfu.loaders.rules import Loader
-
-        try:
-            found = releases_of(self.ncs)
-            if len(found) > 1:
-                names = " or ".join(release.name for release in found)
-                raise typer.BadParameter(f"--ncs {self.ncs} stands for {names}, and they differ. Choose one")
-            return Loader(found[0], Partitions(str(self.partitions)))
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-
 
 @dataclass(frozen=True, slots=True)
 class BootParts:
@@ -154,6 +135,7 @@ class BootParts:
             metavar="LAYOUT|FILE",
             rich_help_panel=_PANEL,
             help="Partition table of both cores: a name, or a pm_static.yml or partitions.yml file.",
+            autocompletion=completion.layouts,
         ),
     ] = DEFAULT_LAYOUT
     mode: Annotated[
@@ -186,52 +168,3 @@ class BootParts:
             "--hmac-sha512", rich_help_panel=_PANEL, help="Accept only content keys that SHA-512 wrapped (X25519)."
         ),
     ] = False
-
-    def recipe(self, parts: LoaderParts) -> Recipe:
-        """Return a device without keys. Raises ``OSError`` if a file cannot be read, and typer.BadParameter."""
-        from smpdfu.virtual.boot.build import AddressCheck, BootOptions
-        from smpdfu.virtual.boot.netcore import B0n
-        from smpdfu.virtual.store.devices import Recipe
-
-        name, table = self._table()
-        options = BootOptions(
-            downgrade_prevention=self.prevent_downgrade is not None,
-            by_counter=self.prevent_downgrade is Prevention.COUNTER,
-            rollback_protection=self.rollback_protection,
-            loader=parts.loader(),
-            check_address=None if parts.check_address is None else AddressCheck(str(parts.check_address)),
-            reads_net_version=parts.net_version,
-            xip_split=parts.xip_split,
-            app_class=_uuid("--app-cid", parts.app_cid),
-            net_class=_uuid("--net-cid", parts.net_cid),
-            b0n=B0n(str(parts.b0n)),
-            hmac_sha512=self.hmac_sha512,
-        )
-        return Recipe(
-            name,
-            partitions=table,
-            mode=None if self.mode is None else str(self.mode),
-            content_key_size=int(self.encrypt_keylen) // 8,
-            options=options,
-        )
-
-    def _table(self) -> tuple[str, str | None]:
-        """Return the layout's name and, if it is a file, the text of the file."""
-        from smpdfu.untrusted.files import read_start
-        from smpdfu.virtual.chip.layout import LAYOUTS
-        from smpdfu.virtual.chip.partitions import LARGEST_FILE
-
-        if self.layout in LAYOUTS or not self.layout.endswith((".yml", ".yaml")):
-            return self.layout, None
-        return Path(self.layout).stem, read_start(self.layout, LARGEST_FILE + 1).decode(errors="replace")
-
-
-def _uuid(option: str, value: str | None) -> bytes:
-    from smpdfu.image.ids import class_id
-
-    if value is None:
-        return b""
-    try:
-        return class_id(value, None)
-    except ValueError as error:
-        raise typer.BadParameter(f"{option}: {error}") from None

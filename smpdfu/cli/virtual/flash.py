@@ -1,81 +1,33 @@
-"""``smpdfu virtual load``, ``dump`` and ``cut``: what a debugger and a power switch do."""
+"""``virtual load``, ``dump`` and ``cut``: what a debugger and a power switch do."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpdfu.cli.app import completion
-from smpdfu.cli.app.command import command
 from smpdfu.cli.terminal.show import Output
-
-if TYPE_CHECKING:
-    from smpdfu.image.files import Firmware
-    from smpdfu.virtual.chip.layout import Region
-    from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.cli.terminal.values import unsigned32
+from smpdfu.cli.virtual.options import Torn
+from smpdfu.errors import FormatError
+from smpdfu.image.files import FileKind, Firmware, encode_firmware, identify, read_firmware, write_file_atomic
+from smpdfu.image.format import Image
+from smpdfu.image.hexfile import Segment, merge
+from smpdfu.image.nrf5340 import NET
+from smpdfu.image.vector_table import Vectors
+from smpdfu.virtual.chip.flash import FlashError, Tear
+from smpdfu.virtual.chip.layout import Region
+from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.store.devices import open_device, view_device
 
 _LINE = 16
 _MOST_WARNINGS = 10
 
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)
-]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Intel HEX files or signed images.")]
-Place = Annotated[
-    str | None,
-    typer.Option(
-        "--region", metavar="REGION", help="Name of a part of the device's layout: primary, secondary, 'net app', ..."
-    ),
-]
-Start = Annotated[str | None, typer.Option("--address", metavar="N", help="First address.")]
-Size = Annotated[
-    str | None, typer.Option("--size", metavar="BYTES", help="Number of bytes, with --address. [default: 256]")
-]
-OutFile = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write a .hex or .bin file instead of a hex dump.")
-]
-After = Annotated[
-    int | None, typer.Option("--after", metavar="N", min=0, help="Number of flash operations that still succeed.")
-]
-Off = Annotated[bool, typer.Option("--off", help="Cancel the power cut.")]
 
-
-class Torn(StrEnum):
-    """Which part of the interrupted operation takes effect."""
-
-    LOWER = "lower"
-    UPPER = "upper"
-    CLEAN = "clean"
-
-
-Tearing = Annotated[
-    Torn,
-    typer.Option(
-        "--tear",
-        help="Which part of the interrupted operation takes effect: the lower half, the upper half, or nothing.",
-    ),
-]
-
-
-def register(room: typer.Typer) -> None:
-    """Add the commands to those of ``smpdfu virtual``."""
-    for function in (load, dump, cut):
-        command(room, function.__name__)(function)
-
-
-def load(name: Name, files: Files, out: Output, region: Place = None) -> None:
-    """Write files into the flash of a device as a debugger does, and reset the device.
-
-    Intel HEX goes to its own addresses. A signed image goes into the slot that it is linked for, or into --region.
-    """
-    from smpdfu.image.files import read_firmware
-    from smpdfu.virtual.store.devices import open_device
-
+def load_files(name: str, files: Sequence[Path], out: Output, region: str | None) -> None:
+    """Write files into the flash of a device and reset it. Raises typer.BadParameter, ImageError or ConnectError."""
     loads = [read_firmware(path) for path in files]
     with open_device(name, switch_on=False) as device:
         for firmware in loads:
@@ -94,9 +46,6 @@ def _loaded(name: str, runs: bool) -> str:
 
 def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) -> None:
     """Write firmware as a debugger does: a signed image into its slot, a plain .hex to its addresses."""
-    from smpdfu.image.files import FileKind, identify
-    from smpdfu.virtual.chip.flash import FlashError
-
     data = b"" if len(firmware.segments) > 1 else firmware.segments[0].data
     if firmware.addressed and identify(data) is not FileKind.MCUBOOT_IMAGE:
         left_out = []
@@ -117,11 +66,6 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
 
 def _core_of(firmware: Firmware) -> str:
     """Return the core that firmware without addresses is linked for: "net" if its reset vector is in that flash."""
-    from smpdfu.errors import FormatError
-    from smpdfu.image.format import Image
-    from smpdfu.image.nrf5340 import NET
-    from smpdfu.image.vector_table import Vectors
-
     data = firmware.segments[0].data
     try:
         payload = Image.from_bytes(data).payload
@@ -151,17 +95,10 @@ def _region(device: VirtualNrf5340, name: str) -> Region:
     return regions[name]
 
 
-def dump(
-    name: Name, out: Output, region: Place = None, address: Start = None, size: Size = None, output: OutFile = None
+def dump_flash(
+    name: str, out: Output, region: str | None, address: str | None, size: str | None, output: Path | None
 ) -> None:
-    """Print a part of a device's flash, or write it to a file.
-
-    Without --region or --address: everything that is not blank.
-    """
-    from smpdfu.image.files import encode_firmware, write_file_atomic
-    from smpdfu.image.hexfile import Segment, merge
-    from smpdfu.virtual.store.devices import view_device
-
+    """Print a part of a device's flash, or write it to ``output``. Raises typer.BadParameter or ConnectError."""
     device = view_device(name)
     segments = merge([Segment(start, data) for start, data in _parts(device, region, address, size)])
     if output is not None:
@@ -180,9 +117,6 @@ def dump(
 def _parts(
     device: VirtualNrf5340, region: str | None, address: str | None, size: str | None
 ) -> Iterator[tuple[int, bytes]]:
-    from smpdfu.cli.terminal.values import unsigned32
-    from smpdfu.virtual.chip.flash import FlashError
-
     if region is not None:
         wanted = _region(device, region)
         yield wanted.start, device.chip.flash_at(wanted.start).read(wanted.start, wanted.size_bytes)
@@ -212,11 +146,8 @@ def hex_lines(address: int, data: bytes) -> Iterator[str]:
         yield f"{address + at:08x}  {line.hex(' '):<{3 * _LINE - 1}}  {text}"
 
 
-def cut(name: Name, out: Output, after: After = None, tear: Tearing = Torn.LOWER, off: Off = False) -> None:
-    """Cut the power of a device after N more flash operations, in the middle of the next one."""
-    from smpdfu.virtual.chip.flash import Tear
-    from smpdfu.virtual.store.devices import open_device
-
+def cut_power(name: str, out: Output, after: int | None, tear: Torn, *, off: bool) -> None:
+    """Cut the power after ``after`` more flash operations, or not at all. Raises typer.BadParameter or ConnectError."""
     if (after is None) != off:
         raise typer.BadParameter("choose when the power fails: give --after N, or --off to cancel it")
     with open_device(name, switch_on=False) as device:

@@ -1,18 +1,50 @@
-"""Options of ``smpdfu virtual`` for the resources of a device's SMP server, and for the wire to it."""
+"""Options of ``smpdfu virtual new`` for a device's firmware and its SMP server, and of ``virtual cut``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from smpdfu.virtual.line.load import Resources
-    from smpdfu.virtual.line.traffic import Traffic
+_SERVER = "SMP server"
 
-_SERVER, _WIRE = "SMP server", "Wire"
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The keys and the firmware of a device."""
+
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-k", "--key", "--sign-key", metavar="PEM", help="Key that MCUboot trusts. Repeat it for several keys."
+        ),
+    ] = None
+    enc_key: Annotated[
+        Path | None, typer.Option("--enc-key", metavar="PEM", help="Private key that MCUboot decrypts images with.")
+    ] = None
+    net_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--net-key", metavar="PEM", help="Key that b0n on the network core trusts. Repeat it for several keys."
+        ),
+    ] = None
+    app: Annotated[
+        Path | None, typer.Option("--app", metavar="FILE", help="Signed image that the application core runs at first.")
+    ] = None
+    net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
+    device_id: Annotated[
+        str | None,
+        typer.Option(
+            "--device-id",
+            metavar="HEX",
+            help="Number of the chip that `hwinfo devid` shows. With none, the firmware has no such command. "
+            "[default: random]",
+            show_default=False,
+        ),
+    ] = None
 
 
 class Erasing(StrEnum):
@@ -79,126 +111,10 @@ class ServerParts:
         ),
     ] = False
 
-    def resources(self) -> Resources:
-        """Return the options in the form that the device takes."""
-        from smpdfu.virtual.line.load import Resources
-        from smpdfu.virtual.server.server import Buffers
 
-        buffers = Buffers(self.buffer_size, self.buffers)
-        progressively = self.erase is Erasing.PROGRESSIVE
-        return Resources(
-            buffers,
-            self.uart_ring,
-            self.time_factor,
-            progressively,
-            allow_erase_pending=self.allow_erase_pending,
-        )
+class Torn(StrEnum):
+    """Which part of the interrupted operation takes effect."""
 
-
-@dataclass(frozen=True, slots=True)
-class WireParts:
-    """What the wire does to the bytes, in each direction."""
-
-    baudrate: Annotated[
-        int | None,
-        typer.Option(
-            "--baudrate",
-            metavar="N",
-            min=1,
-            rich_help_panel=_WIRE,
-            help="Speed of the line in bits per second. [default: no limit]",
-        ),
-    ] = None
-    latency: Annotated[
-        float,
-        typer.Option(
-            "--latency", metavar="MS", min=0.0, rich_help_panel=_WIRE, help="Delay in each direction in milliseconds."
-        ),
-    ] = 0.0
-    interval: Annotated[
-        float,
-        typer.Option(
-            "--interval",
-            metavar="MS",
-            min=0.0,
-            rich_help_panel=_WIRE,
-            help="Send bytes only once in this number of milliseconds.",
-        ),
-    ] = 0.0
-    loss: Annotated[
-        float,
-        typer.Option(
-            "--loss",
-            metavar="PERCENT",
-            min=0.0,
-            max=100.0,
-            rich_help_panel=_WIRE,
-            help="Share of the messages that are lost.",
-        ),
-    ] = 0.0
-    duplicate: Annotated[
-        float,
-        typer.Option(
-            "--duplicate",
-            metavar="PERCENT",
-            min=0.0,
-            max=100.0,
-            rich_help_panel=_WIRE,
-            help="Share of the datagrams that arrive twice.",
-        ),
-    ] = 0.0
-    reorder: Annotated[
-        float,
-        typer.Option(
-            "--reorder",
-            metavar="PERCENT",
-            min=0.0,
-            max=100.0,
-            rich_help_panel=_WIRE,
-            help="Share of the datagrams that arrive after the next one.",
-        ),
-    ] = 0.0
-    seed: Annotated[
-        int,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            rich_help_panel=_WIRE,
-            help="Seed of the random losses. The same seed gives the same losses.",
-        ),
-    ] = 0
-
-    def traffic(self, *, stream: bool) -> Traffic:
-        """Return the options in the form that the device takes; typer.BadParameter for what a ``stream`` cannot do."""
-        from smpdfu.virtual.line.traffic import Traffic
-
-        if stream and (self.duplicate or self.reorder):
-            raise typer.BadParameter(
-                "only UDP duplicates or reorders messages. Use --duplicate and --reorder with --udp alone, without "
-                "a serial line or Bluetooth"
-            )
-        return Traffic(
-            baudrate=self.baudrate,
-            latency_s=self.latency / 1000,
-            interval_s=self.interval / 1000,
-            loss=self.loss / 100,
-            duplication=self.duplicate / 100,
-            reordering=self.reorder / 100,
-            seed=self.seed,
-        )
-
-
-def device_number(text: str | None) -> str | None:
-    """Return the number of the chip in hex; None if the firmware does not report one. Raises typer.BadParameter."""
-    from smpdfu.virtual.server.application import DEVICE_ID_SIZE
-
-    if text is None:
-        import secrets
-
-        return secrets.token_hex(DEVICE_ID_SIZE)
-    if text == "none":
-        return None
-    digits = text.lower().removeprefix("0x")
-    if len(digits) != 2 * DEVICE_ID_SIZE or set(digits) - set("0123456789abcdef"):
-        raise typer.BadParameter(f"--device-id {text!r} is wrong. Give {2 * DEVICE_ID_SIZE} hex digits, or none")
-    return digits
+    LOWER = "lower"
+    UPPER = "upper"
+    CLEAN = "clean"

@@ -6,36 +6,20 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smpdfu.cli.app.command import command
 from smpdfu.cli.terminal.show import Output, print_line
-
-if TYPE_CHECKING:
-    from smpdfu.cli.virtual.demo import Demo
+from smpdfu.cli.virtual.demo import Demo, Step
 
 _QUESTION = "Press Enter to run it, s and Enter to skip it, q and Enter to stop: "
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    command(app, "tutorial")(tutorial)
+def run_tutorial(out: Output, name: str, *, run: bool) -> None:
+    """Print the commands, and run those that a person wants, or all if ``run``.
 
-
-def tutorial(
-    out: Output,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name of the virtual board.")] = "desk",
-    run: Annotated[bool, typer.Option("--run", help="Run all commands without asking.")] = False,
-) -> None:
-    """Learn the first commands on a virtual board. You need no hardware.
-
-    In a terminal, each command runs after you press Enter. Otherwise the tutorial prints all commands and runs none.
-    It uses only the virtual board NAME and the folder NAME-demo in the current folder.
+    Raises typer.BadParameter if there is no such demo and none can be made, and typer.Exit if a command fails.
     """
-    from smpdfu.cli.virtual.demo import Demo, Step  # `smpdfu --help` imports this module, and needs none of that
-
     demo = Demo(name)
     steps = list(demo.steps)
     if not demo.is_made:

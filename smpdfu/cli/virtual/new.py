@@ -1,0 +1,121 @@
+"""``virtual new``: make a device, load its firmware and show it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from smpdfu.cli.terminal.show import Output, words
+from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
+from smpdfu.cli.virtual.flash import place
+from smpdfu.cli.virtual.options import Parts, ServerParts
+from smpdfu.cli.virtual.recipe import recipe
+from smpdfu.cli.virtual.view import look, rendered, with_holder
+from smpdfu.image.files import Firmware, read_bounded, read_firmware
+from smpdfu.image.keys.keys import is_encrypted
+from smpdfu.virtual.report import Report
+from smpdfu.virtual.store import devices as store_devices
+
+
+def new_device(
+    name: str,
+    parts: Parts,
+    boot: BootParts,
+    loader: LoaderParts,
+    server: ServerParts,
+    out: Output,
+    *,
+    demo: bool = False,
+) -> None:
+    """Make a device and show it; with ``demo``, a board to try with its key, its packages and the commands to try.
+
+    Raises typer.BadParameter, SmpdfuError or OSError; then no device is left.
+    """
+    if demo:
+        _new_demo(name, parts, boot, loader, server, out)
+        return
+    found = _create(name, parts, boot, loader, server, out)
+    out.emit(with_holder(found), lambda: rendered(found))
+    if parts.app is None:
+        for line in _without_firmware(name, parts):
+            out.say(line)
+
+
+def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
+    from smpdfu.cli.virtual.demo import Demo  # here: 30 ms, which a board without a demo does not pay
+
+    if replace(parts, device_id=None) != Parts() or boot != BootParts() or loader != LoaderParts():
+        raise typer.BadParameter(
+            "--demo chooses the keys, the firmware and the bootloader itself. Leave out the options for them"
+        )
+    demo = Demo(name)
+    try:
+        demo.check()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    demo.make_files()
+    own = replace(parts, key=[demo.sign_key], app=demo.image("app"), net=demo.image("net"))
+    try:
+        found = _create(name, own, boot, loader, server, out)
+    except BaseException:
+        demo.remove_files()
+        raise
+    commands = [{"command": step.command, "does": step.sentence} for step in demo.steps]
+    out.emit(
+        with_holder(found) | {"demo": {"folder": demo.folder, "commands": commands}},
+        lambda: words("\n".join(demo.lines())),
+    )
+
+
+def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> Report:
+    """Make the device, load its firmware and start it; no device is left if that fails."""
+    loads = _read_loads(parts)
+    try:
+        store_devices.create(name, recipe(parts, boot, loader, server))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if parts.enc_key is not None and _is_protected(parts.enc_key):
+        out.warn(
+            f"smpdfu stores the key {parts.enc_key} without its passphrase in "
+            f"{store_devices.home() / name / 'device.json'}. Only you can read that file. Use a key that is made for "
+            "tests"
+        )
+    try:
+        with store_devices.open_device(name, switch_on=False) as device:
+            for core, firmware in loads:
+                place(device, core, firmware, out)
+            device.reset()
+    except BaseException:
+        store_devices.delete(name)
+        raise
+    found = look(name)
+    if parts.app is not None and not found.app_runs:
+        out.warn(f"the device does not start this application: {_last_error(name)}")
+    return found
+
+
+def _without_firmware(name: str, parts: Parts) -> list[str]:
+    """What a device without an application needs, and the commands for it."""
+    lines = [f"{name} has no application and answers no command."]
+    if parts.key is None:
+        lines.append("Its bootloader trusts no key. Delete it and make it again with -k KEY and --app FILE:")
+        lines.append(f"`smpdfu virtual delete {name}`, then `smpdfu virtual new {name} -k KEY --app FILE`.")
+    else:
+        lines.append(f"Load a signed image: `smpdfu virtual load {name} app_update.bin`.")
+    return [*lines, "For a board with everything: `smpdfu virtual new demo --demo`."]
+
+
+def _is_protected(key: Path) -> bool:
+    return is_encrypted(read_bounded(key))
+
+
+def _read_loads(parts: Parts) -> list[tuple[str, Firmware]]:
+    files = (("app", parts.app), ("net", parts.net))
+    return [(core, read_firmware(path)) for core, path in files if path is not None]
+
+
+def _last_error(name: str) -> str:
+    errors = [line for line in store_devices.read_log(name) if line.startswith("E: ")]
+    return errors[-1].removeprefix("E: ") if errors else "its code is linked for another address than the primary slot"

@@ -1,0 +1,84 @@
+"""Imports inside functions of ``cli/``: a file that declares commands imports the work of a command when it runs.
+
+Everywhere else imports stand at the top. So ``--help`` and completion are fast, and a reader sees what a module needs.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CLI = Path(__file__).parent.parent.parent / "smpdfu" / "cli"
+
+ROOMS = ("app", "computer", "fleet", "imgtool", "keys", "virtual")
+"""The rooms that keep the rule."""
+
+# Files that declare commands or options, beside those with ``register`` and those that are called ``...options.py``.
+DECLARING = {"app/command.py", "app/completion.py", "imgtool/commands.py"}
+
+# Imports that stay inside a function of another file. Each one has its reason on its line, after ``# here:``.
+EXCEPTIONS = {
+    ("app/config_file.py", "read_config"),
+    ("app/connection.py", "open_client"),
+    ("app/main.py", "run"),
+    ("computer/doctor.py", "_shown"),
+    ("computer/scan.py", "show_devices"),
+    ("fleet/live_view.py", "__rich_console__"),
+    ("fleet/live_view.py", "drawn"),
+    ("imgtool/dumpinfo.py", "as_yaml"),
+    ("imgtool/sign.py", "_spec"),
+    ("keys/passphrase.py", "read_private"),
+    ("virtual/new.py", "_new_demo"),
+    ("virtual/serve.py", "_ble"),
+    ("virtual/view.py", "rendered"),
+}
+
+
+def late_imports(source: str) -> Iterator[tuple[str, list[int]]]:
+    """Each function that stands in no other one and has imports inside: its name, and their lines."""
+    for function in _outermost(ast.parse(source)):
+        lines = [one.lineno for one in ast.walk(function) if isinstance(one, ast.Import | ast.ImportFrom)]
+        if lines:
+            yield function.name, lines
+
+
+def _outermost(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+        else:
+            yield from _outermost(child)
+
+
+def declares(path: Path) -> bool:
+    return (
+        path.name.endswith("options.py")
+        or path.relative_to(CLI).as_posix() in DECLARING
+        or any(function.name == "register" for function in _outermost(ast.parse(path.read_text("utf-8"))))
+    )
+
+
+FILES = sorted(path for room in ROOMS for path in (CLI / room).glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(CLI).as_posix())
+def test_a_function_has_at_most_one_import_inside(path: Path) -> None:
+    source = path.read_text("utf-8")
+    for name, lines in late_imports(source):
+        assert len(lines) == 1, f"{name} has imports in the lines {lines}"
+        if not declares(path):
+            assert (path.relative_to(CLI).as_posix(), name) in EXCEPTIONS, f"{name}, line {lines[0]}"
+            assert "# here: " in source.splitlines()[lines[0] - 1], f"line {lines[0]} gives no reason"
+
+
+def test_each_exception_is_still_one() -> None:
+    found = {(path.relative_to(CLI).as_posix(), name) for path in FILES for name, _ in late_imports(path.read_text())}
+    assert found >= EXCEPTIONS
+
+
+def test_the_rule_sees_imports_in_methods_and_in_inner_functions() -> None:
+    source = "class A:\n  def f(self):\n    import os\n    def g():\n      from sys import argv\n"
+    assert list(late_imports(source)) == [("f", [3, 5])]
