@@ -1,4 +1,4 @@
-"""What a command writes must not be what it reads: a key that is overwritten is lost for good."""
+"""A command must not overwrite its input, nor a private key, which would be lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Replace:
     """Whether an output may replace an input, or a file with a private key."""
 
     force: Annotated[
-        bool, typer.Option("--force", help="Replace an output that is an input too, or that holds a private key.")
+        bool,
+        typer.Option("--force", help="Replace an output file even if it is also an input, or has a private key in it."),
     ] = False
 
     def check(self, outputs: Iterable[Path], inputs: Sequence[Name]) -> None:

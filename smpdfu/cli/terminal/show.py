@@ -75,9 +75,9 @@ class Output:
 class HashOutput(Output):
     """How a command answers that shows hashes in a table."""
 
-    long: Annotated[
-        bool, typer.Option("--long", help="Show hashes whole. By default, a table has their first 12 digits.")
-    ] = False
+    long: Annotated[bool, typer.Option("--long", help="Show whole hashes. Default: the first 12 digits in tables.")] = (
+        False
+    )
 
 
 def console(stream: TextIO | None = None) -> Console:
