@@ -143,7 +143,7 @@ def power_cut(make: Maker, scheme: Scheme, limit: int, *, other: bool = False) -
 
 
 def unhealthy(make: Maker, scheme: Scheme, limit: int) -> Cases:
-    """The new image runs and is not well. Where it can, the device goes back; where not, that is said."""
+    """The new image runs but fails its check. Where it can, the device goes back; where not, that is said."""
 
     async def ill(client: Client) -> None:
         raise UpdateError("the pump does not turn")

@@ -108,9 +108,9 @@ def test_a_second_reset_never_reverts(
 
 def test_a_reset_that_never_happened_is_not_reported(make: Maker) -> None:
     device = counting(make)
-    with pytest.raises(NotBootedError, match="was not reset: it acknowledged none"):
+    with pytest.raises(NotBootedError, match="did not restart: it acknowledged none"):
         restarted(device, make, lost=99)
-    with pytest.raises(NotBootedError, match="was not reset: it acknowledged none"):
+    with pytest.raises(NotBootedError, match="did not restart: it acknowledged none"):
         restarted(device, make, lost=99, trial="pending")
     assert device.boots == 0
 

@@ -133,7 +133,7 @@ async def sick(client: Client) -> None:
 
 
 def test_an_image_that_is_not_well_goes_back(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:
-    with pytest.raises(RevertedError, match=r"not well \(the sensor does not answer\); it was not confirmed"):
+    with pytest.raises(RevertedError, match=r"fails its check \(the sensor does not answer\); it was not confirmed"):
         run_update(device, make.package(), tmp_path / "journal", health=sick)
     assert version(device) == "1.0.0"
     assert slots(device)[0].confirmed
@@ -281,11 +281,11 @@ class FakeClient:
 
 WANTED = hashlib.sha256(b"wanted").digest()
 LIES = [
-    (lambda client, state: steps.mark(client, state, WANTED), StepError, "took the mark"),
-    (lambda client, state: steps.mark(client, state, WANTED, permanent=True), StepError, "took the mark"),
+    (lambda client, state: steps.mark(client, state, WANTED), StepError, "accepted the mark"),
+    (lambda client, state: steps.mark(client, state, WANTED, permanent=True), StepError, "accepted the mark"),
     (lambda client, state: steps.confirm(client, state, WANTED), RevertedError, "did not take the new image"),
-    (lambda client, state: steps.confirm(client, state, b"\x11" * 32), StepError, "took the confirmation"),
-    (lambda client, state: steps.restart(client, state, SHORT), StepError, "was not reset"),
+    (lambda client, state: steps.confirm(client, state, b"\x11" * 32), StepError, "accepted the confirmation"),
+    (lambda client, state: steps.restart(client, state, SHORT), StepError, "did not restart"),
 ]
 
 

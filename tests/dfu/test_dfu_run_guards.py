@@ -76,7 +76,7 @@ def test_a_network_image_goes_to_its_application_only(
 def test_an_upload_that_the_device_does_not_list_is_no_upload(make: Maker) -> None:
     client: Any = FakeClient(OLD)
     step = Step(Action.UPLOAD, Core.APP)
-    with pytest.raises(StepError, match="was sent whole and the device does not list it") as caught:
+    with pytest.raises(StepError, match="was sent completely, but the device does not list it") as caught:
         simulate(StepRunner(client).do(step, make.image(), DeviceState((OLD,))))
     assert caught.value.resumable
     assert client.uploads == 1

@@ -86,7 +86,7 @@ async def _restart_for_console(client: Client) -> None:
         await client.wait_for_device(DEADLINES.boot_s)
         return
     if any(slot.pending or slot.waits or (slot.active and not slot.confirmed) for slot in state.slots):
-        raise PlanError("a restart would change what runs, for an image is pending or on trial: see `smpdfu list`")
+        raise PlanError("a restart would change what runs, because an image is pending or on trial: see `smpdfu list`")
     await restart_alone(client, state, DEADLINES)
 
 
@@ -105,10 +105,10 @@ def _info_text(found: dict[str, Any]) -> RenderableType:
     pairs: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in plain.items()]
     sizes = [(f"image {one['image']} slot {one['slot']}", _slot_text(one)) for one in found["slots"]]
     loader = loader_facts(found["loader"]) if found["loader"] else []
-    return facts([*pairs, *sizes, *loader] or [("nothing", "this build tells nothing about itself")])
+    return facts([*pairs, *sizes, *loader] or [("nothing", "this firmware reports nothing about itself")])
 
 
 def _slot_text(slot: Mapping[str, Any]) -> str:
     if slot["size_bytes"] is not None:
         return f"{slot['size_bytes']} bytes"
-    return f"slot not readable (rc {slot['rc']})" if "rc" in slot else "the device does not tell its size"
+    return f"slot not readable (rc {slot['rc']})" if "rc" in slot else "the device does not report its size"

@@ -33,7 +33,7 @@ def loader_facts(found: dict[str, Any]) -> list[tuple[str, object]]:
     if found["contradicts"]:
         facts.append(("but", "these facts contradict each other, so each of them counts"))
     if not found["clues"]:
-        facts.append(("because", "nothing tells it: read the serial console with --reset, or give --ncs"))
+        facts.append(("because", "the device does not report it: read the serial console with --reset, or give --ncs"))
     return facts + [("application from", bound) for bound in found["application"]]
 
 

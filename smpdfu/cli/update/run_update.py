@@ -62,7 +62,7 @@ async def run_update(
     loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
     check_trust(loaded.images, wish.trust)
     if how.new_journal and (how.plan or how.resume):
-        raise typer.BadParameter("--new-journal goes neither with --plan nor with --resume")
+        raise typer.BadParameter("--new-journal cannot be combined with --plan or --resume")
     found = parse_address(conn.address())
     address, path = str(found), journal_path(found.place)
     if how.new_journal and (old := set_aside(path)) is not None:
@@ -108,9 +108,9 @@ class _Job:
 
 def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wish:
     if how.confirm and how.upload_only:
-        raise typer.BadParameter("--confirm and --upload-only exclude each other")
+        raise typer.BadParameter("use --confirm or --upload-only, not both")
     if how.require_proof and how.upload_only:
-        raise typer.BadParameter("--upload-only boots nothing that --require-proof could prove")
+        raise typer.BadParameter("--require-proof needs a boot, and --upload-only boots nothing")
     policy = Policy.UPLOAD_ONLY if how.upload_only else Policy.TEST_AND_CONFIRM
     policy = Policy.CONFIRM_ONLY if how.confirm else policy
     scheme = None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value)
@@ -230,7 +230,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
         steps += [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
         return stacked(
             table("Findings", ("severity", "code", "what"), findings or [("", "", "nothing speaks against it")]),
-            table("Steps", ("", "what"), steps or [("", "none: the device has what is to be sent")]),
+            table("Steps", ("", "what"), steps or [("", "none: the device has everything in this package")]),
         )
 
     if (bound := job.transfer.transfer_timeout) is not None and decision.plan.steps:

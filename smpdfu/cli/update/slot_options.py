@@ -57,6 +57,10 @@ class Restart:
     boot_mode: Annotated[
         int | None,
         typer.Option(
-            "--boot-mode", metavar="N", min=0, max=255, help="What to boot, where it can: 1 is the recovery mode."
+            "--boot-mode",
+            metavar="N",
+            min=0,
+            max=255,
+            help="What to boot, if the firmware knows boot modes. 1: serial recovery.",
         ),
     ] = None

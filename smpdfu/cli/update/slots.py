@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         "confirm": confirm,
         "erase": erase,
     }
-    under_image = typer.Typer(help="The image commands under mcumgr's words.", no_args_is_help=True)
+    under_image = typer.Typer(help="The image commands, grouped as in mcumgr.", no_args_is_help=True)
     for name, function in images.items():
         command(app, name)(function)
         command(under_image, name)(function)

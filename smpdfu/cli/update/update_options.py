@@ -46,7 +46,9 @@ class How:
     health: Annotated[
         str | None,
         typer.Option(
-            "--health", metavar="COMMAND", help="Run this on trial, SMPDFU_TO set; exit code 0 means that all is well."
+            "--health",
+            metavar="COMMAND",
+            help="Run this command during the trial, with SMPDFU_TO set. Exit code 0: the image works.",
         ),
     ] = None
     health_timeout: Annotated[
@@ -73,7 +75,7 @@ class How:
     ] = False
     new_journal: Annotated[
         bool,
-        typer.Option("--new-journal", help="Set the device's journal aside and begin a new one: for a damaged one."),
+        typer.Option("--new-journal", help="Move a damaged journal away and begin a new one."),
     ] = False
     require_proof: Annotated[
         bool, typer.Option("--require-proof", help="Exit with code 9 if nothing proves the network core's update.")

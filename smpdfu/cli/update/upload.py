@@ -47,7 +47,7 @@ async def upload_image(
 ) -> None:
     """Upload ``file`` as ``target`` says, and print what became of it."""
     if target.test and target.confirm:
-        raise typer.BadParameter("--test and --confirm exclude each other")
+        raise typer.BadParameter("use --test or --confirm, not both")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
         raise typer.BadParameter("serial recovery has no --test, --confirm or --slot: it overwrites what runs")
     wanted = Wanted(target.image, target.slot, target.test, target.confirm, target.force)

@@ -37,7 +37,7 @@ def _now(done: RecoveredImage) -> str:
     now = "written; `smpdfu reset` starts it"
     if done.of_network_core:
         now = f"sent; {KEEP_POWER}, then `smpdfu reset` starts it"
-    return now if done.verified else f"{now}. Recovery does not tell whether it was accepted"
+    return now if done.verified else f"{now}. The bootloader does not report whether it accepted the image"
 
 
 def _told(answer: dict[str, Any], now: str) -> list[tuple[str, object]]:

@@ -7,7 +7,7 @@ How an image comes to run depends on the bootloader:
     swaps; XIP with revert; a device  a test          TRIAL: a test, reset, check, confirm. Where the device does not
     that does not tell                                tell, it is learned: an image that runs confirmed was overwritten
     overwrites; an image pair for     a test, which   PERMANENT: marked at once, reset, check
-    each core                         is for good
+    each core                         is permanent
     loads into RAM; XIP; takes no     refused         HIGHER_VERSION: reset, check; it boots the higher version
     marks
     one slot; firmware loader         refused         ONE_SLOT: the upload replaces the application; reset, check
@@ -317,7 +317,11 @@ def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
             return ""
         case Way.TEST:
             why = why_no_test(image, state, job)
-            return f"this is no trial: {why}. The next reset installs the image, with no way back" if why else ""
+            return (
+                f"a reset cannot take this mark back: {why}. The next reset installs the image permanently"
+                if why
+                else ""
+            )
         case Way.TRIAL if job.left is Left.STARTED and state.running is not None and state.running.hash == image.hash:
             return "the image runs on trial: it must answer, then it is confirmed"
         case Way.TRIAL if image.core is Core.NET:
@@ -327,8 +331,8 @@ def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
             return tried if state.can_revert or state.mode in REVERTING_MODES else f"{tried}. {_UNKNOWN}"
         case Way.PERMANENT:
             return (
-                f"this device cannot try an image first ({_why_no_trial(state)}): the image is marked for good, with "
-                "no way back. Then the device restarts"
+                f"this device cannot try an image first ({_why_no_trial(state)}). The new image will be permanent and "
+                "cannot be rolled back. Then the device restarts"
             )
         case Way.HIGHER_VERSION:
             return (

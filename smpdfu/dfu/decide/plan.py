@@ -1,7 +1,7 @@
 """Which steps bring a package onto a device: a pure function of package, device state, policy and journal.
 
-The order rules of the nRF5340 are in ``RULES`` and nowhere else. A plan is made anew on every call, so an update that
-was interrupted goes on from what the device shows; the journal only adds what no device can tell.
+The order rules of the nRF5340 are in ``RULES`` and nowhere else. Every call makes a new plan, so an
+interrupted update continues from what the device shows. The journal adds only what no device can report.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Action(StrEnum):
 _WORDS = {
     Action.UPLOAD: "upload the image of the {core}",
     Action.TEST: "mark the image of the {core} for the next boot",
-    Action.KEEP: "mark the image of the {core} for good",
+    Action.KEEP: "mark the image of the {core} as permanent",
     Action.RESET: "reset the device and wait for it",
     Action.CHECK: "check the {core}",
     Action.CONFIRM: "confirm the image that runs",
@@ -61,7 +61,7 @@ class Step:
 class Policy(StrEnum):
     """How far an update goes.
 
-    TEST_AND_CONFIRM: on trial first, where the device can go back. CONFIRM_ONLY: for good at once. UPLOAD_ONLY: the
+    TEST_AND_CONFIRM: on trial first, where the device can go back. CONFIRM_ONLY: permanent at once. UPLOAD_ONLY: the
     images are sent, and what boots does not change.
     """
 
@@ -83,14 +83,14 @@ def _steps(text: str) -> tuple[Step, ...]:
 #    (MCUboot, "Image swapping": an image that is not confirmed is swapped back at the next reset.)
 # 2. It is confirmed before the network core's image is uploaded: both pass through the one secondary slot, and until
 #    the confirmation that slot holds the way back. (Zephyr, img_mgmt: the slot is not free during a trial.)
-# 3. The network core's image is marked for a test, too. Its reset hands it over for good whatever the mark is (nRF
+# 3. The network core's image is marked for a test, too. Its reset hands it over permanently whatever the mark is (nRF
 #    Connect SDK, subsys/pcd); but should the bootloader take it for an application image, a test is swapped back.
 #
 # SIMULTANEOUS: a pair for each core and a bootloader that overwrites, so there is no way back for either.
 # 4. Nothing is marked before both images are there: a reset in between must not change one core alone.
 # 5. The network core's image is marked before the application's, then comes one reset for both: with the other order
 #    bootloaders of nRF Connect SDK 2.6 to 3.4 skip the network core (NCSDK-34106).
-# 6. A mark for a test, as one for good, means "at the next boot"; many builds deny the latter for image 1 (Zephyr,
+# 6. A mark for a test, as a permanent one, means "at the next boot"; many builds deny the latter for image 1 (Zephyr,
 #    CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_*), because it is not the running one.
 STAGED = _steps("upload app, test app, reset app, check app, confirm app, upload net, test net, reset net, check net")
 SIMULTANEOUS = _steps(

@@ -27,7 +27,7 @@ def is_damaged(path: Path) -> bool:
 
 def damaged_line(number: int, path: Path) -> str:
     """What to say about a damaged line of a journal or a log."""
-    return f"line {number} of {path} is damaged and counts for nothing; the other lines count"
+    return f"line {number} of {path} is damaged; smpdfu ignores it and reads the other lines"
 
 
 def set_aside(path: Path) -> Path | None:

@@ -148,12 +148,16 @@ def judge(image: CoreImage, before: str | None, after: str | None) -> Proof | No
         return None
     wanted = sorted(one for one in versions_of(image) if ("." in one) == ("." in after))
     if not wanted:
-        return Proof(None, f"The application tells version {after} of the network core, {image.file} has none like it.")
+        return Proof(
+            None, f"The application reports version {after} of the network core, {image.file} has none like it."
+        )
     if after not in wanted:
-        reason = f"The application tells version {after} of the network core; {image.file} is {' or '.join(wanted)}."
+        reason = f"The application reports version {after} of the network core; {image.file} is {' or '.join(wanted)}."
         return Proof(False if before in (None, after) else None, reason, ProofSource.VERSION)
     if after == before:
-        return Proof(None, f"The application told version {after} of the network core before the update, too.")
+        return Proof(None, f"The application reported version {after} of the network core before the update, too.")
     if before is None:
-        return Proof(None, f"The application tells version {after} of the network core, and not since when.")
-    return Proof(True, f"The application tells version {after} of the network core.", ProofSource.VERSION)
+        return Proof(
+            None, f"The application reports version {after} of the network core. It was not asked before the update."
+        )
+    return Proof(True, f"The application reports version {after} of the network core.", ProofSource.VERSION)

@@ -50,7 +50,7 @@ from smpdfu.image.keys.keys import Verifier
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
-# What speaks against sending alone. A slot with its trailer in it marks itself, for good with --confirm, whatever was
+# What speaks against sending alone. A slot with its trailer in it marks itself (permanent with --confirm), whatever was
 # asked for; a device that does not know its own slot writes over what runs.
 _HARMS_AT_ONCE = {"padded", "active-slot"}
 # What the image of the other core may still mend, where this call only marks one of them.
@@ -248,8 +248,10 @@ async def _send(
     result = await client.upload(image.data, job.number, progress=watch, compare=not job.replaces, recheck=recheck)
     watch(ImageStage.SENT)
     if not (result.match or result.listed or job.replaces):
-        text = "the device took every byte and neither compares them nor lists the image: nothing proves what it has"
-        watch(ImageNote(text, warning=True))
+        text = (
+            "the device accepted every byte, but it neither compares them nor lists the image: nothing proves what it"
+        )
+        watch(ImageNote(f"{text} holds", warning=True))
     return result
 
 

@@ -81,7 +81,7 @@ async def takes_marks(client: Client, state: DeviceState) -> bool | None:
 
 
 async def bring_to_run(runner: StepRunner, image: CoreImage, state: DeviceState, job: Job) -> Ran:
-    """Have an uploaded image run for good. Raises what ``install`` does."""
+    """Have an uploaded image run permanently. Raises what ``install`` does."""
     state = await read_slots(runner.client, state)
     match job.way:
         case Way.TRIAL:
@@ -95,7 +95,7 @@ async def bring_to_run(runner: StepRunner, image: CoreImage, state: DeviceState,
 async def install(
     runner: StepRunner, image: CoreImage, state: DeviceState, watch: Callable[[Step, DeviceState], None] | None = None
 ) -> DeviceState:
-    """Bring an image that is in the slot already to run for good, on trial first: the steps of its core's plan.
+    """Bring an image that is in the slot already to run permanently, on trial first: the steps of its core's plan.
 
     For bootloaders that can revert, or do not tell; ``watch`` is called after each step. Raises RevertedError when the
     device runs its previous firmware, NotBackError, and StepError.
@@ -108,7 +108,7 @@ async def install(
 
 
 async def install_for_good(runner: StepRunner, image: CoreImage, state: DeviceState, number: int) -> DeviceState:
-    """Mark an uploaded image for good, reset, and check that it runs (a network core's: that it was taken over).
+    """Mark an uploaded image as permanent, reset, and check that it runs (a network core's: that it was taken over).
 
     There is no trial and no way back. ``number`` is the image number that it was uploaded to. Raises RevertedError when
     it was not taken, NotBackError, and StepError.
@@ -175,8 +175,8 @@ async def _start(runner: StepRunner, image: CoreImage, state: DeviceState) -> De
         await runner.health(runner.client)
     except SmpdfuError as error:
         text = (
-            f"{image.file} runs and is not well ({error}), and the device cannot go back. Upload a corrected image, or "
-            "check it once more"
+            f"{image.file} runs but fails its check ({error}), and the device cannot go back. Upload a corrected "
+            "image, or check it once more"
         )
         raise StepError(text, "check app", resumable=True) from error
     return now

@@ -139,14 +139,14 @@ async def ask(client: Client, request: Request[R]) -> R | None:
 
 
 async def mark(client: Client, state: DeviceState, wanted: bytes, *, permanent: bool = False) -> DeviceState:
-    """Mark the image with this hash for the next boot: on trial, or for good. Checked by reading the list.
+    """Mark the image with this hash for the next boot: on trial, or permanent. Checked by reading the list.
 
     Raises DeviceError, LinkError, or NoEffectError when the device says yes and the list says no.
     """
     await client.request(StateWrite(wanted, confirm=permanent))
     now = await read_slots(client, state)
     if not any(slot.hash == wanted and (slot.permanent if permanent else slot.pending) for slot in now.slots):
-        raise NoEffectError("the device took the mark for the next boot and does not show it", "mark")
+        raise NoEffectError("the device accepted the mark for the next boot but does not show it", "mark")
     return now
 
 
@@ -162,7 +162,7 @@ async def confirm(client: Client, state: DeviceState, wanted: bytes) -> DeviceSt
     await client.request(StateWrite(confirm=True))
     now = await read_slots(client, now)
     if now.running is None or now.running.hash != wanted or not now.running.confirmed:
-        raise NoEffectError("the device took the confirmation and does not show it", "confirm")
+        raise NoEffectError("the device accepted the confirmation but does not show it", "confirm")
     return now
 
 
@@ -220,10 +220,13 @@ def _may_reset_again(before: DeviceState, now: DeviceState) -> bool:
 
 def _not_reset(acknowledged: bool, now: DeviceState) -> str:
     if not acknowledged:
-        return "the device answers and was not reset: it acknowledged none of the requests"
+        return "the device answers but did not restart: it acknowledged none of the requests"
     if any(slot.pending for slot in now.slots):
-        return "the device took the reset and was not reset, or refused the image: it still waits for the next boot"
-    return "the device took the reset and answers as if it was not reset"
+        return (
+            "the device acknowledged the reset, but it did not restart or it refused the image: the image still waits "
+            "for the next boot"
+        )
+    return "the device acknowledged the reset, but its answers show no restart"
 
 
 def _stayed_away(state: DeviceState, deadlines: Deadlines, error: SmpdfuError) -> str:
@@ -285,7 +288,7 @@ class StepRunner:
             ):
                 raise
         # Nothing waits there, and yet it does: a bootloader that overwrites lost its power between the erase of an
-        # image and that of its mark, and leaves it so for good. A slot without an image can always be erased.
+        # image and that of its mark, and leaves it so. A slot without an image can always be erased.
         await self.client.request(Erase(2 * number + SECONDARY), timeout_s=ERASE_TIMEOUT_S)
         return await self._do(step, image, state, report, net_version)
 
@@ -316,7 +319,7 @@ class StepRunner:
         )
         now = await read_slots(self.client, state)
         if not any(slot.hash == image.hash for slot in now.slots):
-            text = f"{image.file} was sent whole and the device does not list it"
+            text = f"{image.file} was sent completely, but the device does not list it"
             raise StepError(text, step.name, resumable=True)
         return now
 
@@ -384,15 +387,15 @@ class StepRunner:
     async def _go_back(self, step: Step, image: CoreImage, state: DeviceState, reason: SmpdfuError) -> NoReturn:
         """Not confirmed, the image is swapped back by a reset, where the bootloader can do that."""
         if state.overwrites or (state.running is not None and state.running.confirmed):
-            why = "the bootloader overwrites" if state.overwrites else "it was marked for good"
+            why = "the bootloader overwrites" if state.overwrites else "it was marked permanent"
             text = (
-                f"{image.file} runs and is not well ({reason}); {why}, so the device cannot go back: update it with a "
-                "corrected image, or call again to check it again"
+                f"{image.file} runs but fails its check ({reason}); {why}, so the device cannot go back: update it "
+                "with a corrected image, or run the same call again to check it again"
             )
             raise StepError(text, step.name, resumable=True) from reason
         await restart(self.client, state, self.deadlines, lambda now: hash_of(now) != image.hash)
         raise RevertedError(
-            f"{image.file} runs and is not well ({reason}); it was not confirmed, and the device runs its previous "
+            f"{image.file} runs but fails its check ({reason}); it was not confirmed, and the device runs its previous "
             "firmware again"
         ) from reason
 

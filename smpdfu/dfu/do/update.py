@@ -150,7 +150,8 @@ def _by_journal(record: Record, state: DeviceState) -> Proof:
     known = None if record.proof is None else Proof.from_entry(record.proof)
     if known is None:
         return Proof(
-            None, "The journal of an earlier update says that the network core was updated, and not how that was known."
+            None,
+            "The journal of an earlier update says that the network core was updated, but not how smpdfu knew that.",
         )
     if known.value is not True or (record.hardware is not None and record.hardware == state.hardware):
         return replace(known, source=ProofSource.JOURNAL)
@@ -334,7 +335,8 @@ class Update:
             runs = "nothing" if state.running is None else f"version {state.running.version}"
             raise StepError(
                 f"the device at {self._client.name} runs {runs} and not the application that goes with the network "
-                "core's image: it went back, or it is another device; the network core was not touched further",
+                "core's image: it went back, or it is another device. smpdfu did not change the network core any "
+                "further",
                 step.name,
                 resumable=True,
             )

@@ -109,7 +109,7 @@ def test_a_network_image_goes_the_same_way(desk: Desk) -> None:
     assert desk.net_holds("2.0.0")
     shown = desk.call("upload", desk.image(Core.NET, version="3.0.0"), "--confirm").out
     assert "handed over to the network core" in shown
-    assert "runs, for good" not in shown
+    assert "runs permanently" not in shown
 
 
 def test_images_are_named_by_the_beginning_of_their_hash(desk: Desk) -> None:
@@ -258,7 +258,7 @@ def test_an_encrypted_network_image_is_not_booted(desk: Desk) -> None:
     package = desk.package(encrypted=True)
     refused = desk.call("update", package)
     assert refused.code == 6
-    assert "is encrypted, and in the staged scheme the network core gets no such image" in refused.sentence
+    assert "is encrypted, and the staged scheme cannot update the network core with it" in refused.sentence
     assert desk.slots() == [RUNS_1]
 
 

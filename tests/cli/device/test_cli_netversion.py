@@ -74,7 +74,7 @@ def test_the_application_tells_of_success(board: Callable[[B0n], Desk], serve: S
     assert done.code == 0, done.err
     said = done.document
     assert (said["result"], said["proven"], said["proof"]["source"]) == ("done", True, "version")
-    assert said["proof"]["reason"] == "The application tells version 2.0.0 of the network core."
+    assert said["proof"]["reason"] == "The application reports version 2.0.0 of the network core."
     assert desk.net_holds("2.0.0")
 
 
@@ -84,7 +84,7 @@ def test_the_application_tells_of_a_refusal(board: Callable[[B0n], Desk], serve:
     address = serve(desk)
     done = desk.run("update", desk.package(), "--to", address, "--net-version-from", rule)
     assert done.code == 7, done.err
-    assert "The application tells version 1.0.0 of the network core; net_core_update.bin is 2.0.0" in done.sentence
+    assert "The application reports version 1.0.0 of the network core; net_core_update.bin is 2.0.0" in done.sentence
     assert desk.net_holds("1.0.0")
 
 

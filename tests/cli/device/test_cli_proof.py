@@ -126,7 +126,7 @@ def test_a_command_tells_the_version(board: Board, over_udp: Serve, soon: None) 
     rule = 'command:echo "network core: 1.0.0"'
     done = desk.run("update", desk.package(), "--to", address, "--net-version-from", rule, "--boot-timeout", 30)
     assert done.code == 7
-    assert "The application tells version 1.0.0 of the network core; net_core_update.bin is 2.0.0" in done.sentence
+    assert "The application reports version 1.0.0 of the network core; net_core_update.bin is 2.0.0" in done.sentence
     assert desk.net_holds("1.0.0")
 
 
@@ -224,7 +224,7 @@ def test_info_over_udp_says_that_nothing_tells(board: Board, over_udp: Serve) ->
     address = over_udp(desk)
     said = desk.run("info", "--to", address, "--reset", "--json").document["loader"]
     assert said["clues"] == []
-    assert "nothing tells it: read the serial console with --reset, or give --ncs" in desk.run(
+    assert "the device does not report it: read the serial console with --reset, or give --ncs" in desk.run(
         "info", "--to", address
     ).out.replace("\n", " ")
 

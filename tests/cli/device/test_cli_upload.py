@@ -1,4 +1,4 @@
-"""``upload`` of images that must not run, or not for good, and what is said about what cannot be seen."""
+"""``upload`` of images that must not run, or not permanently, and what smpdfu says about what cannot be seen."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_network_image_with_the_wrong_key_is_refused(desk: Desk) -> None:
 def test_an_encrypted_network_image_of_unknown_core_is_tried_and_reverts(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would run on the application core, for good with a permanent mark."""
+    """It would run on the application core, permanently with such a mark."""
     simulate_commands(monkeypatch)
     refused = desk.call("upload", desk.image(Core.NET, encrypted=True), "--confirm", "--boot-timeout", "1", "-t", "0.2")
     assert refused.code == 4, "no answer, and the same call would only try the same image again"
@@ -64,7 +64,7 @@ def test_a_trial_that_was_cut_off_goes_on(desk: Desk) -> None:
 def test_without_a_way_back_it_is_said(overwriting: Desk) -> None:
     done = overwriting.call("upload", overwriting.image(), "--confirm")
     assert done.code == 0
-    assert "marked for good, with no way back" in done.err
+    assert "The new image will be permanent and cannot be rolled back" in done.err
     assert overwriting.slots()[0] == RUNS_2
 
 

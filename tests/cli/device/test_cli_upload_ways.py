@@ -57,7 +57,7 @@ def test_a_device_that_does_not_tell_gets_a_trial_and_shows_that_it_can_go_back(
     before, _, _ = done.err.partition("100")
     assert "on trial: the device restarts" in before
     assert "does not tell how its bootloader updates: if that overwrites, the image cannot be rolled back" in done.err
-    assert "marked for good" not in done.err
+    assert "will be permanent" not in done.err
     assert desk.slots()[0] == RUNS_2
     assert "Swap type: test" in "".join(store_devices.read_log(desk.name))
 

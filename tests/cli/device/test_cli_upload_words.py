@@ -37,7 +37,7 @@ def test_an_encrypted_network_image_is_not_said_to_run(two_pairs: Desk, trusted_
         done = two_pairs.call("upload", image, "-n", 1, "--confirm", "--json")
         assert (done.code, done.document["running"], done.document["proven"]) == (0, False, False)
     shown = two_pairs.call("upload", image, "-n", 1, "--confirm")
-    assert "runs, for good" not in shown.out
+    assert "runs permanently" not in shown.out
     assert "SMP cannot tell whether the network core took it" in shown.out
 
 
@@ -90,7 +90,7 @@ def test_a_mark_that_is_no_trial_is_not_called_one(
     desk: Desk = request.getfixturevalue(device)
     done = desk.call("upload", desk.image(core), "--test")
     assert done.code == 0
-    assert f"this is no trial: {why}. The next reset installs the image, with no way back" in done.err
+    assert f"a reset cannot take this mark back: {why}. The next reset installs the image permanently" in done.err
     for said in (done.out, desk.call("upload", desk.image(core), "--test").out):
         assert "waits for the next boot; `smpdfu reset` installs it permanently" in said
         assert "smpdfu confirm" not in said
@@ -115,7 +115,7 @@ def test_a_trial_that_is_only_confirmed_is_not_said_to_restart(desk: Desk) -> No
     assert "restarts" not in done.err
 
 
-@pytest.mark.parametrize(("command", "words"), [("test", "took the mark"), ("confirm", "took the mark")])
+@pytest.mark.parametrize(("command", "words"), [("test", "accepted the mark"), ("confirm", "accepted the mark")])
 def test_a_mark_that_the_list_does_not_show_is_a_5(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, command: str, words: str
 ) -> None:

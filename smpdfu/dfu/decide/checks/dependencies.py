@@ -70,7 +70,7 @@ _PUT_IT_IN = "Put the image that it needs into the package, or sign it without t
 def _unmet_alone(image: CoreImage, need: Dependency, package: Package, state: DeviceState) -> Finding:
     """With one image pair the bootloader does not check; what the image needs is true nevertheless."""
     found = _version_after(need.image, package, state)
-    has = "the device does not tell that" if found is None else f"it has {found}"
+    has = "the device does not report it" if found is None else f"it has {found}"
     return Finding(
         "dependency",
         Severity.WARNING if found is None else Severity.ERROR,

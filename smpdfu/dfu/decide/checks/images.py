@@ -40,7 +40,7 @@ def _is_valid(image: CoreImage, state: DeviceState) -> Findings:
 
 def _is_signed(image: CoreImage, _: DeviceState) -> Findings:
     if not any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected):
-        text = f"{image.file} is not signed; a bootloader that checks signatures does not take it"
+        text = f"{image.file} is not signed; a bootloader that checks signatures does not accept it"
         yield Finding("not-signed", Severity.WARNING, text, "Sign it.", image.core)
 
 
@@ -60,7 +60,7 @@ def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
     """Behind MCUboot's check comes b0n's: it looks for a hash of its own, whatever MCUboot found."""
     if image.core is not Core.NET:
         return
-    # What b0n refuses is handed over once more at each boot. With a pair of its own MCUboot stops there, for good.
+    # MCUboot hands what b0n refuses over again at each boot. With a pair of its own, MCUboot stops there at every boot.
     stuck = state.scheme is Scheme.SIMULTANEOUS
     after = "the device would never start its application again" if stuck else "the network core keeps its firmware"
     if image.image.encrypted:

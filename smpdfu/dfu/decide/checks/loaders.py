@@ -152,7 +152,7 @@ def _network_image_is_readable(package: Package, state: DeviceState) -> Findings
     yield Finding(
         "net-encrypted",
         Severity.ERROR,
-        f"{image.file} is encrypted, and in the staged scheme the network core gets no such image{then}",
+        f"{image.file} is encrypted, and the staged scheme cannot update the network core with it{then}",
         "Sign the network core's image without encryption; only the application's image can be encrypted on this "
         "device.",
         Core.NET,

@@ -22,7 +22,7 @@ def not_taken(image: CoreImage | None, state: DeviceState) -> str:
         net = state.waiting(1)
         waits = net is not None and net.waits
         there = "core's image still waits for the next boot" if waits else "core may have its new image all the same"
-        runs += f". The network {there}: update both cores again with an application that is taken"
+        runs += f". The network {there}: update both cores again with an application that the bootloader accepts"
     if image is not None and image.core is Core.NET:
         runs = f"; the network core keeps its firmware{runs}"
     elif image is not None and any(slot.hash == image.hash for slot in state.slots):
