@@ -1,11 +1,14 @@
-"""A device to talk to: a pipe, a framing and a session put together. The only place with timeouts.
+"""A device to talk to: a pipe, a framing and a session together. The only place with timeouts.
 
-A request that gets no readable answer in time is sent again with the same sequence number, so an answer counts
-whichever copy it is for; answers that nobody waits for are dropped. A refusal by the device is ``DeviceError``, silence
-``ResponseTimeoutError``, unreadable answers ``RemoteProtocolError``, a broken link ``LinkLostError``.
+If no readable answer comes in time, the client sends the request again with the same sequence number, so that an answer
+to any of the copies counts. It drops answers to requests that are not open. A refusal by the device is ``DeviceError``,
+silence is ``ResponseTimeoutError``, an unreadable answer is ``RemoteProtocolError``, a broken link is
+``LinkLostError``.
 """
 
-from smpdfu.client.client import DEFAULT_TIMEOUT_S, ERASE_TIMEOUT_S, Client, Patience, UploadResult, image_hash
+from smpdfu.client.client import DEFAULT_TIMEOUT_S, ERASE_TIMEOUT_S, Client
+from smpdfu.client.image_upload import UploadResult, image_hash
+from smpdfu.client.patience import Patience
 from smpdfu.client.trace import Trace, Tracer
 from smpdfu.smp.upload import UploadProgress
 

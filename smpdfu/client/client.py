@@ -5,25 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from math import ceil
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
-from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import Exchange, now
-from smpdfu.client.image_upload import Errands, Report, Transfer, Waits
-from smpdfu.client.retry import insist
+from smpdfu.client.image_upload import Data, ImageUploader, UploadRequest, UploadResult
+from smpdfu.client.patience import DEFAULT_PATIENCE, Patience
+from smpdfu.client.report import Report
 from smpdfu.client.trace import Tracer
-from smpdfu.errors import DeviceError, FormatError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
-from smpdfu.image.format import Image
+from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming, RawFraming
-from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
-from smpdfu.smp.hearing import PAGE
 from smpdfu.smp.message import HEADER_SIZE, Request, Response
-from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress
 from smpdfu.smp.window import Window
 
 DEFAULT_TIMEOUT_S = 2.5
@@ -32,59 +27,6 @@ ERASE_TIMEOUT_S = 40.0
 _DATAGRAMS_PER_PING = 4
 
 R = TypeVar("R", bound=Response)
-T = TypeVar("T")
-Data = bytes | bytearray | memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long things may take, in seconds.
-
-    ``reconnect_s``: for a lost link to come back. ``reset_grace_s``: from the answer to a reset until the device is
-    down (Zephyr waits 250 ms). ``quiet_s``: silence on the console that ends the boot text, for some boards hang when
-    bytes arrive while they boot; ``quiet_max_s`` is how long such silence is waited for in one boot, for other boards
-    never are silent. ``ping_s``: until a device that may be booting is asked again; an answer has as long as any.
-    ``pause_s``: before a device that was not there, or was busy, is asked again.
-    """
-
-    reconnect_s: float = 10.0
-    reset_grace_s: float = 0.5
-    quiet_s: float = 0.2
-    quiet_max_s: float = 3.0
-    ping_s: float = 1.0
-    pause_s: float = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class UploadResult:
-    """An upload that is done: ``off`` and ``len`` are equal.
-
-    ``match``: the device compared the flash with the SHA-256 sent (None: it does not). ``listed``: the device lists the
-    image's hash in a slot that does not run (None: it cannot be asked, or the data is no MCUboot image). ``retries``
-    counts what was sent again, ``resumed_at`` the bytes that were there from an earlier upload. ``requests`` counts the
-    requests sent, copies included; ``window`` is the largest number of them that was in flight. ``sealed``: each was
-    checked as a whole on its way (False on a raw serial line, and on Bluetooth where one takes several writes).
-    """
-
-    off: int
-    len: int
-    match: bool | None
-    listed: bool | None
-    seconds: float
-    retries: int
-    resumed_at: int
-    requests: int = 0
-    window: int = 1
-    sealed: bool = True
-
-    @property
-    def verified(self) -> bool:
-        """True if it is proven that the device took what was sent: ``match`` covers every byte.
-
-        ``listed`` is the weaker one: the image's header and its hash at the end have arrived. For the rest the device's
-        word must do, which is a proof only if ``sealed``; that the flash kept it is seen by the bootloader alone.
-        """
-        return bool(self.match or (self.listed and self.sealed))
 
 
 class Client:
@@ -103,7 +45,7 @@ class Client:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         attempts: int = 4,
-        patience: Patience = Patience(),
+        patience: Patience = DEFAULT_PATIENCE,
         window_max: int | None = None,
         transfer_timeout_s: float | None = None,
     ) -> None:
@@ -113,8 +55,11 @@ class Client:
             raise ValueError(f"at least one request is in flight, not {window_max}")
         if transfer_timeout_s is not None and transfer_timeout_s <= 0:
             raise ValueError(f"no transfer ends within {transfer_timeout_s} s")
-        self.timeout_s, self.attempts, self.patience = timeout_s, attempts, patience
-        self.transfer_timeout_s, self.window_max = transfer_timeout_s, window_max
+        self.timeout_s = timeout_s
+        self.attempts = attempts
+        self.patience = patience
+        self.transfer_timeout_s = transfer_timeout_s
+        self.window_max = window_max
         self._exchange = Exchange(pipe, framing)
         self._params: ParamsReply | None = None
         self._asked_params = False
@@ -322,88 +267,30 @@ class Client:
         names_image: bool = False,
         recheck: Callable[[], Awaitable[None]] | None = None,
     ) -> UploadResult:
-        """Upload ``data`` (see ``smp/upload.py`` for the rules) and have the device prove that it has the same bytes.
+        """Upload ``data`` and have the device prove that it has the same bytes.
 
-        Goes on where an earlier upload of the same data ended, and across lost links. ``erase_timeout_s`` is for the
-        first chunk, at which the device erases. DeviceError when the device refuses; RemoteProtocolError when it makes
-        no progress, or holds other bytes in the end, even after all of them were written a second time. ``compare``
-        False: the device's list of images proves nothing, as in a bootloader's recovery. ``names_image``: each chunk
-        says which image it is for, as a bootloader needs it that reads that from every packet (MCUboot before 2023-07).
-        ``recheck`` is called, before more is sent, when it may be another device: a lost link was opened again, or the
-        device asks for the first byte anew, or lacks the image. What it raises ends the upload. TransferTimeoutError
-        after ``transfer_timeout_s``.
+        The upload continues after an earlier upload of the same data, and across lost links (``smp/upload.py`` has the
+        rules). ``erase_timeout_s`` is for the first chunk, at which the device erases. ``compare`` False: the device's
+        list of images proves nothing, as in a bootloader's recovery. ``names_image``: each chunk says which image it is
+        for; a bootloader needs that if it reads the image number from every packet (MCUboot before 2023-07).
+        ``recheck`` is called before more is sent if this may be another device: a lost link was opened again, or the
+        device asks for the first byte again, or lacks the image. What it raises ends the upload.
+
+        Raises DeviceError if the device refuses; RemoteProtocolError if it makes no progress, or holds other bytes in
+        the end, even after all of them were written a second time; LinkError; TransferTimeoutError after
+        ``transfer_timeout_s``.
         """
-        async with Deadline("the upload", self.transfer_timeout_s) as deadline:
-            started, inside = now(), _image_in(data) if compare else None
-            wanted = inside.hash if inside is not None else None
-            params = await self._insist(self.params)
-            longest = self._exchange.message_max()
-            upload = Upload(data, message_max=longest, image=image, upgrade=upgrade, names_image=names_image)
-            last_part = wanted if inside is not None and inside.size_bytes == upload.progress.len else None
-
-            async def again() -> None:
-                if recheck is not None:
-                    await recheck()
-
-            async def look() -> bool:
-                return bool(await self._lists(last_part))
-
-            async def reconnect() -> None:
-                await self._reconnect()
-                await again()
-
-            # Datagrams and Bluetooth's packets arrive whole, or are not acknowledged. A UART loses bytes.
-            serial = isinstance(self._exchange.framing, ConsoleFraming)
-            window = self.window_for(params, probes=PAGE // longest + 1 if serial else 0)
-            errands = Errands(deadline.watched(progress or _no_report), reconnect, look, again)
-            for last_try in (False, True):
-                await Transfer(self._exchange, upload, window, self._waits(erase_timeout_s), errands).run()
-                listed = await self._lists(wanted)
-                if upload.match or (upload.match is None and listed is not False):
-                    break
-                if last_try:
-                    raise RemoteProtocolError("the device holds other bytes than were sent: their hashes differ")
-                await again()
-                upload.begin_again()
-        at, seconds = upload.progress, now() - started
-        sizes = (at.retries, at.resumed_at, upload.requests, upload.widest, self._exchange.seals())
-        return UploadResult(at.off, at.len, upload.match, listed, seconds, *sizes)
-
-    def _waits(self, erase_timeout_s: float) -> Waits:
-        first_s, patience = max(self.timeout_s, erase_timeout_s / PATIENCE), self.patience
-        return Waits(first_s, self.timeout_s, patience.pause_s, patience.quiet_s, patience.quiet_max_s)
-
-    async def _lists(self, wanted: bytes | None) -> bool | None:
-        """Does the device list ``wanted`` in a slot that does not run? None if that cannot be known."""
-        if wanted is None:
-            return None
-        try:
-            slots = (await self._insist(lambda: self.request(StateRead()))).images
-        except (DeviceError, RemoteProtocolError):
-            return None
-        if any(slot.hash == wanted and not slot.active for slot in slots):
-            return True
-        return None if any(slot.hash is None for slot in slots) else False
-
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        return await insist(ask, self._reconnect, attempts=self.attempts, pause_s=self.patience.pause_s)
+        request = UploadRequest(
+            data=data,
+            image=image,
+            upgrade=upgrade,
+            progress=progress,
+            erase_timeout_s=erase_timeout_s,
+            compare=compare,
+            names_image=names_image,
+            recheck=recheck,
+        )
+        return await ImageUploader(self, self._exchange, request).run()
 
     async def _reconnect(self) -> None:
         await self._exchange.reconnect(self.patience.reconnect_s, self.patience.pause_s)
-
-
-def image_hash(data: Data) -> bytes | None:
-    """The hash that a device will list for ``data``: its SHA TLV; None if it is no MCUboot image."""
-    image = _image_in(data)
-    return None if image is None else image.hash
-
-
-def _image_in(data: Data) -> Image | None:
-    try:
-        return Image.from_bytes(bytes(data))
-    except FormatError:
-        return None
-
-
-def _no_report(progress: UploadProgress) -> None:
-    """Nobody wants to know."""

@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from smpdfu.client.image_upload import Report
+from smpdfu.client.report import Report
 from smpdfu.errors import TransferTimeoutError
 from smpdfu.smp.upload import UploadProgress
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -354,9 +355,7 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
 
 def parse_key(pem: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> PrivateKey | PublicKey:
     """The key in the bytes of a PEM file that is called ``name``; otherwise as ``read_key_file``."""
-    import shlex
-
-    from smpdfu.image.keys import keys
+    from smpdfu.image.keys import keys  # here: it loads cryptography, and most files are no keys
 
     if hint := keys.ssh_hint(pem, shlex.quote(name)):
         raise KeyFileError(f"{name}: {hint}", name)

@@ -29,7 +29,7 @@ def class_id(cid: str | bytes, vid: bytes | None) -> bytes:
 
     ``ValueError`` with a sentence for what cannot be one.
     """
-    import uuid
+    import uuid  # here, as above
 
     return _identifier("class", cid, None if vid is None else uuid.UUID(bytes=vid))
 
@@ -45,6 +45,6 @@ def _identifier(whose: str, value: str | bytes, namespace: uuid.UUID | None) -> 
         raise ValueError(f"the {whose} identifier {value[:40]!r} is neither a UUID nor printable text")
     if namespace is None:
         raise ValueError(f"the class identifier {value[:40]!r} is a name within a vendor's: give the vendor's as well")
-    import uuid
+    import uuid  # here, as above
 
     return uuid.uuid5(namespace, value).bytes

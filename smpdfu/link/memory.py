@@ -99,7 +99,7 @@ class _Served(Pipe):
     async def _run(self) -> None:
         try:
             await self._serve(self._device)
-        except Exception as error:  # of the device, not of the wire: for whoever reads
+        except Exception as error:  # of the device, not of the wire: the reader gets it
             self._failure = error
         finally:
             await self._device.close()

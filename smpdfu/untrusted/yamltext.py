@@ -31,7 +31,7 @@ def load(text: bytes) -> object:
     Raises ``FormatError`` with a short sentence, and nothing else, for what is not YAML, is beyond a bound, has a tag,
     or an alias of more than a list of values.
     """
-    import yaml
+    import yaml  # here and below: it is slow to load, and few commands read YAML
 
     if len(text) > MAX_BYTES:
         raise FormatError(f"it is larger than {MAX_BYTES >> 10} KiB")

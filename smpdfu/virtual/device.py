@@ -72,7 +72,7 @@ class Ram:
 
 
 class VirtualNrf5340:
-    """Both cores. Made without power: ``reset`` boots it, ``resume`` takes it up where it was put aside.
+    """Both cores. Made without power: ``reset`` boots it, ``resume`` continues where it was stored.
 
     ``flashes`` are its memories by name (those not given are blank; see ``Chip``), ``app`` and ``net`` the flash of
     each core, ``images`` the slots, ``log`` the console's last lines, ``running`` the image that the application core
@@ -195,7 +195,7 @@ class VirtualNrf5340:
         return Ram(*runs, progress, application, in_recovery, self.ending)
 
     def resume(self, ram: Ram) -> None:
-        """Take up the device as it was put aside: no boot, no log; recovery begins afresh."""
+        """Continue in the stored state: no boot, no log; recovery starts again."""
         if ram.recovery:
             self._recover()
             return

@@ -1,4 +1,4 @@
-"""What is in a virtual device, as facts: for ``smpdfu virtual show``, for tests, for whoever looks with a debugger."""
+"""What is in a virtual device, as facts: for ``smpdfu virtual show`` and for tests."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _ending(device: VirtualNrf5340) -> str:
         return "off"
     if device.recovery is not None:
         return "recovery"
-    # What an older smpdfu put aside does not say how its boot ended.
+    # A device that an older smpdfu stored does not say how its boot ended.
     return str(Ending.RUNS if device.running is not None else device.ending or Ending.NO_IMAGE)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--port", "/dev/x", "--ble-hci", "usb:0"), "--ble-hci goes with --ble"),
+        (("--port", "/dev/x", "--ble-hci", "usb:0"), "--ble-hci works only with --ble"),
         (("--ble-hci", "usb:0"), "which device?"),
         (("--ble", "x", "--ble-hci", ""), "'--ble-hci' is empty|does not name|cannot be opened"),
         (("--to", "ble:x?speed=1"), "unknown option 'speed'; ble knows adapter, hci, pair"),

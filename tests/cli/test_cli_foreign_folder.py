@@ -138,7 +138,7 @@ def test_stderr_says_that_the_folder_chose_the_device(
     (folder / "smpdfu.toml").write_text("[connection]\nto = 'virtual:none'\n[profile.p]\nto = 'virtual:other'\n")
     for words, device in ((("list",), "none"), (("list", "--json", "-c", "p"), "other"), (("list",), "none")):
         err = smpdfu(*words).err
-        assert err.count(f"note: the device is virtual:{device}, as smpdfu.toml in this folder says") == 1
+        assert err.count(f"note: smpdfu.toml in this folder names the device: virtual:{device}") == 1
     assert "this folder" not in smpdfu("list", "--to", "virtual:none").err
     monkeypatch.setenv("SMPDFU_TO", "virtual:none")
     assert "this folder" not in smpdfu("list").err

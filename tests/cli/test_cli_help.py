@@ -45,6 +45,15 @@ def test_help_of_the_first_two_groups_has_examples_that_can_be_copied(name: str)
     assert all(f"  {typed}" in lines for typed, _ in EXAMPLES[name])
 
 
+def test_help_of_each_command_in_a_group_has_examples() -> None:
+    for group in ("fleet", "virtual", "key"):
+        whole: Any = get_command(build_app([group]))
+        for name in whole.commands[group].commands:
+            lines = said(group, name, "--help").splitlines()
+            assert EXAMPLES[f"{group} {name}"]
+            assert all(f"  {typed}" in lines for typed, _ in EXAMPLES[f"{group} {name}"])
+
+
 @pytest.mark.parametrize("words", [(), ("list",), ("key", "gen"), ("os", "datetime"), ("image", "list")])
 def test_help_of_a_command_is_that_of_its_option(words: tuple[str, ...]) -> None:
     assert said("help", *words).strip() == said(*words, "--help").strip()

@@ -38,10 +38,10 @@ STRANGERS = {
     "uf2": (bytes.fromhex("5546320a57515d9e") + bytes(504), ".hex or .bin"),
     "nrf5 secure dfu zip": (archive(manifest_json=json.dumps(SECURE_DFU)), "nrfutil"),
     "zip": (archive(readme_txt="hello"), "dfu_application.zip"),
-    "pem": (b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "keyinfo"),
-    "empty": (b"", "nothing"),
+    "pem": (b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "smpdfu key info"),
+    "empty": (b"", "The file is empty"),
     "text": (b"what is this?" * 40, "neither firmware nor a key"),
-    "unknown": (bytes(range(256)), "known"),
+    "unknown": (bytes(range(256)), "knows"),
 }
 
 

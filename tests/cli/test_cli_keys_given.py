@@ -95,7 +95,7 @@ def test_a_variable_without_a_key_is_named_and_never_shown(
     assert "env:RELEASE_KEY: not a PEM key" in done.refused()
     assert "hunter2" not in done.out + done.err
     for name in ("env:RELEASE_KEY", "-"):
-        assert "is no file" in smpdfu("keygen", "-k", name).refused()
+        assert "is not a file" in smpdfu("keygen", "-k", name).refused()
     assert not (tmp_path / "o").exists()
 
 

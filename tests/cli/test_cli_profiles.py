@@ -107,7 +107,7 @@ def test_profiles_are_listed(here: Path, smpdfu: Call) -> None:
 def test_no_file_is_no_error(here: Path, smpdfu: Call) -> None:
     done = smpdfu("profiles")
     assert done.code == 0
-    assert "there are no profiles; [connection] and [profile.NAME] may be in smpdfu.toml" in done.out
+    assert "There are no profiles. Write [connection] or [profile.NAME] into smpdfu.toml" in done.out
     assert str(config_files()[1]) in done.out
 
 
@@ -115,7 +115,7 @@ def test_a_profile_that_is_not_there_names_those_that_are(here: Path) -> None:
     with pytest.raises(typer.BadParameter, match=r"no \[profile\.lab\] in smpdfu\.toml or"):
         resolve(Connection(profile="lab"))
     here.write_text(GOOD)
-    with pytest.raises(typer.BadParameter, match="no profile 'lab'; there are bench, two words"):
+    with pytest.raises(typer.BadParameter, match=r"no profile 'lab'\. Known profiles: bench, two words"):
         resolve(Connection(profile="lab"))
 
 
@@ -156,7 +156,7 @@ def test_tables_that_mean_nothing_are_told_and_harm_nothing(here: Path, smpdfu: 
     here.write_text(GOOD + "[conection]\nx = 1\n")
     assert resolve(Connection(profile="bench")).address == "udp:10.0.0.7"
     assert smpdfu("profiles", "--json").document["problems"] == [
-        "smpdfu.toml:12: [conection] means nothing; known are [connection] and [profile.NAME]"
+        "smpdfu.toml:12: [conection] has no effect. Known tables: [connection] and [profile.NAME]"
     ]
 
 

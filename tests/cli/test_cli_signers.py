@@ -78,7 +78,7 @@ def test_the_public_half_of_a_token_s_key(smpdfu: Call, soft_token: SoftToken, t
     assert load_key(file.read_bytes()).public_bytes == soft_token.keys["ed25519"].public_bytes
     told = smpdfu("keyinfo", "-k", uri, "--json").document
     assert (told["holds"], told["type"], told["protected"], told["known_as"]) == ("private", "ed25519", True, None)
-    assert "stays where it is" in smpdfu("getpriv", "-k", uri).refused()
+    assert "the key of this URI cannot be read" in smpdfu("getpriv", "-k", uri).refused()
 
 
 def test_a_pin_from_the_passphrase_options(
@@ -123,7 +123,7 @@ def test_keygen_makes_no_file_of_a_uri(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = request.getfixturevalue(door)("keygen", "-t", "ecdsa-p256", "-k", uri)
-    assert "is made there, by its own tools" in done.refused(3 if door == "smpdfu" else 1)
+    assert "with the tools of its place" in done.refused(3 if door == "smpdfu" else 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -227,7 +227,7 @@ def test_verify_and_keyinfo_know_them_too(smpdfu: Call, app: Path, tmp_path: Pat
     assert "no release" in json.loads(done.out)["error"]["message"]
     info = smpdfu("keyinfo", "-k", key, "--json")
     assert info.document["known_as"] == "smpdfu's development key dev-sign-p256"
-    assert "everybody has it" in info.err
+    assert "which everybody has" in info.err
 
 
 def test_no_package_for_customers_with_a_known_key(

@@ -79,8 +79,8 @@ def test_without_the_decryption_key_verify_checks_the_rest(encrypted: Path, keys
     assert (codes(told["unchecked"]), told["key"]) == (["encrypted"], str(keys.signing_public))
     people = smpdfu("verify", "-k", keys.signing_public, encrypted)
     assert (people.code, people.err) == (0, "")
-    assert "not checked in full" in people.out
-    assert "right, by" in people.out
+    assert "not fully checked" in people.out
+    assert "valid, by" in people.out
     asked = smpdfu("verify", "--require-all-checks", "-k", keys.signing_public, encrypted)
     assert "--enc-key" in asked.refused()
     whole = ("-k", keys.signing_public, "--enc-key", keys.encryption)

@@ -69,10 +69,10 @@ def test_without_decryption_the_signature_of_an_encrypted_image_is_checked_over_
     assert smpdfu("sign", "-k", keys.signing, "-E", keys.encryption_public, *LAYOUT, raw, out).code == 0
     done = smpdfu("verify", out, "-k", keys.signing)
     assert done.code == 0
-    assert "over the hash that the image states" in done.out
+    assert "over the hash in the image" in done.out
     whole = smpdfu("verify", out, "-k", keys.signing, "--enc-key", keys.encryption)
     assert whole.code == 0
-    assert "right, by" in whole.out
+    assert "valid, by" in whole.out
     wrong = smpdfu("verify", out, "-k", keys.signing, "--enc-key", keys.other)
     assert wrong.code == 3
 

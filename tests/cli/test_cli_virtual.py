@@ -15,6 +15,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.dfu.decide.record import Record
+from smpdfu.dfu.do.journal import Journal, journal_path, read_record
 from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:
@@ -203,6 +205,28 @@ def test_delete(smpdfu: Call, desk: str) -> None:
     assert json.loads(smpdfu("virtual", "delete", desk, "--json").out) == {"deleted": desk}
     assert smpdfu("virtual", "list").out.startswith("There are no virtual devices.")
     assert json.loads(smpdfu("virtual", "list", "--json").out) == {"devices": []}
+
+
+def test_delete_deletes_the_journal_of_the_updates(smpdfu: Call, desk: str) -> None:
+    """A record of an update would say of a new device with the same name that its network core has its image."""
+    journal = journal_path(f"virtual:{desk}")
+    with Journal(journal) as record:
+        record.begin("11" * 32)
+        record.done("upload net")
+    other = journal_path("virtual:other")
+    with Journal(other):
+        pass
+    assert smpdfu("virtual", "delete", desk).err == ""
+    assert read_record(journal) == Record()
+    assert not journal.exists()
+    assert other.exists()
+
+
+def test_delete_says_that_a_journal_in_use_stays(smpdfu: Call, desk: str) -> None:
+    with Journal(journal_path(f"virtual:{desk}")):
+        done = smpdfu("virtual", "delete", desk, "--json")
+    assert json.loads(done.out) == {"deleted": desk}
+    assert "warning: the record of its updates stays" in done.err
 
 
 @pytest.mark.parametrize("verb", ["show", "run", "log", "delete"])

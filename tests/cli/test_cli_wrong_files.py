@@ -81,20 +81,20 @@ WRONG = {
     "hex that is cut off": Wrong(HEX[:20], "intel hex", "no end record", damaged=True),
     "hex with a damaged first line": Wrong(b":04000000010203\xc3\xa4\n", "text", "first line is damaged"),
     "public key": Wrong(
-        b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "pem", "keyinfo", "public key"
+        b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "pem", "smpdfu key info", "public key"
     ),
     "certificate": Wrong(b"-----BEGIN CERTIFICATE-----\nAA==\n", "pem", "openssl x509", "a certificate"),
     "openssh private key": Wrong(b"-----BEGIN OPENSSH PRIVATE KEY-----\nAA==\n", "pem", "ssh-keygen", "OpenSSH"),
-    "ssh public key": Wrong(b"ssh-ed25519 AAAA me@here\n", "ssh public key", "smpdfu keygen"),
+    "ssh public key": Wrong(b"ssh-ed25519 AAAA me@here\n", "ssh public key", "smpdfu key gen"),
     "der key": Wrong(b"\x30\x06\x02\x01\x00\x02\x01\x00", "der key or certificate", "openssl pkey"),
     "windows program": Wrong(b"MZ" + bytes(100), "program for a pc", "PC"),
-    "login page": Wrong(b"<!DOCTYPE html><html><title>Sign in</title>", "web page", "fetch"),
+    "login page": Wrong(b"<!DOCTYPE html><html><title>Sign in</title>", "web page", "Download the file again"),
     "git lfs pointer": Wrong(b"version https://git-lfs.github.com/spec/v1\n", "git lfs pointer", "git lfs pull"),
     "linker map": Wrong(b"Memory Configuration\n\nName Origin Length\n" * 9, "text", "neither firmware nor a key"),
-    "erased flash": Wrong(b"\xff" * 4096, "erased flash", "Nothing was written"),
-    "old image": Wrong(bytes.fromhex("3cb8f396") + bytes(60), "mcuboot image of the format before 1.1", "anew"),
+    "erased flash": Wrong(b"\xff" * 4096, "erased flash", "This part of the flash is empty"),
+    "old image": Wrong(bytes.fromhex("3cb8f396") + bytes(60), "mcuboot image of the format before 1.1", "again"),
     "noise": Wrong(bytes(range(256)) * 4, "unknown", "encrypted"),
-    "nothing": Wrong(b"", "empty", "nothing"),
+    "nothing": Wrong(b"", "empty", "The file is empty"),
 }
 
 

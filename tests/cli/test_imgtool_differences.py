@@ -194,7 +194,7 @@ def code_of(program: Call, line: str, names: Names, *, ours: bool) -> int:
     names["there"].write_bytes(b"")
     if ours and outcome.code:
         assert len([word for word in outcome.err.splitlines() if word.startswith("Error: ")]) == 1, outcome.err
-        assert not any(word in outcome.err for word in ("Traceback", "please report"))
+        assert not any(word in outcome.err for word in ("Traceback", "Please report"))
         assert not made
     return outcome.code
 

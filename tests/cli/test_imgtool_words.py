@@ -30,6 +30,14 @@ keyinfo -k {{public}} --require private
 keyinfo -k {{key}} --require both
 keyinfo -k {{protected}}
 sign
+sign -q
+sign -qx {{raw}}
+sign --kex
+sign --keyx=1 {{raw}}
+sign --encryptt x
+sign --custom-tl 1 2 {{raw}} {{out}}
+sign -1
+getpub --outpu x
 sign {{raw}} {{out}} -H 32 -S 0x20000
 sign {{raw}} {{out}} -H 32 -S many -v 1
 sign {{raw}} {{out}} -H 31 -S 0x20000 -v 1

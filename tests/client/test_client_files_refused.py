@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.client import Client
+from smpdfu.client import Client, file_download, file_upload
 from smpdfu.client.file_hash import HASHES, hash_bytes
 from smpdfu.client.files import FileResult, download_file, upload_file
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError
@@ -204,9 +204,8 @@ def test_a_file_that_is_not_there() -> None:
 
 
 def test_a_checksum_is_compared_where_there_is_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    from smpdfu.client import files
-
-    monkeypatch.setattr(files, "HASHES", {"crc32": HASHES["crc32"]})
+    for module in (file_upload, file_download):
+        monkeypatch.setattr(module, "HASHES", {"crc32": HASHES["crc32"]})
     board = Board()
     assert board.up(content(1000)).hash_type == "crc32"
     assert board.down()[0].hash_type == "crc32"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(BaseException):
-    """Ctrl-C inside a command. Not KeyboardInterrupt, which the option parser would turn into exit code 1."""
+    """Ctrl-C in a command. It is not KeyboardInterrupt, because the option parser turns that into exit code 1."""
 
 
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -87,14 +87,14 @@ def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse_no_numbers(values: dict[str, Any]) -> None:
-    """The option parser takes ``nan`` and ``inf`` for numbers, and ``nan`` for one within any bounds."""
+    """Raise typer.BadParameter for ``nan`` and ``inf``: the option parser accepts them, ``nan`` within any bounds."""
     for name, value in values.items():
         if isinstance(value, float) and not isfinite(value):
             raise typer.BadParameter(f"--{name.replace('_', '-')} {value:g} is not a finite number")
 
 
 def _tell_where(error: LinkError, arguments: dict[str, Any]) -> None:
-    """What to do about a link depends on what it leads to."""
+    """Set the address of a link error: the advice depends on it."""
     for argument in arguments.values():
         if error.address is None and isinstance(argument, Connection):
             error.address = argument.address()
@@ -129,7 +129,7 @@ class Connection:
         ),
     ] = None
     baudrate: Annotated[
-        int | None, typer.Option("--baudrate", rich_help_panel=CONNECTION, help="Speed of --port; 115200 if not given.")
+        int | None, typer.Option("--baudrate", rich_help_panel=CONNECTION, help="Speed of --port. [default: 115200]")
     ] = None
     raw: Annotated[
         bool | None,
@@ -143,7 +143,7 @@ class Connection:
             "--ble",
             metavar="NAME|ADDRESS",
             rich_help_panel=CONNECTION,
-            help="Bluetooth LE device; '*' is the only one in reach that speaks SMP.",
+            help="Bluetooth LE device. '*' takes the only SMP device in reach.",
         ),
     ] = None
     ble_hci: Annotated[
@@ -152,7 +152,7 @@ class Connection:
             "--ble-hci",
             metavar="CONTROLLER",
             rich_help_panel=CONNECTION,
-            help="Do not use the system's Bluetooth for --ble but this controller: usb:0, serial:/dev/ttyACM0,1000000, "
+            help="Use this controller for --ble and not the system's Bluetooth: usb:0, serial:/dev/ttyACM0,1000000, "
             "tcp-client:HOST:PORT. Needs smpdfu[bumble]; experimental.",
         ),
     ] = None
@@ -212,11 +212,17 @@ class Connection:
     log: Annotated[
         Path | None,
         typer.Option(
-            "--log", metavar="FILE", rich_help_panel=CONNECTION, help="Add every frame, decoded, to this file."
+            "--log",
+            metavar="FILE",
+            rich_help_panel=CONNECTION,
+            help="Write every frame, decoded, to the end of this file.",
         ),
     ] = None
     log_data: Annotated[
-        bool, typer.Option("--log-data", rich_help_panel=CONNECTION, help="With the bytes of firmware and files, too.")
+        bool,
+        typer.Option(
+            "--log-data", rich_help_panel=CONNECTION, help="With --log: also write the bytes of firmware and files."
+        ),
     ] = False
 
     def address(self) -> str:
@@ -229,7 +235,7 @@ class Connection:
         return resolve(self).address
 
     def timeout_or(self, seconds: float) -> float:
-        """The bound on one request that the person has set, by option or in smpdfu.toml, else ``seconds``."""
+        """Return the timeout of a request from --timeout or smpdfu.toml, else ``seconds``."""
         from smpdfu.cli.app.connection import resolve
 
         return resolve(self).timeout_s or seconds

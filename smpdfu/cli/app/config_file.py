@@ -65,7 +65,7 @@ KEYS: Mapping[str, Check] = {**CONNECTION_KEYS, **BOOTLOADER_KEYS}
 
 
 def config_files() -> tuple[Path, ...]:
-    """The places where smpdfu.toml may be, the nearer first: the current folder, the user's config folder."""
+    """Return the places of smpdfu.toml, the nearest first: the current folder, then the user's config folder."""
     if sys.platform == "win32":
         home = Path(os.environ.get("APPDATA", Path.home()))
     elif sys.platform == "darwin":
@@ -77,7 +77,7 @@ def config_files() -> tuple[Path, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """A smpdfu.toml that is there: its text, for line numbers, and what TOML makes of it."""
+    """A smpdfu.toml: its text, for line numbers, and its tables."""
 
     path: Path
     text: str
@@ -85,7 +85,7 @@ class ConfigFile:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is that of the current folder, which somebody else may have made."""
+        """True for the file of the current folder, which may be another person's."""
         return self.path == Path(CONFIG_NAME)
 
     @property
@@ -95,7 +95,7 @@ class ConfigFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The profiles that are in it. Raises typer.BadParameter if ``profile`` is no table."""
+        """The names of its profiles. Raises typer.BadParameter if ``profile`` is no table."""
         return tuple(self._profiles())
 
     def profile(self, name: str) -> dict[str, Any] | None:
@@ -107,17 +107,17 @@ class ConfigFile:
         """A sentence for every other table: it has no effect."""
         for name in self.tables:
             if name not in ("connection", "profile"):
-                yield f"{self._place(name)}: [{name}] means nothing; known are [connection] and [profile.NAME]"
+                yield f"{self._place(name)}: [{name}] has no effect. Known tables: [connection] and [profile.NAME]"
 
     def _profiles(self) -> Mapping[str, Any]:
         found = self.tables.get("profile", {})
         if not isinstance(found, dict):
-            raise typer.BadParameter(f"{self._place('profile')}: profile is not a table; write [profile.NAME]")
+            raise typer.BadParameter(f"{self._place('profile')}: profile is not a table. Write [profile.NAME]")
         return found
 
     def _checked(self, name: str, found: Any) -> dict[str, Any]:
         if not isinstance(found, dict):
-            raise typer.BadParameter(f"{self._place(name)}: {name} is not a table; write [{name}]")
+            raise typer.BadParameter(f"{self._place(name)}: {name} is not a table. Write [{name}]")
         for key, value in found.items():
             check, kind = KEYS.get(key, (None, ""))
             if check is None:
@@ -159,7 +159,7 @@ class ConfigFile:
 def _unsafe(table: Mapping[str, Any]) -> tuple[str, str] | None:
     """The key that names a file, a program or a listener, and in words what; None in a table that names devices only.
 
-    Files of the current folder come with somebody else's project. A device is all that they may name.
+    A file of the current folder may come with another person's project. It may name devices and nothing else.
     """
     controllers, ports = [("ble_hci", table.get("ble_hci"))], [("port", table.get("port"))]
     try:
@@ -174,13 +174,13 @@ def _unsafe(table: Mapping[str, Any]) -> tuple[str, str] | None:
         try:
             check_controller(controller) if controller is not None else None
         except ConnectError:
-            return key, f"is {controller!r}, which is no Bluetooth controller"
+            return key, f"is {controller!r}, which is not a Bluetooth controller"
         ports.append((key, None if controller is None else serial_port_of(controller)))
-    return next(((key, f"names {port}, which is no port") for key, port in ports if not _can_be_port(port)), None)
+    return next(((key, f"names {port}, which is not a port") for key, port in ports if not _can_be_port(port)), None)
 
 
 def _can_be_port(name: str | None) -> bool:
-    """False for what is there and is no device: a file, a pipe, a folder; and for pyserial's URLs."""
+    """False for a file, a pipe or a folder, and for pyserial's URLs."""
     if name is None:
         return True
     try:
@@ -198,7 +198,7 @@ def read_config(path: Path) -> ConfigFile | None:
     try:
         data = read_start(path, MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise typer.BadParameter(f"{path} is no configuration: it is larger than {MAX_BYTES} bytes")
+            raise typer.BadParameter(f"{path} is too large for a configuration: it has more than {MAX_BYTES} bytes")
         text = data.decode()
         return ConfigFile(path, text, load_toml(text))
     except (FileNotFoundError, NotADirectoryError):
@@ -209,7 +209,7 @@ def read_config(path: Path) -> ConfigFile | None:
 
 
 def configs() -> Iterator[ConfigFile]:
-    """The files that are there, the nearer first."""
+    """Yield the files that exist, the nearest first."""
     for path in config_files():
         found = read_config(path)
         if found is not None:

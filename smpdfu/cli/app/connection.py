@@ -49,13 +49,13 @@ def resolve(connection: Options) -> Settings:
     ways = [way for way in WAYS if way in given]
     if connection.profile is not None:
         if ways:
-            raise typer.BadParameter(f"give either -c or --{ways[0]}, not both")
+            raise typer.BadParameter(f"you gave -c and --{ways[0]}. Give only one of them")
         given = _profile(connection.profile) | given
     elif not ways:
         given = _default() | given
     timeout_s = float(given["timeout"]) if "timeout" in given else None
     if timeout_s is not None and not 0 < timeout_s < 86400:
-        raise typer.BadParameter(f"--timeout {timeout_s:g} is not a number of seconds above 0")
+        raise typer.BadParameter(f"--timeout {timeout_s:g} is wrong. Give seconds: more than 0 and less than 86400")
     bootloader = {key: given[key] for key in BOOTLOADER_KEYS if key in given}
     return Settings(address_of(given), timeout_s, given.get("window"), bootloader)
 
@@ -92,10 +92,10 @@ def _address(given: dict[str, Any]) -> str:
     if not ways:
         raise typer.BadParameter(_no_device())
     if len(ways) > 1:
-        raise typer.BadParameter(f"give one of {', '.join('--' + way for way in ways)}, not several")
+        raise typer.BadParameter(f"you gave {' and '.join('--' + way for way in ways)}. Give only one of them")
     way, value = ways[0], str(given[ways[0]])
     if "ble_hci" in given and way != "ble":
-        raise typer.BadParameter("--ble-hci goes with --ble")
+        raise typer.BadParameter("--ble-hci works only with --ble")
     if way == "port" and value.startswith("dev="):  # a connection string of mcumgr
         way = "to"
     if way == "port":
@@ -104,7 +104,7 @@ def _address(given: dict[str, Any]) -> str:
         return f"serial:{value}?{'&'.join(options)}" if options else f"serial:{value}"
     for option in ("baudrate", "raw"):
         if given.get(option):
-            raise typer.BadParameter(f"--{option} goes with --port")
+            raise typer.BadParameter(f"--{option} works only with --port")
     if "ble_hci" in given:
         return str(Address("ble", value, {"hci": given["ble_hci"]}))
     return {"ble": f"ble:{value}", "ip": f"udp:{value}", "to": value}[way]
@@ -129,19 +129,19 @@ def _profile(name: str) -> dict[str, Any]:
             return _told(table, file)
         known += file.names
     if known:
-        raise typer.BadParameter(f"there is no profile {name!r}; there are {', '.join(known)}")
+        raise typer.BadParameter(f"there is no profile {name!r}. Known profiles: {', '.join(known)}")
     places = " or ".join(str(path) for path in config_files())
     raise typer.BadParameter(f"there is no [profile.{name}] in {places}")
 
 
 def _told(table: dict[str, Any], file: ConfigFile) -> dict[str, Any]:
-    """The table; whose address comes from the current folder, perhaps somebody else's, is said once a command."""
+    """Return the table. A note names the device if the file is in the current folder: it may be another person's."""
     if file.is_here:
-        note(f"the device is {address_of(table)}, as smpdfu.toml in this folder says")
+        note(f"smpdfu.toml in this folder names the device: {address_of(table)}")
     return table
 
 
 def _no_device() -> str:
     found = nearby()
-    seen = "Found here: " + ", ".join(found) + "." if found else "No serial port and no virtual device was found here."
+    seen = "Found here: " + ", ".join(found) + "." if found else "There is no serial port and no virtual device here."
     return f"which device? Give --port, --ble, --ip or --to, or set SMPDFU_TO. {seen}"

@@ -61,7 +61,7 @@ def below(ctx: Any, word: str) -> Any:
 
 
 def connection_help() -> str:
-    """How every command for a device is told which device."""
+    """Return the help of the connection options."""
     ctx = below(context_of(_ANY_DEVICE_COMMAND), _ANY_DEVICE_COMMAND)
     formatter = ctx.make_formatter()
     formatter.write_text(

@@ -89,7 +89,7 @@ def run() -> NoReturn:
         if os.environ.get("SMPDFU_DEBUG"):
             raise
         text = f"unexpected {type(error).__name__}: {error}"
-        _fail(EXIT_UNEXPECTED, text, "Please report this, with what SMPDFU_DEBUG=1 prints.", kind="unexpected")
+        _fail(EXIT_UNEXPECTED, text, "Please report this with the output of SMPDFU_DEBUG=1.", kind="unexpected")
     sys.exit(left if isinstance(left, int) else 0)
 
 
@@ -102,7 +102,7 @@ def _usage(error: Any) -> NoReturn:
     if (option := getattr(error, "option_name", "")) in COMPLETION_OPTIONS:
         _fail(EXIT_USAGE, f"{option} must be the first word.", f"Run `smpdfu {option} bash`.", kind="usage")
     path = error.ctx.command_path if error.ctx else "smpdfu"
-    _fail(EXIT_USAGE, sentence, f"`{path} --help` shows what it takes.", kind="usage")
+    _fail(EXIT_USAGE, sentence, f"`{path} --help` shows the options.", kind="usage")
 
 
 def interrupted() -> NoReturn:
@@ -111,7 +111,7 @@ def interrupted() -> NoReturn:
 
 
 def _leave_like_a_filter() -> NoReturn:
-    """Nobody reads stdout any more (``| head``): end as every filter does."""
+    """End as a filter does if nobody reads stdout any more (``| head``)."""
     _drop_stdout()
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -120,7 +120,7 @@ def _leave_like_a_filter() -> NoReturn:
 
 
 def _drop_stdout() -> None:
-    """Whatever is still in the buffer goes nowhere, so that Python has nothing to complain about at its end."""
+    """Discard the buffer of stdout, so that Python reports no error when it ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -59,7 +59,7 @@ def _limits(values: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(rows: list[dict[str, Any]]) -> Any:
     if not rows:
         places = " or ".join(str(path) for path in config_files())
-        return words(f"there are no profiles; [connection] and [profile.NAME] may be in {places}")
+        return words(f"There are no profiles. Write [connection] or [profile.NAME] into {places}")
     cells = [
         (row["name"] or "(default)", row["address"], row["timeout_s"], row["window"], _place_of(row)) for row in rows
     ]

@@ -32,7 +32,7 @@ async def show_or_set(conn: Connection, out: Output, text: str | None, *, now: b
             await client.request(DateTimeWrite(wanted.isoformat()))
         found = await _clock(client, local=local)
     if wanted is not None and (found.moment is None or abs(found.moment - wanted) > dt.timedelta(seconds=5)):
-        out.warn(f"the device was told {wanted.isoformat()} and shows {found.text[:100]}")
+        out.warn(f"smpdfu set {wanted.isoformat()}, but the device shows {found.text[:100]}")
     data = {
         "datetime": found.text,
         "zone": "local" if local else "utc",

@@ -56,7 +56,7 @@ async def send_file(
 def _opened(file: Path) -> Iterator[BinaryIO]:
     with open_input(file) as source:
         if not S_ISREG(os.fstat(source.fileno()).st_mode):  # a device may be sought in, and never end
-            raise typer.BadParameter(f"{file} has no size that could be told to the device: copy it into a file first")
+            raise typer.BadParameter(f"{file} is not a regular file, so its size is unknown: copy it into a file first")
         yield source
 
 
@@ -73,7 +73,7 @@ async def fetch_file(
     """Copy a file from the device to ``file`` or ``output``, or to the last part of its name."""
     to = _target(name, file, output)
     if to == STDOUT and out.json:
-        raise typer.BadParameter("--json has stdout for itself: give the file another place than -")
+        raise typer.BadParameter("--json prints to stdout: write the file to another place than -")
     async with conn.client(transfer_timeout_s=transfer_timeout_s) as client:
         with (
             leaves(AGAIN if to == STDOUT else PART_OF_DOWNLOAD),
@@ -96,7 +96,7 @@ def _target(name: str, file: str | None, output: str | None) -> str:
         raise typer.BadParameter("give FILE or -o, not both")
     chosen = file or output or name.rstrip("/").rsplit("/", 1)[-1]
     if not chosen or chosen in (".", ".."):
-        raise typer.BadParameter(f"{name!r} does not say how the file is to be called here: give FILE")
+        raise typer.BadParameter(f"{name!r} has no file name at its end: give FILE")
     folder = Path(chosen)
     if chosen != STDOUT and folder.is_dir():
         chosen = str(folder / name.rstrip("/").rsplit("/", 1)[-1])
@@ -138,7 +138,7 @@ def _part(part: str, path: str) -> Iterator[BinaryIO]:
         try:
             lock_file(descriptor)
         except BlockingIOError as error:
-            raise OSError(error.errno, "another download is writing it", path) from None
+            raise OSError(error.errno, "another download is writing this file", path) from None
         try:
             yield file
         except (RemoteProtocolError, DeviceError):
@@ -154,7 +154,7 @@ def _part(part: str, path: str) -> Iterator[BinaryIO]:
 
 def _answer(out: Output, result: FileResult, *, file: str, name: str, arrow: str) -> None:
     if not result.verified:
-        out.warn(f"this device has no hash to compare by: nothing but the length proves that {name} arrived unchanged")
+        out.warn(f"this device cannot compute a hash: smpdfu compared only the length of {name}")
     data = {
         "file": file,
         "name": name,
@@ -171,7 +171,7 @@ def _answer(out: Output, result: FileResult, *, file: str, name: str, arrow: str
 def _told(arrow: str, result: FileResult) -> RenderableType:
     sent = result.len - result.resumed_at
     rate = f" ({sent / 1000 / max(result.seconds, 0.001):.0f} kB/s)" if sent else ""
-    resumed = f", {result.resumed_at} of them were there" if result.resumed_at else ""
+    resumed = f", {result.resumed_at} of them sent before" if result.resumed_at else ""
     proof = f", same {result.hash_type} on both sides" if result.hash_type else ""
     return words(f"{arrow}: {result.len} bytes in {result.seconds:.1f} s{rate}{resumed}{proof}")
 

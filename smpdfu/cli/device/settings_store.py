@@ -32,7 +32,7 @@ async def read_setting(
     async with conn.client() as client:
         reply = await client.request(SettingsRead(name, max_size))
     if reply.max_size is not None:
-        out.warn(f"this device sends {reply.max_size} bytes of a value at most: there may be more")
+        out.warn(f"this device sends {reply.max_size} bytes of a value at most: the value may be longer")
     if output is not None:
         write_file_atomic(output, reply.val, mode=0o600)  # it may be a secret
     text = text_of(reply.val)

@@ -90,7 +90,7 @@ async def _one_by_one(client: Client) -> tuple[GroupInfo, ...]:
 def ask_and_erase(conn: Connection, out: Output, *, yes: bool) -> Coroutine[Any, Any, None]:
     """Ask a person, then erase the storage partition."""
     # Asked outside the event loop, in which Ctrl-C would wait for an answer.
-    _confirm(f"Erase the settings, bonds and all else that {conn.address()} keeps in its storage?", yes=yes)
+    _confirm(f"Erase all settings, bonds and other data in the storage of {conn.address()}?", yes=yes)
     return _erase_storage(conn, out)
 
 
@@ -98,7 +98,7 @@ async def _erase_storage(conn: Connection, out: Output) -> None:
     async with conn.client() as client:
         await client.params()  # a device that is not there is found out soon, not after the time of an erase
         await client.request(EraseStorage(), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))
-    said = "the storage is erased; `smpdfu reset` starts the firmware without what it still has in RAM"
+    said = "the storage is erased. Run `smpdfu reset`: the firmware still has the old values in RAM"
     out.emit({"erased": True}, lambda: said)
 
 

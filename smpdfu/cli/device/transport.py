@@ -71,7 +71,7 @@ async def start_bridge(conn: Connection, out: Output, wire: int, mode: int | Non
     """Pass what comes over this wire on to another, until `transport disconnect`."""
     async with conn.client() as client:
         await client.request(TransportConnect(wire, mode))
-    said = f"what comes over this wire goes on to wire {wire} from now on"
+    said = f"the device now passes requests on this wire on to wire {wire}"
     out.emit({"id": wire, "mode": mode or 0, "connected": True}, lambda: said)
 
 
@@ -81,4 +81,4 @@ async def end_bridge(conn: Connection, out: Output, wire: int | None, *, every: 
         raise typer.BadParameter("give ID or --all, not both")
     async with conn.client() as client:
         await client.request(TransportDisconnect(wire, every or None))
-    out.emit({"id": wire, "all": every, "disconnected": True}, lambda: "the bridge is ended")
+    out.emit({"id": wire, "all": every, "disconnected": True}, lambda: "the bridge has ended")

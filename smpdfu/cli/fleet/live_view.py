@@ -58,7 +58,7 @@ class Notes(FleetWatch):
     def fewer_at_once(self, possible: int, wanted: int, open_files: int) -> None:
         """Say how many devices are updated at a time, and why."""
         self._out.warn(
-            f"smpdfu updates {possible} devices at a time and not {wanted}: this system grants {open_files} open files"
+            f"smpdfu updates {possible} devices at a time and not {wanted}: this system allows {open_files} open files"
         )
 
 

@@ -49,7 +49,7 @@ def sign(
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="IMG", help="Signed image: .bin or .hex, known by its content.")],
+    file: Annotated[Path, typer.Argument(metavar="IMG", help="Signed image: a .bin or .hex file.")],
     who: VerifyKeys,
     slot: SlotOptions,
     memory: Memory,
@@ -60,8 +60,8 @@ def verify(
 ) -> None:
     """Check whether a bootloader would accept an image. It explains why not.
 
-    Without --enc-key the payload of an encrypted image is not checked, and all the rest is: exit code 0 if nothing
-    speaks against the image, or 3 with --require-all-checks.
+    Without --enc-key, it checks everything but the payload of an encrypted image. If it finds no fault, the exit code
+    is 0, or 3 with --require-all-checks.
     """
     from smpdfu.cli.image.verify import verify_image
 

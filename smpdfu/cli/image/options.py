@@ -60,20 +60,22 @@ class VerifyKeys(PassphraseOptions):
             "-k",
             "--key",
             metavar="KEY",
-            help="Key that the bootloader trusts: PEM (its public half is enough) or a key URI. May be repeated.",
+            help="Key that the bootloader trusts: a PEM file (the public half will do) or a key URI. May be repeated.",
             rich_help_panel=KEYS,
         ),
     ] = None
     enc_key: Annotated[
         Path | None,
-        typer.Option("--enc-key", metavar="FILE", help="Private key that decrypts.", rich_help_panel=KEYS),
+        typer.Option("--enc-key", metavar="FILE", help="Private key for decryption.", rich_help_panel=KEYS),
     ] = None
 
 
 slot_size_option = option(
-    "-S", "--slot-size", parse=values.number, metavar=NUMBER, text="Bytes of the slot.", panel=SLOT
+    "-S", "--slot-size", parse=values.number, metavar=NUMBER, text="Size of the slot in bytes.", panel=SLOT
 )
-align_option = option("--align", parse=ALIGN, metavar="1|2|4|8|16|32", text="Write unit of the flash.", panel=SLOT)
+align_option = option(
+    "--align", parse=ALIGN, metavar="1|2|4|8|16|32", text="Write unit of the flash in bytes.", panel=SLOT
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,17 @@ class SlotOptions:
     slot_size: Annotated[int | None, slot_size_option] = None
     swap_mode: Annotated[
         SwapMode | None,
-        typer.Option("--swap-mode", help="How the bootloader swaps: decides what fits.", rich_help_panel=SLOT),
+        typer.Option(
+            "--swap-mode",
+            help="How the bootloader installs an image. The mode decides how large an image may be.",
+            rich_help_panel=SLOT,
+        ),
     ] = None
     sector_size: Annotated[
         int,
-        option("--sector-size", parse=values.number, metavar=NUMBER, text="Bytes of a flash sector.", panel=SLOT),
+        option(
+            "--sector-size", parse=values.number, metavar=NUMBER, text="Size of a flash sector in bytes.", panel=SLOT
+        ),
     ] = 4096
     overwrite_only: Annotated[
         bool, typer.Option("--overwrite-only", help="The same as --swap-mode overwrite-only.", rich_help_panel=SLOT)
@@ -95,11 +103,18 @@ class SlotOptions:
     align: Annotated[int, align_option] = 4
     max_align: Annotated[
         int | None,
-        option("--max-align", parse=MAX_ALIGN, metavar="8|16|32", text="MCUBOOT_BOOT_MAX_ALIGN.", panel=SLOT),
+        option("--max-align", parse=MAX_ALIGN, metavar="8|16|32", text="Value of MCUBOOT_BOOT_MAX_ALIGN.", panel=SLOT),
     ] = None
     max_sectors: Annotated[
         int,
-        option("-M", "--max-sectors", parse=values.number, metavar=NUMBER, text="Most sectors of a slot.", panel=SLOT),
+        option(
+            "-M",
+            "--max-sectors",
+            parse=values.number,
+            metavar=NUMBER,
+            text="Maximum number of sectors in a slot.",
+            panel=SLOT,
+        ),
     ] = DEFAULT_MAX_SECTORS
     slot_address: Annotated[
         int | None,
@@ -107,7 +122,7 @@ class SlotOptions:
             "--slot-address",
             parse=values.unsigned32,
             metavar=ADDRESS,
-            text="Where the slot is that the firmware runs from: checked against its reset vector.",
+            text="Start of the slot from which the firmware runs. smpdfu compares it with the reset vector.",
             panel=SLOT,
         ),
     ] = None
@@ -116,7 +131,7 @@ class SlotOptions:
         """The slot as one value; None without --slot-size. Raises typer.BadParameter for one that cannot be."""
         if self.slot_size is None:
             if self.swap_mode is not None or self.overwrite_only:
-                raise typer.BadParameter("--swap-mode says how much of a slot is free: it needs --slot-size")
+                raise typer.BadParameter("--swap-mode needs --slot-size")
             return None
         mode = SwapMode.OVERWRITE_ONLY if self.overwrite_only else self.swap_mode or SwapMode.MOVE
         max_align = max(8, self.align) if self.max_align is None else self.max_align
@@ -133,6 +148,6 @@ class Release:
     release: Annotated[
         bool,
         typer.Option(
-            "--release", help="Refuse an image without a signature, and keys that everybody has (sample and dev- keys)."
+            "--release", help="Refuse an image without a signature, and keys that are public (sample and dev- keys)."
         ),
     ] = False

@@ -32,8 +32,8 @@ def package(
 ) -> None:
     """Sign the firmware of both cores and write dfu_application.zip.
 
-    With -E the application core's image is encrypted. The network core's is not: a bootloader with one pair of slots
-    could not tell it from an application.
+    -E encrypts the application core's image only: a bootloader with one pair of slots cannot tell an encrypted
+    network core's image from an application.
     """
     from smpdfu.cli.image.packing import pack
 

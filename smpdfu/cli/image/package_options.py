@@ -17,18 +17,23 @@ _SLOTS, _BOARD = "The slots (without these: as on the nRF5340 DK)", "The package
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The firmware: apart, or merged."""
+    """The firmware: a file for each core, or one for both."""
 
     app: Annotated[Path | None, typer.Option("--app", metavar="FILE", help="Firmware of the application core.")] = None
     net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
     merged: Annotated[
-        Path | None, typer.Option("--merged", metavar="HEX", help="Both in one Intel HEX, taken apart by address.")
+        Path | None,
+        typer.Option(
+            "--merged",
+            metavar="HEX",
+            help="Firmware of both cores in one Intel HEX file. smpdfu separates them by address.",
+        ),
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Where the images will lie, and how the bootloader was built."""
+    """The slots, and how the bootloader was built."""
 
     app_address: Annotated[
         int,
@@ -36,7 +41,7 @@ class Slots:
             "--app-address",
             parse=values.unsigned32,
             metavar=ADDRESS,
-            text="Primary slot; default 0xc000. Also in the image's header, for bootloaders that check it.",
+            text="Start of the primary slot. It goes into the image's header, too. [default: 0xc000]",
             panel=_SLOTS,
         ),
     ] = 0xC000
@@ -47,7 +52,7 @@ class Slots:
             "--app-slot-size",
             parse=values.number,
             metavar=NUMBER,
-            text="Its size; default 0x7a000.",
+            text="Size of the primary slot in bytes. [default: 0x7a000]",
             panel=_SLOTS,
         ),
     ] = 0x7A000
@@ -57,7 +62,7 @@ class Slots:
             "--net-address",
             parse=values.unsigned32,
             metavar=ADDRESS,
-            text="Network application; by default 0x1008800, or 0x1002800 where the code is linked for that.",
+            text="Start of the network application. [default: 0x1008800, or 0x1002800 if the code is linked for it]",
             panel=_SLOTS,
         ),
     ] = None
@@ -67,7 +72,7 @@ class Slots:
             "--net-slot-size",
             parse=values.number,
             metavar=NUMBER,
-            text="Its room; by default the rest of the flash.",
+            text="Space for the network application in bytes. [default: the rest of the flash]",
             panel=_SLOTS,
         ),
     ] = None
@@ -78,16 +83,18 @@ class Slots:
             "--header-size",
             parse=values.number,
             metavar=NUMBER,
-            text="MCUboot's header; default 0x200.",
+            text="Size of MCUboot's header in bytes. [default: 0x200]",
             panel=_SLOTS,
         ),
     ] = 0x200
     swap_mode: Annotated[
-        SwapMode, typer.Option("--swap-mode", help="How the bootloader swaps.", rich_help_panel=_SLOTS)
+        SwapMode, typer.Option("--swap-mode", help="How the bootloader installs an image.", rich_help_panel=_SLOTS)
     ] = SwapMode.MOVE
     no_link_check: Annotated[
         bool,
-        typer.Option("--no-link-check", help="No warning about firmware linked elsewhere.", rich_help_panel=_SLOTS),
+        typer.Option(
+            "--no-link-check", help="Do not warn if the firmware is linked for another place.", rich_help_panel=_SLOTS
+        ),
     ] = False
 
 
@@ -96,7 +103,15 @@ class Labels:
     """What the package says about itself."""
 
     version: Annotated[
-        Any, option("-v", "--version", parse=values.version, metavar="VERSION", text="Such as 1.2.3+4.", panel=_BOARD)
+        Any,
+        option(
+            "-v",
+            "--version",
+            parse=values.version,
+            metavar="VERSION",
+            text="Version of both images, such as 1.2.3+4.",
+            panel=_BOARD,
+        ),
     ]
     net_version: Annotated[
         Any,
@@ -104,7 +119,7 @@ class Labels:
             "--net-version",
             parse=values.version,
             metavar="VERSION",
-            text="Of the network core; --version if not given.",
+            text="Version of the network core's image. [default: --version]",
             panel=_BOARD,
         ),
     ] = None
@@ -115,7 +130,7 @@ class Labels:
             "--security-counter",
             parse=values.security_counter,
             metavar="NUMBER|auto",
-            text="Of the application core.",
+            text="Security counter of the application core's image.",
             panel=_BOARD,
         ),
     ] = None
@@ -123,9 +138,9 @@ class Labels:
         bool,
         typer.Option(
             "--tie",
-            help="The network core's image waits for this application: two image pairs, a higher version. With one "
-            "pair no bootloader checks it. Not for bootloaders that compare the network core's versions "
-            "(PCD_READ_NETCORE_APP_VERSION): they refuse a tied image.",
+            help="Make the network core's image depend on this application. Only bootloaders with two image pairs "
+            "check that. Do not use it if the bootloader compares versions of the network core "
+            "(PCD_READ_NETCORE_APP_VERSION): it refuses such an image.",
             rich_help_panel=_BOARD,
         ),
     ] = False
@@ -133,5 +148,5 @@ class Labels:
         str | None, typer.Option("--name", metavar="TEXT", help="Name of the package.", rich_help_panel=_BOARD)
     ] = None
     board: Annotated[
-        str, typer.Option("--board", metavar="BOARD", help="Board in Zephyr's words.", rich_help_panel=_BOARD)
+        str, typer.Option("--board", metavar="BOARD", help="Board, by its Zephyr name.", rich_help_panel=_BOARD)
     ] = "nrf5340dk/nrf5340"

@@ -108,24 +108,24 @@ def _tie_warnings(labels: Labels, slots: Slots, cores: list[Core]) -> list[str]:
     if not labels.tie:
         return []
     if Core.NET not in cores:
-        raise typer.BadParameter("--tie lets the network core's image wait, and there is none: give --net or --merged")
+        raise typer.BadParameter("--tie needs the network core's image: give --net or --merged")
     found = []
     if slots.swap_mode is not SwapMode.OVERWRITE_ONLY:
         found.append(
-            "the tie works only where each core has a pair of slots of its own: with one pair, bootloaders check no "
-            "dependency, and it neither helps nor harms"
+            "--tie works only if each core has its own pair of slots. With one pair, bootloaders check no dependency, "
+            "and --tie has no effect"
         )
     if labels.version <= Version(0, 0, 0, 0xFFFF_FFFF):
-        found.append("the tie waits for nothing: every application has at least version 0.0.0")
+        found.append("--tie has no effect: every application has at least version 0.0.0")
     return found
 
 
 def _read(inputs: Inputs, slots: Slots) -> list[tuple[Core, Code, Slot]]:
     """The code of each core that was given, and the slot that it is for."""
     if inputs == Inputs():
-        raise typer.BadParameter("what shall be packed? Give --merged, or --app, --net or both")
+        raise typer.BadParameter("nothing to pack: give --merged, or --app and/or --net")
     if inputs.merged is not None and (inputs.app or inputs.net):
-        raise typer.BadParameter("--merged has both cores; give it alone")
+        raise typer.BadParameter("--merged has both cores: do not give --app or --net, too")
     found = []
     for core, path in ((Core.APP, inputs.app or inputs.merged), (Core.NET, inputs.net or inputs.merged)):
         if path is None:

@@ -86,24 +86,26 @@ def _with_signers(order: Order, who: SignKeys) -> Order:
     """The order with the keys that sign, each read once."""
     keys, public = who.key or (), who.fix_sig_pubkey
     if who.sig_out is not None and not keys and who.fix_sig is None:
-        raise typer.BadParameter("--sig-out has no signature to write: give a key with -k")
+        raise typer.BadParameter("--sig-out needs a signature: give a key with -k")
     if who.fix_sig is None:
         trusted = None if public is None else read_key(public, who.source()).public
         return replace(order, signers=tuple(read_signer(key, who.source(), trusted) for key in keys))
     if keys:
-        raise typer.BadParameter("the signature is made with -k or comes from --fix-sig, not both")
+        raise typer.BadParameter("-k and --fix-sig exclude each other")
     if public is None:
-        raise typer.BadParameter("--fix-sig needs --fix-sig-pubkey: the public key that it is checked with")
+        raise typer.BadParameter("--fix-sig needs --fix-sig-pubkey, the public key that checks it")
     return order.with_signature(who.fix_sig, read_key(public, who.source()).public)
 
 
 def _hand_out(order: Order, who: SignKeys, out: Output) -> None:
     """The first pass of a signing elsewhere."""
     if who.fix_sig is not None or who.sig_out is not None:
-        raise typer.BadParameter("--vector-to-sign writes what is to be signed: there is no signature yet")
+        raise typer.BadParameter(
+            "--vector-to-sign goes neither with --fix-sig nor with --sig-out: there is no signature yet"
+        )
     names = [*(who.key or ()), *([] if who.fix_sig_pubkey is None else [who.fix_sig_pubkey])]
     if len(names) > 1:
-        raise typer.BadParameter("--vector-to-sign is for one key: give it with --fix-sig-pubkey (or -k)")
+        raise typer.BadParameter("--vector-to-sign takes one key: give it with --fix-sig-pubkey or -k")
     public = read_key(names[0], who.source()).public if names else None
     what = cast("Any", who.vector_to_sign)
     orders.write_vector(order, what, public)
@@ -141,7 +143,7 @@ def _told(signed: Signed, who: SignKeys) -> RenderableType:
         ("version", image.header.version),
         ("size", f"{image.size_bytes} bytes"),
         ("hash", image.hash),
-        *(("signed with", name) for name in names or ["nothing: the image has a hash only"]),
+        *(("signed with", name) for name in names or ["no key: the image has only a hash"]),
     ]
     if who.encrypt:
         how = "the code is left plain" if spec.clear else f"AES-{spec.encrypt_keylen}"

@@ -28,7 +28,7 @@ from smpdfu.cli.terminal import values
 
 
 class ByteOrder(StrEnum):
-    """Of the numbers in an image."""
+    """The byte order of the numbers in an image."""
 
     LITTLE = "little"
     BIG = "big"
@@ -41,7 +41,7 @@ def _choice(*names: str, of: str, text: str, panel: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Encryption(PassphraseOptions):
-    """For whom the image is encrypted."""
+    """How the image is encrypted."""
 
     encrypt: Annotated[
         Path | None,
@@ -49,16 +49,25 @@ class Encryption(PassphraseOptions):
             "-E",
             "--encrypt",
             metavar="FILE",
-            text="Encrypt for the holder of this key; its public half is enough.",
+            text="Encrypt the image for this key. The public half is enough.",
             panel=KEYS,
         ),
     ] = None
     encrypt_keylen: Annotated[
-        int, option("--encrypt-keylen", parse=values.one_of(128, 256), metavar="128|256", text="AES key.", panel=KEYS)
+        int,
+        option(
+            "--encrypt-keylen",
+            parse=values.one_of(128, 256),
+            metavar="128|256",
+            text="Size of the AES key in bits.",
+            panel=KEYS,
+        ),
     ] = 128
     hmac_sha: Annotated[
         str,
-        _choice("--hmac-sha", of="auto|256|512", text="With -E: hash function that wraps the key.", panel=KEYS),
+        _choice(
+            "--hmac-sha", of="auto|256|512", text="With -E: hash function for wrapping the content key.", panel=KEYS
+        ),
     ] = "auto"
     save_enctlv: Annotated[
         bool, flag("--save-enctlv", text="With -E: for bootloaders built with BOOT_SWAP_SAVE_ENCTLV.", panel=KEYS)
@@ -68,7 +77,7 @@ class Encryption(PassphraseOptions):
         flag(
             "-c",
             "--clear",
-            text="With -E: leave the code plain, for the first programming of the primary slot.",
+            text="With -E: leave the code unencrypted, to program the primary slot for the first time.",
             panel=KEYS,
         ),
     ] = False
@@ -79,37 +88,43 @@ class Signature(Encryption):
     """How the image is signed."""
 
     public_key_format: Annotated[
-        str, _choice("--public-key-format", of="hash|full", text="How the image names its key.", panel=KEYS)
+        str, _choice("--public-key-format", of="hash|full", text="How the image identifies its key.", panel=KEYS)
     ] = "hash"
     sha: Annotated[
-        str, _choice("--sha", of="auto|256|384|512", text="Hash function; auto: the key's own.", panel=KEYS)
+        str, _choice("--sha", of="auto|256|384|512", text="Hash function. auto takes the one of the key.", panel=KEYS)
     ] = "auto"
     pure: Annotated[bool, flag("--pure", text="Sign the image itself, not its hash (Ed25519).", panel=KEYS)] = False
-    pad_sig: Annotated[bool, flag("--pad-sig", text="Pad ECDSA signatures, for MCUboot before 1.5.", panel=KEYS)] = (
-        False
-    )
+    pad_sig: Annotated[
+        bool, flag("--pad-sig", text="Pad ECDSA signatures with zeros, for MCUboot before 1.5.", panel=KEYS)
+    ] = False
     vector_to_sign: Annotated[
         str | None,
         _choice(
-            "--vector-to-sign", of="payload|digest", text="Write what is to be signed elsewhere, no image.", panel=KEYS
+            "--vector-to-sign",
+            of="payload|digest",
+            text="Write the data for signing elsewhere, and no image.",
+            panel=KEYS,
         ),
     ] = None
     fix_sig: Annotated[
         Path | None,
-        word("--fix-sig", metavar="FILE", text="A signature made elsewhere; checked before it is used.", panel=KEYS),
+        word(
+            "--fix-sig", metavar="FILE", text="Use this signature, made elsewhere. smpdfu checks it first.", panel=KEYS
+        ),
     ] = None
     fix_sig_pubkey: Annotated[
         str | None,
-        word("--fix-sig-pubkey", metavar="FILE", text="Public key of who signs elsewhere.", panel=KEYS),
+        word("--fix-sig-pubkey", metavar="FILE", text="Public key for --fix-sig or --vector-to-sign.", panel=KEYS),
     ] = None
     sig_out: Annotated[
-        Path | None, word("--sig-out", metavar="FILE", text="Write the signature here too, as base64.", panel=KEYS)
+        Path | None,
+        word("--sig-out", metavar="FILE", text="Also write the signature to this file, as base64.", panel=KEYS),
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class SignKeys(Signature):
-    """Who signs, and for whom the image is encrypted."""
+    """The keys that sign and encrypt an image."""
 
     key: Annotated[
         list[str] | None,
@@ -117,8 +132,7 @@ class SignKeys(Signature):
             "-k",
             "--key",
             metavar="KEY",
-            text="Private key that signs: a PEM file, env:NAME, - (stdin) or a key URI. May be repeated: one signature "
-            "each.",
+            text="Private key: a PEM file, env:NAME, - (stdin) or a key URI. Repeat it for several signatures.",
             panel=KEYS,
         ),
     ] = None
@@ -126,11 +140,11 @@ class SignKeys(Signature):
 
 @dataclass(frozen=True, slots=True)
 class PackageKeys(Encryption):
-    """Who signs all images of a package, and for whom that of the application is encrypted."""
+    """The key that signs both images of a package, and the one that encrypts the application's."""
 
     key: Annotated[
         str | None,
-        word("-k", "--key", metavar="KEY", text="Private key that signs: a PEM file or a key URI.", panel=KEYS),
+        word("-k", "--key", metavar="KEY", text="Private key: a PEM file or a key URI.", panel=KEYS),
     ] = None
 
 
@@ -144,13 +158,18 @@ class Compression:
 
     compression: Annotated[
         str,
-        _choice("--compression", of="disabled|lzma2|lzma2armthumb", text="Only if that is smaller.", panel=SIZE),
+        _choice(
+            "--compression",
+            of="disabled|lzma2|lzma2armthumb",
+            text="Compress the firmware if that makes it smaller.",
+            panel=SIZE,
+        ),
     ] = "disabled"
-    compression_lzma_dictsize: Annotated[int, _lzma("dictsize", "Bytes of the dictionary.")] = 131072
-    compression_lzma_pb: Annotated[int, _lzma("pb", "Position bits.")] = 2
-    compression_lzma_lc: Annotated[int, _lzma("lc", "Literal context bits.")] = 3
-    compression_lzma_lp: Annotated[int, _lzma("lp", "Literal position bits.")] = 1
-    compression_lzma_preset: Annotated[int, _lzma("preset", "Effort, 0 to 9.")] = 9
+    compression_lzma_dictsize: Annotated[int, _lzma("dictsize", "Size of the dictionary in bytes.")] = 131072
+    compression_lzma_pb: Annotated[int, _lzma("pb", "Number of position bits.")] = 2
+    compression_lzma_lc: Annotated[int, _lzma("lc", "Number of literal context bits.")] = 3
+    compression_lzma_lp: Annotated[int, _lzma("lp", "Number of literal position bits.")] = 1
+    compression_lzma_preset: Annotated[int, _lzma("preset", "Effort from 0 to 9.")] = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +183,7 @@ class Identity(Compression):
             "--dependencies",
             parse=values.dependencies,
             metavar="(ID,VERSION),...",
-            text="Versions that other images must have.",
+            text="Minimum versions of other images.",
             panel=CONTENT,
         ),
     ] = ()
@@ -175,8 +194,8 @@ class Identity(Compression):
             "--security-counter",
             parse=values.security_counter,
             metavar="NUMBER|auto",
-            text="For bootloaders that refuse lower ones; auto: from the version. Not in a network image for those "
-            "that compare its version (PCD_READ_NETCORE_APP_VERSION).",
+            text="Security counter, for bootloaders that refuse a lower one. auto makes it from the version. Do not "
+            "use it in a network image if the bootloader compares versions (PCD_READ_NETCORE_APP_VERSION).",
             panel=CONTENT,
         ),
     ] = None
@@ -186,7 +205,7 @@ class Identity(Compression):
             "--custom-tlv",
             parser=str,
             metavar="TAG VALUE",
-            help="A protected TLV; 0x and hex digits are bytes, else text. May be repeated.",
+            help="Add a protected TLV. 0x and hex digits are bytes, anything else is text. May be repeated.",
             rich_help_panel=CONTENT,
         ),
     ] = None
@@ -196,21 +215,32 @@ class Identity(Compression):
             "--custom-tlv-file",
             parser=str,
             metavar="TAG FILE",
-            help="The same with the bytes of a file.",
+            help="Add a protected TLV with the bytes of a file.",
             rich_help_panel=CONTENT,
         ),
     ] = None
     boot_record: Annotated[
-        str | None, word("--boot-record", metavar="TYPE", text="A boot record for attestation.", panel=CONTENT)
+        str | None,
+        word(
+            "--boot-record",
+            metavar="TYPE",
+            text="Add a boot record for attestation, with this software type.",
+            panel=CONTENT,
+        ),
     ] = None
     vid: Annotated[
-        str | None, word("--vid", metavar="VENDOR", text="A UUID, or the vendor's domain name.", panel=CONTENT)
+        str | None,
+        word("--vid", metavar="VENDOR", text="Vendor ID: a UUID, or the vendor's domain name.", panel=CONTENT),
     ] = None
     cid: Annotated[
-        str | None, word("--cid", metavar="CLASS", text="A UUID, or a name within the vendor's.", panel=CONTENT)
+        str | None,
+        word("--cid", metavar="CLASS", text="Class ID: a UUID, or a name of the vendor's choice.", panel=CONTENT),
     ] = None
     manifest: Annotated[
-        Path | None, word("--manifest", metavar="FILE", text="Update manifest (YAML, Nordic's).", panel=CONTENT)
+        Path | None,
+        word(
+            "--manifest", metavar="FILE", text="Add an update manifest: a YAML file in Nordic's format.", panel=CONTENT
+        ),
     ] = None
 
 
@@ -219,7 +249,15 @@ class SignContent(Identity):
     """What the image says about itself."""
 
     version: Annotated[
-        Any, option("-v", "--version", parse=values.version, metavar="VERSION", text="Such as 1.2.3+4.", panel=CONTENT)
+        Any,
+        option(
+            "-v",
+            "--version",
+            parse=values.version,
+            metavar="VERSION",
+            text="Version of the image, such as 1.2.3+4.",
+            panel=CONTENT,
+        ),
     ]
     header_size: Annotated[
         int,
@@ -228,22 +266,34 @@ class SignContent(Identity):
             "--header-size",
             parse=values.header_size,
             metavar="NUMBER|auto",
-            text="Bytes of the header.",
+            text="Size of the header in bytes.",
             panel=CONTENT,
         ),
     ]
     pad_header: Annotated[
-        bool, flag("--pad-header", text="Put the header before the firmware; else its place is there.", panel=CONTENT)
+        bool,
+        flag(
+            "--pad-header",
+            text="Insert space for the header. Without it, the firmware must begin with that many zero bytes.",
+            panel=CONTENT,
+        ),
     ] = False
     non_bootable: Annotated[
-        bool, flag("--non-bootable", text="Data for an image slot, never booted.", panel=CONTENT)
+        bool, flag("--non-bootable", text="The image is data that no bootloader boots.", panel=CONTENT)
     ] = False
     endian: Annotated[
         ByteOrder, typer.Option("-e", "--endian", help="Byte order of the processor.", rich_help_panel=CONTENT)
     ] = ByteOrder.LITTLE
     load_addr: Annotated[
         int | None,
-        option("-L", "--load-addr", parse=values.unsigned32, metavar=ADDRESS, text="Run from RAM.", panel=CONTENT),
+        option(
+            "-L",
+            "--load-addr",
+            parse=values.unsigned32,
+            metavar=ADDRESS,
+            text="The bootloader copies the image to this address in RAM and runs it there.",
+            panel=CONTENT,
+        ),
     ] = None
     rom_fixed: Annotated[
         int | None,
@@ -252,7 +302,7 @@ class SignContent(Identity):
             "--rom-fixed",
             parse=values.unsigned32,
             metavar=ADDRESS,
-            text="The slot that the firmware is linked for.",
+            text="Start of the slot that the firmware is linked for. It goes into the header.",
             panel=CONTENT,
         ),
     ] = None
@@ -273,42 +323,54 @@ class SignSlot(SlotOptions):
             "--slot-address",
             parse=values.unsigned32,
             metavar=ADDRESS,
-            text="Where the slot is that the firmware runs from: checked against its reset vector and, without "
-            "--rom-fixed and --load-addr, written into the header.",
+            text="Start of the slot from which the firmware runs. smpdfu compares it with the reset vector, and writes "
+            "it into the header unless you give --rom-fixed or --load-addr.",
             panel=SLOT,
         ),
     ] = None
     align: Annotated[int, align_option] = 1
     pad: Annotated[bool, flag("--pad", text="Fill the slot, and mark the image as pending.", panel=SLOT)] = False
-    confirm: Annotated[bool, flag("--confirm", text="--pad, and mark the image as confirmed.", panel=SLOT)] = False
-    test: Annotated[bool, flag("--test", text="--pad, and mark the image for one test boot.", panel=SLOT)] = False
-    erased_val: Annotated[int, _byte("-R", "--erased-val", text="Erased flash; default 0xff.")] = 0xFF
+    confirm: Annotated[bool, flag("--confirm", text="As --pad, and mark the image as confirmed.", panel=SLOT)] = False
+    test: Annotated[bool, flag("--test", text="As --pad, and mark the image for a test.", panel=SLOT)] = False
+    erased_val: Annotated[
+        int, _byte("-R", "--erased-val", text="Value of an erased byte of the flash. [default: 0xff]")
+    ] = 0xFF
     pad_value: Annotated[
-        int | None, _byte("--pad-value", text="What fills the header and the slot; by default what erased flash has.")
+        int | None, _byte("--pad-value", text="Fill the header and the slot with this byte. [default: --erased-val]")
     ] = None
     no_link_check: Annotated[
-        bool, flag("--no-link-check", text="No warning about firmware linked elsewhere.", panel=SLOT)
+        bool, flag("--no-link-check", text="Do not warn if the firmware is linked for another place.", panel=SLOT)
     ] = False
 
 
 @dataclass(frozen=True, slots=True)
 class SignFiles:
-    """What is signed, and where the image goes; all files are of one signing, so they agree."""
+    """The firmware, and the files for the image. All files come from one signing, so they agree."""
 
-    infile: Annotated[Path, typer.Argument(metavar="IN", help="Firmware: .bin or .hex, known by its content.")]
+    infile: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="Firmware: a .bin or .hex file. smpdfu looks at the content, not the name."),
+    ]
     outfile: Annotated[
-        Path | None, typer.Argument(metavar="[OUT]", help="The image: Intel HEX if it is called .hex, else binary.")
+        Path | None,
+        typer.Argument(metavar="[OUT]", help="The image: Intel HEX if the name ends with .hex, otherwise binary."),
     ] = None
     output: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--output", metavar="OUT", help="The same image in one more file. May be repeated."),
+        typer.Option("-o", "--output", metavar="OUT", help="Also write the image to this file. May be repeated."),
     ] = None
 
     hex_addr: Annotated[
         int | None,
-        option("-x", "--hex-addr", parse=values.unsigned32, metavar=ADDRESS, text="Where a .hex starts."),
+        option(
+            "-x",
+            "--hex-addr",
+            parse=values.unsigned32,
+            metavar=ADDRESS,
+            text="Start address of a .hex file that smpdfu writes.",
+        ),
     ] = None
-    any_input: Annotated[bool, flag("--any-input", text="Sign IN also if it does not look like Cortex-M firmware.")] = (
+    any_input: Annotated[bool, flag("--any-input", text="Sign IN even if it does not look like Cortex-M firmware.")] = (
         False
     )
 
@@ -316,7 +378,7 @@ class SignFiles:
         """All of them; typer.BadParameter if there is none, or one twice."""
         found = (*([] if self.outfile is None else [self.outfile]), *(self.output or ()))
         if not found:
-            raise typer.BadParameter("where to? Give OUT, or -o OUT")
+            raise typer.BadParameter("no output file: give OUT, or -o OUT")
         if len(set(found)) != len(found):
-            raise typer.BadParameter("the same OUT is given twice")
+            raise typer.BadParameter("you gave the same OUT twice")
         return found

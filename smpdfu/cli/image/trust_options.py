@@ -1,4 +1,4 @@
-"""``--trust``: whose signatures a person accepts, whatever the device would take."""
+"""``--trust``: the keys whose signatures a person accepts, whatever the device accepts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class TrustOptions:
         typer.Option(
             "--trust",
             metavar="KEY",
-            help="Refuse an image that this key has not signed, before anything is sent: PEM (its public half is "
-            "enough) or a key URI. May be repeated.",
+            help="Refuse an image that this key has not signed, before smpdfu sends anything. A PEM file (the public "
+            "half is enough) or a key URI. May be repeated.",
         ),
     ] = None
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An image that was judged, by which keys, and the verdict."""
+    """An image, the keys, and the verdict."""
 
     file: Path
     image: Image
@@ -54,9 +54,9 @@ class Case:
 
     def _incomplete(self) -> ImageError | None:
         if self.verdict.unchecked:
-            return ImageError(f"{self.file} was not checked in full: {self.verdict.unchecked[0].message} (--enc-key)")
+            return ImageError(f"{self.file} was not fully checked: {self.verdict.unchecked[0].message} (--enc-key)")
         if not self.verdict.signature_checked:
-            return ImageError(f"{self.file} was not checked in full: no key was given for its signature (-k)")
+            return ImageError(f"{self.file} was not fully checked: no key was given for its signature (-k)")
         return None
 
     def summary(self) -> dict[str, Any]:
@@ -101,25 +101,25 @@ class Case:
 
     def _accepted(self) -> str:
         if self.verdict.unchecked:
-            return "not checked in full: nothing speaks against it, but the payload is encrypted (--enc-key)"
+            return "not fully checked: smpdfu found no fault, but the payload is encrypted (--enc-key)"
         if not self.verdict.signature_checked:
-            return "whole; whether a bootloader takes it depends on its keys"
+            return "undamaged; a bootloader also checks the signature (-k)"
         return "accepted" if self.slot_size is None else f"accepted, and it fits a slot of {self.slot_size} bytes"
 
     def _signature(self) -> str:
-        over = ", over the hash that the image states" if self.verdict.plain is None else ""
+        over = ", over the hash in the image" if self.verdict.plain is None else ""
         if self.verdict.key_index is not None:
-            return f"right, by {shown_key(self.keys[self.verdict.key_index])}{over}"
+            return f"valid, by {shown_key(self.keys[self.verdict.key_index])}{over}"
         if any(one.code == "signature" for one in self.verdict.unchecked):
             return "cannot be checked without decryption (--enc-key)"
-        return "not right" if self.verdict.signature_checked else "not checked: no key was given"
+        return "invalid" if self.verdict.signature_checked else "not checked: no key was given"
 
     def _encryption(self) -> str:
         if not self.image.encrypted:
             return "none"
         if self.verdict.plain is None:
             return "not decrypted"
-        return "the payload is plain" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
+        return "the payload is not encrypted" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
 
 
 def verify_image(
@@ -145,11 +145,9 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
     geometry, passphrase, keys = slot.geometry(), who.source(), tuple(who.key or ())
     if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):
-        raise typer.BadParameter("--check-load-address compares with a slot: it needs --slot-address and --slot-size")
+        raise typer.BadParameter("--check-load-address needs --slot-address and --slot-size")
     if build.no_encryption and who.enc_key is not None:
-        raise typer.BadParameter(
-            "--no-encryption says that the bootloader has no key to decrypt with: leave out --enc-key"
-        )
+        raise typer.BadParameter("--no-encryption and --enc-key exclude each other")
     trusted = [read_verifier(path, passphrase) for path in keys]
     secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
     image = _image(file)

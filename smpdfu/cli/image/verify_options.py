@@ -9,7 +9,7 @@ from smpdfu.cli.image.options import SLOT, flag, option
 from smpdfu.cli.terminal import values
 
 _MEMORY_PANEL = "What the bootloader remembers"
-_BUILD_PANEL = "How the bootloader was built (without these: what some builds refuse is a warning)"
+_BUILD_PANEL = "How the bootloader was built (without these options, smpdfu warns if some builds refuse the image)"
 _BACKENDS = ("tinycrypt", "mbedtls", "psa")
 
 
@@ -23,7 +23,7 @@ class Memory:
             "--current-version",
             parse=values.version,
             metavar="VERSION",
-            text="Version that runs now: for bootloaders that refuse older ones.",
+            text="Version that runs now. Refuse an older image, as some bootloaders do.",
             panel=_MEMORY_PANEL,
         ),
     ] = None
@@ -33,7 +33,7 @@ class Memory:
             "--current-counter",
             parse=values.unsigned32,
             metavar="NUMBER",
-            text="Security counter that is stored: for bootloaders that refuse lower ones.",
+            text="Security counter that the device has stored. Refuse a lower one, as some bootloaders do.",
             panel=_MEMORY_PANEL,
         ),
     ] = None
@@ -47,7 +47,7 @@ class Checks:
         bool,
         flag(
             "--check-load-address",
-            text="The bootloader compares the header's load address with its slot: nRF Connect SDK 3.4 and later, "
+            text="Refuse a load address outside the slot, as bootloaders of nRF Connect SDK 3.4 and later do on an "
             "nRF5340 without Partition Manager. Needs --slot-address and --slot-size.",
             panel=SLOT,
         ),
@@ -62,7 +62,7 @@ class LoaderOptions:
         bool,
         flag(
             "--hw-key",
-            text="With MCUBOOT_HW_KEY: it wants the whole key in the image, not its hash.",
+            text="With MCUBOOT_HW_KEY: the image must contain the whole key, not its hash.",
             panel=_BUILD_PANEL,
         ),
     ] = False
@@ -72,14 +72,16 @@ class LoaderOptions:
             "--backend",
             parse=values.word_of(*_BACKENDS),
             metavar="|".join(_BACKENDS),
-            text="What checks ECDSA signatures. mbedTLS refuses padded ones (sign --pad-sig).",
+            text="Library that checks ECDSA signatures. mbedTLS refuses padded ones (sign --pad-sig).",
             panel=_BUILD_PANEL,
         ),
     ] = None
     no_encryption: Annotated[
         bool,
         flag(
-            "--no-encryption", text="It cannot decrypt: it refuses every header with an AES flag.", panel=_BUILD_PANEL
+            "--no-encryption",
+            text="Without encryption: the bootloader refuses every header with an AES flag.",
+            panel=_BUILD_PANEL,
         ),
     ] = False
     hmac_sha: Annotated[
@@ -88,7 +90,7 @@ class LoaderOptions:
             "--hmac-sha",
             parse=values.word_of("256", "512"),
             metavar="256|512",
-            text="Hash function that wraps X25519 content keys.",
+            text="Hash function for wrapping X25519 content keys.",
             panel=_BUILD_PANEL,
         ),
     ] = None
@@ -98,11 +100,11 @@ class LoaderOptions:
             "--image-pairs",
             parse=values.one_of(*range(1, 9)),
             metavar="NUMBER",
-            text="Number of its slot pairs. It reads dependencies only if there are several.",
+            text="Number of slot pairs. The bootloader reads dependencies only if there are several.",
             panel=_BUILD_PANEL,
         ),
     ] = None
     require_all_checks: Annotated[
         bool,
-        flag("--require-all-checks", text="Exit with 3 if something could not be checked for want of a key."),
+        flag("--require-all-checks", text="Exit with code 3 if a key for a check is missing."),
     ] = False

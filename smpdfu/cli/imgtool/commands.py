@@ -42,14 +42,17 @@ def run() -> NoReturn:
     except SmpdfuError as error:
         _fail(EXIT_FAILED, str(error))
     except KeyboardInterrupt:
-        _fail(EXIT_INTERRUPTED, "interrupted; nothing is half-written")
+        _fail(EXIT_INTERRUPTED, "interrupted. No file is incomplete. Run the same command again.")
     except OSError as error:
         what = error.strerror or str(error)
         _fail(EXIT_FAILED, f"{error.filename}: {what}" if error.filename else what)
     except Exception as error:  # a build's log never gets a traceback; SMPDFU_DEBUG=1 shows it
         if os.environ.get("SMPDFU_DEBUG"):
             raise
-        _fail(EXIT_FAILED, f"unexpected {type(error).__name__}: {error}; please report what SMPDFU_DEBUG=1 prints")
+        _fail(
+            EXIT_FAILED,
+            f"unexpected {type(error).__name__}: {error}. Please report this with the output of SMPDFU_DEBUG=1",
+        )
 
 
 def _fail(code: int, sentence: str) -> NoReturn:

@@ -29,7 +29,7 @@ def keygen(arguments: Namespace) -> int:
 
 def _asked_type() -> str:
     if not sys.stdin.isatty():
-        raise UsageError(f"what type of key? Give one with --type: {', '.join(KEY_TYPES)}")
+        raise UsageError(f"the type of the key is missing. Give one with --type: {', '.join(KEY_TYPES)}")
     kind = input(f"Type ({', '.join(KEY_TYPES)}): ")
     if kind not in KEY_TYPES:
         raise UsageError(f"{kind!r} is not one of {', '.join(KEY_TYPES)}")

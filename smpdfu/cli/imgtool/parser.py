@@ -1,8 +1,8 @@
 """imgtool's command line: every command and option of imgtool 2.5.0 and of Nordic's fork, read as imgtool reads them.
 
-Only the command that was asked for gets a parser: this is on the way of every build. What each option means is in
-``commands.py``. imgtool takes whatever stands behind an option as its value, a leading ``-`` or not; argparse does not,
-so ``joined`` ties the two together first.
+Only the command that runs gets a parser, because builds start this program often. What each option means is in
+``commands.py``. imgtool takes the next word after an option as its value, also if it begins with ``-``. argparse does
+not, so ``joined`` makes one word of the two first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from smpdfu.cli.imgtool.words import (
     is_integer,
     is_version,
     names_an_image,
+    no_such_option,
     of_click,
     worded,
 )
@@ -80,7 +81,20 @@ def parse(words: list[str]) -> tuple[str, argparse.Namespace]:
         sys.stderr.write(f"{_help()}\nError: {what}" if words else _help())
         sys.exit(EXIT_USAGE)
     parser = parser_of(command)
-    return command, parser.parse_args(list(joined(words[1:], parser)))
+    rest = list(joined(words[1:], parser))
+    _refuse_unknown(rest, parser)
+    return command, parser.parse_args(rest)
+
+
+def _refuse_unknown(words: list[str], parser: Parser) -> None:
+    """Leave with a sentence about an option that does not exist, before one about what is missing; as click does."""
+    known = parser._option_string_actions
+    for word in words:
+        if word == "--":
+            return
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if len(word) > 1 and word.startswith("-") and name not in known:
+            parser.error(no_such_option(name, known))
 
 
 def _help() -> str:

@@ -45,10 +45,12 @@ def sign(arguments: Namespace) -> int:
 
 
 def _check_sign(arguments: Namespace) -> None:
-    """What contradicts itself whatever the files hold."""
+    """Raise UsageError for options that contradict each other."""
     require_file(arguments.infile, "Input file not found")
     if arguments.edt_config is not None:
-        raise UsageError("--edt-config is not taken: a pickle file is a program; give --vid and --cid")
+        raise UsageError(
+            "smpdfu-imgtool does not read --edt-config, because a pickle file is a program. Give --vid and --cid"
+        )
     if arguments.pure and arguments.sha != "auto":
         raise UsageError(words.PURE_SHA)
     if arguments.load_addr and arguments.rom_fixed:
@@ -62,11 +64,11 @@ def _check_sign(arguments: Namespace) -> None:
         raise UsageError(words.TWO_SIGNATURES)
     signed = arguments.key is not None or arguments.fix_sig is not None
     if arguments.sig_out is not None and (not signed or arguments.vector_to_sign is not None):
-        raise UsageError("--sig-out has no signature to write")
+        raise UsageError("there is no signature to write to --sig-out. Give a key with -k")
 
 
 def _public(arguments: Namespace, passphrase: Passphrase) -> PublicKey | None:
-    """Who will sign elsewhere, where that is known."""
+    """The public key of a signature that is made elsewhere; None if it is not known."""
     name = arguments.key or arguments.fix_sig_pubkey
     return None if name is None else read_key(name, passphrase).public
 
@@ -92,7 +94,7 @@ def _signer(key: str, passphrase: Passphrase) -> SigningKey:
 
 
 def _report(signed: Signed) -> int:
-    """imgtool's lines: one for each time that it signs, and two about compression between them."""
+    """Print imgtool's lines: one for each signature, and two about compression between them."""
     by_key = [one for one in signed.order.signers if not isinstance(one, GivenSigner)]
     line = f"image.py: sign the {'digest' if by_key[0].kind.name == 'ed25519' else 'payload'}" if by_key else ""
     lines = [line]

@@ -14,7 +14,7 @@ from smpdfu.image.tlv import TlvType
 from smpdfu.image.verification import verify as verification
 from smpdfu.untrusted import text as door
 
-# What imgtool says to each fault that its `verify` knows, and for which of our judge's codes; the first counts.
+# imgtool's sentence for each fault that its `verify` finds, and the codes of our refusals. The first match counts.
 PURE_SIGNATURE = "Image signature over image:"
 BAD_MAGIC = "Invalid image magic; is this an MCUboot image?"
 BAD_TLV_MAGIC = "Invalid TLV info magic; is this an MCUboot image?"
@@ -31,9 +31,11 @@ def verify(arguments: Namespace) -> int:
     keys = () if arguments.key is None else (read_key(arguments.key, passphrase_of(arguments)).public,)
     try:
         image = read_image(arguments.imgfile)
-    except ImageError as error:  # whatever else it is: imgtool looks for the magic only
+    except ImageError as error:  # imgtool checks only the magic
         return _invalid(BAD_TLV_MAGIC if getattr(error, "offset", None) else BAD_MAGIC, str(error))
-    build = LoaderBuild(hw_key=image.tlv(TlvType.PUBKEY) is not None)  # imgtool does not look at who is named
+    build = LoaderBuild(
+        hw_key=image.tlv(TlvType.PUBKEY) is not None
+    )  # imgtool does not check which key the image names
     verdict = verification.verify(image, keys, build=build)
     refusals = verdict.refusals + verdict.unchecked
     for sentence, codes in BAD_IMAGE:
@@ -48,7 +50,7 @@ def verify(arguments: Namespace) -> int:
 
 
 def _invalid(sentence: str, reason: str) -> int:
-    """imgtool's sentence on stdout, ours on stderr."""
+    """Print imgtool's sentence on stdout and ours on stderr; return the exit code 1."""
     say(sentence)
     sys.stderr.write(f"Error: {door.line(reason)}\n")
     return EXIT_FAILED

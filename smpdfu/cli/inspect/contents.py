@@ -1,4 +1,4 @@
-"""What was found in a file: facts and tables for people, data for scripts. And what to do with each kind of file."""
+"""The contents of a file: facts and tables for people, data for scripts. And what to do with each kind of file."""
 
 from __future__ import annotations
 
@@ -36,39 +36,40 @@ class Contents:
 
 
 WHOLE_FLASH = (
-    "It is a whole flash image, a bootloader with a signed application behind it: a programmer writes it. "
-    "`smpdfu upload` takes the signed application alone (zephyr.signed.bin, app_update.bin); do not sign it again."
+    "It is a whole flash image: a bootloader and a signed application. Write it with a programmer. `smpdfu upload` "
+    "takes the signed application alone (zephyr.signed.bin, app_update.bin). Do not sign it again."
 )
 
 # By the names of FileKind: what can be done with a file of the kind.
 ADVICE = {
-    "MCUBOOT_IMAGE": "`smpdfu verify` checks its signature, `smpdfu upload` brings it to a device.",
-    "OLD_IMAGE": "MCUboot has not taken such images since 2018: build the firmware anew and sign it.",
-    "INTEL_HEX": "It is not signed: `smpdfu sign` makes an image of it.",
-    "S_RECORD": "`objcopy -I srec -O ihex IN OUT.hex` makes Intel HEX of it, which `smpdfu sign` takes.",
-    "RAW_FIRMWARE": "It is not signed: `smpdfu sign` makes an image of it.",
-    "DFU_APPLICATION_ZIP": "`smpdfu update` brings it to a device.",
-    "DFU_MULTI_IMAGE": "It holds several signed images in a row, which no bootloader takes as one: `smpdfu update` "
-    "installs the dfu_application.zip of the same build, `smpdfu upload` one signed image.",
-    "SECURE_DFU_ZIP": "It is for the bootloader of the nRF5 SDK, not for MCUboot: `nrfutil` updates such devices. An "
-    "nRF5340 takes the dfu_application.zip of an nRF Connect SDK build.",
-    "SUIT_ZIP": "It is for the SUIT updates of the nRF54H20. An nRF5340 takes the dfu_application.zip of a build for "
-    "nrf5340dk.",
-    "SUIT_ENVELOPE": "It is for the SUIT updates of the nRF54H20. An nRF5340 takes an image that `smpdfu sign` makes.",
-    "ZIP": "It has no manifest that an update needs; a build of the nRF Connect SDK makes dfu_application.zip.",
-    "COMPRESSED": "Unpack it and inspect what was in it.",
-    "ELF": "It is for a debugger: `smpdfu sign` takes the .hex or .bin that the build made beside it.",
-    "UF2": "It is for bootloaders that look like a USB drive: `smpdfu sign` takes the .hex or .bin it was made from.",
-    "PEM": "`smpdfu keyinfo -k FILE` tells more.",
-    "DER": "`openssl pkey -inform der -in FILE` makes PEM of a private key, with `-pubin` of a public one.",
-    "SSH_KEY": "It is for logging in: `smpdfu keygen` makes a key that signs images.",
+    "MCUBOOT_IMAGE": "Check its signature with `smpdfu verify`. Install it with `smpdfu upload FILE --confirm`.",
+    "OLD_IMAGE": "MCUboot has not accepted such images since 2018. Build the firmware again and sign it.",
+    "INTEL_HEX": "It is not signed. Sign it with `smpdfu sign`.",
+    "S_RECORD": "Convert it with `objcopy -I srec -O ihex IN OUT.hex`, then sign OUT.hex with `smpdfu sign`.",
+    "RAW_FIRMWARE": "It is not signed. Sign it with `smpdfu sign`.",
+    "DFU_APPLICATION_ZIP": "Install it with `smpdfu update`.",
+    "DFU_MULTI_IMAGE": "It has several signed images in a row, and no bootloader accepts that. Install the "
+    "dfu_application.zip of the same build with `smpdfu update`, or one signed image with `smpdfu upload`.",
+    "SECURE_DFU_ZIP": "It is for the bootloader of the nRF5 SDK, not for MCUboot. `nrfutil` updates such devices. For "
+    "an nRF5340, use the dfu_application.zip of an nRF Connect SDK build.",
+    "SUIT_ZIP": "It is for the SUIT updates of the nRF54H20. For an nRF5340, use the dfu_application.zip of a build "
+    "for nrf5340dk.",
+    "SUIT_ENVELOPE": "It is for the SUIT updates of the nRF54H20. For an nRF5340, make an image with `smpdfu sign`.",
+    "ZIP": "It has no manifest, which an update needs. Use the dfu_application.zip of an nRF Connect SDK build.",
+    "COMPRESSED": "Unpack it and inspect its content.",
+    "ELF": "It is for a debugger. Sign the .hex or .bin of the same build with `smpdfu sign`.",
+    "UF2": "It is for bootloaders that appear as a USB drive. Sign the .hex or .bin of the same build with "
+    "`smpdfu sign`.",
+    "PEM": "Show its type and hash with `smpdfu key info -k FILE`.",
+    "DER": "Convert it to PEM with `openssl pkey -inform der -in FILE`; for a public key, add `-pubin`.",
+    "SSH_KEY": "It is for logging in. Make a key for signing with `smpdfu key gen`.",
     "PROGRAM": "It runs on a PC and not on a device.",
-    "JSON": "It is a description and not firmware: hand over the package or the image that it describes.",
-    "HTML": "A download that needs a login or a token often ends so: fetch the file again.",
-    "LFS_POINTER": "Git has not fetched the file itself: run `git lfs pull`.",
+    "JSON": "It is a description and not firmware. Use the package or the image that it describes.",
+    "HTML": "A download without a required login often gives such a page. Download the file again.",
+    "LFS_POINTER": "Git has not fetched the file itself. Run `git lfs pull`.",
     "TEXT": "It is neither firmware nor a key.",
-    "ERASED": "Nothing was written there: read out another part of the flash.",
-    "EMPTY": "There is nothing in it.",
-    "UNKNOWN": "It does not start as an image, as Cortex-M firmware or as any other file known here. An encrypted or "
-    "cut-off file looks so, and so does a dump of flash that does not begin where a slot does.",
+    "ERASED": "This part of the flash is empty. Read another part.",
+    "EMPTY": "The file is empty.",
+    "UNKNOWN": "It does not begin like an image, like Cortex-M firmware or like any other file that smpdfu knows. It "
+    "may be encrypted or cut off, or a dump of flash that does not begin at a slot.",
 }

@@ -1,4 +1,4 @@
-"""What ``inspect`` tells about files that are no images: packages, keys, and what other tools make."""
+"""How ``inspect`` shows files that are not images: packages, keys, and files of other tools."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _PEM_WORDS = (
     (
         b"OPENSSH PRIVATE KEY-----",
         "an OpenSSH private key",
-        "`ssh-keygen -p -m PEM -f FILE` rewrites it as PEM (copy it first).",
+        "Copy it, then convert the copy to PEM with `ssh-keygen -p -m PEM -f FILE`.",
     ),
     (b"PRIVATE KEY-----", "a private key", ""),
     (b"PUBLIC KEY-----", "a public key", ""),
@@ -74,10 +74,10 @@ _PEM_WORDS = (
     (
         b"CERTIFICATE-----",
         "a certificate",
-        "MCUboot knows bare keys only: `openssl x509 -in FILE -pubkey -noout` prints the public key in it.",
+        "MCUboot uses bare keys only. Print the public key in it with `openssl x509 -in FILE -pubkey -noout`.",
     ),
-    (b"PGP ", "a PGP key or message", "MCUboot has no use for it: `smpdfu keygen` makes a key that signs images."),
-    (b"EC PARAMETERS-----", "parameters of a curve, without a key", "`smpdfu keygen` makes a key."),
+    (b"PGP ", "a PGP key or message", "MCUboot has no use for it. Make a key for signing with `smpdfu key gen`."),
+    (b"EC PARAMETERS-----", "parameters of a curve, without a key", "Make a key with `smpdfu key gen`."),
 )
 
 
@@ -91,7 +91,7 @@ def json_text(data: bytes, advice: str) -> Contents:
     if not isinstance(files, list):
         return Contents(advice=advice)
     names = [str(one.get("file")) for one in files if isinstance(one, dict)]
-    words = "It is the manifest of a dfu_application.zip without the zip: hand over the whole package."
+    words = "It is the manifest of a dfu_application.zip. Use the whole package."
     return Contents((("describes", ", ".join(names) or "nothing"),), data=(("files", names),), advice=words)
 
 
@@ -102,10 +102,7 @@ def elf(data: bytes, advice: str) -> Contents:
     if isinstance(entry := found.get("entry"), int):
         pairs += (("entry", f"0x{entry:x}"),)
     if found and not found["for_this_chip"]:
-        advice = (
-            f"It is for {found['machine']} and not for an nRF5340: a build for native_sim or for another board makes "
-            "such files."
-        )
+        advice = f"It is for {found['machine']} and not for an nRF5340: the build was for native_sim or another board."
     return Contents(pairs, data=tuple(found.items()), advice=advice)
 
 
@@ -140,7 +137,7 @@ def suit(data: bytes, advice: str) -> Contents:
 def text(data: bytes, advice: str) -> Contents:
     """Text: Intel HEX whose first line is damaged is told from others."""
     if data.lstrip().startswith(b":"):
-        advice = "It begins as Intel HEX does, but its first line is damaged: fetch or build the file again."
+        advice = "It begins like Intel HEX, but its first line is damaged. Download or build the file again."
     return Contents(advice=advice)
 
 

@@ -1,4 +1,4 @@
-"""What ``inspect`` does: tells what a file is, what is in it, and what can be done with it."""
+"""``inspect``: shows what a file is, what is in it, and what to do with it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def show_file(file: Path, slot: SlotGeometry | None, out: HashOutput) -> None:
 def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
     """Look into a file; an image is shown as it would lie in ``slot``.
 
-    A file of a known kind that is damaged is told of, with its ``fault``. Raises OSError.
+    If a file of a known kind is damaged, ``fault`` says why. Raises OSError.
     """
     data = read_bounded(file)
     kind = identify(data)
@@ -233,9 +233,9 @@ def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
         inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"], slot)
         return replace(inner, pairs=pairs + inner.pairs, tables=(segments, *inner.tables), data=data_ + inner.data)
     if len(held) == 2:
-        advice = "It holds both cores: `smpdfu package --merged` signs and packs it."
+        advice = "It has the firmware of both cores. Sign and pack it with `smpdfu package --merged`."
     elif not held:
-        advice = "It is firmware for another chip: what an nRF5340 runs lies below 0x1040000."
+        advice = "It is firmware for another chip: firmware of an nRF5340 is below 0x1040000."
     more = [pair for one in firmware.segments for pair in _held_pairs(one.data, one.address)]
     if len(held) == 1 and _is_whole_flash(one.data for one in firmware.segments):
         advice = WHOLE_FLASH

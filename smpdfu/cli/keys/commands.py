@@ -74,7 +74,9 @@ def getpub(
     secret: PassphraseOptions,
     text: KeyText,
     out: Output,
-    encoding: Annotated[PublicEncoding | None, typer.Option("-e", "--encoding", help="lang-c by default.")] = None,
+    encoding: Annotated[
+        PublicEncoding | None, typer.Option("-e", "--encoding", help="Form of the output. [default: lang-c]")
+    ] = None,
     lang: Annotated[Language | None, typer.Option("-l", "--lang", help="Old word for -e lang-...", hidden=True)] = None,
 ) -> None:
     """Write the public half of a key as C source, Rust source or PEM."""
@@ -88,7 +90,7 @@ def getpubhash(
     secret: PassphraseOptions,
     text: KeyText,
     out: Output,
-    encoding: Annotated[HashEncoding, typer.Option("-e", "--encoding")] = HashEncoding.C,
+    encoding: Annotated[HashEncoding, typer.Option("-e", "--encoding", help="Form of the output.")] = HashEncoding.C,
 ) -> None:
     """Write the SHA-256 of the public key."""
     from smpdfu.cli.keys.export import write_public_hash
@@ -101,8 +103,13 @@ def getpriv(
     secret: PassphraseOptions,
     replace: Replace,
     out: Output,
-    minimal: Annotated[bool, typer.Option("--minimal", help="Only what decryption needs.")] = False,
-    form: Annotated[PrivateFormat | None, typer.Option("-f", "--format")] = None,
+    minimal: Annotated[
+        bool, typer.Option("--minimal", help="Leave out the parts that decryption does not need.")
+    ] = False,
+    form: Annotated[
+        PrivateFormat | None,
+        typer.Option("-f", "--format", help="Form of the key. [default: what the type of the key allows]"),
+    ] = None,
     output: OutputFile = None,
 ) -> None:
     """Write the private key as a C array, for a bootloader that decrypts."""
@@ -116,7 +123,7 @@ def keyinfo(
     secret: PassphraseOptions,
     out: Output,
     require: Annotated[
-        KeyHalf | None, typer.Option("--require", help="Leave with 2 if the file holds the other kind.")
+        KeyHalf | None, typer.Option("--require", help="End with exit code 2 if the key is of the other kind.")
     ] = None,
 ) -> None:
     """Show what a key file holds, or which key a URI names."""

@@ -26,7 +26,7 @@ def write_public(
 ) -> None:
     """Write the public half of a key. Raises typer.BadParameter, SigningError or OSError."""
     if encoding and lang:
-        raise typer.BadParameter("give either --encoding or --lang, not both")
+        raise typer.BadParameter("you gave --encoding and --lang. Give only one of them")
     form = PublicEncoding(f"lang-{lang or Language.C}") if encoding is None else encoding
     _check_suffix(text.name_suffix, form)
     _check_output(text.output, key, secret, text)
@@ -79,6 +79,6 @@ def _hand_out(
 
 def _check_suffix(suffix: str, encoding: str) -> None:
     if suffix and not encoding.startswith("lang-"):
-        raise typer.BadParameter(f"--name-suffix is for names in source code; {encoding} has none")
+        raise typer.BadParameter(f"--name-suffix works only with source code, and {encoding} has no names")
     if not is_name_suffix(suffix):
-        raise typer.BadParameter(f"--name-suffix {suffix!r} can have letters, digits and _ only")
+        raise typer.BadParameter(f"--name-suffix {suffix!r} is wrong. Use only letters, digits and _")

@@ -32,7 +32,7 @@ def show(key: str, secret: PassphraseOptions, out: Output, require: KeyHalf | No
     half = KeyHalf.PRIVATE if elsewhere or isinstance(found, PrivateKey) else KeyHalf.PUBLIC
     _tell(found, half, key, out, protected=elsewhere or is_encrypted(key_bytes(key)))
     if require is not None and half is not require:
-        raise typer.BadParameter(f"{shown_key(key)} is a {half} key, but {require} was required")
+        raise typer.BadParameter(f"{shown_key(key)} is a {half} key, and --require asks for a {require} key")
 
 
 def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, protected: bool) -> None:
@@ -46,6 +46,6 @@ def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, prote
         "known_as": known,
     }
     if known is not None:
-        out.warn(f"{name} is {known}: everybody has it")
+        out.warn(f"{name} is {known}, which everybody has. Do not use it for products")
     shown = [(label.replace("_", " "), value) for label, value in answer.items() if value is not None]
     out.emit(answer, lambda: facts(shown))

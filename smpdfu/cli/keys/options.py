@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PassphraseOptions:
-    """Where the passphrase of a protected key comes from; without one of these, a terminal is asked."""
+    """The source of a key's passphrase. Without these options, smpdfu asks on the terminal."""
 
     passphrase_env: Annotated[
         str | None,
-        typer.Option("--passphrase-env", metavar="NAME", help="Variable that holds the passphrase of the key."),
+        typer.Option(
+            "--passphrase-env", metavar="NAME", help="Environment variable that holds the passphrase of the key."
+        ),
     ] = None
     passphrase_file: Annotated[
         Path | None,
-        typer.Option("--passphrase-file", metavar="FILE", help="File that holds it in its first line."),
+        typer.Option("--passphrase-file", metavar="FILE", help="File that holds the passphrase in its first line."),
     ] = None
 
     def source(self) -> Passphrase:
@@ -43,7 +45,9 @@ Key = Annotated[
     str,
     typer.Option("-k", "--key", metavar="KEY", help="Key file (PEM), env:NAME, - for standard input, or a key URI."),
 ]
-OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write here, not to stdout.")]
+OutputFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file and not to stdout.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class KeyText(Replace):
 
     output: OutputFile = None
     name_suffix: Annotated[
-        str, typer.Option("--name-suffix", metavar="SUFFIX", help="Appended to the names in C and Rust code.")
+        str, typer.Option("--name-suffix", metavar="SUFFIX", help="Text to append to the names in C and Rust code.")
     ] = ""
 
 

@@ -44,7 +44,7 @@ class Passphrase:
 
     @property
     def given(self) -> bool:
-        """True if the command line says where the passphrase is, so that nobody need be asked."""
+        """True if the command line names the source of the passphrase, so that smpdfu need not ask."""
         return self.env is not None or self.file is not None
 
     def ask(self, key: KeyName) -> bytes:
@@ -52,16 +52,16 @@ class Passphrase:
         return self.answer(f"Passphrase of {key}")
 
     def answer(self, question: str) -> bytes:
-        """The secret that a question is about: the one that was given, whatever the question, else what is typed."""
+        """The secret from the command line if it names one, else what a person types as the answer to ``question``."""
         return self._given() if self.given else _typed(f"{question}: ")
 
     def choose(self, key: Path) -> bytes:
         """A passphrase for a new key file, typed twice on a terminal; KeyFileError if it is empty, too."""
         chosen = self._given() if self.given else _typed(f"New passphrase for {key}: ")
         if not chosen:
-            raise KeyFileError("the passphrase is empty; no key was made", str(key))
+            raise KeyFileError("the passphrase is empty. smpdfu made no key", str(key))
         if not self.given and _typed("The same again: ") != chosen:
-            raise KeyFileError("the two passphrases are not the same; no key was made", str(key))
+            raise KeyFileError("the two passphrases differ. smpdfu made no key", str(key))
         return chosen
 
     def _given(self) -> bytes:
@@ -72,12 +72,12 @@ class Passphrase:
 
 def _typed(question: str) -> bytes:
     if not sys.stdin.isatty():
-        raise PassphraseError("a passphrase is needed and there is no terminal to ask on")
+        raise PassphraseError("the key needs a passphrase, and there is no terminal to ask on")
     try:
         return getpass(question).encode()
     except EOFError:
         sys.stderr.write("\n")  # the error has a line of its own
-        raise PassphraseError("no passphrase was typed") from None
+        raise PassphraseError("you typed no passphrase") from None
 
 
 def read_key(key: KeyName, passphrase: Passphrase) -> PrivateKey | PublicKey:
@@ -110,7 +110,7 @@ def key_bytes(key: KeyName) -> bytes:
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}", name) from None
     if len(data) > MAX_KEY_BYTES:
-        raise KeyFileError(f"{name} has more than {MAX_KEY_BYTES >> 20} MiB, so it is no key", name)
+        raise KeyFileError(f"{name} has more than {MAX_KEY_BYTES >> 20} MiB, so it is not a key", name)
     return data
 
 
@@ -119,9 +119,11 @@ _heard: list[tuple[object, bytes]] = []
 
 
 def _standard_input(limit: int) -> bytes:
-    """What is there; read once, for a command that needs the key twice."""
+    """Read standard input, once: a command may need the key twice."""
     if sys.stdin.isatty():
-        raise KeyFileError("- takes the key from standard input, and that is a terminal: pipe the key into it", "-")
+        raise KeyFileError(
+            "-k - reads the key from standard input, which is a terminal. Pipe the key into the command", "-"
+        )
     if not _heard or _heard[0][0] is not sys.stdin:
         _heard[:] = [(sys.stdin, sys.stdin.buffer.read(limit))]
     return _heard[0][1]
@@ -133,7 +135,7 @@ def _variable(name: str) -> bytes:
     withhold(variable)
     text = os.environ.get(variable, "")
     if not text:
-        raise KeyFileError(f"the variable {variable} is not set, or empty: it should hold a key", name)
+        raise KeyFileError(f"the variable {variable} is not set or is empty. It must hold a key", name)
     return (text if "\n" in text else text.replace("\\n", "\n")).encode("utf-8", "surrogateescape")
 
 
@@ -146,7 +148,7 @@ def read_signer(key: KeyName, passphrase: Passphrase, public: PublicKey | None =
         return _open(key, passphrase, public)
     private = read_private(key, passphrase, "signing")
     if public is not None and public.public_bytes != private.public_bytes:
-        raise KeyFileError(f"{key} is not the private half of the public key given", str(key))
+        raise KeyFileError(f"{key} does not belong to the public key that you gave", str(key))
     return private
 
 
@@ -155,7 +157,7 @@ def _open(uri: str, passphrase: Passphrase, public: PublicKey | None) -> RemoteS
 
 
 def _hand_on(text: str) -> None:
-    """What a program says while it signs (`touch the key now`) is for who started it."""
+    """Show what a program prints while it signs (`touch the key now`)."""
     sys.stderr.write(text)
     sys.stderr.flush()
 
@@ -165,8 +167,8 @@ def read_private(name: KeyName, passphrase: Passphrase, purpose: str) -> Private
     from smpdfu.image.keys.keys import PrivateKey  # here: it loads cryptography, which an unsigned image does not need
 
     if isinstance(name, str) and scheme_of(name):
-        raise KeyFileError(f"{purpose} needs the private key itself, and the key of this URI stays where it is", name)
+        raise KeyFileError(f"{purpose} needs the private key in a file, and the key of this URI cannot be read", name)
     key = read_key(name, passphrase)
     if not isinstance(key, PrivateKey):
-        raise KeyFileError(f"{name} holds a public key; {purpose} needs the private one", str(name))
+        raise KeyFileError(f"{name} holds a public key, and {purpose} needs the private key", str(name))
     return key

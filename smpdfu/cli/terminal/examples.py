@@ -29,7 +29,22 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu fleet run roofs.toml", "update; the same command continues"),
         ("smpdfu fleet status roofs.toml", "show what failed and why"),
     ),
-    "fleet run": (("smpdfu fleet run roofs.toml", "update; the same command continues"),),
+    "fleet run": (
+        ("smpdfu fleet run roofs.toml", "update; the same command continues"),
+        ("smpdfu fleet run roofs.toml --plan", "show the plan, without asking a device"),
+        ("smpdfu fleet run roofs.toml --go-on", "also retry the failed devices"),
+    ),
+    "fleet pause": (("smpdfu fleet pause roofs.toml", "begin no further device"),),
+    "fleet resume": (("smpdfu fleet resume roofs.toml", "continue after a pause"),),
+    "fleet status": (
+        ("smpdfu fleet status roofs.toml", "show what failed and why"),
+        ("smpdfu fleet status roofs.toml --json", "for a script"),
+    ),
+    "fleet report": (
+        ("smpdfu fleet report roofs.toml -o roofs.html", "a page for a browser"),
+        ("smpdfu fleet report roofs.toml --csv -o roofs.csv", "a table for a spreadsheet"),
+    ),
+    "fleet repair": (("smpdfu fleet repair roofs.toml", "move damaged lines of the log out of the way"),),
     "package": (
         ("smpdfu package --merged merged.hex --version 1.2.3 -k key.pem -o build/v1", "from a merged.hex"),
         ("smpdfu package --app app.hex --net net.hex --version 1.2.3 -k key.pem -o build/v1", "from two files"),
@@ -55,5 +70,36 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "key pubhash": (("smpdfu key pubhash -k key.pem", "as C source"),),
     "key priv": (("smpdfu key priv -k enc.pem -o enc_key.c", "for a bootloader that decrypts"),),
     "key info": (("smpdfu key info -k key.pem", "the type and the hash of a key"),),
+    "virtual": (
+        ("smpdfu virtual new desk --demo", "make a board to try, with firmware and two packages"),
+        ("smpdfu virtual run desk", "serve it at a serial port, until you press Ctrl-C"),
+        ("smpdfu virtual delete desk", "delete it"),
+    ),
+    "virtual new": (
+        ("smpdfu virtual new desk --demo", "a board to try, with firmware and two packages"),
+        ("smpdfu virtual new desk -k key.pub.pem --app app_update.bin", "a board that runs your own image"),
+    ),
+    "virtual run": (
+        ("smpdfu virtual run desk", "at a serial port, until you press Ctrl-C"),
+        ("smpdfu virtual run desk --udp 1337", "at a UDP port"),
+    ),
+    "virtual reset": (("smpdfu virtual reset desk", "turn it off and on"),),
+    "virtual show": (("smpdfu virtual show desk", "both cores, slots and trailers"),),
+    "virtual log": (("smpdfu virtual log desk -n 20", "the last 20 lines of its console"),),
+    "virtual delete": (("smpdfu virtual delete desk", "delete it and the journal of its updates"),),
+    "virtual load": (
+        ("smpdfu virtual load desk merged.hex", "as a debugger does"),
+        ("smpdfu virtual load desk app_update.bin --region secondary", "into another slot"),
+    ),
+    "virtual dump": (("smpdfu virtual dump desk --region primary -o primary.bin", "write a slot to a file"),),
+    "virtual cut": (
+        ("smpdfu virtual cut desk --after 100", "the power fails in the next update"),
+        ("smpdfu virtual cut desk --off", "cancel it"),
+    ),
+    "virtual list": (("smpdfu virtual list", "all virtual devices"),),
+    "tutorial": (("smpdfu tutorial", "the first commands, one after the other"),),
+    "doctor": (("smpdfu doctor --only serial", "check only the serial ports"),),
+    "decode": (("smpdfu decode frames.log", "show a log that --log has written"),),
+    "profiles": (("smpdfu profiles", "the profiles of smpdfu.toml"),),
 }
 """By the command's words: the command to type, and what it does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -49,8 +50,6 @@ class HelpGroup(TyperGroup):
 
     def instead(self, ctx: Any, word: str) -> str:
         """What a person may mean by a word that is no command; empty if nothing is near."""
-        from difflib import get_close_matches
-
         names = {name.lower(): name for name in sorted(self.commands, key=lambda name: not self.commands[name].hidden)}
         near = get_close_matches(word.lower(), names, n=1)
         return f"Did you mean `{ctx.command_path} {names[near[0]]}`?" if near else ""

@@ -59,7 +59,7 @@ def give_back() -> None:
 def run_async(work: Coroutine[Any, Any, T], loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
     """``asyncio.run``, which says nothing of work that Ctrl-C kept from beginning."""
     try:
-        import asyncio
+        import asyncio  # here: this module is loaded before all others, and in every run
 
         with asyncio.Runner(loop_factory=loop) as runner:
             return runner.run(work)

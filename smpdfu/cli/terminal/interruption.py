@@ -1,4 +1,4 @@
-"""What Ctrl-C leaves behind: said by the part of a command that knows, printed in the end by ``main``."""
+"""The sentence that ``main`` prints after Ctrl-C: the part of a command that runs says what is left behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CONTINUE = "Run the same command again to continue."
 PART_OF_SLOT = f"The running firmware is unchanged. The slot holds part of the new image. {CONTINUE}"
 PART_OF_APPLICATION = f"The application is written in part and does not start. {CONTINUE}"
 PART_OF_FILE = f"The file on the device is written in part. {CONTINUE}"
-PART_OF_DOWNLOAD = f"What has arrived is kept beside the file. {CONTINUE}"
+PART_OF_DOWNLOAD = f"smpdfu keeps the received part beside the file. {CONTINUE}"
 MAY_HAVE_RESTARTED = "The device may have restarted: see `smpdfu list`. Another reset would end a trial."
 MAY_HAVE_RUN = "The device may have carried out the command."
 BETWEEN_STEPS = f"The device keeps what the finished steps have done. {CONTINUE}"

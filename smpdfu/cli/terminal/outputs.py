@@ -1,4 +1,4 @@
-"""What a command writes must not be what it reads: a key that is overwritten is lost for good."""
+"""A command must not overwrite its input, nor a private key, which would be lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Replace:
     """Whether an output may replace an input, or a file with a private key."""
 
     force: Annotated[
-        bool, typer.Option("--force", help="Replace an output that is an input too, or that holds a private key.")
+        bool,
+        typer.Option("--force", help="Replace an output file even if it is also an input, or has a private key in it."),
     ] = False
 
     def check(self, outputs: Iterable[Path], inputs: Sequence[Name]) -> None:
@@ -34,7 +35,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Sequence[Name], advice: str =
 
     A name of an input that is no file (a key URI) is no harm. ``advice`` ends the sentence.
     """
-    from smpdfu.image.files import holds_private_key
+    from smpdfu.image.files import holds_private_key  # here: --help has these options and needs no files
 
     for output in outputs:
         if holds_private_key(output):

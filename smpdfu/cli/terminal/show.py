@@ -1,5 +1,7 @@
 """What people and scripts see: tables, progress, JSON. The only module that formats for people.
 
+The functions load rich when they draw: it takes 30 ms, and neither --json nor --help draws anything.
+
 stdout carries the result (a table, or one JSON document with ``--json``); stderr carries progress and messages.
 """
 
@@ -82,9 +84,9 @@ class Output:
 class HashOutput(Output):
     """How a command answers that shows hashes in a table."""
 
-    long: Annotated[
-        bool, typer.Option("--long", help="Show hashes whole. By default, a table has their first 12 digits.")
-    ] = False
+    long: Annotated[bool, typer.Option("--long", help="Show whole hashes. Default: the first 12 digits in tables.")] = (
+        False
+    )
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -151,11 +153,9 @@ def note(text: str) -> None:
 
 def words(text: str) -> RenderableType:
     """A text of one or more lines that came from outside: no markup, nothing that a terminal would obey."""
-    from rich.text import Text
+    from smpdfu.cli.terminal.tables import paragraphs
 
-    from smpdfu.cli.terminal.tables import Paragraphs
-
-    return Paragraphs(Text(door.lines(text), style=_style(text)))
+    return paragraphs(door.lines(text), style=_style(text))
 
 
 class Good(str):

@@ -35,6 +35,11 @@ class Paragraphs:
                 yield line
 
 
+def paragraphs(text: str, style: str = "") -> Paragraphs:
+    """Return a text that is no markup, in one style."""
+    return Paragraphs(Text(text, style=style))
+
+
 @dataclass(frozen=True, slots=True)
 class FittingTable:
     """Rows below heads. If not even the narrowest form fits, each row becomes a block with one fact a line."""

@@ -56,7 +56,7 @@ def word_of(*choices: str) -> Callable[[str], str]:
 
 def version(text: str) -> Version:
     """An image version, such as 1.2.3+4."""
-    from smpdfu.image.format import Version
+    from smpdfu.image.format import Version  # here and below: --help names these functions and reads no image
 
     return Version.from_text(text)
 

@@ -120,14 +120,14 @@ def list_devices(out: Output) -> None:
 
 def log(name: Name, out: Output, lines: Lines = None) -> None:
     """Print the console of a device, oldest line first."""
-    from smpdfu.cli.virtual.stored import print_log
+    from smpdfu.cli.virtual.log import print_log
 
     print_log(name, out, lines)
 
 
 def delete(name: Name, out: Output) -> None:
-    """Delete a device and everything in its flash."""
-    from smpdfu.cli.virtual.stored import delete_device
+    """Delete a device, everything in its flash, and the journal of its updates."""
+    from smpdfu.cli.virtual.delete import delete_device
 
     delete_device(name, out)
 

@@ -1,4 +1,4 @@
-"""Journals that are damaged: find them, name their lines, and give them another name."""
+"""Journals that are damaged: find them, name their lines, and give them another name. Delete that of a device."""
 
 from __future__ import annotations
 
@@ -50,3 +50,21 @@ def set_aside(path: Path) -> Path | None:
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be set aside: {error.strerror or error}") from error
     return old
+
+
+def remove(path: Path) -> None:
+    """Delete a journal, if there is one: its device does not exist any more.
+
+    Raises JournalError when another process holds it, or it cannot be deleted.
+    """
+    try:
+        fd = open_own(path, os.O_RDWR)
+        try:
+            lock_journal(fd, path)
+        finally:
+            os.close(fd)
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be deleted: {error.strerror or error}") from error

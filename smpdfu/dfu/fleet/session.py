@@ -89,7 +89,7 @@ class FleetWatch:
         """Take the number of a damaged line of the log; the other lines count."""
 
     def fewer_at_once(self, possible: int, wanted: int, open_files: int) -> None:
-        """Take how many devices are updated at a time, because the system grants only so many open files."""
+        """Take how many devices are updated at a time, because the system limits the open files."""
 
 
 SILENT = FleetWatch()
@@ -119,11 +119,11 @@ class Repaired:
 
 
 AskPassphrase = Callable[[Path], bytes | None]
-"""Gives the passphrase of a key file; None if there is none to be had."""
+"""Gives the passphrase of a key file; None if it has none to give."""
 
 
 def no_passphrase(path: Path) -> bytes | None:
-    """There is none to be had."""
+    """Give none: a protected key cannot be used."""
     return None
 
 
@@ -131,7 +131,7 @@ class FleetSession:
     """A fleet with its packages and the folder of its log. Only ``run`` and ``resume`` talk to devices."""
 
     def __init__(self, fleet: Fleet, reach: Reach, passphrase: AskPassphrase = no_passphrase) -> None:
-        """``passphrase`` is asked for that of a protected key which the file names in ``trust``."""
+        """``passphrase`` gives the passphrase of a protected key that the file names in ``trust``."""
         self.fleet = fleet
         self.folder = folder_of(fleet)
         self._reach = reach

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from smpdfu.image.tlv import TlvType
+
 if TYPE_CHECKING:
     from smpdfu.image.format import Image
 
@@ -55,8 +57,6 @@ def known_key(public_bytes: bytes) -> str | None:
 
 def known_signers(image: Image) -> tuple[str, ...]:
     """Whose keys an image says that it was signed by, of those that everybody has. No key is needed to tell."""
-    from smpdfu.image.format import TlvType
-
     found: Iterator[str | None] = (
         known_key(tlv.data) if tlv.type == TlvType.PUBKEY else known_fingerprint(tlv.data)
         for tlv in image.unprotected

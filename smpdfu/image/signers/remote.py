@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
+from smpdfu.image.files import read_key_file
 from smpdfu.image.keys.keys import KnownByPublicKey, PrivateKey, PublicKey, load_key
 from smpdfu.image.tlv import TlvType
 
@@ -102,15 +103,13 @@ def agreed_public(found: PublicKey | None, file: str | None, given: PublicKey | 
 
 
 def _short(public: PublicKey) -> str:
-    from smpdfu.image.keys.export import public_key_hash
+    from smpdfu.image.keys.export import public_key_hash  # here: only this error needs it
 
     return f"{public.kind.name} {public_key_hash(public).hex()[:16]}"
 
 
 def read_public(path: str) -> PublicKey:
     """The public key in a PEM file; a private one would be a key that did not stay where it is. ``KeyFileError``."""
-    from smpdfu.image.files import read_key_file
-
     key = read_key_file(Path(path))
     if isinstance(key, PrivateKey):
         raise KeyFileError(f"{path} holds a private key; ?pub= names the public half", path)

@@ -10,6 +10,7 @@ Reading is bounded: no more than the image says it has, in pieces, with a dictio
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,16 +71,12 @@ def _dictionary_size(code: int) -> int:
 
 
 def _filters(flags: Flag, **lzma2: int) -> list[dict[str, Any]]:
-    import lzma
-
     thumb: list[dict[str, Any]] = [{"id": lzma.FILTER_ARMTHUMB}] if flags & Flag.COMPRESSED_ARM_THUMB else []
     return [*thumb, {"id": lzma.FILTER_LZMA2, **lzma2}]
 
 
 def compress(data: bytes, flags: Flag, how: Lzma) -> bytes:
     """The payload of a compressed image: the header of the stream, and the stream."""
-    import lzma
-
     chain = _filters(flags, preset=how.preset, dict_size=how.dictsize, pb=how.pb, lc=how.lc, lp=how.lp)
     return how.header() + lzma.compress(data, format=lzma.FORMAT_RAW, filters=chain)
 
@@ -89,8 +86,6 @@ def expand(payload: bytes, flags: Flag, size_bytes: int) -> Iterator[bytes]:
 
     Raises ``FormatError`` for a payload that is no such stream, or has another size.
     """
-    import lzma
-
     if flags & Flag.COMPRESSED_LZMA1 or not flags & Flag.COMPRESSED_LZMA2:
         raise FormatError("the image is not compressed with LZMA2, which is all that bootloaders take", 16)
     if len(payload) <= STREAM_HEADER_SIZE or payload[0] > 40:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smpdfu.errors import ImageError
 from smpdfu.image.files import Segment, encode_firmware, read_firmware, write_files_atomic
-from smpdfu.image.format import COMPRESSED_FLAGS, IMAGE_MAGIC, SIGNATURE_TYPES
+from smpdfu.image.format import COMPRESSED_FLAGS, IMAGE_MAGIC, SIGNATURE_TYPES, TlvType
 from smpdfu.image.image_file import is_hex, naming
 from smpdfu.image.inspect.not_firmware import objection
 from smpdfu.image.signing.build import build, lay_out, lay_out_segments, output_base
@@ -78,8 +78,8 @@ class Signed:
     @property
     def compressed_size(self) -> int:
         """How many bytes compression makes of the payload, whether or not the image has them."""
+        # Here: few images are compressed.
         from smpdfu.image.signing.compress import COMPRESSIONS, STREAM_HEADER_SIZE, compress
-        from smpdfu.image.tlv import TlvType
 
         if not self.compressed:
             spec = self.order.spec

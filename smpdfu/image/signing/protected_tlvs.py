@@ -51,7 +51,7 @@ def _after_compression(spec: ImageSpec) -> Iterator[Tlv]:
 
 def _boot_record(spec: ImageSpec, hash_type: TlvType, signer_id: bytes) -> bytes:
     """A software component of PSA's attestation: type, version, signer, hash function, and last the hash's place."""
-    import cbor2
+    import cbor2  # here: few images have a boot record
 
     version = replace(spec.version, build=0)
     place = bytes(len(digest(hash_type, ())))  # the bootloader writes the hash here
@@ -60,7 +60,7 @@ def _boot_record(spec: ImageSpec, hash_type: TlvType, signer_id: bytes) -> bytes
 
 def boot_record_type(data: bytes) -> str | None:
     """The software type in a boot record, which is what ``ImageSpec.boot_record`` asks for; None in anything else."""
-    import cbor2
+    import cbor2  # here: few images have a boot record
 
     try:
         record = cbor2.loads(data, max_depth=4)

@@ -136,7 +136,7 @@ class ImageSpec:
 
     def lzma(self) -> Lzma:
         """The parameters of the encoder; ``ImageError`` for what LZMA2 does not have."""
-        from smpdfu.image.signing.compress import Lzma
+        from smpdfu.image.signing.compress import Lzma  # here: few images are compressed
 
         return Lzma(
             self.compression_lzma_dictsize,

@@ -61,7 +61,7 @@ class GivenSigner(AbsentSigner):
 
     def sign_digest(self, digest: bytes) -> bytes:
         """The signature, if it is of an image with this digest; raises ``SignatureError``."""
-        from smpdfu.image.signers.remote import fitting_signature
+        from smpdfu.image.signers.remote import fitting_signature  # here: most keys sign themselves
 
         try:
             return fitting_signature(self.public, self.signature, digest)

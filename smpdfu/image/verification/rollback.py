@@ -8,6 +8,7 @@ number counts only with MCUBOOT_VERSION_CMP_USE_BUILD_NUMBER), with MCUBOOT_HW_R
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,6 @@ class RollbackCode(StrEnum):
 
 def with_rollback(verdict: Verdict, image: Image, version: Version | None, counter: int | None) -> Verdict:
     """The verdict of a bootloader that, besides, has seen ``version`` and ``counter``; None: it does not look."""
-    from dataclasses import replace
-
     refusals = tuple(_version_refusals(image, version)) + tuple(counter_refusals(image, counter))
     warnings = tuple(_build_warnings(image, version))
     return replace(verdict, refusals=verdict.refusals + refusals, warnings=verdict.warnings + warnings)

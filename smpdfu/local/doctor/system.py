@@ -69,7 +69,7 @@ def run_program(command: list[str]) -> str | None:
 
 def answers(socket_path: Path) -> bool:
     """Return whether a program accepts connections at a Unix socket. Nothing is sent to it."""
-    import socket
+    import socket  # here: few computers have such a socket to try
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
         trial.settimeout(RUN_TIMEOUT_S)

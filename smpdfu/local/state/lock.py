@@ -81,7 +81,7 @@ def holder(path: Path) -> dict[str, Any] | None:
 def lock_file(descriptor: int) -> None:
     """Lock an open file until it is closed; others can read it. Raises ``BlockingIOError`` if it is locked."""
     if sys.platform == "win32":
-        import msvcrt
+        import msvcrt  # here: only Windows has it
 
         position = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
@@ -92,7 +92,7 @@ def lock_file(descriptor: int) -> None:
         finally:
             os.lseek(descriptor, position, os.SEEK_SET)
     else:
-        import fcntl
+        import fcntl  # here: Windows does not have it
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -105,7 +105,7 @@ class Boot:
             return self._result(Ending.HANG)
 
     def _prepare(self) -> None:
-        """Find out for each image what there is to do; what depends on something that is not there is not done."""
+        """Decide for each image what to do. An image whose dependencies are missing is not installed."""
         wanted = False
         for number, pair in enumerate(self.pairs):
             pair.prepare()

@@ -122,7 +122,7 @@ class NetCore:
         return b0n.refusal(firmware, self.layout.app.start, ()) is None
 
     def version(self) -> int | None:
-        """What b0n answers when it is asked for the firmware's version; None for an error. Raises ``SilentError``."""
+        """What b0n answers to a request for the firmware's version; None for an error. Raises ``SilentError``."""
         if self._b0n is B0n.SILENT:
             raise SilentError
         info = b0n.FirmwareInfo.find(self.app.read_all())

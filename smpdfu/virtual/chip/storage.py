@@ -57,7 +57,7 @@ class SparseStorage:
             part = value[start - key.start : stop - key.start]
             old = self._pages.get(number, self._blank)
             page = old[: start - number * size] + part + old[stop - number * size :]
-            # What is written from low to high is whole now, and others may have the same; before, hardly.
+            # A page that is written from low to high is complete now, and other storages may hold the same.
             self._put(number, _shared(page) if stop == (number + 1) * size else page)
 
     def _range(self, key: slice) -> tuple[int, int]:
@@ -72,11 +72,11 @@ class SparseStorage:
 
 
 _known: dict[bytes, bytes] = {}
-"""Pages that were written lately, whoever has them."""
+"""The latest pages that any storage wrote."""
 
 
 def _shared(page: bytes) -> bytes:
-    """The page that is equal to this one, if there was one lately."""
+    """An equal page that was written before, else this one."""
     found = _known.setdefault(page, page)
     if len(_known) > _KNOWN_MAX:
         _known.pop(next(iter(_known)), None)

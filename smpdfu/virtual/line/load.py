@@ -1,4 +1,4 @@
-"""What an SMP server's build lets it bear: its buffers, its one worker, the ring of its UART, the time things take.
+"""The limits of an SMP server's build: its buffers, its one worker, the ring of its UART, its times.
 
 As in Zephyr, requests that wait and the answer that is made share one pool of buffers, and one work queue handles a
 request at a time. The rules:
@@ -152,7 +152,7 @@ class Worker:
             self._let_in(self._coming[0][0])
 
     def give_back(self, requests: int) -> None:
-        """So many requests have no buffer any more."""
+        """Free the buffers of this number of requests."""
         self._held -= requests
         for _ in range(requests):
             self._pool.give_request()
@@ -173,7 +173,7 @@ class Desk:
     """The requests of one wire in the order in which they came, one at a time.
 
     ``idle`` is called whenever nothing waits any more. An answer is ready so long after its request as the chip works
-    on it, by the loop's clock: what this computer takes is made up for.
+    on it, by the loop's clock: the time that this computer takes does not count.
     """
 
     def __init__(self, worker: Worker, handling: Handling) -> None:

@@ -1,12 +1,12 @@
-"""A model of a wire, put around any pipe: how fast bytes pass, how late they come, what gets lost.
+"""A model of a wire around any pipe: its speed, its delay, its losses.
 
 Each direction is a line of its own. With a ``baudrate`` a byte takes ten bits' time and bytes queue for the line; then
-come the ``latency_s`` and, with an ``interval_s``, the wait for the next connection event. All times are reckoned from
-the clock at which something was written, and never from when a timer fired: errors do not add up. A device that answers
-tells when its answer was ready (``write_at``), so that only its modelled time counts. What gets lost, comes twice or
-late is a matter of the seed alone.
+come the ``latency_s`` and, with an ``interval_s``, the wait for the next connection event. All times count from
+the moment of the write, and never from the moment when a timer fired: errors do not add up. A device that answers
+tells when its answer was ready (``write_at``), so that only its modelled time counts. The seed alone decides which
+pieces are lost, doubled or late.
 
-A stream delivers what passes within a millisecond at once, and ends a piece at a newline: a UART to whoever looks. The
+A stream delivers the bytes of one millisecond at once, and ends a piece at a newline, as a UART does. The
 loss of a stream is counted in frames: of a console frame the first line is gone, which makes the rest worthless; of
 other streams what was read or written at once.
 """
@@ -146,7 +146,7 @@ class TrafficPipe(Pipe):
                 data = await self._inner.read()
                 self._in.send(data, asyncio.get_running_loop().time())
                 await until(self._in.free_at - _LOOKAHEAD_S)
-        except Exception as error:  # a lost link, or our mistake: for whoever reads
+        except Exception as error:  # a lost link, or our mistake: the reader gets it
             self._inbox.end(error)
 
     async def _deliver(self) -> None:
@@ -155,7 +155,7 @@ class TrafficPipe(Pipe):
                 data = await self._outbox.get()
                 for start in range(0, len(data), self.max_write):
                     await self._inner.write(data[start : start + self.max_write])
-        except Exception as error:  # a lost link, or our mistake: for whoever reads
+        except Exception as error:  # a lost link, or our mistake: the reader gets it
             self._inbox.end(error)
 
 

@@ -66,9 +66,9 @@ class _Upload:
 class RecoveryServer:
     """Answers requests while the bootloader is in serial recovery.
 
-    ``images`` are the slots of each image, ``net`` the network core, ``accepts`` tells of a slot whether the bootloader
-    takes its image: others are not listed. ``reset`` is called when a reset is asked for, ``clock`` gives the time and
-    ``time_factor`` how much of it a copy to the network core takes.
+    ``images`` are the slots of each image, ``net`` the network core, ``accepts`` says whether the bootloader takes the
+    image in a slot: it lists no others. ``reset`` is called when a client requests a reset. ``clock`` gives the time,
+    and ``time_factor`` says how much of it a copy to the network core takes.
     """
 
     def __init__(

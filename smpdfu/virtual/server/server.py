@@ -75,7 +75,7 @@ DEFAULT_BUFFERS = Buffers()
 class Server:
     """Answers packets with the handlers of ``groups``; ``without`` are requests that the build leaves out.
 
-    A handler that fails is a bug of ours and not the end of the device: the answer is EUNKNOWN, ``log`` is told why.
+    A handler that fails is a bug of ours, and the device continues: it answers EUNKNOWN, and ``log`` gets the reason.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ _TRANSLATED: dict[type[IntEnum], dict[IntEnum, MgmtRc]] = {
     EnumRc: {EnumRc.TOO_MANY_GROUP_ENTRIES: MgmtRc.EINVAL},
     ZephyrRc: {
         ZephyrRc.FLASH_OPEN_FAILED: MgmtRc.ENOENT,
-        # As the source has it: whoever speaks version 1 does not learn of these.
+        # As in the source: a client of version 1 does not see these errors.
         ZephyrRc.FLASH_CONFIG_QUERY_FAIL: MgmtRc.EOK,
         ZephyrRc.FLASH_ERASE_FAILED: MgmtRc.EOK,
     },
@@ -67,5 +67,5 @@ _TRANSLATED: dict[type[IntEnum], dict[IntEnum, MgmtRc]] = {
 
 
 def in_version_1(rc: IntEnum) -> MgmtRc:
-    """The code that a client of version 1 is told instead of ``rc``."""
+    """The code that a client of version 1 gets instead of ``rc``."""
     return _TRANSLATED.get(type(rc), {}).get(rc, MgmtRc.EUNKNOWN)

@@ -1,8 +1,8 @@
-"""A virtual device on a UDP port. As Zephyr's server does, it answers to whoever asked.
+"""A virtual device on a UDP port. Like Zephyr's server, it answers to the sender of each request.
 
 Datagrams longer than one packet on Ethernet, or than a buffer of the server, are cut off: what is left of the message
-is corrupt (``rc`` 9). Answers longer than a packet are lost, for Zephyr is built without IP fragments. The port stays
-while the device restarts, silent, as an address does whose host is away.
+is corrupt (``rc`` 9). Answers longer than a packet are lost, because Zephyr is built without IP fragments. While the
+device restarts, the port stays and is silent.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def test_files_here_that_cannot_be_read_or_written(desk: Desk, here: Path) -> No
 def test_a_pipe_has_no_size(desk: Desk) -> None:
     fifo = desk.folder / "fifo"
     os.mkfifo(fifo)
-    assert "no size" in desk.call("fs", "upload", fifo, NAME).refused(2)
+    assert "its size is unknown" in desk.call("fs", "upload", fifo, NAME).refused(2)
 
 
 def test_what_is_no_regular_file_is_written_to_directly(desk: Desk, here: Path) -> None:

@@ -86,7 +86,7 @@ def test_options_make_an_address(options: dict[str, Any], address: str) -> None:
 
 def test_raw_goes_with_a_port(smpdfu: Call) -> None:
     done = smpdfu("list", "--ip", "127.0.0.1", "--raw")
-    assert (done.code, "--raw goes with --port" in done.err) == (2, True)
+    assert (done.code, "--raw works only with --port" in done.err) == (2, True)
 
 
 def test_a_device_that_is_run_in_recovery(desk: Desk, started: Start, smpdfu: Call, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def read_devices(
     """
     found = [] if listed is None else _from_csv(listed, loaders)
     for number, one in enumerate(tables_of(tables, "device"), 1):
-        table = Table(one, f"the {number}. [[device]] of {path.name}")
+        table = Table(one, f"[[device]] number {number} of {path.name}")
         address = table.text("address", None)
         if address is None:
             raise FleetFileError(f"{table.where} has no address")

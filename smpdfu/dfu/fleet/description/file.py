@@ -11,7 +11,7 @@
     stop_after_failures = 3     # then no further device begins
     stop_at_rate = 0.05         # or when this share of a wave's devices that ended have failed
     wave_success = 1.0          # the share of a wave that must have its package before the next wave begins
-    max_unreachable = 0         # up to so many devices that do not answer are no failures
+    max_unreachable = 0         # up to this number, devices that do not answer are no failures
     unproven = "continue"       # or "stop": begin no further device when nothing proves an update
     devices = "devices.csv"     # columns name,address[,hardware,serial]; and/or [[device]] tables
 
@@ -227,7 +227,7 @@ def _waves(tables: Any, names: tuple[str, ...], soak_s: float, file: str) -> tup
     left = list(names)
     waves = []
     for number, one in enumerate(tables_of(tables, "wave"), 1):
-        table = Table(one, f"the {number}. [[wave]] of {file}")
+        table = Table(one, f"[[wave]] number {number} of {file}")
         name = table.text("name", f"wave {number}")
         wait_s = cast("float", table.number("soak_s", soak_s))
         chosen = _choose(table, left, len(names))

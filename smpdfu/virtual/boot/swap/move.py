@@ -80,10 +80,10 @@ class SwapMove(Swap):
         self.slots.primary.write_status(entry, status.state)
 
     def _make_revert_permanent(self, status: Status) -> None:
-        """Mark the old image for good before the primary's trailer goes, so that a cut in between is no dead end.
+        """Mark the old image as permanent before erasing the primary's trailer: a power cut in between is harmless.
 
-        A cut in the middle of this magic leaves it bad. Loaders that revert past any magic go on with the revert then;
-        to older ones nothing is to be reverted any more.
+        A cut in the middle of this magic leaves it bad. Loaders that ignore the magic continue the revert then;
+        older ones find nothing to revert.
         """
         secondary = self.slots.secondary
         if status.swap_type is not SwapType.REVERT or not status.is_reset:

@@ -56,7 +56,7 @@ class SwapOffset(Swap):
 
     def _headers_of_update(self, status: Status, last: int) -> Headers:
         primary, secondary = self.slots.primary, self.slots.secondary
-        # At the last sector and behind it MCUboot looks for the old header where the new one is by then.
+        # From the last sector on, MCUboot looks for the old header at the place that has the new one already.
         moved = (status.index > 1 or status.state == 2) and status.index < last
         new = primary.header() if status.index > 1 else secondary.header(self.sector)
         return (secondary if moved else primary).header(), new

@@ -64,7 +64,7 @@ class EnumGroup:
         return GroupSingleReply(groups[index].group, end=True if index == len(groups) - 1 else None)
 
     def on_group_details(self, request: GroupDetails) -> GroupDetailsReply:
-        """The groups that are asked for; all, if none is named."""
+        """The groups that the request names; all, if it names none."""
         wanted = request.groups or tuple(NAMES)
         return GroupDetailsReply(tuple(group for group in self._groups() if group.group in wanted))
 

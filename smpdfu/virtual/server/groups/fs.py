@@ -42,7 +42,7 @@ TYPE_MAX = 8
 # Beside the header: the map, and "off", "data", "rc" and "len" with offsets of five bytes (fs_mgmt_config.h).
 _OVERHEAD = HEADER_SIZE + 10 + (4 + 5) + (5 + 5) + 4 + (4 + 5)
 
-# The first is the one that is taken when none is asked for.
+# The first is the default of a request that names none.
 _HASHES: dict[str, tuple[HashType, Callable[[bytes], int | bytes]]] = {
     "crc32": (HashType(HashFormat.UINT, 4), zlib.crc32),
     "sha256": (HashType(HashFormat.BYTES, 32), lambda data: hashlib.sha256(data).digest()),

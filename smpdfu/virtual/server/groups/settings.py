@@ -1,8 +1,8 @@
 """Group 3, settings, as the application serves it.
 
 The firmware keeps its settings in RAM, each under the root of the module that it belongs to; it reads them from the
-store at start-up and when it is told to, and writes them there only when it is told to. Deleting removes a setting from
-the store alone: the firmware has it until the next start.
+store at start-up and on ``load``, and writes them there only on ``save``. Deleting removes a setting from the store
+alone: the firmware has it until the next start.
 
 Source: Zephyr, ``subsys/mgmt/mcumgr/grp/settings_mgmt`` and ``subsys/settings``.
 """

@@ -1,4 +1,4 @@
-"""``virtual log`` and ``virtual delete``."""
+"""``virtual log``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,3 @@ def print_log(name: str, out: Output, lines: int | None) -> None:
     else:
         for one in wanted:
             print_line(one)
-
-
-def delete_device(name: str, out: Output) -> None:
-    """Delete a device. Raises ConnectError if a process runs it, or it does not exist."""
-    store_devices.delete(name)
-    out.emit({"deleted": name}, lambda: f"Deleted {name}")
