@@ -100,6 +100,7 @@ BY_CODE: Mapping[str, Row] = {
     "journal-too-large": "`smpdfu update` with --new-journal sets the journal aside and begins a new one.",
     "tie": "`smpdfu package --tie` adds that dependency.",
     "parts-far-apart": "`smpdfu package --merged` takes a merged hex of both cores apart.",
+    "release-without-key": "Give a key with -k.",
     "one-image": lambda facts: f"Install it with `smpdfu upload {quote(facts['file'])} --confirm`.",
     "another-slot": _another_slot,
     "loader-unknown": "--ncs gives the release.",
