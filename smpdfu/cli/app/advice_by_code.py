@@ -142,7 +142,7 @@ def proof_entry(proof: Proof) -> dict[str, object]:
 
 def outcome_words(outcome: Outcome) -> str:
     """What a reset made of an image, and our command for what is left to do."""
-    from smpdfu.dfu.decide.after_reset import Became
+    from smpdfu.dfu.decide.after_reset import Became  # here: each start imports this file, only a reset the room dfu
 
     if outcome.became is Became.TRIAL:
         return f"{outcome.words}. `smpdfu confirm` confirms it"
