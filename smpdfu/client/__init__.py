@@ -7,10 +7,10 @@ silence is ``ResponseTimeoutError``, an unreadable answer is ``RemoteProtocolErr
 """
 
 from smpdfu.client.client import DEFAULT_TIMEOUT_S, ERASE_TIMEOUT_S, Client
-from smpdfu.client.image_upload import UploadResult, image_hash
 from smpdfu.client.patience import Patience
 from smpdfu.client.trace import Trace, Tracer
-from smpdfu.smp.upload import UploadProgress
+from smpdfu.client.transfers.image_upload import UploadResult, image_hash
+from smpdfu.smp.transfer.upload import UploadProgress
 
 __all__ = [
     "DEFAULT_TIMEOUT_S",

@@ -10,16 +10,16 @@ from types import TracebackType
 from typing import Self, TypeVar, cast
 
 from smpdfu.client.exchange import Exchange, now
-from smpdfu.client.image_upload import Data, ImageUploader, UploadRequest, UploadResult
 from smpdfu.client.patience import DEFAULT_PATIENCE, Patience
 from smpdfu.client.report import Report
 from smpdfu.client.trace import Tracer
+from smpdfu.client.transfers.image_upload import Data, ImageUploader, UploadRequest, UploadResult
 from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.message import HEADER_SIZE, Request, Response
-from smpdfu.smp.window import Window
+from smpdfu.smp.transfer.window import Window
 
 DEFAULT_TIMEOUT_S = 2.5
 ERASE_TIMEOUT_S = 40.0
@@ -269,10 +269,11 @@ class Client:
     ) -> UploadResult:
         """Upload ``data`` and have the device prove that it has the same bytes.
 
-        The upload continues after an earlier upload of the same data, and across lost links (``smp/upload.py`` has the
-        rules). ``erase_timeout_s`` is for the first chunk, at which the device erases. ``compare`` False: the device's
-        list of images proves nothing, as in a bootloader's recovery. ``names_image``: each chunk says which image it is
-        for; a bootloader needs that if it reads the image number from every packet (MCUboot before 2023-07).
+        The upload continues after an earlier upload of the same data, and across lost links
+        (``smp/transfer/upload.py`` has the rules). ``erase_timeout_s`` is for the first chunk, at which the device
+        erases. ``compare`` False: the device's list of images proves nothing, as in a bootloader's recovery.
+        ``names_image``: each chunk says which image it is for; a bootloader needs that if it reads the image number
+        from every packet (MCUboot before 2023-07).
         ``recheck`` is called before more is sent if this may be another device: a lost link was opened again, or the
         device asks for the first byte again, or lacks the image. What it raises ends the upload.
 

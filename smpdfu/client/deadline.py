@@ -8,7 +8,7 @@ from typing import Self
 
 from smpdfu.client.report import Report
 from smpdfu.errors import TransferTimeoutError
-from smpdfu.smp.upload import UploadProgress
+from smpdfu.smp.transfer.upload import UploadProgress
 
 
 class Deadline:

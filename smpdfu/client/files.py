@@ -42,9 +42,9 @@ from typing import BinaryIO
 from smpdfu.client.client import Client
 from smpdfu.client.deadline import Deadline
 from smpdfu.client.exchange import now
-from smpdfu.client.file_download import FILE_MAX, FileReceiver
-from smpdfu.client.file_upload import FileSender
 from smpdfu.client.report import Report, no_report
+from smpdfu.client.transfers.file_download import FILE_MAX, FileReceiver
+from smpdfu.client.transfers.file_upload import FileSender
 from smpdfu.errors import RemoteProtocolError
 
 __all__ = ["FILE_MAX", "FileResult", "Report", "download_file", "upload_file"]

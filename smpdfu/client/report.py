@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smpdfu.smp.upload import UploadProgress
+from smpdfu.smp.transfer.upload import UploadProgress
 
 Report = Callable[[UploadProgress], None]
 """Called with the progress after every piece."""

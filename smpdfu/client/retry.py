@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from smpdfu.errors import DeviceError, LinkLostError
-from smpdfu.smp.upload import is_passing
+from smpdfu.smp.transfer.upload import is_passing
 
 T = TypeVar("T")
 _LONGEST_PAUSE = 16

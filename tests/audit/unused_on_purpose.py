@@ -3,7 +3,7 @@
 from smpdfu.__main__ import imgtool
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
-from smpdfu.cli.virtual.boot_options import B0nChoice, KeyLength, Mode
+from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
 from smpdfu.library import health_command, health_soak, install_image, recover_image

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.cli.virtual.boot_options import Mode
 from smpdfu.cli.virtual.flash import hex_lines
+from smpdfu.cli.virtual.options.boot import Mode
 from smpdfu.image.files import read_firmware
 from smpdfu.image.hexfile import Segment, encode
 from smpdfu.image.trailer import SwapMode

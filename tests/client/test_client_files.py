@@ -19,7 +19,7 @@ from smpdfu.smp.groups.fs import (
     HashTypesReply,
 )
 from smpdfu.smp.message import Empty, MgmtRc, Request
-from smpdfu.smp.upload import UploadProgress
+from smpdfu.smp.transfer.upload import UploadProgress
 from smpdfu.virtual.server.groups.fs import FsGroup
 from smpdfu.virtual.server.server import Refused
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.client import Client, file_download, file_upload
-from smpdfu.client.file_hash import HASHES, hash_bytes
+from smpdfu.client import Client
 from smpdfu.client.files import FileResult, download_file, upload_file
+from smpdfu.client.transfers import file_download, file_upload
+from smpdfu.client.transfers.file_hash import HASHES, hash_bytes
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError
 from smpdfu.link.memory import served_pipe
 from smpdfu.smp.framing import ConsoleFraming
@@ -26,7 +27,7 @@ from smpdfu.smp.groups.fs import (
     HashTypes,
 )
 from smpdfu.smp.message import MgmtRc
-from smpdfu.smp.upload import PATIENCE, UploadProgress
+from smpdfu.smp.transfer.upload import PATIENCE, UploadProgress
 from smpdfu.virtual.server.groups.fs import FsGroup
 from smpdfu.virtual.server.server import Refused
 from tests.simulated import START_S, simulate

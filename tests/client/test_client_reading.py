@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.client import Client
-from smpdfu.client.file_download import Part, Reading
 from smpdfu.client.files import download_file
+from smpdfu.client.transfers.file_download import Part, Reading
 from smpdfu.errors import DeviceError, ResponseTimeoutError
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.fs import FileDownload, FileDownloadReply, FsRc
 from smpdfu.smp.message import MgmtRc
-from smpdfu.smp.window import Fault, Window
+from smpdfu.smp.transfer.window import Fault, Window
 from smpdfu.virtual.server.groups.fs import FsGroup
 from smpdfu.virtual.server.server import Refused
 from tests.simulated import simulate

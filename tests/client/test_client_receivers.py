@@ -21,7 +21,7 @@ else:
     from file_board import Board
     from server_models import Server, Wire, upload
 
-from smpdfu.client.transfer import Probe
+from smpdfu.client.transfers.transfer import Probe
 from smpdfu.smp.groups.os import Params
 
 MS = 0.001

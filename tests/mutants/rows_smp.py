@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-SESSION, FRAMING, CHUNKS = "smpdfu/smp/session.py", "smpdfu/smp/framing.py", "smpdfu/smp/chunks.py"
+SESSION, FRAMING, CHUNKS = "smpdfu/smp/session.py", "smpdfu/smp/framing.py", "smpdfu/smp/transfer/chunks.py"
 MESSAGE, CBOR, WINDOW, UPLOAD = (f"smpdfu/smp/{name}.py" for name in ("message", "cbor", "window", "upload"))
 IN_SESSION, IN_FRAMING = ("tests/smp/test_smp_session.py",), ("tests/smp/test_smp_framing.py",)
 IN_UPLOAD = ("tests/smp/test_smp_upload.py", "tests/smp/test_smp_upload_events.py")
-HEARING, IN_HEARING = "smpdfu/smp/hearing.py", ("tests/smp/test_smp_hearing.py",)
+HEARING, IN_HEARING = "smpdfu/smp/transfer/hearing.py", ("tests/smp/test_smp_hearing.py",)
 IN_WINDOW = ("tests/smp/test_smp_window.py",)
 IN_MESSAGE = ("tests/smp/test_smp_message.py", "tests/smp/test_smp_session.py")
 IN_CBOR = ("tests/smp/test_smp_cbor.py",)
@@ -44,7 +44,7 @@ ROWS = (
     Mutant(UPLOAD, ">= (1 if self._alone else self.window):", "> (1 if self._alone else self.window):", IN_UPLOAD),
     Mutant(UPLOAD, "        self.retries += chunk.request.off < self._sent\n", "", IN_UPLOAD),
     Mutant(UPLOAD, "        if self._next >= self._total and not self.flight:\n", "        if False:\n", IN_UPLOAD, equal="a guard that no order of answers reaches: of the chunks in flight the last one has the highest number, so its answer completes the upload or sets DRAIN"),
-    Mutant("smpdfu/smp/trips.py", "        self._silences += 1\n", "", IN_WINDOW),
+    Mutant("smpdfu/smp/transfer/trips.py", "        self._silences += 1\n", "", IN_WINDOW),
     Mutant(HEARING, "(wire or not self._deaf)", "True", IN_HEARING),
     Mutant(HEARING, "        if self._misses and not wire:\n", "        if not wire:\n", IN_HEARING),
     Mutant(WINDOW, "kind is not Fault.FULL", "1", IN_HEARING),

@@ -6,10 +6,10 @@ import hashlib
 from collections import deque
 
 from smpdfu.errors import DeviceError, LinkLostError, ResponseTimeoutError
-from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.message import MgmtRc
-from smpdfu.smp.upload import State, Upload
+from smpdfu.smp.transfer.chunks import Chunk
+from smpdfu.smp.transfer.upload import State, Upload
 
 DATA = bytes(range(256)) * 12 + b"the end"
 SILENCE = ResponseTimeoutError("img upload", 2.5)

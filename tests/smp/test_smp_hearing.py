@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from smpdfu.smp.hearing import HOLDS, Hearing, Losses
-from smpdfu.smp.trips import RoundTrips
-from smpdfu.smp.window import BARS, Fault, Window
+from smpdfu.smp.transfer.hearing import HOLDS, Hearing, Losses
+from smpdfu.smp.transfer.trips import RoundTrips
+from smpdfu.smp.transfer.window import BARS, Fault, Window
 
 FULL = 11
 

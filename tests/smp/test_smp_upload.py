@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from smpdfu.errors import DeviceError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.groups.image import ImageRc, ImageUpload, UploadReply
 from smpdfu.smp.message import MgmtRc
-from smpdfu.smp.upload import PATIENCE, State, Upload, UploadProgress
+from smpdfu.smp.transfer.upload import PATIENCE, State, Upload, UploadProgress
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.smp.fake_target import DATA, SILENCE, FakeTarget, begun, next_of, run, run_anything, run_some

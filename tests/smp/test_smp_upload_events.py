@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.errors import DeviceError, LinkLostError, ProtocolError, ResponseTimeoutError, SmpdfuError
-from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import UploadReply
 from smpdfu.smp.message import MgmtRc
-from smpdfu.smp.upload import PATIENCE, State, Upload
+from smpdfu.smp.transfer.chunks import Chunk
+from smpdfu.smp.transfer.upload import PATIENCE, State, Upload
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.smp.fake_target import (

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.smp.trips import FLOOR, RoundTrips
-from smpdfu.smp.window import BARS, EVEN, HOLD, SAMPLES, SHORTEST_GAP_S, STRETCH, Fault, Window
+from smpdfu.smp.transfer.trips import FLOOR, RoundTrips
+from smpdfu.smp.transfer.window import BARS, EVEN, HOLD, SAMPLES, SHORTEST_GAP_S, STRETCH, Fault, Window
 
 TRIP_S = 0.03
 

@@ -16,8 +16,8 @@ from smpdfu.cli.app.command import Connection
 from smpdfu.cli.terminal.interruption import AGAIN, PART_OF_DOWNLOAD, PART_OF_FILE, leaves
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts, table, words
-from smpdfu.client.file_hash import hash_bytes
 from smpdfu.client.files import download_file, upload_file
+from smpdfu.client.transfers.file_hash import hash_bytes
 from smpdfu.errors import DeviceError, RemoteProtocolError
 from smpdfu.image.files import kept_mode
 from smpdfu.local.state.lock import lock_file

@@ -13,8 +13,8 @@ import typer
 
 from smpdfu.cli.app.command import Connection, command
 from smpdfu.cli.app.tree import Tree
+from smpdfu.cli.slots.commands import echo
 from smpdfu.cli.terminal.show import Output
-from smpdfu.cli.update.slots import echo
 
 Commands = Mapping[str, Callable[..., Any]]
 

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 async def list_images(conn: Connection, out: HashOutput) -> None:
     """Show what is in the slots: version, hash and flags."""
-    from smpdfu.cli.update.list_images import show_images
+    from smpdfu.cli.slots.list_images import show_images
 
     await show_images(conn, out)
 
@@ -65,7 +65,7 @@ async def upload(
 
 async def mark_test(conn: Connection, out: HashOutput, hash_: HashArgument = None, image: ImageOption = None) -> None:
     """Mark an image for a test at the next boot. Without HASH, it marks the one in the slot that does not run."""
-    from smpdfu.cli.update.marks import mark_for_test
+    from smpdfu.cli.slots.marks import mark_for_test
 
     await mark_for_test(conn, out, hash_, image)
 
@@ -75,14 +75,14 @@ async def confirm(conn: Connection, out: HashOutput, hash_: HashArgument = None,
 
     An empty HASH is the running image, as for mcumgr.
     """
-    from smpdfu.cli.update.marks import confirm_image
+    from smpdfu.cli.slots.marks import confirm_image
 
     await confirm_image(conn, out, hash_, image)
 
 
 async def erase(conn: Connection, out: HashOutput, image: ImageOption = None, slot: SlotOption = None) -> None:
     """Erase a slot; without options, the one that does not run."""
-    from smpdfu.cli.update.marks import erase_slot
+    from smpdfu.cli.slots.marks import erase_slot
 
     await erase_slot(conn, out, image, slot)
 
@@ -92,7 +92,7 @@ async def reset(conn: Connection, out: HashOutput, how: Restart) -> None:
 
     If an image was pending, the last line says what became of it. Exit code 7: the bootloader did not install it.
     """
-    from smpdfu.cli.update.reset import restart_device
+    from smpdfu.cli.slots.reset import restart_device
 
     await restart_device(conn, out, how)
 
@@ -101,7 +101,7 @@ async def echo(
     conn: Connection, out: Output, text: Annotated[str, typer.Argument(metavar="TEXT", help="What to send.")]
 ) -> None:
     """Send a text to the device and print what comes back."""
-    from smpdfu.cli.update.echo import echo_text
+    from smpdfu.cli.slots.echo import echo_text
 
     await echo_text(conn, out, text)
 
@@ -122,6 +122,6 @@ async def info(
 
     No answer tells the bootloader's release. What is known of it, and why, is under "bootloader from".
     """
-    from smpdfu.cli.update.info import show_info
+    from smpdfu.cli.slots.info import show_info
 
     await show_info(conn, out, bootloader, letters, reset=reset)

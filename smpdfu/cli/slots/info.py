@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.command import Connection
+from smpdfu.cli.slots.reset import state_before
 from smpdfu.cli.terminal.show import Output, facts, words
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader
 from smpdfu.cli.update.loader import loader_data, loader_facts, mode_name
-from smpdfu.cli.update.reset import state_before
 from smpdfu.client import Client
 from smpdfu.connect import place_of
 from smpdfu.dfu.decide.evidence import Bootloader

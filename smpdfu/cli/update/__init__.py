@@ -1,1 +1,1 @@
-"""Commands that install images: ``list``, ``upload``, ``update``, ``test``, ``confirm``, ``erase``, ``reset``."""
+"""Commands that install images: ``update`` and ``upload``."""

@@ -13,9 +13,9 @@ import typer
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
 from smpdfu.cli.terminal.show import Output
-from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
-from smpdfu.cli.virtual.options import Parts, ServerParts, Torn
-from smpdfu.cli.virtual.wire_options import WireParts, Wires
+from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
+from smpdfu.cli.virtual.options.device import Parts, ServerParts, Torn
+from smpdfu.cli.virtual.options.wires import WireParts, Wires
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The device's name.", autocompletion=completion.virtual_names)

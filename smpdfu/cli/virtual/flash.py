@@ -10,7 +10,7 @@ import typer
 
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.terminal.values import unsigned32
-from smpdfu.cli.virtual.options import Torn
+from smpdfu.cli.virtual.options.device import Torn
 from smpdfu.errors import FormatError
 from smpdfu.image.files import FileKind, Firmware, encode_firmware, identify, read_firmware, write_file_atomic
 from smpdfu.image.format import Image

@@ -8,10 +8,10 @@ from pathlib import Path
 import typer
 
 from smpdfu.cli.terminal.show import Output, words
-from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts
 from smpdfu.cli.virtual.flash import place
-from smpdfu.cli.virtual.options import Parts, ServerParts
-from smpdfu.cli.virtual.recipe import recipe
+from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
+from smpdfu.cli.virtual.options.device import Parts, ServerParts
+from smpdfu.cli.virtual.options.recipe import recipe
 from smpdfu.cli.virtual.view import look, rendered, with_holder
 from smpdfu.image.files import Firmware, read_bounded, read_firmware
 from smpdfu.image.keys.keys import is_encrypted

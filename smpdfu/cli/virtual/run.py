@@ -15,8 +15,8 @@ import typer
 
 from smpdfu.cli.terminal.interrupt import run_async
 from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.virtual.options.wires import WireParts, Wires
 from smpdfu.cli.virtual.serve import servings, wires_of_many
-from smpdfu.cli.virtual.wire_options import WireParts, Wires
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.untrusted import text as door
 from smpdfu.virtual.copies import copies_of

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import typer
 
-from smpdfu.cli.virtual.wire_options import Wires
+from smpdfu.cli.virtual.options.wires import Wires
 from smpdfu.connect import Address, host_and_port
 from smpdfu.errors import ConnectError
 from smpdfu.virtual.device import VirtualNrf5340

@@ -1,8 +1,8 @@
 """One file on its way from a device, with as many requests in flight as pay. Reads change nothing and can be repeated.
 
-``smp/window.py`` decides how many are in flight and how far apart, as for uploads of images. A request that is not
-answered in time, or refused because the device was busy, is sent again. If a piece is not as long as the others, the
-requests behind it are dropped.
+``smp/transfer/window.py`` decides how many are in flight and how far apart, as for uploads of images. A request that
+is not answered in time, or refused because the device was busy, is sent again. If a piece is not as long as the
+others, the requests behind it are dropped.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import BinaryIO
 
 from smpdfu.client.client import Client
 from smpdfu.client.exchange import now
-from smpdfu.client.file_hash import HASHES, blocks_of
-from smpdfu.client.file_proof import ask, hash_kind, hashes, their_hash
 from smpdfu.client.pace import Pace
 from smpdfu.client.report import Report
+from smpdfu.client.transfers.file_hash import HASHES, blocks_of
+from smpdfu.client.transfers.file_proof import ask, hash_kind, hashes, their_hash
 from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.groups.fs import FileDownload, FileDownloadReply
-from smpdfu.smp.upload import PATIENCE, UploadProgress, is_passing
-from smpdfu.smp.window import Fault, Window
+from smpdfu.smp.transfer.upload import PATIENCE, UploadProgress, is_passing
+from smpdfu.smp.transfer.window import Fault, Window
 
 FILE_MAX = 0xFFFFFFFF
 """Bytes of a file: what FAT can hold, and more than LittleFS."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from smpdfu.client.client import Client
-from smpdfu.client.file_hash import HASHES, Hash, hash_bytes
 from smpdfu.client.retry import insist
+from smpdfu.client.transfers.file_hash import HASHES, Hash, hash_bytes
 from smpdfu.errors import DeviceError
 from smpdfu.smp.groups.fs import FileHash, HashTypes
 from smpdfu.smp.message import Request, Response

@@ -8,16 +8,16 @@ from typing import BinaryIO
 
 from smpdfu.client.client import Client
 from smpdfu.client.exchange import now
-from smpdfu.client.file_hash import HASHES, blocks_of, hash_bytes, hash_of
-from smpdfu.client.file_proof import HASH_BYTES_PER_S, ask, hash_kind, their_hash
 from smpdfu.client.pace import Pace
 from smpdfu.client.report import Report
 from smpdfu.client.retry import pause_after
+from smpdfu.client.transfers.file_hash import HASHES, blocks_of, hash_bytes, hash_of
+from smpdfu.client.transfers.file_proof import HASH_BYTES_PER_S, ask, hash_kind, their_hash
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError, ResponseTimeoutError
 from smpdfu.smp.cbor import head_size
 from smpdfu.smp.groups.fs import GROUP, FileClose, FileHash, FileStatus, FileUpload, FsRc
 from smpdfu.smp.message import HEADER_SIZE, MgmtRc
-from smpdfu.smp.upload import PATIENCE, UploadProgress, is_passing
+from smpdfu.smp.transfer.upload import PATIENCE, UploadProgress, is_passing
 
 _SHORTEST = 32
 _SMALL = 8

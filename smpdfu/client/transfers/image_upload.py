@@ -11,16 +11,16 @@ from smpdfu.client.exchange import Exchange, now
 from smpdfu.client.patience import Patience
 from smpdfu.client.report import Report, no_report
 from smpdfu.client.retry import insist
-from smpdfu.client.transfer import Transfer
+from smpdfu.client.transfers.transfer import Transfer
 from smpdfu.errors import DeviceError, FormatError, RemoteProtocolError
 from smpdfu.image.format import Image
 from smpdfu.smp.framing import ConsoleFraming
 from smpdfu.smp.groups.image import StateRead
 from smpdfu.smp.groups.os import ParamsReply
-from smpdfu.smp.hearing import PAGE
 from smpdfu.smp.message import Request, Response
-from smpdfu.smp.upload import PATIENCE, Upload, UploadProgress
-from smpdfu.smp.window import Window
+from smpdfu.smp.transfer.hearing import PAGE
+from smpdfu.smp.transfer.upload import PATIENCE, Upload, UploadProgress
+from smpdfu.smp.transfer.window import Window
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Response)

@@ -1,6 +1,7 @@
 """An upload on its way: one loop that sends, waits and listens, for as many requests in flight as pay.
 
-What to send is decided in ``smp/upload.py``, how much at a time in ``smp/window.py``; here are the clock and the link.
+``smp/transfer/upload.py`` decides what to send, ``smp/transfer/window.py`` how much at a time. This module has the
+clock and the link.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from smpdfu.client.pace import Pace
 from smpdfu.client.patience import Patience
 from smpdfu.client.retry import pause_after
 from smpdfu.errors import DeviceError, LinkLostError, RemoteProtocolError, ResponseTimeoutError
-from smpdfu.smp.chunks import Chunk
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Params
-from smpdfu.smp.hearing import PAGE
 from smpdfu.smp.session import Answer, AnswerKind, Ticket
-from smpdfu.smp.upload import PATIENCE, State, Upload, UploadProgress, is_passing
-from smpdfu.smp.window import Fault, Window
+from smpdfu.smp.transfer.chunks import Chunk
+from smpdfu.smp.transfer.hearing import PAGE
+from smpdfu.smp.transfer.upload import PATIENCE, State, Upload, UploadProgress, is_passing
+from smpdfu.smp.transfer.window import Fault, Window
 
 _PING_S, _PING_ANSWER_S = 0.5, 0.2
 """After how long one asks about a first chunk, and how much later than its own answer that one may come."""

@@ -35,9 +35,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, RemoteProtocolError
-from smpdfu.smp.chunks import Chunk, Cutter
 from smpdfu.smp.groups.image import UploadReply
 from smpdfu.smp.message import MgmtRc
+from smpdfu.smp.transfer.chunks import Chunk, Cutter
 
 PATIENCE = 8
 """Bad events in a row that are borne."""

@@ -44,8 +44,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from statistics import median
 
-from smpdfu.smp.hearing import Hearing, Losses
-from smpdfu.smp.trips import RoundTrips
+from smpdfu.smp.transfer.hearing import Hearing, Losses
+from smpdfu.smp.transfer.trips import RoundTrips
 
 PAYS = 1.04
 SAMPLES, FEW_SAMPLES, UNSTEADY_SAMPLES = 12, 4, 8

@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from smpdfu.cli.keys.passphrase import Passphrase, read_key, read_private
-from smpdfu.cli.virtual.boot_options import BootParts, LoaderParts, Prevention
-from smpdfu.cli.virtual.options import Erasing, Parts, ServerParts
+from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts, Prevention
+from smpdfu.cli.virtual.options.device import Erasing, Parts, ServerParts
 from smpdfu.image.ids import class_id
 from smpdfu.loaders.releases import Partitions, releases_of
 from smpdfu.loaders.rules import Loader

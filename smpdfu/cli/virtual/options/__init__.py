@@ -1,0 +1,1 @@
+"""Options of ``virtual new`` and ``virtual run``, and the device that they describe."""

@@ -1,0 +1,1 @@
+"""Uploads of images, and files in both directions, over an open link."""
