@@ -6,7 +6,7 @@ from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.boot_options import B0nChoice, KeyLength, Mode
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
-from smpdfu.library import health_command, health_soak, install_image
+from smpdfu.library import health_command, health_soak, install_image, recover_image
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
 from smpdfu.smp.groups.image import ImageRc
@@ -64,5 +64,5 @@ from smpdfu.virtual.boot.netcore import B0n
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
 
 # Called from outside of the package.
-(imgtool, health_command, health_soak, install_image)  # a console script; names of smpdfu.__all__
+(imgtool, health_command, health_soak, install_image, recover_image)  # a console script; names of smpdfu.__all__
 (b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it

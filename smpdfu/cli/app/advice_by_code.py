@@ -100,6 +100,7 @@ BY_CODE: Mapping[str, Row] = {
     "journal-too-large": "`smpdfu update` with --new-journal sets the journal aside and begins a new one.",
     "tie": "`smpdfu package --tie` adds that dependency.",
     "parts-far-apart": "`smpdfu package --merged` takes a merged hex of both cores apart.",
+    "release-without-key": "Give a key with -k.",
     "one-image": lambda facts: f"Install it with `smpdfu upload {quote(facts['file'])} --confirm`.",
     "another-slot": _another_slot,
     "loader-unknown": "--ncs gives the release.",
@@ -141,7 +142,7 @@ def proof_entry(proof: Proof) -> dict[str, object]:
 
 def outcome_words(outcome: Outcome) -> str:
     """What a reset made of an image, and our command for what is left to do."""
-    from smpdfu.dfu.decide.after_reset import Became
+    from smpdfu.dfu.decide.after_reset import Became  # here: each start imports this file, only a reset the room dfu
 
     if outcome.became is Became.TRIAL:
         return f"{outcome.words}. `smpdfu confirm` confirms it"

@@ -73,7 +73,7 @@ def open_client(connection: Options, *, transfer_timeout_s: float | None = None)
         transfer_timeout_s=transfer_timeout_s,
     )
     if connection.log is not None:
-        from smpdfu.cli.app.frame_log import FrameLog  # here: 25 ms, which a run without --log does not pay
+        from smpdfu.cli.app.frame_log import FrameLog  # here: 20 ms, which a run without --log does not pay
 
         client.trace = FrameLog(connection.log, settings.address, data=connection.log_data)
     return client

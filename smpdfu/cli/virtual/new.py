@@ -44,7 +44,7 @@ def new_device(
 
 
 def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:
-    from smpdfu.cli.virtual.demo import Demo  # here: 30 ms, which a board without a demo does not pay
+    from smpdfu.cli.virtual.demo import Demo  # here: 14 ms, which a board without a demo does not pay
 
     if replace(parts, device_id=None) != Parts() or boot != BootParts() or loader != LoaderParts():
         raise typer.BadParameter(

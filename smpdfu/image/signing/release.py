@@ -22,7 +22,7 @@ def key_warnings(signers: Iterable[PublicHalf], recipient: Recipient | None, *, 
     """
     signing = [signer.public_bytes for signer in signers]
     if release and not signing:
-        raise SigningError("nothing signs this image, so this is no release: give a key with -k")
+        raise SigningError("nothing signs this image, so this is no release").because("release-without-key")
     return _weighed(known_key_warnings(signing, [] if recipient is None else [_bytes_of(recipient)]), release=release)
 
 

@@ -79,7 +79,7 @@ def test_info_of_a_device_with_slots_that_cannot_be_opened(desk: Desk, monkeypat
     assert sizes == [(0x60000, None), (None, -19), (None, 5), (None, None)]
     out = desk.call("info").out
     assert "None" not in out
-    for text in ("393216 bytes", "slot not readable (rc -19)", "slot not readable (rc 5)", "does not tell its size"):
+    for text in ("393216 bytes", "slot not readable (rc -19)", "slot not readable (rc 5)", "does not report its size"):
         assert text in out
     assert desk.call("upload", desk.image(), "--test").code == 0
     assert desk.call("update", desk.package(), "--plan").code == 0

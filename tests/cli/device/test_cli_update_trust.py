@@ -36,7 +36,7 @@ def test_a_damaged_journal_is_named_and_a_new_one_begins(desk: Desk) -> None:
     path.write_bytes(b'{"update": "x", "time": 1e400}\n' + path.read_bytes())
     again = desk.call("update", package)
     assert again.code == 0, again.err
-    assert f"line 1 of {path} is damaged and counts for nothing" in again.err
+    assert f"line 1 of {path} is damaged; smpdfu ignores it" in again.err
     fresh = desk.call("update", package, "--new-journal")
     assert fresh.code == 0, fresh.err
     assert f"the old journal is now {path}.old-1" in fresh.err
