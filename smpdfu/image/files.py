@@ -238,7 +238,9 @@ def write_files_atomic(
     for path, target in targets.items():
         if overwrite and not replace_keys and holds_private_key(target):
             name = os.fspath(path)
-            raise KeyFileError(f"{name} holds a private key, and a key that is overwritten is lost for good", name)
+            raise KeyFileError(
+                f"{name} holds a private key: smpdfu does not overwrite it, because the key would be lost", name
+            )
     try:
         for path, data in files.items():
             target = targets[path]
@@ -371,4 +373,6 @@ def write_key_file(path: StrPath, pem: bytes, *, overwrite: bool = False) -> Non
         write_file_atomic(path, pem, mode=0o600, overwrite=overwrite, replace_keys=overwrite)
     except FileExistsError:
         name = os.fspath(path)
-        raise KeyFileError(f"{name} exists already, and a key that is overwritten is lost for good", name) from None
+        raise KeyFileError(
+            f"{name} exists already: smpdfu does not overwrite it, because a key would be lost", name
+        ) from None

@@ -326,7 +326,7 @@ class Image:
 
     @property
     def encrypted(self) -> bool:
-        """As the header says. The payload of a ``--clear`` image is plain all the same."""
+        """True if the header says so. The payload of a ``--clear`` image is not encrypted even then."""
         return self.header.encrypted
 
     @property
@@ -345,7 +345,7 @@ class Image:
         return tuple(self.read_dependencies())
 
     def read_dependencies(self) -> Iterator[Dependency]:
-        """The same one by one, as a bootloader reads them; raises ``FormatError`` at one of the wrong length."""
+        """Yield the dependencies as a bootloader reads them; raises ``FormatError`` at one of the wrong length."""
         found = (tlv.data for tlv in self.protected if tlv.type == TlvType.DEPENDENCY)
         return (Dependency.from_bytes(data, self.endian) for data in found)
 

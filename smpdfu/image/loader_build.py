@@ -37,10 +37,10 @@ READ_BY_SOME: dict[int, tuple[int, str]] = {
 class LoaderBuild:
     """Options of a bootloader's build.
 
-    ``hw_key`` (MCUBOOT_HW_KEY): it finds a key by the whole key in the image, not by the key's hash. ``encryption``
-    (MCUBOOT_ENC_IMAGES): it decrypts; without, it refuses every header with an AES flag. ``hmac_sha``
-    (MCUBOOT_HMAC_SHA512): the hash function that content keys are wrapped with for X25519. ``backend``: what checks
-    ECDSA signatures. ``image_pairs`` (MCUBOOT_IMAGE_NUMBER): only where it has several, it reads dependencies.
+    ``hw_key`` (MCUBOOT_HW_KEY): the bootloader finds a key by the whole key in the image, not by its hash.
+    ``encryption`` (MCUBOOT_ENC_IMAGES): it decrypts; without it, it refuses every header with an AES flag. ``hmac_sha``
+    (MCUBOOT_HMAC_SHA512): the hash function that wraps content keys for X25519. ``backend``: the library that checks
+    ECDSA signatures. ``image_pairs`` (MCUBOOT_IMAGE_NUMBER): it reads dependencies only if it has several.
     """
 
     hw_key: bool = False

@@ -30,7 +30,7 @@ FlagState = Literal["set", "unset", "bad"]
 
 
 class SwapMode(StrEnum):
-    """How the bootloader was built to bring in an update."""
+    """How the bootloader installs an update."""
 
     SCRATCH = "swap-scratch"
     MOVE = "swap-move"
@@ -40,11 +40,11 @@ class SwapMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SlotGeometry:
-    """A slot, and what of the bootloader's build decides where its trailer lies. Sizes in bytes.
+    """A slot, and the build options of the bootloader that decide where its trailer is. Sizes in bytes.
 
     ``align`` is the flash's write unit, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN, ``max_sectors`` BOOT_MAX_IMG_SECTORS.
-    ``encrypted_key_size`` is what the loader saves per slot: 0 without encryption, 16 or 32 for AES-128 or AES-256, the
-    length of the key TLV with BOOT_SWAP_SAVE_ENCTLV. ``ValueError`` for what no loader can be built with.
+    ``encrypted_key_size`` is what the bootloader saves per slot: 0 without encryption, 16 or 32 for AES-128 or AES-256,
+    the length of the key TLV with BOOT_SWAP_SAVE_ENCTLV. Raises ``ValueError`` for values that no bootloader can have.
     """
 
     size_bytes: int
@@ -234,7 +234,7 @@ def _flag_state(value: int, erased_value: int) -> FlagState:
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """How ``--pad`` fills a slot and marks it pending: ``confirm`` for good, ``test`` says that it is not.
+    """How ``--pad`` fills a slot and marks it pending: ``confirm`` permanently, ``test`` for a test.
 
     Overwrite-only loaders do not read image_ok: give neither for them. ``ValueError`` when the slot is too small.
     """

@@ -26,7 +26,7 @@ class Generation(StrEnum):
 
 
 class Partitions(StrEnum):
-    """Who laid out the flash of a build: Nordic's Partition Manager, or the devicetree (from NCS 3.3 on)."""
+    """What divides the flash of a build: Nordic's Partition Manager, or the devicetree (since NCS 3.3)."""
 
     PM = "pm"
     DTS = "dts"

@@ -38,7 +38,7 @@ STDOUT = "stdout"
 
 
 class StdoutGone(BaseException):
-    """Whoever read stdout has ended. Not an error: nobody is there who would want to know."""
+    """The program that read stdout has ended. This is not an error: nobody would see a message."""
 
 
 Advance = Callable[[int, int, str], None]

@@ -7,7 +7,7 @@ import sys
 
 
 def replace_closed_streams() -> None:
-    """Replace closed standard streams (``<&-``, ``>&-``) by the null device: nothing to read, nobody who reads."""
+    """Replace closed standard streams (``<&-``, ``>&-``) by the null device."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"

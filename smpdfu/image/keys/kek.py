@@ -19,7 +19,7 @@ _HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
 
 @dataclass(frozen=True, slots=True)
 class KeyEncryptionKey:
-    """A secret of 16 or 32 bytes that wraps content keys; it is its own other half. ``ValueError`` for another size."""
+    """A symmetric key of 16 or 32 bytes that wraps content keys. Raises ``ValueError`` for another size."""
 
     raw: bytes = field(repr=False)
 
@@ -34,7 +34,7 @@ class KeyEncryptionKey:
 
     @property
     def public(self) -> KeyEncryptionKey:
-        """What encrypts: the key itself. Nothing of it is public."""
+        """The key itself, which also encrypts. It is secret, in spite of the name."""
         return self
 
 

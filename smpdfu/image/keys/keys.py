@@ -70,7 +70,7 @@ class KeyKind:
 
 
 class PublicHalf(Protocol):
-    """What is known of any key that signs images, wherever it is kept."""
+    """The public half of a key that signs images, wherever the key is kept."""
 
     @property
     def algorithm(self) -> SignatureAlgorithm:
@@ -86,13 +86,13 @@ class PublicHalf(Protocol):
 
 
 class Signer(PublicHalf, Protocol):
-    """A private key somewhere, that signs images."""
+    """A private key that signs images, wherever it is kept."""
 
     def sign_digest(self, digest: bytes) -> bytes:
-        """The signature of an image with this digest."""
+        """Sign an image with this digest."""
 
     def sign_message(self, message: bytes) -> bytes:
-        """The pure signature of an image, by what its hash would be over; only asked of keys with a ``pure_hash``."""
+        """Sign the hashed bytes of an image (a pure signature). Called only for keys with a ``pure_hash``."""
 
 
 class Verifier(PublicHalf, Protocol):
@@ -135,7 +135,7 @@ class PublicKey:
         return digest(self.algorithm.hash_types[0], (self.public_bytes,))
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """``verify_digest`` with the hash of the message."""
+        """Verify a signature of a message by the hash of the message."""
         self.verify_digest(signature, digest(self.algorithm.hash_types[0], (message,)))
 
     def verify_digest(self, signature: bytes, digest: bytes) -> None:
@@ -193,11 +193,11 @@ class PrivateKey(PublicKey):
         return PublicKey(self.kind, self.raw.public_key())
 
     def sign(self, message: bytes) -> bytes:
-        """``sign_digest`` with the hash of the message."""
+        """Sign the hash of a message."""
         return self.sign_digest(digest(self.algorithm.hash_types[0], (message,)))
 
     def sign_digest(self, digest: bytes) -> bytes:
-        """MCUboot's signature of an image with this digest. ECDSA is deterministic (RFC 6979)."""
+        """Sign an image with this digest, as MCUboot wants it. ECDSA is deterministic (RFC 6979)."""
         return self.algorithm.sign(self.raw, digest)
 
     def sign_message(self, message: bytes) -> bytes:
@@ -308,7 +308,7 @@ def is_encrypted(pem: bytes) -> bool:
 
 
 def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | PublicKey:
-    """Read a key file, private or public. The passphrase is not used where the file is not encrypted.
+    """Read a key file, private or public. If the file is not encrypted, the passphrase is not used.
 
     Raises ``KeyFileError``: not PEM, a key that MCUboot has no use for, a passphrase that is missing or wrong.
     """
@@ -356,7 +356,7 @@ def _check_bounds(pem: bytes) -> None:
 
 
 def load_private(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
-    """``load_key`` for a place where only a private key will do; raises ``KeyFileError``."""
+    """Read a private key as ``load_key`` does; raises ``KeyFileError`` for a public one, too."""
     key = load_key(pem, passphrase)
     if not isinstance(key, PrivateKey):
         raise KeyFileError("this is a public key; the private key is needed here")

@@ -25,21 +25,21 @@ Tell = Callable[[str], None]
 
 
 def nobody_to_ask(what: str) -> bytes:
-    """The answer where there is nobody to ask for a secret."""
+    """Raise KeyFileError: there is nobody to ask for a secret."""
     raise KeyFileError(f"{what} is needed and there is nobody to ask")
 
 
 def tell_nobody(_: str) -> None:
-    """Where nobody listens."""
+    """Discard a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a key may need besides its URI.
 
-    ``public`` is the public key where the URI does not lead to it, and what the key must be where it does. ``ask`` is
-    called with a few words for a secret (a PIN), ``tell`` with what a program has to say while it signs. ``withheld``
-    are variables with secrets: once a key is opened, no program that smpdfu starts gets them.
+    ``public`` is the public key, if the URI does not lead to it; if the URI does, the two must be the same. ``ask``
+    gets a few words and returns a secret (a PIN). ``tell`` gets the messages of a program that signs. ``withheld`` is
+    the names of variables with secrets: once a key is open, no program that smpdfu starts gets them.
     """
 
     public: PublicKey | None = None
@@ -59,13 +59,13 @@ SCHEMES = {
 
 
 def scheme_of(text: str) -> str | None:
-    """The scheme of a key URI; None for what is the name of a file."""
+    """Return the scheme of a key URI; None for the name of a file."""
     scheme, colon, _ = text.partition(":")
     return scheme.lower() if colon and scheme.lower() in SCHEMES else None
 
 
 def shown_key(name: str) -> str:
-    """A key file or URI as it may be printed: of a ``cmd:`` URI the program only, whose arguments may be secrets."""
+    """Return a key file or URI for printing. A ``cmd:`` URI loses its arguments, which may be secrets."""
     if scheme_of(name) != "cmd":
         return name
     try:
@@ -76,7 +76,7 @@ def shown_key(name: str) -> str:
 
 
 def open_signer(uri: str, surroundings: Surroundings | None = None) -> RemoteSigner:
-    """The key that a URI names. Its public key is fetched at once; it signs when asked to.
+    """Open the key that a URI names. This fetches its public key; the key itself stays where it is.
 
     Raises ``KeyFileError`` for a URI that leads to no usable key, ``ValueError`` for a scheme that is none of
     ``SCHEMES``.

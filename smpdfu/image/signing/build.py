@@ -46,9 +46,9 @@ def build(
 ) -> Image:
     """Make an image of a firmware file's bytes.
 
-    ``payload`` begins with ``header_size`` zeros unless ``pad_header`` adds the room. Without signers the image has a
-    hash only (a signature made elsewhere has a signer too: ``two_pass.GivenSigner``); without a recipient it is not
-    encrypted. ``random`` is asked for the content key, then for what wrapping it takes. Raises ``ImageError``,
+    ``payload`` begins with ``header_size`` zeros, unless ``pad_header`` inserts the space. Without signers, the image
+    has only a hash; for a signature made elsewhere, use ``two_pass.GivenSigner``. Without a recipient, the image is
+    not encrypted. ``random`` makes the content key, then the random bytes for wrapping it. Raises ``ImageError``,
     ``TooLargeError``, ``SigningError``.
     """
     keys = () if signers is None else tuple(signers) if isinstance(signers, Sequence) else (signers,)

@@ -30,8 +30,9 @@ _WORD_MAX = 0xFFFF_FFFF
 class ImageSpec:
     """How to make an image; imgtool's options under their names, sizes in bytes.
 
-    ``slot_size`` 0 means unknown: nothing is checked against it. ``swap_mode`` and ``sector_size``, which imgtool does
-    not know, say how the bootloader brings updates in; without a mode only what no bootloader takes is too large.
+    ``slot_size`` 0 means unknown: ``build`` does not check the size. ``swap_mode`` and ``sector_size``, which imgtool
+    does not have, say how the bootloader installs updates. Without a mode, an image is too large only if every
+    bootloader refuses it.
     ``vid`` and ``cid`` are 16 bytes, or text as imgtool has it. Nordic's fork has: ``pad_value``, which fills the
     header (in the file as well as before it) and the free rest of a padded slot; ``manifest``, the value of that TLV;
     and the parameters of LZMA. Raises ``ImageError`` for options that contradict each other or MCUboot.
@@ -108,7 +109,7 @@ class ImageSpec:
         return self.version.major << 24 | self.version.minor << 16 | self.version.revision
 
     def counter_warning(self) -> str | None:
-        """Why devices with a hardware counter could hardly keep the security counter; None when they can.
+        """Return why the security counter may be too large for hardware counters; None if it is not.
 
         The nRF5340's counters have 16 bits (``bl_monotonic_counters`` of the nRF Connect SDK), TF-M's often fewer; the
         counter that ``auto`` makes of version 0.1.0 is past that already.
@@ -124,7 +125,7 @@ class ImageSpec:
 
     @property
     def compressed(self) -> bool:
-        """True if the payload is to be compressed, where that makes it smaller."""
+        """True if ``build`` compresses the payload, provided that makes it smaller."""
         return self.compression != "disabled"
 
     @property
@@ -169,7 +170,7 @@ class ImageSpec:
         )
 
     def padding(self) -> Padding:
-        """How a padded file marks itself as pending."""
+        """How a padded file is marked as pending."""
         return Padding(
             self.slot_size,
             self.real_max_align,

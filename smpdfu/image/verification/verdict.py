@@ -65,11 +65,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the judge says: what speaks against the image, what may, and what could not be checked.
+    """The result of ``verify``: reasons to refuse the image, warnings, and what could not be checked.
 
-    ``signature_checked`` is False where no keys were given: then an accepted image has the right hash, no more.
-    ``plain`` is the image with its payload decrypted (and still compressed, if it is); None when it could not be.
-    ``key_index`` is the place in ``keys`` of the key whose signature was right.
+    ``signature_checked`` is False if no keys were given: then an accepted image only has the right hash.
+    ``plain`` is the image with its payload decrypted (and still compressed, if it is), or None.
+    ``key_index`` is the place in ``keys`` of the key that made the valid signature.
     """
 
     refusals: tuple[Finding, ...]
@@ -81,5 +81,5 @@ class Verdict:
 
     @property
     def accepted(self) -> bool | None:
-        """True if nothing speaks against the image; None if that is so and not all of it could be checked."""
+        """False if there is a reason to refuse the image, True if there is none, None if not all could be checked."""
         return False if self.refusals else None if self.unchecked else True

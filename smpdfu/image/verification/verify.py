@@ -53,10 +53,10 @@ def verify(
 ) -> Verdict:
     """Judge an image by the keys that the bootloader trusts; never raises for a bad image.
 
-    Without keys only the hash is checked. ``enc_key`` decrypts; without it the payload of an encrypted image is not
-    checked. With ``slot`` the image must fit, with ``slot_address`` the firmware is compared with where it will lie. In
-    a primary slot nothing is decrypted, in a secondary slot everything that is flagged so; without a ``role`` either
-    will do. ``build`` is how the bootloader was built.
+    Without keys, it checks only the hash. ``enc_key`` decrypts; without it, the payload of an encrypted image is not
+    checked. With ``slot``, the image must fit. With ``slot_address``, the firmware must be linked for that slot. In a
+    primary slot nothing is decrypted, in a secondary slot everything with the flag; without a ``role``, both are
+    accepted. ``build`` is how the bootloader was built.
     """
     options = _Options(tuple(keys), enc_key, slot, slot_address, role, build)
     first, *others = (_judged(image, options, pure=pure) for pure in readings(image))
