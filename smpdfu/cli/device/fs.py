@@ -9,7 +9,7 @@ import typer
 
 from smpdfu.cli.app.command import Connection, command
 from smpdfu.cli.terminal.show import Output
-from smpdfu.cli.update.transfer_options import TransferOptions
+from smpdfu.cli.update.upload_options import TransferOptions
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Path on the device, such as /lfs1/log.txt.")]
 ResumeOption = Annotated[

@@ -10,10 +10,10 @@ import typer
 
 from smpdfu.cli.app.command import Connection, command
 from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.slots.restart_options import Restart
 from smpdfu.cli.terminal.show import HashOutput, Output
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
-from smpdfu.cli.update.slot_options import Restart, Target
-from smpdfu.cli.update.transfer_options import TransferOptions
+from smpdfu.cli.update.upload_options import Target, TransferOptions
 
 HashArgument = Annotated[str | None, typer.Argument(metavar="[HASH]", help="Hash of the image, or its beginning.")]
 ImageOption = Annotated[int | None, typer.Option("-n", "--image", metavar="N", min=0, max=255, help="Image number.")]

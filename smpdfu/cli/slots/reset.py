@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.cli.app.advice_by_code import outcome_words
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.slots.restart_options import Restart
 from smpdfu.cli.terminal.interruption import MAY_HAVE_RESTARTED, leaves
 from smpdfu.cli.terminal.show import Good, HashOutput, stacked, words
-from smpdfu.cli.update.slot_options import Restart
 from smpdfu.cli.update.slot_table import slot_data, slots_table, version_text
 from smpdfu.cli.update.steps import WAITING
 from smpdfu.client import Client

@@ -22,8 +22,8 @@ from smpdfu.cli.update.loader import loader_data
 from smpdfu.cli.update.slot_table import slot_data, slots_table
 from smpdfu.cli.update.steps import Reporter
 from smpdfu.cli.update.timing import Timing
-from smpdfu.cli.update.transfer_options import TransferOptions
 from smpdfu.cli.update.update_options import How, SchemeChoice
+from smpdfu.cli.update.upload_options import TransferOptions
 from smpdfu.connect import parse_address, places_by_lookup
 from smpdfu.dfu.decide.checks.demands import check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stopping

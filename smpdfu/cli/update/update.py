@@ -11,8 +11,8 @@ from smpdfu.cli.app.command import Connection, command
 from smpdfu.cli.image.trust_options import TrustOptions
 from smpdfu.cli.terminal.show import HashOutput
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
-from smpdfu.cli.update.transfer_options import TransferOptions
 from smpdfu.cli.update.update_options import How
+from smpdfu.cli.update.upload_options import TransferOptions
 
 
 def register(app: typer.Typer) -> None:

@@ -15,9 +15,8 @@ from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH
 from smpdfu.cli.terminal.show import Good, Output, facts
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader
-from smpdfu.cli.update.slot_options import Target
 from smpdfu.cli.update.steps import Reporter
-from smpdfu.cli.update.transfer_options import TransferOptions
+from smpdfu.cli.update.upload_options import Target, TransferOptions
 from smpdfu.cli.update.upload_recovery import show_recovered
 from smpdfu.client import UploadResult
 from smpdfu.connect import places_by_lookup

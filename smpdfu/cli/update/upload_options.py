@@ -1,4 +1,4 @@
-"""The options of ``upload`` and ``reset``."""
+"""The options of ``upload``, and the bound on a transfer for every command that has one."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Restart:
-    """How to restart, and whether to see it through."""
+class TransferOptions:
+    """The bound on a transfer."""
 
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the device is back.")] = True
-    boot_timeout: Annotated[
-        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="How long to wait for it.")
-    ] = 120.0
-    force: Annotated[bool, typer.Option("--force", help="Restart even if the firmware would refuse.")] = False
-    boot_mode: Annotated[
-        int | None,
+    transfer_timeout: Annotated[
+        float | None,
         typer.Option(
-            "--boot-mode",
-            metavar="N",
-            min=0,
-            max=255,
-            help="What to boot, if the firmware knows boot modes. 1: serial recovery.",
+            "--transfer-timeout",
+            metavar="SECONDS",
+            min=1,
+            help="Stop an upload or download that takes longer; run the command again to continue. [default: stop only "
+            "below 16 bytes a second]",
+            show_default=False,
         ),
     ] = None
+
+    def words(self) -> list[str]:
+        """The option again, for the next call."""
+        return [] if self.transfer_timeout is None else ["--transfer-timeout", f"{self.transfer_timeout:g}"]
