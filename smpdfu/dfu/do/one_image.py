@@ -249,9 +249,10 @@ async def _send(
     watch(ImageStage.SENT)
     if not (result.match or result.listed or job.replaces):
         text = (
-            "the device accepted every byte, but it neither compares them nor lists the image: nothing proves what it"
+            "the device accepted every byte, but it neither compares them nor lists the image: nothing proves what it "
+            "holds"
         )
-        watch(ImageNote(f"{text} holds", warning=True))
+        watch(ImageNote(text, warning=True))
     return result
 
 
