@@ -23,7 +23,7 @@ class Outcome:
     """A signature that counts: where it is, by which of the keys, and what is wrong with it, if anything.
 
     ``stops``: a bootloader stops at it, whatever signatures follow. ``unknown``: whether it is right cannot be told.
-    ``some``: some builds refuse it, and why.
+    ``some``: some builds refuse it, and why. ``padded``: the signature ends with zeros.
     """
 
     key_index: int
@@ -32,6 +32,7 @@ class Outcome:
     stops: bool = False
     unknown: bool = False
     some: str = ""
+    padded: bool = False
 
 
 def readings(image: Image) -> tuple[bool, ...]:
@@ -152,9 +153,10 @@ class Trust:
             return Outcome(index, offset, text)
         if not refusing:
             return Outcome(index, offset)
-        form = "is padded with zeros (--pad-sig)" if _is_padded(signature) else "is not written as DER is"
-        text = f"the signature {form}: bootloaders whose backend is {' or '.join(refusing)} refuse it (--backend)"
-        return Outcome(index, offset, some=text)
+        padded = _is_padded(signature)
+        form = "is padded with zeros" if padded else "is not correct DER"
+        text = f"the signature {form}: bootloaders whose backend is {' or '.join(refusing)} refuse it"
+        return Outcome(index, offset, some=text, padded=padded)
 
     def _is_right(self, key: Verifier, pair: ecdsa_form.Numbers) -> bool:
         try:

@@ -113,11 +113,11 @@ class _Case:
     unchecked: list[Finding] = field(default_factory=list)
     plain: Image | None = None
 
-    def refuse(self, code: Code, offset: int | None, message: str) -> None:
-        self.refusals.append(Finding(code, offset, message))
+    def refuse(self, code: Code, offset: int | None, message: str, **facts: str) -> None:
+        self.refusals.append(Finding(code, offset, message, facts))
 
-    def warn(self, code: Code, offset: int | None, message: str) -> None:
-        self.warnings.append(Finding(code, offset, message))
+    def warn(self, code: Code, offset: int | None, message: str, **facts: str) -> None:
+        self.warnings.append(Finding(code, offset, message, facts))
 
     def leave(self, code: Code, offset: int | None, message: str) -> None:
         """Something that nobody can check without the decryption key."""
@@ -277,7 +277,7 @@ class _Case:
             self.refuse(Code.SIGNATURE, last.offset, last.error)
             return None
         if last.some:
-            self.warn(Code.SIGNATURE_FORM, last.offset, last.some)
+            self.warn(Code.SIGNATURE_FORM, last.offset, last.some, form="padded" if last.padded else "other")
         if self.trust.pure and self.image.encrypted:
             text = "the signature is a pure one, which bootloaders check over the flash as it is, and that is encrypted"
             add = self.refuse if self.role == "secondary" else self.warn
@@ -306,7 +306,8 @@ class _Case:
             return
         hashes = [tlv for _, tlv in self.tlvs(*KEY_TYPES)]
         if hashes and all(tlv.type != self.build.key_type for tlv in hashes):
-            self.refuse(Code.KEY_FORMAT, offset, _OTHER_FORMAT[self.build.key_type])
+            wanted = self.build.key_type
+            self.refuse(Code.KEY_FORMAT, offset, _OTHER_FORMAT[wanted], wanted=wanted.name)
             return
         if any(self.trust.key_index(tlv) is not None for tlv in hashes):
             text = "the signature does not stand behind the hash of its key, where the bootloader looks for it"
@@ -330,7 +331,7 @@ class _Case:
         sha = self.protected(TlvType.DECOMP_SHA)
         for offset, tlv in sha:
             if tlv.data != value:
-                self.refuse(Code.DECOMPRESSION, offset, self._other_inside())
+                self._refuse_other_inside(offset)
         if not sha:
             text = "the image is compressed and does not say which hash comes out of it (DECOMP_SHA)"
             self.refuse(Code.DECOMPRESSION, self.image.protected_offset, text)
@@ -356,11 +357,13 @@ class _Case:
             raise FormatError(f"decompressed, the image needs {needed} bytes, and at most {limit} are there")
         return digest(kind, original_parts(self.plain, size))
 
-    def _other_inside(self) -> str:
-        text = "what comes out of the compressed image has another hash than the image says"
+    def _refuse_other_inside(self, offset: int) -> None:
+        text = "the decompressed image does not have the hash that the image gives for it"
         if any(byte != 0xFF for byte in self.image.header_pad):
-            text += ": its header is not filled as erased flash is, and so the bootloader fills it (--pad-header)"
-        return text
+            text += ": its header is not filled with 0xff as erased flash is, and the bootloader fills it so"
+            self.refuse(Code.DECOMPRESSION, offset, text, header="not erased")
+        else:
+            self.refuse(Code.DECOMPRESSION, offset, text)
 
     def _check_inner_signature(self, value: bytes) -> None:
         index, found = self.trust.last_key(), self.protected(TlvType.DECOMP_SIGNATURE)
@@ -379,8 +382,7 @@ class _Case:
 
 
 _OTHER_FORMAT = {
-    TlvType.KEYHASH: "the image names its key in full (PUBKEY): only a bootloader built with MCUBOOT_HW_KEY finds it "
-    "(--hw-key)",
+    TlvType.KEYHASH: "the image names its key in full (PUBKEY): only a bootloader built with MCUBOOT_HW_KEY finds it",
     TlvType.PUBKEY: "the image names its key by a hash (KEYHASH): a bootloader built with MCUBOOT_HW_KEY wants the "
-    "whole key (--public-key-format full)",
+    "whole key",
 }
