@@ -83,6 +83,7 @@ DFU_TALKERS = {
     "dfu/do/serial_recovery.py",
     "dfu/do/same_device.py",
     "dfu/do/update.py",
+    "dfu/do/state_reading.py",
     "dfu/do/steps.py",
 }
 

@@ -16,7 +16,8 @@ from smpdfu.connect import place_of
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.do.journal import journal_path, read_record
 from smpdfu.dfu.do.one_image_steps import restart_alone
-from smpdfu.dfu.do.steps import DEADLINES, ask, read_state
+from smpdfu.dfu.do.state_reading import ask, read_state
+from smpdfu.dfu.do.steps import DEADLINES
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.smp.groups.image import SlotInfo

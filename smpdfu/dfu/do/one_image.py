@@ -40,7 +40,8 @@ from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark, read_slots, read_state
+from smpdfu.dfu.do.state_reading import read_slots, read_state
+from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import FormatError, ImageError, PlanError
