@@ -32,7 +32,8 @@ class SmpdfuError(Exception):
 
     def because(self, code: str, **facts: str) -> Self:
         """Set ``code`` and ``facts``; return the error, to be raised."""
-        self.code, self.facts = code, facts
+        self.code = code
+        self.facts = facts
         return self
 
 
@@ -127,7 +128,11 @@ class DeviceError(SmpdfuError):
         reason: str | None = None,
         explained: bool = False,
     ) -> None:
-        self.group, self.rc, self.command, self.name, self.reason = group, rc, command, name, reason
+        self.group = group
+        self.rc = rc
+        self.command = command
+        self.name = name
+        self.reason = reason
         self.explained = explained
         where = "SMP" if group is None else f"group {group}"
         text = f"the device refused {command}: {name or 'unknown code'} ({where}, rc {rc})"
@@ -193,7 +198,9 @@ class ResponseTimeoutError(LinkError):
         tries = "" if attempts == 1 else f" in {attempts} attempts"
         text = f"the device did not answer {command} within {timeout_s:g} s{tries}"
         super().__init__(f"{text}; {hint}" if hint else text)
-        self.command, self.timeout_s, self.attempts = command, timeout_s, attempts
+        self.command = command
+        self.timeout_s = timeout_s
+        self.attempts = attempts
 
 
 class TransferTimeoutError(LinkError):
@@ -205,7 +212,9 @@ class TransferTimeoutError(LinkError):
     def __init__(self, what: str, timeout_s: float, done: int = 0, total: int | None = None) -> None:
         came = "" if total is None else f": {done} of {total} bytes are there"
         super().__init__(f"{what} did not end within {timeout_s:g} s{came}")
-        self.timeout_s, self.done, self.total = timeout_s, done, total
+        self.timeout_s = timeout_s
+        self.done = done
+        self.total = total
 
 
 # --- packages and updates -------------------------------------------------------------------------------------------
@@ -231,7 +240,8 @@ class PlanError(UpdateError):
 
     def __init__(self, message: str, findings: tuple[str, ...] = (), codes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.findings, self.codes = findings, codes
+        self.findings = findings
+        self.codes = codes
         self.code = codes[0] if codes else ""
 
 
@@ -240,7 +250,8 @@ class StepError(UpdateError):
 
     def __init__(self, message: str, step: str, *, resumable: bool) -> None:
         super().__init__(message)
-        self.step, self.resumable = step, resumable
+        self.step = step
+        self.resumable = resumable
 
 
 class DeviceTimeoutError(UpdateError):
@@ -251,7 +262,8 @@ class DeviceTimeoutError(UpdateError):
         super().__init__(
             f"the update of this device did not end within {timeout_s:g} s (device_timeout_s) and was stopped{where}"
         )
-        self.timeout_s, self.step = timeout_s, step
+        self.timeout_s = timeout_s
+        self.step = step
 
 
 class FleetError(UpdateError):
@@ -329,7 +341,8 @@ class RevertedError(UpdateError):
 
     def __init__(self, message: str, *, ran: bool | None = None, of_network_core: bool = False) -> None:
         super().__init__(message)
-        self.ran, self.of_network_core = ran, of_network_core
+        self.ran = ran
+        self.of_network_core = of_network_core
 
 
 class UnprovenError(UpdateError):

@@ -88,4 +88,5 @@ class BootText:
 
     def _clear(self) -> None:
         self._lines.clear()
-        self._size, self._before = 0, None
+        self._size = 0
+        self._before = None

@@ -18,7 +18,8 @@ class Deadline:
     """
 
     def __init__(self, what: str, seconds: float | None) -> None:
-        self._what, self._seconds = what, seconds
+        self._what = what
+        self._seconds = seconds
         self._at: UploadProgress | None = None
         self._timer = asyncio.timeout(seconds)
 

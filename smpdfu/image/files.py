@@ -134,7 +134,8 @@ class Firmware:
         data = bytearray([fill]) * size_bytes
         for segment in self.segments:
             if segment.end > start:
-                part, at = segment.data[max(start - segment.address, 0) :], max(segment.address - start, 0)
+                part = segment.data[max(start - segment.address, 0) :]
+                at = max(segment.address - start, 0)
                 data[at : at + len(part)] = part
         return bytes(data)
 

@@ -109,7 +109,8 @@ def _addresses(low: int, size: int, count: int) -> tuple[bytes, bytes]:
 
 def _sums(raw: bytes | bytearray, stride: int, count: int) -> bytes:
     """The sum, modulo 256, of each of ``count`` records: columns are added as numbers with digits of 16 bits."""
-    total, wide = 0, bytearray(2 * count)
+    total = 0
+    wide = bytearray(2 * count)
     for column in range(stride):
         wide[0::2] = raw[column::stride]
         total += int.from_bytes(wide, "little")
@@ -144,7 +145,8 @@ def _data(text: bytes, line_end: bytes) -> Iterator[Segment]:
     longest = _SHORT_RUN
     while at < len(text):
         raw, size = _lines_of_one_size(text, at, longest, line_end)
-        kind, stride = raw[3], size + _OVERHEAD
+        kind = raw[3]
+        stride = size + _OVERHEAD
         count = _adjoining(raw, size) if kind == _DATA else 1
         raw = raw[: count * stride]
         if any(_sums(raw, stride, count)):

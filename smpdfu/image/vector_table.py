@@ -148,7 +148,9 @@ def _starts(claim: int, header_size: int) -> tuple[int, ...]:
 
 def find_images(data: bytes) -> Iterator[int]:
     """Where MCUboot images begin inside other data, at page starts: behind a bootloader, in a dump of flash."""
-    at, magic, left = 0, IMAGE_MAGIC.to_bytes(4, "little"), _MOST_IMAGES
+    at = 0
+    magic = IMAGE_MAGIC.to_bytes(4, "little")
+    left = _MOST_IMAGES
     while left and (at := data.find(magic, at)) >= 0:
         if at % _SMALLEST_PAGE == 0:
             yield at

@@ -30,7 +30,8 @@ class Pipe(ABC):
     ordered: bool = True
 
     def __init__(self, name: str, max_write: int = UNLIMITED) -> None:
-        self.name, self.max_write = name, max_write
+        self.name = name
+        self.max_write = max_write
         self._writing = asyncio.Lock()
 
     @property

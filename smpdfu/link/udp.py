@@ -167,7 +167,8 @@ class _Endpoint(asyncio.DatagramProtocol):
     """The socket in the event loop. ``judge`` says whether an error ends the link, and with which words."""
 
     def __init__(self, opened: socket.socket, judge: Callable[[Exception], LinkLostError | None]) -> None:
-        self.socket, self.inbox = opened, Inbox()
+        self.socket = opened
+        self.inbox = Inbox()
         self._judge = judge
         self._transport: DatagramTransport | None = None
         self._may_send = asyncio.Event()
@@ -203,7 +204,8 @@ class _Endpoint(asyncio.DatagramProtocol):
 
     async def probe(self, seconds: float) -> None:
         """Send what is no message to any server, and wait for a refusal; raises the system's OSError for it."""
-        heard, refusals = asyncio.Event(), list[Exception]()
+        heard = asyncio.Event()
+        refusals = list[Exception]()
 
         def refused(error: Exception) -> None:
             refusals.append(error)

@@ -132,7 +132,8 @@ def _boots(text: str) -> list[_Boot]:
                 now = _Boot()
                 found.append(now)
         elif now is not None and (_JUMP.search(line) or _APPLICATION.search(line)):
-            now.jumped, now.open = bool(_JUMP.search(line)), False
+            now.jumped = bool(_JUMP.search(line))
+            now.open = False
             now = None
         if now is not None:
             now.lines.append(line)

@@ -93,7 +93,8 @@ def read_capture(chunks: Iterable[bytes], form: CaptureFormat = CaptureFormat.AU
             beginning += chunk
             if len(beginning) >= PEEK or b"\n" in beginning[HEADER_SIZE:]:  # of what flows in now, a line is enough
                 break
-        form, stream = guess(beginning[:PEEK]), _after(beginning, stream)
+        form = guess(beginning[:PEEK])
+        stream = _after(beginning, stream)
     if form is CaptureFormat.CONSOLE:
         return _with_dumps(_from_wire(stream, ConsoleFraming()))
     if form is CaptureFormat.RAW:
@@ -152,15 +153,20 @@ def _lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _all_lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    number, rest, too_long = 1, b"", False
+    number = 1
+    rest = b""
+    too_long = False
     for chunk in stream:
         *ends, last = chunk.split(b"\n")
         for end in ends:
             yield number, None if too_long else rest + end
-            number, rest, too_long = number + 1, b"", False
+            number = number + 1
+            rest = b""
+            too_long = False
         rest = rest + last
         if len(rest) > LINE_MAX:
-            rest, too_long = b"", True
+            rest = b""
+            too_long = True
     if rest or too_long:
         yield number, None if too_long else rest
 

@@ -127,7 +127,8 @@ class _Plain:
     """Makes CBOR fit for JSON; ``secret`` is the key whose bytes are not shown, ``elided``: something was left out."""
 
     def __init__(self, secret: str | None) -> None:
-        self.secret, self.elided = secret, False
+        self.secret = secret
+        self.elided = False
 
     def of(self, value: object, key: object = None, depth: int = 0) -> Any:
         if key == self.secret is not None:

@@ -138,7 +138,8 @@ class ConsoleFraming(Framing):
         self._line.clear()
         for piece in _MARKS.split(line):
             if piece.startswith(_FIRST):
-                self._packet, self._odd = bytearray(), b""
+                self._packet = bytearray()
+                self._odd = b""
             elif not piece.startswith(_FURTHER):
                 self._keep_text(piece)
                 continue

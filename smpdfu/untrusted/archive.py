@@ -72,7 +72,8 @@ class Archive:
 
     def _packed(self, info: zipfile.ZipInfo) -> memoryview:
         """The bytes of a member as they lie in the archive."""
-        shown, start = repr(info.filename[:80]), info.header_offset
+        shown = repr(info.filename[:80])
+        start = info.header_offset
         if info.flag_bits & _ENCRYPTED:
             raise FormatError(f"{shown} in the zip cannot be unpacked: it is encrypted")
         if info.compress_type not in _METHODS:

@@ -49,7 +49,8 @@ class FrameLog:
     """
 
     def __init__(self, path: Path, device: str, *, data: bool = False) -> None:
-        self.path, self.data = path, data
+        self.path = path
+        self.data = data
         self._began: float | None = None
         self._asked: dict[int, _Asked] = {}
         self._broken = False
@@ -83,7 +84,8 @@ class FrameLog:
     def _count(self, trace: Trace, found: dict[str, Any]) -> dict[str, Any]:
         if "sequence" not in found:
             return {}
-        sequence, command = found["sequence"], (found["group"], found["command"])
+        sequence = found["sequence"]
+        command = (found["group"], found["command"])
         asked = self._asked.get(sequence)
         if trace.kind == "sent":
             sends = asked.sends + 1 if asked is not None and asked.command == command else 1

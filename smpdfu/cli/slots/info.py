@@ -63,7 +63,8 @@ async def show_info(
 
 async def _bootloader_facts(client: Client) -> dict[str, Any]:
     bootloader, mode = await ask(client, BootloaderInfo()), await ask(client, BootloaderInfo("mode"))
-    params, slots = await client.params(), await ask(client, SlotInfo())
+    params = await client.params()
+    slots = await ask(client, SlotInfo())
     return {
         "bootloader": bootloader and bootloader.bootloader,
         "bootloader_mode": mode and mode_name(mode.mode),

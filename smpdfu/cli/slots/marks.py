@@ -44,7 +44,8 @@ async def confirm_image(conn: Connection, out: HashOutput, hash_: str | None, im
     """
     async with conn.client() as client:
         same, state = await _met(client)
-        running, keep = state.running, _step(Action.KEEP)
+        running = state.running
+        keep = _step(Action.KEEP)
         chosen = running if not hash_ and not image else _find(state.slots, hash_ or None, image)
         if chosen is None or chosen.hash is None:  # a device that does not tell what runs
             await same.check(keep, state)

@@ -83,7 +83,8 @@ def _conclude_alone(out: HashOutput, how: Restart, *, acknowledged: bool) -> Non
 
 def _conclude(out: HashOutput, before: DeviceState, now: DeviceState) -> None:
     """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
-    outcomes, ended = outcomes_of(before, now), trial_ended(before, now)
+    outcomes = outcomes_of(before, now)
+    ended = trial_ended(before, now)
     error = refusal_of(outcomes)
     apart = [one for one in outcomes if error is None or one.words not in str(error)]
     said = [*map(_words, apart), *filter(None, [ended])]

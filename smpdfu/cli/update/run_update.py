@@ -58,13 +58,15 @@ async def run_update(
     out: HashOutput,
 ) -> None:
     """Update the device from ``package``, or with ``how.plan`` show what an update would do."""
-    loaded, wish = Package.load(package), _wish(how, known_bootloader(bootloader, conn), trust.keys())
+    loaded = Package.load(package)
+    wish = _wish(how, known_bootloader(bootloader, conn), trust.keys())
     loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
     check_trust(loaded.images, wish.trust)
     if how.new_journal and (how.plan or how.resume):
         raise typer.BadParameter("--new-journal cannot be combined with --plan or --resume")
     found = parse_address(conn.address())
-    address, path = str(found), journal_path(found.place)
+    address = str(found)
+    path = journal_path(found.place)
     if how.new_journal and (old := set_aside(path)) is not None:
         out.say(f"the old journal is now {old}")
     _may_resume(loaded, read_record(path), how, address)

@@ -50,7 +50,8 @@ async def upload_image(
     if target.recovery and (target.test or target.confirm or target.slot is not None):
         raise typer.BadParameter("serial recovery has no --test, --confirm or --slot: it overwrites what runs")
     wanted = Wanted(target.image, target.slot, target.test, target.confirm, target.force)
-    known, deadlines = known_bootloader(bootloader, conn), Deadlines(target.boot_timeout)
+    known = known_bootloader(bootloader, conn)
+    deadlines = Deadlines(target.boot_timeout)
     request = ImageRequest(load_image(file), wanted, known, trust.keys(), deadlines)
     with locked(await places_by_lookup(conn.address())):
         async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
@@ -139,7 +140,8 @@ def _now(done: InstalledImage) -> str:
 
 
 def _answer(done: InstalledImage) -> dict[str, Any]:
-    image, sent = done.image, NOTHING_SENT if done.sent is None else _sent_data(done.sent)
+    image = done.image
+    sent = NOTHING_SENT if done.sent is None else _sent_data(done.sent)
     return {
         "file": image.file,
         "image": done.number,

@@ -60,7 +60,8 @@ class Reading:
 
     async def pieces(self) -> AsyncGenerator[FileDownloadReply, None]:
         """The answers, in the order of the file."""
-        off, self._life_at = self._part.start, now()
+        off = self._part.start
+        self._life_at = now()
         try:
             while off < self._part.end:
                 self._send_all()

@@ -311,7 +311,8 @@ class Transfer:
 
     def _answered(self, chunk: Chunk, reply: UploadReply) -> None:
         upload, window = self._upload, self._window
-        again, before = chunk.sends > 1, upload.off
+        again = chunk.sends > 1
+        before = upload.off
         copy_at_work = again and self._life_at - chunk.last_at < window.trips.shortest_s / 2
         came_late = copy_at_work or (not again and chunk not in upload.flight)
         in_step = upload.answered(chunk, reply)
@@ -362,7 +363,8 @@ class Transfer:
             self._quiet_left_s -= now() - began
 
     def _slow_down(self, chunk: Chunk, why: Fault) -> None:
-        window, was = self._window, self._window.size
+        window = self._window
+        was = self._window.size
         window.fault(chunk.last_at, why)
         if window.size < was:
             self._exchange.note("link", f"{was} requests in flight were too many: {window.size} from here on")

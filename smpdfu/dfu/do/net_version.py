@@ -130,7 +130,8 @@ def version_in(answer: str) -> str | None:
 
 def versions_of(image: CoreImage) -> frozenset[str]:
     """The versions that a package gives its network image, as ``version_in`` writes them."""
-    header, info = image.image.header.version, b0n.FirmwareInfo.find(image.image.payload)
+    header = image.image.header.version
+    info = b0n.FirmwareInfo.find(image.image.payload)
     told = [value for key, value in image.entry.items() if key == "version" or key.startswith("version_")]
     texts = [str(value) for value in told] + ([] if info is None or image.image.encrypted else [str(info.version)])
     found = {version_in(text) for text in [str(header), *texts]}

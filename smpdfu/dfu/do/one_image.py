@@ -208,7 +208,8 @@ def _in_place(image: CoreImage, state: DeviceState, job: Job, wanted: Wanted) ->
     """Nothing is left to do: the image runs, or waits as it is wanted."""
     if job.image == 0 and state.running is not None and state.running.hash == image.hash:
         return InstalledImage(image, 0, state.running.slot, state, changed=False, running=True, proven=True)
-    slot, next_step = read_back(image, state, job), marked(image, state, job)
+    slot = read_back(image, state, job)
+    next_step = marked(image, state, job)
     mark_of = _mark_of(wanted, job)
     return InstalledImage(image, job.image, slot, state, changed=False, marked=mark_of, next_step=next_step)
 

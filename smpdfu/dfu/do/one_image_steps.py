@@ -213,7 +213,8 @@ async def when_free(client: Client, act: Callable[[], Awaitable[T]], within_s: f
     ``within_s``, and at once when it is an application that refuses.
     """
     clock = asyncio.get_running_loop().time
-    end, said = clock() + within_s, False
+    end = clock() + within_s
+    said = False
     while True:
         try:
             return await act()

@@ -338,7 +338,8 @@ class Update:
         def progress(now: UploadProgress) -> None:
             tell(Progress(step, now.off, now.len, now.resumed_at, now.window))
 
-        image, known = self._image(step), self._journal.record.net_version
+        image = self._image(step)
+        known = self._journal.record.net_version
         try:
             return await self._runner.do(step, image, state, progress, net_version=known)
         except NotBootedError as error:

@@ -141,7 +141,10 @@ class _Reader(threading.Thread):
         heard: Callable[[bytes], None] | None = None,
     ) -> None:
         super().__init__(daemon=True)
-        self._pipe, self._limit, self._full, self._heard = pipe, limit, full, heard
+        self._pipe = pipe
+        self._limit = limit
+        self._full = full
+        self._heard = heard
         self.kept = bytearray()
         self.overflowed = False
 

@@ -94,13 +94,15 @@ def expand(payload: bytes, flags: Flag, size_bytes: int) -> Iterator[bytes]:
         raise FormatError(f"the LZMA2 stream needs a dictionary of {_dictionary_size(payload[0])} bytes", 0)
     dictionary = max(_SMALLEST_DICTIONARY, min(_dictionary_size(payload[0]), size_bytes))
     machine = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters(flags, dict_size=dictionary))
-    rest, given = payload[STREAM_HEADER_SIZE:], 0
+    rest = payload[STREAM_HEADER_SIZE:]
+    given = 0
     while not machine.eof:
         try:
             piece = machine.decompress(rest, _PIECE)
         except lzma.LZMAError:
             raise FormatError("the payload is no LZMA2 stream, or was damaged before it was signed", given) from None
-        rest, given = b"", given + len(piece)
+        rest = b""
+        given = given + len(piece)
         if given > size_bytes:
             raise FormatError(f"the image decompresses to more than the {size_bytes} bytes that it says", given)
         if not piece and not machine.eof:

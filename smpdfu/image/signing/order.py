@@ -109,7 +109,8 @@ def sign(order: Order) -> Signed:
 
     Raises ImageError, SigningError, OSError.
     """
-    firmware, spec = read_firmware(order.infile), order.spec
+    firmware = read_firmware(order.infile)
+    spec = order.spec
     with naming(order.infile):
         flat = firmware.flat()
         image = build(spec, flat, order.signers, order.recipient, os.urandom)

@@ -366,7 +366,8 @@ class _Case:
             self.refuse(Code.DECOMPRESSION, offset, text)
 
     def _check_inner_signature(self, value: bytes) -> None:
-        index, found = self.trust.last_key(), self.protected(TlvType.DECOMP_SIGNATURE)
+        index = self.trust.last_key()
+        found = self.protected(TlvType.DECOMP_SIGNATURE)
         if not found:
             text = "the image is compressed and has no signature of what comes out of it (DECOMP_SIGNATURE)"
             self.refuse(Code.DECOMPRESSION, self.image.protected_offset, text)

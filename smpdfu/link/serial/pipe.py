@@ -61,8 +61,10 @@ class SerialPipe(Pipe):
         if pace is not None and pace < 1:
             raise ValueError(f"at least one byte per second is sent, not {pace}")
         super().__init__(port)
-        self.baudrate, self.pace = baudrate, pace
-        self._threaded, self._holders = threaded, holders
+        self.baudrate = baudrate
+        self.pace = pace
+        self._threaded = threaded
+        self._holders = holders
         self._serial: Serial | None = None
         self._stream: Descriptor | ThreadedPort | None = None
         self._known: Port | None = None
@@ -136,7 +138,8 @@ class SerialPipe(Pipe):
         if self.pace is None:
             await self._opened().write(data)
             return
-        loop, size = asyncio.get_running_loop(), max(1, int(self.pace * _PACE_PIECE_S))
+        loop = asyncio.get_running_loop()
+        size = max(1, int(self.pace * _PACE_PIECE_S))
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             await asyncio.sleep(self._free_at - loop.time())

@@ -67,7 +67,8 @@ class Cutter:
         self._data = memoryview(data).cast("B")
         if not 0 < len(self._data) <= 0xFFFFFFFF:
             raise ValueError(f"an upload has 1 to 2**32 - 1 bytes, not {len(self._data)}")
-        self._image, self._upgrade = image if image or names_image else None, upgrade
+        self._image = image if image or names_image else None
+        self._upgrade = upgrade
         self._further = ImageUpload(image=image if names_image else None, off=0)
         self._overhead = HEADER_SIZE + len(self._further.to_body()) - 2  # without the heads of off and data
         self._first_max = self._further_max = message_max

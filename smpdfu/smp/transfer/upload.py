@@ -155,7 +155,8 @@ class Upload:
         self.requests += 1
         self.retries += chunk.request.off < self._sent
         self.widest = max(self.widest, len(self.flight))
-        self._next, self._sent = chunk.end, max(chunk.end, self._sent)
+        self._next = chunk.end
+        self._sent = max(chunk.end, self._sent)
         chunk.sends += 1
         chunk.number = self.requests
         if self._is_last(chunk) and self._last_out is None:
@@ -274,7 +275,9 @@ class Upload:
 
     def begin_again(self) -> None:
         """The device holds other bytes than were sent: write all of them again, whatever it believes to have."""
-        self.state, self.match, self._cutter.sha = State.BEGIN, None, None
+        self.state = State.BEGIN
+        self.match = None
+        self._cutter.sha = None
         self._at = self._next = self._best = self.resumed_at = 0
         self._last_out = None
         self._forget()
@@ -336,7 +339,8 @@ class Upload:
         self._forget()
 
     def _finish(self, match: bool | None) -> None:
-        self.state, self.match = State.DONE, match
+        self.state = State.DONE
+        self.match = match
         self._forget()
 
     def _forget(self) -> None:

@@ -130,7 +130,8 @@ def _clues_fit_together(_: Package, state: DeviceState) -> Findings:
 
 
 def _offset_hands_nothing_over(package: Package, state: DeviceState) -> Findings:
-    image, builds = package.image(Core.NET), builds_of(state)
+    image = package.image(Core.NET)
+    builds = builds_of(state)
     if image is None or not builds or state.scheme is not Scheme.STAGED or state.swap_mode is not SwapMode.OFFSET:
         return
     yield Finding(
