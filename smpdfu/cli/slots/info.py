@@ -14,7 +14,8 @@ from smpdfu.cli.update.loader import loader_data, loader_facts, mode_name
 from smpdfu.client import Client
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.do.one_image_steps import restart_alone
-from smpdfu.dfu.do.steps import DEADLINES, ask, read_state
+from smpdfu.dfu.do.state_reading import ask, read_state
+from smpdfu.dfu.do.steps import DEADLINES
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.library import recorded_update

@@ -33,15 +33,8 @@ from smpdfu.dfu.do.journal_repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
 from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
-from smpdfu.dfu.do.steps import (
-    DEADLINES,
-    SILENCE,
-    Deadlines,
-    StepRunner,
-    hash_of,
-    read_slots,
-    read_state,
-)
+from smpdfu.dfu.do.state_reading import read_slots, read_state
+from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys.keys import Verifier
