@@ -147,6 +147,12 @@ def test_fleet_commands_leave_the_log_to_the_session(path: Path) -> None:
     assert "typer.Exit(" not in path.read_text("utf-8")
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").rglob("*.py")), ids=place)
+def test_no_command_opens_a_journal_or_locks_a_device(path: Path) -> None:
+    """``library`` does: what a command can do, a program can."""
+    assert not {"smpdfu.dfu.do.journal", "smpdfu.dfu.do.device_lock"} & set(imports(path))
+
+
 def sub_rooms_of(dotted: str) -> dict[str, str]:
     """Room -> the sub-room of it that a module stands in, for the room and for each sub-room that is divided itself."""
     parts = dotted.split(".")[1:]

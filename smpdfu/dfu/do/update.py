@@ -29,6 +29,7 @@ from smpdfu.dfu.do.events import StepDone as StepDone
 from smpdfu.dfu.do.events import ignore, watched
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, off_loop
+from smpdfu.dfu.do.journal_repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
 from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
@@ -178,6 +179,11 @@ class Update:
         self._wish = wish
         self._same = SameDevice(client)
         self._runner = StepRunner(client, deadlines, health, net_version, self._same.check)
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """A sentence for each line of the journal that is damaged and counts for nothing."""
+        return tuple(damaged_line(number, self._journal.path) for number in self._journal.damaged)
 
     async def look(self) -> Decision:
         """Read the device and decide.

@@ -121,12 +121,13 @@ class Application:
         if ram is None:
             return
         try:
-            booted_at, calendar = float(ram["booted_at"]), ram["calendar"]
+            booted_at = float(ram["booted_at"])
+            offset_s = None if ram["calendar"] is None else float(ram["calendar"])
             settings = {str(name): bytes.fromhex(value) for name, value in ram["settings"].items()}
             upload = None if ram["file"] is None else Upload(**ram["file"])
-            self.rtc.booted_at = booted_at
-            self.rtc.offset_s = None if calendar is None else float(calendar)
         except (KeyError, TypeError, ValueError, AttributeError):
             return
+        self.rtc.booted_at = booted_at
+        self.rtc.offset_s = offset_s
         self.settings.values = settings
         self.fs.upload = upload
