@@ -14,7 +14,7 @@ from smpdfu.dfu.do.events import Event, ignore
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, journal_path
 from smpdfu.dfu.do.net_version import VersionRule
-from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image
+from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image, warning_to
 from smpdfu.dfu.do.one_image import ignore as ignore_image
 from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
@@ -78,10 +78,11 @@ async def install_image(
 
     Raises ImageError if the file is not one signed image, ConnectError, PlanError if the checks refuse (nothing was
     written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError,
-    or JournalError if another call is updating this device.
+    or JournalError if another call is updating this device. If the state folder cannot be written, the device is not
+    locked: ``watch`` gets a warning.
     """
     request = ImageRequest(_loaded(image), wanted, bootloader, trust, deadlines)
-    with locked(await places_by_lookup(address)):
+    with locked(await places_by_lookup(address), warning_to(watch)):
         async with client_for(parse_address(address)) as client:
             return await install_one(client, request, watch)
 
@@ -103,10 +104,10 @@ async def recover_image(
     Raises ValueError if ``wanted`` asks for a test, a confirmation or a slot, ImageError if the file is not one signed
     image or the bootloader does not accept it, ConnectError, PlanError if the device is not in serial recovery or the
     wrong core would get the image (nothing was written), DeviceError, LinkError, or JournalError if another call is
-    updating this device.
+    updating this device. If the state folder cannot be written, the device is not locked: ``watch`` gets a warning.
     """
     request = ImageRequest(_loaded(image), wanted, trust=trust)
-    with locked(await places_by_lookup(address)):
+    with locked(await places_by_lookup(address), warning_to(watch)):
         async with client_for(parse_address(address)) as client:
             return await upload_in_recovery(client, request, watch)
 

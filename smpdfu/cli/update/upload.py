@@ -52,7 +52,7 @@ async def upload_image(
     wanted = Wanted(target.image, target.slot, target.test, target.confirm, target.force)
     known, deadlines = known_bootloader(bootloader, conn), Deadlines(target.boot_timeout)
     request = ImageRequest(load_image(file), wanted, known, trust.keys(), deadlines)
-    with locked(await places_by_lookup(conn.address())):
+    with locked(await places_by_lookup(conn.address()), out.warn):
         async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
             with Reporter(out, request.image.file) as report:
                 if target.recovery:
