@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu import ImageEvent, ImageNote, JournalError, Package, StepBegun, Wanted, install, install_image, recover_image
+from smpdfu import (
+    ImageEvent,
+    ImageNote,
+    JournalError,
+    Package,
+    StepBegun,
+    Wanted,
+    install,
+    install_image,
+    recover_image,
+)
 from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.journal import Journal, journal_path, read_record
