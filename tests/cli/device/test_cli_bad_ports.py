@@ -41,7 +41,7 @@ def test_a_port_that_is_taken(smpdfu: Call, silent: str) -> None:
 
     with Serial(silent, exclusive=True):
         refused = smpdfu("list", "--port", silent)
-    assert (refused.code, refused.sentence) == (4, f"{silent} is taken: another program has it open")
+    assert (refused.code, refused.sentence) == (4, f"{silent} is in use: another program has it open")
 
 
 def test_a_file_is_no_port(smpdfu: Call, tmp_path: Path) -> None:
