@@ -18,7 +18,7 @@ from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, journal_path, read_record
 from smpdfu.dfu.do.journal_repair import remove, set_aside
 from smpdfu.dfu.do.net_version import AskVersion, VersionRule
-from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image
+from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image, warning_to
 from smpdfu.dfu.do.one_image import ignore as ignore_image
 from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
@@ -108,12 +108,16 @@ async def open_update(
 
 
 @asynccontextmanager
-async def open_device(address: str, client: Client) -> AsyncIterator[Client]:
+async def open_device(
+    address: str, client: Client, *, unlocked: Callable[[str], None] | None = None
+) -> AsyncIterator[Client]:
     """Lock the device at ``address``, so that no other call updates it at the same time, and open ``client``.
+
+    ``unlocked`` is called with a sentence if the state folder cannot be written; without it, that is a JournalError.
 
     Raises ConnectError, LinkError, or JournalError if another call is updating this device.
     """
-    with locked(await places_by_lookup(address)):
+    with locked(await places_by_lookup(address), unlocked):
         async with client:
             yield client
 
@@ -158,10 +162,11 @@ async def install_image(
 
     Raises ImageError if the file is not one signed image, ConnectError, PlanError if the checks refuse (nothing was
     written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError,
-    or JournalError if another call is updating this device.
+    or JournalError if another call is updating this device. If the state folder cannot be written, the device is not
+    locked: ``watch`` gets a warning.
     """
     request = ImageRequest(_loaded(image), wanted, bootloader, trust, deadlines)
-    async with open_device(address, client_for(parse_address(address))) as client:
+    async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
         return await install_one(client, request, watch)
 
 
@@ -182,10 +187,10 @@ async def recover_image(
     Raises ValueError if ``wanted`` asks for a test, a confirmation or a slot, ImageError if the file is not one signed
     image or the bootloader does not accept it, ConnectError, PlanError if the device is not in serial recovery or the
     wrong core would get the image (nothing was written), DeviceError, LinkError, or JournalError if another call is
-    updating this device.
+    updating this device. If the state folder cannot be written, the device is not locked: ``watch`` gets a warning.
     """
     request = ImageRequest(_loaded(image), wanted, trust=trust)
-    async with open_device(address, client_for(parse_address(address))) as client:
+    async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
         return await upload_in_recovery(client, request, watch)
 
 

@@ -33,7 +33,7 @@ def test_a_busy_port_is_refused_until_it_is_released(board: Board) -> None:
     async def talk() -> None:
         first, second = SerialPipe(board.port), SerialPipe(board.port)
         async with first:
-            with pytest.raises(ConnectError, match="is taken: another program has it open"):
+            with pytest.raises(ConnectError, match="is in use: another program has it open"):
                 await second.open()
             await first.write(b"mine")
             assert await board.read(4) == b"mine"
@@ -58,7 +58,7 @@ def test_the_holders_of_a_busy_port_are_searched_off_the_loop_and_rarely(
         async with SerialPipe(board.port):
             pipe = SerialPipe(board.port, holders=holders)
             for _ in range(20):
-                with pytest.raises(ConnectError, match=r"is taken: process 7 \(screen\) has it open"):
+                with pytest.raises(ConnectError, match=r"is in use: process 7 \(screen\) has it open"):
                     await pipe.open()
             assert len(searches) == 1
             pipe._search_at = 0.0  # later
@@ -86,4 +86,4 @@ def test_a_speed_that_no_port_has(board: Board) -> None:
 def test_a_port_of_others(tmp_path: Path) -> None:
     port = tmp_path / "ttyS0"
     port.touch(mode=0)
-    assert refusal(str(port)).startswith(f"this user may not open {port}: it belongs to the group ")
+    assert refusal(str(port)).startswith(f"you have no permission to open {port}: it belongs to the group ")

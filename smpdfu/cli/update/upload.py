@@ -52,7 +52,8 @@ async def upload_image(
     known = known_bootloader(bootloader, conn)
     deadlines = Deadlines(target.boot_timeout)
     request = ImageRequest(load_image(file), wanted, known, trust.keys(), deadlines)
-    async with open_device(conn.address(), conn.client(transfer_timeout_s=how.transfer_timeout)) as client:
+    device = conn.client(transfer_timeout_s=how.transfer_timeout)
+    async with open_device(conn.address(), device, unlocked=out.warn) as client:
         with Reporter(out, request.image.file) as report:
             if target.recovery:
                 show_recovered(await upload_in_recovery(client, request, report), out)

@@ -102,6 +102,11 @@ def ignore(event: ImageEvent) -> None:
     """Watch nothing."""
 
 
+def warning_to(watch: Callable[[ImageEvent], None]) -> Callable[[str], None]:
+    """What passes a sentence to ``watch`` as a warning."""
+    return lambda text: watch(ImageNote(text, warning=True))
+
+
 @dataclass(frozen=True, slots=True)
 class InstalledImage:
     """What became of one image.

@@ -121,7 +121,7 @@ class Trust:
         length = len(tlv.data)
         wanted = _LENGTHS.get(TlvType(tlv.type))
         if wanted is not None and length != wanted:
-            text = f"the {tlv.name} TLV has {length} bytes, and such a signature has {wanted}"
+            text = f"the {tlv.name} TLV has {length} bytes, but such a signature has {wanted}"
             return Outcome(index, offset, text, stops=True)
         if wanted is None and length > _LONGEST_ECDSA:
             text = f"the {tlv.name} TLV has {length} bytes; bootloaders read {_LONGEST_ECDSA} at most"
