@@ -62,7 +62,7 @@ def test_the_holders_of_a_busy_port_are_searched_off_the_loop_and_rarely(
                     await pipe.open()
             assert len(searches) == 1
             pipe._search_at = 0.0  # later
-            with pytest.raises(ConnectError, match="is taken"):
+            with pytest.raises(ConnectError, match="is in use"):
                 await pipe.open()
 
     asyncio.run(talk())
