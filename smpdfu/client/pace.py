@@ -48,4 +48,4 @@ class Pace:
 
     def _judge(self, brought: int, least: float, within: str) -> None:
         if brought < least:
-            raise RemoteProtocolError(f"{self._what} is too slow: {within} brought {brought} bytes")
+            raise RemoteProtocolError(f"{self._what} is too slow: {brought} bytes in {within}")

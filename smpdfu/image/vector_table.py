@@ -58,8 +58,8 @@ def link_warning(payload: bytes, address: int | None) -> str | None:
         return None
     if address is not None and not address <= vectors.reset < address + len(payload):
         return (
-            f"the firmware is linked for another place: its reset vector 0x{vectors.reset:x} is not within "
-            f"0x{address:x} to 0x{address + len(payload):x}, where the code will lie"
+            f"the firmware is linked for another address: its reset vector 0x{vectors.reset:x} is not within "
+            f"0x{address:x} to 0x{address + len(payload):x}, where the code will be"
         )
     start = vectors.lowest if address is None else address
     core = _core_with(start)

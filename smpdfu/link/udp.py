@@ -22,7 +22,7 @@ from smpdfu.link.pipe import Pipe, not_open
 UDP_PORT = 1337
 """The port of Zephyr's SMP server (CONFIG_MCUMGR_TRANSPORT_UDP_PORT)."""
 ETHERNET_MTU = 1500
-"""The most that is sent in one packet unless told otherwise: wires that carry more hide devices that do not."""
+"""The default limit of one packet, in bytes: a path that carries more may end at a device that does not."""
 MTUS = range(128, 0x10000)
 _HEADERS = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
 _SMALLER_MTUS = (1280, 576, MTUS.start)  # the least that IPv6 and IPv4 promise, and what is left
@@ -39,20 +39,20 @@ _FORBID_FRAGMENTS = 2
 _NO_FRAGMENTS_ELSEWHERE = {"win32": (socket.IPPROTO_IP, 14), "darwin": (socket.IPPROTO_IP, 28)}
 
 _REASONS = {
-    errno.ECONNREFUSED: "nothing listens at UDP port {port} of {host}",
-    errno.ECONNRESET: "nothing listens at UDP port {port} of {host}",  # Windows' word for it
+    errno.ECONNREFUSED: "no program listens at UDP port {port} of {host}",
+    errno.ECONNRESET: "no program listens at UDP port {port} of {host}",  # Windows' word for it
     errno.EHOSTUNREACH: "{host} cannot be reached: no answer on its network",
     errno.EHOSTDOWN: "{host} cannot be reached: no answer on its network",
-    errno.ENETUNREACH: "there is no network here that leads to {host}",
-    errno.EADDRNOTAVAIL: "there is no network here that leads to {host}",
-    errno.ENETDOWN: "the network that leads to {host} is down",
+    errno.ENETUNREACH: "this computer has no route to {host}",
+    errno.EADDRNOTAVAIL: "this computer has no route to {host}",
+    errno.ENETDOWN: "the network to {host} is down",
     errno.EACCES: "{host} is a broadcast address, or a firewall here forbids it",
-    errno.EINVAL: "{host} is no address to send to; a link-local one needs its interface, as in fe80::1%eth0",
-    errno.EMSGSIZE: "the path to {host} does not carry messages of that length",
+    errno.EINVAL: "{host} is not an address to send to. A link-local address needs its interface, as in fe80::1%eth0",
+    errno.EMSGSIZE: "messages of that length do not fit the path to {host}",
 }
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 """What ``getaddrinfo`` gives: family, kind, protocol, name, and the address as the family has it."""
-_NO_NAME = "the name {host} is not known to this network"
+_NO_NAME = "this network does not know the name {host}"
 _NAME_REASONS = {
     socket.EAI_NONAME: _NO_NAME,
     getattr(socket, "EAI_NODATA", socket.EAI_NONAME): _NO_NAME,
@@ -141,7 +141,7 @@ class UdpPipe(Pipe):
         if isinstance(error, socket.gaierror):
             reason = _NAME_REASONS.get(error.errno or 0)
         elif isinstance(error, UnicodeError):
-            reason = "{host} cannot be the name of a computer"
+            reason = "{host} cannot be a host name"
         else:
             reason = _REASONS.get(error.errno or 0) if isinstance(error, OSError) else None
         return reason and reason.format(host=self.host, port=self.port)

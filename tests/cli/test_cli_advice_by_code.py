@@ -8,14 +8,28 @@ import pytest
 
 import smpdfu
 from smpdfu.cli.app.advice import advice
-from smpdfu.cli.app.advice_by_code import BY_CODE, NEXT_STEPS, by_code, finding_advice, finding_words, proof_lines
+from smpdfu.cli.app.advice_by_code import (
+    BY_CODE,
+    BY_VERDICT,
+    NEXT_STEPS,
+    by_code,
+    finding_advice,
+    finding_words,
+    proof_lines,
+    verdict_words,
+)
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.next_step import NextStep
 from smpdfu.errors import DeviceError, JournalError, PlanError
+from smpdfu.image.verification.rollback import RollbackCode
+from smpdfu.image.verification.verdict import Code
+from smpdfu.image.verification.verdict import Finding as ImageFinding
 
 LIBRARY = "\n".join(
-    path.read_text() for room in ("dfu", "image") for path in (Path(smpdfu.__file__).parent / room).rglob("*.py")
+    path.read_text()
+    for room in ("dfu", "image", "virtual")
+    for path in (Path(smpdfu.__file__).parent / room).rglob("*.py")
 )
 FACTS = {
     "unknown": "release",
@@ -80,3 +94,30 @@ def test_a_doubt_is_followed_by_the_command_that_removes_it() -> None:
     doubt = Proof(None, "It was emptied.", doubt="Say which release.", code="loader-unknown")
     assert proof_lines(doubt) == ("It was emptied.", "Say which release. --ncs gives the release.")
     assert proof_lines(Proof(True, "It printed so.")) == ("It printed so.",)
+    assert proof_lines(Proof(True, "")) == ()  # as a journal may have it
+
+
+VERDICTS = [
+    (Code.KEY_FORMAT, {"wanted": "KEYHASH"}, "a fact (--hw-key)"),
+    (Code.KEY_FORMAT, {"wanted": "PUBKEY"}, "a fact (`smpdfu sign --public-key-format full`)"),
+    (Code.SIGNATURE_FORM, {"form": "padded"}, "a fact (`smpdfu sign --pad-sig` pads it, --backend names the backend)"),
+    (Code.SIGNATURE_FORM, {"form": "other"}, "a fact (--backend names the backend)"),
+    (Code.SIGNATURE_FORM, {}, "a fact"),
+    (Code.DECOMPRESSION, {"header": "not erased"}, "a fact (`smpdfu sign --pad-header`)"),
+    (Code.DECOMPRESSION, {}, "a fact"),
+    (Code.LOAD_ADDRESS, {"address": "0xc000"}, "a fact (`smpdfu sign --slot-address 0xc000`)"),
+    (Code.NO_LOAD_ADDRESS, {"address": "0xc000"}, "a fact (`smpdfu sign --slot-address 0xc000`)"),
+    (Code.LOAD_ADDRESS, {}, "a fact"),
+    (RollbackCode.SECURITY_COUNTER, {"counter": "3"}, "a fact (`smpdfu sign -s NUMBER`)"),
+    (RollbackCode.SECURITY_COUNTER, {}, "a fact"),
+    (Code.HASH, {}, "a fact"),
+]
+
+
+@pytest.mark.parametrize(("code", "facts", "said"), VERDICTS)
+def test_what_verify_says_of_an_image_names_the_option_for_it(code: str, facts: dict[str, str], said: str) -> None:
+    assert verdict_words(ImageFinding(code, None, "a fact", facts)) == said
+
+
+def test_every_row_for_a_verdict_is_tried() -> None:
+    assert {code for code, _, _ in VERDICTS} >= BY_VERDICT.keys()

@@ -152,7 +152,7 @@ def test_a_program_signs_and_what_it_says_is_seen(smpdfu: Call, app: Path, tmp_p
     ("body", "sentence"),
     [
         ("exit 7", "failed with exit code 7"),
-        ("echo nonsense", "gave 9 bytes that are no signature by its ecdsa-p256 public key"),
+        ("echo nonsense", "gave 9 bytes that are not a signature by its ecdsa-p256 public key"),
         ("echo sealed >&2; exit 1", "failed with exit code 1: sealed"),
     ],
 )

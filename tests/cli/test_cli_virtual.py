@@ -134,6 +134,14 @@ def test_new_says_why_the_application_does_not_start(smpdfu: Call, keys: Keys, a
     assert not json.loads(smpdfu("virtual", "show", "desk", "--json").out)["app_runs"]
 
 
+def test_new_names_the_command_that_deletes_the_device_of_this_name(smpdfu: Call, desk: str) -> None:
+    refused = smpdfu("virtual", "new", desk).refused(2)
+    assert f"'{desk}' exists already. Choose another name, or delete that device: `smpdfu virtual delete {desk}`" in (
+        " ".join(refused.split())
+    )
+    assert "virtual delete" not in smpdfu("virtual", "new", "-desk").refused(2)
+
+
 def test_what_new_refuses_leaves_no_device(smpdfu: Call, keys: Keys, tmp_path: Path, desk: str) -> None:
     elf, large = tmp_path / "app.elf", tmp_path / "large.bin"
     elf.write_bytes(b"\x7fELF" + bytes(60))

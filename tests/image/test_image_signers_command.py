@@ -141,7 +141,7 @@ FAULTS = {
     "exit code and reason": ("sys.exit('the vault is sealed')", "failed with exit code 1: the vault is sealed$"),
     "killed": ("os.kill(os.getpid(), 9)", "was stopped by signal 9"),
     "nothing": ("", "wrote no signature to stdout"),
-    "no signature": ("print('hello')", "gave 6 bytes that are no signature by its ecdsa-p256 public key"),
+    "no signature": ("print('hello')", "gave 6 bytes that are not a signature by its ecdsa-p256 public key"),
     "zeros": ("sys.stdout.buffer.write(bytes(72))", "gave 72 bytes that are no signature"),
     "too much": ("sys.stdout.buffer.write(bytes(1 << 22)); time.sleep(600)", "wrote more than 16384 bytes"),
     "without end": ("while True: sys.stdout.buffer.write(bytes(1 << 16))", "wrote more than 16384 bytes"),

@@ -167,7 +167,7 @@ def test_an_rsa_key_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     long = PrivateKey(generate("rsa-3072").kind, raw)
     with google_kms(KeyStore(long), "RSA_SIGN_PSS_4096_SHA256") as client:
         monkeypatch.setattr(CLIENT, client)
-        with pytest.raises(KeyFileError, match="in Google Cloud KMS: MCUboot has no use for a key of type rsa-4096"):
+        with pytest.raises(KeyFileError, match="in Google Cloud KMS: MCUboot cannot use a key of type rsa-4096"):
             open_signer(f"gcpkms:{GOOGLE_KEY}")
 
 

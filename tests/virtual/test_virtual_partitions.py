@@ -97,7 +97,7 @@ FAULTS = [
     ),
     (
         STAGED + b"mcuboot_secondary_app: {address: 0x86200, size: 0x79e00, region: flash_primary}\n",
-        "mcuboot_secondary_app, as direct XIP builds have.*with --mode",
+        "mcuboot_secondary_app, as direct XIP builds have.*say which",
     ),
     (
         STAGED + b"mcuboot_primary_1: {address: 0x0, size: 0x40000, region: external_flash}\n"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smpdfu.dfu.decide.evidence import Proof
     from smpdfu.dfu.do.one_image import InstalledImage
     from smpdfu.errors import SmpdfuError
+    from smpdfu.image.verification.verdict import Finding as ImageFinding
 
 Facts = Mapping[str, str]
 
@@ -105,7 +106,33 @@ BY_CODE: Mapping[str, Row] = {
     "another-slot": _another_slot,
     "loader-unknown": "--ncs gives the release.",
     "another-board": "That is --again.",
+    "which-mode": "That is --mode.",
 }
+
+
+def _signature_form(facts: Facts) -> str:
+    made = "`smpdfu sign --pad-sig` pads it, " if facts["form"] == "padded" else ""
+    return f"{made}--backend names the backend"
+
+
+_KEY_FORMAT = {"KEYHASH": "--hw-key", "PUBKEY": "`smpdfu sign --public-key-format full`"}
+
+# By the code of what ``verify`` says of an image: some words to put in brackets.
+BY_VERDICT: Mapping[str, Callable[[Facts], str]] = {
+    "security-counter": lambda facts: "`smpdfu sign -s NUMBER`" if "counter" in facts else "",
+    "load-address": lambda facts: f"`smpdfu sign --slot-address {facts['address']}`" if "address" in facts else "",
+    "no-load-address": lambda facts: f"`smpdfu sign --slot-address {facts['address']}`" if "address" in facts else "",
+    "signature-form": lambda facts: _signature_form(facts) if "form" in facts else "",
+    "key-format": lambda facts: _KEY_FORMAT.get(facts.get("wanted", ""), ""),
+    "decompression": lambda facts: "`smpdfu sign --pad-header`" if "header" in facts else "",
+}
+
+
+def verdict_words(finding: ImageFinding) -> str:
+    """What ``verify`` says of an image, and the option for it in brackets."""
+    row = BY_VERDICT.get(finding.code)
+    command = "" if row is None else row(finding.facts)
+    return f"{finding.message} ({command})" if command else finding.message
 
 
 def by_code(code: str, facts: Facts) -> str:
@@ -131,8 +158,11 @@ def error_advice(error: SmpdfuError) -> str:
 
 def proof_lines(proof: Proof) -> tuple[str, ...]:
     """What is known of the network core, a fact a line; with a doubt that has one, our command."""
+    command = by_code(proof.code, {})
+    if not command:
+        return proof.lines
     *known, last = proof.lines
-    return (*known, _joined(last, by_code(proof.code, {})))
+    return (*known, _joined(last, command))
 
 
 def proof_entry(proof: Proof) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from smpdfu.cli.app.advice_by_code import verdict_words
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.image.key_files import read_decryption_key, read_verifier
 from smpdfu.cli.inspect.contents import ADVICE
@@ -24,12 +25,14 @@ from smpdfu.image.verification.rollback import with_rollback
 from smpdfu.image.verification.verify import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
 
     from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
     from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
     from smpdfu.image.format import Image
-    from smpdfu.image.verification.verify import Verdict
+    from smpdfu.image.verification.verify import Finding, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Case:
             return self._incomplete() if require_all else None
         more = f" (and {len(refusals) - 1} more, above)" if len(refusals) > 1 else ""
         where = "" if refusals[0].offset is None else f" [byte 0x{refusals[0].offset:x}]"
-        return ImageError(f"{self.file} would be refused: {refusals[0].message}{where}{more}")
+        return ImageError(f"{self.file} would be refused: {verdict_words(refusals[0])}{where}{more}")
 
     def _incomplete(self) -> ImageError | None:
         if self.verdict.unchecked:
@@ -72,9 +75,9 @@ class Case:
             "encrypted": image.encrypted,
             "signature_checked": verdict.signature_checked,
             "key": None if verdict.key_index is None else shown_key(self.keys[verdict.key_index]),
-            "refusals": verdict.refusals,
-            "unchecked": verdict.unchecked,
-            "warnings": verdict.warnings,
+            "refusals": _entries(verdict.refusals),
+            "unchecked": _entries(verdict.unchecked),
+            "warnings": _entries(verdict.warnings),
         }
 
     def _word(self) -> str:
@@ -95,7 +98,9 @@ class Case:
         ]
         parts: list[RenderableType] = [facts(pairs)]
         for title, findings in (("why", refusals[1:]), ("not checked", self.verdict.unchecked)):
-            rows = [(one.code, "" if one.offset is None else f"0x{one.offset:x}", one.message) for one in findings]
+            rows = [
+                (one.code, "" if one.offset is None else f"0x{one.offset:x}", verdict_words(one)) for one in findings
+            ]
             parts += [table("", (title, "byte", "what"), rows)] if rows else []
         return stacked(*parts)
 
@@ -137,7 +142,7 @@ def verify_image(
     for sentence in image_warnings(case.image, release=guard.release):
         out.warn(sentence)
     for warning in case.verdict.warnings:
-        out.warn(warning.message)
+        out.warn(verdict_words(warning))
     conclude(out, case.summary(), case.told, case.refusal(require_all=build.require_all_checks))
 
 
@@ -156,6 +161,10 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)
     return Case(file, image, keys, who.enc_key, slot.slot_size, verdict)
+
+
+def _entries(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    return [{"code": one.code, "offset": one.offset, "message": verdict_words(one)} for one in findings]
 
 
 def _build(options: LoaderOptions) -> LoaderBuild:

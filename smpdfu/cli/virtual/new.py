@@ -12,6 +12,7 @@ from smpdfu.cli.virtual.flash import place
 from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
 from smpdfu.cli.virtual.options.device import Parts, ServerParts
 from smpdfu.cli.virtual.options.recipe import recipe
+from smpdfu.cli.virtual.refused_name import refused_name
 from smpdfu.cli.virtual.view import look, rendered, with_holder
 from smpdfu.image.files import Firmware, read_bounded, read_firmware
 from smpdfu.image.keys.keys import is_encrypted
@@ -54,7 +55,7 @@ def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, ser
     try:
         demo.check()
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise refused_name(name, error) from None
     demo.make_files()
     own = replace(parts, key=[demo.sign_key], app=demo.image("app"), net=demo.image("net"))
     try:
@@ -75,7 +76,7 @@ def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, serve
     try:
         store_devices.create(name, recipe(parts, boot, loader, server))
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise refused_name(name, error) from None
     if parts.enc_key is not None and _is_protected(parts.enc_key):
         out.warn(
             f"smpdfu stores the key {parts.enc_key} without its passphrase in "

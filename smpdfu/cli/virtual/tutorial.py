@@ -11,6 +11,7 @@ import typer
 
 from smpdfu.cli.terminal.show import Output, print_line
 from smpdfu.cli.virtual.demo import Demo, Step
+from smpdfu.cli.virtual.refused_name import refused_name
 
 _QUESTION = "Press Enter to run it, s and Enter to skip it, q and Enter to stop: "
 
@@ -26,7 +27,7 @@ def run_tutorial(out: Output, name: str, *, run: bool) -> None:
         try:
             demo.check()
         except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
+            raise refused_name(name, error) from None
         steps.insert(0, Step(f"smpdfu virtual new {name} --demo", "Create a virtual board and two releases for it."))
     if out.json:
         out.emit({"commands": [{"command": step.command, "does": step.sentence} for step in steps]}, str)

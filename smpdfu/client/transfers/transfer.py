@@ -192,7 +192,7 @@ class Transfer:
             elif chunk.heard_at:
                 window.probe_missed(now() - answered_at, page=page)
                 exchange.after_silence(1)
-                exchange.note("link", "the device lost a request that came while it was at work: 1 in flight for now")
+                exchange.note("link", "the device lost a request while it was busy: now 1 request in flight")
         finally:
             exchange.session.close(probe)
 
@@ -365,7 +365,7 @@ class Transfer:
         window, was = self._window, self._window.size
         window.fault(chunk.last_at, why)
         if window.size < was:
-            self._exchange.note("link", f"{was} requests in flight were too many: {window.size} from here on")
+            self._exchange.note("link", f"{was} requests in flight were too many: now {window.size}")
 
     # --- bookkeeping --------------------------------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ ONE_SLOT_MODES = {
 }
 NO_MARK_MODES = {
     BootloaderMode.RAM_LOAD: "loads images into RAM",
-    BootloaderMode.DIRECT_XIP: "runs images from where they lie (direct XIP)",
+    BootloaderMode.DIRECT_XIP: "runs images in the slot where they are (direct XIP)",
 }
 NO_MARKS = "takes no marks for the next boot"
 """Of a device that does not tell its mode and answered so."""

@@ -62,7 +62,7 @@ def counter_refusals(image: Image, current: int | None) -> Iterator[Finding]:
     found = [(offset, tlv.data) for offset, _, tlv in image.tlv_offsets() if tlv.type == TlvType.SEC_CNT]
     if not found:
         text = f"the image has no security counter, and the bootloader wants one of at least {current}"
-        yield Finding(RollbackCode.SECURITY_COUNTER, image.unprotected_offset, f"{text} (`smpdfu sign -s NUMBER`)")
+        yield Finding(RollbackCode.SECURITY_COUNTER, image.unprotected_offset, text, {"counter": str(current)})
     for offset, data in found:  # of several, a bootloader checks each
         value = int.from_bytes(data, image.endian)
         if len(data) != _COUNTER_BYTES:

@@ -23,7 +23,7 @@ class Outcome:
     """A signature that counts: where it is, by which of the keys, and what is wrong with it, if anything.
 
     ``stops``: a bootloader stops at it, whatever signatures follow. ``unknown``: whether it is right cannot be told.
-    ``some``: some builds refuse it, and why.
+    ``some``: some builds refuse it, and why. ``padded``: the signature ends with zeros.
     """
 
     key_index: int
@@ -32,6 +32,7 @@ class Outcome:
     stops: bool = False
     unknown: bool = False
     some: str = ""
+    padded: bool = False
 
 
 def readings(image: Image) -> tuple[bool, ...]:
@@ -119,7 +120,7 @@ class Trust:
         key, length = self.keys[index], len(tlv.data)
         wanted = _LENGTHS.get(TlvType(tlv.type))
         if wanted is not None and length != wanted:
-            text = f"the {tlv.name} TLV has {length} bytes, and such a signature has {wanted}"
+            text = f"the {tlv.name} TLV has {length} bytes, but such a signature has {wanted}"
             return Outcome(index, offset, text, stops=True)
         if wanted is None and length > _LONGEST_ECDSA:
             text = f"the {tlv.name} TLV has {length} bytes; bootloaders read {_LONGEST_ECDSA} at most"
@@ -152,9 +153,10 @@ class Trust:
             return Outcome(index, offset, text)
         if not refusing:
             return Outcome(index, offset)
-        form = "is padded with zeros (--pad-sig)" if _is_padded(signature) else "is not written as DER is"
-        text = f"the signature {form}: bootloaders whose backend is {' or '.join(refusing)} refuse it (--backend)"
-        return Outcome(index, offset, some=text)
+        padded = _is_padded(signature)
+        form = "is padded with zeros" if padded else "is not correct DER"
+        text = f"the signature {form}: bootloaders whose backend is {' or '.join(refusing)} refuse it"
+        return Outcome(index, offset, some=text, padded=padded)
 
     def _is_right(self, key: Verifier, pair: ecdsa_form.Numbers) -> bool:
         try:

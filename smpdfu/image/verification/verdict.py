@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -56,11 +57,16 @@ DEPENDS_ON_THE_BUILD = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact: ``code`` is a ``Code``, ``offset`` counts bytes from the image's start (None: the image as a whole)."""
+    """One fact: ``code`` is a ``Code``, ``offset`` counts bytes from the image's start (None: the image as a whole).
+
+    ``facts`` are the values by which a program can say what to do with its own commands, as
+    ``cli/app/advice_by_code.py`` does.
+    """
 
     code: str
     offset: int | None
     message: str
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,10 +94,10 @@ async def switch_on(device: Device, controller: str) -> None:
         async with asyncio.timeout(READY_S):
             await device.power_on()
     except TimeoutError:
-        why = f"{controller} says nothing: it is no Bluetooth controller, or its serial port runs at another speed"
+        why = f"{controller} does not answer: it is not a Bluetooth controller, or its serial port has another speed"
         raise ConnectError(why, controller) from None
     except (BaseBumbleError, hci.HCI_Error) as error:
-        raise ConnectError(f"{controller} is no Bluetooth controller: {error}", controller) from error
+        raise ConnectError(f"{controller} is not a Bluetooth controller: {error}", controller) from error
 
 
 async def switch_off(device: Device) -> None:

@@ -77,7 +77,7 @@ class BlePipe(Pipe):
     def hint(self) -> str | None:
         if self._heard or self.pair:
             return None
-        return "it may want to be paired: a device that does takes what is sent, and ignores it (?pair=yes pairs)"
+        return "it may need pairing: such a device ignores messages until it is paired (?pair=yes pairs)"
 
     async def _open(self) -> None:
         self._stack, search = AsyncExitStack(), Search(self.target, self.device)

@@ -59,7 +59,7 @@ class SerialPipe(Pipe):
         holders: Holders = _nobody_known,
     ) -> None:
         if pace is not None and pace < 1:
-            raise ValueError(f"at least one byte per second is sent, not {pace}")
+            raise ValueError(f"the pace must be at least one byte per second, not {pace}")
         super().__init__(port)
         self.baudrate, self.pace = baudrate, pace
         self._threaded, self._holders = threaded, holders
@@ -169,10 +169,10 @@ async def _drain(port: Serial) -> None:
 
 _REASONS: dict[int | None, str] = {
     errno.ENOENT: "there is no port {port}",
-    errno.EACCES: "this user may not open {port}: it belongs to the group {group}",
-    errno.EPERM: "this user may not open {port}: it belongs to the group {group}",
-    errno.EBUSY: "{port} is taken: {holder} has it open",
-    errno.EAGAIN: "{port} is taken: {holder} has it open",
+    errno.EACCES: "you have no permission to open {port}: it belongs to the group {group}",
+    errno.EPERM: "you have no permission to open {port}: it belongs to the group {group}",
+    errno.EBUSY: "{port} is in use: {holder} has it open",
+    errno.EAGAIN: "{port} is in use: {holder} has it open",
     errno.EISDIR: "{port} is not a serial port",
     errno.ENOTTY: "{port} is not a serial port",
     errno.EIO: "{port} has no hardware behind it",

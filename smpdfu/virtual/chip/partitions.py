@@ -115,16 +115,16 @@ def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Lay
 
 
 def _refuse_other_builds(regions: Mapping[str, Region], mode: SwapMode | None) -> None:
-    """Raise ValueError for tables of builds that this device would only seem to be.
+    """Raise ValueError or FormatError for the tables of builds that a virtual device cannot be.
 
     ``mcuboot_secondary_app`` is the place of a second application that runs from there (``pm.yml`` of MCUboot);
     hand-written tables have it for other builds, too, so that ``mode`` decides.
     """
     if mode is None and "mcuboot_secondary_app" in regions:
-        raise ValueError(
-            "it has mcuboot_secondary_app, as direct XIP builds have, and there is no virtual device for those. If the "
-            "bootloader swaps or overwrites, say which with --mode"
-        )
+        raise FormatError(
+            "the partition table cannot be used: it has mcuboot_secondary_app, as direct XIP builds have, and no "
+            "virtual device does direct XIP. If the bootloader swaps or overwrites, say which"
+        ).because("which-mode")
     if any(key in regions for key in ("mcuboot_primary_2", "mcuboot_secondary_2")):
         raise ValueError("it has a third image pair, and a virtual device has two at most")
     outside = _is_outside(regions["mcuboot_secondary"])

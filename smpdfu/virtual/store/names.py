@@ -43,10 +43,7 @@ def check_new(name: str) -> None:
     if not is_name(name):
         raise ValueError(f"{name!r} cannot be the name of a device: use 1 to 64 letters, digits, dots, - and _")
     if name in list_devices():
-        raise ValueError(
-            f"the virtual device {name!r} exists already. Choose another name, or delete it with "
-            f"`smpdfu virtual delete {name}`"
-        )
+        raise ValueError(f"the virtual device {name!r} exists already. Choose another name, or delete that device")
 
 
 def folder_of(name: str) -> Path:

@@ -16,6 +16,7 @@ from smpdfu import (
     Wanted,
     install,
     install_image,
+    plan_update,
     recover_image,
 )
 from smpdfu.connect import places_by_lookup
@@ -70,6 +71,24 @@ def test_a_second_call_on_the_same_device_ends_with_the_reason(
     assert isinstance(error, JournalError)
     assert HELD in str(error)
     assert desk.slots() == [RUNS_1]
+
+
+def test_a_plan_needs_nobody_to_wait_and_writes_nothing(desk: Desk) -> None:
+    """Also while another call updates the device: the library's plan, like that of ``update --plan``, only reads."""
+    package, journal = desk.package(), journal_path(desk.address)
+
+    async def planned() -> list[str]:
+        with locked(await places_by_lookup(desk.address)):
+            decision = await plan_update(desk.address, package)
+        assert decision.refused == ()
+        return [step.name for step in decision.plan.steps]
+
+    steps = asyncio.run(planned())
+    shown = desk.json("update", package, "--plan")
+    assert steps == [step["name"] for step in shown["steps"]]
+    assert steps
+    assert desk.slots() == [RUNS_1]
+    assert not journal.exists()
 
 
 def test_two_installations_of_an_image_at_once_are_one_and_an_error(desk: Desk) -> None:
