@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -96,7 +97,7 @@ def run() -> NoReturn:
 
 def _usage(error: Any) -> NoReturn:
     """A wrong option or argument: one sentence, as for any other error."""
-    sentence = error.format_message().removeprefix("Invalid value: ")
+    sentence = _no_such_option(error) or error.format_message().removeprefix("Invalid value: ")
     if not sentence or type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all
         typer.echo(sentence, err=True)
         sys.exit(EXIT_USAGE)
@@ -104,6 +105,16 @@ def _usage(error: Any) -> NoReturn:
         _fail(EXIT_USAGE, f"{option} must be the first word.", f"Run `smpdfu {option} bash`.", kind="usage")
     path = error.ctx.command_path if error.ctx else "smpdfu"
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows the options.", kind="usage")
+
+
+def _no_such_option(error: Any) -> str:
+    """The sentence about a mistyped option, as for a mistyped command; empty for any other error."""
+    possible = getattr(error, "possibilities", None)
+    if possible is None and type(error).__name__ != "NoSuchOption":
+        return ""
+    near = get_close_matches(error.option_name, possible or (), n=1, cutoff=0.0)
+    hint = f" Did you mean `{near[0]}`?" if near else ""
+    return f"there is no option {error.option_name!r}.{hint}"
 
 
 def interrupted() -> NoReturn:
