@@ -83,7 +83,7 @@ def test_the_bounds() -> None:
     for number in range(10 * ANSWERS):
         fast.moved(number * 32, number * (32 / FLOOR))
     slow.moved(0, 0.0)
-    with pytest.raises(RemoteProtocolError, match="it is too slow: 120 seconds"):
+    with pytest.raises(RemoteProtocolError, match="it is too slow: 1919 bytes in 120 seconds"):
         slow.moved(int(WINDOW_S * FLOOR) - 1, WINDOW_S)
 
 
