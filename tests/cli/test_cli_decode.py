@@ -151,7 +151,7 @@ def test_bad_lines_are_named_and_the_rest_is_read() -> None:
     lines = [b'{"dir": "sent", "hex": "zz"}', b"[1]", b'{"x": NaN}', b"[" * 100_000, CAPTURES["json"]]
     seen = list(read_capture([b"{}\n" + b"\n".join(lines)]))
     assert [one.text for one in seen if one.way == "note"] == [
-        f"line {number} is no JSON object" for number in (3, 4, 5)
+        f"line {number} is not a JSON object" for number in (3, 4, 5)
     ]
     assert len([one for one in seen if one.readable]) == 2
     mixed = list(read_capture([FIRST.hex().encode() + b"\nabc\nwords\n" + FIRST.hex().encode()]))

@@ -118,7 +118,7 @@ def test_an_upload_ends_at_its_bound() -> None:
     assert 60 <= seconds < 61
     assert error.total == len(DATA)
     assert 0 < error.done < len(DATA)
-    assert str(error) == f"the upload did not end within 60 s: {error.done} of {len(DATA)} bytes are there"
+    assert str(error) == f"the upload did not end within 60 s: {error.done} of {len(DATA)} bytes have arrived"
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
