@@ -48,4 +48,4 @@ def test_what_a_device_leaves_out_is_said_in_a_few_lines(dense: Path, smpdfu: Ca
 def test_what_has_no_size_is_not_uploaded(smpdfu: Call) -> None:
     done = smpdfu("fs", "upload", "/dev/zero", "/lfs1/x", "--to", "virtual:none")
     assert done.code == 2
-    assert "has no size" in done.err
+    assert "its size is unknown" in done.err

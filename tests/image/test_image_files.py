@@ -213,8 +213,9 @@ def test_gaps_are_filled(tmp_path: Path) -> None:
     wide = Firmware((Segment(0, b"a"), Segment(files.MAX_GAP_BYTES + 1, b"b")), addressed=True)
     assert len(wide.flat()) == files.MAX_GAP_BYTES + 2
     wider = Firmware((Segment(0, b"a"), Segment(files.MAX_GAP_BYTES + 2, b"b")), addressed=True)
-    with pytest.raises(ImageError, match=r"parts far apart"):
+    with pytest.raises(ImageError, match="parts far apart") as refused:
         wider.flat()
+    assert refused.value.code == "parts-far-apart"
     assert len(wider.flat(max_gap=1 << 22)) == files.MAX_GAP_BYTES + 3
 
 

@@ -82,6 +82,15 @@ def test_a_missing_load_address_is_found_with_the_slot_where_a_hex_tells_it(orde
     assert "--" not in found.message
 
 
+def test_an_error_about_the_input_names_the_file_and_keeps_its_code(order: Order) -> None:
+    far = order.infile.with_suffix(".hex")
+    code = order.infile.read_bytes()
+    far.write_bytes(encode_firmware((Segment(0xC200, code), Segment(0x0100_8A00, code)), far))
+    with pytest.raises(ImageError, match=r"app\.hex: .*parts far apart") as refused:
+        sign(replace(order, infile=far))
+    assert refused.value.code == "parts-far-apart"
+
+
 def test_a_release_is_signed_with_a_key_of_ones_own(order: Order, key: PrivateKey) -> None:
     assert key_warnings([key], None, release=True) == ()
     with pytest.raises(SigningError, match="has no signature"):

@@ -19,7 +19,8 @@ from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.serial_recovery import KEEP_POWER
 from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.steps import Deadlines, ask, read_state
+from smpdfu.dfu.do.state_reading import ask, read_state
+from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import ResponseTimeoutError
 from smpdfu.smp.groups.image import StateRead

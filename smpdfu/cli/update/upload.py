@@ -19,10 +19,8 @@ from smpdfu.cli.update.steps import Reporter
 from smpdfu.cli.update.upload_options import Target, TransferOptions
 from smpdfu.cli.update.upload_recovery import show_recovered
 from smpdfu.client import UploadResult
-from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import Wanted
-from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.one_image import ImageRequest, InstalledImage, NotOneImageError, install_one
 from smpdfu.dfu.do.one_image import load_image as load_one
 from smpdfu.dfu.do.serial_recovery import upload_in_recovery
@@ -30,6 +28,7 @@ from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.files import FileKind
+from smpdfu.library import open_device
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,13 +51,13 @@ async def upload_image(
     wanted = Wanted(target.image, target.slot, target.test, target.confirm, target.force)
     known, deadlines = known_bootloader(bootloader, conn), Deadlines(target.boot_timeout)
     request = ImageRequest(load_image(file), wanted, known, trust.keys(), deadlines)
-    with locked(await places_by_lookup(conn.address())):
-        async with conn.client(transfer_timeout_s=how.transfer_timeout) as client:
-            with Reporter(out, request.image.file) as report:
-                if target.recovery:
-                    show_recovered(await upload_in_recovery(client, request, report), out)
-                    return
-                done = await install_one(client, request, report)
+    device = conn.client(transfer_timeout_s=how.transfer_timeout)
+    async with open_device(conn.address(), device, unlocked=out.warn) as client:
+        with Reporter(out, request.image.file) as report:
+            if target.recovery:
+                show_recovered(await upload_in_recovery(client, request, report), out)
+                return
+            done = await install_one(client, request, report)
     answer = _answer(done)
     out.emit(answer, lambda: _told(answer, _now(done)))
 

@@ -149,7 +149,7 @@ def judge(image: CoreImage, before: str | None, after: str | None) -> Proof | No
     wanted = sorted(one for one in versions_of(image) if ("." in one) == ("." in after))
     if not wanted:
         return Proof(
-            None, f"The application reports version {after} of the network core, {image.file} has none like it."
+            None, f"The application reports version {after} of the network core; {image.file} has none like it."
         )
     if after not in wanted:
         reason = f"The application reports version {after} of the network core; {image.file} is {' or '.join(wanted)}."
@@ -158,6 +158,6 @@ def judge(image: CoreImage, before: str | None, after: str | None) -> Proof | No
         return Proof(None, f"The application reported version {after} of the network core before the update, too.")
     if before is None:
         return Proof(
-            None, f"The application reports version {after} of the network core. It was not asked before the update."
+            None, f"The application reports version {after} of the network core; the version before is not known."
         )
     return Proof(True, f"The application reports version {after} of the network core.", ProofSource.VERSION)
