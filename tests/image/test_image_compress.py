@@ -248,7 +248,7 @@ def test_what_the_bootloader_needs_must_be_there(kind: TlvType, packed: Image, s
     ("kind", "data", "words"),
     [
         (TlvType.DECOMP_SIZE, (len(CODE) - 1).to_bytes(4, "little"), "more than the"),
-        (TlvType.DECOMP_SIZE, (len(CODE) + 1).to_bytes(4, "little"), "and says"),
+        (TlvType.DECOMP_SIZE, (len(CODE) + 1).to_bytes(4, "little"), "and gives"),
         (TlvType.DECOMP_SIZE, b"\xff" * 4, "only"),
         (TlvType.DECOMP_SHA, bytes(32), "does not have the hash"),
         (TlvType.DECOMP_SIGNATURE, bytes(70), "does not verify"),
