@@ -1,6 +1,6 @@
 """From an address, such as ``serial:/dev/ttyACM0?baudrate=115200``, to a client.
 
-One line per wire in ``WIRES``; what a wire needs is imported when an address asks for it.
+``WIRES`` has one line per wire. The modules of a wire are imported when an address needs them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BLE_ADDRESS = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a device is: ``kind`` names the wire, ``target`` the place on it, ``options`` how to use it."""
+    """Where a device is. ``kind`` is the wire, ``target`` the place on it, ``options`` say how to use the wire."""
 
     kind: str
     target: str
@@ -44,21 +44,27 @@ class Address:
 
     @property
     def place(self) -> str:
-        """The address of the device in its one spelling, for locks, journals and comparisons.
+        """The address of the device in one spelling, for locks, journals and comparisons.
 
-        How the wire is used (the options) is not part of it. A host name is not looked up, except ``localhost``.
+        The options are not part of it. Host names are not looked up, except ``localhost``.
         """
         wire = WIRES.get(self.kind)
         return f"{self.kind}:{self.target if wire is None else wire.place(self)}"
 
 
 def parse_address(text: str) -> Address:
-    """Read an address. Raises ConnectError with a sentence that says what an address looks like.
+    """Read an address.
 
-    ``serial:PORT[?baudrate=N&framing=console|raw&pace=BYTES_PER_S]``, ``udp:HOST[:PORT][?mtu=BYTES]`` with an IPv6 host
-    in brackets, ``ble:[NAME|ADDRESS][?adapter=hci0&hci=CONTROLLER&pair=yes]`` (neither: the only SMP device in reach),
-    ``virtual:NAME``. Connection strings of the Go mcumgr are read, too: ``dev=/dev/ttyACM0,baud=115200`` and
-    ``peer_name='DK',ctlr_name=hci0``; so is the bare name of a serial port: ``/dev/ttyACM0``, ``COM3``.
+    The forms are:
+
+    - ``serial:PORT[?baudrate=N&framing=console|raw&pace=BYTES_PER_S]``
+    - ``udp:HOST[:PORT][?mtu=BYTES]``, with an IPv6 host in brackets
+    - ``ble:[NAME|ADDRESS][?adapter=hci0&hci=CONTROLLER&pair=yes]``; ``ble:`` alone is the only SMP device in reach
+    - ``virtual:NAME``
+    - the bare name of a serial port: ``/dev/ttyACM0``, ``COM3``
+    - a connection string of the Go mcumgr: ``dev=/dev/ttyACM0,baud=115200``, ``peer_name='DK',ctlr_name=hci0``
+
+    Raises ConnectError, whose message shows what an address looks like.
     """
     if _CONNECTION_STRING.match(text):
         return parse_address(str(_from_connection_string(text)))
@@ -67,40 +73,42 @@ def parse_address(text: str) -> Address:
     kind, colon, rest = text.partition(":")
     wire = WIRES.get(kind)
     if not colon or wire is None:
-        _refuse(text, f"{text!r} is no address: it must start with {', '.join(f'{name}:' for name in sorted(WIRES))}")
+        _refuse(
+            text, f"{text!r} is not an address. It must start with {', '.join(f'{name}:' for name in sorted(WIRES))}"
+        )
     target, _, query = rest.partition("?") if wire.options else (rest, "", "")
     target = target or wire.default
     if not target or target != target.strip() or "\0" in target:
-        _refuse(text, f"{text!r} does not name a device: write {kind}:{wire.target}")
+        _refuse(text, f"{text!r} does not name a device. Write {kind}:{wire.target}")
     options = dict(parse_qsl(query, keep_blank_values=True))
     unknown = sorted(set(options) - set(wire.options))
     if unknown:
-        _refuse(text, f"{text!r} has an unknown option {unknown[0]!r}; {kind} knows {', '.join(wire.options)}")
+        _refuse(text, f"{text!r} has an unknown option {unknown[0]!r}. Options of {kind}: {', '.join(wire.options)}")
     address = Address(kind, target, options)
     wire.check(address)
     return address
 
 
 def place_of(text: str) -> str:
-    """``Address.place`` of an address as text. Raises ConnectError."""
+    """Return ``Address.place`` of an address that is given as text. Raises ConnectError."""
     return parse_address(text).place
 
 
 _SERIAL_PORT = re.compile(r"/dev/[^/\s]|COM\d+(\?|$)", re.IGNORECASE | re.ASCII)
 _CONNECTION_STRING = re.compile(r"(dev|baud|mtu|ctlr_name|peer_name|peer_id)=")
 _MCUMGR_KEYS: Mapping[str, str | None] = {"baud": "baudrate", "ctlr_name": "adapter", "mtu": None}
-"""Our options for mcumgr's; None: the client finds out by itself."""
+"""mcumgr's options and ours; None: smpdfu measures the value itself."""
 
 
 def _from_connection_string(text: str) -> Address:
-    """What mcumgr's ``--connstring`` means. Raises ConnectError for a part that has no meaning here."""
+    """Read the value of mcumgr's ``--connstring``. Raises ConnectError for a part that smpdfu does not know."""
     example = "write serial:/dev/ttyACM0?baudrate=115200 or ble:NAME"
     parts = [part.partition("=") for part in text.split(",")]
     found = {key.strip(): value.strip().strip("'\"") for key, _, value in parts}
     where = [(kind, found.pop(key)) for kind, key in _MCUMGR_PLACES if key in found]
     unknown = sorted(set(found) - set(_MCUMGR_KEYS))
     if len(where) != 1 or unknown or len(parts) != len(found) + 1:
-        _refuse(text, f"{text!r} is no connection string of mcumgr that smpdfu understands: {example}")
+        _refuse(text, f"smpdfu does not understand the mcumgr connection string {text!r}: {example}")
     ((kind, target),) = where
     options = {name: value for key, value in found.items() if (name := _MCUMGR_KEYS[key]) is not None}
     return Address(kind, target, options)
@@ -110,13 +118,13 @@ _MCUMGR_PLACES = (("serial", "dev"), ("ble", "peer_name"), ("ble", "peer_id"))
 
 
 NAMES_WITHIN_S = 5.0
-"""Bound on looking up a host name. If no answer comes in that time, the name itself is the place."""
+"""The longest wait for the lookup of a host name. Without an answer, the place has the name itself."""
 
 
 async def places_by_lookup(text: str) -> tuple[str, ...]:
-    """``Address.place`` of each IP address to which a udp address leads now; of another wire, its own place.
+    """Look up the host of a udp address; return one ``Address.place`` for each of its IP addresses.
 
-    A host that has several is at all of them; of one that is not found, the place is that of its name. Raises
+    If the name is not found, or the wire is not udp, the result is the place of the address as it is written. Raises
     ConnectError.
     """
     import asyncio
@@ -148,11 +156,12 @@ def client_for(
     window_max: int | None = None,
     transfer_timeout_s: float | None = None,
 ) -> Client:
-    """A client for the device at ``address``, to be entered with ``async with``.
+    """Return a client for the device at ``address``. Use it with ``async with``.
 
-    ``timeout_s`` bounds one request, ``window_max`` how many requests of an upload are in flight (None: as many as
-    pay), ``transfer_timeout_s`` a whole upload or download (None: no bound). Raises ConnectError when the address is
-    none, or when its wire cannot be had here.
+    ``timeout_s`` is the longest wait for an answer, in seconds (None: 2.5). ``window_max`` is the largest number of
+    upload requests in flight (None: smpdfu finds the best number). ``transfer_timeout_s`` is the longest time for a
+    whole upload or download (None: no limit). Raises ConnectError if the text is not an address, or if this computer
+    cannot use the wire.
     """
     found = parse_address(address) if isinstance(address, str) else address
     from smpdfu.client import DEFAULT_TIMEOUT_S, Client
@@ -163,7 +172,7 @@ def client_for(
 
 
 def nearby() -> tuple[str, ...]:
-    """Addresses that are found without touching a device: serial ports and virtual devices."""
+    """Return the addresses that smpdfu finds without opening a device: serial ports on USB, and virtual devices."""
     return (*_serial_ports(), *_virtual_devices())
 
 
@@ -172,7 +181,7 @@ def nearby() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SerialSettings:
-    """How a serial port is used: bits per second, framing, and the most bytes per second to send (None: no bound)."""
+    """The settings of a serial port: bits per second, framing, and the most bytes to send per second (None: any)."""
 
     baudrate: int
     framing: str
@@ -180,20 +189,20 @@ class SerialSettings:
 
 
 def serial_settings(address: Address) -> SerialSettings:
-    """The settings of a serial address. Raises ConnectError."""
+    """Return the settings of a serial address. Raises ConnectError."""
     if "://" in address.target:  # pyserial's URLs open sockets and write files
-        _refuse(str(address), f"{address.target!r} is no serial port: smpdfu opens ports such as /dev/ttyACM0 or COM3")
+        _refuse(str(address), f"{address.target!r} is not a serial port such as /dev/ttyACM0 or COM3")
     rates = "a number of bits per second, such as 115200"
     baudrate = _number(address, "baudrate", range(1, 100_000_001), rates)
     pace = _number(address, "pace", range(10, 100_000_001), "a number of bytes per second, at least 10")
     framing = address.options.get("framing", FRAMINGS[0])
     if framing not in FRAMINGS:
-        _refuse(str(address), f"framing {framing!r} is none of a serial port: it must be {' or '.join(FRAMINGS)}")
+        _refuse(str(address), f"framing {framing!r} is wrong. It must be {' or '.join(FRAMINGS)}")
     return SerialSettings(DEFAULT_BAUDRATE if baudrate is None else baudrate, framing, pace)
 
 
 def mtu_of(address: Address) -> int | None:
-    """The longest IP packet to send to a udp address, in bytes; None: what the path takes. Raises ConnectError."""
+    """Return the longest IP packet for a udp address, in bytes; None: what the path carries. Raises ConnectError."""
     host_and_port(address)
     return _number(address, "mtu", range(128, 0x10000), "the length of an IP packet, 128 to 65535 bytes")
 
@@ -209,26 +218,26 @@ def _number(address: Address, option: str, allowed: range, what: str) -> int | N
 
 
 def natural(text: str) -> int | None:
-    """The number that ``text`` is, of ten decimal digits at most; None if it is none."""
+    """Read a number of at most ten decimal digits; return None if ``text`` is not one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 def host_and_port(address: Address) -> tuple[str, int]:
-    """Host and port of a udp address. Raises ConnectError."""
+    """Return the host and the port of a udp address. Raises ConnectError."""
     host, colon, port = address.target.rpartition(":")
     if not colon or port.endswith("]"):
         host, port = address.target, str(DEFAULT_UDP_PORT)
     bare = host.removeprefix("[").removesuffix("]")
     if not bare or (":" in bare and not host.startswith("[")):
-        _refuse(str(address), f"{address.target!r} names no host: write HOST, HOST:PORT or [IPv6]:PORT")
+        _refuse(str(address), f"{address.target!r} does not name a host. Write HOST, HOST:PORT or [IPv6]:PORT")
     number = natural(port)
     if not number or number > 0xFFFF:
-        _refuse(str(address), f"{port!r} is no UDP port: it must be 1 to 65535")
+        _refuse(str(address), f"{port!r} is not a UDP port. It must be 1 to 65535")
     return bare, number
 
 
 def _udp_place(address: Address) -> str:
-    """Host and port, an IP address as RFC 5952 writes it."""
+    """Return host and port; an IP address is written as in RFC 5952."""
     from ipaddress import IPv6Address, ip_address
 
     host, port = host_and_port(address)
@@ -243,7 +252,7 @@ def _udp_place(address: Address) -> str:
 
 
 def _serial_place(address: Address) -> str:
-    """The name that stays with a USB device (``/dev/serial/by-id``) if the port has one, else its device file."""
+    """Return the lasting name of a USB device (``/dev/serial/by-id``) if the port has one, else its device file."""
     if sys.platform == "win32":
         return address.target.upper().removeprefix("\\\\.\\")
     port = os.path.realpath(address.target)
@@ -256,7 +265,7 @@ def _serial_place(address: Address) -> str:
 
 
 def _ble_place(address: Address) -> str:
-    """A Bluetooth address in upper case with colons; a name as it is."""
+    """Return a Bluetooth address in upper case with colons, or a name as it is."""
     target = address.target
     return target.upper().replace("-", ":") if _BLE_ADDRESS.fullmatch(target) else target
 
@@ -275,7 +284,7 @@ def _serial(address: Address) -> Ends:
 
 
 def _holders(port: str) -> list[str]:
-    """The programs that have a serial port open, as far as this user may see them."""
+    """Return the programs that have a serial port open, as far as this user may see them."""
     from smpdfu.local.doctor.system import System
 
     return [str(one) for one in System().holders(os.path.realpath(port))]
@@ -297,10 +306,10 @@ def _virtual(address: Address) -> Ends:
 
 
 def pairs(address: Address) -> bool:
-    """Whether a ble address wants pairing. Raises ConnectError."""
+    """Return whether a ble address asks for pairing. Raises ConnectError."""
     text = address.options.get("pair", "no")
     if text not in ("", "yes", "no"):
-        _refuse(str(address), f"pair {text!r} is neither yes nor no")
+        _refuse(str(address), f"pair {text!r} is wrong. It must be yes or no")
     return text != "no"
 
 
@@ -313,9 +322,9 @@ def _ble(address: Address) -> Ends:
 
 
 def ble_backends(controller: str | None) -> Backends:
-    """What bleak runs on: the system's Bluetooth, or a controller such as "usb:0".
+    """Return the Bluetooth that bleak uses: the system's (None), or a controller such as "usb:0".
 
-    Raises ConnectError without bumble, or for what is no controller.
+    Raises ConnectError if ``controller`` is not a controller, or if bumble is not installed.
     """
     from smpdfu.link.ble.controllers import check_controller
     from smpdfu.link.ble.search import Backends
@@ -326,13 +335,13 @@ def ble_backends(controller: str | None) -> Backends:
     try:
         from smpdfu.link.ble import bumble_backend
     except ImportError as error:
-        why = "a controller of one's own needs bumble, which is not installed: pip install 'smpdfu[bumble]'"
+        why = "a controller of your own needs bumble, which is not installed. Install it: pip install 'smpdfu[bumble]'"
         raise ConnectError(why, controller) from error
     return bumble_backend.backends(controller)
 
 
 def _anything(address: Address) -> None:
-    """An address whose target is taken as it is."""
+    """Accept every target."""
 
 
 def _refuse(address: str, sentence: str) -> NoReturn:
@@ -340,14 +349,14 @@ def _refuse(address: str, sentence: str) -> NoReturn:
 
 
 Ends = tuple["Pipe", "Framing"]
-"""A wire, and how messages travel over it."""
+"""A wire, and the framing of the messages on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """How a kind of address is read, and turned into a pipe with its framing.
+    """One kind of address: how to check it, and how to open its pipe and framing.
 
-    ``target`` is an example of one, ``default`` what is meant by an empty one, ``place`` the one spelling of a target.
+    ``target`` is an example, ``default`` stands for an empty target, ``place`` returns the one spelling of a target.
     """
 
     target: str

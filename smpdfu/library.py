@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from smpdfu.connect import client_for, parse_address, places_by_lookup
+from smpdfu.client import Client
+from smpdfu.connect import client_for, parse_address, place_of, places_by_lookup
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
 from smpdfu.dfu.decide.one_image import Wanted
+from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do import health as checks
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.events import Event, ignore
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.journal import Journal, journal_path
-from smpdfu.dfu.do.net_version import VersionRule
-from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image
+from smpdfu.dfu.do.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal_repair import remove, set_aside
+from smpdfu.dfu.do.net_version import AskVersion, VersionRule
+from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image, warning_to
 from smpdfu.dfu.do.one_image import ignore as ignore_image
 from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
-from smpdfu.dfu.do.update import AS_USUAL, Update, Wish
+from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, read_device
 from smpdfu.dfu.package.package import CoreImage, Package
 from smpdfu.image.keys.keys import Verifier
 
@@ -50,14 +54,94 @@ async def install(
     preflight refuses (nothing was written), RevertedError if the device runs its previous firmware, StepError,
     DeviceError, LinkError, or JournalError if another call is updating this device.
     """
-    whole = package if isinstance(package, Package) else Package.load(package)
     found = parse_address(address)
     ask = None if net_version_from is None else VersionRule.from_text(net_version_from).ask(str(found))
-    with locked(await places_by_lookup(address)), Journal(journal_path(found.place)) as journal:
-        async with client_for(found) as client:
-            update = Update(client, whole, journal, wish=wish, deadlines=deadlines, health=health, net_version=ask)
-            decision = await update.look()
-            return await update.run(decision, watch or ignore)
+    async with open_update(
+        address,
+        _package(package),
+        client_for(found),
+        wish=wish,
+        health=health,
+        net_version=ask,
+        deadlines=deadlines,
+    ) as update:
+        return await update.run(await update.look(), watch or ignore)
+
+
+async def plan_update(
+    address: str, package: Package | Path | str, *, wish: Wish = AS_USUAL, client: Client | None = None
+) -> Decision:
+    """Read the device at ``address`` and return what ``install`` would do. Nothing is written, here or there.
+
+    ``client`` is an open client for the device; by default one is opened.
+
+    Raises PackageError, ConnectError, PlanError if there is no plan for this device, DeviceError, LinkError, or
+    JournalError if the journal of the device cannot be read.
+    """
+    if client is None:
+        async with client_for(parse_address(address)) as opened:
+            return await plan_update(address, package, wish=wish, client=opened)
+    record = recorded_update(address)
+    return decide(_package(package), await read_device(client, record), record, wish)
+
+
+@asynccontextmanager
+async def open_update(
+    address: str,
+    package: Package,
+    client: Client,
+    *,
+    wish: Wish = AS_USUAL,
+    health: Health = echoes,
+    net_version: AskVersion | None = None,
+    deadlines: Deadlines = DEADLINES,
+) -> AsyncIterator[Update]:
+    """Lock the device at ``address``, open ``client`` and the journal, and yield the update.
+
+    Raises ConnectError, LinkError, or JournalError if another call is updating this device.
+    """
+    async with open_device(address, client):
+        with Journal(journal_path(place_of(address))) as journal:
+            yield Update(
+                client, package, journal, wish=wish, deadlines=deadlines, health=health, net_version=net_version
+            )
+
+
+@asynccontextmanager
+async def open_device(
+    address: str, client: Client, *, unlocked: Callable[[str], None] | None = None
+) -> AsyncIterator[Client]:
+    """Lock the device at ``address``, so that no other call updates it at the same time, and open ``client``.
+
+    ``unlocked`` is called with a sentence if the state folder cannot be written; without it, that is a JournalError.
+
+    Raises ConnectError, LinkError, or JournalError if another call is updating this device.
+    """
+    with locked(await places_by_lookup(address), unlocked):
+        async with client:
+            yield client
+
+
+def recorded_update(address: str) -> Record:
+    """Return the latest update in the journal of the device at ``address``. Raises ConnectError or JournalError."""
+    return read_record(journal_path(place_of(address)))
+
+
+def set_journal_aside(address: str) -> Path | None:
+    """Rename the journal of the device at ``address``, so that the next update begins a new one.
+
+    Return its new name, or None if there was no journal. Raises ConnectError, or JournalError if another process
+    holds it.
+    """
+    return set_aside(journal_path(place_of(address)))
+
+
+def delete_journal(address: str) -> None:
+    """Delete the journal of the device at ``address``: the device does not exist any more.
+
+    Raises ConnectError, or JournalError if another process holds it.
+    """
+    remove(journal_path(place_of(address)))
 
 
 async def install_image(
@@ -78,12 +162,12 @@ async def install_image(
 
     Raises ImageError if the file is not one signed image, ConnectError, PlanError if the checks refuse (nothing was
     written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError,
-    or JournalError if another call is updating this device.
+    or JournalError if another call is updating this device. If the state folder cannot be written, the device is not
+    locked: ``watch`` gets a warning.
     """
     request = ImageRequest(_loaded(image), wanted, bootloader, trust, deadlines)
-    with locked(await places_by_lookup(address)):
-        async with client_for(parse_address(address)) as client:
-            return await install_one(client, request, watch)
+    async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
+        return await install_one(client, request, watch)
 
 
 async def recover_image(
@@ -103,12 +187,15 @@ async def recover_image(
     Raises ValueError if ``wanted`` asks for a test, a confirmation or a slot, ImageError if the file is not one signed
     image or the bootloader does not accept it, ConnectError, PlanError if the device is not in serial recovery or the
     wrong core would get the image (nothing was written), DeviceError, LinkError, or JournalError if another call is
-    updating this device.
+    updating this device. If the state folder cannot be written, the device is not locked: ``watch`` gets a warning.
     """
     request = ImageRequest(_loaded(image), wanted, trust=trust)
-    with locked(await places_by_lookup(address)):
-        async with client_for(parse_address(address)) as client:
-            return await upload_in_recovery(client, request, watch)
+    async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
+        return await upload_in_recovery(client, request, watch)
+
+
+def _package(package: Package | Path | str) -> Package:
+    return package if isinstance(package, Package) else Package.load(package)
 
 
 def _loaded(image: CoreImage | Path | str) -> CoreImage:

@@ -148,6 +148,7 @@ from smpdfu import (
     open_signer,
     parse_address,
     place_of,
+    plan_update,
     read_log,
     recover_image,
     verify,
@@ -274,6 +275,12 @@ async def recover(address: str, path: Path) -> bool:
     """One image in MCUboot's serial recovery."""
     done: RecoveredImage = await recover_image(address, path, watch=lambda event: LINES.append(image_note(event)))
     return done.verified
+
+
+async def refusals(address: str, path: Path) -> list[str]:
+    """What speaks against an update, without an update."""
+    decision: Decision = await plan_update(address, path)
+    return [finding.code for finding in decision.refused]
 
 
 async def plan(client: Client, package: Package, journal: Journal) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -82,6 +83,7 @@ DFU_TALKERS = {
     "dfu/do/serial_recovery.py",
     "dfu/do/same_device.py",
     "dfu/do/update.py",
+    "dfu/do/state_reading.py",
     "dfu/do/steps.py",
 }
 
@@ -145,6 +147,12 @@ def test_fleet_commands_leave_the_log_to_the_session(path: Path) -> None:
     assert "typer.Exit(" not in path.read_text("utf-8")
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").rglob("*.py")), ids=place)
+def test_no_command_opens_a_journal_or_locks_a_device(path: Path) -> None:
+    """``library`` does: what a command can do, a program can."""
+    assert not {"smpdfu.dfu.do.journal", "smpdfu.dfu.do.device_lock"} & set(imports(path))
+
+
 def sub_rooms_of(dotted: str) -> dict[str, str]:
     """Room -> the sub-room of it that a module stands in, for the room and for each sub-room that is divided itself."""
     parts = dotted.split(".")[1:]
@@ -164,6 +172,17 @@ def test_module_keeps_the_order_of_sub_rooms(path: Path) -> None:
 def test_every_sub_room_is_known() -> None:
     folders = [path.parent.relative_to(PACKAGE) for path in PACKAGE.glob("*/*/**/__init__.py")]
     assert {(folder.parent.as_posix(), folder.name) for folder in folders} == set(SUB_LEVEL)
+
+
+def test_the_page_on_the_architecture_has_every_sub_room() -> None:
+    page = (PACKAGE.parent / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)/` \| (.*) \|$", page.partition("| room | sub-rooms")[2], re.MULTILINE))
+    missing = [
+        f"{room}/{name}"
+        for room, name in SUB_LEVEL
+        if re.search(rf"`{name}/?`", rows.get(room.partition("/")[0], "")) is None
+    ]
+    assert missing == []
 
 
 def test_a_divided_sub_room_has_an_order_of_its_own() -> None:

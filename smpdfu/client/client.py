@@ -196,7 +196,7 @@ class Client:
             if error.closed:
                 raise
         if not acknowledged and (lines := self._exchange.boot.count):
-            self._exchange.note("link", f"the reset was not acknowledged: {lines} console lines count as its boot's")
+            self._exchange.note("link", f"the reset was not acknowledged: {lines} console lines count as the boot text")
         self._asked_params = False
         self._down_until = now() + self.patience.reset_grace_s
         self._quiet_left_s = self.patience.quiet_max_s
@@ -248,9 +248,7 @@ class Client:
         """The same; RemoteProtocolError where such a buffer cannot even hold the message that told it."""
         exchange = self._exchange
         if exchange.framing.message_max(params.buf_size, exchange.pipe.max_write) <= HEADER_SIZE:
-            raise RemoteProtocolError(
-                f"the device says that its buffers have {params.buf_size} bytes: none holds a message"
-            )
+            raise RemoteProtocolError(f"the device reports buffers of {params.buf_size} bytes: too short for a message")
         return params
 
     # --- upload -----------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ class Deadline:
     """
 
     def __init__(self, what: str, seconds: float | None) -> None:
-        self._what, self._seconds = what, seconds
+        self._what = what
+        self._seconds = seconds
         self._at: UploadProgress | None = None
         self._timer = asyncio.timeout(seconds)
 
@@ -41,6 +42,6 @@ class Deadline:
         try:
             await self._timer.__aexit__(kind, error, trace)
         except TimeoutError:
-            assert self._seconds is not None, "without a bound nothing is over"
+            assert self._seconds is not None, "there is no bound"
             done, total = (0, None) if self._at is None else (self._at.off, self._at.len)
             raise TransferTimeoutError(self._what, self._seconds, done, total) from None

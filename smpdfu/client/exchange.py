@@ -31,7 +31,8 @@ class Exchange:
     """
 
     def __init__(self, pipe: Pipe, framing: Framing) -> None:
-        self.pipe, self.framing = pipe, framing
+        self.pipe = pipe
+        self.framing = framing
         # Starting anywhere, we do not take the late answers of an earlier process for ours.
         self.session = Session(first_sequence=os.urandom(1)[0])
         self.buf_size: int | None = None
@@ -80,7 +81,8 @@ class Exchange:
             await self._disconnect()
         await self.pipe.open()
         self._prefix = self.framing.resync()  # whoever had the link before may have left half a message behind
-        self.lost, self._writing = None, asyncio.Lock()
+        self.lost = None
+        self._writing = asyncio.Lock()
         try:
             self._check_not_closed(closings)
             if isinstance(self.framing, ConsoleFraming):
@@ -108,7 +110,8 @@ class Exchange:
 
         LinkLostError if it does not come back ``within_s``, or if this program closes it.
         """
-        closings, deadline = self._closings, now() + within_s
+        closings = self._closings
+        deadline = now() + within_s
         self._check_not_closed(closings)
         await self._disconnect()
         while True:
@@ -206,7 +209,8 @@ class Exchange:
     def _lose(self, error: Exception) -> None:
         if isinstance(error, LinkLostError):
             error.reached = bool(self._heard_at)
-        is_news, self.lost = self.lost is None, error
+        is_news = self.lost is None
+        self.lost = error
         if is_news:
             with suppress(Exception):  # it may be the onlooker itself that failed
                 self.note("link", str(error))
@@ -256,7 +260,8 @@ class Exchange:
         if self.lost is not None:
             raise self.lost
         message = self._message(ticket)
-        wire, size = self.framing.encode(message), self.pipe.max_write
+        wire = self.framing.encode(message)
+        size = self.pipe.max_write
         self.note("sent", message)
         if ticket.sent_at is None:
             ticket.sent_at = now()
@@ -276,7 +281,8 @@ class Exchange:
         message = self.session.encode(ticket)
         limit = self.framing.message_max(self.buf_size or _NO_BOUND, self.pipe.max_write)
         if len(message) > limit:  # no server answers those
-            title, length = ticket.request.title, len(message)
+            title = ticket.request.title
+            length = len(message)
             raise LocalProtocolError(f"{title} needs a message of {length} bytes, the device takes {limit}")
         return message
 

@@ -64,10 +64,10 @@ _NO_FIRMWARE = {
     FileKind.SUIT_ZIP: "is a package of SUIT envelopes: MCUboot does not take such packages",
     FileKind.SUIT_ENVELOPE: "is a SUIT envelope: MCUboot does not take such files",
     FileKind.ZIP: "is a zip archive, not firmware",
-    FileKind.OLD_IMAGE: "is an image of the format that MCUboot had before 1.1: build and sign it anew",
+    FileKind.OLD_IMAGE: "is an image in the format of MCUboot before 1.1: build and sign it again",
     FileKind.S_RECORD: "is a Motorola S-record file: `objcopy -I srec -O ihex` makes Intel HEX of it",
-    FileKind.HTML: "is a web page, not firmware: the download went wrong",
-    FileKind.LFS_POINTER: "is a pointer of Git LFS, not the file itself: run `git lfs pull`",
+    FileKind.HTML: "is a web page, not firmware: the download failed",
+    FileKind.LFS_POINTER: "is a Git LFS pointer, not the file itself: run `git lfs pull`",
     FileKind.PEM: "is a key or certificate, not firmware",
 }
 
@@ -134,7 +134,8 @@ class Firmware:
         data = bytearray([fill]) * size_bytes
         for segment in self.segments:
             if segment.end > start:
-                part, at = segment.data[max(start - segment.address, 0) :], max(segment.address - start, 0)
+                part = segment.data[max(start - segment.address, 0) :]
+                at = max(segment.address - start, 0)
                 data[at : at + len(part)] = part
         return bytes(data)
 
@@ -165,7 +166,7 @@ def read_firmware(path: StrPath) -> Firmware:
     if os.fspath(path).lower().endswith((".hex", ".ihex")):
         kind = identify(data)
         if kind is not FileKind.INTEL_HEX and kind not in _NO_FIRMWARE:
-            raise FormatError(f"{os.fspath(path)} is called .hex and is not Intel HEX", 0)
+            raise FormatError(f"{os.fspath(path)} is called .hex but is not Intel HEX", 0)
     return parse_firmware(data, os.fspath(path))
 
 
@@ -188,7 +189,7 @@ class CoreSplit:
 def split_cores(firmware: Firmware) -> CoreSplit:
     """Take firmware for both cores of an nRF5340 apart by address; raises ``ImageError`` for a .bin, which has none."""
     if not firmware.addressed:
-        raise ImageError("a .bin file has no addresses to tell the cores by: use the merged .hex")
+        raise ImageError("a .bin file has no addresses, so smpdfu cannot tell the cores apart: use the merged .hex")
     parts: dict[str, list[Segment]] = {"app": [], "net": [], "": []}
     for segment in firmware.segments:
         for core, start, end in _REGIONS:
@@ -349,7 +350,7 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
     try:
         pem = read_bounded(path, MAX_KEY_BYTES)
     except ImageError as error:
-        raise KeyFileError(f"{error}, so it is no key file", name) from None
+        raise KeyFileError(f"{error}, so it is not a key file", name) from None
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}", name) from None
     return parse_key(pem, name, ask)

@@ -197,10 +197,10 @@ class Header:
         if magic != IMAGE_MAGIC:
             raise FormatError(_no_magic(magic), 0)
         if hdr_size < HEADER_SIZE:
-            raise FormatError(f"the header says that it has {hdr_size} bytes; MCUboot's has at least 32", 8)
+            raise FormatError(f"the header says that it has {hdr_size} bytes, but MCUboot's header has at least 32", 8)
         if 0 < prot_size < TLV_INFO_SIZE:
             raise FormatError(
-                f"the header gives the protected TLV area {prot_size} bytes; it has none or 4 and more", 10
+                f"the header gives the protected TLV area {prot_size} bytes, but it has none, or at least 4", 10
             )
         return cls(Version(*version), img_size, hdr_size, prot_size, load_addr, Flag(flags), reserved)
 
@@ -220,7 +220,7 @@ class Header:
 def _no_magic(magic: int) -> str:
     if magic == int.from_bytes(IMAGE_MAGIC.to_bytes(4, "little"), "big"):
         return "the MCUboot header has the other byte order"
-    return f"no MCUboot header: it starts with 0x{magic:08x} and not with the magic 0x{IMAGE_MAGIC:08x}"
+    return f"not an MCUboot header: it starts with 0x{magic:08x} and not with the magic 0x{IMAGE_MAGIC:08x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ class Image:
             raise ValueError("the unprotected TLVs are larger than 65535 bytes")
         for tlv in self.protected + self.unprotected:
             if not is_distinct(tlv.type, self.endian):
-                raise ValueError(f"TLV type {tlv.name} cannot be told from another in a big-endian image")
+                raise ValueError(f"TLV type {tlv.name} is ambiguous in a big-endian image")
 
     @classmethod
     def from_bytes(cls, data: bytes, endian: Endian = "little") -> Image:

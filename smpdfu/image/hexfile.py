@@ -109,7 +109,8 @@ def _addresses(low: int, size: int, count: int) -> tuple[bytes, bytes]:
 
 def _sums(raw: bytes | bytearray, stride: int, count: int) -> bytes:
     """The sum, modulo 256, of each of ``count`` records: columns are added as numbers with digits of 16 bits."""
-    total, wide = 0, bytearray(2 * count)
+    total = 0
+    wide = bytearray(2 * count)
     for column in range(stride):
         wide[0::2] = raw[column::stride]
         total += int.from_bytes(wide, "little")
@@ -144,7 +145,8 @@ def _data(text: bytes, line_end: bytes) -> Iterator[Segment]:
     longest = _SHORT_RUN
     while at < len(text):
         raw, size = _lines_of_one_size(text, at, longest, line_end)
-        kind, stride = raw[3], size + _OVERHEAD
+        kind = raw[3]
+        stride = size + _OVERHEAD
         count = _adjoining(raw, size) if kind == _DATA else 1
         raw = raw[: count * stride]
         if any(_sums(raw, stride, count)):
@@ -176,7 +178,7 @@ def _lines_of_one_size(text: bytes, at: int, longest: int, line_end: bytes) -> t
     raw = bytes.fromhex(lines.replace(b":", b" ").decode("ascii"))
     ends = all(lines[1 + digits + i :: width] == bytes([byte]) * count for i, byte in enumerate(line_end))
     if not count or not ends or 2 * len(raw) != digits * count:  # fromhex skips blanks: every digit must have counted
-        raise ValueError("this is no record")
+        raise ValueError("this is not a record")
     return raw, size
 
 
@@ -215,13 +217,13 @@ def _odd(text: bytes) -> tuple[Segment, ...]:
         memory.loadhex(io.StringIO(text.decode("latin-1"), newline=None))
     except IntelHexError as error:
         offset = _offset(text, getattr(error, "line", None))
-        raise FormatError(f"this is no proper Intel HEX: {error}", offset) from None
+        raise FormatError(f"this is not valid Intel HEX: {error}", offset) from None
     if not re.search(rb"(?i)(?:\A|[\r\n]):00[0-9a-f]{4}01", text):
         raise FormatError("the hex file is cut off: it has no end record", len(text))
     try:
         return tuple(Segment(start, memory.tobinstr(start, end - 1)) for start, end in memory.segments())
     except ValueError as error:
-        raise FormatError(f"the hex file runs over the end of memory: {error}") from None
+        raise FormatError(f"the hex file goes beyond the end of memory: {error}") from None
 
 
 def _offset(text: bytes, line: int | None) -> int | None:
@@ -234,7 +236,7 @@ def merge(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     for segment in sorted((one for one in segments if one.data), key=lambda one: one.address):
         end = merged[-1][-1].end if merged else -1
         if segment.address < end:
-            raise ValueError(f"address 0x{segment.address:x} is there twice")
+            raise ValueError(f"address 0x{segment.address:x} appears twice")
         if segment.address == end:
             merged[-1].append(segment)
         else:

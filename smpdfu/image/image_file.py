@@ -13,15 +13,20 @@ from smpdfu.image.format import IMAGE_MAGIC, Image
 
 @contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """Put the name of the file into what is said about its contents."""
+    """Put the name of the file into what is said about its contents. The error keeps its code and its facts."""
     try:
         yield
-    except FormatError as error:
-        raise FormatError(f"{file}: {error}", error.offset) from None
-    except TooLargeError as error:
-        raise TooLargeError(f"{file}: {error}", error.size_bytes, error.limit_bytes) from None
     except ImageError as error:
-        raise ImageError(f"{file}: {error}") from None
+        raise _named(error, file).because(error.code, **error.facts) from None
+
+
+def _named(error: ImageError, file: Path) -> ImageError:
+    text = f"{file}: {error}"
+    if isinstance(error, FormatError):
+        return FormatError(text, error.offset)
+    if isinstance(error, TooLargeError):
+        return TooLargeError(text, error.size_bytes, error.limit_bytes)
+    return ImageError(text)
 
 
 def read_image(file: Path) -> Image:

@@ -59,5 +59,5 @@ def with_load_address(verdict: Verdict, header: Header, allowed: range, *, check
     if checked:
         found = replace(finding, facts={"address": f"0x{allowed.start:x}"})
         return replace(verdict, refusals=(*verdict.refusals, found))
-    text = f"{finding.message}, if it is one of those that check it (nRF5340, nRF Connect SDK 3.4 and later)"
+    text = f"{finding.message}, if it checks load addresses (nRF5340, nRF Connect SDK 3.4 and later)"
     return replace(verdict, warnings=(*verdict.warnings, replace(finding, message=text)))

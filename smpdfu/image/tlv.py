@@ -160,8 +160,8 @@ def _read_tlvs(data: bytes, offset: int, end: int, endian: Endian) -> Iterator[T
         start = offset + TLV_HEADER_SIZE
         kind = _decode_type(word, endian)
         if _encode_type(kind, endian) != word:
-            raise FormatError(f"TLV type {tlv_name(kind)} is not written as a big-endian image has it", offset)
+            raise FormatError(f"TLV type {tlv_name(kind)} does not have the byte order of a big-endian image", offset)
         if start + length > end:
-            raise FormatError(f"TLV {tlv_name(kind)} has {length} bytes and runs over the end of its area", offset)
+            raise FormatError(f"TLV {tlv_name(kind)} has {length} bytes and goes beyond the end of its area", offset)
         yield Tlv(kind, bytes(data[start : start + length]))
         offset = start + length

@@ -58,8 +58,8 @@ def link_warning(payload: bytes, address: int | None) -> str | None:
         return None
     if address is not None and not address <= vectors.reset < address + len(payload):
         return (
-            f"the firmware is linked for another place: its reset vector 0x{vectors.reset:x} is not within "
-            f"0x{address:x} to 0x{address + len(payload):x}, where the code will lie"
+            f"the firmware is linked for another address: its reset vector 0x{vectors.reset:x} is not within "
+            f"0x{address:x} to 0x{address + len(payload):x}, where the code will be"
         )
     start = vectors.lowest if address is None else address
     core = _core_with(start)
@@ -148,7 +148,9 @@ def _starts(claim: int, header_size: int) -> tuple[int, ...]:
 
 def find_images(data: bytes) -> Iterator[int]:
     """Where MCUboot images begin inside other data, at page starts: behind a bootloader, in a dump of flash."""
-    at, magic, left = 0, IMAGE_MAGIC.to_bytes(4, "little"), _MOST_IMAGES
+    at = 0
+    magic = IMAGE_MAGIC.to_bytes(4, "little")
+    left = _MOST_IMAGES
     while left and (at := data.find(magic, at)) >= 0:
         if at % _SMALLEST_PAGE == 0:
             yield at

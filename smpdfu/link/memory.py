@@ -1,7 +1,7 @@
-"""A wire in memory: both ends of it, and everything that can go wrong on a wire.
+"""A wire in memory: both ends, and everything that can go wrong on a wire.
 
-Virtual devices stand at its far end, and tests use it to put a client through bad links. What goes wrong is a matter
-of the seed alone, so a failure can be repeated.
+Virtual devices use its far end, and tests use it as a bad link. The faults depend on the seed only, so a failure can be
+repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from smpdfu.link.pipe import Pipe, not_open
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong in one direction of a wire.
+    """The faults in one direction of a wire.
 
     A write travels in pieces of ``split`` bytes (None: whole). With the probabilities ``loss``, ``corruption`` and
     ``duplication`` (0 to 1) a piece is lost, has one bit flipped, comes twice. Each piece takes ``delay_s`` seconds.
@@ -86,7 +86,9 @@ def served_pipe(
 class _Served(Pipe):
     def __init__(self, host: Pipe, device: Pipe, serve: Callable[[Pipe], Coroutine[object, object, None]]) -> None:
         super().__init__(host.name, host.max_write)
-        self._host, self._device, self._serve = host, device, serve
+        self._host = host
+        self._device = device
+        self._serve = serve
         self._task: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
 
@@ -158,7 +160,8 @@ class _Lane:
 
     def __init__(self, direction: _Direction) -> None:
         self.inbox = Inbox()
-        self._direction, faults = direction, direction.faults
+        self._direction = direction
+        faults = direction.faults
         spared = faults.cuts is not None and direction.cuts >= faults.cuts
         self._writes_left = inf if spared or faults.cut_after_writes is None else faults.cut_after_writes
         self._bytes_left = inf if spared or faults.cut_after_bytes is None else faults.cut_after_bytes
@@ -216,7 +219,8 @@ class _End(Pipe):
 
     def __init__(self, name: str, wire: _Wire, side: int) -> None:
         super().__init__(name)
-        self._wire, self._side = wire, side
+        self._wire = wire
+        self._side = side
         self._connection: _Connection | None = None
 
     async def _open(self) -> None:

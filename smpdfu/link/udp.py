@@ -1,7 +1,7 @@
-"""UDP: one SMP message a datagram, over IPv4 or IPv6.
+"""UDP: one SMP message per datagram, over IPv4 or IPv6.
 
-The socket is connected, so that the system drops what others send and tells when nobody listens at the far end. It
-forbids fragments where the system lets it: Zephyr's server cannot join them.
+The socket is connected, so that the system drops packets of others and reports when no program listens at the far end.
+It forbids fragments if the system allows that, because Zephyr's server cannot join them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from smpdfu.link.pipe import Pipe, not_open
 UDP_PORT = 1337
 """The port of Zephyr's SMP server (CONFIG_MCUMGR_TRANSPORT_UDP_PORT)."""
 ETHERNET_MTU = 1500
-"""The most that is sent in one packet unless told otherwise: wires that carry more hide devices that do not."""
+"""The default limit of one packet, in bytes: a path that carries more may end at a device that does not."""
 MTUS = range(128, 0x10000)
 _HEADERS = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
 _SMALLER_MTUS = (1280, 576, MTUS.start)  # the least that IPv6 and IPv4 promise, and what is left
 _PROBE_S = 0.2
 _UNREAD_MAX = 256
-"""Datagrams that wait to be read; more are lost, as they would be in the system's queue."""
+"""The most datagrams that wait for a reader. More are lost, as in the system's queue."""
 
 # Linux has names for these, Python does not have all of them: (level, what to do about the path's MTU, ask for it).
 _PATH_OPTIONS = {
@@ -39,20 +39,20 @@ _FORBID_FRAGMENTS = 2
 _NO_FRAGMENTS_ELSEWHERE = {"win32": (socket.IPPROTO_IP, 14), "darwin": (socket.IPPROTO_IP, 28)}
 
 _REASONS = {
-    errno.ECONNREFUSED: "nothing listens at UDP port {port} of {host}",
-    errno.ECONNRESET: "nothing listens at UDP port {port} of {host}",  # Windows' word for it
+    errno.ECONNREFUSED: "no program listens at UDP port {port} of {host}",
+    errno.ECONNRESET: "no program listens at UDP port {port} of {host}",  # Windows' word for it
     errno.EHOSTUNREACH: "{host} cannot be reached: no answer on its network",
     errno.EHOSTDOWN: "{host} cannot be reached: no answer on its network",
-    errno.ENETUNREACH: "there is no network here that leads to {host}",
-    errno.EADDRNOTAVAIL: "there is no network here that leads to {host}",
-    errno.ENETDOWN: "the network that leads to {host} is down",
+    errno.ENETUNREACH: "this computer has no route to {host}",
+    errno.EADDRNOTAVAIL: "this computer has no route to {host}",
+    errno.ENETDOWN: "the network to {host} is down",
     errno.EACCES: "{host} is a broadcast address, or a firewall here forbids it",
-    errno.EINVAL: "{host} is no address to send to; a link-local one needs its interface, as in fe80::1%eth0",
-    errno.EMSGSIZE: "the path to {host} does not carry messages of that length",
+    errno.EINVAL: "{host} is not an address to send to. A link-local address needs its interface, as in fe80::1%eth0",
+    errno.EMSGSIZE: "messages of that length do not fit the path to {host}",
 }
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 """What ``getaddrinfo`` gives: family, kind, protocol, name, and the address as the family has it."""
-_NO_NAME = "the name {host} is not known to this network"
+_NO_NAME = "this network does not know the name {host}"
 _NAME_REASONS = {
     socket.EAI_NONAME: _NO_NAME,
     getattr(socket, "EAI_NODATA", socket.EAI_NONAME): _NO_NAME,
@@ -63,8 +63,8 @@ _NAME_REASONS = {
 class UdpPipe(Pipe):
     """UDP to ``host``, a name or an address, at ``port``.
 
-    ``mtu`` is the longest IP packet to send, in bytes; None: what the path takes, up to Ethernet's 1,500. A write must
-    be one whole message.
+    ``mtu`` is the longest IP packet to send, in bytes; None: what the path carries, up to Ethernet's 1,500. A write
+    must be one whole message.
     """
 
     ordered = False
@@ -141,7 +141,7 @@ class UdpPipe(Pipe):
         if isinstance(error, socket.gaierror):
             reason = _NAME_REASONS.get(error.errno or 0)
         elif isinstance(error, UnicodeError):
-            reason = "{host} cannot be the name of a computer"
+            reason = "{host} cannot be a host name"
         else:
             reason = _REASONS.get(error.errno or 0) if isinstance(error, OSError) else None
         return reason and reason.format(host=self.host, port=self.port)
@@ -167,7 +167,8 @@ class _Endpoint(asyncio.DatagramProtocol):
     """The socket in the event loop. ``judge`` says whether an error ends the link, and with which words."""
 
     def __init__(self, opened: socket.socket, judge: Callable[[Exception], LinkLostError | None]) -> None:
-        self.socket, self.inbox = opened, Inbox()
+        self.socket = opened
+        self.inbox = Inbox()
         self._judge = judge
         self._transport: DatagramTransport | None = None
         self._may_send = asyncio.Event()
@@ -203,7 +204,8 @@ class _Endpoint(asyncio.DatagramProtocol):
 
     async def probe(self, seconds: float) -> None:
         """Send what is no message to any server, and wait for a refusal; raises the system's OSError for it."""
-        heard, refusals = asyncio.Event(), list[Exception]()
+        heard = asyncio.Event()
+        refusals = list[Exception]()
 
         def refused(error: Exception) -> None:
             refusals.append(error)

@@ -1,10 +1,10 @@
-"""From frozen dataclasses to the CBOR maps of SMP bodies and back, driven by the annotations of the fields.
+"""Convert frozen dataclasses to the CBOR maps of SMP bodies and back, by the annotations of the fields.
 
-The name of a field is the key of the map, unless ``key()`` gives another. A field that is None is left out; a field
-without default must be there. Keys that are not known are ignored, for newer devices send more. What comes from the
-peer with a wrong type or range is RemoteProtocolError; a wrong value of our own is ValueError.
+The name of a field is the key of the map, unless ``key()`` gives another. A field that is None is left out. A field
+without default must be in the map. Unknown keys are ignored, because newer devices send more. A wrong type or range in
+the peer's bytes raises RemoteProtocolError; a wrong value of our own raises ValueError.
 
-Understood are ``int`` (bounded by ``Annotated[int, Range(...)]``), ``bool``, ``str``, ``bytes``, ``tuple[X, ...]``,
+A field can be ``int`` (bounded by ``Annotated[int, Range(...)]``), ``bool``, ``str``, ``bytes``, ``tuple[X, ...]``,
 ``dict[str, X]``, another ``Body``, one of several of these (``X | Y``), and each ``| None``.
 """
 
@@ -37,7 +37,7 @@ I32 = Annotated[int, Range(-(2**31), 2**31 - 1)]
 
 
 def key(name: str, default: Any) -> Any:
-    """A field whose CBOR key is ``name`` because that is not a Python name (``no-downgrade``)."""
+    """Make a field whose CBOR key is ``name``, which is not a Python name (``no-downgrade``)."""
     return dataclasses.field(default=default, metadata={"key": name})
 
 
@@ -48,7 +48,7 @@ class Body:
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     def to_map(self) -> dict[str, object]:
-        """The map, in the order of the fields. ValueError if a field has a wrong type or range."""
+        """Return the map, in the order of the fields. Raises ValueError if a field has a wrong type or range."""
         entries: dict[str, object] = {}
         for field in _fields(type(self)):
             value = getattr(self, field.name)
@@ -58,7 +58,7 @@ class Body:
 
     @classmethod
     def from_map(cls, entries: Mapping[Any, object]) -> Self:
-        """Read the known keys of ``entries``; RemoteProtocolError if one is missing or wrong."""
+        """Read the known keys of ``entries``. Raises RemoteProtocolError if one is missing or wrong."""
         values: dict[str, object] = {}
         for field in _fields(cls):
             if field.key in entries:
@@ -68,12 +68,12 @@ class Body:
         return cls(**values)
 
     def to_body(self) -> bytes:
-        """The CBOR of ``to_map()``."""
+        """Return ``to_map()`` as CBOR."""
         return cbor.dumps(self.to_map())
 
 
 def decode_map(body: bytes) -> dict[object, object]:
-    """The map that is ``body``, with whatever keys it has; RemoteProtocolError if it is not a map."""
+    """Decode ``body`` to a map with all its keys. Raises RemoteProtocolError if it is not a map."""
     value = cbor.loads(body, duplicates=True)
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"the body is {_kind(value)}, not a map")
@@ -116,7 +116,7 @@ class _Integer:
 
 
 class _Plain:
-    """bool, str, bytes: what it is in Python is what it is in CBOR."""
+    """bool, str, bytes: the same in Python and in CBOR."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -163,7 +163,7 @@ class _Table:
 
 
 class _OneOf:
-    """``X | Y``: the first that takes the value."""
+    """``X | Y``: the first that accepts the value."""
 
     def __init__(self, kinds: tuple[_Codec, ...]) -> None:
         self.kinds = kinds
@@ -212,7 +212,7 @@ _ANY_INTEGER = Range(cbor.NINT_MIN, cbor.UINT_MAX)
 
 
 def _kind(value: object) -> str:
-    return _NAMES.get(type(value), "of a kind that SMP does not have")
+    return _NAMES.get(type(value), "of a type that SMP does not have")
 
 
 _LAYOUTS: dict[type[Body], tuple[_Field, ...]] = {}

@@ -1,8 +1,8 @@
-"""CBOR (RFC 8949) as SMP speaks it: cbor2, with the bounds that bytes from a device need.
+"""CBOR (RFC 8949) as SMP uses it: cbor2, with the limits that bytes from a device need.
 
-Read are integers, bytes, text, arrays, maps, booleans, null and floats, of definite and (as Zephyr sends them) of
-indefinite length. Tags are refused: no SMP server sends any, and behind them are dates, big numbers, regular
-expressions and references that loop.
+The reader accepts integers, bytes, text, arrays, maps, booleans, null and floats, of definite length and (as Zephyr
+sends them) of indefinite length. It refuses tags: no SMP server sends them, and they can be dates, big numbers, regular
+expressions and circular references.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from smpdfu.errors import LocalProtocolError, RemoteProtocolError
 from smpdfu.untrusted.nesting import TooDeepError, check_depth
 
 MAX_DEPTH = 16
-"""Levels of nesting that are read and sent: the deepest SMP body (slot info) has five, and Zephyr reads 15 at most
+"""The most levels of nesting. The deepest SMP body (slot info) has five, and Zephyr reads at most 15
 (CONFIG_MCUMGR_SMP_CBOR_MAX_DECODING_LEVELS)."""
 UINT_MAX = 2**64 - 1
 NINT_MIN = -(2**64)
 
 
 def head_size(argument: int) -> int:
-    """Bytes that a CBOR head takes for ``argument``: a value, a length or a count."""
+    """Return the bytes that a CBOR head needs for ``argument``: a value, a length or a count."""
     if argument < 24:
         return 1
     if argument < 0x100:
@@ -33,25 +33,24 @@ def head_size(argument: int) -> int:
 
 
 def dumps(value: object) -> bytes:
-    """Encode ``value``; LocalProtocolError for what SMP cannot carry: text that is not Unicode, deep nesting."""
+    """Encode ``value``. Raises LocalProtocolError if SMP cannot carry it: text that is not Unicode, or deep nesting."""
     try:
         check_depth(value, MAX_DEPTH)
         return cbor2.dumps(value)
     except UnicodeEncodeError:
-        raise LocalProtocolError("SMP carries text in UTF-8, and a text to be sent has bytes that are none") from None
+        raise LocalProtocolError("a text to send has bytes that are not UTF-8, and SMP carries only UTF-8") from None
     except TooDeepError:
         raise LocalProtocolError(
-            f"what is to be sent is nested too deeply: SMP has at most {MAX_DEPTH} levels"
+            f"the value to send is nested too deeply: SMP has at most {MAX_DEPTH} levels"
         ) from None
 
 
 def loads(data: bytes, *, duplicates: bool = False) -> object:
-    """Decode the item that ``data`` begins with; RemoteProtocolError if there is none within the bounds.
+    """Decode the first item in ``data``. Raises RemoteProtocolError if there is none within the limits.
 
-    With ``duplicates``, a key may come twice in a map, and its last value holds: a server that names its threads by
-    their priorities writes such maps. No server takes one.
-    What follows the item is left alone, as every server does with a request. Text that is cut in the middle of a
-    character, as console output can be, is read as far as it goes.
+    With ``duplicates``, a map may have a key twice, and the last value counts: a server that names its threads by their
+    priorities sends such maps. No server accepts one. Bytes after the item are ignored, as every server does. Text that
+    ends in the middle of a character, as console output can, is read up to there.
     """
     try:
         return cbor2.loads(

@@ -1,4 +1,4 @@
-"""The SMP message: eight bytes of header and one CBOR map; and what a command is.
+"""The SMP message: a header of eight bytes and one CBOR map; and the base classes of the commands.
 
 Source: Zephyr, "SMP protocol specification" (doc/services/device_mgmt/smp_protocol.rst).
 """
@@ -22,7 +22,7 @@ assert _HEADER.size == HEADER_SIZE
 
 
 class Op(IntEnum):
-    """What a message is. A response has the op of its request plus one."""
+    """The operation of a message. A response has the operation of its request plus one."""
 
     READ = 0
     READ_RSP = 1
@@ -55,7 +55,7 @@ class Header:
     """The eight bytes before the body.
 
     ``version`` is the field as sent: 0 is SMP version 1, 1 is SMP version 2, 2 and 3 are not in use.
-    ``length`` is that of the body in bytes.
+    ``length`` is the length of the body in bytes.
     """
 
     op: Op
@@ -68,18 +68,18 @@ class Header:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Header:
-        """Read the first eight bytes of ``data``; RemoteProtocolError if they are too few or no header."""
+        """Read the first eight bytes of ``data``. Raises RemoteProtocolError if they are too few, or not a header."""
         if len(data) < HEADER_SIZE:
             raise RemoteProtocolError(f"the message has {len(data)} bytes, fewer than its header")
         first, flags, length, group, sequence, command = _HEADER.unpack_from(data)
         if first & 0b11100100:
-            raise RemoteProtocolError(f"the message starts with 0x{first:02x}, which is no SMP operation")
+            raise RemoteProtocolError(f"the message starts with 0x{first:02x}, which is not an SMP operation")
         return cls(Op(first & 0b11), first >> 3, flags, length, group, sequence, command)
 
     def to_bytes(self) -> bytes:
-        """The eight bytes. ValueError if a field does not fit."""
+        """Return the eight bytes. Raises ValueError if a field does not fit."""
         if not 0 <= self.version <= 3:
-            raise ValueError(f"the version field has two bits, {self.version} does not fit")
+            raise ValueError(f"the version field has two bits: {self.version} does not fit")
         try:
             return _HEADER.pack(
                 self.op | self.version << 3, self.flags, self.length, self.group, self.sequence, self.command
@@ -88,60 +88,60 @@ class Header:
             raise ValueError(f"a field of the SMP header does not fit: {error}") from error
 
     def reply(self, body: bytes) -> bytes:
-        """The message that answers this one with ``body``: for the device's side. ValueError on a response."""
+        """Return the answer to this request with ``body``: for a server. Raises ValueError for a response."""
         if self.op in (Op.READ_RSP, Op.WRITE_RSP):
-            raise ValueError("a response is not answered")
+            raise ValueError("a response has no answer")
         answer = Header(Op(self.op + 1), self.version, 0, len(body), self.group, self.sequence, self.command)
         return answer.to_bytes() + body
 
 
 class Message(NamedTuple):
-    """A message taken apart; ``body`` is CBOR."""
+    """The header and the body of a message; ``body`` is CBOR."""
 
     header: Header
     body: bytes
 
 
 def split_message(message: bytes) -> Message:
-    """Take ``message`` apart; RemoteProtocolError if the header does not tell its length."""
+    """Split ``message``. Raises RemoteProtocolError if the header gives another length."""
     header = Header.from_bytes(message)
     body = message[HEADER_SIZE:]
     if len(body) != header.length:
-        raise RemoteProtocolError(f"the body has {len(body)} bytes, its header says {header.length}")
+        raise RemoteProtocolError(f"the body has {len(body)} bytes, but its header says {header.length}")
     return Message(header, body)
 
 
 class Response(Body):
-    """Base of the answers: a frozen dataclass whose fields are the keys of the map."""
+    """Base of the responses: a frozen dataclass whose fields are the keys of the map."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Empty(Response):
-    """The answer of a command that says nothing but "done"."""
+    """The response of a command that returns no values."""
 
 
 R = TypeVar("R", bound=Response, covariant=True)
 
 
 class Request(Body, Generic[R]):
-    """Base of the requests: a frozen dataclass whose fields are the keys of the map, R being its answer."""
+    """Base of the requests: a frozen dataclass whose fields are the keys of the map. R is its response."""
 
     __slots__ = ()
     group: ClassVar[int]
     command: ClassVar[int]
     op: ClassVar[Op]
     title: ClassVar[str]
-    """What people call it: "img upload"."""
+    """The name for people: "img upload"."""
     also: ClassVar[tuple[Op, ...]] = ()
-    """Other operations under which a server takes it."""
+    """Other operations under which a server accepts the command."""
     response: ClassVar[type[Response]]
 
     def to_bytes(self, sequence: int, version: int = 2, op: Op | None = None) -> bytes:
-        """The whole message in SMP ``version`` 1 or 2.
+        """Return the whole message in SMP ``version`` 1 or 2.
 
-        ValueError if a field is wrong; LocalProtocolError if the body is longer than SMP can carry, or no CBOR.
+        Raises ValueError if a field is wrong, and LocalProtocolError if the body is too long for SMP or cannot be CBOR.
         """
         if version not in (1, 2):
             raise ValueError(f"there is no SMP version {version}")
@@ -153,24 +153,24 @@ class Request(Body, Generic[R]):
 
     @classmethod
     def read_refusal(cls, entries: dict[object, object]) -> Refusal | None:
-        """The error in the decoded map ``entries``, None if it is an answer; RemoteProtocolError if it is neither."""
+        """Return the error in the decoded map ``entries``, or None. Raises RemoteProtocolError for a malformed one."""
         return Refusal.from_map(entries)
 
     def read_response(self, entries: dict[object, object]) -> R:
-        """The answer in the decoded map ``entries``; RemoteProtocolError if it is not one of this request."""
+        """Read the response in the decoded map ``entries``. Raises RemoteProtocolError if it does not fit."""
         return cast("R", self.response.from_map(entries))
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The error in a body. ``group`` is None for SMP's own codes (``MgmtRc``), else the group whose code ``rc`` is."""
+    """The error in a body. ``rc`` is a code of ``group``, or one of SMP's own codes (``MgmtRc``) if that is None."""
 
     rc: int
     group: int | None = None
     reason: str | None = None
 
     def to_body(self) -> bytes:
-        """As the device sends it: ``{"err": {...}}`` for a group's code, else ``{"rc": ...}``."""
+        """Return the body that a device sends: ``{"err": {...}}`` for a code of a group, else ``{"rc": ...}``."""
         entries: dict[str, object] = {"rc": self.rc}
         if self.group is not None:
             entries = {"err": {"group": self.group, "rc": self.rc}}
@@ -180,7 +180,7 @@ class Refusal:
 
     @classmethod
     def from_map(cls, entries: dict[object, object]) -> Refusal | None:
-        """The error in ``entries``, None if it is a success; RemoteProtocolError if it is neither."""
+        """Return the error in ``entries``, or None. Raises RemoteProtocolError for a malformed one."""
         error = entries.get("err")
         if error is not None:
             if not isinstance(error, dict):

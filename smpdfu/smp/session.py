@@ -63,7 +63,8 @@ class Ticket:
         """Note an answer, or why none will come. A lost link does not replace an answer that nobody has taken yet."""
         if self.done and isinstance(news, LinkLostError):
             return
-        self.news, self.done = news, not (isinstance(news, Answer) and news.kind is not AnswerKind.FINAL)
+        self.news = news
+        self.done = not (isinstance(news, Answer) and news.kind is not AnswerKind.FINAL)
         if self.listener is not None:
             self.listener()
 
@@ -138,7 +139,8 @@ class Session:
             return Answer(ticket, unread, AnswerKind.UNREADABLE)
         too_new = isinstance(outcome, DeviceError) and outcome.is_code(MgmtRc.UNSUPPORTED_TOO_NEW)
         if too_new and self.version == 2:
-            self.version, self._proven = 1, True
+            self.version = 1
+            self._proven = True
             return Answer(ticket, outcome, AnswerKind.OTHER_VERSION)
         self._settle(header.version)
         self.close(ticket)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Image
@@ -24,6 +23,7 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Flash, PowerCut
@@ -41,10 +41,12 @@ from smpdfu.virtual.line.load import (
     Worker,
 )
 from smpdfu.virtual.line.outgoing import Outgoing
+from smpdfu.virtual.line.timers import loop_time
 from smpdfu.virtual.line.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
+from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.server.application import Application, Kept
 from smpdfu.virtual.server.core_interface import fit_together
-from smpdfu.virtual.server.groups.image import ImageGroup, Progress
+from smpdfu.virtual.server.groups.image import ImageGroup
 from smpdfu.virtual.server.groups.os import Build, OsGroup
 from smpdfu.virtual.server.serial_recovery import DEFAULT_BUILD, RecoveryServer
 from smpdfu.virtual.server.server import Buffers
@@ -57,18 +59,6 @@ RECOVERY_MODE = 1
 BUILD = Build()
 
 Watcher = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Ram:
-    """What a device knows while its power is on, and a reset forgets."""
-
-    app_runs: bool
-    net_runs: bool
-    upload: Progress | None = None
-    application: dict[str, Any] | None = None
-    recovery: bool = False
-    ending: Ending | None = None
 
 
 class VirtualNrf5340:
@@ -96,8 +86,12 @@ class VirtualNrf5340:
         resources: Resources = DEFAULT_RESOURCES,
         kept: Kept | None = None,
     ) -> None:
-        self.layout, self.keys, self.name, self.resources = layout, keys, name, resources
-        self.traffic, self.pool = NO_TRAFFIC, Pool(resources.buffers.count)
+        self.layout = layout
+        self.keys = keys
+        self.name = name
+        self.resources = resources
+        self.traffic = NO_TRAFFIC
+        self.pool = Pool(resources.buffers.count)
         self.chip = Chip(layout, flashes)
         self.app, self.net = self.chip.app, self.chip.net
         self.boot_s = self._boots_until = 0.0
@@ -107,18 +101,16 @@ class VirtualNrf5340:
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
-        self._image_group = ImageGroup(
-            self.images,
-            erase_progressively=resources.erase_progressively,
-            allow_erase_pending=resources.allow_erase_pending,
-        )
+        self._image_group = _image_group(self.images, resources)
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
         self._server = self.application.server
         self.recovery: RecoveryServer | None = None
-        self.recovers, self.recovery_build = False, DEFAULT_BUILD
-        self._reset_wanted, self._boot_mode = False, 0
+        self.recovers = False
+        self.recovery_build = DEFAULT_BUILD
+        self._reset_wanted = False
+        self._boot_mode = 0
         self._watchers: list[Watcher] = []
         self._power_watchers: list[Callable[[], None]] = []
         self._reset_timer: asyncio.TimerHandle | None = None
@@ -156,7 +148,9 @@ class VirtualNrf5340:
             return None
         if result.ending is Ending.NO_IMAGE and self.recovers:
             return self.enter_recovery()
-        self.running, self.ending, self.powered = result.running, result.ending, True
+        self.running = result.running
+        self.ending = result.ending
+        self.powered = True
         for watcher in self._power_watchers:
             watcher()
         return result
@@ -179,7 +173,7 @@ class VirtualNrf5340:
             lambda: self._want_reset(0),
             self._say,
             self.recovery_build,
-            _loop_time,
+            loop_time,
             self.resources.time_factor,
         )
         self.powered = True
@@ -191,7 +185,8 @@ class VirtualNrf5340:
             return None
         application = self.application.put_aside()
         in_recovery = self.recovery is not None
-        runs, progress = (self.running is not None, self.net_core.running), self._image_group.progress
+        runs = (self.running is not None, self.net_core.running)
+        progress = self._image_group.progress
         return Ram(*runs, progress, application, in_recovery, self.ending)
 
     def resume(self, ram: Ram) -> None:
@@ -199,12 +194,15 @@ class VirtualNrf5340:
         if ram.recovery:
             self._recover()
             return
-        content, header = content_of(self.images[0].primary), self.images[0].primary.header()
+        content = content_of(self.images[0].primary)
+        header = self.images[0].primary.header()
         if ram.app_runs and content is not None and header is not None:
             self.running = RunningImage(header, content.hash)
-        self._image_group.progress, self.ending = ram.upload, ram.ending
+        self._image_group.progress = ram.upload
+        self.ending = ram.ending
         self.application.resume(ram.application)
-        self.net_core.running, self.powered = ram.net_runs, True
+        self.net_core.running = ram.net_runs
+        self.powered = True
 
     def _lose_power(self) -> None:
         self.running = self.ending = self.recovery = None
@@ -389,12 +387,13 @@ class VirtualNrf5340:
             watcher(line)
 
     def _want_reset(self, boot_mode: int) -> None:
-        self._reset_wanted, self._boot_mode = True, boot_mode
+        self._reset_wanted = True
+        self._boot_mode = boot_mode
 
 
-def _loop_time() -> float:
-    """The time by the event loop's clock; 0 where none runs, and so nobody waits."""
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:
-        return 0.0
+def _image_group(images: Sequence[Slots], resources: Resources) -> ImageGroup:
+    return ImageGroup(
+        images,
+        erase_progressively=resources.erase_progressively,
+        allow_erase_pending=resources.allow_erase_pending,
+    )

@@ -139,7 +139,8 @@ def _wear(device: VirtualNrf5340) -> Iterator[Wear]:
 
 
 def _slot(number: int, slot: Slot) -> SlotReport:
-    content, header = content_of(slot), slot.header(slot.image_start)
+    content = content_of(slot)
+    header = slot.header(slot.image_start)
     body = slot.area.read(0, slot.area.size_bytes - slot.geometry.sector_size)
     return SlotReport(
         image=number // 2,

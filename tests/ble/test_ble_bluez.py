@@ -175,7 +175,7 @@ def test_scan(with_bluez: Run) -> None:
     [
         ({"powered": False}, "cannot connect to ble:board: Bluetooth is switched off"),
         ({"adapter": False}, "cannot connect to ble:board: this computer has no Bluetooth adapter"),
-        ({"forgets": True}, "cannot connect to ble:board: the system has forgotten the device"),
+        ({"forgets": True}, "cannot connect to ble:board: the system no longer hears the device"),
     ],
 )
 def test_why_there_is_no_connection(with_bluez: Run, manner: dict[str, Any], words: str) -> None:
@@ -198,8 +198,8 @@ def test_an_adapter_that_is_not_there(with_bluez: Run) -> None:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("Not connected", "the link to ble:board is lost: the device is not connected any more"),
-        ("Not paired", "the link to ble:board is lost: the device wants to be paired"),
+        ("Not connected", "the link to ble:board is lost: the device is no longer connected"),
+        ("Not paired", "the link to ble:board is lost: the device needs pairing"),
         ("Write acquired", "the link to ble:board is lost: .*Write acquired"),
     ],
 )
@@ -222,7 +222,7 @@ def test_bluez_that_does_not_run(bus_address: str, monkeypatch: pytest.MonkeyPat
 
 def test_no_bus_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'nobody'}")
-    with pytest.raises(ConnectError, match="D-Bus, by which BlueZ is reached, does not answer"):
+    with pytest.raises(ConnectError, match="D-Bus, PLACEHOLDER"):
         asyncio.run(BlePipe("board").open())
 
 
@@ -252,7 +252,7 @@ def test_a_device_that_wants_pairing_is_silent_until_it_gets_it(with_bluez: Run)
         async with client(BlePipe("board", pair=pair), attempts=1, timeout_s=HANG_S if pair else 0.3) as one:
             return (await one.request(Echo("secret"))).r
 
-    with pytest.raises(ResponseTimeoutError, match="it may want to be paired"):
+    with pytest.raises(ResponseTimeoutError, match="it may need pairing"):
         with_bluez(lambda fake: ask(fake, pair=False), wants_pairing=True)
     assert with_bluez(lambda fake: ask(fake, pair=True), wants_pairing=True) == "secret"
 

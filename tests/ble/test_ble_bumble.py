@@ -325,5 +325,5 @@ def test_a_device_that_wants_pairing_is_silent_until_it_gets_it() -> None:
                 return (await client.request(Echo("secret"))).r
 
     assert simulate(ask(pair=True)) == "secret"
-    with pytest.raises(ResponseTimeoutError, match="may want to be paired"):
+    with pytest.raises(ResponseTimeoutError, match="may need pairing"):
         simulate(ask(pair=False))

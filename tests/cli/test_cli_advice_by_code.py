@@ -94,6 +94,7 @@ def test_a_doubt_is_followed_by_the_command_that_removes_it() -> None:
     doubt = Proof(None, "It was emptied.", doubt="Say which release.", code="loader-unknown")
     assert proof_lines(doubt) == ("It was emptied.", "Say which release. --ncs gives the release.")
     assert proof_lines(Proof(True, "It printed so.")) == ("It printed so.",)
+    assert proof_lines(Proof(True, "")) == ()  # as a journal may have it
 
 
 VERDICTS = [

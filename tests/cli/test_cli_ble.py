@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         (("--port", "/dev/x", "--ble-hci", "usb:0"), "--ble-hci works only with --ble"),
         (("--ble-hci", "usb:0"), "which device?"),
         (("--ble", "x", "--ble-hci", ""), "'--ble-hci' is empty|does not name|cannot be opened"),
-        (("--to", "ble:x?speed=1"), "unknown option 'speed'; ble knows adapter, hci, pair"),
-        (("--to", "ble:x?pair=perhaps"), "pair 'perhaps' is neither yes nor no"),
+        (("--to", "ble:x?speed=1"), "unknown option 'speed'. Options of ble: adapter, hci, pair"),
+        (("--to", "ble:x?pair=perhaps"), "pair 'perhaps' is wrong. It must be yes or no"),
     ],
 )
 def test_options_that_do_not_fit(smpdfu: Call, words: tuple[str, ...], sentence: str) -> None:

@@ -353,5 +353,5 @@ def test_a_port_that_is_taken_names_its_program(smpdfu: Call) -> None:
         said = smpdfu("list", "--port", port).refused(4)
         process.communicate("\n")
     os.close(ours)
-    assert said.startswith(f"{port} is taken: ")
+    assert said.startswith(f"{port} is in use: ")
     assert f"(pid {process.pid}) has it open" in said

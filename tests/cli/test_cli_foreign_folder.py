@@ -126,7 +126,7 @@ def test_a_port_of_the_folder_is_a_device(what: str, how: str, folder: Path, vic
 
 
 def test_no_url_is_a_serial_port_wherever_it_comes_from(victim: Path) -> None:
-    with pytest.raises(ConnectError, match="is no serial port"):
+    with pytest.raises(ConnectError, match="is not a serial port"):
         client_for(f"serial:spy:///dev/null%3Ffile={victim}")
     assert victim.read_text() == "years of work"
 

@@ -149,7 +149,7 @@ def test_a_mistake_is_named_with_its_line(here: Path, smpdfu: Call, lines: str) 
 
 def test_an_address_that_is_none_is_a_mistake(here: Path, smpdfu: Call) -> None:
     here.write_text('[profile.a]\nto = "nonsense"\n')
-    assert "'nonsense' is no address" in smpdfu("profiles", "--json").document["problems"][0]
+    assert "'nonsense' is not an address" in smpdfu("profiles", "--json").document["problems"][0]
 
 
 def test_tables_that_mean_nothing_are_told_and_harm_nothing(here: Path, smpdfu: Call) -> None:

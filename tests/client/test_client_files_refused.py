@@ -174,7 +174,7 @@ def test_a_file_that_shrinks_while_it_is_sent_is_an_error() -> None:
 
 
 REPLIES: dict[str, tuple[Callable[[FileDownload], FileDownloadReply], str]] = {
-    "no length": (lambda request: FileDownloadReply(request.off, b"x"), "does not tell how long"),
+    "no length": (lambda request: FileDownloadReply(request.off, b"x"), "does not report the size"),
     "another place": (lambda request: FileDownloadReply(request.off + 1, b"x", 100), "asked for byte 0"),
     "nothing": (lambda request: FileDownloadReply(request.off, b"", 100), "ends at byte 0"),
     "too much": (lambda request: FileDownloadReply(request.off, b"x" * 300, 100), "sends more"),

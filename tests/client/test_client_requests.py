@@ -288,7 +288,7 @@ def test_a_device_whose_buffers_hold_no_message_does_not_speak_smp(framing: type
         lambda client: client.wait_for_device(SHORT_S),
     ]
     for ask in asking:
-        with pytest.raises(RemoteProtocolError, match=f"its buffers have {buf_size} bytes: none holds a message"):
+        with pytest.raises(RemoteProtocolError, match=f"buffers of {buf_size} bytes: too short for a message"):
             with_client(device.client(), ask)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.client import Client
 from smpdfu.client import Patience as ClientPatience
 from smpdfu.dfu.do.journal import Journal
-from smpdfu.dfu.do.steps import Deadlines, read_state
+from smpdfu.dfu.do.state_reading import read_state
+from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Event, Update, Wish
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.keys.keys import Verifier

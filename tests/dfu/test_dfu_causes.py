@@ -23,7 +23,7 @@ def caused(error: SmpdfuError, inner: Exception) -> SmpdfuError:
 
 
 def unreached() -> LinkLostError:
-    error = LinkLostError("nothing listens at UDP port 1337 of roof-7")
+    error = LinkLostError("no program listens at UDP port 1337 of roof-7")
     error.reached = False
     return error
 

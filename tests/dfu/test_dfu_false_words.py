@@ -19,7 +19,8 @@ from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import DONE, REVERTED, Record
 from smpdfu.dfu.do.journal import Journal, read_record
 from smpdfu.dfu.do.one_image_steps import install
-from smpdfu.dfu.do.steps import StepRunner, read_state
+from smpdfu.dfu.do.state_reading import read_state
+from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Event, StepDone, Wish
 from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
 from smpdfu.errors import NotBootedError, RevertedError, StepError

@@ -208,7 +208,9 @@ def test_a_list_that_is_not_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["k{} = 1\n", "[t{}]\n", "k{}.x = 1\n", "[[x]]\n"], ids=["keys", "tables", "dotted", "lists"]
+    "line",
+    ["k{} = 1\n", "[t{}]\n", "k{}.x = 1\n", "[[x]]\n", "k{} = {{}}\n"],
+    ids=["keys", "tables", "dotted", "lists", "braces"],
 )
 def test_a_file_of_far_too_many_keys_is_not_parsed(tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parser takes 10 to 20 us for each: 300,000 took 10 s, and a file of 16 MiB a minute."""
@@ -226,3 +228,8 @@ def test_many_devices_with_all_that_a_table_takes_are_parsed(tmp_path: Path) -> 
     text = "".join(table.format(number) for number in range(4_000))
     hardware = "".join(f'h{number} = "p.zip"\n' for number in range(2_000))
     assert len(load(tmp_path, f'{text}[packages]\na = "p.zip"\n{hardware}').devices) == 4_000
+
+
+def test_many_devices_in_braces_are_parsed(tmp_path: Path) -> None:
+    devices = ", ".join(f'{{ name = "{number}", address = "udp:10.0.0.1:{number + 1}" }}' for number in range(12_000))
+    assert len(load(tmp_path, f'device = [{devices}]\n[packages]\ndefault = "a.zip"\n').devices) == 12_000

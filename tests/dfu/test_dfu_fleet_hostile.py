@@ -100,8 +100,8 @@ KINDS: Mapping[str, type[VirtualNrf5340]] = {
 }
 TOO_SLOW = "upload app: answers that are no SMP"
 EXPECTED = {
-    "one-byte": (Outcome.INCOMPLETE, TOO_SLOW, "too slow: 64 answers brought"),
-    "below": (Outcome.INCOMPLETE, TOO_SLOW, "too slow: 1"),
+    "one-byte": (Outcome.INCOMPLETE, TOO_SLOW, "bytes in 64 answers"),
+    "below": (Outcome.INCOMPLETE, TOO_SLOW, "bytes in 1"),
     "above": (Outcome.INCOMPLETE, "longer than device_timeout_s", "did not end within 300 s"),
     "promising": (Outcome.INCOMPLETE, "upload app: no answer", "did not answer img upload"),
     "forgetful": (Outcome.INCOMPLETE, TOO_SLOW, "upload"),

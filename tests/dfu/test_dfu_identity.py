@@ -13,7 +13,7 @@ from smpdfu.dfu.decide.identity import Identity, hardware_in, identity_of
 from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.do.journal import Journal
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.steps import read_state
+from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Event, StepDone, Update
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import StepError

@@ -9,7 +9,8 @@ import pytest
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.do import one_image_steps
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.steps import Deadlines, StepRunner, read_state
+from smpdfu.dfu.do.state_reading import read_state
+from smpdfu.dfu.do.steps import Deadlines, StepRunner
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import LinkLostError, RevertedError, StepError
 from smpdfu.image.keys.keys import generate

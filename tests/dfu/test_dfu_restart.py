@@ -10,7 +10,8 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.do.steps import Deadlines, _may_reset_again, mark, read_state, restart
+from smpdfu.dfu.do.state_reading import read_state
+from smpdfu.dfu.do.steps import Deadlines, _may_reset_again, mark, restart
 from smpdfu.errors import NotBootedError
 from smpdfu.link.memory import NO_FAULTS, Faults
 from smpdfu.smp.framing import ConsoleFraming

@@ -15,7 +15,7 @@ from smpdfu.dfu.decide.plan import STAGED, Policy
 from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.do import steps
 from smpdfu.dfu.do.journal import Journal, read_record
-from smpdfu.dfu.do.steps import read_state
+from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Progress, StepBegun, StepDone, Update, Wish, decide
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, PlanError, RevertedError, SmpdfuError, StepError

@@ -190,7 +190,7 @@ def test_big_endian_images_have_imgtools_types() -> None:
     assert image.to_bytes()[37:].hex() == "100000017800a00001792aa000017a"
     assert Image.from_bytes(image.to_bytes(), "big") == image
     wrong = image.to_bytes().replace(bytes.fromhex("10000001"), bytes.fromhex("00100001"))
-    with pytest.raises(FormatError, match="SHA256 is not written as a big-endian image has it") as caught:
+    with pytest.raises(FormatError, match="SHA256 does not have the byte order of a big-endian image") as caught:
         Image.from_bytes(wrong, "big")
     assert caught.value.offset == 37
 

@@ -72,9 +72,9 @@ def test_the_hash_of_the_key_must_precede_the_signature(signed: Image, signing_k
         assert codes(verdict) == expected
         assert verdict.accepted == (verdict.key_index is not None)
     misplaced = verify(with_tlvs(signed, (sha, signature, keyhash)), (signing_key,))
-    assert "does not stand behind" in misplaced.refusals[0].message
+    assert "does not follow" in misplaced.refusals[0].message
     anonymous = verify(with_tlvs(signed, (sha, signature)), (signing_key,))
-    assert anonymous.refusals[0].message == "the image is signed by another key than those given"
+    assert anonymous.refusals[0].message == "the image is signed with a key that was not given"
 
 
 def test_of_several_signatures_the_last_by_a_known_key_decides(
@@ -128,7 +128,7 @@ def test_a_hash_of_another_kind_than_the_keys_is_none(firmware: bytes, signing_k
     assert "no SHA256 TLV" in verdict.refusals[0].message
     assert "it has SHA384" in verdict.refusals[0].message
     bare = verify(with_tlvs(image, ()), (signing_key,)).refusals[0]
-    assert bare.message == "the image has no SHA256 TLV, so nothing tells whether it is whole"
+    assert bare.message == "the image has no SHA256 TLV, so nothing shows whether it is undamaged"
 
 
 # --- the hash -------------------------------------------------------------------------------------------------------

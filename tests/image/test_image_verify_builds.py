@@ -31,8 +31,8 @@ def test_a_key_in_full_is_found_by_builds_for_it_alone(
     assert codes(verify(image, (other_key,), build=HW_KEY)) == [Code.UNKNOWN_KEY]
     by_default, by_hash = verify(image, (signing_key,)), verify(signed, (signing_key,), build=HW_KEY)
     assert (codes(by_default), codes(by_hash)) == ([Code.KEY_FORMAT], [Code.KEY_FORMAT])
-    assert "--hw-key" in by_default.refusals[0].message
-    assert "--public-key-format full" in by_hash.refusals[0].message
+    assert by_default.refusals[0].facts == {"wanted": "KEYHASH"}
+    assert by_hash.refusals[0].facts == {"wanted": "PUBKEY"}
     for built in (LoaderBuild(), HW_KEY):
         assert verify(with_tlvs(signed, (sha, keyhash, full, signature)), (signing_key,), build=built).accepted
 
@@ -96,7 +96,7 @@ def test_an_empty_last_protected_tlv_counts_as_unprotected(signed: Image, signin
 def test_such_a_tlv_is_not_made(signed: Image, signing_key: PrivateKey) -> None:
     empty, text = Tlv(0xA0, b""), Tlv(0xA1, b"x")
     build(replace(SPEC, custom_tlvs=(empty, text)), b"\x01", signing_key)
-    with pytest.raises(ImageError, match="0x00a0 is empty and the last"):
+    with pytest.raises(ImageError, match="0x00a0 is the last protected TLV and empty"):
         build(replace(SPEC, custom_tlvs=(text, empty)), b"\x01", signing_key)
 
 
@@ -185,7 +185,7 @@ def test_what_is_no_strict_der_some_backends_take(form: str, signed: Image, sign
     assert (verdict.accepted, verdict.key_index) == (True, 0)
     assert [finding.code for finding in verdict.warnings] == [Code.SIGNATURE_FORM] * (len(readers) < 3)
     padded = form.endswith("behind") and "zero" in form
-    assert all(("--pad-sig" in finding.message) == padded for finding in verdict.warnings)
+    assert all((finding.facts["form"] == "padded") == padded for finding in verdict.warnings)
 
 
 def first_even(key: PrivateKey, value: bytes) -> bytes:

@@ -39,7 +39,7 @@ def test_the_group_is_named(gid: int | None, group: str, tmp_path: Path, monkeyp
         port.touch()
         monkeypatch.setattr(os, "stat", lambda path: SimpleNamespace(st_gid=gid))
     sentence = serial_pipe._why_not(str(port), OSError(errno.EACCES, "Permission denied"))
-    assert sentence == f"this user may not open {port}: it belongs to the group {group}"
+    assert sentence == f"you have no permission to open {port}: it belongs to the group {group}"
 
 
 def test_the_group_is_the_ports_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_a_reason_nobody_foresaw_is_told_in_the_systems_words() -> None:
     ("text", "reason"),
     [
         ("FileNotFoundError(2, 'Das System kann die Datei nicht finden.', None, 2)", "there is no port COM9"),
-        ("PermissionError(13, 'Zugriff verweigert', None, 5)", "COM9 is taken: another program has it open"),
+        ("PermissionError(13, 'Zugriff verweigert', None, 5)", "COM9 is in use: another program has it open"),
         ("something else", "cannot open COM9: could not open port 'COM9': something else"),
     ],
 )

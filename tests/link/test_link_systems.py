@@ -142,7 +142,7 @@ def test_windows_takes_a_while_to_give_a_port_back(com: Com) -> None:
     ("reason", "sentence"),
     [
         (GONE, "there is no port COM7"),
-        (DENIED, "COM7 is taken: another program has it open"),
+        (DENIED, "COM7 is in use: another program has it open"),
         (NOT_READY, "cannot open COM7: could not open port 'COM7': OSError"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,19 @@ def test_a_locked_file_can_be_read_and_written_where_it_was(tmp_path: Path) -> N
     os.close(mine)
     lock_file(other)
     os.close(other)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_disk_that_takes_no_note_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """The same process can lock the device again when there is room."""
+    import resource  # here: Windows does not have it
+
+    lock, (soft, hard) = Lock(tmp_path / "lock"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            lock.acquire()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    lock.acquire()
+    lock.release()

@@ -112,7 +112,7 @@ def test_a_refusal_has_its_name() -> None:
     ("message", "what"),
     [
         (b"", "fewer than its header"),
-        (b"\xff" * 20, "no SMP operation"),
+        (b"\xff" * 20, "not an SMP operation"),
         (Echo("hello").to_bytes(1)[:-2], "its header says"),
         (Header(Op.READ, 1, 0, 1, 0, 0, 0).to_bytes() + b"\x9f", "CBOR"),
         (Header(Op.READ, 1, 0, 1, 0, 0, 0).to_bytes() + b"\x01", "not a map"),

@@ -74,7 +74,7 @@ def test_a_reply_repeats_what_identifies_the_request() -> None:
     request = split_message(Echo("x").to_bytes(7)).header
     reply = split_message(request.reply(b"\xa0")).header
     assert (reply.op, reply.sequence, reply.group, reply.command) == (Op.WRITE_RSP, 7, 0, 0)
-    with pytest.raises(ValueError, match="not answered"):
+    with pytest.raises(ValueError, match="has no answer"):
         reply.reply(b"\xa0")
 
 

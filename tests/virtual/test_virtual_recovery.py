@@ -17,7 +17,7 @@ from smpdfu.dfu.decide.serial_recovery import (
     not_met,
     recovery_number,
 )
-from smpdfu.dfu.do.steps import read_state
+from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.package.package import CoreImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.image.format import Image, Version

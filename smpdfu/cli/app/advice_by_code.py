@@ -158,8 +158,11 @@ def error_advice(error: SmpdfuError) -> str:
 
 def proof_lines(proof: Proof) -> tuple[str, ...]:
     """What is known of the network core, a fact a line; with a doubt that has one, our command."""
+    command = by_code(proof.code, {})
+    if not command:
+        return proof.lines
     *known, last = proof.lines
-    return (*known, _joined(last, by_code(proof.code, {})))
+    return (*known, _joined(last, command))
 
 
 def proof_entry(proof: Proof) -> dict[str, object]:

@@ -144,7 +144,8 @@ class ConfigFile:
         """``smpdfu.toml:7``: the line of a table, or of a key in it, where it is written in the usual way."""
         plain = re.compile(r"\[\s*" + r"\s*\.\s*".join(_name(part) for part in name.split(".", 1)) + r"\s*\]")
         entry = re.compile(rf"{_name(key)}\s*=")
-        inside, at = False, 0
+        inside = False
+        at = 0
         for number, line in enumerate(self.text.splitlines(), 1):
             bare = line.strip()
             if bare.startswith("["):

@@ -21,7 +21,7 @@ from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.help import SETTINGS
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
 from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note, print_json, tell
-from smpdfu.cli.terminal.streams import replace_closed_streams
+from smpdfu.cli.terminal.streams import escape_on_stdout, replace_closed_streams
 from smpdfu.errors import SmpdfuError
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it
@@ -66,6 +66,7 @@ def _root(
 def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
     replace_closed_streams()
+    escape_on_stdout()
     note.cache_clear()
     try:
         if os.environ.get(COMPLETE_VAR) or any(word.startswith(COMPLETION_OPTIONS) for word in sys.argv[1:3]):

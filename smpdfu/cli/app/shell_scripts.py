@@ -124,7 +124,8 @@ def _install(shell: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(SCRIPTS[shell] + "\n", "utf-8")
     if shell in LOADERS:
-        start, line = home / f".{shell}rc", LOADERS[shell].format(shlex.quote(str(path)))
+        start = home / f".{shell}rc"
+        line = LOADERS[shell].format(shlex.quote(str(path)))
         text = start.read_bytes() if start.exists() else b""
         if line.encode() not in text.splitlines():  # added at the end: what a person wrote there is never rewritten
             with start.open("ab") as file:

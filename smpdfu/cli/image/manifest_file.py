@@ -38,7 +38,7 @@ def read_manifest(path: Path, endian: Endian) -> bytes:
     for position, image in enumerate(images):
         index = _index(path, image, position)
         if index in hashes:
-            raise _fault(path, f"the image with index {index} is there twice")
+            raise _fault(path, f"the image with index {index} appears twice")
         hashes[index] = _hash(path, image)
     kept = [hashes[index] for index in sorted(hashes) if index != skipped]
     if len({len(value) for value in kept}) > 1:

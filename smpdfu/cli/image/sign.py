@@ -38,7 +38,9 @@ def sign_files(
     out: Output,
 ) -> None:
     """Sign, and show what was made; or write what is to be signed elsewhere."""
-    outfiles, spec, secret = files.paths(), _spec(content, slot, who), who.source()
+    outfiles = files.paths()
+    spec = _spec(content, slot, who)
+    secret = who.source()
     outputs = outfiles if who.sig_out is None else (*outfiles, who.sig_out)
     replacing.check(outputs, (files.infile, *_key_files(who), *_content_files(content)))
     order = Order(spec, files.infile, outfiles, (), None, files.hex_addr, who.sig_out, replacing.force)
@@ -84,7 +86,8 @@ def _content_files(content: SignContent) -> tuple[Name, ...]:
 
 def _with_signers(order: Order, who: SignKeys) -> Order:
     """The order with the keys that sign, each read once."""
-    keys, public = who.key or (), who.fix_sig_pubkey
+    keys = who.key or ()
+    public = who.fix_sig_pubkey
     if who.sig_out is not None and not keys and who.fix_sig is None:
         raise typer.BadParameter("--sig-out needs a signature: give a key with -k")
     if who.fix_sig is None:

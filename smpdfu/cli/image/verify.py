@@ -148,7 +148,9 @@ def verify_image(
 
 def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
-    geometry, passphrase, keys = slot.geometry(), who.source(), tuple(who.key or ())
+    geometry = slot.geometry()
+    passphrase = who.source()
+    keys = tuple(who.key or ())
     if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):
         raise typer.BadParameter("--check-load-address needs --slot-address and --slot-size")
     if build.no_encryption and who.enc_key is not None:
@@ -156,7 +158,8 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
     trusted = [read_verifier(path, passphrase) for path in keys]
     secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
     image = _image(file)
-    address, built = slot.slot_address, _build(build)
+    address = slot.slot_address
+    built = _build(build)
     verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=address, build=built)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)

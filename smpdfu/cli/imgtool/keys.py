@@ -71,7 +71,8 @@ def getpriv(arguments: Namespace) -> int:
 
 def keyinfo(arguments: Namespace) -> int:
     """Print ``private`` or ``public``; never asks for a passphrase."""
-    passphrase, name = passphrase_of(arguments), arguments.key
+    passphrase = passphrase_of(arguments)
+    name = arguments.key
     try:
         key = parse_key(key_bytes(name), name, lambda: passphrase.ask(name) if passphrase.given else None)
     except WrongPassphraseError as error:

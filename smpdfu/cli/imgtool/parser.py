@@ -104,7 +104,8 @@ def _help() -> str:
 
 def parser_of(command: str) -> Parser:
     """The options of one command."""
-    prog, text = f"smpdfu-imgtool {command}", COMMANDS[command]
+    prog = f"smpdfu-imgtool {command}"
+    text = COMMANDS[command]
     parser = Parser(prog=prog, description=text, formatter_class=Help, allow_abbrev=False)
     if command in _OPTIONS:
         _OPTIONS[command](parser)

@@ -10,7 +10,7 @@ from smpdfu.image.tlv import TLV_VENDOR_MAX, TLV_VENDOR_MIN, TlvType
 
 _TLV_FAULTS = (
     (re.compile(r"custom TLV (\S+): '0x[0-9a-fA-F]*' is not a row of bytes"), "Custom TLV length is odd."),
-    (re.compile(r"the custom TLV 0x0*([0-9a-f]+) is there twice"), "Custom TLV 0x{0} already exists."),
+    (re.compile(r"the custom TLV 0x0*([0-9a-f]+) appears twice"), "Custom TLV 0x{0} already exists."),
 )
 
 

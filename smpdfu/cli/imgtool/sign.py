@@ -31,7 +31,8 @@ LONGEST_TYPE = 12  # characters of --boot-record
 def sign(arguments: Namespace) -> int:
     """Sign, with imgtool's lines about it; or write what is to be signed elsewhere."""
     _check_sign(arguments)
-    spec, passphrase = _spec(arguments), passphrase_of(arguments)
+    spec = _spec(arguments)
+    passphrase = passphrase_of(arguments)
     recipient = None if arguments.encrypt is None else read_recipient(Path(arguments.encrypt), passphrase)
     if arguments.hmac_sha == "512" and recipient is not None and recipient.kind.name == "ecdsa-p256":
         raise UsageError(words.HMAC_SHA512)

@@ -54,7 +54,8 @@ def parts_of(image: Image, size_bytes: int, slot: SlotGeometry | None = None) ->
         ("TLVs", "tlvs", image.size_bytes),
         *(_rest(size_bytes) if slot is None else _slot_rest(slot)),
     ]
-    found, start = [], 0
+    found = []
+    start = 0
     for name, kind, end in ends:
         if end > start:
             found.append(Part(name, kind, start, end))

@@ -28,7 +28,8 @@ def make(kind: str, key: Path, secret: PassphraseOptions, out: Output, *, passwo
 
 def show(key: str, secret: PassphraseOptions, out: Output, require: KeyHalf | None) -> None:
     """Show what a key file holds. Raises typer.BadParameter if it is not ``require``, KeyFileError or SigningError."""
-    found, elsewhere = read_key(key, secret.source()), scheme_of(key) is not None
+    found = read_key(key, secret.source())
+    elsewhere = scheme_of(key) is not None
     half = KeyHalf.PRIVATE if elsewhere or isinstance(found, PrivateKey) else KeyHalf.PUBLIC
     _tell(found, half, key, out, protected=elsewhere or is_encrypted(key_bytes(key)))
     if require is not None and half is not require:
@@ -36,7 +37,8 @@ def show(key: str, secret: PassphraseOptions, out: Output, require: KeyHalf | No
 
 
 def _tell(key: PublicKey, half: KeyHalf, name: str | Path, out: Output, *, protected: bool) -> None:
-    known, name = known_key(key.public_bytes), shown_key(str(name))
+    known = known_key(key.public_bytes)
+    name = shown_key(str(name))
     answer = {
         "key": name,
         "holds": half,

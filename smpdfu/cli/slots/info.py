@@ -12,13 +12,13 @@ from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader
 from smpdfu.cli.update.loader import loader_data, loader_facts, mode_name
 from smpdfu.client import Client
-from smpdfu.connect import place_of
 from smpdfu.dfu.decide.evidence import Bootloader
-from smpdfu.dfu.do.journal import journal_path, read_record
 from smpdfu.dfu.do.one_image_steps import restart_alone
-from smpdfu.dfu.do.steps import DEADLINES, ask, read_state
+from smpdfu.dfu.do.state_reading import ask, read_state
+from smpdfu.dfu.do.steps import DEADLINES
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.errors import DeviceError, PlanError
+from smpdfu.library import recorded_update
 from smpdfu.smp.groups.image import SlotInfo
 from smpdfu.smp.groups.os import BootloaderInfo, Info
 
@@ -62,7 +62,8 @@ async def show_info(
 
 async def _bootloader_facts(client: Client) -> dict[str, Any]:
     bootloader, mode = await ask(client, BootloaderInfo()), await ask(client, BootloaderInfo("mode"))
-    params, slots = await client.params(), await ask(client, SlotInfo())
+    params = await client.params()
+    slots = await ask(client, SlotInfo())
     return {
         "bootloader": bootloader and bootloader.bootloader,
         "bootloader_mode": mode and mode_name(mode.mode),
@@ -96,7 +97,7 @@ async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[s
         state = await read_state(client)
     except DeviceError:
         return None
-    record = read_record(journal_path(place_of(conn.address())))
+    record = recorded_update(conn.address())
     return loader_data(known_of(state, record, Wish(bootloader=known)))
 
 

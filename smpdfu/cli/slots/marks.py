@@ -18,6 +18,7 @@ from smpdfu.dfu.decide.one_image import fallback_during_trial
 from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.do import steps
 from smpdfu.dfu.do.same_device import SameDevice
+from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import Erase, ImageSlot, StateWrite
@@ -43,7 +44,8 @@ async def confirm_image(conn: Connection, out: HashOutput, hash_: str | None, im
     """
     async with conn.client() as client:
         same, state = await _met(client)
-        running, keep = state.running, _step(Action.KEEP)
+        running = state.running
+        keep = _step(Action.KEEP)
         chosen = running if not hash_ and not image else _find(state.slots, hash_ or None, image)
         if chosen is None or chosen.hash is None:  # a device that does not tell what runs
             await same.check(keep, state)
@@ -81,7 +83,7 @@ async def erase_slot(conn: Connection, out: HashOutput, image: int | None, slot:
         # A device that does not answer ends the command soon, and not only after the timeout of an erase.
         same, state = await _met(client)
         from_slot_1 = any(one.active and one.slot for one in state.slots)
-        if from_slot_1 and (errors := tuple(wrong_active_slot(await steps.read_state(client)))):
+        if from_slot_1 and (errors := tuple(wrong_active_slot(await read_state(client)))):
             raise refusal(errors)
         await same.check(_step(Action.UPLOAD), state)
         await client.request(Erase(flat), timeout_s=conn.timeout_or(ERASE_TIMEOUT_S))

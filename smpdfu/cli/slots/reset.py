@@ -19,7 +19,8 @@ from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.serial_recovery import KEEP_POWER
 from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.steps import Deadlines, ask, read_state
+from smpdfu.dfu.do.state_reading import ask, read_state
+from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import ResponseTimeoutError
 from smpdfu.smp.groups.image import StateRead
@@ -82,7 +83,8 @@ def _conclude_alone(out: HashOutput, how: Restart, *, acknowledged: bool) -> Non
 
 def _conclude(out: HashOutput, before: DeviceState, now: DeviceState) -> None:
     """The list, and what became of each image that waited; exit code 7 if one of them was not installed."""
-    outcomes, ended = outcomes_of(before, now), trial_ended(before, now)
+    outcomes = outcomes_of(before, now)
+    ended = trial_ended(before, now)
     error = refusal_of(outcomes)
     apart = [one for one in outcomes if error is None or one.words not in str(error)]
     said = [*map(_words, apart), *filter(None, [ended])]

@@ -281,7 +281,8 @@ class _Progress:
     _LINE_EVERY_S = 5.0
 
     def __init__(self, label: str, *, bar: bool) -> None:
-        self._label, self._wants_bar = label, bar
+        self._label = label
+        self._wants_bar = bar
         self._context: Any = None
 
     def __enter__(self) -> Advance:

@@ -140,7 +140,8 @@ def _wrapped(text: Text, width: int) -> Sequence[Text]:
     """The lines of a text, broken at blanks; a part without blanks stays whole, even if it is wider than ``width``."""
     if text.no_wrap or text.cell_len <= width:
         return [text]
-    breaks, start = [], 0
+    breaks = []
+    start = 0
     for word in re.finditer(r"\S+", text.plain):
         if word.start() > start and cell_len(text.plain[start : word.end()]) > width:
             breaks.append(word.start())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from smpdfu.cli.update.steps import Reporter
 from smpdfu.cli.update.timing import Timing
 from smpdfu.cli.update.update_options import How, SchemeChoice
 from smpdfu.cli.update.upload_options import TransferOptions
-from smpdfu.connect import parse_address, places_by_lookup
+from smpdfu.connect import parse_address
 from smpdfu.dfu.decide.checks.demands import check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stopping
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
@@ -32,17 +31,15 @@ from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.decide.plan import Policy, in_place
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do import health
-from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.events import Event
-from smpdfu.dfu.do.journal import Journal, journal_path, read_record
-from smpdfu.dfu.do.journal_repair import damaged_line, set_aside
 from smpdfu.dfu.do.net_version import VersionRule, Way
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.do.update import Decision, Update, Wish, decide, read_device
+from smpdfu.dfu.do.update import Decision, Update, Wish
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.errors import PlanError, StepError, UnprovenError
 from smpdfu.image.keys.keys import PublicKey
+from smpdfu.library import open_update, plan_update, recorded_update, set_journal_aside
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,40 +55,36 @@ async def run_update(
     out: HashOutput,
 ) -> None:
     """Update the device from ``package``, or with ``how.plan`` show what an update would do."""
-    loaded, wish = Package.load(package), _wish(how, known_bootloader(bootloader, conn), trust.keys())
+    loaded = Package.load(package)
+    wish = _wish(how, known_bootloader(bootloader, conn), trust.keys())
     loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
     check_trust(loaded.images, wish.trust)
     if how.new_journal and (how.plan or how.resume):
         raise typer.BadParameter("--new-journal cannot be combined with --plan or --resume")
-    found = parse_address(conn.address())
-    address, path = str(found), journal_path(found.place)
-    if how.new_journal and (old := set_aside(path)) is not None:
+    address = str(parse_address(conn.address()))
+    if how.new_journal and (old := set_journal_aside(address)) is not None:
         out.say(f"the old journal is now {old}")
-    _may_resume(loaded, read_record(path), how, address)
+    _may_resume(loaded, recorded_update(address), how, address)
     job = _Job(loaded, wish, how, transfer, out, Timing())
     checks = _checks(how, address)
-    async with AsyncExitStack() as stack:
-        if not how.plan:
-            stack.enter_context(locked(await places_by_lookup(address)))
-        client = await stack.enter_async_context(conn.client(transfer_timeout_s=transfer.transfer_timeout))
-        job.timing.connected()
-        if how.plan:
-            record = read_record(path)
-            decision = decide(loaded, await read_device(client, record), record, wish)
+    client = conn.client(transfer_timeout_s=transfer.transfer_timeout)
+    if how.plan:
+        async with client:
+            job.timing.connected()
+            decision = await plan_update(address, loaded, wish=wish, client=client)
             job.timing.looked()
             _show_plan(decision, job)
             return
-        with Journal(path) as journal:
-            for number in journal.damaged:
-                out.warn(f"{damaged_line(number, path)}. With --new-journal, smpdfu begins a new journal.")
-            try:
-                await _carry_out(Update(client, loaded, journal, wish=wish, **checks), job)
-            except StepError as error:
-                if not error.resumable:
-                    raise
-                kept = [*_kept(how), *bootloader.words(), *trust.words(), *transfer.words()]
-                again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
-                raise StepError(f"{error}; continue with: {again}", error.step, resumable=True) from error
+    try:
+        async with open_update(address, loaded, client, wish=wish, **checks) as update:
+            job.timing.connected()
+            await _carry_out(update, job)
+    except StepError as error:
+        if not error.resumable:
+            raise
+        kept = [*_kept(how), *bootloader.words(), *trust.words(), *transfer.words()]
+        again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
+        raise StepError(f"{error}; continue with: {again}", error.step, resumable=True) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +165,11 @@ def _tell(finding: Finding, out: Output) -> None:
 
 
 async def _carry_out(update: Update, job: _Job) -> None:
+    out = job.out
+    for sentence in update.damaged:
+        out.warn(f"{sentence}. With --new-journal, smpdfu begins a new journal.")
     decision = await update.look()
     job.timing.looked()
-    out = job.out
     _check(decision, job.how)
     for finding in decision.findings:
         _tell(finding, out)

@@ -30,7 +30,9 @@ class Reporter:
     """
 
     def __init__(self, out: Output, file: str = "") -> None:
-        self._out, self._file, self._stack = out, file, ExitStack()
+        self._out = out
+        self._file = file
+        self._stack = ExitStack()
         self._advance: Advance | None = None
 
     def __enter__(self) -> Reporter:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from smpdfu.cli.terminal.show import Output
-from smpdfu.connect import place_of
-from smpdfu.dfu.do.journal import journal_path
-from smpdfu.dfu.do.journal_repair import remove
 from smpdfu.errors import JournalError
+from smpdfu.library import delete_journal
 from smpdfu.virtual.store import devices as store_devices
 
 
@@ -17,7 +15,7 @@ def delete_device(name: str, out: Output) -> None:
     """
     store_devices.delete(name)
     try:
-        remove(journal_path(place_of(f"virtual:{name}")))
+        delete_journal(f"virtual:{name}")
     except JournalError as error:
         out.warn(f"the record of its updates stays: {error}")
     out.emit({"deleted": name}, lambda: f"Deleted {name}")

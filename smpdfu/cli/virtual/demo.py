@@ -66,7 +66,8 @@ class Demo:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The four commands to try, in this order."""
-        to, package = f"--to virtual:{self.name}", f"{self.package(2).as_posix()} {_BOOTLOADER}"
+        to = f"--to virtual:{self.name}"
+        package = f"{self.package(2).as_posix()} {_BOOTLOADER}"
         return (
             Step(f"smpdfu list {to}", "Show what the board runs: version 1.0.0."),
             Step(f"smpdfu update {package} --plan {to}", "Check version 2.0.0 against the board. This writes nothing."),

@@ -60,7 +60,8 @@ class Reading:
 
     async def pieces(self) -> AsyncGenerator[FileDownloadReply, None]:
         """The answers, in the order of the file."""
-        off, self._life_at = self._part.start, now()
+        off = self._part.start
+        self._life_at = now()
         try:
             while off < self._part.end:
                 self._send_all()
@@ -253,10 +254,10 @@ class FileReceiver:
         """Return the sizes of the file and of a piece: only the answer for byte 0 has them. Keep its data if needed."""
         reply = await ask(self.client, FileDownload(self.name, 0))
         if reply.len is None:
-            raise RemoteProtocolError(f"the device does not tell how long {self.name} is")
+            raise RemoteProtocolError(f"the device does not report the size of {self.name}")
         if reply.len > FILE_MAX:
             raise RemoteProtocolError(
-                f"the device promises {reply.len} bytes of {self.name}: no file system has such files"
+                f"the device reports {reply.len} bytes for {self.name}: more than any file system of a device holds"
             )
         if self.off > reply.len:
             raise RemoteProtocolError(f"{self.name} has {reply.len} bytes, fewer than were received before")

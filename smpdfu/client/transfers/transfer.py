@@ -192,7 +192,7 @@ class Transfer:
             elif chunk.heard_at:
                 window.probe_missed(now() - answered_at, page=page)
                 exchange.after_silence(1)
-                exchange.note("link", "the device lost a request that came while it was at work: 1 in flight for now")
+                exchange.note("link", "the device lost a request while it was busy: now 1 request in flight")
         finally:
             exchange.session.close(probe)
 
@@ -311,7 +311,8 @@ class Transfer:
 
     def _answered(self, chunk: Chunk, reply: UploadReply) -> None:
         upload, window = self._upload, self._window
-        again, before = chunk.sends > 1, upload.off
+        again = chunk.sends > 1
+        before = upload.off
         copy_at_work = again and self._life_at - chunk.last_at < window.trips.shortest_s / 2
         came_late = copy_at_work or (not again and chunk not in upload.flight)
         in_step = upload.answered(chunk, reply)
@@ -362,10 +363,11 @@ class Transfer:
             self._quiet_left_s -= now() - began
 
     def _slow_down(self, chunk: Chunk, why: Fault) -> None:
-        window, was = self._window, self._window.size
+        window = self._window
+        was = self._window.size
         window.fault(chunk.last_at, why)
         if window.size < was:
-            self._exchange.note("link", f"{was} requests in flight were too many: {window.size} from here on")
+            self._exchange.note("link", f"{was} requests in flight were too many: now {window.size}")
 
     # --- bookkeeping --------------------------------------------------------------------------------------------------
 

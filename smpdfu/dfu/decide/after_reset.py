@@ -101,7 +101,8 @@ def _outcome(slot: ImageSlot, now: DeviceState) -> Outcome:
 
 
 def _waiting_still(slot: ImageSlot, now: DeviceState, runs: str) -> Outcome:
-    version, taken = _version(slot), now.boot.network_taken
+    version = _version(slot)
+    taken = now.boot.network_taken
     if taken:
         words = f"the network core took {version}, which still waits for the next boot: {_EACH_BOOT}{runs}"
         return Outcome(slot, Became.TAKEN, f"{words}. {FREE_THE_SLOT}")

@@ -95,7 +95,7 @@ ONE_SLOT_MODES = {
 }
 NO_MARK_MODES = {
     BootloaderMode.RAM_LOAD: "loads images into RAM",
-    BootloaderMode.DIRECT_XIP: "runs images from where they lie (direct XIP)",
+    BootloaderMode.DIRECT_XIP: "runs images in the slot where they are (direct XIP)",
 }
 NO_MARKS = "takes no marks for the next boot"
 """Of a device that does not tell its mode and answered so."""
@@ -118,7 +118,8 @@ def make_job(image: CoreImage, state: DeviceState, wanted: Wanted, *, takes_mark
         return Job(way, pair, slot, pair, left, state.can_revert)
     if way is Way.HIGHER_VERSION:
         _is_higher(image, state, _why_no_marks(state))
-    number, replaces = upload_number(state, pair, wanted.slot, slot), state.mode in ONE_SLOT_MODES
+    number = upload_number(state, pair, wanted.slot, slot)
+    replaces = state.mode in ONE_SLOT_MODES
     return Job(way, pair, slot, number, left, state.can_revert, replaces)
 
 
@@ -144,7 +145,8 @@ def pair_of(image: CoreImage, state: DeviceState, wanted: Wanted) -> int:
 
     Raises PlanError where it would come to the other core, or where it cannot be known which one it is for.
     """
-    core, told = known_core(image), state.told_scheme
+    core = known_core(image)
+    told = state.told_scheme
     if told is Scheme.SIMULTANEOUS:
         return _one_of_two_pairs(image, core, wanted)
     if told is None and core is Core.NET and wanted.image is None:

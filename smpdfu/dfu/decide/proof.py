@@ -70,7 +70,7 @@ def after_hand_over(image: CoreImage, state: DeviceState) -> DeviceState:
 def _by_slots(image: CoreImage, state: DeviceState) -> Proof:
     seen = picture(image, state)
     if seen is None:
-        return Proof(None, "The device does not tell which image its slot holds.", doubt=_CHECK)
+        return Proof(None, "The device does not report which image its slot holds.", doubt=_CHECK)
     if state.scheme is Scheme.SIMULTANEOUS:
         if seen is Picture.PENDING:
             return Proof(False, f"{image.file} still waits for the next boot.", ProofSource.SLOTS)

@@ -7,7 +7,7 @@ and would have two locks; so what the names resolve to is locked, too.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from smpdfu.dfu.do.journal import journal_path
@@ -18,19 +18,21 @@ from smpdfu.local.state.own import make_own_folder
 
 
 @contextmanager
-def locked(places: Iterable[str]) -> Iterator[None]:
+def locked(places: Iterable[str], warn: Callable[[str], None] | None = None) -> Iterator[None]:
     """Have the device at these places (``connect.places_by_lookup``) while inside; without any, nothing is locked.
 
-    Raises JournalError when another process, or another update in this one, has one of them.
+    Raises JournalError when another process, or another update in this one, has one of them. If the lock's file cannot
+    be written, ``warn`` gets a sentence and the call continues; without ``warn``, that is a JournalError, too: a call
+    that writes a journal cannot continue without the same folder.
     """
     with ExitStack() as stack:
         for place in sorted(set(places)):
-            stack.enter_context(_one(place))
+            stack.enter_context(_one(place, warn))
         yield
 
 
 @contextmanager
-def _one(place: str) -> Iterator[None]:
+def _one(place: str, warn: Callable[[str], None] | None) -> Iterator[None]:
     folder = state_home() / "locks"
     lock = Lock(folder / journal_path(place).with_suffix(".lock").name)
     try:
@@ -42,7 +44,10 @@ def _one(place: str) -> Iterator[None]:
             f"process {error.note.get('pid', '?')} is updating the device at {place}, perhaps under another name"
         ) from held
     except OSError as error:
-        raise JournalError(f"the lock {lock.path} cannot be taken: {error.strerror or error}") from error
+        why = f"the lock {lock.path} cannot be taken: {error.strerror or error}"
+        if warn is None:
+            raise JournalError(why) from error
+        warn(f"{why}. Run no other command for this device until this one ends.")
     try:
         yield
     finally:

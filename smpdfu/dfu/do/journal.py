@@ -66,7 +66,8 @@ class Journal:
         read or written, is too large, or another process holds it.
         """
         self.path = Path(path)
-        self._clock, self._writing = clock, threading.Lock()
+        self._clock = clock
+        self._writing = threading.Lock()
         try:
             self._fd = _open(self.path)
         except OSError as error:

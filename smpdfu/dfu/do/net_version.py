@@ -130,7 +130,8 @@ def version_in(answer: str) -> str | None:
 
 def versions_of(image: CoreImage) -> frozenset[str]:
     """The versions that a package gives its network image, as ``version_in`` writes them."""
-    header, info = image.image.header.version, b0n.FirmwareInfo.find(image.image.payload)
+    header = image.image.header.version
+    info = b0n.FirmwareInfo.find(image.image.payload)
     told = [value for key, value in image.entry.items() if key == "version" or key.startswith("version_")]
     texts = [str(value) for value in told] + ([] if info is None or image.image.encrypted else [str(info.version)])
     found = {version_in(text) for text in [str(header), *texts]}
@@ -149,7 +150,7 @@ def judge(image: CoreImage, before: str | None, after: str | None) -> Proof | No
     wanted = sorted(one for one in versions_of(image) if ("." in one) == ("." in after))
     if not wanted:
         return Proof(
-            None, f"The application reports version {after} of the network core, {image.file} has none like it."
+            None, f"The application reports version {after} of the network core; {image.file} has none like it."
         )
     if after not in wanted:
         reason = f"The application reports version {after} of the network core; {image.file} is {' or '.join(wanted)}."
@@ -158,6 +159,6 @@ def judge(image: CoreImage, before: str | None, after: str | None) -> Proof | No
         return Proof(None, f"The application reported version {after} of the network core before the update, too.")
     if before is None:
         return Proof(
-            None, f"The application reports version {after} of the network core. It was not asked before the update."
+            None, f"The application reports version {after} of the network core; the version before is not known."
         )
     return Proof(True, f"The application reports version {after} of the network core.", ProofSource.VERSION)

@@ -40,7 +40,8 @@ from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark, read_slots, read_state
+from smpdfu.dfu.do.state_reading import read_slots, read_state
+from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import FormatError, ImageError, PlanError
@@ -99,6 +100,11 @@ ImageEvent = ImageNote | ImageStage | UploadProgress
 
 def ignore(event: ImageEvent) -> None:
     """Watch nothing."""
+
+
+def warning_to(watch: Callable[[ImageEvent], None]) -> Callable[[str], None]:
+    """What passes a sentence to ``watch`` as a warning."""
+    return lambda text: watch(ImageNote(text, warning=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +213,8 @@ def _in_place(image: CoreImage, state: DeviceState, job: Job, wanted: Wanted) ->
     """Nothing is left to do: the image runs, or waits as it is wanted."""
     if job.image == 0 and state.running is not None and state.running.hash == image.hash:
         return InstalledImage(image, 0, state.running.slot, state, changed=False, running=True, proven=True)
-    slot, next_step = read_back(image, state, job), marked(image, state, job)
+    slot = read_back(image, state, job)
+    next_step = marked(image, state, job)
     mark_of = _mark_of(wanted, job)
     return InstalledImage(image, job.image, slot, state, changed=False, marked=mark_of, next_step=next_step)
 
@@ -249,9 +256,10 @@ async def _send(
     watch(ImageStage.SENT)
     if not (result.match or result.listed or job.replaces):
         text = (
-            "the device accepted every byte, but it neither compares them nor lists the image: nothing proves what it"
+            "the device accepted every byte, but it neither compares them nor lists the image: nothing proves what it "
+            "holds"
         )
-        watch(ImageNote(f"{text} holds", warning=True))
+        watch(ImageNote(text, warning=True))
     return result
 
 

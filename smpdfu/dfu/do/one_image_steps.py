@@ -14,18 +14,8 @@ from smpdfu.dfu.decide.one_image import Job, Wanted, Way, make_job
 from smpdfu.dfu.decide.plan import UPLOADED, Action, Step, make_plan
 from smpdfu.dfu.decide.proof import net_taken, picture
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.do.steps import (
-    MAX_RESETS,
-    Deadlines,
-    Settled,
-    StepRunner,
-    hash_of,
-    mark,
-    read_slots,
-    read_state,
-    restart,
-    with_console,
-)
+from smpdfu.dfu.do.state_reading import read_slots, read_state, with_console
+from smpdfu.dfu.do.steps import MAX_RESETS, Deadlines, Settled, StepRunner, hash_of, mark, restart
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import (
     AbsentError,
@@ -223,7 +213,8 @@ async def when_free(client: Client, act: Callable[[], Awaitable[T]], within_s: f
     ``within_s``, and at once when it is an application that refuses.
     """
     clock = asyncio.get_running_loop().time
-    end, said = clock() + within_s, False
+    end = clock() + within_s
+    said = False
     while True:
         try:
             return await act()

@@ -8,7 +8,8 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.identity import ASK_HARDWARE, Identity, hardware_in, identity_of
 from smpdfu.dfu.decide.plan import Step
-from smpdfu.dfu.do.steps import SILENCE, ask, read_slots
+from smpdfu.dfu.do.state_reading import ask, read_slots
+from smpdfu.dfu.do.steps import SILENCE
 from smpdfu.errors import StepError
 from smpdfu.smp.groups.os import Info
 

@@ -1,11 +1,11 @@
-"""The single steps of an update, each one checked by reading the device. Only ``update`` and this talk to a device."""
+"""The single steps of an update, each one checked by reading the device; ``state_reading`` reads it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 from smpdfu.client import ERASE_TIMEOUT_S, Client, UploadProgress
 from smpdfu.dfu.decide.checks.refusals import (
@@ -16,13 +16,13 @@ from smpdfu.dfu.decide.checks.refusals import (
     not_taken,
     went_elsewhere,
 )
-from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, Scheme, mode_of
-from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Proof, console_clue, mode_clue
+from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, Scheme
+from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.plan import Action, Step, image_number
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
-from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
+from smpdfu.dfu.do.state_reading import read_slots, with_console
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import (
     AbsentError,
@@ -37,11 +37,8 @@ from smpdfu.errors import (
 )
 from smpdfu.loaders.console import read_boot
 from smpdfu.loaders.proof import Picture
-from smpdfu.smp.groups.enum import GroupCount
-from smpdfu.smp.groups.image import Erase, ImageRc, SlotInfo, StateRead, StateReply, StateWrite
-from smpdfu.smp.groups.os import BootloaderInfo, DateTimeRead, Info, TaskStat
-from smpdfu.smp.groups.stat import StatList
-from smpdfu.smp.message import MgmtRc, Request, Response
+from smpdfu.smp.groups.image import Erase, ImageRc, StateRead, StateWrite
+from smpdfu.smp.message import MgmtRc
 
 SILENCE = (LinkError, RemoteProtocolError)
 IN_THE_WAY = (
@@ -50,11 +47,8 @@ IN_THE_WAY = (
     (MgmtRc.EBADSTATE, None),  # as SMP version 1 has it
 )
 """How a device says that a slot is not free."""
-APPLICATION_ONLY: tuple[Request[Any], ...] = (TaskStat(), StatList(), DateTimeRead(), GroupCount())
-"""Harmless questions that no bootloader's recovery has an answer to (MCUboot, boot_serial.c)."""
 MAX_RESETS = 3
 """How often a reset is asked for that nobody acknowledges."""
-R = TypeVar("R", bound=Response)
 
 Settled = Callable[[DeviceState], bool]
 Check = Callable[[Step, DeviceState], Awaitable[None]]
@@ -77,63 +71,6 @@ class Deadlines:
 
 
 DEADLINES = Deadlines()
-
-# --- look -----------------------------------------------------------------------------------------------------------
-
-
-async def read_state(client: Client) -> DeviceState:
-    """Ask the device for everything that a decision needs; what it does not know stays empty. Raises LinkError."""
-    listed = await client.request(StateRead())
-    sizes = await ask(client, SlotInfo())
-    answer = await ask(client, BootloaderInfo("mode"))
-    platform = await ask(client, Info("i"))
-    mode = None if answer is None else mode_of(answer.mode)
-    state = DeviceState(
-        listed.images,
-        () if sizes is None else sizes.images,
-        mode,
-        bool(answer and answer.no_downgrade),
-        platform.output.strip() if platform else None,
-        evidence=NO_EVIDENCE.with_clues(mode_clue(mode)),
-    )
-    return replace(with_console(client, state), recovery=await _in_recovery(client, state, listed))
-
-
-async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -> bool:
-    """Does a bootloader answer? Where its answers do not tell, it is known by the commands that it lacks."""
-    params = await client.params()
-    if is_recovery(state, params):
-        return True
-    if not may_be_recovery(state, params) or not client.over_serial or listed.splitStatus is not None:
-        return False
-    for request in APPLICATION_ONLY:
-        try:
-            await client.request(request)
-        except DeviceError as error:
-            if error.is_code(MgmtRc.ENOTSUP):
-                continue
-        return False
-    return True
-
-
-def with_console(client: Client, state: DeviceState) -> DeviceState:
-    """The state with what the console said in the last boot."""
-    boot = read_boot(client.boot_text)
-    return replace(state, boot=boot, evidence=state.evidence.with_clues(console_clue(boot)))
-
-
-async def read_slots(client: Client, state: DeviceState) -> DeviceState:
-    """The state with its list of images read anew. Raises LinkError or DeviceError."""
-    return replace(state, slots=(await client.request(StateRead())).images)
-
-
-async def ask(client: Client, request: Request[R]) -> R | None:
-    """The answer, or None where the device refuses: its build has no such command. Raises LinkError."""
-    try:
-        return await client.request(request)
-    except DeviceError:
-        return None
-
 
 # --- marks ----------------------------------------------------------------------------------------------------------
 

@@ -29,18 +29,12 @@ from smpdfu.dfu.do.events import StepDone as StepDone
 from smpdfu.dfu.do.events import ignore, watched
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal import Journal, off_loop
+from smpdfu.dfu.do.journal_repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
 from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
-from smpdfu.dfu.do.steps import (
-    DEADLINES,
-    SILENCE,
-    Deadlines,
-    StepRunner,
-    hash_of,
-    read_slots,
-    read_state,
-)
+from smpdfu.dfu.do.state_reading import read_slots, read_state
+from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys.keys import Verifier
@@ -185,6 +179,11 @@ class Update:
         self._wish = wish
         self._same = SameDevice(client)
         self._runner = StepRunner(client, deadlines, health, net_version, self._same.check)
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """A sentence for each line of the journal that is damaged and counts for nothing."""
+        return tuple(damaged_line(number, self._journal.path) for number in self._journal.damaged)
 
     async def look(self) -> Decision:
         """Read the device and decide.
@@ -345,7 +344,8 @@ class Update:
         def progress(now: UploadProgress) -> None:
             tell(Progress(step, now.off, now.len, now.resumed_at, now.window))
 
-        image, known = self._image(step), self._journal.record.net_version
+        image = self._image(step)
+        known = self._journal.record.net_version
         try:
             return await self._runner.do(step, image, state, progress, net_version=known)
         except NotBootedError as error:

@@ -23,7 +23,7 @@ class ClientFor(Protocol):
     def __call__(
         self, address: str, *, timeout_s: float | None = None, transfer_timeout_s: float | None = None
     ) -> Client:
-        """Raise ConnectError for what is no address."""
+        """Raise ConnectError for a text that is not an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Reach:
     """What a fleet needs of the wires, as ``connect`` has it.
 
     ``client_for`` makes a client of an address. ``place_of`` gives the one spelling of an address, ``places_of`` those
-    of all IP addresses to which its host name leads now. Each raises ConnectError for what is no address.
+    of all IP addresses to which its host name leads now. Each raises ConnectError for a text that is not an address.
     """
 
     client_for: ClientFor

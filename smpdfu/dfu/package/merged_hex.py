@@ -81,7 +81,8 @@ def find_code(firmware: Firmware, core: Core, slots: Sequence[Slot]) -> tuple[Co
 
 
 def _is_linked_for(payload: bytes, slot: Slot) -> bool:
-    info, vectors = b0n.FirmwareInfo.find(payload), Vectors.of(payload)
+    info = b0n.FirmwareInfo.find(payload)
+    vectors = Vectors.of(payload)
     if info is not None:
         return info.address == slot.code
     return vectors is not None and slot.code <= vectors.reset < min(slot.end, slot.code + len(payload))

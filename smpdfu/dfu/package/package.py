@@ -105,7 +105,8 @@ class CoreImage:
         """
         if self.image.encrypted:
             return None
-        header, info = self.image.header, b0n.FirmwareInfo.find(self.image.payload)
+        header = self.image.header
+        info = b0n.FirmwareInfo.find(self.image.payload)
         fixed = header.load_addr if header.flags & Flag.ROM_FIXED else None
         claims = (None if info is None else info.address, self.load_address, fixed)
         return code_address(self.image.payload, header.hdr_size, claims)

@@ -153,7 +153,8 @@ def _is_der(data: bytes) -> bool:
     """True for one DER sequence and nothing behind it, as a key or certificate without its PEM text is."""
     if len(data) < 8 or data[0] != 0x30 or data[1] == 0x80:  # 0x80: of indefinite length, which DER has not
         return False
-    size, start = data[1], 2
+    size = data[1]
+    start = 2
     if size > 0x80:
         start += size - 0x80
         size = int.from_bytes(data[2:start], "big")

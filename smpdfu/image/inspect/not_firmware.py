@@ -32,7 +32,7 @@ def objection(code: bytes) -> str | None:
     if len(code) < _SHORTEST and kind is not FileKind.TEXT:
         return None
     if kind is FileKind.DFU_MULTI_IMAGE:
-        return "it holds several signed images (dfu_multi_image.bin): a bootloader takes each of them alone"
+        return "it contains several signed images (dfu_multi_image.bin): a bootloader installs them one by one"
     inside = image_inside(code)
     if inside is not None:
         return (

@@ -56,13 +56,13 @@ class InitPacket:
     def from_bytes(cls, data: bytes) -> InitPacket:
         """Read a ``.dat`` file; raises ``FormatError`` for anything that is no init packet."""
         if len(data) > MAX_INIT_PACKET_BYTES:
-            raise FormatError(f"the init packet has {len(data)} bytes: no real one is so long")
+            raise FormatError(f"the init packet has {len(data)} bytes: no real one has so many")
         packet = tuple(_fields(data))
         signed = _message(packet, _PACKET["signed_command"])
         command = _message(signed or packet, _SIGNED["command"])
         init = _message(command or (), _INIT_OF_COMMAND)
         if init is None:
-            raise FormatError("the init packet holds no init command")
+            raise FormatError("the init packet has no init command")
         hashed = _message(init, _INIT["hash"]) or ()
         signature = None if signed is None else _name(SIGNATURE_TYPES, _number(signed, _SIGNED["signature_type"]) or 0)
         return cls(

@@ -53,7 +53,7 @@ def private_key_bytes(key: PrivateKey, encoding: PrivateEncoding | None = None, 
     """
     known = key.kind.private_encodings
     if not known:
-        raise SigningError(f"a key of type {key.kind.name} only signs: a bootloader has no use for its private half")
+        raise SigningError(f"a key of type {key.kind.name} is for signing: a bootloader never needs its private half")
     chosen = known[0] if encoding is None else encoding
     if chosen not in known:
         raise SigningError(f"a key of type {key.kind.name} has no {chosen} form; use {' or '.join(known)}")

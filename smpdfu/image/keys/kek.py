@@ -47,7 +47,7 @@ def load_kek(data: bytes) -> KeyEncryptionKey:
     """Read a key encryption key: 16 or 32 bytes in base64, or bare. Raises ``KeyFileError``."""
     text = b"".join(data.split())
     if set(text) <= _HEX_DIGITS and len(text) in (32, 64):
-        raise KeyFileError("the key encryption key is written in hex: write it in base64, as MCUboot's tools have it")
+        raise KeyFileError("the key encryption key is in hex: write it in base64, as MCUboot's tools do")
     if len(data) in KEK_SIZES:
         return KeyEncryptionKey(data)
     try:
@@ -55,5 +55,5 @@ def load_kek(data: bytes) -> KeyEncryptionKey:
     except (binascii.Error, ValueError):
         secret = b""
     if len(secret) not in KEK_SIZES:
-        raise KeyFileError("not a key file: it is no PEM, and no AES-KW key of 16 or 32 bytes in base64")
+        raise KeyFileError("not a key file: neither PEM nor an AES-KW key of 16 or 32 bytes in base64")
     return KeyEncryptionKey(secret)

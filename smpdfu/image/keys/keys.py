@@ -121,7 +121,7 @@ class PublicKey:
     def algorithm(self) -> SignatureAlgorithm:
         """How this key signs; raises ``SigningError`` for a kind that cannot."""
         if self.kind.algorithm is None:
-            raise SigningError(f"a key of type {self.kind.name} encrypts; it cannot sign or verify")
+            raise SigningError(f"a key of type {self.kind.name} is for encryption; it cannot sign or verify")
         return self.kind.algorithm
 
     @property
@@ -148,7 +148,7 @@ class PublicKey:
     def verify_message(self, signature: bytes, message: bytes) -> None:
         """Raises ``SignatureError`` unless this is this key's pure signature of these bytes."""
         if self.algorithm.pure_hash is None:
-            raise SignatureError(f"a key of type {self.kind.name} makes no pure signatures")
+            raise SignatureError(f"a key of type {self.kind.name} cannot make pure signatures")
         self.verify_digest(signature, message)
 
     def to_pem(self) -> bytes:
@@ -203,7 +203,7 @@ class PrivateKey(PublicKey):
     def sign_message(self, message: bytes) -> bytes:
         """The pure signature of these bytes; raises ``SigningError`` for a kind of key that makes none."""
         if self.algorithm.pure_hash is None:
-            raise SigningError(f"a key of type {self.kind.name} makes no pure signatures: they are Ed25519's")
+            raise SigningError(f"a key of type {self.kind.name} cannot make pure signatures: only Ed25519 keys can")
         return self.algorithm.sign(self.raw, message)
 
     def to_private_pem(self, passphrase: bytes | None = None) -> bytes:
@@ -325,7 +325,7 @@ def load_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey | Public
     except (ValueError, TypeError):
         if private and is_encrypted(pem):
             raise WrongPassphraseError("the passphrase does not open this key, or the file is damaged") from None
-        raise KeyFileError("the key file is damaged, or holds something else than a key") from None
+        raise KeyFileError("the key file is damaged, or is not a key") from None
     kind = _kind_of(raw)
     return PrivateKey(kind, raw) if private else PublicKey(kind, raw)
 
@@ -350,7 +350,7 @@ def _check_bounds(pem: bytes) -> None:
     """Raise ``KeyFileError`` for a key whose length, or whose passphrase's derivation, would take minutes."""
     for block in _BLOCK.finditer(pem):
         if len(block[1]) > MAX_PEM_BLOCK_BYTES:
-            raise KeyFileError(f"the key has more than {MAX_PEM_BLOCK_BYTES >> 10} KiB: no key that MCUboot uses has")
+            raise KeyFileError(f"the key has more than {MAX_PEM_BLOCK_BYTES >> 10} KiB: no key for MCUboot is so large")
         if b"BEGIN ENCRYPTED" in block[0] and (reason := kdf.too_costly(block[1])):
             raise KeyFileError(f"the key cannot be opened in reasonable time: {reason}")
 
@@ -376,7 +376,7 @@ def _guess(data: bytes) -> str:
         return "the file is empty"
     if data.startswith(b"\x30"):
         return "it looks like DER; convert it with `openssl pkey -inform der`"
-    return "there is no -----BEGIN line in it"
+    return "it has no -----BEGIN line"
 
 
 _CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384"}
@@ -394,5 +394,5 @@ def _kind_of(raw: Any) -> KeyKind:
     else:
         name = type(raw).__name__
     if name not in KINDS:
-        raise KeyFileError(f"MCUboot has no use for a key of type {name}: use one of {', '.join(KINDS)}")
+        raise KeyFileError(f"MCUboot cannot use a key of type {name}: use one of {', '.join(KINDS)}")
     return KINDS[name]

@@ -26,7 +26,7 @@ Tell = Callable[[str], None]
 
 def nobody_to_ask(what: str) -> bytes:
     """Raise KeyFileError: there is nobody to ask for a secret."""
-    raise KeyFileError(f"{what} is needed and there is nobody to ask")
+    raise KeyFileError(f"{what} is needed, and there is no terminal to ask for it")
 
 
 def tell_nobody(_: str) -> None:

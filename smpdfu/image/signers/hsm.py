@@ -49,17 +49,17 @@ _TOKEN_FACTS: dict[str, Callable[[Any], str]] = {
 # SubjectPublicKeyInfo of an Ed25519 key before its 32 bytes (RFC 8410).
 _ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
 
-_WRONG_PIN = "the PIN is wrong, and was tried once only: a token locks itself after a few wrong ones"
+_WRONG_PIN = "the PIN is wrong. smpdfu tried it once only, because a token locks itself after a few wrong PINs"
 _FAULTS: dict[str, tuple[type[SigningError], str]] = {
     "PinIncorrect": (PassphraseError, _WRONG_PIN),
     "PinInvalid": (PassphraseError, _WRONG_PIN),
     "PinLenRange": (PassphraseError, "the PIN is too short or too long for this token"),
-    "PinLocked": (KeyFileError, "the PIN is locked after too many wrong ones; the security officer can set a new one"),
-    "PinExpired": (KeyFileError, "the PIN has expired and must be set anew"),
+    "PinLocked": (KeyFileError, "the PIN is locked after too many wrong PINs; the security officer can set a new one"),
+    "PinExpired": (KeyFileError, "the PIN has expired: set a new one"),
     "UserPinNotInitialized": (KeyFileError, "the token has no user PIN yet"),
-    "UserNotLoggedIn": (PassphraseError, "the token wants a PIN"),
-    "TokenNotPresent": (KeyFileError, "the token was taken out"),
-    "DeviceRemoved": (KeyFileError, "the token was taken out"),
+    "UserNotLoggedIn": (PassphraseError, "the token needs a PIN"),
+    "TokenNotPresent": (KeyFileError, "the token was removed"),
+    "DeviceRemoved": (KeyFileError, "the token was removed"),
     "MechanismInvalid": (SigningError, "the token cannot sign the way MCUboot needs it for this type of key"),
     "MechanismParamInvalid": (SigningError, "the token cannot sign the way MCUboot needs it for this type of key"),
     "KeyFunctionNotPermitted": (SigningError, "the key is not allowed to sign"),
@@ -98,7 +98,7 @@ class _TokenKey:
         with self._session() as session:
             private = _private_key(session, self.place)
             if private.key_type not in _MECHANISMS:
-                raise KeyFileError(f"{self.place.name} is of a type that MCUboot has no use for")
+                raise KeyFileError(f"{self.place.name} is of a type that MCUboot cannot use")
             for wanted in _beside(private):
                 for found in session.get_objects(wanted):
                     return _public(found, self.place.name)
@@ -124,7 +124,7 @@ def _library(place: Pkcs11Uri) -> Any:
     path = place.query.get("module-path") or os.environ.get(MODULE_VARIABLE)
     if not path:
         raise KeyFileError(
-            f"nothing says which PKCS#11 library leads to {place.name}: add ?module-path=FILE, or set {MODULE_VARIABLE}"
+            f"the PKCS#11 library for {place.name} is not known: add ?module-path=FILE, or set {MODULE_VARIABLE}"
         )
     try:
         return pkcs11.lib(path)
@@ -142,7 +142,7 @@ def _token(library: Any, place: Pkcs11Uri) -> Any:
         return fitting[0]
     shown = ", ".join(repr(token.label) for token in tokens[:10]) or "none"
     if not fitting:
-        raise KeyFileError(f"{place.name} cannot be reached: no such token; there are: {shown}")
+        raise KeyFileError(f"{place.name} cannot be reached: there is no such token. Tokens: {shown}")
     raise KeyFileError(f"{place.name} is not one but several: {len(fitting)} tokens fit ({shown}); add serial=")
 
 
@@ -179,9 +179,9 @@ def _private_key(session: Any, place: Pkcs11Uri) -> Any:
         return found[0]
     if found:
         ids = ", ".join(f"id=%{key.id.hex()}" for key in found[:10])
-        raise KeyFileError(f"{place.name} is not one but {len(found)}: say which with {ids}")
+        raise KeyFileError(f"{place.name} stands for {len(found)} keys: choose one with {ids}")
     others = [repr(key.label) for key in session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})]
-    raise KeyFileError(f"{place.name} is not there; private keys there: {', '.join(others[:10]) or 'none'}")
+    raise KeyFileError(f"{place.name} does not exist. Private keys on the token: {', '.join(others[:10]) or 'none'}")
 
 
 def _beside(private: Any) -> Iterator[dict[Attribute, Any]]:
@@ -207,7 +207,7 @@ def _ed25519_der(found: Any) -> bytes:
     if len(point) == 34 and point.startswith(b"\x04\x20"):
         point = point[2:]
     if len(point) != 32:
-        raise ValueError("no point of Curve25519")
+        raise ValueError("not a point of Curve25519")
     return _ED25519_PREFIX + point
 
 

@@ -100,7 +100,8 @@ def open_key(uri: str, surroundings: Surroundings) -> RemoteSigner:
     """
     text, options = split_options(uri, ("pub",))
     scheme, _, rest = text.partition(":")
-    cloud, path = CLOUDS[scheme.lower()], rest.strip("/")
+    cloud = CLOUDS[scheme.lower()]
+    path = rest.strip("/")
     name = f"the key {path} in {cloud.title}"
     if not path:
         raise KeyFileError(f"the {scheme}: URI names no key")

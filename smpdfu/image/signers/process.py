@@ -104,14 +104,14 @@ def _finish(process: subprocess.Popen[bytes], job: Job, tell: Tell) -> bytes:
 
 def _check(code: int, job: Job, output: _Reader, complaints: _Reader, *, late: bool) -> None:
     if output.overflowed:
-        raise SigningError(f"{job.name} wrote more than {MAX_OUTPUT_BYTES} bytes: that is no signature")
+        raise SigningError(f"{job.name} wrote more than {MAX_OUTPUT_BYTES} bytes: that is not a signature")
     if late:
         raise SigningError(f"{job.name} did not sign within {job.timeout_s:g} s and was stopped{_said(complaints)}")
     if code:
         how = f"was stopped by signal {-code}" if code < 0 else f"failed with exit code {code}"
         raise SigningError(f"{job.name} {how}{_said(complaints)}")
     if output.is_alive():
-        raise SigningError(f"{job.name} left a program behind that still holds its output")
+        raise SigningError(f"{job.name} left a program running that still holds its output")
     if not output.kept:
         raise SigningError(f"{job.name} wrote no signature to stdout{_said(complaints)}")
 
@@ -141,7 +141,10 @@ class _Reader(threading.Thread):
         heard: Callable[[bytes], None] | None = None,
     ) -> None:
         super().__init__(daemon=True)
-        self._pipe, self._limit, self._full, self._heard = pipe, limit, full, heard
+        self._pipe = pipe
+        self._limit = limit
+        self._full = full
+        self._heard = heard
         self.kept = bytearray()
         self.overflowed = False
 

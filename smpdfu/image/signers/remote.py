@@ -43,7 +43,7 @@ class RemoteSigner(KnownByPublicKey):
     def sign_message(self, message: bytes) -> bytes:
         """The pure signature (Ed25519) of all these bytes, checked. Raises ``SigningError``."""
         if self.sign_whole is None or self.algorithm.signature_type != TlvType.ED25519:
-            raise SigningError(f"{self.name} makes no pure signatures")
+            raise SigningError(f"{self.name} cannot make pure signatures")
         return self._checked(self.sign_whole(message), message)
 
     def _checked(self, answer: bytes, signed: bytes) -> bytes:
@@ -51,8 +51,8 @@ class RemoteSigner(KnownByPublicKey):
             return fitting_signature(self.public, answer, signed)
         except SignatureError:
             raise SignatureError(
-                f"{self.name} gave {len(answer)} bytes that are no signature by its {self.kind.name} public key: it is "
-                "another key, or signs in another way"
+                f"{self.name} gave {len(answer)} bytes that are not a signature by its {self.kind.name} public key. "
+                "The key is another one, or signs in another way"
             ) from None
 
 
@@ -69,7 +69,7 @@ def fitting_signature(public: PublicKey, data: bytes, signed: bytes) -> bytes:
         except SignatureError:
             continue
         return candidate
-    raise SignatureError(f"this is no signature of the image by the {public.kind.name} key given")
+    raise SignatureError(f"this is not a signature of the image by the {public.kind.name} key given")
 
 
 def _readings(public: PublicKey, data: bytes) -> Iterator[bytes]:

@@ -38,7 +38,7 @@ class Pkcs11Uri:
         options = _pairs(query, "&", (*QUERY_ATTRIBUTES, "pin-value"))
         if "pin-value" in options:
             raise KeyFileError(
-                "a PIN in the URI (pin-value) is there for everybody to see: use pin-source=file:PATH or env:NAME"
+                "everybody can see a PIN in the URI (pin-value): use pin-source=file:PATH or pin-source=env:NAME"
             )
         if attributes.get("type", "private") != "private":
             raise KeyFileError(f"the pkcs11: URI asks for a {attributes['type']}; signing needs type=private")

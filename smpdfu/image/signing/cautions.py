@@ -91,7 +91,7 @@ def _dependency_warning(signed: Signed) -> str | None:
 def _form_cautions(signed: Signed) -> Iterator[Caution]:
     """How the image names its key, and how its signatures are written: not every bootloader reads that."""
     if signed.order.spec.public_key_format == "full" and signed.order.signers:
-        text = "the image names its key in full: only bootloaders built with MCUBOOT_HW_KEY take it"
+        text = "the image names its key in full: only bootloaders built with MCUBOOT_HW_KEY accept it"
         yield Caution("full-key", text)
     signatures = [tlv.data for tlv in signed.image.unprotected if tlv.type == TlvType.ECDSA_SIG]
     if signed.order.spec.pad_sig and any(len(data) > 2 + data[1] for data in signatures):

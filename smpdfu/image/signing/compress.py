@@ -87,29 +87,31 @@ def expand(payload: bytes, flags: Flag, size_bytes: int) -> Iterator[bytes]:
     Raises ``FormatError`` for a payload that is no such stream, or has another size.
     """
     if flags & Flag.COMPRESSED_LZMA1 or not flags & Flag.COMPRESSED_LZMA2:
-        raise FormatError("the image is not compressed with LZMA2, which is all that bootloaders take", 16)
+        raise FormatError("the image is not compressed with LZMA2, the only compression that bootloaders know", 16)
     if len(payload) <= STREAM_HEADER_SIZE or payload[0] > 40:
-        raise FormatError("the payload is no LZMA2 stream: its first byte is no size of a dictionary", 0)
+        raise FormatError("the payload is not an LZMA2 stream: its first byte is not a dictionary size", 0)
     if _dictionary_size(payload[0]) > _LARGEST_DICTIONARY:
         raise FormatError(f"the LZMA2 stream needs a dictionary of {_dictionary_size(payload[0])} bytes", 0)
     dictionary = max(_SMALLEST_DICTIONARY, min(_dictionary_size(payload[0]), size_bytes))
     machine = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters(flags, dict_size=dictionary))
-    rest, given = payload[STREAM_HEADER_SIZE:], 0
+    rest = payload[STREAM_HEADER_SIZE:]
+    given = 0
     while not machine.eof:
         try:
             piece = machine.decompress(rest, _PIECE)
         except lzma.LZMAError:
-            raise FormatError("the payload is no LZMA2 stream, or was damaged before it was signed", given) from None
-        rest, given = b"", given + len(piece)
+            raise FormatError("the payload is not an LZMA2 stream, or it was damaged before signing", given) from None
+        rest = b""
+        given += len(piece)
         if given > size_bytes:
-            raise FormatError(f"the image decompresses to more than the {size_bytes} bytes that it says", given)
+            raise FormatError(f"the image decompresses to more than the {size_bytes} bytes that it gives", given)
         if not piece and not machine.eof:
             raise FormatError("the LZMA2 stream in the payload is cut off", given)
         yield piece
     if given != size_bytes:
-        raise FormatError(f"the image decompresses to {given} bytes and says {size_bytes}", given)
+        raise FormatError(f"the image decompresses to {given} bytes and gives {size_bytes}", given)
     if machine.unused_data.strip(b"\0") or len(machine.unused_data) > 15:  # encryption fills up to 16
-        raise FormatError("something follows the LZMA2 stream in the payload", given)
+        raise FormatError("the payload has more data after the LZMA2 stream", given)
 
 
 def original_header(image: Image, size_bytes: int) -> tuple[Header, tuple[Tlv, ...]]:

@@ -189,9 +189,11 @@ _LABEL_HASH = hashlib.sha256().digest()
 
 def _oaep_encrypt(public: Any, message: bytes, random: Random) -> bytes:
     """RSAES-OAEP-ENCRYPT (RFC 8017, 7.1.1) with a seed of ``random``: cryptography's takes OpenSSL's own randomness."""
-    numbers, size = public.public_numbers(), public.key_size // 8
+    numbers = public.public_numbers()
+    size = public.key_size // 8
     filling = bytes(size - len(message) - 2 * len(_LABEL_HASH) - 2)
-    block, seed = _LABEL_HASH + filling + b"\x01" + message, random(len(_LABEL_HASH))
+    block = _LABEL_HASH + filling + b"\x01" + message
+    seed = random(len(_LABEL_HASH))
     masked_block = _masked(block, seed)
     encoded = b"\0" + _masked(seed, masked_block) + masked_block
     cipher: int = pow(int.from_bytes(encoded, "big"), numbers.e, numbers.n)

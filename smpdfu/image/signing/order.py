@@ -47,7 +47,7 @@ class Order:
 
     def __post_init__(self) -> None:
         if self.sig_out in self.outfiles:
-            raise ImageError(f"the image and its signature are both to be written to {self.sig_out}")
+            raise ImageError(f"the image and its signature have the same output file: {self.sig_out}")
 
     def with_signature(self, signature: Path, public: PublicKey) -> Order:
         """The order with a signature that was made elsewhere and is in a file: ``sign`` checks it with ``public``.
@@ -56,7 +56,7 @@ class Order:
         """
         data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
         if len(data) > _LONGEST_SIGNATURE_FILE:
-            raise ImageError(f"{signature} is no signature: it is too large")
+            raise ImageError(f"{signature} is not a signature: it is too large")
         # The signature is used as it is, so nothing pads it.
         return replace(self, spec=replace(self.spec, pad_sig=False), signers=(GivenSigner(public, data),))
 
@@ -109,7 +109,8 @@ def sign(order: Order) -> Signed:
 
     Raises ImageError, SigningError, OSError.
     """
-    firmware, spec = read_firmware(order.infile), order.spec
+    firmware = read_firmware(order.infile)
+    spec = order.spec
     with naming(order.infile):
         flat = firmware.flat()
         image = build(spec, flat, order.signers, order.recipient, os.urandom)

@@ -22,11 +22,11 @@ def protected_tlvs(
     """
     tlvs = (*_before_compression(spec, hash_type, signer_id), *compression, *_after_compression(spec))
     if protected_size_bytes(tlvs) > 0xFFFF:
-        raise ImageError("the protected TLVs have more than 65535 bytes in all, which the header cannot say")
+        raise ImageError("the protected TLVs have more than 65535 bytes in all, the most that the header can give")
     if tlvs and not tlvs[-1].data:
         raise ImageError(
-            f"the TLV {tlvs[-1].name} is empty and the last of the protected ones: a bootloader takes it for an "
-            "unprotected one and refuses the image (give it a value, or put another TLV behind it)"
+            f"the TLV {tlvs[-1].name} is the last protected TLV and empty: a bootloader reads it as an "
+            "unprotected TLV and refuses the image (give it a value, or put another TLV after it)"
         )
     return tlvs
 

@@ -22,7 +22,7 @@ def key_warnings(signers: Iterable[PublicHalf], recipient: Recipient | None, *, 
     """
     signing = [signer.public_bytes for signer in signers]
     if release and not signing:
-        raise SigningError("nothing signs this image, so this is no release").because("release-without-key")
+        raise SigningError("the image has no signature, so it cannot be released").because("release-without-key")
     return _weighed(known_key_warnings(signing, [] if recipient is None else [_bytes_of(recipient)]), release=release)
 
 
@@ -35,7 +35,7 @@ def image_warnings(image: Image, *, release: bool) -> tuple[str, ...]:
 
 def _weighed(sentences: tuple[str, ...], *, release: bool) -> tuple[str, ...]:
     if release and sentences:
-        raise SigningError(f"{sentences[0]}, so this is no release")
+        raise SigningError(f"{sentences[0]}, so it cannot be released")
     return sentences
 
 

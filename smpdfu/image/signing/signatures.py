@@ -51,9 +51,9 @@ def signer_id(hash_type: TlvType, keys: Sequence[PublicHalf]) -> bytes:
 
 
 def check_signers(signers: Sequence[Signer]) -> None:
-    """Raises ``ImageError`` for a key that is there twice."""
+    """Raises ``ImageError`` for a key that appears twice."""
     if len({signer.public_bytes for signer in signers}) < len(signers):
-        raise ImageError("the same key is to sign twice")
+        raise ImageError("the same key is given twice")
 
 
 def sign(image: Image, spec: ImageSpec, signers: Sequence[Signer]) -> Image:

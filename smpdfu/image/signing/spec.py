@@ -226,14 +226,14 @@ def _choice_faults(spec: ImageSpec) -> Iterator[str]:
         if getattr(spec, name) not in choices:
             yield f"{name} is {getattr(spec, name)!r}: it must be one of {', '.join(choices)}"
     if spec.pure and spec.sha != "auto":
-        yield "a pure signature goes with the hash of its kind of key: --sha cannot be chosen with it"
+        yield "a pure signature uses the hash of its kind of key: --sha cannot be chosen with it"
 
 
 def _compression_faults(spec: ImageSpec) -> Iterator[str]:
     if not spec.compressed:
         return
     if spec.pure:
-        yield "no bootloader takes a pure signature of a compressed image"
+        yield "no bootloader accepts a pure signature of a compressed image"
     if spec.header_size != HEADER_SIZE and spec.header_fill != spec.erased_val:
         yield (
             "a compressed image needs a header filled as erased flash is, for so the bootloader fills it when it has "
@@ -249,5 +249,5 @@ def _tlv_faults(spec: ImageSpec) -> Iterator[str]:
         if not is_distinct(tlv.type, spec.endian):
             yield f"a custom TLV of the type {tlv.name} would be read as one of MCUboot's own in a big-endian image"
         if tlv.type in seen:
-            yield f"the custom TLV {tlv.name} is there twice"
+            yield f"the custom TLV {tlv.name} appears twice"
         seen.add(tlv.type)

@@ -71,13 +71,13 @@ class GivenSigner(AbsentSigner):
     def sign_message(self, message: bytes) -> bytes:
         """The signature, if it is a pure one of these bytes; raises ``SignatureError``."""
         if self.algorithm.pure_hash is None:
-            raise SigningError(f"a key of type {self.kind.name} makes no pure signatures: they are Ed25519's")
+            raise SigningError(f"a key of type {self.kind.name} cannot make pure signatures: only Ed25519 keys can")
         return self.sign_digest(message)
 
     def _refuse(self) -> NoReturn:
         raise SignatureError(
-            f"the signature handed in ({len(self.signature)} bytes) does not verify with the {self.kind.name} public "
-            "key given over this image: it was made by another key, or for another input, version or options"
+            f"the given signature ({len(self.signature)} bytes) does not verify with the given {self.kind.name} public "
+            "key for this image: it was made with another key, or for another input, version or options"
         )
 
 
@@ -96,5 +96,5 @@ def vector_to_sign(
     signer = None if public is None else AbsentSigner(public)
     image = build(replace(spec, clear=recipient is not None), payload, signer, recipient)
     if image.hash is None:
-        raise SigningError("the image has no hash that could be signed")
+        raise SigningError("the image has no hash to sign")
     return Vector(image.hashed_bytes(), image.hash)

@@ -40,9 +40,9 @@ def tlv_refusals(image: Image, build: LoaderBuild, *, pure: bool) -> Iterator[Fi
         counts = protected and offset + TLV_HEADER_SIZE < image.unprotected_offset
         is_allowed = build.allows_unprotected(tlv.type) and (pure or tlv.type != TlvType.SIG_PURE)
         if not counts and not is_allowed:
-            text = f"a TLV of type {tlv.name} must not stand unprotected"
+            text = f"a TLV of type {tlv.name} must be in the protected area"
             if protected:
-                text = f"the last protected TLV, {tlv.name}, is empty: bootloaders take it for an unprotected one"
+                text = f"the last protected TLV, {tlv.name}, is empty: bootloaders read it as an unprotected one"
             yield Finding(Code.TLV_NOT_ALLOWED, offset, text)
         if _is_read(tlv, image, build) and len(tlv.data) != READ_BY_SOME[tlv.type][0]:
             yield Finding(Code.TLV_SIZE, offset, _length(tlv) + _CONSEQUENCES.get(tlv.type, ""))

@@ -117,10 +117,11 @@ class Trust:
                 index = None
 
     def _outcome(self, index: int, offset: int, tlv: Tlv, message: bytes | None) -> Outcome:
-        key, length = self.keys[index], len(tlv.data)
+        key = self.keys[index]
+        length = len(tlv.data)
         wanted = _LENGTHS.get(TlvType(tlv.type))
         if wanted is not None and length != wanted:
-            text = f"the {tlv.name} TLV has {length} bytes, and such a signature has {wanted}"
+            text = f"the {tlv.name} TLV has {length} bytes, but such a signature has {wanted}"
             return Outcome(index, offset, text, stops=True)
         if wanted is None and length > _LONGEST_ECDSA:
             text = f"the {tlv.name} TLV has {length} bytes; bootloaders read {_LONGEST_ECDSA} at most"

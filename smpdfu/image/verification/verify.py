@@ -132,26 +132,24 @@ class _Case:
     def check_header(self) -> None:
         header, flags = self.image.header, self.image.header.flags
         if self.image.endian == "big":
-            text = "the image is written in big-endian order: bootloaders of other chips, such as Arm's, see no image"
+            text = "the image is big-endian: little-endian bootloaders, such as those on Arm, do not recognize it"
             self.warn(Code.BYTE_ORDER, 0, text)
         if flags & ENCRYPTED_FLAGS == ENCRYPTED_FLAGS:
             self.refuse(Code.FLAGS, 16, "the header says that the image is encrypted with AES-128 and with AES-256")
         if self.image.encrypted and self.build.encryption is False:
-            text = (
-                "the header says that the image is encrypted, and a bootloader without encryption takes no such image"
-            )
+            text = "the header says that the image is encrypted: a bootloader without encryption does not accept it"
             self.refuse(Code.ENCRYPTED, 16, text)
         if flags & Flag.NON_BOOTABLE:
-            self.refuse(Code.NON_BOOTABLE, 16, "the header says that the image is not to be booted")
+            self.refuse(Code.NON_BOOTABLE, 16, "the header marks the image as non-bootable")
         if self.image.encrypted and header.hdr_size % 16:
             self.refuse(
                 Code.ENCRYPTED_HEADER,
                 8,
-                f"the image is encrypted and its header has {header.hdr_size} bytes, which is no multiple of 16: the "
-                "bootloader would install it wrongly decrypted",
+                f"the image is encrypted and its header has {header.hdr_size} bytes, not a multiple of 16: the "
+                "bootloader would decrypt it wrongly and install the result",
             )
         if flags & PACKED_FLAGS:
-            text = "the image is compressed: only a bootloader that is built to decompress (overwrite-only) takes it"
+            text = "the image is compressed: only a bootloader that is built to decompress (overwrite-only) accepts it"
             self.warn(Code.COMPRESSED, 16, text)
 
     def check_tlvs(self) -> None:
@@ -180,12 +178,14 @@ class _Case:
         if not self.image.encrypted or self.role == "primary":
             return self.image
         if self.role is None and self._hash_fits(self.image):
-            text = "the payload of this encrypted image is plain: it is good for the primary slot only"
+            text = (
+                "the payload of this encrypted image is not encrypted: a bootloader accepts it only in the primary slot"
+            )
             self.warn(Code.CLEAR, self.image.header.hdr_size, text)
             return self.image
         found = [one for one in self.tlvs(*ENCRYPTION_KEY_TYPES) if self.build.allows_unprotected(one[1].type)]
         if not found:
-            text = "the image is encrypted and has no TLV with the content key"
+            text = "the image is encrypted, but has no TLV with the content key"
             self.refuse(Code.ENCRYPTION_KEY, self.image.unprotected_offset, text)
             return None
         if len({tlv.type for _, tlv in found}) > 1:
@@ -214,7 +214,7 @@ class _Case:
             text = f"no {tlv.name} TLV with a key for AES-{size * 8} has {len(tlv.data)} bytes"
             self.refuse(Code.ENCRYPTION_KEY, offset, text)
             return
-        text = "the payload is encrypted, and no decryption key was given: whether it fits its hash was not checked"
+        text = "the payload is encrypted and no decryption key was given, so its hash was not checked"
         self.leave(Code.ENCRYPTED, found[0][0], text)
 
     def _hash_fits(self, image: Image) -> bool:
@@ -236,22 +236,22 @@ class _Case:
             if tlv.data == value:
                 continue
             if self.trust.pure and self.trust.keys:
-                text = f"the {kind.name} TLV is not the image's, which bootloaders for pure signatures do not look at"
-                self.warn(Code.HASH, offset, f"{text}; SMP lists the image under it")
+                text = f"the {kind.name} TLV does not match the image. Bootloaders for pure signatures do not check it"
+                self.warn(Code.HASH, offset, f"{text}, but SMP lists the image by it")
             else:
-                self.refuse(Code.HASH, offset, f"the image was changed or damaged: its {kind.name} is another")
+                self.refuse(Code.HASH, offset, f"the image was changed or damaged: its {kind.name} does not match")
         if not found:
-            text = f"the image has no {kind.name} TLV: a pure signature does without, and SMP cannot name the image"
+            text = f"the image has no {kind.name} TLV: a pure signature does not need it, but SMP cannot name the image"
             self.warn(Code.NO_HASH, self.image.unprotected_offset, text)
 
     def _refuse_without_hash(self) -> None:
         firsts = (self.trust.hash_types(key)[:1] for key in self.trust.keys)
         wanted = sorted({kind.name for first in firsts for kind in first})
         found = [tlv.name for _, tlv in self.tlvs(*HASH_TYPES)]
-        text = f"the image has no {' or '.join(wanted or ['SHA'])} TLV, so nothing tells whether it is whole"
-        text += f" (it has {', '.join(found)}, which goes with other kinds of keys)" if found else ""
+        text = f"the image has no {' or '.join(wanted or ['SHA'])} TLV, so nothing shows whether it is undamaged"
+        text += f" (it has {', '.join(found)}, which belongs to other kinds of keys)" if found else ""
         if self.trust.keys and not wanted:
-            text = "the image has a pure signature, and none of the keys given makes such"
+            text = "the image has a pure signature, and none of the given keys makes pure signatures"
         self.refuse(Code.NO_HASH, self.image.unprotected_offset, text)
 
     def note_hash_only(self) -> None:
@@ -279,7 +279,7 @@ class _Case:
         if last.some:
             self.warn(Code.SIGNATURE_FORM, last.offset, last.some, form="padded" if last.padded else "other")
         if self.trust.pure and self.image.encrypted:
-            text = "the signature is a pure one, which bootloaders check over the flash as it is, and that is encrypted"
+            text = "bootloaders check a pure signature over the flash as it is, and the flash holds the encrypted image"
             add = self.refuse if self.role == "secondary" else self.warn
             add(Code.PURE_ENCRYPTED, last.offset, text)
         if last.unknown:
@@ -296,7 +296,7 @@ class _Case:
             if len(tlv.data) > longest:
                 self.refuse(Code.TLV_SIZE, offset, f"{text}: bootloaders with {kind.name} read {longest} at most")
             elif not self.build.hw_key and len(tlv.data) < size:
-                text += f" of {size}: many bootloaders take the first key that fits these, some refuse it"
+                text += f" of {size}: many bootloaders use the first key that fits these bytes, some refuse the image"
                 self.warn(Code.TLV_SIZE, offset, text)
 
     def _refuse_unsigned(self) -> None:
@@ -310,9 +310,9 @@ class _Case:
             self.refuse(Code.KEY_FORMAT, offset, _OTHER_FORMAT[wanted], wanted=wanted.name)
             return
         if any(self.trust.key_index(tlv) is not None for tlv in hashes):
-            text = "the signature does not stand behind the hash of its key, where the bootloader looks for it"
+            text = "the signature does not follow the hash of its key, where the bootloader looks for it"
         else:
-            text = "the image is signed by another key than those given"
+            text = "the image is signed with a key that was not given"
             text += f" (it names {', '.join(tlv.data.hex()[:16] for tlv in hashes)}...)" if hashes else ""
         self.refuse(Code.UNKNOWN_KEY, offset, text)
 
@@ -333,7 +333,7 @@ class _Case:
             if tlv.data != value:
                 self._refuse_other_inside(offset)
         if not sha:
-            text = "the image is compressed and does not say which hash comes out of it (DECOMP_SHA)"
+            text = "the image is compressed and does not give the hash of the decompressed image (DECOMP_SHA)"
             self.refuse(Code.DECOMPRESSION, self.image.protected_offset, text)
         if self.trust.keys and not self.refusals:
             self._check_inner_signature(value)
@@ -348,13 +348,13 @@ class _Case:
         assert self.plain is not None
         sizes = self.protected(TlvType.DECOMP_SIZE)
         if not sizes:
-            raise FormatError("the image is compressed and does not say what size it had before (DECOMP_SIZE)")
+            raise FormatError("the image is compressed and does not give its decompressed size (DECOMP_SIZE)")
         size = int.from_bytes(sizes[0][1].data, self.image.endian)
         header, _ = original_header(self.image, size)
         needed = header.hdr_size + size + header.protect_tlv_size
         limit = slot.size_bytes - 1 if slot is not None else LARGEST_FIRMWARE
         if needed > limit:
-            raise FormatError(f"decompressed, the image needs {needed} bytes, and at most {limit} are there")
+            raise FormatError(f"the decompressed image needs {needed} bytes, and only {limit} are available")
         return digest(kind, original_parts(self.plain, size))
 
     def _refuse_other_inside(self, offset: int) -> None:
@@ -366,19 +366,22 @@ class _Case:
             self.refuse(Code.DECOMPRESSION, offset, text)
 
     def _check_inner_signature(self, value: bytes) -> None:
-        index, found = self.trust.last_key(), self.protected(TlvType.DECOMP_SIGNATURE)
+        index = self.trust.last_key()
+        found = self.protected(TlvType.DECOMP_SIGNATURE)
         if not found:
-            text = "the image is compressed and has no signature of what comes out of it (DECOMP_SIGNATURE)"
+            text = "the image is compressed and has no signature of the decompressed image (DECOMP_SIGNATURE)"
             self.refuse(Code.DECOMPRESSION, self.image.protected_offset, text)
         for offset, tlv in found:
             if index is None:
-                text = "the last key named is not known, and by that one the bootloader checks what comes out"
+                text = (
+                    "the last key that the image names is unknown, and the decompressed image is checked with that key"
+                )
                 self.refuse(Code.DECOMPRESSION, offset, text)
                 continue
             try:
                 self.trust.keys[index].verify_digest(tlv.data, value)
             except SignatureError as error:
-                self.refuse(Code.DECOMPRESSION, offset, f"of what comes out of the compressed image, {error}")
+                self.refuse(Code.DECOMPRESSION, offset, f"decompressed image: {error}")
 
 
 _OTHER_FORMAT = {

@@ -17,7 +17,7 @@ _NOT_AVAILABLE = {
     "NO_BLUETOOTH": "this computer has no Bluetooth adapter",
     "NO_BLE_CENTRAL_ROLE": "the Bluetooth adapter cannot do Bluetooth LE",
     "POWERED_OFF": "Bluetooth is switched off",
-    "DENIED_BY_USER": "this program may not use Bluetooth: the user has denied it",
+    "DENIED_BY_USER": "this program may not use Bluetooth: the user denied it",
     "DENIED_BY_SYSTEM": "this program may not use Bluetooth: the system denies it",
     "DENIED_BY_UNKNOWN": "this program may not use Bluetooth",
 }
@@ -27,17 +27,17 @@ _SAID = {
     "ServiceUnknown": "BlueZ is not running: start its service (systemctl start bluetooth)",
     "NameHasNoOwner": "BlueZ is not running: start its service (systemctl start bluetooth)",
     "requires BlueZ": "BlueZ is too old: version 5.55 is the first that works, 5.62 the first that is fast",
-    "AccessDenied": "this user may not use BlueZ: the system's D-Bus policy denies it",
+    "AccessDenied": "you may not use BlueZ: the system's D-Bus policy denies it",
     "le-connection-abort-by-local": "the connection failed to be established; radio noise can do that: try again",
-    "Authentication": "pairing failed: the device refuses it, or has forgotten an earlier pairing that this computer "
+    "Authentication": "pairing failed: the device refuses it, or no longer knows a pairing that this computer "
     "remembers",
-    "Not paired": "the device wants to be paired",
-    "NotPermitted": "the device, or another program that uses it, does not permit that",
-    "Not connected": "the device is not connected any more",
-    "NotConnected": "the device is not connected any more",
-    "UnknownObject": "the system has forgotten the device: it is not heard any more",
-    "device 'dev_": "the system has forgotten the device: it is not heard any more",
-    "removed from BlueZ": "the system has forgotten the device: it is not heard any more",
+    "Not paired": "the device needs pairing",
+    "NotPermitted": "the device, or another program that uses it, does not allow that",
+    "Not connected": "the device is no longer connected",
+    "NotConnected": "the device is no longer connected",
+    "UnknownObject": "the system no longer hears the device",
+    "device 'dev_": "the system no longer hears the device",
+    "removed from BlueZ": "the system no longer hears the device",
     "InProgress": "the system is busy with another connection to the device",
     "failed to discover services": "the device disconnected while its services were read",
     "adapter '": "there is no such Bluetooth adapter",
@@ -50,7 +50,7 @@ def explain(error: BaseException) -> str:
     if isinstance(reason, str) and reason in _NOT_AVAILABLE:
         return _NOT_AVAILABLE[reason]
     if isinstance(error, FileNotFoundError | ConnectionRefusedError | PermissionError):
-        return f"the system's D-Bus, by which BlueZ is reached, does not answer: {words(error)}"
+        return f"the system's D-Bus does not answer, and smpdfu reaches BlueZ through it: {words(error)}"
     said = f"{error} {type(error).__name__}"
     return next((meaning for sign, meaning in _SAID.items() if sign in said), words(error))
 

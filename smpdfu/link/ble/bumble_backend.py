@@ -94,10 +94,10 @@ async def switch_on(device: Device, controller: str) -> None:
         async with asyncio.timeout(READY_S):
             await device.power_on()
     except TimeoutError:
-        why = f"{controller} says nothing: it is no Bluetooth controller, or its serial port runs at another speed"
+        why = f"{controller} does not answer: it is not a Bluetooth controller, or its serial port has another speed"
         raise ConnectError(why, controller) from None
     except (BaseBumbleError, hci.HCI_Error) as error:
-        raise ConnectError(f"{controller} is no Bluetooth controller: {error}", controller) from error
+        raise ConnectError(f"{controller} is not a Bluetooth controller: {error}", controller) from error
 
 
 async def switch_off(device: Device) -> None:
@@ -177,7 +177,8 @@ class BumbleScanner(BaseBleakScanner):
         self, detection_callback: Any, service_uuids: list[str] | None, scanning_mode: str, *, dongle: Dongle, **_: Any
     ) -> None:
         super().__init__(detection_callback, service_uuids)
-        self._dongle, self._active = dongle, scanning_mode == "active"
+        self._dongle = dongle
+        self._active = scanning_mode == "active"
 
     async def start(self) -> None:
         self.seen_devices = {}
@@ -236,7 +237,8 @@ class BumbleClient(BaseBleakClient):
         super().__init__(address_or_ble_device, disconnected_callback=disconnected_callback, timeout=timeout)
         known = address_or_ble_device.details if isinstance(address_or_ble_device, BLEDevice) else None
         self._peer_address: hci.Address = known or hci.Address(self.address)
-        self._wanted, self._dongle = services, dongle
+        self._wanted = services
+        self._dongle = dongle
         self._connection: Connection | None = None
 
     @property
@@ -252,7 +254,8 @@ class BumbleClient(BaseBleakClient):
         return self._connection is not None and _is_up(self._connection)
 
     async def connect(self, pair: bool, **_: Any) -> None:
-        device, timing = self._dongle.device, ConnectionParametersPreferences(*INTERVAL_MS)
+        device = self._dongle.device
+        timing = ConnectionParametersPreferences(*INTERVAL_MS)
         try:
             self._connection = connection = await device.connect(
                 self._peer_address, connection_parameters_preferences={hci.Phy.LE_1M: timing}, timeout=self._timeout

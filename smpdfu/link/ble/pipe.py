@@ -64,7 +64,9 @@ class BlePipe(Pipe):
         connect_s: float = CONNECT_S,
     ) -> None:
         super().__init__(f"ble:{target}", SMALLEST_WRITE)
-        self.target, self.pair, self.connect_s = target, pair, connect_s
+        self.target = target
+        self.pair = pair
+        self.connect_s = connect_s
         self.device: Found | None = None
         self._bluetooth = Bluetooth(backends, adapter)
         self._stack: AsyncExitStack | None = None
@@ -77,10 +79,11 @@ class BlePipe(Pipe):
     def hint(self) -> str | None:
         if self._heard or self.pair:
             return None
-        return "it may want to be paired: a device that does takes what is sent, and ignores it (?pair=yes pairs)"
+        return "it may need pairing: such a device ignores messages until it is paired (?pair=yes pairs)"
 
     async def _open(self) -> None:
-        self._stack, search = AsyncExitStack(), Search(self.target, self.device)
+        self._stack = AsyncExitStack()
+        search = Search(self.target, self.device)
         try:
             async with asyncio.timeout(self.connect_s):
                 await self._bluetooth.enter(self._stack)

@@ -86,7 +86,8 @@ class Bluetooth:
     """bleak's scanners and clients over ``backends``; ``adapter`` is BlueZ's name of one, such as "hci0"."""
 
     def __init__(self, backends: Backends = SYSTEM, adapter: str | None = None) -> None:
-        self.backends, self.adapter = backends, adapter
+        self.backends = backends
+        self.adapter = adapter
 
     @property
     def is_system(self) -> bool:
@@ -159,7 +160,8 @@ async def scan(seconds: float = 5.0, backends: Backends = SYSTEM, *, adapter: st
 
     Raises ConnectError where there is no Bluetooth to use.
     """
-    bluetooth, search = Bluetooth(backends, adapter), Search(ANY)
+    bluetooth = Bluetooth(backends, adapter)
+    search = Search(ANY)
     try:
         async with AsyncExitStack() as stack:
             await bluetooth.enter(stack)
@@ -183,7 +185,8 @@ class Search:
     def __init__(self, target: str, known: Found | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.result: asyncio.Future[BLEDevice] = self._loop.create_future()
-        self._target, self._known = target, known
+        self._target = target
+        self._known = known
         self._heard: dict[str, Found] = {}
         self._smp: set[str] = set()
         self._fitting: dict[str, BLEDevice] = {}
@@ -220,7 +223,8 @@ class Search:
 
     def note(self, device: BLEDevice, shown: AdvertisementData) -> None:
         """Remember what an advertisement tells; the name may be in the next one only."""
-        address, before = device.address, self._heard.get(device.address)
+        address = device.address
+        before = self._heard.get(device.address)
         if before is None and len(self._heard) >= _HEARD_MAX:  # somebody makes addresses up
             return
         name = shown.local_name or device.name or (before.name if before else None)

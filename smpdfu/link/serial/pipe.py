@@ -59,10 +59,12 @@ class SerialPipe(Pipe):
         holders: Holders = _nobody_known,
     ) -> None:
         if pace is not None and pace < 1:
-            raise ValueError(f"at least one byte per second is sent, not {pace}")
+            raise ValueError(f"the pace must be at least one byte per second, not {pace}")
         super().__init__(port)
-        self.baudrate, self.pace = baudrate, pace
-        self._threaded, self._holders = threaded, holders
+        self.baudrate = baudrate
+        self.pace = pace
+        self._threaded = threaded
+        self._holders = holders
         self._serial: Serial | None = None
         self._stream: Descriptor | ThreadedPort | None = None
         self._known: Port | None = None
@@ -136,7 +138,8 @@ class SerialPipe(Pipe):
         if self.pace is None:
             await self._opened().write(data)
             return
-        loop, size = asyncio.get_running_loop(), max(1, int(self.pace * _PACE_PIECE_S))
+        loop = asyncio.get_running_loop()
+        size = max(1, int(self.pace * _PACE_PIECE_S))
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             await asyncio.sleep(self._free_at - loop.time())
@@ -169,10 +172,10 @@ async def _drain(port: Serial) -> None:
 
 _REASONS: dict[int | None, str] = {
     errno.ENOENT: "there is no port {port}",
-    errno.EACCES: "this user may not open {port}: it belongs to the group {group}",
-    errno.EPERM: "this user may not open {port}: it belongs to the group {group}",
-    errno.EBUSY: "{port} is taken: {holder} has it open",
-    errno.EAGAIN: "{port} is taken: {holder} has it open",
+    errno.EACCES: "you have no permission to open {port}: it belongs to the group {group}",
+    errno.EPERM: "you have no permission to open {port}: it belongs to the group {group}",
+    errno.EBUSY: "{port} is in use: {holder} has it open",
+    errno.EAGAIN: "{port} is in use: {holder} has it open",
     errno.EISDIR: "{port} is not a serial port",
     errno.ENOTTY: "{port} is not a serial port",
     errno.EIO: "{port} has no hardware behind it",

@@ -41,20 +41,21 @@ class Lock:
         descriptor = open_own(self.path, os.O_RDWR | os.O_CREAT)
         try:
             _lock_soon(descriptor)
+            _write_note(descriptor)
         except BlockingIOError:
             note = _read_note(descriptor)
             os.close(descriptor)
             raise HeldError(note) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
         self._descriptor = descriptor
-        self.tell()
 
     def tell(self, **note: Any) -> None:
         """Replace the note by our pid and ``note``. Raises ``ValueError`` if we do not hold the lock."""
         if self._descriptor is None:
             raise ValueError("only the holder of a lock writes its note")
-        os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, json.dumps({"pid": os.getpid(), **note}).encode())
+        _write_note(self._descriptor, **note)
 
     def release(self) -> None:
         """Release the lock. Does nothing if we do not hold it."""
@@ -104,6 +105,12 @@ def _lock_soon(descriptor: int) -> None:
         except BlockingIOError:
             time.sleep(_PAUSE_S)
     return lock_file(descriptor)
+
+
+def _write_note(descriptor: int, **note: Any) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, json.dumps({"pid": os.getpid(), **note}).encode())
 
 
 def _read_note(descriptor: int) -> dict[str, Any]:

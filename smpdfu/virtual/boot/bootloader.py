@@ -85,7 +85,9 @@ class Boot:
     """One boot, from the decision for each image to the jump: ``context_boot_go``."""
 
     def __init__(self, checks: Checks, bus: Bus) -> None:
-        self.checks, self.build, self.log = checks, checks.build, checks.log
+        self.checks = checks
+        self.build = checks.build
+        self.log = checks.log
         layout = checks.layout
         self.pairs = [Pair(checks, checks.keys.slots(bus, layout, number)) for number in range(len(layout.images))]
 

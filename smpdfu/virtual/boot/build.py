@@ -119,7 +119,8 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
     Without a network core (or without PCD in MCUboot) no image is looked at for it.
     """
     options, release = keys.options, keys.options.loader.release
-    by_offset, by_uuid = layout.mode is SwapMode.OFFSET, bool(options.app_class or options.net_class)
+    by_offset = layout.mode is SwapMode.OFFSET
+    by_uuid = bool(options.app_class or options.net_class)
     if by_offset and not release.by_offset:
         raise ValueError(f"{release.title} has no swap using offset")
     if by_uuid and options.loader.rule.application_by_uuid is None:

@@ -39,8 +39,11 @@ class Candidate:
     """The image of ``pair`` in its secondary slot."""
 
     def __init__(self, pair: ImageNumber) -> None:
-        self.pair, self.checks = pair, pair.checks
-        self.slots, self.slot, self.log = pair.slots, pair.slots.secondary, pair.log
+        self.pair = pair
+        self.checks = pair.checks
+        self.slots = pair.slots
+        self.slot = pair.slots.secondary
+        self.log = pair.log
 
     # --- what is there ---
 
@@ -111,7 +114,8 @@ class Candidate:
 
     def _is_in_the_first_sector(self, swap_type: SwapType) -> bool:
         """True for an update that was not put a sector into the slot, where swap using offset wants it."""
-        by_offset, begins = self.checks.build.by_offset, swap_type in (SwapType.TEST, SwapType.PERM)
+        by_offset = self.checks.build.by_offset
+        begins = swap_type in (SwapType.TEST, SwapType.PERM)
         if not (by_offset and begins) or self.slot.raw_header().magic != IMAGE_MAGIC:
             return False
         self.log("E: Secondary header magic detected in first sector, wrong upload address?")
@@ -148,7 +152,8 @@ class Candidate:
 
     def _is_for_this_slot(self) -> bool:
         """The address check; an image whose code belongs elsewhere is erased."""
-        build, region = self.checks.build, self.slots.primary.area.region
+        build = self.checks.build
+        region = self.slots.primary.area.region
         net = self.checks.network.region
         home = net if self.pair.is_network else range(region.start, region.end)
         if build.is_kept(self.vector(), self.address(), home, net):

@@ -38,7 +38,9 @@ class Checks:
     """
 
     def __init__(self, bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None) -> None:
-        self.layout, self.keys, self.log = layout, keys, log
+        self.layout = layout
+        self.keys = keys
+        self.log = log
         self.build = build_of(layout, keys, has_network_core=net is not None)
         self.network = NetworkPath(net, bus, self.build, log)
         self.seconds = 0.0
@@ -70,7 +72,8 @@ class Checks:
         key = self.keys.decryption
         if key is None or not image.encrypted:
             return None
-        allows, tlvs = self.keys.build.allows_unprotected, (tlv for _, _, tlv in image.tlv_offsets())
+        allows = self.keys.build.allows_unprotected
+        tlvs = (tlv for _, _, tlv in image.tlv_offsets())
         tlv = next((one for one in tlvs if opens(key, one) and allows(one.type)), None)
         if tlv is None:
             return None

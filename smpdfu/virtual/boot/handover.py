@@ -21,7 +21,10 @@ class NetworkPath:
     """From the application core's slots to b0n. ``seconds`` is how long MCUboot has waited."""
 
     def __init__(self, net: NetCore | None, bus: Bus, build: Build, log: Callable[[str], None]) -> None:
-        self._net, self._bus, self._build, self._log = net, bus, build, log
+        self._net = net
+        self._bus = bus
+        self._build = build
+        self._log = log
         self.seconds = 0.0
 
     @property

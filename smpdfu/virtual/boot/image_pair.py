@@ -37,7 +37,10 @@ class Pair:
     """
 
     def __init__(self, checks: Checks, slots: Slots) -> None:
-        self.checks, self.slots, self.log, self.number = checks, slots, checks.log, slots.image
+        self.checks = checks
+        self.slots = slots
+        self.log = checks.log
+        self.number = slots.image
         self.swap = SWAPS[checks.layout.mode](slots, checks.log)
         self.swaps = not checks.build.overwrites
         self.is_network = checks.layout.network_image == slots.image
@@ -138,7 +141,8 @@ class Pair:
         read_record(self.swap.record(), self.status)
         self.swap.run(self.status, self.headers)
         finish(self.slots, self.status.swap_type)
-        self.swapped, self.done = True, self.status.swap_type
+        self.swapped = True
+        self.done = self.status.swap_type
 
     def perform(self) -> None:
         """Do what was chosen, from its beginning."""

@@ -81,7 +81,11 @@ class NetCore:
         log: Callable[[str], None],
         b0n: B0n = B0n.KEYS,
     ) -> None:
-        self.flash, self.layout, self.keys, self._log, self._b0n = flash, layout.net, keys, log, b0n
+        self.flash = flash
+        self.layout = layout.net
+        self.keys = keys
+        self._log = log
+        self._b0n = b0n
         self.running = False
         self.ram = bytearray(_COMMAND.size)
 

@@ -43,13 +43,15 @@ class Chip:
     """The memories by name, with one supply. Those that are not ``given`` are new and blank."""
 
     def __init__(self, layout: Layout, given: Mapping[str, Flash] | None = None) -> None:
-        self.power, self.flashes = Power(), dict[str, Flash]()
+        self.power = Power()
+        self.flashes = dict[str, Flash]()
         self._lost = [part.name for part in parts(layout) if not part.kept]
         for part in parts(layout):
             flash = (given or {}).get(part.name)
             if flash is None:
                 flash = Flash(part.region.start, part.region.size_bytes, page_size=part.page_size)
-            flash.times, flash.power = part.times, self.power
+            flash.times = part.times
+            flash.power = self.power
             self.flashes[part.name] = flash
         self.app, self.net = self.flashes["app"], self.flashes["net"]
         self.bus = Memory([flash for name, flash in self.flashes.items() if name != "net"])
@@ -82,7 +84,8 @@ class Chip:
 
     def load(self, area: Area, data: bytes) -> None:
         """Write ``data`` at the start of ``area``, which is erased first; raises ``TooLargeError``."""
-        name, room = area.region.name, area.size_bytes
+        name = area.region.name
+        room = area.size_bytes
         if len(data) > room:
             raise TooLargeError(f"{len(data)} bytes do not fit {name}, which has {room}", len(data), room)
         area.erase_all()

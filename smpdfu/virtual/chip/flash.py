@@ -103,7 +103,8 @@ class Flash:
             raise ValueError(f"the storage has {len(storage)} bytes, the flash {size_bytes}")
         self.base, self.size_bytes = base, size_bytes
         self.page_size, self.write_size = page_size, write_size
-        self.times, self.power = INSTANT, Power()
+        self.times = INSTANT
+        self.power = Power()
         self.operations = 0
         self.busy_s = 0.0
         self.erase_counts: Counter[int] = Counter()

@@ -179,7 +179,8 @@ class Desk:
     def __init__(self, worker: Worker, handling: Handling) -> None:
         self.busy = False
         self.idle: Callable[[], None] = lambda: None
-        self._worker, self._handling = worker, handling
+        self._worker = worker
+        self._handling = handling
         self._waiting: deque[tuple[bytes, float]] = deque()
         self._news = asyncio.Event()
         self._lives = 0
@@ -216,7 +217,8 @@ class Desk:
             self.forget()
 
     async def _take_turn(self, packet: bytes, at: float) -> None:
-        life, has_room = self._lives, False
+        life = self._lives
+        has_room = False
         try:
             async with self._worker.turn:
                 if life == self._lives:
@@ -259,7 +261,11 @@ class Receiver:
         desk: Desk,
         shell: Callable[[str], object] | None = None,
     ) -> None:
-        self._framing, self._limit, self._ring, self._desk, self._shell = framing, limit, ring, desk, shell
+        self._framing = framing
+        self._limit = limit
+        self._ring = ring
+        self._desk = desk
+        self._shell = shell
         self._held = bytearray()
         self._at = 0.0
         self.lost = 0

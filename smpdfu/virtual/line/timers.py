@@ -16,6 +16,14 @@ async def until(when: float) -> None:
         await asyncio.sleep(rest_s)
 
 
+def loop_time() -> float:
+    """The time by the event loop's clock; 0 where none runs, and so nobody waits."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0
+
+
 def precise_loop() -> asyncio.AbstractEventLoop:
     """An event loop whose timers are late by some 0.1 ms instead of up to 1 ms, where the system can do that.
 

@@ -82,8 +82,11 @@ class TrafficPipe(Pipe):
         super().__init__(inner.name, inner.max_write)
         if inner.ordered and traffic.reshuffles:
             raise ValueError(f"{inner.name} is a stream of bytes: it does not duplicate or reorder")
-        self.ordered, self.in_flight_max = inner.ordered, inner.in_flight_max
-        self._inner, self._traffic, self._console = inner, traffic, console
+        self.ordered = inner.ordered
+        self.in_flight_max = inner.in_flight_max
+        self._inner = inner
+        self._traffic = traffic
+        self._console = console
         self._inbox = Inbox()
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._arrivals: deque[float] = deque()
@@ -93,7 +96,8 @@ class TrafficPipe(Pipe):
 
     def start(self) -> None:
         """Begin to carry."""
-        self._inbox, self._outbox = Inbox(), asyncio.Queue()
+        self._inbox = Inbox()
+        self._outbox = asyncio.Queue()
         self._arrivals.clear()
         self._in = self._lane("in", self._arrive, console=self._console)
         self._out = self._lane("out", lambda piece, _: self._outbox.put_nowait(piece))
@@ -169,7 +173,8 @@ class _Lane:
 
     def __init__(self, traffic: Traffic, salt: str, arrive: Arrive, *, trickles: bool, console: bool = False) -> None:
         self.free_at = 0.0
-        self._traffic, self._arrive = traffic, arrive
+        self._traffic = traffic
+        self._arrive = arrive
         self._dice = Random(f"{traffic.seed} {salt}")
         self._cut = _Frames(self._is_lost).cut if console and traffic.loss else self._whole
         self._trickles = trickles and traffic.baudrate is not None
@@ -212,7 +217,8 @@ class _Lane:
             start = end
 
     def _route(self, piece: bytes) -> None:
-        traffic, due = self._traffic, self.free_at
+        traffic = self._traffic
+        due = self.free_at
         if traffic.interval_s:
             due = (math.floor(due / traffic.interval_s) + 1) * traffic.interval_s
         due += traffic.latency_s
@@ -246,7 +252,8 @@ class _Frames:
 
     def __init__(self, is_lost: Callable[[], bool]) -> None:
         self._is_lost = is_lost
-        self._starts, self._losing = True, False
+        self._starts = True
+        self._losing = False
 
     def cut(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
         """The lines in ``data``, in pieces as they came, and whether they are lost."""

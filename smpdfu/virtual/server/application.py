@@ -78,7 +78,9 @@ class Application:
         options: Options | None = None,
         log: Callable[[str], None] = LOG,
     ) -> None:
-        self.rtc, storage, self.device_id = system.rtc, kept.storage, kept.device_id
+        self.rtc = system.rtc
+        storage = kept.storage
+        self.device_id = kept.device_id
         options = DEFAULT_OPTIONS if options is None else options
         self.settings = SettingsGroup(Records(storage) if storage and options.saves_settings else None, options.roots)
         self.fs = FsGroup(kept.files, system.buffers.size_bytes, options.mounts)
@@ -119,10 +121,13 @@ class Application:
         if ram is None:
             return
         try:
-            booted_at, calendar = float(ram["booted_at"]), ram["calendar"]
+            booted_at = float(ram["booted_at"])
+            offset_s = None if ram["calendar"] is None else float(ram["calendar"])
             settings = {str(name): bytes.fromhex(value) for name, value in ram["settings"].items()}
             upload = None if ram["file"] is None else Upload(**ram["file"])
-            self.rtc.booted_at, self.rtc.offset_s = booted_at, None if calendar is None else float(calendar)
         except (KeyError, TypeError, ValueError, AttributeError):
             return
-        self.settings.values, self.fs.upload = settings, upload
+        self.rtc.booted_at = booted_at
+        self.rtc.offset_s = offset_s
+        self.settings.values = settings
+        self.fs.upload = upload

@@ -82,8 +82,14 @@ class RecoveryServer:
         clock: Callable[[], float] = lambda: 0.0,
         time_factor: float = 0.0,
     ) -> None:
-        self._images, self._net, self._accepts, self._reset, self._log = tuple(images), net, accepts, reset, log
-        self._build, self._clock, self._time_factor = build, clock, time_factor
+        self._images = tuple(images)
+        self._net = net
+        self._accepts = accepts
+        self._reset = reset
+        self._log = log
+        self._build = build
+        self._clock = clock
+        self._time_factor = time_factor
         self._busy_until = 0.0
         without = [kind for kind, has in ((Params, build.params), (SlotInfo, build.slot_info)) if not has]
         self._server = Server([self], BUFFERS, without=without, needed={ImageUpload: {"off": MgmtRc.EINVAL}}, log=log)

@@ -58,7 +58,8 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
 
     def __init__(self, rc: IntEnum, more: Mapping[str, object] | None = None) -> None:
         super().__init__(rc.name)
-        self.rc, self.more = rc, more or {}
+        self.rc = rc
+        self.more = more or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ class Server:
         needed: Needed = NEEDED,
         log: Callable[[str], None] = LOG,
     ) -> None:
-        self.buffers, self._needed, self._log = buffers, needed, log
+        self.buffers = buffers
+        self._needed = needed
+        self._log = log
         served = list(groups)
         found = {kind: _find_handler(kind, served) for kind in REQUESTS if kind not in without}
         self._handlers = {kind: handler for kind, handler in found.items() if handler is not None}
@@ -111,7 +114,8 @@ class Server:
 
     def _each(self, packet: bytes) -> Iterator[bytes]:
         while len(packet) >= HEADER_SIZE:
-            op, header = packet[0] & 0b111, _lenient_header(packet)
+            op = packet[0] & 0b111
+            header = _lenient_header(packet)
             packet = packet[HEADER_SIZE:]
             if len(packet) < header.length:
                 yield _answer(header, {"rc": MgmtRc.ECORRUPT})
@@ -138,7 +142,8 @@ class Server:
             raise
         except Exception as error:  # see the class
             self._log(f"E: group {header.group}, command {header.command} failed: {type(error).__name__}: {error}")
-            entries, goes_on = {"rc": MgmtRc.EUNKNOWN}, False
+            entries = {"rc": MgmtRc.EUNKNOWN}
+            goes_on = False
         message = _answer(header, entries)
         if len(message) <= self.buffers.size_bytes:
             return message, goes_on

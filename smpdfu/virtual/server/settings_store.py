@@ -44,7 +44,8 @@ class Records:
 
         Raises ``FlashError`` when there is no room, and ``PowerCut``.
         """
-        wanted, held = {name: value for name, value in values.items() if value}, self.read()
+        wanted = {name: value for name, value in values.items() if value}
+        held = self.read()
         changed = [name for name in wanted if held.get(name) != wanted[name]]
         news = b"".join(self._pack(name, wanted.get(name, b"")) for name in (*changed, *(held.keys() - wanted.keys())))
         everything = self.area.read_all()

@@ -63,7 +63,8 @@ class DeviceShellFraming(DeviceConsoleFraming):
             elif self._first is None and byte in _SECOND:
                 self._first = byte
             elif self._first is not None and byte == _SECOND[self._first]:
-                self._inside, self._first = True, None
+                self._inside = True
+                self._first = None
             else:
                 return at
         return len(data)
@@ -88,7 +89,8 @@ class Shell:
         return said
 
     def _run(self) -> str:
-        words, self._line = tuple(self._line.split()), ""
+        words = tuple(self._line.split())
+        self._line = ""
         if not words:
             return ""
         try:

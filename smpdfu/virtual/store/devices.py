@@ -35,8 +35,9 @@ from smpdfu.virtual.chip.flash import Flash
 from smpdfu.virtual.chip.layout import LAYOUTS, Layout
 from smpdfu.virtual.chip.partitions import read_layout
 from smpdfu.virtual.chip.storage import ERASED
-from smpdfu.virtual.device import Ram, VirtualNrf5340
+from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import DEFAULT_RESOURCES, Resources
+from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.server.application import SETTINGS, Kept
 from smpdfu.virtual.server.files import FolderFiles
 from smpdfu.virtual.server.groups.image import Progress
@@ -186,12 +187,15 @@ class StoredDevice(VirtualNrf5340):
     def __init__(self, name: str, folder: Path, lock: Lock, *, switch_on: bool) -> None:
         recipe = _read_recipe(folder)
         layout = recipe.make_layout()
-        self._folder, self._lock, self._port = folder, lock, ""
+        self._folder = folder
+        self._lock = lock
+        self._port = ""
         flashes, maps = _map_flashes(folder, layout, mmap.ACCESS_WRITE)
         storage, settings = _map_settings(folder / "settings.flash")
         self._maps = (*maps, storage)
         kept = Kept(settings.area(SETTINGS), FolderFiles(folder / "files"), recipe.device_id_bytes)
-        keys, resources = recipe.boot_keys(), recipe.resources
+        keys = recipe.boot_keys()
+        resources = recipe.resources
         super().__init__(layout, keys, flashes=flashes, name=name, resources=resources, kept=kept)
         self._console_log = _open_log(folder / "console.log")
         self.watch(self._keep_line)
@@ -263,7 +267,8 @@ class DevicePipe(Pipe):
         await self._wire.open()
 
     async def _close(self) -> None:
-        wire, device = self._wire, self._device
+        wire = self._wire
+        device = self._device
         self._wire = self._device = None
         if wire is not None:
             await wire.close()
@@ -327,7 +332,8 @@ def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, F
 
     A device that was made before the UICR was modelled gets a blank one, except for a read-only view.
     """
-    flashes, maps = {}, []
+    flashes = {}
+    maps = []
     for part in kept_parts(layout):
         path = folder / f"{part.name}.flash"
         is_missing = part.name == "uicr" and not path.exists()

@@ -155,7 +155,9 @@ class GattPipe(Pipe):
 
     def __init__(self, device: Device, connection: Connection, characteristic: Characteristic[bytes]) -> None:
         super().__init__(f"ble:{connection.peer_address}")
-        self._device, self._connection, self._characteristic = device, connection, characteristic
+        self._device = device
+        self._connection = connection
+        self._characteristic = characteristic
         self._inbox = Inbox()
 
     def arrived(self, data: bytes) -> None:
@@ -187,7 +189,8 @@ class _Peripheral:
     """The host stack from one boot to the next."""
 
     def __init__(self, device: VirtualNrf5340, transport: Hci, presence: Presence, address: hci.Address) -> None:
-        self._device, self._transport = device, transport
+        self._device = device
+        self._transport = transport
         self._tasks: set[asyncio.Task[None]] = set()
         self._pipe: GattPipe | None = None
         self._connection: Connection | None = None
@@ -219,7 +222,8 @@ class _Peripheral:
 
     async def until(self, changed: asyncio.Event) -> None:
         """Wait for ``changed``; raises what went wrong before. ConnectError when the controller is gone."""
-        gone, waiting = self._transport.source.terminated, asyncio.ensure_future(changed.wait())
+        gone = self._transport.source.terminated
+        waiting = asyncio.ensure_future(changed.wait())
         anything: list[asyncio.Future[Any]] = [gone, waiting, self._failure]
         try:
             await asyncio.wait(anything, return_when=asyncio.FIRST_COMPLETED)

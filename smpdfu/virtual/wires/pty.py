@@ -45,7 +45,8 @@ class PtyPipe(Pipe):
             os.close(descriptor)
 
     async def _open(self) -> None:
-        self._loop, self._inbox = asyncio.get_running_loop(), Inbox()
+        self._loop = asyncio.get_running_loop()
+        self._inbox = Inbox()
         self._loop.add_reader(self._master, self._on_readable)
 
     async def _close(self) -> None:

@@ -156,7 +156,8 @@ class RadioController(Controller):
     def go_silent(self) -> None:
         """Neither advertise nor scan any more, and be lost to every peer."""
         self.le_legacy_advertiser.stop()
-        self.le_scan_enable, self.pending_le_connection = False, None
+        self.le_scan_enable = False
+        self.pending_le_connection = None
         for connection in list(self.le_connections.values()):
             connection.send_ll_control_pdu(ll.TerminateInd(LINK_LOST))
         self.lose_connections()
@@ -198,14 +199,16 @@ class RadioController(Controller):
     def on_hci_le_set_data_length_command(
         self, command: hci.HCI_LE_Set_Data_Length_Command
     ) -> hci.HCI_StatusAndConnectionHandleReturnParameters:
-        octets, time_us = self.air.radio.packet_max, ceil(self.air.radio.air_s(self.air.radio.packet_max) * 1e6)
+        octets = self.air.radio.packet_max
+        time_us = ceil(self.air.radio.air_s(self.air.radio.packet_max) * 1e6)
         handle = command.connection_handle
         self.send_hci_packet(hci.HCI_LE_Data_Length_Change_Event(handle, octets, time_us, octets, time_us))
         return hci.HCI_StatusAndConnectionHandleReturnParameters(hci.HCI_ErrorCode.SUCCESS, handle)
 
     def on_hci_le_set_phy_command(self, command: hci.HCI_LE_Set_PHY_Command) -> None:
         self._send_hci_command_status(hci.HCI_COMMAND_STATUS_PENDING, command.op_code)
-        phy, success = hci.Phy(self.air.radio.phy_mbit_s), hci.HCI_ErrorCode.SUCCESS
+        phy = hci.Phy(self.air.radio.phy_mbit_s)
+        success = hci.HCI_ErrorCode.SUCCESS
         self.send_hci_packet(hci.HCI_LE_PHY_Update_Complete_Event(success, command.connection_handle, phy, phy))
 
     def on_advertising_pdu(self, pdu: ll.AdvInd | ll.AdvExtInd) -> None:
@@ -227,7 +230,8 @@ class _Meeting:
     """The connection events of one connection; the rules are at the top of this file."""
 
     def __init__(self, radio: Radio, dice: Random) -> None:
-        self._radio, self._dice = radio, dice
+        self._radio = radio
+        self._dice = dice
         self._loop = asyncio.get_running_loop()
         self._first = self._loop.time()
         self._queues: dict[RadioController, deque[hci.HCI_AclDataPacket]] = {}
@@ -252,12 +256,15 @@ class _Meeting:
         return self._first + ceil((after - self._first) / interval_s + 1e-6) * interval_s
 
     def _begin_at(self, at: float) -> None:
-        self._clock, self._end, self._turns = at, at + self._radio.interval_s, 0
+        self._clock = at
+        self._end = at + self._radio.interval_s
+        self._turns = 0
         self._timer = self._loop.call_at(at, self._turn)
 
     def _turn(self) -> None:
         """Let both ends send, if there is time."""
-        radio, waiting = self._radio, [queue[0] for queue in self._queues.values() if queue]
+        radio = self._radio
+        waiting = [queue[0] for queue in self._queues.values() if queue]
         if self._loop.time() - self._clock > radio.interval_s:  # the computer was too late for what it has missed
             self._begin_at(self._next(self._loop.time()))
             return
@@ -270,7 +277,8 @@ class _Meeting:
         ):
             self._begin_at(self._end)
         else:
-            self._clock, self._turns = done, self._turns + 1
+            self._clock = done
+            self._turns = self._turns + 1
             self._timer = self._loop.call_at(done, self._arrive)
 
     def _arrive(self) -> None:
@@ -326,7 +334,8 @@ class _Socket(asyncio.Protocol):
     """One host: its TCP connection is its controller's life."""
 
     def __init__(self, air: Air, hosts: set[asyncio.Transport]) -> None:
-        self._air, self._hosts = air, hosts
+        self._air = air
+        self._hosts = hosts
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

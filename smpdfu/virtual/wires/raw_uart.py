@@ -36,7 +36,8 @@ class DeviceRawFraming(RawFraming):
     ) -> None:
         super().__init__()
         self._size = buf_size if callable(buf_size) else lambda: buf_size
-        self._timeout_s, self._clock = input_timeout_s, clock
+        self._timeout_s = input_timeout_s
+        self._clock = clock
         self._began = 0.0
 
     def feed(self, data: bytes) -> list[bytes]:

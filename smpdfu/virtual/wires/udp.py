@@ -112,7 +112,8 @@ class _ClientPipe(Pipe):
 
     def __init__(self, transport: DatagramTransport, addr: Sender) -> None:
         super().__init__(f"{addr[0]}:{addr[1]}")
-        self._transport, self._addr = transport, addr
+        self._transport = transport
+        self._addr = addr
         self._inbox = Inbox()
 
     def receive(self, data: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.client import Client, Patience
-from smpdfu.dfu.do import steps
+from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.package import Core, CoreImage, new_package
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
@@ -67,7 +67,8 @@ class Bench:
         """Make it and switch it on."""
         simulate_commands(self.patch)
         self.patch.setitem(Client.__init__.__kwdefaults__, "patience", QUICK)  # type: ignore[arg-type]  # it has some
-        self.patch.setattr(steps, "Deadlines", lambda boot_s: Deadlines(0.5, 0.02, 0.05, 0.4))
+        soon = Deadlines(0.5, 0.02, 0.05, 0.4)
+        self.patch.setattr("smpdfu.cli.update.run_update.Deadlines", lambda boot_s: soon)
         if self.built.lacks:
             options = replace(application.DEFAULT_OPTIONS, without=self.built.lacks)
             self.patch.setattr(application, "DEFAULT_OPTIONS", options)
@@ -161,9 +162,6 @@ class Bench:
         here = bytes(device.net_core.app.read(0, 0x200))
         versions = ("0.0.0", "1.0.0", "2.0.0", "3.0.0")
         return next((one for one in versions if self.code(Core.NET, one)[:0x200] == here), "?")
-
-
-Deadlines = steps.Deadlines
 
 
 def remade(image: Image, key: PrivateKey) -> Image:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from smpdfu.__main__ import main as run
 from smpdfu.virtual.boot.bootloader import BootResult
-from smpdfu.virtual.device import Ram
+from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.store.devices import StoredDevice
 
 SETTING, FILE, COMMAND = "app/net_version", "/lfs1/net_version", ("net", "version")

@@ -41,7 +41,7 @@ def test_a_port_that_is_taken(smpdfu: Call, silent: str) -> None:
 
     with Serial(silent, exclusive=True):
         refused = smpdfu("list", "--port", silent)
-    assert (refused.code, refused.sentence) == (4, f"{silent} is taken: another program has it open")
+    assert (refused.code, refused.sentence) == (4, f"{silent} is in use: another program has it open")
 
 
 def test_a_file_is_no_port(smpdfu: Call, tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ def test_a_virtual_device_that_is_taken_or_not_there(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("desk", "'desk' is no address: it must start with ble:, serial:, udp:, virtual:"),
+        ("desk", "'desk' is not an address. It must start with ble:, serial:, udp:, virtual:"),
         ("serial:/dev/x?speed=1", "unknown option 'speed'"),
-        ("ble:DK?pair=maybe", "pair 'maybe' is neither yes nor no"),
-        ("udp:10.0.0.1:99999", "'99999' is no UDP port: it must be 1 to 65535"),
-        ("udp:10.0.0.1:00000001337", "'00000001337' is no UDP port"),
+        ("ble:DK?pair=maybe", "pair 'maybe' is wrong. It must be yes or no"),
+        ("udp:10.0.0.1:99999", "'99999' is not a UDP port. It must be 1 to 65535"),
+        ("udp:10.0.0.1:00000001337", "'00000001337' is not a UDP port"),
         ("serial:/dev/x?baudrate=00000115200", "is not a number of bits per second"),
     ],
 )

@@ -354,7 +354,7 @@ def bad_files(desk: Desk) -> dict[str, tuple[bytes, str]]:
         "cut.bin": (desk.data()[:2000], "is not a whole MCUboot image"),
         "header.bin": (desk.data()[:32], "is not a whole MCUboot image"),
         "hex.bin": (encode_firmware((Segment(0, desk.data()[0x200:]),), hexed), "is not signed for MCUboot"),
-        "bin.hex": (desk.data(), "is called .hex and is not Intel HEX"),
+        "bin.hex": (desk.data(), "is called .hex but is not Intel HEX"),
         "damaged.hex": (encode_firmware((Segment(0, desk.data()),), hexed).replace(b":10", b":1G", 1), "HEX"),
         "secure.zip": (zipped("manifest.json", secure), "Secure DFU"),
         "any.zip": (zipped("a.txt", b"1"), "zip"),

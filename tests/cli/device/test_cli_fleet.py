@@ -138,7 +138,7 @@ def test_events_are_lines_of_json(smpdfu: Call, desks: dict[str, Desk], fleet: P
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("virtual:b", "nowhere:b"), "the device 'b' of roofs.toml: 'nowhere:b' is no address"),
+        (("virtual:b", "nowhere:b"), "the device 'b' of roofs.toml: 'nowhere:b' is not an address"),
         (("dfu_application.zip", "none.zip"), "none.zip: No such file"),
         (("at_once", "at_one"), "unknown key 'at_one'"),
     ],

@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu import JournalError, Package, StepBegun, Wanted, install, install_image, recover_image
+from smpdfu import (
+    ImageEvent,
+    ImageNote,
+    JournalError,
+    Package,
+    StepBegun,
+    Wanted,
+    install,
+    install_image,
+    plan_update,
+    recover_image,
+)
 from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.journal import Journal, journal_path, read_record
+from smpdfu.virtual.store import names as store_names
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,6 +73,24 @@ def test_a_second_call_on_the_same_device_ends_with_the_reason(
     assert desk.slots() == [RUNS_1]
 
 
+def test_a_plan_needs_nobody_to_wait_and_writes_nothing(desk: Desk) -> None:
+    """Also while another call updates the device: the library's plan, like that of ``update --plan``, only reads."""
+    package, journal = desk.package(), journal_path(desk.address)
+
+    async def planned() -> list[str]:
+        with locked(await places_by_lookup(desk.address)):
+            decision = await plan_update(desk.address, package)
+        assert decision.refused == ()
+        return [step.name for step in decision.plan.steps]
+
+    steps = asyncio.run(planned())
+    shown = desk.json("update", package, "--plan")
+    assert steps == [step["name"] for step in shown["steps"]]
+    assert steps
+    assert desk.slots() == [RUNS_1]
+    assert not journal.exists()
+
+
 def test_two_installations_of_an_image_at_once_are_one_and_an_error(desk: Desk) -> None:
     image = desk.image()
 
@@ -81,6 +111,38 @@ def test_upload_waits_for_nobody(desk: Desk, how: tuple[str, ...]) -> None:
     assert HELD in refused.refused(8)
     assert "run the same command again" in refused.err
     assert desk.slots() == [RUNS_1]
+
+
+@pytest.fixture
+def no_state(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder that nobody can create: a file stands in its place. The device is elsewhere."""
+    monkeypatch.setenv("SMPDFU_VIRTUAL_HOME", str(store_names.home()))
+    in_the_way = tmp_path / "in-the-way"
+    in_the_way.write_bytes(b"")
+    monkeypatch.setenv("SMPDFU_STATE_HOME", str(in_the_way / "state"))
+    return in_the_way
+
+
+@pytest.mark.parametrize("how", [(), ("--test",), ("--confirm",)], ids=" ".join)
+def test_an_upload_needs_no_state_folder(desk: Desk, no_state: Path, how: tuple[str, ...]) -> None:
+    """It keeps nothing there but its lock, and a computer with a read-only disk can send an image."""
+    ended = desk.call("upload", desk.image(), *how)
+    assert ended.code == 0
+    assert "warning: the lock " in ended.err
+    assert "Run no other command for this device until this one ends." in ended.err
+
+
+def test_an_update_needs_its_journal(desk: Desk, no_state: Path) -> None:
+    assert str(no_state) in desk.call("update", desk.package()).refused(8)
+    assert desk.slots() == [RUNS_1]
+
+
+def test_a_program_gets_the_warning_as_an_event(desk: Desk, no_state: Path) -> None:
+    events: list[ImageEvent] = []
+    asyncio.run(install_image(desk.address, desk.image(), watch=events.append))
+    assert isinstance(events[0], ImageNote)
+    assert events[0].warning
+    assert str(no_state) in events[0].text
 
 
 class StoppedError(Exception):

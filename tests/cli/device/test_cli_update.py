@@ -19,6 +19,7 @@ from smpdfu.dfu.decide.plan import STAGED
 from smpdfu.dfu.decide.record import DONE
 from smpdfu.dfu.do.health import can_run
 from smpdfu.dfu.do.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.store import devices as store_devices
@@ -220,11 +221,9 @@ def test_a_second_tool_on_the_same_device(desk: Desk) -> None:
 
 def test_the_printed_command_has_what_the_call_had(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its health check the next call would keep what nobody looked at, without --only do another update."""
-    from smpdfu.dfu.do import steps
-
     simulate_commands(monkeypatch)
-    deadlines = steps.Deadlines
-    monkeypatch.setattr(steps, "Deadlines", lambda boot_s: deadlines(boot_s=0.5, poll_s=0.05, settle_s=0.2))
+    soon = Deadlines(boot_s=0.5, poll_s=0.05, settle_s=0.2)
+    monkeypatch.setattr("smpdfu.cli.update.run_update.Deadlines", lambda boot_s: soon)
     package = desk.package(address=0x9_0000, encrypted=True)
     options = ("--only", "app", "--soak", "0.5", "--health", "sh './look at it.sh'", "--boot-timeout", "2", "--force")
     absent = desk.call("update", package, *options)

@@ -12,7 +12,8 @@ import pytest
 from smpdfu.connect import client_for
 from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
-from smpdfu.dfu.do.steps import Deadlines, StepRunner, read_state
+from smpdfu.dfu.do.state_reading import read_state
+from smpdfu.dfu.do.steps import Deadlines, StepRunner
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import Version

@@ -52,7 +52,7 @@ def test_a_device_is_at_several_wires_at_once(desk: Desk, started: Start, smpdfu
 def test_a_port_where_nobody_listens_is_told_of_at_once(smpdfu: Call) -> None:
     done = smpdfu("list", "--ip", "127.0.0.1:9", "--timeout", 30)
     assert done.code == 4
-    assert "nothing listens at UDP port 9 of 127.0.0.1" in done.sentence
+    assert "no program listens at UDP port 9 of 127.0.0.1" in done.sentence
 
 
 @pytest.mark.parametrize("place", ["999999", "host:0", "fe80::1"])

@@ -39,7 +39,8 @@ def recipe(parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerPar
     secret = None
     if parts.enc_key is not None:
         secret = read_private(parts.enc_key, terminal, "decryption by the bootloader").to_private_pem().decode()
-    blank, resources = _blank(boot, loader), _resources(server)
+    blank = _blank(boot, loader)
+    resources = _resources(server)
     number = _device_number(parts.device_id)
     return replace(
         blank, sign_keys=trusted, net_keys=provisioned, enc_key=secret, resources=resources, device_id=number

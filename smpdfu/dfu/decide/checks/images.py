@@ -103,7 +103,8 @@ def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:
 
 
 def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
-    rest, facts = image.data[image.image.size_bytes :], dict[str, str]()
+    rest = image.data[image.image.size_bytes :]
+    facts = dict[str, str]()
     if has_magic(rest):
         what = "a slot with its trailer, which marks itself when written"
         text = f"{image.file} has {len(rest)} bytes behind the image: {what}"

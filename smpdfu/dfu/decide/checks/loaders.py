@@ -130,13 +130,14 @@ def _clues_fit_together(_: Package, state: DeviceState) -> Findings:
 
 
 def _offset_hands_nothing_over(package: Package, state: DeviceState) -> Findings:
-    image, builds = package.image(Core.NET), builds_of(state)
+    image = package.image(Core.NET)
+    builds = builds_of(state)
     if image is None or not builds or state.scheme is not Scheme.STAGED or state.swap_mode is not SwapMode.OFFSET:
         return
     yield Finding(
         "net-offset",
         Severity.ERROR,
-        f"the bootloader swaps using an offset, and then no release updates the network core with {image.file}: "
+        f"the bootloader swaps using an offset, and no release can then update the network core with {image.file}: "
         f"{what_happens(fates(image, state))}",
         "Update the application alone. The network core needs a debugger, or a bootloader that swaps using move.",
         Core.NET,
@@ -282,7 +283,9 @@ def _network_image_is_linked_for_this_device(package: Package, state: DeviceStat
     if vector in net if start is None else start == net.start:
         return
     linked = (
-        f"{image.file} is linked for {hexadecimal(start)}" if start is not None else f"{image.file} is linked elsewhere"
+        f"{image.file} is linked for {hexadecimal(start)}"
+        if start is not None
+        else f"{image.file} is linked for another address"
     )
     then = _elsewhere_then(image, replace(state, net=net))
     if told is not None:

@@ -75,8 +75,8 @@ def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
 # Modes in which an image is not brought to another slot, so that the steps of an update are other ones.
 _OTHER_MODES = {
     BootloaderMode.SINGLE_APP: "has one slot only",
-    BootloaderMode.DIRECT_XIP: "runs images from where they lie (direct XIP)",
-    BootloaderMode.DIRECT_XIP_WITH_REVERT: "runs images from where they lie (direct XIP)",
+    BootloaderMode.DIRECT_XIP: "runs images in the slot where they are (direct XIP)",
+    BootloaderMode.DIRECT_XIP_WITH_REVERT: "runs images in the slot where they are (direct XIP)",
     BootloaderMode.RAM_LOAD: "loads images into RAM",
     BootloaderMode.FIRMWARE_LOADER: "leaves updates to a firmware loader",
     BootloaderMode.SINGLE_APP_RAM_LOAD: "has one slot only, whose image it loads into RAM",
@@ -89,8 +89,8 @@ def _bootloader_updates_as_we_know(package: Package, state: DeviceState) -> Find
         yield Finding(
             "bootloader-mode",
             Severity.ERROR,
-            f"the bootloader {why}, and an update's steps are made for those that swap or overwrite",
-            "Upload, test and confirm each image by itself.",
+            f"the bootloader {why}, and an update needs a bootloader that swaps or overwrites",
+            "Upload, test and confirm each image on its own.",
         )
     elif state.can_revert is False and state.scheme is Scheme.STAGED:
         yield Finding(
@@ -111,12 +111,12 @@ def _scheme_is_known(package: Package, state: DeviceState) -> Findings:
     told = state.told_scheme
     if state.given is not None and told not in (None, state.given):
         text = f"the device is updated in the {told} scheme, and {state.given} was asked for"
-        yield Finding("scheme", Severity.ERROR, text, "Name no scheme: the device tells it.")
+        yield Finding("scheme", Severity.ERROR, text, "Do not name a scheme: the device reports it.")
     elif state.given is None and told is None and package.image(Core.NET) is not None:
         yield Finding(
             "scheme-unknown",
             Severity.ERROR,
-            "the device does not tell whether its network core has an image pair of its own",
+            "the device does not report whether its network core has its own image pair",
             "Name the scheme: simultaneous if it has one (overwrite-only builds for both cores at once), else staged.",
             Core.NET,
         )
@@ -131,14 +131,14 @@ def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Finding
             "simultaneous-revert",
             Severity.ERROR,
             "the device has an image pair for each core and a bootloader that can revert: a revert would fill the "
-            "network core with what happened to be in RAM",
+            "network core with whatever is in RAM",
             "Build the bootloader for overwriting only (CONFIG_BOOT_UPGRADE_ONLY).",
         )
     elif state.can_revert is None:
         yield Finding(
             "simultaneous-mode",
             Severity.WARNING,
-            "the device does not tell whether its bootloader overwrites, as the simultaneous scheme needs it",
+            "the device does not report whether its bootloader overwrites, and the simultaneous scheme needs that",
         )
     else:
         yield Finding("no-revert", Severity.WARNING, "both cores are overwritten: neither can be rolled back")
@@ -195,7 +195,7 @@ def _running_image_is_confirmed(package: Package, state: DeviceState) -> Finding
         "unconfirmed",
         Severity.ERROR,
         f"the running image {running.version} is on trial, and its slot pair is not free until that ends",
-        "Confirm it, or restart the device to go back.",
+        "Confirm it, or restart the device to return to the previous image.",
     )
 
 

@@ -44,8 +44,10 @@ def likely_cause(image: CoreImage, state: DeviceState) -> str:
     """Why a bootloader refuses ``image``: first what the image itself shows, then what it may be."""
     signed = any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected)
     wrong = [one.message for one in verify(image.image).refusals if one.code != Code.ENCRYPTED]
-    names, running = known_signers(image.image), None if state.running is None else version_of(state.running)
-    key, counter = image.image.tlv(TlvType.KEYHASH), image.image.security_counter or 0
+    names = known_signers(image.image)
+    running = None if state.running is None else version_of(state.running)
+    key = image.image.tlv(TlvType.KEYHASH)
+    counter = image.image.security_counter or 0
     older = image.core is Core.APP and running is not None and image.image.header.version < running
     rows = (
         (bool(wrong), wrong[0] if wrong else ""),

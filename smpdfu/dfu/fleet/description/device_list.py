@@ -17,7 +17,7 @@ MAX_DEVICES = 100_000
 DEFAULT = "default"
 _BOOTLOADER_KEYS = ("ncs", "partitions", "net_address")
 Place = Callable[[str], str]
-"""Gives the one spelling of an address; raises ConnectError for a text that is no address."""
+"""Gives the one spelling of an address; raises ConnectError for a text that is not an address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,8 @@ def _id(head: Table) -> str | None:
     return cast("str | None", text)
 
 
-# How many "=" and "[" a fleet may have: outside of [[device]] and [[wave]], and in each of those.
+# How many "=" and "[" a fleet may have: outside of [[device]] and [[wave]], and in each of those. A device may also be
+# a table in braces.
 _SIGNS_OF_A_FLEET, _SIGNS_OF_A_TABLE = 20_000, 20
 _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
 
@@ -198,7 +199,7 @@ _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
 def _tables(content: bytes, path: Path) -> dict[str, Any]:
     try:
         text = content.decode()
-        listed = text.count("[[")
+        listed = text.count("[[") + text.count("{")
         signs = text.count("=") + text.count("[")
         if listed > MAX_DEVICES + _SIGNS_OF_A_FLEET or signs > _SIGNS_OF_A_FLEET + _SIGNS_OF_A_TABLE * listed:
             raise FleetFileError(f"{path.name} has more keys than a fleet can have")  # the parser takes 10 us for each

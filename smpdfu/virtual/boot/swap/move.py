@@ -48,7 +48,8 @@ class SwapMove(Swap):
         primary, secondary = self.slots.primary, self.slots.secondary
         if status.is_reset:
             return primary.header(), secondary.header()
-        sector, last = self.sector, self.sectors(primary.swap_size())
+        sector = self.sector
+        last = self.sectors(primary.swap_size())
         if status.step is Step.MOVE:
             return primary.header(sector if status.index > last else 0), secondary.header()
         if status.index == 1:

@@ -37,7 +37,8 @@ class Overwrite(Swap):
 
     def run(self, status: Status, headers: Headers) -> None:
         """Copy the secondary image, ``status.swap_size`` bytes with its TLVs, over the primary one."""
-        size, number = status.swap_size, self.slots.image
+        size = status.swap_size
+        number = self.slots.image
         self.log(f"I: Image {number} upgrade secondary slot -> primary slot")
         self.log("I: Erasing the primary slot")
         primary, align = self.slots.primary, self.slots.primary.geometry.align

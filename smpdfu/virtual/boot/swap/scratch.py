@@ -120,7 +120,8 @@ class SwapScratch(Swap):
                 self._exchange(part, status, headers)
 
     def _parts(self, swap_size: int) -> Iterator[_Part]:
-        end, most = self.sectors(swap_size) * self.sector, self.scratch.area.size_bytes // self.sector * self.sector
+        end = self.sectors(swap_size) * self.sector
+        most = self.scratch.area.size_bytes // self.sector * self.sector
         while end > 0:
             start = max(end - most, 0)
             yield self._part(start, end - start)

@@ -62,7 +62,8 @@ class Swap(ABC):
     """What the log calls it."""
 
     def __init__(self, slots: Slots, log: Log) -> None:
-        self.slots, self.log = slots, log
+        self.slots = slots
+        self.log = log
 
     def source(self) -> Slot | None:
         """Where a swap under way is recorded, as the trailers tell; None when there is none.

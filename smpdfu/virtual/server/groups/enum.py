@@ -56,7 +56,8 @@ class EnumGroup:
 
     def on_group_single(self, request: GroupSingle) -> GroupSingleReply:
         """The number of one group."""
-        index, groups = request.index or 0, self._groups()
+        index = request.index or 0
+        groups = self._groups()
         if index > INDEX_MAX:
             raise Refused(MgmtRc.EINVAL)
         if index >= len(groups):

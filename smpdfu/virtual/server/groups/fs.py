@@ -62,7 +62,8 @@ class FsGroup:
     """Handlers. ``buffer_size``: bytes of one of the server's buffers, which a piece of a download has to fit."""
 
     def __init__(self, files: Files, buffer_size: int, mounts: Collection[str] = MOUNTS) -> None:
-        self.files, self._mounts = files, mounts
+        self.files = files
+        self._mounts = mounts
         self._piece = min(buffer_size, PACKET_MAX) - _OVERHEAD
         self.upload: Upload | None = None
 
@@ -99,7 +100,8 @@ class FsGroup:
             raise Refused(MgmtRc.EINVAL)
         if kind not in _HASHES:
             raise Refused(FsRc.CHECKSUM_HASH_NOT_FOUND)
-        size, off = self._size(request.name), request.off or 0
+        size = self._size(request.name)
+        off = request.off or 0
         if size <= off:
             raise Refused(FsRc.FILE_OFFSET_LARGER_THAN_FILE if size else FsRc.FILE_EMPTY)
         data = self.files.read(request.name, off, size - off if request.len is None else min(request.len, size - off))

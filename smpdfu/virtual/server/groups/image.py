@@ -60,7 +60,8 @@ class ImageGroup:
     def __init__(
         self, images: Sequence[Slots], *, erase_progressively: bool = False, allow_erase_pending: bool = False
     ) -> None:
-        self.images, self._erase_progressively = tuple(images), erase_progressively
+        self.images = tuple(images)
+        self._erase_progressively = erase_progressively
         self._allow_erase_pending = allow_erase_pending
         self.slots = tuple(slot for image in self.images for slot in (image.primary, image.secondary))
         self.progress: Progress | None = None
@@ -96,7 +97,8 @@ class ImageGroup:
         return number
 
     def _set_next_boot(self, number: int, *, confirm: bool) -> None:
-        image, primary = self.images[number // 2], number % 2 == 0
+        image = self.images[number // 2]
+        primary = number % 2 == 0
         boot = next_boot(image)
         if confirm and number // 2 != 0:
             raise Refused(ImageRc.IMAGE_CONFIRMATION_DENIED)
@@ -151,7 +153,8 @@ class ImageGroup:
         """Write whole blocks; what is left waits in RAM for more, and the last bytes are filled up to a word."""
         slot = self.slots[progress.slot]
         area = slot.area
-        waiting, start = progress.block + data, slot.image_start + progress.off - len(progress.block)
+        waiting = progress.block + data
+        start = slot.image_start + progress.off - len(progress.block)
         progress.off += len(data)
         whole = len(waiting) if progress.off == progress.size else len(waiting) // BLOCK_SIZE * BLOCK_SIZE
         progress.block = waiting[whole:]
@@ -187,7 +190,8 @@ class ImageGroup:
         number = 1 if request.slot is None else request.slot
         if number >= len(self.slots):
             raise Refused(ImageRc.FLASH_OPEN_FAILED)
-        slot, image = self.slots[number], self.images[number // 2]
+        slot = self.slots[number]
+        image = self.images[number // 2]
         in_use = number % 2 == 0 or self._is_needed(image)
         if in_use and content_of(slot) is not None:
             raise Refused(ImageRc.NO_FREE_SLOT)
@@ -268,7 +272,8 @@ def _version_in(header: bytes) -> Version:
 
 def _make_room(slot: Slot, size_bytes: int) -> None:
     """Erase the pages that the image needs, and those of the trailer."""
-    page, total = slot.geometry.sector_size, slot.area.size_bytes
+    page = slot.geometry.sector_size
+    total = slot.area.size_bytes
     end = slot.image_start + -(-size_bytes // page) * page
     slot.area.erase(0, end)
     trailer = total - trailer_sectors(slot.geometry) * page

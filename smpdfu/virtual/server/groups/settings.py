@@ -38,7 +38,8 @@ class SettingsGroup:
     """Handlers. ``values`` are the settings in RAM; ``store`` is None in a build that keeps none."""
 
     def __init__(self, store: Records | None, roots: Collection[str] = ROOTS) -> None:
-        self.store, self._roots = store, roots
+        self.store = store
+        self._roots = roots
         self.values: dict[str, bytes] = {}
 
     def load(self) -> None:

@@ -1,0 +1,76 @@
+"""What a device reports: its slots, its bootloader, the console text of its last boot. Nothing here writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from smpdfu.client import Client
+from smpdfu.dfu.decide.device_state import DeviceState, mode_of
+from smpdfu.dfu.decide.evidence import NO_EVIDENCE, console_clue, mode_clue
+from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
+from smpdfu.errors import DeviceError
+from smpdfu.loaders.console import read_boot
+from smpdfu.smp.groups.enum import GroupCount
+from smpdfu.smp.groups.image import SlotInfo, StateRead, StateReply
+from smpdfu.smp.groups.os import BootloaderInfo, DateTimeRead, Info, TaskStat
+from smpdfu.smp.groups.stat import StatList
+from smpdfu.smp.message import MgmtRc, Request, Response
+
+APPLICATION_ONLY: tuple[Request[Any], ...] = (TaskStat(), StatList(), DateTimeRead(), GroupCount())
+"""Harmless questions that no bootloader's recovery has an answer to (MCUboot, boot_serial.c)."""
+R = TypeVar("R", bound=Response)
+
+
+async def read_state(client: Client) -> DeviceState:
+    """Ask the device for everything that a decision needs; what it does not know stays empty. Raises LinkError."""
+    listed = await client.request(StateRead())
+    sizes = await ask(client, SlotInfo())
+    answer = await ask(client, BootloaderInfo("mode"))
+    platform = await ask(client, Info("i"))
+    mode = None if answer is None else mode_of(answer.mode)
+    state = DeviceState(
+        listed.images,
+        () if sizes is None else sizes.images,
+        mode,
+        bool(answer and answer.no_downgrade),
+        platform.output.strip() if platform else None,
+        evidence=NO_EVIDENCE.with_clues(mode_clue(mode)),
+    )
+    return replace(with_console(client, state), recovery=await _in_recovery(client, state, listed))
+
+
+async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -> bool:
+    """Does a bootloader answer? Where its answers do not tell, it is known by the commands that it lacks."""
+    params = await client.params()
+    if is_recovery(state, params):
+        return True
+    if not may_be_recovery(state, params) or not client.over_serial or listed.splitStatus is not None:
+        return False
+    for request in APPLICATION_ONLY:
+        try:
+            await client.request(request)
+        except DeviceError as error:
+            if error.is_code(MgmtRc.ENOTSUP):
+                continue
+        return False
+    return True
+
+
+def with_console(client: Client, state: DeviceState) -> DeviceState:
+    """The state with what the console said in the last boot."""
+    boot = read_boot(client.boot_text)
+    return replace(state, boot=boot, evidence=state.evidence.with_clues(console_clue(boot)))
+
+
+async def read_slots(client: Client, state: DeviceState) -> DeviceState:
+    """The state with its list of images read anew. Raises LinkError or DeviceError."""
+    return replace(state, slots=(await client.request(StateRead())).images)
+
+
+async def ask(client: Client, request: Request[R]) -> R | None:
+    """The answer, or None where the device refuses: its build has no such command. Raises LinkError."""
+    try:
+        return await client.request(request)
+    except DeviceError:
+        return None

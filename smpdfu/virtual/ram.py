@@ -1,0 +1,21 @@
+"""What a virtual device keeps in memory between two calls: the state that a reset forgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from smpdfu.virtual.boot.bootloader import Ending
+from smpdfu.virtual.server.groups.image import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Ram:
+    """What a device knows while its power is on, and a reset forgets."""
+
+    app_runs: bool
+    net_runs: bool
+    upload: Progress | None = None
+    application: dict[str, Any] | None = None
+    recovery: bool = False
+    ending: Ending | None = None
