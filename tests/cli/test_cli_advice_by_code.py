@@ -62,8 +62,8 @@ def test_every_next_step_has_words() -> None:
 
 def test_a_finding_is_followed_by_the_command_for_it() -> None:
     one = Finding("net-elsewhere", Severity.WARNING, "it is elsewhere", "Say so.", facts={"address": "0x01002800"})
-    assert finding_advice(one) == "Say so. That is --net-address 0x01002800."
-    assert finding_words(one) == "it is elsewhere. Say so. That is --net-address 0x01002800."
+    assert finding_advice(one) == "Say so. Use --net-address 0x01002800."
+    assert finding_words(one) == "it is elsewhere. Say so. Use --net-address 0x01002800."
     bare = Finding("encrypted", Severity.NOTE, "it is encrypted")
     assert (finding_advice(bare), finding_words(bare)) == ("", "it is encrypted")
 

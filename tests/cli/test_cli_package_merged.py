@@ -47,7 +47,7 @@ def test_an_application_in_another_slot_is_named(
     file = hex_file(tmp_path / "merged.hex", MCUBOOT, app, *parts)
     done = smpdfu(*PACK, "--merged", file, "-o", tmp_path / "out")
     assert "the slot starts at 0x10000" in done.refused()
-    assert "That is --app-address 0x10000" in done.err
+    assert "Use --app-address 0x10000" in done.err
     assert not (tmp_path / "out").exists()
     told = smpdfu(*PACK, "--merged", file, "--app-address", "0x10000", "-o", tmp_path / "out", "--json").document
     (packed,) = (one for one in told["images"] if one["core"] == "app")

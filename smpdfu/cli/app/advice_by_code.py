@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, str]
 
-_ONLY_APP = "--only app updates the application alone."
+_ONLY_APP = "Use --only app."
 _ERASE = "`smpdfu erase` erases the slot."
 _SAY = {
     "release": "Example: --ncs 3.4.1 --partitions pm (or dts).",
-    "partitions": "That is --partitions pm or --partitions dts.",
+    "partitions": "Use --partitions pm or --partitions dts.",
 }
 _UNREADABLE = {
-    "protected": "That is without --tie, --dependencies and --security-counter.",
-    "encrypted": "That is without -E.",
+    "protected": "Leave --tie, --dependencies and --security-counter out.",
+    "encrypted": "Leave -E out.",
 }
 
 
@@ -41,7 +41,7 @@ def _address(facts: Facts) -> str:
 
 
 def _net_elsewhere(facts: Facts) -> str:
-    return f"That is --net-address {facts.get('address', 'ADDRESS')}."
+    return f"Use --net-address {facts.get('address', 'ADDRESS')}."
 
 
 def _net_unproven(facts: Facts) -> str:
@@ -56,7 +56,7 @@ def _needed_version(facts: Facts) -> str:
 
 
 def _another_slot(facts: Facts) -> str:
-    return f"That is --{facts['core']}-address {facts['address']} and --{facts['core']}-slot-size."
+    return f"Use --{facts['core']}-address {facts['address']} and --{facts['core']}-slot-size."
 
 
 Row = str | Callable[[Facts], str]
@@ -65,17 +65,17 @@ Row = str | Callable[[Facts], str]
 BY_CODE: Mapping[str, Row] = {
     "recovery": "`smpdfu reset` restarts it, `smpdfu upload FILE --recovery` replaces the firmware of one core.",
     "no-running-image": "`smpdfu list` shows what the device says.",
-    "bootloader-mode": "That is `smpdfu upload`, `smpdfu test` and `smpdfu confirm`.",
+    "bootloader-mode": "Use `smpdfu upload`, `smpdfu test` and `smpdfu confirm`.",
     "scheme": "Leave --scheme out.",
-    "scheme-unknown": "That is --scheme simultaneous or --scheme staged.",
+    "scheme-unknown": "Use --scheme simultaneous or --scheme staged.",
     "not-tied": "`smpdfu package --tie` adds that dependency.",
-    "unconfirmed": "That is `smpdfu confirm` or `smpdfu reset`.",
+    "unconfirmed": "Use `smpdfu confirm` or `smpdfu reset`.",
     "pending": f"`smpdfu reset` restarts the device. {_ERASE}",
     "dependency-halts": _needed_version,
     "security-counter": "`smpdfu sign --security-counter` sets the counter; --force forces the update.",
-    "downgrade": lambda facts: "That is --allow-downgrade." if "refused" in facts else "",
+    "downgrade": lambda facts: "Use --allow-downgrade." if "refused" in facts else "",
     "not-signed": "`smpdfu sign -k KEY` does that.",
-    "net-encrypted": "That is `smpdfu sign` without -E.",
+    "net-encrypted": "Use `smpdfu sign` without -E.",
     "app-encrypted": _unknown,
     "net-offset": _ONLY_APP,
     "net-erased": lambda facts: _unknown(facts) or _ONLY_APP,
@@ -87,13 +87,13 @@ BY_CODE: Mapping[str, Row] = {
     "net-unproven": _net_unproven,
     "address": _address,
     "contradiction": "The options are --ncs and --partitions.",
-    "padded": lambda facts: "That is without --pad, --test and --confirm." if "trailer" in facts else "",
-    "which-image": lambda facts: f"That is {' or '.join(f'-n {number}' for number in facts['numbers'].split())}.",
-    "no-test": "That is `smpdfu upload FILE --confirm`.",
-    "one-slot": "That is --only app or --only net.",
+    "padded": lambda facts: "Leave --pad, --test and --confirm out." if "trailer" in facts else "",
+    "which-image": lambda facts: f"Use {' or '.join(f'-n {number}' for number in facts['numbers'].split())}.",
+    "no-test": "Use `smpdfu upload FILE --confirm`.",
+    "one-slot": "Use --only app or --only net.",
     "no-direct-upload": "Leave -n out.",
     "no-direct-upload-net": "`smpdfu update` does that.",
-    "recovery-not-asked": "That is --recovery or `smpdfu reset`.",
+    "recovery-not-asked": "Use --recovery or `smpdfu reset`.",
     "not-in-recovery": "Leave --recovery out, or start recovery with `smpdfu reset --boot-mode 1` in builds that know "
     "boot modes.",
     "slot-not-free": f"{_ERASE} `smpdfu inspect FILE` shows the key and the address of an image.",
@@ -105,8 +105,8 @@ BY_CODE: Mapping[str, Row] = {
     "one-image": lambda facts: f"Install it with `smpdfu upload {quote(facts['file'])} --confirm`.",
     "another-slot": _another_slot,
     "loader-unknown": "--ncs gives the release.",
-    "another-board": "That is --again.",
-    "which-mode": "That is --mode.",
+    "another-board": "Use --again.",
+    "which-mode": "Use --mode.",
 }
 
 

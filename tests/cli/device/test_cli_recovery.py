@@ -128,7 +128,7 @@ def test_recovery_with_the_state_of_images_is_recognised(
     for extra in ((), ("--force",), ("--test",), ("--confirm",)):
         refused = recovering.call("upload", recovering.image(Core.NET), *extra)
         assert refused.code == 6
-        assert "That is --recovery or `smpdfu reset`." in refused.err
+        assert "Use --recovery or `smpdfu reset`." in refused.err
     assert recovering.flash() == before
     assert recovering.json("upload", recovering.image(), "--recovery")["image"] == 0
 
@@ -167,7 +167,7 @@ def test_recovery_that_is_met_unasked_is_left_alone(recovering: Desk) -> None:
     refused = recovering.call("upload", recovering.image())
     assert refused.code == 6
     assert "is in MCUboot's serial recovery, where an upload overwrites what runs" in refused.sentence
-    assert "That is --recovery or `smpdfu reset`." in refused.err
+    assert "Use --recovery or `smpdfu reset`." in refused.err
     assert recovering.flash() == before
 
 
