@@ -95,7 +95,7 @@ def update_board() -> None:
     smpdfu("upload", str(BUILD / "stranger" / "app_update.bin"), "--confirm", code=7)
     smpdfu("list")
 
-    say("Roll over to version 1 again")
+    say("Go back to version 1")
     smpdfu("upload", str(BUILD / "v1" / "app_update.bin"), "--confirm")
     smpdfu("list")
 
@@ -122,6 +122,7 @@ def main() -> None:
     smpdfu("virtual", "show", "demo")
     smpdfu("virtual", "log", "demo")
     print(f"\nDone in {time.monotonic() - started:.0f} s. Everything is in {BUILD}.")
+    print("Next: `. .venv/bin/activate` puts smpdfu on the path, `smpdfu tutorial` shows the first commands.")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from smpdfu.cli.fleet.report_page import POLICY, SCRIPT
 from smpdfu.dfu.fleet.outcome import Ending
 from tests.fleet_example import browse, chromium, example
 
+FORMATS = Path(__file__).parents[2] / "docs" / "reference" / "file-formats.md"
 EVIL = '<script>x</script>"\x1b[31m\u202e'
 
 
@@ -114,6 +115,20 @@ def test_nothing_from_outside_steers_the_page() -> None:
     assert "<title" not in before
     assert "default-src 'none'" in POLICY
     assert not re.search(r"script-src[^;]*unsafe", POLICY)
+
+
+def test_every_device_has_a_cell_below_each_head() -> None:
+    table = page(example()).partition('<table id="devices">')[2].partition("</table>")[0]
+    head, *rows = table.split("<tr")[1:]
+    assert len(rows) == 24
+    assert {len(re.findall(r"<td\b", row)) for row in rows} == {len(re.findall(r"<th\b", head))}
+
+
+def test_the_columns_of_the_table_are_documented() -> None:
+    text = FORMATS.read_text("utf-8").partition("## Fleet table")[2].partition("\n## ")[0]
+    first_cells = [row.split("|")[1] for row in text.splitlines() if row.startswith("| `")]
+    documented = set(re.findall(r"`(\w+)`", " ".join(first_cells)))
+    assert documented == set(csv_table(example()).splitlines()[0].split(","))
 
 
 def test_the_table_for_spreadsheets() -> None:

@@ -7,16 +7,20 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from smpdfu import __version__
+from smpdfu.cli.app import completion
 from smpdfu.cli.app.main import build_app
 from smpdfu.cli.app.tree import COMMANDS, RELEASE, UPDATE
 from smpdfu.cli.terminal.examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Call
 
 
 def said(*words: str) -> str:
@@ -70,6 +74,37 @@ def test_connection_options_are_folded_and_shown_whole_elsewhere() -> None:
 @pytest.mark.parametrize("words", [("lst",), ("list", "more"), ("key", "gne")])
 def test_help_of_no_command_is_a_usage_error(words: tuple[str, ...]) -> None:
     assert CliRunner().invoke(build_app(["help"]), ["help", *words]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "usage"),
+    [
+        ("update", "PACKAGE"),
+        ("sign", "IN [OUT]"),
+        ("help", "[COMMAND]..."),
+        ("virtual run", "NAME..."),
+        ("os datetime", "[TEXT|now]"),
+    ],
+)
+def test_usage_names_the_arguments_as_man_pages_do(path: str, usage: str) -> None:
+    assert said(*path.split(), "--help").splitlines()[0] == f"Usage: smpdfu {path} [OPTIONS] {usage}"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("update", "--plna", "x.zip"), "there is no option '--plna'. Did you mean `--plan`?"),
+        (("upload", "--confim", "x.bin"), "there is no option '--confim'. Did you mean `--confirm`?"),
+        (("list", "-Z"), "there is no option '-Z'."),
+    ],
+)
+def test_a_mistyped_option_is_answered_with_the_nearest_one(smpdfu: Call, words: tuple[str, ...], says: str) -> None:
+    assert f"error: {says}\n" in smpdfu(*words).refused(2)
+
+
+def test_the_names_of_commands_complete_after_help() -> None:
+    assert completion.commands("up") == ["update", "upload"]
+    assert completion.commands("conn") == ["connection"]
 
 
 def test_the_version_command() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,3 +69,18 @@ def test_when_the_reader_ends_so_do_we_like_any_filter(root: Path, keys_dir: Pat
     assert process.wait() == -signal.SIGPIPE
     assert b"Traceback" not in said
     assert b"error" not in said
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", r"bild-\xfc-\u6587.pem"), ("cp1252", r"bild-ü-\u6587.pem"), ("utf-8", "bild-ü-文.pem")],
+)
+def test_a_name_that_stdout_cannot_show_is_escaped(tmp_path: Path, keys_dir: Path, encoding: str, shown: str) -> None:
+    """On Windows a pipe has a code page; the answer must not be lost for one character."""
+    (tmp_path / "bild-ü-文.pem").write_bytes((keys_dir / "dev-sign-p256.pub.pem").read_bytes())
+    words = [*KEYINFO, "bild-ü-文.pem"]
+    done = subprocess.run(
+        words, capture_output=True, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"}
+    )
+    assert (done.returncode, b"unexpected" in done.stderr) == (0, False)
+    assert shown in done.stdout.decode(encoding)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from smpdfu.cli.computer.doctor import _shown
 from smpdfu.cli.terminal.show import Data, Output, facts, stacked, table, tell, words
+from smpdfu.local.doctor.checks import Finding, Level
 from smpdfu.untrusted.text import lines as lines_of
 from smpdfu.untrusted.text import without_escapes
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 HASH = bytes(range(32))
 LONG_NAME = "/home/someone/projects/roofs/build/nrf5340dk/with_a_long_folder/app_update.bin"
-SENTENCE = "the network core cannot be rolled back; it is updated after the application core has proved itself"
+SENTENCE = "the network core cannot be rolled back; smpdfu updates it after the check of the application core"
 
 Shown = Callable[..., list[str]]
 
@@ -63,6 +65,14 @@ def test_other_bytes_are_cut_with_dots(shown: Shown) -> None:
     rows = [(Data(b"\xaa" * 16),), (Data(b"\xaa" * 17),)]
     assert shown(table("", ("value",), rows), 80)[3:5] == [f" {'aa' * 16}", " aaaaaaaaaaaa..."]
     assert shown(table("", ("value",), rows, long=True), 80)[4] == f" {'aa' * 17}"
+
+
+def test_what_doctor_says_stays_in_its_column(shown: Shown) -> None:
+    found = Finding("ports", "port", Level.NOTE, SENTENCE, SENTENCE, SENTENCE)
+    lines = shown(_shown([found]), 60)
+    assert max(map(len, lines)) <= 60
+    assert {line[:9].strip() for line in lines[1:]} == {""}
+    assert " ".join(line.strip() for line in lines) == f"note     {SENTENCE} {SENTENCE} {SENTENCE}"
 
 
 def test_a_sentence_breaks_at_blanks(shown: Shown) -> None:

@@ -139,7 +139,7 @@ ONE = '[packages]\ndefault = "a.zip"\n[[device]]\nname = "a"\naddress = "virtual
         (ONE + "[update]\npolicy = 'hope'\n", "one of test-and-confirm"),
         (ONE + "[update]\nsoak_s = -1\n", "'soak_s'"),
         (ONE + "[update]\ntimeout_s = 0\n", "'timeout_s' in .update. of FLEET.toml is 0"),
-        ("", "0 devices"),
+        ("", "has no devices: add a"),
         ("[[device]]\naddress = 'virtual:a'\n", "has no package for the hardware 'default' of 'virtual:a'"),
         ("[packages]\ndefault = 3\n[[device]]\naddress = 'virtual:a'\n", "must name a file"),
         ("[packages]\ndefault = 'a'\n[[device]]\nname = 'a'\n", "..device.. number 1 of FLEET.toml has no address"),

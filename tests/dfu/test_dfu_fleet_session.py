@@ -28,6 +28,7 @@ from smpdfu.errors import (
     FleetUnfinishedError,
     FleetUnprovenError,
     JournalError,
+    LinkLostError,
     PlanError,
 )
 from smpdfu.fleets import open_fleet
@@ -211,6 +212,41 @@ def test_a_run_that_can_no_longer_be_paused_ends_with_an_error(scene: Scene) -> 
         simulate(run())
     assert exit_code(caught.value) == 8
     assert scene.versions() == ["2.0.0", "1.0.0", "1.0.0"]
+
+
+class Failing(FleetWatch):
+    """Fails in the ``count``-th call of ``method``."""
+
+    def __init__(self, method: str, count: int, error: Exception) -> None:
+        self.left, self.error = count, error
+        setattr(self, method, self._fail)
+
+    def _fail(self, *reported: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("method", "count"), [("progress", 1), ("progress", 20), ("event", 1), ("event", 3), ("event", 6)]
+)
+@pytest.mark.parametrize("kind", [RuntimeError, TimeoutError, LinkLostError])
+def test_an_error_of_the_watch_ends_the_run_and_is_not_the_devices(
+    make: Maker, scene: Scene, method: str, count: int, kind: type[Exception]
+) -> None:
+    """Whatever its class: no device counts as unreachable or too slow for it. The next run continues."""
+    scene.devices = {name: new_device(make) for name in NAMES}
+    mine = kind("mine")
+
+    async def twice() -> Ending:
+        with pytest.raises(kind) as caught:
+            await scene.open().run(FleetWish(), Failing(method, count, mine))
+        assert caught.value is mine
+        assert scene.open().status().history.causes() == {}
+        return (await scene.open().run()).ending
+
+    assert simulate(twice()) is Ending.COMPLETE
+    assert scene.versions() == ["2.0.0"] * 3
 
 
 def test_keys_of_the_file_and_of_the_wish_are_trusted(scene: Scene, make: Maker, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ Facts = Mapping[str, str]
 _ONLY_APP = "--only app updates the application alone."
 _ERASE = "`smpdfu erase` erases the slot."
 _SAY = {
-    "release": "For instance --ncs 3.4.1, with --partitions pm or --partitions dts.",
+    "release": "Example: --ncs 3.4.1 --partitions pm (or dts).",
     "partitions": "That is --partitions pm or --partitions dts.",
 }
 _UNREADABLE = {
@@ -45,8 +45,8 @@ def _net_elsewhere(facts: Facts) -> str:
 
 
 def _net_unproven(facts: Facts) -> str:
-    release = " --ncs gives the bootloader's release." if "release" in facts else ""
-    return f"--net-version-from asks the application.{release}"
+    release = ", --ncs gives the release" if "release" in facts else ""
+    return f"--net-version-from asks the application{release}."
 
 
 def _needed_version(facts: Facts) -> str:

@@ -38,6 +38,13 @@ def profile_names(incomplete: str) -> list[str]:
     return []
 
 
+def commands(incomplete: str) -> list[str]:
+    """Commands that ``--help`` lists, and the topic ``connection``."""
+    from smpdfu.cli.app.tree import COMMANDS
+
+    return _that(incomplete, [*COMMANDS, "connection"])
+
+
 def virtual_names(incomplete: str) -> list[str]:
     """Virtual devices, by name."""
     with suppress(Exception):

@@ -10,6 +10,7 @@ import typer
 from typer.main import get_command
 
 from smpdfu import __version__
+from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
 from smpdfu.cli.terminal.help import write_connection
 from smpdfu.cli.terminal.show import Output, facts
@@ -25,9 +26,14 @@ def register(app: typer.Typer) -> None:
 
 def show_help(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND [SUB]]", help="A command, or `connection`.")
+        list[str] | None,
+        typer.Argument(
+            metavar="COMMAND",
+            help="A command, such as `fleet run`; or `connection`.",
+            autocompletion=completion.commands,
+        ),
     ] = None,
-    man: Annotated[bool, typer.Option("--man", help="Print the man page, in troff.")] = False,
+    man: Annotated[bool, typer.Option("--man", help="Print the man page of all commands, for `| man -l -`.")] = False,
 ) -> None:
     """Show the help of a command, of `connection`, or the man page."""
     if man:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -20,7 +21,7 @@ from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.help import SETTINGS
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
 from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note, print_json, tell
-from smpdfu.cli.terminal.streams import replace_closed_streams
+from smpdfu.cli.terminal.streams import escape_on_stdout, replace_closed_streams
 from smpdfu.errors import SmpdfuError
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not export it
@@ -65,6 +66,7 @@ def _root(
 def run() -> NoReturn:
     """Run the command line and leave with the contract's exit code."""
     replace_closed_streams()
+    escape_on_stdout()
     note.cache_clear()
     try:
         if os.environ.get(COMPLETE_VAR) or any(word.startswith(COMPLETION_OPTIONS) for word in sys.argv[1:3]):
@@ -95,7 +97,7 @@ def run() -> NoReturn:
 
 def _usage(error: Any) -> NoReturn:
     """A wrong option or argument: one sentence, as for any other error."""
-    sentence = error.format_message().removeprefix("Invalid value: ")
+    sentence = _no_such_option(error) or error.format_message().removeprefix("Invalid value: ")
     if not sentence or type(error).__name__ == "NoArgsIsHelpError":  # no arguments at all
         typer.echo(sentence, err=True)
         sys.exit(EXIT_USAGE)
@@ -103,6 +105,16 @@ def _usage(error: Any) -> NoReturn:
         _fail(EXIT_USAGE, f"{option} must be the first word.", f"Run `smpdfu {option} bash`.", kind="usage")
     path = error.ctx.command_path if error.ctx else "smpdfu"
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows the options.", kind="usage")
+
+
+def _no_such_option(error: Any) -> str:
+    """The sentence about a mistyped option, as for a mistyped command; empty for any other error."""
+    possible = getattr(error, "possibilities", None)
+    if possible is None and type(error).__name__ != "NoSuchOption":
+        return ""
+    near = get_close_matches(error.option_name, possible or (), n=1, cutoff=0.0)
+    hint = f" Did you mean `{near[0]}`?" if near else ""
+    return f"there is no option {error.option_name!r}.{hint}"
 
 
 def interrupted() -> NoReturn:

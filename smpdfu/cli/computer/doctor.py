@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.terminal.show import Output, one_line
 from smpdfu.errors import NotReadyError
 from smpdfu.local.doctor import system
 from smpdfu.local.doctor.checks import Finding, Level, examine
-from smpdfu.untrusted.text import line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,10 +34,12 @@ def show_findings(out: Output, only: str | None, topics: Sequence[str]) -> None:
 
 
 def _shown(found: Sequence[Finding]) -> RenderableType:
-    from rich.text import Text  # here: 45 ms, which --json does not pay
+    from smpdfu.cli.terminal.tables import Facts  # here: it loads rich in 45 ms, which --json does not pay
 
-    lines = []
+    pairs = []
     for one in found:
-        lines.append(Text.assemble((f"{one.level:<8}", _STYLES[one.level]), line(one.what)))
-        lines += [Text(line(f"{'':<8}{text}")) for text in (one.why, one.do) if text]
-    return Text("\n").join(lines)
+        level = one_line(f"{one.level:<7}")
+        level.style = _STYLES[one.level]
+        pairs.append((level, one_line(one.what)))
+        pairs += [(one_line(""), one_line(text)) for text in (one.why, one.do) if text]
+    return Facts(pairs)

@@ -40,6 +40,9 @@ def register(app: typer.Typer) -> None:
 async def run(fleet: FleetFile, how: RunOptions, trust: TrustOptions, out: Output) -> None:
     """Update the devices of a fleet, wave by wave. Run it again to continue.
 
+    The file needs at least default = "dfu_application.zip" in [packages], and for each device a [[device]] table with
+    name = "roof-1" and address = "udp:10.0.0.7".
+
     The next wave begins when the wave before it has succeeded. --plan shows what that means for this fleet. smpdfu
     stops a device that takes longer than device_timeout_s in [update] (14400 seconds), and its wave continues.
 
@@ -60,7 +63,7 @@ async def resume(fleet: FleetFile, how: RunOptions, trust: TrustOptions, out: Ou
 
 
 def pause(fleet: FleetFile, out: Output) -> None:
-    """Begin no further device of a running fleet. Devices that began are finished."""
+    """Stop a running fleet from starting more devices. It finishes those that it has started."""
     from smpdfu.cli.fleet.run import pause_fleet
 
     pause_fleet(fleet, out)

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 def show_plan(plan: FleetPlan, out: Output) -> None:
     """Show the waves with their devices that are left, and the rules."""
     columns = ("wave", "devices", "to be done", "must succeed", "then wait")
+    last = plan.waves[-1]  # nothing waits for its success
     rows = [
-        (one.wave.name, len(one.wave.devices), len(one.left), one.needed, f"{one.wave.soak_s:g} s")
+        (
+            one.wave.name,
+            len(one.wave.devices),
+            len(one.left),
+            "-" if one is last else one.needed,
+            f"{one.wave.soak_s:g} s",
+        )
         for one in plan.waves
     ]
     out.emit(_document(plan), lambda: table(plan.fleet.name, columns, rows))
@@ -63,8 +70,9 @@ def _rules(fleet: Fleet) -> list[str]:
     if limits.skip_unreachable:
         lines.append("Devices that do not answer are skipped.")
     else:
+        spared = f", except the first {limits.max_unreachable}" if limits.max_unreachable else ""
         lines.append(
-            f"Up to {limits.max_unreachable} devices that do not answer are no failures (max_unreachable). "
+            f"Devices that do not answer count as failures{spared} (max_unreachable in [fleet]). "
             "--skip-unreachable skips all of them."
         )
     how = fleet.treatment

@@ -108,4 +108,4 @@ def repair_text(done: Repaired) -> RenderableType:
     """What a repair moved."""
     pairs = [("lines", f"{', '.join(map(str, done.lines))} moved to {done.moved_to}")] if done.lines else []
     pairs += [("journal", f"moved to {path}") for path in done.journals]
-    return facts(pairs or [("nothing", "is damaged")])
+    return facts(pairs) if pairs else "Nothing is damaged."

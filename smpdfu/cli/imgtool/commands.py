@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from smpdfu.cli.imgtool.parser import EXIT_USAGE, UsageError, parse
-from smpdfu.cli.terminal.streams import replace_closed_streams
+from smpdfu.cli.terminal.streams import escape_on_stdout, replace_closed_streams
 from smpdfu.errors import ImageError, SmpdfuError
 from smpdfu.untrusted import text as door
 
@@ -30,6 +30,7 @@ EXIT_INTERRUPTED = 130
 def run() -> NoReturn:
     """Run the command line and leave with imgtool's exit code."""
     replace_closed_streams()
+    escape_on_stdout()
     command, arguments = parse(sys.argv[1:])
     try:
         sys.exit(ACTIONS[command](command, arguments))

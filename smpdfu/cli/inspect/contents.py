@@ -47,7 +47,7 @@ ADVICE = {
     "INTEL_HEX": "It is not signed. Sign it with `smpdfu sign`.",
     "S_RECORD": "Convert it with `objcopy -I srec -O ihex IN OUT.hex`, then sign OUT.hex with `smpdfu sign`.",
     "RAW_FIRMWARE": "It is not signed. Sign it with `smpdfu sign`.",
-    "DFU_APPLICATION_ZIP": "Install it with `smpdfu update`.",
+    "DFU_APPLICATION_ZIP": "Install it with `smpdfu update FILE`.",
     "DFU_MULTI_IMAGE": "It has several signed images in a row, and no bootloader accepts that. Install the "
     "dfu_application.zip of the same build with `smpdfu update`, or one signed image with `smpdfu upload`.",
     "SECURE_DFU_ZIP": "It is for the bootloader of the nRF5 SDK, not for MCUboot. `nrfutil` updates such devices. For "

@@ -33,6 +33,10 @@ class HelpCommand(TyperCommand):
             error.ctx = error.ctx or ctx
             raise
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Name the arguments as man pages do, ``NAME [NAME] NAME...``, with every release of typer."""
+        return ["[OPTIONS]", *(_usage(one) for one in self.get_params(ctx) if one.param_type_name == "argument")]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
         _write_examples(ctx, formatter)
@@ -66,6 +70,11 @@ class HelpGroup(TyperGroup):
         )
         _write_parameters(self, ctx, formatter)
         _write_examples(ctx, formatter)
+
+
+def _usage(argument: Any) -> str:
+    name = str(argument.metavar or argument.name.upper()).removeprefix("[").removesuffix("]").removesuffix("...")
+    return f"{name if argument.required else f'[{name}]'}{'' if argument.nargs == 1 else '...'}"
 
 
 def examples_of(ctx: Any) -> tuple[Row, ...]:

@@ -1,7 +1,8 @@
-"""Standard streams that the caller closed."""
+"""Standard streams as the caller left them: closed, or with an encoding that lacks characters."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -12,3 +13,9 @@ def replace_closed_streams() -> None:
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it lives as long as we do
+
+
+def escape_on_stdout() -> None:
+    """Print ``\\xfc`` for a character that stdout's encoding lacks (ASCII, a code page of Windows), as stderr does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -22,7 +22,7 @@ Name = Annotated[
 ]
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="NAME...", help="The devices' names.", autocompletion=completion.virtual_names),
+    typer.Argument(metavar="NAME", help="The devices' names.", autocompletion=completion.virtual_names),
 ]
 Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=1, help="Print only the last N lines.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Intel HEX files or signed images.")]

@@ -129,7 +129,7 @@ class Demo:
 
     def lines(self) -> Iterator[str]:
         """What to tell a person after the demo is made."""
-        firmware = "Zephyr's hci_usb sample" if has_sample() else "a tiny stand-in for firmware (no program)"
+        firmware = "Zephyr's hci_usb sample" if has_sample() else "a small sample image that holds no program"
         yield f"Created the virtual board {self.name}. It runs version 1.0.0 of {firmware}."
         yield f"Its signing key and two releases are in {self.folder}/. Use the key for this demo only."
         yield ""

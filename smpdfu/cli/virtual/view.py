@@ -109,8 +109,8 @@ def _bootloader(found: Report) -> str:
 
 
 def _worn(found: Report) -> list[tuple[str, str]]:
-    words = (f"{one.memory} 0x{one.address:x} erased {one.erases} times" for one in found.wear)
-    return [("wear, at most", ", ".join(words))] if found.wear else []
+    words = (f"{one.memory} 0x{one.address:x}: {one.erases} times" for one in found.wear)
+    return [("most erased", ", ".join(words))] if found.wear else []
 
 
 def _runs(runs: bool) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
@@ -12,6 +13,7 @@ from smpdfu.dfu.decide.plan import Step
 
 E = TypeVar("E")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +73,34 @@ class WatchError(Exception):
         self.error = error
 
 
+def carrying(watch: Callable[P, None]) -> Callable[P, None]:
+    """The same function, whose errors come as WatchError; ``unwrapped`` turns them back."""
+
+    def tell(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            watch(*args, **kwargs)
+        except Exception as error:
+            raise WatchError(error) from error
+
+    return tell
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise the error that a WatchError carries."""
+    try:
+        yield
+        return
+    except WatchError as carrier:
+        failed = carrier.error
+    raise failed
+
+
 async def watched(work: Callable[[Callable[[E], None]], Awaitable[T]], watch: Callable[[E], None]) -> T:
     """Return ``await work(tell)``, whose ``tell`` calls ``watch``.
 
     An error that ``watch`` raises ends the work and comes out unchanged, also if it is of a class that the work handles
     when the device causes it.
     """
-
-    def tell(event: E) -> None:
-        try:
-            watch(event)
-        except Exception as error:
-            raise WatchError(error) from error
-
-    try:
-        return await work(tell)
-    except WatchError as carrier:
-        failed = carrier.error
-    raise failed
+    with unwrapped():
+        return await work(carrying(watch))

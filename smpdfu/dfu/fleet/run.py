@@ -20,6 +20,7 @@ from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.do.events import carrying, unwrapped
 from smpdfu.dfu.do.journal import Journal, journal_path
 from smpdfu.dfu.do.net_version import AskVersion
 from smpdfu.dfu.do.same_device import read_hardware
@@ -100,8 +101,12 @@ class FleetRun:
         """Run until all devices are done, or until the fleet stops and the devices under way have ended.
 
         If cancelled, it leaves every device in a safe state. Raises JournalError if the log, or a device's journal,
-        cannot be written.
+        cannot be written. An error that ``Ports.watch`` raises ends the run and comes out unchanged.
         """
+        with unwrapped():
+            return await self._until_done()
+
+    async def _until_done(self) -> Phase:
         self._log.write(
             events.RUN,
             fleet=self.fleet.name,
@@ -248,10 +253,13 @@ class _Job:
 
     async def run_in_time(self, seconds: float) -> Outcome:
         """Do ``run``, and stop it after ``seconds`` as Ctrl-C does. Raises DeviceTimeoutError then."""
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 return await self.run()
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise DeviceTimeoutError(seconds, self._step) from None
 
     async def run(self) -> Outcome:
@@ -324,7 +332,7 @@ class _Job:
             self._after = event.state
             self._proof = event.proof or self._proof
         if self.ports.watch is not None:
-            self.ports.watch(self.device, event)
+            carrying(self.ports.watch)(self.device, event)
 
     def failed(self, error: SmpdfuError) -> None:
         """Note the failure: after a revert, the device runs its previous firmware."""

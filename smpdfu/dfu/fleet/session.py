@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smpdfu.dfu.do.events import carrying, unwrapped
 from smpdfu.dfu.do.journal import journal_path
 from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
@@ -74,7 +75,11 @@ AS_THE_FILE_SAYS = FleetWish()
 
 
 class FleetWatch:
-    """What a session reports while it works. Each method does nothing: override what you need."""
+    """What a session reports while it works. Each method does nothing: override what you need.
+
+    They are called in the event loop, and must return at once. An error that one raises ends the run, after every
+    device was left in a safe state, and comes out unchanged.
+    """
 
     def begins(self, schedule: Schedule) -> None:
         """Take the schedule of the run. It changes during the run."""
@@ -248,6 +253,10 @@ class FleetSession:
         return key
 
     async def _run(self, wish: FleetWish, watch: FleetWatch, *, resumes: bool) -> FleetOutcome:
+        with unwrapped():
+            return await self._run_logged(wish, watch, resumes=resumes)
+
+    async def _run_logged(self, wish: FleetWish, watch: FleetWatch, *, resumes: bool) -> FleetOutcome:
         from smpdfu.dfu.fleet.run import FleetRun, note_exchanged
 
         fleet = _within_limits(await self._checked(wish), watch)
@@ -258,11 +267,11 @@ class FleetSession:
                 raise FleetPausedError(fleet.path)
             remember(fleet, self.folder)
             history = self._history(fleet, watch)
-            digests = self._digests()
+            digests, tell = self._digests(), carrying(watch.event)
 
             def note(event: LogEvent) -> None:
                 history.add(event, digests)
-                watch.event(event)
+                tell(event)
 
             log.watch = note
             ports = self._ports(fleet, watch)

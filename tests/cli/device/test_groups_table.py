@@ -91,6 +91,8 @@ def golden(row: dict[str, Any], column: str) -> tuple[bytes, bytes]:
 
 # --- the columns ----------------------------------------------------------------------------------------------------
 
+# Groups whose codes the package ``smp`` does not have, or has under another group's names.
+UNKNOWN_GROUPS = {shell.GROUP}
 # Commands that no recorded server was sent.
 NEVER_SENT = {kind for kind in REQUESTS if kind.group == transport.GROUP}
 # Commands that no recorded server did: not built in, or asked for in ways that had to be refused.
@@ -160,7 +162,7 @@ def test_codes(group: int) -> None:
     """Every code of a group has the name that others know it by; in version 2 as in version 1, which has SMP's own."""
     theirs = OTHERS["codes"].get(str(group), {})
     assert theirs.items() <= {rc.name: rc.value for rc in RCS[group]}.items()
-    assert theirs or group == shell.GROUP
+    assert theirs or group in UNKNOWN_GROUPS
     ask = next(kind for kind in REQUESTS if kind.group == group)
     request = ask.from_map(decode_map(golden(others(ask), "request")[1]))
     for rc in list(RCS[group])[1:]:

@@ -71,7 +71,7 @@ def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
     advice = "Pack the image that the build signed for both bootloaders (signed_by_mcuboot_and_b0_*.bin)."
     if info is None:
         severity = Severity.WARNING if stuck else Severity.NOTE
-        text = f"{image.file} has no seal for b0n, the network core's bootloader: if b0n wants one, {after}"
+        text = f"{image.file} has no seal for b0n, the network core's bootloader: if b0n checks seals, {after}"
         yield Finding("net-seal", severity, text, advice, image.core)
         return
     # Whether the place is this device's is another question, see loaderchecks.
@@ -98,7 +98,7 @@ def _trust_of_seal(image: CoreImage, after: str) -> Finding:
 
 def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:
     if image.image.encrypted and (image.core is Core.APP or state.scheme is Scheme.SIMULTANEOUS):
-        text = f"{image.file} is encrypted; whether the device has the key shows only at its next boot"
+        text = f"{image.file} is encrypted; smpdfu cannot check in advance whether the device has the key"
         yield Finding("encrypted", Severity.NOTE, text, core=image.core)
 
 

@@ -9,8 +9,8 @@ from smpdfu.loaders.fate import Fate
 from smpdfu.loaders.rules import Build, titles
 
 ASK = {
-    "release": "If you know the bootloader's release, say so.",
-    "partitions": "If you know how the bootloader's flash is laid out (Partition Manager or devicetree), say so.",
+    "release": "If you know the bootloader's release, give it.",
+    "partitions": "If you know how the bootloader's flash is laid out (Partition Manager or devicetree), give that.",
 }
 """What would decide between loaders, by what is not known: the fact ``unknown`` of a finding."""
 

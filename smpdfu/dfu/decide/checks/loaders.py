@@ -169,13 +169,13 @@ def _application_is_not_taken_for_network(package: Package, state: DeviceState) 
     hit = [build for build, one in found.items() if one is Fate.REFUSED]
     if hit:
         facts = {} if len(hit) == len(found) else {"unknown": unknown(found)}
-        known = f"{ASK[facts['unknown']]} " if facts else ""
+        known = f" {ASK[facts['unknown']]}" if facts else ""
         yield Finding(
             "app-encrypted",
             Severity.WARNING,
             f"{image.file} is encrypted: a bootloader of {loader_titles(hit)} that updates the network core takes it "
             "for a network image and never installs it",
-            f"{known}Those bootloaders need an application image without encryption.",
+            f"Those bootloaders need an application image without encryption.{known}",
             Core.APP,
             facts,
         )
@@ -295,7 +295,7 @@ def _network_image_is_linked_for_this_device(package: Package, state: DeviceStat
     elif start is not None:
         usual = hexadecimal(net.start)
         text = f"{linked}; where a device has its network application elsewhere, usually at {usual}, {then}"
-        advice = "If this device's network application starts there, say so."
+        advice = "If this device's network application starts there, give that address."
         yield Finding("net-elsewhere", Severity.WARNING, text, advice, Core.NET, {"address": hexadecimal(start)})
 
 
@@ -315,13 +315,14 @@ def _network_core_can_be_proven(package: Package, state: DeviceState) -> Finding
         or any(one.source is Source.CONSOLE for one in state.evidence.clues)
     ):
         return
-    swaps = state.scheme is Scheme.STAGED and state.can_revert is not False
-    known = " For a bootloader that swaps, of a release before NCS 3.4.1, its release is enough." if swaps else ""
+    may_be_older = any(build.loader.release.version < (3, 4, 1) for build in builds_of(state))
+    swaps = state.scheme is Scheme.STAGED and state.can_revert is not False and may_be_older
+    known = " If the bootloader swaps and is older than NCS 3.4.1, its release is enough." if swaps else ""
     yield Finding(
         "net-unproven",
         Severity.NOTE,
-        f"afterwards the list of images may not tell whether the network core took or refused {image.file}",
-        f"The bootloader's console on a serial link tells it, or the version that the application reports.{known}",
+        f"after the update, the list of images may not show whether the network core took or refused {image.file}",
+        f"For proof, read the bootloader's console over a serial port, or ask the application for the version.{known}",
         Core.NET,
         {"release": "enough"} if swaps else {},
     )

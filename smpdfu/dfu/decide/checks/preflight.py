@@ -255,9 +255,7 @@ def _counter_does_not_fall(package: Package, state: DeviceState) -> Findings:
 def _cores_fit_the_steps(package: Package, state: DeviceState) -> Findings:
     if package.image(Core.NET) is not None and state.scheme is Scheme.STAGED:
         both = package.image(Core.APP) is not None
-        then = (
-            "it is updated after the application core has proved itself" if both else "its image has to fit what runs"
-        )
+        then = "smpdfu updates it after the check of the application core" if both else "its image has to fit what runs"
         yield Finding("net-no-revert", Severity.NOTE, f"the network core cannot be rolled back; {then}", core=Core.NET)
 
 

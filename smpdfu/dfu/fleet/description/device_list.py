@@ -85,8 +85,10 @@ def read_devices(
         serial = table.text("serial", None)
         found.append(FleetDevice(name, address, hardware, known, serial or ""))
         table.nothing_else()
-    if not 0 < len(found) <= MAX_DEVICES:
-        raise FleetFileError(f"{path.name} has {len(found)} devices; a fleet has 1 to {MAX_DEVICES}")
+    if not found:
+        raise FleetFileError(f"{path.name} has no devices: add a [[device]] table with name and address for each")
+    if len(found) > MAX_DEVICES:
+        raise FleetFileError(f"{path.name} has {len(found)} devices; a fleet has at most {MAX_DEVICES}")
     return _unique([_placed(one, place, path.name) for one in found])
 
 
