@@ -1,9 +1,8 @@
 """Every exception of smpdfu, in one tree.
 
-The class says who is to blame, the attributes say where and what. The message is one sentence that says what happened
-and why; ``cli/app/main.py`` adds what to do next, and the exit code. Misuse of the API by code is ``ValueError``,
-not one of these. What happens inside the virtual chip (a flash fault, a power cut) is the chip's affair and stays in
-``virtual/``.
+The class says who is to blame, the attributes say where and what. The message says what happened and why.
+``cli/app/main.py`` adds what to do next, and the exit code. Wrong use of the API raises ``ValueError``, which is not
+one of these. Faults inside the virtual chip (of flash, a power cut) stay in ``virtual/``.
 """
 
 from __future__ import annotations
@@ -95,15 +94,15 @@ class SignatureError(SigningError):
 
 
 class ProtocolError(SmpdfuError):
-    """SMP was not spoken correctly."""
+    """A message breaks the rules of SMP."""
 
 
 class LocalProtocolError(ProtocolError):
-    """Our side asked for something that SMP cannot carry (for instance a message longer than the device's buffer)."""
+    """The request does not fit into SMP, for instance because it is longer than the device's buffer."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer's bytes are not SMP, or not the answer to what was asked."""
+    """The peer's bytes are not SMP, or do not answer the request."""
 
 
 _REASON_MAX = 500  # characters of a device's own text that a sentence has room for; ours are shorter
@@ -112,10 +111,10 @@ _REASON_MAX = 500  # characters of a device's own text that a sentence has room 
 class DeviceError(SmpdfuError):
     """A well-formed refusal by the device.
 
-    ``group`` is the SMP group whose code ``rc`` is; None means that ``rc`` is one of SMP's own codes (``MgmtRc``).
-    ``command`` names the command refused (``"img upload"``), ``name`` the code (``"NO_FREE_SLOT"``) where it is
-    known, and ``reason`` is the device's own text, if it sent one. ``explained``: ``reason`` is ours, and says what the
-    code means here and what to do.
+    ``rc`` is a code of the SMP group ``group``, or one of SMP's own codes (``MgmtRc``) if that is None. ``command`` is
+    the refused command (``"img upload"``), ``name`` the name of the code (``"NO_FREE_SLOT"``) or None. ``reason`` is
+    the device's own text, if it sent one. ``explained``: ``reason`` is ours, and says what the code means and what to
+    do.
     """
 
     def __init__(
@@ -144,11 +143,11 @@ class DeviceError(SmpdfuError):
 
 
 UNKNOWN_SHELL_COMMAND = -8
-"""What Zephyr's shell returns for a command that it does not know: -ENOEXEC."""
+"""The return value of Zephyr's shell for an unknown command: -ENOEXEC."""
 
 
 class ShellCommandError(SmpdfuError):
-    """The device ran a shell command, and the command did not return 0. ``ret`` is what it returned."""
+    """The device ran a shell command, and the command returned ``ret``, which is not 0."""
 
     def __init__(self, ret: int) -> None:
         self.ret = ret
@@ -160,13 +159,13 @@ class ShellCommandError(SmpdfuError):
 
 
 class LinkError(SmpdfuError):
-    """The wire between the computer and the device. ``address`` is the device's, where that is known."""
+    """The wire between the computer and the device failed. ``address`` is the device's; None if it is not known."""
 
     address: str | None = None
 
 
 class ConnectError(LinkError):
-    """The link could not be opened. ``address`` is what was tried."""
+    """The link could not be opened. ``address`` is the address of the attempt."""
 
     def __init__(self, message: str, address: str | None = None) -> None:
         super().__init__(message)
@@ -174,7 +173,7 @@ class ConnectError(LinkError):
 
 
 class NotReadyError(ConnectError):
-    """This computer is not ready to reach a device, whichever it is."""
+    """This computer is not ready to reach any device."""
 
 
 class LinkLostError(LinkError):
@@ -191,7 +190,7 @@ class LinkLostError(LinkError):
 class ResponseTimeoutError(LinkError):
     """No answer within ``timeout_s`` seconds, after ``attempts`` attempts.
 
-    ``hint``: what that may mean on this wire.
+    ``hint`` says what this may mean on this wire.
     """
 
     def __init__(self, command: str, timeout_s: float, attempts: int = 1, hint: str | None = None) -> None:
@@ -204,13 +203,13 @@ class ResponseTimeoutError(LinkError):
 
 
 class TransferTimeoutError(LinkError):
-    """A transfer took longer than the bound that was set: ``done`` of ``total`` bytes are there.
+    """A transfer took longer than its limit: ``done`` of ``total`` bytes have arrived.
 
-    ``total`` None: it did not come to the first byte.
+    ``total`` is None if not even the first byte was sent.
     """
 
     def __init__(self, what: str, timeout_s: float, done: int = 0, total: int | None = None) -> None:
-        came = "" if total is None else f": {done} of {total} bytes are there"
+        came = "" if total is None else f": {done} of {total} bytes have arrived"
         super().__init__(f"{what} did not end within {timeout_s:g} s{came}")
         self.timeout_s = timeout_s
         self.done = done
@@ -233,7 +232,7 @@ class UpdateError(SmpdfuError):
 
 
 class PlanError(UpdateError):
-    """Refused before the first write; the device is untouched.
+    """Preflight or the plan refused before the first write; the device is untouched.
 
     ``findings`` are the reasons, one sentence each, ``codes`` their stable names, the first of which is ``code``.
     """
@@ -246,7 +245,7 @@ class PlanError(UpdateError):
 
 
 class StepError(UpdateError):
-    """A step failed. ``resumable`` is True if the same call can simply be made again."""
+    """A step failed. If ``resumable`` is True, make the same call again to continue."""
 
     def __init__(self, message: str, step: str, *, resumable: bool) -> None:
         super().__init__(message)
@@ -255,7 +254,7 @@ class StepError(UpdateError):
 
 
 class DeviceTimeoutError(UpdateError):
-    """The update of one device of a fleet took longer than ``timeout_s`` seconds and was stopped; it can be resumed."""
+    """smpdfu stopped the update of a device of a fleet after ``timeout_s`` seconds. The next run continues it."""
 
     def __init__(self, timeout_s: float, step: str = "") -> None:
         where = f" in the step '{step}'" if step else ""
@@ -267,7 +266,7 @@ class DeviceTimeoutError(UpdateError):
 
 
 class FleetError(UpdateError):
-    """A fleet is not complete; ``file`` describes it. ``devices`` of ``total`` are the reason (0: no device is)."""
+    """A fleet is not complete. ``file`` describes it; ``devices`` of ``total`` devices are the reason."""
 
     def __init__(self, message: str, file: Path, devices: int = 0, total: int = 0) -> None:
         super().__init__(message)
@@ -280,7 +279,7 @@ class FleetPausedError(FleetError):
     """Somebody paused the fleet, and nobody has resumed it."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__("the fleet is paused: no device was begun", file)
+        super().__init__("the fleet is paused: smpdfu began no device", file)
 
 
 class FleetUnfinishedError(FleetError):
@@ -292,7 +291,7 @@ class FleetUnfinishedError(FleetError):
 
 
 class FleetFailedError(FleetError):
-    """Some devices stay without their package; the next run does not try them again."""
+    """Some devices do not have their package, and the next run does not try them again."""
 
     def __init__(self, file: Path, devices: int, total: int) -> None:
         text = f"the fleet failed: {devices} of {total} devices are without their package"
@@ -300,32 +299,32 @@ class FleetFailedError(FleetError):
 
 
 class FleetUnprovenError(FleetError):
-    """Every device has its package as far as smpdfu can tell, nothing proves some updates, and proof was asked for."""
+    """Every device seems to have its package, but nothing proves some updates, and the caller required proof."""
 
     def __init__(self, file: Path, devices: int, total: int) -> None:
         super().__init__(f"nothing proves the update of {devices} of {total} devices", file, devices, total)
 
 
 class AbsentError(StepError):
-    """The device did not come back after a reset; the next call sees what became of it."""
+    """The device did not come back after a reset; the next call checks what happened."""
 
 
 class NotBackError(StepError):
-    """The device did not come back after a reset, and no later call could go on: no journal knows what was done."""
+    """The device did not come back after a reset, and no later call can continue: there is no journal."""
 
     def __init__(self, message: str, step: str) -> None:
         super().__init__(message, step, resumable=False)
 
 
 class NoEffectError(StepError):
-    """The device accepted a command and does not show its effect; repeating it does not help."""
+    """The device accepted a command, but shows no effect. To repeat it does not help."""
 
     def __init__(self, message: str, step: str) -> None:
         super().__init__(message, step, resumable=False)
 
 
 class NotBootedError(StepError):
-    """The device answers and shows no boot after a reset; ``acknowledged``: it had said that it would reset."""
+    """The device answers, but did not boot after a reset. ``acknowledged``: it acknowledged the reset."""
 
     def __init__(self, message: str, step: str, *, acknowledged: bool) -> None:
         super().__init__(message, step, resumable=True)
@@ -333,10 +332,10 @@ class NotBootedError(StepError):
 
 
 class RevertedError(UpdateError):
-    """The new image did not prove itself: the device runs its previous firmware.
+    """The new image failed: the device runs its previous firmware.
 
-    ``ran``: whether the new image ran at all; None if that is not known. ``of_network_core``: it is the network core
-    that keeps its firmware, and the application core may run its new image.
+    ``ran``: whether the new image ran at all; None if that is not known. ``of_network_core``: only the network core
+    keeps its firmware; the application core may run its new image.
     """
 
     def __init__(self, message: str, *, ran: bool | None = None, of_network_core: bool = False) -> None:
@@ -346,7 +345,7 @@ class RevertedError(UpdateError):
 
 
 class UnprovenError(UpdateError):
-    """An update ended well as far as the device can tell, nothing proves it, and a proof was asked for."""
+    """An update seems to have succeeded, but nothing proves it, and the caller required proof."""
 
 
 class JournalError(UpdateError):

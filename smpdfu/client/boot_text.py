@@ -2,13 +2,13 @@
 
     phase    begins with                               text in it                              ends with
     -------  ----------------------------------------  --------------------------------------  ----------------------
-    IDLE                                               is nobody's                             a reset is asked for
+    IDLE                                               does not count                          a request to reset
     ASKED    the request to reset                      counts if the answer was lost           its answer
     BOOTING  the answer to it                          is the boot's                           the first answer to a
                                                                                                later request
 
-What the application prints before it answers may be among it: ``smpdfu.loaders.console`` tells which lines are the
-bootloader's.
+The text may include lines of the application from before its first answer. ``smpdfu.loaders.console`` finds the lines
+of the bootloader.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Phase(Enum):
 
 
 class BootText:
-    """Collects the text of the last boot. ``text`` has whole lines, without colour codes, 64 KiB at most.
+    """Collects the text of the last boot. ``text`` has whole lines without colour codes, at most 64 KiB.
 
-    Where there is more, the bootloader's lines are kept: what was said before it begins goes first, then the newest.
+    If there is more, it keeps the bootloader's lines: it drops the lines before them first, then the newest.
     """
 
     def __init__(self) -> None:
@@ -43,31 +43,31 @@ class BootText:
 
     @property
     def text(self) -> str:
-        """What was kept."""
+        """The text that was kept."""
         return "".join(self._lines)
 
     @property
     def count(self) -> int:
-        """How many lines were kept."""
+        """The number of lines that were kept."""
         return len(self._lines)
 
     def reset_asked(self) -> None:
-        """A request to reset is about to leave: what was kept is of another boot."""
+        """Note that a request to reset leaves now: the text until now belongs to another boot."""
         self._clear()
         self.phase = Phase.ASKED
 
     def reset_answered(self, outcome: Response | DeviceError | RemoteProtocolError) -> None:
-        """The answer to it has come: the boot begins now. A refusal ends it; an unreadable answer tells nothing."""
+        """Note the answer to it: the boot begins now. A refusal ends it; an unreadable answer changes nothing."""
         if self.phase is Phase.ASKED and not isinstance(outcome, RemoteProtocolError):
             self._clear()  # the application has printed that
             self.phase = Phase.BOOTING if isinstance(outcome, Response) else Phase.IDLE
 
     def end(self) -> None:
-        """The device has answered, or nobody listens any more: the text is whole."""
+        """Note that the device answered, or that the link is closed: the text is complete."""
         self.phase = Phase.IDLE
 
     def take(self, text: str) -> bool:
-        """Whole lines have come; True if they are kept for sure."""
+        """Take whole lines; return True if they certainly belong to the boot."""
         if self.phase is Phase.IDLE:
             return False
         for line in plain(text).splitlines(keepends=True):

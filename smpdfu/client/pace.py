@@ -1,6 +1,6 @@
-"""How slow a transfer may be: a device that gives or takes next to nothing must not hold its caller for ever.
+"""How slow a transfer may be: a device that transfers almost nothing must not hold its caller for ever.
 
-    what is seen                                             what follows
+    observation                                              consequence
     -------------------------------------------------------  ----------------------------------------------------------
     ``ANSWERS`` answers in a row that bring less than        RemoteProtocolError
     ``LEAST`` bytes each on average
@@ -22,7 +22,7 @@ WINDOW_S, FLOOR = 120.0, 16
 
 
 class Pace:
-    """Measures one transfer, called ``what`` in errors."""
+    """Measures the speed of one transfer, called ``what`` in errors."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -31,7 +31,7 @@ class Pace:
         self._window_at = 0.0
 
     def moved(self, off: int, at: float) -> None:
-        """An answer came at the time ``at``, and ``off`` bytes are there now. RemoteProtocolError: see above."""
+        """Note an answer at the time ``at`` with ``off`` bytes in all. Raises RemoteProtocolError, see above."""
         fell_back, self._last = off < self._last or self._last < 0, off
         if fell_back:
             self._answers, self._answers_off = 0, off

@@ -1,4 +1,4 @@
-"""What has arrived and was not read yet."""
+"""Bytes that arrived and were not read yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class Inbox:
-    """Pieces on their way to a reader, in order, and at last an error. Belongs to one event loop."""
+    """A queue of pieces for a reader, which ends with an error. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._pieces: deque[tuple[float, bytes]] = deque()
@@ -16,31 +16,31 @@ class Inbox:
 
     @property
     def waiting(self) -> int:
-        """How many pieces were not read yet."""
+        """The number of unread pieces."""
         return len(self._pieces)
 
     @property
     def ended(self) -> Exception | None:
-        """What was given to ``end``; None as long as more may come."""
+        """The error of ``end``; None while more pieces may come."""
         return self._end
 
     def put(self, piece: bytes, due: float = 0.0) -> None:
-        """Add ``piece``; it cannot be read before the loop's clock shows ``due``. After the end it falls away."""
+        """Add ``piece``, to be read when the loop's clock shows ``due``. After the end, it is dropped."""
         if self._end is None:
             self._pieces.append((due, piece))
             self._news.set()
 
     def end(self, error: Exception) -> None:
-        """Nothing comes any more: ``error`` is raised once all pieces are read. The first end counts."""
+        """End the queue: ``get`` raises ``error`` after the last piece. Only the first call counts."""
         self._end = self._end or error
         self._news.set()
 
     def drop(self) -> None:
-        """Forget the pieces that were not read."""
+        """Drop the unread pieces."""
         self._pieces.clear()
 
     async def get(self) -> bytes:
-        """The next piece; waits for it. Loses nothing when cancelled."""
+        """Wait for the next piece and return it. Loses nothing when cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             if not self._pieces:

@@ -1,7 +1,7 @@
-"""A wire in memory: both ends of it, and everything that can go wrong on a wire.
+"""A wire in memory: both ends, and everything that can go wrong on a wire.
 
-Virtual devices stand at its far end, and tests use it to put a client through bad links. What goes wrong is a matter
-of the seed alone, so a failure can be repeated.
+Virtual devices use its far end, and tests use it as a bad link. The faults depend on the seed only, so a failure can be
+repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from smpdfu.link.pipe import Pipe, not_open
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong in one direction of a wire.
+    """The faults in one direction of a wire.
 
     A write travels in pieces of ``split`` bytes (None: whole). With the probabilities ``loss``, ``corruption`` and
     ``duplication`` (0 to 1) a piece is lost, has one bit flipped, comes twice. Each piece takes ``delay_s`` seconds.

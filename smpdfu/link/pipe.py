@@ -1,4 +1,4 @@
-"""The port behind which every wire stands: a pipe of bytes that knows no SMP."""
+"""The interface of every wire: a pipe of bytes that knows nothing of SMP."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Self
 from smpdfu.errors import ConnectError, LinkError, LinkLostError
 
 UNLIMITED = 1 << 30
-"""``max_write`` of a wire that has no limit: a stream of bytes."""
+"""``max_write`` of a wire without a limit: a stream of bytes."""
 
 
 class Pipe(ABC):
     """Bytes to a device and back.
 
-    A wire is a subclass with the four methods that start with an underscore. The public ones around them are the error
-    wall: whatever a library or the system raises behind them comes out as a ``LinkError``; cancellation passes.
+    A wire is a subclass with the four methods that start with an underscore. The public methods convert every error of
+    a library or the system to a ``LinkError``; cancellation passes.
 
-    ``name`` is what people call the far end, ``max_write`` the most bytes that one ``write`` may carry.
-    ``in_flight_max`` is how many unanswered bytes the wire's own queue takes (None: no bound is known), ``ordered``
-    whether what arrives does so in the order in which it was sent.
+    ``name`` is the far end in words for people, ``max_write`` the most bytes of one ``write``. ``in_flight_max`` is how
+    many unanswered bytes the queue of the wire holds (None: no limit is known). ``ordered``: bytes arrive in the order
+    in which they were sent.
     """
 
     in_flight_max: int | None = None
@@ -36,7 +36,7 @@ class Pipe(ABC):
 
     @property
     def hint(self) -> str | None:
-        """What it may mean on this wire that nothing comes back; None: nothing special."""
+        """What silence may mean on this wire; None: nothing special."""
         return None
 
     @abstractmethod
@@ -44,7 +44,7 @@ class Pipe(ABC):
 
     @abstractmethod
     async def _close(self) -> None:
-        """Let go of everything; called in any state, and more than once. A waiting ``_read`` must end."""
+        """Release everything. May be called in any state, and more than once. A waiting ``_read`` must end."""
 
     @abstractmethod
     async def _read(self) -> bytes: ...
@@ -53,9 +53,9 @@ class Pipe(ABC):
     async def _write(self, data: bytes) -> None: ...
 
     async def open(self) -> None:
-        """Connect; a pipe that is open, or was lost, is closed first. ConnectError if it cannot be done.
+        """Connect. Closes an open or lost pipe first. Raises ConnectError.
 
-        Whatever ends it, Ctrl-C included, nothing is left half open.
+        Nothing stays half open, whatever ends the call, Ctrl-C included.
         """
         await self.close()
         self._writing = asyncio.Lock()
@@ -67,23 +67,23 @@ class Pipe(ABC):
             raise
 
     async def close(self) -> None:
-        """Let go of the wire. Never fails; a ``read`` that waits ends with LinkLostError."""
-        with suppress(Exception):  # a wire that cannot even be closed is gone, which is what was asked for
+        """Close the wire. Never raises; a waiting ``read`` ends with LinkLostError."""
+        with suppress(Exception):  # a wire that cannot be closed is gone anyway
             await self._close()
 
     async def read(self) -> bytes:
-        """Wait for what has arrived: at least one byte. Loses nothing when cancelled.
+        """Wait for bytes, at least one, and return them. Loses nothing when cancelled.
 
-        LinkLostError at the end, and on a pipe that is not open.
+        Raises LinkLostError at the end, and on a pipe that is not open.
         """
         with self._wall(self._lost):
             return await self._read()
 
     async def write(self, data: bytes) -> None:
-        """Send all of ``data``; it does not mix with what another task writes.
+        """Send all of ``data``; it never mixes with the writes of another task.
 
-        Returns when the wire has taken it, not when it has arrived. LinkLostError if the link is gone or not open,
-        ValueError if ``data`` is longer than ``max_write``.
+        Returns when the wire has accepted the bytes, before they arrive. Raises LinkLostError if the link is lost or
+        not open, and ValueError if ``data`` is longer than ``max_write``.
         """
         if len(data) > self.max_write:
             raise ValueError(f"{self.name} takes {self.max_write} bytes in one write, not {len(data)}")
@@ -117,12 +117,12 @@ class Pipe(ABC):
 
 
 def not_open(name: str) -> LinkLostError:
-    """The error of a pipe that is used without being open."""
+    """Return the error for a pipe that is not open."""
     return LinkLostError(f"{name} is not open")
 
 
 def words(error: BaseException) -> str:
-    """The system's own words for ``error``, without its number."""
+    """Return the system's own words for ``error``, without its number."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

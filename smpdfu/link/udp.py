@@ -1,7 +1,7 @@
-"""UDP: one SMP message a datagram, over IPv4 or IPv6.
+"""UDP: one SMP message per datagram, over IPv4 or IPv6.
 
-The socket is connected, so that the system drops what others send and tells when nobody listens at the far end. It
-forbids fragments where the system lets it: Zephyr's server cannot join them.
+The socket is connected, so that the system drops packets of others and reports when no program listens at the far end.
+It forbids fragments if the system allows that, because Zephyr's server cannot join them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEADERS = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
 _SMALLER_MTUS = (1280, 576, MTUS.start)  # the least that IPv6 and IPv4 promise, and what is left
 _PROBE_S = 0.2
 _UNREAD_MAX = 256
-"""Datagrams that wait to be read; more are lost, as they would be in the system's queue."""
+"""The most datagrams that wait for a reader. More are lost, as in the system's queue."""
 
 # Linux has names for these, Python does not have all of them: (level, what to do about the path's MTU, ask for it).
 _PATH_OPTIONS = {
@@ -63,8 +63,8 @@ _NAME_REASONS = {
 class UdpPipe(Pipe):
     """UDP to ``host``, a name or an address, at ``port``.
 
-    ``mtu`` is the longest IP packet to send, in bytes; None: what the path takes, up to Ethernet's 1,500. A write must
-    be one whole message.
+    ``mtu`` is the longest IP packet to send, in bytes; None: what the path carries, up to Ethernet's 1,500. A write
+    must be one whole message.
     """
 
     ordered = False

@@ -1,7 +1,7 @@
-"""What the boot lines of MCUboot on a console tell of a boot and of its loader.
+"""Read from the boot lines of MCUboot on a console what happened, and which loader it is.
 
-Only what stands between the bootloader's first line and its jump into the application counts: an application may print
-the same words. The rules:
+Only the lines between the bootloader's first line and its jump into the application count, because an application may
+print the same words. The rules:
 
     a boot begins   at MCUboot's banner, or at "Starting bootloader" where no banner stands before it
     it ends         at MCUboot's line about its jump, at the application's banner, or where the next boot begins

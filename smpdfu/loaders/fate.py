@@ -13,7 +13,7 @@ from smpdfu.loaders.rules import Build, Target
 
 
 class Fate(StrEnum):
-    """What becomes of the image. REFUSED: handed over in a form that b0n cannot accept. LEFT: pending for ever."""
+    """The result for the image. REFUSED: handed over in a form that b0n cannot accept. LEFT: pending for ever."""
 
     INSTALLED = "installed in the application's slot"
     HANDED_OVER = "handed to the network core"

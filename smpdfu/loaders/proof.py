@@ -1,4 +1,4 @@
-"""What the list of images after a reset proves of a network image that was handed over.
+"""What the list of images after a reset proves about a network image.
 
 Every loader leaves one of three pictures in the secondary slot for each outcome (``rules.HandOver``). What all loaders
 that the device may have agree on is proven; where two outcomes leave the same picture, nothing is.

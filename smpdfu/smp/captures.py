@@ -1,7 +1,7 @@
-"""Frames out of files: our own logs, recordings in JSON lines, hex text, and what was tapped off a wire.
+"""Read frames from files: our own logs, recordings in JSON lines, hex text, and the bytes of a wire.
 
-Whatever the bytes are, reading ends without an exception, holds one line or one message at a time, and tells what it
-could not read. What stands in a file is told apart by how it begins.
+Whatever the bytes are, the reader raises no error, keeps one line or one message at a time, and reports what it cannot
+read. It recognises the format by the beginning of the file.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from smpdfu.untrusted.nesting import load_json
 
 PEEK = 4096
 LINE_MAX = 1 << 20
-"""Bytes of a line: the longest message as hex, and its fields, take less."""
+"""The longest line, in bytes. The longest message in hex and its fields need less."""
 _NUMBER_MAX = 1e15
 _HEX_TEXT = re.compile(rb"[\s0-9a-fA-F:,x<>|+\-]*")
 _MARKS = (b"\x06\x09", b"\x04\x14")
 
 
 class CaptureFormat(StrEnum):
-    """What a file holds."""
+    """The format of a file."""
 
     AUTO = "auto"
     JSON = "json"
@@ -42,7 +42,8 @@ class CaptureFormat(StrEnum):
 class Seen:
     """One thing in a capture. ``way`` is "sent", "received", "stray", "console", "link", "note", or "" for a frame.
 
-    ``t`` in seconds, where the file tells it; ``text`` in words; ``frame`` is what ``describe.explain`` says.
+    ``t`` is in seconds; None if the file has no times. ``text`` is for people, ``frame`` the result of
+    ``describe.explain``.
     """
 
     way: str
@@ -52,17 +53,17 @@ class Seen:
 
     @property
     def readable(self) -> bool:
-        """Is it an SMP message that could be read?"""
+        """True for a readable SMP message."""
         return "name" in self.frame and "fault" not in self.frame
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """Return a dictionary for JSON."""
         stamp: dict[str, Any] = {} if self.t is None else {"t": self.t}
         return stamp | {"dir": self.way or "frame", "text": self.text} | self.frame
 
 
 def guess(beginning: bytes) -> CaptureFormat:
-    """The format of a file that begins with these bytes."""
+    """Return the format of a file that begins with these bytes."""
     if _is_header(beginning[:HEADER_SIZE]):
         return CaptureFormat.RAW
     if any(mark in beginning for mark in _MARKS):
@@ -76,7 +77,7 @@ def guess(beginning: bytes) -> CaptureFormat:
 
 
 def _is_header(data: bytes) -> bool:
-    """Text never looks like this: flags 0, and a body of at least one byte."""
+    """True for a header with flags 0 and a body, which text never looks like."""
     try:
         header = Header.from_bytes(data)
     except RemoteProtocolError:
@@ -85,13 +86,13 @@ def _is_header(data: bytes) -> bool:
 
 
 def read_capture(chunks: Iterable[bytes], form: CaptureFormat = CaptureFormat.AUTO) -> Iterator[Seen]:
-    """What is in a file, given in pieces of any size."""
+    """Yield the contents of a file, whose bytes come in pieces of any size."""
     stream = iter(chunks)
     if form is CaptureFormat.AUTO:
         beginning = b""
         for chunk in stream:
             beginning += chunk
-            if len(beginning) >= PEEK or b"\n" in beginning[HEADER_SIZE:]:  # of what flows in now, a line is enough
+            if len(beginning) >= PEEK or b"\n" in beginning[HEADER_SIZE:]:  # from a pipe, one line is enough
                 break
         form = guess(beginning[:PEEK])
         stream = _after(beginning, stream)
@@ -113,7 +114,7 @@ def _from_wire(stream: Iterable[bytes], framing: Framing) -> Iterator[Seen]:
             frames = framing.feed(piece)
             yield from _texts(framing)
             yield from map(_frame, frames)
-    # The last line of a console may lack its end; of bare messages, noise may hide those behind it.
+    # The last line of a console may have no newline. Noise may hide bare messages behind it.
     frames = framing.feed(b"\n") if isinstance(framing, ConsoleFraming) else framing.settle()
     yield from _texts(framing)
     yield from map(_frame, frames)
@@ -124,7 +125,7 @@ def _texts(framing: Framing) -> Iterator[Seen]:
 
 
 def _with_dumps(seen: Iterable[Seen]) -> Iterator[Seen]:
-    """The same, with the messages of hex dumps in the place of their lines."""
+    """Yield the same, with the lines of hex dumps replaced by their messages."""
     dumps = HexDumps()
     for one in seen:
         yield from _dumped(dumps.feed(one.text) if one.way == "console" else dumps.end())
@@ -146,7 +147,7 @@ def _frame(message: bytes, way: str = "", t: float | None = None, **more: Any) -
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    """Lines with their numbers, without those of blanks alone; None for one that is too long."""
+    """Yield the lines with their numbers, without blank lines; None for a line that is too long."""
     for number, line in _all_lines(stream):
         if line is None or line.strip():
             yield number, line
@@ -176,7 +177,7 @@ def _too_long(number: int) -> Seen:
 
 
 def _from_hex(stream: Iterable[bytes]) -> Iterator[Seen]:
-    """A message a line; lines that begin with a mark of the console framing are put together first."""
+    """Read one message per line; join lines that begin with a mark of the console framing."""
     console = ConsoleFraming()
     for number, line in _lines(stream):
         if line is None:
@@ -184,7 +185,7 @@ def _from_hex(stream: Iterable[bytes]) -> Iterator[Seen]:
             continue
         digits = re.sub(rb"0x|[^0-9a-fA-F]", b"", line)
         if not digits or len(digits) % 2 or not _HEX_TEXT.fullmatch(line):
-            yield Seen("note", f"line {number} is no bytes in hex")
+            yield Seen("note", f"line {number} is not hex")
             continue
         data = bytes.fromhex(digits.decode())
         if data.startswith(_MARKS):
@@ -206,7 +207,7 @@ def _from_json(stream: Iterable[bytes]) -> Iterator[Seen]:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            yield Seen("note", f"line {number} is no JSON object")
+            yield Seen("note", f"line {number} is not a JSON object")
         elif "dir" in record:
             yield _from_log(record)
         else:
@@ -218,7 +219,7 @@ _OWN = {"t", "dir", "text", "retry", "ms"}
 
 
 def _from_log(record: dict[str, Any]) -> Seen:
-    """A line of our own log: decoded anew where it has its bytes, else as it was."""
+    """Read a line of our own log: decode its bytes again if it has them, else keep it."""
     way = next((way for way in _WAYS if way == record["dir"]), "note")
     t = _number(record.get("t"))
     extra = {name: record[name] for name in ("retry", "ms") if _number(record.get(name)) is not None}
@@ -230,7 +231,7 @@ def _from_log(record: dict[str, Any]) -> Seen:
 
 
 def _from_recording(record: dict[str, Any]) -> Iterator[Seen]:
-    """A step with a request and its responses, or the first line of a log."""
+    """Read a step with a request and its responses, or the first line of a log."""
     title = record.get("step") or record.get("name")
     if "log" in record:
         title = f"{record.get('device')}, {record.get('started')}"
@@ -273,7 +274,7 @@ def _finite(word: str) -> float:
 
 
 def _number(value: object) -> float | None:
-    """A number that a log can have: of seconds, milliseconds, copies."""
+    """Return a number of seconds, milliseconds or copies; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if abs(value) < _NUMBER_MAX else None

@@ -1,7 +1,8 @@
 """An SMP message in words, for logs and captures: one line for people, or a dictionary for JSON.
 
-Nothing here raises, whatever the bytes are, and what comes out is bounded: long texts, long lists and deep nesting are
-cut, of long bytes the count and the beginning stay. Values of settings can be secrets and are shown as their length.
+No function here raises an error, whatever the bytes are. The output is limited: long texts, long lists and deep nesting
+are cut, and long bytes are shown as their number and their beginning. Values of settings can be secrets: only their
+length is shown.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from smpdfu.untrusted.text import numbered
 LINE_MAX = 400
 """Characters of a line."""
 BEGIN = 16
-"""Bytes that are shown of what is too long to be shown."""
+"""How many bytes of a long value are shown."""
 _WHOLE = 64  # bytes that are shown whole: every hash is
 _TEXT, _ITEMS, _DEPTH = 1024, 64, 6
 _SETTINGS = 3
 
 GROUPS = {0: "os", 1: "img", 2: "stat", 3: "settings", 4: "log", 5: "crash", 6: "split", 7: "run", 8: "fs"}
 GROUPS |= {9: "shell", 10: "enum", 11: "transport", 63: "zephyr"}
-"""The numbers that Zephyr and Mynewt have given out (Zephyr, mgmt_defines.h), for devices that tell no names."""
+"""The numbers that Zephyr and Mynewt assign (Zephyr, mgmt_defines.h), for devices that report no names."""
 
 
 def explain(message: bytes) -> dict[str, Any]:
-    """What ``message`` is, fit for JSON.
+    """Describe ``message`` in a dictionary for JSON.
 
-    ``size_bytes`` always; of a message that can be read ``kind`` ("read", "read reply", "write", "write reply"),
-    ``version`` (1 or 2, or what it claims to be), ``sequence``, ``group``, ``command``, ``name``; then ``body``, its
-    fields; for a refusal also ``error`` with ``group`` (None: SMP's own codes), ``rc``, ``name`` and ``reason``.
-    ``fault`` is a sentence on bytes that cannot be read, and ``begins`` their beginning in hex. ``elided`` is True when
-    bytes of it are not shown.
+    ``size_bytes`` is always there. A readable message has ``kind`` ("read", "read reply", "write", "write reply"),
+    ``version`` (1 or 2, or the number that it claims), ``sequence``, ``group``, ``command``, ``name`` and the fields of
+    its ``body``. A refusal also has ``error`` with ``group`` (None: SMP's own codes), ``rc``, ``name`` and ``reason``.
+    If the bytes cannot be read, ``fault`` says why, and ``begins`` is their beginning in hex. ``elided`` is True if
+    some bytes are not shown.
     """
     found: dict[str, Any] = {"size_bytes": len(message)}
     try:
@@ -61,7 +62,7 @@ def explain(message: bytes) -> dict[str, Any]:
 
 
 def line_of(found: dict[str, Any]) -> str:
-    """One line of at most ``LINE_MAX`` characters of what ``explain`` returned: number, command, fields, fault."""
+    """Make one line of at most ``LINE_MAX`` characters of what ``explain`` returned: number, command, fields, fault."""
     words = [f"#{found['sequence']} {found['name']}"] if "name" in found else []
     if found.get("version", 2) != 2:
         words.append(f"(SMP version {found['version']})")
@@ -79,7 +80,7 @@ def line_of(found: dict[str, Any]) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with every character that a terminal could obey written as its number."""
+    """Return the text with control characters written as their numbers, so that a terminal does not obey them."""
     return numbered(text)
 
 
@@ -124,7 +125,7 @@ def _fault(error: RemoteProtocolError, message: bytes) -> dict[str, Any]:
 
 
 class _Plain:
-    """Makes CBOR fit for JSON; ``secret`` is the key whose bytes are not shown, ``elided``: something was left out."""
+    """Converts CBOR to JSON. ``secret`` is the key whose bytes are not shown; ``elided``: something was left out."""
 
     def __init__(self, secret: str | None) -> None:
         self.secret = secret

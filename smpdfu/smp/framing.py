@@ -1,8 +1,8 @@
-"""How SMP messages travel over each kind of wire.
+"""The framings: how SMP messages become bytes on each kind of wire.
 
-A framing is the same at both ends: ``encode`` makes the bytes to write, ``feed`` takes bytes as they were read, cut
-anywhere, and gives the whole messages among them. Noise never raises: what is no message is dropped, or is console
-text. A framing holds no more than one message and one line.
+A framing is the same at both ends. ``encode`` makes the bytes to write. ``feed`` takes the bytes of each read, cut
+anywhere, and returns the whole messages in them. Noise never raises an error: it is dropped, or it is console text. A
+framing keeps at most one message, one line and 64 KiB of text.
 
 Sources: Zephyr, "SMP transport specification" (smp_transport.rst); MCUboot, boot_serial.
 """
@@ -17,14 +17,14 @@ from binascii import a2b_base64, b2a_base64, crc_hqx
 from smpdfu.smp.message import HEADER_SIZE, MESSAGE_MAX
 
 ASSUMED_BUF_SIZE = 256
-"""Bytes of a server's buffer when it does not tell: no server in use has less, other than by intent."""
+"""The assumed size of a server's buffer, in bytes, if the server does not report it: the least by default."""
 
 
 class Framing(ABC):
-    """Messages to bytes and back, for one wire. Not for two wires at once: ``feed`` remembers halves.
+    """Messages to bytes and back, for one wire: ``feed`` keeps the first half of a message until the rest comes.
 
-    ``checked``: a message that was damaged on its way to the device is noticed there, by the framing or the wire below.
-    ``joined``: the device joins several writes to one message, and nothing tells it that one of them is missing.
+    ``checked``: the framing or the wire below detects a message that was damaged on its way to the device.
+    ``joined``: the device joins several writes to one message, and cannot detect that one of them is missing.
     """
 
     checked: bool = True
@@ -32,36 +32,36 @@ class Framing(ABC):
 
     @abstractmethod
     def encode(self, message: bytes) -> bytes:
-        """The bytes of ``message`` on the wire; stream pipes may write them in pieces of any size."""
+        """Return the bytes of ``message`` on the wire. A stream may write them in pieces of any size."""
 
     @abstractmethod
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read (of datagrams: exactly one); the messages that are now whole, oldest first."""
+        """Take the bytes of a read (exactly one datagram); return the messages that are now whole, oldest first."""
 
     @abstractmethod
     def message_max(self, buf_size: int | None, max_write: int) -> int:
-        """The longest message, in bytes, that a server with buffers of ``buf_size`` bytes takes over this wire.
+        """Return the longest message, in bytes, for a server with buffers of ``buf_size`` bytes on this wire.
 
-        ``buf_size`` is None where the server does not tell; ``max_write`` is the longest single write of the pipe.
+        ``buf_size`` is None if the server does not report it. ``max_write`` is the longest single write of the pipe.
         """
 
     def take_text(self) -> str:
-        """The console text that came in between since the last call, in whole lines."""
+        """Return the console text between the messages since the last call, in whole lines."""
         return ""
 
     @property
     def waits(self) -> bool:
-        """True if half a message is kept that may be noise, whose rest would never come: silence tells."""
+        """True if ``feed`` keeps half a message that may be noise. Silence shows that it is noise: see ``settle``."""
         return False
 
     def settle(self) -> list[bytes]:
-        """After silence: what is kept was noise. Gives the whole messages that it hid."""
+        """Treat half a message as noise, after silence; return the whole messages behind it."""
         return []
 
     def resync(self) -> bytes:
-        """Forget half a message; gives what to write before the next message so that the peer does, too.
+        """Drop half a message. Return the bytes to write before the next message, so that the peer drops its half, too.
 
-        It is a write of its own, for there are servers that judge all of a read by its beginning.
+        Write them separately, because some servers judge a whole read by its beginning.
         """
         return b""
 
@@ -69,7 +69,7 @@ class Framing(ABC):
 # --- console --------------------------------------------------------------------------------------------------------
 
 LINE_LENGTH = 127
-"""Bytes of a console line with its newline: what every server takes."""
+"""Bytes of a console line with its newline. Every server accepts this length."""
 _FIRST, _FURTHER, _NEWLINE = b"\x06\x09", b"\x04\x14", b"\n"
 _RESYNC = _FIRST + _NEWLINE
 _MARKS = re.compile(rb"(?=\x06\x09|\x04\x14)")
@@ -81,9 +81,9 @@ _TEXT_MAX = 65536
 class ConsoleFraming(Framing):
     """Base64 lines between the lines of a console.
 
-    A packet is the length of what follows (16 bit, big-endian), the message and its CRC-16/XMODEM. Its base64 is cut
-    into lines; the first starts with 06 09, further ones with 04 14. Every other line is text. A mark counts wherever
-    it stands in a line, for base64 cannot contain one: text without a newline before a frame costs nothing.
+    A packet has the length of the rest (16 bit, big-endian), the message and its CRC-16/XMODEM. Its base64 is cut into
+    lines. The first line starts with 06 09, further ones with 04 14. Every other line is text. A mark counts anywhere
+    in a line, because base64 cannot contain one: text without a newline before a frame does no harm.
     """
 
     def __init__(self, line_length: int = LINE_LENGTH) -> None:
@@ -96,7 +96,7 @@ class ConsoleFraming(Framing):
         self._text = bytearray()
 
     def encode(self, message: bytes) -> bytes:
-        """The lines of ``message``. ValueError if it is longer than a packet can say."""
+        """Return the lines of ``message``. Raises ValueError if it is too long for a packet."""
         length = len(message) + _CRC_SIZE
         if length > 0xFFFF:
             raise ValueError(f"a console packet cannot carry a message of {len(message)} bytes")
@@ -127,10 +127,10 @@ class ConsoleFraming(Framing):
         return text
 
     def resync(self) -> bytes:
-        # A frame on its way in is kept: the next first line ends it anyway, and it may be the late answer. Towards
-        # the peer, the newline ends a line that was cut: it would swallow the next frame. The mark before it is for
-        # Zephyr's shell, which takes all of a read that begins with anything else for its own (smp_shell.c), also the
-        # frame that follows so closely that one read has both. An empty packet is dropped everywhere.
+        # An incoming frame is kept: the next first line ends it anyway, and it may be the late answer. For the peer,
+        # the newline ends a line that was cut, which would swallow the next frame. The mark before it is for Zephyr's
+        # shell: if a read begins with anything else, the shell takes all of it as typed text (smp_shell.c), with the
+        # frame that follows in the same read. Every server drops an empty packet.
         return _RESYNC
 
     def _take_line(self, messages: list[bytes]) -> None:
@@ -148,7 +148,7 @@ class ConsoleFraming(Framing):
                 messages.append(message)
 
     def _extend(self, base64: bytes) -> bytes | None:
-        """Add a line to the packet under way; its message if that makes it whole."""
+        """Add a line to the current packet; return its message if it is now whole."""
         if self._packet is None:
             return None
         base64 = self._odd + base64
@@ -176,7 +176,7 @@ DEVICE_LINE_MAX = 128
 
 
 class DeviceConsoleFraming(ConsoleFraming):
-    """The same as a device reads it: a mark counts at the start of a line, a line longer than its buffer is lost."""
+    """The same for a device: a mark counts only at the start of a line, and a line longer than its buffer is lost."""
 
     def __init__(self, line_max: int = DEVICE_LINE_MAX) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class DeviceConsoleFraming(ConsoleFraming):
 
 
 def _open_packet(packet: bytes) -> bytes | None:
-    """The message in a packet, None if the packet is damaged."""
+    """Return the message in a packet; None if the packet is damaged."""
     length, checked = int.from_bytes(packet[:_LENGTH_SIZE], "big"), packet[_LENGTH_SIZE:]
     if len(checked) != length or length < HEADER_SIZE + _CRC_SIZE or crc_hqx(checked, 0) != 0:
         return None
@@ -200,7 +200,7 @@ def _open_packet(packet: bytes) -> bytes | None:
 
 
 class DatagramFraming(Framing):
-    """One message a datagram (UDP)."""
+    """One message per datagram (UDP)."""
 
     def encode(self, message: bytes) -> bytes:
         return message
@@ -209,13 +209,13 @@ class DatagramFraming(Framing):
         return [data] if HEADER_SIZE <= len(data) <= MESSAGE_MAX else []
 
     def message_max(self, buf_size: int | None, max_write: int) -> int:
-        # A server drops what comes in IP fragments: one write is one packet on the path.
+        # A server drops IP fragments, so one write must be one packet on the path.
         return min(max_write, MESSAGE_MAX if buf_size is None else buf_size)
 
 
-# How a header can begin: reserved bits 0, version 0 or 1, an operation that exists. The one of an answer: that of a
-# response, no flags, and the length of a body that has at least the byte of an empty map. Of anything else, such as our
-# own request on a line with an echo, more is asked: that its body begins as a map does.
+# How a header can begin: reserved bits 0, version 0 or 1, a known operation. The header of an answer has the operation
+# of a response, no flags, and a body of at least one byte (an empty map). Anything else, such as our own request on a
+# line with an echo, must have more: a body that begins like a map.
 _HEADS = re.compile(rb"[\x00-\x03\x08-\x0b]")
 _ANSWER_HEADS = re.compile(
     rb"[\x01\x03\x09\x0b](?:\Z|\x00(?!\x00\x00))"
@@ -225,14 +225,14 @@ _ANSWER_HEADS = re.compile(
 
 
 class RawFraming(Framing):
-    """Messages bare on a serial line: the header's length says where one ends.
+    """Bare messages on a serial line: the length in the header shows where a message ends.
 
-    Bytes that cannot start a header are stepped over. Others can hide a message: silence ends that (``settle``).
-    With ``answers``, as for a client, what could be no response needs more signs of a message: fewer strays are taken
-    for one.
+    ``feed`` skips bytes that cannot start a header. Other noise can hide a message until silence ends it (``settle``).
+    A client sets ``answers``: then bytes that cannot be a response need more signs of a message, so that less noise
+    looks like one.
     """
 
-    checked = False  # bytes that a device misses are made up with those of the next message
+    checked = False  # if a device misses bytes, it completes the message with bytes of the next one
     joined = True
 
     def __init__(self, *, answers: bool = False) -> None:
@@ -285,13 +285,13 @@ class RawFraming(Framing):
 
 
 class GattFraming(RawFraming):
-    """Messages bare over notifications and writes without response: a message is in one of them or in several."""
+    """Bare messages in notifications and in writes without response, each message in one or several of them."""
 
     checked = True
-    waits = False  # a link that is up loses nothing, however long its intervals are
+    waits = False  # an open link loses nothing, however long its intervals are
 
     def message_max(self, buf_size: int | None, max_write: int) -> int:
-        # A server that does not tell its buffers may be one that cannot join writes.
+        # A server that does not report its buffers may be unable to join writes.
         return min(max_write if buf_size is None else buf_size, MESSAGE_MAX)
 
     def _skip(self) -> None:

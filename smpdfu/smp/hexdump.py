@@ -1,7 +1,7 @@
-"""SMP messages out of hex dumps in text: mcumgr's debug log (``-l DEBUG``, Go's ``hex.Dump``), ``hexdump -C``, ``xxd``.
+"""Read SMP messages from hex dumps in text: mcumgr's ``-l DEBUG`` (Go's ``hex.Dump``), ``hexdump -C``, ``xxd``.
 
-mcumgr dumps one message twice: as it is ("Tx NMP request"), then as the bytes of the serial line ("Tx serial"), frame
-by frame and mark by mark. It is told once, as sent or received by the words before the dump.
+mcumgr dumps one message twice: the message ("Tx NMP request"), then the bytes of the serial line ("Tx serial"), frame
+by frame and mark by mark. The reader returns it once. The words before the dump say whether it was sent or received.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOCK_MAX = 1 << 17
 
 @dataclass(slots=True)
 class Dumped:
-    """What a dump gave: a ``message`` and its ``way``, or with an empty message the ``lines`` that held none."""
+    """The result of a dump: a ``message`` and its ``way``, or an empty message and the ``lines`` without one."""
 
     way: str
     message: bytes = b""
@@ -32,7 +32,7 @@ class Dumped:
 
 @dataclass(slots=True)
 class HexDumps:
-    """Takes lines of text and gives the messages that are dumped in them."""
+    """Takes lines of text and returns the messages in their hex dumps."""
 
     _heading: str = ""
     _data: bytearray = field(default_factory=bytearray)
@@ -43,7 +43,7 @@ class HexDumps:
     _times: Counter[str] = field(default_factory=Counter)
 
     def feed(self, line: str) -> Iterator[Dumped]:
-        """What is complete with this line; a line that is no part of a dump comes back as it is."""
+        """Yield what this line completes. A line that is not part of a dump is returned unchanged."""
         found = _BARS.search(line) or _XXD.search(line)
         if found is None:
             yield from self.end()
@@ -59,7 +59,7 @@ class HexDumps:
         self._lines.append(line)
 
     def end(self) -> Iterator[Dumped]:
-        """What the dump holds that ends here."""
+        """End the dump, and yield what it contains."""
         data, lines = bytes(self._data), tuple(self._lines)
         self._data.clear()
         self._lines.clear()
@@ -76,7 +76,7 @@ class HexDumps:
             yield Dumped("", lines=lines)
 
     def _once(self, kind: str, message: bytes) -> Iterator[Dumped]:
-        """A message that was dumped in both manners is one."""
+        """Yield a message once, even if both kinds of dump have it."""
         if message != self._last:
             self._last = message
             self._times.clear()
@@ -87,7 +87,7 @@ class HexDumps:
 
 
 def is_dump(line: str) -> bool:
-    """Is this a line of a hex dump?"""
+    """Return whether this is a line of a hex dump."""
     return bool(_BARS.search(line) or _XXD.search(line))
 
 

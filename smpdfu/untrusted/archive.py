@@ -1,4 +1,4 @@
-"""Zip archives that somebody else made: every bound is checked before a byte is unpacked.
+"""Zip archives from others: every limit is checked before a byte is unpacked.
 
 ``zipfile`` reads the directory and nothing else. What it unpacks a member to is bounded by nothing: a member that
 states 1,000 bytes may hold 2 GiB, and bzip2 and LZMA members unpack without any limit. So members are unpacked here:
@@ -64,7 +64,7 @@ class Archive:
         if info is None:
             raise FormatError(f"the zip has no {name[:80]!r}")
         if info.file_size > limit:
-            raise FormatError(f"{name[:80]!r} is longer than {limit} bytes: no real one is")
+            raise FormatError(f"{name[:80]!r} is longer than {limit} bytes: no real package has such a file")
         found = _unpacked(self._packed(info), info)
         if len(found) != info.file_size or zlib.crc32(found) != info.CRC:
             raise FormatError(f"{name[:80]!r} in the zip is damaged: its size or checksum is not the stated one")

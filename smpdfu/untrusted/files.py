@@ -1,4 +1,4 @@
-"""Files that somebody names: reading one is bounded in bytes, and never waits for a pipe that nobody writes to."""
+"""Files that others name: a read is limited in bytes, and never waits for a pipe without a writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIRST_BYTE_S = 1.0
 """How long a named pipe has for its first byte: whoever writes to it may start a moment later."""
 SILENCE_S = 30.0
 """How long it may send nothing afterwards."""
-_SILENT = "it is a pipe, and nothing comes out of it"
+_SILENT = "it is a pipe, and no program writes to it"
 _CHUNK_BYTES = 1 << 16
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
@@ -88,7 +88,7 @@ def open_output(path: StrPath) -> BinaryIO:
         descriptor = os.open(path, flags)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise OSError(errno.ENXIO, "it is a pipe, and nothing reads from it", os.fspath(path)) from None
+            raise OSError(errno.ENXIO, "it is a pipe, and no program reads from it", os.fspath(path)) from None
         raise
     if hasattr(os, "O_NONBLOCK"):
         os.set_blocking(descriptor, True)

@@ -1,4 +1,4 @@
-"""YAML that somebody else wrote: plain data, within bounds that are checked before anything is built from it.
+"""YAML from others: plain data, within limits that are checked before anything is built from it.
 
 PyYAML's safe loader makes no objects, but it follows aliases (288 bytes become gigabytes), takes the square of the
 depth for nested brackets, and raises whatever an odd scalar leads it to. The files that smpdfu reads need no tags, and
@@ -42,7 +42,7 @@ def load(text: bytes) -> object:
         raise FormatError(f"it is not YAML: {' '.join(str(error).split())[:_SHOWN]}") from None
     except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError) as error:
         # What the constructors of numbers and dates raise for texts that only look like one.
-        raise FormatError(f"it has a value that is none: {str(error)[:_SHOWN]}") from None
+        raise FormatError(f"it has a value that cannot be read: {str(error)[:_SHOWN]}") from None
 
 
 def _check(events: Iterable[Event]) -> None:

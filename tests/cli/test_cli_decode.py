@@ -95,7 +95,7 @@ def test_a_pipe_that_nobody_writes_to_is_an_error(
 ) -> None:
     monkeypatch.setattr(files, "FIRST_BYTE_S", 0.05)
     os.mkfifo(tmp_path / "pipe")
-    assert "nothing comes out of it" in smpdfu("decode", tmp_path / "pipe").refused()
+    assert "no program writes to it" in smpdfu("decode", tmp_path / "pipe").refused()
 
 
 def test_the_console_between_the_frames_is_kept() -> None:
@@ -143,7 +143,7 @@ def test_a_capture_is_read_while_it_is_written() -> None:
 def test_a_file_without_a_message_is_told_as_that(data: bytes, smpdfu: Call, tmp_path: Path) -> None:
     path = tmp_path / "nothing"
     path.write_bytes(data)
-    assert "has no SMP message in it" in smpdfu("decode", path).refused(3)
+    assert "contains no SMP message" in smpdfu("decode", path).refused(3)
     assert "No such file" in smpdfu("decode", tmp_path / "missing").refused(3)
 
 
@@ -151,7 +151,7 @@ def test_bad_lines_are_named_and_the_rest_is_read() -> None:
     lines = [b'{"dir": "sent", "hex": "zz"}', b"[1]", b'{"x": NaN}', b"[" * 100_000, CAPTURES["json"]]
     seen = list(read_capture([b"{}\n" + b"\n".join(lines)]))
     assert [one.text for one in seen if one.way == "note"] == [
-        f"line {number} is no JSON object" for number in (3, 4, 5)
+        f"line {number} is not a JSON object" for number in (3, 4, 5)
     ]
     assert len([one for one in seen if one.readable]) == 2
     mixed = list(read_capture([FIRST.hex().encode() + b"\nabc\nwords\n" + FIRST.hex().encode()]))

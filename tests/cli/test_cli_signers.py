@@ -188,7 +188,7 @@ def test_two_passes(kind: str, door: str, request: pytest.FixtureRequest, app: P
     out.unlink()
     signature.write_bytes(b64encode(key.sign_digest(bytes(len(vector.read_bytes())))))
     refused = call("sign", *options, *fixed, app, out)
-    assert "handed in" in refused.refused(3 if door == "smpdfu" else 1)
+    assert "the given signature" in refused.refused(3 if door == "smpdfu" else 1)
     assert not out.exists()
 
 
@@ -205,7 +205,7 @@ def test_a_known_key_is_a_warning_and_no_release(smpdfu: Call, app: Path, tmp_pa
         "it is encrypted for smpdfu's development key dev-encrypt-p256: anybody can decrypt it",
     ]
     out.unlink()
-    assert "so this is no release" in smpdfu("sign", app, out, "-k", key, *SIGN, "--release").refused()
+    assert "so it cannot be released" in smpdfu("sign", app, out, "-k", key, *SIGN, "--release").refused()
     own = tmp_path / "own.pem"
     assert smpdfu("keygen", "-k", own, "-t", "ecdsa-p256").code == 0
     mixed = smpdfu("sign", app, out, "-k", own, "-E", recipient, *SIGN, "--release")
@@ -224,7 +224,7 @@ def test_verify_and_keyinfo_know_them_too(smpdfu: Call, app: Path, tmp_path: Pat
     assert "signed with smpdfu's development key dev-sign-p256: anybody can sign with it" in seen.err
     done = smpdfu("verify", out, "-k", key, "--release", "--json")
     assert done.code == 3
-    assert "no release" in json.loads(done.out)["error"]["message"]
+    assert "cannot be released" in json.loads(done.out)["error"]["message"]
     info = smpdfu("keyinfo", "-k", key, "--json")
     assert info.document["known_as"] == "smpdfu's development key dev-sign-p256"
     assert "which everybody has" in info.err
@@ -235,7 +235,7 @@ def test_no_package_for_customers_with_a_known_key(
 ) -> None:
     words = ("--merged", sample_hex, "--version", "1.2.3", "-o", tmp_path / "made", "--no-link-check")
     refused = smpdfu("package", *words, "-k", keys_dir / "dev-sign-p256.pem", "--release")
-    assert "no release" in refused.refused()
+    assert "cannot be released" in refused.refused()
     assert not (tmp_path / "made").exists()
 
 

@@ -283,6 +283,6 @@ def test_image_and_signature_are_two_files(
     kinds: Kinds, raw: Path, tmp_path: Path, smpdfu: Call, our_imgtool: Call
 ) -> None:
     words = (*SIGN, *HEADER, "-k", kinds["ecdsa-p256"][0], "--sig-out", tmp_path / "out", raw, tmp_path / "out")
-    assert "both" in our_imgtool(*words).refused(2)
-    assert "both" in smpdfu(*words).refused(3)
+    assert "the same output file" in our_imgtool(*words).refused(2)
+    assert "the same output file" in smpdfu(*words).refused(3)
     assert not (tmp_path / "out").exists()

@@ -83,7 +83,7 @@ def test_the_bounds() -> None:
     for number in range(10 * ANSWERS):
         fast.moved(number * 32, number * (32 / FLOOR))
     slow.moved(0, 0.0)
-    with pytest.raises(RemoteProtocolError, match="it is too slow: 120 seconds"):
+    with pytest.raises(RemoteProtocolError, match="it is too slow: 1919 bytes in 120 seconds"):
         slow.moved(int(WINDOW_S * FLOOR) - 1, WINDOW_S)
 
 
@@ -118,7 +118,7 @@ def test_an_upload_ends_at_its_bound() -> None:
     assert 60 <= seconds < 61
     assert error.total == len(DATA)
     assert 0 < error.done < len(DATA)
-    assert str(error) == f"the upload did not end within 60 s: {error.done} of {len(DATA)} bytes are there"
+    assert str(error) == f"the upload did not end within 60 s: {error.done} of {len(DATA)} bytes have arrived"
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

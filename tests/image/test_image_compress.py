@@ -107,13 +107,13 @@ def test_every_cut_is_noticed(flags: Flag) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, len(CODE) - 1, len(CODE) + 1, 0xFFFFFFFF])
 def test_another_size_than_said_is_noticed(size: int) -> None:
-    with pytest.raises(FormatError, match="says"):
+    with pytest.raises(FormatError, match=r"that it gives|and gives"):
         b"".join(expand(compress(CODE, LZMA2, Lzma()), LZMA2, size))
 
 
 @pytest.mark.parametrize("rest", [bytes(16), b"\1", bytes(3) + b"x"])
 def test_what_follows_the_stream_is_noticed(rest: bytes) -> None:
-    with pytest.raises(FormatError, match="follows"):
+    with pytest.raises(FormatError, match="more data after"):
         b"".join(expand(compress(CODE, LZMA2, Lzma()) + rest, LZMA2, len(CODE)))
 
 
@@ -249,8 +249,8 @@ def test_what_the_bootloader_needs_must_be_there(kind: TlvType, packed: Image, s
     [
         (TlvType.DECOMP_SIZE, (len(CODE) - 1).to_bytes(4, "little"), "more than the"),
         (TlvType.DECOMP_SIZE, (len(CODE) + 1).to_bytes(4, "little"), "and says"),
-        (TlvType.DECOMP_SIZE, b"\xff" * 4, "at most"),
-        (TlvType.DECOMP_SHA, bytes(32), "another hash"),
+        (TlvType.DECOMP_SIZE, b"\xff" * 4, "only"),
+        (TlvType.DECOMP_SHA, bytes(32), "does not have the hash"),
         (TlvType.DECOMP_SIGNATURE, bytes(70), "does not verify"),
     ],
 )
@@ -289,7 +289,7 @@ def test_the_filter_must_be_the_one_that_was_used(signing_key: PrivateKey) -> No
     packed = build(replace(SPEC, compression="lzma2armthumb"), CODE, signing_key)
     image = resigned(replace(packed, header=replace(packed.header, flags=LZMA2)), signing_key, *packed.protected)
     verdict = verify(image, (signing_key,))
-    assert "another hash" in verdict.refusals[0].message
+    assert "does not have the hash" in verdict.refusals[0].message
 
 
 def test_a_header_that_is_not_filled_as_erased_flash_is_told(packed: Image, signing_key: PrivateKey) -> None:
@@ -302,7 +302,7 @@ def test_a_header_that_is_not_filled_as_erased_flash_is_told(packed: Image, sign
     tlvs += [Tlv(TlvType.DECOMP_SHA, sha), Tlv(TlvType.DECOMP_SIGNATURE, signing_key.sign_digest(sha))]
     verdict = verify(resigned(zeros, signing_key, *tlvs), (signing_key,))
     assert refusals(verdict) == [Code.DECOMPRESSION]
-    assert "--pad-header" in verdict.refusals[0].message
+    assert verdict.refusals[0].facts == {"header": "not erased"}
 
 
 def test_the_image_inside_must_fit_the_slot(packed: Image, signing_key: PrivateKey) -> None:
@@ -317,7 +317,7 @@ def test_the_last_key_named_decides_inside(packed: Image, signing_key: PrivateKe
     image = replace(packed, unprotected=(*packed.unprotected, Tlv(TlvType.KEYHASH, other_key.keyhash)))
     verdict = verify(image, (signing_key,))
     assert refusals(verdict) == [Code.DECOMPRESSION]
-    assert "not known" in verdict.refusals[0].message
+    assert "is unknown" in verdict.refusals[0].message
 
 
 def test_a_wrong_hash_outside_spares_the_work(

@@ -168,7 +168,7 @@ def test_other_bytes_are_taken_as_they_are(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("name", ["fw.hex", "FW.HEX", "fw.ihex"])
 def test_what_is_called_hex_and_is_not_is_refused(tmp_path: Path, data: bytes, name: str) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(FormatError, match=r"called \.hex and is not Intel HEX"):
+    with pytest.raises(FormatError, match=r"called \.hex but is not Intel HEX"):
         read_firmware(tmp_path / name)
 
 

@@ -207,7 +207,7 @@ def protected_key() -> bytes:
         (der_key, None, "DER"),
         (cut_key, None, "the key file is damaged"),
         (lambda: b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", None, "damaged"),
-        (lambda: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None, "something else"),
+        (lambda: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None, "is not a key"),
         (unsupported_curve, None, "secp521r1"),
         (dsa_key, None, "use one of"),
         (protected_key, None, "protected by a passphrase, and none was given"),

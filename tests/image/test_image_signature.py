@@ -112,7 +112,7 @@ def test_other_keys_make_no_pure_signatures(kind: str) -> None:
     with pytest.raises(SignatureError, match="pure"):
         key.verify_message(b"", FIRMWARE)
     verdict = verify(build(PURE, FIRMWARE, KEYS["ed25519"]), (key,))
-    assert "none of the keys given makes such" in verdict.refusals[0].message
+    assert "none of the given keys makes pure signatures" in verdict.refusals[0].message
     assert Code.NO_HASH in [finding.code for finding in verdict.refusals]
 
 

@@ -142,7 +142,7 @@ FAULTS = {
     "killed": ("os.kill(os.getpid(), 9)", "was stopped by signal 9"),
     "nothing": ("", "wrote no signature to stdout"),
     "no signature": ("print('hello')", "gave 6 bytes that are not a signature by its ecdsa-p256 public key"),
-    "zeros": ("sys.stdout.buffer.write(bytes(72))", "gave 72 bytes that are no signature"),
+    "zeros": ("sys.stdout.buffer.write(bytes(72))", "gave 72 bytes that are not a signature"),
     "too much": ("sys.stdout.buffer.write(bytes(1 << 22)); time.sleep(600)", "wrote more than 16384 bytes"),
     "without end": ("while True: sys.stdout.buffer.write(bytes(1 << 16))", "wrote more than 16384 bytes"),
     "much on stderr": ("sys.exit('x' * 1_000_000)", "failed with exit code 1: x{400}$"),
@@ -166,7 +166,7 @@ def test_a_program_that_leaves_another_behind(
 ) -> None:
     monkeypatch.setattr(process, "GRACE_S", 0.1)
     body = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(20)'], start_new_session=True)"
-    with pytest.raises(SigningError, match="left a program behind that still holds its output"):
+    with pytest.raises(SigningError, match="left a program running that still holds its output"):
         open_signer(with_public(script(body), signing_key, tmp_path)).sign_digest(bytes(32))
 
 
@@ -197,7 +197,7 @@ def alive(process: int) -> bool:
 
 def test_the_signature_of_another_key(script: Script, firmware: bytes, tmp_path: Path, signing_key: PrivateKey) -> None:
     uri = with_public(script(signing(generate("ecdsa-p256"), ANSWERS["bare"])), signing_key, tmp_path)
-    with pytest.raises(SignatureError, match="another key, or signs in another way"):
+    with pytest.raises(SignatureError, match="The key is another one, or signs in another way"):
         build(SPEC, firmware, open_signer(uri))
 
 
@@ -206,7 +206,7 @@ def test_the_signature_of_something_else(
 ) -> None:
     elsewhere = signing_key.sign_digest(bytes(32))
     uri = with_public(script(f"sys.stdout.buffer.write({elsewhere!r})"), signing_key, tmp_path)
-    with pytest.raises(SignatureError, match="no signature by its"):
+    with pytest.raises(SignatureError, match="not a signature by its"):
         build(SPEC, firmware, open_signer(uri))
 
 

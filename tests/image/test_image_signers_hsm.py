@@ -46,7 +46,7 @@ def test_pure_signature(soft_token: SoftToken) -> None:
     message = bytes(range(256)) * 9
     signature = open_signer(soft_token.uri("ed25519")).sign_message(message)
     assert signature == soft_token.keys["ed25519"].sign_message(message)
-    with pytest.raises(SigningError, match="no pure signatures"):
+    with pytest.raises(SigningError, match="cannot make pure signatures"):
         open_signer(soft_token.uri("ecdsa-p256")).sign_message(message)
 
 
@@ -74,7 +74,7 @@ def test_a_public_key_that_is_not_the_private_one_s_makes_no_image(soft_token: S
         session.create_object(
             other | {pkcs11.Attribute.LABEL: "torn", pkcs11.Attribute.ID: b"\x21", pkcs11.Attribute.TOKEN: True}
         )
-    with pytest.raises(SignatureError, match="no signature by its ecdsa-p256 public key"):
+    with pytest.raises(SignatureError, match="not a signature by its ecdsa-p256 public key"):
         build(SPEC, firmware, open_signer(soft_token.uri("torn")))
 
 
@@ -95,7 +95,7 @@ def test_two_keys_of_one_name(soft_token: SoftToken) -> None:
     first, second = generate("ecdsa-p256"), generate("ecdsa-p256")
     soft_token.bring_in(first, "twin", 0x41)
     soft_token.bring_in(second, "twin", 0x42)
-    with pytest.raises(KeyFileError, match=r"not one but 2: say which with id=%4[12], id=%4[12]"):
+    with pytest.raises(KeyFileError, match=r"stands for 2 keys: choose one with id=%4[12], id=%4[12]"):
         open_signer(soft_token.uri("twin"))
     assert open_signer(soft_token.uri("twin;id=%42")).public_bytes == second.public_bytes
 
@@ -126,7 +126,7 @@ def test_a_pin_from_a_variable(soft_token: SoftToken, monkeypatch: pytest.Monkey
 
 def test_a_wrong_pin_is_tried_once_and_never_shown(soft_token: SoftToken, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASE_PIN", "secret-4711")
-    with pytest.raises(PassphraseError, match="the PIN is wrong, and was tried once") as caught:
+    with pytest.raises(PassphraseError, match="smpdfu tried it once only") as caught:
         open_signer(soft_token.uri("ed25519", pin_source="env:RELEASE_PIN"))
     assert "4711" not in str(caught.value)
     assert caught.value.__suppress_context__
@@ -151,7 +151,7 @@ def test_nobody_to_ask(soft_token: SoftToken) -> None:
 def test_the_library_may_be_in_a_variable(soft_token: SoftToken, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = soft_token.uri("ed25519", module_path="")
     monkeypatch.delenv("PKCS11_MODULE_PATH", raising=False)
-    with pytest.raises(KeyFileError, match=r"which PKCS#11 library .*module-path=FILE, or set PKCS11_MODULE_PATH"):
+    with pytest.raises(KeyFileError, match=r"PKCS#11 library .*module-path=FILE, or set PKCS11_MODULE_PATH"):
         open_signer(uri)
     monkeypatch.setenv("PKCS11_MODULE_PATH", soft_token.module)
     assert open_signer(uri).kind.name == "ed25519"
@@ -160,8 +160,8 @@ def test_the_library_may_be_in_a_variable(soft_token: SoftToken, monkeypatch: py
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("object=ed25519", "object=nothing"), r"'nothing' .* is not there; private keys there: .*'ed25519'"),
-        (("release%20keys", "other"), "no such token; there are: 'release keys'"),
+        (("object=ed25519", "object=nothing"), r"'nothing' .* does not exist. Private keys on the token: .*'ed25519'"),
+        (("release%20keys", "other"), "there is no such token. Tokens: 'release keys'"),
         (("token=release%20keys", "serial=00"), "no such token"),
         (("libsofthsm2.so", "libnothing.so"), "library .*libnothing.so cannot be used: cannot open"),
     ],

@@ -99,7 +99,7 @@ def test_with_the_public_key_given_nothing_is_fetched(aws: KeyStore, firmware: b
 
 def test_a_key_that_is_another_one(aws: KeyStore, firmware: bytes, tmp_path: Path) -> None:
     aws.signer = generate("ecdsa-p256")
-    with pytest.raises(SignatureError, match=r"alias/release in AWS KMS gave 7\d bytes that are no signature"):
+    with pytest.raises(SignatureError, match=r"alias/release in AWS KMS gave 7\d bytes that are not a signature"):
         build(SPEC, firmware, open_signer("awskms:alias/release"))
     with pytest.raises(KeyFileError, match="not the public key given"):
         open_signer(f"awskms:alias/release?pub={tmp_path / 'a.pem'}", given_and_file(aws, tmp_path / "a.pem"))
@@ -123,7 +123,7 @@ def test_what_aws_says_is_said(aws: KeyStore) -> None:
 def test_kinds_that_no_cloud_signer_makes(aws: KeyStore) -> None:
     with pytest.raises(KeyFileError, match="cannot be of type ed25519: use one of ecdsa-p256"):
         open_signer("awskms:alias/release", Surroundings(generate("ed25519").public))
-    with pytest.raises(SigningError, match="makes no pure signatures"):
+    with pytest.raises(SigningError, match="cannot make pure signatures"):
         open_signer("awskms:alias/release").sign_message(b"")
 
 

@@ -72,7 +72,7 @@ def test_the_hash_of_the_key_must_precede_the_signature(signed: Image, signing_k
         assert codes(verdict) == expected
         assert verdict.accepted == (verdict.key_index is not None)
     misplaced = verify(with_tlvs(signed, (sha, signature, keyhash)), (signing_key,))
-    assert "does not stand behind" in misplaced.refusals[0].message
+    assert "does not follow" in misplaced.refusals[0].message
     anonymous = verify(with_tlvs(signed, (sha, signature)), (signing_key,))
     assert anonymous.refusals[0].message == "the image is signed with a key that was not given"
 

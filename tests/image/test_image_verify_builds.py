@@ -96,7 +96,7 @@ def test_an_empty_last_protected_tlv_counts_as_unprotected(signed: Image, signin
 def test_such_a_tlv_is_not_made(signed: Image, signing_key: PrivateKey) -> None:
     empty, text = Tlv(0xA0, b""), Tlv(0xA1, b"x")
     build(replace(SPEC, custom_tlvs=(empty, text)), b"\x01", signing_key)
-    with pytest.raises(ImageError, match="0x00a0 is empty and the last"):
+    with pytest.raises(ImageError, match="0x00a0 is the last protected TLV and empty"):
         build(replace(SPEC, custom_tlvs=(text, empty)), b"\x01", signing_key)
 
 

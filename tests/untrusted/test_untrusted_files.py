@@ -43,15 +43,15 @@ def test_what_is_no_file_is_an_error_with_its_name(tmp_path: Path) -> None:
 
 def test_a_pipe_without_a_writer_is_not_waited_for(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "FIRST_BYTE_S", 0.05)
-    with pytest.raises(OSError, match="nothing comes out of it"):
+    with pytest.raises(OSError, match="no program writes to it"):
         read_start(pipe, 10)
-    with pytest.raises(OSError, match="nothing reads from it"):
+    with pytest.raises(OSError, match="no program reads from it"):
         open_output(pipe)
 
 
 def test_a_stream_is_followed_and_its_begin_is_not_waited_for(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "FIRST_BYTE_S", 0.05)
-    with pytest.raises(OSError, match="nothing comes out of it"):
+    with pytest.raises(OSError, match="no program writes to it"):
         open_stream(pipe)
     monkeypatch.setattr(files, "FIRST_BYTE_S", 60.0)
 
@@ -76,7 +76,7 @@ def test_a_pipe_that_falls_silent_is_given_up(pipe: Path, monkeypatch: pytest.Mo
         os.write(writer, b"half")
         assert read_start(pipe, 4) == b"half"
         os.write(writer, b"half")
-        with pytest.raises(OSError, match="nothing comes out of it"):
+        with pytest.raises(OSError, match="no program writes to it"):
             read_start(pipe, 10)
     finally:
         os.close(writer)

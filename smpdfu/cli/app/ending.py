@@ -1,4 +1,4 @@
-"""How a command ends that has an answer and an error: with ``--json``, both are in the one document."""
+"""The end of a command that has an answer and an error: with ``--json``, one document has both."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 EXIT_UNEXPECTED = 1
-# The contract's exit codes; the first class that fits decides.
+# The exit codes of the contract. The first class that fits decides.
 EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (ImageError, 3),
     (SigningError, 3),
@@ -66,12 +66,12 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
 
 
 def exit_code(error: SmpdfuError) -> int:
-    """The contract's exit code of an error."""
+    """Return the exit code of an error."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_UNEXPECTED)
 
 
 def error_document(error: SmpdfuError) -> dict[str, object]:
-    """What ``--json`` tells about an error."""
+    """Return the JSON document of an error."""
     return document(type(error).__name__, str(error), advice(error), exit_code(error))
 
 
@@ -82,14 +82,14 @@ def document(kind: str, message: str, next_step: str, code: int) -> dict[str, ob
 def conclude(
     out: Output, answer: dict[str, Any], render: Callable[[], RenderableType], error: SmpdfuError | None
 ) -> None:
-    """Give the answer, then leave with the exit code of ``error``, if there is one."""
+    """Print the answer, then end with the exit code of ``error`` if there is one."""
     out.emit(answer if error is None else answer | {"error": error_document(error)}, render)
     if error is not None:
         fail(out, error)
 
 
 def fail(out: Output, error: SmpdfuError) -> NoReturn:
-    """Leave with the exit code of ``error``. With ``--json`` the document that was written has it already."""
+    """End with the exit code of ``error``. With ``--json``, the printed document has the error already."""
     if not out.json:
         raise error
     raise typer.Exit(exit_code(error))

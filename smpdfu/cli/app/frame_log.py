@@ -1,11 +1,11 @@
-"""``--log FILE``: everything that passes over the link, as it happens, one JSON object a line.
+"""``--log FILE``: write everything that passes over the link, as it happens, one JSON object per line.
 
-The first line of a run says ``log`` (the format's name), ``version``, ``started`` (UTC) and ``device``. Every other one
-has ``t`` (seconds since the link was first used) and ``dir``: "sent", "received", "stray" (nobody waited for it),
-"console" or "link"; ``text`` says it in words. ``boot`` is true on console lines that were kept as evidence of a boot:
-those between the answer to a reset and the first answer after it. A frame has what ``smp/describe.py`` explains,
-``retry`` when it was sent before, ``ms`` from the last sending to the answer, and ``hex``, the whole message, unless
-bytes of it are left out: firmware, files, values of settings. ``--log-data`` leaves firmware and files in.
+The first line of a run has ``log`` (the name of the format), ``version``, ``started`` (UTC) and ``device``. Every other
+line has ``t`` (seconds since the first use of the link), ``dir`` and ``text`` (in words). ``dir`` is "sent",
+"received", "stray" (no request waits for it), "console" or "link". ``boot`` is true on the console lines of a boot:
+those between the answer to a reset and the next answer. A frame has the fields of ``smp/describe.py``, ``retry`` if it
+was sent before, ``ms`` from the last sending to the answer, and ``hex``, the whole message. ``hex`` is missing if bytes
+are left out: firmware, files, values of settings. With ``--log-data`` firmware and files stay.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from smpdfu.client.trace import Trace
 
 FORMAT = "smpdfu frames 1"
-# A pipe is never waited for: without a reader it cannot be opened, and one that reads too slowly ends the log.
+# smpdfu never waits for a pipe: without a reader it cannot be opened, and a slow reader ends the log.
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-_SETTINGS = 3  # group whose values may be secrets
+_SETTINGS = 3  # the group whose values may be secrets
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A request that waits for its answer: what it was, when it was sent last and how often."""
+    """A request that waits for its answer, when it was sent last and how often."""
 
     command: tuple[int, int]
     at_s: float
@@ -42,10 +42,10 @@ class _Asked:
 
 
 class FrameLog:
-    """A ``Tracer`` that writes; the file is opened for each line, so nothing is left open and it may be moved away.
+    """A ``Tracer`` that writes. It opens the file for each line, so you can move the file away at any time.
 
-    OSError at once when the file cannot be written to, KeyFileError when it holds a private key. What fails later ends
-    the log and not the work.
+    Raises OSError at once if it cannot write the file, and KeyFileError if the file holds a private key. A later error
+    ends the log, but not the work.
     """
 
     def __init__(self, path: Path, device: str, *, data: bool = False) -> None:
@@ -59,7 +59,7 @@ class FrameLog:
         self._append([{"log": FORMAT, "version": __version__, "started": started, "device": device}])
 
     def __call__(self, trace: Trace) -> None:
-        """Write one event down."""
+        """Write one event."""
         if self._broken:
             return
         began = self._began = trace.at_s if self._began is None else self._began

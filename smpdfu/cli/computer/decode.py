@@ -1,4 +1,4 @@
-"""``decode``: what was said, out of a log or a capture, for people or as JSON."""
+"""``decode``: show the messages in a log or a capture, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smpdfu.untrusted.files import open_stream
 
 _CHUNK = 65536
 _MOST_WITHOUT = 16 << 20
-"""Bytes that are looked through for the first message."""
+"""How many bytes are searched for the first message."""
 _SIGNS = {"sent": ">", "received": "<", "stray": "?", "console": "|", "link": "*", "note": "--"}
 
 
@@ -27,14 +27,14 @@ def show_frames(out: Output, file: Path, form: str, formats: Sequence[str]) -> N
     if form not in formats:
         raise typer.BadParameter(f"--format {form} is wrong. Use one of {', '.join(formats)}")
     frames = 0
-    missing = FormatError(f"{'stdin' if str(file) == '-' else file} has no SMP message in it")
+    missing = FormatError(f"{'stdin' if str(file) == '-' else file} contains no SMP message")
 
     def chunks() -> Iterator[bytes]:
         read = 0
         for chunk in _chunks(stream):
             read += len(chunk)
             if not frames and read > _MOST_WITHOUT:
-                return  # what never ends (/dev/zero) is no capture
+                return  # an endless file such as /dev/zero is not a capture
             yield chunk
 
     def counted() -> Iterator[Seen]:
@@ -67,14 +67,14 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """What there is, as soon as it is there: a log that is still being written can be followed through a pipe."""
+    """Yield bytes as soon as they arrive, so that a pipe can follow a log while another program writes it."""
     read = getattr(stream, "read1", stream.read)
     while chunk := read(_CHUNK):
         yield chunk
 
 
 def line_of_seen(one: Seen) -> str:
-    """One line for people."""
+    """Return one line for people."""
     stamp = "" if one.t is None else f"{one.t:12.6f}  "
     again = f"  (again, {one.frame['retry']})" if one.frame.get("retry") else ""
     took = f"  ({one.frame['ms']:.1f} ms)" if "ms" in one.frame else ""

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from smpdfu.dfu.fleet.session import FleetStatus
 
 _FORMULA = ("=", "+", "-", "@")
-"""A spreadsheet would compute a cell that begins so."""
+"""A spreadsheet treats a cell that begins with one of these as a formula."""
 
 
 def csv_table(status: FleetStatus) -> str:
-    """Write a line of names and one line for each device, in the fleet's order (RFC 4180).
+    """Return a line of column names and one line per device, in the order of the fleet (RFC 4180).
 
     ``ended`` is UTC (ISO 8601), ``proven`` is ``yes``, ``no`` or empty, ``package`` the hash of the package's images.
     """

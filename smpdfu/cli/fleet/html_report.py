@@ -1,4 +1,4 @@
-"""A page about a fleet in one HTML file: failures first, nothing to be fetched, readable without its script."""
+"""The report of a fleet in one HTML file: failures first. It loads nothing, and is readable without its script."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HASH_DIGITS = 12
 
 
 def page(status: FleetStatus) -> str:
-    """Write the whole page. Everything that came from outside is escaped."""
+    """Return the whole page. Everything from outside is escaped."""
     return "\n".join(_parts(status)) + "\n"
 
 
@@ -160,11 +160,11 @@ def _steps_legend() -> str:
 
 _TICKS_S = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
 _MOST_TICKS = 4
-_LAST_MARK = 0.9  # a mark behind it has its text to the left: there is no room on the right
+_LAST_MARK = 0.9  # a later mark has its text on the left, because there is no room on the right
 
 
 def _ticks(history: History) -> list[tuple[float, str]]:
-    """Where the marks of the time axis are, 0 to 1, and what they say: the time since the first event."""
+    """Return the places of the marks on the time axis, 0 to 1, and their text: the time since the first event."""
     if history.began is None or history.ended is None or history.ended <= history.began:
         return []
     whole = history.ended - history.began
@@ -216,7 +216,7 @@ def _number(value: float, text: str) -> str:
 
 
 def _timeline(course: Course, history: History) -> str:
-    """One bar a device, all on the fleet's time, so that waves and stragglers are seen."""
+    """Return the bar of one device on the time axis of the fleet, which shows waves and late devices."""
     if history.began is None or history.ended is None or not course.spans:
         return ""
     whole = max(history.ended - history.began, 0.001)
@@ -253,7 +253,7 @@ def _duration(seconds: float) -> str:
 
 
 def _short(seconds: float) -> str:
-    """A round time, for the axis."""
+    """Return a round time for the axis."""
     for unit_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= unit_s:
             return f"{seconds / unit_s:g} {unit}"

@@ -1,7 +1,7 @@
 """imgtool's ``dumpinfo``: header, TLVs and trailer of an image as text, YAML or JSON, in imgtool's words and layout.
 
-Others parse this output. What imgtool reads wrongly or not at all (big-endian images, Nordic's TLV) is right here; what
-is no MCUboot image is ``FormatError`` and not a traceback. Images for people: ``smpdfu inspect``.
+Other programs parse this output. It is correct where imgtool is wrong or reads nothing (big-endian images, Nordic's
+TLV). A file that is not an MCUboot image raises ``FormatError``, not a traceback. For people: ``smpdfu inspect``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smpdfu.image.tlv import TLV_INFO_MAGIC, TLV_PROT_INFO_MAGIC, Tlv, TlvType
 from smpdfu.image.trailer import MAGIC_SIZE, align_up, boot_magic
 
 Info = dict[str, Any]
-"""What imgtool calls ``imginfo``: filename, header, tlv_area, trailer; bytes as they are."""
+"""imgtool's ``imginfo``: filename, header, tlv_area, trailer, with bytes unchanged."""
 
 _LINE = 60
 _UNKNOWN_SIZE = 0xFFFFFFFF
@@ -43,7 +43,7 @@ _TLV_NAMES = {
 
 
 def dumpinfo(arguments: Namespace) -> int:
-    """Print what is in an image, or write it to a file."""
+    """Print the contents of an image, or write them to a file."""
     require_file(arguments.imgfile, f"Image file not found ({arguments.imgfile})")
     if arguments.outfile is not None:
         check_outputs([arguments.outfile], [arguments.imgfile])
@@ -61,9 +61,9 @@ def dumpinfo(arguments: Namespace) -> int:
 
 
 def read_info(path: Path) -> tuple[Info, bool]:
-    """What is in an image file, and False if something follows the image that is no trailer.
+    """Read an image file; return its contents, and False if bytes that are not a trailer follow the image.
 
-    Raises ImageError that names the file, OSError.
+    Raises ImageError with the file's name, and OSError.
     """
     image = read_image(path)
     with naming(path):
@@ -123,7 +123,7 @@ def _trailer(firmware: Firmware, image: Image) -> Info:
 
 
 def _max_align(magic: bytes, endian: Endian) -> int | None:
-    """What the magic of a trailer says of the flash; None for one that is none."""
+    """Return the alignment in the magic of a trailer; None if it is not a magic."""
     return next((size for size in (8, 16, 32) if magic == boot_magic(size, endian)), None)
 
 
@@ -131,19 +131,19 @@ def _max_align(magic: bytes, endian: Endian) -> int | None:
 
 
 def as_yaml(info: Info) -> str:
-    """The same as YAML."""
+    """Return the contents as YAML."""
     import yaml  # here: 20 ms, and the default form needs none of it
 
     return str(yaml.dump(info, sort_keys=False))
 
 
 def as_json(info: Info) -> str:
-    """The same as JSON, bytes as hex; no line end behind the last line."""
+    """Return the contents as JSON, with bytes in hex and no newline at the end."""
     return json.dumps(info, indent=2, default=lambda data: data.hex())
 
 
 def as_text(info: Info) -> str:
-    """The same for people, in imgtool's boxes."""
+    """Return the contents for people, in imgtool's boxes."""
     return "".join(f"{line}\n" for line in _lines(info))
 
 

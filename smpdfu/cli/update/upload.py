@@ -1,4 +1,4 @@
-"""``upload``: one image file into one slot, and on request all the way to running."""
+"""``upload``: upload one image file into one slot; with an option, mark or install it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def upload_image(
     conn: Connection,
     out: Output,
 ) -> None:
-    """Upload ``file`` as ``target`` says, and print what became of it."""
+    """Upload ``file`` as ``target`` says, and print the result."""
     if target.test and target.confirm:
         raise typer.BadParameter("use --test or --confirm, not both")
     if target.recovery and (target.test or target.confirm or target.slot is not None):
@@ -81,18 +81,18 @@ NOTHING_SENT: Mapping[str, Any] = {
 
 _RUNS = {
     None: "runs permanently",
-    True: "runs permanently: it was on trial, answered and is confirmed",
+    True: "runs permanently: the trial succeeded and the image is confirmed",
     False: "runs permanently: the bootloader overwrites, so there was no trial",
 }
 
 
 def _told(answer: dict[str, Any], now: str) -> RenderableType:
-    """What happened, and what to type next."""
+    """The result for people, and what to type next."""
     return facts(
         [
             ("image", f"{answer['file']}, version {answer['version']}"),
             ("hash", answer["hash"]),
-            ("sent", _sent(answer) if answer["bytes"] else "nothing: the device has it"),
+            ("sent", _sent(answer) if answer["bytes"] else "nothing: the device has the image"),
             ("to", f"image {answer['image']} slot {answer['slot']}"),
             ("now", now),
         ]
@@ -100,7 +100,7 @@ def _told(answer: dict[str, Any], now: str) -> RenderableType:
 
 
 def _sent(answer: Mapping[str, Any]) -> str:
-    """How many bytes, in what time and at what speed."""
+    """The number of bytes, the time and the speed."""
     rate = (answer["bytes"] - answer["resumed_at"]) / 1000 / max(answer["seconds"], 0.001)
     words = f"{answer['bytes']} bytes in {answer['seconds']:.1f} s, {rate:.1f} kB/s"
     if answer["resumed_at"]:
@@ -123,7 +123,7 @@ def load_image(path: Path) -> CoreImage:
 
 
 def _now(done: InstalledImage) -> str:
-    """What became of the image, and what to type next; a permanent image is a good end."""
+    """The result for the image, and what to type next. A permanent image is a good end."""
     if done.running and not done.changed:
         return _already(done.state)
     if todo := next_step_words(done):
@@ -131,11 +131,11 @@ def _now(done: InstalledImage) -> str:
     if done.running:
         return Good(_RUNS[done.reverts])
     if done.image.core is not Core.NET or done.proof is None:
-        return "the device was reset; SMP cannot tell what became of it"
+        return "the device was reset; SMP cannot show the result"
     if done.proven:
         return Good(f"handed over to the network core. {done.proof.reason}")
     doubt = " ".join(proof_lines(done.proof))
-    return f"the device was reset; SMP cannot tell whether the network core took it. {doubt}"
+    return f"the device was reset; SMP cannot show whether the network core took it. {doubt}"
 
 
 def _answer(done: InstalledImage) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def expand(payload: bytes, flags: Flag, size_bytes: int) -> Iterator[bytes]:
             raise FormatError("the LZMA2 stream in the payload is cut off", given)
         yield piece
     if given != size_bytes:
-        raise FormatError(f"the image decompresses to {given} bytes and says {size_bytes}", given)
+        raise FormatError(f"the image decompresses to {given} bytes and gives {size_bytes}", given)
     if machine.unused_data.strip(b"\0") or len(machine.unused_data) > 15:  # encryption fills up to 16
         raise FormatError("the payload has more data after the LZMA2 stream", given)
 

@@ -6,7 +6,7 @@ import getpass
 
 
 def login_name() -> str:
-    """The login name of the user; empty if the system has none, as in a container without a list of users."""
+    """Return the login name of the user; "" if the system has none, as in a container without a list of users."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # which of them depends on the system and the version of Python

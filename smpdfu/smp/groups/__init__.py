@@ -1,7 +1,7 @@
-"""The groups of SMP, a module each, and the registry of their commands in ``registry.py``.
+"""The groups of SMP, one module each, and the registry of their commands in ``registry.py``.
 
-The registry has to load every group, which takes longer than all else that a client needs: it is loaded when it is
-asked, for a device's server, or to name a refusal.
+The registry loads every group, which takes longer than everything else that a client needs. So it is loaded only for a
+server, or to name a refusal.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ RCS: dict[int, type[IntEnum]]
 
 
 def find_request(op: Op, group: int, command: int) -> type[Request[Any]] | None:
-    """The class of the request with these header fields, None if there is none."""
+    """Return the class of the request with these header fields; None if there is none."""
     from smpdfu.smp.groups import registry
 
     return registry.find_request(op, group, command)
 
 
 def rc_name(group: int | None, rc: int) -> str | None:
-    """The name of a result code of ``group`` (None: SMP's own), None if it has none."""
+    """Return the name of a result code of ``group`` (None: SMP's own); None if it has no name."""
     from smpdfu.smp.groups import registry
 
     return registry.rc_name(group, rc)

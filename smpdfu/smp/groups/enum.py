@@ -1,4 +1,4 @@
-"""Group 10, enum: which groups a device has.
+"""Group 10, enum: the groups that a device has.
 
 Source: Zephyr, "Enumeration Management Group" (smp_group_10.rst).
 """
@@ -27,14 +27,14 @@ class EnumRc(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupCountReply(Response):
-    """How many groups there are."""
+    """The number of groups."""
 
     count: U16
 
 
 @dataclass(frozen=True, slots=True)
 class GroupCount(Request[GroupCountReply]):
-    """Ask how many groups there are."""
+    """Ask for the number of groups."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -63,7 +63,7 @@ class GroupList(Request[GroupListReply]):
 
 @dataclass(frozen=True, slots=True)
 class GroupSingleReply(Response):
-    """The number of one group; ``end`` is true with the last."""
+    """The number of one group. ``end`` is true for the last one."""
 
     group: U16
     end: bool | None = None
@@ -84,7 +84,7 @@ class GroupSingle(Request[GroupSingleReply]):
 
 @dataclass(frozen=True, slots=True)
 class GroupInfo(Body):
-    """A group: its number and, where the build tells them, its name and how many commands its table has room for."""
+    """A group: its number. If the build reports them: its name, and how many commands its table can hold."""
 
     group: U16
     name: str | None = None

@@ -40,7 +40,7 @@ class FsRc(IntEnum):
 
 
 class HashFormat(IntEnum):
-    """What the output of a hash is on the wire."""
+    """The form of a hash on the wire."""
 
     UINT = 0
     BYTES = 1
@@ -48,7 +48,7 @@ class HashFormat(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileDownloadReply(Response):
-    """A piece from ``off``; ``len``, the bytes of the whole file, comes with the piece at 0."""
+    """A piece of the file, from ``off``. The piece at 0 also has ``len``, the size of the whole file in bytes."""
 
     off: U64
     data: bytes
@@ -57,7 +57,7 @@ class FileDownloadReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class FileDownload(Request[FileDownloadReply]):
-    """Ask for a piece of the file ``name`` (an absolute path) from ``off``; how long it is, the device decides."""
+    """Ask for a piece of the file ``name`` (an absolute path) from ``off``. The device decides its length."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -71,14 +71,14 @@ class FileDownload(Request[FileDownloadReply]):
 
 @dataclass(frozen=True, slots=True)
 class FileUploadReply(Response):
-    """``off``: the bytes that the file has now. A wrong ``off`` is refused (``FILE_OFFSET_NOT_VALID``)."""
+    """``off`` is the size of the file now, in bytes. The device refuses a wrong one (``FILE_OFFSET_NOT_VALID``)."""
 
     off: U64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileUpload(Request[FileUploadReply]):
-    """A piece of a file. ``len``, the bytes of the whole, belongs to the piece at 0, which replaces the file."""
+    """Send a piece of a file. The piece at 0 replaces the file; only it has ``len``, the size of the whole file."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -94,7 +94,7 @@ class FileUpload(Request[FileUploadReply]):
 
 @dataclass(frozen=True, slots=True)
 class FileStatusReply(Response):
-    """``len``: the bytes of the file."""
+    """``len`` is the size of the file in bytes."""
 
     len: U64
 
@@ -114,7 +114,7 @@ class FileStatus(Request[FileStatusReply]):
 
 @dataclass(frozen=True, slots=True)
 class FileHashReply(Response):
-    """``output``: the hash (bytes) or checksum (integer) ``type`` over ``len`` bytes from ``off`` (None: 0)."""
+    """``output`` is the hash (bytes) or checksum (integer) ``type`` over ``len`` bytes from ``off`` (None: 0)."""
 
     type: str
     off: U64 | None = None
@@ -124,7 +124,7 @@ class FileHashReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class FileHash(Request[FileHashReply]):
-    """Ask for the hash ``type`` (None: the device's first) of a file, or of ``len`` bytes of it from ``off``."""
+    """Ask for the hash ``type`` (None: the first of the device) of a file, or of ``len`` bytes from ``off``."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 2
@@ -140,7 +140,7 @@ class FileHash(Request[FileHashReply]):
 
 @dataclass(frozen=True, slots=True)
 class HashType(Body):
-    """A kind of hash: ``format`` is of ``HashFormat``, ``size`` the bytes of its output."""
+    """A kind of hash. ``format`` is a ``HashFormat``, ``size`` the length of the output in bytes."""
 
     format: U8
     size: U32
@@ -148,14 +148,14 @@ class HashType(Body):
 
 @dataclass(frozen=True, slots=True)
 class HashTypesReply(Response):
-    """The kinds of hash by name."""
+    """The kinds of hash, by name."""
 
     types: dict[str, HashType]
 
 
 @dataclass(frozen=True, slots=True)
 class HashTypes(Request[HashTypesReply]):
-    """Ask which kinds of hash there are."""
+    """Ask which kinds of hash the device can compute."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 3
@@ -166,7 +166,7 @@ class HashTypes(Request[HashTypesReply]):
 
 @dataclass(frozen=True, slots=True)
 class FileClose(Request[Empty]):
-    """Close the file that the device keeps open between two pieces."""
+    """Close the file, which the device keeps open between two pieces."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 4

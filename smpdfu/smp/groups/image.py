@@ -57,11 +57,11 @@ class ImageRc(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSlot(Body):
-    """One line of the list.
+    """One slot in the list.
 
-    ``slot`` is 0 or 1 within ``image``; devices with one image leave ``image`` out. ``version`` is "maj.min.rev", with
-    ".build" behind it where it is not 0 (MCUboot's tools write a plus). ``hash`` is that of the image's SHA TLV, not of
-    the file; some bootloaders do not tell it. Flags that a device leaves out are false.
+    ``slot`` is 0 or 1 within ``image``; devices with one image leave ``image`` out. ``version`` is "maj.min.rev",
+    followed by ".build" if that is not 0 (MCUboot's tools write a plus). ``hash`` is the hash in the image's SHA TLV,
+    not of the file; some bootloaders do not report it. Flags that a device leaves out are false.
     """
 
     image: U32 = 0
@@ -76,13 +76,13 @@ class ImageSlot(Body):
 
     @property
     def waits(self) -> bool:
-        """True if it boots next: some servers show only ``permanent`` of an image that is marked for good."""
+        """True if it boots next. Some servers set only ``permanent`` for an image that is marked permanent."""
         return not self.active and (self.pending or self.permanent)
 
 
 @dataclass(frozen=True, slots=True)
 class StateReply(Response):
-    """The list of the slots that hold an image."""
+    """The slots that have an image."""
 
     images: tuple[ImageSlot, ...]
     splitStatus: U32 | None = None  # noqa: N815 - the key in the specification
@@ -90,7 +90,7 @@ class StateReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class StateRead(Request[StateReply]):
-    """Ask for the list."""
+    """Ask for the list of images."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -101,7 +101,7 @@ class StateRead(Request[StateReply]):
 
 @dataclass(frozen=True, slots=True)
 class StateWrite(Request[StateReply]):
-    """Mark the image with ``hash`` for a test, or for good with ``confirm``; without hash: confirm what runs."""
+    """Mark the image with ``hash`` for a test, or permanent with ``confirm``. No hash: confirm the running one."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -115,7 +115,7 @@ class StateWrite(Request[StateReply]):
 
 @dataclass(frozen=True, slots=True)
 class UploadReply(Response):
-    """``off``: where the device wants to go on, whatever was sent; ``match``: does the flash hold what ``sha`` told?"""
+    """``off`` is the next byte that the device expects. ``match`` says whether the flash has the bytes of ``sha``."""
 
     off: U32
     match: bool | None = None
@@ -123,9 +123,9 @@ class UploadReply(Response):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageUpload(Request[UploadReply]):
-    """A piece of an image. All but ``off`` and ``data`` belong to the first piece only.
+    """Send a piece of an image. Only the first piece has more than ``off`` and ``data``.
 
-    ``sha`` is the SHA-256 of everything that is sent, ``upgrade`` asks to refuse a version that is not higher.
+    ``sha`` is the SHA-256 of all bytes of the upload. With ``upgrade`` the device refuses a version that is not higher.
     """
 
     group: ClassVar[int] = GROUP
@@ -144,7 +144,7 @@ class ImageUpload(Request[UploadReply]):
 
 @dataclass(frozen=True, slots=True)
 class Erase(Request[Empty]):
-    """Erase a slot: its flat number (image * 2 + slot); None: the one that does not run."""
+    """Erase a slot. ``slot`` is image * 2 + slot; None: the slot that does not run."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 5
@@ -157,9 +157,9 @@ class Erase(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class SlotInfoSlot(Body):
-    """A slot: its ``size`` in bytes, or the ``rc`` that says why it cannot be read, as Zephyr's drivers give it (-19).
+    """A slot: its ``size`` in bytes, or the error ``rc`` of Zephyr's driver if the slot cannot be read (such as -19).
 
-    ``upload_image_id`` is the image number to upload with in order to reach this slot.
+    ``upload_image_id`` is the image number for an upload into this slot.
     """
 
     slot: U32
@@ -170,7 +170,7 @@ class SlotInfoSlot(Body):
 
 @dataclass(frozen=True, slots=True)
 class SlotInfoImage(Body):
-    """The slots of one image; ``max_image_size`` in bytes, where the build tells it."""
+    """The slots of one image. ``max_image_size`` is in bytes; None if the build does not report it."""
 
     image: U32
     slots: tuple[SlotInfoSlot, ...]
@@ -179,7 +179,7 @@ class SlotInfoImage(Body):
 
 @dataclass(frozen=True, slots=True)
 class SlotInfoReply(Response):
-    """The slots of every image, filled or not."""
+    """The slots of every image, with or without an image in them."""
 
     images: tuple[SlotInfoImage, ...]
 

@@ -1,4 +1,4 @@
-"""Group 0, os: the commands about the device as a whole.
+"""Group 0, os: the commands for the device as a whole.
 
 Source: Zephyr, "Default / OS Management Group" (smp_group_0.rst).
 """
@@ -30,7 +30,7 @@ class OsRc(IntEnum):
 
 
 class BootloaderMode(IntEnum):
-    """How MCUboot was built to update: the answer to the query "mode". SWAP_WITHOUT_SCRATCH is MCUboot's name for 3.
+    """How MCUboot installs updates: the answer to the query "mode". SWAP_WITHOUT_SCRATCH is MCUboot's name for 3.
 
     Source: ``enum mcuboot_mode`` (boot_status.h) of MCUboot.
     """
@@ -51,14 +51,14 @@ class BootloaderMode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class EchoReply(Response):
-    """The text, as it came."""
+    """The text that the device sends back."""
 
     r: str
 
 
 @dataclass(frozen=True, slots=True)
 class Echo(Request[EchoReply]):
-    """Send a text back. Servers take it as a read, too."""
+    """Ask the device to send a text back. Servers also accept it as a read."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -74,7 +74,7 @@ class Echo(Request[EchoReply]):
 class Task(Body):
     """One thread. ``stksiz`` and ``stkuse`` are in words of four bytes, ``runtime`` in cycles.
 
-    ``prio`` is signed, unless the build says otherwise; what a build does not know it leaves out, or sends as 0.
+    ``prio`` is signed, except in some builds. A build leaves out a value that it does not know, or sends 0.
     """
 
     prio: int
@@ -90,19 +90,19 @@ class Task(Body):
 
 @dataclass(frozen=True, slots=True)
 class TaskStatReply(Response):
-    """The threads by name; in some builds the name is the priority or the index, as text."""
+    """The threads, by name. In some builds the name is the priority or the index, as text."""
 
     tasks: dict[str, Task]
 
     @property
     def hidden(self) -> int:
-        """How many threads are missing because another has the same name: the numbers that nobody has."""
+        """The number of threads that are missing because another one has the same name: the unused thread numbers."""
         return max((task.tid + 1 for task in self.tasks.values()), default=0) - len(self.tasks)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStat(Request[TaskStatReply]):
-    """Ask what the threads are and how full their stacks were."""
+    """Ask for the threads, and how full their stacks have been."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 2
@@ -113,7 +113,7 @@ class TaskStat(Request[TaskStatReply]):
 
 @dataclass(frozen=True, slots=True)
 class MemoryPool(Body):
-    """A pool of ``nblks`` blocks: free now, and the fewest that ever were; ``blksiz``: the bytes of one, if told."""
+    """A pool of ``nblks`` blocks: ``nfree`` now, ``min`` the fewest so far. ``blksiz``: bytes of one, if reported."""
 
     nblks: int
     nfree: int
@@ -123,17 +123,17 @@ class MemoryPool(Body):
 
 @dataclass(frozen=True, slots=True)
 class MemoryPoolsReply(Response):
-    """The pools. Their names are the keys of the map itself, or, as Zephyr has it, of a map in it called "tasks"."""
+    """The pools, by name. The names are keys of the map itself or, in Zephyr, of a map in it called "tasks"."""
 
     pools: dict[str, MemoryPool]
 
     def to_map(self) -> dict[str, object]:
-        """The map of the pools. ValueError if a field has a wrong type."""
+        """Return the map of the pools. Raises ValueError if a field has a wrong type."""
         return {str(name): pool.to_map() for name, pool in self.pools.items()}
 
     @classmethod
     def from_map(cls, entries: Mapping[Any, object]) -> Self:
-        """The pools among ``entries``: all that are maps. RemoteProtocolError if one of them is no pool."""
+        """Read the pools: all maps in ``entries``. Raises RemoteProtocolError if one of them is not a pool."""
         inner = entries.get("tasks")
         if isinstance(inner, dict) and all(isinstance(entry, dict) for entry in inner.values()):
             entries = inner
@@ -143,7 +143,7 @@ class MemoryPoolsReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class MemoryPools(Request[MemoryPoolsReply]):
-    """Ask for the pools of memory. Few builds have it; Zephyr's own answer is undocumented (zephyr#105317)."""
+    """Ask for the memory pools. Few builds have this command; Zephyr's answer is undocumented (zephyr#105317)."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 3
@@ -154,14 +154,14 @@ class MemoryPools(Request[MemoryPoolsReply]):
 
 @dataclass(frozen=True, slots=True)
 class DateTimeReply(Response):
-    """The device's clock, ISO 8601; Zephyr sends no zone: "2026-01-02T03:04:05", with ".678" where it is built in."""
+    """The device's clock in ISO 8601, in Zephyr without a zone: "2026-01-02T03:04:05", in some builds with ".678"."""
 
     datetime: str
 
 
 @dataclass(frozen=True, slots=True)
 class DateTimeRead(Request[DateTimeReply]):
-    """Ask what time it is."""
+    """Ask for the device's time."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 4
@@ -172,7 +172,7 @@ class DateTimeRead(Request[DateTimeReply]):
 
 @dataclass(frozen=True, slots=True)
 class DateTimeWrite(Request[Empty]):
-    """Set the clock: "yyyy-MM-ddTHH:mm:ss", with parts of a second or without."""
+    """Set the clock: "yyyy-MM-ddTHH:mm:ss", with or without fractions of a second."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 4
@@ -185,7 +185,7 @@ class DateTimeWrite(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class Reset(Request[Empty]):
-    """Restart; the device answers first. ``boot_mode`` 1 asks for the bootloader's recovery mode."""
+    """Restart the device, which answers first. ``boot_mode`` 1 starts the bootloader's recovery mode."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 5
@@ -199,7 +199,7 @@ class Reset(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class ParamsReply(Response):
-    """``buf_size``: bytes of one buffer; ``buf_count``: how many there are, shared by requests and responses."""
+    """``buf_size`` is the size of a buffer in bytes, ``buf_count`` the number of buffers for requests and responses."""
 
     buf_size: U32
     buf_count: U16
@@ -207,7 +207,7 @@ class ParamsReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class Params(Request[ParamsReply]):
-    """Ask for the sizes of the server's buffers."""
+    """Ask for the size and the number of the server's buffers."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 6
@@ -218,14 +218,14 @@ class Params(Request[ParamsReply]):
 
 @dataclass(frozen=True, slots=True)
 class InfoReply(Response):
-    """What was asked for, as one line of text."""
+    """The answer, as one line of text."""
 
     output: str
 
 
 @dataclass(frozen=True, slots=True)
 class Info(Request[InfoReply]):
-    """Ask what runs. ``format`` is of the letters s n r v b m p i o, or a for all; None: the kernel's name."""
+    """Ask about the firmware. ``format`` has letters of s n r v b m p i o, or a for all; None: the kernel's name."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 7
@@ -238,7 +238,7 @@ class Info(Request[InfoReply]):
 
 @dataclass(frozen=True, slots=True)
 class BootloaderInfoReply(Response):
-    """Without query: ``bootloader``, its name. With the query "mode": ``mode`` and, where set, ``no_downgrade``."""
+    """Without a query: ``bootloader``, its name. With the query "mode": ``mode`` and, if set, ``no_downgrade``."""
 
     bootloader: str | None = None
     mode: I32 | None = None
@@ -247,7 +247,7 @@ class BootloaderInfoReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class BootloaderInfo(Request[BootloaderInfoReply]):
-    """Ask about the bootloader: its name, or with ``query`` "mode" how it updates (``BootloaderMode``)."""
+    """Ask for the bootloader's name, or with ``query`` "mode" how it installs updates (``BootloaderMode``)."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 8

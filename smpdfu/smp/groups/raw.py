@@ -1,4 +1,4 @@
-"""Any command of any group, as a map: for groups that only their vendor knows."""
+"""Any command of any group, as a map: for vendor groups."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from smpdfu.smp.message import Op, Request, Response
 
 @dataclass(frozen=True, slots=True)
 class RawReply(Response):
-    """An answer as it came: the whole map."""
+    """The whole map of an answer, unchanged."""
 
     entries: dict[object, object]
 
     def to_map(self) -> dict[str, object]:
-        """The map. ValueError for keys that are no text."""
+        """Return the map. Raises ValueError for a key that is not text."""
         return _texts(self.entries)
 
     @classmethod
     def from_map(cls, entries: Mapping[Any, object]) -> Self:
-        """Take the map as it is."""
+        """Keep the map unchanged."""
         return cls(dict(entries))
 
 
 @dataclass(frozen=True, slots=True)
 class RawRequest(Request[RawReply]):
-    """Any command: the door for groups that only their vendor knows. ``payload`` is the map to send.
+    """Any command, for vendor groups. ``payload`` is the map to send.
 
-    ValueError for a group or a command that SMP cannot number, or an operation that is no request.
+    Raises ValueError for a number that SMP does not have, or for an operation that is not a request.
     """
 
     response: ClassVar[type[Response]] = RawReply
@@ -46,12 +46,12 @@ class RawRequest(Request[RawReply]):
 
     @property
     def title(self) -> str:  # type: ignore[override]  # the same
-        """What people call it."""
+        """The name for people."""
         known = find_request(self.op, self.group, self.command)
         return known.title if known is not None else f"group {self.group} command {self.command}"
 
     def to_map(self) -> dict[str, object]:
-        """The payload. ValueError for keys that are no text."""
+        """Return the payload. Raises ValueError for a key that is not text."""
         return _texts(self.payload)
 
     def __hash__(self) -> int:
@@ -60,5 +60,5 @@ class RawRequest(Request[RawReply]):
 
 def _texts(entries: Mapping[Any, object]) -> dict[str, object]:
     if not all(isinstance(name, str) for name in entries):
-        raise ValueError("the keys of an SMP body are texts")
+        raise ValueError("every key of an SMP body must be text")
     return dict(entries)

@@ -1,4 +1,4 @@
-"""The registry of the groups: a line for each command, and for each enum of result codes."""
+"""The registry of the groups: one line for each command, and one for each enum of result codes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     transport.TransportConfigs,
     zephyr.EraseStorage,
 )
-"""Every request that smpdfu can make; a device finds its handlers by it."""
+"""Every request that smpdfu can send. The virtual device finds its handlers by this list."""
 
 RCS: dict[int, type[IntEnum]] = {
     os.GROUP: os.OsRc,
@@ -69,12 +69,12 @@ _BY_WIRE = {(op, kind.group, kind.command): kind for kind in REQUESTS for op in 
 
 
 def find_request(op: Op, group: int, command: int) -> type[Request[Any]] | None:
-    """The class of the request with these header fields, None if there is none."""
+    """Return the class of the request with these header fields; None if there is none."""
     return _BY_WIRE.get((op, group, command))
 
 
 def rc_name(group: int | None, rc: int) -> str | None:
-    """The name of a result code of ``group`` (None: SMP's own), None if it has none."""
+    """Return the name of a result code of ``group`` (None: SMP's own); None if it has no name."""
     codes = MgmtRc if group is None else RCS.get(group)
     try:
         return codes(rc).name if codes else None

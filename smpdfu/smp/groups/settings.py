@@ -31,7 +31,7 @@ class SettingsRc(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SettingsReadReply(Response):
-    """The value. ``max_size``: bytes that the device can tell, where that is less than was asked for."""
+    """The value. ``max_size`` is the most bytes that the device can return, if that is less than you asked for."""
 
     val: bytes
     max_size: U32 | None = None
@@ -53,7 +53,7 @@ class SettingsRead(Request[SettingsReadReply]):
 
 @dataclass(frozen=True, slots=True)
 class SettingsWrite(Request[Empty]):
-    """Set ``name`` to ``val``, in RAM; ``SettingsSave`` keeps it."""
+    """Set ``name`` to ``val`` in RAM. ``SettingsSave`` stores it."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -80,7 +80,7 @@ class SettingsDelete(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class SettingsCommit(Request[Empty]):
-    """Make the firmware use what was set."""
+    """Make the firmware use the new values."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 2
@@ -102,7 +102,7 @@ class SettingsLoad(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class SettingsSave(Request[Empty]):
-    """Write the settings to the store: all, or the subtree ``name`` where the build can do that."""
+    """Write all settings to the store, or only the subtree ``name`` if the build supports that."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 3

@@ -26,7 +26,7 @@ class ShellRc(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShellReply(Response):
-    """What the command printed, and its return value: ``ret``, or ``rc`` from old servers."""
+    """The output of the command, and its return value: ``ret``, or ``rc`` from old servers."""
 
     o: str
     ret: I32 | None = None
@@ -34,7 +34,7 @@ class ShellReply(Response):
 
     @property
     def value(self) -> int:
-        """The command's return value; 0 where the server tells none."""
+        """The command's return value; 0 if the server does not report it."""
         return next((found for found in (self.ret, self.rc) if found is not None), 0)
 
 
@@ -52,5 +52,5 @@ class ShellExecute(Request[ShellReply]):
 
     @classmethod
     def read_refusal(cls, entries: dict[object, object]) -> Refusal | None:
-        """The refusal; beside an output, ``rc`` is the command's own return value and no refusal."""
+        """Return the refusal. Next to an output, ``rc`` is the return value of the command and not a refusal."""
         return None if "o" in entries else Refusal.from_map(entries)

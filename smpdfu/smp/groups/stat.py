@@ -1,4 +1,4 @@
-"""Group 2, stat: counters that the firmware keeps, in named groups.
+"""Group 2, stat: the firmware's counters, in named groups.
 
 Source: Zephyr, "Statistics Management" (smp_group_2.rst).
 """
@@ -56,7 +56,7 @@ class StatListReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class StatList(Request[StatListReply]):
-    """Ask which groups of counters there are."""
+    """Ask for the groups of counters."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 1

@@ -1,6 +1,6 @@
-"""Group 11, transport: a device that passes SMP on from one of its wires to another.
+"""Group 11, transport: a device that forwards SMP from one of its wires to another.
 
-New in Zephyr 4.5, which calls it experimental; no server with it was at hand.
+New in Zephyr 4.5, and experimental there. smpdfu was not tested with a real server of this group.
 Source: Zephyr, "Transport Management Group" (smp_group_11.rst) and ``transport_mgmt.h``.
 """
 
@@ -51,7 +51,7 @@ class ConfigType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransportConnect(Request[Empty]):
-    """Pass what comes over this wire on to ``transport``, in ``mode`` (None: 0)."""
+    """Forward the requests of this wire to ``transport``, in ``mode`` (None: 0)."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0
@@ -65,7 +65,7 @@ class TransportConnect(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class TransportDisconnect(Request[Empty]):
-    """End the bridge to ``transport``, or ``all`` of them; without either, that of this wire."""
+    """End the bridge to ``transport``, or ``all`` bridges; without either, the bridge of this wire."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 1
@@ -79,7 +79,7 @@ class TransportDisconnect(Request[Empty]):
 
 @dataclass(frozen=True, slots=True)
 class TransportStatusReply(Response):
-    """How many bridges there can be and are; whether this wire is ``bridged``, and to which ``transport``."""
+    """How many bridges are ``supported`` and ``active``; if this wire is ``bridged``: to which ``transport``."""
 
     supported: U32
     active: U32
@@ -89,7 +89,7 @@ class TransportStatusReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class TransportStatus(Request[TransportStatusReply]):
-    """Ask for the bridges."""
+    """Ask for the state of the bridges."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 2
@@ -100,7 +100,7 @@ class TransportStatus(Request[TransportStatusReply]):
 
 @dataclass(frozen=True, slots=True)
 class TransportInfo(Body):
-    """A wire that can be bridged to."""
+    """A wire to which the device can forward."""
 
     id: U32
     name: str | None = None
@@ -126,7 +126,7 @@ class TransportList(Request[TransportListReply]):
 
 @dataclass(frozen=True, slots=True)
 class TransportMode(Body):
-    """A mode of a wire: can it be the one that requests come ``incoming`` by, or leave ``outgoing`` by?"""
+    """A mode of a wire. ``incoming``: requests can arrive by it; ``outgoing``: requests can leave by it."""
 
     id: U32
     description: str
@@ -156,7 +156,7 @@ class TransportModes(Request[TransportModesReply]):
 
 @dataclass(frozen=True, slots=True)
 class TransportConfig(Body):
-    """A parameter that connecting takes; ``type`` is of ``ConfigType``."""
+    """A parameter of a connection; ``type`` is a ``ConfigType``."""
 
     name: str
     type: U8
@@ -172,7 +172,7 @@ class TransportConfigsReply(Response):
 
 @dataclass(frozen=True, slots=True)
 class TransportConfigs(Request[TransportConfigsReply]):
-    """Ask for the parameters that connecting to ``transport`` in ``mode`` takes."""
+    """Ask for the parameters of a connection to ``transport`` in ``mode``."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 8

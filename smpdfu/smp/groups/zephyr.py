@@ -1,4 +1,4 @@
-"""Group 63, zephyr basic: the commands that only Zephyr has.
+"""Group 63, zephyr basic: commands of Zephyr only.
 
 Source: Zephyr, "Zephyr Management Group" (smp_group_63.rst).
 """
@@ -26,7 +26,7 @@ class ZephyrRc(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class EraseStorage(Request[Empty]):
-    """Erase the partition of the settings."""
+    """Erase the settings partition."""
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 0

@@ -1,1 +1,1 @@
-"""How files and images travel in pieces: cut, counted, kept in flight and sent again; no input or output."""
+"""Transfers in pieces: cutting, counting, requests in flight, repeats; without input or output."""

@@ -1,4 +1,4 @@
-"""An image cut into upload requests of the right length."""
+"""Cut an image into upload requests of the right length."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SHORTEST_HALF = 128
 class Chunk:
     """A piece of an image: the same object however often it is sent.
 
-    ``end`` is the offset behind it, ``limit`` the bound on its message that it was cut for, ``number`` the place of its
-    last copy among all copies of all chunks; ``losses`` of its copies were bad events.
+    ``end`` is the offset after it, ``limit`` the longest message for which it was cut. ``number`` is the place of its
+    last copy among the copies of all chunks. ``losses`` counts its copies that were lost.
 
-    Whoever sends it keeps the rest, in seconds of its own clock: ``ticket`` waits for the answer, ``first_at`` and
-    ``last_at`` are when its first and last copy went out, with ``wire_size`` bytes each. ``unanswered`` copies were
-    neither answered nor refused yet. ``heard_at`` is when the latest answer came, 0 if none did.
+    The sender keeps the other fields, in seconds of its own clock. ``ticket`` waits for the answer. The first and the
+    last copy left at ``first_at`` and ``last_at``, with ``wire_size`` bytes each. ``unanswered`` counts the copies
+    without an answer or a refusal. ``heard_at`` is the time of the latest answer, 0 if there was none.
     """
 
     request: ImageUpload
@@ -50,9 +50,9 @@ class Chunk:
 
 
 class Cutter:
-    """Makes chunks of ``data`` whose messages have ``message_max`` bytes at most; ``sha`` goes into the first.
+    """Cuts ``data`` into chunks whose messages have at most ``message_max`` bytes. The first chunk has ``sha``.
 
-    ``image`` is in the first one if it is not 0; with ``names_image`` it is in each, whatever it is.
+    The first chunk has ``image`` if that is not 0. With ``names_image``, every chunk has it.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Cutter:
         self.sha: bytes | None = hashlib.sha256(self._data).digest()
 
     def first(self) -> Chunk:
-        """The chunk that opens the upload; LocalProtocolError if messages are too short for one."""
+        """Cut the chunk that opens the upload. Raises LocalProtocolError if messages are too short for it."""
         sha = self.sha
         while True:
             opening = ImageUpload(image=self._image, off=0, len=self.total, sha=sha, upgrade=self._upgrade or None)
@@ -85,18 +85,18 @@ class Cutter:
                 return Chunk(replace(opening, data=bytes(self._data[:size])), size, self._first_max)
             if not sha:
                 raise LocalProtocolError(f"an upload cannot begin with messages of {self._first_max} bytes")
-            sha = sha[: len(sha) - 8] or None  # a shorter one still tells this upload from others
+            sha = sha[: len(sha) - 8] or None  # a shorter one still identifies this upload
 
     def further(self, off: int) -> Chunk:
-        """The chunk that starts at ``off``."""
+        """Cut the chunk that starts at ``off``."""
         end = off + self._size(off, self._further_max - self._overhead - head_size(off))
         return Chunk(replace(self._further, off=off, data=bytes(self._data[off:end])), end, self._further_max)
 
     def halve(self, chunk: Chunk) -> bool:
-        """Make chunks half as long as ``chunk`` from now on; False if that would be too short."""
+        """Cut the next chunks half as long as ``chunk``; return False if that is too short."""
         if chunk.limit < 2 * _SHORTEST_HALF:
             return False
-        # A first chunk may only be slow, for the device erases: that says nothing about further ones.
+        # A first chunk may only be slow, because the device erases. That says nothing about the next ones.
         if chunk.first:
             self._first_max = chunk.limit // 2
         else:
@@ -104,15 +104,15 @@ class Cutter:
         return True
 
     def shorten(self, message_max: int) -> None:
-        """Messages have ``message_max`` bytes at most from now on; more than before is not taken up."""
+        """Limit the next messages to ``message_max`` bytes. A limit that is higher than before has no effect."""
         self._first_max, self._further_max = min(self._first_max, message_max), min(self._further_max, message_max)
 
     def count(self, off: int) -> int:
-        """About how many chunks there are from ``off`` on."""
+        """Estimate the number of chunks from ``off`` on."""
         return -(-(self.total - off) // max(self._further_max - self._overhead, 1))
 
     def _size(self, off: int, room: int) -> int:
-        """Bytes of data from ``off`` that fit, with their head, into ``room``."""
+        """Return how many bytes of data from ``off`` fit into ``room``, with their head."""
         size = max(room - 1, 0)
         while size > 0 and size + head_size(size) > room:
             size -= 1

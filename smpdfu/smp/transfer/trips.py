@@ -1,8 +1,9 @@
-"""How long answers take, and when one is overdue.
+"""How long answers take, and when an answer is overdue.
 
-That is twice the mean round trip, the mean and four deviations, or half as long again as the longest of late, whichever
-is more; not less than ``FLOOR`` of the user's timeout, and not more than that. Of few round trips, more than twice the
-mean. It doubles with every silence in a row. On trial a shorter floor will do: to ask once too often costs little.
+An answer is overdue after the largest of these: twice the mean round trip; the mean plus four deviations; 1.5 times the
+longest recent one. The limits are ``FLOOR`` of the user's timeout and that timeout itself. With few round trips, it is
+more than twice the mean. Every silence in a row doubles it. On trial, the lower limit is smaller, because one request
+too many costs little.
 
 Source: RFC 6298.
 """
@@ -14,7 +15,7 @@ _PEAK_FADES = 1 - 1 / 1024
 
 
 class RoundTrips:
-    """How long answers take. ``ceiling_s`` is the user's timeout."""
+    """The round trips of answers. ``ceiling_s`` is the user's timeout, in seconds."""
 
     def __init__(self, ceiling_s: float) -> None:
         self._ceiling_s = ceiling_s
@@ -29,7 +30,7 @@ class RoundTrips:
         return self._mean
 
     def add(self, trip_s: float) -> None:
-        """One request went out once and was answered after ``trip_s``."""
+        """Note a request that was sent once and answered after ``trip_s``."""
         self._count += 1
         if self._mean:
             self._deviation += (abs(trip_s - self._mean) - self._deviation) / 4
@@ -41,35 +42,35 @@ class RoundTrips:
         self._silences = 0
 
     def add_late(self, trip_s: float) -> None:
-        """An answer that had been given up took ``trip_s``: the next one may, too."""
+        """Note that an overdue answer took ``trip_s``: the next one may, too."""
         self._peak = max(self._peak, trip_s)
         self._silences = 0
 
     def add_silence(self) -> None:
-        """An answer is overdue: wait twice as long for the next."""
+        """Note an overdue answer: wait twice as long for the next one."""
         self._silences += 1
 
     @property
     def steady(self) -> bool:
-        """Do answers take about as long each time?"""
+        """True if answers take about the same time."""
         return 4 * self._deviation <= self._mean
 
     @property
     def late_s(self) -> float:
-        """When an answer is late, in seconds after the request."""
+        """The time after which an answer is late, in seconds after the request."""
         return min(self._mean + max(4 * self._deviation, self._mean / 2), self._ceiling_s) or self._ceiling_s
 
     @property
     def echo_s(self) -> float:
-        """When the answer to a probe is late, in seconds after that to the chunk before it."""
+        """The time after which the answer to a probe is late, in seconds after the answer to the chunk before it."""
         return self._mean + self._deviation / 2
 
     def overdue_s(self, *, on_trial: bool = False, grown: float = 1.0) -> float:
-        """When to give up an answer, in seconds after the request; ``grown``: as many more are in flight than were."""
+        """Return when an answer is overdue, in seconds after the request. ``grown``: how many times more in flight."""
         if not self._mean:
             return self._ceiling_s
         floor_s = self._ceiling_s * (TRIAL_FLOOR if on_trial else FLOOR)
-        few = 4 / self._count  # so little is known yet of how they vary
+        few = 4 / self._count  # few round trips show little of how they vary
         usual_s = max(self._mean + 4 * self._deviation, (2 + few) * self._mean, 1.5 * self._peak)
         wait_s = max(grown * usual_s, floor_s)
         return min(wait_s * float(1 << min(self._silences, 16)), self._ceiling_s)

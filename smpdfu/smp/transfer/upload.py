@@ -1,30 +1,30 @@
 """The upload of an image, decided in pure code: no wire, no clock.
 
-Somebody else sends what ``next_chunk`` gives, and tells what became of it: ``answered``, ``refused``, ``lost`` (its
-answer was unreadable), ``silence`` (none came in time) or ``link_lost``. The rules:
+The caller sends what ``next_chunk`` returns, and reports the result: ``answered``, ``refused``, ``lost`` (the answer
+was unreadable), ``silence`` (no answer came in time) or ``link_lost``. The rules:
 
-    state    what is sent                     left when
+    state    sent                             next state
     -------  -------------------------------  ---------------------------------------------------------------------
-    BEGIN    the first chunk, alone: it has   its answer has come -> FLOW, wherever the device says it stands: a device
-             len, sha and the image header    that knows the sha goes on where it was
-    FLOW     chunks from the device's place,  the device stands at the end -> DONE
+    BEGIN    the first chunk, alone: it has   after its answer -> FLOW, from the offset of the device: a device that
+             len, sha and the image header    knows the sha continues where it stopped
+    FLOW     chunks from the device's offset, the device is at the end -> DONE
              up to ``window`` in flight;      the device wants less than the end of a chunk -> DRAIN
              after silence one alone          a chunk was refused or lost -> DRAIN
-    DRAIN    nothing                          nothing sent behind that chunk is in flight any more -> FLOW from the
-                                              device's last word, or BEGIN if the device stands at 0
+    DRAIN    nothing                          no chunk sent after that one is in flight -> FLOW from the device's last
+                                              offset, or BEGIN if that is 0
     DOUBT    nothing                          the caller has looked for the image in the device's list -> DONE, BEGIN
     DONE     nothing                          the caller found wrong bytes -> BEGIN, without sha so that all is written
 
-    The device's word is ``off``; the latest sent chunk has the last word, an earlier one only tells of progress
-    Covered      A chunk that ends where the device stands, or before, is done, answered or not
-    Overdue      A chunk that was given up: its answer still counts, and it is sent again as it was, so that the answer
-                 counts whichever copy it is for. But one that was lost twice, and is longer than any the device ever
-                 took, is cut in half: long messages may not pass
-    Link lost    -> BEGIN; without sha FLOW from the device's last word, which a device that forgot corrects
-    Lost answer  of the last chunk (the device says 0 to what is sent after it, or the link went with it) -> DOUBT: a
-                 device that has everything forgets the upload, and would take a first chunk as the order to erase
-    No progress  ``PATIENCE`` bad events in a row without a byte of progress, or as many times that the device falls
-                 back before it got further than ever, end in an error
+    Offset       The device's ``off``. The answer to the chunk sent last decides; an earlier one only shows progress
+    Covered      A chunk that ends at the device's offset, or before, is done, answered or not
+    Overdue      A chunk without an answer in time. Its answer still counts, and the same chunk is sent again, so that
+                 the answer to either copy counts. A chunk that was lost twice, and is longer than any that the device
+                 ever accepted, is cut in half: long messages may not pass
+    Link lost    -> BEGIN; without sha FLOW from the device's last offset, which the device corrects if it forgot
+    Lost answer  of the last chunk (the device answers 0 to the next one, or the link was lost with it) -> DOUBT: a
+                 device that has everything forgets the upload, and a first chunk would make it erase the slot
+    No progress  ``PATIENCE`` bad events in a row without progress, or as many times that the device falls back before
+                 it gets further than ever, end in an error
 
 Sources: Zephyr, smp_group_1.rst, "Image upload"; measured behaviour of Zephyr's and MCUboot's servers.
 """
@@ -40,7 +40,7 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.smp.transfer.chunks import Chunk, Cutter
 
 PATIENCE = 8
-"""Bad events in a row that are borne."""
+"""The bad events in a row that an upload survives."""
 _PASSING = frozenset({MgmtRc.ENOMEM, MgmtRc.EMSGSIZE, MgmtRc.ECORRUPT, MgmtRc.EBUSY})
 
 
@@ -56,7 +56,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UploadProgress:
-    """``off`` of ``len`` bytes are in the device; ``resumed_at`` of them were before; ``retries``: sent again.
+    """``off`` of ``len`` bytes are in the device, ``resumed_at`` from an earlier upload. ``retries``: sent again.
 
     ``window``: the chunks that may be in flight now.
     """
@@ -69,12 +69,12 @@ class UploadProgress:
 
 
 class Upload:
-    """One image on its way to one device. ``data`` is not copied; it must not change meanwhile.
+    """The upload of one image to one device. ``data`` is not copied and must not change meanwhile.
 
-    ``window`` is the number of chunks that may be in flight, and may be changed at any time; ``flight`` are those that
-    are, in the order in which they were sent. ``dropped`` are those whose answers count no more, until the caller
-    clears the list. ``requests`` counts what was sent, ``retries`` what of it went again over
-    bytes that had been sent before, ``widest`` is the most that was in flight.
+    ``window`` is the number of chunks that may be in flight; you can change it at any time. ``flight`` has the chunks
+    in flight, in the order in which they were sent. ``dropped`` has the chunks whose answers no longer count, until the
+    caller clears the list. ``requests`` counts what was sent, ``retries`` the requests that repeated bytes, ``widest``
+    is the most that was in flight.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Upload:
         names_image: bool = False,
         window: int = 1,
     ) -> None:
-        """``message_max`` bounds the SMP messages, in bytes; ``names_image``: ``image`` is in each of them.
+        """Begin an upload. SMP messages have at most ``message_max`` bytes. ``names_image``: each has ``image``.
 
-        ValueError if there is nothing to upload, or too much; LocalProtocolError if messages of that size are too
-        short to begin an upload with.
+        Raises ValueError if there is nothing to upload, or too much, and LocalProtocolError if messages of that size
+        are too short to begin an upload.
         """
         if window < 1:
-            raise ValueError(f"at least one chunk is in flight, not {window}")
+            raise ValueError(f"the window must be at least 1, not {window}")
         self._cutter = Cutter(data, message_max, image, upgrade, names_image=names_image)
         self._total = self._cutter.total
         self.window = window
@@ -112,32 +112,32 @@ class Upload:
 
     @property
     def off(self) -> int:
-        """Where the device stands, in bytes."""
+        """The device's offset, in bytes."""
         return self._at
 
     @property
     def progress(self) -> UploadProgress:
-        """Where the device stands."""
+        """The progress of the upload."""
         return UploadProgress(self._at, self._total, self.retries, self.resumed_at, self.window)
 
     @property
     def chunks_left(self) -> int:
-        """About how many chunks are to come."""
+        """The estimated number of chunks that are left."""
         return self._cutter.count(self._at)
 
     def ends_unit(self, size: int) -> bool:
-        """Does the next chunk bring the image past a multiple of ``size`` bytes?"""
+        """Return whether the next chunk reaches a multiple of ``size`` bytes."""
         return self.state is State.FLOW and self._next // size < self._cutter.further(self._next).end // size
 
     @property
     def awaited(self) -> list[Chunk]:
-        """The chunks whose answers would still count: those in flight, and those that are overdue."""
+        """The chunks whose answers still count: those in flight, and those that are overdue."""
         return [*self.flight, *self._overdue]
 
     # --- what to send -----------------------------------------------------------------------------------------------
 
     def next_chunk(self) -> Chunk | None:
-        """The chunk to send now; None when an answer, or the caller's word, must come first."""
+        """Return the chunk to send now; None if an answer, or a report of the caller, must come first."""
         if self.state is State.DRAIN and not self.flight:
             self._go_on()
         if self.state is State.BEGIN and not self.flight:
@@ -181,9 +181,9 @@ class Upload:
     # --- what became of it ------------------------------------------------------------------------------------------
 
     def answered(self, chunk: Chunk, reply: UploadReply) -> bool:
-        """The device stands at ``reply.off``. False if it is behind: it has not got what was sent before.
+        """Note the device's offset ``reply.off``. Return False if the device did not receive earlier bytes.
 
-        RemoteProtocolError if it asks for a byte beyond the end, or never gets further.
+        Raises RemoteProtocolError if it asks for a byte beyond the end, or makes no progress.
         """
         if reply.off > self._total:
             raise RemoteProtocolError(f"the device asks for byte {reply.off} of an image of {self._total} bytes")
@@ -206,13 +206,13 @@ class Upload:
         return True
 
     def refused(self, chunk: Chunk, error: DeviceError) -> None:
-        """The device answered with an error: raised again, unless it can pass."""
+        """Note a refusal. Raises it again, unless the device may accept the chunk later."""
         if not is_passing(error):
             raise error
         self.lost(chunk, error)
 
     def lost(self, chunk: Chunk, why: LinkError | RemoteProtocolError | DeviceError) -> None:
-        """Its answer was none. Raises ``why`` when patience is at its end."""
+        """Note an unreadable answer. Raises ``why`` after too many bad events."""
         if chunk not in self.flight:
             return
         self._give_up([chunk], counts=True)
@@ -223,10 +223,10 @@ class Upload:
             self._strike(why)
 
     def silence(self, why: LinkError, *, counts: bool = True, halves: bool = True) -> None:
-        """Nothing came in time: all in flight is overdue, and the first of it goes again, alone, until an answer comes.
+        """Note that no answer came in time: all in flight is overdue, and the first chunk is sent again, alone.
 
-        Raises ``why`` when patience is at its end; without ``counts`` this was no bad event yet, only a slow one, and
-        without ``halves`` it is not the length of a chunk that is to blame.
+        Raises ``why`` after too many bad events. Without ``counts`` this is not a bad event, only a slow answer.
+        Without ``halves`` the length of the chunk is not the cause.
         """
         if not self.flight:
             return
@@ -238,13 +238,13 @@ class Upload:
             self._go_on()
 
     def hurry(self) -> None:
-        """What is in flight was sent behind a lost chunk, and is not worth waiting for any longer: on from DRAIN."""
+        """Leave DRAIN: the chunks in flight follow a lost one, and it does not pay to wait for them."""
         if self.state is State.DRAIN:
             self._give_up([*self.flight], counts=False)
             self._go_on()
 
     def link_lost(self, why: LinkLostError) -> None:
-        """The link is gone with all that was in flight. Raises ``why`` when patience is at its end."""
+        """Note that the link is lost with all that was in flight. Raises ``why`` after too many bad events."""
         gone = self.awaited
         self._forget()
         if self.state in (State.DOUBT, State.DONE):
@@ -258,13 +258,13 @@ class Upload:
             self.state, self._next = State.BEGIN, 0
 
     def shorten(self, message_max: int) -> None:
-        """The link is back, and its messages have ``message_max`` bytes at most."""
+        """Note that the link is back, with messages of at most ``message_max`` bytes."""
         self._cutter.shorten(message_max)
 
     def settle(self, *, complete: bool) -> None:
-        """The answer to DOUBT: is the whole image in the device?"""
+        """End DOUBT: the caller reports whether the device has the whole image."""
         if self.state is not State.DOUBT:
-            raise ValueError("there is no doubt to settle")
+            raise ValueError("the upload is not in the state DOUBT")
         if complete:
             self._at = self._total
             self._finish(None)
@@ -274,7 +274,7 @@ class Upload:
             self.state, self._next = State.BEGIN, 0
 
     def begin_again(self) -> None:
-        """The device holds other bytes than were sent: write all of them again, whatever it believes to have."""
+        """Start again, because the device has wrong bytes: write all of them, even those that it reports to have."""
         self.state = State.BEGIN
         self.match = None
         self._cutter.sha = None
@@ -302,7 +302,7 @@ class Upload:
             self.state = State.FLOW
 
     def _advance(self, off: int, number: int) -> None:
-        """Progress, or news that another answer has overtaken."""
+        """Note progress, or an answer that a later one has overtaken."""
         self._word = max(self._word, number)
         if off <= self._at:
             return
@@ -314,7 +314,7 @@ class Upload:
         self._overdue = [chunk for chunk in self._overdue if chunk.request.off >= off]
 
     def _fall_behind(self, chunk: Chunk, off: int) -> bool:
-        """The device dropped ``chunk``, for it lacks what is at ``off``; True if that was known already."""
+        """Note that the device dropped ``chunk``, because it lacks the bytes at ``off``; True if that was known."""
         known = self.state is State.DRAIN and off == self._at
         self._word = chunk.number
         if not known:
@@ -350,7 +350,7 @@ class Upload:
         self._alone = False
 
     def _move(self, off: int) -> None:
-        """The device stands at ``off`` now."""
+        """Set the device's offset."""
         if off > self._at:
             self._strikes = 0
         elif off == self._at:
@@ -370,5 +370,5 @@ class Upload:
 
 
 def is_passing(error: DeviceError) -> bool:
-    """May the device take later what it refused now?"""
+    """Return whether the device may accept later what it refuses now."""
     return error.group is None and error.rc in _PASSING

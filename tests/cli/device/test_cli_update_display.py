@@ -88,7 +88,7 @@ def test_an_upload_on_a_terminal_and_in_a_pipe(desk: Desk, monkeypatch: pytest.M
     assert "in flight" not in terminal.text
     piped = desk.call("upload", desk.image(version="3.0.0"), "--confirm")
     assert piped.code == 0
-    assert "runs permanently: it was on trial, answered and is confirmed\n" in piped.out
+    assert "runs permanently: the trial succeeded and the image is confirmed\n" in piped.out
     assert "\x1b" not in piped.out + piped.err
     assert WAITING not in piped.out + piped.err
 

@@ -72,7 +72,7 @@ def test_what_cannot_be_seen_is_not_said_to_be_done(overwriting: Desk) -> None:
     image = overwriting.image(Core.NET, key=generate("ecdsa-p256"))
     done = overwriting.call("upload", image, "--confirm")
     assert done.code == 0
-    assert "SMP cannot tell whether the network core took it" in done.out
+    assert "SMP cannot show whether the network core took it" in done.out
     said = overwriting.json("upload", overwriting.image(Core.NET), "--confirm")
     assert (said["running"], said["proven"]) == (False, True), "the console told it"
 

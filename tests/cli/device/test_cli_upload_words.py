@@ -38,7 +38,7 @@ def test_an_encrypted_network_image_is_not_said_to_run(two_pairs: Desk, trusted_
         assert (done.code, done.document["running"], done.document["proven"]) == (0, False, False)
     shown = two_pairs.call("upload", image, "-n", 1, "--confirm")
     assert "runs permanently" not in shown.out
-    assert "SMP cannot tell whether the network core took it" in shown.out
+    assert "SMP cannot show whether the network core took it" in shown.out
 
 
 def tied(desk: Desk) -> Path:
