@@ -188,7 +188,7 @@ def test_a_port_that_refused_is_asked_before_it_counts_as_open_again() -> None:
     [
         ("no.such.host.invalid", "does not know the name|no name server"),
         ("a" * 70, "cannot be a host name"),
-        ("fe80::1", "A link-local address needs its interface, as in fe80::1%eth0|no network here|cannot be reached"),
+        ("fe80::1", "A link-local address needs its interface, as in fe80::1%eth0|has no route|cannot be reached"),
         ("255.255.255.255", "broadcast address"),
     ],
 )

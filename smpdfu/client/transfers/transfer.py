@@ -298,7 +298,8 @@ class Transfer:
         if chunk.unanswered > 0 and isinstance(outcome, DeviceError) and is_passing(outcome):
             self._exchange.session.reopen(ticket)  # a copy found no room: the one before it may be at work
             return
-        self._life_at, self._silences, self._counted = chunk.heard_at, 0, 0
+        self._life_at = chunk.heard_at
+        self._silences = self._counted = 0
         self._quiet_left_s = self._patience.quiet_max_s
         if isinstance(outcome, UploadReply):
             self._answered(chunk, outcome)
