@@ -70,7 +70,7 @@ def test_verify_says_that_it_is_no_image(tmp_path: Path, smpdfu: Call, data: byt
 
 
 def test_unsigned_firmware_is_no_image(raw: Path, smpdfu: Call) -> None:
-    assert "no MCUboot header" in smpdfu("verify", raw).refused()
+    assert "not an MCUboot header" in smpdfu("verify", raw).refused()
 
 
 @pytest.mark.parametrize("name", ["app.hex", "app.bin"])

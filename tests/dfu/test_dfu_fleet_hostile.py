@@ -19,6 +19,7 @@ from smpdfu.dfu.fleet.log.log import FleetLog, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports
 from smpdfu.dfu.fleet.schedule import Outcome, Phase
 from smpdfu.dfu.package.package import Package
+from smpdfu.smp import cbor
 from smpdfu.smp.groups import find_request
 from smpdfu.smp.groups.image import ImageUpload, UploadReply
 from smpdfu.smp.groups.os import Echo
@@ -49,7 +50,10 @@ class Hostile(VirtualNrf5340):
         if _kind(packet) is not ImageUpload or self.running is None:
             return super().answers(packet)
         header, body = split_message(packet)
-        return [header.reply(self.upload(ImageUpload.from_map(decode_map(body))).to_body())]
+        return [header.reply(self.reply(ImageUpload.from_map(decode_map(body))))]
+
+    def reply(self, request: ImageUpload) -> bytes:
+        return self.upload(request).to_body()
 
     def upload(self, request: ImageUpload) -> UploadReply:
         step = self.step if request.off else len(request.data)
@@ -69,8 +73,8 @@ class AboveTheFloor(Hostile):
 
 
 class Promising(Hostile):
-    def upload(self, request: ImageUpload) -> UploadReply:
-        return UploadReply(1 << 62)
+    def reply(self, request: ImageUpload) -> bytes:
+        return cbor.dumps({"off": 1 << 62})
 
 
 class Forgetful(Hostile):
@@ -103,7 +107,7 @@ EXPECTED = {
     "one-byte": (Outcome.INCOMPLETE, TOO_SLOW, "bytes in 64 answers"),
     "below": (Outcome.INCOMPLETE, TOO_SLOW, "bytes in 1"),
     "above": (Outcome.INCOMPLETE, "longer than device_timeout_s", "did not end within 300 s"),
-    "promising": (Outcome.INCOMPLETE, "upload app: no answer", "did not answer img upload"),
+    "promising": (Outcome.INCOMPLETE, TOO_SLOW, "UploadReply.off"),
     "forgetful": (Outcome.INCOMPLETE, TOO_SLOW, "upload"),
     "echo": (Outcome.UNREACHABLE, "no answer", "did not answer img state read"),
     "good": (Outcome.DONE, None, ""),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 SESSION, FRAMING, CHUNKS = "smpdfu/smp/session.py", "smpdfu/smp/framing.py", "smpdfu/smp/transfer/chunks.py"
-MESSAGE, CBOR, WINDOW, UPLOAD = (f"smpdfu/smp/{name}.py" for name in ("message", "cbor", "window", "upload"))
+MESSAGE, CBOR, WINDOW, UPLOAD = (
+    f"smpdfu/smp/{name}.py" for name in ("message", "cbor", "transfer/window", "transfer/upload")
+)
 IN_SESSION, IN_FRAMING = ("tests/smp/test_smp_session.py",), ("tests/smp/test_smp_framing.py",)
 IN_UPLOAD = ("tests/smp/test_smp_upload.py", "tests/smp/test_smp_upload_events.py")
 HEARING, IN_HEARING = "smpdfu/smp/transfer/hearing.py", ("tests/smp/test_smp_hearing.py",)

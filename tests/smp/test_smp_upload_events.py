@@ -108,7 +108,7 @@ def test_a_device_that_forgot_before_the_last_chunk_has_not_finished() -> None:
 
 def test_only_doubt_is_settled() -> None:
     upload, _ = begun()
-    with pytest.raises(ValueError, match="no doubt"):
+    with pytest.raises(ValueError, match="not in the state DOUBT"):
         upload.settle(complete=True)
 
 

@@ -102,7 +102,9 @@ def _usage(error: Any) -> NoReturn:
         typer.echo(sentence, err=True)
         sys.exit(EXIT_USAGE)
     if (option := getattr(error, "option_name", "")) in COMPLETION_OPTIONS:
-        _fail(EXIT_USAGE, f"{option} must be the first word.", f"Run `smpdfu {option} bash`.", kind="usage")
+        _fail(
+            EXIT_USAGE, f"{option} must be the first word.", "Example: `smpdfu --show-completion bash`.", kind="usage"
+        )
     path = error.ctx.command_path if error.ctx else "smpdfu"
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows the options.", kind="usage")
 

@@ -58,7 +58,7 @@ def test_a_network_image_is_never_sent_to_the_applications_slots(recovering: Des
         refused = recovering.call("upload", recovering.image(Core.NET), "--recovery", "-n", number, *extra)
         assert refused.code == 6
         assert "which it would overwrite: nothing was written. Send it to image 3" in refused.sentence
-        assert "That is -n 3." in refused.err
+        assert "Use -n 3." in refused.err
     assert recovering.flash() == before
 
 

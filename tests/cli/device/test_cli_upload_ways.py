@@ -199,7 +199,7 @@ def test_a_network_image_finds_its_own_pair(two_pairs: Desk) -> None:
     assert two_pairs.slots()[0] == RUNS_1
 
 
-@pytest.mark.parametrize(("core", "number", "right"), [(Core.NET, 0, "That is -n 1."), (Core.APP, 1, "That is -n 0.")])
+@pytest.mark.parametrize(("core", "number", "right"), [(Core.NET, 0, "Use -n 1."), (Core.APP, 1, "Use -n 0.")])
 @pytest.mark.parametrize("how", [(), ("--test",), ("--confirm",), ("--test", "--force")], ids=" ".join)
 def test_the_wrong_pair_is_refused_with_the_right_number(
     two_pairs: Desk, core: Core, number: int, right: str, how: tuple[str, ...]
@@ -221,7 +221,7 @@ def test_an_encrypted_image_may_show_no_core_so_its_pair_must_be_named(two_pairs
     refused = two_pairs.call("upload", path, "--test")
     assert refused.code == 6
     assert "Choose image 0 for the application, image 1 for the network core" in refused.sentence
-    assert "That is -n 0 or -n 1." in refused.err
+    assert "Use -n 0 or -n 1." in refused.err
     number = int(core is Core.NET)
     assert two_pairs.json("upload", path, "-n", number)["image"] == number
     assert two_pairs.json("upload", two_pairs.image(core, encrypted=True))["image"] == number, "its header tells"
