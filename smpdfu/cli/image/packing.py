@@ -14,10 +14,10 @@ from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.image.package_options import Inputs
 from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.cli.terminal.show import HashOutput, table
-from smpdfu.dfu.decide.ties import check_ties
 from smpdfu.dfu.package.merged_checks import check_left_out, check_place, one_core_warning
 from smpdfu.dfu.package.merged_hex import NET_SLOTS, Slot, carry_over, find_code
 from smpdfu.dfu.package.package import Board, Core, CoreImage, new_package
+from smpdfu.dfu.package.ties import check_ties
 from smpdfu.errors import ImageError, TooLargeError
 from smpdfu.image.files import read_firmware, split_cores, write_files_atomic
 from smpdfu.image.format import Dependency, Version
