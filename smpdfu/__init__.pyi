@@ -68,6 +68,10 @@ from smpdfu.dfu.fleet.session import FleetWish as FleetWish
 from smpdfu.dfu.fleet.session import Repaired as Repaired
 from smpdfu.dfu.fleet.stops import Stop as Stop
 from smpdfu.dfu.fleet.stops import StopCode as StopCode
+from smpdfu.dfu.package.making import MadePackage as MadePackage
+from smpdfu.dfu.package.making import PackageRequest as PackageRequest
+from smpdfu.dfu.package.making import PackageWarning as PackageWarning
+from smpdfu.dfu.package.making import make_package as make_package
 from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Core as Core
 from smpdfu.dfu.package.package import CoreImage as CoreImage

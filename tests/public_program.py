@@ -67,6 +67,7 @@ from smpdfu import (
     LoaderBuild,
     LocalProtocolError,
     LogEvent,
+    MadePackage,
     NextStep,
     NoEffectError,
     NotBackError,
@@ -76,6 +77,8 @@ from smpdfu import (
     Outcome,
     Package,
     PackageError,
+    PackageRequest,
+    PackageWarning,
     Partitions,
     PassphraseError,
     Patience,
@@ -143,6 +146,7 @@ from smpdfu import (
     load_kek,
     load_key,
     load_private,
+    make_package,
     new_package,
     open_fleet,
     open_signer,
@@ -212,6 +216,16 @@ def pack(app: Path) -> Package:
     package = new_package([(image, 0xC200)], name="meter", board=Board("nrf5340dk/nrf5340"))
     assert_type(package.image(Core.APP), CoreImage | None)
     return package
+
+
+def release(merged: Path, key: Signer, recipient: PublicKey) -> MadePackage:
+    """A package of the firmware of both cores."""
+    made = make_package(PackageRequest(Version(1, 2, 3), merged=merged, tie=True, release=True), key, recipient)
+    warnings: tuple[PackageWarning, ...] = made.warnings
+    LINES.extend(f"{warning.core} {warning.code}: {warning.message}" for warning in warnings)
+    for name, data in made.files().items():
+        merged.with_name(name).write_bytes(data)
+    return made
 
 
 def note(event: Event) -> str:

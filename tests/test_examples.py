@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from smpdfu import Core, CoreImage, Image, ImageSpec, PrivateKey, Version, build, load_private, new_package
+from smpdfu.image.files import Segment, encode_firmware
 from tests.cli.device.conftest import CODE, FILES, firmware, sealed
 from tests.deadlines import HANG_S
 from tests.test_public_api import DOCUMENTED
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-USES = {"sign", "upload", "update", "fleet", "watch_log", "files"}
+USES = {"sign", "package", "upload", "update", "fleet", "watch_log", "files"}
 LONGEST_PROGRAM = 20
 """Statements and lines of their arguments; docstrings, imports and blank lines are not counted."""
 
@@ -67,6 +68,19 @@ def test_sign(tmp_path: Path) -> None:
     (tmp_path / "zephyr.bin").write_bytes(firmware(CODE[Core.APP], 3000, 7))
     run("examples/sign.py", ROOT / "keys" / "dev-sign-p256.pem", tmp_path / "zephyr.bin", "1.2.3", output)
     assert str(Image.from_bytes(output.read_bytes()).header.version) == "1.2.3"
+
+
+def test_package(tmp_path: Path) -> None:
+    """The program writes what ``smpdfu package`` writes."""
+    merged, dev = tmp_path / "merged.hex", ROOT / "keys" / "dev-sign-p256.pem"
+    parts = tuple(Segment(CODE[core], firmware(CODE[core], 3000, 7)) for core in Core)
+    merged.write_bytes(encode_firmware(parts, merged))
+    run("examples/package.py", dev, merged, "1.2.3", tmp_path / "ours")
+    run("-m smpdfu", "package", "--merged", merged, "-k", dev, "-v", "1.2.3", "-o", tmp_path / "theirs")
+    names = {path.name for path in (tmp_path / "theirs").iterdir()}
+    assert names == {"dfu_application.zip", *FILES.values()}
+    for name in names:
+        assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
 
 
 def test_upload(tmp_path: Path, key: PrivateKey) -> None:

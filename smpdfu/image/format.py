@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 
 from smpdfu.errors import FormatError
@@ -138,6 +138,11 @@ class Version:
     def __str__(self) -> str:
         text = f"{self.major}.{self.minor}.{self.revision}"
         return f"{text}+{self.build}" if self.build else text
+
+
+def counted(version: Version) -> Version:
+    """What a bootloader compares: by default the build number does not count."""
+    return replace(version, build=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from smpdfu.__main__ import imgtool
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
+from smpdfu.dfu.package.making import make_package
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
 from smpdfu.library import health_command, health_soak, install_image, recover_image
@@ -64,5 +65,6 @@ from smpdfu.virtual.boot.netcore import B0n
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
 
 # Called from outside of the package.
-(imgtool, health_command, health_soak, install_image, recover_image)  # a console script; names of smpdfu.__all__
+# A console script; names of smpdfu.__all__.
+(imgtool, health_command, health_soak, install_image, make_package, recover_image)
 (b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it

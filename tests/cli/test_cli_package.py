@@ -7,14 +7,14 @@ import os
 import struct
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from smpdfu.cli.image.package_options import Slots
-from smpdfu.cli.image.packing import slots_of
+from smpdfu.dfu.package.making import PackageRequest, slots_of
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
@@ -56,10 +56,15 @@ def names(folder: Path) -> list[str]:
 def test_the_slots_of_the_development_kit_are_the_defaults() -> None:
     layout, slots = NRF5340DK_STAGED, Slots()
     assert (slots.app_address, slots.app_slot_size) == (layout.primary.start, layout.primary.size_bytes)
-    (app,), net = slots_of(slots, Core.APP), slots_of(slots, Core.NET)[0]
+    request = PackageRequest(Version(1), app="app.hex")
+    (app,), net = slots_of(request, Core.APP), slots_of(request, Core.NET)[0]
     assert (app.start, app.end) == (layout.primary.start, layout.primary.end)
     assert (net.start, net.end) == (layout.net.app.start, layout.net.app.end)
     assert slots.swap_mode is layout.mode
+    assert [getattr(request, one.name) for one in fields(slots) if one.name != "no_link_check"] == [
+        getattr(slots, one.name) for one in fields(slots) if one.name != "no_link_check"
+    ]
+    assert request.check_link is not slots.no_link_check
 
 
 def test_a_merged_hex(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from smpdfu.dfu.decide.checks.findings import Finding
     from smpdfu.dfu.decide.evidence import Proof
     from smpdfu.dfu.do.one_image import InstalledImage
+    from smpdfu.dfu.package.making import PackageWarning
     from smpdfu.errors import SmpdfuError
     from smpdfu.image.verification.verdict import Finding as ImageFinding
 
@@ -133,6 +134,21 @@ def verdict_words(finding: ImageFinding) -> str:
     row = BY_VERDICT.get(finding.code)
     command = "" if row is None else row(finding.facts)
     return f"{finding.message} ({command})" if command else finding.message
+
+
+# By the code of a warning of ``PackageWarning``: the sentence with our options in it.
+PACKAGE_WARNINGS: Mapping[str, str] = {
+    "tie-one-pair": "--tie works only if each core has its own pair of slots. With one pair, bootloaders check no "
+    "dependency, and --tie has no effect",
+    "tie-always-met": "--tie has no effect: every application has at least version 0.0.0",
+    "unsigned": "the image is not signed (-k): only a bootloader that checks no signature takes it",
+}
+
+
+def package_warning_words(warning: PackageWarning) -> str:
+    """What is to be said of a package that was made, with the core that it is about."""
+    said = PACKAGE_WARNINGS.get(warning.code, warning.message)
+    return said if warning.core is None else f"{warning.core.words}: {said}"
 
 
 def by_code(code: str, facts: Facts) -> str:

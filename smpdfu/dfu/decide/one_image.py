@@ -22,11 +22,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from smpdfu.dfu.decide.checks.dependencies import counted
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.package.package import Core, CoreImage, core_of_address
 from smpdfu.errors import PlanError
-from smpdfu.image.format import Flag
+from smpdfu.image.format import Flag, counted
 from smpdfu.image.verification.verdict import Code
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode

@@ -77,7 +77,7 @@ def _slot_of(signed: Signed) -> int | None:
 
 
 def _dependency_warning(signed: Signed) -> str | None:
-    """An application of the nRF5340 that needs a version of the network core's image: see ``dfu/decide/ties.py``."""
+    """An application of the nRF5340 that needs a version of the network core's image: see ``dfu/package/ties.py``."""
     needs = [need for need in signed.order.spec.dependencies if need.image == 1]
     if not needs or linked_core(signed.payload) is not APP:
         return None

@@ -9,23 +9,17 @@ application that *runs*: a network image below it stops the device at every boot
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.package.package import Core, CoreImage, Package
-from smpdfu.image.format import Dependency, Version
+from smpdfu.image.format import Dependency, Version, counted
 
 Findings = Iterator[Finding]
 
 _CORES = {0: Core.APP, 1: Core.NET}
 _NONE = Version(0)
 """What image 1 has while nothing waits for it: its primary slot is RAM, with a header that is made up."""
-
-
-def counted(version: Version) -> Version:
-    """What a bootloader compares: by default the build number does not count."""
-    return replace(version, build=0)
 
 
 def dependencies_are_met(package: Package, state: DeviceState) -> Findings:

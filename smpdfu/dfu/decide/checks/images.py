@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from smpdfu.dfu.decide.checks.dependencies import counted
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.plan import image_number
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.image import b0n
-from smpdfu.image.format import SIGNATURE_TYPES
+from smpdfu.image.format import SIGNATURE_TYPES, counted
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.signing.build import encrypted_key_size
 from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, has_magic, max_image_size_bytes

@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from smpdfu.dfu.decide.checks.dependencies import counted
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loaders import LoaderCheck, builds_of, staged_net
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
 from smpdfu.dfu.package.package import Core, CoreImage, Package
 from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
+from smpdfu.image.format import counted
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.active_slot import wrong_active_slot
 from smpdfu.dfu.decide.checks.classes import CLASS_CHECKS
-from smpdfu.dfu.decide.checks.dependencies import counted, dependencies_are_met, running_application_agrees
+from smpdfu.dfu.decide.checks.dependencies import dependencies_are_met, running_application_agrees
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, worst_first
 from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
@@ -20,7 +20,7 @@ from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.plan import image_number
 from smpdfu.dfu.package.package import Core, CoreImage, Package
-from smpdfu.image.format import TlvType
+from smpdfu.image.format import TlvType, counted
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from smpdfu.dfu.decide.checks.dependencies import counted
 from smpdfu.dfu.package.package import Core, CoreImage
 from smpdfu.errors import PackageError
-from smpdfu.image.format import Dependency, Version
+from smpdfu.image.format import Dependency, Version, counted
 
 APP_IMAGE, NET_IMAGE = 0, 1
 
