@@ -136,6 +136,8 @@ from smpdfu import (
     WrongPassphraseError,
     build,
     client_for,
+    confirm_image,
+    erase_slot,
     health_command,
     health_soak,
     install,
@@ -143,6 +145,7 @@ from smpdfu import (
     load_kek,
     load_key,
     load_private,
+    mark_for_test,
     new_package,
     open_fleet,
     open_signer,
@@ -151,6 +154,7 @@ from smpdfu import (
     plan_update,
     read_log,
     recover_image,
+    restart_unchanged,
     verify,
 )
 from smpdfu.smp.groups.raw import RawRequest
@@ -308,6 +312,14 @@ async def upload(text: str, data: bytes) -> UploadResult:
         client.trace, client.patience = tracer, Patience(reconnect_s=30)
         await client.request(RawRequest(64, 1, Op.WRITE, {"on": True}))
         return await client.upload(data, progress=progress)
+
+
+async def slots(client: Client, hash_: bytes) -> DeviceState:
+    """What a program may do with the images that a device has."""
+    marked = await mark_for_test(client, hash_, image=0)
+    assert_type(await restart_unchanged(client, deadlines=Deadlines(boot_s=180)), DeviceState | None)
+    await confirm_image(client, hash_.hex(), untested=LINES.append)
+    return marked if len(marked.slots) == 1 else await erase_slot(client, slot=1, timeout_s=60)
 
 
 async def fleet(path: Path, log_folder: Path) -> dict[str, Outcome]:

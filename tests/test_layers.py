@@ -82,6 +82,7 @@ DFU_TALKERS = {
     "dfu/do/one_image_steps.py",
     "dfu/do/serial_recovery.py",
     "dfu/do/same_device.py",
+    "dfu/do/slot_marks.py",
     "dfu/do/update.py",
     "dfu/do/state_reading.py",
     "dfu/do/steps.py",

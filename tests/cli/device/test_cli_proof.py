@@ -240,7 +240,9 @@ def test_info_knows_what_an_update_has_seen(board: Board) -> None:
 def test_info_does_not_restart_a_device_that_would_change(board: Board) -> None:
     desk = board("3.4.1/pm")
     desk.json("upload", desk.image(), "--test")
-    assert desk.call("info", "--reset").code == 6
+    refused = desk.call("info", "--reset")
+    assert "because an image is pending or on trial" in refused.refused(6)
+    assert "`smpdfu list` shows it" in refused.err
     assert desk.slots()[1] == (1, "2.0.0", "pending")
 
 
