@@ -26,7 +26,7 @@ from smpdfu.dfu.decide.plan import Policy as Policy
 from smpdfu.dfu.decide.plan import Step as Step
 from smpdfu.dfu.decide.record import Record as Record
 from smpdfu.dfu.do.health import Health as Health
-from smpdfu.dfu.do.journal import Journal as Journal
+from smpdfu.dfu.do.journal.journal import Journal as Journal
 from smpdfu.dfu.do.one_image import ImageEvent as ImageEvent
 from smpdfu.dfu.do.one_image import ImageNote as ImageNote
 from smpdfu.dfu.do.one_image import ImageStage as ImageStage
