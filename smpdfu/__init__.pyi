@@ -26,12 +26,16 @@ from smpdfu.dfu.decide.plan import Policy as Policy
 from smpdfu.dfu.decide.plan import Step as Step
 from smpdfu.dfu.decide.record import Record as Record
 from smpdfu.dfu.do.health import Health as Health
-from smpdfu.dfu.do.journal import Journal as Journal
+from smpdfu.dfu.do.journal.journal import Journal as Journal
 from smpdfu.dfu.do.one_image import ImageEvent as ImageEvent
 from smpdfu.dfu.do.one_image import ImageNote as ImageNote
 from smpdfu.dfu.do.one_image import ImageStage as ImageStage
 from smpdfu.dfu.do.one_image import InstalledImage as InstalledImage
 from smpdfu.dfu.do.serial_recovery import RecoveredImage as RecoveredImage
+from smpdfu.dfu.do.slot_marks import confirm_image as confirm_image
+from smpdfu.dfu.do.slot_marks import erase_slot as erase_slot
+from smpdfu.dfu.do.slot_marks import mark_for_test as mark_for_test
+from smpdfu.dfu.do.slot_marks import restart_unchanged as restart_unchanged
 from smpdfu.dfu.do.steps import Deadlines as Deadlines
 from smpdfu.dfu.do.update import Decision as Decision
 from smpdfu.dfu.do.update import Event as Event

@@ -139,6 +139,8 @@ from smpdfu import (
     WrongPassphraseError,
     build,
     client_for,
+    confirm_image,
+    erase_slot,
     health_command,
     health_soak,
     install,
@@ -147,6 +149,7 @@ from smpdfu import (
     load_key,
     load_private,
     make_package,
+    mark_for_test,
     new_package,
     open_fleet,
     open_signer,
@@ -155,6 +158,7 @@ from smpdfu import (
     plan_update,
     read_log,
     recover_image,
+    restart_unchanged,
     verify,
 )
 from smpdfu.smp.groups.raw import RawRequest
@@ -322,6 +326,14 @@ async def upload(text: str, data: bytes) -> UploadResult:
         client.trace, client.patience = tracer, Patience(reconnect_s=30)
         await client.request(RawRequest(64, 1, Op.WRITE, {"on": True}))
         return await client.upload(data, progress=progress)
+
+
+async def slots(client: Client, hash_: bytes) -> DeviceState:
+    """What a program may do with the images that a device has."""
+    marked = await mark_for_test(client, hash_, image=0)
+    assert_type(await restart_unchanged(client, deadlines=Deadlines(boot_s=180)), DeviceState | None)
+    await confirm_image(client, hash_.hex(), untested=LINES.append)
+    return marked if len(marked.slots) == 1 else await erase_slot(client, slot=1, timeout_s=60)
 
 
 async def fleet(path: Path, log_folder: Path) -> dict[str, Outcome]:

@@ -24,7 +24,7 @@ import pytest
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.update import Wish
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import UpdateError

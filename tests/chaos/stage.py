@@ -12,7 +12,7 @@ from smpdfu.cli.app.ending import exit_code
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.update import AS_USUAL, Update, Wish
 from smpdfu.dfu.package.package import Core, Package, new_package

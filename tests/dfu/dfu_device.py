@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.client import Client
 from smpdfu.client import Patience as ClientPatience
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Event, Update, Wish

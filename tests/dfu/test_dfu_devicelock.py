@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.do.journal.device_lock import locked
 from smpdfu.dfu.fleet.causes import cause
 from smpdfu.errors import JournalError
 
 ROOT = Path(__file__).parent.parent.parent
 HOLD = """
 import sys
-from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.do.journal.device_lock import locked
 with locked(sys.argv[1:]):
     print("held", flush=True)
     sys.stdin.read()

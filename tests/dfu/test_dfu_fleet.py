@@ -321,7 +321,7 @@ def test_the_history_of_a_log(make: Maker, bench: Callable[..., Bench]) -> None:
 
 
 def test_a_device_that_another_process_has(make: Maker, bench: Callable[..., Bench]) -> None:
-    from smpdfu.dfu.do.journal import Journal
+    from smpdfu.dfu.do.journal.journal import Journal
 
     devices = {"a": new_device(make), "b": new_device(make)}
     here = bench(devices)

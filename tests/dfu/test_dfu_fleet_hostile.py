@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from smpdfu.client import Client
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Treatment, Wave
 from smpdfu.dfu.fleet.log.log import FleetLog, read_log
 from smpdfu.dfu.fleet.run import FleetRun, Ports

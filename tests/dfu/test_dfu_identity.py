@@ -11,7 +11,7 @@ import pytest
 
 from smpdfu.dfu.decide.identity import Identity, hardware_in, identity_of
 from smpdfu.dfu.decide.plan import Action, Step
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Event, StepDone, Update

@@ -13,8 +13,8 @@ import pytest
 
 from smpdfu.dfu.decide.evidence import Clue, Proof, console_clue
 from smpdfu.dfu.decide.record import DONE, Record, replay
-from smpdfu.dfu.do.journal import MAX_JOURNAL_BYTES, Journal, journal_path, read_record
-from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
+from smpdfu.dfu.do.journal.journal import MAX_JOURNAL_BYTES, Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.repair import is_damaged, set_aside
 from smpdfu.errors import JournalError
 from smpdfu.loaders.console import read_boot
 
@@ -154,7 +154,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
 sys.dont_write_bytecode = True  # it would be cut short
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.errors import JournalError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(sys.argv[1])
@@ -191,7 +191,7 @@ def test_a_line_is_on_the_disk_before_anything_else_happens(tmp_path: Path, monk
 
 
 def test_a_journal_that_grew_without_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from smpdfu.dfu.do import journal
+    from smpdfu.dfu.do.journal import journal
 
     (tmp_path / "a").write_bytes(b'{"end": "done"}\n' * 10)
     monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 160)
@@ -234,7 +234,7 @@ def test_where_journals_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 WRITER = """
 import sys
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 journal = Journal(sys.argv[1])
 journal.begin("d1")
 number = 0

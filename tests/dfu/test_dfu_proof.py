@@ -15,7 +15,7 @@ from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource,
 from smpdfu.dfu.decide.plan import Policy
 from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import DONE, REVERTED, replay
-from smpdfu.dfu.do.journal import read_record
+from smpdfu.dfu.do.journal.journal import read_record
 from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
 from smpdfu.dfu.do.result import is_proven
 from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of, read_device

@@ -14,7 +14,7 @@ from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.plan import STAGED, Policy
 from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.do import steps
-from smpdfu.dfu.do.journal import Journal, read_record
+from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Progress, StepBegun, StepDone, Update, Wish, decide
 from smpdfu.dfu.package.package import Core, CoreImage, Package

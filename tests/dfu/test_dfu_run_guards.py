@@ -10,7 +10,7 @@ import pytest
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Update, Wish, decide
 from smpdfu.dfu.package.package import Core

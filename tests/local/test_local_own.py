@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.do.journal import Journal, journal_path, read_record
-from smpdfu.dfu.do.journal_repair import is_damaged
+from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.repair import is_damaged
 from smpdfu.dfu.fleet.log.log import FleetLog, log_path, read_log, repair_log
 from smpdfu.errors import ConnectError, JournalError
 from smpdfu.local.state.lock import Lock, holder

@@ -226,7 +226,7 @@ def test_a_raw_request_gets_its_answer_as_it_is(app: App) -> None:
     for group, command, op in ((0x10000, 0, Op.READ), (0, 256, Op.READ), (-1, 0, Op.READ), (0, 0, Op.READ_RSP)):
         with pytest.raises(ValueError, match="there is no request"):
             RawRequest(group, command, op)
-    with pytest.raises(ValueError, match="keys"):
+    with pytest.raises(ValueError, match="every key of an SMP body must be text"):
         RawRequest(64, 0, payload={1: 2}).to_bytes(0)  # type: ignore[dict-item]  # on purpose
 
 

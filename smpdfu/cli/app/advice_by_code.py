@@ -98,6 +98,9 @@ BY_CODE: Mapping[str, Row] = {
     "not-in-recovery": "Leave --recovery out, or start recovery with `smpdfu reset --boot-mode 1` in builds that know "
     "boot modes.",
     "slot-not-free": f"{_ERASE} `smpdfu inspect FILE` shows the key and the address of an image.",
+    "fallback-of-trial": "`smpdfu reset` brings it back.",
+    "restart-changes": "`smpdfu list` shows it.",
+    "no-such-image": "`smpdfu list` shows what it has.",
     "went-elsewhere": "`smpdfu list` shows what runs, `smpdfu reset` ends a trial.",
     "journal-too-large": "`smpdfu update` with --new-journal sets the journal aside and begins a new one.",
     "tie": "`smpdfu package --tie` adds that dependency.",

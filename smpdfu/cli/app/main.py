@@ -102,9 +102,7 @@ def _usage(error: Any) -> NoReturn:
         typer.echo(sentence, err=True)
         sys.exit(EXIT_USAGE)
     if (option := getattr(error, "option_name", "")) in COMPLETION_OPTIONS:
-        _fail(
-            EXIT_USAGE, f"{option} must be the first word.", "Example: `smpdfu --show-completion bash`.", kind="usage"
-        )
+        _fail(EXIT_USAGE, f"{option} must be the first word.", f"Write {option} directly after smpdfu.", kind="usage")
     path = error.ctx.command_path if error.ctx else "smpdfu"
     _fail(EXIT_USAGE, sentence, f"`{path} --help` shows the options.", kind="usage")
 

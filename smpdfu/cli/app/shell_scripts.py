@@ -96,7 +96,7 @@ def answer(words: Sequence[str]) -> bool:
     if shell not in SCRIPTS:
         raise typer.BadParameter(
             f"there is no completion for {shell or 'your shell: the variable SHELL is empty'}. Name one of "
-            f"{', '.join(SCRIPTS)}, as in `smpdfu --show-completion bash`"
+            f"{', '.join(SCRIPTS)} after {option}"
         )
     if option == COMPLETION_OPTIONS[0]:
         typer.echo(SCRIPTS[shell])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from smpdfu.cli.fleet.words import stop_advice
 from smpdfu.cli.terminal.show import Output, console, one_line, print_line
-from smpdfu.dfu.do.journal_repair import damaged_line
+from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.update import Progress
 from smpdfu.dfu.fleet.log.events import (
     BEGIN,

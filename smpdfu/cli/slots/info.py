@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.command import Connection
-from smpdfu.cli.slots.reset import state_before
 from smpdfu.cli.terminal.show import Output, facts, words
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader
 from smpdfu.cli.update.loader import loader_data, loader_facts, mode_name
 from smpdfu.client import Client
 from smpdfu.dfu.decide.evidence import Bootloader
-from smpdfu.dfu.do.one_image_steps import restart_alone
+from smpdfu.dfu.do.slot_marks import restart_unchanged
 from smpdfu.dfu.do.state_reading import ask, read_state
-from smpdfu.dfu.do.steps import DEADLINES
 from smpdfu.dfu.do.update import Wish, known_of
-from smpdfu.errors import DeviceError, PlanError
+from smpdfu.errors import DeviceError
 from smpdfu.library import recorded_update
 from smpdfu.smp.groups.image import SlotInfo
 from smpdfu.smp.groups.os import BootloaderInfo, Info
@@ -50,7 +48,7 @@ async def show_info(
             out.emit({"output": line}, lambda: words(line))
             return
         if reset:
-            await _restart_for_console(client)
+            await restart_unchanged(client)
         found: dict[str, Any] = {}
         for name, letter in INFO.items():
             answer = await ask(client, Info(letter))
@@ -77,18 +75,6 @@ async def _bootloader_facts(client: Client) -> dict[str, Any]:
             for slot in one.slots
         ],
     }
-
-
-async def _restart_for_console(client: Client) -> None:
-    """Raises PlanError where a restart would change what runs."""
-    state = await state_before(client)
-    if state is None:
-        await client.reset()
-        await client.wait_for_device(DEADLINES.boot_s)
-        return
-    if any(slot.pending or slot.waits or (slot.active and not slot.confirmed) for slot in state.slots):
-        raise PlanError("a restart would change what runs, because an image is pending or on trial: see `smpdfu list`")
-    await restart_alone(client, state, DEADLINES)
 
 
 async def _loader(client: Client, conn: Connection, known: Bootloader) -> dict[str, Any] | None:

@@ -19,11 +19,10 @@ from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.serial_recovery import KEEP_POWER
 from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.state_reading import ask, read_state
+from smpdfu.dfu.do.slot_marks import state_before_restart
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.package import Core
 from smpdfu.errors import ResponseTimeoutError
-from smpdfu.smp.groups.image import StateRead
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,7 +35,7 @@ async def restart_device(conn: Connection, out: HashOutput, how: Restart) -> Non
         out.warn(f"the bootloader copies an image to the network core: {KEEP_POWER}. smpdfu waits")
 
     async with conn.client() as client:
-        before = None if how.boot_mode is not None or not how.wait else await state_before(client)
+        before = None if how.boot_mode is not None or not how.wait else await state_before_restart(client)
         if before is None:
             with leaves(MAY_HAVE_RESTARTED), out.waiting(WAITING):
                 acknowledged = await when_free(client, lambda: _reset_only(client, how), how.boot_timeout, say)
@@ -53,16 +52,6 @@ async def restart_device(conn: Connection, out: HashOutput, how: Restart) -> Non
             )
         await same.check(Step(Action.CHECK, Core.APP), now)
     _conclude(out, before, now)
-
-
-async def state_before(client: Client) -> DeviceState | None:
-    """What a restart may change; None where the device lists no images, for its build has no such command."""
-    listed = await ask(client, StateRead())
-    if listed is None:
-        return None
-    if any(slot.waits for slot in listed.images):  # what becomes of it depends on the bootloader
-        return await read_state(client)
-    return DeviceState(listed.images)
 
 
 async def _reset_only(client: Client, how: Restart) -> bool:

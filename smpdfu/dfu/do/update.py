@@ -28,8 +28,8 @@ from smpdfu.dfu.do.events import StepBegun as StepBegun
 from smpdfu.dfu.do.events import StepDone as StepDone
 from smpdfu.dfu.do.events import ignore, watched
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.journal import Journal, off_loop
-from smpdfu.dfu.do.journal_repair import damaged_line
+from smpdfu.dfu.do.journal.journal import Journal, off_loop
+from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
 from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware

@@ -19,9 +19,9 @@ from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.do import health as healths
-from smpdfu.dfu.do.device_lock import locked
 from smpdfu.dfu.do.events import carrying, unwrapped
-from smpdfu.dfu.do.journal import Journal, journal_path
+from smpdfu.dfu.do.journal.device_lock import locked
+from smpdfu.dfu.do.journal.journal import Journal, journal_path
 from smpdfu.dfu.do.net_version import AskVersion
 from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.do.steps import Deadlines
@@ -52,7 +52,7 @@ class Ports:
     ``journal`` gives the path of the journal of a place. ``watch`` gets every event of every device. ``look`` tells
     within a second or two whether a device answers, ``looks_at_once`` devices at a time; without it, the update finds
     out. ``chip`` asks a device for the number of its chip: None if it does not tell or does not answer. ``places``
-    finds the other places that are locked for a device, see ``dfu.do.device_lock``.
+    finds the other places that are locked for a device, see ``dfu.do.journal.device_lock``.
     """
 
     connect: Callable[[FleetDevice], Client]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.dfu.do.events import carrying, unwrapped
-from smpdfu.dfu.do.journal import journal_path
-from smpdfu.dfu.do.journal_repair import is_damaged, set_aside
+from smpdfu.dfu.do.journal.journal import journal_path
+from smpdfu.dfu.do.journal.repair import is_damaged, set_aside
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.log.events import LogEvent
 from smpdfu.dfu.fleet.log.folder import folder_of, remember

@@ -116,9 +116,9 @@ def test_images_are_named_by_the_beginning_of_their_hash(desk: Desk) -> None:
     wanted = desk.json("upload", desk.image())["hash"]
     assert desk.json("test", wanted[:6].upper())["images"][1]["pending"]
     other = "0000" if wanted[0] == "f" else "ffff"
-    assert desk.call("test", other).sentence == (
-        f"the device lists no image whose hash begins with {other}: `smpdfu list` shows what it has"
-    )
+    refused = desk.call("test", other)
+    assert refused.sentence == f"the device lists no image whose hash begins with {other}"
+    assert "`smpdfu list` shows what it has" in refused.err
 
 
 def test_confirm_of_an_image_that_does_not_run_warns(desk: Desk) -> None:
@@ -145,17 +145,16 @@ def test_the_fallback_of_a_trial_is_not_confirmed(desk: Desk) -> None:
     before = desk.slots()
     refused = desk.call("confirm", desk.json("list")["images"][1]["hash"])
     assert refused.code == 6
-    assert "it is the fallback: `smpdfu reset` brings it back" in refused.sentence
+    assert "it is the fallback, which the next reset brings back" in refused.sentence
+    assert "`smpdfu reset` brings it back" in refused.err
     assert "no way back" not in refused.err
     assert desk.slots() == before
 
 
 def test_test_without_a_candidate(desk: Desk) -> None:
     done = desk.call("test")
-    assert (done.code, done.sentence) == (
-        6,
-        "the device lists no image in a slot that does not run: `smpdfu list` shows what it has",
-    )
+    assert done.refused(6) == "the device lists no image in a slot that does not run"
+    assert "`smpdfu list` shows what it has" in done.err
 
 
 @pytest.mark.parametrize("command", ["test", "confirm"])

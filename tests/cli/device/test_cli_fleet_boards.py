@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.connect import places_by_lookup
-from smpdfu.dfu.do.device_lock import locked
+from smpdfu.dfu.do.journal.device_lock import locked
 from smpdfu.dfu.package.package import Core
 from smpdfu.fleets import open_fleet
 from smpdfu.image.keys.keys import generate

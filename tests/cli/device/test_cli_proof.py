@@ -169,7 +169,7 @@ def test_a_version_that_nobody_asked_for_before_the_reset_proves_nothing(
     board: Board, over_udp: Serve, tmp_path: Path
 ) -> None:
     """The call that reset the device did not ask, and was killed behind the reset; the one that goes on does."""
-    from smpdfu.dfu.do.journal import journal_path
+    from smpdfu.dfu.do.journal.journal import journal_path
 
     desk = board("3.4.1/pm", b0n=B0n.REFUSES)
     address, package = over_udp(desk), desk.package()
@@ -240,7 +240,9 @@ def test_info_knows_what_an_update_has_seen(board: Board) -> None:
 def test_info_does_not_restart_a_device_that_would_change(board: Board) -> None:
     desk = board("3.4.1/pm")
     desk.json("upload", desk.image(), "--test")
-    assert desk.call("info", "--reset").code == 6
+    refused = desk.call("info", "--reset")
+    assert "because an image is pending or on trial" in refused.refused(6)
+    assert "`smpdfu list` shows it" in refused.err
     assert desk.slots()[1] == (1, "2.0.0", "pending")
 
 

@@ -18,7 +18,7 @@ import pytest
 from smpdfu.dfu.decide.plan import STAGED
 from smpdfu.dfu.decide.record import DONE
 from smpdfu.dfu.do.health import can_run
-from smpdfu.dfu.do.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.package import Core, Package
 from smpdfu.image.keys.keys import generate
@@ -268,7 +268,7 @@ def test_a_trial_that_is_over(desk: Desk, waited: bool) -> None:
 # Kills its process after so many entries of the journal: with the entry on the disk, or before it is.
 KILLER = """
 import os, signal, sys
-from smpdfu.dfu.do.journal import Journal
+from smpdfu.dfu.do.journal.journal import Journal
 entries, written = int(sys.argv.pop(1)), sys.argv.pop(1) == "written"
 append = Journal._append
 def kill(self, entry):
