@@ -39,11 +39,7 @@ def set_aside(path: Path) -> Path | None:
     while (old := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1
     try:
-        fd = open_own(path, os.O_RDWR)
-        try:
-            lock_journal(fd, path)
-        finally:
-            os.close(fd)
+        _check_free(path)
         path.rename(old)
     except FileNotFoundError:
         return None
@@ -58,13 +54,18 @@ def remove(path: Path) -> None:
     Raises JournalError when another process holds it, or it cannot be deleted.
     """
     try:
-        fd = open_own(path, os.O_RDWR)
-        try:
-            lock_journal(fd, path)
-        finally:
-            os.close(fd)
+        _check_free(path)
         path.unlink()
     except FileNotFoundError:
         return
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be deleted: {error.strerror or error}") from error
+
+
+def _check_free(path: Path) -> None:
+    """Raise JournalError if another process holds the journal, or OSError if it cannot be opened."""
+    fd = open_own(path, os.O_RDWR)
+    try:
+        lock_journal(fd, path)
+    finally:
+        os.close(fd)
