@@ -167,7 +167,8 @@ def finding_advice(finding: Finding) -> str:
 
 def finding_words(finding: Finding) -> str:
     """A finding for people: what it is, and what to do."""
-    return _joined(f"{finding.message}.", finding_advice(finding)) if finding_advice(finding) else finding.message
+    todo = finding_advice(finding)
+    return f"{finding.message}. {todo}" if todo else finding.message
 
 
 def error_advice(error: SmpdfuError) -> str:

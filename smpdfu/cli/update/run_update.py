@@ -89,7 +89,7 @@ async def run_update(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One call: what is installed, and how that is told."""
+    """What one call of ``update`` installs, and where it prints."""
 
     package: Package
     wish: Wish
