@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.boards import HEADER, KEY, application, at_ports, board, firmware, loaded, put_away
-from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
+from smpdfu.dfu.package.package import Core, Package, PackageImage, new_package
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.signing.build import build
@@ -125,10 +125,10 @@ def package() -> Package:
     version, net = Version.from_text(NEW), NRF5340DK_STAGED.net.app
     payload = firmware(net, 0, NET_SIZE, 7)
     net_data = build(ImageSpec(version, HEADER, 0, pad_header=True), payload, KEY).to_bytes()
-    app = CoreImage.from_bytes(
+    app = PackageImage.from_bytes(
         application(version, size=APP_SIZE), "app_update.bin", {"load_address": NRF5340DK_STAGED.primary.start + HEADER}
     )
-    net_image = CoreImage.from_bytes(net_data, "net_core_update.bin", {"load_address": net.start})
+    net_image = PackageImage.from_bytes(net_data, "net_core_update.bin", {"load_address": net.start})
     assert (app.core, net_image.core) == (Core.APP, Core.NET)
     return new_package([(app, NRF5340DK_STAGED.primary.start + HEADER), (net_image, net.start)])
 

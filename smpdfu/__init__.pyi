@@ -78,8 +78,8 @@ from smpdfu.dfu.package.making import PackageWarning as PackageWarning
 from smpdfu.dfu.package.making import make_package as make_package
 from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Core as Core
-from smpdfu.dfu.package.package import CoreImage as CoreImage
 from smpdfu.dfu.package.package import Package as Package
+from smpdfu.dfu.package.package import PackageImage as PackageImage
 from smpdfu.dfu.package.package import new_package as new_package
 from smpdfu.errors import AbsentError as AbsentError
 from smpdfu.errors import ConnectError as ConnectError

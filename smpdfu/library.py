@@ -24,7 +24,7 @@ from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, read_device
-from smpdfu.dfu.package.package import CoreImage, Package
+from smpdfu.dfu.package.package import Package, PackageImage
 from smpdfu.image.keys.keys import Verifier
 
 CONFIRM = Wanted(confirm=True)
@@ -146,7 +146,7 @@ def delete_journal(address: str) -> None:
 
 async def install_image(
     address: str,
-    image: CoreImage | Path | str,
+    image: PackageImage | Path | str,
     *,
     wanted: Wanted = CONFIRM,
     bootloader: Bootloader = UNKNOWN_BOOTLOADER,
@@ -172,7 +172,7 @@ async def install_image(
 
 async def recover_image(
     address: str,
-    image: CoreImage | Path | str,
+    image: PackageImage | Path | str,
     *,
     wanted: Wanted = UPLOAD,
     trust: tuple[Verifier, ...] = (),
@@ -198,5 +198,5 @@ def _package(package: Package | Path | str) -> Package:
     return package if isinstance(package, Package) else Package.load(package)
 
 
-def _loaded(image: CoreImage | Path | str) -> CoreImage:
-    return image if isinstance(image, CoreImage) else load_image(image)
+def _loaded(image: PackageImage | Path | str) -> PackageImage:
+    return image if isinstance(image, PackageImage) else load_image(image)

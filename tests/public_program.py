@@ -19,7 +19,6 @@ from smpdfu import (
     Client,
     ConnectError,
     Core,
-    CoreImage,
     Course,
     Deadlines,
     Decision,
@@ -77,6 +76,7 @@ from smpdfu import (
     Outcome,
     Package,
     PackageError,
+    PackageImage,
     PackageRequest,
     PackageWarning,
     Partitions,
@@ -216,9 +216,9 @@ def sign(firmware: bytes, pem: bytes, secret: bytes) -> Image:
 
 def pack(app: Path) -> Package:
     """A package with one image."""
-    image = CoreImage.from_bytes(app.read_bytes(), app.name)
+    image = PackageImage.from_bytes(app.read_bytes(), app.name)
     package = new_package([(image, 0xC200)], name="meter", board=Board("nrf5340dk/nrf5340"))
-    assert_type(package.image(Core.APP), CoreImage | None)
+    assert_type(package.image(Core.APP), PackageImage | None)
     return package
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu import Core, CoreImage, Image, ImageSpec, PrivateKey, Version, build, load_private, new_package
+from smpdfu import Core, Image, ImageSpec, PackageImage, PrivateKey, Version, build, load_private, new_package
 from smpdfu.image.files import Segment, encode_firmware
 from tests.cli.device.conftest import CODE, FILES, firmware, sealed
 from tests.deadlines import HANG_S
@@ -41,7 +41,7 @@ def image(core: Core, version: str, key: PrivateKey) -> bytes:
 @pytest.fixture
 def package(tmp_path: Path, key: PrivateKey) -> Path:
     """Version 2 for both cores."""
-    images = [(CoreImage.from_bytes(image(core, "2.0.0", key), FILES[core]), CODE[core]) for core in Core]
+    images = [(PackageImage.from_bytes(image(core, "2.0.0", key), FILES[core]), CODE[core]) for core in Core]
     path = tmp_path / "dfu_application.zip"
     new_package(images).write(path)
     return path

@@ -127,10 +127,10 @@ def test_what_a_file_says_is_never_markup(raw: Path, tmp_path: Path, smpdfu: Cal
 
 
 def test_inspect_lists_the_images_of_a_package(signed: Path, tmp_path: Path, smpdfu: Call) -> None:
-    from smpdfu.dfu.package.package import CoreImage, new_package
+    from smpdfu.dfu.package.package import PackageImage, new_package
 
     path = tmp_path / "dfu_application.zip"
-    new_package([(CoreImage.from_bytes(signed.read_bytes(), "app_update.bin"), 0xC200)]).write(path)
+    new_package([(PackageImage.from_bytes(signed.read_bytes(), "app_update.bin"), 0xC200)]).write(path)
     told = smpdfu("inspect", "--json", path).document
     assert told["kind"] == "dfu_application.zip"
     assert [(one["file"], one["core"], one["version"]) for one in told["images"]] == [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.package.package import CoreImage, new_package
+from smpdfu.dfu.package.package import PackageImage, new_package
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.signing.build import ImageSpec, build
@@ -162,7 +162,7 @@ def test_while_something_comes_up(
     assert struck("from smpdfu.__main__ import main; main()", "virtual", "new", "one").returncode == 0
     spec = ImageSpec(Version.from_text("1.0.0"), header_size=0x200, slot_size=0, pad_header=True, rom_fixed=0xC000)
     image = build(spec, bytes(1000), generate("ecdsa-p256")).to_bytes()
-    app = CoreImage.from_bytes(image, "app_update.bin", {"load_address": 0xC200})
+    app = PackageImage.from_bytes(image, "app_update.bin", {"load_address": 0xC200})
     new_package([(app, 0xC200)]).write(tmp_path / "app.zip")
     (tmp_path / "f.toml").write_text('[packages]\ndefault = "app.zip"\n[[device]]\naddress = "udp:127.0.0.1:9"\n')
     done = struck_at(number, entries["module"], tmp_path, *words)

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
+from smpdfu.dfu.package.package import Core, Package, PackageImage, new_package
 from smpdfu.image import b0n
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
@@ -82,11 +82,11 @@ class Maker:
             if not image.encrypted or spec.clear or is_like_any_ciphertext(image):
                 return image.to_bytes()
 
-    def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: object) -> CoreImage:
+    def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: object) -> PackageImage:
         """An image for a core."""
-        return CoreImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": CODE[core]})
+        return PackageImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": CODE[core]})
 
-    def package(self, *images: CoreImage) -> Package:
+    def package(self, *images: PackageImage) -> Package:
         """A package of these; without any, one of both cores."""
         chosen = images or (self.image(Core.APP), self.image(Core.NET))
         return new_package([(image, CODE[image.core]) for image in chosen])

@@ -14,7 +14,7 @@ from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Event, Update, Wish
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.trailer import SwapMode
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
@@ -114,7 +114,7 @@ def version(device: VirtualNrf5340) -> str | None:
     return None if device.running is None else str(device.running.header.version)
 
 
-def net_holds(device: VirtualNrf5340, image: CoreImage) -> bool:
+def net_holds(device: VirtualNrf5340, image: PackageImage) -> bool:
     payload = image.image.payload
     return device.net.read(NRF5340DK_STAGED.net.app.start, len(payload)) == payload
 

@@ -22,7 +22,7 @@ from smpdfu.dfu.do.one_image_steps import install
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Event, StepDone, Wish
-from smpdfu.dfu.package.package import Core, CoreImage, Package, new_package
+from smpdfu.dfu.package.package import Core, Package, PackageImage, new_package
 from smpdfu.errors import NotBootedError, RevertedError, StepError
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
@@ -75,7 +75,7 @@ def steps_of(events: list[Event]) -> list[str]:
 def far_package(make: Maker) -> Package:
     """A network image that is linked, sealed and signed for the small b0n."""
     data = make.data(Core.NET, address=SMALL_B0N)
-    return new_package([(CoreImage.from_bytes(data, "net.bin", {"load_address": SMALL_B0N}), SMALL_B0N)])
+    return new_package([(PackageImage.from_bytes(data, "net.bin", {"load_address": SMALL_B0N}), SMALL_B0N)])
 
 
 @pytest.mark.parametrize("release", ["2.9", "3.2", "3.4.0"])

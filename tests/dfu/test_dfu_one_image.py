@@ -11,7 +11,7 @@ from smpdfu.dfu.do import one_image_steps
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import Deadlines, StepRunner
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import LinkLostError, RevertedError, StepError
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode
@@ -29,7 +29,7 @@ MODES = pytest.mark.parametrize("mode", [SWAPS, OVERWRITES])
 
 
 def install(
-    device: VirtualNrf5340, image: CoreImage, health: Health = echoes, deadlines: Deadlines = PATIENT
+    device: VirtualNrf5340, image: PackageImage, health: Health = echoes, deadlines: Deadlines = PATIENT
 ) -> DeviceState:
     """What ``smpdfu upload --confirm`` does with a device of this mode."""
 
@@ -77,9 +77,9 @@ def test_a_refused_network_image(make: Maker) -> None:
     assert not net_holds(device, image)
 
 
-def encrypted_network_image(make: Maker) -> CoreImage:
+def encrypted_network_image(make: Maker) -> PackageImage:
     """Nothing tells its core: no manifest, and what has the vector is ciphertext."""
-    return CoreImage.from_bytes(make.data(Core.NET, encrypted=True), "net.bin")
+    return PackageImage.from_bytes(make.data(Core.NET, encrypted=True), "net.bin")
 
 
 def test_an_image_that_does_not_start_is_only_tried(make: Maker) -> None:

@@ -11,7 +11,7 @@ from smpdfu.cli.update.loader import mode_name
 from smpdfu.dfu.decide.device_state import SWAP_MODES, mode_of
 from smpdfu.dfu.decide.next_step import NextStep, how_to_start
 from smpdfu.dfu.decide.one_image import Left, Wanted, Way, announcement, make_job, read_back
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag
 from smpdfu.image.trailer import SwapMode
@@ -108,9 +108,9 @@ def test_what_the_device_tells_goes_before_what_it_answers(make: Maker) -> None:
 # --- pairs -----------------------------------------------------------------------------------------------------------
 
 
-def sealed_up(make: Maker, core: Core, address: int | None = None) -> CoreImage:
+def sealed_up(make: Maker, core: Core, address: int | None = None) -> PackageImage:
     """An encrypted image: its header has the address of its slot, or nothing tells its core."""
-    image = CoreImage.from_bytes(make.data(core, encrypted=True), "image.bin")
+    image = PackageImage.from_bytes(make.data(core, encrypted=True), "image.bin")
     flags = image.image.header.flags & ~Flag.ROM_FIXED | (0 if address is None else Flag.ROM_FIXED)
     return replace(
         image, image=replace(image.image, header=replace(image.image.header, load_addr=address or 0, flags=flags))

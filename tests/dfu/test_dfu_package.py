@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from smpdfu.dfu.package import package as packages
 from smpdfu.dfu.package.manifest import number
-from smpdfu.dfu.package.package import Core, CoreImage, Package, core_of_address, new_package
+from smpdfu.dfu.package.package import Core, Package, PackageImage, core_of_address, new_package
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.format import Version
 from smpdfu.image.signing.build import ImageSpec, build
@@ -112,14 +112,14 @@ def test_a_bare_hexadecimal_load_address_of_old_releases(make: Maker) -> None:
     ],
 )
 def test_the_manifest_says_which_core(make: Maker, entry: dict[str, Any], core: Core) -> None:
-    assert CoreImage.from_bytes(make.data(), "x.bin", entry).core is core
+    assert PackageImage.from_bytes(make.data(), "x.bin", entry).core is core
 
 
 @pytest.mark.parametrize("core", Core)
 @pytest.mark.parametrize("address", [0x2000_0000, "0x20010000", 0xC000, "49152", "-1", -1, 0])
 def test_an_address_that_proves_nothing_leaves_it_to_the_reset_vector(make: Maker, core: Core, address: object) -> None:
     for entry in ({"load_address": address}, {"load_address": address, "image_index": "-1"}):
-        assert CoreImage.from_bytes(make.data(core), "x.bin", entry).core is core
+        assert PackageImage.from_bytes(make.data(core), "x.bin", entry).core is core
 
 
 # Without Partition Manager: the slot's start, and of a network image the slot in RAM, under each other name it has.
@@ -143,11 +143,11 @@ def test_a_manifest_of_a_build_without_partition_manager(make: Maker, core: Core
         "image_index": "0" if core is Core.APP else "1",
         "board": "nrf5340dk/nrf5340/cpuapp" if core is Core.APP else "../cpunet",
     }
-    image = CoreImage.from_bytes(make.data(core, fixed=0), "x.bin", entry)
+    image = PackageImage.from_bytes(make.data(core, fixed=0), "x.bin", entry)
     assert (image.core, image.vector_core, image.link_warning) == (core, core, None)
     borne_out = core is Core.NET or address in (0xC000, "49152")  # a network image says it itself, by b0n's info
     assert image.code_address == (CODE[core] if borne_out else None)
-    assert CoreImage.from_bytes(make.data(core, encrypted=True), "x.bin", entry).code_address is None
+    assert PackageImage.from_bytes(make.data(core, encrypted=True), "x.bin", entry).code_address is None
 
 
 def test_firmware_linked_elsewhere_is_so_whatever_the_manifest_says(make: Maker) -> None:
@@ -157,15 +157,15 @@ def test_firmware_linked_elsewhere_is_so_whatever_the_manifest_says(make: Maker)
         (Core.APP, 0x200, 0x2000_0000),
         (Core.NET, 0x0100_2800, 0x0100_8800),
     ):
-        image = CoreImage.from_bytes(make.data(core, address=linked), "x.bin", {"load_address": address})
+        image = PackageImage.from_bytes(make.data(core, address=linked), "x.bin", {"load_address": address})
         assert image.link_warning is not None, (linked, address)
-        assert CoreImage.from_bytes(make.data(core, address=linked, encrypted=True), "x.bin").link_warning is None
+        assert PackageImage.from_bytes(make.data(core, address=linked, encrypted=True), "x.bin").link_warning is None
 
 
 def test_the_header_says_where_code_runs_when_nothing_else_does(make: Maker) -> None:
     spec = ImageSpec(Version(1), 0x200, 0, pad_header=True, rom_fixed=0xC000)
     data = build(spec, firmware(0xC200)).to_bytes()
-    assert CoreImage.from_bytes(data, "x.bin", {"load_address": 0x2000_0000}).code_address == 0xC200
+    assert PackageImage.from_bytes(data, "x.bin", {"load_address": 0x2000_0000}).code_address == 0xC200
 
 
 def test_a_part_for_external_flash_is_no_image_of_a_core(make: Maker) -> None:
@@ -180,9 +180,9 @@ def test_a_part_for_external_flash_is_no_image_of_a_core(make: Maker) -> None:
 
 
 def test_without_a_manifest_the_reset_vector_says_it(make: Maker) -> None:
-    assert CoreImage.from_bytes(make.data(Core.NET), "x.bin").core is Core.NET
-    assert CoreImage.from_bytes(make.data(Core.APP), "x.bin").core is Core.APP
-    secret = CoreImage.from_bytes(make.data(Core.NET, encrypted=True), "x.bin")
+    assert PackageImage.from_bytes(make.data(Core.NET), "x.bin").core is Core.NET
+    assert PackageImage.from_bytes(make.data(Core.APP), "x.bin").core is Core.APP
+    secret = PackageImage.from_bytes(make.data(Core.NET, encrypted=True), "x.bin")
     assert (secret.core, secret.vector_core) == (Core.APP, None)
 
 
@@ -392,4 +392,4 @@ def test_a_damaged_package_is_a_package_or_a_sentence(make: Maker, edits: list[t
 
 def test_a_damaged_image_file_is_a_format_error() -> None:
     with pytest.raises(FormatError):
-        CoreImage.from_bytes(b"1" * 100, "x.bin")
+        PackageImage.from_bytes(b"1" * 100, "x.bin")

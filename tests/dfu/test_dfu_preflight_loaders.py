@@ -13,7 +13,7 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.preflight import image_findings, preflight
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Clue, Evidence, Source, given_clue
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.image.format import Dependency, Tlv, TlvType, Version
 from smpdfu.loaders.releases import Partitions
 from smpdfu.loaders.rules import NORDIC, Loader
@@ -60,7 +60,7 @@ def net(**how: object) -> Packed:
 
     def packed(make: Maker) -> Package:
         data = make.data(Core.NET, **how)  # type: ignore[arg-type]  # version or an option
-        return Package((CoreImage.from_bytes(data, "net.bin", {"load_address": address}),))
+        return Package((PackageImage.from_bytes(data, "net.bin", {"load_address": address}),))
 
     return packed
 
@@ -320,7 +320,7 @@ def test_a_dependency_of_the_wrong_length_is_an_error_where_there_are_two_image_
     """Upstream's and Nordic's loaders take no image at all then; with one image pair none looks."""
     good = make.image(core)
     image = with_protected(good.image, make.key, Tlv(TlvType.DEPENDENCY, bytes(11)))
-    package = Package((CoreImage.from_bytes(image.to_bytes(), good.file, good.entry),))
+    package = Package((PackageImage.from_bytes(image.to_bytes(), good.file, good.entry),))
     for state, severity in ((two_pairs(), ERROR), (device(), WARNING)):
         found = [one for one in preflight(package, state) if one.code == "tlv-size"]
         assert [(one.severity, one.core) for one in found] == [(severity, core)]

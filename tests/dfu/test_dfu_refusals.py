@@ -14,7 +14,7 @@ from smpdfu.dfu.decide.record import REVERTED
 from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Event, StepDone, Update, Wish, decide
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import DeviceError, LinkLostError, RevertedError, StepError
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode
@@ -43,13 +43,13 @@ else:
     from dfu_device import OVERWRITES, SHORT, SWAPS, client_of, net_holds, new_device, run_update, update, version
 
 
-def refused_net(make: Maker, why: str) -> CoreImage:
+def refused_net(make: Maker, why: str) -> PackageImage:
     """A network image that MCUboot refuses, which only the boot shows."""
     if why == "wrong key":
         return type(make)(generate("ecdsa-p256"), make.encryption).image(Core.NET)
     data = bytearray(make.data(Core.NET))
     data[-3] ^= 1
-    return CoreImage.from_bytes(bytes(data), "net_core_update.bin", {"load_address": 0x0100_8800})
+    return PackageImage.from_bytes(bytes(data), "net_core_update.bin", {"load_address": 0x0100_8800})
 
 
 WHY = pytest.mark.parametrize("why", ["wrong key", "damaged"])

@@ -17,7 +17,7 @@ from smpdfu.dfu.do import steps
 from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Progress, StepBegun, StepDone, Update, Wish, decide
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, PlanError, RevertedError, SmpdfuError, StepError
 from smpdfu.image.format import Image, TlvType
 from smpdfu.image.keys.keys import generate
@@ -103,7 +103,7 @@ def test_the_state_that_is_read(device: VirtualNrf5340) -> None:
     assert found.size_bytes(0) == found.size_bytes(1) == 0x7A000
 
 
-def refused_image(make: Maker, why: str) -> CoreImage:
+def refused_image(make: Maker, why: str) -> PackageImage:
     """An application image that the bootloader does not take, and that only the boot shows."""
     if why == "wrong key":
         return type(make)(generate("ecdsa-p256"), make.encryption).image(version="2.0.0")
@@ -111,7 +111,7 @@ def refused_image(make: Maker, why: str) -> CoreImage:
         return type(make)(make.key, generate("ecdsa-p256")).image(version="2.0.0", encrypted=True)
     data = bytearray(make.data())
     data[0x280] ^= 1
-    return CoreImage.from_bytes(bytes(data), "app_update.bin", {"load_address": 0xC200})
+    return PackageImage.from_bytes(bytes(data), "app_update.bin", {"load_address": 0xC200})
 
 
 @pytest.mark.parametrize("why", ["wrong key", "other encryption", "flipped bit"])

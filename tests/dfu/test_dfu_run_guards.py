@@ -125,11 +125,11 @@ def test_what_no_trusted_key_has_signed_is_refused(make: Maker, state: State, fo
 
 
 def test_a_damaged_image_is_not_the_one_that_was_signed(make: Maker, state: State) -> None:
-    from smpdfu.dfu.package.package import CoreImage
+    from smpdfu.dfu.package.package import PackageImage
 
     data = bytearray(make.data())
     data[0x300] ^= 1
-    image = CoreImage.from_bytes(bytes(data), "app_update.bin", {"load_address": 0xC200})
+    image = PackageImage.from_bytes(bytes(data), "app_update.bin", {"load_address": 0xC200})
     decision = decide(make.package(image), state(), Record(), Wish(trust=(make.key.public,)))
     assert "untrusted" in [one.code for one in decision.refused]
 

@@ -18,7 +18,7 @@ from smpdfu.dfu.decide.serial_recovery import (
     recovery_number,
 )
 from smpdfu.dfu.do.state_reading import read_state
-from smpdfu.dfu.package.package import CoreImage
+from smpdfu.dfu.package.package import PackageImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.image.format import Image, Version
 from smpdfu.link.memory import served_pipe
@@ -234,9 +234,9 @@ def test_recovery_is_recognised_by_its_answers(
 
 
 def test_each_core_gets_its_own_image_or_none_does(bench: Bench) -> None:
-    app = CoreImage.from_bytes(bench.app_image(1), "app.bin")
-    net = CoreImage.from_bytes(bench.net_image(1), "net.bin")
-    strange = CoreImage.from_bytes(bench.linked_image(0x5000_0000), "odd.bin")
+    app = PackageImage.from_bytes(bench.app_image(1), "app.bin")
+    net = PackageImage.from_bytes(bench.net_image(1), "net.bin")
+    strange = PackageImage.from_bytes(bench.linked_image(0x5000_0000), "odd.bin")
     assert [recovery_number(app, asked) for asked in (None, 0, 1, 2)] == [0, 0, 1, 2]
     assert [recovery_number(net, asked) for asked in (None, 3)] == [3, 3]
     assert [recovery_number(strange, asked) for asked in (0, 1, 2, 3)] == [0, 1, 2, 3]
@@ -255,8 +255,8 @@ def test_each_core_gets_its_own_image_or_none_does(bench: Bench) -> None:
 
 
 def test_without_direct_upload_there_is_one_slot(bench: Bench) -> None:
-    app = CoreImage.from_bytes(bench.app_image(1), "app.bin")
-    net = CoreImage.from_bytes(bench.net_image(1), "net.bin")
+    app = PackageImage.from_bytes(bench.app_image(1), "app.bin")
+    net = PackageImage.from_bytes(bench.net_image(1), "net.bin")
     assert [recovery_number(app, asked, direct=False) for asked in (None, 0, 1)] == [0, 0, 0]
     for image, asked in ((app, 2), (net, None), (net, 3)):
         with pytest.raises(PlanError, match=r"has no direct upload .* nothing was written"):

@@ -14,7 +14,7 @@ from smpdfu.cli.image.package_options import Inputs
 from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.cli.terminal.show import HashOutput, table
 from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage, PackageRequest, Part, find_parts, pack_parts
-from smpdfu.dfu.package.package import Board, CoreImage
+from smpdfu.dfu.package.package import Board, PackageImage
 from smpdfu.errors import PackageError
 from smpdfu.image.files import write_files_atomic
 
@@ -126,7 +126,7 @@ def _show(made: MadePackage, warnings: list[str], size_bytes: int, folder: Path,
     )
 
 
-def _data(image: CoreImage, folder: Path) -> dict[str, Any]:
+def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
     return {
         "core": image.core,
         "file": str(folder / image.file),

@@ -25,7 +25,7 @@ from smpdfu.dfu.do.one_image import ImageRequest, InstalledImage, NotOneImageErr
 from smpdfu.dfu.do.one_image import load_image as load_one
 from smpdfu.dfu.do.serial_recovery import upload_in_recovery
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.files import FileKind
 from smpdfu.library import open_device
@@ -108,7 +108,7 @@ def _sent(answer: Mapping[str, Any]) -> str:
     return f"{words}; {answer['retries']} requests repeated" if answer["retries"] else words
 
 
-def load_image(path: Path) -> CoreImage:
+def load_image(path: Path) -> PackageImage:
     """Load the signed image in a file, .bin or .hex. Raises ImageError or PackageError with a sentence, or OSError."""
     try:
         return load_one(path)

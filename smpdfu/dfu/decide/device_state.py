@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, Proof, Source
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, TlvType, Version
 from smpdfu.image.trailer import SwapMode
@@ -95,7 +95,7 @@ def _dependencies(value: object) -> tuple[Dependency, ...] | None:
         return None
 
 
-def dependencies_of(image: CoreImage) -> tuple[Dependency, ...] | None:
+def dependencies_of(image: PackageImage) -> tuple[Dependency, ...] | None:
     """What an image needs of others; None where it is not well-formed, which is judged elsewhere."""
     try:
         return image.image.dependencies

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, version_of
 from smpdfu.dfu.decide.one_image import NO_MARK_MODES, ONE_SLOT_MODES, REVERTING_MODES, Job, why_no_test
-from smpdfu.dfu.package.package import CoreImage
+from smpdfu.dfu.package.package import PackageImage
 from smpdfu.image.format import counted
 from smpdfu.smp.groups.os import BootloaderMode
 
@@ -30,12 +30,12 @@ class NextStep(StrEnum):
     RUNS_ALREADY = "runs-already"
 
 
-def marked(image: CoreImage, state: DeviceState, job: Job) -> NextStep:
+def marked(image: PackageImage, state: DeviceState, job: Job) -> NextStep:
     """What follows for an image that was marked for a test."""
     return NextStep.RESET_INSTALLS if why_no_test(image, state, job) else NextStep.RESET_TRIES
 
 
-def how_to_start(image: CoreImage, state: DeviceState, job: Job) -> NextStep:
+def how_to_start(image: PackageImage, state: DeviceState, job: Job) -> NextStep:
     """What follows for an image that was only sent, as far as that can work on this device."""
     if job.image == 0 and state.running is not None and state.running.hash == image.hash is not None:
         return NextStep.RUNS_ALREADY

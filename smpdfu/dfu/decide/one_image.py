@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
-from smpdfu.dfu.package.package import Core, CoreImage, core_of_address
+from smpdfu.dfu.package.package import Core, PackageImage, core_of_address
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, counted
 from smpdfu.image.verification.verdict import Code
@@ -103,7 +103,7 @@ DAMAGED = frozenset({Code.HASH, Code.NO_HASH, Code.SIGNATURE, Code.ENCRYPTED_HEA
 """What no bootloader takes: a file that is not sent without ``force``, whatever shall become of it."""
 
 
-def make_job(image: CoreImage, state: DeviceState, wanted: Wanted, *, takes_marks: bool | None = None) -> Job:
+def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_marks: bool | None = None) -> Job:
     """What will be done. ``takes_marks``: what a device that does not tell its mode answered, None if not asked.
 
     Raises PlanError, before anything is written, where the image would come to the wrong core, never run, or where
@@ -125,21 +125,21 @@ def make_job(image: CoreImage, state: DeviceState, wanted: Wanted, *, takes_mark
 # --- which image pair -----------------------------------------------------------------------------------------------
 
 
-def of_pair(image: CoreImage, job: Job, state: DeviceState) -> CoreImage:
+def of_pair(image: PackageImage, job: Job, state: DeviceState) -> PackageImage:
     """The image as one of the core whose pair it goes to: an encrypted one does not show its core, the pair does."""
     if state.scheme is Scheme.SIMULTANEOUS and job.image in (0, 1) and known_core(image) is None:
         return replace(image, core=Core.NET if job.image else Core.APP)
     return image
 
 
-def known_core(image: CoreImage) -> Core | None:
+def known_core(image: PackageImage) -> Core | None:
     """The core that an image is surely for; None where neither code, manifest nor header tells."""
     header = image.image.header
     fixed = core_of_address(header.load_addr) if header.flags & Flag.ROM_FIXED else None
     return image.vector_core or (image.core if image.entry else None) or fixed
 
 
-def pair_of(image: CoreImage, state: DeviceState, wanted: Wanted) -> int:
+def pair_of(image: PackageImage, state: DeviceState, wanted: Wanted) -> int:
     """The image pair that ``image`` goes to: the one asked for, else that of its core.
 
     Raises PlanError where it would come to the other core, or where it cannot be known which one it is for.
@@ -156,7 +156,7 @@ def pair_of(image: CoreImage, state: DeviceState, wanted: Wanted) -> int:
     return wanted.image or 0
 
 
-def _one_of_two_pairs(image: CoreImage, core: Core | None, wanted: Wanted) -> int:
+def _one_of_two_pairs(image: PackageImage, core: Core | None, wanted: Wanted) -> int:
     right = None if core is None else int(core is Core.NET)
     if right is None:
         if wanted.image is None and not wanted.force:
@@ -204,7 +204,7 @@ def _why_no_marks(state: DeviceState) -> str:
     return NO_MARKS if state.mode is None else NO_MARK_MODES.get(state.mode, NO_MARKS)
 
 
-def _is_higher(image: CoreImage, state: DeviceState, why: str) -> None:
+def _is_higher(image: PackageImage, state: DeviceState, why: str) -> None:
     there = None if state.running is None else version_of(state.running)
     version = image.image.header.version
     if there is None or counted(version) > counted(there):
@@ -258,7 +258,7 @@ def _missing(slots: Mapping[tuple[int, int], object], pair: int, place: int) -> 
     return f"image {pair} of the device has no slot {place}, only {there}"
 
 
-def read_back(image: CoreImage, state: DeviceState, job: Job) -> int:
+def read_back(image: PackageImage, state: DeviceState, job: Job) -> int:
     """The slot that holds the image, by the list; where that does not tell, the one that was expected."""
     here = [slot for slot in state.slots if slot.image == job.image and slot.hash == image.hash is not None]
     found = next((slot.slot for slot in here if not slot.active), None)
@@ -270,7 +270,7 @@ def read_back(image: CoreImage, state: DeviceState, job: Job) -> int:
 # --- what is left ---------------------------------------------------------------------------------------------------
 
 
-def _left(image: CoreImage, state: DeviceState, wanted: Wanted, pair: int, way: Way) -> Left:
+def _left(image: PackageImage, state: DeviceState, wanted: Wanted, pair: int, way: Way) -> Left:
     if not wanted.boots:
         return Left.ALL
     running = state.running if pair == 0 else None
@@ -288,7 +288,7 @@ def _left(image: CoreImage, state: DeviceState, wanted: Wanted, pair: int, way: 
     return Left.STARTED if started else Left.ALL
 
 
-def _boots_instead(image: CoreImage, state: DeviceState, pair: int) -> ImageSlot | None:
+def _boots_instead(image: PackageImage, state: DeviceState, pair: int) -> ImageSlot | None:
     """Another image of the same pair that waits for the next boot."""
     waiting = (slot for slot in state.slots if slot.image == pair and slot.waits)
     return next((slot for slot in waiting if slot.hash != image.hash), None)
@@ -311,7 +311,7 @@ def fallback_during_trial(chosen: ImageSlot, slots: tuple[ImageSlot, ...]) -> bo
 # --- what is said ---------------------------------------------------------------------------------------------------
 
 
-def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
+def announcement(job: Job, image: PackageImage, state: DeviceState) -> str:
     """What will happen behind the upload, to be said before it; "" where nothing more will."""
     match job.way:
         case Way.UPLOAD:
@@ -348,7 +348,7 @@ def announcement(job: Job, image: CoreImage, state: DeviceState) -> str:
             )
 
 
-def why_no_test(image: CoreImage, state: DeviceState, job: Job) -> str:
+def why_no_test(image: PackageImage, state: DeviceState, job: Job) -> str:
     """Why a mark for a test cannot be taken back by a reset; "" where it can, or where that is not known."""
     if state.can_revert is False:
         return "the bootloader overwrites"

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.errors import PlanError
 from smpdfu.loaders.proof import Picture, outcomes
 
@@ -158,7 +158,7 @@ def _is_left(step: Step, first: Action | None, rules: tuple[Step, ...]) -> bool:
     return begin in order and order.index(step.action) >= order.index(begin)
 
 
-def in_place(package: Package, plan: Plan, policy: Policy = Policy.TEST_AND_CONFIRM) -> tuple[CoreImage, ...]:
+def in_place(package: Package, plan: Plan, policy: Policy = Policy.TEST_AND_CONFIRM) -> tuple[PackageImage, ...]:
     """The images that their cores have already: no step is left for them. Of an upload alone nothing is known."""
     if policy is Policy.UPLOAD_ONLY:
         return ()
@@ -181,7 +181,7 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
     return first
 
 
-def _first_for_app(image: CoreImage, state: DeviceState, record: Record) -> Action | None:
+def _first_for_app(image: PackageImage, state: DeviceState, record: Record) -> Action | None:
     running, other = state.running, state.other
     if running is not None and running.hash == image.hash:
         # Where a bootloader only overwrites, an image counts as confirmed before it was found to be well.
@@ -196,7 +196,7 @@ def _first_for_app(image: CoreImage, state: DeviceState, record: Record) -> Acti
     return Action.UPLOAD
 
 
-def _first_for_net(image: CoreImage, state: DeviceState, record: Record) -> Action | None:
+def _first_for_net(image: PackageImage, state: DeviceState, record: Record) -> Action | None:
     other = state.waiting(image_number(Core.NET, state.scheme))
     listed = other is not None and other.hash == image.hash
     if listed and other is not None and other.waits and not _may_stay_pending(state, record):

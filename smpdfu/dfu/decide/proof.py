@@ -14,13 +14,13 @@ from smpdfu.dfu.decide.checks.loaders import is_surely_handed_over
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof, ProofSource, behaviour_clue
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.loaders.console import BootLog
 from smpdfu.loaders.proof import Picture, handed_over, network_taken
 from smpdfu.loaders.rules import Build, titles
 
 
-def picture(image: CoreImage, state: DeviceState) -> Picture | None:
+def picture(image: PackageImage, state: DeviceState) -> Picture | None:
     """How an image shows in the slots that do not run; None where a slot does not tell what it holds."""
     waiting = [slot for slot in state.slots if not slot.active and (slot.image, slot.slot) != (1, 0)]
     found = [slot for slot in waiting if slot.hash == image.hash]
@@ -42,7 +42,7 @@ def console_proof(boot: BootLog) -> Proof | None:
     return Proof(boot.network_taken, reason, ProofSource.CONSOLE)
 
 
-def net_taken(image: CoreImage, state: DeviceState, told: Proof | None = None) -> Proof:
+def net_taken(image: PackageImage, state: DeviceState, told: Proof | None = None) -> Proof:
     """Did the network core take ``image`` in the last reset? ``told`` is what the version says that it runs."""
     printed = console_proof(state.boot) or state.proof
     known = [proof for proof in (printed, told) if proof is not None and proof.value is not None]
@@ -57,7 +57,7 @@ def net_taken(image: CoreImage, state: DeviceState, told: Proof | None = None) -
     return proof
 
 
-def after_hand_over(image: CoreImage, state: DeviceState) -> DeviceState:
+def after_hand_over(image: PackageImage, state: DeviceState) -> DeviceState:
     """The state with what the last reset, which was to hand ``image`` over, says of the loader and proves."""
     state = replace(state, proof=console_proof(state.boot) or state.proof)
     seen = picture(image, state)
@@ -67,7 +67,7 @@ def after_hand_over(image: CoreImage, state: DeviceState) -> DeviceState:
     return replace(state, evidence=state.evidence.with_clues(clues))
 
 
-def _by_slots(image: CoreImage, state: DeviceState) -> Proof:
+def _by_slots(image: PackageImage, state: DeviceState) -> Proof:
     seen = picture(image, state)
     if seen is None:
         return Proof(None, "The device does not report which image its slot holds.", doubt=_CHECK)

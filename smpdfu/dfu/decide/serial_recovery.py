@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import WHICH_IMAGE
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.smp.groups.image import SlotInfoImage
 from smpdfu.smp.groups.os import ParamsReply
@@ -57,7 +57,7 @@ def has_direct_upload(sizes: Sequence[SlotInfoImage]) -> bool | None:
     return first.upload_image_id != DEFAULT
 
 
-def recovery_number(image: CoreImage, asked: int | None, *, direct: bool | None = None, force: bool = False) -> int:
+def recovery_number(image: PackageImage, asked: int | None, *, direct: bool | None = None, force: bool = False) -> int:
     """The number to send ``image`` with; ``asked`` is what a person wants, None: what fits its core.
 
     ``direct``: whether the bootloader has direct upload, None if that is not known. Raises PlanError where the wrong
@@ -90,7 +90,7 @@ def recovery_number(image: CoreImage, asked: int | None, *, direct: bool | None 
     return number
 
 
-def no_such_number(image: CoreImage, number: int, error: DeviceError) -> DeviceError:
+def no_such_number(image: PackageImage, number: int, error: DeviceError) -> DeviceError:
     """What a refused first chunk means: ``error`` with the reason, where the number may be it; nothing was written."""
     if number == DEFAULT or error.group is not None or error.rc not in _NO_SUCH_NUMBER:
         return error
@@ -104,7 +104,7 @@ def _no_direct_upload(number: int) -> str:
     return "no-direct-upload-net" if number == NETWORK else "no-direct-upload"
 
 
-def _no_number(image: CoreImage, number: int) -> str:
+def _no_number(image: PackageImage, number: int) -> str:
     to = "the network core" if number == NETWORK else f"number {number}"
     return f"the bootloader's serial recovery has no direct upload and cannot write {image.file} to {to}"
 

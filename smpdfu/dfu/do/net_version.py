@@ -24,7 +24,7 @@ from enum import StrEnum
 from smpdfu.client import Client
 from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.do import health
-from smpdfu.dfu.package.package import CoreImage
+from smpdfu.dfu.package.package import PackageImage
 from smpdfu.errors import DeviceError, UpdateError
 from smpdfu.image import b0n
 from smpdfu.image.format import Version
@@ -128,7 +128,7 @@ def version_in(answer: str) -> str | None:
     return None if whole is None else str(int(whole[1]))
 
 
-def versions_of(image: CoreImage) -> frozenset[str]:
+def versions_of(image: PackageImage) -> frozenset[str]:
     """The versions that a package gives its network image, as ``version_in`` writes them."""
     header = image.image.header.version
     info = b0n.FirmwareInfo.find(image.image.payload)
@@ -138,7 +138,7 @@ def versions_of(image: CoreImage) -> frozenset[str]:
     return frozenset(one for one in found if one is not None and one != str(_UNSET))
 
 
-def judge(image: CoreImage, before: str | None, after: str | None) -> Proof | None:
+def judge(image: PackageImage, before: str | None, after: str | None) -> Proof | None:
     """What the version proves that the application told before and after the reset; None: it told none after it.
 
     A version that was there before proves nothing: the image may have been refused. Nor does one of which nobody knows

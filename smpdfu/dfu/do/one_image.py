@@ -43,7 +43,7 @@ from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark
 from smpdfu.dfu.do.update import Wish, known_of
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import FormatError, ImageError, PlanError
 from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 from smpdfu.image.inspect.not_firmware import image_inside
@@ -66,7 +66,7 @@ class ImageRequest:
     bootloader. ``trust``: the keys of which one must have signed the image; without any, all are taken.
     """
 
-    image: CoreImage
+    image: PackageImage
     wanted: Wanted = field(default_factory=Wanted)
     bootloader: Bootloader = UNKNOWN_BOOTLOADER
     trust: tuple[Verifier, ...] = ()
@@ -118,7 +118,7 @@ class InstalledImage:
     ``next_step``: what has an image run that was only sent or marked. ``state`` is what the device said last.
     """
 
-    image: CoreImage
+    image: PackageImage
     number: int
     slot: int
     state: DeviceState
@@ -141,7 +141,7 @@ class NotOneImageError(FormatError):
         self.whole_flash = whole_flash
 
 
-def load_image(path: str | PathLike[str]) -> CoreImage:
+def load_image(path: str | PathLike[str]) -> PackageImage:
     """Load the signed image in a file, .bin or .hex. Raises ImageError, NotOneImageError or OSError."""
     path = Path(path)
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -150,7 +150,7 @@ def load_image(path: str | PathLike[str]) -> CoreImage:
         raise NotOneImageError(f"{path} is a package for whole devices", FileKind.DFU_APPLICATION_ZIP)
     data = read_firmware(path).flat()
     try:
-        return CoreImage.from_bytes(data, path.name)
+        return PackageImage.from_bytes(data, path.name)
     except FormatError as error:
         kind = identify(data)
         if kind is FileKind.MCUBOOT_IMAGE:
@@ -209,7 +209,7 @@ async def _install(client: Client, request: ImageRequest, watch: Callable[[Image
     return replace(done, slot=read_back(image, done.state, job))
 
 
-def _in_place(image: CoreImage, state: DeviceState, job: Job, wanted: Wanted) -> InstalledImage:
+def _in_place(image: PackageImage, state: DeviceState, job: Job, wanted: Wanted) -> InstalledImage:
     """Nothing is left to do: the image runs, or waits as it is wanted."""
     if job.image == 0 and state.running is not None and state.running.hash == image.hash:
         return InstalledImage(image, 0, state.running.slot, state, changed=False, running=True, proven=True)
@@ -224,7 +224,7 @@ def _mark_of(wanted: Wanted, job: Job) -> str | None:
     return "test" if wanted.test else "permanent" if wanted.confirm and takes_marks else None
 
 
-def _check(image: CoreImage, state: DeviceState, wanted: Wanted, watch: Callable[[ImageEvent], None]) -> None:
+def _check(image: PackageImage, state: DeviceState, wanted: Wanted, watch: Callable[[ImageEvent], None]) -> None:
     """Say what was found; refuse what no bootloader takes, what would not boot, or boots without being asked to."""
     found = image_findings(image, state)
     errors = _against(found, wanted)
@@ -246,7 +246,7 @@ def _against(found: Sequence[Finding], wanted: Wanted) -> list[Finding]:
 
 async def _send(
     client: Client,
-    image: CoreImage,
+    image: PackageImage,
     job: Job,
     watch: Callable[[ImageEvent], None],
     recheck: Callable[[], Awaitable[None]],

@@ -16,7 +16,7 @@ from smpdfu.dfu.decide.proof import net_taken, picture
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.state_reading import read_slots, read_state, with_console
 from smpdfu.dfu.do.steps import MAX_RESETS, Deadlines, Settled, StepRunner, hash_of, mark, restart
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.errors import (
     AbsentError,
     DeviceError,
@@ -49,7 +49,7 @@ class Ran:
     reverts: bool | None = None
 
 
-async def find_job(client: Client, image: CoreImage, state: DeviceState, wanted: Wanted) -> Job:
+async def find_job(client: Client, image: PackageImage, state: DeviceState, wanted: Wanted) -> Job:
     """What will be done; a device that does not tell its mode is asked whether it takes marks. Raises PlanError."""
     told = state.mode not in (None, BootloaderMode.UNKNOWN)
     marks = None if told or not wanted.boots else await takes_marks(client, state)
@@ -70,7 +70,7 @@ async def takes_marks(client: Client, state: DeviceState) -> bool | None:
     return True
 
 
-async def bring_to_run(runner: StepRunner, image: CoreImage, state: DeviceState, job: Job) -> Ran:
+async def bring_to_run(runner: StepRunner, image: PackageImage, state: DeviceState, job: Job) -> Ran:
     """Have an uploaded image run permanently. Raises what ``install`` does."""
     state = await read_slots(runner.client, state)
     match job.way:
@@ -83,7 +83,10 @@ async def bring_to_run(runner: StepRunner, image: CoreImage, state: DeviceState,
 
 
 async def install(
-    runner: StepRunner, image: CoreImage, state: DeviceState, watch: Callable[[Step, DeviceState], None] | None = None
+    runner: StepRunner,
+    image: PackageImage,
+    state: DeviceState,
+    watch: Callable[[Step, DeviceState], None] | None = None,
 ) -> DeviceState:
     """Bring an image that is in the slot already to run permanently, on trial first: the steps of its core's plan.
 
@@ -97,7 +100,7 @@ async def install(
     return state
 
 
-async def install_for_good(runner: StepRunner, image: CoreImage, state: DeviceState, number: int) -> DeviceState:
+async def install_for_good(runner: StepRunner, image: PackageImage, state: DeviceState, number: int) -> DeviceState:
     """Mark an uploaded image as permanent, reset, and check that it runs (a network core's: that it was taken over).
 
     There is no trial and no way back. ``number`` is the image number that it was uploaded to. Raises RevertedError when
@@ -116,7 +119,7 @@ async def install_for_good(runner: StepRunner, image: CoreImage, state: DeviceSt
     return now
 
 
-async def _do(runner: StepRunner, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
+async def _do(runner: StepRunner, step: Step, image: PackageImage, state: DeviceState) -> DeviceState:
     """Do a step. No journal tells a later call what this one saw, so where the image still waits, it resets once more.
 
     Raises what ``StepRunner.do`` raises, and NotBackError for a device that stayed away: the same call again would only
@@ -139,7 +142,7 @@ async def _do(runner: StepRunner, step: Step, image: CoreImage, state: DeviceSta
             again = True
 
 
-async def _try(runner: StepRunner, image: CoreImage, state: DeviceState) -> Ran:
+async def _try(runner: StepRunner, image: PackageImage, state: DeviceState) -> Ran:
     reverts: bool | None = None
 
     def watch(step: Step, now: DeviceState) -> None:
@@ -150,7 +153,7 @@ async def _try(runner: StepRunner, image: CoreImage, state: DeviceState) -> Ran:
     return Ran(await install(runner, image, state, watch), reverts)
 
 
-async def _start(runner: StepRunner, image: CoreImage, state: DeviceState) -> DeviceState:
+async def _start(runner: StepRunner, image: PackageImage, state: DeviceState) -> DeviceState:
     """Reset, and check that the image runs, on a device that takes no marks."""
     await runner.same(Step(Action.RESET, image.core), state)
     try:

@@ -21,7 +21,7 @@ from smpdfu.dfu.decide.serial_recovery import (
 )
 from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageRequest, ImageStage, ignore, read_known
-from smpdfu.dfu.package.package import CoreImage
+from smpdfu.dfu.package.package import PackageImage
 from smpdfu.errors import DeviceError, ImageError
 from smpdfu.smp.groups.image import StateRead
 
@@ -34,7 +34,7 @@ class RecoveredImage:
     where it does not tell.
     """
 
-    image: CoreImage
+    image: PackageImage
     number: int
     sent: UploadResult
     accepted: bool | None = None
@@ -84,7 +84,7 @@ async def _upload(client: Client, request: ImageRequest, watch: Callable[[ImageE
     return RecoveredImage(image, number, result, accepted)
 
 
-async def _send(client: Client, image: CoreImage, number: int, watch: Callable[[ImageEvent], None]) -> UploadResult:
+async def _send(client: Client, image: PackageImage, number: int, watch: Callable[[ImageEvent], None]) -> UploadResult:
     sent = 0
 
     def progress(now: UploadProgress) -> None:
@@ -103,7 +103,7 @@ async def _send(client: Client, image: CoreImage, number: int, watch: Callable[[
     return result
 
 
-async def _lists(client: Client, image: CoreImage) -> bool | None:
+async def _lists(client: Client, image: PackageImage) -> bool | None:
     """Does the bootloader list ``image``? It lists what it accepts; None where it tells no hashes."""
     slots = (await client.request(StateRead())).images
     if any(slot.hash is None for slot in slots) or image.hash is None:

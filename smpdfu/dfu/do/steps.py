@@ -23,7 +23,7 @@ from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
 from smpdfu.dfu.do.state_reading import read_slots, with_console
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import (
     AbsentError,
     DeviceError,
@@ -204,7 +204,7 @@ class StepRunner:
     async def do(
         self,
         step: Step,
-        image: CoreImage,
+        image: PackageImage,
         state: DeviceState,
         report: Report | None = None,
         *,
@@ -230,7 +230,7 @@ class StepRunner:
         return await self._do(step, image, state, report, net_version)
 
     async def _do(
-        self, step: Step, image: CoreImage, state: DeviceState, report: Report | None, net_version: str | None
+        self, step: Step, image: PackageImage, state: DeviceState, report: Report | None, net_version: str | None
     ) -> DeviceState:
         assert image.hash is not None, "preflight refuses an image without a hash"
         match step.action:
@@ -247,7 +247,7 @@ class StepRunner:
             case Action.CONFIRM:
                 return await confirm(self.client, state, image.hash)
 
-    async def _upload(self, step: Step, image: CoreImage, state: DeviceState, report: Report | None) -> DeviceState:
+    async def _upload(self, step: Step, image: PackageImage, state: DeviceState, report: Report | None) -> DeviceState:
         await self.client.upload(
             image.data,
             image_number(image.core, state.scheme),
@@ -260,7 +260,7 @@ class StepRunner:
             raise StepError(text, step.name, resumable=True)
         return now
 
-    async def _restart(self, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
+    async def _restart(self, step: Step, image: PackageImage, state: DeviceState) -> DeviceState:
         hands_over = step.core is Core.NET or state.scheme is Scheme.SIMULTANEOUS
         before = replace(state, proof=None) if hands_over else state
         settled = self._booted_or_taken(image, before) if step.core is Core.NET else None
@@ -282,7 +282,7 @@ class StepRunner:
             raise NoEffectError(went_elsewhere(now), step.name).because(WENT_ELSEWHERE)
         return after_hand_over(image, now)
 
-    def _booted_or_taken(self, image: CoreImage, before: DeviceState) -> Settled | None:
+    def _booted_or_taken(self, image: PackageImage, before: DeviceState) -> Settled | None:
         """Some bootloaders keep a network image pending for ever, so the console's word counts, too."""
         if picture(image, before) is not Picture.PENDING:
             return None
@@ -293,7 +293,7 @@ class StepRunner:
 
         return settled
 
-    async def _check_app(self, step: Step, image: CoreImage, state: DeviceState) -> DeviceState:
+    async def _check_app(self, step: Step, image: PackageImage, state: DeviceState) -> DeviceState:
         now = await read_slots(self.client, state)
         if hash_of(now) != image.hash:
             raise not_run(image, now)
@@ -303,7 +303,7 @@ class StepRunner:
             await self._go_back(step, image, now, error)
         return now
 
-    async def _check_net(self, image: CoreImage, state: DeviceState, net_version: str | None) -> DeviceState:
+    async def _check_net(self, image: PackageImage, state: DeviceState, net_version: str | None) -> DeviceState:
         told = await self._told(image, net_version)
         now = await read_slots(self.client, state)
         proof = net_taken(image, now, told)
@@ -311,7 +311,7 @@ class StepRunner:
             raise net_refused(image, now, proof)
         return replace(now, proof=proof)
 
-    async def _told(self, image: CoreImage, before: str | None) -> Proof | None:
+    async def _told(self, image: PackageImage, before: str | None) -> Proof | None:
         """What the application's word proves; it may need a moment until it knows which version it is."""
         clock = asyncio.get_running_loop().time
         end = clock() + self.deadlines.settle_s
@@ -321,7 +321,7 @@ class StepRunner:
                 return proof
             await asyncio.sleep(self.deadlines.poll_s)
 
-    async def _go_back(self, step: Step, image: CoreImage, state: DeviceState, reason: SmpdfuError) -> NoReturn:
+    async def _go_back(self, step: Step, image: PackageImage, state: DeviceState, reason: SmpdfuError) -> NoReturn:
         """Not confirmed, the image is swapped back by a reset, where the bootloader can do that."""
         if state.overwrites or (state.running is not None and state.running.confirmed):
             why = "the bootloader overwrites" if state.overwrites else "it was marked permanent"
@@ -337,7 +337,7 @@ class StepRunner:
         ) from reason
 
 
-def _is_over(step: Step, image: CoreImage, now: DeviceState) -> bool:
+def _is_over(step: Step, image: PackageImage, now: DeviceState) -> bool:
     """An image still waits after a reset that was acknowledged: is the step done, and is the rest for the check?"""
     if step.core is Core.NET:
         return True

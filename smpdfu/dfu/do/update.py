@@ -35,7 +35,7 @@ from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
 from smpdfu.dfu.do.state_reading import read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.loaders.proof import Picture
@@ -357,7 +357,7 @@ class Update:
             await off_loop(self._journal.waiting, step.name)
             raise
 
-    def _image(self, step: Step) -> CoreImage:
+    def _image(self, step: Step) -> PackageImage:
         image = self._package.image(step.core)
         assert image is not None, "the plan has steps for the cores of the package only"
         return image

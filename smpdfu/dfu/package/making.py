@@ -13,7 +13,7 @@ from typing import Literal
 
 from smpdfu.dfu.package.merged_checks import check_left_out, check_place, one_core_warning
 from smpdfu.dfu.package.merged_hex import NET_SLOTS, Code, Slot, carry_over, find_code
-from smpdfu.dfu.package.package import Board, Core, CoreImage, Package, new_package
+from smpdfu.dfu.package.package import Board, Core, Package, PackageImage, new_package
 from smpdfu.dfu.package.ties import check_ties
 from smpdfu.errors import ImageError, PackageError, TooLargeError
 from smpdfu.image.files import Firmware, read_firmware, split_cores
@@ -233,7 +233,7 @@ def _spec(part: Part, request: PackageRequest) -> tuple[ImageSpec, tuple[str, ..
     return (spec, ()) if part.code.image is None else carry_over(spec, part.code.image)
 
 
-def _image(part: Part, spec: ImageSpec, signer: Signer | None, recipient: Recipient | None) -> CoreImage:
+def _image(part: Part, spec: ImageSpec, signer: Signer | None, recipient: Recipient | None) -> PackageImage:
     core, payload = part.core, part.code.payload
     size, room = len(payload), part.slot.end - part.slot.code
     if size > room:
@@ -241,7 +241,7 @@ def _image(part: Part, spec: ImageSpec, signer: Signer | None, recipient: Recipi
             f"the {core.words}'s firmware has {size} bytes, and its flash has room for {room}", size, room
         )
     image = build(spec, payload, signer, recipient if core is Core.APP else None)
-    return CoreImage(core, _FILES[core], image.to_bytes(), image)
+    return PackageImage(core, _FILES[core], image.to_bytes(), image)
 
 
 # --- what is to be said ---------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def core_of_address(address: int) -> Core | None:
 
 
 @dataclass(frozen=True, slots=True)
-class CoreImage:
+class PackageImage:
     """The image of one core: ``data`` is the file as it is uploaded, ``entry`` its manifest entry with all its keys."""
 
     core: Core
@@ -73,7 +73,7 @@ class CoreImage:
     entry: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_bytes(cls, data: bytes, file: str, entry: Mapping[str, Any] | None = None) -> CoreImage:
+    def from_bytes(cls, data: bytes, file: str, entry: Mapping[str, Any] | None = None) -> PackageImage:
         """Read an image file. ``entry`` is what the manifest says; without one the reset vector tells the core.
 
         Raises FormatError when it is no MCUboot image, PackageError when the manifest contradicts the file.
@@ -156,7 +156,7 @@ class Package:
     the zip that are no image of a core, by name. Both are written back as they were.
     """
 
-    images: tuple[CoreImage, ...]
+    images: tuple[PackageImage, ...]
     manifest: Mapping[str, Any] = field(default_factory=dict, repr=False)
     others: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -168,7 +168,7 @@ class Package:
             if len(files) > 1:
                 raise PackageError(f"the package has {len(files)} images for the {core.words}: {', '.join(files)}")
 
-    def image(self, core: Core) -> CoreImage | None:
+    def image(self, core: Core) -> PackageImage | None:
         """The image for this core."""
         return next((image for image in self.images if image.core is core), None)
 
@@ -243,7 +243,7 @@ class Board:
 
 
 def new_package(
-    images: Sequence[tuple[CoreImage, int]], *, name: str | None = None, board: Board | None = None
+    images: Sequence[tuple[PackageImage, int]], *, name: str | None = None, board: Board | None = None
 ) -> Package:
     """A package of images with their load addresses, with every key that Nordic's apps read or demand."""
     time_s = source_date()
@@ -255,7 +255,7 @@ def new_package(
     return Package(tuple(made), manifest)
 
 
-def _with_entry(image: CoreImage, load_address: int, board: Board, time_s: int) -> CoreImage:
+def _with_entry(image: PackageImage, load_address: int, board: Board, time_s: int) -> PackageImage:
     index = 1 if image.core is Core.NET else 0
     board_name, soc = board.of(image.core)
     version = image.image.header.version
@@ -272,7 +272,7 @@ def _with_entry(image: CoreImage, load_address: int, board: Board, time_s: int) 
         "file": image.file,
         "modtime": time_s,
     }
-    return CoreImage(image.core, image.file, image.data, image.image, entry)
+    return PackageImage(image.core, image.file, image.data, image.image, entry)
 
 
 def source_date() -> int:
@@ -288,7 +288,7 @@ def source_date() -> int:
     return int(text)
 
 
-def _core_image(entry: Mapping[str, Any], members: Mapping[str, bytes]) -> CoreImage:
+def _core_image(entry: Mapping[str, Any], members: Mapping[str, bytes]) -> PackageImage:
     file = str(entry["file"])
     data = members[file]
     size = manifests.number(entry, "size")
@@ -301,7 +301,7 @@ def _core_image(entry: Mapping[str, Any], members: Mapping[str, bytes]) -> CoreI
             "core can be installed"
         )
     try:
-        return CoreImage.from_bytes(data, file, entry)
+        return PackageImage.from_bytes(data, file, entry)
     except FormatError as error:
         raise PackageError(f"{file} in the package is not a whole MCUboot image: {error}") from error
 

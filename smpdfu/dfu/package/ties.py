@@ -13,20 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import PackageError
 from smpdfu.image.format import Dependency, Version, counted
 
 APP_IMAGE, NET_IMAGE = 0, 1
 
 
-def check_ties(images: Sequence[CoreImage]) -> None:
+def check_ties(images: Sequence[PackageImage]) -> None:
     """Raises PackageError for a dependency that can stop a device, or that these images can never meet."""
     for fault in _faults(images):
         raise fault
 
 
-def _faults(images: Sequence[CoreImage]) -> Iterator[PackageError]:
+def _faults(images: Sequence[PackageImage]) -> Iterator[PackageError]:
     numbers = {Core.APP: APP_IMAGE, Core.NET: NET_IMAGE}
     versions = {numbers[image.core]: image.image.header.version for image in images}
     for image in images:

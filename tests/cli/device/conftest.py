@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu import connect
-from smpdfu.dfu.package.package import Core, CoreImage, new_package
+from smpdfu.dfu.package.package import Core, PackageImage, new_package
 from smpdfu.image import b0n
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
@@ -113,7 +113,8 @@ class Desk:
     def _package(self, name: str, found: dict[Core, bytes]) -> Path:
         path = self.folder / name
         images = {
-            core: CoreImage.from_bytes(data, FILES[core], {"load_address": CODE[core]}) for core, data in found.items()
+            core: PackageImage.from_bytes(data, FILES[core], {"load_address": CODE[core]})
+            for core, data in found.items()
         }
         new_package([(image, CODE[core]) for core, image in images.items()]).write(path)
         return path

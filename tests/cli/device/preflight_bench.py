@@ -11,7 +11,7 @@ import pytest
 
 from smpdfu.client import Client, Patience
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.package.package import Core, CoreImage, new_package
+from smpdfu.dfu.package.package import Core, PackageImage, new_package
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys.keys import PrivateKey
@@ -121,18 +121,18 @@ class Bench:
         change: Change | None = how.get("change")
         return (image if change is None else change(image)).to_bytes()
 
-    def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: Any) -> CoreImage:
+    def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: Any) -> PackageImage:
         """The same in a package's manner."""
         address = self.app_code if core is Core.APP else how.get("address", NET_CODE)
-        return CoreImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": address})
+        return PackageImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": address})
 
-    def package(self, *images: CoreImage) -> Path:
+    def package(self, *images: PackageImage) -> Path:
         """A file with a package of these."""
         path = self.folder / "package.zip"
         new_package([(image, image.load_address or self.app_code) for image in images]).write(path)
         return path
 
-    def file(self, image: CoreImage) -> Path:
+    def file(self, image: PackageImage) -> Path:
         path = self.folder / image.file
         path.write_bytes(image.data)
         return path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.dfu.decide.checks.findings import Severity
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.signing.encrypt import ctr, unwrap_key
 from smpdfu.image.trailer import Padding, pad_to_slot
@@ -100,7 +100,7 @@ def wrong_core(bench: Bench) -> Path:
     """The network core's firmware under the application's name."""
     found = bench.image(Core.NET)
     return bench.package(
-        CoreImage(Core.APP, "app_update.bin", found.data, found.image, {"load_address": bench.app_code})
+        PackageImage(Core.APP, "app_update.bin", found.data, found.image, {"load_address": bench.app_code})
     )
 
 
@@ -108,7 +108,7 @@ def padded(bench: Bench) -> Path:
     """As ``imgtool sign --pad --confirm`` writes it."""
     slot = LAYOUTS[bench.built.layout].secondary
     data = pad_to_slot(bench.data(), Padding(slot.size_bytes, confirm=True))
-    return bench.package(CoreImage.from_bytes(data, "app_update.bin", {"load_address": bench.app_code}))
+    return bench.package(PackageImage.from_bytes(data, "app_update.bin", {"load_address": bench.app_code}))
 
 
 def with_tlv(image: Image, kind: int, data: bytes) -> Image:

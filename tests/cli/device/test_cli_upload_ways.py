@@ -14,7 +14,7 @@ from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import Deadlines, StepRunner
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import Version
 from smpdfu.image.signing.build import ImageSpec, build, lay_out
@@ -127,7 +127,7 @@ def test_confirm_of_a_version_that_would_not_boot_writes_nothing(desk: Desk, hig
 def test_an_image_that_the_bootloader_does_not_start_is_no_success(desk: Desk, higher: tuple[TwoSlots, str]) -> None:
     model, address = higher
     model.refuses = True
-    image = CoreImage.from_bytes(desk.data(), "new.bin")
+    image = PackageImage.from_bytes(desk.data(), "new.bin")
 
     async def act() -> None:
         async with client_for(address) as client:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loaders import LoaderCheck, app_home, builds_of, net_home, seen_of, target_of
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.loaders.fate import Fate, fate
 from smpdfu.loaders.rules import Build, Target, titles
 
@@ -35,7 +35,7 @@ def _builds(state: DeviceState) -> list[Build]:
     return [build for build in told if build.goes_by_class and build.rule.application_by_uuid is not None]
 
 
-def _left(image: CoreImage, hit: list[Build]) -> Finding:
+def _left(image: PackageImage, hit: list[Build]) -> Finding:
     who = f"a bootloader of {titles({build.loader for build in hit})} that goes by class UUIDs (MCUBOOT_UUID_CID)"
     if target_of(image) is Target.UNNAMED:
         text = f"{image.file} names no class, and {who} leaves it in the slot and never installs it"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
-from smpdfu.dfu.package.package import CoreImage
+from smpdfu.dfu.package.package import PackageImage
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.verification.verdict import Code
 from smpdfu.image.verification.verify import verify
@@ -16,7 +16,7 @@ _SIGNATURE = frozenset({Code.HASH, Code.NO_HASH, Code.NOT_SIGNED, Code.UNKNOWN_K
 """Refusals that say that an image is not as one of the keys has signed it."""
 
 
-def untrusted(images: Iterable[CoreImage], keys: Sequence[Verifier]) -> Iterator[Finding]:
+def untrusted(images: Iterable[PackageImage], keys: Sequence[Verifier]) -> Iterator[Finding]:
     """An error for each image that none of ``keys`` has signed; nothing without keys.
 
     The signature of an encrypted image is over the hash that it names: whether its payload has that hash is for the
@@ -29,7 +29,7 @@ def untrusted(images: Iterable[CoreImage], keys: Sequence[Verifier]) -> Iterator
             yield Finding(UNTRUSTED, Severity.ERROR, text, "Check where it comes from, or the key.", image.core)
 
 
-def check_trust(images: Iterable[CoreImage], keys: Sequence[Verifier]) -> None:
+def check_trust(images: Iterable[PackageImage], keys: Sequence[Verifier]) -> None:
     """Raise PlanError where none of ``keys`` has signed an image; nothing without keys."""
     if found := tuple(untrusted(images, keys)):
         raise refusal(found)

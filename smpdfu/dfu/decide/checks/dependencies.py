@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.image.format import Dependency, Version, counted
 
 Findings = Iterator[Finding]
@@ -37,7 +37,7 @@ def dependencies_are_met(package: Package, state: DeviceState) -> Findings:
             )
 
 
-def _unmet(image: CoreImage, package: Package, state: DeviceState) -> tuple[Dependency, ...]:
+def _unmet(image: PackageImage, package: Package, state: DeviceState) -> tuple[Dependency, ...]:
     needs = dependencies_of(image) or ()
     return tuple(need for need in needs if not _is_met(need, _version_after(need.image, package, state)))
 
@@ -61,7 +61,7 @@ def _version_after(number: int, package: Package, state: DeviceState) -> Version
 _PUT_IT_IN = "Put the image that it needs into the package, or sign it without that dependency."
 
 
-def _unmet_alone(image: CoreImage, need: Dependency, package: Package, state: DeviceState) -> Finding:
+def _unmet_alone(image: PackageImage, need: Dependency, package: Package, state: DeviceState) -> Finding:
     """With one image pair the bootloader does not check; what the image needs is true nevertheless."""
     found = _version_after(need.image, package, state)
     has = "the device does not report it" if found is None else f"it has {found}"
@@ -74,12 +74,16 @@ def _unmet_alone(image: CoreImage, need: Dependency, package: Package, state: De
     )
 
 
-def _needs(image: CoreImage, need: Dependency) -> str:
+def _needs(image: PackageImage, need: Dependency) -> str:
     return f"{image.file} needs image {need.image} of the device to be at least version {need.version}"
 
 
 def _unmet_at_once(
-    image: CoreImage, need: Dependency, package: Package, state: DeviceState, unmet: dict[Core, tuple[Dependency, ...]]
+    image: PackageImage,
+    need: Dependency,
+    package: Package,
+    state: DeviceState,
+    unmet: dict[Core, tuple[Dependency, ...]],
 ) -> Finding:
     if need.image not in _CORES:
         skips = _skips_one(state)
@@ -92,7 +96,7 @@ def _unmet_at_once(
     return Finding("dependency", Severity.ERROR, text, _PUT_IT_IN, image.core)
 
 
-def _then(image: CoreImage, package: Package, state: DeviceState, unmet: dict[Core, tuple[Dependency, ...]]) -> str:
+def _then(image: PackageImage, package: Package, state: DeviceState, unmet: dict[Core, tuple[Dependency, ...]]) -> str:
     others = [other for other in package.images if other is not image and not _is_in_place(other, state)]
     if not _skips_one(state):
         return "the bootloader installs nothing" if others else "the bootloader does not install it"
@@ -109,7 +113,7 @@ def _skips_one(state: DeviceState) -> bool:
     return any(build.rule.skips_one for build in state.builds)
 
 
-def _is_in_place(image: CoreImage, state: DeviceState) -> bool:
+def _is_in_place(image: PackageImage, state: DeviceState) -> bool:
     return image.core is Core.APP and state.running is not None and state.running.hash == image.hash
 
 

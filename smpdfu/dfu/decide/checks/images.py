@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.plan import image_number
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.image import b0n
 from smpdfu.image.format import SIGNATURE_TYPES, counted
 from smpdfu.image.loader_build import LoaderBuild
@@ -20,10 +20,10 @@ from smpdfu.image.verification.verify import Code, verify
 _MOST_FILLER = max(MAX_ALIGNS) - 1
 
 Findings = Iterator[Finding]
-ImageCheck = Callable[[CoreImage, DeviceState], Findings]
+ImageCheck = Callable[[PackageImage, DeviceState], Findings]
 
 
-def _is_valid(image: CoreImage, state: DeviceState) -> Findings:
+def _is_valid(image: PackageImage, state: DeviceState) -> Findings:
     """What the bootloader would find, too, as far as it can be judged without its keys."""
     both = state.scheme is Scheme.SIMULTANEOUS  # a staged build may have several pairs, too: no answer tells
     verdict = verify(image.image, build=LoaderBuild(image_pairs=2 if both else None))
@@ -37,25 +37,25 @@ def _is_valid(image: CoreImage, state: DeviceState) -> Findings:
             yield Finding(one.code, Severity.WARNING, f"{image.file}: {one.message}", core=image.core)
 
 
-def _is_signed(image: CoreImage, _: DeviceState) -> Findings:
+def _is_signed(image: PackageImage, _: DeviceState) -> Findings:
     if not any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected):
         text = f"{image.file} is not signed; a bootloader that checks signatures does not accept it"
         yield Finding("not-signed", Severity.WARNING, text, "Sign it.", image.core)
 
 
-def _is_of_its_core(image: CoreImage, _: DeviceState) -> Findings:
+def _is_of_its_core(image: PackageImage, _: DeviceState) -> Findings:
     if image.vector_core not in (None, image.core):
         text = f"{image.file} is meant for the {image.core.words} and linked for the {image.vector_core.words}"
         yield Finding("wrong-core", Severity.ERROR, text, "Check which file went into the package.", image.core)
 
 
-def _is_linked_for_its_slot(image: CoreImage, _: DeviceState) -> Findings:
+def _is_linked_for_its_slot(image: PackageImage, _: DeviceState) -> Findings:
     if image.vector_core in (None, image.core) and (warning := image.link_warning):
         text = f"{image.file}: {warning}; the device would not start with it, or its bootloader erases it"
         yield Finding("linked-elsewhere", Severity.ERROR, text, "Build it for the slot's address.", image.core)
 
 
-def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
+def _network_image_is_sealed(image: PackageImage, state: DeviceState) -> Findings:
     """Behind MCUboot's check comes b0n's: it looks for a hash of its own, whatever MCUboot found."""
     if image.core is not Core.NET:
         return
@@ -83,7 +83,7 @@ def _network_image_is_sealed(image: CoreImage, state: DeviceState) -> Findings:
         yield _trust_of_seal(image, after)
 
 
-def _trust_of_seal(image: CoreImage, after: str) -> Finding:
+def _trust_of_seal(image: PackageImage, after: str) -> Finding:
     """No answer of a device tells the keys of its b0n."""
     return Finding(
         "net-seal-key",
@@ -95,13 +95,13 @@ def _trust_of_seal(image: CoreImage, after: str) -> Finding:
     )
 
 
-def _image_may_be_encrypted(image: CoreImage, state: DeviceState) -> Findings:
+def _image_may_be_encrypted(image: PackageImage, state: DeviceState) -> Findings:
     if image.image.encrypted and (image.core is Core.APP or state.scheme is Scheme.SIMULTANEOUS):
         text = f"{image.file} is encrypted; smpdfu cannot check in advance whether the device has the key"
         yield Finding("encrypted", Severity.NOTE, text, core=image.core)
 
 
-def _is_not_padded(image: CoreImage, _: DeviceState) -> Findings:
+def _is_not_padded(image: PackageImage, _: DeviceState) -> Findings:
     rest = image.data[image.image.size_bytes :]
     facts = dict[str, str]()
     if has_magic(rest):
@@ -138,14 +138,14 @@ def _limit_of(slot_bytes: int, mode: SwapMode, key_size: int) -> int:
         return 0
 
 
-def _fits_the_slot(image: CoreImage, state: DeviceState) -> Findings:
+def _fits_the_slot(image: PackageImage, state: DeviceState) -> Findings:
     limit = largest_image_bytes(state, image_number(image.core, state.scheme), encrypted_key_size(image.image))
     if limit is not None and image.image.size_bytes > limit:
         text = f"{image.file} has {image.image.size_bytes} bytes; the device's slot takes {limit}"
         yield Finding("too-large", Severity.ERROR, text, "Make the firmware smaller.", image.core)
 
 
-def _is_not_older(image: CoreImage, state: DeviceState) -> Findings:
+def _is_not_older(image: PackageImage, state: DeviceState) -> Findings:
     running = None if state.running is None else version_of(state.running)
     version = image.image.header.version
     if image.core is not Core.APP or running is None or version >= running:
@@ -158,7 +158,7 @@ def _is_not_older(image: CoreImage, state: DeviceState) -> Findings:
         yield Finding("downgrade", Severity.WARNING, text, core=image.core)
 
 
-def _is_for_this_board(image: CoreImage, state: DeviceState) -> Findings:
+def _is_for_this_board(image: PackageImage, state: DeviceState) -> Findings:
     wanted, found = str(image.entry.get("board", "")), state.board or ""
     if image.core is Core.APP and wanted and found and not _same_board(wanted, found):
         text = f"{image.file} is for the board {wanted}, and the device says that it is {found}"

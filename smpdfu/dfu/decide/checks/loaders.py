@@ -13,7 +13,7 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loader_words import ASK, hexadecimal, loader_titles, unknown, what_happens, who_does_what
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Source
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.image.format import TlvType
 from smpdfu.image.ids import UUID_SIZE
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
@@ -47,14 +47,14 @@ def builds_of(state: DeviceState) -> tuple[Build, ...]:
     return tuple(build for build in state.builds if build.by_offset is by_offset)
 
 
-def seen_of(image: CoreImage) -> Seen:
+def seen_of(image: PackageImage) -> Seen:
     """What a loader sees of an image."""
     header = image.image.header
     address = header.load_addr if header.flags & LOAD_ADDRESS_FLAGS else None
     return Seen(image.image.reset_vector, address, image.code_address, image.image.encrypted, target_of(image))
 
 
-def target_of(image: CoreImage) -> Target:
+def target_of(image: PackageImage) -> Target:
     """Whom a class UUID in an image is of: its core's, for nothing here tells which classes a bootloader knows."""
     named = image.image.tlv(TlvType.UUID_CID)
     if named is None or len(named) != UUID_SIZE:
@@ -62,7 +62,7 @@ def target_of(image: CoreImage) -> Target:
     return Target.APPLICATION if image.core is Core.APP else Target.NETWORK
 
 
-def app_home(image: CoreImage, state: DeviceState) -> range:
+def app_home(image: PackageImage, state: DeviceState) -> range:
     """The application's primary slot as far as it can be told: by its image's code, and by the size of the slot."""
     size = state.size_bytes(PRIMARY)
     start = image.code_address if image.core is Core.APP else None
@@ -72,7 +72,7 @@ def app_home(image: CoreImage, state: DeviceState) -> range:
     return range(slot, APP.end if size is None else slot + size)
 
 
-def net_home(image: CoreImage, state: DeviceState) -> range:
+def net_home(image: PackageImage, state: DeviceState) -> range:
     """The network application's part of flash: the device's, else the one that the image is made for."""
     if state.net is not None:
         return state.net
@@ -80,19 +80,19 @@ def net_home(image: CoreImage, state: DeviceState) -> range:
     return range(NET.start + SMALLEST_BOOTLOADER[NET] if start is None else start, NET.end)
 
 
-def fates(image: CoreImage, state: DeviceState, seen: Seen | None = None) -> dict[Build, Fate]:
+def fates(image: PackageImage, state: DeviceState, seen: Seen | None = None) -> dict[Build, Fate]:
     """What each loader does with an image that is marked in the application's secondary slot; ``seen``: as if."""
     home, net = app_home(image, state), net_home(image, state)
     return {build: fate(build, seen or seen_of(image), home, net) for build in builds_of(state)}
 
 
-def _harming(image: CoreImage, found: Mapping[Build, Fate]) -> dict[Build, Fate]:
+def _harming(image: PackageImage, found: Mapping[Build, Fate]) -> dict[Build, Fate]:
     """The loaders that do not bring the image where it belongs."""
     good = Fate.INSTALLED if image.core is Core.APP else Fate.HANDED_OVER
     return {build: one for build, one in found.items() if one is not good}
 
 
-def is_surely_handed_over(image: CoreImage, state: DeviceState) -> bool:
+def is_surely_handed_over(image: PackageImage, state: DeviceState) -> bool:
     """True if no loader that the device may have can take this network image for one of the application.
 
     One whose network application lies elsewhere does: it is swapped in, swapped back, and listed as after a hand-over.
@@ -107,7 +107,7 @@ def _severity(hit: Collection[Build], among: Collection[Build]) -> Severity:
     return Severity.ERROR if len(hit) == len(among) else Severity.WARNING
 
 
-def staged_net(package: Package, state: DeviceState) -> CoreImage | None:
+def staged_net(package: Package, state: DeviceState) -> PackageImage | None:
     """The network image of a package that passes through the application's slot and can be read there."""
     image = package.image(Core.NET)
     usable = image is not None and not image.image.encrypted and image.vector_core is not Core.APP
@@ -183,7 +183,7 @@ def _application_is_not_taken_for_network(package: Package, state: DeviceState) 
 
 def _headers_have_their_address(package: Package, state: DeviceState) -> Findings:
     """One finding for all images that say nothing, and one for each that says something wrong."""
-    silent: list[CoreImage] = []
+    silent: list[PackageImage] = []
     erasing: set[Build] = set()
     severity = Severity.WARNING
     for image in package.images:
@@ -204,7 +204,7 @@ def _headers_have_their_address(package: Package, state: DeviceState) -> Finding
         yield _address(silent, state, severity, text)
 
 
-def _address_decides(image: CoreImage, state: DeviceState) -> tuple[dict[Build, Fate], list[Build]]:
+def _address_decides(image: PackageImage, state: DeviceState) -> tuple[dict[Build, Fate], list[Build]]:
     """What happens in loaders that would bring the image to its core but for its load address, and all that would."""
     if image.link_warning is not None or image.vector_core not in (None, image.core):
         return {}, []  # it does not run where it belongs, whatever its header says
@@ -217,7 +217,7 @@ def _address_decides(image: CoreImage, state: DeviceState) -> tuple[dict[Build, 
     return {build: one for build, one in harming.items() if build in could}, could
 
 
-def _address(images: Sequence[CoreImage], state: DeviceState, severity: Severity, text: str) -> Finding:
+def _address(images: Sequence[PackageImage], state: DeviceState, severity: Severity, text: str) -> Finding:
     starts = [
         f"{hexadecimal(home.start)} for the {image.core.words}"
         for image in images
@@ -232,7 +232,7 @@ def _address(images: Sequence[CoreImage], state: DeviceState, severity: Severity
     return Finding("address", severity, text, advice, images[0].core if len(images) == 1 else None, facts)
 
 
-def _at_best(image: CoreImage, state: DeviceState) -> dict[Build, Fate]:
+def _at_best(image: PackageImage, state: DeviceState) -> dict[Build, Fate]:
     """What happens to the best network image that there can be in place of ``image``."""
     home = net_home(image, state)
     return fates(image, state, Seen(home.start + 1, home.start, home.start))
@@ -299,7 +299,7 @@ def _network_image_is_linked_for_this_device(package: Package, state: DeviceStat
         yield Finding("net-elsewhere", Severity.WARNING, text, advice, Core.NET, {"address": hexadecimal(start)})
 
 
-def _elsewhere_then(image: CoreImage, state: DeviceState) -> str:
+def _elsewhere_then(image: PackageImage, state: DeviceState) -> str:
     if state.scheme is Scheme.SIMULTANEOUS:
         return "b0n refuses it, and the bootloader stops at every boot"
     found = _harming(image, fates(image, state))

@@ -23,7 +23,7 @@ from dataclasses import replace
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loaders import LoaderCheck, builds_of, staged_net
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
 from smpdfu.image.format import counted
 from smpdfu.image.trailer import SwapMode
@@ -75,7 +75,7 @@ def _has_a_readable_count(package: Package, state: DeviceState) -> Findings:
     )
 
 
-def _unreadable(image: CoreImage) -> tuple[str, str, str] | None:
+def _unreadable(image: PackageImage) -> tuple[str, str, str] | None:
     """Why a bootloader finds no firmware info where it looks for it, what to do, and a short name of the cause.
 
     None where it finds it.

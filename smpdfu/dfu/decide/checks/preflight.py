@@ -19,7 +19,7 @@ from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.plan import image_number
-from smpdfu.dfu.package.package import Core, CoreImage, Package
+from smpdfu.dfu.package.package import Core, Package, PackageImage
 from smpdfu.image.format import TlvType, counted
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
@@ -36,14 +36,14 @@ def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
 
-def image_findings(image: CoreImage, state: DeviceState) -> tuple[Finding, ...]:
+def image_findings(image: PackageImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
     checks = (*_BY_LOADER, dependencies_are_met, running_application_agrees)
     found = [finding for check in checks for finding in check(Package((image,)), state)]
     return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
 
 
-def _of_image(image: CoreImage, state: DeviceState) -> Findings:
+def _of_image(image: PackageImage, state: DeviceState) -> Findings:
     return (finding for check in IMAGE_CHECKS for finding in check(image, state))
 
 

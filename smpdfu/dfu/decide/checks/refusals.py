@@ -6,7 +6,7 @@ from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.decide.proof import picture
-from smpdfu.dfu.package.package import Core, CoreImage
+from smpdfu.dfu.package.package import Core, PackageImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import SIGNATURE_TYPES, TlvType
 from smpdfu.image.keys.known_keys import known_signers
@@ -14,7 +14,7 @@ from smpdfu.image.verification.verify import Code, verify
 from smpdfu.loaders.proof import Picture
 
 
-def not_taken(image: CoreImage | None, state: DeviceState) -> str:
+def not_taken(image: PackageImage | None, state: DeviceState) -> str:
     """Why another image runs than the one that was tried, as far as the list of images tells."""
     name = "the new image" if image is None else image.file
     runs = "" if state.running is None else f"; the device runs {state.running.version}"
@@ -31,7 +31,7 @@ def not_taken(image: CoreImage | None, state: DeviceState) -> str:
     return f"the bootloader did not take {name} and erased it{runs}{cause}"
 
 
-def not_run(image: CoreImage, state: DeviceState) -> RevertedError:
+def not_run(image: PackageImage, state: DeviceState) -> RevertedError:
     """The error for an image that does not run; ``ran`` False where the list shows that it never did."""
     gone = not any(slot.hash in (image.hash, None) for slot in state.slots)
     return RevertedError(not_taken(image, state), ran=False if gone else None)
@@ -40,7 +40,7 @@ def not_run(image: CoreImage, state: DeviceState) -> RevertedError:
 _OTHER_KEYS = "the image is encrypted for another key than the device's, or the bootloader does not trust its signer"
 
 
-def likely_cause(image: CoreImage, state: DeviceState) -> str:
+def likely_cause(image: PackageImage, state: DeviceState) -> str:
     """Why a bootloader refuses ``image``: first what the image itself shows, then what it may be."""
     signed = any(tlv.type in SIGNATURE_TYPES for tlv in image.image.unprotected)
     wrong = [one.message for one in verify(image.image).refusals if one.code != Code.ENCRYPTED]
@@ -63,13 +63,13 @@ def likely_cause(image: CoreImage, state: DeviceState) -> str:
     return next((text for holds, text in rows if holds), unknown)
 
 
-def net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> RevertedError:
+def net_refused(image: PackageImage, now: DeviceState, proof: Proof) -> RevertedError:
     """The error for a network core that is known not to have taken its image: it never ran."""
     error = RevertedError(_net_refused(image, now, proof), ran=False, of_network_core=True)
     return error.because(SLOT_NOT_FREE) if picture(image, now) is Picture.PENDING else error
 
 
-def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
+def _net_refused(image: PackageImage, now: DeviceState, proof: Proof) -> str:
     """The network core is known not to have taken its image: why, what runs, and what to do."""
     if picture(image, now) is Picture.GONE and proof.source is ProofSource.SLOTS:
         return not_taken(image, now)
@@ -85,7 +85,7 @@ def _net_refused(image: CoreImage, now: DeviceState, proof: Proof) -> str:
 _CORRECT_IT = f"{FREE_THE_SLOT}. Then update with a corrected image"
 
 
-def _left_alone(image: CoreImage, now: DeviceState) -> str:
+def _left_alone(image: PackageImage, now: DeviceState) -> str:
     """What follows for an image that still waits, of which nothing shows that a boot tried it."""
     needs = [f"image {one.image} of version {one.version} or higher" for one in dependencies_of(image) or ()]
     if needs and now.scheme is Scheme.SIMULTANEOUS:
@@ -93,7 +93,7 @@ def _left_alone(image: CoreImage, now: DeviceState) -> str:
     return "Each reset makes the bootloader look at it again."
 
 
-def not_installed(image: CoreImage, now: DeviceState) -> RevertedError:
+def not_installed(image: PackageImage, now: DeviceState) -> RevertedError:
     """The error for an application that still waits although the device restarted: it never ran."""
     runs = "" if now.running is None else f"; the device runs {now.running.version}"
     text = f"the bootloader did not install {image.file}: it still waits for the next boot after the reset{runs}."
