@@ -159,6 +159,7 @@ SLOW = frozenset(
         "untrusted/test_untrusted_archive.py",
         "untrusted/test_untrusted_files.py",
         "untrusted/test_untrusted_yamltext.py",
+        "vectors/test_build_folders.py",
         "virtual/test_virtual_flash.py",
         "virtual/test_virtual_fuzz.py",
         "virtual/test_virtual_generations.py",

@@ -15,7 +15,7 @@ from tests.vectors.build_folders.firmware import (
     firmware,
     merge_hex,
     provision_data,
-    sealed_network,
+    sealed_pair,
     write_hex,
     write_pair,
 )
@@ -54,7 +54,7 @@ def make(kind: Kind, path: Path, build: str) -> None:
 
 def _network(kind: Kind, path: Path) -> None:
     net, start = path / kind.net, kind.layout.net_at("app").address
-    plain, sealed = sealed_network(kind.net, start)
+    plain, sealed = sealed_pair(kind.net, start)
     write_pair(net / "zephyr" / "zephyr", start, plain)
     write_hex(net / "zephyr" / "signed_by_b0_app.hex", (start, sealed))
     write_pair(net / "b0n" / "zephyr" / "zephyr", NET_START, firmware("b0n", NET_START))

@@ -71,7 +71,7 @@ def sysbuild(kind: Kind) -> Values:
         "SB_CONFIG_DFU_ZIP": True,
         "SB_CONFIG_DFU_ZIP_APP": True,
         "SB_CONFIG_QSPI_XIP_SPLIT_IMAGE": kind.split,
-        "SB_CONFIG_DFU_MULTI_IMAGE_PACKAGE_BUILD": kind.simultaneous and not kind.split,
+        "SB_CONFIG_DFU_MULTI_IMAGE_PACKAGE_BUILD": kind.multi_image,
     }
     if kind.encrypted:
         values["SB_CONFIG_BOOT_ENCRYPTION_KEY_FILE"] = str(ENCRYPT_KEY)
@@ -84,6 +84,14 @@ def sysbuild(kind: Kind) -> Values:
             "SB_CONFIG_FIRMWARE_LOADER_IMAGE_BLE_MCUMGR": True,
             "SB_CONFIG_FIRMWARE_LOADER_IMAGE_NAME": "ble_mcumgr",
         }
+    if kind.own_update:
+        values |= {"SB_CONFIG_SECURE_BOOT": True, "SB_CONFIG_SECURE_BOOT_APPCORE": True}
+        values |= {"SB_CONFIG_SECURE_BOOT_BUILD_S1_VARIANT_IMAGE": True}
+        values |= {
+            "SB_CONFIG_SECURE_BOOT_MCUBOOT_VERSION": NETWORK_VERSION,
+            "SB_CONFIG_MCUBOOT_MCUBOOT_IMAGE_NUMBER": 1,
+        }
+        values["SB_CONFIG_DFU_MULTI_IMAGE_PACKAGE_MCUBOOT"] = True
     if kind.chip.key == "ed25519":
         values |= {"SB_CONFIG_SOC_SERIES_NRF54L": True, "SB_CONFIG_BOOT_IMG_HASH_ALG_SHA512": True}
     return values | (_sysbuild_network(kind) if kind.net else {})
@@ -101,8 +109,8 @@ def _sysbuild_network(kind: Kind) -> Values:
         "SB_CONFIG_SECURE_BOOT_SIGNING_KEY_FILE": str(key_file(kind)),
         "SB_CONFIG_SECURE_BOOT_MCUBOOT_VERSION": NETWORK_VERSION,
         "SB_CONFIG_DFU_ZIP_NET": True,
-        "SB_CONFIG_DFU_MULTI_IMAGE_PACKAGE_APP": kind.simultaneous and not kind.split,
-        "SB_CONFIG_DFU_MULTI_IMAGE_PACKAGE_NET": kind.simultaneous and not kind.split,
+        "SB_CONFIG_DFU_MULTI_IMAGE_PACKAGE_APP": kind.multi_image,
+        "SB_CONFIG_DFU_MULTI_IMAGE_PACKAGE_NET": kind.multi_image,
     }
 
 

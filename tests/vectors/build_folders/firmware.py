@@ -33,18 +33,18 @@ def firmware(name: str, address: int, size: int = 0x1800, stack: int = APP_RAM_E
     return text + hashlib.shake_256(text).digest(size - len(text))
 
 
-def sealed_network(name: str, address: int) -> tuple[bytes, bytes]:
-    """Network firmware before and after b0n's round (N scripts/bootloader: hash.py, do_sign.py, validation_data.py)."""
-    plain = firmware(name, address, stack=NET_RAM_END)
+def sealed_pair(name: str, address: int, stack: int = NET_RAM_END) -> tuple[bytes, bytes]:
+    """Firmware before and after the round of b0 or b0n (N scripts/bootloader: do_sign.py, validation_data.py)."""
+    plain = firmware(name, address, stack=stack)
     info = b0n.FirmwareInfo(size=len(plain), version=1, address=address).to_bytes()
     plain = plain[:INFO_OFFSET] + info + plain[INFO_OFFSET + len(info) :]
     return plain, b0n.seal(plain, address, signing_key())
 
 
-def provision_data(start: int) -> bytes:
-    """b0n's provisioning data (N scripts/bootloader/provision.py): addresses of S0 and S1, hashes of public keys."""
+def provision_data(s0: int, s1: int | None = None) -> bytes:
+    """The provisioning data of b0 or b0n (N scripts/bootloader/provision.py): S0, S1, hashes of public keys."""
     public = hashlib.sha256(signing_key().public_bytes[-64:]).digest()[:16]
-    return struct.pack("<III", start, start, 1) + struct.pack("<I", 0xFFFF_FFFF) + public
+    return struct.pack("<III", s0, s0 if s1 is None else s1, 1) + struct.pack("<I", 0xFFFF_FFFF) + public
 
 
 def write_hex(path: Path, *parts: tuple[int, bytes]) -> None:

@@ -76,6 +76,11 @@ class Kind:
         return 1 + bool(self.net and self.simultaneous) + self.split
 
     @property
+    def multi_image(self) -> bool:
+        """Whether the build also writes ``dfu_multi_image.bin``, as Matter's samples do."""
+        return (self.simultaneous and not self.split) or self.own_update
+
+    @property
     def old_words(self) -> bool:
         """Whether the mode's Kconfig words are those from before Zephyr 4.1 (NCS 3.0)."""
         return self.ncs < "3.0"
@@ -105,6 +110,7 @@ TABLE: dict[str, Kind] = {
     ),
     "ncs3.0-pm-direct-xip": Kind("3.0.2", "pm", "DIRECT_XIP", layouts.pm_direct_xip()),
     "ncs3.0-pm-single-slot": Kind("3.0.2", "pm", "SINGLE_APP", layouts.pm_single_slot()),
+    "ncs3.0-pm-mcuboot-update": Kind("3.0.2", "pm", "SWAP_USING_MOVE", layouts.pm_nsib(), own_update=True),
     "ncs3.4-dts-staged": Kind("3.4.1", "dts", "SWAP_USING_MOVE", layouts.dts_internal(), net=_RADIO),
     "ncs3.4-dts-simultaneous": Kind(
         "3.4.1", "dts", "OVERWRITE_ONLY", layouts.dts_external(), net=_RADIO, simultaneous=True

@@ -105,6 +105,26 @@ def pm_direct_xip() -> Layout:
     return Layout((*_slots_pm(0xC000, 0x7_A000), Part("app", 0xC200, 0x7_9E00), *second, *_ram_pm()))
 
 
+def pm_nsib() -> Layout:
+    """NSIB below MCUboot: b0, then two slots for MCUboot itself, each with a pad (N subsys/bootloader/pm.yml.b0)."""
+    app = (
+        Part("b0", 0, 0x8000),
+        Part("s0", 0x8000, 0xC000, span=("s0_pad", "mcuboot")),
+        Part("s0_image", 0x8200, 0xBE00, span=("mcuboot",)),
+        Part("s0_pad", 0x8000, 0x200),
+        Part("mcuboot", 0x8200, 0xBE00),
+        Part("s1", 0x1_4000, 0xC000, span=("s1_pad", "s1_image")),
+        Part("s1_pad", 0x1_4000, 0x200),
+        Part("s1_image", 0x1_4200, 0xBE00),
+        *_slots_pm(0x2_0000, 0x7_0000)[1:],
+        Part("app", 0x2_0200, 0x6_FE00),
+        Part("mcuboot_secondary", 0x9_0000, 0x7_0000),
+        Part("provision", 0xFF_8100, 0x280, "otp"),
+        Part("sram_primary", 0x2000_0000, 0x8_0000, "sram_primary"),
+    )
+    return Layout(app)
+
+
 def pm_external(net_image: str) -> Layout:
     """Secondary slots in QSPI flash, the network core's primary in RAM, as Matter's samples (facts: nrf5340.md)."""
     app = (

@@ -72,8 +72,8 @@ def sign_all(kind: Kind, arguments: list[str], source: Path, *, encrypted: bool,
             sign([*words, *extra, "--pad", "--confirm"], infile, Path(f"{signed}.confirmed.{suffix}"))
 
 
-def sign_network(kind: Kind, slot: Part, source: Path, output: Path, *, hex_too: bool = True) -> None:
-    """The second round of the network image: N cmake/sysbuild/b0_mcuboot_signing.cmake.
+def sign_sealed(kind: Kind, slot: Part, source: Path, output: Path) -> None:
+    """The second round of the network image, or of MCUboot itself: N cmake/sysbuild/b0_mcuboot_signing.cmake.
 
     In DTS builds the header's load address is what the loader of 3.4.1 recognises the image by (facts,
     generations.md); the stored version of the script does not show the option, so it is deduced.
@@ -81,5 +81,5 @@ def sign_network(kind: Kind, slot: Part, source: Path, output: Path, *, hex_too:
     words = ["--version", NETWORK_VERSION, "--align", "4", "--slot-size", hex(slot.size), "--pad-header"]
     words += ["--header-size", "0x200"]
     words += ["--rom-fixed", hex(slot.address)] if kind.style == "dts" else []
-    for suffix in ("bin", "hex") if hex_too else ("bin",):
+    for suffix in ("bin", "hex"):
         sign([*words, "-k", str(SIGN_KEY)], Path(f"{source}.{suffix}"), Path(f"{output}.{suffix}"))

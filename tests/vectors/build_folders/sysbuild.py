@@ -7,17 +7,25 @@ from pathlib import Path
 
 from tests.vectors.build_folders import configs, texts
 from tests.vectors.build_folders.firmware import (
+    APP_RAM_END,
     firmware,
     merge_hex,
     provision_data,
-    sealed_network,
+    sealed_pair,
     write_hex,
     write_pair,
 )
 from tests.vectors.build_folders.kinds import APP, APP_VERSION, Kind
 from tests.vectors.build_folders.layouts import NET_START, XIP_START, Part
 from tests.vectors.build_folders.package import Entry, write_multi_image, write_zip
-from tests.vectors.build_folders.signing import key_arguments, sign, sign_all, sign_network, slot_arguments
+from tests.vectors.build_folders.signing import (
+    NETWORK_VERSION,
+    key_arguments,
+    sign,
+    sign_all,
+    sign_sealed,
+    slot_arguments,
+)
 
 _RAM_LOAD_ADDRESS = 0x2002_0000  # above the RAM that MCUboot itself runs in
 _ZEPHYR = {"2.7.0": "3.6.99", "3.0.2": "4.0.99", "3.4.1": "4.4.0"}  # Z VERSION of each release of N
@@ -68,14 +76,17 @@ def make(kind: Kind, path: Path, build: str) -> None:
     entries = _split_application(folder) if kind.split else _application(folder)
     if kind.net:
         entries.append(_network(folder))
+    own = _own_update(folder) if kind.own_update else []
     _sysbuild_files(folder)
     if kind.style == "pm":
         _partition_manager(folder)
     # Board and SoC of all files are the default image's CONFIG_BOARD and CONFIG_SOC (N cmake/fw_zip.cmake).
     shared = {"type": "application", "board": kind.chip.board, "soc": kind.chip.soc}
     write_zip(path / "dfu_application.zip", shared, entries, APP, 1)
-    if kind.simultaneous and not kind.split:
-        write_multi_image(path / "dfu_multi_image.bin", list(enumerate(entry.source for entry in entries)))
+    if kind.multi_image:
+        # N subsys/bootloader/cmake/packaging.cmake: MCUboot's two files have the numbers -2 and -1, for S0 and S1.
+        images = [*enumerate(entry.source for entry in entries), *zip((-2, -1), own, strict=False)]
+        write_multi_image(path / "dfu_multi_image.bin", images)
 
 
 def _app_dts(kind: Kind, code: str, ram: int = 0x2000_0000) -> str:
@@ -85,7 +96,8 @@ def _app_dts(kind: Kind, code: str, ram: int = 0x2000_0000) -> str:
 
 def _bootloader(folder: Folder) -> None:
     kind = folder.kind
-    write_pair(folder.image("mcuboot") / "zephyr", 0, firmware("mcuboot", 0, 0x2000))
+    if not kind.own_update:
+        write_pair(folder.image("mcuboot") / "zephyr", 0, firmware("mcuboot", 0, 0x2000))
     folder.write_image("mcuboot", configs.mcuboot(kind), _app_dts(kind, "boot_partition"))
 
 
@@ -225,10 +237,10 @@ def _network(folder: Folder) -> Entry:
     kind, net = folder.kind, folder.kind.net
     dts = kind.style == "dts"
     slot = kind.layout.net_at("s0_partition" if dts else net)
-    plain, sealed = sealed_network(net, slot.address)
+    plain, sealed = sealed_pair(net, slot.address)
     write_pair(folder.image(net) / "zephyr", slot.address, plain)
     write_pair(folder.path / f"signed_by_b0_{net}", slot.address, sealed)
-    sign_network(kind, slot, folder.path / f"signed_by_b0_{net}", folder.path / f"signed_by_mcuboot_and_b0_{net}")
+    sign_sealed(kind, slot, folder.path / f"signed_by_b0_{net}", folder.path / f"signed_by_mcuboot_and_b0_{net}")
     write_pair(folder.image("b0n") / "zephyr", NET_START, firmware("b0n", NET_START))
     provision = kind.layout.net_at("provision_partition" if dts else "provision")
     write_hex(folder.path / "net_provision.hex", (provision.address, provision_data(slot.address)))
@@ -246,6 +258,26 @@ def _network(folder: Folder) -> Entry:
     values = {**_slot_values(1), "load_address": hex(load.address), "version": "1"}
     values |= {"board": f"{kind.chip.board}/nrf5340/cpunet", "soc": kind.chip.soc}
     return Entry(f"{net}.bin", folder.path / f"signed_by_mcuboot_and_b0_{net}.bin", values)
+
+
+def _own_update(folder: Folder) -> list[Path]:
+    # N b0_mcuboot_signing.cmake: sealed for b0, then signed for MCUboot, which takes it by its address for S0 or S1.
+    kind, at = folder.kind, folder.kind.layout.at
+    write_pair(folder.image("b0") / "zephyr", 0, firmware("b0", 0))
+    folder.write_image("b0", configs.network(kind, bootloader=True), _app_dts(kind, "boot_partition"))
+    entries = []
+    for number, (name, inner) in enumerate((("mcuboot", "mcuboot"), ("s1_image", "s1_image"))):
+        plain, sealed = sealed_pair(name, at(inner).address, APP_RAM_END)
+        write_pair(folder.image(name) / "zephyr", at(inner).address, plain)
+        write_pair(folder.path / f"signed_by_b0_{name}", at(inner).address, sealed)
+        output = folder.path / f"signed_by_mcuboot_and_b0_{name}"
+        sign_sealed(kind, at(inner), folder.path / f"signed_by_b0_{name}", output)
+        values = {"load_address": hex(at(f"s{number}").address), "slot": str(number)}
+        entries.append(Entry(f"{output.name}.bin", output.with_name(f"{output.name}.bin"), values))
+    shared = {"version_MCUBOOT": NETWORK_VERSION, "version_B0": "1", "type": "mcuboot"}
+    shared |= {"board": kind.chip.board, "soc": kind.chip.soc}
+    write_zip(folder.path / "dfu_mcuboot.zip", shared, entries, "mcuboot", 1)
+    return [entry.source for entry in entries]
 
 
 def _sysbuild_files(folder: Folder) -> None:
@@ -268,7 +300,14 @@ def _partition_manager(folder: Folder) -> None:
     kind, path = folder.kind, folder.path
     (path / "partitions.yml").write_text(texts.partitions_yml(kind.layout.app))
     (path / "pm.config").write_text(texts.pm_config(kind.layout.app))
-    merge_hex(path / "merged.hex", folder.image("mcuboot") / "zephyr.hex", folder.image(APP) / "zephyr.signed.hex")
+    loaders = [folder.image("mcuboot") / "zephyr.hex"]
+    if kind.own_update:  # N cmake/sysbuild/provision_hex.cmake: S0 and S1, key hashes; MCUboot with its header
+        s0, s1 = (kind.layout.at(name).address for name in ("s0_image", "s1_image"))
+        address = kind.layout.at("provision").address + 0x28
+        write_hex(path / "app_provision.hex", (address, provision_data(s0, s1)))
+        loaders = [folder.image("b0") / "zephyr.hex", path / "app_provision.hex"]
+        loaders.append(path / "signed_by_mcuboot_and_b0_mcuboot.hex")
+    merge_hex(path / "merged.hex", *loaders, folder.image(APP) / "zephyr.signed.hex")
     if kind.net:
         (path / "partitions_CPUNET.yml").write_text(texts.partitions_yml(kind.layout.net))
         (path / "pm_CPUNET.config").write_text(texts.pm_config(kind.layout.net, NET_START))
