@@ -35,6 +35,7 @@ SLOW = frozenset(
         "cli/device/test_cli_fleet_terminal.py",
         "cli/device/test_cli_fs.py",
         "cli/device/test_cli_log.py",
+        "cli/device/test_cli_multi_image.py",
         "cli/device/test_cli_netversion.py",
         "cli/device/test_cli_one_at_a_time.py",
         "cli/device/test_cli_preflight_table.py",
