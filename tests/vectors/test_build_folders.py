@@ -42,6 +42,10 @@ ROWS: dict[str, list[dict[str, object]]] = {
         | {"load_address": 0x1008800, "version": "1", "file": "net_core_app_update.bin"}
         | {"board": "nrf5340dk_nrf5340_cpunet", "soc": "nRF5340_CPUNET_QKAA"},
     ],
+    "ncs2.5-child-nrf52840-swap": [
+        {"load_address": 0xC200, "version_MCUBOOT": "1.2.3+4", "file": "app_update.bin"}
+        | {"board": "nrf52840dk_nrf52840", "soc": "nRF52840_QIAA"},
+    ],
     "ncs2.7-sysbuild-pm-staged": [FIRST | SHORT | {"load_address": 0xC200}, NET | {"load_address": 0x1008800}],
     "ncs2.7-sysbuild-pm-simultaneous": [FIRST | SHORT | {"load_address": 0x10200}, NET | {"load_address": 0x1008800}],
     "ncs3.0-sysbuild-pm-staged": [FIRST | SIGNED | {"load_address": 0xC200}, NET | {"load_address": 0x1008800}],
