@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -23,7 +23,6 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.netcore import NetCore
-from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Flash, PowerCut
@@ -46,7 +45,6 @@ from smpdfu.virtual.line.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
 from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.server.application import Application, Kept
 from smpdfu.virtual.server.core_interface import fit_together
-from smpdfu.virtual.server.groups.image import ImageGroup
 from smpdfu.virtual.server.groups.os import Build, OsGroup
 from smpdfu.virtual.server.serial_recovery import DEFAULT_BUILD, RecoveryServer
 from smpdfu.virtual.server.server import Buffers
@@ -101,7 +99,7 @@ class VirtualNrf5340:
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
-        self._image_group = _image_group(self.images, resources)
+        self._image_group = resources.image_group(self.images)
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
@@ -175,6 +173,7 @@ class VirtualNrf5340:
             self.recovery_build,
             loop_time,
             self.resources.time_factor,
+            external_half=self.layout.external_half,
         )
         self.powered = True
 
@@ -248,6 +247,15 @@ class VirtualNrf5340:
     def load_app(self, image: bytes) -> None:
         """Write a signed image into the primary slot, which is erased first; raises ``TooLargeError``."""
         self.chip.load(self.images[0].primary.area, image)
+
+    def load_external(self, image: bytes) -> None:
+        """Write the signed external half of the application into its primary slot, which is erased first.
+
+        Raises ``TooLargeError``; ``ValueError`` in a layout without one.
+        """
+        if self.layout.external_half is None:
+            raise ValueError(f"layout {self.layout.name} has no external half of the application")
+        self.chip.load(self.images[self.layout.external_half].primary.area, image)
 
     def load_net(self, firmware: bytes) -> None:
         """Write firmware for the network core where b0n starts it; of an MCUboot image, the payload.
@@ -389,11 +397,3 @@ class VirtualNrf5340:
     def _want_reset(self, boot_mode: int) -> None:
         self._reset_wanted = True
         self._boot_mode = boot_mode
-
-
-def _image_group(images: Sequence[Slots], resources: Resources) -> ImageGroup:
-    return ImageGroup(
-        images,
-        erase_progressively=resources.erase_progressively,
-        allow_erase_pending=resources.allow_erase_pending,
-    )

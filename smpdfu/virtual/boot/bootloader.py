@@ -1,9 +1,9 @@
 """MCUboot on the application core, from reset to the jump into the application.
 
-As the nRF Connect SDK builds it for the nRF5340: one pair of slots (staged scheme) or two (simultaneous). Which loader
-it is, and what it does with an image for the network core, is a ``loaders.rules.Build``. ``checks`` checks what is in
-flash; nothing is taken on trust. Source: ``context_boot_go`` of Nordic's
-``loader.c``, its log lines too.
+As the nRF Connect SDK builds it for the nRF5340: one pair of slots (staged scheme) or two (simultaneous), and one more
+for the second half of a split application. Which loader it is, and what it does with an image for the network core, is
+a ``loaders.rules.Build``. ``checks`` checks what is in flash; nothing is taken on trust. Source: ``context_boot_go`` of
+Nordic's ``loader.c``, its log lines too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from smpdfu.virtual.boot.build import BootKeys as BootKeys
 from smpdfu.virtual.boot.build import BootOptions as BootOptions
 from smpdfu.virtual.boot.checks import Checks, HaltError
 from smpdfu.virtual.boot.dependencies import settle
+from smpdfu.virtual.boot.halves import are_of_one_build
 from smpdfu.virtual.boot.image_pair import Pair
 from smpdfu.virtual.boot.netcore import NetCore, SilentError
 from smpdfu.virtual.boot.swap.swap import Log
@@ -39,8 +40,8 @@ class RunningImage:
 class Ending(StrEnum):
     """How a boot ended; but for RUNS, no SMP server runs then.
 
-    CRASH: code was jumped to that cannot run in the primary slot. ASSERT: MCUboot stopped at an assertion. HANG: it
-    waits for b0n for ever.
+    CRASH: code was jumped to that cannot run in the primary slot, or whose external half is of another build. ASSERT:
+    MCUboot stopped at an assertion. HANG: it waits for b0n for ever.
     """
 
     RUNS = "runs"
@@ -139,6 +140,10 @@ class Boot:
         self.log(f"I: Image version: v{version.major}.{version.minor}.{version.revision}")
         self.log("I: Jumping to the first image slot")
         if image.reset_vector is None or image.reset_vector not in primary.area.region:
+            return self._result(Ending.CRASH)
+        if any(
+            pair.is_external_half and not are_of_one_build(image, pair.slots.primary.image()) for pair in self.pairs
+        ):
             return self._result(Ending.CRASH)
         return replace(self._result(Ending.RUNS), running=RunningImage(image.header, image.hash or b""))
 

@@ -36,7 +36,8 @@ class BootOptions:
     ``downgrade_prevention`` (MCUBOOT_DOWNGRADE_PREVENTION) compares versions, or with ``by_counter`` the security
     counters in the images; ``rollback_protection`` (MCUBOOT_HW_ROLLBACK_PROT) remembers the highest counter seen.
     ``check_address`` is None for what is usual for the loader. With ``reads_net_version``, downgrade prevention asks
-    b0n for the version of the network core's firmware; ``xip_split``: the application has a second half in QSPI flash.
+    b0n for the version of the network core's firmware; ``xip_split``: the application has a second half in QSPI flash
+    (always so in a layout with one).
     ``app_class`` and ``net_class`` are the class UUIDs of both cores' images in a build that goes by them. ``b0n`` is
     how the network core's bootloader decides. ``hmac_sha512`` (MCUBOOT_HMAC_SHA512) takes content keys that are wrapped
     with SHA-512, and no others.
@@ -131,11 +132,11 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
         options.loader,
         overwrites=layout.mode is SwapMode.OVERWRITE_ONLY,
         by_offset=by_offset,
-        staged=layout.network_image is None,
+        staged=layout.is_staged,
         encrypts=keys.decryption is not None,
         prevents_downgrade=options.downgrade_prevention,
         reads_net_version=options.reads_net_version,
-        xip_split=options.xip_split,
+        xip_split=options.xip_split or layout.external_half is not None,
         by_uuid=by_uuid,
     )
     if not has_network_core:

@@ -1,14 +1,15 @@
 """Group 1, img, as the application on the application core serves it.
 
 Source: Zephyr, ``subsys/mgmt/mcumgr/grp/img_mgmt``, with the options as the nRF Connect SDK sets them: erasing what is
-pending is refused unless asked for, confirming the image of another core is refused, no check of the whole image at the
-end.
+pending is refused unless asked for, confirming an image other than image 0 (the network core's, or the external half of
+the application) is refused unless asked for, no check of the whole image at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Version
 from smpdfu.smp.groups.image import (
@@ -38,6 +39,18 @@ BLOCK_SIZE = 512
 SHA_SIZE = 32
 
 
+class ConfirmsOthers(StrEnum):
+    """Which slots of the images that do not run SMP may confirm; a test of their secondary slot is always taken.
+
+    NONE is Zephyr's default. SECONDARY is CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_SECONDARY, ANY is
+    ..._ANY: only this one can end the trial of the second half of an application.
+    """
+
+    NONE = "none"
+    SECONDARY = "secondary"
+    ANY = "any"
+
+
 @dataclass(slots=True)
 class Progress:
     """An upload under way. It lives in RAM: a reset forgets it, and with it the bytes of ``block``."""
@@ -54,15 +67,22 @@ class ImageGroup:
 
     ``erase_progressively``: a page is erased when an upload reaches it (CONFIG_IMG_ERASE_PROGRESSIVELY), and not at the
     first chunk with all others. ``allow_erase_pending``: what is pending may be erased or written over
-    (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING); what a revert would go back to never is.
+    (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING); what a revert would go back to never is. ``confirms_others``: see
+    there.
     """
 
     def __init__(
-        self, images: Sequence[Slots], *, erase_progressively: bool = False, allow_erase_pending: bool = False
+        self,
+        images: Sequence[Slots],
+        *,
+        erase_progressively: bool = False,
+        allow_erase_pending: bool = False,
+        confirms_others: ConfirmsOthers = ConfirmsOthers.NONE,
     ) -> None:
         self.images = tuple(images)
         self._erase_progressively = erase_progressively
         self._allow_erase_pending = allow_erase_pending
+        self._confirms_others = confirms_others
         self.slots = tuple(slot for image in self.images for slot in (image.primary, image.secondary))
         self.progress: Progress | None = None
 
@@ -100,7 +120,7 @@ class ImageGroup:
         image = self.images[number // 2]
         primary = number % 2 == 0
         boot = next_boot(image)
-        if confirm and number // 2 != 0:
+        if confirm and number // 2 != 0 and not self._may_confirm_other(primary=primary):
             raise Refused(ImageRc.IMAGE_CONFIRMATION_DENIED)
         if primary and not confirm:
             raise Refused(ImageRc.IMAGE_SETTING_TEST_TO_ACTIVE_DENIED)
@@ -109,6 +129,11 @@ class ImageGroup:
         if boot is not SwapType.NONE and (boot, primary, confirm) != (SwapType.REVERT, True, True):
             raise Refused(ImageRc.IMAGE_ALREADY_PENDING)
         _mark(self.slots[number], number, confirm=confirm)
+
+    def _may_confirm_other(self, *, primary: bool) -> bool:
+        return self._confirms_others is ConfirmsOthers.ANY or (
+            self._confirms_others is ConfirmsOthers.SECONDARY and not primary
+        )
 
     # --- upload ------------------------------------------------------------------------------------------------------
 
