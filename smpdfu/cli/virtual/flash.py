@@ -32,7 +32,7 @@ def load_files(name: str, files: Sequence[Path], out: Output, region: str | None
     with open_device(name, switch_on=False) as device:
         for firmware in loads:
             if region is None:
-                place(device, _core_of(firmware), firmware, out)
+                place(device, _core_of(device, firmware), firmware, out)
             else:
                 _fill(device, region, firmware)
         device.reset()
@@ -60,19 +60,37 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
             out.warn(f"skipped {len(left_out) - _MOST_WARNINGS} more ranges without flash of either core")
     elif core == "app":
         device.load_app(data)
+    elif core == "external":
+        _place_external(device, data)
     else:
         device.load_net(data)
 
 
-def _core_of(firmware: Firmware) -> str:
-    """Return the core that firmware without addresses is linked for: "net" if its reset vector is in that flash."""
+def _place_external(device: VirtualNrf5340, data: bytes) -> None:
+    try:
+        device.load_external(data)
+    except ValueError:
+        raise typer.BadParameter(
+            f"the application in layout {device.layout.name} is one image. --external needs a layout with a second "
+            "half in external flash, such as nrf5340dk-xip-split"
+        ) from None
+
+
+def _core_of(device: VirtualNrf5340, firmware: Firmware) -> str:
+    """Return what firmware without addresses is, by its reset vector: "net" if that is in the network core's flash.
+
+    "external" if it has none for the application's slot, on a device whose application has an external half.
+    """
     data = firmware.segments[0].data
     try:
         payload = Image.from_bytes(data).payload
     except FormatError:
         payload = data
     vectors = Vectors.of(payload)
-    return "net" if vectors is not None and vectors.reset in NET else "app"
+    if vectors is not None and vectors.reset in NET:
+        return "net"
+    is_internal = vectors is not None and vectors.reset in device.layout.primary
+    return "app" if is_internal or device.layout.external_half is None else "external"
 
 
 def _fill(device: VirtualNrf5340, name: str, firmware: Firmware) -> None:

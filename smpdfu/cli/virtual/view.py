@@ -82,7 +82,7 @@ def rendered(found: Report) -> RenderableType:
                 *_worn(found),
             )
         ),
-        table(f"application core: {_ENDINGS[found.ending]}", columns, [_row(slot) for slot in found.slots]),
+        table(f"application core: {_ended(found)}", columns, [_row(slot) for slot in found.slots]),
         table(
             f"network core: {_runs(found.net_runs)}{_without_radio(found)}",
             ("address", "size", "content", "version", "SHA-256"),
@@ -101,6 +101,13 @@ _ENDINGS = {
     "assert": "does not run: MCUboot stopped at an assertion (see `smpdfu virtual log`)",
     "hang": "does not run: MCUboot waits for the network core forever",
 }
+
+
+def _ended(found: Report) -> str:
+    halves = found.ending == "crash" and found.external_half is not None
+    return (
+        "does not run: its two halves are of different builds, or for other slots" if halves else _ENDINGS[found.ending]
+    )
 
 
 def _bootloader(found: Report) -> str:

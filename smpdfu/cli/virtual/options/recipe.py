@@ -21,6 +21,7 @@ from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.chip.partitions import LARGEST_FILE
 from smpdfu.virtual.line.load import Resources
 from smpdfu.virtual.server.application import DEVICE_ID_SIZE
+from smpdfu.virtual.server.groups.image import ConfirmsOthers
 from smpdfu.virtual.server.server import Buffers
 from smpdfu.virtual.store.devices import Recipe
 
@@ -110,6 +111,7 @@ def _resources(server: ServerParts) -> Resources:
         server.time_factor,
         progressively,
         allow_erase_pending=server.allow_erase_pending,
+        confirms_others=ConfirmsOthers(str(server.confirm_others)),
     )
 
 
