@@ -13,7 +13,8 @@ from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Event, Update, Wish
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.trailer import SwapMode
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu import connect
-from smpdfu.dfu.package.package import Core, PackageImage, new_package
+from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.package import new_package
 from smpdfu.image import b0n
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
