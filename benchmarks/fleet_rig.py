@@ -19,7 +19,8 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.boards import HEADER, KEY, application, at_ports, board, firmware, loaded, put_away
-from smpdfu.dfu.package.package import Core, Package, PackageImage, new_package
+from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.package import Package, new_package
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.signing.build import build

@@ -72,14 +72,15 @@ from smpdfu.dfu.fleet.session import FleetWish as FleetWish
 from smpdfu.dfu.fleet.session import Repaired as Repaired
 from smpdfu.dfu.fleet.stops import Stop as Stop
 from smpdfu.dfu.fleet.stops import StopCode as StopCode
+from smpdfu.dfu.package.images import Core as Core
+from smpdfu.dfu.package.images import PackageImage as PackageImage
+from smpdfu.dfu.package.images import Role as Role
 from smpdfu.dfu.package.making import MadePackage as MadePackage
 from smpdfu.dfu.package.making import PackageRequest as PackageRequest
 from smpdfu.dfu.package.making import PackageWarning as PackageWarning
 from smpdfu.dfu.package.making import make_package as make_package
 from smpdfu.dfu.package.package import Board as Board
-from smpdfu.dfu.package.package import Core as Core
 from smpdfu.dfu.package.package import Package as Package
-from smpdfu.dfu.package.package import PackageImage as PackageImage
 from smpdfu.dfu.package.package import new_package as new_package
 from smpdfu.errors import AbsentError as AbsentError
 from smpdfu.errors import ConnectError as ConnectError

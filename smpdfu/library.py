@@ -24,7 +24,8 @@ from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, read_device
-from smpdfu.dfu.package.package import Package, PackageImage
+from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import Verifier
 
 CONFIRM = Wanted(confirm=True)

@@ -20,7 +20,8 @@ from smpdfu.dfu.fleet.log.history import History
 from smpdfu.dfu.fleet.outcome import Ending
 from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.dfu.fleet.session import FleetStatus
-from smpdfu.dfu.package.package import Core, Package
+from smpdfu.dfu.package.images import Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import generate
 from tests.dfu.conftest import Maker
 
@@ -39,7 +40,7 @@ STEPS = (("upload app", 40), ("test app", 1), ("reset", 14), ("check app", 5), (
 def example(count: int = 24, names: Callable[[int], str] = "roof-{:02}".format) -> FleetStatus:
     """A fleet of ``count`` devices in two waves, some of which have failed (``FAILURES``, again every 24)."""
     maker = Maker(generate("ecdsa-p256"), generate("ecdsa-p256"))
-    package = maker.package(maker.image(version="2.1.0"), maker.image(Core.NET, version="1.4.0"))
+    package = maker.package(maker.image(version="2.1.0"), maker.image(Role.NET, version="1.4.0"))
     devices = {names(at): FleetDevice(names(at), f"udp:10.0.{at // 250}.{at % 250 + 1}") for at in range(count)}
     listed = tuple(devices)
     waves = (Wave("canary", listed[:4], 60.0), Wave("rest", listed[4:]))

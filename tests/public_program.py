@@ -100,6 +100,7 @@ from smpdfu import (
     Repaired,
     ResponseTimeoutError,
     RevertedError,
+    Role,
     Schedule,
     Scheme,
     Severity,
@@ -218,7 +219,8 @@ def pack(app: Path) -> Package:
     """A package with one image."""
     image = PackageImage.from_bytes(app.read_bytes(), app.name)
     package = new_package([(image, 0xC200)], name="meter", board=Board("nrf5340dk/nrf5340"))
-    assert_type(package.image(Core.APP), PackageImage | None)
+    assert_type(package.image(Role.APP), PackageImage | None)
+    assert_type(image.core, Core)
     return package
 
 

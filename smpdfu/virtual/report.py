@@ -98,7 +98,9 @@ class Report:
 
 def report(device: VirtualNrf5340) -> Report:
     """Look into both flashes; nothing is changed."""
-    slots = (slot for image in device.images for slot in (image.primary, image.secondary))
+    slots = (
+        (number, place, slot) for number, image in enumerate(device.images) for place, slot in enumerate(image.places)
+    )
     build = build_of(device.layout, device.keys)
     return Report(
         name=device.name,
@@ -113,7 +115,7 @@ def report(device: VirtualNrf5340) -> Report:
         net_runs=device.net_core.running,
         radio_up=device.radio_up,
         next_boot=next_boot(device.images[0]).name.lower(),
-        slots=tuple(_slot(number, slot) for number, slot in enumerate(slots)),
+        slots=tuple(_slot(*one) for one in slots),
         net=_net(device),
         wear=tuple(_wear(device)),
         external_half=device.layout.external_half,
@@ -141,13 +143,13 @@ def _wear(device: VirtualNrf5340) -> Iterator[Wear]:
             yield Wear(name, address, erases)
 
 
-def _slot(number: int, slot: Slot) -> SlotReport:
+def _slot(number: int, place: int, slot: Slot) -> SlotReport:
     content = content_of(slot)
     header = slot.header(slot.image_start)
     body = slot.area.read(0, slot.area.size_bytes - slot.geometry.sector_size)
     return SlotReport(
-        image=number // 2,
-        slot=number % 2,
+        image=number,
+        slot=place,
         address=slot.area.region.start,
         size_bytes=slot.area.size_bytes,
         state="image" if content else _state(body),

@@ -26,7 +26,7 @@ from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.update import Wish
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.errors import UpdateError
 from smpdfu.image.keys.keys import generate
 from smpdfu.link.memory import Faults

@@ -15,7 +15,8 @@ from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.update import AS_USUAL, Update, Wish
-from smpdfu.dfu.package.package import Core, Package, new_package
+from smpdfu.dfu.package.images import Core, Role
+from smpdfu.dfu.package.package import Package, new_package
 from smpdfu.errors import PlanError, RevertedError, SmpdfuError
 from smpdfu.image.format import Version
 from smpdfu.image.nrf5340 import NET
@@ -46,7 +47,7 @@ def _images(
     app = make.image(version=NEW, address=address, size=size, encrypted=encrypted)
     # Two marks are two requests: so that a network image whose application is not marked yet is not installed.
     needs = {"needs": (0, Version.from_text(NEW))} if scheme is Scheme.SIMULTANEOUS else {}
-    net = make.image(Core.NET, version=NEW, size=size, **needs)
+    net = make.image(Role.NET, version=NEW, size=size, **needs)
     return old, new_package([(app, address), (net, CODE[Core.NET])])
 
 
@@ -115,7 +116,7 @@ class Stage:
         """The package with a network image that MCUboot takes and b0n does not."""
         app = self.package.images[0]
         assert app.load_address is not None
-        net = self.make.image(Core.NET, version=NEW, size=6000, needs=(0, Version.from_text(NEW)), breaks=offset)
+        net = self.make.image(Role.NET, version=NEW, size=6000, needs=(0, Version.from_text(NEW)), breaks=offset)
         return new_package([(app, app.load_address), (net, CODE[Core.NET])])
 
     @property
@@ -189,8 +190,8 @@ class Stage:
     def _net(self) -> str | None:
         if not self.device.net_core.running:
             return None
-        old = self.make.image(Core.NET, version=OLD, mark=1).image.payload
-        new = self.package.image(Core.NET)
+        old = self.make.image(Role.NET, version=OLD, mark=1).image.payload
+        new = self.package.image(Role.NET)
         assert new is not None
         for version, payload in ((OLD, old), (NEW, new.image.payload)):
             if self.device.net.read(NRF5340DK_STAGED.net.app.start, len(payload)) == payload:

@@ -127,7 +127,8 @@ def test_what_a_file_says_is_never_markup(raw: Path, tmp_path: Path, smpdfu: Cal
 
 
 def test_inspect_lists_the_images_of_a_package(signed: Path, tmp_path: Path, smpdfu: Call) -> None:
-    from smpdfu.dfu.package.package import PackageImage, new_package
+    from smpdfu.dfu.package.images import PackageImage
+    from smpdfu.dfu.package.package import new_package
 
     path = tmp_path / "dfu_application.zip"
     new_package([(PackageImage.from_bytes(signed.read_bytes(), "app_update.bin"), 0xC200)]).write(path)

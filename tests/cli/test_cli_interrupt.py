@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.package.package import PackageImage, new_package
+from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.package import new_package
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.signing.build import ImageSpec, build

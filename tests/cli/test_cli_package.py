@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.cli.image.package_options import Slots
+from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.making import PackageRequest, slots_of
-from smpdfu.dfu.package.package import Core, Package
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, Version
@@ -60,7 +61,7 @@ def test_the_slots_of_the_development_kit_are_the_defaults() -> None:
     (app,), net = slots_of(request, Core.APP), slots_of(request, Core.NET)[0]
     assert (app.start, app.end) == (layout.primary.start, layout.primary.end)
     assert (net.start, net.end) == (layout.net.app.start, layout.net.app.end)
-    assert slots.swap_mode is layout.mode
+    assert slots.swap_mode is layout.mode.swap_mode
     assert [getattr(request, one.name) for one in fields(slots) if one.name != "no_link_check"] == [
         getattr(slots, one.name) for one in fields(slots) if one.name != "no_link_check"
     ]
@@ -187,7 +188,7 @@ def test_the_network_application_behind_a_small_b0n(
     options = ("--merged" if merged_hex else "--net", file, "-v", "1.0.0", "-k", keys.signing, "-o", tmp_path / "out")
     done = smpdfu("package", *options, *address)
     assert (done.code, done.err) == (0, "")
-    image = Package.load(tmp_path / "out" / "dfu_application.zip").image(Core.NET)
+    image = Package.load(tmp_path / "out" / "dfu_application.zip").image(Role.NET)
     assert image is not None
     assert image.image.payload == SMALL_NET[1]
     assert (image.load_address, image.image.header.load_addr) == (0x0100_2800, 0x0100_2800)

@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.package.package import Core, Package, PackageImage, new_package
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package, new_package
 from smpdfu.image import b0n
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
@@ -82,13 +83,14 @@ class Maker:
             if not image.encrypted or spec.clear or is_like_any_ciphertext(image):
                 return image.to_bytes()
 
-    def image(self, core: Core = Core.APP, version: str = "2.0.0", **how: object) -> PackageImage:
-        """An image for a core."""
+    def image(self, role: Role = Role.APP, version: str = "2.0.0", **how: object) -> PackageImage:
+        """The application, or the network core's image."""
+        core = role.core
         return PackageImage.from_bytes(self.data(core, version, **how), FILES[core], {"load_address": CODE[core]})
 
     def package(self, *images: PackageImage) -> Package:
         """A package of these; without any, one of both cores."""
-        chosen = images or (self.image(Core.APP), self.image(Core.NET))
+        chosen = images or (self.image(Role.APP), self.image(Role.NET))
         return new_package([(image, CODE[image.core]) for image in chosen])
 
 

@@ -20,7 +20,7 @@ from smpdfu.dfu.decide.evidence import (
     journal_clues,
 )
 from smpdfu.dfu.decide.proof import net_taken, picture
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Role
 from smpdfu.image.nrf5340 import NET
 from smpdfu.loaders.proof import Picture
 from smpdfu.loaders.releases import UPSTREAM, releases_of
@@ -103,7 +103,7 @@ def test_where_the_network_application_is(given: int | None, noted: object, star
 
 
 def test_how_an_image_shows(make: Maker, state: State) -> None:
-    image = make.image(Core.NET)
+    image = make.image(Role.NET)
     old, held = state().slots[0], ImageSlot(slot=1, version="2.0.0", hash=image.hash)
     net_runs = ImageSlot(image=1, slot=0, version="2.0.0", hash=image.hash)
     untold = ImageSlot(slot=1, version="2.0.0", hash=None)
@@ -116,7 +116,7 @@ def test_how_an_image_shows(make: Maker, state: State) -> None:
 
 
 def test_a_version_that_says_otherwise_proves_nothing(make: Maker, state: State) -> None:
-    image, printed = make.image(Core.NET), Proof(True, "It was updated.", ProofSource.CONSOLE)
+    image, printed = make.image(Role.NET), Proof(True, "It was updated.", ProofSource.CONSOLE)
     told = Proof(False, "It runs 1.0.0.", ProofSource.VERSION)
     assert net_taken(image, state(proof=printed)).value is True
     assert net_taken(image, state(), told).value is False
@@ -127,7 +127,7 @@ def test_a_version_that_says_otherwise_proves_nothing(make: Maker, state: State)
 
 def test_a_hand_over_is_sure_where_the_place_is_known(make: Maker, state: State) -> None:
     known = state(mode=BootloaderMode.SWAP_USING_MOVE, evidence=Evidence(given_clue("2.9", None)))
-    usual, odd = make.image(Core.NET), make.image(Core.NET, address=0x0100_2800)
+    usual, odd = make.image(Role.NET), make.image(Role.NET, address=0x0100_2800)
     assert is_surely_handed_over(usual, known)
     assert not is_surely_handed_over(odd, known)
     assert is_surely_handed_over(odd, replace(known, net=range(0x0100_2800, NET.end)))
@@ -151,7 +151,7 @@ def test_loaders_that_swap_by_offset_count_where_the_device_says_so(state: State
 
 def test_what_is_listed_proves_a_hand_over_where_that_is_sure(make: Maker, state: State) -> None:
     for address, value, source in ((0x0100_8800, True, ProofSource.SLOTS), (0x0100_2800, None, None)):
-        image = make.image(Core.NET, address=address)
+        image = make.image(Role.NET, address=address)
         held = ImageSlot(slot=1, version="2.0.0", hash=image.hash)
         evidence = Evidence(given_clue("2.9", None))
         found = net_taken(image, state(state().slots[0], held, mode=BootloaderMode.SWAP_USING_MOVE, evidence=evidence))

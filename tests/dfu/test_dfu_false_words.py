@@ -22,7 +22,8 @@ from smpdfu.dfu.do.one_image_steps import install
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Event, StepDone, Wish
-from smpdfu.dfu.package.package import Core, Package, PackageImage, new_package
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package, new_package
 from smpdfu.errors import NotBootedError, RevertedError, StepError
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
@@ -251,7 +252,7 @@ def two_pairs(make: Maker, options: BootOptions, *, decrypts: bool = True) -> Vi
 
 def tied_package(make: Maker, *, encrypted: bool = False) -> Package:
     address = LAYOUTS["nrf5340dk-simultaneous"].primary.start + 0x200
-    return make.package(make.image(address=address, encrypted=encrypted), make.image(Core.NET, needs=(0, Version(2))))
+    return make.package(make.image(address=address, encrypted=encrypted), make.image(Role.NET, needs=(0, Version(2))))
 
 
 @pytest.mark.parametrize("console", [True, False], ids=["console", "no console"])
@@ -269,7 +270,7 @@ def test_an_application_that_was_erased_is_told_at_once(make: Maker, tmp_path: P
 
 def test_an_image_that_waits_for_another_is_not_tried_again(make: Maker, tmp_path: Path) -> None:
     device = two_pairs(make, loader("3.2/pm"))
-    package = make.package(make.image(Core.NET, needs=(0, Version(9))))
+    package = make.package(make.image(Role.NET, needs=(0, Version(9))))
     with pytest.raises(RevertedError, match=r"needs image 0 of version 9\.0\.0 or higher and waits") as caught:
         run_update(device, package, tmp_path / "journal", deadlines=QUICK)
     assert "tries it again" not in str(caught.value)
@@ -299,7 +300,7 @@ def test_the_doubt_names_the_loaders_that_the_device_may_have(
     names: str,
     not_names: str,
 ) -> None:
-    image = make.image(Core.NET)
+    image = make.image(Role.NET)
     slot = ImageSlot(slot=1, version="2.0.0", hash=image.hash, pending=left == "pending")
     found = state(
         *(state().slots[0], *([] if left == "gone" else [slot])),
@@ -315,4 +316,4 @@ def test_the_doubt_names_the_loaders_that_the_device_may_have(
 @pytest.mark.parametrize("release", ["2.3", "2.9", "3.2", "3.4.0"])
 def test_what_is_gone_before_3_4_1_was_erased_unread(make: Maker, state: State, release: str) -> None:
     found = state(mode=BootloaderMode.OVERWRITE_ONLY, evidence=Evidence(given_clue(release, None)))
-    assert net_taken(make.image(Core.NET), found).value is False
+    assert net_taken(make.image(Role.NET), found).value is False

@@ -15,7 +15,7 @@ from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Event, StepDone, Update
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.errors import StepError
 from smpdfu.link.memory import Faults
 from smpdfu.link.pipe import Pipe

@@ -8,8 +8,8 @@ from dataclasses import replace
 import cbor2
 import pytest
 
+from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.merged_hex import NET_SLOTS, Slot, carry_over, code_of, find_code
-from smpdfu.dfu.package.package import Core
 from smpdfu.errors import ImageError
 from smpdfu.image.files import Firmware, Segment
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version

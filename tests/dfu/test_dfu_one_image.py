@@ -11,7 +11,7 @@ from smpdfu.dfu.do import one_image_steps
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import Deadlines, StepRunner
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.errors import LinkLostError, RevertedError, StepError
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode
@@ -53,7 +53,7 @@ def test_an_application_image(make: Maker, mode: SwapMode) -> None:
 
 @MODES
 def test_a_network_image(make: Maker, mode: SwapMode) -> None:
-    device, image = new_device(make, mode), make.image(Core.NET)
+    device, image = new_device(make, mode), make.image(Role.NET)
     state = install(device, image)
     assert state.running is not None
     assert state.running.version == "1.0.0"
@@ -71,7 +71,7 @@ def test_a_refused_application_image(make: Maker, mode: SwapMode) -> None:
 
 
 def test_a_refused_network_image(make: Maker) -> None:
-    device, image = new_device(make), type(make)(generate("ecdsa-p256"), make.encryption).image(Core.NET)
+    device, image = new_device(make), type(make)(generate("ecdsa-p256"), make.encryption).image(Role.NET)
     with pytest.raises(RevertedError, match=r"did not take net_core_update\.bin.*keeps its firmware"):
         install(device, image)
     assert not net_holds(device, image)

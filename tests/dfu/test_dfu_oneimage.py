@@ -11,7 +11,7 @@ from smpdfu.cli.update.loader import mode_name
 from smpdfu.dfu.decide.device_state import SWAP_MODES, mode_of
 from smpdfu.dfu.decide.next_step import NextStep, how_to_start
 from smpdfu.dfu.decide.one_image import Left, Wanted, Way, announcement, make_job, read_back
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag
 from smpdfu.image.trailer import SwapMode
@@ -119,7 +119,7 @@ def sealed_up(make: Maker, core: Core, address: int | None = None) -> PackageIma
 
 @pytest.mark.parametrize("core", list(Core))
 def test_two_pairs(make: Maker, core: Core) -> None:
-    right, image = int(core is Core.NET), make.image(core)
+    right, image = int(core is Core.NET), make.image(Role(core))
     for asked in (None, right):
         assert make_job(image, BOTH, Wanted(image=asked)).image == right
     with pytest.raises(PlanError, match=f"nothing was written. Send it to image {right}"):
@@ -137,7 +137,7 @@ def test_an_image_that_tells_nothing_needs_a_number_where_there_are_two_pairs(ma
 
 
 def test_a_device_without_slot_info_must_not_be_guessed(make: Maker) -> None:
-    state, image = replace(IDLE, sizes=()), make.image(Core.NET)
+    state, image = replace(IDLE, sizes=()), make.image(Role.NET)
     with pytest.raises(PlanError, match=r"Choose image 1 if it has .*, else image 0"):
         make_job(image, state, Wanted())
     assert [make_job(image, state, Wanted(image=number)).image for number in (0, 1)] == [0, 1]

@@ -10,7 +10,7 @@ import pytest
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.plan import STAGED, Policy, make_plan, went_back
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core, Role
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
@@ -120,7 +120,7 @@ def test_what_failed_is_not_taken_for_handed_over(make: Maker, state: State, end
 
 @pytest.mark.parametrize(("core", "steps"), [(Core.APP, APP), (Core.NET, NET)])
 def test_a_package_for_one_core(make: Maker, state: State, core: Core, steps: list[str]) -> None:
-    assert [step.name for step in make_plan(make.package(make.image(core)), state()).steps] == steps
+    assert [step.name for step in make_plan(make.package(make.image(Role(core))), state()).steps] == steps
 
 
 def test_the_order_rules_of_the_staged_scheme() -> None:
@@ -175,7 +175,7 @@ def test_steps_left_with_two_pairs(
     ],
 )
 def test_one_core_of_two_pairs(make: Maker, core: Core, steps: list[str]) -> None:
-    assert [step.name for step in make_plan(make.package(make.image(core)), BOTH).steps] == steps
+    assert [step.name for step in make_plan(make.package(make.image(Role(core))), BOTH).steps] == steps
 
 
 KEEP = ["upload app", "keep app", "reset app", "check app", "confirm app"]
@@ -229,5 +229,5 @@ def test_a_trial_that_is_over_is_seen(
     package = make.package()
     device: DeviceState = state(*slots_of(make, running, other))
     assert went_back(package, device, Record(package.digest, frozenset(done), end)) is back
-    assert not went_back(make.package(make.image(Core.NET)), device, Record("x", frozenset(done), end))
+    assert not went_back(make.package(make.image(Role.NET)), device, Record("x", frozenset(done), end))
     assert not went_back(package, replace(device, slots=()), Record("x", frozenset(done), end))

@@ -18,7 +18,8 @@ from smpdfu.dfu.decide.checks.preflight import CHECKS
 from smpdfu.dfu.decide.checks.preflight import preflight as preflight_of
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, given_clue
-from smpdfu.dfu.package.package import Core, Package
+from smpdfu.dfu.package.images import Core, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import MAX_ALIGNS, boot_magic
 from smpdfu.smp.groups.image import ImageSlot
@@ -48,7 +49,7 @@ def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
 
 
 def app(make: Maker, **how: object) -> Package:
-    return make.package(make.image(Core.APP, **how))  # type: ignore[arg-type]  # version or one of the options
+    return make.package(make.image(Role.APP, **how))  # type: ignore[arg-type]  # version or one of the options
 
 
 def damaged(make: Maker) -> Package:
@@ -80,12 +81,12 @@ def test_a_magic_behind_an_image_is_a_trailer(make: Maker, state: State, max_ali
 
 
 def mixed_up(make: Maker) -> Package:
-    image = make.image(Core.NET)
-    return Package((replace(image, core=Core.APP),))
+    image = make.image(Role.NET)
+    return Package((replace(image, role=Role.APP),))
 
 
 def net_pending(make: Maker, *, running: bytes | None) -> tuple[ImageSlot, ImageSlot]:
-    net = make.image(Core.NET)
+    net = make.image(Role.NET)
     return replace(CONFIRMED, hash=running), ImageSlot(slot=1, version="2.0.0", hash=net.hash, pending=True)
 
 
@@ -96,7 +97,11 @@ def with_board(make: Maker, board: str) -> Package:
 
 def two_keys(make: Maker) -> Package:
     other = type(make)(make.encryption, make.encryption)
-    return make.package(make.image(), other.image(Core.NET))
+    return make.package(make.image(), other.image(Role.NET))
+
+
+def of_role(make: Maker, role: Role) -> Package:
+    return Package((make.image(), replace(make.image(version="3.0.0"), role=role)))
 
 
 # code, severity, what leads to it. "clean" is no finding at all.
@@ -116,6 +121,8 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("clean", None, lambda make, state: (app(make), state(CONFIRMED, replace(PENDING, pending=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, active=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), replace(state(), slots=()))),
+    ("no-steps", Severity.ERROR, lambda make, state: (of_role(make, Role.MCUBOOT), state())),
+    ("no-steps", Severity.ERROR, lambda make, state: (of_role(make, Role.EXTERNAL), state())),
     ("active-slot", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, slot=1)))),
     ("active-slot", Severity.ERROR, lambda make, state: (app(make), state(CONFIRMED, replace(CONFIRMED, slot=1)))),
     ("scheme", Severity.ERROR, lambda make, state: (app(make), state(given=Scheme.SIMULTANEOUS, mode=None))),
@@ -148,11 +155,11 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
         Severity.ERROR,
         lambda make, state: (app(make), state(CONFIRMED, replace(PENDING, pending=False, permanent=True))),
     ),
-    ("net-no-revert", Severity.NOTE, lambda make, state: (make.package(make.image(Core.NET)), state())),
+    ("net-no-revert", Severity.NOTE, lambda make, state: (make.package(make.image(Role.NET)), state())),
     (
         "net-no-revert",
         Severity.NOTE,
-        lambda make, state: (make.package(make.image(Core.NET)), state(*net_pending(make, running=b"\x11" * 32))),
+        lambda make, state: (make.package(make.image(Role.NET)), state(*net_pending(make, running=b"\x11" * 32))),
     ),
     (
         "net-no-revert",
@@ -197,7 +204,7 @@ def both(*slots: ImageSlot, **fields: object) -> DeviceState:
 
 def waiting(make: Maker, core: Core, *, pending: bool) -> ImageSlot:
     number = 1 if core is Core.NET else 0
-    return ImageSlot(image=number, slot=1, version="2.0.0", hash=make.image(core).hash, pending=pending)
+    return ImageSlot(image=number, slot=1, version="2.0.0", hash=make.image(Role(core)).hash, pending=pending)
 
 
 # Devices with an image pair for each core, or that do not tell: name, what leads to it, all findings.
@@ -206,7 +213,7 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
     ("one core", lambda make, _: (app(make), both()), ONE_CORE),
     (
         "net alone",
-        lambda make, _: (make.package(make.image(Core.NET)), both()),
+        lambda make, _: (make.package(make.image(Role.NET)), both()),
         [*NO_WAY_BACK, SEAL_KEY, ("one-core", Severity.NOTE), ("dependency-halts", Severity.NOTE)],
     ),
     (
@@ -221,12 +228,12 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
     ),
     (
         "an encrypted network image",
-        lambda make, _: (make.package(make.image(), make.image(Core.NET, encrypted=True)), both()),
+        lambda make, _: (make.package(make.image(), make.image(Role.NET, encrypted=True)), both()),
         [*NOT_TIED, ("encrypted", Severity.NOTE)],
     ),
     (
         "the network image is too large for its own pair",
-        lambda make, _: (make.package(make.image(), make.image(Core.NET, size=0x40000)), both()),
+        lambda make, _: (make.package(make.image(), make.image(Role.NET, size=0x40000)), both()),
         [("too-large", Severity.ERROR), *NOT_TIED],
     ),
     (
@@ -249,12 +256,12 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
     ),
     (
         "a dependency that the package meets",
-        lambda make, _: (make.package(make.image(needs=(1, Version(2))), make.image(Core.NET)), both()),
+        lambda make, _: (make.package(make.image(needs=(1, Version(2))), make.image(Role.NET)), both()),
         NOT_TIED,
     ),
     (
         "a dependency that it does not meet",
-        lambda make, _: (make.package(make.image(needs=(1, Version(2, 1))), make.image(Core.NET)), both()),
+        lambda make, _: (make.package(make.image(needs=(1, Version(2, 1))), make.image(Role.NET)), both()),
         [("dependency", Severity.ERROR), *NOT_TIED],
     ),
     (
@@ -278,17 +285,17 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
     ),
     (
         "the network image waits for its application",
-        lambda make, _: (make.package(make.image(), make.image(Core.NET, needs=(0, Version(2)))), both()),
+        lambda make, _: (make.package(make.image(), make.image(Role.NET, needs=(0, Version(2)))), both()),
         [*NO_WAY_BACK, SEAL_KEY],
     ),
     (
         "it does not wait for one of an older version",
-        lambda make, _: (make.package(make.image(), make.image(Core.NET, needs=(0, Version(1)))), both()),
+        lambda make, _: (make.package(make.image(), make.image(Role.NET, needs=(0, Version(1)))), both()),
         NOT_TIED,
     ),
     (
         "no seal for b0n, which would stop the device",
-        lambda make, _: (make.package(make.image(Core.NET, sealed=False)), both()),
+        lambda make, _: (make.package(make.image(Role.NET, sealed=False)), both()),
         [
             *NO_WAY_BACK,
             ("net-seal", Severity.WARNING),
@@ -358,7 +365,7 @@ def test_the_images_of_both_cores_have_one_key(make: Maker, state: State) -> Non
         ("net-key", Severity.ERROR, Core.NET),
         ("net-no-revert", Severity.NOTE, Core.NET),
     ]
-    unsigned = make.package(make.image(), make.image(Core.NET, signed=False))
+    unsigned = make.package(make.image(), make.image(Role.NET, signed=False))
     assert [finding.code for finding in preflight(unsigned, state())] == ["not-signed", "net-no-revert"]
 
 
@@ -366,11 +373,11 @@ def test_every_check_has_a_row(make: Maker, state: State) -> None:
     """Without a check, its row must fail: so each check yields in some row."""
     cases = [*(case(make, state) for *_, case in TABLE), *(case(make, state) for _, case, _ in BOTH_TABLE)]
     cases.append((two_keys(make), state()))
-    encrypted = (make.package(make.image(Core.NET, encrypted=True)), state())
+    encrypted = (make.package(make.image(Role.NET, encrypted=True)), state())
     cases += [row.case(make) for row in LOADER_ROWS]
     for check in (*CHECKS, *LOADER_CHECKS, *NET_VERSION_CHECKS, *CLASS_CHECKS):
         assert any(list(check(*case)) for case in cases), check
     for image_check in IMAGE_CHECKS:
-        unsealed = (make.package(make.image(Core.NET, sealed=False)), state())
+        unsealed = (make.package(make.image(Role.NET, sealed=False)), state())
         seen = [(image, device) for package, device in [*cases, encrypted, unsealed] for image in package.images]
         assert any(list(image_check(image, device)) for image, device in seen), image_check

@@ -10,7 +10,7 @@ import pytest
 from smpdfu.dfu.decide.checks.findings import Severity
 from smpdfu.dfu.decide.checks.images import largest_image_bytes
 from smpdfu.dfu.decide.device_state import Scheme
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core, Role
 from smpdfu.smp.groups.image import SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.test_dfu_preflight import ONE_SLOT_SWAP_LIMIT, app, both, net_pending, preflight
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_an_encrypted_network_image_is_refused_in_the_staged_scheme(make: Maker, state: State) -> None:
-    found = preflight(make.package(make.image(Core.APP, encrypted=True), make.image(Core.NET, encrypted=True)), state())
+    found = preflight(make.package(make.image(Role.APP, encrypted=True), make.image(Role.NET, encrypted=True)), state())
     assert [(finding.code, finding.severity, finding.core) for finding in found] == [
         ("net-encrypted", Severity.ERROR, Core.NET),
         ("net-no-revert", Severity.NOTE, Core.NET),
@@ -37,7 +37,7 @@ def test_a_network_image_that_waits_while_the_application_is_old_is_in_the_way(m
     ("scheme", "severity"), [(Scheme.STAGED, Severity.NOTE), (Scheme.SIMULTANEOUS, Severity.WARNING)]
 )
 def test_a_network_image_without_a_seal(make: Maker, state: State, scheme: Scheme, severity: Severity) -> None:
-    package = make.package(make.image(Core.NET, sealed=False))
+    package = make.package(make.image(Role.NET, sealed=False))
     found = preflight(package, state() if scheme is Scheme.STAGED else both())
     assert [(one.severity, one.core) for one in found if one.code == "net-seal"] == [(severity, Core.NET)]
 
@@ -58,7 +58,7 @@ def test_a_network_image_with_a_damaged_seal(
     make: Maker, state: State, offset: int, reason: str, scheme: Scheme
 ) -> None:
     """MCUboot's seal is around all of it and in order: only b0n's tells."""
-    package = make.package(make.image(Core.NET, breaks=offset))
+    package = make.package(make.image(Role.NET, breaks=offset))
     found = preflight(package, state() if scheme is Scheme.STAGED else both())
     assert [(one.code, one.severity) for one in found if one.severity is Severity.ERROR] == [
         ("net-seal", Severity.ERROR)
@@ -68,7 +68,7 @@ def test_a_network_image_with_a_damaged_seal(
 
 def test_a_network_image_for_another_place_than_its_manifest_says(make: Maker, state: State) -> None:
     """The vector decides: its seal is in order for that place, and the manifest names another one."""
-    found = preflight(make.package(make.image(Core.NET, address=0x0101_0000)), state())
+    found = preflight(make.package(make.image(Role.NET, address=0x0101_0000)), state())
     assert [one.code for one in found] == ["linked-elsewhere", "net-no-revert"]
 
 

@@ -13,7 +13,8 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.preflight import image_findings, preflight
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Clue, Evidence, Source, given_clue
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Dependency, Tlv, TlvType, Version
 from smpdfu.loaders.releases import Partitions
 from smpdfu.loaders.rules import NORDIC, Loader
@@ -51,7 +52,7 @@ class Row:
 
 
 def app(**how: object) -> Packed:
-    return lambda make: make.package(make.image(Core.APP, **how))  # type: ignore[arg-type]  # version or an option
+    return lambda make: make.package(make.image(Role.APP, **how))  # type: ignore[arg-type]  # version or an option
 
 
 def net(**how: object) -> Packed:
@@ -66,7 +67,7 @@ def net(**how: object) -> Packed:
 
 
 def pair(app_how: Mapping[str, object], net_how: Mapping[str, object]) -> Packed:
-    return lambda make: make.package(make.image(Core.APP, **app_how), make.image(Core.NET, **net_how))  # type: ignore[arg-type]
+    return lambda make: make.package(make.image(Role.APP, **app_how), make.image(Role.NET, **net_how))  # type: ignore[arg-type]
 
 
 TIED_NET = net(needs=(0, Version(1)))
@@ -318,7 +319,7 @@ def test_the_words_name_the_loader_and_what_it_does(
 @pytest.mark.parametrize("core", list(Core))
 def test_a_dependency_of_the_wrong_length_is_an_error_where_there_are_two_image_pairs(make: Maker, core: Core) -> None:
     """Upstream's and Nordic's loaders take no image at all then; with one image pair none looks."""
-    good = make.image(core)
+    good = make.image(Role(core))
     image = with_protected(good.image, make.key, Tlv(TlvType.DEPENDENCY, bytes(11)))
     package = Package((PackageImage.from_bytes(image.to_bytes(), good.file, good.entry),))
     for state, severity in ((two_pairs(), ERROR), (device(), WARNING)):
@@ -348,8 +349,8 @@ def test_two_unmet_dependencies_are_told_as_the_loader_takes_them(make: Maker) -
 
 def test_the_application_in_place_is_the_one_that_counts(make: Maker) -> None:
     """The package's own application runs already, so the network image is marked alone."""
-    app_image = make.image(Core.APP, needs=(1, Version(2)))
-    package = make.package(app_image, make.image(Core.NET, "1.5.0"))
+    app_image = make.image(Role.APP, needs=(1, Version(2)))
+    package = make.package(app_image, make.image(Role.NET, "1.5.0"))
     runs = replace(RUNS, version="2.0.0", hash=app_image.hash)
     found = preflight(package, two_pairs(slots=(runs,)))
     assert ("dependency-halts", ERROR) in codes(found)
@@ -358,7 +359,7 @@ def test_the_application_in_place_is_the_one_that_counts(make: Maker) -> None:
 
 def test_an_image_alone_is_judged_by_the_loaders_too(make: Maker) -> None:
     """``smpdfu upload`` asks for one image."""
-    image = make.image(Core.APP, fixed=0)
+    image = make.image(Role.APP, fixed=0)
     assert codes(image_findings(image, device(ncs("3.4.1", DTS)))) == [("address", ERROR)]
 
 
@@ -375,7 +376,7 @@ def test_an_image_of_our_own_package_is_installed_by_every_release(
 
 
 def test_what_the_journal_keeps_of_the_application(make: Maker) -> None:
-    past = Past.of(make.package(make.image(Core.APP, needs=(1, Version(2, 1)))))
+    past = Past.of(make.package(make.image(Role.APP, needs=(1, Version(2, 1)))))
     assert past.needs == (Dependency(1, Version(2, 1)),)
     assert Past.from_entry(past.to_entry()) == past
     assert Past.from_entry(Past.of(make.package()).to_entry()).needs == ()

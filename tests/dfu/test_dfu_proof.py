@@ -19,7 +19,8 @@ from smpdfu.dfu.do.journal.journal import read_record
 from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
 from smpdfu.dfu.do.result import is_proven
 from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of, read_device
-from smpdfu.dfu.package.package import Core, Package
+from smpdfu.dfu.package.images import Core, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
@@ -194,7 +195,7 @@ def test_an_earlier_update_may_have_been_of_another_board(make: Maker, tmp_path:
     old = new_device(make, options=BootOptions(loader=Loader.from_name("3.2/pm")))
     run_update(old, make.package(), path)
     board = new_device(make, options=BootOptions(b0n=B0n.REFUSES))
-    newer = make.package(make.image(version="3.0.0"), make.image(Core.NET, version="3.0.0", mark=3))
+    newer = make.package(make.image(version="3.0.0"), make.image(Role.NET, version="3.0.0", mark=3))
     proof = proof_of(run_update(board, newer, path, deadlines=QUICK, console=False))
     assert proof.value is None
     assert not net_holds(board, newer.images[1])
@@ -220,7 +221,7 @@ def test_the_table_in_the_docs_is_what_is_decided(make: Maker, state: State) -> 
     """docs/explanation/update-order.md, "Proof"."""
     text = (Path(__file__).parents[2] / "docs" / "explanation" / "update-order.md").read_text("utf-8")
     lines = text.partition("| the list after the reset |")[2].splitlines()[2:7]
-    net, known = make.image(Core.NET), (Bootloader("3.2"), Bootloader("3.4.1"), Bootloader())
+    net, known = make.image(Role.NET), (Bootloader("3.2"), Bootloader("3.4.1"), Bootloader())
     for line in lines:
         what, *says = [cell.strip() for cell in line.strip("|").split("|")]
         mode, _, seen = what.partition(": ")
@@ -246,7 +247,7 @@ def test_a_version_that_the_application_tells(
     device, path = new_device(make, mode, options=options), tmp_path / "journal"
     device.load_net(make.data(Core.NET, version="1.0.0", mark=1, firmware_version=versions[0]))
     device.reset()
-    package = make.package(make.image(), make.image(Core.NET, firmware_version=versions[1]))
+    package = make.package(make.image(), make.image(Role.NET, firmware_version=versions[1]))
 
     async def ask(client: Client) -> str:
         await client.request(Echo("which"))
@@ -280,16 +281,16 @@ def test_a_version_that_the_application_tells(
 def test_versions_are_compared_with_those_of_the_package(
     make: Maker, before: str | None, after: str, value: bool | None
 ) -> None:
-    proof = judge(make.image(Core.NET, firmware_version=2), before, after)
+    proof = judge(make.image(Role.NET, firmware_version=2), before, after)
     assert proof is not None
     assert proof.value is value
 
 
 def test_a_version_that_every_release_has_proves_nothing(make: Maker) -> None:
-    proof = judge(make.image(Core.NET, version="0.0.0"), "1.0.0", "0.0.0")
+    proof = judge(make.image(Role.NET, version="0.0.0"), "1.0.0", "0.0.0")
     assert proof is not None
     assert proof.value is None
-    assert judge(make.image(Core.NET), "1.0.0", None) is None
+    assert judge(make.image(Role.NET), "1.0.0", None) is None
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,7 @@ def test_half_an_update_is_told_as_that(make: Maker, tmp_path: Path, console: bo
     device.load_net(make.data(Core.NET, version="1.0.0", mark=1))
     device.reset()
     needs = (0, Version.from_text("9.0.0"))
-    package = make.package(make.image(address=address), make.image(Core.NET, needs=needs))
+    package = make.package(make.image(address=address), make.image(Role.NET, needs=needs))
     with pytest.raises(RevertedError, match=r"network core did not take net_core.*still waits.*runs 2\.0\.0"):
         run_update(device, package, tmp_path / "journal", deadlines=QUICK, console=console)
     assert version(device) == "2.0.0"

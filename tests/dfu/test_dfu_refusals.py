@@ -14,7 +14,7 @@ from smpdfu.dfu.decide.record import REVERTED
 from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Event, StepDone, Update, Wish, decide
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.errors import DeviceError, LinkLostError, RevertedError, StepError
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.trailer import SwapMode
@@ -46,7 +46,7 @@ else:
 def refused_net(make: Maker, why: str) -> PackageImage:
     """A network image that MCUboot refuses, which only the boot shows."""
     if why == "wrong key":
-        return type(make)(generate("ecdsa-p256"), make.encryption).image(Core.NET)
+        return type(make)(generate("ecdsa-p256"), make.encryption).image(Role.NET)
     data = bytearray(make.data(Core.NET))
     data[-3] ^= 1
     return PackageImage.from_bytes(bytes(data), "net_core_update.bin", {"load_address": 0x0100_8800})
@@ -63,7 +63,7 @@ def test_a_refused_network_image_is_told(make: Maker, tmp_path: Path, why: str) 
     assert read_record(tmp_path / "journal").end == REVERTED
     assert not net_holds(device, net)
     run_update(device, make.package(), tmp_path / "journal")
-    assert net_holds(device, make.image(Core.NET))
+    assert net_holds(device, make.image(Role.NET))
 
 
 @WHY

@@ -17,7 +17,8 @@ from smpdfu.dfu.do import steps
 from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Progress, StepBegun, StepDone, Update, Wish, decide
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, PlanError, RevertedError, SmpdfuError, StepError
 from smpdfu.image.format import Image, TlvType
 from smpdfu.image.keys.keys import generate
@@ -69,7 +70,7 @@ def device(make: Maker) -> VirtualNrf5340:
 
 
 def test_both_cores(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None:
-    package = make.package(make.image(size=30_000, encrypted=True), make.image(Core.NET, size=20_000))
+    package = make.package(make.image(size=30_000, encrypted=True), make.image(Role.NET, size=20_000))
     events = run_update(device, package, tmp_path / "journal")
     assert [event.step.name for event in events if isinstance(event, StepBegun)] == ALL
     assert [event.step.name for event in events if isinstance(event, StepDone)] == ALL
@@ -116,7 +117,7 @@ def refused_image(make: Maker, why: str) -> PackageImage:
 
 @pytest.mark.parametrize("why", ["wrong key", "other encryption", "flipped bit"])
 def test_a_refused_image_leaves_the_old_firmware(device: VirtualNrf5340, make: Maker, tmp_path: Path, why: str) -> None:
-    package = make.package(refused_image(make, why), make.image(Core.NET))
+    package = make.package(refused_image(make, why), make.image(Role.NET))
     old_net = device.net.read(NRF5340DK_STAGED.net.app.start, 1000)
     with pytest.raises(RevertedError, match=r"did not take app_update\.bin.*the device runs 1\.0\.0"):
         run_update(device, package, tmp_path / "journal")
@@ -144,7 +145,7 @@ def test_an_image_that_does_not_start_is_told_and_goes_back(
     device: VirtualNrf5340, make: Maker, tmp_path: Path
 ) -> None:
     """Encrypted, so that the bootloader cannot see for which core it is: it is tried, and the device is mute."""
-    package = make.package(make.image(address=0x0100_8800, encrypted=True), make.image(Core.NET))
+    package = make.package(make.image(address=0x0100_8800, encrypted=True), make.image(Role.NET))
     with pytest.raises(StepError, match="switch it off and on") as caught:
         run_update(device, package, tmp_path / "journal", deadlines=SHORT)
     assert caught.value.resumable
@@ -313,9 +314,9 @@ class FakeTurncoat(FakeClient):
 def test_a_network_image_that_went_to_the_application_core_is_seen(make: Maker, tmp_path: Path) -> None:
     images = (
         ImageSlot(slot=0, version="1.0.0", hash=b"\x11" * 32, active=True, confirmed=True),
-        ImageSlot(slot=1, version="2.0.0", hash=make.image(Core.NET).hash, pending=True),
+        ImageSlot(slot=1, version="2.0.0", hash=make.image(Role.NET).hash, pending=True),
     )
-    package = make.package(make.image(Core.NET))
+    package = make.package(make.image(Role.NET))
 
     async def do() -> None:
         with Journal(tmp_path / "journal") as journal:

@@ -13,7 +13,7 @@ from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Update, Wish, decide
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core, Role
 from smpdfu.errors import DeviceError, PlanError, StepError
 from smpdfu.image.keys.keys import generate
 from smpdfu.smp.groups.image import ImageSlot, StateReply
@@ -58,7 +58,7 @@ def test_a_network_image_goes_to_its_application_only(
 
     monkeypatch.setattr("smpdfu.dfu.do.update.SameDevice.check", same)
     client: Any = FakeClient(OTHER)
-    package = make.package(make.image(Core.NET))
+    package = make.package(make.image(Role.NET))
 
     async def do() -> None:
         with Journal(tmp_path / "journal") as journal:
@@ -125,7 +125,7 @@ def test_what_no_trusted_key_has_signed_is_refused(make: Maker, state: State, fo
 
 
 def test_a_damaged_image_is_not_the_one_that_was_signed(make: Maker, state: State) -> None:
-    from smpdfu.dfu.package.package import PackageImage
+    from smpdfu.dfu.package.images import PackageImage
 
     data = bytearray(make.data())
     data[0x300] ^= 1

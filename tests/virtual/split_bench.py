@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from smpdfu.image.format import Image, Version
-from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions
 from smpdfu.virtual.boot.halves import mark
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import XIP, Layout, Region, SlotPair
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ OLD, NEW = Version(1), Version(2)
 SECTORS = 5
 
 
-def small_split(mode: SwapMode = SwapMode.OVERWRITE_ONLY, *, network: bool = True) -> Layout:
+def small_split(mode: BootMode = BootMode.OVERWRITE_ONLY, *, network: bool = True) -> Layout:
     """``nrf5340dk-xip-split``, or the one without a network core image, with slots of a few sectors."""
     base = small_simultaneous(SECTORS)
     size = SECTORS * SECTOR

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
-from smpdfu.image.trailer import SwapMode
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS, XIP, Region
 from smpdfu.virtual.chip.partitions import read_layout
 
@@ -88,15 +88,15 @@ def test_a_scratch_area_means_that_the_bootloader_swaps_by_it() -> None:
     table = text.replace(b"size: 0x7a000}\notp", b"size: 0x6a000}\notp").replace(b"0x7a000, span", b"0x6a000, span")
     table += b"mcuboot_scratch: {address: 0xf0000, size: 0x10000}\nEMPTY_0: {address: 0x76000, size: 0x10000}\n"
     layout = read_layout(table, "own")
-    assert (layout.mode, layout.scratch) == (SwapMode.SCRATCH, Region("scratch", 0xF_0000, 0x1_0000))
+    assert (layout.mode, layout.scratch) == (BootMode.SCRATCH, Region("scratch", 0xF_0000, 0x1_0000))
     assert Region("EMPTY_0", 0x7_6000, 0x1_0000) in layout.others
-    assert read_layout(table, "own", SwapMode.MOVE).mode is SwapMode.MOVE
+    assert read_layout(table, "own", BootMode.MOVE).mode is BootMode.MOVE
 
 
 def test_slots_in_external_flash_are_where_code_could_run_from_it() -> None:
     layout = read_layout(MATTER_BRIDGE, "own")
     assert (layout.secondary.start, layout.images[1].secondary.start) == (XIP, XIP + 0xE_F000)
-    assert (layout.network_image, layout.mode) == (1, SwapMode.OVERWRITE_ONLY)
+    assert (layout.network_image, layout.mode) == (1, BootMode.OVERWRITE_ONLY)
 
 
 def test_a_second_half_beside_slots_in_the_chip_leaves_its_way_to_network_firmware() -> None:
@@ -107,7 +107,7 @@ def test_a_second_half_beside_slots_in_the_chip_leaves_its_way_to_network_firmwa
         "own",
     )
     assert (layout.external_half, layout.network_image, layout.is_staged) == (1, None, True)
-    assert layout.mode is SwapMode.MOVE
+    assert layout.mode is BootMode.MOVE
     split = read_layout(XIP_SPLIT_NO_NET, "own")
     assert (split.external_half, split.network_image, split.is_staged) == (1, None, False)
 
@@ -177,13 +177,27 @@ def test_what_is_no_table_is_one_sentence(table: bytes, reason: str) -> None:
 
 def test_a_mode_that_the_table_has_no_room_for_is_refused() -> None:
     with pytest.raises(FormatError, match="no scratch area, which swap-scratch needs"):
-        read_layout(STAGED, "own", SwapMode.SCRATCH)
+        read_layout(STAGED, "own", BootMode.SCRATCH)
 
 
 def test_a_second_application_with_a_mode_is_no_direct_xip() -> None:
     """Hand-written tables name the parts of the slot, too: then the person says how MCUboot was built."""
     table = STAGED + b"mcuboot_secondary_app: {address: 0x86200, size: 0x79e00, region: flash_primary}\n"
-    assert read_layout(table, "own", SwapMode.MOVE).secondary == LAYOUTS["nrf5340dk-staged"].secondary
+    assert read_layout(table, "own", BootMode.MOVE).secondary == LAYOUTS["nrf5340dk-staged"].secondary
+
+
+def test_a_table_without_a_secondary_slot_is_that_of_one_slot_if_somebody_says_so() -> None:
+    layout = read_layout(PARTS, "own", BootMode.SINGLE_SLOT)
+    assert layout.images[0].places == (Region("primary", 0xC000, 0x7_0000),)
+    with pytest.raises(FormatError, match="no mcuboot_secondary") as caught:
+        read_layout(PARTS, "own")
+    assert caught.value.code == "which-mode"
+
+
+def test_the_second_slot_of_direct_xip_is_the_secondary_one() -> None:
+    table = STAGED + b"mcuboot_secondary_app: {address: 0x86200, size: 0x79e00, region: flash_primary}\n"
+    layout = read_layout(table, "own", BootMode.DIRECT_XIP)
+    assert (layout.mode, layout.images) == (BootMode.DIRECT_XIP, LAYOUTS["nrf5340dk-staged"].images)
 
 
 TABLES = st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.sampled_from([*SAMPLES.values()])

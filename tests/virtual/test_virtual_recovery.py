@@ -18,7 +18,7 @@ from smpdfu.dfu.decide.serial_recovery import (
     recovery_number,
 )
 from smpdfu.dfu.do.state_reading import read_state
-from smpdfu.dfu.package.package import PackageImage
+from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.image.format import Image, Version
 from smpdfu.link.memory import served_pipe

@@ -11,7 +11,6 @@ import pytest
 from smpdfu.client.client import Client
 from smpdfu.errors import DeviceError
 from smpdfu.image.format import Image, Version
-from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.releases import UPSTREAM, Generation
 from smpdfu.loaders.rules import NORDIC, Loader
 from smpdfu.smp.framing import ConsoleFraming
@@ -20,6 +19,7 @@ from smpdfu.smp.groups.os import Reset
 from smpdfu.virtual.boot.bootloader import Ending
 from smpdfu.virtual.boot.build import BootOptions
 from smpdfu.virtual.boot.halves import are_of_one_build, mark
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import PowerCut, Tear
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources
@@ -33,12 +33,12 @@ else:
 
 INTERNAL, EXTERNAL = "internal", "external"
 BOTH = (INTERNAL, EXTERNAL)
-OVERWRITE, MOVE = SwapMode.OVERWRITE_ONLY, SwapMode.MOVE
+OVERWRITE, MOVE = BootMode.OVERWRITE_ONLY, BootMode.MOVE
 RUNS, CRASH = Ending.RUNS, Ending.CRASH
 
 # What is uploaded and how it is marked ("test" or "permanent") -> how this boot and the next one end, and which
 # versions of the internal and the external half lie in the primary slots then. Overwriting has no trial.
-Case = tuple[SwapMode, tuple[str, ...], str]
+Case = tuple[BootMode, tuple[str, ...], str]
 Boots = tuple[tuple[Ending, tuple[int, int]], tuple[Ending, tuple[int, int]]]
 CASES: Mapping[Case, Boots] = {
     (OVERWRITE, BOTH, "test"): ((RUNS, (2, 2)), (RUNS, (2, 2))),
@@ -84,7 +84,7 @@ def test_both_halves_run_only_if_both_are_of_one_build(case: Case, network: bool
 
 @pytest.mark.parametrize("mode", [OVERWRITE, MOVE])
 @pytest.mark.parametrize("half", BOTH)
-def test_a_damaged_half_is_erased_and_the_other_one_installed_all_the_same(half: str, mode: SwapMode) -> None:
+def test_a_damaged_half_is_erased_and_the_other_one_installed_all_the_same(half: str, mode: BootMode) -> None:
     """MCUboot knows of no bond between the halves: "If one of the loaded updates is corrupt and deleted"."""
     board = SplitBench(small_split(mode, network=False))
     for one in BOTH:
@@ -197,7 +197,7 @@ def test_a_build_has_a_name_that_the_mark_can_carry(name: str) -> None:
     [(OVERWRITE, True, "test"), (OVERWRITE, False, "test"), (MOVE, False, "test"), (MOVE, False, "permanent")],
 )
 def test_a_cut_at_any_operation_ends_with_both_halves_of_one_build(
-    mode: SwapMode, network: bool, begin: str, tear: Tear
+    mode: BootMode, network: bool, begin: str, tear: Tear
 ) -> None:
     board = SplitBench(small_split(mode, network=network))
     upload(board, BOTH, begin)

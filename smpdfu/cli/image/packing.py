@@ -13,8 +13,9 @@ from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.image.package_options import Inputs
 from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.cli.terminal.show import HashOutput, table
+from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage, PackageRequest, Part, find_parts, pack_parts
-from smpdfu.dfu.package.package import Board, PackageImage
+from smpdfu.dfu.package.package import Board
 from smpdfu.errors import PackageError
 from smpdfu.image.files import write_files_atomic
 

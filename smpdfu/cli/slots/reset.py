@@ -21,7 +21,7 @@ from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.slot_marks import state_before_restart
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.errors import ResponseTimeoutError
 
 if TYPE_CHECKING:

@@ -36,7 +36,8 @@ from smpdfu.dfu.do.net_version import VersionRule, Way
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Update, Wish
-from smpdfu.dfu.package.package import Core, Package
+from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError, StepError, UnprovenError
 from smpdfu.image.keys.keys import PublicKey
 from smpdfu.library import open_update, plan_update, recorded_update, set_journal_aside

@@ -25,7 +25,7 @@ from smpdfu.dfu.do.one_image import ImageRequest, InstalledImage, NotOneImageErr
 from smpdfu.dfu.do.one_image import load_image as load_one
 from smpdfu.dfu.do.serial_recovery import upload_in_recovery
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.files import FileKind
 from smpdfu.library import open_device

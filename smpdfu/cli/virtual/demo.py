@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpdfu.dfu.package.package import Board, Core, PackageImage, new_package
+from smpdfu.dfu.package.images import PackageImage, Role
+from smpdfu.dfu.package.package import Board, new_package
 from smpdfu.image.files import StrPath, write_files_atomic, write_key_file
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
@@ -122,7 +123,7 @@ class Demo:
                 rom_fixed=primary.start if is_app else core.slot_code,
             )
             image = build(spec, payload, key)
-            made.append((PackageImage(Core(core.name), _FILES[core.name], image.to_bytes(), image), core.slot_code))
+            made.append((PackageImage(Role(core.name), _FILES[core.name], image.to_bytes(), image), core.slot_code))
         package = new_package(made, name=f"demo {number}.0.0", board=Board())
         images: dict[StrPath, bytes] = {self.image(one.core, number): one.data for one, _ in made}
         return images | {self.package(number): package.to_bytes()}

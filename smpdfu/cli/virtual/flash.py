@@ -99,7 +99,7 @@ def _fill(device: VirtualNrf5340, name: str, firmware: Firmware) -> None:
             "the file has gaps, so it does not fit into a --region. Leave out --region to write it to its own addresses"
         )
     wanted = _region(device, name)
-    slots = [slot for pair in device.images for slot in (pair.primary, pair.secondary)]
+    slots = [slot for pair in device.images for slot in pair.places]
     start = next((slot.image_start for slot in slots if slot.area.region == wanted), 0)
     area = device.chip.flash_at(wanted.start).area(wanted)
     device.chip.load(area, b"\xff" * start + firmware.segments[0].data)

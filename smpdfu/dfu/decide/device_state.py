@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, Proof, Source
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, TlvType, Version
 from smpdfu.image.trailer import SwapMode
@@ -57,7 +58,7 @@ class Past:
     @classmethod
     def of(cls, package: Package) -> Past:
         """What there is to know about a package."""
-        app = package.image(Core.APP)
+        app = package.image(Role.APP)
         if app is None:
             return cls()
         return cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter, app.hash, dependencies_of(app))

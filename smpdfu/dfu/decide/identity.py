@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.plan import Action, Step
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.smp.groups.shell import ShellExecute
 
 ASK_HARDWARE = ShellExecute(("hwinfo", "devid"))

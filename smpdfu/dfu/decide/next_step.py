@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, version_of
 from smpdfu.dfu.decide.one_image import NO_MARK_MODES, ONE_SLOT_MODES, REVERTING_MODES, Job, why_no_test
-from smpdfu.dfu.package.package import PackageImage
+from smpdfu.dfu.package.images import PackageImage
 from smpdfu.image.format import counted
 from smpdfu.smp.groups.os import BootloaderMode
 

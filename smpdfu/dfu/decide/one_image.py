@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
-from smpdfu.dfu.package.package import Core, PackageImage, core_of_address
+from smpdfu.dfu.package.images import Core, PackageImage, Role, core_of_address
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, counted
 from smpdfu.image.verification.verdict import Code
@@ -128,7 +128,7 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
 def of_pair(image: PackageImage, job: Job, state: DeviceState) -> PackageImage:
     """The image as one of the core whose pair it goes to: an encrypted one does not show its core, the pair does."""
     if state.scheme is Scheme.SIMULTANEOUS and job.image in (0, 1) and known_core(image) is None:
-        return replace(image, core=Core.NET if job.image else Core.APP)
+        return replace(image, role=Role.NET if job.image else Role.APP)
     return image
 
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
 from smpdfu.loaders.proof import Picture, outcomes
 
@@ -169,7 +170,7 @@ def in_place(package: Package, plan: Plan, policy: Policy = Policy.TEST_AND_CONF
 def first_actions(package: Package, state: DeviceState, record: Record) -> dict[Core, Action | None]:
     """For each core of the package the first action that is left; None when its image is in place."""
     first: dict[Core, Action | None] = {}
-    app, net = package.image(Core.APP), package.image(Core.NET)
+    app, net = package.image(Role.APP), package.image(Role.NET)
     if app is not None:
         first[Core.APP] = _first_for_app(app, state, record)
     if net is not None:
@@ -223,7 +224,7 @@ def went_back(package: Package, state: DeviceState, record: Record) -> bool:
 
     So it was swapped back, or the bootloader refused it: the next boot brings the same image again.
     """
-    app, running, other = package.image(Core.APP), state.running, state.other
+    app, running, other = package.image(Role.APP), state.running, state.other
     if app is None or running is None or not record.unfinished or not _MARKED[Core.APP] & record.steps:
         return False
     pending = other is not None and other.waits

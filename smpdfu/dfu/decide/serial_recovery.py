@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import WHICH_IMAGE
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.smp.groups.image import SlotInfoImage
 from smpdfu.smp.groups.os import ParamsReply

@@ -24,7 +24,7 @@ from enum import StrEnum
 from smpdfu.client import Client
 from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.do import health
-from smpdfu.dfu.package.package import PackageImage
+from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import DeviceError, UpdateError
 from smpdfu.image import b0n
 from smpdfu.image.format import Version

@@ -43,7 +43,7 @@ from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark
 from smpdfu.dfu.do.update import Wish, known_of
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import FormatError, ImageError, PlanError
 from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 from smpdfu.image.inspect.not_firmware import image_inside

@@ -16,7 +16,8 @@ from smpdfu.dfu.decide.proof import net_taken, picture
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.state_reading import read_slots, read_state, with_console
 from smpdfu.dfu.do.steps import MAX_RESETS, Deadlines, Settled, StepRunner, hash_of, mark, restart
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import (
     AbsentError,
     DeviceError,

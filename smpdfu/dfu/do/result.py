@@ -8,7 +8,8 @@ from smpdfu.dfu.decide.checks.findings import Finding
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.plan import Policy
-from smpdfu.dfu.package.package import Core, Package
+from smpdfu.dfu.package.images import Role
+from smpdfu.dfu.package.package import Package
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +33,4 @@ def is_proven(package: Package, policy: Policy, proof: Proof | None) -> bool | N
     """See ``Installed``. An application proves itself by its running hash, or the update does not end well."""
     if policy is Policy.UPLOAD_ONLY:
         return None
-    return package.image(Core.NET) is None or (proof is not None and proof.value is True)
+    return package.image(Role.NET) is None or (proof is not None and proof.value is True)

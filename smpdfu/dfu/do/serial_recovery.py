@@ -21,7 +21,7 @@ from smpdfu.dfu.decide.serial_recovery import (
 )
 from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageRequest, ImageStage, ignore, read_known
-from smpdfu.dfu.package.package import PackageImage
+from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import DeviceError, ImageError
 from smpdfu.smp.groups.image import StateRead
 

@@ -19,7 +19,7 @@ from smpdfu.dfu.do.one_image_steps import restart_alone
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import ask, read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines, confirm, mark
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import Erase, ImageSlot, StateRead, StateWrite
 

@@ -23,7 +23,7 @@ from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
 from smpdfu.dfu.do.state_reading import read_slots, with_console
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import (
     AbsentError,
     DeviceError,

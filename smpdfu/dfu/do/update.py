@@ -35,7 +35,8 @@ from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
 from smpdfu.dfu.do.state_reading import read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.loaders.proof import Picture
@@ -96,7 +97,7 @@ def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS
     if unwatched or (wish.again and not ours.unfinished):
         ours = Record()
     plan = make_plan(package, state, ours, wish.policy)
-    by_journal = package.image(Core.NET) is not None and not any(step.core is Core.NET for step in plan.steps)
+    by_journal = package.image(Role.NET) is not None and not any(step.core is Core.NET for step in plan.steps)
     by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
     done_at = (ours.ended_at or 0.0) if by_journal else None
     proof = _by_journal(ours, state) if by_journal else None
@@ -197,7 +198,7 @@ class Update:
         state = known_of(found, record, self._wish)
         if record.absent and went_back(self._package, state, record):
             await off_loop(self._journal.end, REVERTED)
-            why = not_taken(self._package.image(Core.APP), state)
+            why = not_taken(self._package.image(Role.APP), state)
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
@@ -299,7 +300,7 @@ class Update:
         """What a later update will want to know of this one. What is only sent says nothing of the bootloader."""
         if self._wish.policy is Policy.UPLOAD_ONLY:
             return {}
-        net = self._package.image(Core.NET)
+        net = self._package.image(Role.NET)
         address = None if net is None else net.code_address
         return Past.of(self._package).to_entry() | ({} if address is None else {"net_address": address})
 
@@ -326,7 +327,7 @@ class Update:
         self, step: Step, behind: tuple[Step, ...], decision: Decision, state: DeviceState
     ) -> None:
         """The network core goes with its application; with another one there, this is another device by now."""
-        app = self._package.image(Core.APP)
+        app = self._package.image(Role.APP)
         check = Step(Action.CHECK, Core.APP)
         is_new = check in decision.plan.steps and check not in behind
         wanted = app.hash if app is not None and is_new else hash_of(decision.state)
@@ -358,6 +359,6 @@ class Update:
             raise
 
     def _image(self, step: Step) -> PackageImage:
-        image = self._package.image(step.core)
+        image = self._package.image(Role(step.core))
         assert image is not None, "the plan has steps for the cores of the package only"
         return image

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.merged_checks import check_left_out, check_place, one_core_warning
 from smpdfu.dfu.package.merged_hex import NET_SLOTS, Code, Slot, carry_over, find_code
-from smpdfu.dfu.package.package import Board, Core, Package, PackageImage, new_package
+from smpdfu.dfu.package.package import Board, Package, new_package
 from smpdfu.dfu.package.ties import check_ties
 from smpdfu.errors import ImageError, PackageError, TooLargeError
 from smpdfu.image.files import Firmware, read_firmware, split_cores
@@ -241,7 +242,7 @@ def _image(part: Part, spec: ImageSpec, signer: Signer | None, recipient: Recipi
             f"the {core.words}'s firmware has {size} bytes, and its flash has room for {room}", size, room
         )
     image = build(spec, payload, signer, recipient if core is Core.APP else None)
-    return PackageImage(core, _FILES[core], image.to_bytes(), image)
+    return PackageImage(Role(core), _FILES[core], image.to_bytes(), image)
 
 
 # --- what is to be said ---------------------------------------------------------------------------------------------

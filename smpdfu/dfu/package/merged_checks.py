@@ -6,8 +6,8 @@ for must not be signed along with the bootloader before it, nor left out without
 
 from __future__ import annotations
 
+from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.merged_hex import Code, Slot
-from smpdfu.dfu.package.package import Core
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image.files import Firmware, Segment, split_cores
 from smpdfu.image.format import Image

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image import b0n
 from smpdfu.image.files import Firmware, split_cores

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import PackageError
 from smpdfu.image.format import Dependency, Version, counted
 

@@ -10,10 +10,10 @@ from typing import Any, Self
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.signing.encrypt import DecryptionKey
-from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build, Loader, usual_build
 from smpdfu.virtual.boot.netcore import B0n
 from smpdfu.virtual.boot.slot import Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Bus
 from smpdfu.virtual.chip.layout import Layout
 
@@ -27,6 +27,9 @@ class AddressCheck(StrEnum):
 
 
 DEFAULT_LOADER = Loader()
+
+MODES = (BootMode.SCRATCH, BootMode.MOVE, BootMode.OFFSET, BootMode.OVERWRITE_ONLY)
+"""The modes that a virtual device can be built in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,10 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
     Without a network core (or without PCD in MCUboot) no image is looked at for it.
     """
     options, release = keys.options, keys.options.loader.release
-    by_offset = layout.mode is SwapMode.OFFSET
+    by_offset = layout.mode is BootMode.OFFSET
     by_uuid = bool(options.app_class or options.net_class)
+    if layout.mode not in MODES:
+        raise ValueError(f"there is no virtual device whose bootloader is built for {layout.mode} yet")
     if by_offset and not release.by_offset:
         raise ValueError(f"{release.title} has no swap using offset")
     if by_uuid and options.loader.rule.application_by_uuid is None:
@@ -130,7 +135,7 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
         raise ValueError(f"{release.title} cannot check the load address in the header")
     usual = usual_build(
         options.loader,
-        overwrites=layout.mode is SwapMode.OVERWRITE_ONLY,
+        overwrites=layout.mode is BootMode.OVERWRITE_ONLY,
         by_offset=by_offset,
         staged=layout.is_staged,
         encrypts=keys.decryption is not None,

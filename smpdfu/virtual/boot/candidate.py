@@ -11,13 +11,13 @@ from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC, Flag, Image, TlvType
 from smpdfu.image.ids import UUID_SIZE
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
-from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders import lines
 from smpdfu.loaders.rules import Target
 from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.slot import RawHeader, Slots
 from smpdfu.virtual.boot.swap.swap import Log, Status, Swap
 from smpdfu.virtual.boot.swap.swap_type import SwapType
+from smpdfu.virtual.chip.boot_mode import BootMode
 
 _VECTOR = 4
 
@@ -127,7 +127,7 @@ class Candidate:
         if not self.pair.swaps:
             return
         self.slot.erase_trailer()
-        clears = self.checks.build.loader.release.clears_stuck_revert and self.checks.layout.mode is SwapMode.MOVE
+        clears = self.checks.build.loader.release.clears_stuck_revert and self.checks.layout.mode is BootMode.MOVE
         if clears and SwapType.REVERT in (self.pair.status.swap_type, self.slots.next_boot()):
             self.slots.primary.erase_trailer()
             self.log(f"I: Cleared image {self.pair.number} primary slot trailer due to stuck revert")

@@ -40,6 +40,7 @@ class Checks:
     def __init__(self, bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None) -> None:
         self.layout = layout
         self.keys = keys
+        self._bus = bus
         self.log = log
         self.build = build_of(layout, keys, has_network_core=net is not None)
         self.network = NetworkPath(net, bus, self.build, log)
@@ -49,6 +50,10 @@ class Checks:
             if layout.otp is None:
                 raise ValueError(f"layout {layout.name} has no memory for security counters")
             self.counters = SecurityCounters(bus.area(layout.otp), len(layout.images))
+
+    def slots(self, number: int = 0) -> Slots:
+        """The slots of image number ``number``."""
+        return self.keys.slots(self._bus, self.layout, number)
 
     def is_accepted(self, slots: Slots, role: Role, start: int = 0) -> bool:
         """Hash, signature, size and structure of the image in a slot, by ``image.verification.verify``."""

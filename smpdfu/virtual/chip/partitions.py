@@ -13,8 +13,8 @@ from typing import Any
 
 from smpdfu.errors import FormatError
 from smpdfu.image import nrf5340
-from smpdfu.image.trailer import SwapMode
 from smpdfu.untrusted import yamltext
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
 
 LARGEST_FILE = yamltext.MAX_BYTES
@@ -38,7 +38,7 @@ _PAIRS = tuple((f"mcuboot_primary{end}", f"mcuboot_secondary{end}") for end in (
 _SETTINGS = ("settings_storage", "nvs_storage", "littlefs_storage")
 
 
-def read_layout(text: bytes, name: str, mode: SwapMode | None = None) -> Layout:
+def read_layout(text: bytes, name: str, mode: BootMode | None = None) -> Layout:
     """The layout that a partition table describes.
 
     ``mode`` is how MCUboot was built, which the table does not say: without it, as the SDK builds it for such a table
@@ -87,15 +87,15 @@ def _number(name: str, entry: Mapping[str, object], key: str) -> int:
     return found
 
 
-def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Layout:
-    missing = [key for key in ("mcuboot", "mcuboot_primary", "mcuboot_secondary") if key not in regions]
+def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Layout:
+    missing = [key for key in ("mcuboot", "mcuboot_primary") if key not in regions]
     if missing:
         raise ValueError(f"it has no {missing[0]}")
     _refuse_other_builds(regions, mode)
-    pairs = _pairs(regions)
+    pairs = _pairs(regions, has_one_slot=mode is not None and mode.has_one_slot)
     network, external_half = _roles(pairs)
     scratch = regions.get("mcuboot_scratch")
-    slots = [slot for pair in pairs for slot in (pair.primary, pair.secondary)]
+    slots = [slot for pair in pairs for slot in pair.places]
     settings = next((regions[key] for key in _SETTINGS if key in regions), None)
     app = Region("app flash", nrf5340.APP.start, nrf5340.APP.size_bytes)
     used = [regions["mcuboot"], *slots, *filter(None, (settings, scratch))]
@@ -118,12 +118,14 @@ def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Lay
     )
 
 
-def _pairs(regions: Mapping[str, Region]) -> list[SlotPair]:
-    """The slots of images 0, 1 and 2, as far as both are there."""
-    found = list(takewhile(lambda pair: set(pair) <= regions.keys(), _PAIRS))
-    if regions.keys() & set(_PAIRS[-1]) and len(found) < len(_PAIRS):
+def _pairs(regions: Mapping[str, Region], *, has_one_slot: bool) -> list[SlotPair]:
+    """The slots of images 0, 1 and 2, as far as both are there; in a mode with one slot, image 0 has no other."""
+    more = list(takewhile(lambda pair: set(pair) <= regions.keys(), _PAIRS[1:]))
+    if regions.keys() & set(_PAIRS[-1]) and _PAIRS[-1] not in more:
         raise ValueError("it has a third image pair and does not have both slots of all three images")
-    return [SlotPair(regions[primary], regions[secondary]) for primary, secondary in found]
+    secondary = None if has_one_slot else regions["mcuboot_secondary"]
+    pairs = [SlotPair(regions["mcuboot_primary"], secondary)]
+    return pairs + [SlotPair(*(regions[name] for name in pair)) for pair in more]
 
 
 def _roles(pairs: Sequence[SlotPair]) -> tuple[int | None, int | None]:
@@ -146,17 +148,23 @@ def _roles(pairs: Sequence[SlotPair]) -> tuple[int | None, int | None]:
     return network, external
 
 
-def _refuse_other_builds(regions: Mapping[str, Region], mode: SwapMode | None) -> None:
+def _refuse_other_builds(regions: Mapping[str, Region], mode: BootMode | None) -> None:
     """Raise ValueError or FormatError for the tables of builds that a virtual device cannot be.
 
     ``mcuboot_secondary_app`` is the place of a second application that runs from there (``pm.yml`` of MCUboot);
-    hand-written tables have it for other builds, too, so that ``mode`` decides.
+    hand-written tables have it for other builds, too, so that ``mode`` decides. A table without ``mcuboot_secondary``
+    is that of one slot, or not whole.
     """
     if mode is None and "mcuboot_secondary_app" in regions:
         raise FormatError(
-            "the partition table cannot be used: it has mcuboot_secondary_app, as direct XIP builds have, and no "
-            "virtual device does direct XIP. If the bootloader swaps or overwrites, say which"
+            "the partition table cannot be used: it has mcuboot_secondary_app, as direct XIP builds have. It does not "
+            "tell whether the bootloader does direct XIP (with revert or without), swaps or overwrites: say which"
         ).because("which-mode")
+    if "mcuboot_secondary" not in regions:
+        if mode is not None and mode.has_one_slot:
+            return
+        error = FormatError("the partition table cannot be used: it has no mcuboot_secondary")
+        raise error if mode is not None else error.because("which-mode")
     if _is_outside(regions["mcuboot_secondary"]) and not set(_PAIRS[1]) <= regions.keys():
         raise ValueError(
             "mcuboot_secondary is in external flash and there is one image pair: network firmware cannot pass through "
@@ -173,10 +181,10 @@ def _is_ram(region: Region) -> bool:
     return region.start >= _PCD.start
 
 
-def _usual_mode(has_scratch: bool, has_network_slots: bool) -> SwapMode:
+def _usual_mode(has_scratch: bool, has_network_slots: bool) -> BootMode:
     if has_network_slots:
-        return SwapMode.OVERWRITE_ONLY
-    return SwapMode.SCRATCH if has_scratch else SwapMode.MOVE
+        return BootMode.OVERWRITE_ONLY
+    return BootMode.SCRATCH if has_scratch else BootMode.MOVE
 
 
 def _around(name: str, regions: list[Region]) -> Region | None:

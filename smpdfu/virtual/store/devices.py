@@ -23,13 +23,13 @@ from typing import Any, Self
 from smpdfu.errors import ConnectError, SmpdfuError
 from smpdfu.image.files import write_file_atomic
 from smpdfu.image.keys.keys import PrivateKey, Verifier, load_key, load_private
-from smpdfu.image.trailer import SwapMode
 from smpdfu.link.pipe import Pipe, not_open
 from smpdfu.local.state.lock import HeldError, Lock, holder
 from smpdfu.local.state.own import make_own_folder, open_own
 from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
 from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import kept_parts
 from smpdfu.virtual.chip.flash import Flash
 from smpdfu.virtual.chip.layout import LAYOUTS, Layout
@@ -85,13 +85,13 @@ class Recipe:
 
     def make_layout(self) -> Layout:
         """Return the layout of both cores. Raises ``ValueError`` for an unknown name, ``FormatError``."""
-        mode = None if self.mode is None else SwapMode(self.mode)
+        mode = None if self.mode is None else BootMode(self.mode)
         if self.partitions is not None:
             return read_layout(self.partitions.encode(), self.layout, mode)
         if self.layout not in LAYOUTS:
             raise ValueError(f"there is no layout {self.layout!r}. Use one of: {', '.join(LAYOUTS)}")
         layout = LAYOUTS[self.layout]
-        return layout if mode is None else replace(layout, mode=mode)
+        return layout if mode is None else layout.in_mode(mode)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -11,7 +11,8 @@ import pytest
 
 from smpdfu.client import Client, Patience
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.package.package import Core, PackageImage, new_package
+from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.package import new_package
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.hashes import digest
 from smpdfu.image.keys.keys import PrivateKey

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.dfu.decide.checks.findings import Severity
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.signing.encrypt import ctr, unwrap_key
 from smpdfu.image.trailer import Padding, pad_to_slot
@@ -17,10 +17,10 @@ from smpdfu.loaders.rules import Loader
 from smpdfu.smp.groups.image import ImageSlot, SlotInfo
 from smpdfu.smp.groups.os import BootloaderInfo, BootloaderMode
 from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.server.groups import image as image_group
-from smpdfu.virtual.server.groups import os as os_group
 from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.server.slot_content import Content
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built, remade, with_flags, without
@@ -87,6 +87,14 @@ def other_key(bench: Bench) -> Path:
     return bench.package(bench.image(), bench.image(Core.NET, key=bench.stranger))
 
 
+def with_bootloader(bench: Bench) -> Path:
+    """A package that also has an image of MCUboot itself."""
+    entry = {"type": "mcuboot", "load_address": bench.app_code}
+    return bench.package(
+        bench.image(), replace(bench.image(version="3.0.0"), role=Role.MCUBOOT, file="s0.bin", entry=entry)
+    )
+
+
 def other_seal(bench: Bench) -> Path:
     """The network image's seal is in order, and by a key that b0n does not trust."""
     return both(seal=bench.keys.key)(bench)
@@ -100,7 +108,7 @@ def wrong_core(bench: Bench) -> Path:
     """The network core's firmware under the application's name."""
     found = bench.image(Core.NET)
     return bench.package(
-        PackageImage(Core.APP, "app_update.bin", found.data, found.image, {"load_address": bench.app_code})
+        PackageImage(Role.APP, "app_update.bin", found.data, found.image, {"load_address": bench.app_code})
     )
 
 
@@ -190,7 +198,7 @@ def running_twice(bench: Bench) -> None:
 
 def says(mode: BootloaderMode) -> Callable[[Bench], None]:
     """The device tells this mode of its bootloader, whatever that does."""
-    return lambda bench: bench.patch.setattr(os_group, "MODES", dict.fromkeys(os_group.MODES, mode))
+    return lambda bench: bench.patch.setattr(BootMode, "number", mode)
 
 
 def other_board(bench: Bench) -> None:
@@ -237,6 +245,7 @@ def tied() -> Prepare:
 ROWS = (
     # The device.
     Row("recovery", ERROR, after(app(), in_recovery), 6, OLD),
+    Row("no-steps", ERROR, with_bootloader, 0, APP_ONLY),
     Row("no-running-image", ERROR, after(app(), flagless), 5, APP_ONLY),
     Row("active-slot", ERROR, after(app(), running_twice), 8, OLD),
     Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.DIRECT_XIP)), 0, APP_ONLY),

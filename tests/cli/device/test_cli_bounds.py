@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.files import Segment, encode_firmware
 
 if TYPE_CHECKING:

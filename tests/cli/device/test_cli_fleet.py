@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import generate
 from tests.cli.device.conftest import Desk, new_desk
 from tests.deadlines import HANG_S

@@ -12,7 +12,7 @@ import pytest
 
 from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.do.journal.device_lock import locked
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.fleets import open_fleet
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.store import devices as store_devices

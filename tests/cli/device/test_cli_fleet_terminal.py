@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import PrivateKey
 from tests.cli.device.conftest import Desk, new_desk
 from tests.cli.test_cli_cut_off import Terminal

@@ -10,7 +10,7 @@ import pytest
 
 from smpdfu.cli.app.frame_log import FrameLog
 from smpdfu.client.trace import Trace
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.image import ImageUpload
 from smpdfu.smp.groups.os import Echo

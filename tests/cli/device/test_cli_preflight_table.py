@@ -13,7 +13,7 @@ import pytest
 
 from smpdfu.dfu.decide.checks.demands import UNTRUSTED
 from smpdfu.dfu.decide.checks.findings import FINAL, SOURCES
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.format import Dependency, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.verification.verdict import Code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.netcore import B0n
 
@@ -148,7 +148,6 @@ def test_what_cannot_be_meant_is_a_usage_error(desk: Desk, words: tuple[str, ...
 
 
 def test_only_what_was_to_be_booted_can_be_proven(desk: Desk) -> None:
-    from smpdfu.dfu.package.package import Core
 
     assert desk.json("update", desk.package(cores=(Core.APP,)), "--upload-only")["proven"] is None
     assert desk.json("update", desk.package(cores=(Core.APP,)), "--plan")["proven"] is None
@@ -157,7 +156,6 @@ def test_only_what_was_to_be_booted_can_be_proven(desk: Desk) -> None:
 
 
 def test_an_upload_is_told_the_release_too(board: Board, over_udp: Serve) -> None:
-    from smpdfu.dfu.package.package import Core
 
     desk = board("3.2/pm")
     said = desk.run("upload", desk.image(Core.NET), "--confirm", "--ncs", "3.2", "--to", over_udp(desk), "--json")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu import ImageError, ImageNote, ImageStage, LinkLostError, PlanError, UploadProgress, Wanted, recover_image
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.server.serial_recovery import RecoveryBuild
 from smpdfu.virtual.store import devices as store_devices

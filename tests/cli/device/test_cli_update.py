@@ -20,7 +20,8 @@ from smpdfu.dfu.decide.record import DONE
 from smpdfu.dfu.do.health import can_run
 from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.package.package import Core, Package
+from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.store import devices as store_devices
 from tests.simulated import simulate_commands

@@ -12,7 +12,7 @@ from smpdfu.cli.update.steps import WAITING, Reporter
 from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.do.events import StepBegun
 from smpdfu.dfu.do.one_image import ImageStage
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from tests.cli.test_cli_cut_off import Terminal
 
 if TYPE_CHECKING:

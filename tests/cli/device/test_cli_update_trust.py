@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from smpdfu.dfu.do.journal.journal import journal_path
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import generate
 from tests.cli.device.conftest import Desk
 

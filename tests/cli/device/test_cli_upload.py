@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.signing.build import ImageSpec, build, lay_out

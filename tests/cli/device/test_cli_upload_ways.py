@@ -14,7 +14,7 @@ from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import Deadlines, StepRunner
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import Version
 from smpdfu.image.signing.build import ImageSpec, build, lay_out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.signing.build import ImageSpec, build

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.boot.build import BootOptions
 from smpdfu.virtual.boot.netcore import B0n

@@ -16,12 +16,17 @@ _PANEL = "Bootloader"
 
 
 class Mode(StrEnum):
-    """How MCUboot updates."""
+    """The mode that MCUboot is built in."""
 
     SCRATCH = "swap-scratch"
     MOVE = "swap-move"
     OFFSET = "swap-offset"
     OVERWRITE = "overwrite-only"
+    DIRECT_XIP = "direct-xip"
+    DIRECT_XIP_REVERT = "direct-xip-revert"
+    RAM_LOAD = "ram-load"
+    SINGLE_SLOT = "single-slot"
+    FIRMWARE_LOADER = "firmware-loader"
 
 
 class Prevention(StrEnum):
@@ -140,7 +145,9 @@ class BootParts:
     ] = DEFAULT_LAYOUT
     mode: Annotated[
         Mode | None,
-        typer.Option("--mode", rich_help_panel=_PANEL, help="How MCUboot updates. [default: what the layout uses]"),
+        typer.Option(
+            "--mode", rich_help_panel=_PANEL, help="The mode that MCUboot is built in. [default: what the layout uses]"
+        ),
     ] = None
     prevent_downgrade: Annotated[
         Prevention | None,

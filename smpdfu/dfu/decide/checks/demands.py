@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
-from smpdfu.dfu.package.package import PackageImage
+from smpdfu.dfu.package.images import PackageImage
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.verification.verdict import Code
 from smpdfu.image.verification.verify import verify

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Dependency, Version, counted
 
 Findings = Iterator[Finding]
 
-_CORES = {0: Core.APP, 1: Core.NET}
+_ROLES = {0: Role.APP, 1: Role.NET}
 _NONE = Version(0)
 """What image 1 has while nothing waits for it: its primary slot is RAM, with a header that is made up."""
 
@@ -25,9 +26,9 @@ _NONE = Version(0)
 def dependencies_are_met(package: Package, state: DeviceState) -> Findings:
     """An image that needs a version of another one that is not there."""
     both = state.scheme is Scheme.SIMULTANEOUS
-    unmet = {image.core: needs for image in package.images if (needs := _unmet(image, package, state))}
-    for core, needs in unmet.items():
-        image = package.image(core)
+    unmet = {image.role: needs for image in package.images if (needs := _unmet(image, package, state))}
+    for role, needs in unmet.items():
+        image = package.image(role)
         assert image is not None
         for need in needs:
             yield (
@@ -48,7 +49,7 @@ def _is_met(need: Dependency, found: Version | None) -> bool:
 
 def _version_after(number: int, package: Package, state: DeviceState) -> Version | None:
     """The version that image ``number`` will have: the package's, else what waits for the next boot or is there."""
-    coming = package.image(_CORES[number]) if number in _CORES else None
+    coming = package.image(_ROLES[number]) if number in _ROLES else None
     if coming is not None:
         return coming.image.header.version
     waiting = state.waiting(number)
@@ -83,9 +84,9 @@ def _unmet_at_once(
     need: Dependency,
     package: Package,
     state: DeviceState,
-    unmet: dict[Core, tuple[Dependency, ...]],
+    unmet: dict[Role, tuple[Dependency, ...]],
 ) -> Finding:
-    if need.image not in _CORES:
+    if need.image not in _ROLES:
         skips = _skips_one(state)
         then = "then does not check it" if skips else "then installs nothing"
         text = f"{_needs(image, need)}, and it has no such image; the bootloader {then}"
@@ -96,11 +97,11 @@ def _unmet_at_once(
     return Finding("dependency", Severity.ERROR, text, _PUT_IT_IN, image.core)
 
 
-def _then(image: PackageImage, package: Package, state: DeviceState, unmet: dict[Core, tuple[Dependency, ...]]) -> str:
+def _then(image: PackageImage, package: Package, state: DeviceState, unmet: dict[Role, tuple[Dependency, ...]]) -> str:
     others = [other for other in package.images if other is not image and not _is_in_place(other, state)]
     if not _skips_one(state):
         return "the bootloader installs nothing" if others else "the bootloader does not install it"
-    app_first = image.core is Core.NET and any(need.image in _CORES for need in unmet.get(Core.APP, ()))
+    app_first = image.core is Core.NET and any(need.image in _ROLES for need in unmet.get(Role.APP, ()))
     if app_first and others:
         return "the bootloader stops its checks at the application's unmet dependency and installs this image alone"
     if others:
@@ -114,15 +115,15 @@ def _skips_one(state: DeviceState) -> bool:
 
 
 def _is_in_place(image: PackageImage, state: DeviceState) -> bool:
-    return image.core is Core.APP and state.running is not None and state.running.hash == image.hash
+    return image.role is Role.APP and state.running is not None and state.running.hash == image.hash
 
 
 def running_application_agrees(package: Package, state: DeviceState) -> Findings:
     """A network image that is marked alone meets the application that runs, and its dependencies."""
-    net, running = package.image(Core.NET), state.running
+    net, running = package.image(Role.NET), state.running
     if net is None or running is None or state.scheme is not Scheme.SIMULTANEOUS:
         return
-    app = package.image(Core.APP)
+    app = package.image(Role.APP)
     if app is not None and app.hash != running.hash:
         return  # both are marked: the new application's dependencies count
     if not _skips_one(state):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 from smpdfu.errors import PlanError
 from smpdfu.image.verification.verdict import Code
 
@@ -57,6 +57,7 @@ _NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
 SOURCES = {
     "recovery": "MCUboot, docs/serial_recovery.md",
     "no-running-image": _IMG_MGMT,
+    "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "active-slot": "zephyrproject-rtos/zephyr, issue 99762",
     "bootloader-mode": "Zephyr, SMP OS management, Bootloader information",
     "scheme": _NRF53,

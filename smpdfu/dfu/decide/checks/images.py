@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.plan import image_number
-from smpdfu.dfu.package.package import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.image import b0n
 from smpdfu.image.format import SIGNATURE_TYPES, counted
 from smpdfu.image.loader_build import LoaderBuild

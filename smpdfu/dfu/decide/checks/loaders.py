@@ -13,7 +13,8 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loader_words import ASK, hexadecimal, loader_titles, unknown, what_happens, who_does_what
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Source
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType
 from smpdfu.image.ids import UUID_SIZE
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
@@ -109,7 +110,7 @@ def _severity(hit: Collection[Build], among: Collection[Build]) -> Severity:
 
 def staged_net(package: Package, state: DeviceState) -> PackageImage | None:
     """The network image of a package that passes through the application's slot and can be read there."""
-    image = package.image(Core.NET)
+    image = package.image(Role.NET)
     usable = image is not None and not image.image.encrypted and image.vector_core is not Core.APP
     return image if usable and state.scheme is Scheme.STAGED and state.swap_mode is not SwapMode.OFFSET else None
 
@@ -130,7 +131,7 @@ def _clues_fit_together(_: Package, state: DeviceState) -> Findings:
 
 
 def _offset_hands_nothing_over(package: Package, state: DeviceState) -> Findings:
-    image = package.image(Core.NET)
+    image = package.image(Role.NET)
     builds = builds_of(state)
     if image is None or not builds or state.scheme is not Scheme.STAGED or state.swap_mode is not SwapMode.OFFSET:
         return
@@ -145,7 +146,7 @@ def _offset_hands_nothing_over(package: Package, state: DeviceState) -> Findings
 
 
 def _network_image_is_readable(package: Package, state: DeviceState) -> Findings:
-    image = package.image(Core.NET)
+    image = package.image(Role.NET)
     if image is None or not image.image.encrypted or state.scheme is not Scheme.STAGED:
         return
     found = fates(image, state)
@@ -162,7 +163,7 @@ def _network_image_is_readable(package: Package, state: DeviceState) -> Findings
 
 def _application_is_not_taken_for_network(package: Package, state: DeviceState) -> Findings:
     """Loaders before NCS 2.8 look for the reset vector in the ciphertext, and nearly every word there is above it."""
-    image = package.image(Core.APP)
+    image = package.image(Role.APP)
     if image is None or not image.image.encrypted or state.scheme is not Scheme.STAGED:
         return
     found = fates(image, state)
@@ -271,7 +272,7 @@ def _network_core_is_served(package: Package, state: DeviceState) -> Findings:
 
 
 def _network_image_is_linked_for_this_device(package: Package, state: DeviceState) -> Findings:
-    image = package.image(Core.NET)
+    image = package.image(Role.NET)
     if image is None or image.image.encrypted or image.vector_core is not Core.NET or image.link_warning is not None:
         return
     if state.swap_mode is SwapMode.OFFSET and state.scheme is Scheme.STAGED:
@@ -308,7 +309,7 @@ def _elsewhere_then(image: PackageImage, state: DeviceState) -> str:
 
 def _network_core_can_be_proven(package: Package, state: DeviceState) -> Findings:
     """Said before the first byte: what the list shows after success may be what it shows after a refusal."""
-    image = package.image(Core.NET)
+    image = package.image(Role.NET)
     if (
         image is None
         or _list_proves(package, state)

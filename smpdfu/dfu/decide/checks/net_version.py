@@ -23,7 +23,8 @@ from dataclasses import replace
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loaders import LoaderCheck, builds_of, staged_net
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
 from smpdfu.image.format import counted
 from smpdfu.image.trailer import SwapMode
@@ -33,7 +34,7 @@ Findings = Iterator[Finding]
 
 
 def _is_not_below_its_application(package: Package, state: DeviceState) -> Findings:
-    image, app = staged_net(package, state), package.image(Core.APP)
+    image, app = staged_net(package, state), package.image(Role.APP)
     if image is None or not state.no_downgrade or state.swap_mode is not SwapMode.OVERWRITE_ONLY:
         return
     running = None if state.running is None else version_of(state.running)
@@ -54,13 +55,13 @@ def _is_not_below_its_application(package: Package, state: DeviceState) -> Findi
 def _has_a_readable_count(package: Package, state: DeviceState) -> Findings:
     """Of the three reasons, encryption is judged by another check where the image is staged."""
     both = state.scheme is Scheme.SIMULTANEOUS
-    image = package.image(Core.NET) if both else staged_net(package, state)
+    image = package.image(Role.NET) if both else staged_net(package, state)
     if image is None or (reason := _unreadable(image)) is None or not _comparing(state):
         return
     why, advice, cause = reason
     if not both:
         then = "does not hand the image over, and the list of images does not show that"
-    elif package.image(Core.APP) is None:
+    elif package.image(Role.APP) is None:
         then = "erases the image"
     else:
         then = "erases the image and installs the application alone, half an update"

@@ -19,7 +19,8 @@ from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.plan import image_number
-from smpdfu.dfu.package.package import Core, Package, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType, counted
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
@@ -68,6 +69,18 @@ def _running_image_is_known(_: Package, state: DeviceState) -> Findings:
         )
 
 
+def _steps_are_known(package: Package, _: DeviceState) -> Findings:
+    for image in package.images:
+        if image.role not in (Role.APP, Role.NET):
+            yield Finding(
+                "no-steps",
+                Severity.ERROR,
+                f"{image.file} is {image.words}, and smpdfu has no steps that install it: it would be left out",
+                "Install it with Nordic's tools.",
+                image.core,
+            )
+
+
 def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
     yield from wrong_active_slot(state)
 
@@ -98,7 +111,7 @@ def _bootloader_updates_as_we_know(package: Package, state: DeviceState) -> Find
             Severity.WARNING,
             "the bootloader overwrites: an application image that does not work cannot be rolled back",
         )
-    elif state.can_revert is None and state.scheme is Scheme.STAGED and package.image(Core.APP) is not None:
+    elif state.can_revert is None and state.scheme is Scheme.STAGED and package.image(Role.APP) is not None:
         yield Finding(
             "revert-unknown",
             Severity.WARNING,
@@ -112,7 +125,7 @@ def _scheme_is_known(package: Package, state: DeviceState) -> Findings:
     if state.given is not None and told not in (None, state.given):
         text = f"the device is updated in the {told} scheme, and {state.given} was asked for"
         yield Finding("scheme", Severity.ERROR, text, "Do not name a scheme: the device reports it.")
-    elif state.given is None and told is None and package.image(Core.NET) is not None:
+    elif state.given is None and told is None and package.image(Role.NET) is not None:
         yield Finding(
             "scheme-unknown",
             Severity.ERROR,
@@ -143,7 +156,7 @@ def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Finding
     else:
         yield Finding("no-revert", Severity.WARNING, "both cores are overwritten: neither can be rolled back")
     if len(package.images) == 1:
-        other = "network core" if package.image(Core.NET) is None else "application core"
+        other = "network core" if package.image(Role.NET) is None else "application core"
         yield Finding(
             "one-core",
             Severity.NOTE,
@@ -153,7 +166,7 @@ def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Finding
 
 def _network_image_waits_for_its_application(package: Package, state: DeviceState) -> Findings:
     """Two marks are two requests: a reset between them would install the network core's image alone."""
-    app, net, running = package.image(Core.APP), package.image(Core.NET), state.running
+    app, net, running = package.image(Role.APP), package.image(Role.NET), state.running
     if state.scheme is not Scheme.SIMULTANEOUS or app is None or net is None or running is None:
         return
     there = version_of(running)
@@ -173,7 +186,7 @@ def _network_image_waits_for_its_application(package: Package, state: DeviceStat
 
 
 def _marks_are_in_order(package: Package, state: DeviceState) -> Findings:
-    app, net = package.image(Core.APP), package.image(Core.NET)
+    app, net = package.image(Role.APP), package.image(Role.NET)
     if state.scheme is not Scheme.SIMULTANEOUS or app is None or net is None:
         return
     first, second = state.waiting(0), state.waiting(1)
@@ -188,7 +201,7 @@ def _marks_are_in_order(package: Package, state: DeviceState) -> Findings:
 
 
 def _running_image_is_confirmed(package: Package, state: DeviceState) -> Findings:
-    running, app = state.running, package.image(Core.APP)
+    running, app = state.running, package.image(Role.APP)
     if running is None or running.confirmed or (app is not None and running.hash == app.hash):
         return
     yield Finding(
@@ -200,7 +213,7 @@ def _running_image_is_confirmed(package: Package, state: DeviceState) -> Finding
 
 
 def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
-    app, net = package.image(Core.APP), package.image(Core.NET)
+    app, net = package.image(Role.APP), package.image(Role.NET)
     numbers = {image_number(core, state.scheme) for core in Core}
     for other in filter(None, (state.waiting(number) for number in sorted(numbers))):
         app_in_place = app is None or (state.running is not None and state.running.hash == app.hash)
@@ -224,7 +237,7 @@ def _pending(other: ImageSlot) -> Finding:
 
 
 def _key_is_the_same(package: Package, state: DeviceState) -> Findings:
-    app = package.image(Core.APP)
+    app = package.image(Role.APP)
     key = None if app is None else app.image.tlv(TlvType.KEYHASH)
     if app is not None and state.past.key is not None and key != state.past.key:
         yield Finding(
@@ -237,7 +250,7 @@ def _key_is_the_same(package: Package, state: DeviceState) -> Findings:
 
 
 def _counter_does_not_fall(package: Package, state: DeviceState) -> Findings:
-    app = package.image(Core.APP)
+    app = package.image(Role.APP)
     past = state.past.counter
     if app is None or past is None or (app.image.security_counter or 0) >= past:
         return
@@ -253,14 +266,14 @@ def _counter_does_not_fall(package: Package, state: DeviceState) -> Findings:
 
 
 def _cores_fit_the_steps(package: Package, state: DeviceState) -> Findings:
-    if package.image(Core.NET) is not None and state.scheme is Scheme.STAGED:
-        both = package.image(Core.APP) is not None
+    if package.image(Role.NET) is not None and state.scheme is Scheme.STAGED:
+        both = package.image(Role.APP) is not None
         then = "smpdfu updates it after the check of the application core" if both else "its image has to fit what runs"
         yield Finding("net-no-revert", Severity.NOTE, f"the network core cannot be rolled back; {then}", core=Core.NET)
 
 
 def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
-    app, net = package.image(Core.APP), package.image(Core.NET)
+    app, net = package.image(Role.APP), package.image(Role.NET)
     if app is None or net is None:
         return
     app_key, net_key = (image.image.tlv(TlvType.KEYHASH) for image in (app, net))
@@ -276,6 +289,7 @@ def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
 
 CHECKS: tuple[Check, ...] = (
     _running_image_is_known,
+    _steps_are_known,
     _device_knows_its_slot,
     _scheme_is_known,
     _bootloader_updates_as_we_know,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.log.events import BEGIN, END, EXCHANGED, RUN, STEP, STOP, LogEvent
 from smpdfu.dfu.fleet.schedule import Outcome
-from smpdfu.dfu.package.package import Core
+from smpdfu.dfu.package.images import Core
 
 _GOOD = frozenset(outcome for outcome in Outcome if outcome.good)
 RUNNING = "running"
