@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -22,8 +22,8 @@ from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, Ga
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.boot.checks import Checks
+from smpdfu.virtual.boot.flashing import flash_image
 from smpdfu.virtual.boot.netcore import NetCore
-from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Flash, PowerCut
@@ -101,7 +101,12 @@ class VirtualNrf5340:
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
-        self._image_group = _image_group(self.images, resources)
+        self._image_group = ImageGroup(
+            self.images,
+            mode=layout.mode,
+            erase_progressively=resources.erase_progressively,
+            allow_erase_pending=resources.allow_erase_pending,
+        )
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
@@ -140,6 +145,7 @@ class VirtualNrf5340:
             self.boot_s = self.chip.bus.busy_s - before_s + result.seconds
             self.chip.forget()
             if result.running is not None:
+                self._image_group.active = result.running.slot
                 self._say(f"*** Booting Zephyr OS v{self.build.version} ***")
                 self.application.boot()
                 self.net_core.start(self.chip.bus)  # the application does, when it wants the radio
@@ -187,17 +193,20 @@ class VirtualNrf5340:
         in_recovery = self.recovery is not None
         runs = (self.running is not None, self.net_core.running)
         progress = self._image_group.progress
-        return Ram(*runs, progress, application, in_recovery, self.ending)
+        slot = 0 if self.running is None else self.running.slot
+        return Ram(*runs, progress, application, in_recovery, self.ending, slot)
 
     def resume(self, ram: Ram) -> None:
         """Continue in the stored state: no boot, no log; recovery starts again."""
         if ram.recovery:
             self._recover()
             return
-        content = content_of(self.images[0].primary)
-        header = self.images[0].primary.header()
+        places = self.images[0].places
+        slot = places[min(ram.slot, len(places) - 1)]
+        content, header = content_of(slot), slot.header()
         if ram.app_runs and content is not None and header is not None:
-            self.running = RunningImage(header, content.hash)
+            self.running = RunningImage(header, content.hash, ram.slot)
+            self._image_group.active = ram.slot
         self._image_group.progress = ram.upload
         self.ending = ram.ending
         self.application.resume(ram.application)
@@ -228,8 +237,8 @@ class VirtualNrf5340:
         """True if the network core runs whole firmware and both cores speak the same interface (``interface``)."""
         if self.running is None or not self.net_core.running or not self.net_core.is_whole:
             return False
-        primary = self.images[0].primary
-        return fit_together(primary.area.read_all(), self.net_core.app.read_all())
+        slot = self.images[0].places[self.running.slot]
+        return fit_together(slot.area.read_all(), self.net_core.app.read_all())
 
     def finish_reset(self) -> None:
         """Do the reset that was asked for now, if there is one; on a wire, the device is deaf while it boots."""
@@ -246,8 +255,8 @@ class VirtualNrf5340:
         self.chip.program(address, data)
 
     def load_app(self, image: bytes) -> None:
-        """Write a signed image into the primary slot, which is erased first; raises ``TooLargeError``."""
-        self.chip.load(self.images[0].primary.area, image)
+        """Write a signed image into its slot; see ``flash_image``. Raises ``TooLargeError``."""
+        flash_image(self.chip, self.images[0], self.layout.mode, image)
 
     def load_net(self, firmware: bytes) -> None:
         """Write firmware for the network core where b0n starts it; of an MCUboot image, the payload.
@@ -389,11 +398,3 @@ class VirtualNrf5340:
     def _want_reset(self, boot_mode: int) -> None:
         self._reset_wanted = True
         self._boot_mode = boot_mode
-
-
-def _image_group(images: Sequence[Slots], resources: Resources) -> ImageGroup:
-    return ImageGroup(
-        images,
-        erase_progressively=resources.erase_progressively,
-        allow_erase_pending=resources.allow_erase_pending,
-    )

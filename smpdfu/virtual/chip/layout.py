@@ -43,6 +43,8 @@ class Region:
 # The page of the UICR, and the part of it that is free for the customer (OTP in the tables).
 UICR = Region("uicr", nrf5340.APP.uicr, nrf5340.APP.page_size)
 OTP = Region("otp", 0x00FF_8100, 0x2FC)
+# BOOT_IMAGE_EXECUTABLE_RAM_START, .._SIZE: by default the application core's part of the RAM in the DK's devicetree.
+EXECUTABLE_RAM = Region("executable ram", 0x2000_0000, 0x7_0000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ class Layout:
     flash, ``otp`` memory that is written once; ``scratch`` is for swapping, ``others`` what MCUboot does not touch.
     ``network_image`` is the number of the image that goes to the network core (simultaneous scheme); None where it
     comes through image 0 (staged). ``pcd`` is the RAM that both cores share for the hand-over of network firmware.
-    ``align`` is the write unit of the flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap
-    or leave their memories.
+    ``executable_ram`` is where images may be loaded to and run from, in the modes that do so. ``align`` is the write
+    unit of the flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap or leave their
+    memories, or do not suit the mode.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Layout:
     otp: Region | None = None
     others: tuple[Region, ...] = ()
     network_image: int | None = None
+    executable_ram: Region = EXECUTABLE_RAM
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -262,16 +266,13 @@ def _simultaneous(name: str, primary: Region, *rest: Region) -> Layout:
 
 _DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, nrf5340.APP.end))
 
-# The RAM that images may be loaded to and run from (BOOT_IMAGE_EXECUTABLE_RAM_START, .._SIZE: the application core's
-# part of the RAM in the devicetree of the DK).
-EXECUTABLE_RAM = Region("executable ram", 0x2000_0000, 0x7_0000)
-
 # The modes that have the staged table's slots, or both of them as one.
 _MODES_OF_THE_STAGED_TABLE = (
     BootMode.DIRECT_XIP,
     BootMode.DIRECT_XIP_REVERT,
     BootMode.RAM_LOAD,
     BootMode.SINGLE_SLOT,
+    BootMode.SINGLE_SLOT_RAM_LOAD,
 )
 
 LAYOUTS: dict[str, Layout] = {
