@@ -22,6 +22,7 @@ from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, Ga
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.boot.checks import Checks
+from smpdfu.virtual.boot.flashing import flash_image
 from smpdfu.virtual.boot.netcore import NetCore
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.chip import Chip
@@ -99,7 +100,7 @@ class VirtualNrf5340:
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
-        self._image_group = resources.image_group(self.images)
+        self._image_group = resources.image_group(self.images, layout.mode)
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         self.application = Application(system, self._image_group, self._place(kept), log=self._say)
@@ -138,6 +139,7 @@ class VirtualNrf5340:
             self.boot_s = self.chip.bus.busy_s - before_s + result.seconds
             self.chip.forget()
             if result.running is not None:
+                self._image_group.active = result.running.slot
                 self._say(f"*** Booting Zephyr OS v{self.build.version} ***")
                 self.application.boot()
                 self.net_core.start(self.chip.bus)  # the application does, when it wants the radio
@@ -186,17 +188,20 @@ class VirtualNrf5340:
         in_recovery = self.recovery is not None
         runs = (self.running is not None, self.net_core.running)
         progress = self._image_group.progress
-        return Ram(*runs, progress, application, in_recovery, self.ending)
+        slot = 0 if self.running is None else self.running.slot
+        return Ram(*runs, progress, application, in_recovery, self.ending, slot)
 
     def resume(self, ram: Ram) -> None:
         """Continue in the stored state: no boot, no log; recovery starts again."""
         if ram.recovery:
             self._recover()
             return
-        content = content_of(self.images[0].primary)
-        header = self.images[0].primary.header()
+        places = self.images[0].places
+        slot = places[min(ram.slot, len(places) - 1)]
+        content, header = content_of(slot), slot.header()
         if ram.app_runs and content is not None and header is not None:
-            self.running = RunningImage(header, content.hash)
+            self.running = RunningImage(header, content.hash, ram.slot)
+            self._image_group.active = ram.slot
         self._image_group.progress = ram.upload
         self.ending = ram.ending
         self.application.resume(ram.application)
@@ -227,8 +232,8 @@ class VirtualNrf5340:
         """True if the network core runs whole firmware and both cores speak the same interface (``interface``)."""
         if self.running is None or not self.net_core.running or not self.net_core.is_whole:
             return False
-        primary = self.images[0].primary
-        return fit_together(primary.area.read_all(), self.net_core.app.read_all())
+        slot = self.images[0].places[self.running.slot]
+        return fit_together(slot.area.read_all(), self.net_core.app.read_all())
 
     def finish_reset(self) -> None:
         """Do the reset that was asked for now, if there is one; on a wire, the device is deaf while it boots."""
@@ -244,18 +249,9 @@ class VirtualNrf5340:
         """Write ``data`` at an absolute address of any flash; see ``Chip.program``."""
         self.chip.program(address, data)
 
-    def load_app(self, image: bytes) -> None:
-        """Write a signed image into the primary slot, which is erased first; raises ``TooLargeError``."""
-        self.chip.load(self.images[0].primary.area, image)
-
-    def load_external(self, image: bytes) -> None:
-        """Write the signed external half of the application into its primary slot, which is erased first.
-
-        Raises ``TooLargeError``; ``ValueError`` in a layout without one.
-        """
-        if self.layout.external_half is None:
-            raise ValueError(f"layout {self.layout.name} has no external half of the application")
-        self.chip.load(self.images[self.layout.external_half].primary.area, image)
+    def load_app(self, image: bytes, number: int = 0) -> None:
+        """Write a signed image into its slot of image ``number``; see ``flash_image``. Raises ``TooLargeError``."""
+        flash_image(self.chip, self.images[number], self.layout.mode, image)
 
     def load_net(self, firmware: bytes) -> None:
         """Write firmware for the network core where b0n starts it; of an MCUboot image, the payload.

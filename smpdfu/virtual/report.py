@@ -15,12 +15,15 @@ from smpdfu.virtual.boot.build import AddressCheck, build_of
 from smpdfu.virtual.boot.slot import Slot
 from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.server.slot_content import content_of, next_boot
+from smpdfu.virtual.server.slot_content import content_of
 
 
 @dataclass(frozen=True, slots=True)
 class SlotReport:
-    """A slot of the application core. ``state`` is "image", "empty" or "other" (bytes that are no image)."""
+    """A slot of the application core. ``state`` is "image", "empty" or "other" (bytes that are no image).
+
+    ``active``: the application runs from it.
+    """
 
     image: int
     slot: int
@@ -31,6 +34,7 @@ class SlotReport:
     hash: bytes | None
     encrypted: bool
     trailer: Trailer
+    active: bool = False
 
     @property
     def name(self) -> str:
@@ -60,7 +64,7 @@ class Wear:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Both cores. ``next_boot`` is what image 0's trailers ask for: none, test, perm or revert.
+    """Both cores. ``next_boot`` is what the application expects of image 0: none, test, perm or revert.
 
     ``bootloader`` is whose loader MCUboot has, ``partitions`` who laid out its flash; ``address_check`` by what it
     finds out that an image is not for its slot: header, vector or none.
@@ -101,6 +105,7 @@ def report(device: VirtualNrf5340) -> Report:
     slots = (
         (number, place, slot) for number, image in enumerate(device.images) for place, slot in enumerate(image.places)
     )
+    active = None if device.running is None else (0, device.running.slot)
     build = build_of(device.layout, device.keys)
     return Report(
         name=device.name,
@@ -114,8 +119,8 @@ def report(device: VirtualNrf5340) -> Report:
         app_runs=device.running is not None,
         net_runs=device.net_core.running,
         radio_up=device.radio_up,
-        next_boot=next_boot(device.images[0]).name.lower(),
-        slots=tuple(_slot(*one) for one in slots),
+        next_boot=device.application.images.next_boot().name.lower(),
+        slots=tuple(_slot(*one, active=one[:2] == active) for one in slots),
         net=_net(device),
         wear=tuple(_wear(device)),
         external_half=device.layout.external_half,
@@ -143,7 +148,7 @@ def _wear(device: VirtualNrf5340) -> Iterator[Wear]:
             yield Wear(name, address, erases)
 
 
-def _slot(number: int, place: int, slot: Slot) -> SlotReport:
+def _slot(number: int, place: int, slot: Slot, *, active: bool) -> SlotReport:
     content = content_of(slot)
     header = slot.header(slot.image_start)
     body = slot.area.read(0, slot.area.size_bytes - slot.geometry.sector_size)
@@ -157,6 +162,7 @@ def _slot(number: int, place: int, slot: Slot) -> SlotReport:
         hash=content.hash if content else None,
         encrypted=header is not None and header.encrypted,
         trailer=slot.trailer(),
+        active=active,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -351,10 +350,3 @@ def test_numbers_of_serial_recovery_lead_to_both_slots_of_the_external_half() ->
 
     simulate(use())
     assert (device.ending, board.versions()) == (RUNS, (2, 2))
-
-
-def test_a_layout_without_a_half_takes_none() -> None:
-    board = SplitBench(small_split())
-    whole = replace(board.layout, images=board.layout.images[:2], external_half=None)
-    with pytest.raises(ValueError, match="no external half"):
-        VirtualNrf5340(whole, board.bench.keys).load_external(b"")

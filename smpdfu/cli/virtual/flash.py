@@ -67,13 +67,13 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
 
 
 def _place_external(device: VirtualNrf5340, data: bytes) -> None:
-    try:
-        device.load_external(data)
-    except ValueError:
+    number = device.layout.external_half
+    if number is None:
         raise typer.BadParameter(
             f"the application in layout {device.layout.name} is one image. --external needs a layout with a second "
             "half in external flash, such as nrf5340dk-xip-split"
-        ) from None
+        )
+    device.load_app(data, number)
 
 
 def _core_of(device: VirtualNrf5340, firmware: Firmware) -> str:

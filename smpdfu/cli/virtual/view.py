@@ -131,7 +131,8 @@ def _without_radio(found: Report) -> str:
 
 def _row(slot: SlotReport) -> list[object]:
     name = slot.name if slot.image == 0 else f"{slot.name} of image {slot.image}"
-    version = f"{slot.version or slot.state}{', encrypted' if slot.encrypted else ''}"
+    marks = f"{', encrypted' if slot.encrypted else ''}{', runs' if slot.active else ''}"
+    version = f"{slot.version or slot.state}{marks}"
     place = [name, f"0x{slot.address:x}", f"0x{slot.size_bytes:x}"]
     return [*place, version, slot.hash, _written(slot.trailer)]
 

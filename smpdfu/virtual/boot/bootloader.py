@@ -14,10 +14,13 @@ from smpdfu.virtual.boot.build import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from smpdfu.virtual.boot.build import BootKeys as BootKeys
 from smpdfu.virtual.boot.build import BootOptions as BootOptions
 from smpdfu.virtual.boot.checks import Checks
+from smpdfu.virtual.boot.direct_xip import start_in_place, start_in_place_or_revert
 from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.ram_load import start_in_ram
 from smpdfu.virtual.boot.result import BootResult as BootResult
 from smpdfu.virtual.boot.result import Ending as Ending
 from smpdfu.virtual.boot.result import RunningImage as RunningImage
+from smpdfu.virtual.boot.single import start_single
 from smpdfu.virtual.boot.swap.swap import Log
 from smpdfu.virtual.boot.upgrade import start_upgraded
 from smpdfu.virtual.chip.boot_mode import BootMode
@@ -30,6 +33,11 @@ _STARTS: Mapping[BootMode, Callable[[Checks], BootResult]] = {
     BootMode.MOVE: start_upgraded,
     BootMode.OFFSET: start_upgraded,
     BootMode.OVERWRITE_ONLY: start_upgraded,
+    BootMode.DIRECT_XIP: start_in_place,
+    BootMode.DIRECT_XIP_REVERT: start_in_place_or_revert,
+    BootMode.RAM_LOAD: start_in_ram,
+    BootMode.SINGLE_SLOT: start_single,
+    BootMode.SINGLE_SLOT_RAM_LOAD: start_single,
 }
 
 

@@ -28,8 +28,9 @@ class AddressCheck(StrEnum):
 
 DEFAULT_LOADER = Loader()
 
-MODES = (BootMode.SCRATCH, BootMode.MOVE, BootMode.OFFSET, BootMode.OVERWRITE_ONLY)
+MODES = tuple(mode for mode in BootMode if mode is not BootMode.FIRMWARE_LOADER)
 """The modes that a virtual device can be built in."""
+_IN_PLACE = (BootMode.DIRECT_XIP, BootMode.DIRECT_XIP_REVERT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,16 @@ class BootKeys:
         return Slots.of(bus, layout, image, encrypted_key_size=self.saved_key_size, reverts_past_any_magic=any_magic)
 
 
+def _check_mode(mode: BootMode, keys: BootKeys) -> None:
+    """Raise ValueError for what MCUboot's build system refuses in a mode (Kconfig, ``bootutil_priv.h``)."""
+    if mode not in MODES:
+        raise ValueError(f"there is no virtual device whose bootloader is built for {mode} yet")
+    if mode in _IN_PLACE and keys.decryption is not None:
+        raise ValueError(f"MCUboot cannot decrypt in {mode} mode: images run in the slot where they are")
+    if mode in _IN_PLACE and keys.options.downgrade_prevention:
+        raise ValueError(f"MCUboot has no downgrade prevention in {mode} mode: it starts the higher version")
+
+
 def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -> Build:
     """The build of MCUboot for a layout. ``ValueError`` for one that the loader's release does not have.
 
@@ -125,8 +136,7 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
     options, release = keys.options, keys.options.loader.release
     by_offset = layout.mode is BootMode.OFFSET
     by_uuid = bool(options.app_class or options.net_class)
-    if layout.mode not in MODES:
-        raise ValueError(f"there is no virtual device whose bootloader is built for {layout.mode} yet")
+    _check_mode(layout.mode, keys)
     if by_offset and not release.by_offset:
         raise ValueError(f"{release.title} has no swap using offset")
     if by_uuid and options.loader.rule.application_by_uuid is None:

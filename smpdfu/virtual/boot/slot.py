@@ -199,6 +199,21 @@ class Slot:
                 self.write_image_ok()
             self.write_swap_info(3 if permanent else 2, image)
 
+    def mark_in_place(self, *, confirm: bool) -> None:
+        """``boot_set_next`` of builds for direct XIP: start the image in this slot once, or from now on.
+
+        Raises ``SlotError`` on a corrupt trailer.
+        """
+        trailer = self.trailer()
+        if trailer.magic == "bad":
+            raise SlotError("the trailer is corrupt")
+        if trailer.magic == "unset":
+            self.write_magic()
+        if confirm and trailer.copy_done == "unset":
+            self.write_copy_done()
+        if confirm and trailer.image_ok == "unset":
+            self.write_image_ok()
+
     def set_confirmed(self) -> None:
         """``boot_set_confirmed`` on a primary slot: no revert at the next boot. Raises ``SlotError`` on bad magic."""
         trailer = self.trailer()

@@ -43,6 +43,8 @@ class Region:
 # The page of the UICR, and the part of it that is free for the customer (OTP in the tables).
 UICR = Region("uicr", nrf5340.APP.uicr, nrf5340.APP.page_size)
 OTP = Region("otp", 0x00FF_8100, 0x2FC)
+# BOOT_IMAGE_EXECUTABLE_RAM_START, .._SIZE: by default the application core's part of the RAM in the DK's devicetree.
+EXECUTABLE_RAM = Region("executable ram", 0x2000_0000, 0x7_0000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,9 @@ class Layout:
     ``network_image`` is the number of the image that goes to the network core (simultaneous scheme); None where it
     comes through image 0 (staged), or not at all. ``external_half`` is the number of the image that is the second half
     of a split application: it runs from external flash (QSPI XIP); None where the application is one image. ``pcd`` is
-    the RAM that both cores share for the hand-over of network firmware.
-    ``align`` is the write unit of the flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap
-    or leave their memories.
+    the RAM that both cores share for the hand-over of network firmware. ``executable_ram`` is where images may be
+    loaded to and run from, in the modes that do so. ``align`` is the write unit of the flash, ``max_align``
+    MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap or leave their memories, or do not suit the mode.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Layout:
     others: tuple[Region, ...] = ()
     network_image: int | None = None
     external_half: int | None = None
+    executable_ram: Region = EXECUTABLE_RAM
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -140,8 +143,8 @@ class Layout:
     @property
     def is_staged(self) -> bool:
         """True if network firmware passes through image 0: b0n reads the chip's own memories and no external flash."""
-        other = self.images[0].other
-        return self.network_image is None and (other is None or self.flash.holds(other))
+        installs = self.mode.swap_mode is not None
+        return self.network_image is None and installs and self.flash.holds(self.secondary)
 
     @property
     def memories(self) -> tuple[Region, ...]:
@@ -310,16 +313,13 @@ def _split(name: str, mode: BootMode, external_half: int, secondary: int, *netwo
 _NETWORK_PAIR = SlotPair(replace(NET_RAM, name="primary_1"), Region("secondary_1", XIP + 0xD_4000, NET_RAM.size_bytes))
 _DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, nrf5340.APP.end))
 
-# The RAM that images may be loaded to and run from (BOOT_IMAGE_EXECUTABLE_RAM_START, .._SIZE: the application core's
-# part of the RAM in the devicetree of the DK).
-EXECUTABLE_RAM = Region("executable ram", 0x2000_0000, 0x7_0000)
-
 # The modes that have the staged table's slots, or both of them as one.
 _MODES_OF_THE_STAGED_TABLE = (
     BootMode.DIRECT_XIP,
     BootMode.DIRECT_XIP_REVERT,
     BootMode.RAM_LOAD,
     BootMode.SINGLE_SLOT,
+    BootMode.SINGLE_SLOT_RAM_LOAD,
 )
 
 LAYOUTS: dict[str, Layout] = {

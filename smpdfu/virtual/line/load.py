@@ -27,6 +27,7 @@ from typing import Any, Self
 
 from smpdfu.smp.framing import ConsoleFraming, Framing
 from smpdfu.virtual.boot.slot import Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.line.timers import until
 from smpdfu.virtual.server.groups.image import ConfirmsOthers, ImageGroup
 from smpdfu.virtual.server.server import DEFAULT_BUFFERS, Buffers
@@ -73,10 +74,11 @@ class Resources:
         confirms = ConfirmsOthers(found.get("confirms_others", ConfirmsOthers.NONE))
         return cls(**{**found, "buffers": Buffers(**found["buffers"]), "confirms_others": confirms})
 
-    def image_group(self, images: Sequence[Slots]) -> ImageGroup:
-        """The image commands over ``images``, as this server has them."""
+    def image_group(self, images: Sequence[Slots], mode: BootMode) -> ImageGroup:
+        """The image commands over ``images``, as this server has them; ``mode`` is the bootloader's."""
         return ImageGroup(
             images,
+            mode=mode,
             erase_progressively=self.erase_progressively,
             allow_erase_pending=self.allow_erase_pending,
             confirms_others=self.confirms_others,

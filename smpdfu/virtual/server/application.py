@@ -79,6 +79,7 @@ class Application:
         log: Callable[[str], None] = LOG,
     ) -> None:
         self.rtc = system.rtc
+        self.images = images
         storage = kept.storage
         self.device_id = kept.device_id
         options = DEFAULT_OPTIONS if options is None else options
@@ -96,7 +97,7 @@ class Application:
             TransportGroup(),
             ZephyrGroup(storage),
         )
-        self.server = Server(self.groups, system.buffers, without=options.without, log=log)
+        self.server = Server(self.groups, system.buffers, without=(*options.without, *images.without), log=log)
 
     def boot(self) -> None:
         """Start: RAM is as new."""

@@ -222,6 +222,8 @@ class StoredDevice(VirtualNrf5340):
             told["ending"] = str(self.ending)
         if self.recovery is not None:
             told["recovery"] = True
+        if self.running is not None and self.running.slot:
+            told["slot"] = self.running.slot
         self._lock.tell(app_runs=self.running is not None, net_runs=self.net_core.running, **told)
 
     def close(self) -> None:
@@ -385,6 +387,7 @@ def _runs(found: dict[str, Any]) -> Ram:
         found.get("net_runs") is True,
         recovery=found.get("recovery") is True,
         ending=None if ending is None else Ending(ending),
+        slot=1 if found.get("slot") == 1 else 0,
     )
 
 

@@ -26,6 +26,7 @@ class Mode(StrEnum):
     DIRECT_XIP_REVERT = "direct-xip-revert"
     RAM_LOAD = "ram-load"
     SINGLE_SLOT = "single-slot"
+    SINGLE_SLOT_RAM_LOAD = "single-slot-ram-load"
     FIRMWARE_LOADER = "firmware-loader"
 
 
