@@ -70,6 +70,7 @@ class Report:
     finds out that an image is not for its slot: header, vector or none.
 
     ``external_half`` is the number of the image that is the second half of the application; None where it is one image.
+    ``loader_runs``: what runs is the firmware loader.
     ``ending`` is how the last boot ended, as ``bootloader.Ending`` has it; "recovery" in serial recovery, "off" without
     power. ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
     """
@@ -90,6 +91,7 @@ class Report:
     net: NetReport
     wear: tuple[Wear, ...]
     external_half: int | None = None
+    loader_runs: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; versions as text."""
@@ -124,6 +126,7 @@ def report(device: VirtualNrf5340) -> Report:
         net=_net(device),
         wear=tuple(_wear(device)),
         external_half=device.layout.external_half,
+        loader_runs=device.is_loader(device.running),
     )
 
 

@@ -17,6 +17,7 @@ from smpdfu.image.format import Image
 from smpdfu.image.hexfile import Segment, merge
 from smpdfu.image.nrf5340 import NET
 from smpdfu.image.vector_table import Vectors
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import FlashError, Tear
 from smpdfu.virtual.chip.layout import Region
 from smpdfu.virtual.device import VirtualNrf5340
@@ -62,6 +63,8 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
         device.load_app(data)
     elif core == "external":
         _place_external(device, data)
+    elif core == "loader":
+        _place_loader(device, data)
     else:
         device.load_net(data)
 
@@ -74,6 +77,27 @@ def _place_external(device: VirtualNrf5340, data: bytes) -> None:
             "half in external flash, such as nrf5340dk-xip-split"
         )
     device.load_app(data, number)
+
+
+def _place_loader(device: VirtualNrf5340, data: bytes) -> None:
+    if device.layout.mode is not BootMode.FIRMWARE_LOADER:
+        raise typer.BadParameter(
+            f"the bootloader is built in {device.layout.mode} mode and has no firmware loader. Give --mode "
+            "firmware-loader, or leave out --loader"
+        )
+    slot = device.layout.secondary
+    if _reset_vector(data) not in slot:
+        raise typer.BadParameter(
+            f"the file of --loader is not linked for the firmware loader's slot, 0x{slot.start:x} to 0x{slot.end:x}"
+        )
+    device.load_app(data)
+
+
+def _reset_vector(data: bytes) -> int | None:
+    try:
+        return Image.from_bytes(data).reset_vector
+    except FormatError:
+        return None
 
 
 def _core_of(device: VirtualNrf5340, firmware: Firmware) -> str:

@@ -113,7 +113,7 @@ def _is_protected(key: Path) -> bool:
 
 
 def _read_loads(parts: Parts) -> list[tuple[str, Firmware]]:
-    files = (("app", parts.app), ("external", parts.external), ("net", parts.net))
+    files = (("app", parts.app), ("external", parts.external), ("loader", parts.loader), ("net", parts.net))
     return [(core, read_firmware(path)) for core, path in files if path is not None]
 
 

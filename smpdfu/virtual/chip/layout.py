@@ -334,6 +334,14 @@ LAYOUTS: dict[str, Layout] = {
         _simultaneous("nrf5340dk-simultaneous", _between("primary", 0x1_0000, 0xF_7000), *_DATA),
         # nrfconnect/sdk-nrf, applications/matter_bridge/pm_static_nrf5340dk_nrf5340_cpuapp.yml: MCUboot with 32 KiB.
         _simultaneous("nrf5340dk-matter-bridge", _between("primary", 0x8000, 0xF_7000), *_DATA),
+        # As samples/dfu/single_slot lays out the nRF52840 DK, whose flash is as large, behind the DK's own MCUboot.
+        replace(
+            NRF5340DK_STAGED,
+            name=f"nrf5340dk-{BootMode.FIRMWARE_LOADER}",
+            mode=BootMode.FIRMWARE_LOADER,
+            images=(SlotPair(_between("primary", 0xC000, 0xC_0000), _between("secondary", 0xC_0000, 0xF_C000)),),
+            settings=_between("settings", 0xF_C000, nrf5340.APP.end),
+        ),
         # nrfconnect/sdk-nrf, samples/nrf5340/extxip_smp_svr: pm_static.yml with sysbuild.conf, which overwrites, and
         # pm_static_no_network_core.yml with sysbuild_no_network_core.conf, which leaves the mode at its default.
         _split("nrf5340dk-xip-split", BootMode.OVERWRITE_ONLY, 2, 0x16_0000, _NETWORK_PAIR),

@@ -22,14 +22,15 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from smpdfu.smp.framing import ConsoleFraming, Framing
 from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.line.timers import until
-from smpdfu.virtual.server.groups.image import ConfirmsOthers, ImageGroup
+from smpdfu.virtual.server.application import DEFAULT_OPTIONS, Options
+from smpdfu.virtual.server.groups.image import IMAGE_REQUESTS, ConfirmsOthers, ImageGroup
 from smpdfu.virtual.server.server import DEFAULT_BUFFERS, Buffers
 
 RESET_DELAY_S = 0.25
@@ -47,7 +48,8 @@ class Resources:
     handling and flash take, 1 as on the chip, 0 no time. ``erase_progressively``: pages are erased as the upload
     reaches them, and not all at its first chunk (CONFIG_IMG_ERASE_PROGRESSIVELY). ``allow_erase_pending``: uploads and
     erases are taken while an image is pending (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING). ``confirms_others``: which
-    slots of the images that do not run may be confirmed.
+    slots of the images that do not run may be confirmed. ``serves_images``: the application has the image commands;
+    firmware that leaves updates to a firmware loader may have none.
     """
 
     buffers: Buffers = DEFAULT_BUFFERS
@@ -57,6 +59,7 @@ class Resources:
     reset_delay_s: float = RESET_DELAY_S
     allow_erase_pending: bool = False
     confirms_others: ConfirmsOthers = ConfirmsOthers.NONE
+    serves_images: bool = True
 
     def __post_init__(self) -> None:
         if self.buffers.count < 1 or self.buffers.size_bytes < 64:
@@ -73,6 +76,12 @@ class Resources:
         """Read what ``dataclasses.asdict`` made of them, of any age. Raises ValueError, TypeError or KeyError."""
         confirms = ConfirmsOthers(found.get("confirms_others", ConfirmsOthers.NONE))
         return cls(**{**found, "buffers": Buffers(**found["buffers"]), "confirms_others": confirms})
+
+    @property
+    def application(self) -> Options:
+        """How the application is built."""
+        without = () if self.serves_images else IMAGE_REQUESTS
+        return replace(DEFAULT_OPTIONS, without=(*DEFAULT_OPTIONS.without, *without))
 
     def image_group(self, images: Sequence[Slots], mode: BootMode) -> ImageGroup:
         """The image commands over ``images``, as this server has them; ``mode`` is the bootloader's."""

@@ -40,6 +40,8 @@ class Core:
 # network core's application behind b0n.
 CORES = (Core("app", 0x0, 0xC200, 0x2008_0000), Core("net", NET.start, 0x0100_8800, 0x2101_0000))
 
+# The firmware loader's slot of the layout nrf5340dk-firmware-loader.
+LOADER = Core("firmware loader", 0x0, 0xC_0200, CORES[0].ram_end)
 # Where the code of both halves begins in samples/nrf5340/extxip_smp_svr of nrfconnect/sdk-nrf.
 INTERNAL_CODE, EXTERNAL_CODE = 0x1_0200, 0x1012_0200
 

@@ -42,6 +42,12 @@ class Parts:
             help="Signed external half of an application in two halves (QSPI XIP); --app is the internal one.",
         ),
     ] = None
+    loader: Annotated[
+        Path | None,
+        typer.Option(
+            "--loader", metavar="FILE", help="Signed firmware loader, for a board with --mode firmware-loader."
+        ),
+    ] = None
     net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
     device_id: Annotated[
         str | None,
@@ -134,6 +140,14 @@ class ServerParts:
             help="Accept the confirmation of images other than image 0: in no slot, in the secondary slot, or in any.",
         ),
     ] = ConfirmsOthers.NONE
+    no_images: Annotated[
+        bool,
+        typer.Option(
+            "--no-images",
+            rich_help_panel=_SERVER,
+            help="Build the application without the image commands. With --mode firmware-loader the loader has them.",
+        ),
+    ] = False
 
 
 class Torn(StrEnum):

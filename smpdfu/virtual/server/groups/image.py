@@ -39,6 +39,8 @@ from smpdfu.virtual.server.slot_content import Content, content_of, is_blank
 BLOCK_SIZE = 512
 """Bytes that are gathered in RAM before they are written (CONFIG_IMG_BLOCK_BUF_SIZE)."""
 SHA_SIZE = 32
+IMAGE_REQUESTS = (StateRead, StateWrite, ImageUpload, Erase, SlotInfo)
+"""The requests of this group."""
 
 
 class ConfirmsOthers(StrEnum):
@@ -91,7 +93,7 @@ class ImageGroup:
         self._erase_progressively = erase_progressively
         self._allow_erase_pending = allow_erase_pending
         self._confirms_others = confirms_others
-        self.slots = tuple(slot for image in self.images for slot in image.places)
+        self.slots = tuple(slot for image in self.images for slot in image.places[: self._rules.reach])
         self.progress: Progress | None = None
 
     # --- state -------------------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ class ImageGroup:
             "confirmed": boot is SwapType.REVERT,
             "permanent": boot is SwapType.PERM,
         }
-        found = enumerate(content_of(slot) for slot in self.images[number].places)
+        found = enumerate(content_of(slot) for slot in self.images[number].places[: self._rules.reach])
         return [
             _line(number, slot, content, running if slot == self.active else other)
             for slot, content in found
@@ -238,7 +240,10 @@ class ImageGroup:
         has_other = image < len(self.images) and self.images[image].other is not None
         if not has_other or self._is_needed(image):
             raise Refused(ImageRc.NO_FREE_SLOT)
-        return image * 2 + 1 - self.active
+        number = image * 2 + 1 - self.active
+        if number >= len(self.slots):  # that of the firmware loader, while the application runs
+            raise Refused(ImageRc.FLASH_OPEN_FAILED)
+        return number
 
     def _is_needed(self, image: int) -> bool:
         """Does the next boot need what is in the slot of an image that does not run?"""
@@ -248,7 +253,7 @@ class ImageGroup:
         return boot is SwapType.REVERT or (boot is not SwapType.NONE and not self._allow_erase_pending)
 
     def _is_upgrade(self, version: Version) -> bool:
-        running = content_of(self.slots[self.active])
+        running = content_of(self.slots[self.active]) if self.active < len(self.slots) else None
         if running is None:
             raise Refused(ImageRc.VERSION_GET_FAILED)
         return counted(version) > counted(running.version)
@@ -280,7 +285,7 @@ class ImageGroup:
                 size=slot.area.size_bytes,
                 upload_image_id=None if place == self.active else image,
             )
-            for place, slot in enumerate(self.images[image].places)
+            for place, slot in enumerate(self.images[image].places[: self._rules.reach])
         )
         return SlotInfoImage(image, tuple(slots))
 
