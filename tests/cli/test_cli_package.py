@@ -62,7 +62,7 @@ def test_the_slots_of_the_development_kit_are_the_defaults() -> None:
     (app,), net = slots_of(request, Core.APP), slots_of(request, Core.NET)[0]
     assert (app.start, app.end) == (layout.primary.start, layout.primary.end)
     assert (net.start, net.end) == (layout.net.app.start, layout.net.app.end)
-    assert slots.swap_mode is layout.mode
+    assert slots.swap_mode is layout.mode.swap_mode
     assert [getattr(request, one.name) for one in fields(slots) if one.name != "no_link_check"] == [
         getattr(slots, one.name) for one in fields(slots) if one.name != "no_link_check"
     ]
