@@ -69,6 +69,8 @@ class Report:
     ``bootloader`` is whose loader MCUboot has, ``partitions`` who laid out its flash; ``address_check`` by what it
     finds out that an image is not for its slot: header, vector or none.
 
+    ``external_half`` is the number of the image that is the second half of the application; None where it is one image.
+    ``loader_runs``: what runs is the firmware loader.
     ``ending`` is how the last boot ended, as ``bootloader.Ending`` has it; "recovery" in serial recovery, "off" without
     power. ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
     """
@@ -88,6 +90,8 @@ class Report:
     slots: tuple[SlotReport, ...]
     net: NetReport
     wear: tuple[Wear, ...]
+    external_half: int | None = None
+    loader_runs: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; versions as text."""
@@ -121,6 +125,8 @@ def report(device: VirtualNrf5340) -> Report:
         slots=tuple(_slot(*one, active=one[:2] == active) for one in slots),
         net=_net(device),
         wear=tuple(_wear(device)),
+        external_half=device.layout.external_half,
+        loader_runs=device.is_loader(device.running),
     )
 
 

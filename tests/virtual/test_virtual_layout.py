@@ -31,13 +31,18 @@ def test_the_dk_is_laid_out_as_the_nrf_connect_sdk_does_it(region: Region, start
     assert (region.start, region.end) == (start, end)
 
 
+# What nrfconnect/sdk-nrf leaves free in samples/nrf5340/extxip_smp_svr.
+FREE = {"nrf5340dk-xip-split": {(0xE_4000, 0xF_0000)}, "nrf5340dk-xip-split-no-net": {(0xE_4000, 0xF_0000)}}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_regions_fill_the_flash_without_a_gap(layout: Layout) -> None:
     own = [region for region in layout.regions if layout.flash.holds(region)]
     for flash, regions in ((layout.flash, own), (layout.net.flash, layout.net_regions)):
         assert regions[0].start == flash.start
         assert regions[-1].end == flash.end
-        assert all(lower.end == upper.start for lower, upper in pairwise(regions))
+        gaps = {(lower.end, upper.start) for lower, upper in pairwise(regions) if lower.end != upper.start}
+        assert gaps <= FREE.get(layout.name, set())
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

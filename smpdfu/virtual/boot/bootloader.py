@@ -13,8 +13,10 @@ from smpdfu.loaders import lines
 from smpdfu.virtual.boot.build import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from smpdfu.virtual.boot.build import BootKeys as BootKeys
 from smpdfu.virtual.boot.build import BootOptions as BootOptions
+from smpdfu.virtual.boot.build import Entrance
 from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.direct_xip import start_in_place, start_in_place_or_revert
+from smpdfu.virtual.boot.firmware_loader import start_or_load
 from smpdfu.virtual.boot.netcore import NetCore
 from smpdfu.virtual.boot.ram_load import start_in_ram
 from smpdfu.virtual.boot.result import BootResult as BootResult
@@ -38,16 +40,25 @@ _STARTS: Mapping[BootMode, Callable[[Checks], BootResult]] = {
     BootMode.RAM_LOAD: start_in_ram,
     BootMode.SINGLE_SLOT: start_single,
     BootMode.SINGLE_SLOT_RAM_LOAD: start_single,
+    BootMode.FIRMWARE_LOADER: start_or_load,
 }
 
 
-def boot(bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None = None) -> BootResult:
+def boot(
+    bus: Bus,
+    layout: Layout,
+    keys: BootKeys,
+    log: Log,
+    net: NetCore | None = None,
+    asked: Entrance | None = None,
+) -> BootResult:
     """Run the bootloader once. Raises ``PowerCut`` when the power goes; calling again is the next boot.
 
     ``bus`` is the application core's flash, or all flashes that the layout names. ``net`` is the network core, which
-    network images are handed over to; without it none is taken. ``ValueError`` for what no bootloader is built for.
+    network images are handed over to; without it none is taken. ``asked`` is what asks for the firmware loader, in the
+    mode that has one. ``ValueError`` for what no bootloader is built for.
     """
-    checks = Checks(bus, layout, keys, log, net)
+    checks = Checks(bus, layout, keys, log, net, asked)
     for line in (*lines.banner(checks.build.loader), "I: Starting bootloader"):
         log(line)
     return _STARTS[layout.mode](checks)

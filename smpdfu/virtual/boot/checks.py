@@ -11,7 +11,7 @@ from smpdfu.image.signing.encrypt import opens, unwrap_key
 from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verification.rollback import counter_refusals
 from smpdfu.image.verification.verify import Code, Role, verify
-from smpdfu.virtual.boot.build import BootKeys, build_of
+from smpdfu.virtual.boot.build import BootKeys, Entrance, build_of
 from smpdfu.virtual.boot.handover import NetworkPath
 from smpdfu.virtual.boot.netcore import NetCore
 from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
@@ -35,16 +35,26 @@ class HaltError(Exception):
 class Checks:
     """The build, the network core and the security counters of one boot, and the checks that all images share.
 
-    ``seconds`` is how long the checks have computed. ``ValueError`` for what no bootloader is built for.
+    ``seconds`` is how long the checks have computed, ``asked`` what asks for the firmware loader at this boot.
+    ``ValueError`` for what no bootloader is built for.
     """
 
-    def __init__(self, bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        layout: Layout,
+        keys: BootKeys,
+        log: Log,
+        net: NetCore | None,
+        asked: Entrance | None = None,
+    ) -> None:
         self.layout = layout
         self.keys = keys
         self._bus = bus
         self.log = log
         self.build = build_of(layout, keys, has_network_core=net is not None)
         self.network = NetworkPath(net, bus, self.build, log)
+        self.asked = asked
         self.seconds = 0.0
         self.counters: SecurityCounters | None = None
         if keys.options.rollback_protection:

@@ -44,6 +44,7 @@ class Pair:
         self.swap = SWAPS[checks.layout.mode](slots, checks.log)
         self.swaps = not checks.build.overwrites
         self.is_network = checks.layout.network_image == slots.image
+        self.is_external_half = checks.layout.external_half == slots.image
         self.candidate = Candidate(self)
         self.status = Status()
         self.headers: Headers = (None, None)

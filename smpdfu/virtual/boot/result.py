@@ -24,8 +24,8 @@ class RunningImage:
 class Ending(StrEnum):
     """How a boot ended; but for RUNS, no SMP server runs then.
 
-    CRASH: code was jumped to that cannot run where it lies. ASSERT: MCUboot stopped at an assertion. HANG: it
-    waits for b0n for ever.
+    CRASH: code was jumped to that cannot run where it lies, or whose external half is of another build. ASSERT: MCUboot
+    stopped at an assertion. HANG: it waits for b0n for ever.
     """
 
     RUNS = "runs"

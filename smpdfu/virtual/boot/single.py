@@ -18,7 +18,7 @@ from smpdfu.virtual.chip.boot_mode import BootMode
 def start_single(checks: Checks) -> BootResult:
     """Start the image in the slot, after it was copied to RAM in a build that does so."""
     slot, in_ram = checks.slots().primary, checks.layout.mode is BootMode.SINGLE_SLOT_RAM_LOAD
-    if not _has_image(checks, slot) or (in_ram and not is_loaded(checks, slot)):
+    if not has_image(checks, slot) or (in_ram and not is_loaded(checks, slot)):
         return nothing_to_start(checks)
     if not checks.is_good(slot, "secondary" if in_ram else "primary", slot.geometry):
         return nothing_to_start(checks)
@@ -29,7 +29,8 @@ def start_single(checks: Checks) -> BootResult:
     return jump(checks, image, Place(0, code, image.reset_vector, region.start, "first image slot"))
 
 
-def _has_image(checks: Checks, slot: Slot) -> bool:
+def has_image(checks: Checks, slot: Slot) -> bool:
+    """True if there is a header that MCUboot goes on with; else the console says why not."""
     header, room = slot.raw_header(), slot.area.size_bytes
     if not header.is_image:
         checks.log(f"E: Bad image magic 0x{header.magic:x}")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
 from smpdfu.virtual.boot.checks import Checks, HaltError
 from smpdfu.virtual.boot.dependencies import settle
+from smpdfu.virtual.boot.halves import are_of_one_build
 from smpdfu.virtual.boot.image_pair import Pair
 from smpdfu.virtual.boot.netcore import SilentError
 from smpdfu.virtual.boot.result import BootResult, Ending, RunningImage
@@ -80,6 +81,9 @@ class _Boot:
         self.log(f"I: Image version: v{version.major}.{version.minor}.{version.revision}")
         self.log("I: Jumping to the first image slot")
         if image.reset_vector is None or image.reset_vector not in primary.area.region:
+            return self._result(Ending.CRASH)
+        halves = [pair.slots.primary.image() for pair in self.pairs if pair.is_external_half]
+        if not all(are_of_one_build(image, half) for half in halves):
             return self._result(Ending.CRASH)
         return replace(self._result(Ending.RUNS), running=RunningImage(image.header, image.hash or b""))
 

@@ -85,10 +85,11 @@ class Layout:
     ``flash`` is the application core's own, ``external`` a flash chip beside it, ``ram`` memory that MCUboot treats as
     flash, ``otp`` memory that is written once; ``scratch`` is for swapping, ``others`` what MCUboot does not touch.
     ``network_image`` is the number of the image that goes to the network core (simultaneous scheme); None where it
-    comes through image 0 (staged). ``pcd`` is the RAM that both cores share for the hand-over of network firmware.
-    ``executable_ram`` is where images may be loaded to and run from, in the modes that do so. ``align`` is the write
-    unit of the flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap or leave their
-    memories, or do not suit the mode.
+    comes through image 0 (staged), or not at all. ``external_half`` is the number of the image that is the second half
+    of a split application: it runs from external flash (QSPI XIP); None where the application is one image. ``pcd`` is
+    the RAM that both cores share for the hand-over of network firmware. ``executable_ram`` is where images may be
+    loaded to and run from, in the modes that do so. ``align`` is the write unit of the flash, ``max_align``
+    MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap or leave their memories, or do not suit the mode.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Layout:
     otp: Region | None = None
     others: tuple[Region, ...] = ()
     network_image: int | None = None
+    external_half: int | None = None
     executable_ram: Region = EXECUTABLE_RAM
 
     def __post_init__(self) -> None:
@@ -126,6 +128,7 @@ class Layout:
         if self.mode.has_one_slot is not (self.images[0].other is None):
             has = "no" if self.images[0].other is None else "a"
             raise ValueError(f"layout {self.name} has {has} secondary slot, unlike {self.mode}")
+        _check_external_half(self)
 
     @property
     def primary(self) -> Region:
@@ -136,6 +139,12 @@ class Layout:
     def secondary(self) -> Region:
         """The slot that updates are uploaded to. ``ValueError`` in a mode with one slot."""
         return self.images[0].secondary
+
+    @property
+    def is_staged(self) -> bool:
+        """True if network firmware passes through image 0: b0n reads the chip's own memories and no external flash."""
+        installs = self.mode.swap_mode is not None
+        return self.network_image is None and installs and self.flash.holds(self.secondary)
 
     @property
     def memories(self) -> tuple[Region, ...]:
@@ -194,6 +203,16 @@ def _check_regions(memories: tuple[Region, ...], regions: tuple[Region, ...]) ->
     for lower, upper in pairwise(regions):
         if lower.end > upper.start:
             raise ValueError(f"regions {lower.name} and {upper.name} overlap")
+
+
+def _check_external_half(layout: Layout) -> None:
+    half = layout.external_half
+    if half is None:
+        return
+    if not 0 < half < len(layout.images) or half == layout.network_image:
+        raise ValueError(f"layout {layout.name} has no image {half} that can be the application's external half")
+    if layout.external is None or not layout.external.holds(layout.images[half].primary):
+        raise ValueError(f"the external half in layout {layout.name} does not run from external flash")
 
 
 def _nearest(memories: tuple[Region, ...], region: Region) -> Region:
@@ -264,6 +283,34 @@ def _simultaneous(name: str, primary: Region, *rest: Region) -> Layout:
     )
 
 
+def _split(name: str, mode: BootMode, external_half: int, secondary: int, *network: SlotPair) -> Layout:
+    """An application in two halves, the second of which runs from external flash; see ``Layout.external_half``.
+
+    ``secondary`` is where in external flash the second half's updates are, ``network`` the network core's pair.
+    """
+    second = (
+        Region(f"primary_{external_half}", XIP + 0x12_0000, 0x4_0000),
+        Region(f"secondary_{external_half}", XIP + secondary, 0x4_0000),
+    )
+    internal = SlotPair(_between("primary", 0x1_0000, 0xE_4000), Region("secondary", XIP, 0xD_4000))
+    return Layout(
+        name=name,
+        flash=NRF5340DK_STAGED.flash,
+        mcuboot=_between("mcuboot", nrf5340.APP.start, 0x1_0000),
+        images=(internal, *network, SlotPair(*second)),
+        net=NRF5340_NET,
+        pcd=_PCD,
+        settings=_between("settings", 0xF_0000, nrf5340.APP.end),
+        mode=mode,
+        external=_between("external flash", XIP, max(half.end for half in second)),
+        ram=NET_RAM if network else None,
+        otp=OTP,
+        network_image=1 if network else None,
+        external_half=external_half,
+    )
+
+
+_NETWORK_PAIR = SlotPair(replace(NET_RAM, name="primary_1"), Region("secondary_1", XIP + 0xD_4000, NET_RAM.size_bytes))
 _DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, nrf5340.APP.end))
 
 # The modes that have the staged table's slots, or both of them as one.
@@ -287,5 +334,17 @@ LAYOUTS: dict[str, Layout] = {
         _simultaneous("nrf5340dk-simultaneous", _between("primary", 0x1_0000, 0xF_7000), *_DATA),
         # nrfconnect/sdk-nrf, applications/matter_bridge/pm_static_nrf5340dk_nrf5340_cpuapp.yml: MCUboot with 32 KiB.
         _simultaneous("nrf5340dk-matter-bridge", _between("primary", 0x8000, 0xF_7000), *_DATA),
+        # As samples/dfu/single_slot lays out the nRF52840 DK, whose flash is as large, behind the DK's own MCUboot.
+        replace(
+            NRF5340DK_STAGED,
+            name=f"nrf5340dk-{BootMode.FIRMWARE_LOADER}",
+            mode=BootMode.FIRMWARE_LOADER,
+            images=(SlotPair(_between("primary", 0xC000, 0xC_0000), _between("secondary", 0xC_0000, 0xF_C000)),),
+            settings=_between("settings", 0xF_C000, nrf5340.APP.end),
+        ),
+        # nrfconnect/sdk-nrf, samples/nrf5340/extxip_smp_svr: pm_static.yml with sysbuild.conf, which overwrites, and
+        # pm_static_no_network_core.yml with sysbuild_no_network_core.conf, which leaves the mode at its default.
+        _split("nrf5340dk-xip-split", BootMode.OVERWRITE_ONLY, 2, 0x16_0000, _NETWORK_PAIR),
+        _split("nrf5340dk-xip-split-no-net", BootMode.MOVE, 1, 0xD_4000),
     )
 }

@@ -24,18 +24,26 @@ class ModeRules:
 
     ``next_boot`` is asked with the slots of an image and the number of the one that runs. ``takes_marks``: there is a
     handler that sets the state. ``keeps_needed``: what the next boot needs is not erased or written over.
-    ``marks_in_place``: the library is MCUboot's for direct XIP, and a slot is marked whatever is pending.
+    ``marks_in_place``: the library is MCUboot's for direct XIP, and a slot is marked whatever is pending. ``reach`` is
+    how many slots of an image it reaches (SLOTS_PER_IMAGE): beside a firmware loader only the application's, whoever
+    runs.
     """
 
     next_boot: Callable[[Slots, int], SwapType]
     takes_marks: bool = True
     keeps_needed: bool = True
     marks_in_place: bool = False
+    reach: int = 2
 
 
 def by_trailers(slots: Slots, active: int) -> SwapType:
     """What the trailers of both slots ask a bootloader for that installs updates."""
     return slots.next_boot()
+
+
+def by_nothing(slots: Slots, active: int) -> SwapType:
+    """Nothing of what the application can see decides about the next boot."""
+    return SwapType.NONE
 
 
 def by_version(slots: Slots, active: int) -> SwapType:
@@ -85,4 +93,5 @@ RULES: Mapping[BootMode, ModeRules] = dict.fromkeys(BootMode, _USUAL) | {
     BootMode.DIRECT_XIP: ModeRules(by_version, takes_marks=False, keeps_needed=False),
     BootMode.DIRECT_XIP_REVERT: ModeRules(by_marks_in_place, marks_in_place=True),
     BootMode.RAM_LOAD: ModeRules(by_trailers, takes_marks=False, keeps_needed=False),
+    BootMode.FIRMWARE_LOADER: ModeRules(by_nothing, takes_marks=False, keeps_needed=False, reach=1),
 }

@@ -69,7 +69,8 @@ class RecoveryServer:
 
     ``images`` are the slots of each image, ``net`` the network core, ``accepts`` says whether the bootloader takes the
     image in a slot: it lists no others. ``reset`` is called when a client requests a reset. ``clock`` gives the time,
-    and ``time_factor`` says how much of it a copy to the network core takes.
+    and ``time_factor`` says how much of it a copy to the network core takes. ``external_half`` is the number of the
+    image that is the application's second half; if that is image 1, no number leads to the network core.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class RecoveryServer:
         build: RecoveryBuild = DEFAULT_BUILD,
         clock: Callable[[], float] = lambda: 0.0,
         time_factor: float = 0.0,
+        external_half: int | None = None,
     ) -> None:
         self._images = tuple(images)
         self._net = net
@@ -91,6 +93,7 @@ class RecoveryServer:
         self._build = build
         self._clock = clock
         self._time_factor = time_factor
+        self._external_half = external_half
         self._busy_until = 0.0
         without = [kind for kind, has in ((Params, build.params), (SlotInfo, build.slot_info)) if not has]
         self._server = Server([self], BUFFERS, without=without, needed={ImageUpload: {"off": MgmtRc.EINVAL}}, log=log)
@@ -189,14 +192,19 @@ class RecoveryServer:
 
     def _is_ram(self, number: int) -> bool:
         """Does the number lead to the RAM that stands in for the network core's slot?"""
+        if self._external_half == 1:
+            return False
         if self._build.direct_upload:
             return number == NETWORK_IMAGE
         return number == 1 < len(self._images)
 
     def _area(self, number: int) -> Area | None:
-        """The slot that a number stands for: 0, and with direct upload 1, are the application's primary one."""
+        """The slot that a number stands for: 0, and with direct upload 1, are the application's primary one.
+
+        Without direct upload, each number stands for the primary slot of that image.
+        """
         if not self._build.direct_upload:
-            return None if number else self._images[0].primary.area
+            return self._images[number].primary.area if number < len(self._images) else None
         slots = [slot for image in self._images for slot in image.places]
         place = max(number, 1) - 1
         return slots[place].area if place < len(slots) else None

@@ -41,7 +41,6 @@ from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.server.application import SETTINGS, Kept
 from smpdfu.virtual.server.files import FolderFiles
 from smpdfu.virtual.server.groups.image import Progress
-from smpdfu.virtual.server.server import Buffers
 from smpdfu.virtual.store.kept_cut import keep_cut, read_cut
 from smpdfu.virtual.store.kept_wear import keep_wear, read_wear
 from smpdfu.virtual.store.names import check_new, folder_of
@@ -316,17 +315,13 @@ def _sentences(name: str) -> Iterator[None]:
 def _read_recipe(folder: Path) -> Recipe:
     found = load_json((folder / "device.json").read_text())
     keys = tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"]
-    recipe = Recipe(found["layout"], *keys, _read_resources(found.get("resources")))
+    resources = found.get("resources")  # none in a device from before they could be chosen
+    recipe = Recipe(found["layout"], *keys, DEFAULT_RESOURCES if resources is None else Resources.from_dict(resources))
     if found.get("partitions") is None and recipe.layout not in LAYOUTS:
         raise ValueError(f"its layout {recipe.layout!r} is unknown")
     # Fields that older devices do not have keep the values of that time.
     later = {key: found[key] for key in ("partitions", "mode", "content_key_size", "device_id") if key in found}
     return replace(recipe, **later, options=BootOptions.from_dict(found.get("options", {})))
-
-
-def _read_resources(found: dict[str, Any] | None) -> Resources:
-    """Return the server's resources; the default ones for devices from before they could be chosen."""
-    return DEFAULT_RESOURCES if found is None else Resources(**found | {"buffers": Buffers(**found["buffers"])})
 
 
 def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, Flash], list[mmap.mmap]]:

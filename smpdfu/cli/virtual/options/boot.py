@@ -61,6 +61,14 @@ class B0nChoice(StrEnum):
     SILENT = "silent"
 
 
+class EntranceChoice(StrEnum):
+    """What makes MCUboot start the firmware loader."""
+
+    BUTTON = "button"
+    BOOT_MODE = "boot-mode"
+    NO_APPLICATION = "no-application"
+
+
 @dataclass(frozen=True, slots=True)
 class LoaderParts:
     """The release of MCUboot's loader, and the options of its build."""
@@ -128,6 +136,16 @@ class LoaderParts:
             "all, or never answers.",
         ),
     ] = B0nChoice.KEYS
+    loader_entrance: Annotated[
+        list[EntranceChoice] | None,
+        typer.Option(
+            "--loader-entrance",
+            rich_help_panel=_PANEL,
+            help="With --mode firmware-loader: what starts the loader. It is a button, boot mode 1 of a reset, or a "
+            "missing application. Repeat it for several. [default: all]",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

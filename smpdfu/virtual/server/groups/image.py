@@ -1,14 +1,15 @@
 """Group 1, img, as the application on the application core serves it.
 
 Source: Zephyr, ``subsys/mgmt/mcumgr/grp/img_mgmt``, with the options as the nRF Connect SDK sets them: erasing what is
-pending is refused unless asked for, confirming the image of another core is refused, no check of the whole image at the
-end.
+pending is refused unless asked for, confirming an image other than image 0 (the network core's, or the external half of
+the application) is refused unless asked for, no check of the whole image at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Version, counted
 from smpdfu.smp.groups.image import (
@@ -38,6 +39,20 @@ from smpdfu.virtual.server.slot_content import Content, content_of, is_blank
 BLOCK_SIZE = 512
 """Bytes that are gathered in RAM before they are written (CONFIG_IMG_BLOCK_BUF_SIZE)."""
 SHA_SIZE = 32
+IMAGE_REQUESTS = (StateRead, StateWrite, ImageUpload, Erase, SlotInfo)
+"""The requests of this group."""
+
+
+class ConfirmsOthers(StrEnum):
+    """Which slots of the images that do not run SMP may confirm; a test of their secondary slot is always taken.
+
+    NONE is Zephyr's default. SECONDARY is CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_SECONDARY, ANY is
+    ..._ANY: only this one can end the trial of the second half of an application.
+    """
+
+    NONE = "none"
+    SECONDARY = "secondary"
+    ANY = "any"
 
 
 @dataclass(slots=True)
@@ -58,7 +73,8 @@ class ImageGroup:
     does not have.
     ``erase_progressively``: a page is erased when an upload reaches it (CONFIG_IMG_ERASE_PROGRESSIVELY), and not at the
     first chunk with all others. ``allow_erase_pending``: what is pending may be erased or written over
-    (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING); what a revert would go back to never is.
+    (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING); what a revert would go back to never is. ``confirms_others``: see
+    there.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class ImageGroup:
         mode: BootMode = BootMode.MOVE,
         erase_progressively: bool = False,
         allow_erase_pending: bool = False,
+        confirms_others: ConfirmsOthers = ConfirmsOthers.NONE,
     ) -> None:
         self.images = tuple(images)
         self.active = 0
@@ -75,7 +92,8 @@ class ImageGroup:
         self.without: tuple[type[StateWrite], ...] = () if self._rules.takes_marks else (StateWrite,)
         self._erase_progressively = erase_progressively
         self._allow_erase_pending = allow_erase_pending
-        self.slots = tuple(slot for image in self.images for slot in image.places)
+        self._confirms_others = confirms_others
+        self.slots = tuple(slot for image in self.images for slot in image.places[: self._rules.reach])
         self.progress: Progress | None = None
 
     # --- state -------------------------------------------------------------------------------------------------------
@@ -110,7 +128,7 @@ class ImageGroup:
 
     def _set_next_boot(self, number: int, *, confirm: bool) -> None:
         runs = number % 2 == self.active
-        if confirm and number // 2 != 0:
+        if confirm and number // 2 != 0 and not self._may_confirm_other(runs=runs):
             raise Refused(ImageRc.IMAGE_CONFIRMATION_DENIED)
         if runs and not confirm:
             raise Refused(ImageRc.IMAGE_SETTING_TEST_TO_ACTIVE_DENIED)
@@ -134,7 +152,7 @@ class ImageGroup:
             "confirmed": boot is SwapType.REVERT,
             "permanent": boot is SwapType.PERM,
         }
-        found = enumerate(content_of(slot) for slot in self.images[number].places)
+        found = enumerate(content_of(slot) for slot in self.images[number].places[: self._rules.reach])
         return [
             _line(number, slot, content, running if slot == self.active else other)
             for slot, content in found
@@ -156,6 +174,10 @@ class ImageGroup:
             raise Refused(rc) from None
         except FlashError:
             raise Refused(ImageRc.FLASH_WRITE_FAILED) from None
+
+    def _may_confirm_other(self, *, runs: bool) -> bool:
+        allowed = (ConfirmsOthers.ANY,) if runs else (ConfirmsOthers.ANY, ConfirmsOthers.SECONDARY)
+        return self._confirms_others in allowed
 
     # --- upload ------------------------------------------------------------------------------------------------------
 
@@ -218,7 +240,10 @@ class ImageGroup:
         has_other = image < len(self.images) and self.images[image].other is not None
         if not has_other or self._is_needed(image):
             raise Refused(ImageRc.NO_FREE_SLOT)
-        return image * 2 + 1 - self.active
+        number = image * 2 + 1 - self.active
+        if number >= len(self.slots):  # that of the firmware loader, while the application runs
+            raise Refused(ImageRc.FLASH_OPEN_FAILED)
+        return number
 
     def _is_needed(self, image: int) -> bool:
         """Does the next boot need what is in the slot of an image that does not run?"""
@@ -228,7 +253,7 @@ class ImageGroup:
         return boot is SwapType.REVERT or (boot is not SwapType.NONE and not self._allow_erase_pending)
 
     def _is_upgrade(self, version: Version) -> bool:
-        running = content_of(self.slots[self.active])
+        running = content_of(self.slots[self.active]) if self.active < len(self.slots) else None
         if running is None:
             raise Refused(ImageRc.VERSION_GET_FAILED)
         return counted(version) > counted(running.version)
@@ -260,7 +285,7 @@ class ImageGroup:
                 size=slot.area.size_bytes,
                 upload_image_id=None if place == self.active else image,
             )
-            for place, slot in enumerate(self.images[image].places)
+            for place, slot in enumerate(self.images[image].places[: self._rules.reach])
         )
         return SlotInfoImage(image, tuple(slots))
 
