@@ -15,6 +15,7 @@ from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.cli.terminal.show import HashOutput, table
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage, PackageRequest, Part, find_parts, pack_parts
+from smpdfu.dfu.package.multi_image import FILE_NAME
 from smpdfu.dfu.package.package import Board
 from smpdfu.errors import PackageError
 from smpdfu.image.files import write_files_atomic
@@ -45,13 +46,13 @@ def pack(
     warnings = [package_warning_words(warning) for warning in made.warnings]
     for warning in warnings:
         out.warn(warning)
-    files = made.files()
+    files = made.files(multi_image=labels.multi_image)
     replacing.check(
         [folder / name for name in files],
         (inputs.app, inputs.net, inputs.merged, who.key, who.encrypt, who.passphrase_file),
     )
     _write(folder, files, replace_keys=replacing.force)
-    _show(made, warnings, len(files[PACKAGE_NAME]), folder, out)
+    _show(made, warnings, files, folder, out)
 
 
 def _request(inputs: Inputs, labels: Labels, slots: Slots, who: PackageKeys, guard: Release) -> PackageRequest:
@@ -111,7 +112,7 @@ def _write(folder: Path, files: Mapping[str, bytes], *, replace_keys: bool) -> N
     write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
 
 
-def _show(made: MadePackage, warnings: list[str], size_bytes: int, folder: Path, out: HashOutput) -> None:
+def _show(made: MadePackage, warnings: list[str], files: Mapping[str, bytes], folder: Path, out: HashOutput) -> None:
     """A row for each image."""
     data = [_data(image, folder) for image in made.package.images]
     path = str(folder / PACKAGE_NAME)
@@ -121,9 +122,14 @@ def _show(made: MadePackage, warnings: list[str], size_bytes: int, folder: Path,
         [image.core, image.file, *(said[key] for key in cells), f"0x{image.load_address:x}", said["hash"]]
         for image, said in zip(made.package.images, data, strict=True)
     ]
+    said_of_all: dict[str, Any] = {"package": path, "size_bytes": len(files[PACKAGE_NAME])}
+    title = path
+    if FILE_NAME in files:
+        said_of_all["multi_image"] = str(folder / FILE_NAME)
+        title = f"{path} and {FILE_NAME}"
     out.emit(
-        {"package": path, "size_bytes": size_bytes, "images": data, "warnings": warnings},
-        lambda: table(path, columns, rows, long=out.long),
+        said_of_all | {"images": data, "warnings": warnings},
+        lambda: table(title, columns, rows, long=out.long),
     )
 
 

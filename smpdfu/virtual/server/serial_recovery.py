@@ -31,6 +31,7 @@ WRITE_UNIT = 4
 NETWORK_IMAGE = 3
 """The number under which the network core's image is sent."""
 _RAM = 0x2001_0000
+_ROLES: tuple[Role, ...] = ("primary", "secondary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,7 @@ class RecoveryServer:
     def _lines(self, number: int) -> list[dict[str, object]]:
         lines: list[dict[str, object]] = []
         slots = self._images[number]
-        places: tuple[tuple[Slot, Role], ...] = (slots.primary, "primary"), (slots.secondary, "secondary")
-        for place, (slot, role) in enumerate(places):
+        for place, (slot, role) in enumerate(zip(slots.places, _ROLES, strict=False)):
             content = content_of(slot)
             if content is None or not self._accepts(slots, role):
                 continue
@@ -148,17 +148,18 @@ class RecoveryServer:
         """The sizes, and the number with which each slot is reached, if it is."""
         return {
             "images": [
-                {"image": number, "slots": [self._slot_info(number, place) for place in (0, 1)]}
-                for number in range(len(self._images))
+                {
+                    "image": number,
+                    "slots": [self._slot_info(number, place, slot) for place, slot in enumerate(slots.places)],
+                }
+                for number, slots in enumerate(self._images)
             ]
         }
 
-    def _slot_info(self, number: int, place: int) -> dict[str, object]:
-        slots = self._images[number]
-        found: dict[str, object] = {
-            "slot": place,
-            "size": (slots.secondary if place else slots.primary).area.size_bytes,
-        }
+    def _slot_info(self, number: int, place: int, slot: Slot) -> dict[str, object]:
+        found: dict[str, object] = {"slot": place, "size": slot.area.size_bytes}
+        if self._images[number].other is None:  # a build with one slot counts from 1, with direct upload or without
+            return {**found, "upload_image_id": number + 1}
         if self._build.direct_upload:
             return {**found, "upload_image_id": 2 * number + place + 1}
         return found if place else {**found, "upload_image_id": number}
@@ -204,7 +205,7 @@ class RecoveryServer:
         """
         if not self._build.direct_upload:
             return self._images[number].primary.area if number < len(self._images) else None
-        slots = [slot for image in self._images for slot in (image.primary, image.secondary)]
+        slots = [slot for image in self._images for slot in image.places]
         place = max(number, 1) - 1
         return slots[place].area if place < len(slots) else None
 
