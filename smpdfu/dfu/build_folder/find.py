@@ -77,7 +77,8 @@ def _no_build(folder: BuildFolder, images: tuple[BuildImage, ...]) -> PackageErr
         text = f"{folder.root} has no application for MCUboot, only {', '.join(one.name or '.' for one in images)}"
         return PackageError(text).because("build-no-mcuboot", folder=str(folder.root))
     return PackageError(
-        f"{folder.root} is no build folder of the nRF Connect SDK: no image in it has a zephyr/.config"
+        f"{folder.root} is no build folder of the nRF Connect SDK: no image in it has a zephyr/.config. Give "
+        "the folder that `west build` wrote, which is often called build"
     ).because("build-none", folder=str(folder.root))
 
 

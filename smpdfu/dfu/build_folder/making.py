@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from smpdfu.dfu.build_folder.build import Build, UpdateImage
 from smpdfu.dfu.build_folder.contradictions import check_cores, check_keys, key_warnings
+from smpdfu.dfu.build_folder.find import StrPath, find_build
 from smpdfu.dfu.build_folder.firmware import Code, read_code
-from smpdfu.dfu.build_folder.overrides import Overrides, overridden
+from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.signed import take_signed
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage, PackageWarning
@@ -38,7 +39,7 @@ class BuildRequest:
     linked for another place.
     """
 
-    overrides: Overrides = field(default_factory=Overrides)
+    overrides: BuildOverrides = field(default_factory=BuildOverrides)
     tie: bool = False
     name: str | None = None
     check_link: bool = True
@@ -48,15 +49,26 @@ class BuildRequest:
     release: bool = False
 
 
+def make_build_package(
+    path: StrPath,
+    request: BuildRequest | None = None,
+    signer: Signer | None = None,
+    recipient: Recipient | None = None,
+) -> MadePackage:
+    """Read a build folder of the nRF Connect SDK (2.5 and later), and make its package. Nothing is written.
+
+    With ``signer``, the unsigned images are signed as the build would sign them. Without, the signed images of the
+    build are checked and taken. ``recipient`` encrypts the images of the application. Raises PackageError for what is
+    no build folder, or contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a
+    ``recipient`` without ``signer``.
+    """
+    return pack_build(find_build(path), request or BuildRequest(), signer, recipient)
+
+
 def pack_build(
     build: Build, request: BuildRequest, signer: Signer | None = None, recipient: Recipient | None = None
 ) -> MadePackage:
-    """Make the package of a build folder. Nothing is written.
-
-    With ``signer``, the unsigned images are signed as the build would; without, its signed ones are taken.
-    ``recipient`` encrypts the application's images. Raises PackageError for what contradicts the build, with the file;
-    TooLargeError, ImageError, SigningError, OSError; ValueError for a ``recipient`` without ``signer``.
-    """
+    """Make the package of a build that was found. Raises as ``make_build_package`` does."""
     if recipient is not None and signer is None:
         raise ValueError("only images that are signed now can be encrypted: give the key that signs")
     build = overridden(build, request.overrides)

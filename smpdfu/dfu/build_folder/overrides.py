@@ -15,7 +15,7 @@ from smpdfu.smp.groups.os import BootloaderMode
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
+class BuildOverrides:
     """What to take instead of the build's value; None for the build's. Addresses and sizes in bytes.
 
     ``version``, ``security_counter``, ``header_size`` and the names with ``app_`` are for the application, those with
@@ -42,7 +42,7 @@ _MODES = {
 }
 
 
-def overridden(build: Build, given: Overrides) -> Build:
+def overridden(build: Build, given: BuildOverrides) -> Build:
     """The build with the values that are given, and a warning for each that was another."""
     if all(getattr(given, one.name) is None for one in fields(given)):
         return build
@@ -60,7 +60,7 @@ def overridden(build: Build, given: Overrides) -> Build:
 class _Changes:
     """The given values, and the warnings that they lead to."""
 
-    def __init__(self, given: Overrides) -> None:
+    def __init__(self, given: BuildOverrides) -> None:
         self.given = given
         self.warnings: list[BuildWarning] = []
 
