@@ -36,14 +36,16 @@ def read_code(build: Build, update: UpdateImage) -> Code:
     path = build.root / update.unsigned
     firmware = read_firmware(path)
     code = _from_ram(firmware, update) if build.bootloader.runs_in_ram else _from_slot(firmware, update, path)
-    room = update.slot.value.end - update.code
-    if len(code.payload) > room:
-        raise TooLargeError(
-            f"{path} has {len(code.payload)} bytes of code, and its slot has room for {room} ({update.slot.origin})",
-            len(code.payload),
-            room,
-        ).because("build-too-large", file=update.unsigned)
+    _check_room(len(code.payload), update, path)
     return code
+
+
+def _check_room(size: int, update: UpdateImage, path: Path) -> None:
+    room = update.slot.value.end - update.code
+    if size > room:
+        raise TooLargeError(
+            f"{path} has {size} bytes of code, and its slot has room for {room} ({update.slot.origin})", size, room
+        ).because("build-too-large", file=update.unsigned or "")
 
 
 def _from_ram(firmware: Firmware, update: UpdateImage) -> Code:
@@ -58,6 +60,9 @@ def _from_slot(firmware: Firmware, update: UpdateImage, path: Path) -> Code:
     inside = tuple(part for one in firmware.segments if (part := _cut(one, start, end)) is not None)
     outside = [one for one in firmware.segments if not (start <= one.address and one.end <= end)]
     other = [one for one in outside if not _may_be_left(one, update)]
+    for one in other:
+        if start <= one.address < end:
+            _check_room(one.end - max(one.address, start + update.code - update.slot.value.address), update, path)
     if not inside or other:
         found = other[0] if other else firmware.segments[0]
         raise PackageError(

@@ -18,6 +18,7 @@ from smpdfu.dfu.package.package import Package, source_date
 from smpdfu.dfu.package.ties import check_ties
 from smpdfu.errors import PackageError
 from smpdfu.image.format import Dependency, Image
+from smpdfu.image.image_file import naming
 from smpdfu.image.keys.keys import Signer
 from smpdfu.image.signing.build import ImageSpec
 from smpdfu.image.signing.build import build as build_image
@@ -110,7 +111,8 @@ def _signed(
     if build.bootloader.runs_in_ram:
         spec = replace(spec, rom_fixed=0, load_addr=code.address)
     payload = bytes(spec.header_size) + code.payload if update.header_in_file else code.payload
-    return build_image(spec, payload, signer, recipient if update.encrypted else None)
+    with naming(build.root / (update.unsigned or "")):
+        return build_image(spec, payload, signer, recipient if update.encrypted else None)
 
 
 def spec_of(build: Build, update: UpdateImage, request: BuildRequest) -> ImageSpec:

@@ -11,6 +11,7 @@ from smpdfu.dfu.package.images import Role
 from smpdfu.errors import FormatError, PackageError, SigningError
 from smpdfu.image.files import read_bounded
 from smpdfu.image.format import SIGNATURE_TYPES, Flag, Image
+from smpdfu.image.image_file import naming
 from smpdfu.image.keys.keys import SIGNATURES, PublicKey
 from smpdfu.image.signers.remote import public_from_der
 from smpdfu.image.signing.build import ImageSpec, check_size
@@ -37,7 +38,8 @@ def take_signed(build: Build, update: UpdateImage, spec: ImageSpec) -> tuple[byt
         raise _contradiction(path, f"it is no whole MCUboot image: {error}", update) from None
     for fault in _faults(build, update, image, spec):
         raise _contradiction(path, fault, update)
-    check_size(image, spec)
+    with naming(path):
+        check_size(image, spec)
     return data, image
 
 
