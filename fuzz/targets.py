@@ -13,6 +13,8 @@ import struct
 import zipfile
 from dataclasses import replace
 
+import cbor2
+
 from fuzz.target import Target
 from fuzz.wire import WIRE_TARGETS
 from smpdfu.errors import ImageError, PackageError, SigningError
@@ -141,6 +143,15 @@ def read_package(data: bytes) -> object:
     return Package.from_bytes(data)
 
 
+def read_multi_image(data: bytes) -> object:
+    """dfu_multi_image.bin; what is read is written and read back the same."""
+    from smpdfu.dfu.package.multi_image import dump, parse, read_images
+
+    parts = parse(data)
+    assert parse(dump(parts)) == parts
+    return read_images(data)
+
+
 def read_secure_dfu(data: bytes) -> object:
     """A Secure DFU zip, and its init packet."""
     return secure_dfu.InitPacket.from_bytes(data) if data[:2] != b"PK" else secure_dfu.read_package(data)
@@ -158,6 +169,8 @@ def _zip(manifest: object, **members: bytes) -> bytes:
 INIT_PACKET = bytes.fromhex("12180a0e08011208080710341a02800240001000") + b"\x1a\x04abcd"
 IMAGES = _images()
 PACKAGE = _zip({"format-version": 1, "files": [{"file": "app.bin", "type": "application"}]}, app_bin=IMAGES[0])
+_MULTI_HEADER = cbor2.dumps({"img": [{"id": number, "size": len(IMAGES[0])} for number in (0, 1)]})
+MULTI_IMAGE = struct.pack("<H", len(_MULTI_HEADER)) + _MULTI_HEADER + IMAGES[0] + IMAGES[0]
 SECURE_DFU = _zip(
     {"manifest": {"application": {"bin_file": "app.bin", "dat_file": "app.dat"}}}, app_bin=b"x", app_dat=INIT_PACKET
 )
@@ -190,7 +203,8 @@ TARGETS = {
     "firmware": Target(read_firmware, (HEX, FIRMWARE, ELF, UF2, SREC, PACKAGE), (ImageError,)),
     "strangers": Target(read_strangers, (ELF, UF2, SREC, SUIT), ()),
     "key": Target(read_key, PEMS, (SigningError,)),
-    "package": Target(read_package, (PACKAGE,), (ImageError, PackageError)),
+    "package": Target(read_package, (PACKAGE, MULTI_IMAGE), (ImageError, PackageError)),
+    "multiimage": Target(read_multi_image, (MULTI_IMAGE,), (PackageError,)),
     "securedfu": Target(read_secure_dfu, (INIT_PACKET, SECURE_DFU), (ImageError,)),
     "partitions": Target(read_partitions, (PARTITIONS,), (ImageError,)),
     **WIRE_TARGETS,

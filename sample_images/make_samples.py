@@ -6,6 +6,10 @@ writes, always the same bytes:
 
     linked-at-zero-app.hex, linked-at-zero-net.hex   the two cores as PyPI has them: linked for 0x0 and 0x01000000
     firmware-1.hex, firmware-2.hex                   both cores, at the code addresses of the MCUboot slots of the DK
+    split-internal-1.hex, split-external-1.hex       stand-ins for an application in two halves (QSPI XIP), and the same
+    split-internal-2.hex, split-external-2.hex       in version 2; no programs
+    loader.hex                                       a stand-in for a firmware loader, for its slot of the layout
+                                                     nrf5340dk-firmware-loader; no program
 
 Two things are changed in firmware-*.hex, nothing else. *Relocation*: the vector table's entries that point into the
 image are moved with it. That is all a bootloader looks at; code that was linked for another address would still not run
@@ -21,7 +25,15 @@ from pathlib import Path
 from intelhex import IntelHex
 
 from smpdfu.errors import ImageError
-from smpdfu.virtual.store.sample_firmware import CORES, read_sample, relocate, second_version
+from smpdfu.virtual.store.sample_firmware import (
+    CORES,
+    LOADER,
+    read_sample,
+    relocate,
+    second_version,
+    split_halves,
+    stand_in,
+)
 
 
 def write_hex(path: Path, parts: dict[int, bytes]) -> None:
@@ -48,6 +60,10 @@ def main() -> None:
     first = {core.slot_code: relocate(original[core.name], core) for core in CORES}
     write_hex(folder / "firmware-1.hex", first)
     write_hex(folder / "firmware-2.hex", {address: second_version(image) for address, image in first.items()})
+    write_hex(folder / "loader.hex", {LOADER.slot_code: stand_in(LOADER, 1)})
+    for number in (1, 2):
+        for name, half in zip(("internal", "external"), split_halves(number).items(), strict=True):
+            write_hex(folder / f"split-{name}-{number}.hex", dict([half]))
 
 
 if __name__ == "__main__":

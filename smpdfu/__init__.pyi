@@ -25,11 +25,11 @@ from smpdfu.dfu.decide.evidence import Proof as Proof
 from smpdfu.dfu.decide.evidence import ProofSource as ProofSource
 from smpdfu.dfu.decide.next_step import NextStep as NextStep
 from smpdfu.dfu.decide.one_image import Wanted as Wanted
-from smpdfu.dfu.decide.plan import Action as Action
 from smpdfu.dfu.decide.plan import Plan as Plan
-from smpdfu.dfu.decide.plan import Policy as Policy
-from smpdfu.dfu.decide.plan import Step as Step
 from smpdfu.dfu.decide.record import Record as Record
+from smpdfu.dfu.decide.rules import Action as Action
+from smpdfu.dfu.decide.rules import Policy as Policy
+from smpdfu.dfu.decide.rules import Step as Step
 from smpdfu.dfu.do.health import Health as Health
 from smpdfu.dfu.do.journal.journal import Journal as Journal
 from smpdfu.dfu.do.one_image import ImageEvent as ImageEvent

@@ -36,7 +36,9 @@ def span(path: Path, start: int) -> bytes:
 def test_two_runs_make_the_same_files(root: Path, samples: Path, tmp_path: Path) -> None:
     make(root, tmp_path)
     made = sorted(path.name for path in tmp_path.iterdir())
-    assert made == ["firmware-1.hex", "firmware-2.hex", "linked-at-zero-app.hex", "linked-at-zero-net.hex"]
+    halves = [f"split-{half}-{number}.hex" for half in ("external", "internal") for number in (1, 2)]
+    linked = ["linked-at-zero-app.hex", "linked-at-zero-net.hex", "loader.hex"]
+    assert made == ["firmware-1.hex", "firmware-2.hex", *linked, *halves]
     for name in made:
         assert (tmp_path / name).read_bytes() == (samples / name).read_bytes()
 

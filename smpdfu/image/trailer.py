@@ -44,7 +44,8 @@ class SlotGeometry:
 
     ``align`` is the flash's write unit, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN, ``max_sectors`` BOOT_MAX_IMG_SECTORS.
     ``encrypted_key_size`` is what the bootloader saves per slot: 0 without encryption, 16 or 32 for AES-128 or AES-256,
-    the length of the key TLV with BOOT_SWAP_SAVE_ENCTLV. Raises ``ValueError`` for values that no bootloader can have.
+    the length of the key TLV with BOOT_SWAP_SAVE_ENCTLV. ``mode`` is None for a bootloader that starts its one slot and
+    installs nothing: its trailer has no status. Raises ``ValueError`` for values that no bootloader can have.
     """
 
     size_bytes: int
@@ -52,7 +53,7 @@ class SlotGeometry:
     align: int = 4
     max_align: int = 8
     max_sectors: int = DEFAULT_MAX_SECTORS
-    mode: SwapMode = SwapMode.MOVE
+    mode: SwapMode | None = SwapMode.MOVE
     encrypted_key_size: int = 0
 
     def __post_init__(self) -> None:
@@ -133,6 +134,8 @@ def status_offset(g: SlotGeometry) -> int:
 
 def status_entries(g: SlotGeometry) -> int:
     """How many entries the swap's progress has room for: three for each sector, two in swap-offset mode."""
+    if g.mode is None:
+        return 0
     return g.max_sectors * (2 if g.mode is SwapMode.OFFSET else 3)
 
 
@@ -144,7 +147,8 @@ def tlv_sizes_offset(g: SlotGeometry) -> int:
 def trailer_size_bytes(g: SlotGeometry) -> int:
     """What the loader keeps for itself at the slot's end.
 
-    In overwrite-only mode that is from swap_info on, in the swap modes from the status on.
+    In overwrite-only mode that is from swap_info on, in the swap modes from the status on; with one slot from where the
+    status would end.
     """
     if g.mode is SwapMode.OVERWRITE_ONLY:
         return 3 * g.max_align + align_up(MAGIC_SIZE, g.max_align)

@@ -42,8 +42,10 @@ class Release:
     (upstream since December 2024). ``clears_stuck_revert``: a swap using move that has nothing to revert to clears the
     primary slot's trailer (upstream since February 2025). ``swaps_network``: a build that swaps two images brings the
     network core's in; before, it stops at an assertion. ``offers_header_check``: it can be built to check the header's
-    load address. ``banner`` is the version of MCUboot that its first line on the console names, "" for one that prints
-    no line of its own.
+    load address. ``skips_encrypted``: without decryption, an encrypted image counts as none in the modes that start
+    either slot; before, it is an invalid one (``boot_check_header_valid``). ``has_firmware_loader``: it can be built in
+    firmware loader mode. ``banner`` is the version of MCUboot that
+    its first line on the console names, "" for one that prints no line of its own.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Release:
     clears_stuck_revert: bool = False
     swaps_network: bool = False
     offers_header_check: bool = False
+    skips_encrypted: bool = False
+    has_firmware_loader: bool = False
     banner: str = ""
 
     @property
@@ -74,7 +78,16 @@ _PM, _BOTH = (Partitions.PM,), (Partitions.PM, Partitions.DTS)
 
 
 def _before_3(name: str, version: tuple[int, int, int], generation: Generation, *commits: str) -> Release:
-    return Release(name, version, generation, commits, banner="2.1.0-dev" if version >= (2, 7, 0) else "")
+    banner = "2.1.0-dev" if version >= (2, 7, 0) else ""
+    return Release(
+        name,
+        version,
+        generation,
+        commits,
+        skips_encrypted=version >= (2, 8, 0),
+        has_firmware_loader=version >= (2, 7, 0),
+        banner=banner,
+    )
 
 
 def _since_3(name: str, version: tuple[int, int, int], generation: Generation, *commits: str) -> Release:
@@ -91,6 +104,8 @@ def _since_3(name: str, version: tuple[int, int, int], generation: Generation, *
         clears_stuck_revert=True,
         swaps_network=version >= (3, 3, 0),
         offers_header_check=version >= (3, 2, 0),
+        skips_encrypted=True,
+        has_firmware_loader=True,
         banner="2.3.0-dev" if version >= (3, 2, 0) else "2.1.0-dev",
     )
 
@@ -105,9 +120,13 @@ UPSTREAM = Release(
     clears_stuck_revert=True,
     swaps_network=True,
     offers_header_check=True,
+    skips_encrypted=True,
+    has_firmware_loader=True,
     banner="2.4.0",
 )
-UPSTREAM_OLD = Release("upstream-2.1", (0, 0, 0), Generation.UPSTREAM_OLD, swaps_network=True, banner="2.1.0")
+UPSTREAM_OLD = Release(
+    "upstream-2.1", (0, 0, 0), Generation.UPSTREAM_OLD, swaps_network=True, has_firmware_loader=True, banner="2.1.0"
+)
 
 # Oldest first. NCS 2.2 to 2.4 were read, 2.5 and later were run. Commits: the tags and branches of sdk-mcuboot.
 RELEASES: tuple[Release, ...] = (

@@ -73,7 +73,8 @@ class Rule:
     builds that read the network core's version (PCD_READ_NETCORE_APP_VERSION) do not hand over an older image.
     ``skips_one``: of two images, only the one with an unmet dependency is skipped. ``application_by_uuid``: builds with
     UUIDs (MCUBOOT_UUID_CID) update an application at all; None before there were such builds. ``network_beside_xip``:
-    builds with a split QSPI XIP image still look for network images.
+    builds with a split QSPI XIP image still look for network images. ``unchecked_halves`` are the image numbers under
+    which the address check leaves out a QSPI XIP half, which has no reset vector.
     """
 
     recognition: Recognition
@@ -85,6 +86,7 @@ class Rule:
     skips_one: bool = True
     application_by_uuid: bool | None = None
     network_beside_xip: bool = True
+    unchecked_halves: frozenset[int] = frozenset((1, 2))
 
 
 _KEEPS = HandOver(Left.ALL, Left.ALL)
@@ -92,7 +94,7 @@ _UNMARKS_TAKEN = HandOver(Left.NO_TRAILER, Left.ALL)
 _UNMARKS_BOTH = HandOver(Left.NO_TRAILER, Left.NO_TRAILER)
 _FORGETS_BOTH = HandOver(Left.NO_HEADER, Left.NO_HEADER)
 
-_G1 = Rule(Recognition.VECTOR_ABOVE_NET_START, _UNMARKS_TAKEN, _KEEPS)
+_G1 = Rule(Recognition.VECTOR_ABOVE_NET_START, _UNMARKS_TAKEN, _KEEPS, unchecked_halves=frozenset((2,)))
 _G2 = Rule(Recognition.VECTOR_IN_NET_SLOT, _UNMARKS_TAKEN, _KEEPS)
 _G4 = Rule(Recognition.HEADER_ADDRESS, _UNMARKS_TAKEN, _KEEPS, application_by_uuid=False)
 _G5 = Rule(
@@ -105,7 +107,7 @@ _G5 = Rule(
     network_beside_xip=False,
 )
 _G4_DTS, _G5_DTS = (replace(rule, checks_header=True) for rule in (_G4, _G5))
-_UPSTREAM = Rule(Recognition.NEVER, _KEEPS, _KEEPS, skips_one=False)
+_UPSTREAM = Rule(Recognition.NEVER, _KEEPS, _KEEPS, skips_one=False, unchecked_halves=frozenset())
 
 RULES: Mapping[tuple[Generation, Partitions], Rule] = {
     (Generation.UPSTREAM, Partitions.PM): _UPSTREAM,

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
-from smpdfu.errors import FormatError
-from smpdfu.image.format import Image
 from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
 from smpdfu.loaders import lines
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
+from smpdfu.virtual.boot.build import Entrance
 from smpdfu.virtual.boot.checks import Checks
+from smpdfu.virtual.boot.firmware_loader import LOADER
+from smpdfu.virtual.boot.flashing import flash_image, flash_network
 from smpdfu.virtual.boot.netcore import NetCore
-from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.boot.swap.swap_type import SwapType
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Flash, PowerCut
 from smpdfu.virtual.chip.layout import Layout
@@ -46,16 +46,16 @@ from smpdfu.virtual.line.traffic import NO_TRAFFIC, TrafficPipe, arrived_at
 from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.server.application import Application, Kept
 from smpdfu.virtual.server.core_interface import fit_together
-from smpdfu.virtual.server.groups.image import ImageGroup
 from smpdfu.virtual.server.groups.os import Build, OsGroup
+from smpdfu.virtual.server.loader_application import LoaderApplication
 from smpdfu.virtual.server.serial_recovery import DEFAULT_BUILD, RecoveryServer
-from smpdfu.virtual.server.server import Buffers
+from smpdfu.virtual.server.server import Buffers, Server
 from smpdfu.virtual.server.shell_uart import DeviceShellFraming, Shell
 from smpdfu.virtual.server.slot_content import content_of
 
 LOG_LINES = 1000
-RECOVERY_MODE = 1
-"""The boot mode that asks for serial recovery (Zephyr's BOOT_MODE_TYPE_BOOTLOADER), kept over one reset."""
+BOOTLOADER_MODE = 1
+"""Asks for serial recovery or the firmware loader (Zephyr's BOOT_MODE_TYPE_BOOTLOADER); kept over one reset."""
 BUILD = Build()
 
 Watcher = Callable[[str], None]
@@ -70,7 +70,8 @@ class VirtualNrf5340:
     boot, and when the flash lost its power. ``boot_s`` is how long the chip would have taken for the last boot.
     ``traffic`` is what every wire does that is served from then on, ``pool`` the SMP server's buffers. ``kept`` is what
     the application keeps (nothing yet). ``recovery`` is the bootloader's own server while that is what runs: after a
-    reset with boot mode 1, and with ``recovers`` whenever there is no image to start; ``recovery_build`` is how that
+    reset with boot mode 1 (in firmware loader mode that starts the ``loader``), and with ``recovers`` whenever there is
+    no image to start; ``button_held`` is the button that starts the loader at a reset; ``recovery_build`` is how that
     was built. ``build`` is what its firmware says of itself.
     """
 
@@ -101,13 +102,14 @@ class VirtualNrf5340:
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
-        self._image_group = _image_group(self.images, resources)
+        self._image_group = resources.image_group(self.images, layout.mode)
         prevents = keys.options.downgrade_prevention
         system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
-        self.application = Application(system, self._image_group, self._place(kept), log=self._say)
-        self._server = self.application.server
+        kept = (kept or Kept()).placed(self.chip, layout.settings)
+        self.application = Application(system, self._image_group, kept, resources.application, self._say)
+        self.loader = LoaderApplication(system, self._image_group, kept, self._say)
         self.recovery: RecoveryServer | None = None
-        self.recovers = False
+        self.recovers = self.button_held = False
         self.recovery_build = DEFAULT_BUILD
         self._reset_wanted = False
         self._boot_mode = 0
@@ -117,31 +119,26 @@ class VirtualNrf5340:
         self._desks: list[Desk] = []
         self._worker = Worker(self.pool)
 
-    def _place(self, kept: Kept | None) -> Kept:
-        """Settings are kept where the layout has a place for them."""
-        kept = Kept() if kept is None else kept
-        if self.layout.settings is not None:
-            return replace(kept, storage=self.chip.bus.area(self.layout.settings))
-        if kept.storage is not None:
-            kept.storage.flash.power = self.app.power
-        return kept
-
     # --- power -------------------------------------------------------------------------------------------------------
 
     def reset(self) -> BootResult | None:
         """Boot both cores, whatever they did: RAM is forgotten. None if the power was cut on the way."""
         self._lose_power()
-        boot_mode, self._boot_mode = self._boot_mode, 0
-        if boot_mode == RECOVERY_MODE:
+        asked = Entrance.BOOT_MODE if self._boot_mode == BOOTLOADER_MODE else None
+        self._boot_mode = 0
+        if asked is not None and self.layout.mode is not BootMode.FIRMWARE_LOADER:
             return self.enter_recovery()
+        asked = Entrance.BUTTON if self.button_held else asked
         try:
             before_s = self.chip.bus.busy_s
-            result = boot(self.chip.bus, self.layout, self.keys, self._say, self.net_core)
+            result = boot(self.chip.bus, self.layout, self.keys, self._say, self.net_core, asked)
             self.boot_s = self.chip.bus.busy_s - before_s + result.seconds
             self.chip.forget()
             if result.running is not None:
-                self._say(f"*** Booting Zephyr OS v{self.build.version} ***")
-                self.application.boot()
+                self._image_group.active = result.running.slot
+                if not self.is_loader(result.running):
+                    self._say(f"*** Booting Zephyr OS v{self.build.version} ***")
+                    self.application.boot()
                 self.net_core.start(self.chip.bus)  # the application does, when it wants the radio
         except PowerCut:
             self._lose_power()
@@ -175,6 +172,7 @@ class VirtualNrf5340:
             self.recovery_build,
             loop_time,
             self.resources.time_factor,
+            external_half=self.layout.external_half,
         )
         self.powered = True
 
@@ -187,17 +185,20 @@ class VirtualNrf5340:
         in_recovery = self.recovery is not None
         runs = (self.running is not None, self.net_core.running)
         progress = self._image_group.progress
-        return Ram(*runs, progress, application, in_recovery, self.ending)
+        slot = 0 if self.running is None else self.running.slot
+        return Ram(*runs, progress, application, in_recovery, self.ending, slot)
 
     def resume(self, ram: Ram) -> None:
         """Continue in the stored state: no boot, no log; recovery starts again."""
         if ram.recovery:
             self._recover()
             return
-        content = content_of(self.images[0].primary)
-        header = self.images[0].primary.header()
+        places = self.images[0].places
+        slot = places[min(ram.slot, len(places) - 1)]
+        content, header = content_of(slot), slot.header()
         if ram.app_runs and content is not None and header is not None:
-            self.running = RunningImage(header, content.hash)
+            self.running = RunningImage(header, content.hash, ram.slot)
+            self._image_group.active = ram.slot
         self._image_group.progress = ram.upload
         self.ending = ram.ending
         self.application.resume(ram.application)
@@ -218,6 +219,19 @@ class VirtualNrf5340:
         for watcher in self._power_watchers:
             watcher()
 
+    def is_loader(self, running: RunningImage | None) -> bool:
+        """True for the firmware loader: what runs from its slot, in the mode that has one."""
+        return running is not None and running.slot == LOADER and self.layout.mode is BootMode.FIRMWARE_LOADER
+
+    @property
+    def advertised_name(self) -> str:
+        """The name in Bluetooth of what runs: the firmware loader has its own."""
+        return self.loader.name if self.is_loader(self.running) else self.name
+
+    @property
+    def _server(self) -> Server:
+        return self.loader.server if self.is_loader(self.running) else self.application.server
+
     @property
     def buffers(self) -> Buffers:
         """The buffers of the SMP server that runs, the application's or the bootloader's."""
@@ -228,8 +242,8 @@ class VirtualNrf5340:
         """True if the network core runs whole firmware and both cores speak the same interface (``interface``)."""
         if self.running is None or not self.net_core.running or not self.net_core.is_whole:
             return False
-        primary = self.images[0].primary
-        return fit_together(primary.area.read_all(), self.net_core.app.read_all())
+        slot = self.images[0].places[self.running.slot]
+        return fit_together(slot.area.read_all(), self.net_core.app.read_all())
 
     def finish_reset(self) -> None:
         """Do the reset that was asked for now, if there is one; on a wire, the device is deaf while it boots."""
@@ -245,18 +259,13 @@ class VirtualNrf5340:
         """Write ``data`` at an absolute address of any flash; see ``Chip.program``."""
         self.chip.program(address, data)
 
-    def load_app(self, image: bytes) -> None:
-        """Write a signed image into the primary slot, which is erased first; raises ``TooLargeError``."""
-        self.chip.load(self.images[0].primary.area, image)
+    def load_app(self, image: bytes, number: int = 0) -> None:
+        """Write a signed image into its slot of image ``number``; see ``flash_image``. Raises ``TooLargeError``."""
+        flash_image(self.chip, self.images[number], self.layout.mode, image)
 
     def load_net(self, firmware: bytes) -> None:
-        """Write firmware for the network core where b0n starts it; of an MCUboot image, the payload.
-
-        What was there is erased. Raises ``TooLargeError``.
-        """
-        with suppress(FormatError):  # a network core's own build has no MCUboot header
-            firmware = Image.from_bytes(firmware).payload
-        self.chip.load(self.net_core.app, firmware)
+        """Write firmware for the network core where b0n starts it; see ``flash_network``. Raises ``TooLargeError``."""
+        flash_network(self.chip, self.net_core.app, firmware)
 
     # --- the wire ----------------------------------------------------------------------------------------------------
 
@@ -389,11 +398,3 @@ class VirtualNrf5340:
     def _want_reset(self, boot_mode: int) -> None:
         self._reset_wanted = True
         self._boot_mode = boot_mode
-
-
-def _image_group(images: Sequence[Slots], resources: Resources) -> ImageGroup:
-    return ImageGroup(
-        images,
-        erase_progressively=resources.erase_progressively,
-        allow_erase_pending=resources.allow_erase_pending,
-    )

@@ -11,7 +11,7 @@ from smpdfu.virtual.server.groups.image import Progress
 
 @dataclass(frozen=True, slots=True)
 class Ram:
-    """What a device knows while its power is on, and a reset forgets."""
+    """What a device knows while its power is on, and a reset forgets. The application runs from ``slot``."""
 
     app_runs: bool
     net_runs: bool
@@ -19,3 +19,4 @@ class Ram:
     application: dict[str, Any] | None = None
     recovery: bool = False
     ending: Ending | None = None
+    slot: int = 0

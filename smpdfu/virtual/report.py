@@ -15,12 +15,15 @@ from smpdfu.virtual.boot.build import AddressCheck, build_of
 from smpdfu.virtual.boot.slot import Slot
 from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.server.slot_content import content_of, next_boot
+from smpdfu.virtual.server.slot_content import content_of
 
 
 @dataclass(frozen=True, slots=True)
 class SlotReport:
-    """A slot of the application core. ``state`` is "image", "empty" or "other" (bytes that are no image)."""
+    """A slot of the application core. ``state`` is "image", "empty" or "other" (bytes that are no image).
+
+    ``active``: the application runs from it.
+    """
 
     image: int
     slot: int
@@ -31,6 +34,7 @@ class SlotReport:
     hash: bytes | None
     encrypted: bool
     trailer: Trailer
+    active: bool = False
 
     @property
     def name(self) -> str:
@@ -60,11 +64,13 @@ class Wear:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Both cores. ``next_boot`` is what image 0's trailers ask for: none, test, perm or revert.
+    """Both cores. ``next_boot`` is what the application expects of image 0: none, test, perm or revert.
 
     ``bootloader`` is whose loader MCUboot has, ``partitions`` who laid out its flash; ``address_check`` by what it
     finds out that an image is not for its slot: header, vector or none.
 
+    ``external_half`` is the number of the image that is the second half of the application; None where it is one image.
+    ``loader_runs``: what runs is the firmware loader.
     ``ending`` is how the last boot ended, as ``bootloader.Ending`` has it; "recovery" in serial recovery, "off" without
     power. ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
     """
@@ -84,6 +90,8 @@ class Report:
     slots: tuple[SlotReport, ...]
     net: NetReport
     wear: tuple[Wear, ...]
+    external_half: int | None = None
+    loader_runs: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; versions as text."""
@@ -96,7 +104,10 @@ class Report:
 
 def report(device: VirtualNrf5340) -> Report:
     """Look into both flashes; nothing is changed."""
-    slots = (slot for image in device.images for slot in (image.primary, image.secondary))
+    slots = (
+        (number, place, slot) for number, image in enumerate(device.images) for place, slot in enumerate(image.places)
+    )
+    active = None if device.running is None else (0, device.running.slot)
     build = build_of(device.layout, device.keys)
     return Report(
         name=device.name,
@@ -110,10 +121,12 @@ def report(device: VirtualNrf5340) -> Report:
         app_runs=device.running is not None,
         net_runs=device.net_core.running,
         radio_up=device.radio_up,
-        next_boot=next_boot(device.images[0]).name.lower(),
-        slots=tuple(_slot(number, slot) for number, slot in enumerate(slots)),
+        next_boot=device.application.images.next_boot().name.lower(),
+        slots=tuple(_slot(*one, active=one[:2] == active) for one in slots),
         net=_net(device),
         wear=tuple(_wear(device)),
+        external_half=device.layout.external_half,
+        loader_runs=device.is_loader(device.running),
     )
 
 
@@ -138,13 +151,13 @@ def _wear(device: VirtualNrf5340) -> Iterator[Wear]:
             yield Wear(name, address, erases)
 
 
-def _slot(number: int, slot: Slot) -> SlotReport:
+def _slot(number: int, place: int, slot: Slot, *, active: bool) -> SlotReport:
     content = content_of(slot)
     header = slot.header(slot.image_start)
     body = slot.area.read(0, slot.area.size_bytes - slot.geometry.sector_size)
     return SlotReport(
-        image=number // 2,
-        slot=number % 2,
+        image=number,
+        slot=place,
         address=slot.area.region.start,
         size_bytes=slot.area.size_bytes,
         state="image" if content else _state(body),
@@ -152,6 +165,7 @@ def _slot(number: int, slot: Slot) -> SlotReport:
         hash=content.hash if content else None,
         encrypted=header is not None and header.encrypted,
         trailer=slot.trailer(),
+        active=active,
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 from smpdfu.cli.image.package_options import Slots
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.making import PackageRequest, slots_of
+from smpdfu.dfu.package.multi_image import parse
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
@@ -61,7 +62,7 @@ def test_the_slots_of_the_development_kit_are_the_defaults() -> None:
     (app,), net = slots_of(request, Core.APP), slots_of(request, Core.NET)[0]
     assert (app.start, app.end) == (layout.primary.start, layout.primary.end)
     assert (net.start, net.end) == (layout.net.app.start, layout.net.app.end)
-    assert slots.swap_mode is layout.mode
+    assert slots.swap_mode is layout.mode.swap_mode
     assert [getattr(request, one.name) for one in fields(slots) if one.name != "no_link_check"] == [
         getattr(slots, one.name) for one in fields(slots) if one.name != "no_link_check"
     ]
@@ -90,6 +91,20 @@ def test_a_merged_hex(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) ->
         assert image.image.header.load_addr == (0xC000 if image.core is Core.APP else 0x0100_8800)
         assert verify(image.image, [key]).accepted
     assert said["size_bytes"] == (folder / "dfu_application.zip").stat().st_size
+
+
+def test_multi_image_writes_the_images_in_a_row_too(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    options = ("package", "--merged", merged, "-v", "1.0.0", "-k", keys.signing, "-o", folder)
+    told = json.loads(smpdfu(*options, "--multi-image", "--json").out)
+    assert names(folder) == sorted([*NAMES, "dfu_multi_image.bin"])
+    assert told["multi_image"] == str(folder / "dfu_multi_image.bin")
+    parts = parse((folder / "dfu_multi_image.bin").read_bytes())
+    assert [(part.id, part.data) for part in parts] == [
+        (number, (folder / name).read_bytes()) for number, name in enumerate(("app_update.bin", "net_core_update.bin"))
+    ]
+    assert "dfu_multi_image.bin" in smpdfu(*options, "--multi-image").out
+    assert "multi_image" not in json.loads(smpdfu(*options, "--json").out)
 
 
 def test_only_the_application_is_encrypted(smpdfu: Call, keys: Keys, merged: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import Reset
 from smpdfu.smp.message import split_message
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootKeys, BootOptions
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources
@@ -60,7 +60,7 @@ def new_device(
     """
     keys = BootKeys((make.key.public,), make.encryption, net_verifiers=net_keys, options=options)
     made = kind(
-        replace(NRF5340DK_STAGED, mode=mode),
+        NRF5340DK_STAGED.in_mode(BootMode(mode)),
         keys,
         resources=Resources(reset_delay_s=0.0),
         kept=Kept(device_id=None if number is None else bytes.fromhex(number)),

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.identity import Identity, hardware_in, identity_of
-from smpdfu.dfu.decide.plan import Action, Step
+from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Event, StepDone, Update
-from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.images import Role
 from smpdfu.errors import StepError
 from smpdfu.link.memory import Faults
 from smpdfu.link.pipe import Pipe
@@ -30,7 +30,7 @@ else:
     from dfu_device import SHORT, UNASKED, client_of, new_device, run_update, version
 
 ONE = Identity("0011aabb", "nrf5340dk/nrf5340/cpuapp", b"\x11" * 32)
-UPLOAD, CHECK = Step(Action.UPLOAD, Core.APP), Step(Action.CHECK, Core.APP)
+UPLOAD, CHECK = Step(Action.UPLOAD, Role.APP), Step(Action.CHECK, Role.APP)
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ UPLOAD, CHECK = Step(Action.UPLOAD, Core.APP), Step(Action.CHECK, Core.APP)
         (replace(ONE, hardware=None, platform="nrf5340dk_nrf5340_cpuapp"), CHECK, ""),
         (replace(ONE, hardware=None, platform="nrf5340dk@1.0.0/nrf5340/cpuapp"), CHECK, ""),
         (replace(ONE, running=b"\x22" * 32), UPLOAD, "it runs another image than before, and it was not reset"),
-        (replace(ONE, running=b"\x22" * 32), Step(Action.RESET, Core.APP), "it runs another image"),
+        (replace(ONE, running=b"\x22" * 32), Step(Action.RESET, Role.APP), "it runs another image"),
         (replace(ONE, running=b"\x22" * 32), CHECK, ""),
-        (replace(ONE, running=b"\x22" * 32), Step(Action.UPLOAD, Core.NET), ""),
+        (replace(ONE, running=b"\x22" * 32), Step(Action.UPLOAD, Role.NET), ""),
         (replace(ONE, running=None), UPLOAD, ""),
     ],
 )

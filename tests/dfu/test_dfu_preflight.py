@@ -26,6 +26,7 @@ from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.conftest import BOTH, IDLE
 from tests.dfu.test_dfu_preflight_loaders import ROWS as LOADER_ROWS
+from tests.dfu.test_dfu_preflight_modes import ROWS as MODE_ROWS
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -122,7 +123,6 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, active=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), replace(state(), slots=()))),
     ("no-steps", Severity.ERROR, lambda make, state: (of_role(make, Role.MCUBOOT), state())),
-    ("no-steps", Severity.ERROR, lambda make, state: (of_role(make, Role.EXTERNAL), state())),
     ("active-slot", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, slot=1)))),
     ("active-slot", Severity.ERROR, lambda make, state: (app(make), state(CONFIRMED, replace(CONFIRMED, slot=1)))),
     ("scheme", Severity.ERROR, lambda make, state: (app(make), state(given=Scheme.SIMULTANEOUS, mode=None))),
@@ -136,7 +136,7 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("dependency", Severity.WARNING, lambda make, state: (app(make, needs=(2, Version(1))), state())),
     ("dependency", Severity.ERROR, lambda make, state: (app(make, needs=(0, Version(3))), state())),
     ("clean", None, lambda make, state: (app(make, needs=(0, Version(2))), state())),
-    ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.DIRECT_XIP))),
+    ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.FIRMWARE_LOADER))),
     ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.SINGLE_APP))),
     (
         "bootloader-mode",
@@ -344,6 +344,7 @@ def test_every_finding_has_a_source() -> None:
     told = {code for code, severity, _ in TABLE if severity} | {code for *_, codes in BOTH_TABLE for code, _ in codes}
     judged = {"hash", "clear"}  # by image/verification/verify.py
     assert told - judged <= set(SOURCES)
+    told |= {code for *_, codes in MODE_ROWS for code, _ in codes}
     loaders = {code for row in LOADER_ROWS for code, _ in row.found}
     assert set(SOURCES) <= told | loaders | {"net-encrypted", "net-key", "net-seal", "clear"}
     assert loaders <= set(SOURCES)

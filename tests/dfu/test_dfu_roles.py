@@ -23,6 +23,8 @@ ROLES: list[tuple[str, dict[str, Any], Role, int, int | None]] = [
     ("ipc_radio.bin", {"image_index": "1"}, Role.NET, 1, None),
     ("app.external.bin", {"image_index": "1", "load_address": 0x1200_0200}, Role.EXTERNAL, 1, None),
     ("app.external.bin", {"image_index": "2", "load_address": 0x1200_0200}, Role.EXTERNAL, 2, None),
+    ("app.external.bin", {"image_index": "1", "load_address": 0x12_0200}, Role.EXTERNAL, 1, None),  # PM's address
+    ("app.external.bin", {"image_index": "2", "load_address": 0x12_0200}, Role.EXTERNAL, 2, None),
     ("nrf70.bin", {"image_index": "1"}, Role.OTHER, 1, None),
     ("nrf70.bin", {"image_index": "2"}, Role.OTHER, 2, None),
     ("sensor.bin", {"image_index": "4"}, Role.OTHER, 4, None),

@@ -11,13 +11,13 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
-from smpdfu.dfu.decide.plan import STAGED, Policy
 from smpdfu.dfu.decide.record import DONE, REVERTED
+from smpdfu.dfu.decide.rules import STAGED, Policy
 from smpdfu.dfu.do import steps
 from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Progress, StepBegun, StepDone, Update, Wish, decide
-from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, PlanError, RevertedError, SmpdfuError, StepError
 from smpdfu.image.format import Image, TlvType
@@ -75,7 +75,7 @@ def test_both_cores(device: VirtualNrf5340, make: Maker, tmp_path: Path) -> None
     assert [event.step.name for event in events if isinstance(event, StepBegun)] == ALL
     assert [event.step.name for event in events if isinstance(event, StepDone)] == ALL
     assert [(event.number, event.total) for event in events if isinstance(event, StepBegun)][-1] == (9, 9)
-    moves = [event for event in events if isinstance(event, Progress) and event.step.core is Core.APP]
+    moves = [event for event in events if isinstance(event, Progress) and event.step.role is Role.APP]
     assert (moves[0].done, moves[-1].done, moves[-1].total) == (0, moves[-1].total, len(package.images[0].data))
     assert version(device) == "2.0.0"
     assert slots(device)[0].confirmed

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
-from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.record import Record
+from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Update, Wish, decide
-from smpdfu.dfu.package.images import Core, Role
+from smpdfu.dfu.package.images import Role
 from smpdfu.errors import DeviceError, PlanError, StepError
 from smpdfu.image.keys.keys import generate
 from smpdfu.smp.groups.image import ImageSlot, StateReply
@@ -75,7 +75,7 @@ def test_a_network_image_goes_to_its_application_only(
 
 def test_an_upload_that_the_device_does_not_list_is_no_upload(make: Maker) -> None:
     client: Any = FakeClient(OLD)
-    step = Step(Action.UPLOAD, Core.APP)
+    step = Step(Action.UPLOAD, Role.APP)
     with pytest.raises(StepError, match="was sent completely, but the device does not list it") as caught:
         simulate(StepRunner(client).do(step, make.image(), DeviceState((OLD,))))
     assert caught.value.resumable

@@ -25,6 +25,7 @@ G5 = (_G5, _G5D)
 TRUTH = "virtual/test_virtual_truth.py::test_the_virtual_loader_does_what_nordic_s_did"
 READ = "virtual/test_virtual_generations.py::test_builds_that_were_only_read"
 WALK = "loaders/test_loaders_walk.py::test_every_loader_does_with_every_image_what_its_rule_says"
+_SPLIT = "virtual/test_virtual_xip_split.py::test_the_address_check_leaves_out_a_half_that_has_no_reset_vector"
 _HERE = "virtual/test_virtual_generations.py::"
 
 
@@ -129,6 +130,10 @@ STAGED: dict[str, tuple[Cell, ...]] = {
 }
 
 SIMULTANEOUS: dict[str, tuple[Cell, ...]] = {
+    "address check of a QSPI XIP half": (
+        Cell((_G1,), "image 2 left out, image 1 checked by a word of its code: erased", _SPLIT),
+        Cell(FROM_G2, "left out", _SPLIT),
+    ),
     "both flagged": (Cell(ALL, "one boot, image 0 first, then image 1", TRUTH),),
     "b0n refuses": (Cell(ALL, "application replaced; MCUboot stops at every boot", TRUTH),),
     "no network vector in RAM": (Cell(ALL, "the hook fails: MCUboot stops", READ),),

@@ -17,7 +17,6 @@ from smpdfu.image.keys.keys import load_private
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.server.slot_content import next_boot
 from smpdfu.virtual.store import devices as store_devices
 from tests.deadlines import HANG_S
 
@@ -62,7 +61,7 @@ class Board:
 
     def pending(self) -> SwapType:
         """What the trailers ask the bootloader for."""
-        return next_boot(self.look().images[0])
+        return self.look().application.images.next_boot()
 
     def wait_for_boots(self, count: int) -> None:
         """Until the console shows ``count`` starts of the application, and the device, which notes it a moment later,

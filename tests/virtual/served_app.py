@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smpdfu.errors import DeviceError
-from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.rtc import Rtc
 from smpdfu.virtual.server.application import DEFAULT_OPTIONS, Application, Kept, Options
 from smpdfu.virtual.server.groups.image import ImageGroup
@@ -27,7 +27,7 @@ class App:
 
     def __post_init__(self) -> None:
         rtc = Rtc(lambda: self.now_s)
-        system = OsGroup(Build(), SwapMode.MOVE, self.buffers, lambda mode: None, rtc)
+        system = OsGroup(Build(), BootMode.MOVE, self.buffers, lambda mode: None, rtc)
         self.application = Application(system, ImageGroup([]), self.kept, self.options)
         self.application.boot()
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import DeviceError
 from smpdfu.image.format import Header, Image, Tlv, TlvType, Version
-from smpdfu.image.trailer import SlotGeometry, SwapMode
+from smpdfu.image.trailer import SlotGeometry
 from smpdfu.smp.groups import REQUESTS
 from smpdfu.smp.groups.image import ImageRc, ImageUpload, StateRead, StateReply, UploadReply
 from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import MgmtRc, Request
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Area, Flash, PowerCut
 from smpdfu.virtual.chip.layout import Region
 from smpdfu.virtual.server.application import Application, Kept
@@ -40,7 +41,7 @@ class Target:
         flash, geometry = Flash(0, 2 * SLOT), SlotGeometry(SLOT)
         slots = [Slot(Area(flash, Region(name, at * SLOT, SLOT)), geometry) for at, name in enumerate(("one", "two"))]
         flash.program(0, RUNNING + b"\xff" * (-len(RUNNING) % 4))
-        system = OsGroup(Build(), SwapMode.MOVE, DEFAULT_BUFFERS, lambda mode: None)
+        system = OsGroup(Build(), BootMode.MOVE, DEFAULT_BUFFERS, lambda mode: None)
         self.failed: list[str] = []
         groups = Application(system, ImageGroup([Slots(slots[0], slots[1])]), Kept()).groups
         self.server = Server([*more, *groups], log=self.failed.append)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from smpdfu.image.trailer import SwapMode, max_image_size_bytes, status_offset, trailer_size_bytes
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED, Layout, Region, SlotPair
 
 DK = LAYOUTS["nrf5340dk-staged"]
@@ -30,13 +31,18 @@ def test_the_dk_is_laid_out_as_the_nrf_connect_sdk_does_it(region: Region, start
     assert (region.start, region.end) == (start, end)
 
 
+# What nrfconnect/sdk-nrf leaves free in samples/nrf5340/extxip_smp_svr.
+FREE = {"nrf5340dk-xip-split": {(0xE_4000, 0xF_0000)}, "nrf5340dk-xip-split-no-net": {(0xE_4000, 0xF_0000)}}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_regions_fill_the_flash_without_a_gap(layout: Layout) -> None:
     own = [region for region in layout.regions if layout.flash.holds(region)]
     for flash, regions in ((layout.flash, own), (layout.net.flash, layout.net_regions)):
         assert regions[0].start == flash.start
         assert regions[-1].end == flash.end
-        assert all(lower.end == upper.start for lower, upper in pairwise(regions))
+        gaps = {(lower.end, upper.start) for lower, upper in pairwise(regions) if lower.end != upper.start}
+        assert gaps <= FREE.get(layout.name, set())
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -91,3 +97,55 @@ def test_settings_are_a_region_like_the_others() -> None:
 def test_a_region_is_somewhere_and_not_empty(start: int, size: int) -> None:
     with pytest.raises(ValueError, match="empty or starts below 0"):
         Region("nowhere", start, size)
+
+
+# --- the mode of the bootloader ---------------------------------------------------------------------------------------
+
+
+def test_each_of_mcuboots_modes_is_one_of_a_layout_and_has_its_number() -> None:
+    """``enum mcuboot_mode`` of boot_status.h has the numbers 0 to 9."""
+    assert sorted(mode.number for mode in BootMode) == list(range(10))
+
+
+@pytest.mark.parametrize("mode", SwapMode)
+def test_the_modes_that_install_updates_have_one_name(mode: SwapMode) -> None:
+    assert BootMode(mode.value).swap_mode is mode
+
+
+def test_one_slot_takes_the_place_of_both() -> None:
+    layout = DK.in_mode(BootMode.SINGLE_SLOT)
+    assert layout.images == (SlotPair(Region("primary", 0xC000, 0xF_4000), None),)
+    assert layout.images[0].places == (layout.primary,)
+    with pytest.raises(ValueError, match="no secondary slot"):
+        _ = layout.secondary
+
+
+def test_a_mode_with_equal_slots_has_the_regions_of_a_swap() -> None:
+    assert DK.in_mode(BootMode.DIRECT_XIP_REVERT).images == DK.images
+    assert LAYOUTS["nrf5340dk-direct-xip-revert"].mode is BootMode.DIRECT_XIP_REVERT
+
+
+@pytest.mark.parametrize(
+    ("mode", "left_free"),
+    [
+        (BootMode.DIRECT_XIP, 3 * 8 + 16),  # bootutil_misc.c:359, boot_swap_info_off
+        (BootMode.RAM_LOAD, 3 * 8 + 16),  # bootutil_misc.c:362
+        (BootMode.SINGLE_SLOT, 4 * 8 + 16),  # bootutil_misc.c:347, boot_status_off without a status
+    ],
+)
+def test_what_a_slot_keeps_free_is_what_mcuboot_keeps(mode: BootMode, left_free: int) -> None:
+    geometry = DK.in_mode(mode).geometry()
+    assert geometry.size_bytes - max_image_size_bytes(geometry) == left_free
+
+
+@pytest.mark.parametrize(
+    ("layout", "mode", "reason"),
+    [
+        ("nrf5340dk-simultaneous", BootMode.DIRECT_XIP, "2 image pairs, and direct-xip takes one"),
+        ("nrf5340dk-simultaneous", BootMode.SINGLE_SLOT, "2 image pairs, and single-slot takes one"),
+        ("nrf5340dk-single-slot", BootMode.MOVE, "no secondary slot, unlike swap-move"),
+    ],
+)
+def test_a_mode_that_the_slots_do_not_fit_is_refused(layout: str, mode: BootMode, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        LAYOUTS[layout].in_mode(mode)

@@ -140,7 +140,7 @@ def uneven(mode: SwapMode, more: int) -> Bench:
         primary, secondary = replace(pair.primary, size_bytes=pair.primary.size_bytes - step), pair.secondary
     else:
         primary, secondary = pair.primary, replace(pair.secondary, size_bytes=pair.secondary.size_bytes - step)
-    bench = Bench(replace(layout, images=(replace(pair, primary=primary, secondary=secondary),)))
+    bench = Bench(replace(layout, images=(replace(pair, primary=primary, other=secondary),)))
     bench.write("primary", bench.app_image(1, version=OLD))
     return bench
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from smpdfu.errors import DeviceError
-from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.groups.os import (
     BootloaderInfo,
     BootloaderInfoReply,
@@ -20,6 +19,7 @@ from smpdfu.smp.groups.os import (
 )
 from smpdfu.smp.message import Empty, MgmtRc, Request, Response
 from smpdfu.smp.session import read_outcome
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.server.groups.os import Build, OsGroup
 from smpdfu.virtual.server.server import Buffers, Server
 
@@ -27,7 +27,7 @@ from smpdfu.virtual.server.server import Buffers, Server
 class System:
     """A server with the os group alone, and the resets that it asked for."""
 
-    def __init__(self, mode: SwapMode = SwapMode.MOVE) -> None:
+    def __init__(self, mode: BootMode = BootMode.MOVE) -> None:
         self.resets: list[int] = []
         buffers = Buffers(512, 3)
         self.server = Server([OsGroup(Build(), mode, buffers, self.resets.append)], buffers)
@@ -65,11 +65,11 @@ def test_info_has_its_facts_in_the_order_of_the_server() -> None:
 
 
 # As MCUboot's boot_status.h numbers them.
-NUMBERS = {SwapMode.SCRATCH: 1, SwapMode.OVERWRITE_ONLY: 2, SwapMode.MOVE: 3, SwapMode.OFFSET: 9}
+NUMBERS = {BootMode.SCRATCH: 1, BootMode.OVERWRITE_ONLY: 2, BootMode.MOVE: 3, BootMode.OFFSET: 9}
 
 
-@pytest.mark.parametrize("mode", SwapMode)
-def test_bootloader_info(mode: SwapMode) -> None:
+@pytest.mark.parametrize("mode", BootMode)
+def test_bootloader_info(mode: BootMode) -> None:
     assert System(mode).ask(BootloaderInfo()) == BootloaderInfoReply(bootloader="MCUboot")
     assert System(mode).ask(BootloaderInfo("mode")) == BootloaderInfoReply(mode=NUMBERS[mode])
 

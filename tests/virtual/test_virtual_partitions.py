@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
-from smpdfu.image.trailer import SwapMode
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS, XIP, Region
 from smpdfu.virtual.chip.partitions import read_layout
 
@@ -40,12 +40,46 @@ mcuboot_secondary_1: {address: 0xef000, size: 0x40000, device: MX25R64, region: 
 external_flash: {address: 0x12f000, size: 0x6d1000, device: MX25R64, region: external_flash}
 pcd_sram: {address: 0x20000000, size: 0x2000, region: sram_primary}
 """
+# samples/nrf5340/extxip_smp_svr of nrfconnect/sdk-nrf, the same places: pm_static.yml, and that without a network core.
+XIP_SPLIT = b"""
+app: {address: 0x10200, end_address: 0xe4000, region: flash_primary, size: 0xd3e00}
+external_flash: {address: 0x120000, device: MX25R64, end_address: 0x800000, region: external_flash, size: 0x6e0000}
+mcuboot: {address: 0x0, end_address: 0x10000, region: flash_primary, size: 0x10000}
+mcuboot_primary: {address: 0x10000, end_address: 0xe4000, orig_span: &id1 [mcuboot_pad, app], size: 0xd4000, span: *id1}
+mcuboot_primary_1: {address: 0x0, device: flash_ctrl, end_address: 0x40000, region: ram_flash, size: 0x40000}
+mcuboot_secondary: {address: 0x0, device: MX25R64, end_address: 0xd4000, region: external_flash, size: 0xd4000}
+mcuboot_secondary_1: {address: 0xd4000, device: MX25R64, end_address: 0x114000, region: external_flash, size: 0x40000}
+EMPTY_1: {address: 0x114000, device: MX25R64, end_address: 0x120000, region: external_flash, size: 0xc000}
+mcuboot_primary_2: {address: 0x120000, device: MX25R64, end_address: 0x160000, region: external_flash, size: 0x40000}
+mcuboot_primary_2_pad: {address: 0x120000, end_address: 0x120200, region: external_flash, size: 0x200}
+mcuboot_primary_2_app: {address: 0x120200, device: MX25R64, end_address: 0x40000, region: external_flash, size: 0x3FE00}
+mcuboot_secondary_2: {address: 0x160000, device: MX25R64, end_address: 0x1a0000, region: external_flash, size: 0x40000}
+otp: {address: 0xff8100, end_address: 0xff83fc, region: otp, size: 0x2fc}
+pcd_sram: {address: 0x20000000, end_address: 0x20002000, region: sram_primary, size: 0x2000}
+ram_flash: {address: 0x40000, end_address: 0x40000, region: ram_flash, size: 0x0}
+settings_storage: {address: 0xf0000, end_address: 0x100000, region: flash_primary, size: 0x10000}
+"""
+XIP_SPLIT_NO_NET = b"""
+mcuboot: {address: 0x0, end_address: 0x10000, region: flash_primary, size: 0x10000}
+mcuboot_primary: {address: 0x10000, end_address: 0xe4000, region: flash_primary, size: 0xd4000}
+mcuboot_primary_1: {address: 0x120000, device: external_flash, region: external_flash, size: 0x40000}
+mcuboot_primary_1_app: {address: 0x120200, device: MX25R64, region: external_flash, size: 0x3FE00}
+mcuboot_secondary: {address: 0x0, device: MX25R64, end_address: 0xd4000, region: external_flash, size: 0xd4000}
+mcuboot_secondary_1: {address: 0xd4000, device: MX25R64, end_address: 0x114000, region: external_flash, size: 0x40000}
+otp: {address: 0xff8100, end_address: 0xff83fc, region: otp, size: 0x2fc}
+settings_storage: {address: 0xf0000, end_address: 0x100000, region: flash_primary, size: 0x10000}
+"""
+
+SAMPLES = {
+    "nrf5340dk-staged": STAGED,
+    "nrf5340dk-matter-bridge": MATTER_BRIDGE,
+    "nrf5340dk-xip-split": XIP_SPLIT,
+    "nrf5340dk-xip-split-no-net": XIP_SPLIT_NO_NET,
+}
 
 
-@pytest.mark.parametrize(
-    ("table", "name"), [(STAGED, "nrf5340dk-staged"), (MATTER_BRIDGE, "nrf5340dk-matter-bridge")], ids=("int", "ext")
-)
-def test_a_table_of_the_sdk_gives_the_row_that_was_made_of_it(table: bytes, name: str) -> None:
+@pytest.mark.parametrize(("name", "table"), SAMPLES.items(), ids=SAMPLES)
+def test_a_table_of_the_sdk_gives_the_row_that_was_made_of_it(name: str, table: bytes) -> None:
     assert read_layout(table, name) == LAYOUTS[name]
 
 
@@ -54,15 +88,28 @@ def test_a_scratch_area_means_that_the_bootloader_swaps_by_it() -> None:
     table = text.replace(b"size: 0x7a000}\notp", b"size: 0x6a000}\notp").replace(b"0x7a000, span", b"0x6a000, span")
     table += b"mcuboot_scratch: {address: 0xf0000, size: 0x10000}\nEMPTY_0: {address: 0x76000, size: 0x10000}\n"
     layout = read_layout(table, "own")
-    assert (layout.mode, layout.scratch) == (SwapMode.SCRATCH, Region("scratch", 0xF_0000, 0x1_0000))
+    assert (layout.mode, layout.scratch) == (BootMode.SCRATCH, Region("scratch", 0xF_0000, 0x1_0000))
     assert Region("EMPTY_0", 0x7_6000, 0x1_0000) in layout.others
-    assert read_layout(table, "own", SwapMode.MOVE).mode is SwapMode.MOVE
+    assert read_layout(table, "own", BootMode.MOVE).mode is BootMode.MOVE
 
 
 def test_slots_in_external_flash_are_where_code_could_run_from_it() -> None:
     layout = read_layout(MATTER_BRIDGE, "own")
     assert (layout.secondary.start, layout.images[1].secondary.start) == (XIP, XIP + 0xE_F000)
-    assert (layout.network_image, layout.mode) == (1, SwapMode.OVERWRITE_ONLY)
+    assert (layout.network_image, layout.mode) == (1, BootMode.OVERWRITE_ONLY)
+
+
+def test_a_second_half_beside_slots_in_the_chip_leaves_its_way_to_network_firmware() -> None:
+    """The application's secondary slot is where b0n can read it; with that one in external flash it cannot."""
+    layout = read_layout(
+        STAGED + b"mcuboot_primary_1: {address: 0x0, size: 0x40000, region: external_flash}\n"
+        b"mcuboot_secondary_1: {address: 0x40000, size: 0x40000, region: external_flash}\n",
+        "own",
+    )
+    assert (layout.external_half, layout.network_image, layout.is_staged) == (1, None, True)
+    assert layout.mode is BootMode.MOVE
+    split = read_layout(XIP_SPLIT_NO_NET, "own")
+    assert (split.external_half, split.network_image, split.is_staged) == (1, None, False)
 
 
 def test_an_end_will_do_for_a_size() -> None:
@@ -100,11 +147,23 @@ FAULTS = [
         "mcuboot_secondary_app, as direct XIP builds have.*say which",
     ),
     (
-        STAGED + b"mcuboot_primary_1: {address: 0x0, size: 0x40000, region: external_flash}\n"
-        b"mcuboot_secondary_1: {address: 0x40000, size: 0x40000, region: external_flash}\n",
-        "mcuboot_primary_1 is not in ram_flash",
+        XIP_SPLIT_NO_NET.replace(b"0x120000, device: external_flash, region: external_flash", b"0xe4000"),
+        "mcuboot_primary_1 is no slot of a virtual device",
     ),
-    (MATTER_BRIDGE + b"mcuboot_primary_2: {address: 0x200000, size: 0x1000, region: external_flash}\n", "a third"),
+    (
+        XIP_SPLIT_NO_NET + b"mcuboot_primary_2: {address: 0x200000, size: 0x40000, region: external_flash}\n"
+        b"mcuboot_secondary_2: {address: 0x240000, size: 0x40000, region: external_flash}\n",
+        "mcuboot_primary_2 is no slot of a virtual device",
+    ),
+    (
+        MATTER_BRIDGE + b"mcuboot_primary_2: {address: 0x0, size: 0x40000, region: ram_flash}\n"
+        b"mcuboot_secondary_2: {address: 0x240000, size: 0x40000, region: external_flash}\n",
+        "mcuboot_primary_2 is no slot of a virtual device",
+    ),
+    (
+        MATTER_BRIDGE + b"mcuboot_primary_2: {address: 0x200000, size: 0x1000, region: external_flash}\n",
+        "a third image pair and does not have both slots",
+    ),
     (b"#" * (1 << 21), "larger than 256 KiB"),
     (b"".join(b"a%d: {}\n" % number for number in range(201)), "201 partitions"),
 ]
@@ -118,16 +177,30 @@ def test_what_is_no_table_is_one_sentence(table: bytes, reason: str) -> None:
 
 def test_a_mode_that_the_table_has_no_room_for_is_refused() -> None:
     with pytest.raises(FormatError, match="no scratch area, which swap-scratch needs"):
-        read_layout(STAGED, "own", SwapMode.SCRATCH)
+        read_layout(STAGED, "own", BootMode.SCRATCH)
 
 
 def test_a_second_application_with_a_mode_is_no_direct_xip() -> None:
     """Hand-written tables name the parts of the slot, too: then the person says how MCUboot was built."""
     table = STAGED + b"mcuboot_secondary_app: {address: 0x86200, size: 0x79e00, region: flash_primary}\n"
-    assert read_layout(table, "own", SwapMode.MOVE).secondary == LAYOUTS["nrf5340dk-staged"].secondary
+    assert read_layout(table, "own", BootMode.MOVE).secondary == LAYOUTS["nrf5340dk-staged"].secondary
 
 
-TABLES = st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.sampled_from([STAGED, MATTER_BRIDGE])
+def test_a_table_without_a_secondary_slot_is_that_of_one_slot_if_somebody_says_so() -> None:
+    layout = read_layout(PARTS, "own", BootMode.SINGLE_SLOT)
+    assert layout.images[0].places == (Region("primary", 0xC000, 0x7_0000),)
+    with pytest.raises(FormatError, match="no mcuboot_secondary") as caught:
+        read_layout(PARTS, "own")
+    assert caught.value.code == "which-mode"
+
+
+def test_the_second_slot_of_direct_xip_is_the_secondary_one() -> None:
+    table = STAGED + b"mcuboot_secondary_app: {address: 0x86200, size: 0x79e00, region: flash_primary}\n"
+    layout = read_layout(table, "own", BootMode.DIRECT_XIP)
+    assert (layout.mode, layout.images) == (BootMode.DIRECT_XIP, LAYOUTS["nrf5340dk-staged"].images)
+
+
+TABLES = st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.sampled_from([*SAMPLES.values()])
 
 
 @given(TABLES, st.data())

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from smpdfu.image.format import Header, Image, Tlv, TlvType, Version
-from smpdfu.image.trailer import SlotGeometry, SwapMode
+from smpdfu.image.trailer import SlotGeometry
 from smpdfu.link.pipe import UNLIMITED
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming
 from smpdfu.smp.groups import REQUESTS
@@ -34,6 +34,7 @@ from smpdfu.smp.groups.shell import ShellReply
 from smpdfu.smp.groups.stat import StatDataReply, StatListReply
 from smpdfu.smp.message import Request, decode_map
 from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Area, Flash
 from smpdfu.virtual.chip.layout import Region
 from smpdfu.virtual.chip.rtc import Rtc
@@ -148,7 +149,7 @@ class Replay:
         flash.program(0, Image(Header(Version(0), 1000, 512), bytes(480), bytes(1000), (), running).to_bytes())
         system = OsGroup(
             self.build(),
-            SwapMode.MOVE,
+            BootMode.MOVE,
             Buffers(one.buf_size, 4),
             lambda mode: None,
             Rtc(lambda: self.now_s),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import DeviceError
 from smpdfu.image.format import Header, Image, Tlv, TlvType, Version
-from smpdfu.image.trailer import SlotGeometry, SwapMode
+from smpdfu.image.trailer import SlotGeometry
 from smpdfu.smp.groups import REQUESTS
 from smpdfu.smp.groups.image import (
     Erase,
@@ -28,6 +28,7 @@ from smpdfu.smp.groups.os import Echo
 from smpdfu.smp.message import MgmtRc, Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Area, Flash
 from smpdfu.virtual.chip.layout import Region
 from smpdfu.virtual.server.application import Application, Kept, Options
@@ -61,7 +62,7 @@ class Board:
         slots = [Slot(Area(self.flash, region), geometry) for region in regions]
         self.pairs = [Slots(slots[2 * number], slots[2 * number + 1]) for number in range(self.images)]
         self.group = ImageGroup(self.pairs)
-        system = OsGroup(Build(), SwapMode.MOVE, self.buffers, lambda mode: None)
+        system = OsGroup(Build(), BootMode.MOVE, self.buffers, lambda mode: None)
         options = Options(without=self.without)
         self.server = Application(system, self.group, Kept(), options).server
 

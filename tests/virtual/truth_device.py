@@ -13,7 +13,7 @@ from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import generate
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.signing.encrypt import ctr, unwrap_key
-from smpdfu.image.trailer import SwapMode, Trailer
+from smpdfu.image.trailer import Trailer
 from smpdfu.loaders.releases import LATEST, Partitions, Release, releases_of
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import BootResult, Ending, boot
@@ -21,6 +21,7 @@ from smpdfu.virtual.boot.build import AddressCheck, BootKeys, BootOptions
 from smpdfu.virtual.boot.netcore import B0n, NetCore
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.boot.swap.swap_type import SwapType
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.layout import LAYOUTS, Layout
 
@@ -51,7 +52,7 @@ class Variant:
     @property
     def layout(self) -> Layout:
         if self.simultaneous:
-            mode = SwapMode.MOVE if self.mode == "simmove" else SwapMode.OVERWRITE_ONLY
+            mode = BootMode.MOVE if self.mode == "simmove" else BootMode.OVERWRITE_ONLY
             return replace(LAYOUTS["nrf5340dk-simultaneous"], mode=mode)
         names = {"move": "", "over": "-overwrite", "offset": "-offset", "scratch": "-scratch"}
         return LAYOUTS[f"nrf5340dk-staged{names[self.mode]}"]
@@ -207,7 +208,7 @@ class TruthDevice:
         body = slot.area.read_all()
         if body.count(0xFF) == len(body):
             return "blank"
-        starts = (0, self.layout.sector_size) if self.layout.mode is SwapMode.OFFSET else (0,)
+        starts = (0, self.layout.sector_size) if self.layout.mode is BootMode.OFFSET else (0,)
         names = [name for start in starts if (name := self._name(body[start:])) is not None]
         return (names[0] if names else "?") + _flags(slot.trailer())
 

@@ -15,6 +15,7 @@ from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, boot
 from smpdfu.virtual.boot.netcore import NetCore
 from smpdfu.virtual.boot.slot import Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.layout import NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
 
@@ -26,7 +27,7 @@ PCD = Region("pcd", 0x2000_0000, 0x2000)
 SIGNING, DECRYPTION, NET_SIGNING = (generate("ecdsa-p256") for _ in range(3))
 
 
-def small_layout(mode: SwapMode = SwapMode.MOVE, images: int = 1, sectors: int = SLOT_SECTORS) -> Layout:
+def small_layout(mode: SwapMode | BootMode = BootMode.MOVE, images: int = 1, sectors: int = SLOT_SECTORS) -> Layout:
     """Slots side by side in the chip's flash, as many pairs as there are images."""
     at, pairs, size = SECTOR, [], sectors * SECTOR
     for number in range(images):
@@ -41,7 +42,7 @@ def small_layout(mode: SwapMode = SwapMode.MOVE, images: int = 1, sectors: int =
         images=tuple(pairs),
         net=NRF5340_NET,
         pcd=PCD,
-        mode=mode,
+        mode=BootMode(mode),
         scratch=scratch,
     )
 
@@ -60,7 +61,7 @@ def small_simultaneous(sectors: int = SLOT_SECTORS) -> Layout:
         ),
         net=NRF5340_NET,
         pcd=PCD,
-        mode=SwapMode.OVERWRITE_ONLY,
+        mode=BootMode.OVERWRITE_ONLY,
         external=Region("external flash", XIP, 2 * size),
         ram=replace(ram, name="ram flash"),
         otp=OTP,

@@ -174,3 +174,11 @@ class Labels:
     board: Annotated[
         str, typer.Option("--board", metavar="BOARD", help="Board, by its Zephyr name.", rich_help_panel=_BOARD)
     ] = "nrf5340dk/nrf5340"
+    multi_image: Annotated[
+        bool,
+        typer.Option(
+            "--multi-image",
+            help="Also write dfu_multi_image.bin: the images one behind the other, for updates over Matter.",
+            rich_help_panel=_BOARD,
+        ),
+    ] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +21,7 @@ from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.table import BuildFact, facts_of
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage, PackageRequest, Part, find_parts, pack_parts
+from smpdfu.dfu.package.multi_image import FILE_NAME
 from smpdfu.dfu.package.package import Board
 from smpdfu.errors import PackageError
 from smpdfu.image.files import write_files_atomic
@@ -134,7 +135,7 @@ def _pack_build(context: typer.Context, job: Job, path: Path) -> None:
     inputs = [build.root / name for one in build.updates for name in (one.unsigned, one.signed) if name is not None]
     if made is None:
         warnings = [one.message for one in overridden(build, request.overrides).warnings]
-        _show(job, (), (*warnings, _UNSIGNED), found, folder / PACKAGE_NAME, None)
+        _show(job, None, [*warnings, _UNSIGNED], found, folder)
     else:
         _finish(job, made, folder, tuple(inputs), found)
 
@@ -200,12 +201,12 @@ def _finish(
     warnings = [package_warning_words(warning) for warning in made.warnings]
     for warning in warnings:
         job.out.warn(warning)
-    files = made.files()
+    files = made.files(multi_image=job.labels.multi_image)
     if not job.plan:
         keys = (job.who.key, job.who.encrypt, job.who.passphrase_file)
         job.replacing.check([folder / name for name in files], (*inputs, *keys))
         _write(folder, files, replace_keys=job.replacing.force)
-    _show(job, made.package.images, warnings, found, folder / PACKAGE_NAME, len(files[PACKAGE_NAME]))
+    _show(job, made, warnings, found, folder)
 
 
 def _write(folder: Path, files: Mapping[str, bytes], *, replace_keys: bool) -> None:
@@ -215,42 +216,41 @@ def _write(folder: Path, files: Mapping[str, bytes], *, replace_keys: bool) -> N
     write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
 
 
-def _show(
-    job: Job,
-    images: tuple[PackageImage, ...],
-    warnings: list[str] | tuple[str, ...],
-    found: tuple[BuildFact, ...],
-    path: Path,
-    size_bytes: int | None,
-) -> None:
+def _show(job: Job, made: MadePackage | None, warnings: list[str], found: tuple[BuildFact, ...], folder: Path) -> None:
     """A row for each image; of a build folder before that a row for each value that was found in it."""
-    data = [_data(image, path.parent) for image in images]
-    said: dict[str, Any] = {"package": str(path), "size_bytes": size_bytes, "images": data, "warnings": list(warnings)}
-    if job.plan:
-        said["plan"] = True
-    title = f"would be written: {path}" if job.plan else str(path)
-    lines: list[list[object]]
+    images = () if made is None else made.package.images
+    data = [_data(image, folder) for image in images]
+    path = str(folder / PACKAGE_NAME)
+    size = None if made is None else len(made.package.to_bytes())
+    said: dict[str, Any] = {"package": path, "size_bytes": size}
+    title = f"would be written: {path}" if job.plan else path
+    if job.labels.multi_image:
+        said["multi_image"] = str(folder / FILE_NAME)
+        title = f"{title} and {FILE_NAME}"
+    said |= {"images": data, "warnings": warnings} | ({"plan": True} if job.plan else {})
     if found:
-        said["found"] = [{"of": row.of, "name": row.name, "value": row.value, "from": row.origin} for row in found]
-        columns: tuple[str, ...] = ("of", "what", "value", "from")
-        lines = [[row.of, row.name, row.value, row.origin] for row in found]
-        lines += [list(line) for image, one in zip(images, data, strict=True) for line in _image_lines(image, one)]
-    else:
-        columns = ("core", "file", "version", "bytes", "encrypted", "runs at", "hash")
-        cells = ("version", "size_bytes", "encrypted")
-        lines = [
-            [image.core, image.file, *(one[key] for key in cells), f"0x{image.load_address:x}", one["hash"]]
-            for image, one in zip(images, data, strict=True)
-        ]
+        said["found"] = [{"of": one.of, "name": one.name, "value": one.value, "from": one.origin} for one in found]
+    columns, lines = _of_build(images, data, found) if found else _of_files(images, data)
     job.out.emit(said, lambda: table(title, columns, lines, long=job.out.long))
 
 
-def _image_lines(image: PackageImage, said: Mapping[str, Any]) -> tuple[tuple[object, ...], ...]:
-    """What is written of an image."""
-    return (
-        (image.file, "size", f"{said['size_bytes']} bytes", said["file"]),
-        (image.file, "hash", said["hash"], said["file"]),
-    )
+Table = tuple[tuple[str, ...], list[list[object]]]
+
+
+def _of_files(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]]) -> Table:
+    cells = ("version", "size_bytes", "encrypted")
+    return ("core", "file", "version", "bytes", "encrypted", "runs at", "hash"), [
+        [image.core, image.file, *(said[key] for key in cells), f"0x{image.load_address:x}", said["hash"]]
+        for image, said in zip(images, data, strict=True)
+    ]
+
+
+def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]], found: tuple[BuildFact, ...]) -> Table:
+    lines: list[list[object]] = [[one.of, one.name, one.value, one.origin] for one in found]
+    for image, said in zip(images, data, strict=True):
+        lines.append([image.file, "size", f"{said['size_bytes']} bytes", said["file"]])
+        lines.append([image.file, "hash", said["hash"], said["file"]])
+    return ("of", "what", "value", "from"), lines
 
 
 def _data(image: PackageImage, folder: Path) -> dict[str, Any]:

@@ -48,8 +48,8 @@ ADVICE = {
     "S_RECORD": "Convert it with `objcopy -I srec -O ihex IN OUT.hex`, then sign OUT.hex with `smpdfu sign`.",
     "RAW_FIRMWARE": "It is not signed. Sign it with `smpdfu sign`.",
     "DFU_APPLICATION_ZIP": "Install it with `smpdfu update FILE`.",
-    "DFU_MULTI_IMAGE": "It has several signed images in a row, and no bootloader accepts that. Install the "
-    "dfu_application.zip of the same build with `smpdfu update`, or one signed image with `smpdfu upload`.",
+    "DFU_MULTI_IMAGE": "It has several signed images in a row. Install them with `smpdfu update FILE`. Do not send it "
+    "with `smpdfu upload`: no bootloader accepts the file itself.",
     "SECURE_DFU_ZIP": "It is for the bootloader of the nRF5 SDK, not for MCUboot. `nrfutil` updates such devices. For "
     "an nRF5340, use the dfu_application.zip of an nRF Connect SDK build.",
     "SUIT_ZIP": "It is for the SUIT updates of the nRF54H20. For an nRF5340, use the dfu_application.zip of a build "

@@ -1,34 +1,16 @@
-"""How ``inspect`` shows files that are not images: packages, keys, and files of other tools."""
+"""How ``inspect`` shows files that are not images: keys, and files of other tools. Packages: see ``package.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smpdfu.cli.inspect.contents import Contents, Pairs, Table
-from smpdfu.dfu.package.package import Package
+from smpdfu.cli.inspect.contents import Contents, Pairs
+from smpdfu.cli.inspect.package import multi_image, package
 from smpdfu.image.inspect.foreign import elf_facts, srec_facts, suit_facts, uf2_facts
 from smpdfu.image.inspect.secure_dfu import read_package
 from smpdfu.image.keys.keys import is_encrypted
 from smpdfu.untrusted.nesting import load_json
-
-
-def package(data: bytes, advice: str) -> Contents:
-    """dfu_application.zip: its images, one a core. Raises PackageError."""
-    found = [
-        {
-            "file": one.file,
-            "core": one.core,
-            "version": one.image.header.version,
-            "size_bytes": len(one.data),
-            "hash": one.hash,
-            "image_index": one.image_index,
-        }
-        for one in Package.from_bytes(data).images
-    ]
-    columns = ("file", "core", "version", "bytes", "hash", "image")
-    rows = tuple(tuple(one.values()) for one in found)
-    return Contents(tables=(Table("Images", columns, rows),), data=(("images", found),), advice=advice)
 
 
 def secure_dfu(data: bytes, advice: str) -> Contents:
@@ -148,6 +130,7 @@ def _pairs(found: Mapping[str, object], names: Mapping[str, str]) -> Pairs:
 # By the names of FileKind.
 READERS: dict[str, Callable[[bytes, str], Contents]] = {
     "DFU_APPLICATION_ZIP": package,
+    "DFU_MULTI_IMAGE": multi_image,
     "SECURE_DFU_ZIP": secure_dfu,
     "PEM": key,
     "JSON": json_text,

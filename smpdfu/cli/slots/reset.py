@@ -15,13 +15,13 @@ from smpdfu.cli.update.steps import WAITING
 from smpdfu.client import Client
 from smpdfu.dfu.decide.after_reset import Became, Outcome, outcomes_of, refusal_of, trial_ended
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.plan import Action, Step
+from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.decide.serial_recovery import KEEP_POWER
 from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.slot_marks import state_before_restart
 from smpdfu.dfu.do.steps import Deadlines
-from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.images import Role
 from smpdfu.errors import ResponseTimeoutError
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ async def restart_device(conn: Connection, out: HashOutput, how: Restart) -> Non
         before = known = await same.learn(before)
         out.say("the device restarts; smpdfu waits until it is back")
         deadlines = Deadlines(how.boot_timeout)
-        await same.check(Step(Action.RESET, Core.APP), before)
+        await same.check(Step(Action.RESET, Role.APP), before)
         with leaves(MAY_HAVE_RESTARTED), out.waiting(WAITING):
             now = await when_free(
                 client, lambda: restart_alone(client, known, deadlines, force=how.force), how.boot_timeout, say
             )
-        await same.check(Step(Action.CHECK, Core.APP), now)
+        await same.check(Step(Action.CHECK, Role.APP), now)
     _conclude(out, before, now)
 
 

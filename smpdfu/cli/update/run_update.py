@@ -28,8 +28,9 @@ from smpdfu.dfu.decide.checks.demands import check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stopping
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
-from smpdfu.dfu.decide.plan import Policy, in_place
+from smpdfu.dfu.decide.plan import in_place
 from smpdfu.dfu.decide.record import Record
+from smpdfu.dfu.decide.rules import Policy
 from smpdfu.dfu.do import health
 from smpdfu.dfu.do.events import Event
 from smpdfu.dfu.do.net_version import VersionRule, Way

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 async def update(
-    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A dfu_application.zip.")],
+    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A dfu_application.zip or dfu_multi_image.bin.")],
     how: How,
     bootloader: BootloaderOptions,
     trust: TrustOptions,

@@ -42,6 +42,7 @@ OutFile = Annotated[
 After = Annotated[
     int | None, typer.Option("--after", metavar="N", min=0, help="Number of flash operations that still succeed.")
 ]
+Button = Annotated[bool, typer.Option("--button", help="Hold the button that starts the firmware loader.")]
 Off = Annotated[bool, typer.Option("--off", help="Cancel the power cut.")]
 Tearing = Annotated[
     Torn,
@@ -97,11 +98,11 @@ def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:
     run_devices(names, out, wires, wire)
 
 
-def reset(name: Name, out: Output) -> None:
+def reset(name: Name, out: Output, button: Button = False) -> None:
     """Turn a device off and on. RAM is lost, and the bootloader runs."""
     from smpdfu.cli.virtual.view import reset_device
 
-    reset_device(name, out)
+    reset_device(name, out, button=button)
 
 
 def show(name: Name, out: Output) -> None:

@@ -17,6 +17,7 @@ from smpdfu.image.format import Image
 from smpdfu.image.hexfile import Segment, merge
 from smpdfu.image.nrf5340 import NET
 from smpdfu.image.vector_table import Vectors
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import FlashError, Tear
 from smpdfu.virtual.chip.layout import Region
 from smpdfu.virtual.device import VirtualNrf5340
@@ -32,7 +33,7 @@ def load_files(name: str, files: Sequence[Path], out: Output, region: str | None
     with open_device(name, switch_on=False) as device:
         for firmware in loads:
             if region is None:
-                place(device, _core_of(firmware), firmware, out)
+                place(device, _core_of(device, firmware), firmware, out)
             else:
                 _fill(device, region, firmware)
         device.reset()
@@ -60,19 +61,60 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
             out.warn(f"skipped {len(left_out) - _MOST_WARNINGS} more ranges without flash of either core")
     elif core == "app":
         device.load_app(data)
+    elif core == "external":
+        _place_external(device, data)
+    elif core == "loader":
+        _place_loader(device, data)
     else:
         device.load_net(data)
 
 
-def _core_of(firmware: Firmware) -> str:
-    """Return the core that firmware without addresses is linked for: "net" if its reset vector is in that flash."""
+def _place_external(device: VirtualNrf5340, data: bytes) -> None:
+    number = device.layout.external_half
+    if number is None:
+        raise typer.BadParameter(
+            f"the application in layout {device.layout.name} is one image. --external needs a layout with a second "
+            "half in external flash, such as nrf5340dk-xip-split"
+        )
+    device.load_app(data, number)
+
+
+def _place_loader(device: VirtualNrf5340, data: bytes) -> None:
+    if device.layout.mode is not BootMode.FIRMWARE_LOADER:
+        raise typer.BadParameter(
+            f"the bootloader is built in {device.layout.mode} mode and has no firmware loader. Give --mode "
+            "firmware-loader, or leave out --loader"
+        )
+    slot = device.layout.secondary
+    if _reset_vector(data) not in slot:
+        raise typer.BadParameter(
+            f"the file of --loader is not linked for the firmware loader's slot, 0x{slot.start:x} to 0x{slot.end:x}"
+        )
+    device.load_app(data)
+
+
+def _reset_vector(data: bytes) -> int | None:
+    try:
+        return Image.from_bytes(data).reset_vector
+    except FormatError:
+        return None
+
+
+def _core_of(device: VirtualNrf5340, firmware: Firmware) -> str:
+    """Return what firmware without addresses is, by its reset vector: "net" if that is in the network core's flash.
+
+    "external" if it has none for the application's slot, on a device whose application has an external half.
+    """
     data = firmware.segments[0].data
     try:
         payload = Image.from_bytes(data).payload
     except FormatError:
         payload = data
     vectors = Vectors.of(payload)
-    return "net" if vectors is not None and vectors.reset in NET else "app"
+    if vectors is not None and vectors.reset in NET:
+        return "net"
+    is_internal = vectors is not None and vectors.reset in device.layout.primary
+    return "app" if is_internal or device.layout.external_half is None else "external"
 
 
 def _fill(device: VirtualNrf5340, name: str, firmware: Firmware) -> None:
@@ -81,7 +123,7 @@ def _fill(device: VirtualNrf5340, name: str, firmware: Firmware) -> None:
             "the file has gaps, so it does not fit into a --region. Leave out --region to write it to its own addresses"
         )
     wanted = _region(device, name)
-    slots = [slot for pair in device.images for slot in (pair.primary, pair.secondary)]
+    slots = [slot for pair in device.images for slot in pair.places]
     start = next((slot.image_start for slot in slots if slot.area.region == wanted), 0)
     area = device.chip.flash_at(wanted.start).area(wanted)
     device.chip.load(area, b"\xff" * start + firmware.segments[0].data)

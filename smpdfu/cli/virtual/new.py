@@ -93,7 +93,7 @@ def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, serve
         raise
     found = look(name)
     if parts.app is not None and not found.app_runs:
-        out.warn(f"the device does not start this application: {_last_error(name)}")
+        out.warn(f"the device does not start this application: {_last_error(name, found)}")
     return found
 
 
@@ -113,10 +113,13 @@ def _is_protected(key: Path) -> bool:
 
 
 def _read_loads(parts: Parts) -> list[tuple[str, Firmware]]:
-    files = (("app", parts.app), ("net", parts.net))
+    files = (("app", parts.app), ("external", parts.external), ("loader", parts.loader), ("net", parts.net))
     return [(core, read_firmware(path)) for core, path in files if path is not None]
 
 
-def _last_error(name: str) -> str:
+def _last_error(name: str, found: Report) -> str:
     errors = [line for line in store_devices.read_log(name) if line.startswith("E: ")]
-    return errors[-1].removeprefix("E: ") if errors else "its code is linked for another address than the primary slot"
+    if errors:
+        return errors[-1].removeprefix("E: ")
+    elsewhere = "its code is linked for another address than the primary slot"
+    return elsewhere if found.external_half is None else f"{elsewhere}, or its two halves are of different builds"

@@ -19,6 +19,7 @@ from smpdfu.cli.virtual.options.wires import WireParts, Wires
 from smpdfu.cli.virtual.serve import servings, wires_of_many
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.untrusted import text as door
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.copies import copies_of
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.timers import precise_loop
@@ -61,10 +62,7 @@ async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wir
             loses = traffic.loss or traffic.reshuffles  # each device loses different messages
             device.traffic = replace(traffic, seed=traffic.seed + number) if loses else traffic
             _show_console(device, among=len(devices))
-            if wires.recovery:
-                device.recovers = True
-                device.recovery_build = RecoveryBuild(direct_upload=wires.direct_upload)
-                device.enter_recovery()
+            _start_recovery(device, wires)
             parts += servings(device, wires, partial(_announce, device, out))
         try:
             await asyncio.sleep(0)  # Ctrl-C may have come meanwhile
@@ -82,6 +80,18 @@ async def _serve(names: list[str], out: Output, traffic: Traffic, each: list[Wir
             failed = None if serving.cancelled() else serving.exception()
         if failed is not None and not isinstance(failed, asyncio.CancelledError):
             raise failed
+
+
+def _start_recovery(device: VirtualNrf5340, wires: Wires) -> None:
+    if not wires.recovery:
+        return
+    if device.layout.mode is BootMode.FIRMWARE_LOADER:
+        raise typer.BadParameter(
+            f"{device.name} has a firmware loader, and such a bootloader has no serial recovery. Leave out --recovery"
+        )
+    device.recovers = True
+    device.recovery_build = RecoveryBuild(direct_upload=wires.direct_upload)
+    device.enter_recovery()
 
 
 def _taken(names: list[str], copies: int | None, out: Output, stack: ExitStack) -> Sequence[VirtualNrf5340]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from smpdfu.cli.terminal.show import Output, facts, table
 from smpdfu.errors import ConnectError
 from smpdfu.image.trailer import Trailer
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.report import Report, SlotReport, report
 from smpdfu.virtual.store import devices as store_devices
 
@@ -16,9 +19,18 @@ if TYPE_CHECKING:
 _PARTITIONS = {"pm": "Partition Manager", "dts": "devicetree partitions"}
 
 
-def reset_device(name: str, out: Output) -> None:
-    """Turn a device off and on, and show it. Raises ConnectError if a process runs it, or it does not exist."""
+def reset_device(name: str, out: Output, *, button: bool = False) -> None:
+    """Turn a device off and on, and show it. Raises ConnectError if a process runs it, or it does not exist.
+
+    ``button``: hold the one that starts the firmware loader. Raises typer.BadParameter for a device without one.
+    """
     with store_devices.open_device(name) as device:
+        if button and device.layout.mode is not BootMode.FIRMWARE_LOADER:
+            raise typer.BadParameter(
+                f"{name} has no firmware loader, so there is no button for it. Leave out --button, or make a device "
+                "with --mode firmware-loader"
+            )
+        device.button_held = button
         device.reset()
     show_device(name, out)
 
@@ -82,7 +94,7 @@ def rendered(found: Report) -> RenderableType:
                 *_worn(found),
             )
         ),
-        table(f"application core: {_ENDINGS[found.ending]}", columns, [_row(slot) for slot in found.slots]),
+        table(f"application core: {_ended(found)}", columns, [_row(slot) for slot in found.slots]),
         table(
             f"network core: {_runs(found.net_runs)}{_without_radio(found)}",
             ("address", "size", "content", "version", "SHA-256"),
@@ -101,6 +113,14 @@ _ENDINGS = {
     "assert": "does not run: MCUboot stopped at an assertion (see `smpdfu virtual log`)",
     "hang": "does not run: MCUboot waits for the network core forever",
 }
+
+
+def _ended(found: Report) -> str:
+    if found.loader_runs:
+        return "runs the firmware loader"
+    if found.ending == "crash" and found.external_half is not None:
+        return "does not run: its two halves are of different builds, or for other slots"
+    return _ENDINGS[found.ending]
 
 
 def _bootloader(found: Report) -> str:
@@ -124,7 +144,8 @@ def _without_radio(found: Report) -> str:
 
 def _row(slot: SlotReport) -> list[object]:
     name = slot.name if slot.image == 0 else f"{slot.name} of image {slot.image}"
-    version = f"{slot.version or slot.state}{', encrypted' if slot.encrypted else ''}"
+    marks = f"{', encrypted' if slot.encrypted else ''}{', runs' if slot.active else ''}"
+    version = f"{slot.version or slot.state}{marks}"
     place = [name, f"0x{slot.address:x}", f"0x{slot.size_bytes:x}"]
     return [*place, version, slot.hash, _written(slot.trailer)]
 

@@ -31,6 +31,17 @@ SWAP_MODES = {
 }
 
 
+# Whether those that bring no image into the primary slot go back to the image in the other one.
+_CAN_REVERT = {
+    BootloaderMode.DIRECT_XIP: False,
+    BootloaderMode.DIRECT_XIP_WITH_REVERT: True,
+    BootloaderMode.RAM_LOAD: False,
+    BootloaderMode.SINGLE_APP: False,
+    BootloaderMode.SINGLE_APP_RAM_LOAD: False,
+    BootloaderMode.FIRMWARE_LOADER: False,
+}
+
+
 class Scheme(StrEnum):
     """How the two cores of an nRF5340 are updated.
 
@@ -114,6 +125,7 @@ class DeviceState:
     known of the bootloader's release, ``net`` the network application's part of flash where that is known
     (``net_is_given``: by a person, else by the journal), ``boot`` what the console said in the last boot, ``proof``
     what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
+    ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``).
     """
 
     slots: tuple[ImageSlot, ...]
@@ -130,6 +142,7 @@ class DeviceState:
     boot: BootLog = NO_BOOT_LOG
     proof: Proof | None = None
     hardware: str | None = None
+    companions: frozenset[int] = frozenset()
 
     @property
     def sure(self) -> DeviceState:
@@ -179,7 +192,8 @@ class DeviceState:
         None if it cannot be known: a device that does not list its slots shows no image pair of the network core until
         something was uploaded there, for the primary slot of that pair is RAM.
         """
-        if any(slot.image for slot in self.slots) or any(info.image for info in self.sizes):
+        app = self.companions | {0}
+        if {*(slot.image for slot in self.slots), *(info.image for info in self.sizes)} - app:
             return Scheme.SIMULTANEOUS
         return Scheme.STAGED if self.sizes else None
 
@@ -192,12 +206,16 @@ class DeviceState:
     def can_revert(self) -> bool | None:
         """True if an unconfirmed application image is rolled back; None if the device does not tell."""
         mode = self.swap_mode
-        return None if mode is None else mode is not SwapMode.OVERWRITE_ONLY
+        if mode is None:
+            return _CAN_REVERT.get(self.mode or BootloaderMode.UNKNOWN)
+        return mode is not SwapMode.OVERWRITE_ONLY
 
     @property
     def overwrites(self) -> bool:
         """True if the bootloader is known to overwrite; the simultaneous scheme is made for those."""
-        return self.can_revert is False or (self.mode is None and self.scheme is Scheme.SIMULTANEOUS)
+        if self.mode is None:
+            return self.scheme is Scheme.SIMULTANEOUS
+        return self.swap_mode is SwapMode.OVERWRITE_ONLY
 
     @property
     def swap_mode(self) -> SwapMode | None:

@@ -329,7 +329,7 @@ def announcement(job: Job, image: PackageImage, state: DeviceState) -> str:
             return "the device restarts and hands the image to the network core"
         case Way.TRIAL:
             tried = "on trial: the device restarts, the image must run and answer, then it is confirmed"
-            return tried if state.can_revert or state.mode in REVERTING_MODES else f"{tried}. {_UNKNOWN}"
+            return tried if state.can_revert else f"{tried}. {_UNKNOWN}"
         case Way.PERMANENT:
             return (
                 f"this device cannot try an image first ({_why_no_trial(state)}). The new image will be permanent and "

@@ -34,9 +34,9 @@ from smpdfu.dfu.decide.one_image import (
     of_pair,
     read_back,
 )
-from smpdfu.dfu.decide.plan import Action, Step
 from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import Record
+from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice
@@ -194,7 +194,7 @@ async def _install(client: Client, request: ImageRequest, watch: Callable[[Image
         return _in_place(image, state, job, wanted)
     if text := announcement(job, image, state):  # a warning where there may be no way back
         watch(ImageNote(text, warning=job.way is not Way.TRIAL or job.reverts is None))
-    unchanged = partial(same.check, Step(Action.CHECK if job.replaces else Action.UPLOAD, image.core), state)
+    unchanged = partial(same.check, Step(Action.CHECK if job.replaces else Action.UPLOAD, image.role), state)
     await unchanged()
     sent = None
     if job.left is not Left.STARTED:

@@ -11,12 +11,13 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.checks.refusals import net_refused, not_installed, not_run
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import Job, Wanted, Way, make_job
-from smpdfu.dfu.decide.plan import UPLOADED, Action, Step, make_plan
+from smpdfu.dfu.decide.plan import UPLOADED, make_plan
 from smpdfu.dfu.decide.proof import net_taken, picture
 from smpdfu.dfu.decide.record import Record
+from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.do.state_reading import read_slots, read_state, with_console
 from smpdfu.dfu.do.steps import MAX_RESETS, Deadlines, Settled, StepRunner, hash_of, mark, restart
-from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import (
     AbsentError,
@@ -34,7 +35,7 @@ from smpdfu.smp.groups.os import BootloaderMode
 from smpdfu.smp.message import MgmtRc
 
 BUSY_POLL_S = 1.0
-_AFTER_BOOT = Step(Action.CHECK, Core.APP)
+_AFTER_BOOT = Step(Action.CHECK, Role.APP)
 """Which device it is after a boot: what runs may have changed, the chip has not."""
 T = TypeVar("T")
 
@@ -108,10 +109,10 @@ async def install_for_good(runner: StepRunner, image: PackageImage, state: Devic
     it was not taken, NotBackError, and StepError.
     """
     assert image.hash is not None
-    await runner.same(Step(Action.TEST, image.core), state)
+    await runner.same(Step(Action.TEST, image.role), state)
     # A pair of its own is for the network core, which has no way back in any case; many builds deny it that mark.
     marked = await mark(runner.client, state, image.hash, permanent=number == 0)
-    now = await _do(runner, Step(Action.RESET, image.core), image, marked)
+    now = await _do(runner, Step(Action.RESET, image.role), image, marked)
     await runner.same(_AFTER_BOOT, now)
     if image.core is Core.NET and (proof := net_taken(image, now)).value is False:
         raise net_refused(image, now, proof)
@@ -148,7 +149,7 @@ async def _try(runner: StepRunner, image: PackageImage, state: DeviceState) -> R
 
     def watch(step: Step, now: DeviceState) -> None:
         nonlocal reverts
-        if step == Step(Action.CHECK, Core.APP) and now.running is not None:
+        if step == Step(Action.CHECK, Role.APP) and now.running is not None:
             reverts = not now.running.confirmed
 
     return Ran(await install(runner, image, state, watch), reverts)
@@ -156,7 +157,7 @@ async def _try(runner: StepRunner, image: PackageImage, state: DeviceState) -> R
 
 async def _start(runner: StepRunner, image: PackageImage, state: DeviceState) -> DeviceState:
     """Reset, and check that the image runs, on a device that takes no marks."""
-    await runner.same(Step(Action.RESET, image.core), state)
+    await runner.same(Step(Action.RESET, image.role), state)
     try:
         now = await restart(runner.client, state, runner.deadlines, lambda now: hash_of(now) == image.hash)
     except NotBootedError as error:

@@ -14,12 +14,12 @@ from smpdfu.dfu.decide.active_slot import wrong_active_slot
 from smpdfu.dfu.decide.checks.findings import refusal
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, version_of
 from smpdfu.dfu.decide.one_image import fallback_during_trial
-from smpdfu.dfu.decide.plan import Action, Step
+from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.do.one_image_steps import restart_alone
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import ask, read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines, confirm, mark
-from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import Erase, ImageSlot, StateRead, StateWrite
 
@@ -169,7 +169,7 @@ async def _met(client: Client) -> tuple[SameDevice, DeviceState]:
 
 def _step(action: Action) -> Step:
     """A step that stands alone: nothing has booted since the device was met."""
-    return Step(action, Core.APP)
+    return Step(action, Role.APP)
 
 
 def _find(slots: Sequence[ImageSlot], digits: str | None, image: int | None) -> ImageSlot:

@@ -18,12 +18,12 @@ from smpdfu.dfu.decide.checks.refusals import (
 )
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof
-from smpdfu.dfu.decide.plan import Action, Step, image_number
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
+from smpdfu.dfu.decide.rules import Action, Step, image_number
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
 from smpdfu.dfu.do.state_reading import read_slots, with_console
-from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.errors import (
     AbsentError,
     DeviceError,
@@ -219,7 +219,7 @@ class StepRunner:
         try:
             return await self._do(step, image, state, report, net_version)
         except DeviceError as error:
-            number = image_number(image.core, state.scheme)
+            number = image_number(image, state.scheme)
             if not any(error.is_code(*code) for code in IN_THE_WAY) or (
                 (await read_slots(self.client, state)).waiting(number) is not None
             ):
@@ -240,7 +240,7 @@ class StepRunner:
                 return await mark(self.client, state, image.hash, permanent=step.action is Action.KEEP)
             case Action.RESET:
                 return await self._restart(step, image, state)
-            case Action.CHECK if step.core is Core.APP:
+            case Action.CHECK if step.role is Role.APP:
                 return await self._check_app(step, image, state)
             case Action.CHECK:
                 return await self._check_net(image, state, net_version)
@@ -250,7 +250,7 @@ class StepRunner:
     async def _upload(self, step: Step, image: PackageImage, state: DeviceState, report: Report | None) -> DeviceState:
         await self.client.upload(
             image.data,
-            image_number(image.core, state.scheme),
+            image_number(image, state.scheme),
             progress=report,
             recheck=lambda: self.same(step, state),
         )
@@ -261,9 +261,9 @@ class StepRunner:
         return now
 
     async def _restart(self, step: Step, image: PackageImage, state: DeviceState) -> DeviceState:
-        hands_over = step.core is Core.NET or state.scheme is Scheme.SIMULTANEOUS
+        hands_over = step.role is Role.NET or state.scheme is Scheme.SIMULTANEOUS
         before = replace(state, proof=None) if hands_over else state
-        settled = self._booted_or_taken(image, before) if step.core is Core.NET else None
+        settled = self._booted_or_taken(image, before) if step.role is Role.NET else None
         try:
             now = await restart(self.client, before, self.deadlines, settled)
         except NotBootedError as error:
@@ -278,7 +278,7 @@ class StepRunner:
                 raise not_installed(image, now) from error
         if not hands_over:
             return now
-        if step.core is Core.NET and hash_of(now) != hash_of(state):
+        if step.role is Role.NET and hash_of(now) != hash_of(state):
             raise NoEffectError(went_elsewhere(now), step.name).because(WENT_ELSEWHERE)
         return after_hand_over(image, now)
 
@@ -339,7 +339,7 @@ class StepRunner:
 
 def _is_over(step: Step, image: PackageImage, now: DeviceState) -> bool:
     """An image still waits after a reset that was acknowledged: is the step done, and is the rest for the check?"""
-    if step.core is Core.NET:
+    if step.role is Role.NET:
         return True
     # A mark that is gone shows a boot. What still waits is the network core's image, in a pair of its own.
     return hash_of(now) == image.hash or picture(image, now) in (Picture.LISTED, Picture.GONE)

@@ -19,9 +19,11 @@ from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.checks.refusals import not_installed, not_taken
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, ProofSource, Source, journal_clues
-from smpdfu.dfu.decide.plan import Action, Plan, Policy, Step, make_plan, went_back
+from smpdfu.dfu.decide.plan import Plan, make_plan, went_back
 from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
+from smpdfu.dfu.decide.rules import Action, Policy, Step, step_of
+from smpdfu.dfu.decide.variants import for_device
 from smpdfu.dfu.do.events import Event as Event
 from smpdfu.dfu.do.events import Progress as Progress
 from smpdfu.dfu.do.events import StepBegun as StepBegun
@@ -35,18 +37,20 @@ from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
 from smpdfu.dfu.do.state_reading import read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
-from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.loaders.proof import Picture
 
-_CHECK_NET = Step(Action.CHECK, Core.NET)
+_CHECK_NET = Step(Action.CHECK, Role.NET)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What was found and what would be done; ``refused`` are the findings that speak against it.
+
+    ``package`` has the images for this device: where there are variants, one of them.
 
     ``net_done_at``: the network core's image is taken for installed because the journal says so, and the device cannot
     tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone. ``proof`` is what the
@@ -54,6 +58,7 @@ class Decision:
     begins anew.
     """
 
+    package: Package
     state: DeviceState
     findings: tuple[Finding, ...]
     plan: Plan
@@ -92,16 +97,16 @@ AS_USUAL = Wish()
 def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Decision:
     """Findings and plan for a device in this state; raises PlanError where there is no plan for it."""
     ours = record.of(package.digest).on(state.hardware)
-    state = known_of(state, ours, wish)
+    package, state = for_device(package, known_of(state, ours, wish))
     unwatched = went_back(package, state, ours)
     if unwatched or (wish.again and not ours.unfinished):
         ours = Record()
     plan = make_plan(package, state, ours, wish.policy)
-    by_journal = package.image(Role.NET) is not None and not any(step.core is Core.NET for step in plan.steps)
+    by_journal = package.image(Role.NET) is not None and not any(step.role is Role.NET for step in plan.steps)
     by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
     done_at = (ours.ended_at or 0.0) if by_journal else None
     proof = _by_journal(ours, state) if by_journal else None
-    return Decision(state, _findings(package, state, wish), plan, done_at, unwatched, proof)
+    return Decision(package, state, _findings(package, state, wish), plan, done_at, unwatched, proof)
 
 
 def _findings(package: Package, state: DeviceState, wish: Wish) -> tuple[Finding, ...]:
@@ -195,10 +200,10 @@ class Update:
         record = self._journal.record.of(self._package.digest)
         found = await read_device(self._client, record)
         record = record.on(found.hardware)
-        state = known_of(found, record, self._wish)
-        if record.absent and went_back(self._package, state, record):
+        package, state = for_device(self._package, known_of(found, record, self._wish))
+        if record.absent and went_back(package, state, record):
             await off_loop(self._journal.end, REVERTED)
-            why = not_taken(self._package.image(Role.APP), state)
+            why = not_taken(package.image(Role.APP), state)
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
@@ -230,7 +235,7 @@ class Update:
                 proof = checked or proof
                 tell(StepDone(step, state, checked, clock() - began))
             await off_loop(self._journal.end, DONE)
-        proven = is_proven(self._package, self._wish.policy, proof)
+        proven = is_proven(decision.package, self._wish.policy, proof)
         return Installed(bool(steps), proven, state, decision.findings, proof)
 
     async def _noted_step(
@@ -272,11 +277,11 @@ class Update:
         await self._same.check(step, state)
         if self._same.hardware != self._journal.record.hardware:
             await off_loop(self._journal.note, {"hardware": self._same.hardware})
-        if step.core is Core.NET:
+        if step.role is Role.NET:
             self._runs_what_it_should(step, behind, decision, await read_slots(self._client, state))
         await self._ask_version_before(step, behind)
-        now = await self._noted(state, await self._do(step, state, tell))
-        if step.core is Core.NET:
+        now = await self._noted(state, await self._do(step, decision.package, state, tell))
+        if step.role is Role.NET:
             self._runs_what_it_should(step, behind, decision, now)
         return now
 
@@ -290,19 +295,19 @@ class Update:
             return True
         if not decision.plan.steps:
             return False
-        begin = partial(self._journal.begin, device=self._client.name, about=self._about())
+        begin = partial(self._journal.begin, device=self._client.name, about=self._about(decision.package))
         await off_loop(begin, self._package.digest)
         for clue in decision.state.evidence.clues:
             await self._note_clue(clue)
         return True
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self, package: Package) -> dict[str, Any]:
         """What a later update will want to know of this one. What is only sent says nothing of the bootloader."""
         if self._wish.policy is Policy.UPLOAD_ONLY:
             return {}
-        net = self._package.image(Role.NET)
+        net = package.image(Role.NET)
         address = None if net is None else net.code_address
-        return Past.of(self._package).to_entry() | ({} if address is None else {"net_address": address})
+        return Past.of(package).to_entry() | ({} if address is None else {"net_address": address})
 
     async def _ask_version_before(self, step: Step, behind: tuple[Step, ...]) -> None:
         """Before the reset for the network core: a version that was there already would prove nothing after it."""
@@ -327,8 +332,8 @@ class Update:
         self, step: Step, behind: tuple[Step, ...], decision: Decision, state: DeviceState
     ) -> None:
         """The network core goes with its application; with another one there, this is another device by now."""
-        app = self._package.image(Role.APP)
-        check = Step(Action.CHECK, Core.APP)
+        app = decision.package.image(Role.APP)
+        check = Step(Action.CHECK, Role.APP)
         is_new = check in decision.plan.steps and check not in behind
         wanted = app.hash if app is not None and is_new else hash_of(decision.state)
         if hash_of(state) != wanted:
@@ -341,11 +346,11 @@ class Update:
                 resumable=True,
             )
 
-    async def _do(self, step: Step, state: DeviceState, tell: Callable[[Event], None]) -> DeviceState:
+    async def _do(self, step: Step, package: Package, state: DeviceState, tell: Callable[[Event], None]) -> DeviceState:
         def progress(now: UploadProgress) -> None:
             tell(Progress(step, now.off, now.len, now.resumed_at, now.window))
 
-        image = self._image(step)
+        image = _image(step, package)
         known = self._journal.record.net_version
         try:
             return await self._runner.do(step, image, state, progress, net_version=known)
@@ -358,7 +363,6 @@ class Update:
             await off_loop(self._journal.waiting, step.name)
             raise
 
-    def _image(self, step: Step) -> PackageImage:
-        image = self._package.image(Role(step.core))
-        assert image is not None, "the plan has steps for the cores of the package only"
-        return image
+
+def _image(step: Step, package: Package) -> PackageImage:
+    return next(image for image in package.images if step_of(step.action, image) == step)

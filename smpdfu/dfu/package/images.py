@@ -164,7 +164,7 @@ def _role(image: Image, file: str, entry: Mapping[str, Any]) -> Role:
     if entry.get("type") == "mcuboot":
         return Role.MCUBOOT
     address = manifests.configured(entry, "load_address")
-    if (address is not None and address in nrf5340.XIP) or file.endswith(_EXTERNAL_HALF):
+    if file.endswith(_EXTERNAL_HALF) or (address is not None and address in nrf5340.XIP):
         return Role.EXTERNAL
     linked = _vector_core(image)
     if _says_network(entry, address):
@@ -180,7 +180,7 @@ def _role(image: Image, file: str, entry: Mapping[str, Any]) -> Role:
 
 
 _WIFI_PATCHES = "nrf70"
-# The address of this half is an offset in external flash where the Partition Manager divides that: 0x120200.
+# The load address of this half is counted from the start of the external flash, and so proves nothing by itself.
 _EXTERNAL_HALF = ".external.bin"
 
 

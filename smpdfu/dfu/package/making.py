@@ -14,6 +14,7 @@ from typing import Literal
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.merged_checks import check_left_out, check_place, one_core_warning
 from smpdfu.dfu.package.merged_hex import NET_SLOTS, Code, Slot, carry_over, find_code
+from smpdfu.dfu.package.multi_image import FILE_NAME, write_images
 from smpdfu.dfu.package.package import Board, Package, new_package
 from smpdfu.dfu.package.ties import check_ties
 from smpdfu.errors import ImageError, PackageError, TooLargeError
@@ -99,9 +100,14 @@ class MadePackage:
     package: Package
     warnings: tuple[PackageWarning, ...]
 
-    def files(self) -> Mapping[str, bytes]:
-        """Return the files of a build by their names: the image of each core, and ``dfu_application.zip``."""
-        return {image.file: image.data for image in self.package.images} | {PACKAGE_NAME: self.package.to_bytes()}
+    def files(self, *, multi_image: bool = False) -> Mapping[str, bytes]:
+        """Return the files of a build by their names: the image of each core, and ``dfu_application.zip``.
+
+        With ``multi_image`` also ``dfu_multi_image.bin``, as an update over Matter takes it.
+        """
+        images = self.package.images
+        files = {image.file: image.data for image in images} | {PACKAGE_NAME: self.package.to_bytes()}
+        return files | {FILE_NAME: write_images(images)} if multi_image else files
 
 
 def make_package(

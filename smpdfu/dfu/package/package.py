@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.dfu.package import manifest as manifests
+from smpdfu.dfu.package import multi_image
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.zipped import MAX_PACKAGE_BYTES, ZIP_EPOCH_S, read_zip, write_zip
 from smpdfu.errors import FormatError, PackageError
+from smpdfu.image.inspect.identify import FileKind, identify
 from smpdfu.untrusted.files import read_start
 
 # Manifest entries of these types hold an image; others are kept and left alone.
@@ -75,9 +77,12 @@ class Package:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Package:
-        """Read a package file. Raises PackageError with one sentence, or OSError when the file cannot be read."""
+        """Read a package file: dfu_application.zip, dfu_mcuboot.zip or dfu_multi_image.bin.
+
+        Raises PackageError with one sentence, or OSError when the file cannot be read.
+        """
         data = read_start(path, MAX_PACKAGE_BYTES + 1)
-        if _is_image(data):
+        if identify(data) is FileKind.MCUBOOT_IMAGE:
             text = f"{Path(path).name} is a single mcuboot image and no dfu_application.zip"
             raise PackageError(text).because("one-image", file=os.fspath(path))
         try:
@@ -88,6 +93,9 @@ class Package:
     @classmethod
     def from_bytes(cls, data: bytes) -> Package:
         """Read the bytes of a package. Raises PackageError with one sentence and nothing else."""
+        if identify(data) is FileKind.DFU_MULTI_IMAGE:
+            found = multi_image.read_images(data)
+            return cls(found, {"format-version": 1, "files": [dict(image.entry) for image in found]})
         members = read_zip(data)
         if manifests.MANIFEST_NAME not in members:
             raise PackageError(_no_manifest(members))
@@ -187,10 +195,3 @@ def _image(entry: Mapping[str, Any], members: Mapping[str, bytes]) -> PackageIma
 def _no_manifest(members: Mapping[str, bytes]) -> str:
     shown = ", ".join(sorted(members)[:5]) or "nothing"
     return f"this zip has no {manifests.MANIFEST_NAME} and so is no dfu_application.zip; it holds {shown}"
-
-
-def _is_image(data: bytes) -> bool:
-    """Does this begin as one MCUboot image, and not as a package?"""
-    from smpdfu.image.files import FileKind, identify
-
-    return identify(data) is FileKind.MCUBOOT_IMAGE

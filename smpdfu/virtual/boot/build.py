@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -10,10 +10,10 @@ from typing import Any, Self
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.signing.encrypt import DecryptionKey
-from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build, Loader, usual_build
 from smpdfu.virtual.boot.netcore import B0n
 from smpdfu.virtual.boot.slot import Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Bus
 from smpdfu.virtual.chip.layout import Layout
 
@@ -26,7 +26,21 @@ class AddressCheck(StrEnum):
     NONE = "none"
 
 
+class Entrance(StrEnum):
+    """What makes MCUboot start the firmware loader and not the application (CONFIG_BOOT_FIRMWARE_LOADER_...).
+
+    BUTTON is a pin that is held during the reset (..._ENTRANCE_GPIO), BOOT_MODE what the application left in retained
+    memory (..._BOOT_MODE), NO_APPLICATION that no application can be started (..._NO_APPLICATION).
+    """
+
+    BUTTON = "button"
+    BOOT_MODE = "boot-mode"
+    NO_APPLICATION = "no-application"
+
+
 DEFAULT_LOADER = Loader()
+
+_IN_PLACE = (BootMode.DIRECT_XIP, BootMode.DIRECT_XIP_REVERT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +50,11 @@ class BootOptions:
     ``downgrade_prevention`` (MCUBOOT_DOWNGRADE_PREVENTION) compares versions, or with ``by_counter`` the security
     counters in the images; ``rollback_protection`` (MCUBOOT_HW_ROLLBACK_PROT) remembers the highest counter seen.
     ``check_address`` is None for what is usual for the loader. With ``reads_net_version``, downgrade prevention asks
-    b0n for the version of the network core's firmware; ``xip_split``: the application has a second half in QSPI flash.
+    b0n for the version of the network core's firmware; ``xip_split``: the application has a second half in QSPI flash
+    (always so in a layout with one).
     ``app_class`` and ``net_class`` are the class UUIDs of both cores' images in a build that goes by them. ``b0n`` is
     how the network core's bootloader decides. ``hmac_sha512`` (MCUBOOT_HMAC_SHA512) takes content keys that are wrapped
-    with SHA-512, and no others.
+    with SHA-512, and no others. ``entrances`` is what starts the firmware loader, in the mode that has one.
     """
 
     downgrade_prevention: bool = False
@@ -53,6 +68,7 @@ class BootOptions:
     net_class: bytes = b""
     b0n: B0n = B0n.KEYS
     hmac_sha512: bool = False
+    entrances: tuple[Entrance, ...] = tuple(Entrance)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,12 +83,13 @@ class BootOptions:
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Read what ``to_dict`` wrote, of any age: what is not there is as usual. Raises ValueError or TypeError."""
         options = dict(found)
-        readers = {
+        readers: dict[str, Callable[[Any], Any]] = {
             "loader": lambda value: Loader.from_name(str(value)),
             "check_address": lambda value: None if value is None else AddressCheck(value),
             "app_class": bytes.fromhex,
             "net_class": bytes.fromhex,
             "b0n": B0n,
+            "entrances": lambda value: tuple(Entrance(one) for one in value),
         }
         return cls(**options | {key: read(options[key]) for key, read in readers.items() if key in options})
 
@@ -113,14 +130,38 @@ class BootKeys:
         return Slots.of(bus, layout, image, encrypted_key_size=self.saved_key_size, reverts_past_any_magic=any_magic)
 
 
+def _check_firmware_loader(keys: BootKeys) -> None:
+    """Raise ValueError for what ``firmware_loader.c`` does not do: it only checks and starts, and decrypts nothing."""
+    options, release = keys.options, keys.options.loader.release
+    if not release.has_firmware_loader:
+        raise ValueError(f"{release.title} has no firmware loader mode. The first release with it is NCS 2.7")
+    if not options.entrances:
+        raise ValueError("MCUboot in firmware-loader mode needs at least one way to start the firmware loader")
+    if keys.decryption is not None:
+        raise ValueError("MCUboot does not decrypt in firmware-loader mode")
+    if options.downgrade_prevention:
+        raise ValueError("MCUboot has no downgrade prevention in firmware-loader mode: it starts what is in the slot")
+
+
+def _check_mode(mode: BootMode, keys: BootKeys) -> None:
+    """Raise ValueError for what MCUboot's build system refuses in a mode (Kconfig, ``bootutil_priv.h``)."""
+    if mode is BootMode.FIRMWARE_LOADER:
+        _check_firmware_loader(keys)
+    if mode in _IN_PLACE and keys.decryption is not None:
+        raise ValueError(f"MCUboot cannot decrypt in {mode} mode: images run in the slot where they are")
+    if mode in _IN_PLACE and keys.options.downgrade_prevention:
+        raise ValueError(f"MCUboot has no downgrade prevention in {mode} mode: it starts the higher version")
+
+
 def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -> Build:
     """The build of MCUboot for a layout. ``ValueError`` for one that the loader's release does not have.
 
     Without a network core (or without PCD in MCUboot) no image is looked at for it.
     """
     options, release = keys.options, keys.options.loader.release
-    by_offset = layout.mode is SwapMode.OFFSET
+    by_offset = layout.mode is BootMode.OFFSET
     by_uuid = bool(options.app_class or options.net_class)
+    _check_mode(layout.mode, keys)
     if by_offset and not release.by_offset:
         raise ValueError(f"{release.title} has no swap using offset")
     if by_uuid and options.loader.rule.application_by_uuid is None:
@@ -129,13 +170,13 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
         raise ValueError(f"{release.title} cannot check the load address in the header")
     usual = usual_build(
         options.loader,
-        overwrites=layout.mode is SwapMode.OVERWRITE_ONLY,
+        overwrites=layout.mode is BootMode.OVERWRITE_ONLY,
         by_offset=by_offset,
-        staged=layout.network_image is None,
+        staged=layout.is_staged,
         encrypts=keys.decryption is not None,
         prevents_downgrade=options.downgrade_prevention,
         reads_net_version=options.reads_net_version,
-        xip_split=options.xip_split,
+        xip_split=options.xip_split or layout.external_half is not None,
         by_uuid=by_uuid,
     )
     if not has_network_core:

@@ -11,13 +11,13 @@ from smpdfu.errors import FormatError
 from smpdfu.image.format import IMAGE_MAGIC, Flag, Image, TlvType
 from smpdfu.image.ids import UUID_SIZE
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
-from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders import lines
 from smpdfu.loaders.rules import Target
 from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.slot import RawHeader, Slots
 from smpdfu.virtual.boot.swap.swap import Log, Status, Swap
 from smpdfu.virtual.boot.swap.swap_type import SwapType
+from smpdfu.virtual.chip.boot_mode import BootMode
 
 _VECTOR = 4
 
@@ -33,6 +33,7 @@ class ImageNumber(Protocol):
     status: Status
     swaps: bool
     is_network: bool
+    is_external_half: bool
 
 
 class Candidate:
@@ -126,7 +127,7 @@ class Candidate:
         if not self.pair.swaps:
             return
         self.slot.erase_trailer()
-        clears = self.checks.build.loader.release.clears_stuck_revert and self.checks.layout.mode is SwapMode.MOVE
+        clears = self.checks.build.loader.release.clears_stuck_revert and self.checks.layout.mode is BootMode.MOVE
         if clears and SwapType.REVERT in (self.pair.status.swap_type, self.slots.next_boot()):
             self.slots.primary.erase_trailer()
             self.log(f"I: Cleared image {self.pair.number} primary slot trailer due to stuck revert")
@@ -150,12 +151,22 @@ class Candidate:
             self.slot.area.erase_all()
         return lower
 
+    def _home(self) -> range:
+        """The addresses that the check takes for the primary slot's: in external flash it counts from that one's start.
+
+        So an external half that is checked at all, by a word of its code, is nearly always erased.
+        """
+        region, external = self.slots.primary.area.region, self.checks.layout.external
+        base = external.start if external is not None and self.pair.is_external_half else 0
+        return range(region.start - base, region.end - base)
+
     def _is_for_this_slot(self) -> bool:
         """The address check; an image whose code belongs elsewhere is erased."""
         build = self.checks.build
-        region = self.slots.primary.area.region
+        if self.pair.is_external_half and self.pair.number in build.rule.unchecked_halves:
+            return True
         net = self.checks.network.region
-        home = net if self.pair.is_network else range(region.start, region.end)
+        home = net if self.pair.is_network else self._home()
         if build.is_kept(self.vector(), self.address(), home, net):
             if build.compares_addresses and not self.pair.is_network and self.is_for_network():
                 self.log(lines.for_network(self.pair.number))

@@ -8,9 +8,10 @@ from __future__ import annotations
 from smpdfu.errors import FormatError, SigningError
 from smpdfu.image.format import COMPRESSED_FLAGS, Image
 from smpdfu.image.signing.encrypt import opens, unwrap_key
+from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verification.rollback import counter_refusals
 from smpdfu.image.verification.verify import Code, Role, verify
-from smpdfu.virtual.boot.build import BootKeys, build_of
+from smpdfu.virtual.boot.build import BootKeys, Entrance, build_of
 from smpdfu.virtual.boot.handover import NetworkPath
 from smpdfu.virtual.boot.netcore import NetCore
 from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
@@ -34,15 +35,26 @@ class HaltError(Exception):
 class Checks:
     """The build, the network core and the security counters of one boot, and the checks that all images share.
 
-    ``seconds`` is how long the checks have computed. ``ValueError`` for what no bootloader is built for.
+    ``seconds`` is how long the checks have computed, ``asked`` what asks for the firmware loader at this boot.
+    ``ValueError`` for what no bootloader is built for.
     """
 
-    def __init__(self, bus: Bus, layout: Layout, keys: BootKeys, log: Log, net: NetCore | None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        layout: Layout,
+        keys: BootKeys,
+        log: Log,
+        net: NetCore | None,
+        asked: Entrance | None = None,
+    ) -> None:
         self.layout = layout
         self.keys = keys
+        self._bus = bus
         self.log = log
         self.build = build_of(layout, keys, has_network_core=net is not None)
         self.network = NetworkPath(net, bus, self.build, log)
+        self.asked = asked
         self.seconds = 0.0
         self.counters: SecurityCounters | None = None
         if keys.options.rollback_protection:
@@ -50,21 +62,29 @@ class Checks:
                 raise ValueError(f"layout {layout.name} has no memory for security counters")
             self.counters = SecurityCounters(bus.area(layout.otp), len(layout.images))
 
+    def slots(self, number: int = 0) -> Slots:
+        """The slots of image number ``number``."""
+        return self.keys.slots(self._bus, self.layout, number)
+
     def is_accepted(self, slots: Slots, role: Role, start: int = 0) -> bool:
         """Hash, signature, size and structure of the image in a slot, by ``image.verification.verify``."""
         slot = slots.primary if role == "primary" else slots.secondary
+        # Whichever slot it is in, it must fit where it comes from.
+        return self.is_good(slot, role, slots.places[-1].geometry, number=slots.image, start=start)
+
+    def is_good(self, slot: Slot, role: Role, limits: SlotGeometry, *, number: int = 0, start: int = 0) -> bool:
+        """The same for a slot of image ``number`` that is decrypted as ``role`` says and holds what fits ``limits``."""
         try:
             image = slot.image(start)
         except FormatError:
             return False
         self.seconds += image.size_bytes / HASH_BYTES_PER_S + SIGNATURE_S * bool(self.keys.verifiers)
-        if image.header.flags & COMPRESSED_FLAGS or not self._is_counter_high_enough(slots.image, image):
+        if image.header.flags & COMPRESSED_FLAGS or not self._is_counter_high_enough(number, image):
             return False
         if role == "secondary" and image.encrypted and self.content_key(image) is None:
             return False
-        geometry = slots.secondary.geometry  # whichever slot it is in, it must fit where it comes from
         keys, build = self.keys, self.keys.build
-        verdict = verify(image, keys.verifiers, enc_key=keys.decryption, slot=geometry, role=role, build=build)
+        verdict = verify(image, keys.verifiers, enc_key=keys.decryption, slot=limits, role=role, build=build)
         return all(finding.code in _UNSEEN for finding in verdict.refusals)
 
     def content_key(self, image: Image) -> bytes | None:
@@ -103,11 +123,14 @@ class Checks:
 
     def raise_counter(self, slots: Slots) -> None:
         """Remember the counter of the image in the primary slot; halts when there is no room for it."""
-        counter = self.counter_of(slots.primary) if self.counts(slots.image) else None
-        if self.counters is None or counter is None:
-            return
         try:
-            self.counters.raise_to(slots.image, counter)
+            self.store_counter(slots.primary, slots.image)
         except CounterError:
             self.log("E: Security counter update failed after image upgrade.")
             raise HaltError("rc == 0") from None
+
+    def store_counter(self, slot: Slot, number: int = 0) -> None:
+        """Remember the counter of the image in a slot of image ``number``. Raises ``CounterError``."""
+        counter = self.counter_of(slot) if self.counts(number) else None
+        if self.counters is not None and counter is not None:
+            self.counters.raise_to(number, counter)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Header, Image, Version
-from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Left, Target
 from smpdfu.virtual.boot.candidate import Candidate
 from smpdfu.virtual.boot.checks import Checks, HaltError
@@ -19,12 +18,13 @@ from smpdfu.virtual.boot.swap.overwrite import Overwrite, forget
 from smpdfu.virtual.boot.swap.scratch import SwapScratch
 from smpdfu.virtual.boot.swap.swap import Headers, Status, Swap, confirm_primary, finish, read_record
 from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
+from smpdfu.virtual.chip.boot_mode import BootMode
 
-SWAPS: dict[SwapMode, type[Swap]] = {
-    SwapMode.MOVE: SwapMove,
-    SwapMode.SCRATCH: SwapScratch,
-    SwapMode.OFFSET: SwapOffset,
-    SwapMode.OVERWRITE_ONLY: Overwrite,
+SWAPS: dict[BootMode, type[Swap]] = {
+    BootMode.MOVE: SwapMove,
+    BootMode.SCRATCH: SwapScratch,
+    BootMode.OFFSET: SwapOffset,
+    BootMode.OVERWRITE_ONLY: Overwrite,
 }
 _NAMES = {SwapType.NONE: "none", SwapType.TEST: "test", SwapType.PERM: "perm", SwapType.REVERT: "revert"}
 
@@ -44,6 +44,7 @@ class Pair:
         self.swap = SWAPS[checks.layout.mode](slots, checks.log)
         self.swaps = not checks.build.overwrites
         self.is_network = checks.layout.network_image == slots.image
+        self.is_external_half = checks.layout.external_half == slots.image
         self.candidate = Candidate(self)
         self.status = Status()
         self.headers: Headers = (None, None)
@@ -70,10 +71,10 @@ class Pair:
         """``boot_slots_compatible``: how many sectors the slots have. Nothing is updated if they do not go together."""
         sector = self.slots.primary.geometry.sector_size
         more = (self.slots.secondary.area.size_bytes - self.slots.primary.area.size_bytes) // sector
-        allowed = {SwapMode.MOVE: (-1, 0), SwapMode.OFFSET: (0, 1)}.get(self.checks.layout.mode, (0,))
+        allowed = {BootMode.MOVE: (-1, 0), BootMode.OFFSET: (0, 1)}.get(self.checks.layout.mode, (0,))
         if more in allowed or self.is_network:
             return True
-        exact = self.checks.layout.mode in (SwapMode.MOVE, SwapMode.OFFSET)
+        exact = self.checks.layout.mode in (BootMode.MOVE, BootMode.OFFSET)
         words = "not a compatible amount of sectors" if exact else "slots are not compatible"
         self.log(f"W: Cannot upgrade: {words}")
         return False

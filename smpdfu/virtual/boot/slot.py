@@ -13,8 +13,9 @@ from typing import Self
 from smpdfu.errors import FormatError
 from smpdfu.image import trailer as fields
 from smpdfu.image.format import HEADER_SIZE, IMAGE_MAGIC, Header, Image
-from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
+from smpdfu.image.trailer import SlotGeometry, Trailer
 from smpdfu.virtual.boot.swap.swap_type import SwapType, decide
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Area, Bus
 from smpdfu.virtual.chip.layout import Layout
 from smpdfu.virtual.chip.storage import ERASED
@@ -198,6 +199,21 @@ class Slot:
                 self.write_image_ok()
             self.write_swap_info(3 if permanent else 2, image)
 
+    def mark_in_place(self, *, confirm: bool) -> None:
+        """``boot_set_next`` of builds for direct XIP: start the image in this slot once, or from now on.
+
+        Raises ``SlotError`` on a corrupt trailer.
+        """
+        trailer = self.trailer()
+        if trailer.magic == "bad":
+            raise SlotError("the trailer is corrupt")
+        if trailer.magic == "unset":
+            self.write_magic()
+        if confirm and trailer.copy_done == "unset":
+            self.write_copy_done()
+        if confirm and trailer.image_ok == "unset":
+            self.write_image_ok()
+
     def set_confirmed(self) -> None:
         """``boot_set_confirmed`` on a primary slot: no revert at the next boot. Raises ``SlotError`` on bad magic."""
         trailer = self.trailer()
@@ -211,11 +227,12 @@ class Slot:
 class Slots:
     """Both slots of image number ``image``, and the scratch area where the bootloader swaps by one.
 
-    ``reverts_past_any_magic`` is how the bootloader reads the trailers; see ``decide``.
+    ``other`` is the secondary slot; None in a mode with one slot. ``reverts_past_any_magic`` is how the bootloader
+    reads the trailers; see ``decide``.
     """
 
     primary: Slot
-    secondary: Slot
+    other: Slot | None
     image: int = 0
     scratch: Slot | None = None
     reverts_past_any_magic: bool = True
@@ -232,21 +249,35 @@ class Slots:
     ) -> Slots:
         """The slots of image number ``image`` in what ``bus`` reaches; see ``Layout.geometry``."""
         pair = layout.images[image]
-        geometry, other = (
-            layout.geometry(image, secondary=secondary, encrypted_key_size=encrypted_key_size)
-            for secondary in (False, True)
-        )
+        geometry = layout.geometry(image, encrypted_key_size=encrypted_key_size)
         primary = Slot(bus.area(pair.primary), geometry)
-        partner = primary if layout.mode is SwapMode.OFFSET else None
+        secondary = None
+        if pair.other is not None:
+            partner = primary if layout.mode is BootMode.OFFSET else None
+            other = layout.geometry(image, secondary=True, encrypted_key_size=encrypted_key_size)
+            secondary = Slot(bus.area(pair.secondary), other, partner)
         scratch = None
-        if layout.mode is SwapMode.SCRATCH and layout.scratch is not None:
+        if layout.mode is BootMode.SCRATCH and layout.scratch is not None:
             # Its trailer has the fields of a slot's, and status entries for one sector.
             small = replace(geometry, size_bytes=layout.scratch.size_bytes, max_sectors=1)
             scratch = Slot(bus.area(layout.scratch), small)
-        secondary = Slot(bus.area(pair.secondary), other, partner)
         return cls(primary, secondary, image, scratch, reverts_past_any_magic)
 
+    @property
+    def secondary(self) -> Slot:
+        """The slot that updates come through. ``ValueError`` in a mode with one slot."""
+        if self.other is None:
+            raise ValueError("there is no secondary slot")
+        return self.other
+
+    @property
+    def places(self) -> tuple[Slot, ...]:
+        """The slots that there are, the primary one first."""
+        return (self.primary,) if self.other is None else (self.primary, self.other)
+
     def next_boot(self) -> SwapType:
-        """What the trailers ask the bootloader for."""
+        """What the trailers ask a bootloader for that installs updates; nothing where there is no secondary slot."""
+        if self.other is None:
+            return SwapType.NONE
         trailers = self.primary.trailer(), self.secondary.trailer()
         return decide(*trailers, self.primary.geometry.mode, reverts_past_any_magic=self.reverts_past_any_magic)

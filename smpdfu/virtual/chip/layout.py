@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from smpdfu.image import nrf5340
-from smpdfu.image.trailer import SlotGeometry, SwapMode
+from smpdfu.image.trailer import SlotGeometry
+from smpdfu.virtual.chip.boot_mode import BootMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,28 @@ class Region:
 # The page of the UICR, and the part of it that is free for the customer (OTP in the tables).
 UICR = Region("uicr", nrf5340.APP.uicr, nrf5340.APP.page_size)
 OTP = Region("otp", 0x00FF_8100, 0x2FC)
+# BOOT_IMAGE_EXECUTABLE_RAM_START, .._SIZE: by default the application core's part of the RAM in the DK's devicetree.
+EXECUTABLE_RAM = Region("executable ram", 0x2000_0000, 0x7_0000)
 
 
 @dataclass(frozen=True, slots=True)
 class SlotPair:
-    """The two slots of one updatable image: the one that runs and the one that is uploaded to."""
+    """The two slots of one updatable image; ``other`` is the secondary one, None in a mode with one slot."""
 
     primary: Region
-    secondary: Region
+    other: Region | None
+
+    @property
+    def secondary(self) -> Region:
+        """The slot that updates come through. ``ValueError`` in a mode with one slot."""
+        if self.other is None:
+            raise ValueError("there is no secondary slot")
+        return self.other
+
+    @property
+    def places(self) -> tuple[Region, ...]:
+        """Those that there are, the primary one first."""
+        return (self.primary,) if self.other is None else (self.primary, self.other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +85,11 @@ class Layout:
     ``flash`` is the application core's own, ``external`` a flash chip beside it, ``ram`` memory that MCUboot treats as
     flash, ``otp`` memory that is written once; ``scratch`` is for swapping, ``others`` what MCUboot does not touch.
     ``network_image`` is the number of the image that goes to the network core (simultaneous scheme); None where it
-    comes through image 0 (staged). ``pcd`` is the RAM that both cores share for the hand-over of network firmware.
-    ``align`` is the write unit of the flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap
-    or leave their memories.
+    comes through image 0 (staged), or not at all. ``external_half`` is the number of the image that is the second half
+    of a split application: it runs from external flash (QSPI XIP); None where the application is one image. ``pcd`` is
+    the RAM that both cores share for the hand-over of network firmware. ``executable_ram`` is where images may be
+    loaded to and run from, in the modes that do so. ``align`` is the write unit of the flash, ``max_align``
+    MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap or leave their memories, or do not suit the mode.
     """
 
     name: str
@@ -82,7 +99,7 @@ class Layout:
     net: NetLayout
     pcd: Region
     settings: Region | None = None
-    mode: SwapMode = SwapMode.MOVE
+    mode: BootMode = BootMode.MOVE
     sector_size: int = nrf5340.APP.page_size
     align: int = 4
     max_align: int = 8
@@ -92,18 +109,26 @@ class Layout:
     otp: Region | None = None
     others: tuple[Region, ...] = ()
     network_image: int | None = None
+    external_half: int | None = None
+    executable_ram: Region = EXECUTABLE_RAM
 
     def __post_init__(self) -> None:
         if not self.images:
             raise ValueError(f"layout {self.name} has no image")
         _check_regions(self.memories, self.regions)
         _check_regions((self.net.flash,), self.net_regions)
-        slots = [slot for pair in self.images for slot in (pair.primary, pair.secondary)]
+        slots = [slot for pair in self.images for slot in pair.places]
         for region in (self.mcuboot, *slots, *filter(None, (self.settings, self.scratch))):
             if region.start % self.sector_size or region.size_bytes % self.sector_size:
                 raise ValueError(f"region {region.name} is not made of whole sectors")
-        if self.mode is SwapMode.SCRATCH and self.scratch is None:
+        if self.mode is BootMode.SCRATCH and self.scratch is None:
             raise ValueError(f"layout {self.name} has no scratch area, which {self.mode} needs")
+        if self.mode.swap_mode is None and len(self.images) > 1:
+            raise ValueError(f"layout {self.name} has {len(self.images)} image pairs, and {self.mode} takes one")
+        if self.mode.has_one_slot is not (self.images[0].other is None):
+            has = "no" if self.images[0].other is None else "a"
+            raise ValueError(f"layout {self.name} has {has} secondary slot, unlike {self.mode}")
+        _check_external_half(self)
 
     @property
     def primary(self) -> Region:
@@ -112,8 +137,14 @@ class Layout:
 
     @property
     def secondary(self) -> Region:
-        """The slot that updates are uploaded to."""
+        """The slot that updates are uploaded to. ``ValueError`` in a mode with one slot."""
         return self.images[0].secondary
+
+    @property
+    def is_staged(self) -> bool:
+        """True if network firmware passes through image 0: b0n reads the chip's own memories and no external flash."""
+        installs = self.mode.swap_mode is not None
+        return self.network_image is None and installs and self.flash.holds(self.secondary)
 
     @property
     def memories(self) -> tuple[Region, ...]:
@@ -124,7 +155,7 @@ class Layout:
     @property
     def regions(self) -> tuple[Region, ...]:
         """The named regions of the application core, in ascending order."""
-        slots = (slot for pair in self.images for slot in (pair.primary, pair.secondary))
+        slots = (slot for pair in self.images for slot in pair.places)
         rest = filter(None, (self.settings, self.scratch, self.otp))
         return tuple(sorted((self.mcuboot, *slots, *rest, *self.others), key=lambda region: region.start))
 
@@ -140,16 +171,29 @@ class Layout:
         ``encrypted_key_size`` is 0 for a bootloader without encryption.
         """
         pair = self.images[image]
-        sizes = (slot.size_bytes for pair in self.images for slot in (pair.primary, pair.secondary))
+        sizes = (slot.size_bytes for pair in self.images for slot in pair.places)
         return SlotGeometry(
-            size_bytes=(pair.secondary if secondary else pair.primary).size_bytes,
+            size_bytes=pair.places[1 if secondary else 0].size_bytes,
             sector_size=self.sector_size,
             align=self.align,
             max_align=self.max_align,
             max_sectors=max(sizes) // self.sector_size,
-            mode=self.mode,
+            mode=self.mode.trailer_mode,
             encrypted_key_size=encrypted_key_size,
         )
+
+    def in_mode(self, mode: BootMode) -> Layout:
+        """The same flash for an MCUboot that is built in another mode.
+
+        Without a secondary slot the primary one takes its place, too, as the partition manager lays it out. Raises
+        ``ValueError`` when there is no such build for these regions.
+        """
+        images = self.images
+        if mode.has_one_slot and len(images) == 1 and images[0].other is not None:
+            primary, secondary = images[0].places
+            adjoin = primary.end == secondary.start
+            images = (SlotPair(_between(primary.name, primary.start, (secondary if adjoin else primary).end), None),)
+        return replace(self, mode=mode, images=images)
 
 
 def _check_regions(memories: tuple[Region, ...], regions: tuple[Region, ...]) -> None:
@@ -159,6 +203,16 @@ def _check_regions(memories: tuple[Region, ...], regions: tuple[Region, ...]) ->
     for lower, upper in pairwise(regions):
         if lower.end > upper.start:
             raise ValueError(f"regions {lower.name} and {upper.name} overlap")
+
+
+def _check_external_half(layout: Layout) -> None:
+    half = layout.external_half
+    if half is None:
+        return
+    if not 0 < half < len(layout.images) or half == layout.network_image:
+        raise ValueError(f"layout {layout.name} has no image {half} that can be the application's external half")
+    if layout.external is None or not layout.external.holds(layout.images[half].primary):
+        raise ValueError(f"the external half in layout {layout.name} does not run from external flash")
 
 
 def _nearest(memories: tuple[Region, ...], region: Region) -> Region:
@@ -200,7 +254,7 @@ NRF5340DK_STAGED = Layout(
 NRF5340DK_SCRATCH = replace(
     NRF5340DK_STAGED,
     name="nrf5340dk-staged-scratch",
-    mode=SwapMode.SCRATCH,
+    mode=BootMode.SCRATCH,
     images=(SlotPair(_between("primary", 0xC000, 0x7_7000), _between("secondary", 0x7_7000, 0xE_2000)),),
     scratch=_between("scratch", 0xE_2000, nrf5340.APP.end),
 )
@@ -220,7 +274,7 @@ def _simultaneous(name: str, primary: Region, *rest: Region) -> Layout:
         net=NRF5340_NET,
         pcd=_PCD,
         settings=rest[-1],
-        mode=SwapMode.OVERWRITE_ONLY,
+        mode=BootMode.OVERWRITE_ONLY,
         external=Region("external flash", XIP, primary.size_bytes + NET_RAM.size_bytes),
         ram=NET_RAM,
         otp=OTP,
@@ -229,18 +283,68 @@ def _simultaneous(name: str, primary: Region, *rest: Region) -> Layout:
     )
 
 
+def _split(name: str, mode: BootMode, external_half: int, secondary: int, *network: SlotPair) -> Layout:
+    """An application in two halves, the second of which runs from external flash; see ``Layout.external_half``.
+
+    ``secondary`` is where in external flash the second half's updates are, ``network`` the network core's pair.
+    """
+    second = (
+        Region(f"primary_{external_half}", XIP + 0x12_0000, 0x4_0000),
+        Region(f"secondary_{external_half}", XIP + secondary, 0x4_0000),
+    )
+    internal = SlotPair(_between("primary", 0x1_0000, 0xE_4000), Region("secondary", XIP, 0xD_4000))
+    return Layout(
+        name=name,
+        flash=NRF5340DK_STAGED.flash,
+        mcuboot=_between("mcuboot", nrf5340.APP.start, 0x1_0000),
+        images=(internal, *network, SlotPair(*second)),
+        net=NRF5340_NET,
+        pcd=_PCD,
+        settings=_between("settings", 0xF_0000, nrf5340.APP.end),
+        mode=mode,
+        external=_between("external flash", XIP, max(half.end for half in second)),
+        ram=NET_RAM if network else None,
+        otp=OTP,
+        network_image=1 if network else None,
+        external_half=external_half,
+    )
+
+
+_NETWORK_PAIR = SlotPair(replace(NET_RAM, name="primary_1"), Region("secondary_1", XIP + 0xD_4000, NET_RAM.size_bytes))
 _DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, nrf5340.APP.end))
+
+# The modes that have the staged table's slots, or both of them as one.
+_MODES_OF_THE_STAGED_TABLE = (
+    BootMode.DIRECT_XIP,
+    BootMode.DIRECT_XIP_REVERT,
+    BootMode.RAM_LOAD,
+    BootMode.SINGLE_SLOT,
+    BootMode.SINGLE_SLOT_RAM_LOAD,
+)
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
         NRF5340DK_STAGED,
-        replace(NRF5340DK_STAGED, name="nrf5340dk-staged-overwrite", mode=SwapMode.OVERWRITE_ONLY),
-        replace(NRF5340DK_STAGED, name="nrf5340dk-staged-offset", mode=SwapMode.OFFSET),
+        replace(NRF5340DK_STAGED, name="nrf5340dk-staged-overwrite", mode=BootMode.OVERWRITE_ONLY),
+        replace(NRF5340DK_STAGED, name="nrf5340dk-staged-offset", mode=BootMode.OFFSET),
         NRF5340DK_SCRATCH,
+        *(replace(NRF5340DK_STAGED.in_mode(mode), name=f"nrf5340dk-{mode}") for mode in _MODES_OF_THE_STAGED_TABLE),
         # nrfconnect/sdk-nrf, samples/matter: MCUboot with 64 KiB.
         _simultaneous("nrf5340dk-simultaneous", _between("primary", 0x1_0000, 0xF_7000), *_DATA),
         # nrfconnect/sdk-nrf, applications/matter_bridge/pm_static_nrf5340dk_nrf5340_cpuapp.yml: MCUboot with 32 KiB.
         _simultaneous("nrf5340dk-matter-bridge", _between("primary", 0x8000, 0xF_7000), *_DATA),
+        # As samples/dfu/single_slot lays out the nRF52840 DK, whose flash is as large, behind the DK's own MCUboot.
+        replace(
+            NRF5340DK_STAGED,
+            name=f"nrf5340dk-{BootMode.FIRMWARE_LOADER}",
+            mode=BootMode.FIRMWARE_LOADER,
+            images=(SlotPair(_between("primary", 0xC000, 0xC_0000), _between("secondary", 0xC_0000, 0xF_C000)),),
+            settings=_between("settings", 0xF_C000, nrf5340.APP.end),
+        ),
+        # nrfconnect/sdk-nrf, samples/nrf5340/extxip_smp_svr: pm_static.yml with sysbuild.conf, which overwrites, and
+        # pm_static_no_network_core.yml with sysbuild_no_network_core.conf, which leaves the mode at its default.
+        _split("nrf5340dk-xip-split", BootMode.OVERWRITE_ONLY, 2, 0x16_0000, _NETWORK_PAIR),
+        _split("nrf5340dk-xip-split-no-net", BootMode.MOVE, 1, 0xD_4000),
     )
 }

@@ -7,13 +7,14 @@ The partition manager of the nRF Connect SDK writes names with ``address`` and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from smpdfu.errors import FormatError
 from smpdfu.image import nrf5340
-from smpdfu.image.trailer import SwapMode
 from smpdfu.untrusted import yamltext
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
 
 LARGEST_FILE = yamltext.MAX_BYTES
@@ -27,19 +28,23 @@ _NAMES = {
     "mcuboot_secondary": "secondary",
     "mcuboot_primary_1": "primary_1",
     "mcuboot_secondary_1": "secondary_1",
+    "mcuboot_primary_2": "primary_2",
+    "mcuboot_secondary_2": "secondary_2",
     "mcuboot_scratch": "scratch",
     "settings_storage": "settings",
     "pcd_sram": "pcd",
 }
+_PAIRS = tuple((f"mcuboot_primary{end}", f"mcuboot_secondary{end}") for end in ("", "_1", "_2"))
 _SETTINGS = ("settings_storage", "nvs_storage", "littlefs_storage")
 
 
-def read_layout(text: bytes, name: str, mode: SwapMode | None = None) -> Layout:
+def read_layout(text: bytes, name: str, mode: BootMode | None = None) -> Layout:
     """The layout that a partition table describes.
 
     ``mode`` is how MCUboot was built, which the table does not say: without it, as the SDK builds it for such a table
     (swap-scratch where there is a scratch area, overwrite-only where the network core's image has slots, else
-    swap-move). Raises ``FormatError`` for what is no table, or one that nothing can be built for.
+    swap-move). An image whose primary slot is in external flash is the second half of the application. Raises
+    ``FormatError`` for what is no table, or one that nothing can be built for.
     """
     table = _table(text)
     try:
@@ -82,17 +87,15 @@ def _number(name: str, entry: Mapping[str, object], key: str) -> int:
     return found
 
 
-def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Layout:
-    missing = [key for key in ("mcuboot", "mcuboot_primary", "mcuboot_secondary") if key not in regions]
+def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Layout:
+    missing = [key for key in ("mcuboot", "mcuboot_primary") if key not in regions]
     if missing:
         raise ValueError(f"it has no {missing[0]}")
     _refuse_other_builds(regions, mode)
-    pairs = [SlotPair(regions["mcuboot_primary"], regions["mcuboot_secondary"])]
-    has_network_slots = {"mcuboot_primary_1", "mcuboot_secondary_1"} <= regions.keys()
-    if has_network_slots:
-        pairs.append(SlotPair(regions["mcuboot_primary_1"], regions["mcuboot_secondary_1"]))
+    pairs = _pairs(regions, has_one_slot=mode is not None and mode.has_one_slot)
+    network, external_half = _roles(pairs)
     scratch = regions.get("mcuboot_scratch")
-    slots = [slot for pair in pairs for slot in (pair.primary, pair.secondary)]
+    slots = [slot for pair in pairs for slot in pair.places]
     settings = next((regions[key] for key in _SETTINGS if key in regions), None)
     app = Region("app flash", nrf5340.APP.start, nrf5340.APP.size_bytes)
     used = [regions["mcuboot"], *slots, *filter(None, (settings, scratch))]
@@ -104,41 +107,69 @@ def _layout(name: str, regions: dict[str, Region], mode: SwapMode | None) -> Lay
         net=NRF5340_NET,
         pcd=regions.get("pcd_sram", _PCD),
         settings=settings,
-        mode=mode or _usual_mode(scratch is not None, has_network_slots),
+        mode=mode or _usual_mode(scratch is not None, network is not None),
         scratch=scratch,
         external=_around("external flash", [region for region in used if _is_outside(region)]),
-        ram=_around("ram flash", [region for region in used if region.start >= _PCD.start]),
+        ram=_around("ram flash", [region for region in used if _is_ram(region)]),
         otp=OTP,
         others=tuple(region for region in regions.values() if app.holds(region) and _is_apart(region, used)),
-        network_image=1 if has_network_slots else None,
+        network_image=network,
+        external_half=external_half,
     )
 
 
-def _refuse_other_builds(regions: Mapping[str, Region], mode: SwapMode | None) -> None:
+def _pairs(regions: Mapping[str, Region], *, has_one_slot: bool) -> list[SlotPair]:
+    """The slots of images 0, 1 and 2, as far as both are there; in a mode with one slot, image 0 has no other."""
+    more = list(takewhile(lambda pair: set(pair) <= regions.keys(), _PAIRS[1:]))
+    if regions.keys() & set(_PAIRS[-1]) and _PAIRS[-1] not in more:
+        raise ValueError("it has a third image pair and does not have both slots of all three images")
+    secondary = None if has_one_slot else regions["mcuboot_secondary"]
+    pairs = [SlotPair(regions["mcuboot_primary"], secondary)]
+    return pairs + [SlotPair(*(regions[name] for name in pair)) for pair in more]
+
+
+def _roles(pairs: Sequence[SlotPair]) -> tuple[int | None, int | None]:
+    """The number of the network core's image and that of the application's external half, None where there is none.
+
+    With a network core, the external half is image 2; without, image 1 (``NCS_MCUBOOT_QSPI_XIP_IMAGE_NUMBER``). Raises
+    ValueError for an image that is neither.
+    """
+    network = external = None
+    for number, pair in enumerate(pairs[1:], 1):
+        if number == 1 and _is_ram(pair.primary):
+            network = number
+        elif external is None and _is_outside(pair.primary):
+            external = number
+        else:
+            raise ValueError(
+                f"mcuboot_primary_{number} is no slot of a virtual device: it is neither in ram_flash (the network "
+                "core's image, which is image 1) nor in external_flash (the application's one second half, QSPI XIP)"
+            )
+    return network, external
+
+
+def _refuse_other_builds(regions: Mapping[str, Region], mode: BootMode | None) -> None:
     """Raise ValueError or FormatError for the tables of builds that a virtual device cannot be.
 
     ``mcuboot_secondary_app`` is the place of a second application that runs from there (``pm.yml`` of MCUboot);
-    hand-written tables have it for other builds, too, so that ``mode`` decides.
+    hand-written tables have it for other builds, too, so that ``mode`` decides. A table without ``mcuboot_secondary``
+    is that of one slot, or not whole.
     """
     if mode is None and "mcuboot_secondary_app" in regions:
         raise FormatError(
-            "the partition table cannot be used: it has mcuboot_secondary_app, as direct XIP builds have, and no "
-            "virtual device does direct XIP. If the bootloader swaps or overwrites, say which"
+            "the partition table cannot be used: it has mcuboot_secondary_app, as direct XIP builds have. It does not "
+            "tell whether the bootloader does direct XIP (with revert or without), swaps or overwrites: say which"
         ).because("which-mode")
-    if any(key in regions for key in ("mcuboot_primary_2", "mcuboot_secondary_2")):
-        raise ValueError("it has a third image pair, and a virtual device has two at most")
-    outside = _is_outside(regions["mcuboot_secondary"])
-    pair = [regions[key] for key in ("mcuboot_primary_1", "mcuboot_secondary_1") if key in regions]
-    if len(pair) < 2 and outside:
+    if "mcuboot_secondary" not in regions:
+        if mode is not None and mode.has_one_slot:
+            return
+        error = FormatError("the partition table cannot be used: it has no mcuboot_secondary")
+        raise error if mode is not None else error.because("which-mode")
+    if _is_outside(regions["mcuboot_secondary"]) and not set(_PAIRS[1]) <= regions.keys():
         raise ValueError(
             "mcuboot_secondary is in external flash and there is one image pair: network firmware cannot pass through "
             "such a slot, and there is no virtual device for that. Add mcuboot_primary_1 and mcuboot_secondary_1, or "
             "put mcuboot_secondary into the internal flash"
-        )
-    if pair and regions.get("mcuboot_primary_1") is not None and pair[0].start < _PCD.start:
-        raise ValueError(
-            "mcuboot_primary_1 is not in ram_flash: it is no slot of the network core but code in external flash (QSPI "
-            "XIP), which a virtual device cannot run"
         )
 
 
@@ -146,10 +177,14 @@ def _is_outside(region: Region) -> bool:
     return XIP <= region.start < _PCD.start
 
 
-def _usual_mode(has_scratch: bool, has_network_slots: bool) -> SwapMode:
+def _is_ram(region: Region) -> bool:
+    return region.start >= _PCD.start
+
+
+def _usual_mode(has_scratch: bool, has_network_slots: bool) -> BootMode:
     if has_network_slots:
-        return SwapMode.OVERWRITE_ONLY
-    return SwapMode.SCRATCH if has_scratch else SwapMode.MOVE
+        return BootMode.OVERWRITE_ONLY
+    return BootMode.SCRATCH if has_scratch else BootMode.MOVE
 
 
 def _around(name: str, regions: list[Region]) -> Region | None:

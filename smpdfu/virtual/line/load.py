@@ -21,11 +21,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from smpdfu.smp.framing import ConsoleFraming, Framing
+from smpdfu.virtual.boot.slot import Slots
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.line.timers import until
+from smpdfu.virtual.server.application import DEFAULT_OPTIONS, Options
+from smpdfu.virtual.server.groups.image import IMAGE_REQUESTS, ConfirmsOthers, ImageGroup
 from smpdfu.virtual.server.server import DEFAULT_BUFFERS, Buffers
 
 RESET_DELAY_S = 0.25
@@ -42,7 +47,9 @@ class Resources:
     ``uart_ring``: bytes that its UART keeps while the server is busy; None: all of them. ``time_factor``: how long
     handling and flash take, 1 as on the chip, 0 no time. ``erase_progressively``: pages are erased as the upload
     reaches them, and not all at its first chunk (CONFIG_IMG_ERASE_PROGRESSIVELY). ``allow_erase_pending``: uploads and
-    erases are taken while an image is pending (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING).
+    erases are taken while an image is pending (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING). ``confirms_others``: which
+    slots of the images that do not run may be confirmed. ``serves_images``: the application has the image commands;
+    firmware that leaves updates to a firmware loader may have none.
     """
 
     buffers: Buffers = DEFAULT_BUFFERS
@@ -51,6 +58,8 @@ class Resources:
     erase_progressively: bool = False
     reset_delay_s: float = RESET_DELAY_S
     allow_erase_pending: bool = False
+    confirms_others: ConfirmsOthers = ConfirmsOthers.NONE
+    serves_images: bool = True
 
     def __post_init__(self) -> None:
         if self.buffers.count < 1 or self.buffers.size_bytes < 64:
@@ -61,6 +70,28 @@ class Resources:
             raise ValueError(f"a UART keeps at least one byte, not {self.uart_ring}")
         if self.time_factor < 0 or self.reset_delay_s < 0:
             raise ValueError("time does not run backwards")
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """Read what ``dataclasses.asdict`` made of them, of any age. Raises ValueError, TypeError or KeyError."""
+        confirms = ConfirmsOthers(found.get("confirms_others", ConfirmsOthers.NONE))
+        return cls(**{**found, "buffers": Buffers(**found["buffers"]), "confirms_others": confirms})
+
+    @property
+    def application(self) -> Options:
+        """How the application is built."""
+        without = () if self.serves_images else IMAGE_REQUESTS
+        return replace(DEFAULT_OPTIONS, without=(*DEFAULT_OPTIONS.without, *without))
+
+    def image_group(self, images: Sequence[Slots], mode: BootMode) -> ImageGroup:
+        """The image commands over ``images``, as this server has them; ``mode`` is the bootloader's."""
+        return ImageGroup(
+            images,
+            mode=mode,
+            erase_progressively=self.erase_progressively,
+            allow_erase_pending=self.allow_erase_pending,
+            confirms_others=self.confirms_others,
+        )
 
 
 DEFAULT_RESOURCES = Resources()

@@ -7,11 +7,12 @@ that is open: a reset forgets them. The images are the bootloader's, too, and be
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from smpdfu.smp.groups.os import MemoryPools
 from smpdfu.smp.message import Request
+from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Area, Flash
 from smpdfu.virtual.chip.layout import Region
 from smpdfu.virtual.server.files import Files, MemoryFiles
@@ -48,6 +49,14 @@ class Kept:
     files: Files = field(default_factory=MemoryFiles)
     device_id: bytes | None = None
 
+    def placed(self, chip: Chip, settings: Region | None) -> Kept:
+        """The same with the settings where the layout has a place for them, if it has; on the supply of ``chip``."""
+        if settings is not None:
+            return replace(self, storage=chip.bus.area(settings))
+        if self.storage is not None:
+            self.storage.flash.power = chip.power
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -79,6 +88,7 @@ class Application:
         log: Callable[[str], None] = LOG,
     ) -> None:
         self.rtc = system.rtc
+        self.images = images
         storage = kept.storage
         self.device_id = kept.device_id
         options = DEFAULT_OPTIONS if options is None else options
@@ -96,7 +106,7 @@ class Application:
             TransportGroup(),
             ZephyrGroup(storage),
         )
-        self.server = Server(self.groups, system.buffers, without=options.without, log=log)
+        self.server = Server(self.groups, system.buffers, without=(*options.without, *images.without), log=log)
 
     def boot(self) -> None:
         """Start: RAM is as new."""

@@ -31,6 +31,7 @@ WRITE_UNIT = 4
 NETWORK_IMAGE = 3
 """The number under which the network core's image is sent."""
 _RAM = 0x2001_0000
+_ROLES: tuple[Role, ...] = ("primary", "secondary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class RecoveryServer:
 
     ``images`` are the slots of each image, ``net`` the network core, ``accepts`` says whether the bootloader takes the
     image in a slot: it lists no others. ``reset`` is called when a client requests a reset. ``clock`` gives the time,
-    and ``time_factor`` says how much of it a copy to the network core takes.
+    and ``time_factor`` says how much of it a copy to the network core takes. ``external_half`` is the number of the
+    image that is the application's second half; if that is image 1, no number leads to the network core.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class RecoveryServer:
         build: RecoveryBuild = DEFAULT_BUILD,
         clock: Callable[[], float] = lambda: 0.0,
         time_factor: float = 0.0,
+        external_half: int | None = None,
     ) -> None:
         self._images = tuple(images)
         self._net = net
@@ -90,6 +93,7 @@ class RecoveryServer:
         self._build = build
         self._clock = clock
         self._time_factor = time_factor
+        self._external_half = external_half
         self._busy_until = 0.0
         without = [kind for kind, has in ((Params, build.params), (SlotInfo, build.slot_info)) if not has]
         self._server = Server([self], BUFFERS, without=without, needed={ImageUpload: {"off": MgmtRc.EINVAL}}, log=log)
@@ -124,8 +128,7 @@ class RecoveryServer:
     def _lines(self, number: int) -> list[dict[str, object]]:
         lines: list[dict[str, object]] = []
         slots = self._images[number]
-        places: tuple[tuple[Slot, Role], ...] = (slots.primary, "primary"), (slots.secondary, "secondary")
-        for place, (slot, role) in enumerate(places):
+        for place, (slot, role) in enumerate(zip(slots.places, _ROLES, strict=False)):
             content = content_of(slot)
             if content is None or not self._accepts(slots, role):
                 continue
@@ -145,17 +148,18 @@ class RecoveryServer:
         """The sizes, and the number with which each slot is reached, if it is."""
         return {
             "images": [
-                {"image": number, "slots": [self._slot_info(number, place) for place in (0, 1)]}
-                for number in range(len(self._images))
+                {
+                    "image": number,
+                    "slots": [self._slot_info(number, place, slot) for place, slot in enumerate(slots.places)],
+                }
+                for number, slots in enumerate(self._images)
             ]
         }
 
-    def _slot_info(self, number: int, place: int) -> dict[str, object]:
-        slots = self._images[number]
-        found: dict[str, object] = {
-            "slot": place,
-            "size": (slots.secondary if place else slots.primary).area.size_bytes,
-        }
+    def _slot_info(self, number: int, place: int, slot: Slot) -> dict[str, object]:
+        found: dict[str, object] = {"slot": place, "size": slot.area.size_bytes}
+        if self._images[number].other is None:  # a build with one slot counts from 1, with direct upload or without
+            return {**found, "upload_image_id": number + 1}
         if self._build.direct_upload:
             return {**found, "upload_image_id": 2 * number + place + 1}
         return found if place else {**found, "upload_image_id": number}
@@ -188,15 +192,20 @@ class RecoveryServer:
 
     def _is_ram(self, number: int) -> bool:
         """Does the number lead to the RAM that stands in for the network core's slot?"""
+        if self._external_half == 1:
+            return False
         if self._build.direct_upload:
             return number == NETWORK_IMAGE
         return number == 1 < len(self._images)
 
     def _area(self, number: int) -> Area | None:
-        """The slot that a number stands for: 0, and with direct upload 1, are the application's primary one."""
+        """The slot that a number stands for: 0, and with direct upload 1, are the application's primary one.
+
+        Without direct upload, each number stands for the primary slot of that image.
+        """
         if not self._build.direct_upload:
-            return None if number else self._images[0].primary.area
-        slots = [slot for image in self._images for slot in (image.primary, image.secondary)]
+            return self._images[number].primary.area if number < len(self._images) else None
+        slots = [slot for image in self._images for slot in image.places]
         place = max(number, 1) - 1
         return slots[place].area if place < len(slots) else None
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from smpdfu.errors import FormatError
 from smpdfu.image.format import TLV_INFO_MAGIC, Flag, TlvType, Version
 from smpdfu.image.tlv import read_area
-from smpdfu.virtual.boot.slot import Slot, Slots
-from smpdfu.virtual.boot.swap.swap_type import SwapType
+from smpdfu.virtual.boot.slot import Slot
 from smpdfu.virtual.chip.storage import ERASED
 
 _TLVS_READ = 0x2000
@@ -46,11 +45,6 @@ def content_of(slot: Slot) -> Content | None:
     if len(hashes) != 1:
         return None
     return Content(header.version, hashes[0], not header.flags & Flag.NON_BOOTABLE)
-
-
-def next_boot(slots: Slots) -> SwapType:
-    """What the trailers ask the bootloader for at the next boot."""
-    return slots.next_boot()
 
 
 def is_blank(slot: Slot) -> bool:

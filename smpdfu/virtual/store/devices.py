@@ -23,13 +23,13 @@ from typing import Any, Self
 from smpdfu.errors import ConnectError, SmpdfuError
 from smpdfu.image.files import write_file_atomic
 from smpdfu.image.keys.keys import PrivateKey, Verifier, load_key, load_private
-from smpdfu.image.trailer import SwapMode
 from smpdfu.link.pipe import Pipe, not_open
 from smpdfu.local.state.lock import HeldError, Lock, holder
 from smpdfu.local.state.own import make_own_folder, open_own
 from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
 from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import kept_parts
 from smpdfu.virtual.chip.flash import Flash
 from smpdfu.virtual.chip.layout import LAYOUTS, Layout
@@ -41,7 +41,6 @@ from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.server.application import SETTINGS, Kept
 from smpdfu.virtual.server.files import FolderFiles
 from smpdfu.virtual.server.groups.image import Progress
-from smpdfu.virtual.server.server import Buffers
 from smpdfu.virtual.store.kept_cut import keep_cut, read_cut
 from smpdfu.virtual.store.kept_wear import keep_wear, read_wear
 from smpdfu.virtual.store.names import check_new, folder_of
@@ -86,13 +85,13 @@ class Recipe:
 
     def make_layout(self) -> Layout:
         """Return the layout of both cores. Raises ``ValueError`` for an unknown name, ``FormatError``."""
-        mode = None if self.mode is None else SwapMode(self.mode)
+        mode = None if self.mode is None else BootMode(self.mode)
         if self.partitions is not None:
             return read_layout(self.partitions.encode(), self.layout, mode)
         if self.layout not in LAYOUTS:
             raise ValueError(f"there is no layout {self.layout!r}. Use one of: {', '.join(LAYOUTS)}")
         layout = LAYOUTS[self.layout]
-        return layout if mode is None else replace(layout, mode=mode)
+        return layout if mode is None else layout.in_mode(mode)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -223,6 +222,8 @@ class StoredDevice(VirtualNrf5340):
             told["ending"] = str(self.ending)
         if self.recovery is not None:
             told["recovery"] = True
+        if self.running is not None and self.running.slot:
+            told["slot"] = self.running.slot
         self._lock.tell(app_runs=self.running is not None, net_runs=self.net_core.running, **told)
 
     def close(self) -> None:
@@ -314,17 +315,13 @@ def _sentences(name: str) -> Iterator[None]:
 def _read_recipe(folder: Path) -> Recipe:
     found = load_json((folder / "device.json").read_text())
     keys = tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"]
-    recipe = Recipe(found["layout"], *keys, _read_resources(found.get("resources")))
+    resources = found.get("resources")  # none in a device from before they could be chosen
+    recipe = Recipe(found["layout"], *keys, DEFAULT_RESOURCES if resources is None else Resources.from_dict(resources))
     if found.get("partitions") is None and recipe.layout not in LAYOUTS:
         raise ValueError(f"its layout {recipe.layout!r} is unknown")
     # Fields that older devices do not have keep the values of that time.
     later = {key: found[key] for key in ("partitions", "mode", "content_key_size", "device_id") if key in found}
     return replace(recipe, **later, options=BootOptions.from_dict(found.get("options", {})))
-
-
-def _read_resources(found: dict[str, Any] | None) -> Resources:
-    """Return the server's resources; the default ones for devices from before they could be chosen."""
-    return DEFAULT_RESOURCES if found is None else Resources(**found | {"buffers": Buffers(**found["buffers"])})
 
 
 def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, Flash], list[mmap.mmap]]:
@@ -390,6 +387,7 @@ def _runs(found: dict[str, Any]) -> Ram:
         found.get("net_runs") is True,
         recovery=found.get("recovery") is True,
         ending=None if ending is None else Ending(ending),
+        slot=1 if found.get("slot") == 1 else 0,
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from smpdfu.errors import ImageError
 from smpdfu.image.files import read_firmware, split_cores
 from smpdfu.image.nrf5340 import NET
+from smpdfu.virtual.boot.halves import mark
 
 PACKAGE = "zephyr_4_4_0_hci_usb_nrf5340dk_default"
 BUILD_ID, SECOND_BUILD_ID = b"684c9e8f32e4", b"second-build"
@@ -38,6 +39,11 @@ class Core:
 # The slots of the nRF5340 DK in the nRF Connect SDK: MCUboot's primary slot at 0xc000 with a header of 0x200; the
 # network core's application behind b0n.
 CORES = (Core("app", 0x0, 0xC200, 0x2008_0000), Core("net", NET.start, 0x0100_8800, 0x2101_0000))
+
+# The firmware loader's slot of the layout nrf5340dk-firmware-loader.
+LOADER = Core("firmware loader", 0x0, 0xC_0200, CORES[0].ram_end)
+# Where the code of both halves begins in samples/nrf5340/extxip_smp_svr of nrfconnect/sdk-nrf.
+INTERNAL_CODE, EXTERNAL_CODE = 0x1_0200, 0x1012_0200
 
 
 def has_sample() -> bool:
@@ -99,6 +105,20 @@ def stand_in(core: Core, number: int) -> bytes:
     table = struct.pack(f"<{_VECTORS}I", core.ram_end, *[reset] * (_VECTORS - 1))
     text = f"smpdfu stand-in for firmware, {core.name} core, version {number}\n".encode()
     return (table + text).ljust(_STAND_IN_BYTES, b"\0")
+
+
+def split_halves(number: int) -> Mapping[int, bytes]:
+    """Return both halves of a split application (QSPI XIP) in a version ``number``, by the address of their code.
+
+    They are stand-ins for the slots of ``nrf5340dk-xip-split``. The external half begins with code, not with vectors.
+    Both name their build (``boot.halves``): those of different versions do not run together.
+    """
+    build = mark(f"sample-{number}")
+    internal = stand_in(Core("internal half", 0x0, INTERNAL_CODE, CORES[0].ram_end), number)
+    text = f"smpdfu stand-in for the external half of an application, version {number}\n".encode()
+    code = b"\x70\x47" * (2 * _VECTORS)  # bx lr
+    external = (code + text + build).ljust(_STAND_IN_BYTES, b"\0")
+    return {INTERNAL_CODE: internal.rstrip(b"\0") + build.ljust(64, b"\0"), EXTERNAL_CODE: external}
 
 
 def demo_firmware(number: int) -> Mapping[Core, bytes]:

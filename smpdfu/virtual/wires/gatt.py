@@ -41,8 +41,9 @@ _NAME_MAX = 29
 class Presence:
     """How a device shows on Bluetooth.
 
-    ``name``: None, the device's own. ``mtu``: the largest ATT MTU that it takes. ``pairing``: its characteristic wants
-    an encrypted link, as in NCS by default. ``renew_address``: every boot has a new address.
+    ``name``: None, that of the device or of its firmware loader, whichever runs. ``mtu``: the largest ATT MTU that it
+    takes. ``pairing``: its characteristic wants an encrypted link, as in NCS by default. ``renew_address``: every boot
+    has a new address.
     """
 
     name: str | None = None
@@ -197,7 +198,8 @@ class _Peripheral:
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.address = address.to_string(with_type_qualifier=False)
         host = PatientHost(transport.source, transport.sink)
-        self._ble = ble = Device(name=presence.name or device.name, address=address, host=host)
+        name = device.advertised_name if presence.name is None else presence.name
+        self._ble = ble = Device(name=name, address=address, host=host)
         ble.gatt_server.max_mtu = presence.mtu
         ble.pairing_config_factory = lambda _: PairingConfig(mitm=False, bonding=False)
         self._smp = _characteristic(self._arrived, presence.pairing)

@@ -24,10 +24,10 @@ from smpdfu.image import b0n
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.signing.build import ImageSpec, build
-from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.server.application import DEVICE_ID_SIZE
 from smpdfu.virtual.store import devices as store_devices
@@ -177,7 +177,7 @@ def overwriting(
     smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey], monkeypatch: pytest.MonkeyPatch
 ) -> Desk:
     """The same with a bootloader that only overwrites; commands in this process alone know such a layout."""
-    layout = replace(NRF5340DK_STAGED, name="overwriting", mode=SwapMode.OVERWRITE_ONLY)
+    layout = replace(NRF5340DK_STAGED, name="overwriting", mode=BootMode.OVERWRITE_ONLY)
     monkeypatch.setitem(LAYOUTS, layout.name, layout)
     return new_desk(Desk(smpdfu, "desk", tmp_path, *trusted), layout.name)
 

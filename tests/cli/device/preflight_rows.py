@@ -17,10 +17,10 @@ from smpdfu.loaders.rules import Loader
 from smpdfu.smp.groups.image import ImageSlot, SlotInfo
 from smpdfu.smp.groups.os import BootloaderInfo, BootloaderMode
 from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.server.groups import image as image_group
-from smpdfu.virtual.server.groups import os as os_group
 from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.server.slot_content import Content
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built, remade, with_flags, without
@@ -198,7 +198,7 @@ def running_twice(bench: Bench) -> None:
 
 def says(mode: BootloaderMode) -> Callable[[Bench], None]:
     """The device tells this mode of its bootloader, whatever that does."""
-    return lambda bench: bench.patch.setattr(os_group, "MODES", dict.fromkeys(os_group.MODES, mode))
+    return lambda bench: bench.patch.setattr(BootMode, "number", mode)
 
 
 def other_board(bench: Bench) -> None:
@@ -248,8 +248,8 @@ ROWS = (
     Row("no-steps", ERROR, with_bootloader, 0, APP_ONLY),
     Row("no-running-image", ERROR, after(app(), flagless), 5, APP_ONLY),
     Row("active-slot", ERROR, after(app(), running_twice), 8, OLD),
-    Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.DIRECT_XIP)), 0, APP_ONLY),
-    Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.RAM_LOAD)), 0, APP_ONLY),
+    Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.SINGLE_APP)), 0, APP_ONLY),
+    Row("bootloader-mode", ERROR, after(app(), says(BootloaderMode.FIRMWARE_LOADER)), 0, APP_ONLY),
     Row("no-revert", WARNING, app(), 0, APP_ONLY, Built(OVERWRITE)),
     Row("revert-unknown", WARNING, app(), 0, APP_ONLY, Built(lacks=(BootloaderInfo,))),
     Row("scheme", ERROR, both(), 5, OLD, arguments=("--scheme", "simultaneous")),

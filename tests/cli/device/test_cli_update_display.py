@@ -9,10 +9,10 @@ import pytest
 
 from smpdfu.cli.terminal.show import Good, Output, facts, words
 from smpdfu.cli.update.steps import WAITING, Reporter
-from smpdfu.dfu.decide.plan import Action, Step
+from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.do.events import StepBegun
 from smpdfu.dfu.do.one_image import ImageStage
-from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.images import Core, Role
 from tests.cli.test_cli_cut_off import Terminal
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STEPS: list[tuple[Event | ImageEvent, bool]] = [
-    *((StepBegun(Step(action, Core.APP), 1, 1), action in (Action.RESET, Action.CHECK)) for action in Action),
+    *((StepBegun(Step(action, Role.APP), 1, 1), action in (Action.RESET, Action.CHECK)) for action in Action),
     *((stage, stage is ImageStage.STEPS) for stage in ImageStage),
 ]
 
@@ -58,7 +58,7 @@ def test_a_boot_is_waited_for_with_a_spinner(
 
 def test_in_a_pipe_nothing_spins(capsys: pytest.CaptureFixture[str]) -> None:
     with Reporter(Output()) as report:
-        report(StepBegun(Step(Action.RESET, Core.APP), 3, 9))
+        report(StepBegun(Step(Action.RESET, Role.APP), 3, 9))
     assert capsys.readouterr().err == "[3/9] reset the device and wait for it\n"
 
 

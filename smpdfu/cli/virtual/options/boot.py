@@ -16,12 +16,18 @@ _PANEL = "Bootloader"
 
 
 class Mode(StrEnum):
-    """How MCUboot updates."""
+    """The mode that MCUboot is built in."""
 
     SCRATCH = "swap-scratch"
     MOVE = "swap-move"
     OFFSET = "swap-offset"
     OVERWRITE = "overwrite-only"
+    DIRECT_XIP = "direct-xip"
+    DIRECT_XIP_REVERT = "direct-xip-revert"
+    RAM_LOAD = "ram-load"
+    SINGLE_SLOT = "single-slot"
+    SINGLE_SLOT_RAM_LOAD = "single-slot-ram-load"
+    FIRMWARE_LOADER = "firmware-loader"
 
 
 class Prevention(StrEnum):
@@ -53,6 +59,14 @@ class B0nChoice(StrEnum):
     ACCEPTS = "accepts"
     REFUSES = "refuses"
     SILENT = "silent"
+
+
+class EntranceChoice(StrEnum):
+    """What makes MCUboot start the firmware loader."""
+
+    BUTTON = "button"
+    BOOT_MODE = "boot-mode"
+    NO_APPLICATION = "no-application"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,16 @@ class LoaderParts:
             "all, or never answers.",
         ),
     ] = B0nChoice.KEYS
+    loader_entrance: Annotated[
+        list[EntranceChoice] | None,
+        typer.Option(
+            "--loader-entrance",
+            rich_help_panel=_PANEL,
+            help="With --mode firmware-loader: what starts the loader. It is a button, boot mode 1 of a reset, or a "
+            "missing application. Repeat it for several. [default: all]",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +164,9 @@ class BootParts:
     ] = DEFAULT_LAYOUT
     mode: Annotated[
         Mode | None,
-        typer.Option("--mode", rich_help_panel=_PANEL, help="How MCUboot updates. [default: what the layout uses]"),
+        typer.Option(
+            "--mode", rich_help_panel=_PANEL, help="The mode that MCUboot is built in. [default: what the layout uses]"
+        ),
     ] = None
     prevent_downgrade: Annotated[
         Prevention | None,

@@ -34,6 +34,20 @@ class Parts:
     app: Annotated[
         Path | None, typer.Option("--app", metavar="FILE", help="Signed image that the application core runs at first.")
     ] = None
+    external: Annotated[
+        Path | None,
+        typer.Option(
+            "--external",
+            metavar="FILE",
+            help="Signed external half of an application in two halves (QSPI XIP); --app is the internal one.",
+        ),
+    ] = None
+    loader: Annotated[
+        Path | None,
+        typer.Option(
+            "--loader", metavar="FILE", help="Signed firmware loader, for a board with --mode firmware-loader."
+        ),
+    ] = None
     net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
     device_id: Annotated[
         str | None,
@@ -45,6 +59,14 @@ class Parts:
             show_default=False,
         ),
     ] = None
+
+
+class ConfirmsOthers(StrEnum):
+    """Which slots of the images that do not run may be confirmed."""
+
+    NONE = "none"
+    SECONDARY = "secondary"
+    ANY = "any"
 
 
 class Erasing(StrEnum):
@@ -108,6 +130,22 @@ class ServerParts:
             "--allow-erase-pending",
             rich_help_panel=_SERVER,
             help="Accept uploads and erases while an image is pending.",
+        ),
+    ] = False
+    confirm_others: Annotated[
+        ConfirmsOthers,
+        typer.Option(
+            "--confirm-others",
+            rich_help_panel=_SERVER,
+            help="Accept the confirmation of images other than image 0: in no slot, in the secondary slot, or in any.",
+        ),
+    ] = ConfirmsOthers.NONE
+    no_images: Annotated[
+        bool,
+        typer.Option(
+            "--no-images",
+            rich_help_panel=_SERVER,
+            help="Build the application without the image commands. With --mode firmware-loader the loader has them.",
         ),
     ] = False
 

@@ -9,18 +9,19 @@ from pathlib import Path
 import typer
 
 from smpdfu.cli.keys.passphrase import Passphrase, read_key, read_private
-from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts, Prevention
+from smpdfu.cli.virtual.options.boot import BootParts, EntranceChoice, LoaderParts, Prevention
 from smpdfu.cli.virtual.options.device import Erasing, Parts, ServerParts
 from smpdfu.image.ids import class_id
 from smpdfu.loaders.releases import Partitions, releases_of
 from smpdfu.loaders.rules import Loader
 from smpdfu.untrusted.files import read_start
-from smpdfu.virtual.boot.build import AddressCheck, BootOptions
+from smpdfu.virtual.boot.build import AddressCheck, BootOptions, Entrance
 from smpdfu.virtual.boot.netcore import B0n
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.chip.partitions import LARGEST_FILE
 from smpdfu.virtual.line.load import Resources
 from smpdfu.virtual.server.application import DEVICE_ID_SIZE
+from smpdfu.virtual.server.groups.image import ConfirmsOthers
 from smpdfu.virtual.server.server import Buffers
 from smpdfu.virtual.store.devices import Recipe
 
@@ -62,6 +63,7 @@ def _blank(boot: BootParts, parts: LoaderParts) -> Recipe:
         net_class=_uuid("--net-cid", parts.net_cid),
         b0n=B0n(str(parts.b0n)),
         hmac_sha512=boot.hmac_sha512,
+        entrances=tuple(Entrance(str(one)) for one in parts.loader_entrance or EntranceChoice),
     )
     return Recipe(
         name,
@@ -110,6 +112,8 @@ def _resources(server: ServerParts) -> Resources:
         server.time_factor,
         progressively,
         allow_erase_pending=server.allow_erase_pending,
+        confirms_others=ConfirmsOthers(str(server.confirm_others)),
+        serves_images=not server.no_images,
     )
 
 

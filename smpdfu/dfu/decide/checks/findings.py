@@ -57,6 +57,10 @@ _NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
 SOURCES = {
     "recovery": "MCUboot, docs/serial_recovery.md",
     "no-running-image": _IMG_MGMT,
+    "not-higher": "MCUboot, docs/design.md, Direct XIP, RAM loading",
+    "slot-unknown": "MCUboot, docs/design.md, Direct XIP",
+    "wrong-slot": "MCUboot, docs/design.md, Direct XIP",
+    "no-image-pair": _IMG_MGMT,
     "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "active-slot": "zephyrproject-rtos/zephyr, issue 99762",
     "bootloader-mode": "Zephyr, SMP OS management, Bootloader information",

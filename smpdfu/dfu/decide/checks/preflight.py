@@ -15,10 +15,11 @@ from smpdfu.dfu.decide.checks.dependencies import dependencies_are_met, running_
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, worst_first
 from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
+from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.plan import image_number
+from smpdfu.dfu.decide.rules import COMPANIONS, NO_MARKS, Policy, method_of, rules_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType, counted
@@ -33,7 +34,7 @@ _BY_LOADER = (*LOADER_CHECKS, *NET_VERSION_CHECKS, *CLASS_CHECKS)
 
 def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     """All findings, errors first. No error among them: nothing is known that speaks against the update."""
-    found = [finding for check in (*CHECKS, *_BY_LOADER) for finding in check(package, state)]
+    found = [finding for check in (*CHECKS, *MODE_CHECKS, *_BY_LOADER) for finding in check(package, state)]
     return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
 
@@ -69,9 +70,10 @@ def _running_image_is_known(_: Package, state: DeviceState) -> Findings:
         )
 
 
-def _steps_are_known(package: Package, _: DeviceState) -> Findings:
+def _steps_are_known(package: Package, state: DeviceState) -> Findings:
+    known = {step.role for step in rules_of(package, state, Policy.TEST_AND_CONFIRM)}
     for image in package.images:
-        if image.role not in (Role.APP, Role.NET):
+        if image.role not in known:
             yield Finding(
                 "no-steps",
                 Severity.ERROR,
@@ -88,9 +90,6 @@ def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
 # Modes in which an image is not brought to another slot, so that the steps of an update are other ones.
 _OTHER_MODES = {
     BootloaderMode.SINGLE_APP: "has one slot only",
-    BootloaderMode.DIRECT_XIP: "runs images in the slot where they are (direct XIP)",
-    BootloaderMode.DIRECT_XIP_WITH_REVERT: "runs images in the slot where they are (direct XIP)",
-    BootloaderMode.RAM_LOAD: "loads images into RAM",
     BootloaderMode.FIRMWARE_LOADER: "leaves updates to a firmware loader",
     BootloaderMode.SINGLE_APP_RAM_LOAD: "has one slot only, whose image it loads into RAM",
 }
@@ -105,7 +104,14 @@ def _bootloader_updates_as_we_know(package: Package, state: DeviceState) -> Find
             f"the bootloader {why}, and an update needs a bootloader that swaps or overwrites",
             "Upload, test and confirm each image on its own.",
         )
-    elif state.can_revert is False and state.scheme is Scheme.STAGED:
+    elif method_of(state) in NO_MARKS:
+        yield Finding(
+            "no-revert",
+            Severity.WARNING,
+            "the bootloader starts the highest version, and tries none: an application image that does not work cannot "
+            "be rolled back",
+        )
+    elif state.overwrites and state.scheme is Scheme.STAGED:
         yield Finding(
             "no-revert",
             Severity.WARNING,
@@ -214,10 +220,11 @@ def _running_image_is_confirmed(package: Package, state: DeviceState) -> Finding
 
 def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
     app, net = package.image(Role.APP), package.image(Role.NET)
-    numbers = {image_number(core, state.scheme) for core in Core}
+    companions = [image for image in package.images if image.role in COMPANIONS]
+    numbers = {0, *state.companions} | ({1} if state.scheme is Scheme.SIMULTANEOUS else set())
     for other in filter(None, (state.waiting(number) for number in sorted(numbers))):
         app_in_place = app is None or (state.running is not None and state.running.hash == app.hash)
-        expected = {None if app is None else app.hash}
+        expected = {None if app is None else app.hash, *(image.hash for image in companions)}
         if app_in_place or state.scheme is Scheme.SIMULTANEOUS:
             expected.add(None if net is None else net.hash)
         if other.waits and other.hash not in expected - {None}:

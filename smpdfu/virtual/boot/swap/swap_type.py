@@ -34,7 +34,7 @@ def recorded(swap_info: int | None) -> SwapType:
 
 
 def decide(
-    primary: Trailer, secondary: Trailer, mode: SwapMode = SwapMode.MOVE, *, reverts_past_any_magic: bool = True
+    primary: Trailer, secondary: Trailer, mode: SwapMode | None = SwapMode.MOVE, *, reverts_past_any_magic: bool = True
 ) -> SwapType:
     """The swap that the trailers ask for; the table, top row first.
 

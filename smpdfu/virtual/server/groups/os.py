@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 
-from smpdfu.image.trailer import SwapMode
 from smpdfu.smp.groups.os import (
     BootloaderInfo,
     BootloaderInfoReply,
-    BootloaderMode,
     DateTimeRead,
     DateTimeReply,
     DateTimeWrite,
@@ -34,15 +32,9 @@ from smpdfu.smp.groups.os import (
     TaskStatReply,
 )
 from smpdfu.smp.message import Empty, MgmtRc
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.rtc import Rtc
 from smpdfu.virtual.server.server import Buffers, Refused
-
-MODES = {
-    SwapMode.SCRATCH: BootloaderMode.SWAP_USING_SCRATCH,
-    SwapMode.MOVE: BootloaderMode.SWAP_USING_MOVE,
-    SwapMode.OFFSET: BootloaderMode.SWAP_USING_OFFSET,
-    SwapMode.OVERWRITE_ONLY: BootloaderMode.OVERWRITE_ONLY,
-}
 
 _LETTERS = "snrvbmpio"  # in the order in which the answer has them, whatever the order of the question
 
@@ -85,7 +77,7 @@ class OsGroup:
     """
 
     build: Build
-    mode: SwapMode
+    mode: BootMode
     buffers: Buffers
     reset: Callable[[int], None]
     rtc: Rtc = field(default_factory=Rtc)
@@ -154,4 +146,4 @@ class OsGroup:
             return BootloaderInfoReply(bootloader="MCUboot")
         if request.query != "mode":
             raise Refused(OsRc.QUERY_YIELDS_NO_ANSWER)
-        return BootloaderInfoReply(mode=MODES[self.mode], no_downgrade=self.no_downgrade or None)
+        return BootloaderInfoReply(mode=self.mode.number, no_downgrade=self.no_downgrade or None)

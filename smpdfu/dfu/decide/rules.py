@@ -1,0 +1,190 @@
+"""The steps of an update, and in which order they come: tables by the way in which a device is updated, and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.package import Package
+from smpdfu.smp.groups.os import BootloaderMode
+
+
+class Action(StrEnum):
+    """What a step does."""
+
+    UPLOAD = "upload"
+    TEST = "test"
+    KEEP = "keep"
+    RESET = "reset"
+    CHECK = "check"
+    CONFIRM = "confirm"
+
+
+_WORDS = {
+    Action.UPLOAD: "upload {image}",
+    Action.TEST: "mark {image} for the next boot",
+    Action.KEEP: "mark {image} as permanent",
+    Action.RESET: "reset the device and wait for it",
+    Action.CHECK: "check {place}",
+    Action.CONFIRM: "confirm {runs}",
+}
+
+MARKS = (Action.TEST, Action.KEEP)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step; its ``name`` is what the journal writes. ``number`` tells images of the role OTHER apart."""
+
+    action: Action
+    role: Role
+    number: int = 0
+
+    @property
+    def core(self) -> Core:
+        """The core whose firmware it is about."""
+        return self.role.core
+
+    @property
+    def name(self) -> str:
+        """``upload app``, ``upload other 3``."""
+        return f"{self.action} {self.role} {self.number}" if self.number else f"{self.action} {self.role}"
+
+    @property
+    def words(self) -> str:
+        """For people: ``upload the image of the application core``."""
+        place, image = f"the {self.core.words}", f"the image of the {self.core.words}"
+        if self.role not in (Role.APP, Role.NET):
+            place = image = _PARTS.get(self.role, f"image {self.number}")
+        runs = "the image that runs" if self.role is Role.APP else image
+        return _WORDS[self.action].format(image=image, place=place, runs=runs)
+
+
+_PARTS = {Role.EXTERNAL: "the half of the application in external flash"}
+
+
+def step_of(action: Action, image: PackageImage) -> Step:
+    """The step that does this with the image."""
+    return Step(action, image.role, image.image_index if image.role is Role.OTHER else 0)
+
+
+class Policy(StrEnum):
+    """How far an update goes.
+
+    TEST_AND_CONFIRM: on trial first, where the device can go back. CONFIRM_ONLY: permanent at once. UPLOAD_ONLY: the
+    images are sent, and what boots does not change.
+    """
+
+    TEST_AND_CONFIRM = "test-and-confirm"
+    CONFIRM_ONLY = "confirm-only"
+    UPLOAD_ONLY = "upload-only"
+
+
+def _steps(text: str) -> tuple[Step, ...]:
+    words = (part.split() for part in text.split(","))
+    return tuple(Step(Action(action), Role(role)) for action, role in words)
+
+
+# The order is the rule.
+#
+# STAGED: one image pair, through which both cores' images pass.
+# 1. The application core goes first, on trial: it is the one that can be rolled back, so nothing else changes before it
+#    runs. The check reads the running hash: a device that reverted answers just as well.
+#    (MCUboot, "Image swapping": an image that is not confirmed is swapped back at the next reset.)
+# 2. It is confirmed before the network core's image is uploaded: both pass through the one secondary slot, and until
+#    the confirmation that slot holds the way back. (Zephyr, img_mgmt: the slot is not free during a trial.)
+# 3. The network core's image is marked for a test, too. Its reset hands it over permanently whatever the mark is (nRF
+#    Connect SDK, subsys/pcd); but should the bootloader take it for an application image, a test is swapped back.
+#
+# SIMULTANEOUS: a pair for each core and a bootloader that overwrites, so there is no way back for either.
+# 4. Nothing is marked before both images are there: a reset in between must not change one core alone.
+# 5. The network core's image is marked before the application's, then comes one reset for both: with the other order
+#    bootloaders of nRF Connect SDK 2.6 to 3.4 skip the network core (NCSDK-34106).
+# 6. A mark for a test, as a permanent one, means "at the next boot"; many builds deny the latter for image 1 (Zephyr,
+#    CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_*), because it is not the running one.
+STAGED = _steps("upload app, test app, reset app, check app, confirm app, upload net, test net, reset net, check net")
+SIMULTANEOUS = _steps(
+    "upload net, upload app, test net, test app, reset net, reset app, check app, confirm app, check net"
+)
+
+# DIRECT_XIP and RAM_LOAD: the bootloader starts the highest version, from the slot where it lies or from RAM, and takes
+# no marks. There is no trial, and no way back but a still higher version. (MCUboot, docs/design.md, "Direct XIP",
+# "RAM loading")
+#
+# DIRECT_XIP_REVERT: as the application's half of STAGED, but that a trial which is not confirmed is erased at the next
+# boot, and the image in the other slot starts. (MCUboot, docs/design.md, "Revert mechanism in direct XIP mode")
+HIGHEST_VERSION = _steps("upload app, reset app, check app")
+
+
+class Method(StrEnum):
+    """How an image comes to run: the two schemes of a bootloader that swaps or overwrites, else its mode."""
+
+    STAGED = "staged"
+    SIMULTANEOUS = "simultaneous"
+    DIRECT_XIP = "direct-xip"
+    DIRECT_XIP_REVERT = "direct-xip-revert"
+    RAM_LOAD = "ram-load"
+
+
+_METHODS = {
+    BootloaderMode.DIRECT_XIP: Method.DIRECT_XIP,
+    BootloaderMode.DIRECT_XIP_WITH_REVERT: Method.DIRECT_XIP_REVERT,
+    BootloaderMode.RAM_LOAD: Method.RAM_LOAD,
+}
+NO_MARKS = frozenset({Method.DIRECT_XIP, Method.RAM_LOAD})
+"""The highest version starts, whatever is marked."""
+RUNS_IN_BOTH_SLOTS = frozenset({Method.DIRECT_XIP, Method.DIRECT_XIP_REVERT})
+"""An image runs in the slot where it lies, for which it must be linked."""
+
+RULES: Mapping[tuple[Method, Policy], tuple[Step, ...]] = {
+    (Method.STAGED, Policy.TEST_AND_CONFIRM): STAGED,
+    (Method.STAGED, Policy.CONFIRM_ONLY): (*_steps("upload app, keep app"), *STAGED[2:]),
+    (Method.STAGED, Policy.UPLOAD_ONLY): _steps("upload app, upload net"),
+    (Method.SIMULTANEOUS, Policy.TEST_AND_CONFIRM): SIMULTANEOUS,
+    (Method.SIMULTANEOUS, Policy.CONFIRM_ONLY): SIMULTANEOUS,
+    (Method.SIMULTANEOUS, Policy.UPLOAD_ONLY): SIMULTANEOUS[:2],
+    (Method.DIRECT_XIP_REVERT, Policy.TEST_AND_CONFIRM): STAGED[:5],
+    (Method.DIRECT_XIP_REVERT, Policy.CONFIRM_ONLY): (*_steps("upload app, keep app"), *STAGED[2:5]),
+    (Method.DIRECT_XIP_REVERT, Policy.UPLOAD_ONLY): STAGED[:1],
+    **{
+        (method, policy): HIGHEST_VERSION[:1] if policy is Policy.UPLOAD_ONLY else HIGHEST_VERSION
+        for method in NO_MARKS
+        for policy in Policy
+    },
+}
+
+# What goes with the application in the same boot, through an image pair of its own. It is sent and marked before the
+# application, so that a reset in between leaves an application that runs. Where the pair can revert, both do.
+COMPANIONS = frozenset({Role.EXTERNAL, Role.OTHER})
+_BEFORE = frozenset({Action.UPLOAD, Action.TEST, Action.KEEP, Action.RESET, Action.CONFIRM})
+
+
+def method_of(state: DeviceState) -> Method:
+    """How an image comes to run on this device."""
+    return _METHODS.get(state.mode or BootloaderMode.UNKNOWN, Method(state.scheme))
+
+
+def rules_of(package: Package, state: DeviceState, policy: Policy) -> tuple[Step, ...]:
+    """All steps for the images of a package on this device, with those that are done already."""
+    companions = [image for image in package.images if image.role in COMPANIONS]
+    return tuple(part for step in RULES[method_of(state), policy] for part in _with(step, companions))
+
+
+def _with(step: Step, companions: Sequence[PackageImage]) -> tuple[Step, ...]:
+    """A step of the application with the same for what goes with it."""
+    if step.role is not Role.APP:
+        return (step,)
+    more = tuple(step_of(step.action, image) for image in companions)
+    return (*more, step) if step.action in _BEFORE else (step, *more)
+
+
+def image_number(image: PackageImage, scheme: Scheme) -> int:
+    """MCUboot's number of the image pair through which an image goes."""
+    if image.role in COMPANIONS:
+        return image.image_index
+    return 1 if image.role is Role.NET and scheme is Scheme.SIMULTANEOUS else 0
