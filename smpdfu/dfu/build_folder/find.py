@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from smpdfu.dfu.build_folder.bootloader import read_bootloader
@@ -34,6 +35,7 @@ def find_build(path: StrPath) -> Build:
     folder = BuildFolder(Path(path))
     if not folder.root.is_dir():
         raise PackageError(f"{folder.root} is no folder").because("build-none", folder=str(folder.root))
+    _check_not_one_image(folder)
     domains = read_domains(folder)
     main = folder.config(_MAIN_CONFIG) or Kconfig(_MAIN_CONFIG)
     # Where the folder itself is an image, the others are its children; several domains have a domains.yaml there, too.
@@ -58,6 +60,18 @@ def find_build(path: StrPath) -> Build:
     return Build(folder.root, kind, images, sources.bootloader, updates, tuple(update_warnings(sources, updates)))
 
 
+def _check_not_one_image(folder: BuildFolder) -> None:
+    """Raises PackageError for the folder of one image: its package would lack the others."""
+    here = Path(os.path.abspath(folder.root))
+    names: tuple[str, ...] = ()
+    with suppress(PackageError, OSError):  # nobody said that the folder above is a build
+        names = read_domains(BuildFolder(here.parent)).names
+    if here.name in names and not folder.has(DOMAINS):
+        raise PackageError(f"{folder.root} is one image of the build folder {here.parent}").because(
+            "build-one-image", folder=str(here.parent)
+        )
+
+
 def _kind(application: BuildImage, sysbuild: Kconfig, *, is_sysbuild: bool) -> BuildKind:
     managed = application.config.flag("CONFIG_PARTITION_MANAGER_ENABLED") or sysbuild.flag(
         "SB_CONFIG_PARTITION_MANAGER"
@@ -68,11 +82,6 @@ def _kind(application: BuildImage, sysbuild: Kconfig, *, is_sysbuild: bool) -> B
 
 
 def _no_build(folder: BuildFolder, images: tuple[BuildImage, ...]) -> PackageError:
-    above = folder.root.absolute().parent
-    if (above / DOMAINS).is_file():
-        return PackageError(f"{folder.root} is one image of the build folder {above}").because(
-            "build-one-image", folder=str(above)
-        )
     if images:
         text = f"{folder.root} has no application for MCUboot, only {', '.join(one.name or '.' for one in images)}"
         return PackageError(text).because("build-no-mcuboot", folder=str(folder.root))
