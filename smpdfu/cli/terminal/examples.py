@@ -46,6 +46,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "fleet repair": (("smpdfu fleet repair roofs.toml", "move damaged lines of the log out of the way"),),
     "package": (
+        ("smpdfu package build -k key.pem", "of a build folder of the nRF Connect SDK"),
+        ("smpdfu package build -k key.pem --plan", "show what the build says, write nothing"),
         ("smpdfu package --merged merged.hex --version 1.2.3 -k key.pem -o build/v1", "from a merged.hex"),
         ("smpdfu package --app app.hex --net net.hex --version 1.2.3 -k key.pem -o build/v1", "from two files"),
     ),
