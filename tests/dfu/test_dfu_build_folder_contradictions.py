@@ -125,7 +125,9 @@ CASES = {
     ),
     "boards differ": Case("build-boards", "thingy53/nrf5340/cpunet", _other_board),
     "releases differ": Case(
-        "build-sdk", "2.9.0", lambda folder: set_key(folder / NET / ".config", "CONFIG_NCS_VERSION", '"2.9.0"')
+        "build-sdk",
+        "2.9.0",
+        lambda folder: change(folder / NET / "include/generated/ncs_version.h", '"3.0.2"', '"2.9.0"'),
     ),
     "key of another type": Case(
         "build-key-type",

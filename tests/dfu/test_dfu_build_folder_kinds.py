@@ -42,6 +42,7 @@ class Expected:
 BOTH = (Role.APP, Role.NET)
 EXPECTED = {
     "ncs2.5-child-staged": Expected(CHILD, "2.5.3", Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
+    "ncs2.5-child-nrf52840-swap": Expected(CHILD, "2.5.3", Mode.SWAP_USING_MOVE),
     "ncs2.7-sysbuild-pm-staged": Expected(PM, "2.7.0", Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
     "ncs2.7-sysbuild-pm-simultaneous": Expected(
         PM, "2.7.0", Mode.OVERWRITE_ONLY, BOTH, True, app=0x1_0000, net=0x100_8800
