@@ -191,7 +191,8 @@ def mcuboot(kind: Kind) -> Values:
     if kind.net:
         values |= {"CONFIG_NRF53_MULTI_IMAGE_UPDATE": kind.simultaneous, "CONFIG_PCD_APP": True}
     if kind.style == "dts":
-        values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net)
+        # Its default (facts, generations.md): not with an image pair for the network core.
+        values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net) and not kind.simultaneous
     return values
 
 
