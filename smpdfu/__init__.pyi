@@ -11,6 +11,11 @@ from smpdfu.connect import Address as Address
 from smpdfu.connect import client_for as client_for
 from smpdfu.connect import parse_address as parse_address
 from smpdfu.connect import place_of as place_of
+from smpdfu.dfu.build_folder.making import BuildRequest as BuildRequest
+from smpdfu.dfu.build_folder.making import make_build_package as make_build_package
+from smpdfu.dfu.build_folder.overrides import BuildOverrides as BuildOverrides
+from smpdfu.dfu.build_folder.table import BuildFact as BuildFact
+from smpdfu.dfu.build_folder.table import describe_build as describe_build
 from smpdfu.dfu.decide.checks.findings import Finding as Finding
 from smpdfu.dfu.decide.checks.findings import Severity as Severity
 from smpdfu.dfu.decide.device_state import DeviceState as DeviceState

@@ -16,6 +16,9 @@ from smpdfu import (
     Address,
     Board,
     Bootloader,
+    BuildFact,
+    BuildOverrides,
+    BuildRequest,
     Client,
     ConnectError,
     Core,
@@ -141,6 +144,7 @@ from smpdfu import (
     build,
     client_for,
     confirm_image,
+    describe_build,
     erase_slot,
     health_command,
     health_soak,
@@ -149,6 +153,7 @@ from smpdfu import (
     load_kek,
     load_key,
     load_private,
+    make_build_package,
     make_package,
     mark_for_test,
     new_package,
@@ -232,6 +237,13 @@ def release(merged: Path, key: Signer, recipient: PublicKey) -> MadePackage:
     for name, data in made.files().items():
         merged.with_name(name).write_bytes(data)
     return made
+
+
+def release_build(folder: Path, key: Signer) -> MadePackage:
+    """A package of what `west build` wrote, with a version of our own."""
+    facts: tuple[BuildFact, ...] = describe_build(folder)
+    LINES.extend(f"{fact.of} {fact.name}: {fact.value} ({fact.origin})" for fact in facts)
+    return make_build_package(folder, BuildRequest(overrides=BuildOverrides(version=Version(1, 2, 3))), key)
 
 
 def note(event: Event) -> str:

@@ -42,7 +42,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     ),
     "cli/virtual": ({"options"},),
     "client": ({"transfers"},),
-    "dfu": ({"package"}, {"decide"}, {"do"}, {"fleet"}),
+    "dfu": ({"package"}, {"build_folder"}, {"decide"}, {"do"}, {"fleet"}),
     "dfu/decide": ({"checks"},),
     "dfu/do": ({"journal"},),
     "dfu/fleet": ({"description"}, {"log"}),

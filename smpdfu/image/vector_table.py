@@ -111,13 +111,38 @@ def code_address(payload: bytes, header_size: int, claims: Iterable[int | None])
     """Where the first byte of code lies: by the first of ``claims`` that the reset vector bears out.
 
     A claim is the address of the code, or of its slot: manifests of builds with Partition Manager have the first, of
-    builds without it the second. None where no claim is borne out.
+    builds without it the second. With TF-M the first is that of the non-secure application, behind TF-M. None where no
+    claim is borne out.
     """
     vectors = Vectors.of(payload)
     if vectors is None:
         return None
-    starts = (start for claim in claims if claim is not None for start in _starts(claim, header_size))
-    return next((start for start in starts if start <= vectors.reset < start + len(payload)), None)
+    known = [claim for claim in claims if claim is not None]
+    starts = (start for claim in known for start in _starts(claim, header_size))
+    found = next((start for start in starts if start <= vectors.reset < start + len(payload)), None)
+    if found is not None:
+        return found
+    secure = (_secure_start(payload, vectors, header_size, claim) for claim in known)
+    return next((start for start in secure if start is not None), None)
+
+
+def _secure_start(payload: bytes, vectors: Vectors, header_size: int, claim: int) -> int | None:
+    """Where TF-M begins if ``claim`` is the address of the application behind it: that has vectors of its own there.
+
+    Source: nRF Connect SDK, ``cmake/sysbuild/zip.cmake`` (PM_APP_ADDRESS) and ``modules/trusted-firmware-m``
+    (``tfm_merged.hex``). A slot starts with a page.
+    """
+    if claim not in APP:
+        return None
+    for slot in range(vectors.lowest // APP.page_size * APP.page_size, -1, -APP.page_size):
+        start = slot + header_size
+        inside = claim - start
+        if inside >= len(payload):
+            return None
+        behind = Vectors.of(payload[inside : inside + 4 * CORE_VECTORS]) if start <= vectors.lowest < claim else None
+        if behind is not None and claim <= behind.reset < start + len(payload):
+            return start
+    return None
 
 
 def claim_warning(payload: bytes, header_size: int, claim: int | None) -> str | None:

@@ -193,12 +193,12 @@ class VirtualNrf5340:
         if ram.recovery:
             self._recover()
             return
-        places = self.images[0].places
-        slot = places[min(ram.slot, len(places) - 1)]
+        number = min(ram.slot, len(self.images[0].places) - 1)
+        slot = self.images[0].places[number]
         content, header = content_of(slot), slot.header()
         if ram.app_runs and content is not None and header is not None:
-            self.running = RunningImage(header, content.hash, ram.slot)
-            self._image_group.active = ram.slot
+            self.running = RunningImage(header, content.hash, number)
+            self._image_group.active = number
         self._image_group.progress = ram.upload
         self.ending = ram.ending
         self.application.resume(ram.application)

@@ -44,6 +44,7 @@ FACTS = {
     "numbers": "0 1",
     "core": "net",
     "file": "app 1.bin",
+    "folder": "build",
 }
 
 

@@ -159,3 +159,17 @@ def test_the_sample_firmware_is_linked_to_replace_the_bootloader(sample_hex: Pat
         warning = link_warning(firmware.flat(), None)
         assert warning is not None
         assert core in warning
+
+
+@pytest.mark.parametrize("slot", [0xC000, 0x10000])
+def test_a_claim_that_is_the_application_behind_tfm(slot: int) -> None:
+    """Builds with TF-M have the address of the non-secure half in the manifest (Thingy:53 and nRF91 boards)."""
+    start, claim = slot + 0x200, slot + 0x8000
+    payload = table(start + 0xBB1).ljust(claim - start, b"\xff") + table(claim + 0x401).ljust(0x3000, b"\xff")
+    assert code_address(payload, 0x200, (claim,)) == start
+    assert claim_warning(payload, 0x200, claim) is None
+    without = payload[: claim - start] + bytes(0x3000)
+    assert code_address(without, 0x200, (claim,)) is None
+    assert claim_warning(without, 0x200, claim) is not None
+    elsewhere = payload[: claim - start] + table(claim + 0x90_001).ljust(0x3000, b"\xff")
+    assert claim_warning(elsewhere, 0x200, claim) is not None

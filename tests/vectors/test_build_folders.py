@@ -26,7 +26,11 @@ FIRST = {"image_index": "0", "slot_index_primary": "1", "slot_index_secondary": 
 SECOND = {"image_index": "1", "slot_index_primary": "3", "slot_index_secondary": "4"}
 NET = SECOND | {"version": "1", "board": "nrf5340dk/nrf5340/cpunet", "file": "ipc_radio.bin"}
 XIP = {"image_index": "0", "version_MCUBOOT+XIP": "1.2.3+4"}
-SIGNED, CRYPTED = {"file": "smp_app.signed.bin"}, {"file": "smp_app.signed.encrypted.bin"}
+SHORT, SIGNED, CRYPTED = (
+    {"file": "smp_app.bin"},
+    {"file": "smp_app.signed.bin"},
+    {"file": "smp_app.signed.encrypted.bin"},
+)
 
 # Entries of dfu_application.zip by kind: facts, generations.md, section 4. What is not named is in APP.
 ROWS: dict[str, list[dict[str, object]]] = {
@@ -38,8 +42,12 @@ ROWS: dict[str, list[dict[str, object]]] = {
         | {"load_address": 0x1008800, "version": "1", "file": "net_core_app_update.bin"}
         | {"board": "nrf5340dk_nrf5340_cpunet", "soc": "nRF5340_CPUNET_QKAA"},
     ],
-    "ncs2.7-sysbuild-pm-staged": [FIRST | SIGNED | {"load_address": 0xC200}, NET | {"load_address": 0x1008800}],
-    "ncs2.7-sysbuild-pm-simultaneous": [FIRST | SIGNED | {"load_address": 0x10200}, NET | {"load_address": 0x1008800}],
+    "ncs2.5-child-nrf52840-swap": [
+        {"load_address": 0xC200, "version_MCUBOOT": "1.2.3+4", "file": "app_update.bin"}
+        | {"board": "nrf52840dk_nrf52840", "soc": "nRF52840_QIAA"},
+    ],
+    "ncs2.7-sysbuild-pm-staged": [FIRST | SHORT | {"load_address": 0xC200}, NET | {"load_address": 0x1008800}],
+    "ncs2.7-sysbuild-pm-simultaneous": [FIRST | SHORT | {"load_address": 0x10200}, NET | {"load_address": 0x1008800}],
     "ncs3.0-sysbuild-pm-staged": [FIRST | SIGNED | {"load_address": 0xC200}, NET | {"load_address": 0x1008800}],
     "ncs3.0-sysbuild-pm-staged-encrypted": [
         FIRST | CRYPTED | {"load_address": 0xC200},

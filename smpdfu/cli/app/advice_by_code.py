@@ -111,6 +111,13 @@ BY_CODE: Mapping[str, Row] = {
     "loader-unknown": "--ncs gives the release.",
     "another-board": "Use --again.",
     "which-mode": "Use --mode.",
+    "build-one-image": lambda facts: f"Use `smpdfu package {quote(facts['folder'])}`.",
+    "build-not-signed": "Give the key with -k: then smpdfu signs the images of the build.",
+    "build-no-firmware": "`west build` makes it. Without -k, smpdfu packs the images that the build has signed.",
+    "build-key-type": "`smpdfu key info -k KEY` shows the type of a key.",
+    "build-needs-encryption": "Give the public half of the device's key with -E.",
+    "build-no-encryption": "Leave -E out.",
+    "build-encryption-type": "`smpdfu key info -k KEY` shows the type of a key.",
 }
 
 

@@ -1,15 +1,12 @@
-"""``package``: sign the firmware of both cores and pack it as the nRF Connect SDK does."""
+"""``package``: make a package of a build folder, or sign the firmware of both cores and pack it as such builds do."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from smpdfu.cli.app.command import command
 from smpdfu.cli.image.options import Release
-from smpdfu.cli.image.package_options import Inputs, Labels, Slots
+from smpdfu.cli.image.package_options import BuildDir, Inputs, Labels, Output, PlanOnly, Slots
 from smpdfu.cli.image.sign_options import PackageKeys
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import HashOutput
@@ -21,6 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def package(
+    context: typer.Context,
     inputs: Inputs,
     labels: Labels,
     slots: Slots,
@@ -28,13 +26,18 @@ def package(
     guard: Release,
     replace: Replace,
     out: HashOutput,
-    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the files.")],
+    build_dir: BuildDir = None,
+    folder: Output = None,
+    plan: PlanOnly = False,
 ) -> None:
-    """Sign the firmware of both cores and write dfu_application.zip.
+    """Make dfu_application.zip of a build folder, or of firmware files.
+
+    A build folder of the nRF Connect SDK says all that must be known: give it and the key. Without -k, smpdfu checks
+    the images that the build has signed, and packs them.
 
     -E encrypts the application core's image only: a bootloader with one pair of slots cannot tell an encrypted
     network core's image from an application.
     """
-    from smpdfu.cli.image.packing import pack
+    from smpdfu.cli.image.packing import Job, pack
 
-    pack(inputs, labels, slots, who, guard, replace, out, folder)
+    pack(context, Job(inputs, labels, slots, who, guard, replace, out, build_dir, folder, plan))

@@ -12,7 +12,30 @@ from smpdfu.cli.image.options import ADDRESS, NUMBER, option
 from smpdfu.cli.terminal import values
 from smpdfu.image.trailer import SwapMode
 
-_SLOTS, _BOARD = "The slots (without these: as on the nRF5340 DK)", "The package"
+_SLOTS, _BOARD = "The slots (without these: of the build folder, else as on the nRF5340 DK)", "The package"
+
+BuildDir = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="BUILD_DIR",
+        help="Build folder of the nRF Connect SDK (2.5 and later). smpdfu reads the firmware, the slots and the "
+        "version from it.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="Folder for the files. Required without BUILD_DIR. [default: the folder smpdfu in BUILD_DIR]",
+        show_default=False,
+    ),
+]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", help="Show what smpdfu found and what it would write. It writes nothing.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +132,18 @@ class Labels:
             "--version",
             parse=values.version,
             metavar="VERSION",
-            text="Version of both images, such as 1.2.3+4.",
+            text="Version of both images, such as 1.2.3+4. Required without BUILD_DIR. With it, the version of the "
+            "application. [default: that of the build]",
             panel=_BOARD,
         ),
-    ]
+    ] = None
     net_version: Annotated[
         Any,
         option(
             "--net-version",
             parse=values.version,
             metavar="VERSION",
-            text="Version of the network core's image. [default: --version]",
+            text="Version of the network core's image. [default: that of the build, else --version]",
             panel=_BOARD,
         ),
     ] = None

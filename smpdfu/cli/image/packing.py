@@ -1,64 +1,51 @@
-"""``package``: reads the keys, has the package made, writes its files, and shows what was made."""
+"""``package`` of firmware files; that of a build folder stands in ``packing_build.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import typer
 
-from smpdfu.cli.app.advice_by_code import package_warning_words
-from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.image.package_options import Inputs
-from smpdfu.cli.keys.passphrase import read_signer
-from smpdfu.cli.terminal.show import HashOutput, table
-from smpdfu.dfu.package.images import PackageImage
-from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage, PackageRequest, Part, find_parts, pack_parts
-from smpdfu.dfu.package.multi_image import FILE_NAME
+from smpdfu.cli.image.package_output import Job, finish, keys_of
+from smpdfu.dfu.package.making import PackageRequest, Part, find_parts, pack_parts
 from smpdfu.dfu.package.package import Board
 from smpdfu.errors import PackageError
-from smpdfu.image.files import write_files_atomic
 
-if TYPE_CHECKING:
-    from smpdfu.cli.image.options import Release
-    from smpdfu.cli.image.package_options import Labels, Slots
-    from smpdfu.cli.image.sign_options import PackageKeys
-    from smpdfu.cli.keys.passphrase import SigningKey
-    from smpdfu.cli.terminal.outputs import Replace
-    from smpdfu.image.signing.encrypt import Recipient
+__all__ = ["Job", "pack"]
 
 
-def pack(
-    inputs: Inputs,
-    labels: Labels,
-    slots: Slots,
-    who: PackageKeys,
-    guard: Release,
-    replacing: Replace,
-    out: HashOutput,
-    folder: Path,
-) -> None:
-    """Sign the firmware, write the files into ``folder``, and show what was made."""
-    request = _request(inputs, labels, slots, who, guard)
+def pack(context: typer.Context, job: Job) -> None:
+    """Make a package of a build folder or of firmware files, write its files (without --plan), and show it."""
+    if job.build_dir is not None:
+        from smpdfu.cli.image.packing_build import pack_build_folder  # here: 30 ms that firmware files do not need
+
+        pack_build_folder(context, job, job.build_dir)
+    else:
+        _pack_files(job)
+
+
+def _pack_files(job: Job) -> None:
+    if job.inputs != Inputs() or job.labels.version is not None:
+        _require(job.labels.version, "'-v' / '--version'")
+        _require(job.folder, "'-o' / '--output'")
+    request = _request(job)
     parts = _parts(request)
-    made = pack_parts(parts, request, *_keys(who))
-    warnings = [package_warning_words(warning) for warning in made.warnings]
-    for warning in warnings:
-        out.warn(warning)
-    files = made.files(multi_image=labels.multi_image)
-    replacing.check(
-        [folder / name for name in files],
-        (inputs.app, inputs.net, inputs.merged, who.key, who.encrypt, who.passphrase_file),
-    )
-    _write(folder, files, replace_keys=replacing.force)
-    _show(made, warnings, files, folder, out)
+    made = pack_parts(parts, request, *keys_of(job.who))
+    assert job.folder is not None
+    finish(job, made, job.folder, (job.inputs.app, job.inputs.net, job.inputs.merged), ())
 
 
-def _request(inputs: Inputs, labels: Labels, slots: Slots, who: PackageKeys, guard: Release) -> PackageRequest:
+def _require(value: object, names: str) -> None:
+    if value is None:
+        raise typer.BadParameter(f"Missing option {names}. Only a build folder makes it unnecessary")
+
+
+def _request(job: Job) -> PackageRequest:
     """What the options ask for; typer.BadParameter for files that do not go together."""
+    inputs, labels, slots, who = job.inputs, job.labels, job.slots, job.who
     if inputs == Inputs():
-        raise typer.BadParameter("nothing to pack: give --merged, or --app and/or --net")
+        raise typer.BadParameter("nothing to pack: give a build folder, --merged, or --app and/or --net")
     if inputs.merged is not None and (inputs.app or inputs.net):
         raise typer.BadParameter("--merged has both cores: do not give --app or --net, too")
     return PackageRequest(
@@ -81,7 +68,7 @@ def _request(inputs: Inputs, labels: Labels, slots: Slots, who: PackageKeys, gua
         encrypt_keylen=who.encrypt_keylen,
         hmac_sha=cast("Any", who.hmac_sha),
         save_enctlv=who.save_enctlv,
-        release=guard.release,
+        release=job.guard.release,
     )
 
 
@@ -93,53 +80,3 @@ def _parts(request: PackageRequest) -> tuple[Part, ...]:
         if error.code != "tie-without-net":
             raise
         raise typer.BadParameter("--tie needs the network core's image: give --net or --merged") from None
-
-
-def _keys(who: PackageKeys) -> tuple[SigningKey | None, Recipient | None]:
-    """The keys, each read once: a passphrase is asked for once."""
-    if who.clear:
-        raise typer.BadParameter("--clear is for the first programming of a slot; a package is for updates")
-    return (
-        None if who.key is None else read_signer(who.key, who.source()),
-        None if who.encrypt is None else read_recipient(who.encrypt, who.source()),
-    )
-
-
-def _write(folder: Path, files: Mapping[str, bytes], *, replace_keys: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise typer.BadParameter(f"{folder} is a file; -o takes the folder for the files")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
-
-
-def _show(made: MadePackage, warnings: list[str], files: Mapping[str, bytes], folder: Path, out: HashOutput) -> None:
-    """A row for each image."""
-    data = [_data(image, folder) for image in made.package.images]
-    path = str(folder / PACKAGE_NAME)
-    columns = ("core", "file", "version", "bytes", "encrypted", "runs at", "hash")
-    cells = ("version", "size_bytes", "encrypted")
-    rows = [
-        [image.core, image.file, *(said[key] for key in cells), f"0x{image.load_address:x}", said["hash"]]
-        for image, said in zip(made.package.images, data, strict=True)
-    ]
-    said_of_all: dict[str, Any] = {"package": path, "size_bytes": len(files[PACKAGE_NAME])}
-    title = path
-    if FILE_NAME in files:
-        said_of_all["multi_image"] = str(folder / FILE_NAME)
-        title = f"{path} and {FILE_NAME}"
-    out.emit(
-        said_of_all | {"images": data, "warnings": warnings},
-        lambda: table(title, columns, rows, long=out.long),
-    )
-
-
-def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
-    return {
-        "core": image.core,
-        "file": str(folder / image.file),
-        "version": str(image.image.header.version),
-        "size_bytes": len(image.data),
-        "encrypted": image.image.encrypted,
-        "load_address": image.load_address,
-        "hash": image.hash,
-    }

@@ -90,9 +90,9 @@ async def _ble(device: VirtualNrf5340, moniker: str, interval_ms: float, announc
         raise ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'") from error
     if not device.radio_up:
         typer.echo(f"{device.name} does not use Bluetooth until its network core runs firmware", err=True)
-    name = device.name
 
     def ready(hci: str | None) -> None:
+        name = device.advertised_name
         announce(f"ble:{name}?hci={hci}" if hci else f"ble:{name}")
 
     await gatt.serve_moniker(device, moniker, ready, radio.Radio(interval_ms))

@@ -24,8 +24,10 @@ from tests.vectors.build_folders.layouts import NET_START
 from tests.vectors.build_folders.package import Entry, write_zip
 from tests.vectors.build_folders.signing import sign
 
-_BOARD, _NET_BOARD = "nrf5340dk_nrf5340_cpuapp", "nrf5340dk_nrf5340_cpunet"  # hardware model v1: one word a board
-_SOC, _NET_SOC = "nRF5340_CPUAPP_QKAA", "nRF5340_CPUNET_QKAA"
+# Hardware model v1: one word for a board, and the part number of its SoC.
+_BOARDS = {"nrf5340dk": "nrf5340dk_nrf5340_cpuapp", "nrf52840dk": "nrf52840dk_nrf52840"}
+_SOCS = {"nrf5340": "nRF5340_CPUAPP_QKAA", "nrf52840": "nRF52840_QIAA"}
+_NET_BOARD, _NET_SOC = "nrf5340dk_nrf5340_cpunet", "nRF5340_CPUNET_QKAA"
 
 
 def make(kind: Kind, path: Path, build: str) -> None:
@@ -35,21 +37,21 @@ def make(kind: Kind, path: Path, build: str) -> None:
     write_pair(out / "zephyr", code, firmware(APP, code))
     write_pair(path / "mcuboot" / "zephyr" / "zephyr", 0, firmware("mcuboot", 0, 0x2000))
     merge_hex(path / "mcuboot_primary_app.hex", out / "zephyr.hex")
-    _network(kind, path)
-    # Both images are signed by the same call but for the slot size; the network image has the application's version.
-    net_slot = kind.layout.net_at("app")
     secondary = kind.layout.at("mcuboot_secondary").address
     _sign(
         out / "app", path / "mcuboot_primary_app.hex", kind.layout.at("mcuboot_primary").size, secondary - code + 0x200
     )
-    signed_b0 = path / kind.net / "zephyr" / "signed_by_b0_app.hex"
-    _sign(out / "net_core_app", signed_b0, net_slot.size, secondary - net_slot.address + 0x200)
-    _texts(kind, path, build)
     merge_hex(out / "merged.hex", path / "mcuboot" / "zephyr" / "zephyr.hex", out / "app_signed.hex")
-    sources = [path / kind.net / part for part in ("b0n/zephyr/zephyr.hex", "zephyr/provision.hex")]
-    merge_hex(path / kind.net / "zephyr" / "merged_CPUNET.hex", *sources, signed_b0)
-    merge_hex(out / "merged_domains.hex", out / "merged.hex", path / kind.net / "zephyr" / "merged_CPUNET.hex")
-    _package(kind, out, code, net_slot.address)
+    if kind.net:
+        _network(kind, path)
+        # Signed by the same call but for the slot size: the network image has the application's version.
+        signed_b0, slot = path / kind.net / "zephyr" / "signed_by_b0_app.hex", kind.layout.net_at("app")
+        _sign(out / "net_core_app", signed_b0, slot.size, secondary - slot.address + 0x200)
+        sources = [path / kind.net / part for part in ("b0n/zephyr/zephyr.hex", "zephyr/provision.hex")]
+        merge_hex(path / kind.net / "zephyr" / "merged_CPUNET.hex", *sources, signed_b0)
+        merge_hex(out / "merged_domains.hex", out / "merged.hex", path / kind.net / "zephyr" / "merged_CPUNET.hex")
+    _texts(kind, path, build)
+    _package(kind, out, code)
 
 
 def _network(kind: Kind, path: Path) -> None:
@@ -78,51 +80,60 @@ def _sign(prefix: Path, source: Path, slot_size: int, to_secondary: int) -> None
 
 
 def _texts(kind: Kind, path: Path, build: str) -> None:
-    board = texts.board_partitions(kind)
-    app = configs.application(kind, kind.layout.at("mcuboot_primary"))
-    for gone in ("CONFIG_BOARD_TARGET", "CONFIG_BOARD_QUALIFIERS", "CONFIG_MCUBOOT_SIGNATURE_KEY_FILE"):
-        app.pop(gone)
-    words = {"CONFIG_BOARD": _BOARD, "CONFIG_SOC": _SOC, "CONFIG_MCUBOOT_IMAGE_VERSION": APP_VERSION}
-    app = {name: value for name, value in app.items() if name != "CONFIG_MCUBOOT_IMGTOOL_SIGN_VERSION"} | words
-    app |= {"CONFIG_NRF53_UPGRADE_NETWORK_CORE": True, "CONFIG_BOOT_SIGNATURE_KEY_FILE": str(SIGN_KEY)}
-    net = configs.network(kind) | {"CONFIG_BOARD": _NET_BOARD, "CONFIG_SOC": _NET_SOC}
-    boot = configs.mcuboot(kind) | {"CONFIG_BOARD": _BOARD, "CONFIG_SOC": _SOC}
-    trees = {
-        code: texts.devicetree(kind, parts, flash=flash, code=code)
-        for code, parts, flash in (("slot0_partition", board.app, "flash0"), ("boot_partition", board.net, "flash1"))
-    }
-    app_tree, net_tree = trees.values()
-    for folder, config, tree in (
-        ("", app, app_tree),
-        ("mcuboot", boot, app_tree),
-        (kind.net, net, net_tree),
-        (f"{kind.net}/b0n", net | {"CONFIG_IS_SECURE_BOOTLOADER": True}, net_tree),
-    ):
+    board, soc = _BOARDS[kind.chip.board], _SOCS[kind.chip.soc]
+    words: configs.Values = {"CONFIG_BOARD": board, "CONFIG_SOC": soc}
+    parts = texts.board_partitions(kind)
+    app_tree = texts.devicetree(kind, parts.app, flash="flash0", code="slot0_partition")
+    images = {"": (_application(kind) | words, app_tree), "mcuboot": (configs.mcuboot(kind) | words, app_tree)}
+    # Since NCS 2.4 the parent writes domains.yaml for west flash: application and network core.
+    lines = ["default: app", f"build_dir: {build}", "domains:", "- name: app", f"  build_dir: {build}"]
+    if kind.net:
+        net = configs.network(kind) | {"CONFIG_BOARD": _NET_BOARD, "CONFIG_SOC": _NET_SOC}
+        net_tree = texts.devicetree(kind, parts.net, flash="flash1", code="slot0_partition", ram=0x2100_0000)
+        images |= {kind.net: (net, net_tree)}
+        images |= {f"{kind.net}/b0n": (net | {"CONFIG_IS_SECURE_BOOTLOADER": True}, net_tree)}
+        lines += ["- name: CPUNET", f"  build_dir: {build}/{kind.net}"]
+        (path / kind.net / "partitions_CPUNET.yml").write_text(texts.partitions_yml(kind.layout.net))
+        (path / kind.net / "pm_CPUNET.config").write_text(texts.pm_config(kind.layout.net, NET_START))
+        (path / "domains.yaml").write_text("\n".join(lines) + "\n")
+    for folder, (config, tree) in images.items():
         out = path / folder / "zephyr"
+        for gone in ("CONFIG_BOARD_TARGET", "CONFIG_BOARD_QUALIFIERS", "CONFIG_BOARD_REVISION"):  # hardware model v2
+            config.pop(gone, None)
         (out / ".config").write_text(texts.kconfig(config))
         (out / "zephyr.dts").write_text(tree)
         own = f"{build}/{folder}".rstrip("/")
-        lines = ["config:", f"  hex_file: {own}/zephyr/zephyr.hex", f"  bin_file: {own}/zephyr/zephyr.bin"]
-        (out / "runners.yaml").write_text("\n".join(lines) + "\n")
-    cache = ["CMAKE_PROJECT_NAME:STATIC=smp_app", f"BOARD:STRING={_BOARD}", "ZEPHYR_BASE:PATH=/home/user/ncs/zephyr"]
+        files = ["config:", f"  hex_file: {own}/zephyr/zephyr.hex", f"  bin_file: {own}/zephyr/zephyr.bin"]
+        (out / "runners.yaml").write_text("\n".join(files) + "\n")
+    cache = ["CMAKE_PROJECT_NAME:STATIC=smp_app", f"BOARD:STRING={board}", "ZEPHYR_BASE:PATH=/home/user/ncs/zephyr"]
     (path / "CMakeCache.txt").write_text("\n".join([*cache, f"APPLICATION_BINARY_DIR:PATH={build}"]) + "\n")
-    # Since NCS 2.4 the parent writes domains.yaml for west flash: application and network core.
-    lines = ["default: app", f"build_dir: {build}", "domains:", "- name: app", f"  build_dir: {build}"]
-    lines += ["- name: CPUNET", f"  build_dir: {build}/{kind.net}"]
-    (path / "domains.yaml").write_text("\n".join(lines) + "\n")
     (path / "partitions.yml").write_text(texts.partitions_yml(kind.layout.app))
     (path / "pm.config").write_text(texts.pm_config(kind.layout.app))
-    (path / kind.net / "partitions_CPUNET.yml").write_text(texts.partitions_yml(kind.layout.net))
-    (path / kind.net / "pm_CPUNET.config").write_text(texts.pm_config(kind.layout.net, NET_START))
 
 
-def _package(kind: Kind, out: Path, code: int, net_code: int) -> None:
+def _application(kind: Kind) -> configs.Values:
+    """The key is MCUboot's business (CONFIG_BOOT_SIGNATURE_KEY_FILE in its own .config); the version has two names."""
+    values = configs.application(kind, kind.layout.at("mcuboot_primary"))
+    values.pop("CONFIG_MCUBOOT_SIGNATURE_KEY_FILE")
+    values |= {"CONFIG_MCUBOOT_IMAGE_VERSION": APP_VERSION, "CONFIG_BOOT_SIGNATURE_KEY_FILE": ""}
+    return values | ({"CONFIG_NRF53_UPGRADE_NETWORK_CORE": True} if kind.net else {})
+
+
+def _package(kind: Kind, out: Path, code: int) -> None:
+    shared = {"type": "application", "board": _BOARDS[kind.chip.board], "soc": _SOCS[kind.chip.soc]}
+    version = {"version_MCUBOOT": APP_VERSION}
+    if not kind.net:  # one file: its values are not its own, and there are no numbers
+        entries = [Entry("app_update.bin", out / "app_update.bin")]
+        write_zip(out / "dfu_application.zip", {"load_address": hex(code)} | version | shared, entries, APP, 0)
+        return
     app = {"load_address": hex(code), "image_index": "0", "slot_index_primary": "1", "slot_index_secondary": "2"}
-    net = {"image_index": "1", "slot_index_primary": "3", "slot_index_secondary": "4", "load_address": hex(net_code)}
-    net |= {"board": _NET_BOARD, "version": "1", "soc": _NET_SOC}
-    entries = [
-        Entry("app_update.bin", out / "app_update.bin", app | {"version_MCUBOOT": APP_VERSION}),
-        Entry("net_core_app_update.bin", out / "net_core_app_update.bin", net),
-    ]
-    shared = {"type": "application", "board": _BOARD, "soc": _SOC}
+    net = {"image_index": "1", "slot_index_primary": "3", "slot_index_secondary": "4"}
+    net |= {
+        "load_address": hex(kind.layout.net_at("app").address),
+        "board": _NET_BOARD,
+        "version": "1",
+        "soc": _NET_SOC,
+    }
+    files = ("app_update.bin", "net_core_app_update.bin")
+    entries = [Entry(file, out / file, values) for file, values in zip(files, (app | version, net), strict=True)]
     write_zip(out / "dfu_application.zip", shared, entries, APP, 0)

@@ -39,6 +39,8 @@ def _signature(kind: Kind, prefix: str) -> Values:
 
 
 def _numbers(kind: Kind, prefix: str) -> Values:
+    if kind.ncs < "2.8":  # the options are newer
+        return {}
     # N sysbuild/Kconfig.mcuboot: -1 stands for an image that there is not.
     return {
         f"{prefix}MCUBOOT_APPLICATION_IMAGE_NUMBER": 0,
@@ -98,11 +100,12 @@ def sysbuild(kind: Kind) -> Values:
 
 
 def _sysbuild_network(kind: Kind) -> Values:
-    return {
+    # In 2.7 only MCUboot's own .config and its partitions tell whether both images are updated in one boot.
+    both = {} if kind.ncs < "2.8" else {"SB_CONFIG_MCUBOOT_NRF53_MULTI_IMAGE_UPDATE": kind.simultaneous}
+    return both | {
         "SB_CONFIG_NETCORE_IPC_RADIO": True,
         "SB_CONFIG_NETCORE_IMAGE_NAME": kind.net,
         "SB_CONFIG_NETCORE_APP_UPDATE": True,
-        "SB_CONFIG_MCUBOOT_NRF53_MULTI_IMAGE_UPDATE": kind.simultaneous,
         "SB_CONFIG_SECURE_BOOT": True,
         "SB_CONFIG_SECURE_BOOT_NETCORE": True,
         "SB_CONFIG_SECURE_BOOT_APPCORE": False,
@@ -123,6 +126,7 @@ def updateable(kind: Kind) -> int:
 def _image(kind: Kind) -> Values:
     return {
         "CONFIG_BOARD": kind.chip.board,
+        "CONFIG_BOARD_REVISION": "",
         "CONFIG_BOARD_TARGET": kind.chip.target,
         "CONFIG_BOARD_QUALIFIERS": kind.chip.qualifiers,
         "CONFIG_SOC": kind.chip.soc,
@@ -132,7 +136,6 @@ def _image(kind: Kind) -> Values:
         "CONFIG_PARTITION_MANAGER_ENABLED": kind.style != "dts",
         "CONFIG_FLASH_SIZE": 1524 if kind.chip.key == "ed25519" else 1024,
         "CONFIG_FLASH_BASE_ADDRESS": "0x0",
-        "CONFIG_NCS_VERSION": kind.ncs,
     }
 
 
@@ -151,16 +154,16 @@ def application(kind: Kind, slot: Part, *, variant: bool = False, loader: bool =
         "CONFIG_MCUBOOT_HARDWARE_DOWNGRADE_PREVENTION": False,
         "CONFIG_UPDATEABLE_IMAGE_NUMBER": updateable(kind),
         "CONFIG_NCS_IS_VARIANT_IMAGE": variant,
-        "CONFIG_ROM_START_OFFSET": hex(kind.chip.header) if kind.style == "dts" else "0x0",
+        "CONFIG_ROM_START_OFFSET": hex(kind.chip.header) if kind.style == "dts" else 0,
+        "CONFIG_MCUBOOT_IMGTOOL_OVERWRITE_ONLY": kind.mode == "OVERWRITE_ONLY",  # with PM it is set and not used
+        "CONFIG_USE_DT_CODE_PARTITION": True,
         "CONFIG_BUILD_WITH_TFM": kind.tfm,
     }
     if kind.style == "dts":
         values |= {"CONFIG_FLASH_LOAD_OFFSET": hex(slot.address), "CONFIG_FLASH_LOAD_SIZE": hex(slot.size)}
-        values |= {
-            "CONFIG_USE_DT_CODE_PARTITION": True,
-            "CONFIG_NCS_MCUBOOT_IMGTOOL_SET_ROM_FIXED_ADDRESS": bool(kind.net),
-        }
-        values["CONFIG_MCUBOOT_IMGTOOL_OVERWRITE_ONLY"] = kind.mode == "OVERWRITE_ONLY"
+        values["CONFIG_NCS_MCUBOOT_IMGTOOL_SET_ROM_FIXED_ADDRESS"] = bool(kind.net)
+    else:  # PM: the board's own devicetree, which says nothing of where the image lies
+        values |= {"CONFIG_FLASH_LOAD_OFFSET": "0x10000", "CONFIG_FLASH_LOAD_SIZE": "0x70000"}
     if loader:
         values["CONFIG_MCUBOOT_APPLICATION_FIRMWARE_UPDATER"] = True
     if kind.split:
@@ -181,7 +184,7 @@ def mcuboot(kind: Kind) -> Values:
         "CONFIG_BOOT_MAX_IMG_SECTORS": 256,
         "CONFIG_UPDATEABLE_IMAGE_NUMBER": updateable(kind),
         "CONFIG_MCUBOOT_DOWNGRADE_PREVENTION": False,
-        **({} if kind.style == "child" else _numbers(kind, "CONFIG_")),
+        **_numbers(kind, "CONFIG_"),
     }
     if kind.encrypted:
         values |= {"CONFIG_BOOT_ENCRYPT_EC256": True, "CONFIG_BOOT_ENCRYPTION_KEY_FILE": str(ENCRYPT_KEY)}

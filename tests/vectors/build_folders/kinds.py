@@ -90,6 +90,7 @@ _RADIO = "ipc_radio"
 
 TABLE: dict[str, Kind] = {
     "ncs2.5-child-staged": Kind("2.5.3", "child", "SWAP_USING_MOVE", layouts.pm_internal("hci_ipc"), net="hci_ipc"),
+    "ncs2.5-child-nrf52840-swap": Kind("2.5.3", "child", "SWAP_USING_MOVE", layouts.pm_nrf52840(), NRF52840),
     "ncs2.7-sysbuild-pm-staged": Kind("2.7.0", "pm", "SWAP_USING_MOVE", layouts.pm_internal(_RADIO), net=_RADIO),
     "ncs2.7-sysbuild-pm-simultaneous": Kind(
         "2.7.0", "pm", "OVERWRITE_ONLY", layouts.pm_external(_RADIO), net=_RADIO, simultaneous=True

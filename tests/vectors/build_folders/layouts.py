@@ -55,7 +55,7 @@ def _net_pm(b0n_size: int, image: str) -> tuple[Part, ...]:
     provision = NET_START + b0n_size
     start = provision + 0x280
     return (
-        Part("app", start, NET_END - start),
+        Part("app", start, NET_END - start, span=(image,)),
         Part("b0n", NET_START, b0n_size),
         Part("b0n_container", NET_START, b0n_size + 0x280, span=("b0n", "provision")),
         Part(image, start, NET_END - start),

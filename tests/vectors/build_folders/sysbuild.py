@@ -49,7 +49,7 @@ class Folder:
         out.mkdir(parents=True, exist_ok=True)
         (out / ".config").write_text(texts.kconfig(config))
         (out / "zephyr.dts").write_text(dts)
-        own = f"{self.build}/{name}/zephyr/zephyr"
+        own = "zephyr"  # beside this file; PM and signing replace them by paths
         files = {"elf_file": f"{own}.elf", "hex_file": hex_file or f"{own}.hex", "bin_file": f"{own}.bin"}
         lines = [
             "runners:",
@@ -124,9 +124,10 @@ def _application(folder: Folder) -> list[Entry]:
         # N image_signing_firmware_loader.cmake: slot 1, and its address in the header.
         slot1 = _slot(kind, 1)
         _image(folder, "ble_mcumgr", slot1, fixed=True, config=configs.application(kind, slot1, loader=True))
-    name = f"{APP}.signed.encrypted.bin" if kind.encrypted else f"{APP}.signed.bin"
+    signed = "zephyr.signed.encrypted.bin" if kind.encrypted else "zephyr.signed.bin"
+    name = f"{APP}.bin" if kind.ncs < "2.8" else signed.replace("zephyr", APP)  # 2.7 still had the short name
     load = app.at("app") if kind.style == "pm" else app.at("slot0_partition")
-    source = folder.image(APP) / name.replace(APP, "zephyr")
+    source = folder.image(APP) / signed
     return [Entry(name, source, {"load_address": hex(load.address), **slots, "version_MCUBOOT": APP_VERSION})]
 
 
@@ -288,9 +289,10 @@ def _sysbuild_files(folder: Folder) -> None:
     for name in sorted(one.name for one in path.iterdir() if (one / "zephyr" / ".config").exists()):
         types.setdefault(name, "")
     (path / "build_info.yml").write_text(texts.build_info(kind, _ZEPHYR[kind.ncs], types))
-    # N sysbuild/CMakeLists.txt: with PM, merged hex files are flashed, so bootloaders are only built.
-    flashed = [name for name in types if kind.style == "dts" or name not in {"mcuboot", "b0n"}]
-    (path / "domains.yaml").write_text(texts.domains_yaml(folder.build, APP, flashed, order=True))
+    # N sysbuild/CMakeLists.txt: with PM, merged hex files are flashed, so bootloaders are only built. They are listed
+    # as domains all the same (seen in builds of NCS 2.7 and 3.0).
+    flashed = [name for name in types if kind.style == "dts" or name not in {"mcuboot", "b0", "b0n", "s1_image"}]
+    (path / "domains.yaml").write_text(texts.domains_yaml(folder.build, APP, types, reversed(flashed)))
     cache = ["CMAKE_PROJECT_NAME:STATIC=sysbuild_toplevel", f"BOARD:STRING={kind.chip.target}"]
     cache += ["APP_DIR:PATH=/home/user/smp_app", "ZEPHYR_BASE:PATH=/home/user/ncs/zephyr"]
     (path / "CMakeCache.txt").write_text("\n".join([*cache, f"CMAKE_CACHEFILE_DIR:INTERNAL={folder.build}"]) + "\n")

@@ -11,9 +11,11 @@ from tests.vectors.build_folders.layouts import NET_START, Layout, Part
 def partitions_yml(parts: Iterable[Part]) -> str:
     """``partitions.yml`` (N scripts/partition_manager.py): one map, names in order, spans twice by reference."""
     lines = []
-    for number, part in enumerate(sorted(parts, key=lambda one: one.name), 1):
+    number = 0
+    for part in sorted(parts, key=lambda one: one.name):
+        number += bool(part.span)
         lines += [f"{part.name}:", f"  address: {part.address:#x}"]
-        if part.region in {"external_flash", "ram_flash"}:
+        if part.region in {"external_flash", "ram_flash"} and not part.name.endswith("_pad"):
             lines.append(f"  device: {_DEVICES[part.region]}")
         lines.append(f"  end_address: {part.end:#x}")
         if part.span:
@@ -32,6 +34,7 @@ def pm_config(parts: Iterable[Part], base: int = 0) -> str:
     lines, number = [], 0
     for part in listed:
         name, start = part.name.upper(), {"flash_primary": base, "sram_primary": 0x2000_0000}.get(part.region, 0)
+        start = 0x2100_0000 if base and part.region == "sram_primary" else start
         lines += [f"PM_{name}_OFFSET={part.address - start:#x}", f"PM_{name}_ADDRESS={part.address:#x}"]
         lines += [
             f"PM_{name}_END_ADDRESS={part.end:#x}",
@@ -43,8 +46,13 @@ def pm_config(parts: Iterable[Part], base: int = 0) -> str:
             lines.append(f"PM_{number}_LABEL={name}")
             number += 1
         lines += [f'PM_{name}_SPAN="{" ".join(part.span)}"'] if part.span else []
-    by_size = " ".join(part.name for part in sorted(listed, key=lambda one: one.size))
+    spans = {part.name: part.span for part in listed}
+    by_size = " ".join(part.name for part in sorted(listed, key=lambda one: (one.size, _depth(one.name, spans))))
     return "\n".join([*lines, f"PM_NUM={number}", f'PM_ALL_BY_SIZE="{by_size}"'])
+
+
+def _depth(name: str, spans: Mapping[str, tuple[str, ...]]) -> int:
+    return 1 + _depth(spans[name][0], spans) if spans.get(name) else 0
 
 
 def kconfig(values: Mapping[str, object]) -> str:
@@ -62,15 +70,13 @@ def kconfig(values: Mapping[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def domains_yaml(build: str, default: str, images: Iterable[str], *, order: bool) -> str:
-    """Z share/sysbuild/cmake/domains.cmake: images that are only built, not flashed by themselves, are left out."""
+def domains_yaml(build: str, default: str, images: Iterable[str], flashed: Iterable[str]) -> str:
+    """Z share/sysbuild/cmake/domains.cmake: the images, and the order of those that are flashed by themselves."""
     names = list(images)
     lines = [f"default: {default}", f"build_dir: {build}", "domains:"]
     for name in names:
         lines += [f"  - name: {name}", f"    build_dir: {build}/{name}"]
-    if order:  # since Zephyr 3.4
-        lines += ["flash_order:", *(f"  - {name}" for name in reversed(names))]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "flash_order:", *(f"  - {name}" for name in flashed)])
 
 
 def build_info(kind: Kind, zephyr: str, images: Mapping[str, str]) -> str:

@@ -1,0 +1,216 @@
+"""``package BUILD_DIR``: no other option than the key; one table, a plan, options that override the build."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from smpdfu.dfu.build_folder.find import find_build
+from smpdfu.dfu.package.images import Role
+from smpdfu.dfu.package.package import Package
+from smpdfu.image.format import Version
+from smpdfu.image.verification.verify import verify
+from tests.build_folders import STAGED, built, copy_of, key_of
+from tests.vectors.make_build_folders import KINDS, signing_key
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Call, Keys
+
+PM_STAGED = "ncs3.0-sysbuild-pm-staged"
+ENCRYPT = Path(__file__).resolve().parents[2] / "keys" / "dev-encrypt-p256.pem"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_needs_no_other_option_than_its_keys(kind: str, smpdfu: Call, tmp_path: Path) -> None:
+    folder = copy_of(kind, tmp_path / "build")
+    encrypts = find_build(folder).bootloader.encryption is not None
+    keys = ["-k", signing_key(kind), *(["-E", ENCRYPT] if encrypts else [])]
+    done = smpdfu("package", folder, *keys, "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["package"] == str(folder / "smpdfu" / "dfu_application.zip")
+    package = Package.load(folder / "smpdfu" / "dfu_application.zip")
+    assert [image["hash"] for image in said["images"]] == [(image.hash or b"").hex() for image in package.images]
+    written = files_of(folder / "smpdfu")
+    assert set(written) == {image.file for image in package.images} | {"dfu_application.zip"}
+    for image in package.images:
+        assert written[image.file] == image.data
+        assert verify(image.image, [key_of(kind).public]).accepted is not False
+
+
+def test_without_a_key_the_signed_images_of_the_build_are_packed(smpdfu: Call, tmp_path: Path) -> None:
+    done = smpdfu("package", built(STAGED), "-o", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    own = Package.load(built(STAGED) / "dfu_application.zip")
+    package = Package.load(tmp_path / "out" / "dfu_application.zip")
+    assert {one.file: one.data for one in package.images} == {one.file: one.data for one in own.images}
+
+
+def test_what_was_found_stands_in_one_table(smpdfu: Call, tmp_path: Path) -> None:
+    done = smpdfu("package", built(STAGED), "-k", signing_key(STAGED), "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    lines = [line.split() for line in done.out.splitlines()]
+    assert lines[0] == [str(tmp_path / "out" / "dfu_application.zip")]
+    assert lines[2] == ["of", "what", "value", "from"]
+    assert [
+        "smp_app.signed.bin",
+        "slot",
+        "0x10000,",
+        "0x70000",
+        "bytes",
+        "smp_app/zephyr/zephyr.dts,",
+        "slot0_partition",
+    ] in lines
+    assert any(line[:2] == ["ipc_radio.bin", "hash"] for line in lines)
+
+
+def test_a_plan_writes_nothing(smpdfu: Call, tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    before = sorted(folder.rglob("*"))
+    done = smpdfu("package", folder, "-k", signing_key(PM_STAGED), "--plan", "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["plan"] is True
+    assert len(said["images"]) == 2
+    row = next(one for one in said["found"] if (one["of"], one["name"]) == ("ipc_radio.bin", "slot"))
+    assert row == {
+        "of": "ipc_radio.bin",
+        "name": "slot",
+        "value": "0x1008800, 0x37800 bytes",
+        "from": "pm_CPUNET.config, PM_APP",
+    }
+    assert sorted(folder.rglob("*")) == before
+    again = smpdfu("package", folder, "-k", signing_key(PM_STAGED), "--json")
+    assert json.loads(again.out)["images"] == said["images"]  # signatures are the same each time
+    assert (folder / "smpdfu" / "dfu_application.zip").is_file()
+
+
+def test_a_plan_of_firmware_files_writes_nothing_either(smpdfu: Call, keys: Keys, tmp_path: Path) -> None:
+    firmware = built(PM_STAGED) / "smp_app" / "zephyr" / "zephyr.hex"
+    out = tmp_path / "out"
+    done = smpdfu("package", "--app", firmware, "-v", "1.0.0", "-k", keys.signing, "-o", out, "--plan", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["plan"] is True
+    assert not out.exists()
+
+
+def test_a_plan_needs_no_key(smpdfu: Call, tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    (folder / "smp_app" / "zephyr" / "zephyr.signed.bin").unlink()
+    done = smpdfu("package", folder, "--plan", "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["images"] == []
+    assert any("-k" in one for one in said["warnings"])
+    refused = smpdfu("package", folder, "-o", tmp_path / "out")
+    assert refused.code == 3
+    assert "smp_app/zephyr/zephyr.signed.bin" in refused.err
+    assert "Give the key with -k" in refused.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_override_the_build_and_say_so(smpdfu: Call, tmp_path: Path) -> None:
+    done = smpdfu(
+        "package",
+        built(PM_STAGED),
+        *("-k", signing_key(PM_STAGED), "-o", tmp_path / "out", "--json"),
+        *("-v", "7.0.0", "--net-version", "8.0.0", "-S", "0x70000", "--swap-mode", "swap-scratch", "-s", "4"),
+        *("--board", "myboard/nrf5340", "--name", "a name"),
+    )
+    assert done.code == 0, done.err
+    package = Package.load(tmp_path / "out" / "dfu_application.zip")
+    app, net = package.image(Role.APP), package.image(Role.NET)
+    assert app is not None
+    assert net is not None
+    assert (app.image.header.version, net.image.header.version) == (Version(7), Version(8))
+    assert app.image.security_counter == 4
+    assert (app.entry["board"], net.entry["board"]) == ("myboard/nrf5340/cpuapp", "myboard/nrf5340/cpunet")
+    assert package.manifest["name"] == "a name"
+    said = json.loads(done.out)
+    for words in ("7.0.0 as given", "8.0.0 as given", "0x70000", "swap-scratch", "the security counter", "myboard"):
+        assert any(words in one for one in said["warnings"]), words
+    row = next(one for one in said["found"] if (one["of"], one["name"]) == ("smp_app.signed.bin", "version"))
+    assert (row["value"], row["from"]) == ("7.0.0", "given")
+
+
+def test_the_defaults_of_other_inputs_are_no_overrides(smpdfu: Call, tmp_path: Path) -> None:
+    done = smpdfu("package", built(STAGED), "-k", signing_key(STAGED), "-o", tmp_path / "out", "--json")
+    assert not any("as given" in one for one in json.loads(done.out)["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["BUILD", "--app", "x.hex"], "--app"),
+        (["BUILD", "--net", "x.hex"], "--net"),
+        (["BUILD", "--merged", "x.hex"], "--merged"),
+        (["BUILD", "-E", str(ENCRYPT)], "-E needs -k"),
+        (["--app", "x.hex", "-o", "out"], "'-v' / '--version'"),
+        (["--app", "x.hex", "-v", "1"], "'-o' / '--output'"),
+        ([], "build folder"),
+    ],
+)
+def test_what_does_not_go_together(arguments: list[str], words: str, smpdfu: Call) -> None:
+    done = smpdfu("package", *(built(STAGED) if one == "BUILD" else one for one in arguments))
+    assert done.code == 2
+    assert words in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["-k", "P256", "-E", str(ENCRYPT)], "Leave -E out."),
+        (["-k", "ED25519"], "`smpdfu key info -k KEY`"),
+    ],
+)
+def test_a_key_that_contradicts_the_build(arguments: list[str], advice: str, smpdfu: Call, tmp_path: Path) -> None:
+    by_name = {"P256": signing_key(STAGED), "ED25519": signing_key("ncs3.4-nrf54l15-swap-offset")}
+    done = smpdfu("package", built(STAGED), *(by_name.get(one, one) for one in arguments), "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "mcuboot/zephyr/.config" in done.err
+    assert advice in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_encrypted_build_asks_for_the_key(smpdfu: Call, tmp_path: Path) -> None:
+    kind = "ncs3.0-sysbuild-pm-staged-encrypted"
+    done = smpdfu("package", built(kind), "-k", signing_key(kind), "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "with -E" in done.err
+
+
+def test_what_is_no_build_folder_has_advice(smpdfu: Call, tmp_path: Path) -> None:
+    done = smpdfu("package", tmp_path, "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "no build folder" in done.err
+    done = smpdfu("package", built(STAGED) / "smp_app", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert f"`smpdfu package {built(STAGED)}`" in done.err
+
+
+def test_a_build_is_not_overwritten(smpdfu: Call, tmp_path: Path) -> None:
+    """-o with the folder of the build's own signed images: they are inputs."""
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    image = folder / "smp_app" / "zephyr" / "zephyr.signed.bin"
+    manifest = json.loads((folder / "dfu_application.zip_manifest.json").read_text())
+    manifest["files"][0]["file"] = "zephyr.signed.bin"
+    (folder / "dfu_application.zip_manifest.json").write_text(json.dumps(manifest))
+    before = image.read_bytes()
+    done = smpdfu("package", folder, "-o", image.parent)
+    assert done.code == 3
+    assert "is an input of this command" in done.err
+    assert image.read_bytes() == before
+
+
+def test_multi_image(smpdfu: Call, tmp_path: Path) -> None:
+    done = smpdfu("package", built(STAGED), "-o", tmp_path / "out", "--multi-image", "--json")
+    assert done.code == 0, done.err
+    both = Package.load(tmp_path / "out" / "dfu_multi_image.bin")
+    assert [one.role for one in both.images] == [Role.APP, Role.NET]

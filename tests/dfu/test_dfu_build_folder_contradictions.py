@@ -1,0 +1,395 @@
+"""What contradicts itself in a build folder, or contradicts the keys, is refused with the fact and its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from smpdfu.dfu.build_folder.find import find_build
+from smpdfu.dfu.build_folder.making import BuildRequest, make_build_package
+from smpdfu.dfu.build_folder.overrides import BuildOverrides
+from smpdfu.dfu.build_folder.table import describe_build
+from smpdfu.dfu.package.images import Role
+from smpdfu.errors import PackageError, SigningError, SmpdfuError, TooLargeError
+from smpdfu.image.b0n import seal
+from smpdfu.image.format import Flag, Image, Version
+from smpdfu.image.hexfile import Segment, encode
+from smpdfu.image.keys.export import public_key_bytes
+from smpdfu.image.keys.keys import PrivateKey, generate, load_private
+from smpdfu.image.signing.build import ImageSpec, build
+from smpdfu.image.trailer import SwapMode
+from tests.build_folders import STAGED, built, change, copy_of, key_of, set_key
+
+ENCRYPTED = "ncs3.0-sysbuild-pm-staged-encrypted"
+PM_STAGED = "ncs3.0-sysbuild-pm-staged"
+APP, NET, MCUBOOT = "smp_app/zephyr", "ipc_radio/zephyr", "mcuboot/zephyr"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def encryption_key() -> PrivateKey:
+    return load_private((ROOT / "keys" / "dev-encrypt-p256.pem").read_bytes())
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change to the folder of a kind, the code of the error, and words that it has."""
+
+    code: str
+    words: str
+    alter: Callable[[Path], object]
+    sign: bool = True
+    kind: str = PM_STAGED
+
+
+def _without(*names: str) -> Callable[[Path], None]:
+    def alter(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+
+    return alter
+
+
+def _with(*keys: tuple[str, str, str | None]) -> Callable[[Path], None]:
+    """Set keys: each with the folder of its ``.config``, and its value."""
+
+    def alter(folder: Path) -> None:
+        for place, key, value in keys:
+            set_key(folder / place / ".config", key, value)
+
+    return alter
+
+
+def _without_mcuboot(folder: Path) -> None:
+    _without(f"{MCUBOOT}/.config")(folder)
+    _with((APP, "CONFIG_BOOTLOADER_MCUBOOT", None))(folder)
+
+
+def _larger(folder: Path) -> None:
+    """An application of 0x7a000 bytes: as large as its slot, without the header and the trailer."""
+    code = (folder / APP / "zephyr.hex").with_suffix(".bin").read_bytes()
+    (folder / APP / "zephyr.hex").write_bytes(encode((Segment(0xC200, code.ljust(0x7A000, b"\1")),)))
+
+
+def _elsewhere(folder: Path) -> None:
+    (folder / APP / "zephyr.hex").write_bytes(encode((Segment(0x2_0200, bytes(4000)), Segment(0xF_F000, b"\1"))))
+
+
+def _replaced(folder: Path, name: str, **changes: object) -> None:
+    """A signed image with other words in its request."""
+    key = key_of(PM_STAGED)
+    old = Image.from_bytes((folder / name).read_bytes())
+    wanted = {"version": old.header.version, "header_size": 0x200, "slot_size": 0, "pad_header": True} | changes
+    image = build(ImageSpec(**wanted), old.payload, key)  # type: ignore[arg-type]
+    (folder / name).write_bytes(image.to_bytes())
+
+
+def _flipped(folder: Path) -> None:
+    file = folder / APP / "zephyr.signed.bin"
+    data = bytearray(file.read_bytes())
+    data[0x300] ^= 1
+    file.write_bytes(data)
+
+
+def _other_board(folder: Path) -> None:
+    change(folder / NET / ".config", "^CONFIG_BOARD_TARGET=.*", 'CONFIG_BOARD_TARGET="thingy53/nrf5340/cpunet"')
+    for info in folder.glob("ipc_radio/build_info.yml"):
+        info.unlink()
+
+
+def _encrypted_network(folder: Path) -> None:
+    name = "signed_by_mcuboot_and_b0_ipc_radio.bin"
+    old = Image.from_bytes((folder / name).read_bytes())
+    recipient = load_private((ROOT / "keys" / "dev-encrypt-p256.pem").read_bytes()).public
+    image = build(ImageSpec(Version(0), 0x200, 0, pad_header=True), old.payload, key_of(ENCRYPTED), recipient)
+    (folder / name).write_bytes(image.to_bytes())
+
+
+CASES = {
+    "image larger than its slot": Case("build-too-large", "499200", _larger),
+    "code outside its slot": Case("build-place", "0xff000", _elsewhere),
+    "unsigned firmware missing": Case(
+        "build-no-firmware",
+        f"{APP}/zephyr.hex",
+        _without(f"{APP}/zephyr.hex", f"{APP}/zephyr.bin"),
+    ),
+    "signed image missing": Case(
+        "build-not-signed",
+        f"{APP}/zephyr.signed.bin",
+        _without(f"{APP}/zephyr.signed.bin"),
+        False,
+    ),
+    "boards differ": Case("build-boards", "thingy53/nrf5340/cpunet", _other_board),
+    "releases differ": Case(
+        "build-sdk", "2.9.0", lambda folder: set_key(folder / NET / ".config", "CONFIG_NCS_VERSION", '"2.9.0"')
+    ),
+    "key of another type": Case(
+        "build-key-type",
+        f"{MCUBOOT}/.config, CONFIG_BOOT_SIGNATURE_TYPE_ED25519",
+        _with(
+            (MCUBOOT, "CONFIG_BOOT_SIGNATURE_TYPE_ECDSA_P256", None),
+            (MCUBOOT, "CONFIG_BOOT_SIGNATURE_TYPE_ED25519", "y"),
+        ),
+    ),
+    "no key to encrypt with": Case(
+        "build-needs-encryption", "CONFIG_BOOT_ENCRYPT", lambda folder: None, kind=ENCRYPTED
+    ),
+    "signed with another version": Case(
+        "build-image",
+        "CONFIG_MCUBOOT_IMGTOOL_SIGN_VERSION",
+        lambda folder: _replaced(folder, f"{APP}/zephyr.signed.bin", version=Version(9)),
+        False,
+    ),
+    "signed with another header": Case(
+        "build-image",
+        "PM_MCUBOOT_PAD_SIZE",
+        lambda folder: _replaced(folder, f"{APP}/zephyr.signed.bin", header_size=0x400),
+        False,
+    ),
+    "signed for another slot": Case(
+        "build-image",
+        "0x20000",
+        lambda folder: _replaced(folder, f"{APP}/zephyr.signed.bin", rom_fixed=0x2_0000),
+        False,
+    ),
+    "signed image damaged": Case("build-image", "SHA", _flipped, False),
+    "signed image is none": Case(
+        "build-image",
+        "MCUboot image",
+        lambda folder: (folder / APP / "zephyr.signed.bin").write_bytes(b"x" * 99),
+        False,
+    ),
+    "signed without the load address that is demanded": Case(
+        "build-image",
+        "CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS",
+        lambda folder: set_key(folder / MCUBOOT / ".config", "CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS", "y"),
+        False,
+    ),
+    "signed with a counter missing": Case(
+        "build-image",
+        "security counter",
+        _with(
+            (APP, "CONFIG_MCUBOOT_HARDWARE_DOWNGRADE_PREVENTION", "y"),
+            (APP, "CONFIG_MCUBOOT_HW_DOWNGRADE_PREVENTION_COUNTER_VALUE", "7"),
+        ),
+        False,
+    ),
+    "encrypted network image in a staged build": Case(
+        "build-image", "encrypted network image", _encrypted_network, False, ENCRYPTED
+    ),
+    "signed image not encrypted": Case(
+        "build-image",
+        "not encrypted",
+        lambda folder: (folder / APP / "zephyr.signed.encrypted.bin").write_bytes(
+            (folder / APP / "zephyr.signed.bin").read_bytes()
+        ),
+        False,
+        ENCRYPTED,
+    ),
+    "no slot": Case("build-incomplete", "pm.config", lambda folder: (folder / "pm.config").write_text("PM_NUM=0\n")),
+    "no place of the network core": Case(
+        "build-incomplete",
+        "pm_CPUNET.config",
+        _without("pm_CPUNET.config", "partitions_CPUNET.yml"),
+    ),
+    "no version": Case(
+        "build-value",
+        "CONFIG_MCUBOOT_IMGTOOL_SIGN_VERSION",
+        lambda folder: set_key(folder / APP / ".config", "CONFIG_MCUBOOT_IMGTOOL_SIGN_VERSION", '"one"'),
+    ),
+    "a file that cannot be read": Case(
+        "build-file", "zephyr.dts", lambda folder: (folder / APP / "zephyr.dts").write_bytes(b"\x7fELF")
+    ),
+    "no MCUboot": Case(
+        "build-no-mcuboot",
+        "CONFIG_BOOTLOADER_MCUBOOT",
+        _without_mcuboot,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_contradiction_is_refused_with_its_fact_and_its_file(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    folder = copy_of(case.kind, tmp_path / "build")
+    key = key_of(case.kind) if case.sign else None
+    if case.code:  # without the change there is nothing to refuse
+        assert case.kind == ENCRYPTED or make_build_package(folder, None, key).package.images
+    case.alter(folder)
+    with pytest.raises(SmpdfuError, match=case.words) as caught:
+        make_build_package(folder, None, key)
+    assert caught.value.code == case.code
+    if case.code in ("build-image", "build-file", "build-not-signed", "build-no-firmware"):
+        assert str(folder) in str(caught.value) or case.words in str(caught.value)
+
+
+def test_the_size_of_an_image_and_of_its_slot_are_told(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    _larger(folder)
+    with pytest.raises(TooLargeError) as caught:
+        make_build_package(folder, None, key_of(PM_STAGED))
+    assert (caught.value.size_bytes, caught.value.limit_bytes) == (0x7A000, 0x79E00)
+
+
+def test_a_key_that_encrypts_fits_the_build(encryption_key: PrivateKey) -> None:
+    key = key_of(PM_STAGED)
+    with pytest.raises(PackageError, match="decrypts nothing") as caught:
+        make_build_package(built(PM_STAGED), None, key, encryption_key.public)
+    assert caught.value.code == "build-no-encryption"
+    with pytest.raises(PackageError, match="x25519") as caught:
+        make_build_package(built(ENCRYPTED), None, key, generate("x25519").public)
+    assert caught.value.code == "build-encryption-type"
+    with pytest.raises(ValueError, match="signs"):
+        make_build_package(built(ENCRYPTED), None, None, encryption_key.public)
+
+
+def test_another_key_of_the_right_type_is_a_warning_if_the_bootloaders_key_is_known(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    (folder / MCUBOOT / "autogen-pubkey.c").write_bytes(public_key_bytes(key_of(PM_STAGED).public, "lang-c"))
+    assert [one.code for one in make_build_package(folder, None, key_of(PM_STAGED)).warnings] == ["known-key"]
+    assert [one.code for one in make_build_package(folder, None, generate("ecdsa-p256")).warnings] == [
+        "build-other-key"
+    ]
+    (folder / MCUBOOT / "autogen-pubkey.c").write_bytes(public_key_bytes(generate("ecdsa-p256").public, "lang-c"))
+    with pytest.raises(PackageError, match="key") as caught:
+        make_build_package(folder)
+    assert caught.value.code == "build-image"
+
+
+def test_an_unsealed_network_image_is_a_warning_where_b0n_is(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    for file in folder.glob("signed_by_b0_*"):
+        file.unlink()
+    made = make_build_package(folder, None, key_of(PM_STAGED))
+    assert "net-unsealed" in [one.code for one in made.warnings]
+    network = made.package.image(Role.NET)
+    assert network is not None
+    assert network.image.payload == (folder / NET / "zephyr.bin").read_bytes()
+    seal(network.image.payload, 0x100_8800, key_of(PM_STAGED))  # it is the firmware that b0's round takes
+
+
+def test_a_network_core_that_no_bootloader_updates_is_left_out(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    for place, key in ((MCUBOOT, "CONFIG_PCD_APP"), (APP, "CONFIG_NRF53_UPGRADE_NETWORK_CORE")):
+        set_key(folder / place / ".config", key, None)
+    set_key(folder / "zephyr" / ".config", "SB_CONFIG_NETCORE_APP_UPDATE", None)
+    made = make_build_package(folder, None, key_of(PM_STAGED))
+    assert [one.role for one in made.package.images] == [Role.APP]
+    assert "net-left-out" in [one.code for one in made.warnings]
+
+
+def test_further_arguments_of_imgtool_are_named(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    set_key(folder / APP / ".config", "CONFIG_MCUBOOT_EXTRA_IMGTOOL_ARGS", '"--dependencies (1,2.0.0)"')
+    warnings = {one.code: one.message for one in make_build_package(folder, None, key_of(PM_STAGED)).warnings}
+    assert "--dependencies (1,2.0.0)" in warnings["extra-arguments"]
+
+
+def test_a_missing_variant_is_named(tmp_path: Path) -> None:
+    folder = copy_of("ncs3.4-dts-direct-xip", tmp_path / "build")
+    for file in (folder / "smp_app_slot1_variant" / "zephyr").glob(".config"):
+        file.unlink()
+    made = make_build_package(folder, None, key_of(PM_STAGED))
+    assert "one-variant" in [one.code for one in made.warnings]
+    assert [one.slot for one in made.package.images] == [0]
+
+
+def test_one_image_of_a_build_is_not_the_build() -> None:
+    for name in ("mcuboot", "smp_app"):
+        with pytest.raises(PackageError, match="one image of the build folder") as caught:
+            find_build(built(STAGED) / name)
+        assert (caught.value.code, caught.value.facts["folder"]) == ("build-one-image", str(built(STAGED)))
+    with pytest.raises(PackageError) as caught:
+        find_build(built(STAGED) / "smp_app" / "zephyr")
+    assert caught.value.code == "build-none"
+
+
+# --- values that are given ------------------------------------------------------------------------------------------
+
+
+def test_given_values_take_the_place_of_the_builds_and_are_told() -> None:
+    given = BuildOverrides(
+        version=Version(2),
+        net_version=Version(3),
+        security_counter=5,
+        header_size=0x400,
+        swap_mode=SwapMode.OVERWRITE_ONLY,
+    )
+    made = make_build_package(built(PM_STAGED), BuildRequest(overrides=given), key_of(PM_STAGED))
+    app, net = made.package.images
+    assert (app.image.header.version, net.image.header.version) == (Version(2), Version(3))
+    assert (app.image.security_counter, net.image.security_counter) == (5, None)
+    assert (app.image.header.hdr_size, net.image.header.hdr_size) == (0x400, 0x200)
+    assert app.entry["version_MCUBOOT"] == "2.0.0+0"
+    told = [one.message for one in made.warnings if one.code == "overridden"]
+    assert len(told) == 5
+    assert any("2.0.0 as given" in one and "1.2.3+4 in the build" in one and ".config" in one for one in told)
+
+
+def test_given_slots() -> None:
+    given = BuildOverrides(app_slot_size=0x60000, net_address=0x100_8800, net_slot_size=0x8000)
+    build = make_build_package(built(PM_STAGED), BuildRequest(overrides=given), key_of(PM_STAGED))
+    assert len([one for one in build.warnings if one.code == "overridden"]) == 2
+    small = BuildOverrides(app_slot_size=0x2000)
+    with pytest.raises(TooLargeError):
+        make_build_package(built(PM_STAGED), BuildRequest(overrides=small), key_of(PM_STAGED))
+
+
+def test_the_builds_own_value_is_no_override() -> None:
+    given = BuildOverrides(version=Version.from_text("1.2.3+4"), app_slot_size=0x7A000, swap_mode=SwapMode.MOVE)
+    made = make_build_package(built(PM_STAGED), BuildRequest(overrides=given), key_of(PM_STAGED))
+    assert [one.code for one in made.warnings if one.code != "known-key"] == []
+
+
+def test_a_signed_image_is_not_taken_for_another_version() -> None:
+    with pytest.raises(PackageError, match=r"2\.0\.0"):
+        make_build_package(built(PM_STAGED), BuildRequest(overrides=BuildOverrides(version=Version(2))))
+
+
+def test_a_counter_of_the_build_is_signed(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    CASES["signed with a counter missing"].alter(folder)
+    made = make_build_package(folder, None, key_of(PM_STAGED))
+    assert [one.image.security_counter for one in made.package.images] == [7, 7]
+
+
+def test_release_refuses_keys_that_everybody_has() -> None:
+    with pytest.raises(SigningError, match="cannot be released"):
+        make_build_package(built(PM_STAGED), BuildRequest(release=True), key_of(PM_STAGED))
+    with pytest.raises(SigningError, match="cannot be released"):
+        make_build_package(built(PM_STAGED), BuildRequest(release=True))
+
+
+def test_a_tie_depends_on_the_application_of_two_pairs_only() -> None:
+    both = "ncs3.0-sysbuild-pm-simultaneous"
+    for kind, count in ((both, 1), (PM_STAGED, 0)):
+        made = make_build_package(built(kind), BuildRequest(tie=True), key_of(kind))
+        network = made.package.image(Role.NET)
+        assert network is not None
+        assert len(network.image.dependencies) == count
+
+
+def test_facts_are_told_with_their_files() -> None:
+    facts = {(one.of, one.name): one for one in describe_build(built(PM_STAGED))}
+    slot = facts["smp_app.signed.bin", "slot"]
+    assert (slot.value, slot.origin) == ("0xc000, 0x7a000 bytes", "pm.config, PM_MCUBOOT_PRIMARY")
+    assert facts["build", "update of both cores"].value == "staged"
+    assert facts["ipc_radio.bin", "signed for b0n"].value == "yes"
+    json.dumps([one.of + one.name + one.value + one.origin for one in facts.values()])
+
+
+def test_the_header_of_a_network_image_may_be_smaller_where_the_build_does_not_tell(tmp_path: Path) -> None:
+    """nRF Connect SDK 3.5 makes it as small as can be, and no file says so."""
+    folder = copy_of("ncs3.4-dts-staged", tmp_path / "build")
+    name = "signed_by_mcuboot_and_b0_ipc_radio.bin"
+    old = Image.from_bytes((folder / name).read_bytes())
+    spec = ImageSpec(Version(0), 32, 0, pad_header=True, rom_fixed=0x100_8800)
+    (folder / name).write_bytes(build(spec, old.payload, key_of(STAGED)).to_bytes())
+    network = make_build_package(folder).package.image(Role.NET)
+    assert network is not None
+    assert network.image.header.hdr_size == 32
+    assert network.image.header.flags & Flag.ROM_FIXED
