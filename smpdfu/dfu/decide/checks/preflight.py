@@ -17,9 +17,10 @@ from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS, NO_MARKS, Policy, method_of, rules_of
+from smpdfu.dfu.decide.rules import COMPANIONS, Policy, rules_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType, counted
@@ -34,7 +35,9 @@ _BY_LOADER = (*LOADER_CHECKS, *NET_VERSION_CHECKS, *CLASS_CHECKS)
 
 def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     """All findings, errors first. No error among them: nothing is known that speaks against the update."""
-    found = [finding for check in (*CHECKS, *MODE_CHECKS, *_BY_LOADER) for finding in check(package, state)]
+    found = [
+        finding for check in (*CHECKS, *MODE_CHECKS, *PART_CHECKS, *_BY_LOADER) for finding in check(package, state)
+    ]
     return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
 
@@ -104,7 +107,7 @@ def _bootloader_updates_as_we_know(package: Package, state: DeviceState) -> Find
             f"the bootloader {why}, and an update needs a bootloader that swaps or overwrites",
             "Upload, test and confirm each image on its own.",
         )
-    elif method_of(state) in NO_MARKS:
+    elif not state.takes_marks:
         yield Finding(
             "no-revert",
             Severity.WARNING,
@@ -208,7 +211,7 @@ def _marks_are_in_order(package: Package, state: DeviceState) -> Findings:
 
 def _running_image_is_confirmed(package: Package, state: DeviceState) -> Findings:
     running, app = state.running, package.image(Role.APP)
-    if running is None or running.confirmed or (app is not None and running.hash == app.hash):
+    if running is None or not state.on_trial or (app is not None and running.hash == app.hash):
         return
     yield Finding(
         "unconfirmed",
@@ -219,6 +222,8 @@ def _running_image_is_confirmed(package: Package, state: DeviceState) -> Finding
 
 
 def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
+    if not state.takes_marks:  # an upload replaces what waits
+        return
     app, net = package.image(Role.APP), package.image(Role.NET)
     companions = [image for image in package.images if image.role in COMPANIONS]
     numbers = {0, *state.companions} | ({1} if state.scheme is Scheme.SIMULTANEOUS else set())
