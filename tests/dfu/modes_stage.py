@@ -84,7 +84,7 @@ class Stage:
             return tuple(self.app(version, slot, **how) for slot in (0, 1))
         found = [self.app(version, **how)]
         if self.layout.network_image is not None:
-            # With a dependency of its own, Nordic's loaders would not look at that of the external half.
+            # With an unmet dependency of its own, Nordic's loaders would not look at that of the external half.
             found.append(self.make.image(Role.NET, version=version, mark=ord(version[0])))
         if self.layout.external_half is not None:
             found.append(self.half(version))

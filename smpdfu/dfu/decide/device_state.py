@@ -130,7 +130,8 @@ class DeviceState:
     (``net_is_given``: by a person, else by the journal), ``boot`` what the console said in the last boot, ``proof``
     what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
     ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``),
-    ``external`` the one among them of its half in external flash.
+    ``external`` the one among them of its half in external flash, ``unconfirmable`` those that the firmware does not
+    let SMP confirm, where that was asked for.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -149,6 +150,7 @@ class DeviceState:
     hardware: str | None = None
     companions: frozenset[int] = frozenset()
     external: int | None = None
+    unconfirmable: frozenset[int] = frozenset()
 
     @property
     def sure(self) -> DeviceState:

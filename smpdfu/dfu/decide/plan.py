@@ -6,17 +6,20 @@ what the device shows. The journal adds only what no device can report.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.decide.rules import MARKS, Action, Policy, Step, image_number, rules_of, step_of
+from smpdfu.dfu.decide.rules import COMPANIONS, MARKS, Action, Policy, Step, image_number, rules_of, step_of
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
 from smpdfu.loaders.proof import Picture, outcomes
 
+Place = tuple[Role, int]
+"""Which image of the package a step is about."""
 UPLOADED = frozenset(Step(Action.UPLOAD, role).name for role in (Role.APP, Role.NET))
 """What the journal says when the image of a core was uploaded."""
 
@@ -51,10 +54,17 @@ def make_plan(
     rules = rules_of(package, state, policy)
     first = first_actions(package, state, record or Record())
     steps = tuple(step for step in rules if _is_left(step, first.get(_place(step)), rules))
-    return Plan(state.scheme, _one_reset_each(steps))
+    return Plan(state.scheme, (*_ending_trials(package, state, first), *_one_reset_each(steps)))
 
 
-Place = tuple[Role, int]
+def _ending_trials(package: Package, state: DeviceState, first: Mapping[Place, Action | None]) -> tuple[Step, ...]:
+    """A reset where an image of the package is on trial without its application: its slot is not free before."""
+    for image in package.images:
+        used = state.in_use(image_number(image, state.scheme)) if image.role in COMPANIONS else None
+        alone = first.get((Role.APP, 0)) not in (None, Action.CHECK) and state.takes_marks
+        if alone and used is not None and used.hash == image.hash and not used.confirmed:
+            return (step_of(Action.RESET, image),)
+    return ()
 
 
 def _place(step: Step) -> Place:
@@ -105,6 +115,8 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             first[Role.NET, 0] = _first_for_net(image, state, Record() if stale else record)
         elif image.role is not Role.APP:
             action = _first_for_companion(image, state, record)
+            if action is Action.CHECK and first.get((Role.APP, 0)) not in (None, Action.CHECK):
+                action = Action.UPLOAD  # its trial ends with the boot of its application
             # A trial that runs without what goes with it: one more reset would end it, so the check does, with its why.
             ended = action is not None and state.on_trial and first.get((Role.APP, 0)) is Action.CHECK
             first[_place(step_of(Action.CHECK, image))] = Action.CHECK if ended else action

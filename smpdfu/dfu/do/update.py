@@ -35,7 +35,7 @@ from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
 from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice, read_hardware
-from smpdfu.dfu.do.state_reading import read_slots, read_state
+from smpdfu.dfu.do.state_reading import read_slots, read_state, read_unconfirmable
 from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
@@ -207,7 +207,9 @@ class Update:
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
-        return decide(self._package, state, self._journal.record, self._wish)
+        if state.can_revert and self._wish.policy is Policy.TEST_AND_CONFIRM:
+            found = replace(found, unconfirmable=(await read_unconfirmable(self._client, state)).unconfirmable)
+        return decide(self._package, found, self._journal.record, self._wish)
 
     async def run(self, decision: Decision, watch: Callable[[Event], None] = ignore) -> Installed:
         """Do the steps; ``watch`` is called with what happens. Cancelled or not, nothing goes on after the call.

@@ -98,8 +98,8 @@ def test_every_finding_has_a_row() -> None:
         Code.PURE_ENCRYPTED,
         Code.RESET_VECTOR,
     }
-    # Of bootloaders that overwrite an application in two halves: test_dfu_preflight_modes.
-    elsewhere |= {"half-erased"}
+    # Of applications in two halves: test_dfu_preflight_modes, test_dfu_update_modes_failures.
+    elsewhere |= {"half-erased", "confirm-denied"}
     elsewhere |= {Code.KEY_FORMAT, Code.SIGNATURE_FORM, Code.BYTE_ORDER}
     assert {row.code for row in ALL_ROWS} == (set(SOURCES) | set(Code)) - elsewhere
     assert {row.code for row in ALL_ROWS if row.forced == 6} == FINAL - {UNTRUSTED}, "that one is a person's demand"
