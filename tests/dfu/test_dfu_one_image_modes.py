@@ -11,15 +11,12 @@ from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageRequest, InstalledImage, install_one
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import PlanError, RevertedError
+from tests.dfu.dfu_device import PATIENT, client_of
+from tests.dfu.modes_stage import Stage
 from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
-    from tests.dfu.dfu_device import PATIENT, client_of
-    from tests.dfu.modes_stage import Stage
-else:
-    from dfu_device import PATIENT, client_of
-    from modes_stage import Stage
 
 UPLOAD, TEST, CONFIRM = Wanted(), Wanted(test=True), Wanted(confirm=True)
 MODES = ("direct-xip", "direct-xip-revert", "ram-load")

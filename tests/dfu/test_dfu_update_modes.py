@@ -15,12 +15,10 @@ from smpdfu.dfu.do.journal.journal import read_record
 from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
+from tests.dfu.modes_stage import DEVICES, OTHER_MODES, Stage
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
-    from tests.dfu.modes_stage import DEVICES, OTHER_MODES, Stage
-else:
-    from modes_stage import DEVICES, OTHER_MODES, Stage
 
 TEST, CONFIRM, UPLOAD = Policy.TEST_AND_CONFIRM, Policy.CONFIRM_ONLY, Policy.UPLOAD_ONLY
 NO_MARKS = ["upload app", "reset app", "check app"]
@@ -110,7 +108,7 @@ def test_the_past_is_that_of_the_variant_that_runs(make: Maker, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["direct-xip", "split-no-net"])
-def test_a_plan_needs_one_image_of_each_role(make: Maker, tmp_path: Path, name: str) -> None:
+def test_variants_stay_together_until_a_device_chooses(make: Maker, tmp_path: Path, name: str) -> None:
     """A package with variants is whole until a device chooses: everything that needs no device takes it as it is."""
     package = Stage(make, name, tmp_path).package()
     check_trust(package.images, (make.key.public,))

@@ -20,14 +20,11 @@ from smpdfu.virtual.boot.result import Ending
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Tear
 from smpdfu.virtual.server.groups.image import ConfirmsOthers
+from tests.dfu.dfu_device import KilledError, MortalJournal
+from tests.dfu.modes_stage import CAN_REVERT, DEVICES, Stage
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
-    from tests.dfu.dfu_device import KilledError, MortalJournal
-    from tests.dfu.modes_stage import CAN_REVERT, DEVICES, Stage
-else:
-    from dfu_device import KilledError, MortalJournal
-    from modes_stage import CAN_REVERT, DEVICES, Stage
 
 TEST, CONFIRM, UPLOAD = Policy.TEST_AND_CONFIRM, Policy.CONFIRM_ONLY, Policy.UPLOAD_ONLY
 ENOUGH_CALLS = 4
