@@ -13,7 +13,7 @@ from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Version
 from smpdfu.image.verification.verify import verify
-from tests.build_folders import STAGED, built, copy_of, key_of
+from tests.build_folders import STAGED, built, copy_of, key_of, set_key
 from tests.vectors.make_build_folders import KINDS, signing_key
 
 if TYPE_CHECKING:
@@ -181,7 +181,9 @@ def test_a_key_that_contradicts_the_build(arguments: list[str], advice: str, smp
 
 def test_an_encrypted_build_asks_for_the_key(smpdfu: Call, tmp_path: Path) -> None:
     kind = "ncs3.0-sysbuild-pm-staged-encrypted"
-    done = smpdfu("package", built(kind), "-k", signing_key(kind), "-o", tmp_path / "out")
+    folder = copy_of(kind, tmp_path / "build")
+    set_key(folder / "zephyr" / ".config", "SB_CONFIG_BOOT_ENCRYPTION_KEY_FILE", '"/elsewhere/key.pem"')
+    done = smpdfu("package", folder, "-k", signing_key(kind), "-o", tmp_path / "out")
     assert done.code == 3
     assert "with -E" in done.err
 

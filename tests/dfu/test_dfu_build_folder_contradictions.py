@@ -26,6 +26,7 @@ from tests.build_folders import STAGED, built, change, copy_of, key_of, set_key
 
 ENCRYPTED = "ncs3.0-sysbuild-pm-staged-encrypted"
 PM_STAGED = "ncs3.0-sysbuild-pm-staged"
+KEY_FILE = "SB_CONFIG_BOOT_ENCRYPTION_KEY_FILE"
 APP, NET, MCUBOOT = "smp_app/zephyr", "ipc_radio/zephyr", "mcuboot/zephyr"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +63,11 @@ def _with(*keys: tuple[str, str, str | None]) -> Callable[[Path], None]:
             set_key(folder / place / ".config", key, value)
 
     return alter
+
+
+def _no_key_file(folder: Path) -> None:
+    places = (("zephyr", KEY_FILE), (APP, "CONFIG_MCUBOOT_ENCRYPTION_KEY_FILE"))
+    _with(*((place, key, None) for place, key in (*places, (MCUBOOT, "CONFIG_BOOT_ENCRYPTION_KEY_FILE"))))(folder)
 
 
 def _without_mcuboot(folder: Path) -> None:
@@ -146,8 +152,12 @@ CASES = {
             (MCUBOOT, "CONFIG_BOOT_SIGNATURE_TYPE_ED25519", "y"),
         ),
     ),
+    "no name of a key to encrypt with": Case("build-needs-encryption", "names none", _no_key_file, kind=ENCRYPTED),
     "no key to encrypt with": Case(
-        "build-needs-encryption", "CONFIG_BOOT_ENCRYPT", lambda folder: None, kind=ENCRYPTED
+        "build-needs-encryption",
+        "/elsewhere/key.pem",
+        _with(("zephyr", KEY_FILE, '"/elsewhere/key.pem"')),
+        kind=ENCRYPTED,
     ),
     "signed with another version": Case(
         "build-image",

@@ -11,6 +11,7 @@ from smpdfu.dfu.build_folder.contradictions import check_cores, check_keys, key_
 from smpdfu.dfu.build_folder.find import StrPath, find_build
 from smpdfu.dfu.build_folder.firmware import Code, read_code
 from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
+from smpdfu.dfu.build_folder.recipient import recipient_of
 from smpdfu.dfu.build_folder.signed import take_signed
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage, PackageWarning
@@ -59,9 +60,10 @@ def make_build_package(
     """Read a build folder of the nRF Connect SDK (2.5 and later), and make its package. Nothing is written.
 
     With ``signer``, the unsigned images are signed as the build would sign them. Without, the signed images of the
-    build are checked and taken. ``recipient`` encrypts the images of the application. Raises PackageError for what is
-    no build folder, or contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a
-    ``recipient`` without ``signer``.
+    build are checked and taken. ``recipient`` encrypts the images of a build whose bootloader decrypts; without it, the
+    key file that the build names does, where it is on this computer. Raises PackageError for what is no build folder,
+    or contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a ``recipient`` without
+    ``signer``.
     """
     return pack_build(find_build(path), request or BuildRequest(), signer, recipient)
 
@@ -74,6 +76,8 @@ def pack_build(
         raise ValueError("only images that are signed now can be encrypted: give the key that signs")
     build = overridden(build, request.overrides)
     check_cores(build)
+    if recipient is None and signer is not None:
+        recipient = recipient_of(build)
     check_keys(build, signer, recipient)
     known = known_key_warnings([signer], recipient, release=request.release) if signer is not None else ()
     warnings = [PackageWarning("known-key", message) for message in known]
@@ -85,7 +89,7 @@ def pack_build(
         images.append(image)
         warnings += found
     check_ties(images)
-    return MadePackage(_package(images, request.name), tuple(dict.fromkeys(warnings)))
+    return MadePackage(_package(images, request.name or build.name), tuple(dict.fromkeys(warnings)))
 
 
 def _made(
