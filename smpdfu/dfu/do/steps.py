@@ -246,6 +246,8 @@ class StepRunner:
                 return await self._check_net(image, state, net_version)
             case Action.CONFIRM:
                 return await confirm(self.client, state, image.hash)
+            case Action.ENTER_LOADER | Action.ENTER_RECOVERY:
+                raise ValueError(f"Replacer does the step {step.name}")
 
     async def _upload(self, step: Step, image: PackageImage, state: DeviceState, report: Report | None) -> DeviceState:
         await self.client.upload(
@@ -304,15 +306,18 @@ class StepRunner:
         return now
 
     async def _check_net(self, image: PackageImage, state: DeviceState, net_version: str | None) -> DeviceState:
-        told = await self._told(image, net_version)
+        told = await self.told(image, net_version)
         now = await read_slots(self.client, state)
         proof = net_taken(image, now, told)
         if proof.value is False:
             raise net_refused(image, now, proof)
         return replace(now, proof=proof)
 
-    async def _told(self, image: PackageImage, before: str | None) -> Proof | None:
-        """What the application's word proves; it may need a moment until it knows which version it is."""
+    async def told(self, image: PackageImage, before: str | None) -> Proof | None:
+        """What the application's word proves; it may need a moment until it knows which version it is.
+
+        ``before`` is what it told before the reset. Raises LinkError.
+        """
         clock = asyncio.get_running_loop().time
         end = clock() + self.deadlines.settle_s
         while True:
