@@ -73,7 +73,7 @@ async def run_update(
     client = conn.client(transfer_timeout_s=transfer.transfer_timeout)
     loader = _loader(how, conn, transfer)
     if how.plan:
-        async with Reach(client, loader and loader.client) as reach:
+        async with Reach(client, None if loader is None else loader.client) as reach:
             job.timing.connected()
             decision = await plan_update(address, loaded, wish=wish, client=reach)
             job.timing.looked()

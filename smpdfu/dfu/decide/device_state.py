@@ -225,7 +225,7 @@ class DeviceState:
         """True if an unconfirmed application image is rolled back; None if the device does not tell."""
         mode = self.swap_mode
         if mode is None:
-            return _CAN_REVERT.get(self.mode or BootloaderMode.UNKNOWN)
+            return None if self.mode is None else _CAN_REVERT.get(self.mode)
         return mode is not SwapMode.OVERWRITE_ONLY
 
     @property

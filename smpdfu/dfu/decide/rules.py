@@ -199,7 +199,7 @@ def method_of(state: DeviceState) -> Method:
     """How an image comes to run on this device."""
     if state.recovery or (state.by_recovery and state.mode is not BootloaderMode.FIRMWARE_LOADER):
         return Method.SERIAL_RECOVERY
-    return _METHODS.get(state.mode or BootloaderMode.UNKNOWN, Method(state.scheme))
+    return _METHODS.get(BootloaderMode.UNKNOWN if state.mode is None else state.mode, Method(state.scheme))
 
 
 _ALONE = Method.FIRMWARE_LOADER

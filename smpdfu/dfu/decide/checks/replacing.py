@@ -24,6 +24,8 @@ _WHO = {
 
 
 def _nothing_can_be_rolled_back(_: Package, state: DeviceState) -> Findings:
+    if state.recovery and not state.by_recovery:
+        return  # nobody has asked for it
     yield Finding(
         "no-revert",
         Severity.WARNING,
