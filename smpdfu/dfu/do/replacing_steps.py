@@ -56,9 +56,18 @@ class Replacer:
         """Do a step with the image of its core; the state that the device is in then.
 
         Raises PlanError where nothing was written, ImageError for an image that is not started, StepError,
-        RevertedError for a network core that keeps its firmware, DeviceError, LinkError.
+        RevertedError for a network core that keeps its firmware, DeviceError.
         """
         self.answered = self.answered or not (self._is_inside(state) or state.silent)
+        try:
+            return await self._do(step, image, state, report, net_version)
+        except SILENCE as error:
+            text = f"could not {step.words}: {error}. If the device stays silent, {_BY_HAND[self.method]}"
+            raise StepError(text, step.name, resumable=True) from error
+
+    async def _do(
+        self, step: Step, image: PackageImage, state: DeviceState, report: Report, net_version: str | None
+    ) -> DeviceState:
         match step.action:
             case Action.ENTER_LOADER | Action.ENTER_RECOVERY:
                 return await self._enter(step, state)
@@ -225,7 +234,8 @@ class Replacer:
         if now.lists_images:
             there = now.running if image.role is Role.APP else now.slot(PRIMARY, image.image_index)
             if there is None or there.hash != image.hash:
-                text = f"after the reset the device does not run {image.file}: it is another device, or it was changed"
+                text = f"after the reset the device does not run {image.file}: it is another device, or its bootloader "
+                text += "brought in an image that waited in another slot"
                 raise StepError(text, step.name, resumable=True)
         if image.role is not Role.APP:
             return replace(now, proof=state.proof)

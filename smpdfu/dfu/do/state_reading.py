@@ -85,7 +85,9 @@ def with_console(client: Client, state: DeviceState) -> DeviceState:
 
 
 async def read_slots(client: Client, state: DeviceState) -> DeviceState:
-    """The state with its list of images read anew. Raises LinkError or DeviceError."""
+    """The state with its list of images read anew, if the device has one. Raises LinkError or DeviceError."""
+    if not state.lists_images:
+        return state
     return replace(state, slots=(await client.request(StateRead())).images)
 
 

@@ -287,6 +287,7 @@ def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
 CHECKS: tuple[Check, ...] = (
     _running_image_is_known,
     _steps_are_known,
+    _nothing_else_is_pending,
     dependencies_are_met,
     _cores_have_one_key,
     _key_is_the_same,
@@ -298,7 +299,6 @@ THROUGH_A_SLOT: tuple[Check, ...] = (
     _can_be_rolled_back,
     _both_at_once_cannot_revert,
     _running_image_is_confirmed,
-    _nothing_else_is_pending,
     _marks_are_in_order,
     _network_image_waits_for_its_application,
     _cores_fit_the_steps,
