@@ -1,5 +1,5 @@
-"""Every parser of files that people hand over, as a function of bytes, with files to start from; and, from ``wire.py``,
-of what devices send.
+"""Every parser of files that people hand over, as a function of bytes, with files to start from; from
+``build_folder.py`` those of a build folder, and from ``wire.py`` those of what devices send.
 
 A target may raise what it promises and nothing else, whatever the bytes. ``tests/test_fuzz_targets.py``
 runs all of them shortly with hypothesis, ``make fuzz`` for longer with atheris.
@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import cbor2
 
+from fuzz.build_folder import BUILD_FOLDER_TARGETS
 from fuzz.target import Target
 from fuzz.wire import WIRE_TARGETS
 from smpdfu.errors import ImageError, PackageError, SigningError
@@ -207,6 +208,7 @@ TARGETS = {
     "multiimage": Target(read_multi_image, (MULTI_IMAGE,), (PackageError,)),
     "securedfu": Target(read_secure_dfu, (INIT_PACKET, SECURE_DFU), (ImageError,)),
     "partitions": Target(read_partitions, (PARTITIONS,), (ImageError,)),
+    **BUILD_FOLDER_TARGETS,
     **WIRE_TARGETS,
 }
 """Name -> target. A new parser is a row here."""

@@ -81,6 +81,7 @@ DFU_TALKERS = {
     "dfu/do/net_version.py",
     "dfu/do/one_image.py",
     "dfu/do/one_image_steps.py",
+    "dfu/do/parts.py",
     "dfu/do/serial_recovery.py",
     "dfu/do/reach.py",
     "dfu/do/replacing_steps.py",

@@ -12,7 +12,7 @@ from smpdfu.cli.virtual.flash import hex_lines
 from smpdfu.cli.virtual.options.boot import Mode
 from smpdfu.image.files import read_firmware
 from smpdfu.image.hexfile import Segment, encode
-from smpdfu.image.trailer import SwapMode
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def desk(smpdfu: Call) -> str:
 
 
 def test_the_ways_of_updating_are_those_that_there_are() -> None:
-    assert [str(mode) for mode in Mode] == [str(mode) for mode in SwapMode]
+    assert [str(mode) for mode in Mode] == [str(mode) for mode in BootMode]
 
 
 def test_hex_goes_to_its_addresses_and_comes_back(smpdfu: Call, desk: str, tmp_path: Path) -> None:

@@ -54,14 +54,15 @@ class Maker:
         """A file. ``address``, ``size`` and ``mark`` are the firmware's; ``signed``, ``encrypted``, ``clear``.
 
         ``sealed``: a network image is for b0n, too, as ``firmware_version``; ``breaks`` is where its firmware has a
-        flipped bit. ``fixed``: the load address in the header, 0 for none; without it, that of the slot.
+        flipped bit. ``fixed``: the load address in the header, 0 for none; without it, that of the slot. ``ram``: the
+        bootloader is to load it to this address.
         """
         size, mark, address = (
             how.get(name, default) for name, default in (("size", 600), ("mark", 0), ("address", None))
         )
         assert isinstance(size, int)
         assert isinstance(mark, int)
-        where = address if isinstance(address, int) else CODE[core]
+        where, ram = address if isinstance(address, int) else CODE[core], cast("int", how.get("ram", 0))
         code = firmware(where, size, mark)
         if core is Core.NET and how.get("sealed", True):
             code = sealed(code, where, self.key, cast("int", how.get("firmware_version", 1)))
@@ -71,9 +72,10 @@ class Maker:
         needs, counter = how.get("needs"), how.get("counter")
         dependencies = () if needs is None else (Dependency(*cast("tuple[int, Version]", needs)),)
         slot = where - 0x200 if core is Core.APP else where
-        fixed = cast("int", how.get("fixed", max(slot, 0)))
+        fixed = cast("int", how.get("fixed", 0 if ram else max(slot, 0)))
         cid = cast("bytes | None", how.get("cid"))
         spec = replace(spec, clear=bool(how.get("clear")), dependencies=dependencies, rom_fixed=fixed, cid=cid)
+        spec = replace(spec, load_addr=ram)
         if counter is not None:
             spec = replace(spec, security_counter=cast("int", counter))
         signer = self.key if how.get("signed", True) else None

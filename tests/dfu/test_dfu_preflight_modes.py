@@ -9,26 +9,55 @@ import pytest
 
 from smpdfu.dfu.decide.checks.findings import Severity
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
+from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
+from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Bootloader
 from smpdfu.dfu.decide.variants import for_device
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
-from smpdfu.smp.groups.image import ImageSlot
+from smpdfu.image.format import Version
+from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
-from tests.dfu.conftest import IDLE, OLD, Maker
+from tests.dfu.conftest import IDLE, OLD, SIZES, SLOT_BYTES, Maker
 
 XIP, REVERT, RAM = BootloaderMode.DIRECT_XIP, BootloaderMode.DIRECT_XIP_WITH_REVERT, BootloaderMode.RAM_LOAD
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-NO_REVERT = ("no-revert", WARNING)
+NO_REVERT, NOT_TIED = ("no-revert", WARNING), ("not-tied", NOTE)
+WAITING = ImageSlot(slot=1, version="9.0.0", hash=b"\x99" * 32, pending=True, permanent=True)
+UPSTREAM = NO_EVIDENCE.with_clues(Bootloader("upstream").clues)
 
 
-def variant(make: Maker, slot: int | None, version: str = "2.0.0") -> PackageImage:
+def variant(make: Maker, slot: int | None, version: str = "2.0.0", **how: object) -> PackageImage:
     """Linked for a slot, as the manifest says it."""
-    image = make.image(version=version, mark=0 if slot is None else slot)
+    image = make.image(version=version, mark=0 if slot is None else slot, **how)
     more = {} if slot is None else {"slot": str(slot)}
     return replace(image, file=f"{slot}.bin", entry={**image.entry, **more})
+
+
+def in_ram(make: Maker, version: str = "2.0.0", **how: object) -> PackageImage:
+    """To be loaded into RAM; its manifest has the address of the slot."""
+    return make.image(version=version, ram=0x2001_0000, address=0x2001_0200, **how)
+
+
+def half(make: Maker, version: str = "2.0.0", **how: object) -> PackageImage:
+    """The application's half in external flash, whose first words are no vectors."""
+    image = make.image(version=version, mark=7, fixed=0, **how)
+    return replace(image, role=Role.EXTERNAL, file="half.bin", entry={"load_address": 0x1012_0000, "image_index": "1"})
+
+
+def split(**fields: object) -> DeviceState:
+    """A device with two image pairs that swaps, and lists what it uses of both."""
+    used = replace(OLD, image=1, hash=b"\x22" * 32)
+    pair = SlotInfoImage(image=1, slots=tuple(SlotInfoSlot(slot=slot, size=0x40000) for slot in (0, 1)))
+    return replace(IDLE, slots=(OLD, used), sizes=(*SIZES, pair), **fields)  # type: ignore[arg-type]  # any field
+
+
+def used(state: DeviceState, image: PackageImage, number: int, **flags: object) -> DeviceState:
+    """The same with ``image`` in use as image ``number``."""
+    there = replace(OLD, image=number, hash=image.hash, version="2.0.0", **flags)  # type: ignore[arg-type]  # any field
+    return replace(state, slots=(*(slot for slot in state.slots if slot.image != number), there))
 
 
 def of_mode(mode: BootloaderMode, runs_from: int = 0) -> DeviceState:
@@ -43,14 +72,46 @@ ROWS: list[tuple[DeviceState, Callable[[Maker], tuple[PackageImage, ...]], list[
     (of_mode(XIP), lambda make: (variant(make, 1),), [NO_REVERT]),
     (of_mode(XIP), lambda make: (variant(make, 1, "1.0.0"),), [("not-higher", ERROR), NO_REVERT]),
     (of_mode(XIP), lambda make: (variant(make, 1, "1.0.0+9"),), [("not-higher", ERROR), NO_REVERT]),
-    (of_mode(RAM), lambda make: (variant(make, None),), [NO_REVERT]),
-    (of_mode(RAM), lambda make: (variant(make, None, "1.0.0"),), [("not-higher", ERROR), NO_REVERT]),
+    (of_mode(REVERT), lambda make: (variant(make, 1, "0.9.0"),), [("not-higher", ERROR), ("downgrade", WARNING)]),
+    (of_mode(XIP, 1), lambda make: (variant(make, 0, "1.0.0"),), [("not-higher", ERROR), NO_REVERT]),
+    # Zephyr before 3.7 lists nothing as confirmed there; nothing is in the way of an upload.
+    (replace(of_mode(XIP), slots=(replace(OLD, confirmed=False),)), lambda make: (variant(make, 1),), [NO_REVERT]),
+    (replace(of_mode(XIP), slots=(OLD, WAITING)), lambda make: (variant(make, 1),), [NO_REVERT]),
+    (of_mode(RAM), lambda make: (in_ram(make),), [NO_REVERT]),
+    (of_mode(RAM), lambda make: (in_ram(make, "1.0.0"),), [("not-higher", ERROR), NO_REVERT]),
+    (of_mode(RAM), lambda make: (make.image(),), [("address", ERROR), NO_REVERT]),
+    (of_mode(RAM), lambda make: (in_ram(make, size=0x7A000),), [("too-large", ERROR), NO_REVERT]),
+    (of_mode(XIP), lambda make: (variant(make, 1, size=SLOT_BYTES - 0x220),), [("too-large", ERROR), NO_REVERT]),
     (
         of_mode(RAM),
         lambda make: (make.image(Role.NET),),
         [("no-steps", ERROR), NO_REVERT, ("net-no-revert", NOTE)],
     ),
-    (IDLE, lambda make: (make.image(), replace(make.image(), role=Role.EXTERNAL)), [("no-image-pair", ERROR)]),
+    (IDLE, lambda make: (make.image(), half(make)), [("no-image-pair", ERROR), NOT_TIED]),
+    (split(), lambda make: (make.image(), half(make)), [NOT_TIED]),
+    (split(), lambda make: (make.image(), half(make, needs=(0, Version(2)))), []),
+    (
+        split(mode=BootloaderMode.OVERWRITE_ONLY),
+        lambda make: (make.image(), half(make)),
+        [("no-revert", WARNING), ("not-tied", WARNING), ("half-erased", WARNING)],
+    ),
+    (
+        split(mode=BootloaderMode.OVERWRITE_ONLY, evidence=UPSTREAM),
+        lambda make: (make.image(), half(make, needs=(0, Version(2)))),
+        [("half-erased", ERROR), ("no-revert", WARNING)],
+    ),
+    (
+        replace(split(), slots=(OLD, replace(OLD, image=1, confirmed=False))),
+        lambda make: (make.image(), half(make, needs=(0, Version(2)))),
+        [("unconfirmed", ERROR)],
+    ),
+    # What an image of the package needs of another one is looked up by its number.
+    (split(), lambda make: (make.image(needs=(1, Version(2))), half(make, needs=(0, Version(2)))), []),
+    (
+        split(),
+        lambda make: (make.image(needs=(1, Version(3))), half(make, needs=(0, Version(2)))),
+        [("dependency", ERROR)],
+    ),
 ]
 
 
@@ -67,8 +128,29 @@ def test_findings(
 
 def test_every_check_has_a_row(make: Maker) -> None:
     cases = [for_device(Package(images(make)), state) for state, images, _ in ROWS]
-    for check in MODE_CHECKS:
+    cases.append(higher_waits(make))
+    for check in (*MODE_CHECKS, *PART_CHECKS):
         assert any(list(check(*case)) for case in cases), check
+
+
+def higher_waits(make: Maker) -> tuple[Package, DeviceState]:
+    """The package runs, and a higher version lies in the other slot."""
+    image = variant(make, 0)
+    return Package((image,)), replace(used(of_mode(XIP), image, 0), slots=(replace(OLD, hash=image.hash), WAITING))
+
+
+def test_what_starts_instead_of_the_package_is_told(make: Maker) -> None:
+    found = preflight(*higher_waits(make))
+    assert [(one.code, one.severity) for one in found] == [("pending", ERROR), NO_REVERT]
+    assert "9.0.0 in slot 1" in found[0].message
+
+
+@pytest.mark.parametrize("reset", [0x0100_9001, 0x0000_0101])
+def test_words_of_a_half_without_vectors_mean_nothing(make: Maker, reset: int) -> None:
+    image = half(make, address=reset - 0x101)
+    assert image.image.reset_vector == reset, "it looks like one"
+    found = preflight(*for_device(Package((make.image(), image)), split()))
+    assert [(one.code, one.severity) for one in found] == [NOT_TIED]
 
 
 # --- which variant --------------------------------------------------------------------------------------------------

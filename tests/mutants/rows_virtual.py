@@ -8,6 +8,12 @@ SLOT, MOVE, DECISION = (f"smpdfu/virtual/boot/{name}.py" for name in ("slot", "s
 SWAP, OVERWRITE, NETCORE, PAIR = (
     f"smpdfu/virtual/boot/{name}.py" for name in ("swap/swap", "swap/overwrite", "netcore", "image_pair")
 )
+HIGHER, XIP, RAM_LOAD, SINGLE = (
+    f"smpdfu/virtual/boot/{name}.py" for name in ("higher_version", "direct_xip", "ram_load", "single")
+)
+EXPECTED = "smpdfu/virtual/server/next_boot.py"
+IN_PLACE, IN_RAM = ("tests/virtual/test_virtual_direct_xip.py",), ("tests/virtual/test_virtual_ram_load.py",)
+IN_MODES = ("tests/virtual/test_virtual_modes_smp.py",)
 IN_BYTES, IN_SWAP = ("tests/virtual/test_virtual_trailer_bytes.py",), ("tests/virtual/test_virtual_swap.py",)
 IN_BOOT = ("tests/virtual/test_virtual_bootloader.py", "tests/virtual/test_virtual_swap.py")
 IN_NET = ("tests/virtual/test_virtual_netcore.py",)
@@ -45,4 +51,18 @@ ROWS = (
     Mutant("smpdfu/dfu/do/health.py", "os.killpg(process.pid, signal.SIGKILL)", "process.kill()", IN_HEALTH),
     Mutant("smpdfu/untrusted/programs.py", "{ read -r line <&3 || kill -KILL 0; } </dev/null >/dev/null 2>&1 &\n", "", IN_HEALTH),
     Mutant("smpdfu/untrusted/programs.py", "            os.write(writing, b\"\\n\")\n", "            pass\n", IN_HEALTH),
+    # Modes in which MCUboot swaps nothing: which slot is started, what is erased, what the server tells.
+    Mutant(HIGHER, "raw_header().version, -number)", "raw_header().version, number)", IN_PLACE),
+    Mutant(HIGHER, "            slot.area.erase_all()\n            self.log(f\"E: Image in the", "            self.log(f\"E: Image in the", IN_PLACE),
+    Mutant(HIGHER, "skips_encrypted and self._is_unreadable(header)", "skips_encrypted and False", IN_PLACE),
+    Mutant(XIP, "or header.load_addr == offset:", "or True:", IN_PLACE),
+    Mutant(XIP, 'if trailer.magic != "good" or (', "if (", IN_PLACE),
+    Mutant(XIP, "                slot.write_copy_done()\n", "                pass\n", IN_PLACE),
+    Mutant(XIP, 'return self.places[number].trailer().image_ok == "set"', "return True", IN_PLACE),
+    Mutant(RAM_LOAD, "if at < ram.start or end > ram.end:", "if at < ram.start:", IN_RAM),
+    Mutant(RAM_LOAD, "return image.reset_vector if key is None else", "return image.reset_vector if True else", IN_RAM),
+    Mutant(SINGLE, "    if header.flags & Flag.NON_BOOTABLE:\n", "    if False:\n", IN_RAM),
+    Mutant(EXPECTED, "if _mark_of(runs) is _Mark.REVERT:", "if False:", IN_MODES),
+    Mutant(EXPECTED, "if _is_higher(slots, active) else SwapType.NONE\n\n\nclass", "if True else SwapType.NONE\n\n\nclass", IN_MODES),
+    Mutant(SLOT, "        if confirm and trailer.copy_done == \"unset\":\n", "        if False:\n", IN_MODES),
 )  # fmt: skip

@@ -142,3 +142,30 @@ def test_a_single_slot_is_started_or_left_alone(
     assert ended(bench.boot()) == runs
     assert left(bench.slots.primary) == kept
     assert bench.app.power.operations == before
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        (None, "E: Bad image magic 0xffffffff"),  # p 900
+        (State(1, bootable=False), "E: Image not bootable"),  # p 906
+    ],
+)
+def test_the_console_says_what_is_wrong_with_the_only_image(state: State | None, line: str) -> None:
+    bench = bench_in(BootMode.SINGLE_SLOT)
+    put(bench, 0, state)
+    bench.boot()
+    assert bench.log[-2:] == [line, "E: Unable to find bootable image"]
+
+
+def test_an_only_image_that_is_larger_than_its_slot_is_not_read_to_its_end() -> None:
+    bench = bench_in(BootMode.SINGLE_SLOT)
+    put(bench, 0, State(1))
+    area = bench.slots.primary.area
+    size = area.size_bytes
+    header = bytearray(area.read(0, 0x200))
+    header[12:16] = size.to_bytes(4, "little")  # ih_img_size
+    area.erase(0, 4096)
+    area.program(0, bytes(header))
+    assert ended(bench.boot()) == "no image"
+    assert f"E: Image size bigger than designated area: {size + 0x200} > {size}" in bench.log  # p 914

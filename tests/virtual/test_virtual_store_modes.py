@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,9 +84,7 @@ def test_a_state_that_names_a_slot_that_is_not_there_means_the_one_that_is() -> 
         assert runs_from(device) == 0
 
 
-@pytest.mark.parametrize(
-    "mode", [mode for mode in BootMode if mode not in (BootMode.SCRATCH, BootMode.FIRMWARE_LOADER)]
-)
+@pytest.mark.parametrize("mode", [mode for mode in BootMode if mode is not BootMode.SCRATCH])
 def test_a_mode_is_kept_by_its_name(mode: BootMode) -> None:
     store_devices.create("any", Recipe("nrf5340dk-staged", KEYS, mode=str(mode)))
     found = store_devices.view_device("any")
@@ -101,10 +97,3 @@ def test_an_unknown_mode_is_one_sentence(desk: str) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"mode": "by-hand"}))
     with pytest.raises(ConnectError, match="by-hand"):
         store_devices.view_device(desk)
-
-
-def test_a_mode_that_no_virtual_device_has_leaves_nothing(tmp_path: Path) -> None:
-    recipe = Recipe("nrf5340dk-staged", KEYS)
-    with pytest.raises(ValueError, match="firmware-loader yet"):
-        store_devices.create("any", replace(recipe, mode="firmware-loader"))
-    assert list(tmp_path.rglob("device.json")) == []

@@ -332,20 +332,21 @@ def test_a_host_may_confirm_the_external_half_only_in_builds_that_allow_it(confi
     assert (device.ending, board.versions()) == ((RUNS, (2, 2)) if running is None else (CRASH, (2, 1)))
 
 
-def test_numbers_of_serial_recovery_lead_to_both_slots_of_the_external_half() -> None:
-    """Without a network core image, number 3 is the external half's primary slot, and its image goes into flash."""
-    board = SplitBench(small_split(MOVE, network=False))
+@pytest.mark.parametrize(("network", "number"), [(False, 3), (True, 5)], ids=["no-net", "net"])
+def test_a_number_of_serial_recovery_leads_to_the_primary_slot_of_the_external_half(network: bool, number: int) -> None:
+    """Without a network core image that is number 3, and what is sent goes into flash and not to the network core."""
+    board = SplitBench(small_split(network=network))
     device = on_the_wire(board)
     device.recovers = True
     device.app.erase(board.layout.primary.start, 4096)
     device.reset()
     assert device.recovery is not None
-    halves = board.half(0, NEW), board.half(1, NEW)
+    halves = board.half(0, NEW), board.half(board.external, NEW)
 
     async def use() -> None:
         async with Client(device.connect(), ConsoleFraming()) as client:
-            for number, image in zip((1, 3), halves, strict=True):
-                await client.upload(image, number, compare=False)
+            for place, image in zip((1, number), halves, strict=True):
+                await client.upload(image, place, compare=False)
             await client.request(Reset())
 
     simulate(use())

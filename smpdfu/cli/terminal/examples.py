@@ -80,12 +80,23 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "virtual new": (
         ("smpdfu virtual new desk --demo", "a board to try, with firmware and two packages"),
         ("smpdfu virtual new desk -k key.pub.pem --app app_update.bin", "a board that runs your own image"),
+        (
+            "smpdfu virtual new desk --layout nrf5340dk-xip-split -k key.pub.pem --app app.bin --external external.bin",
+            "an application in two halves (QSPI XIP)",
+        ),
+        (
+            "smpdfu virtual new desk --layout nrf5340dk-firmware-loader -k key.pem --app app.bin --loader loader.bin",
+            "one slot, and a firmware loader that updates it",
+        ),
     ),
     "virtual run": (
         ("smpdfu virtual run desk", "at a serial port, until you press Ctrl-C"),
         ("smpdfu virtual run desk --udp 1337", "at a UDP port"),
     ),
-    "virtual reset": (("smpdfu virtual reset desk", "turn it off and on"),),
+    "virtual reset": (
+        ("smpdfu virtual reset desk", "turn it off and on"),
+        ("smpdfu virtual reset desk --button", "start its firmware loader"),
+    ),
     "virtual show": (("smpdfu virtual show desk", "both cores, slots and trailers"),),
     "virtual log": (("smpdfu virtual log desk -n 20", "the last 20 lines of its console"),),
     "virtual delete": (("smpdfu virtual delete desk", "delete it and the journal of its updates"),),

@@ -176,12 +176,13 @@ def _entry(update: UpdateImage, image: Image, size: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"type": "application"}
     entry |= {key: one.value for key, one in (("board", update.board), ("soc", update.soc)) if one is not None}
     entry["load_address"] = update.load_address.value
-    entry["image_index"] = str(update.number.value)
+    if update.numbered:
+        entry["image_index"] = str(update.number.value)
     version = image.header.version
     text = f"{version.major}.{version.minor}.{version.revision}+{version.build}"
     if update.slot_number is not None:
         entry |= {"slot": str(update.slot_number), "version_MCUBOOT+XIP": text}
-    else:
+    elif update.numbered:
         number = update.number.value
         entry |= {"slot_index_primary": str(2 * number + 1), "slot_index_secondary": str(2 * number + 2)}
     if update.role is Role.NET and update.firmware_version is not None:

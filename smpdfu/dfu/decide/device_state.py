@@ -42,6 +42,10 @@ _CAN_REVERT = {
 }
 
 
+_NO_MARKS = (BootloaderMode.DIRECT_XIP, BootloaderMode.RAM_LOAD)
+_RUNS_IN_BOTH_SLOTS = (BootloaderMode.DIRECT_XIP, BootloaderMode.DIRECT_XIP_WITH_REVERT)
+
+
 class Scheme(StrEnum):
     """How the two cores of an nRF5340 are updated.
 
@@ -125,10 +129,11 @@ class DeviceState:
     known of the bootloader's release, ``net`` the network application's part of flash where that is known
     (``net_is_given``: by a person, else by the journal), ``boot`` what the console said in the last boot, ``proof``
     what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
-    ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``).
-    ``lists_images`` False: its firmware has no list of images. ``by_recovery``: a person, or an update that is under
-    way, wants MCUboot's serial recovery; ``over_serial``: it can be reached there, ``renamed``: the device is known by
-    the Bluetooth name of its application alone. ``silent``: nothing answers where its application should.
+    ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``),
+    ``external`` the one among them of its half in external flash. ``lists_images`` False: its
+    firmware has no list of images. ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial
+    recovery; ``over_serial``: it can be reached there, ``renamed``: the device is known by the Bluetooth name of its
+    application alone. ``silent``: nothing answers where its application should.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -146,6 +151,7 @@ class DeviceState:
     proof: Proof | None = None
     hardware: str | None = None
     companions: frozenset[int] = frozenset()
+    external: int | None = None
     lists_images: bool = True
     by_recovery: bool = False
     over_serial: bool = True
@@ -171,6 +177,21 @@ class DeviceState:
     def slot(self, slot: int, image: int = 0) -> ImageSlot | None:
         """What lies in this slot of this image; None if the device lists nothing there."""
         return next((found for found in self.slots if found.image == image and found.slot == slot), None)
+
+    def place(self, image: int = 0) -> int:
+        """The slot from which image ``image`` runs or is used: the active one, else slot 0.
+
+        Zephyr lists the slots of other images than the application's as active only since 3.7. In direct XIP they all
+        run from the slots of one number (nRF Connect SDK, ``img_mgmt_active_slot`` with QSPI XIP).
+        """
+        active = next((slot.slot for slot in self.slots if slot.image == image and slot.active), None)
+        if active is None and image and self.mode in _RUNS_IN_BOTH_SLOTS:
+            return self.place()
+        return PRIMARY if active is None else active
+
+    def in_use(self, image: int) -> ImageSlot | None:
+        """What runs or is used of image ``image``; None if the device lists nothing there."""
+        return self.running if image == 0 else self.slot(self.place(image), image)
 
     def size_bytes(self, slot: int, image: int = 0) -> int | None:
         """The size of a slot; None if the device does not tell."""
@@ -198,10 +219,10 @@ class DeviceState:
         return self.waiting(0)
 
     def waiting(self, image: int) -> ImageSlot | None:
-        """What lies where an upload for this image goes: the application's slot that does not run, else slot 1."""
+        """What lies where an upload for this image goes: the slot that does not run."""
         if image == 0:
             return next((slot for slot in self.slots if slot.image == 0 and not slot.active), None)
-        return self.slot(SECONDARY, image)
+        return self.slot(1 - self.place(image), image)
 
     @property
     def told_scheme(self) -> Scheme | None:
@@ -229,11 +250,33 @@ class DeviceState:
         return mode is not SwapMode.OVERWRITE_ONLY
 
     @property
+    def takes_marks(self) -> bool:
+        """False if the bootloader is known to start the highest version, whatever is marked."""
+        return self.mode not in _NO_MARKS
+
+    @property
+    def on_trial(self) -> bool:
+        """True if an application runs that is not confirmed. Without marks there are no trials, whatever is listed.
+
+        (Zephyr before 3.7 lists nothing as confirmed in direct XIP: ``img_mgmt_state_flags``.)
+        """
+        return self.running is not None and not self.running.confirmed and self.takes_marks
+
+    @property
     def overwrites(self) -> bool:
         """True if the bootloader is known to overwrite; the simultaneous scheme is made for those."""
         if self.mode is None:
             return self.scheme is Scheme.SIMULTANEOUS
         return self.swap_mode is SwapMode.OVERWRITE_ONLY
+
+    @property
+    def trailer_mode(self) -> SwapMode | None:
+        """Whose trailer its slots have; None if the device does not tell, or they have none.
+
+        Direct XIP and RAM load keep as much of a slot free as overwriting does (MCUboot, ``bootutil_max_image_size``).
+        """
+        alike = self.mode in (*_RUNS_IN_BOTH_SLOTS, *_NO_MARKS)
+        return SwapMode.OVERWRITE_ONLY if alike else self.swap_mode
 
     @property
     def swap_mode(self) -> SwapMode | None:
@@ -249,8 +292,9 @@ class DeviceState:
                 loader,
                 overwrites=overwrites,
                 by_offset=by_offset,
-                staged=self.scheme is Scheme.STAGED,
+                staged=self.scheme is Scheme.STAGED and not self.companions,
                 prevents_downgrade=self.no_downgrade,
+                xip_split=self.external is not None,
             )
             for loader in sorted(self.evidence.loaders, key=lambda one: (one.release.version, one.partitions))
             for overwrites in overwriting

@@ -5,7 +5,8 @@ How an image comes to run depends on the bootloader:
     bootloader                        with --test     with --confirm
     --------------------------------  --------------  -----------------------------------------------------------------
     swaps; XIP with revert; a device  a test          TRIAL: a test, reset, check, confirm. Where the device does not
-    that does not tell                                tell, it is learned: an image that runs confirmed was overwritten
+    that does not tell                                tell, it is learned: an image that runs confirmed was overwritten.
+                                                      With XIP only a higher version boots
     overwrites; an image pair for     a test, which   PERMANENT: marked at once, reset, check
     each core                         is permanent
     loads into RAM; XIP; takes no     refused         HIGHER_VERSION: reset, check; it boots the higher version
@@ -117,6 +118,9 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
         return Job(way, pair, slot, pair, left, state.can_revert)
     if way is Way.HIGHER_VERSION:
         _is_higher(image, state, _why_no_marks(state))
+    elif way is not Way.UPLOAD and left is Left.ALL and state.mode in REVERTING_MODES:
+        # A mark does not make up for a lower version.
+        _is_higher(image, state, NO_MARK_MODES[BootloaderMode.DIRECT_XIP])
     number = upload_number(state, pair, wanted.slot, slot)
     replaces = state.mode in ONE_SLOT_MODES
     return Job(way, pair, slot, number, left, state.can_revert, replaces)

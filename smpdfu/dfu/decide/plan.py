@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
 from smpdfu.dfu.decide.replacing import Place, first_replacing
 from smpdfu.dfu.decide.rules import (
@@ -122,7 +122,10 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             stale = stale or record.end not in (None, DONE)
             first[Role.NET, 0] = _first_for_net(image, state, Record() if stale else record)
         elif image.role is not Role.APP:
-            first[_place(step_of(Action.CHECK, image))] = _first_for_companion(image, state, record)
+            action = _first_for_companion(image, state, record)
+            # A trial that runs without what goes with it: one more reset would end it, so the check does, with its why.
+            ended = action is not None and state.on_trial and first.get((Role.APP, 0)) is Action.CHECK
+            first[_place(step_of(Action.CHECK, image))] = Action.CHECK if ended else action
     return first
 
 
@@ -131,7 +134,7 @@ def _first_for_app(image: PackageImage, state: DeviceState, record: Record) -> A
     if running is not None and running.hash == image.hash:
         # Where a bootloader only overwrites, an image counts as confirmed before it was found to be well.
         tried = record.unfinished and record.steps & _TRIED and _CHECKED[Role.APP] not in record.steps
-        return None if running.confirmed and not tried else Action.CHECK
+        return Action.CHECK if state.on_trial or tried else None
     if other is not None and other.hash == image.hash:
         if other.waits:
             return Action.RESET
@@ -144,9 +147,9 @@ def _first_for_app(image: PackageImage, state: DeviceState, record: Record) -> A
 def _first_for_companion(image: PackageImage, state: DeviceState, record: Record) -> Action | None:
     """Of what goes with the application, in an image pair of its own."""
     number = image_number(image, state.scheme)
-    there, other = state.slot(PRIMARY, number), state.waiting(number)
+    there, other = state.in_use(number), state.waiting(number)
     if there is not None and there.hash == image.hash:
-        return None if there.confirmed else Action.CHECK
+        return None if there.confirmed or not state.takes_marks else Action.CHECK
     if other is not None and other.hash == image.hash:
         if other.waits:
             return Action.RESET

@@ -67,8 +67,9 @@ def _of_app(image: PackageImage, state: DeviceState, record: Record) -> Action |
     checked = _CHECKED in record.steps
     if not state.lists_images:
         return Action.CHECK if sent and not checked else _to_write(state)
-    if not listed or state.running is None or not state.running.confirmed:
-        return _to_write(state)  # a trial would end at the restart into recovery
+    on_trial = state.on_trial and (state.swap_mode is not None or state.mode is None)
+    if not listed or on_trial:  # the restart into recovery ends a trial
+        return _to_write(state)
     return Action.CHECK if sent and not checked else None
 
 

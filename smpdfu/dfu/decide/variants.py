@@ -24,7 +24,8 @@ def for_device(package: Package, state: DeviceState) -> tuple[Package, DeviceSta
     Raises PlanError where there is no variant for it, or where no answer of the device tells which one it is.
     """
     numbers = frozenset(image_number(image, state.scheme) for image in package.images if image.role in COMPANIONS)
-    state = replace(state, companions=numbers)
+    external = next((image_number(image, state.scheme) for image in package.of_role(Role.EXTERNAL)), None)
+    state = replace(state, companions=numbers, external=external)
     gone: list[PackageImage] = []
     for role in (Role.APP, Role.EXTERNAL):
         variants = package.of_role(role)

@@ -16,12 +16,13 @@ from smpdfu.dfu.decide.checks.refusals import (
     not_taken,
     went_elsewhere,
 )
-from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, Scheme
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
-from smpdfu.dfu.decide.rules import Action, Step, image_number
+from smpdfu.dfu.decide.rules import COMPANIONS, Action, Step, image_number
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
+from smpdfu.dfu.do.parts import Parts, is_used
 from smpdfu.dfu.do.state_reading import read_slots, with_console
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.errors import (
@@ -226,7 +227,7 @@ class StepRunner:
                 raise
         # Nothing waits there, and yet it does: a bootloader that overwrites lost its power between the erase of an
         # image and that of its mark, and leaves it so. A slot without an image can always be erased.
-        await self.client.request(Erase(2 * number + SECONDARY), timeout_s=ERASE_TIMEOUT_S)
+        await self.client.request(Erase(2 * number + 1 - state.place(number)), timeout_s=ERASE_TIMEOUT_S)
         return await self._do(step, image, state, report, net_version)
 
     async def _do(
@@ -237,17 +238,27 @@ class StepRunner:
             case Action.UPLOAD:
                 return await self._upload(step, image, state, report)
             case Action.TEST | Action.KEEP:
-                return await mark(self.client, state, image.hash, permanent=step.action is Action.KEEP)
+                # Overwritten, it is permanent anyway, and many builds deny that mark to all images but the application.
+                permanent = step.action is Action.KEEP and not (step.role in COMPANIONS and state.overwrites)
+                return await mark(self.client, state, image.hash, permanent=permanent)
             case Action.RESET:
                 return await self._restart(step, image, state)
             case Action.CHECK if step.role is Role.APP:
                 return await self._check_app(step, image, state)
+            case Action.CHECK if step.role in COMPANIONS:
+                return await self._parts.check(image, state)
             case Action.CHECK:
                 return await self._check_net(image, state, net_version)
+            case Action.CONFIRM if step.role in COMPANIONS:
+                return await self._parts.confirm(step, image, state)
             case Action.CONFIRM:
                 return await confirm(self.client, state, image.hash)
             case Action.ENTER_LOADER | Action.ENTER_RECOVERY:
                 raise ValueError(f"Replacer does the step {step.name}")
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.client, lambda state, settled: restart(self.client, state, self.deadlines, settled))
 
     async def _upload(self, step: Step, image: PackageImage, state: DeviceState, report: Report | None) -> DeviceState:
         await self.client.upload(
@@ -265,7 +276,7 @@ class StepRunner:
     async def _restart(self, step: Step, image: PackageImage, state: DeviceState) -> DeviceState:
         hands_over = step.role is Role.NET or state.scheme is Scheme.SIMULTANEOUS
         before = replace(state, proof=None) if hands_over else state
-        settled = self._booted_or_taken(image, before) if step.role is Role.NET else None
+        settled = self._settled(step, image, before)
         try:
             now = await restart(self.client, before, self.deadlines, settled)
         except NotBootedError as error:
@@ -284,6 +295,14 @@ class StepRunner:
             raise NoEffectError(went_elsewhere(now), step.name).because(WENT_ELSEWHERE)
         return after_hand_over(image, now)
 
+    def _settled(self, step: Step, image: PackageImage, before: DeviceState) -> Settled | None:
+        """What shows the boot; None: that nothing is pending any more."""
+        if step.role is Role.NET:
+            return self._booted_or_taken(image, before)
+        if before.takes_marks or any(slot.pending for slot in before.slots):
+            return None
+        return lambda now: is_used(image, now) or picture(image, now) is Picture.GONE
+
     def _booted_or_taken(self, image: PackageImage, before: DeviceState) -> Settled | None:
         """Some bootloaders keep a network image pending for ever, so the console's word counts, too."""
         if picture(image, before) is not Picture.PENDING:
@@ -298,7 +317,7 @@ class StepRunner:
     async def _check_app(self, step: Step, image: PackageImage, state: DeviceState) -> DeviceState:
         now = await read_slots(self.client, state)
         if hash_of(now) != image.hash:
-            raise not_run(image, now)
+            raise not_run(image, await self._parts.end_trials(now))
         try:
             await self.health(self.client)
         except SmpdfuError as error:
@@ -328,11 +347,14 @@ class StepRunner:
 
     async def _go_back(self, step: Step, image: PackageImage, state: DeviceState, reason: SmpdfuError) -> NoReturn:
         """Not confirmed, the image is swapped back by a reset, where the bootloader can do that."""
-        if state.overwrites or (state.running is not None and state.running.confirmed):
+        if state.overwrites or not state.on_trial:
             why = "the bootloader overwrites" if state.overwrites else "it was marked permanent"
+            better = "a corrected image"
+            if not state.takes_marks:
+                why, better = "the bootloader starts the highest version", f"{better} of a higher version"
             text = (
                 f"{image.file} runs but fails its check ({reason}); {why}, so the device cannot go back: update it "
-                "with a corrected image, or run the same call again to check it again"
+                f"with {better}, or run the same call again to check it again"
             )
             raise StepError(text, step.name, resumable=True) from reason
         await restart(self.client, state, self.deadlines, lambda now: hash_of(now) != image.hash)
@@ -347,4 +369,4 @@ def _is_over(step: Step, image: PackageImage, now: DeviceState) -> bool:
     if step.role is Role.NET:
         return True
     # A mark that is gone shows a boot. What still waits is the network core's image, in a pair of its own.
-    return hash_of(now) == image.hash or picture(image, now) in (Picture.LISTED, Picture.GONE)
+    return is_used(image, now) or picture(image, now) in (Picture.LISTED, Picture.GONE)

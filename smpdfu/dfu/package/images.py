@@ -25,7 +25,7 @@ from typing import Any
 from smpdfu.dfu.package import manifest as manifests
 from smpdfu.image import b0n, nrf5340
 from smpdfu.image.format import Flag, Image
-from smpdfu.image.vector_table import claim_warning, code_address
+from smpdfu.image.vector_table import claim_warning, code_address, link_warning
 
 
 class Core(StrEnum):
@@ -58,6 +58,10 @@ class Role(StrEnum):
     def core(self) -> Core:
         """The core that runs it or uses it."""
         return Core.NET if self is Role.NET else Core.APP
+
+
+_WITHOUT_VECTORS = frozenset({Role.EXTERNAL, Role.OTHER})
+"""What need not begin with a vector table: a word of theirs that looks like a vector means nothing."""
 
 
 def core_of_address(address: int) -> Core | None:
@@ -106,8 +110,8 @@ class PackageImage:
 
     @property
     def vector_core(self) -> Core | None:
-        """The core for which the code is linked; None if that cannot be read (encrypted, or no flash address)."""
-        return _vector_core(self.image)
+        """The core for which the code is linked; None if that cannot be read: encrypted, or no vector to its flash."""
+        return None if self.role in _WITHOUT_VECTORS else _vector_core(self.image)
 
     @property
     def load_address(self) -> int | None:
@@ -119,12 +123,12 @@ class PackageImage:
         """Where the code's first byte lies when it runs: what b0n's firmware info, the manifest or the header says of
         it, where the reset vector bears it out; None where nothing does, or the image is encrypted.
         """
-        if self.image.encrypted:
+        if self.image.encrypted or self.role in _WITHOUT_VECTORS:
             return None
         header = self.image.header
         info = b0n.FirmwareInfo.find(self.image.payload)
         fixed = header.load_addr if header.flags & Flag.ROM_FIXED else None
-        claims = (None if info is None else info.address, self.load_address, fixed)
+        claims = (None if info is None else info.address, self._in_ram, self.load_address, fixed)
         return code_address(self.image.payload, header.hdr_size, claims)
 
     @property
@@ -134,9 +138,20 @@ class PackageImage:
         None where nothing speaks against it: also where the manifest has an address that cannot be one of code, in an
         encrypted image, whose vector cannot be read, and in one that need not begin with vectors.
         """
-        if self.image.encrypted or self.role in (Role.EXTERNAL, Role.OTHER):
+        if self.image.encrypted or self.role in _WITHOUT_VECTORS:
             return None
+        if self._in_ram is not None:
+            return link_warning(self.image.payload, self._in_ram)
         return claim_warning(self.image.payload, self.image.header.hdr_size, self.load_address)
+
+    @property
+    def _in_ram(self) -> int | None:
+        """Where its code lies once the bootloader loaded it into RAM; None if the header does not ask for that.
+
+        The manifest of such an image has the address of a slot.
+        """
+        header = self.image.header
+        return header.load_addr + header.hdr_size if header.flags & Flag.RAM_LOAD else None
 
     @property
     def image_index(self) -> int:

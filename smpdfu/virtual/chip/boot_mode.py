@@ -8,7 +8,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 from smpdfu.image.trailer import SwapMode
-from smpdfu.smp.groups.os import BootloaderMode
 
 
 class BootMode(StrEnum):
@@ -31,8 +30,8 @@ class BootMode(StrEnum):
     FIRMWARE_LOADER = "firmware-loader"
 
     @property
-    def number(self) -> BootloaderMode:
-        """What the bootloader says of itself, in SMP."""
+    def number(self) -> int:
+        """MCUboot's own number of the mode, which SMP tells, too."""
         return _NUMBERS[self]
 
     @property
@@ -60,15 +59,16 @@ class BootMode(StrEnum):
 
 
 _SWAP_MODES = {BootMode(mode.value): mode for mode in SwapMode}
+# Plain numbers: shell completion reads the layouts and must not load SMP for that.
 _NUMBERS = {
-    BootMode.SCRATCH: BootloaderMode.SWAP_USING_SCRATCH,
-    BootMode.MOVE: BootloaderMode.SWAP_USING_MOVE,
-    BootMode.OFFSET: BootloaderMode.SWAP_USING_OFFSET,
-    BootMode.OVERWRITE_ONLY: BootloaderMode.OVERWRITE_ONLY,
-    BootMode.DIRECT_XIP: BootloaderMode.DIRECT_XIP,
-    BootMode.DIRECT_XIP_REVERT: BootloaderMode.DIRECT_XIP_WITH_REVERT,
-    BootMode.RAM_LOAD: BootloaderMode.RAM_LOAD,
-    BootMode.SINGLE_SLOT: BootloaderMode.SINGLE_APP,
-    BootMode.SINGLE_SLOT_RAM_LOAD: BootloaderMode.SINGLE_APP_RAM_LOAD,
-    BootMode.FIRMWARE_LOADER: BootloaderMode.FIRMWARE_LOADER,
+    BootMode.SINGLE_SLOT: 0,
+    BootMode.SCRATCH: 1,
+    BootMode.OVERWRITE_ONLY: 2,
+    BootMode.MOVE: 3,
+    BootMode.DIRECT_XIP: 4,
+    BootMode.DIRECT_XIP_REVERT: 5,
+    BootMode.RAM_LOAD: 6,
+    BootMode.FIRMWARE_LOADER: 7,
+    BootMode.SINGLE_SLOT_RAM_LOAD: 8,
+    BootMode.OFFSET: 9,
 }

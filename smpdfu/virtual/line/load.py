@@ -78,10 +78,11 @@ class Resources:
         return cls(**{**found, "buffers": Buffers(**found["buffers"]), "confirms_others": confirms})
 
     @property
-    def application(self) -> Options:
-        """How the application is built."""
-        without = () if self.serves_images else IMAGE_REQUESTS
-        return replace(DEFAULT_OPTIONS, without=(*DEFAULT_OPTIONS.without, *without))
+    def application(self) -> Options | None:
+        """How the application is built; None for what is usual."""
+        if self.serves_images:
+            return None
+        return replace(DEFAULT_OPTIONS, without=(*DEFAULT_OPTIONS.without, *IMAGE_REQUESTS))
 
     def image_group(self, images: Sequence[Slots], mode: BootMode) -> ImageGroup:
         """The image commands over ``images``, as this server has them; ``mode`` is the bootloader's."""

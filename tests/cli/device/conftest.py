@@ -28,7 +28,7 @@ from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.boot.netcore import B0n
 from smpdfu.virtual.chip.boot_mode import BootMode
-from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED
+from smpdfu.virtual.chip.layout import EXECUTABLE_RAM, LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.server.application import DEVICE_ID_SIZE
 from smpdfu.virtual.store import devices as store_devices
 
@@ -257,6 +257,42 @@ def board(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) 
     def make(loader: str, layout: str = "nrf5340dk-staged", b0n: B0n = B0n.KEYS) -> Desk:
         options = BootOptions(loader=Loader.from_name(loader), b0n=b0n)
         return new_desk(Desk(smpdfu, "board", tmp_path, *trusted), layout, options)
+
+    return make
+
+
+@dataclass(frozen=True)
+class ModeDesk(Desk):
+    """A device whose bootloader is built in a ``mode`` that swaps nothing."""
+
+    mode: str = ""
+
+    def made_for(self, slot: int, version: str, key: PrivateKey | None = None) -> Path:
+        """A file with an image for a slot, with the address in its header as the SDK puts it there."""
+        in_ram = self.mode == "ram-load"
+        start = EXECUTABLE_RAM.start + 0x1_0000 if in_ram else NRF5340DK_STAGED.images[0].places[slot].start
+        spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
+        spec = replace(spec, load_addr=start) if in_ram else replace(spec, rom_fixed=start)
+        path = self.folder / f"{version}-{slot}.bin"
+        path.write_bytes(build(spec, firmware(start + 0x200, 3000, ord(version[0])), key or self.key).to_bytes())
+        return path
+
+
+InMode = Callable[[str], ModeDesk]
+
+
+@pytest.fixture
+def in_mode(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) -> InMode:
+    """Makes a device by ``virtual new --mode``, which runs version 1.0.0 from its primary slot."""
+
+    def make(mode: str) -> ModeDesk:
+        desk = ModeDesk(smpdfu, "desk", tmp_path, *trusted, mode)
+        key = tmp_path / "key.pem"
+        key.write_bytes(desk.key.to_pem())
+        made = smpdfu("virtual", "new", "desk", "--mode", mode, "-k", key, "--app", desk.made_for(0, "1.0.0"), "--json")
+        assert made.code == 0, made.err
+        assert json.loads(made.out)["app_runs"] is True
+        return desk
 
     return make
 

@@ -3,67 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
-from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.cli.conftest import Call
-    from tests.cli.device.conftest import Desk, firmware
-else:
-    from conftest import Desk, firmware
+    from tests.cli.device.conftest import InMode, ModeDesk
 
-SLOTS = (0xC000, 0x8_6000)
-RAM = 0x2001_0000
 MODES = ["direct-xip", "direct-xip-revert", "ram-load"]
 ACTIVE = "active confirmed"
 
 
-class ModeDesk(Desk):
-    """A device in a mode; ``mode`` says how its images are linked."""
-
-    mode = ""
-
-    def made_for(self, slot: int, version: str, key: PrivateKey | None = None) -> Path:
-        """A signed image for a slot, with the address in its header as the SDK puts it there."""
-        in_ram = self.mode == "ram-load"
-        start = RAM if in_ram else SLOTS[slot]
-        spec = ImageSpec(Version.from_text(version), 0x200, 0, pad_header=True)
-        spec = replace(spec, load_addr=RAM) if in_ram else replace(spec, rom_fixed=start)
-        path = self.folder / f"{version}-{slot}.bin"
-        path.write_bytes(build(spec, firmware(start + 0x200, 3000, ord(version[0])), key or self.key).to_bytes())
-        return path
-
-
-def new_in(mode: str, smpdfu: Call, folder: Path, trusted: tuple[PrivateKey, PrivateKey]) -> ModeDesk:
-    """Make a device by the command, which runs version 1.0.0."""
-    desk = ModeDesk(smpdfu, "desk", folder, *trusted)
-    desk.mode = mode
-    key = folder / "key.pem"
-    key.write_bytes(desk.key.to_pem())
-    made = smpdfu("virtual", "new", "desk", "--mode", mode, "-k", key, "--app", desk.made_for(0, "1.0.0"), "--json")
-    assert made.code == 0, made.err
-    assert json.loads(made.out)["app_runs"] is True
-    return desk
-
-
 @pytest.fixture(params=MODES)
-def desk(
-    request: pytest.FixtureRequest, smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]
-) -> ModeDesk:
-    return new_in(request.param, smpdfu, tmp_path, trusted)
+def desk(request: pytest.FixtureRequest, in_mode: InMode) -> ModeDesk:
+    """A device in each mode that starts either slot."""
+    return in_mode(request.param)
 
 
 @pytest.fixture
-def one_slot(smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]) -> ModeDesk:
-    return new_in("single-slot", smpdfu, tmp_path, trusted)
+def one_slot(in_mode: InMode) -> ModeDesk:
+    """A device with one slot."""
+    return in_mode("single-slot")
 
 
 def test_a_higher_version_runs_from_the_slot_that_it_was_uploaded_to(desk: ModeDesk) -> None:
@@ -83,27 +48,23 @@ def test_an_image_of_a_stranger_leaves_the_old_one_running(desk: ModeDesk) -> No
     assert desk.slots() == [(0, "1.0.0", ACTIVE)]
 
 
-def test_a_lower_version_is_refused_before_it_is_sent_where_nothing_else_decides(desk: ModeDesk) -> None:
-    refused = desk.call("upload", desk.made_for(1, "0.9.0"), "--confirm")
-    assert refused.code in (6, 7)
-    assert desk.slots()[0] == (0, "1.0.0", ACTIVE)
+@pytest.mark.parametrize("version", ["0.9.0", "1.0.0+7"])
+def test_a_version_that_would_not_start_is_refused_before_it_is_sent(desk: ModeDesk, version: str) -> None:
+    refused = desk.call("upload", desk.made_for(1, version), "--confirm")
+    assert refused.code == 6
+    assert "starts the highest version. 1.0.0 runs" in refused.sentence
+    assert desk.slots() == [(0, "1.0.0", ACTIVE)]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_power_cut_in_an_upload_is_mended_by_the_next_one(
-    mode: str, smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]
-) -> None:
-    desk = new_in(mode, smpdfu, tmp_path, trusted)
+def test_a_power_cut_in_an_upload_is_mended_by_the_next_one(desk: ModeDesk) -> None:
     assert desk.run("virtual", "cut", desk.name, "--after", 3).code == 0
     desk.call("upload", desk.made_for(1, "2.0.0"), "--confirm")
     assert desk.json("upload", desk.made_for(1, "2.0.0"), "--confirm")["running"] is True
     assert (1, "2.0.0", ACTIVE) in desk.slots()
 
 
-def test_with_revert_a_test_that_is_not_confirmed_ends(
-    smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]
-) -> None:
-    desk = new_in("direct-xip-revert", smpdfu, tmp_path, trusted)
+def test_with_revert_a_test_that_is_not_confirmed_ends(in_mode: InMode) -> None:
+    desk = in_mode("direct-xip-revert")
     desk.json("upload", desk.made_for(1, "2.0.0"), "--test")
     shown = json.loads(desk.run("virtual", "show", desk.name, "--json").out)
     assert shown["next_boot"] == "test"
@@ -112,10 +73,8 @@ def test_with_revert_a_test_that_is_not_confirmed_ends(
         assert desk.slots() == listed
 
 
-def test_an_image_for_the_other_slot_is_loaded_where_its_code_belongs(
-    smpdfu: Call, tmp_path: Path, trusted: tuple[PrivateKey, PrivateKey]
-) -> None:
-    desk = new_in("direct-xip", smpdfu, tmp_path, trusted)
+def test_an_image_for_the_other_slot_is_loaded_where_its_code_belongs(in_mode: InMode) -> None:
+    desk = in_mode("direct-xip")
     assert desk.run("virtual", "load", desk.name, desk.made_for(1, "2.0.0")).code == 0
     assert desk.slots() == [(0, "1.0.0", ""), (1, "2.0.0", ACTIVE)]
 
@@ -136,14 +95,18 @@ def test_one_slot_is_shown_and_only_recovery_writes_it(one_slot: ModeDesk) -> No
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--mode", "firmware-loader"), "no virtual device whose bootloader is built for firmware-loader yet"),
+        (("--mode", "direct-xip", "--enc-key", "{key}"), "cannot decrypt in direct-xip mode"),
         (("--mode", "direct-xip", "--prevent-downgrade", "version"), "no downgrade prevention in direct-xip mode"),
         (("--mode", "ram-load", "--layout", "nrf5340dk-simultaneous"), "2 image pairs, and ram-load takes one"),
         (("--mode", "swap-move", "--layout", "nrf5340dk-single-slot"), "no secondary slot, unlike swap-move"),
     ],
 )
-def test_what_no_bootloader_is_built_for_makes_no_device(smpdfu: Call, options: tuple[str, ...], reason: str) -> None:
-    refused = smpdfu("virtual", "new", "desk", *options)
+def test_what_no_bootloader_is_built_for_makes_no_device(
+    smpdfu: Call, trusted: tuple[PrivateKey, PrivateKey], tmp_path: Path, options: tuple[str, ...], reason: str
+) -> None:
+    key = tmp_path / "encryption.pem"
+    key.write_bytes(trusted[1].to_private_pem())
+    refused = smpdfu("virtual", "new", "desk", *(option.format(key=key) for option in options))
     assert refused.code == 2
     assert reason in refused.err
     assert store_devices.list_devices() == ()

@@ -11,31 +11,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
-from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
+from smpdfu.dfu.decide.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Dependency, Version, counted
 
 Findings = Iterator[Finding]
 
-_ROLES = {0: Role.APP, 1: Role.NET}
 _NONE = Version(0)
 """What image 1 has while nothing waits for it: its primary slot is RAM, with a header that is made up."""
 
 
 def dependencies_are_met(package: Package, state: DeviceState) -> Findings:
     """An image that needs a version of another one that is not there."""
-    both = state.scheme is Scheme.SIMULTANEOUS
-    unmet = {image.role: needs for image in package.images if (needs := _unmet(image, package, state))}
-    for role, needs in unmet.items():
-        image = package.image(role)
-        assert image is not None
-        for need in needs:
-            yield (
-                _unmet_at_once(image, need, package, state, unmet)
-                if both
-                else _unmet_alone(image, need, package, state)
-            )
+    checked = state.scheme is Scheme.SIMULTANEOUS or bool(state.companions)
+    for image in package.images:
+        for need in _unmet(image, package, state):
+            yield (_unmet_at_once if checked else _unmet_alone)(image, need, package, state)
+
+
+def _number(image: PackageImage) -> int:
+    """The number by which other images name it: MCUboot's, in a build that has an image pair for each."""
+    if image.role in COMPANIONS:
+        return image.image_index
+    return int(image.role is Role.NET)
+
+
+def _numbers(state: DeviceState) -> set[int]:
+    """The images that the device has, as far as a dependency can name them."""
+    return {0, 1, *state.companions} if state.scheme is Scheme.SIMULTANEOUS else {0, *state.companions}
 
 
 def _unmet(image: PackageImage, package: Package, state: DeviceState) -> tuple[Dependency, ...]:
@@ -49,11 +54,11 @@ def _is_met(need: Dependency, found: Version | None) -> bool:
 
 def _version_after(number: int, package: Package, state: DeviceState) -> Version | None:
     """The version that image ``number`` will have: the package's, else what waits for the next boot or is there."""
-    coming = package.image(_ROLES[number]) if number in _ROLES else None
+    coming = next((image for image in package.images if _number(image) == number), None)
     if coming is not None:
         return coming.image.header.version
     waiting = state.waiting(number)
-    there = state.slot(PRIMARY, number) if number else state.running
+    there = state.in_use(number)
     there = waiting if waiting is not None and waiting.waits else there
     found = None if there is None else version_of(there)
     return _NONE if number == 1 and found is None and state.scheme is Scheme.SIMULTANEOUS else found
@@ -79,33 +84,32 @@ def _needs(image: PackageImage, need: Dependency) -> str:
     return f"{image.file} needs image {need.image} of the device to be at least version {need.version}"
 
 
-def _unmet_at_once(
-    image: PackageImage,
-    need: Dependency,
-    package: Package,
-    state: DeviceState,
-    unmet: dict[Role, tuple[Dependency, ...]],
-) -> Finding:
-    if need.image not in _ROLES:
+def _unmet_at_once(image: PackageImage, need: Dependency, package: Package, state: DeviceState) -> Finding:
+    if need.image not in _numbers(state):
         skips = _skips_one(state)
         then = "then does not check it" if skips else "then installs nothing"
         text = f"{_needs(image, need)}, and it has no such image; the bootloader {then}"
         severity = Severity.WARNING if skips else Severity.ERROR
         return Finding("dependency", severity, text, "Sign it without that dependency.", image.core)
     found = _version_after(need.image, package, state)
-    text = f"{_needs(image, need)}, and it has {found}: {_then(image, package, state, unmet)}"
+    text = f"{_needs(image, need)}, and it has {found}: {_then(image, package, state)}"
     return Finding("dependency", Severity.ERROR, text, _PUT_IT_IN, image.core)
 
 
-def _then(image: PackageImage, package: Package, state: DeviceState, unmet: dict[Role, tuple[Dependency, ...]]) -> str:
+def _then(image: PackageImage, package: Package, state: DeviceState) -> str:
     others = [other for other in package.images if other is not image and not _is_in_place(other, state)]
     if not _skips_one(state):
         return "the bootloader installs nothing" if others else "the bootloader does not install it"
-    app_first = image.core is Core.NET and any(need.image in _ROLES for need in unmet.get(Role.APP, ()))
-    if app_first and others:
-        return "the bootloader stops its checks at the application's unmet dependency and installs this image alone"
+    before = (other for other in package.images if _number(other) < _number(image))
+    first = next(
+        (one for one in before if any(need.image in _numbers(state) for need in _unmet(one, package, state))), None
+    )
+    if first is not None and others:
+        whose = "the application's" if first.role is Role.APP else f"{first.file}'s"
+        return f"the bootloader stops its checks at {whose} unmet dependency and installs this image alone"
     if others:
-        return f"the bootloader skips it and installs {others[0].file} alone, half an update"
+        files = " and ".join(other.file for other in others)
+        return f"the bootloader skips it and installs {files} alone, half an update"
     return "the bootloader does not install it, and it stays pending"
 
 
@@ -115,7 +119,8 @@ def _skips_one(state: DeviceState) -> bool:
 
 
 def _is_in_place(image: PackageImage, state: DeviceState) -> bool:
-    return image.role is Role.APP and state.running is not None and state.running.hash == image.hash
+    there = None if image.role is Role.NET else state.in_use(_number(image))
+    return there is not None and there.hash == image.hash
 
 
 def running_application_agrees(package: Package, state: DeviceState) -> Findings:

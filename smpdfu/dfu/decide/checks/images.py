@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
-from smpdfu.dfu.decide.rules import REPLACES, image_number, method_of
+from smpdfu.dfu.decide.rules import REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.image import b0n
 from smpdfu.image.format import SIGNATURE_TYPES, counted
@@ -120,13 +120,16 @@ def _is_not_padded(image: PackageImage, _: DeviceState) -> Findings:
 def largest_image_bytes(state: DeviceState, image: int = 0, key_size: int = 0) -> int | None:
     """The largest image that fits the slots of image ``image`` in the bootloader's mode; None if no sizes are told.
 
-    ``key_size``: what the bootloader keeps in the trailer for an encrypted image.
+    Where it stays in the slot that it is sent to, only that one counts. ``key_size``: what the bootloader keeps in the
+    trailer for an encrypted image.
     """
-    sizes = [size for slot in (PRIMARY, SECONDARY) if (size := state.size_bytes(slot, image)) is not None]
+    stays = method_of(state) in RUNS_IN_BOTH_SLOTS | {Method.RAM_LOAD}
+    slots = (1 - state.place(image),) if stays else (PRIMARY, SECONDARY)
+    sizes = [size for slot in slots if (size := state.size_bytes(slot, image)) is not None]
     told = state.max_image_size_bytes(image)
     limits = [] if told is None else [told]
     if sizes:
-        mode = state.swap_mode
+        mode = state.trailer_mode
         limits.append(min(sizes) if mode is None else _limit_of(min(sizes), mode, key_size))
     return min(limits, default=None)
 

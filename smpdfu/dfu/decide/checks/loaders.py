@@ -13,6 +13,7 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loader_words import ASK, hexadecimal, loader_titles, unknown, what_happens, who_does_what
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Source
+from smpdfu.dfu.decide.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType
@@ -207,6 +208,8 @@ def _headers_have_their_address(package: Package, state: DeviceState) -> Finding
 
 def _address_decides(image: PackageImage, state: DeviceState) -> tuple[dict[Build, Fate], list[Build]]:
     """What happens in loaders that would bring the image to its core but for its load address, and all that would."""
+    if image.role in COMPANIONS:
+        return {}, []  # goes through a pair of its own
     if image.link_warning is not None or image.vector_core not in (None, image.core):
         return {}, []  # it does not run where it belongs, whatever its header says
     if image.core is Core.NET and staged_net(Package((image,)), state) is None:

@@ -9,27 +9,34 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import DeviceState, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS, NO_MARKS, RUNS_IN_BOTH_SLOTS, image_number, method_of
+from smpdfu.dfu.decide.rules import NO_MARKS, RUNS_IN_BOTH_SLOTS, Method, method_of
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.image.format import counted
+from smpdfu.image.format import Flag, counted
 
 Findings = Iterator[Finding]
 ModeCheck = Callable[[Package, DeviceState], Findings]
 
 
+_BY_VERSION = NO_MARKS | RUNS_IN_BOTH_SLOTS
+
+
 def _version_is_higher(package: Package, state: DeviceState) -> Findings:
-    """Without marks the version alone decides, and of two with the same the one that runs may go on."""
+    """Where both slots are alike, the version decides, also between images that are marked.
+
+    Of two with the same version, the one in slot 0 starts, and firmware takes no mark for the other one.
+    """
     app, running = package.image(Role.APP), state.running
-    if app is None or running is None or running.hash == app.hash or method_of(state) not in NO_MARKS:
+    if app is None or running is None or running.hash == app.hash or method_of(state) not in _BY_VERSION:
         return
     there, version = version_of(running), app.image.header.version
     if there is not None and counted(version) <= counted(there):
+        then = "would not run" if counted(version) < counted(there) else "need not run, with the same version"
         yield Finding(
             "not-higher",
             Severity.ERROR,
             f"{app.file} is version {version}, the device runs {there}, and its bootloader starts the highest version: "
-            f"{app.file} would never run",
+            f"{app.file} {then}",
             f"Sign it with a version above {there}.",
             app.core,
         )
@@ -59,18 +66,39 @@ def _is_for_the_free_slot(package: Package, state: DeviceState) -> Findings:
         )
 
 
-def _image_pairs_are_there(package: Package, state: DeviceState) -> Findings:
-    there = {info.image for info in state.sizes}
-    for image in package.images:
-        number = image_number(image, state.scheme)
-        if image.role in COMPANIONS and there and number not in there:
-            yield Finding(
-                "no-image-pair",
-                Severity.ERROR,
-                f"{image.file} is {image.words} and goes to image {number}, and the device has no such image",
-                "Check that the package is a build for this device.",
-                image.core,
-            )
+def _goes_into_ram(package: Package, state: DeviceState) -> Findings:
+    app = package.image(Role.APP)
+    if app is not None and method_of(state) is Method.RAM_LOAD and not app.image.header.flags & Flag.RAM_LOAD:
+        yield Finding(
+            "address",
+            Severity.ERROR,
+            f"the header of {app.file} has no address in RAM (flag RAM_LOAD), and the bootloader, which runs images "
+            "from there, erases such an image",
+            "Build it for this bootloader; imgtool calls that address --load-addr.",
+            app.core,
+        )
 
 
-MODE_CHECKS: tuple[ModeCheck, ...] = (_version_is_higher, _is_for_the_free_slot, _image_pairs_are_there)
+def _nothing_higher_starts_instead(package: Package, state: DeviceState) -> Findings:
+    """The package runs already, and yet the next boot starts another image."""
+    app, running, other = package.image(Role.APP), state.running, state.other
+    if app is None or running is None or other is None or state.takes_marks or running.hash != app.hash:
+        return
+    there, waiting = version_of(running), version_of(other)
+    if there is not None and waiting is not None and counted(waiting) > counted(there):
+        yield Finding(
+            "pending",
+            Severity.ERROR,
+            f"the device runs {there} and has version {waiting} in slot {other.slot}: its bootloader starts the "
+            f"highest version, so the next reset starts {waiting}",
+            "Restart the device to let it boot, or erase that slot.",
+            app.core,
+        )
+
+
+MODE_CHECKS: tuple[ModeCheck, ...] = (
+    _version_is_higher,
+    _is_for_the_free_slot,
+    _goes_into_ram,
+    _nothing_higher_starts_instead,
+)

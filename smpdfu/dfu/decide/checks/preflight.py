@@ -18,10 +18,11 @@ from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS, NO_MARKS, REPLACES, Policy, method_of, rules_of
+from smpdfu.dfu.decide.rules import COMPANIONS, REPLACES, Policy, method_of, rules_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType, counted
@@ -38,7 +39,7 @@ def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     replaces = method_of(state) in REPLACES
     if replaces:  # no image waits for another one, and none is compared with what is there
         state = replace(state, given=Scheme.STAGED, no_downgrade=False)
-    checks = REPLACING_CHECKS if replaces else (*THROUGH_A_SLOT, *MODE_CHECKS, *_BY_LOADER)
+    checks = REPLACING_CHECKS if replaces else (*THROUGH_A_SLOT, *MODE_CHECKS, *PART_CHECKS, *_BY_LOADER)
     found = [finding for check in (*CHECKS, *checks) for finding in check(package, state)]
     return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
@@ -94,7 +95,7 @@ def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
 
 
 def _can_be_rolled_back(package: Package, state: DeviceState) -> Findings:
-    if method_of(state) in NO_MARKS:
+    if not state.takes_marks:
         yield Finding(
             "no-revert",
             Severity.WARNING,
@@ -198,7 +199,7 @@ def _marks_are_in_order(package: Package, state: DeviceState) -> Findings:
 
 def _running_image_is_confirmed(package: Package, state: DeviceState) -> Findings:
     running, app = state.running, package.image(Role.APP)
-    if running is None or running.confirmed or (app is not None and running.hash == app.hash):
+    if running is None or not state.on_trial or (app is not None and running.hash == app.hash):
         return
     yield Finding(
         "unconfirmed",
@@ -209,6 +210,8 @@ def _running_image_is_confirmed(package: Package, state: DeviceState) -> Finding
 
 
 def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
+    if not state.takes_marks:  # an upload replaces what waits
+        return
     app, net = package.image(Role.APP), package.image(Role.NET)
     companions = [image for image in package.images if image.role in COMPANIONS]
     numbers = {0, *state.companions} | ({1} if state.scheme is Scheme.SIMULTANEOUS else set())

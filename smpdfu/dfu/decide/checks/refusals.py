@@ -6,6 +6,7 @@ from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.decide.rules import Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import SIGNATURE_TYPES, TlvType
@@ -25,16 +26,33 @@ def not_taken(image: PackageImage | None, state: DeviceState) -> str:
         runs += f". The network {there}: update both cores again with an application that the bootloader accepts"
     if image is not None and image.core is Core.NET:
         runs = f"; the network core keeps its firmware{runs}"
-    elif image is not None and any(slot.hash == image.hash for slot in state.slots):
+    elif not state.takes_marks and image is not None and any(slot.hash == image.hash for slot in state.slots):
+        return f"the bootloader did not start {name}{runs}"
+    elif image is not None and (_ends_without_trace(state) or any(slot.hash == image.hash for slot in state.slots)):
         return f"{name} was tried and did not last, or the bootloader did not take it{runs}"
     cause = "" if image is None else f". Likely cause: {likely_cause(image, state)}"
     return f"the bootloader did not take {name} and erased it{runs}{cause}"
 
 
+def part_not_taken(image: PackageImage, state: DeviceState) -> str:
+    """Why the device does not use an image that goes with the application."""
+    left = state.waiting(image_number(image, state.scheme))
+    if left is not None and left.hash == image.hash:
+        if left.waits:
+            return f"the bootloader did not install {image.file}: it still waits for the next boot"
+        return f"{image.file} was tried and did not last, or the bootloader did not take it"
+    return f"the bootloader did not take {image.file} and erased it. Likely cause: {likely_cause(image, state)}"
+
+
 def not_run(image: PackageImage, state: DeviceState) -> RevertedError:
     """The error for an image that does not run; ``ran`` False where the list shows that it never did."""
-    gone = not any(slot.hash in (image.hash, None) for slot in state.slots)
+    gone = not any(slot.hash in (image.hash, None) for slot in state.slots) and not _ends_without_trace(state)
     return RevertedError(not_taken(image, state), ran=False if gone else None)
+
+
+def _ends_without_trace(state: DeviceState) -> bool:
+    """True if the bootloader erases an image whose trial ended, as it does with one that it refuses."""
+    return method_of(state) is Method.DIRECT_XIP_REVERT
 
 
 _OTHER_KEYS = "the image is encrypted for another key than the device's, or the bootloader does not trust its signer"

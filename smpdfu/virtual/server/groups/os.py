@@ -13,6 +13,7 @@ from datetime import datetime
 from smpdfu.smp.groups.os import (
     BootloaderInfo,
     BootloaderInfoReply,
+    BootloaderMode,
     DateTimeRead,
     DateTimeReply,
     DateTimeWrite,
@@ -146,4 +147,4 @@ class OsGroup:
             return BootloaderInfoReply(bootloader="MCUboot")
         if request.query != "mode":
             raise Refused(OsRc.QUERY_YIELDS_NO_ANSWER)
-        return BootloaderInfoReply(mode=self.mode.number, no_downgrade=self.no_downgrade or None)
+        return BootloaderInfoReply(mode=BootloaderMode(self.mode.number), no_downgrade=self.no_downgrade or None)

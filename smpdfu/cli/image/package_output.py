@@ -1,0 +1,125 @@
+"""What all ways to make a package share: what is asked for, the keys, the files that are written, what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from smpdfu.cli.app.advice_by_code import package_warning_words
+from smpdfu.cli.image.key_files import read_recipient
+from smpdfu.cli.keys.passphrase import read_signer
+from smpdfu.cli.terminal.show import HashOutput, table
+from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage
+from smpdfu.dfu.package.multi_image import FILE_NAME
+from smpdfu.image.files import write_files_atomic
+
+if TYPE_CHECKING:
+    from smpdfu.cli.image.options import Release
+    from smpdfu.cli.image.package_options import Inputs, Labels, Slots
+    from smpdfu.cli.image.sign_options import PackageKeys
+    from smpdfu.cli.keys.passphrase import SigningKey
+    from smpdfu.cli.terminal.outputs import Replace
+    from smpdfu.dfu.build_folder.table import BuildFact
+    from smpdfu.image.signing.encrypt import Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the command line asks for."""
+
+    inputs: Inputs
+    labels: Labels
+    slots: Slots
+    who: PackageKeys
+    guard: Release
+    replacing: Replace
+    out: HashOutput
+    build_dir: Path | None
+    folder: Path | None
+    plan: bool
+
+
+def keys_of(who: PackageKeys) -> tuple[SigningKey | None, Recipient | None]:
+    """The keys, each read once: smpdfu asks for a passphrase once."""
+    if who.clear:
+        raise typer.BadParameter("--clear is for the first programming of a slot; a package is for updates")
+    return (
+        None if who.key is None else read_signer(who.key, who.source()),
+        None if who.encrypt is None else read_recipient(who.encrypt, who.source()),
+    )
+
+
+def finish(
+    job: Job, made: MadePackage, folder: Path, inputs: tuple[Path | None, ...], found: tuple[BuildFact, ...]
+) -> None:
+    """Write the files, unless only the plan is wanted, and show what they are."""
+    warnings = [package_warning_words(warning) for warning in made.warnings]
+    for warning in warnings:
+        job.out.warn(warning)
+    files = made.files(multi_image=job.labels.multi_image)
+    if not job.plan:
+        keys = (job.who.key, job.who.encrypt, job.who.passphrase_file)
+        job.replacing.check([folder / name for name in files], (*inputs, *keys))
+        _write(folder, files, replace_keys=job.replacing.force)
+    show(job, made, warnings, found, folder)
+
+
+def _write(folder: Path, files: Mapping[str, bytes], *, replace_keys: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is a file; -o takes the folder for the files")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
+
+
+def show(job: Job, made: MadePackage | None, warnings: list[str], found: tuple[BuildFact, ...], folder: Path) -> None:
+    """A row for each image; of a build folder before that a row for each value that was found in it."""
+    images = () if made is None else made.package.images
+    data = [_data(image, folder) for image in images]
+    path = str(folder / PACKAGE_NAME)
+    size = None if made is None else len(made.package.to_bytes())
+    said: dict[str, Any] = {"package": path, "size_bytes": size}
+    title = f"would be written: {path}" if job.plan else path
+    if job.labels.multi_image:
+        said["multi_image"] = str(folder / FILE_NAME)
+        title = f"{title} and {FILE_NAME}"
+    said |= {"images": data, "warnings": warnings} | ({"plan": True} if job.plan else {})
+    if found:
+        said["found"] = [{"of": one.of, "name": one.name, "value": one.value, "from": one.origin} for one in found]
+    columns, lines = _of_build(images, data, found) if found else _of_files(images, data)
+    job.out.emit(said, lambda: table(title, columns, lines, long=job.out.long))
+
+
+Table = tuple[tuple[str, ...], list[list[object]]]
+
+
+def _of_files(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]]) -> Table:
+    cells = ("version", "size_bytes", "encrypted")
+    return ("core", "file", "version", "bytes", "encrypted", "runs at", "hash"), [
+        [image.core, image.file, *(said[key] for key in cells), f"0x{image.load_address:x}", said["hash"]]
+        for image, said in zip(images, data, strict=True)
+    ]
+
+
+def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]], found: tuple[BuildFact, ...]) -> Table:
+    lines: list[list[object]] = [[one.of, one.name, one.value, one.origin] for one in found]
+    for image, said in zip(images, data, strict=True):
+        lines.append([image.file, "size", f"{said['size_bytes']} bytes", said["file"]])
+        lines.append([image.file, "hash", said["hash"], said["file"]])
+    return ("of", "what", "value", "from"), lines
+
+
+def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
+    return {
+        "core": image.core,
+        "file": str(folder / image.file),
+        "version": str(image.image.header.version),
+        "size_bytes": len(image.data),
+        "encrypted": image.image.encrypted,
+        "load_address": image.load_address,
+        "hash": image.hash,
+    }
