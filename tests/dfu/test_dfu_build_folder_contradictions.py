@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,12 @@ def _encrypted_network(folder: Path) -> None:
     (folder / name).write_bytes(image.to_bytes())
 
 
+def _without_encryption_key(folder: Path) -> None:
+    """A folder that names a key file which is on another computer."""
+    for config in folder.rglob(".config"):
+        config.write_text(re.sub(r'(ENCRYPTION_KEY_FILE=)".+"', r'\1"/nowhere/key.pem"', config.read_text()))
+
+
 CASES = {
     "image larger than its slot": Case("build-too-large", "499200", _larger),
     "code outside its slot": Case("build-place", "0xff000", _elsewhere),
@@ -239,7 +246,7 @@ def test_a_contradiction_is_refused_with_its_fact_and_its_file(name: str, tmp_pa
     folder = copy_of(case.kind, tmp_path / "build")
     key = key_of(case.kind) if case.sign else None
     if case.code:  # without the change there is nothing to refuse
-        assert case.kind == ENCRYPTED or make_build_package(folder, None, key).package.images
+        assert make_build_package(folder, None, key).package.images
     case.alter(folder)
     with pytest.raises(SmpdfuError, match=case.words) as caught:
         make_build_package(folder, None, key)

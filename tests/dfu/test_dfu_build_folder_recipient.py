@@ -32,5 +32,5 @@ def test_a_key_file_of_the_build_that_is_no_key_is_named(tmp_path: Path) -> None
     folder = copy_of(ENCRYPTED, tmp_path / "build")
     (tmp_path / "key.pem").write_text("-----BEGIN NOTHING-----")
     set_key(folder / "zephyr" / ".config", KEY_FILE, f'"{tmp_path}/key.pem"')
-    with pytest.raises(SigningError, match=r"key\.pem, the key that the build encrypts with"):
+    with pytest.raises(SigningError, match=r"key\.pem: the key file is damaged"):
         make_build_package(folder, signer=key_of(ENCRYPTED))
