@@ -12,14 +12,26 @@ from itertools import zip_longest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.decide.rules import COMPANIONS, MARKS, Action, Policy, Step, image_number, rules_of, step_of
+from smpdfu.dfu.decide.replacing import Place, first_replacing
+from smpdfu.dfu.decide.rules import (
+    BOOTS,
+    COMPANIONS,
+    MARKS,
+    REPLACES,
+    Action,
+    Method,
+    Policy,
+    Step,
+    image_number,
+    method_of,
+    rules_of,
+    step_of,
+)
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
 from smpdfu.loaders.proof import Picture, outcomes
 
-Place = tuple[Role, int]
-"""Which image of the package a step is about."""
 UPLOADED = frozenset(Step(Action.UPLOAD, role).name for role in (Role.APP, Role.NET))
 """What the journal says when the image of a core was uploaded."""
 
@@ -34,6 +46,7 @@ class Plan:
 
     scheme: Scheme
     steps: tuple[Step, ...]
+    method: Method = Method.STAGED
 
 
 def make_plan(
@@ -45,6 +58,12 @@ def make_plan(
     is taken for done. Of each role but OTHER the package has one image: ``variants`` chooses. Raises PlanError where
     the policy cannot be kept.
     """
+    method = method_of(state)
+    if policy is Policy.UPLOAD_ONLY and method in REPLACES:
+        raise PlanError(
+            "on this device an upload replaces the application, so an image cannot be sent without being installed: "
+            "nothing was written"
+        ).because("upload-replaces")
     both = package.image(Role.APP) is not None and package.image(Role.NET) is not None
     if policy is Policy.UPLOAD_ONLY and state.scheme is Scheme.STAGED and both:
         raise PlanError(
@@ -52,9 +71,11 @@ def make_plan(
             "nothing was written"
         ).because("one-slot")
     rules = rules_of(package, state, policy)
-    first = first_actions(package, state, record or Record())
+    decide = first_replacing if method in REPLACES else first_actions
+    first = decide(package, state, record or Record())
     steps = tuple(step for step in rules if _is_left(step, first.get(_place(step)), rules))
-    return Plan(state.scheme, (*_ending_trials(package, state, first), *_one_reset_each(steps)))
+    ends = () if method in REPLACES else _ending_trials(package, state, first)
+    return Plan(state.scheme, (*ends, *_one_boot_each(steps)), method)
 
 
 def _ending_trials(package: Package, state: DeviceState, first: Mapping[Place, Action | None]) -> tuple[Step, ...]:
@@ -83,12 +104,12 @@ def _is_left(step: Step, first: Action | None, rules: tuple[Step, ...]) -> bool:
     return begin in order and order.index(step.action) >= order.index(begin)
 
 
-def _one_reset_each(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Images that are marked together need one reset."""
+def _one_boot_each(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Images that are marked, or sent, together need one reset."""
     return tuple(
         step
         for step, after in zip_longest(steps, steps[1:])
-        if not (step.action is Action.RESET and after is not None and after.action is Action.RESET)
+        if not (step.action in BOOTS and after is not None and after.action is step.action)
     )
 
 
@@ -180,6 +201,8 @@ def went_back(package: Package, state: DeviceState, record: Record) -> bool:
     So it was swapped back, or the bootloader refused it: the next boot brings the same image again.
     """
     app, running, other = package.image(Role.APP), state.running, state.other
+    if method_of(state) in REPLACES:
+        return False
     if app is None or running is None or not record.unfinished or not _MARKED[Role.APP] & record.steps:
         return False
     pending = other is not None and other.waits
