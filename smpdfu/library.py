@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from smpdfu.client import Client
@@ -20,10 +21,11 @@ from smpdfu.dfu.do.journal.repair import remove, set_aside
 from smpdfu.dfu.do.net_version import AskVersion, VersionRule
 from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image, warning_to
 from smpdfu.dfu.do.one_image import ignore as ignore_image
+from smpdfu.dfu.do.reach import Reach, read_device
 from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
-from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, read_device
+from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import Verifier
@@ -43,17 +45,20 @@ async def install(
     net_version_from: str | None = None,
     deadlines: Deadlines = DEADLINES,
     watch: Callable[[Event], None] | None = None,
+    loader_address: str | None = None,
 ) -> Installed:
     """Install a package on the device at ``address``: both cores in the right order, checked at every step.
 
     Call it again after any interruption; it reads the device and continues. ``watch`` is called with every event; an
     error that it raises ends the call and comes out unchanged.
     ``net_version_from`` is a rule by which the application reports the network core's version, such as
-    ``settings:net/version``.
+    ``settings:net/version``. ``loader_address`` is where the device answers in its firmware loader, or in MCUboot's
+    serial recovery, if that is another address than ``address``.
 
     Raises ValueError if it is no such rule, PackageError, ConnectError, PlanError if
-    preflight refuses (nothing was written), RevertedError if the device runs its previous firmware, StepError,
-    DeviceError, LinkError, or JournalError if another call is updating this device.
+    preflight refuses (nothing was written), RevertedError if the device runs its previous firmware, ImageError if the
+    bootloader does not start an image that replaced the application, StepError, DeviceError, LinkError, or JournalError
+    if another call is updating this device.
     """
     found = parse_address(address)
     ask = None if net_version_from is None else VersionRule.from_text(net_version_from).ask(str(found))
@@ -65,25 +70,37 @@ async def install(
         health=health,
         net_version=ask,
         deadlines=deadlines,
+        loader=None if loader_address is None else Loader.at(loader_address),
     ) as update:
         return await update.run(await update.look(), watch or ignore)
 
 
 async def plan_update(
-    address: str, package: Package | Path | str, *, wish: Wish = AS_USUAL, client: Client | None = None
+    address: str,
+    package: Package | Path | str,
+    *,
+    wish: Wish = AS_USUAL,
+    client: Client | Reach | None = None,
+    loader_address: str | None = None,
 ) -> Decision:
     """Read the device at ``address`` and return what ``install`` would do. Nothing is written, here or there.
 
-    ``client`` is an open client for the device; by default one is opened.
+    ``client`` is an open client for the device; by default one is opened, and where nothing answers one for
+    ``loader_address``, as ``install`` has it.
 
     Raises PackageError, ConnectError, PlanError if there is no plan for this device, DeviceError, LinkError, or
     JournalError if the journal of the device cannot be read.
     """
-    if client is None:
-        async with client_for(parse_address(address)) as opened:
-            return await plan_update(address, package, wish=wish, client=opened)
+    if client is not None:
+        return await _plan(address, package, wish, client if isinstance(client, Reach) else Reach(client))
+    loader = None if loader_address is None else client_for(parse_address(loader_address))
+    async with Reach(client_for(parse_address(address)), loader) as reach:
+        return await _plan(address, package, wish, reach)
+
+
+async def _plan(address: str, package: Package | Path | str, wish: Wish, reach: Reach) -> Decision:
     record = recorded_update(address)
-    return decide(_package(package), await read_device(client, record), record, wish)
+    return decide(_package(package), await read_device(reach, record), record, wish)
 
 
 @asynccontextmanager
@@ -96,16 +113,35 @@ async def open_update(
     health: Health = echoes,
     net_version: AskVersion | None = None,
     deadlines: Deadlines = DEADLINES,
+    loader: Loader | None = None,
 ) -> AsyncIterator[Update]:
     """Lock the device at ``address``, open ``client`` and the journal, and yield the update.
 
+    ``loader`` is another address of the device, which is locked, too: that of its firmware loader, or of its
+    bootloader in serial recovery. The journal is that of ``address``.
+
     Raises ConnectError, LinkError, or JournalError if another call is updating this device.
     """
-    async with open_device(address, client):
-        with Journal(journal_path(place_of(address))) as journal:
-            yield Update(
-                client, package, journal, wish=wish, deadlines=deadlines, health=health, net_version=net_version
-            )
+    places = [*await places_by_lookup(address), *(await places_by_lookup(loader.address) if loader else ())]
+    with locked(places):
+        async with Reach(client, loader.client if loader else None) as reach:
+            with Journal(journal_path(place_of(address))) as journal:
+                yield Update(
+                    reach, package, journal, wish=wish, deadlines=deadlines, health=health, net_version=net_version
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """The client for a device in its firmware loader, or in serial recovery, and its address there."""
+
+    address: str
+    client: Client
+
+    @classmethod
+    def at(cls, address: str) -> Loader:
+        """With a client of the usual patience. Raises ConnectError if this is no address."""
+        return cls(address, client_for(parse_address(address)))
 
 
 @asynccontextmanager

@@ -83,6 +83,8 @@ DFU_TALKERS = {
     "dfu/do/one_image_steps.py",
     "dfu/do/parts.py",
     "dfu/do/serial_recovery.py",
+    "dfu/do/reach.py",
+    "dfu/do/replacing_steps.py",
     "dfu/do/same_device.py",
     "dfu/do/slot_marks.py",
     "dfu/do/update.py",

@@ -95,6 +95,11 @@ class Client:
         return self._exchange.boot.text
 
     @property
+    def found_by_name(self) -> bool:
+        """True if the device was found by the name that its firmware advertises."""
+        return self._exchange.pipe.by_name
+
+    @property
     def over_serial(self) -> bool:
         """True on a serial line, the only wire that MCUboot's recovery has."""
         framing = self._exchange.framing

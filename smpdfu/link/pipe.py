@@ -23,11 +23,12 @@ class Pipe(ABC):
 
     ``name`` is the far end in words for people, ``max_write`` the most bytes of one ``write``. ``in_flight_max`` is how
     many unanswered bytes the queue of the wire holds (None: no limit is known). ``ordered``: bytes arrive in the order
-    in which they were sent.
+    in which they were sent. ``by_name``: the far end is found by the name that it advertises.
     """
 
     in_flight_max: int | None = None
     ordered: bool = True
+    by_name: bool = False
 
     def __init__(self, name: str, max_write: int = UNLIMITED) -> None:
         self.name = name

@@ -16,6 +16,7 @@ from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
 from smpdfu.loaders import lines
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
+from smpdfu.smp.groups.os import BOOT_MODE_BOOTLOADER
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.boot.build import Entrance
@@ -54,8 +55,8 @@ from smpdfu.virtual.server.shell_uart import DeviceShellFraming, Shell
 from smpdfu.virtual.server.slot_content import content_of
 
 LOG_LINES = 1000
-BOOTLOADER_MODE = 1
-"""Asks for serial recovery or the firmware loader (Zephyr's BOOT_MODE_TYPE_BOOTLOADER); kept over one reset."""
+BOOTLOADER_MODE = BOOT_MODE_BOOTLOADER
+"""Kept over one reset."""
 BUILD = Build()
 
 Watcher = Callable[[str], None]

@@ -27,6 +27,7 @@ from tests.build_folders import STAGED, built, change, copy_of, key_of, set_key
 
 ENCRYPTED = "ncs3.0-sysbuild-pm-staged-encrypted"
 PM_STAGED = "ncs3.0-sysbuild-pm-staged"
+KEY_FILE = "SB_CONFIG_BOOT_ENCRYPTION_KEY_FILE"
 APP, NET, MCUBOOT = "smp_app/zephyr", "ipc_radio/zephyr", "mcuboot/zephyr"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +64,11 @@ def _with(*keys: tuple[str, str, str | None]) -> Callable[[Path], None]:
             set_key(folder / place / ".config", key, value)
 
     return alter
+
+
+def _no_key_file(folder: Path) -> None:
+    places = (("zephyr", KEY_FILE), (APP, "CONFIG_MCUBOOT_ENCRYPTION_KEY_FILE"))
+    _with(*((place, key, None) for place, key in (*places, (MCUBOOT, "CONFIG_BOOT_ENCRYPTION_KEY_FILE"))))(folder)
 
 
 def _without_mcuboot(folder: Path) -> None:
@@ -102,6 +108,18 @@ def _other_board(folder: Path) -> None:
         info.unlink()
 
 
+def _other_release(header: str, define: str) -> Callable[[Path], None]:
+    """The headers that CMake makes for each image: here they name two releases."""
+
+    def alter(folder: Path) -> None:
+        for place, version in ((APP, "3.0.2"), (NET, "2.9.0")):
+            file = folder / place / "include" / "generated" / "zephyr" / header
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f'#define {define.replace("STRING", "MAJOR")} 3\n#define {define}           "{version}"\n')
+
+    return alter
+
+
 def _encrypted_network(folder: Path) -> None:
     name = "signed_by_mcuboot_and_b0_ipc_radio.bin"
     old = Image.from_bytes((folder / name).read_bytes())
@@ -131,11 +149,8 @@ CASES = {
         False,
     ),
     "boards differ": Case("build-boards", "thingy53/nrf5340/cpunet", _other_board),
-    "releases differ": Case(
-        "build-sdk",
-        "2.9.0",
-        lambda folder: change(folder / NET / "include/generated/ncs_version.h", '"3.0.2"', '"2.9.0"'),
-    ),
+    "releases of the SDK differ": Case("build-sdk", "2.9.0", _other_release("ncs_version.h", "NCS_VERSION_STRING")),
+    "releases of Zephyr differ": Case("build-sdk", "2.9.0", _other_release("version.h", "KERNEL_VERSION_STRING")),
     "key of another type": Case(
         "build-key-type",
         f"{MCUBOOT}/.config, CONFIG_BOOT_SIGNATURE_TYPE_ED25519",
@@ -144,8 +159,12 @@ CASES = {
             (MCUBOOT, "CONFIG_BOOT_SIGNATURE_TYPE_ED25519", "y"),
         ),
     ),
+    "no name of a key to encrypt with": Case("build-needs-encryption", "names none", _no_key_file, kind=ENCRYPTED),
     "no key to encrypt with": Case(
-        "build-needs-encryption", "CONFIG_BOOT_ENCRYPT", _without_encryption_key, kind=ENCRYPTED
+        "build-needs-encryption",
+        "/elsewhere/key.pem",
+        _with(("zephyr", KEY_FILE, '"/elsewhere/key.pem"')),
+        kind=ENCRYPTED,
     ),
     "signed with another version": Case(
         "build-image",
@@ -296,6 +315,21 @@ def test_further_arguments_of_imgtool_are_named(tmp_path: Path) -> None:
     set_key(folder / APP / ".config", "CONFIG_MCUBOOT_EXTRA_IMGTOOL_ARGS", '"--dependencies (1,2.0.0)"')
     warnings = {one.code: one.message for one in make_build_package(folder, None, key_of(PM_STAGED)).warnings}
     assert "--dependencies (1,2.0.0)" in warnings["extra-arguments"]
+
+
+def test_patches_of_a_wifi_chip_are_named(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    set_key(folder / "zephyr" / ".config", "SB_CONFIG_DFU_ZIP_WIFI_FW_PATCH", "y")
+    assert "patches-left-out" in [one.code for one in find_build(folder).warnings]
+
+
+def test_a_bootloader_that_checks_no_signature_is_named(tmp_path: Path) -> None:
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    _with((MCUBOOT, "CONFIG_BOOT_SIGNATURE_TYPE_ECDSA_P256", None), (MCUBOOT, "CONFIG_BOOT_SIGNATURE_TYPE_NONE", "y"))(
+        folder
+    )
+    made = make_build_package(folder, None, generate("ed25519"))
+    assert "build-unchecked" in [one.code for one in made.warnings]
 
 
 def test_a_missing_variant_is_named(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ class Expected:
     """What a kind's folder says: facts from the SDK's own words for that kind."""
 
     kind: BuildKind
-    ncs: str
     mode: Mode
     roles: tuple[Role, ...] = (Role.APP,)
     simultaneous: bool | None = None
@@ -41,42 +40,35 @@ class Expected:
 
 BOTH = (Role.APP, Role.NET)
 EXPECTED = {
-    "ncs2.5-child-staged": Expected(CHILD, "2.5.3", Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
-    "ncs2.5-child-nrf52840-swap": Expected(CHILD, "2.5.3", Mode.SWAP_USING_MOVE),
-    "ncs2.7-sysbuild-pm-staged": Expected(PM, "2.7.0", Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
-    "ncs2.7-sysbuild-pm-simultaneous": Expected(
-        PM, "2.7.0", Mode.OVERWRITE_ONLY, BOTH, True, app=0x1_0000, net=0x100_8800
-    ),
-    "ncs3.0-sysbuild-pm-staged": Expected(PM, "3.0.2", Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
+    "ncs2.5-child-staged": Expected(CHILD, Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
+    "ncs2.5-child-nrf52840-swap": Expected(CHILD, Mode.SWAP_USING_MOVE),
+    "ncs2.7-sysbuild-pm-staged": Expected(PM, Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
+    "ncs2.7-sysbuild-pm-simultaneous": Expected(PM, Mode.OVERWRITE_ONLY, BOTH, True, app=0x1_0000, net=0x100_8800),
+    "ncs3.0-sysbuild-pm-staged": Expected(PM, Mode.SWAP_USING_MOVE, BOTH, False, net=0x100_8800),
     "ncs3.0-sysbuild-pm-staged-encrypted": Expected(
-        PM, "3.0.2", Mode.SWAP_USING_MOVE, BOTH, False, "ecdsa-p256", net=0x100_8800
+        PM, Mode.SWAP_USING_MOVE, BOTH, False, "ecdsa-p256", net=0x100_8800
     ),
-    "ncs3.0-sysbuild-pm-simultaneous": Expected(
-        PM, "3.0.2", Mode.OVERWRITE_ONLY, BOTH, True, app=0x1_0000, net=0x100_8800
-    ),
+    "ncs3.0-sysbuild-pm-simultaneous": Expected(PM, Mode.OVERWRITE_ONLY, BOTH, True, app=0x1_0000, net=0x100_8800),
     "ncs3.0-sysbuild-pm-simultaneous-encrypted": Expected(
-        PM, "3.0.2", Mode.OVERWRITE_ONLY, BOTH, True, "ecdsa-p256", app=0x1_0000, net=0x100_8800
+        PM, Mode.OVERWRITE_ONLY, BOTH, True, "ecdsa-p256", app=0x1_0000, net=0x100_8800
     ),
-    "ncs3.0-pm-qspi-xip": Expected(PM, "3.0.2", Mode.SWAP_USING_MOVE, (Role.APP, Role.EXTERNAL), app=0x1_0000),
+    "ncs3.0-pm-qspi-xip": Expected(PM, Mode.SWAP_USING_MOVE, (Role.APP, Role.EXTERNAL), app=0x1_0000),
     "ncs3.0-pm-qspi-xip-net": Expected(
-        PM, "3.0.2", Mode.OVERWRITE_ONLY, (Role.APP, Role.EXTERNAL, Role.NET), True, app=0x1_0000, net=0x100_8800
+        PM, Mode.OVERWRITE_ONLY, (Role.APP, Role.EXTERNAL, Role.NET), True, app=0x1_0000, net=0x100_8800
     ),
-    "ncs3.0-pm-direct-xip": Expected(PM, "3.0.2", Mode.DIRECT_XIP, (Role.APP, Role.APP)),
-    "ncs3.0-pm-single-slot": Expected(PM, "3.0.2", Mode.SINGLE_APP),
-    "ncs3.0-pm-mcuboot-update": Expected(PM, "3.0.2", Mode.SWAP_USING_MOVE, app=0x2_0000),
-    "ncs3.4-dts-staged": Expected(DTS, "3.4.1", Mode.SWAP_USING_MOVE, BOTH, False, app=0x1_0000, net=0x100_8800),
-    "ncs3.4-dts-simultaneous": Expected(DTS, "3.4.1", Mode.OVERWRITE_ONLY, BOTH, True, app=0x1_0000, net=0x100_2800),
-    "ncs3.4-dts-direct-xip": Expected(DTS, "3.4.1", Mode.DIRECT_XIP, (Role.APP, Role.APP), app=0x1_0000),
-    "ncs3.4-dts-direct-xip-revert": Expected(
-        DTS, "3.4.1", Mode.DIRECT_XIP_WITH_REVERT, (Role.APP, Role.APP), app=0x1_0000
-    ),
-    "ncs3.4-dts-firmware-loader": Expected(DTS, "3.4.1", Mode.FIRMWARE_LOADER, app=0x1_0000),
-    "ncs3.4-dts-ram-load": Expected(DTS, "3.4.1", Mode.RAM_LOAD, app=0x1_0000),
-    "ncs3.0-nrf52840-swap": Expected(PM, "3.0.2", Mode.SWAP_USING_MOVE),
-    "ncs3.0-nrf9151-swap-tfm": Expected(PM, "3.0.2", Mode.SWAP_USING_MOVE),
-    "ncs3.4-nrf54l15-swap-offset": Expected(DTS, "3.4.1", Mode.SWAP_USING_OFFSET, signature="ed25519", app=0x1_0000),
+    "ncs3.0-pm-direct-xip": Expected(PM, Mode.DIRECT_XIP, (Role.APP, Role.APP)),
+    "ncs3.0-pm-single-slot": Expected(PM, Mode.SINGLE_APP),
+    "ncs3.0-pm-mcuboot-update": Expected(PM, Mode.SWAP_USING_MOVE, app=0x2_0000),
+    "ncs3.4-dts-staged": Expected(DTS, Mode.SWAP_USING_MOVE, BOTH, False, app=0x1_0000, net=0x100_8800),
+    "ncs3.4-dts-simultaneous": Expected(DTS, Mode.OVERWRITE_ONLY, BOTH, True, app=0x1_0000, net=0x100_2800),
+    "ncs3.4-dts-direct-xip": Expected(DTS, Mode.DIRECT_XIP, (Role.APP, Role.APP), app=0x1_0000),
+    "ncs3.4-dts-direct-xip-revert": Expected(DTS, Mode.DIRECT_XIP_WITH_REVERT, (Role.APP, Role.APP), app=0x1_0000),
+    "ncs3.4-dts-firmware-loader": Expected(DTS, Mode.FIRMWARE_LOADER, app=0x1_0000),
+    "ncs3.4-dts-ram-load": Expected(DTS, Mode.RAM_LOAD, app=0x1_0000),
+    "ncs3.0-nrf52840-swap": Expected(PM, Mode.SWAP_USING_MOVE),
+    "ncs3.0-nrf9151-swap-tfm": Expected(PM, Mode.SWAP_USING_MOVE),
+    "ncs3.4-nrf54l15-swap-offset": Expected(DTS, Mode.SWAP_USING_OFFSET, signature="ed25519", app=0x1_0000),
 }
-OLD_NETWORK_BOARD = "ncs2.5-child-staged"
 ENCRYPTED = [kind for kind in KINDS if EXPECTED[kind].encryption]
 
 
@@ -94,8 +86,6 @@ def test_what_a_build_says_of_itself(kind: str) -> None:
     build, wanted = find_build(built(kind)), EXPECTED[kind]
     loader = build.bootloader
     assert build.kind is wanted.kind
-    assert build.application.ncs is not None
-    assert build.application.ncs.value == wanted.ncs
     assert loader.mode is not None
     assert loader.mode.value is wanted.mode
     assert (None if loader.simultaneous is None else loader.simultaneous.value) == wanted.simultaneous
@@ -133,9 +123,6 @@ def test_the_signed_images_of_a_build_become_its_package(kind: str) -> None:
     made, own = make_build_package(built(kind)), own_package(built(kind))
     assert {image.file: image.data for image in made.package.images} == {image.file: image.data for image in own.images}
     ours, theirs = entries(made.package), entries(own)
-    if kind == OLD_NETWORK_BOARD:  # its .config has the board's name of later releases, which the manifest has not
-        for one in (ours, theirs):
-            one["net_core_app_update.bin"].pop("board")
     assert ours == theirs
 
 
@@ -213,6 +200,31 @@ def test_partitions_yml_takes_the_place_of_pm_config(tmp_path: Path) -> None:
     after = find_build(folder).updates
     assert [(one.slot.value.address, one.slot.value.size) for one in after] == before
     assert after[0].slot.file == "partitions.yml"
+
+
+@pytest.mark.parametrize("place", ["zephyr/include/generated", "zephyr/include/generated/zephyr"])
+def test_the_release_of_the_sdk_is_read_from_the_header_that_the_build_makes(place: str, tmp_path: Path) -> None:
+    folder = copy_of("ncs3.0-sysbuild-pm-staged", tmp_path / "build")
+    for there in (folder / "smp_app").rglob("ncs_version.h"):
+        there.unlink()
+    header = folder / "smp_app" / place / "ncs_version.h"
+    header.parent.mkdir(parents=True, exist_ok=True)
+    header.write_text('#define NCS_PATCHLEVEL               2\n#define NCS_VERSION_STRING           "3.0.2"\n')
+    ncs = find_build(folder).application.ncs
+    assert ncs is not None
+    assert (ncs.value, ncs.file) == ("3.0.2", f"smp_app/{place}/ncs_version.h")
+
+
+def test_releases_until_2_7_have_short_names(tmp_path: Path) -> None:
+    """Where the build's own manifest does not tell the names."""
+    folder = copy_of("ncs2.7-sysbuild-pm-staged", tmp_path / "build")
+    (folder / "dfu_application.zip_manifest.json").unlink()
+    for version, name in (("2.7.0", "smp_app.bin"), ("2.8.0", "smp_app.signed.bin")):
+        for image in ("smp_app", "ipc_radio"):
+            header = folder / image / "zephyr" / "include" / "generated" / "ncs_version.h"
+            header.parent.mkdir(parents=True, exist_ok=True)
+            header.write_text(f'#define NCS_VERSION_STRING           "{version}"\n')
+        assert [one.name for one in find_build(folder).updates] == [name, "ipc_radio.bin"]
 
 
 def test_the_firmware_loader_is_named_and_left_out() -> None:

@@ -27,6 +27,7 @@ from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.conftest import BOTH, IDLE
 from tests.dfu.test_dfu_preflight_loaders import ROWS as LOADER_ROWS
 from tests.dfu.test_dfu_preflight_modes import ROWS as MODE_ROWS
+from tests.dfu.test_dfu_preflight_replacing import ROWS as REPLACING_ROWS
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -136,13 +137,6 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("dependency", Severity.WARNING, lambda make, state: (app(make, needs=(2, Version(1))), state())),
     ("dependency", Severity.ERROR, lambda make, state: (app(make, needs=(0, Version(3))), state())),
     ("clean", None, lambda make, state: (app(make, needs=(0, Version(2))), state())),
-    ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.FIRMWARE_LOADER))),
-    ("bootloader-mode", Severity.ERROR, lambda make, state: (app(make), state(mode=BootloaderMode.SINGLE_APP))),
-    (
-        "bootloader-mode",
-        Severity.ERROR,
-        lambda make, state: (app(make), state(mode=BootloaderMode.SINGLE_APP_RAM_LOAD)),
-    ),
     ("no-revert", Severity.WARNING, lambda make, state: (app(make), state(mode=BootloaderMode.OVERWRITE_ONLY))),
     ("unconfirmed", Severity.ERROR, lambda make, state: (app(make), state(ON_TRIAL))),
     (
@@ -344,7 +338,7 @@ def test_every_finding_has_a_source() -> None:
     told = {code for code, severity, _ in TABLE if severity} | {code for *_, codes in BOTH_TABLE for code, _ in codes}
     judged = {"hash", "clear"}  # by image/verification/verify.py
     assert told - judged <= set(SOURCES)
-    told |= {code for *_, codes in MODE_ROWS for code, _ in codes}
+    told |= {code for *_, codes in (*MODE_ROWS, *REPLACING_ROWS) for code, _ in codes}
     loaders = {code for row in LOADER_ROWS for code, _ in row.found}
     assert set(SOURCES) <= told | loaders | {"net-encrypted", "net-key", "net-seal", "clear"}
     assert loaders <= set(SOURCES)

@@ -17,8 +17,9 @@ from smpdfu.dfu.decide.record import DONE, REVERTED, replay
 from smpdfu.dfu.decide.rules import Policy
 from smpdfu.dfu.do.journal.journal import read_record
 from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
+from smpdfu.dfu.do.reach import Reach, read_device
 from smpdfu.dfu.do.result import is_proven
-from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of, read_device
+from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import RevertedError
@@ -115,7 +116,7 @@ def look(device: VirtualNrf5340, package: Package, path: Path) -> Decision:
     async def ask() -> Decision:
         async with client_of(device, console=False) as client:
             record = read_record(path)
-            return decide(package, await read_device(client, record), record)
+            return decide(package, await read_device(Reach(client), record), record)
 
     return simulate(ask())
 

@@ -240,8 +240,11 @@ class Connection:
 
         return resolve(self).timeout_s or seconds
 
-    def client(self, *, transfer_timeout_s: float | None = None) -> Client:
-        """A client for the device, to be entered with ``async with``; ``transfer_timeout_s`` bounds its transfers."""
+    def client(self, *, transfer_timeout_s: float | None = None, address: str | None = None) -> Client:
+        """A client for the device, to be entered with ``async with``; ``transfer_timeout_s`` bounds its transfers.
+
+        ``address`` is another address of the same device.
+        """
         from smpdfu.cli.app.connection import open_client
 
-        return open_client(self, transfer_timeout_s=transfer_timeout_s)
+        return open_client(self, transfer_timeout_s=transfer_timeout_s, address=address)

@@ -60,14 +60,16 @@ def resolve(connection: Options) -> Settings:
     return Settings(address_of(given), timeout_s, given.get("window"), bootloader)
 
 
-def open_client(connection: Options, *, transfer_timeout_s: float | None = None) -> Client:
+def open_client(connection: Options, *, transfer_timeout_s: float | None = None, address: str | None = None) -> Client:
     """A client for the device, to be entered with ``async with``; ``transfer_timeout_s`` bounds its transfers.
+
+    ``address`` is another address of the same device.
 
     Raises typer.BadParameter as ``resolve`` does, and OSError if the file of ``--log`` cannot be written.
     """
     settings = resolve(connection)
     client = client_for(
-        settings.address,
+        address or settings.address,
         timeout_s=settings.timeout_s,
         window_max=settings.window_max,
         transfer_timeout_s=transfer_timeout_s,
@@ -75,7 +77,7 @@ def open_client(connection: Options, *, transfer_timeout_s: float | None = None)
     if connection.log is not None:
         from smpdfu.cli.app.frame_log import FrameLog  # here: 20 ms, which a run without --log does not pay
 
-        client.trace = FrameLog(connection.log, settings.address, data=connection.log_data)
+        client.trace = FrameLog(connection.log, address or settings.address, data=connection.log_data)
     return client
 
 

@@ -30,18 +30,19 @@ from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.decide.plan import in_place
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.rules import REPLACES, Policy
 from smpdfu.dfu.do import health
 from smpdfu.dfu.do.events import Event
 from smpdfu.dfu.do.net_version import VersionRule, Way
+from smpdfu.dfu.do.reach import Reach
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Update, Wish
-from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.errors import PlanError, StepError, UnprovenError
+from smpdfu.errors import ConnectError, PlanError, StepError, UnprovenError
 from smpdfu.image.keys.keys import PublicKey
-from smpdfu.library import open_update, plan_update, recorded_update, set_journal_aside
+from smpdfu.library import Loader, open_update, plan_update, recorded_update, set_journal_aside
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,15 +71,16 @@ async def run_update(
     job = _Job(loaded, wish, how, transfer, out, Timing())
     checks = _checks(how, address)
     client = conn.client(transfer_timeout_s=transfer.transfer_timeout)
+    loader = _loader(how, conn, transfer)
     if how.plan:
-        async with client:
+        async with Reach(client, None if loader is None else loader.client) as reach:
             job.timing.connected()
-            decision = await plan_update(address, loaded, wish=wish, client=client)
+            decision = await plan_update(address, loaded, wish=wish, client=reach)
             job.timing.looked()
             _show_plan(decision, job)
             return
     try:
-        async with open_update(address, loaded, client, wish=wish, **checks) as update:
+        async with open_update(address, loaded, client, wish=wish, loader=loader, **checks) as update:
             job.timing.connected()
             await _carry_out(update, job)
     except StepError as error:
@@ -87,6 +89,17 @@ async def run_update(
         kept = [*_kept(how), *bootloader.words(), *trust.words(), *transfer.words()]
         again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
         raise StepError(f"{error}; continue with: {again}", error.step, resumable=True) from error
+
+
+def _loader(how: How, conn: Connection, transfer: TransferOptions) -> Loader | None:
+    """The client for --loader-to. Raises typer.BadParameter if that is no address."""
+    if how.loader_to is None:
+        return None
+    try:
+        address = str(parse_address(how.loader_to))
+    except ConnectError as error:
+        raise typer.BadParameter(str(error)) from None
+    return Loader(address, conn.client(transfer_timeout_s=transfer.transfer_timeout, address=address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +122,15 @@ def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wis
     policy = Policy.UPLOAD_ONLY if how.upload_only else Policy.TEST_AND_CONFIRM
     policy = Policy.CONFIRM_ONLY if how.confirm else policy
     scheme = None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value)
-    return Wish(policy, scheme, how.again, how.force, bootloader, how.no_downgrade, trust)
+    return Wish(policy, scheme, how.again, how.force, bootloader, how.no_downgrade, trust, how.recovery)
 
 
 def _kept(how: How) -> list[str]:
     """The options that the next call needs, too: without them it would do something else, or check less."""
     usual = How()
-    switches = ("force", "confirm", "upload_only", "no_downgrade", "require_proof")
+    switches = ("force", "confirm", "upload_only", "no_downgrade", "require_proof", "recovery")
     words = [f"--{name.replace('_', '-')}" for name in switches if getattr(how, name)]
-    for name in ("scheme", "only", "soak", "health", "health_timeout", "boot_timeout", "net_version_from"):
+    for name in ("scheme", "only", "soak", "health", "health_timeout", "boot_timeout", "net_version_from", "loader_to"):
         value = getattr(how, name)
         if value != getattr(usual, name):
             text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -180,7 +193,7 @@ async def _carry_out(update: Update, job: _Job) -> None:
             "an earlier run stopped during the trial of the application, and the device went back to its previous "
             "firmware: smpdfu repeats the trial"
         )
-    with Reporter(out) as report:
+    with Reporter(out, replaces=decision.plan.method in REPLACES) as report:
 
         def watch(event: Event) -> None:
             report(event)
@@ -236,12 +249,13 @@ def _show_plan(decision: Decision, job: _Job) -> None:
 
 
 def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
-    """Each core of the package that needs no step, with the sentence for it."""
+    """Each image for the device that needs no step, with the sentence for it."""
     found = []
-    for image in in_place(job.package, decision.plan, job.wish.policy):
+    for image in in_place(decision.package, decision.plan, job.wish.policy):
         known = " (by the journal of an earlier update)" if image.core is Core.NET else ""
-        text = f"nothing to do for the {image.core.words}: it has {image.image.header.version} already{known}"
-        found.append((str(image.core), text))
+        place = f"the {image.core.words}" if image.role in (Role.APP, Role.NET) else image.words
+        text = f"nothing to do for {place}: it has {image.image.header.version} already{known}"
+        found.append((image.part, text))
     return found
 
 
@@ -269,6 +283,7 @@ def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -
     return {
         "result": result,
         "scheme": decision.plan.scheme,
+        "method": decision.plan.method,
         "loader": loader_data(state),
         "findings": [
             {
@@ -282,7 +297,7 @@ def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -
             for one in decision.findings
         ],
         "steps": [
-            {"name": step.name, "core": step.core, "what": step.words, **timing.of_step(step)}
+            {"name": step.name, "core": step.core, "role": step.role, "what": step.words, **timing.of_step(step)}
             for step in decision.plan.steps
         ],
         **timing.to_dict(),

@@ -8,9 +8,10 @@ from smpdfu.cli.app.advice_by_code import finding_words
 from smpdfu.cli.terminal.interruption import AGAIN, BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, now_leaves
 from smpdfu.cli.terminal.show import Advance, Output, upload_phase
 from smpdfu.client import UploadProgress
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.rules import BOOTS, Action, Step
 from smpdfu.dfu.do.events import Event, Progress, StepBegun
 from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageStage
+from smpdfu.dfu.package.images import Role
 
 _LEAVES = {
     ImageStage.SENDING: PART_OF_SLOT,
@@ -19,19 +20,26 @@ _LEAVES = {
     ImageStage.STEPS: BETWEEN_STEPS,
 }
 """What Ctrl-C leaves behind in each stage of one image."""
-_BOOTS = (Action.RESET, Action.CHECK)
+_BOOTS = BOOTS | {Action.CHECK}
 WAITING = "waiting for the device"
+_UPLOADS = {Role.APP: "app core", Role.NET: "net core", Role.EXTERNAL: "external flash"}
+
+
+def _file(step: Step) -> str:
+    """The label of an upload's progress."""
+    return _UPLOADS.get(step.role, f"image {step.number}")
 
 
 class Reporter:
     """Turns the events of a package or of one image into lines, a progress display or a spinner.
 
-    ``file``: the name that the progress of one image shows.
+    ``file``: the name that the progress of one image shows. ``replaces``: an upload is written over the application.
     """
 
-    def __init__(self, out: Output, file: str = "") -> None:
+    def __init__(self, out: Output, file: str = "", *, replaces: bool = False) -> None:
         self._out = out
         self._file = file
+        self._in_part = PART_OF_APPLICATION if replaces else PART_OF_SLOT
         self._stack = ExitStack()
         self._advance: Advance | None = None
 
@@ -73,10 +81,10 @@ class Reporter:
 
     def _step(self, step: Step, number: str) -> None:
         uploads = step.action is Action.UPLOAD
-        now_leaves(PART_OF_SLOT if uploads else BETWEEN_STEPS)
+        now_leaves(self._in_part if uploads else BETWEEN_STEPS)
         self._out.say(f"{number} {step.words}")
         if uploads:
-            self._advance = self._stack.enter_context(self._out.progress(f"{step.core} core"))
+            self._advance = self._stack.enter_context(self._out.progress(_file(step)))
         elif step.action in _BOOTS:
             self._stack.enter_context(self._out.waiting(WAITING))
 

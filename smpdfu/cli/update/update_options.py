@@ -73,6 +73,18 @@ class How:
             show_default=False,
         ),
     ] = False
+    recovery: Annotated[
+        bool,
+        typer.Option("--recovery", help="Use MCUboot's serial recovery. It overwrites what runs, with no way back."),
+    ] = False
+    loader_to: Annotated[
+        str | None,
+        typer.Option(
+            "--loader-to",
+            metavar="ADDRESS",
+            help="The address of the device in its firmware loader or in serial recovery. [default: the same]",
+        ),
+    ] = None
     new_journal: Annotated[
         bool,
         typer.Option("--new-journal", help="Move a damaged journal away and begin a new one."),

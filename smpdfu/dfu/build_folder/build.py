@@ -139,7 +139,7 @@ class UpdateImage:
     that it must fit with the bootloader's trailer. Sizes in bytes. ``header_in_file``: the firmware begins with room
     for the header. ``number`` and ``slot_number`` are those of the manifest; ``slot_number`` only of variants.
     ``unsigned`` and ``signed`` are the files that are there, of ``unsigned_names`` and ``signed_names``. ``sealed``:
-    signed for b0n. ``name`` is the file's name in the package.
+    signed for b0n. ``name`` is the file's name in the package. ``numbered``: the manifest has the number.
     """
 
     role: Role
@@ -157,6 +157,7 @@ class UpdateImage:
     board: Fact[str] | None = None
     soc: Fact[str] | None = None
     slot_number: int | None = None
+    numbered: bool = True
     security_counter: Fact[int] | None = None
     rom_fixed: bool = True
     sealed: bool = False
@@ -183,7 +184,10 @@ class BuildWarning:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build folder as it was found. ``updates`` are the images that a package of it has."""
+    """A build folder as it was found. ``updates`` are the images that a package of it has.
+
+    ``name`` is what the build's own package is called in its manifest.
+    """
 
     root: Path
     kind: BuildKind
@@ -191,6 +195,7 @@ class Build:
     bootloader: BuildBootloader
     updates: tuple[UpdateImage, ...]
     warnings: tuple[BuildWarning, ...] = ()
+    name: str | None = None
 
     def image(self, role: BuildRole) -> BuildImage | None:
         """The first image with this role."""

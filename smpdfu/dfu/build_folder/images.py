@@ -57,7 +57,7 @@ def _read_image(folder: BuildFolder, place: str, config: Kconfig) -> BuildImage:
         image,
         board=_board(folder, image),
         soc=fact_of(config, "CONFIG_SOC"),
-        ncs=_ncs(folder, image),
+        ncs=_release(folder, image, "ncs_version.h", "NCS_VERSION_STRING"),
         zephyr=_release(folder, image, "version.h", "KERNEL_VERSION_STRING"),
     )
 
@@ -88,11 +88,6 @@ def _release(folder: BuildFolder, image: BuildImage, header: str, define: str) -
         if found is not None:
             return Fact(found, name, define)
     return None
-
-
-def _ncs(folder: BuildFolder, image: BuildImage) -> Fact[str] | None:
-    header = _release(folder, image, "ncs_version.h", "NCS_VERSION_STRING")
-    return fact_of(image.config, "CONFIG_NCS_VERSION") if header is None else header
 
 
 # --- roles ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from smpdfu.dfu.build_folder.build import Build, BuildKind, UpdateImage
+from smpdfu.dfu.build_folder.build import Build, UpdateImage
 from smpdfu.dfu.build_folder.contradictions import check_cores, check_keys, key_warnings
 from smpdfu.dfu.build_folder.find import StrPath, find_build
 from smpdfu.dfu.build_folder.firmware import Code, read_code
@@ -62,9 +62,9 @@ def make_build_package(
 
     With ``signer``, the unsigned images are signed as the build would sign them. Without, the signed images of the
     build are checked and taken. ``recipient`` encrypts the images of the application; without it, the key file that the
-    build names does, if it is there and the build encrypts. Raises PackageError for what is
-    no build folder, or contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a
-    ``recipient`` without ``signer``.
+    build names does, if it is there and the build encrypts. Raises PackageError for what is no build folder, or
+    contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a ``recipient`` without
+    ``signer``.
     """
     build = find_build(path)
     named = None if signer is None or recipient is not None else encryption_key_of(build)
@@ -92,7 +92,7 @@ def pack_build(
         images.append(image)
         warnings += found
     check_ties(images)
-    return MadePackage(_package(images, request.name), tuple(dict.fromkeys(warnings)))
+    return MadePackage(_package(images, request.name or build.name), tuple(dict.fromkeys(warnings)))
 
 
 def _made(
@@ -109,10 +109,7 @@ def _made(
         image = _signed(build, update, spec, code, signer, recipient)
         data = image.to_bytes()
         warnings += _link_warnings(update, code) if request.check_link else []
-    # Builds with child images number their files where there are several.
-    numbered = build.kind is not BuildKind.CHILD or len(build.updates) > 1
-    entry = _entry(update, image, len(data), numbered=numbered)
-    return PackageImage(update.role, update.name, data, image, entry), warnings
+    return PackageImage(update.role, update.name, data, image, _entry(update, image, len(data))), warnings
 
 
 def _signed(
@@ -181,18 +178,18 @@ def _link_warnings(update: UpdateImage, code: Code) -> Iterator[PackageWarning]:
 # --- the manifest ---------------------------------------------------------------------------------------------------
 
 
-def _entry(update: UpdateImage, image: Image, size: int, *, numbered: bool) -> dict[str, Any]:
+def _entry(update: UpdateImage, image: Image, size: int) -> dict[str, Any]:
     """The keys and the values that the SDK writes; numbers of its configuration are texts."""
     entry: dict[str, Any] = {"type": "application"}
     entry |= {key: one.value for key, one in (("board", update.board), ("soc", update.soc)) if one is not None}
     entry["load_address"] = update.load_address.value
-    if numbered:
+    if update.numbered:
         entry["image_index"] = str(update.number.value)
     version = image.header.version
     text = f"{version.major}.{version.minor}.{version.revision}+{version.build}"
     if update.slot_number is not None:
         entry |= {"slot": str(update.slot_number), "version_MCUBOOT+XIP": text}
-    elif numbered:
+    elif update.numbered:
         number = update.number.value
         entry |= {"slot_index_primary": str(2 * number + 1), "slot_index_secondary": str(2 * number + 2)}
     if update.role is Role.NET and update.firmware_version is not None:

@@ -35,6 +35,7 @@ _COUNTED = ("CONFIG_MCUBOOT_HARDWARE_DOWNGRADE_PREVENTION", "SB_CONFIG_MCUBOOT_H
 _SPLIT = ("SB_CONFIG_QSPI_XIP_SPLIT_IMAGE", "CONFIG_MCUBOOT_QSPI_XIP_SPLIT_IMAGE")
 _DIRECT_XIP = (BootloaderMode.DIRECT_XIP, BootloaderMode.DIRECT_XIP_WITH_REVERT)
 _ZERO = "0.0.0+0"
+_SHORT_NAMES = ("2.6.", "2.7.")
 MAX_NUMBER = 15
 
 
@@ -59,6 +60,11 @@ class Sources:
         found = self.image(BuildRole.APPLICATION)
         assert found is not None
         return found
+
+    @property
+    def updates_network(self) -> bool:
+        """True if the build has a network core's image, and its bootloader updates it."""
+        return self.image(BuildRole.NETWORK) is not None and self.bootloader.simultaneous is not None
 
     @property
     def direct_xip(self) -> bool:
@@ -116,6 +122,8 @@ def update_warnings(sources: Sources, updates: tuple[UpdateImage, ...]) -> Itera
         )
     if sources.image(BuildRole.FIRMWARE_LOADER) is not None:
         yield BuildWarning("loader-left-out", "the firmware loader itself is not part of the package")
+    if sources.sysbuild.flag("SB_CONFIG_DFU_ZIP_WIFI_FW_PATCH"):
+        yield BuildWarning("patches-left-out", "the patches of the Wi-Fi chip (nrf70) are not part of the package")
     extra = fact_of(sources.application.config, "CONFIG_MCUBOOT_EXTRA_IMGTOOL_ARGS")
     if extra is not None:
         yield BuildWarning(
@@ -152,6 +160,7 @@ def _application(sources: Sources, image: BuildImage, *, second: bool) -> Update
         board=fact_of(image.config, "CONFIG_BOARD"),
         soc=image.soc,
         slot_number=2 * number.value + second if sources.direct_xip else None,
+        numbered=sources.kind is not BuildKind.CHILD or sources.updates_network,
         load_address=_app_load_address(sources, slot, second=second),
         security_counter=_counter(sources),
         encrypted=sources.bootloader.encryption is not None,
@@ -162,8 +171,7 @@ def _application(sources: Sources, image: BuildImage, *, second: bool) -> Update
 
 def _external(sources: Sources, image: BuildImage, *, second: bool) -> UpdateImage:
     """The half of the application in external flash: the network core's image counts first."""
-    has_network = sources.image(BuildRole.NETWORK) is not None and sources.bootloader.simultaneous is not None
-    number = sources.number("QSPI_XIP", 2 if has_network else 1)
+    number = sources.number("QSPI_XIP", 2 if sources.updates_network else 1)
     slot = sources.layout.needed_slot(number.value, secondary=second)
     inside = _application(sources, image, second=second)
     code = sources.layout.app.get(f"mcuboot_{'secondary' if second else 'primary'}_{number.value}_app")
@@ -188,6 +196,8 @@ def _app_name(sources: Sources, image: BuildImage, half: str) -> str:
         return "app_update.bin"
     if half:
         return f"{image.name}.{half}.bin"
+    if image.ncs is not None and image.ncs.value.startswith(_SHORT_NAMES):
+        return f"{image.name}.bin"
     return (
         f"{image.name}.signed.encrypted.bin"
         if sources.bootloader.encryption is not None

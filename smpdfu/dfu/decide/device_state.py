@@ -130,7 +130,11 @@ class DeviceState:
     (``net_is_given``: by a person, else by the journal), ``boot`` what the console said in the last boot, ``proof``
     what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
     ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``),
-    ``external`` the one among them of its half in external flash.
+    ``external`` the one among them of its half in external flash, ``unconfirmable`` those that the firmware does not
+    let SMP confirm, where that was asked for. ``lists_images`` False: its
+    firmware has no list of images. ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial
+    recovery; ``over_serial``: it can be reached there, ``renamed``: the device is known by the Bluetooth name of its
+    application alone. ``silent``: nothing answers where its application should.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -149,6 +153,22 @@ class DeviceState:
     hardware: str | None = None
     companions: frozenset[int] = frozenset()
     external: int | None = None
+    unconfirmable: frozenset[int] = frozenset()
+    lists_images: bool = True
+    by_recovery: bool = False
+    over_serial: bool = True
+    renamed: bool = False
+    silent: bool = False
+
+    @property
+    def in_loader(self) -> bool:
+        """True if the firmware loader answers: beside it there is one slot, the application's, which does not run."""
+        has_one = self.mode is BootloaderMode.FIRMWARE_LOADER and not self.recovery and not self.silent
+        return has_one and self.lists_images and not self._runs_application
+
+    @property
+    def _runs_application(self) -> bool:
+        return self.running is not None and self.running.slot == PRIMARY
 
     @property
     def sure(self) -> DeviceState:
@@ -228,7 +248,7 @@ class DeviceState:
         """True if an unconfirmed application image is rolled back; None if the device does not tell."""
         mode = self.swap_mode
         if mode is None:
-            return _CAN_REVERT.get(self.mode or BootloaderMode.UNKNOWN)
+            return None if self.mode is None else _CAN_REVERT.get(self.mode)
         return mode is not SwapMode.OVERWRITE_ONLY
 
     @property

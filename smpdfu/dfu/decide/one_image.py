@@ -11,7 +11,9 @@ How an image comes to run depends on the bootloader:
     each core                         is permanent
     loads into RAM; XIP; takes no     refused         HIGHER_VERSION: reset, check; it boots the higher version
     marks
-    one slot; firmware loader         refused         ONE_SLOT: the upload replaces the application; reset, check
+    firmware loader that runs         refused         ONE_SLOT: the upload replaces the application; reset, check
+    one slot, or the application      refused         refused: the running application cannot be replaced
+    beside a firmware loader
 
 Which core an image is for is known by its reset vector, its manifest or its fixed address. Sources: MCUboot,
 docs/design.md; Zephyr, img_mgmt; nRF Connect SDK, loaders of the nRF5340.
@@ -24,6 +26,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.dfu.decide.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role, core_of_address
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, counted
@@ -116,6 +119,8 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
     left = _left(image, state, wanted, pair, way)
     if left is Left.NOTHING:
         return Job(way, pair, slot, pair, left, state.can_revert)
+    if state.mode in ONE_SLOT_MODES and not state.in_loader:
+        raise _while_it_runs(image, state)
     if way is Way.HIGHER_VERSION:
         _is_higher(image, state, _why_no_marks(state))
     elif way is not Way.UPLOAD and left is Left.ALL and state.mode in REVERTING_MODES:
@@ -131,7 +136,8 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
 
 def of_pair(image: PackageImage, job: Job, state: DeviceState) -> PackageImage:
     """The image as one of the core whose pair it goes to: an encrypted one does not show its core, the pair does."""
-    if state.scheme is Scheme.SIMULTANEOUS and job.image in (0, 1) and known_core(image) is None:
+    unknown = known_core(image) is None and image.role not in COMPANIONS
+    if state.scheme is Scheme.SIMULTANEOUS and job.image in (0, 1) and unknown:
         return replace(image, role=Role.NET if job.image else Role.APP)
     return image
 
@@ -197,6 +203,15 @@ def _way(state: DeviceState, wanted: Wanted, pair: int, takes_marks: bool | None
         return Way.TEST
     tries = state.can_revert is not False and state.scheme is Scheme.STAGED and pair == 0 and wanted.slot != PRIMARY
     return Way.TRIAL if tries else Way.PERMANENT
+
+
+def _while_it_runs(image: PackageImage, state: DeviceState) -> PlanError:
+    by_loader = state.mode is BootloaderMode.FIRMWARE_LOADER
+    who = "its firmware loader" if by_loader else "MCUboot's serial recovery"
+    return PlanError(
+        f"the device has one slot, from which the application runs, and {who} replaces it: nothing was written. "
+        f"Install {image.file} in a package, or start {who} first, and then upload it there"
+    ).because("start-loader" if by_loader else "start-recovery")
 
 
 def _no_test(why: str, what: str) -> PlanError:
@@ -278,8 +293,9 @@ def _left(image: PackageImage, state: DeviceState, wanted: Wanted, pair: int, wa
     if not wanted.boots:
         return Left.ALL
     running = state.running if pair == 0 else None
-    runs = running is not None and running.hash == image.hash is not None and (wanted.test or running.confirmed)
-    if (runs or not wanted.force) and (other := _boots_instead(image, state, pair)) is not None:
+    runs = running is not None and running.hash == image.hash is not None and (wanted.test or not state.on_trial)
+    replaced = way is Way.HIGHER_VERSION and not runs  # such a device takes an upload over what waits
+    if (runs or not (wanted.force or replaced)) and (other := _boots_instead(image, state, pair)) is not None:
         raise PlanError(_waits(other), codes=("pending",))
     if runs:
         return Left.NOTHING
@@ -345,9 +361,8 @@ def announcement(job: Job, image: PackageImage, state: DeviceState) -> str:
                 "the next reset. After the upload the device restarts, and the running image is checked"
             )
         case Way.ONE_SLOT:
-            why = ONE_SLOT_MODES.get(state.mode or BootloaderMode.SINGLE_APP, "")
             return (
-                f"the bootloader {why}: the upload replaces the application, with no way back. Then the device "
+                "the firmware loader answers: the upload replaces the application, with no way back. Then the device "
                 "restarts, and the running image is checked"
             )
 

@@ -6,12 +6,27 @@ what the device shows. The journal adds only what no device can report.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.decide.rules import MARKS, Action, Policy, Step, image_number, rules_of, step_of
+from smpdfu.dfu.decide.replacing import Place, first_replacing
+from smpdfu.dfu.decide.rules import (
+    BOOTS,
+    COMPANIONS,
+    MARKS,
+    REPLACES,
+    Action,
+    Method,
+    Policy,
+    Step,
+    image_number,
+    method_of,
+    rules_of,
+    step_of,
+)
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
@@ -31,6 +46,7 @@ class Plan:
 
     scheme: Scheme
     steps: tuple[Step, ...]
+    method: Method = Method.STAGED
 
 
 def make_plan(
@@ -42,6 +58,12 @@ def make_plan(
     is taken for done. Of each role but OTHER the package has one image: ``variants`` chooses. Raises PlanError where
     the policy cannot be kept.
     """
+    method = method_of(state)
+    if policy is Policy.UPLOAD_ONLY and method in REPLACES:
+        raise PlanError(
+            "on this device an upload replaces the application, so an image cannot be sent without being installed: "
+            "nothing was written"
+        ).because("upload-replaces")
     both = package.image(Role.APP) is not None and package.image(Role.NET) is not None
     if policy is Policy.UPLOAD_ONLY and state.scheme is Scheme.STAGED and both:
         raise PlanError(
@@ -49,12 +71,21 @@ def make_plan(
             "nothing was written"
         ).because("one-slot")
     rules = rules_of(package, state, policy)
-    first = first_actions(package, state, record or Record())
+    decide = first_replacing if method in REPLACES else first_actions
+    first = decide(package, state, record or Record())
     steps = tuple(step for step in rules if _is_left(step, first.get(_place(step)), rules))
-    return Plan(state.scheme, _one_reset_each(steps))
+    ends = () if method in REPLACES else _ending_trials(package, state, first)
+    return Plan(state.scheme, (*ends, *_one_boot_each(steps)), method)
 
 
-Place = tuple[Role, int]
+def _ending_trials(package: Package, state: DeviceState, first: Mapping[Place, Action | None]) -> tuple[Step, ...]:
+    """A reset where an image of the package is on trial without its application: its slot is not free before."""
+    for image in package.images:
+        used = state.in_use(image_number(image, state.scheme)) if image.role in COMPANIONS else None
+        alone = first.get((Role.APP, 0)) not in (None, Action.CHECK) and state.takes_marks
+        if alone and used is not None and used.hash == image.hash and not used.confirmed:
+            return (step_of(Action.RESET, image),)
+    return ()
 
 
 def _place(step: Step) -> Place:
@@ -73,12 +104,12 @@ def _is_left(step: Step, first: Action | None, rules: tuple[Step, ...]) -> bool:
     return begin in order and order.index(step.action) >= order.index(begin)
 
 
-def _one_reset_each(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Images that are marked together need one reset."""
+def _one_boot_each(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Images that are marked, or sent, together need one reset."""
     return tuple(
         step
         for step, after in zip_longest(steps, steps[1:])
-        if not (step.action is Action.RESET and after is not None and after.action is Action.RESET)
+        if not (step.action in BOOTS and after is not None and after.action is step.action)
     )
 
 
@@ -105,6 +136,8 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             first[Role.NET, 0] = _first_for_net(image, state, Record() if stale else record)
         elif image.role is not Role.APP:
             action = _first_for_companion(image, state, record)
+            if action is Action.CHECK and first.get((Role.APP, 0)) not in (None, Action.CHECK):
+                action = Action.UPLOAD  # its trial ends with the boot of its application
             # A trial that runs without what goes with it: one more reset would end it, so the check does, with its why.
             ended = action is not None and state.on_trial and first.get((Role.APP, 0)) is Action.CHECK
             first[_place(step_of(Action.CHECK, image))] = Action.CHECK if ended else action
@@ -168,6 +201,8 @@ def went_back(package: Package, state: DeviceState, record: Record) -> bool:
     So it was swapped back, or the bootloader refused it: the next boot brings the same image again.
     """
     app, running, other = package.image(Role.APP), state.running, state.other
+    if method_of(state) in REPLACES:
+        return False
     if app is None or running is None or not record.unfinished or not _MARKED[Role.APP] & record.steps:
         return False
     pending = other is not None and other.waits

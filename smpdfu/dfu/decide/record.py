@@ -10,6 +10,8 @@ from typing import Any
 # How an update ended: as planned; on the previous firmware; so that calling again does not help.
 DONE, REVERTED, FAILED = "done", "reverted", "failed"
 
+WAY = "way"
+"""What is noted in ``about`` of an update by a firmware loader or serial recovery: ``replacing.way_of``."""
 OF_NETWORK = frozenset({"net_address"})
 """What is noted in ``about`` of the network core's image."""
 
@@ -63,6 +65,12 @@ class Record:
         if not self.unfinished:
             return self
         return replace(self, clues=(), past_clues=self.clues or self.past_clues, proof=None, net_version=None)
+
+    @property
+    def way(self) -> str | None:
+        """How the update goes where the upload replaces the application; None: through a slot."""
+        way = self.about.get(WAY)
+        return way if isinstance(way, str) else None
 
     @property
     def is_proven(self) -> bool:

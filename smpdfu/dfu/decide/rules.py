@@ -23,6 +23,8 @@ class Action(StrEnum):
     RESET = "reset"
     CHECK = "check"
     CONFIRM = "confirm"
+    ENTER_LOADER = "enter-loader"
+    ENTER_RECOVERY = "enter-recovery"
 
 
 _WORDS = {
@@ -32,9 +34,14 @@ _WORDS = {
     Action.RESET: "reset the device and wait for it",
     Action.CHECK: "check {place}",
     Action.CONFIRM: "confirm {runs}",
+    Action.ENTER_LOADER: "restart the device into its firmware loader",
+    Action.ENTER_RECOVERY: "restart the device into MCUboot's serial recovery",
 }
 
 MARKS = (Action.TEST, Action.KEEP)
+ENTERS = (Action.ENTER_LOADER, Action.ENTER_RECOVERY)
+BOOTS = frozenset({Action.RESET, *ENTERS})
+"""Images that need one of these in a row need it once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,21 @@ SIMULTANEOUS = _steps(
 # boot, and the image in the other slot starts. (MCUboot, docs/design.md, "Revert mechanism in direct XIP mode")
 HIGHEST_VERSION = _steps("upload app, reset app, check app")
 
+# FIRMWARE_LOADER, SERIAL_RECOVERY: the upload replaces the application, which does not run meanwhile. There is no trial
+# and no way back. A device that is there already is not restarted first.
+# 7. While the application's slot does not hold a whole image, the loader or recovery starts by itself (MCUboot,
+#    CONFIG_BOOT_FIRMWARE_LOADER_NO_APPLICATION, CONFIG_BOOT_SERIAL_NO_APPLICATION; else by a button), so that an upload
+#    which was interrupted is begun anew.
+# 8. In recovery the network core's image and what goes with the application go first. Their first piece shows whether
+#    the bootloader has a number for them, before anything is erased: only those built with direct upload do. Until the
+#    application's own upload begins, the old application still starts.
+# 9. The bootloader hands the network core's image over when it has answered the last piece. It copies while the
+#    application is sent, and refuses the reset until it is done (EBUSY): the power must stay on. (NCSDK-11308)
+FIRMWARE_LOADER = _steps("enter-loader app, upload app, reset app, check app")
+SERIAL_RECOVERY = _steps(
+    "enter-recovery net, enter-recovery app, upload net, upload app, reset net, reset app, check app, check net"
+)
+
 
 class Method(StrEnum):
     """How an image comes to run: the two schemes of a bootloader that swaps or overwrites, else its mode."""
@@ -129,17 +151,24 @@ class Method(StrEnum):
     DIRECT_XIP = "direct-xip"
     DIRECT_XIP_REVERT = "direct-xip-revert"
     RAM_LOAD = "ram-load"
+    FIRMWARE_LOADER = "firmware-loader"
+    SERIAL_RECOVERY = "serial-recovery"
 
 
 _METHODS = {
     BootloaderMode.DIRECT_XIP: Method.DIRECT_XIP,
     BootloaderMode.DIRECT_XIP_WITH_REVERT: Method.DIRECT_XIP_REVERT,
     BootloaderMode.RAM_LOAD: Method.RAM_LOAD,
+    BootloaderMode.FIRMWARE_LOADER: Method.FIRMWARE_LOADER,
+    BootloaderMode.SINGLE_APP: Method.SERIAL_RECOVERY,
+    BootloaderMode.SINGLE_APP_RAM_LOAD: Method.SERIAL_RECOVERY,
 }
 NO_MARKS = frozenset({Method.DIRECT_XIP, Method.RAM_LOAD})
 """The highest version starts, whatever is marked."""
 RUNS_IN_BOTH_SLOTS = frozenset({Method.DIRECT_XIP, Method.DIRECT_XIP_REVERT})
 """An image runs in the slot where it lies, for which it must be linked."""
+REPLACES = frozenset({Method.FIRMWARE_LOADER, Method.SERIAL_RECOVERY})
+"""The upload is written over the application."""
 
 RULES: Mapping[tuple[Method, Policy], tuple[Step, ...]] = {
     (Method.STAGED, Policy.TEST_AND_CONFIRM): STAGED,
@@ -156,23 +185,32 @@ RULES: Mapping[tuple[Method, Policy], tuple[Step, ...]] = {
         for method in NO_MARKS
         for policy in Policy
     },
+    **{(Method.FIRMWARE_LOADER, policy): FIRMWARE_LOADER for policy in Policy},
+    **{(Method.SERIAL_RECOVERY, policy): SERIAL_RECOVERY for policy in Policy},
 }
 
 # What goes with the application in the same boot, through an image pair of its own. It is sent and marked before the
 # application, so that a reset in between leaves an application that runs. Where the pair can revert, both do.
 COMPANIONS = frozenset({Role.EXTERNAL, Role.OTHER})
-_BEFORE = frozenset({Action.UPLOAD, Action.TEST, Action.KEEP, Action.RESET, Action.CONFIRM})
+_BEFORE = frozenset({Action.UPLOAD, *MARKS, *BOOTS, Action.CONFIRM})
 
 
 def method_of(state: DeviceState) -> Method:
     """How an image comes to run on this device."""
-    return _METHODS.get(state.mode or BootloaderMode.UNKNOWN, Method(state.scheme))
+    if state.recovery or (state.by_recovery and state.mode is not BootloaderMode.FIRMWARE_LOADER):
+        return Method.SERIAL_RECOVERY
+    return _METHODS.get(BootloaderMode.UNKNOWN if state.mode is None else state.mode, Method(state.scheme))
+
+
+_ALONE = Method.FIRMWARE_LOADER
 
 
 def rules_of(package: Package, state: DeviceState, policy: Policy) -> tuple[Step, ...]:
     """All steps for the images of a package on this device, with those that are done already."""
-    companions = [image for image in package.images if image.role in COMPANIONS]
-    return tuple(part for step in RULES[method_of(state), policy] for part in _with(step, companions))
+    method = method_of(state)
+    # A firmware loader writes the application's slot; where it would put anything else is not known.
+    companions = [image for image in package.images if image.role in COMPANIONS and method is not _ALONE]
+    return tuple(part for step in RULES[method, policy] for part in _with(step, companions))
 
 
 def _with(step: Step, companions: Sequence[PackageImage]) -> tuple[Step, ...]:

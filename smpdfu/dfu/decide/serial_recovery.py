@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import WHICH_IMAGE
-from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.errors import DeviceError, PlanError
 from smpdfu.smp.groups.image import SlotInfoImage
 from smpdfu.smp.groups.os import ParamsReply
@@ -51,8 +51,10 @@ def may_be_recovery(state: DeviceState, params: ParamsReply | None) -> bool:
 
 def has_direct_upload(sizes: Sequence[SlotInfoImage]) -> bool | None:
     """Was the bootloader built with direct upload, by its slot info? None if that does not tell."""
-    first = next((slot for info in sizes if info.image == 0 for slot in info.slots if slot.slot == 0), None)
-    if first is None or first.upload_image_id is None:
+    slots = [slot for info in sizes if info.image == 0 for slot in info.slots]
+    first = next((slot for slot in slots if slot.slot == 0), None)
+    # A build with one slot numbers it 1 either way.
+    if first is None or first.upload_image_id is None or (len(slots) == 1 and first.upload_image_id != DEFAULT):
         return None
     return first.upload_image_id != DEFAULT
 
@@ -88,6 +90,20 @@ def recovery_number(image: PackageImage, asked: int | None, *, direct: bool | No
         text = f"{_no_number(image, number)}: nothing was written. {_instead(number)}"
         raise PlanError(text).because(_no_direct_upload(number))
     return number
+
+
+def package_number(image: PackageImage) -> int:
+    """The number of an image of a package, whose role is known; all but the application's need direct upload."""
+    return DEFAULT if image.role is Role.APP else 2 * (1 if image.role is Role.NET else image.image_index) + 1
+
+
+def no_number_in_package(image: PackageImage) -> PlanError:
+    """A bootloader refused the number of an image of a package, before anything was written."""
+    return PlanError(
+        f"the bootloader's serial recovery does not take {image.file} as image {package_number(image)}: it has no "
+        "direct upload, or no such image, or the image is too large. Nothing was written. Install the application "
+        "alone, or build the bootloader with CONFIG_MCUBOOT_SERIAL_DIRECT_IMAGE_UPLOAD"
+    ).because("recovery-number")
 
 
 def no_such_number(image: PackageImage, number: int, error: DeviceError) -> DeviceError:

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState
-from smpdfu.dfu.decide.rules import COMPANIONS, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
+from smpdfu.dfu.decide.rules import COMPANIONS, REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
-from smpdfu.smp.groups.os import BootloaderMode
 
 
 def for_device(package: Package, state: DeviceState) -> tuple[Package, DeviceState]:
@@ -55,7 +54,7 @@ def _chosen(variants: Sequence[PackageImage], state: DeviceState) -> PackageImag
 
 def _slot(variants: Sequence[PackageImage], state: DeviceState) -> int:
     """The slot from which the image will run."""
-    if state.swap_mode is not None or method_of(state) is Method.RAM_LOAD or state.mode in _ONE_SLOT:
+    if state.swap_mode is not None or method_of(state) in _FROM_PRIMARY:
         return PRIMARY
     if method_of(state) not in RUNS_IN_BOTH_SLOTS:
         raise PlanError(
@@ -71,7 +70,7 @@ def _slot(variants: Sequence[PackageImage], state: DeviceState) -> int:
     return PRIMARY if state.running.slot == SECONDARY else SECONDARY
 
 
-_ONE_SLOT = (BootloaderMode.SINGLE_APP, BootloaderMode.SINGLE_APP_RAM_LOAD, BootloaderMode.FIRMWARE_LOADER)
+_FROM_PRIMARY = REPLACES | {Method.RAM_LOAD}
 
 
 def _files(variants: Sequence[PackageImage]) -> str:

@@ -9,8 +9,10 @@ answer to a confirmation of an image that is not the running one (``img_mgmt_set
 - the build denies it, as by default: the application is not confirmed either, and a reset brings both back. If the
   firmware has confirmed its application alone, a reset would bring back the other half alone: there is none.
 
-Between the two confirmations, as between two marks, only a reset of the device itself leaves half an update. A call
-that was stopped there continues with what the device shows.
+Between the two confirmations, as between two marks, a reset of the device itself leaves half an update, but where what
+is marked and confirmed first has a dependency on the application's new version: then the bootloader leaves it alone, or
+brings it back with its application (``boot_verify_slot_dependency``; preflight tells: "not-tied"). A call that was
+stopped there continues with what the device shows.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from smpdfu.client import Client
-from smpdfu.dfu.decide.checks.refusals import part_not_taken
+from smpdfu.dfu.decide.checks.refusals import CONFIRM_ALL, part_not_taken
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.rules import Step, image_number
 from smpdfu.dfu.do.state_reading import read_slots
@@ -56,7 +58,7 @@ class Parts:
         why = part_not_taken(image, now)
         if not now.on_trial:
             runs = "" if now.running is None else f"; the application runs version {now.running.version}"
-            raise RevertedError(f"{why}{runs}, and image {image.image_index} is as before", ran=False)
+            raise RevertedError(f"{why}{runs}, and image {image.image_index} is as before", ran=False, partly=True)
         await self._end_trial(now)
         raise RevertedError(f"{why}; the application was not confirmed, and {_BACK}", ran=False)
 
@@ -95,7 +97,7 @@ class Parts:
         await self._end_trial(now)
         raise RevertedError(
             f"the device does not let smpdfu confirm {part} which is on trial ({error}); the application was not "
-            f"confirmed either, and {_BACK}. {_ALLOW_IT}"
+            f"confirmed either, and {_BACK}. {CONFIRM_ALL}"
         ) from error
 
     async def _end_trial(self, now: DeviceState) -> None:
@@ -115,7 +117,3 @@ def _tried(state: DeviceState) -> bool:
 
 
 _BACK = "the device runs its previous firmware again"
-_ALLOW_IT = (
-    "Build the firmware with CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_ANY, or so that it confirms all of "
-    "its images itself"
-)

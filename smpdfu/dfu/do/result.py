@@ -17,9 +17,10 @@ class Installed:
     """An update that ended well.
 
     ``changed``: False if the device had the package already. ``proven``: True if it is known of each image of the
-    package that its core took it, False if it is not known of the network core's; None where nothing was to be booted
-    (``Policy.UPLOAD_ONLY``). ``proof`` is what is known of the network core, None without an image for it. ``state`` is
-    what the device says now, ``findings`` what was found before.
+    package that its core took it, False if it is not known of one; None where nothing was to be booted
+    (``Policy.UPLOAD_ONLY``). ``proof`` is what is known of the network core, or why the application could not be
+    checked; None without an image for the network core. ``state`` is what the device says now, ``findings`` what was
+    found before.
     """
 
     changed: bool
@@ -30,7 +31,7 @@ class Installed:
 
 
 def is_proven(package: Package, policy: Policy, proof: Proof | None) -> bool | None:
-    """See ``Installed``. An application proves itself by its running hash, or the update does not end well."""
+    """See ``Installed``. An application proves itself by its running hash, or ``proof`` says why it cannot."""
     if policy is Policy.UPLOAD_ONLY:
         return None
-    return package.image(Role.NET) is None or (proof is not None and proof.value is True)
+    return package.image(Role.NET) is None if proof is None else proof.value is True

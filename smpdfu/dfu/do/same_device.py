@@ -31,6 +31,11 @@ class SameDevice:
         self._hardware, self._asked = await read_hardware(self.client), True
         return replace(state, board=platform.output.strip() if platform else state.board)
 
+    def expect(self, hardware: str | None) -> None:
+        """Take over the chip's number that a journal has, where the one who answers cannot tell it."""
+        if hardware is not None and self._hardware is None:
+            self._hardware, self._asked = hardware, True
+
     async def check(self, step: Step, state: DeviceState) -> None:
         """Compare what the device tells now with ``state``, read after the step before.
 

@@ -12,8 +12,8 @@ from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
 from smpdfu.errors import DeviceError
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.enum import GroupCount
-from smpdfu.smp.groups.image import SlotInfo, StateRead, StateReply
-from smpdfu.smp.groups.os import BootloaderInfo, DateTimeRead, Info, TaskStat
+from smpdfu.smp.groups.image import ImageRc, SlotInfo, StateRead, StateReply, StateWrite
+from smpdfu.smp.groups.os import BootloaderInfo, BootloaderMode, DateTimeRead, Info, TaskStat
 from smpdfu.smp.groups.stat import StatList
 from smpdfu.smp.message import MgmtRc, Request, Response
 
@@ -23,21 +23,42 @@ R = TypeVar("R", bound=Response)
 
 
 async def read_state(client: Client) -> DeviceState:
-    """Ask the device for everything that a decision needs; what it does not know stays empty. Raises LinkError."""
-    listed = await client.request(StateRead())
+    """Ask the device for everything that a decision needs; what it does not know stays empty.
+
+    Raises LinkError, and DeviceError if the device has no list of images and no bootloader beside which it needs none.
+    """
+    listed, refusal = await _list(client)
     sizes = await ask(client, SlotInfo())
     answer = await ask(client, BootloaderInfo("mode"))
     platform = await ask(client, Info("i"))
     mode = None if answer is None else mode_of(answer.mode)
+    if refusal is not None and mode not in _WITHOUT_A_LIST:
+        raise refusal
     state = DeviceState(
-        listed.images,
+        () if listed is None else listed.images,
         () if sizes is None else sizes.images,
         mode,
         bool(answer and answer.no_downgrade),
         platform.output.strip() if platform else None,
         evidence=NO_EVIDENCE.with_clues(mode_clue(mode)),
+        lists_images=listed is not None,
     )
-    return replace(with_console(client, state), recovery=await _in_recovery(client, state, listed))
+    state = with_console(client, state)
+    return state if listed is None else replace(state, recovery=await _in_recovery(client, state, listed))
+
+
+_WITHOUT_A_LIST = (BootloaderMode.FIRMWARE_LOADER, BootloaderMode.SINGLE_APP, BootloaderMode.SINGLE_APP_RAM_LOAD)
+"""Modes in which the application needs no list of images: another program writes its slot."""
+
+
+async def _list(client: Client) -> tuple[StateReply | None, DeviceError | None]:
+    """The list of images, or the refusal of a device that has none. Raises LinkError, and DeviceError for others."""
+    try:
+        return await client.request(StateRead()), None
+    except DeviceError as error:
+        if not error.is_code(MgmtRc.ENOTSUP):
+            raise
+        return None, error
 
 
 async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -> bool:
@@ -57,6 +78,25 @@ async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -
     return True
 
 
+async def read_unconfirmable(client: Client, state: DeviceState) -> DeviceState:
+    """The state with those of its ``companions`` whose confirmation the firmware denies.
+
+    Asked by confirming what is confirmed, which changes nothing; what it does with the rest is not known. Raises
+    LinkError.
+    """
+    denied: set[int] = set()
+    for number in sorted(state.companions):
+        used = state.in_use(number)
+        if used is None or used.hash is None or not used.confirmed:
+            continue
+        try:
+            await client.request(StateWrite(used.hash, confirm=True))
+        except DeviceError as error:
+            if error.is_code(ImageRc.IMAGE_CONFIRMATION_DENIED, StateRead.group):
+                denied.add(number)
+    return replace(state, unconfirmable=frozenset(denied))
+
+
 def with_console(client: Client, state: DeviceState) -> DeviceState:
     """The state with what the console said in the last boot."""
     boot = read_boot(client.boot_text)
@@ -64,7 +104,9 @@ def with_console(client: Client, state: DeviceState) -> DeviceState:
 
 
 async def read_slots(client: Client, state: DeviceState) -> DeviceState:
-    """The state with its list of images read anew. Raises LinkError or DeviceError."""
+    """The state with its list of images read anew, if the device has one. Raises LinkError or DeviceError."""
+    if not state.lists_images:
+        return state
     return replace(state, slots=(await client.request(StateRead())).images)
 
 

@@ -253,6 +253,8 @@ class StepRunner:
                 return await self._parts.confirm(step, image, state)
             case Action.CONFIRM:
                 return await confirm(self.client, state, image.hash)
+            case Action.ENTER_LOADER | Action.ENTER_RECOVERY:
+                raise ValueError(f"Replacer does the step {step.name}")
 
     @property
     def _parts(self) -> Parts:
@@ -297,6 +299,8 @@ class StepRunner:
         """What shows the boot; None: that nothing is pending any more."""
         if step.role is Role.NET:
             return self._booted_or_taken(image, before)
+        if step.role in COMPANIONS and is_used(image, before):  # on trial without its application
+            return lambda now: not is_used(image, now)
         if before.takes_marks or any(slot.pending for slot in before.slots):
             return None
         return lambda now: is_used(image, now) or picture(image, now) is Picture.GONE
@@ -323,15 +327,18 @@ class StepRunner:
         return now
 
     async def _check_net(self, image: PackageImage, state: DeviceState, net_version: str | None) -> DeviceState:
-        told = await self._told(image, net_version)
+        told = await self.told(image, net_version)
         now = await read_slots(self.client, state)
         proof = net_taken(image, now, told)
         if proof.value is False:
             raise net_refused(image, now, proof)
         return replace(now, proof=proof)
 
-    async def _told(self, image: PackageImage, before: str | None) -> Proof | None:
-        """What the application's word proves; it may need a moment until it knows which version it is."""
+    async def told(self, image: PackageImage, before: str | None) -> Proof | None:
+        """What the application's word proves; it may need a moment until it knows which version it is.
+
+        ``before`` is what it told before the reset. Raises LinkError.
+        """
         clock = asyncio.get_running_loop().time
         end = clock() + self.deadlines.settle_s
         while True:

@@ -18,11 +18,13 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stoppi
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.checks.refusals import not_installed, not_taken
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
-from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, ProofSource, Source, journal_clues
+from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, Source, journal_clues
+from smpdfu.dfu.decide.journal_proof import proof_by_journal
 from smpdfu.dfu.decide.plan import Plan, make_plan, went_back
 from smpdfu.dfu.decide.proof import picture
-from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
-from smpdfu.dfu.decide.rules import Action, Policy, Step, step_of
+from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, WAY, Record
+from smpdfu.dfu.decide.replacing import answers_inside, way_of
+from smpdfu.dfu.decide.rules import ENTERS, REPLACES, Action, Method, Policy, Step, step_of
 from smpdfu.dfu.decide.variants import for_device
 from smpdfu.dfu.do.events import Event as Event
 from smpdfu.dfu.do.events import Progress as Progress
@@ -33,9 +35,11 @@ from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal.journal import Journal, off_loop
 from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
+from smpdfu.dfu.do.reach import Reach, read_device
+from smpdfu.dfu.do.replacing_steps import Replacer
 from smpdfu.dfu.do.result import Installed, is_proven
-from smpdfu.dfu.do.same_device import SameDevice, read_hardware
-from smpdfu.dfu.do.state_reading import read_slots, read_state
+from smpdfu.dfu.do.same_device import SameDevice
+from smpdfu.dfu.do.state_reading import read_slots, read_unconfirmable
 from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
@@ -55,7 +59,7 @@ class Decision:
     ``net_done_at``: the network core's image is taken for installed because the journal says so, and the device cannot
     tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone. ``proof`` is what the
     journal says of that. ``tried_again``: an earlier call was stopped during the trial, which ended unwatched, and
-    begins anew.
+    begins anew. ``other_way``: so does one that was begun through a slot and goes by recovery now, or the reverse.
     """
 
     package: Package
@@ -65,6 +69,7 @@ class Decision:
     net_done_at: float | None = None
     tried_again: bool = False
     proof: Proof | None = None
+    other_way: bool = False
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -79,7 +84,8 @@ class Wish:
     ``scheme``: what the device is, where it does not tell. ``again``: an update that ended counts for nothing, so that
     the network core is updated once more. ``force``: go on in spite of findings that are errors. ``bootloader``: what
     the person knows of it. ``no_downgrade``: refuse an application that is older than the one that runs. ``trust``: the
-    keys of which one must have signed each image; without any, all are taken.
+    keys of which one must have signed each image; without any, all are taken. ``recovery``: by MCUboot's serial
+    recovery, which overwrites what runs.
     """
 
     policy: Policy = Policy.TEST_AND_CONFIRM
@@ -89,6 +95,7 @@ class Wish:
     bootloader: Bootloader = UNKNOWN_BOOTLOADER
     no_downgrade: bool = False
     trust: tuple[Verifier, ...] = ()
+    recovery: bool = False
 
 
 AS_USUAL = Wish()
@@ -99,14 +106,15 @@ def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS
     ours = record.of(package.digest).on(state.hardware)
     package, state = for_device(package, known_of(state, ours, wish))
     unwatched = went_back(package, state, ours)
-    if unwatched or (wish.again and not ours.unfinished):
+    other_way = ours.unfinished and ours.way != way_of(state)
+    if unwatched or other_way or (wish.again and not ours.unfinished):
         ours = Record()
     plan = make_plan(package, state, ours, wish.policy)
     by_journal = package.image(Role.NET) is not None and not any(step.role is Role.NET for step in plan.steps)
     by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
     done_at = (ours.ended_at or 0.0) if by_journal else None
-    proof = _by_journal(ours, state) if by_journal else None
-    return Decision(package, state, _findings(package, state, wish), plan, done_at, unwatched, proof)
+    proof = proof_by_journal(ours, state) if by_journal else None
+    return Decision(package, state, _findings(package, state, wish), plan, done_at, unwatched, proof, other_way)
 
 
 def _findings(package: Package, state: DeviceState, wish: Wish) -> tuple[Finding, ...]:
@@ -133,36 +141,8 @@ def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Devic
         net=wish.bootloader.net(record.past),
         net_is_given=wish.bootloader.net_address is not None,
         proof=proof,
+        by_recovery=wish.recovery or (state.recovery and record.unfinished and record.way == Method.SERIAL_RECOVERY),
     )
-
-
-async def read_device(client: Client, record: Record) -> DeviceState:
-    """What the device tells; also its chip's number, where its journal has one to compare it with. Raises LinkError."""
-    state = await read_state(client)
-    return state if record.hardware is None else replace(state, hardware=await read_hardware(client))
-
-
-def _by_journal(record: Record, state: DeviceState) -> Proof:
-    """What an update that ended has noted of the network core; older tools noted nothing.
-
-    It proves something of the same chip only: another board may run the same application.
-    """
-    known = None if record.proof is None else Proof.from_entry(record.proof)
-    if known is None:
-        return Proof(
-            None,
-            "The journal of an earlier update says that the network core was updated, but not how smpdfu knew that.",
-        )
-    if known.value is not True or (record.hardware is not None and record.hardware == state.hardware):
-        return replace(known, source=ProofSource.JOURNAL)
-    text = f"An earlier update at this address noted: {known.reason}"
-    return Proof(None, text, doubt=_PERHAPS_ANOTHER, code="another-board")
-
-
-_PERHAPS_ANOTHER = (
-    "No chip number shows that this is the board of that update; this may be another board. Check the radio, or update "
-    "the network core once more."
-)
 
 
 class Update:
@@ -170,7 +150,7 @@ class Update:
 
     def __init__(
         self,
-        client: Client,
+        client: Client | Reach,
         package: Package,
         journal: Journal,
         *,
@@ -179,12 +159,14 @@ class Update:
         health: Health = echoes,
         net_version: AskVersion | None = None,
     ) -> None:
-        self._client = client
+        self._reach = client if isinstance(client, Reach) else Reach(client)
+        self._client = client = self._reach.app
         self._package = package
         self._journal = journal
         self._wish = wish
         self._same = SameDevice(client)
         self._runner = StepRunner(client, deadlines, health, net_version, self._same.check)
+        self._replacer = Replacer(self._reach, self._runner)
 
     @property
     def damaged(self) -> tuple[str, ...]:
@@ -198,7 +180,7 @@ class Update:
         firmware. Where that call was only stopped, the trial proved nothing and begins anew.
         """
         record = self._journal.record.of(self._package.digest)
-        found = await read_device(self._client, record)
+        found = await read_device(self._reach, record)
         record = record.on(found.hardware)
         package, state = for_device(self._package, known_of(found, record, self._wish))
         if record.absent and went_back(package, state, record):
@@ -207,7 +189,9 @@ class Update:
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
-        return decide(self._package, state, self._journal.record, self._wish)
+        if state.can_revert and self._wish.policy is Policy.TEST_AND_CONFIRM:
+            found = replace(found, unconfirmable=(await read_unconfirmable(self._client, state)).unconfirmable)
+        return decide(self._package, found, self._journal.record, self._wish)
 
     async def run(self, decision: Decision, watch: Callable[[Event], None] = ignore) -> Installed:
         """Do the steps; ``watch`` is called with what happens. Cancelled or not, nothing goes on after the call.
@@ -225,13 +209,15 @@ class Update:
 
     async def _work(self, decision: Decision, tell: Callable[[Event], None]) -> Installed:
         steps, state, proof = decision.plan.steps, decision.state, decision.proof
+        replaces = decision.plan.method in REPLACES
+        self._replacer.method = decision.plan.method
         clock = asyncio.get_running_loop().time
         if await self._begin(decision):
             for number, step in enumerate(steps, 1):
                 tell(StepBegun(step, number, len(steps)))
                 began = clock()
                 state = await self._noted_step(step, steps[number:], decision, state, tell)
-                checked = state.proof if step == _CHECK_NET else None
+                checked = state.proof if step == _CHECK_NET or (replaces and step.action is Action.CHECK) else None
                 proof = checked or proof
                 tell(StepDone(step, state, checked, clock() - began))
             await off_loop(self._journal.end, DONE)
@@ -274,44 +260,70 @@ class Update:
         tell: Callable[[Event], None],
     ) -> DeviceState:
         """Check that it is the same device, do the step, and note what it showed."""
+        if decision.plan.method in REPLACES:
+            return await self._replacing_step(step, behind, decision, state, tell)
         await self._same.check(step, state)
         if self._same.hardware != self._journal.record.hardware:
             await off_loop(self._journal.note, {"hardware": self._same.hardware})
         if step.role is Role.NET:
             self._runs_what_it_should(step, behind, decision, await read_slots(self._client, state))
-        await self._ask_version_before(step, behind)
+        if step.action is Action.RESET:
+            await self._ask_version_before(behind)
         now = await self._noted(state, await self._do(step, decision.package, state, tell))
         if step.role is Role.NET:
             self._runs_what_it_should(step, behind, decision, now)
         return now
 
+    async def _replacing_step(
+        self,
+        step: Step,
+        behind: tuple[Step, ...],
+        decision: Decision,
+        state: DeviceState,
+        tell: Callable[[Event], None],
+    ) -> DeviceState:
+        """The same where the upload replaces the application; what does that does not tell the number of the chip."""
+        inside = answers_inside(state, decision.plan.method)
+        if not state.silent:
+            self._same.client = self._reach.current
+            if inside:
+                self._same.expect(self._journal.record.hardware)
+            await self._same.check(step, state)
+        if not inside and self._same.hardware != self._journal.record.hardware:
+            await off_loop(self._journal.note, {"hardware": self._same.hardware})
+        if step.action in ENTERS:
+            await self._ask_version_before(behind)
+        return await self._noted(state, await self._do(step, decision.package, state, tell))
+
     async def _begin(self, decision: Decision) -> bool:
         """Begin an update in the journal, or go on with the one there; False where there is nothing to do."""
         noted = self._journal.record.of(self._package.digest)
         record = noted.on(decision.state.hardware)
-        if record.unfinished and not decision.tried_again:
+        if record.unfinished and not decision.tried_again and not decision.other_way:
             if record != noted:  # of what may be another device
                 await off_loop(self._journal.note, {"hardware": decision.state.hardware})
             return True
         if not decision.plan.steps:
             return False
-        begin = partial(self._journal.begin, device=self._client.name, about=self._about(decision.package))
+        begin = partial(self._journal.begin, device=self._client.name, about=self._about(decision))
         await off_loop(begin, self._package.digest)
         for clue in decision.state.evidence.clues:
             await self._note_clue(clue)
         return True
 
-    def _about(self, package: Package) -> dict[str, Any]:
+    def _about(self, decision: Decision) -> dict[str, Any]:
         """What a later update will want to know of this one. What is only sent says nothing of the bootloader."""
         if self._wish.policy is Policy.UPLOAD_ONLY:
             return {}
+        package, way = decision.package, way_of(decision.state)
         net = package.image(Role.NET)
         address = None if net is None else net.code_address
-        return Past.of(package).to_entry() | ({} if address is None else {"net_address": address})
+        about = {"net_address": address, WAY: way}
+        return Past.of(package).to_entry() | {key: value for key, value in about.items() if value is not None}
 
-    async def _ask_version_before(self, step: Step, behind: tuple[Step, ...]) -> None:
+    async def _ask_version_before(self, behind: tuple[Step, ...]) -> None:
         """Before the reset for the network core: a version that was there already would prove nothing after it."""
-        if step.action is not Action.RESET or _CHECK_NET not in behind or self._journal.record.net_version is not None:
+        if _CHECK_NET not in behind or self._journal.record.net_version is not None:
             return
         if (found := await ask_or_none(self._runner.version, self._client)) is not None:
             await off_loop(self._journal.note, {"net_version": found})
@@ -352,6 +364,8 @@ class Update:
 
         image = _image(step, package)
         known = self._journal.record.net_version
+        if self._replacer.method in REPLACES:
+            return await self._replacer.do(step, image, state, progress, net_version=known)
         try:
             return await self._runner.do(step, image, state, progress, net_version=known)
         except NotBootedError as error:

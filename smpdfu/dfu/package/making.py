@@ -85,7 +85,9 @@ class PackageWarning:
     """What does not stop a package from being made, in one sentence, and of which core's image it is (None: of all).
 
     ``code`` names the cause: ``known-key``, ``tie-one-pair``, ``tie-always-met``, ``lost``, ``linked-elsewhere``,
-    ``no-vector-table``, ``unsigned`` or ``one-core``.
+    ``no-vector-table``, ``unsigned`` or ``one-core``. Of a build folder also ``overridden`` (a given value differs from
+    the build's), ``build-other-key``, ``build-unchecked``, ``extra-arguments``, ``net-unsealed``, ``one-variant``, and
+    what the package lacks: ``net-left-out``, ``loader-left-out``, ``patches-left-out``.
     """
 
     code: str

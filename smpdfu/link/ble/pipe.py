@@ -92,6 +92,7 @@ class BlePipe(Pipe):
         except TimeoutError as error:
             raise ConnectError(self._too_late(search), self.name) from error
         self.device = search.found(device)
+        self.by_name = self.target != ANY and self.target.upper() != self.device.address.upper()
 
     async def _find(self, search: Search) -> BLEDevice:
         try:

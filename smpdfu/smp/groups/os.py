@@ -16,6 +16,11 @@ from smpdfu.smp.message import Empty, Op, Request, Response
 GROUP = 0
 
 
+BOOT_MODE_BOOTLOADER = 1
+"""The ``boot_mode`` of a reset that starts serial recovery or the firmware loader (Zephyr, BOOT_MODE_TYPE_BOOTLOADER).
+"""
+
+
 class OsRc(IntEnum):
     """Result codes of the os group."""
 

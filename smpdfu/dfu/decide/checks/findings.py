@@ -61,10 +61,15 @@ SOURCES = {
     "slot-unknown": "MCUboot, docs/design.md, Direct XIP",
     "wrong-slot": "MCUboot, docs/design.md, Direct XIP",
     "no-image-pair": _IMG_MGMT,
+    "confirm-denied": _IMG_MGMT,
     "half-erased": "nrfconnect/sdk-mcuboot, MCUBOOT_VERIFY_IMG_ADDRESS",
     "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "active-slot": "zephyrproject-rtos/zephyr, issue 99762",
-    "bootloader-mode": "Zephyr, SMP OS management, Bootloader information",
+    "recovery-wire": "MCUboot, docs/serial_recovery.md",
+    "recovery-number": "MCUboot, docs/serial_recovery.md",
+    "recovery-net": "nrfconnect/sdk-nrf, NCSDK-11308",
+    "loader-name": "nRF Connect SDK, samples/dfu/fw_loader/ble_mcumgr",
+    "replaced-encrypted": "nrfconnect/sdk-mcuboot, firmware_loader.c, single_loader.c, boot_serial.c",
     "scheme": _NRF53,
     "scheme-unknown": _NRF53,
     "simultaneous-revert": _NRF53,
@@ -109,7 +114,7 @@ SOURCES = {
 
 
 # What no ``--force`` gets past: there is no way to go on, or the wrong firmware would be overwritten.
-FINAL = frozenset({"recovery", "untrusted", Code.NO_HASH})
+FINAL = frozenset({"recovery", "recovery-wire", "recovery-number", "untrusted", Code.NO_HASH})
 
 
 def stopping(findings: Iterable[Finding], *, force: bool) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
-from smpdfu.dfu.decide.rules import RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
+from smpdfu.dfu.decide.rules import REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.image import b0n
 from smpdfu.image.format import SIGNATURE_TYPES, counted
@@ -142,6 +142,8 @@ def _limit_of(slot_bytes: int, mode: SwapMode, key_size: int) -> int:
 
 
 def _fits_the_slot(image: PackageImage, state: DeviceState) -> Findings:
+    if image.core is Core.NET and method_of(state) in REPLACES:
+        return  # it goes through no slot that the device tells of
     limit = largest_image_bytes(state, image_number(image, state.scheme), encrypted_key_size(image.image))
     if limit is not None and image.image.size_bytes > limit:
         text = f"{image.file} has {image.image.size_bytes} bytes; the device's slot takes {limit}"

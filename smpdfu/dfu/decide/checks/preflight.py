@@ -8,6 +8,7 @@ Pure: a package and what the device says about itself go in, findings come out. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from smpdfu.dfu.decide.active_slot import wrong_active_slot
 from smpdfu.dfu.decide.checks.classes import CLASS_CHECKS
@@ -18,14 +19,14 @@ from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.checks.parts import PART_CHECKS
+from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS, Policy, rules_of
+from smpdfu.dfu.decide.rules import COMPANIONS, REPLACES, Policy, method_of, rules_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType, counted
 from smpdfu.smp.groups.image import ImageSlot
-from smpdfu.smp.groups.os import BootloaderMode
 
 Findings = Iterator[Finding]
 Check = Callable[[Package, DeviceState], Findings]
@@ -35,15 +36,17 @@ _BY_LOADER = (*LOADER_CHECKS, *NET_VERSION_CHECKS, *CLASS_CHECKS)
 
 def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     """All findings, errors first. No error among them: nothing is known that speaks against the update."""
-    found = [
-        finding for check in (*CHECKS, *MODE_CHECKS, *PART_CHECKS, *_BY_LOADER) for finding in check(package, state)
-    ]
+    replaces = method_of(state) in REPLACES
+    if replaces:  # no image waits for another one, and none is compared with what is there
+        state = replace(state, given=Scheme.STAGED, no_downgrade=False)
+    checks = REPLACING_CHECKS if replaces else (*THROUGH_A_SLOT, *MODE_CHECKS, *PART_CHECKS, *_BY_LOADER)
+    found = [finding for check in (*CHECKS, *checks) for finding in check(package, state)]
     return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
 
 def image_findings(image: PackageImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
-    checks = (*_BY_LOADER, dependencies_are_met, running_application_agrees)
+    checks = (*MODE_CHECKS, *_BY_LOADER, dependencies_are_met, running_application_agrees)
     found = [finding for check in checks for finding in check(Package((image,)), state)]
     return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
 
@@ -57,14 +60,15 @@ def _of_image(image: PackageImage, state: DeviceState) -> Findings:
 
 def _running_image_is_known(_: Package, state: DeviceState) -> Findings:
     if state.recovery:
-        yield Finding(
-            "recovery",
-            Severity.ERROR,
-            "the device is in MCUboot's serial recovery, where an upload overwrites what runs",
-            "Restart it, without the recovery button pressed. If its firmware does not start, replace it by serial "
-            "recovery, one core after the other.",
-        )
-    elif state.running is None:
+        if not state.by_recovery:
+            yield Finding(
+                "recovery",
+                Severity.ERROR,
+                "the device is in MCUboot's serial recovery, where an upload overwrites what runs",
+                "Restart it, without the recovery button pressed. If its firmware does not start, or if it has one "
+                "slot only, ask for serial recovery.",
+            )
+    elif state.running is None and state.lists_images and not state.in_loader:
         yield Finding(
             "no-running-image",
             Severity.ERROR,
@@ -90,24 +94,8 @@ def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
     yield from wrong_active_slot(state)
 
 
-# Modes in which an image is not brought to another slot, so that the steps of an update are other ones.
-_OTHER_MODES = {
-    BootloaderMode.SINGLE_APP: "has one slot only",
-    BootloaderMode.FIRMWARE_LOADER: "leaves updates to a firmware loader",
-    BootloaderMode.SINGLE_APP_RAM_LOAD: "has one slot only, whose image it loads into RAM",
-}
-
-
-def _bootloader_updates_as_we_know(package: Package, state: DeviceState) -> Findings:
-    why = _OTHER_MODES.get(state.mode) if state.mode is not None else None
-    if why:
-        yield Finding(
-            "bootloader-mode",
-            Severity.ERROR,
-            f"the bootloader {why}, and an update needs a bootloader that swaps or overwrites",
-            "Upload, test and confirm each image on its own.",
-        )
-    elif not state.takes_marks:
+def _can_be_rolled_back(package: Package, state: DeviceState) -> Findings:
+    if not state.takes_marks:
         yield Finding(
             "no-revert",
             Severity.WARNING,
@@ -302,18 +290,20 @@ def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
 CHECKS: tuple[Check, ...] = (
     _running_image_is_known,
     _steps_are_known,
+    _nothing_else_is_pending,
+    dependencies_are_met,
+    _cores_have_one_key,
+    _key_is_the_same,
+    _counter_does_not_fall,
+)
+THROUGH_A_SLOT: tuple[Check, ...] = (
     _device_knows_its_slot,
     _scheme_is_known,
-    _bootloader_updates_as_we_know,
+    _can_be_rolled_back,
     _both_at_once_cannot_revert,
     _running_image_is_confirmed,
-    _nothing_else_is_pending,
     _marks_are_in_order,
     _network_image_waits_for_its_application,
     _cores_fit_the_steps,
-    _cores_have_one_key,
-    dependencies_are_met,
     running_application_agrees,
-    _key_is_the_same,
-    _counter_does_not_fall,
 )

@@ -34,6 +34,12 @@ def not_taken(image: PackageImage | None, state: DeviceState) -> str:
     return f"the bootloader did not take {name} and erased it{runs}{cause}"
 
 
+CONFIRM_ALL = (
+    "Build the firmware with CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_ANY, or so that it confirms all of "
+    "its images itself."
+)
+
+
 def part_not_taken(image: PackageImage, state: DeviceState) -> str:
     """Why the device does not use an image that goes with the application."""
     left = state.waiting(image_number(image, state.scheme))
@@ -114,6 +120,9 @@ def _left_alone(image: PackageImage, now: DeviceState) -> str:
 def not_installed(image: PackageImage, now: DeviceState) -> RevertedError:
     """The error for an application that still waits although the device restarted: it never ran."""
     runs = "" if now.running is None else f"; the device runs {now.running.version}"
+    if not now.takes_marks:
+        text = f"the bootloader did not start {image.file} in the reset{runs}. Update with a corrected image"
+        return RevertedError(text, ran=False)
     text = f"the bootloader did not install {image.file}: it still waits for the next boot after the reset{runs}."
     if now.boot.network_taken is False and image.core is Core.APP:
         text += " The bootloader took it for an image of the network core, which refused it."
