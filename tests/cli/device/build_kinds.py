@@ -14,13 +14,14 @@ from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.virtual.store import devices as store_devices
 from tests.build_folders import built
-from tests.vectors.build_folders.kinds import NRF5340, TABLE, Kind
+from tests.vectors.build_folders.kinds import NRF54L15, TABLE, Kind
 from tests.vectors.make_build_folders import make_build_folder, signing_key
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
 
-NRF5340_KINDS = tuple(kind for kind, one in TABLE.items() if one.chip is NRF5340)
+BOARD_KINDS = tuple(kind for kind, one in TABLE.items() if one.chip is not NRF54L15)
+"""All of the nRF5340, and those whose board a virtual nRF5340 can be, too."""
 OLD, NEW = "0.9.0", "1.2.3+4"
 NAME = "board"
 _TEMPORARY = TemporaryDirectory(prefix="smpdfu-old-builds-")
@@ -69,18 +70,16 @@ class Bench:
         """The file."""
         return self.folder / "dfu_application.zip"
 
-    def pack(self, *keys: object) -> Outcome:
-        """``package BUILD_DIR`` with these options and a folder to write to."""
-        return self.smpdfu("package", built(self.kind), *keys, "-o", self.folder)
-
-    def pack_with_key(self) -> None:
-        """The package, signed now."""
-        done = self.pack("-k", signing_key(self.kind))
+    def pack(self, *, with_key: bool) -> Outcome:
+        """``package BUILD_DIR -k KEY`` with no other option but the folder to write to, or without a key."""
+        key = ("-k", signing_key(self.kind)) if with_key else ()
+        done = self.smpdfu("package", built(self.kind), *key, "-o", self.folder, "--json")
         assert done.code == 0, done.err
+        return done
 
-    def new(self) -> None:
-        """``virtual new``: the board of the build before, with no other option."""
-        made = self.smpdfu("virtual", "new", NAME, "--build", built_before(self.kind), "--json")
+    def new(self, *options: object) -> None:
+        """``virtual new --build``: the board of the build before, with no other option than these."""
+        made = self.smpdfu("virtual", "new", NAME, "--build", built_before(self.kind), *options, "--json")
         assert made.code == 0, made.err
         assert json.loads(made.out)["app_runs"] is True
 
