@@ -98,6 +98,7 @@ BY_CODE: Mapping[str, Row] = {
     "not-in-recovery": "Leave --recovery out, or start recovery with `smpdfu reset --boot-mode 1` in builds that know "
     "boot modes.",
     "slot-not-free": f"{_ERASE} `smpdfu inspect FILE` shows the key and the address of an image.",
+    "confirm-denied": "`smpdfu list` shows which images are confirmed.",
     "fallback-of-trial": "`smpdfu reset` brings it back.",
     "restart-changes": "`smpdfu list` shows it.",
     "no-such-image": "`smpdfu list` shows what it has.",
