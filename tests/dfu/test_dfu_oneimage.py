@@ -69,6 +69,12 @@ WAYS = {
 @pytest.mark.parametrize(("number", "way"), WAYS.items(), ids=str)
 def test_each_mode_has_its_way_and_says_it(make: Maker, number: int | None, way: Way) -> None:
     state, image = replace(IDLE, mode=mode_of(number)), make.image()
+    if number in (0, 7, 8):
+        with pytest.raises(PlanError, match=r"the application runs, and .* replaces it: nothing was written"):
+            make_job(image, state, Wanted(confirm=True))
+        if number != 7:
+            return
+        state = replace(state, slots=(replace(OLD, active=False, confirmed=False),))
     job = make_job(image, state, Wanted(confirm=True))
     assert (job.way, job.slot, job.left) == (way, 0 if way is Way.ONE_SLOT else 1, Left.ALL)
     assert "restart" in announcement(job, image, state)
@@ -170,7 +176,7 @@ def test_a_slot_that_runs_takes_no_upload(make: Maker) -> None:
 
 def test_a_device_with_one_slot(make: Maker) -> None:
     sizes = (SlotInfoImage(image=0, slots=(SlotInfoSlot(slot=0, size=0x7A000, upload_image_id=0),)),)
-    state = replace(IDLE, sizes=sizes, mode=BootloaderMode.FIRMWARE_LOADER)
+    state = replace(IDLE, slots=(), sizes=sizes, mode=BootloaderMode.FIRMWARE_LOADER)
     for wanted in (Wanted(), Wanted(confirm=True)):
         job = make_job(make.image(), state, wanted)
         assert (job.slot, job.number, job.replaces) == (0, 0, True)

@@ -64,9 +64,12 @@ Row = str | Callable[[Facts], str]
 
 # Codes of findings first, in the order of docs/reference/findings.md; then those of errors and of doubts.
 BY_CODE: Mapping[str, Row] = {
-    "recovery": "`smpdfu reset` restarts it, `smpdfu upload FILE --recovery` replaces the firmware of one core.",
+    "recovery": "`smpdfu reset` restarts it, --recovery updates it in serial recovery.",
+    "recovery-wire": "Use --loader-to serial:/dev/ttyACM0.",
+    "recovery-number": _ONLY_APP,
+    "loader-name": "Use --loader-to ble:NAME.",
     "no-running-image": "`smpdfu list` shows what the device says.",
-    "bootloader-mode": "Use `smpdfu upload`, `smpdfu test` and `smpdfu confirm`.",
+    "replaced-encrypted": "Use `smpdfu sign` without -E.",
     "scheme": "Leave --scheme out.",
     "scheme-unknown": "Use --scheme simultaneous or --scheme staged.",
     "not-tied": "`smpdfu package --tie` adds that dependency.",
@@ -97,6 +100,10 @@ BY_CODE: Mapping[str, Row] = {
     "recovery-not-asked": "Use --recovery or `smpdfu reset`.",
     "not-in-recovery": "Leave --recovery out, or start recovery with `smpdfu reset --boot-mode 1` in builds that know "
     "boot modes.",
+    "upload-replaces": "Leave --upload-only out.",
+    "start-loader": "`smpdfu update PACKAGE` does all of that, `smpdfu reset --boot-mode 1` starts the loader.",
+    "start-recovery": "`smpdfu update PACKAGE` does all of that, `smpdfu reset --boot-mode 1` starts recovery, "
+    "`smpdfu upload FILE --recovery` uploads there.",
     "slot-not-free": f"{_ERASE} `smpdfu inspect FILE` shows the key and the address of an image.",
     "confirm-denied": "`smpdfu list` shows which images are confirmed.",
     "half-alone": "`smpdfu update PACKAGE` does that, or `smpdfu upload FILE -n N --test` for each half, then a reset.",

@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "update": (
         ("smpdfu update dfu_application.zip --port /dev/ttyACM0 --plan", "show the steps and write nothing"),
         ("smpdfu update dfu_application.zip --port /dev/ttyACM0", "update; the same command continues"),
+        ("smpdfu update dfu_application.zip --port /dev/ttyACM0 --recovery", "update a device in serial recovery"),
     ),
     "upload": (
         ("smpdfu upload app_update.bin --port /dev/ttyACM0 --confirm", "upload, test and confirm"),

@@ -11,7 +11,9 @@ How an image comes to run depends on the bootloader:
     each core                         is permanent
     loads into RAM; XIP; takes no     refused         HIGHER_VERSION: reset, check; it boots the higher version
     marks
-    one slot; firmware loader         refused         ONE_SLOT: the upload replaces the application; reset, check
+    firmware loader that runs         refused         ONE_SLOT: the upload replaces the application; reset, check
+    one slot, or the application      refused         refused: the running application cannot be replaced
+    beside a firmware loader
 
 Which core an image is for is known by its reset vector, its manifest or its fixed address. Sources: MCUboot,
 docs/design.md; Zephyr, img_mgmt; nRF Connect SDK, loaders of the nRF5340.
@@ -122,6 +124,8 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
             f"{image.file} is the half of an application in external flash, and a device does not start with one half "
             "of a new version: nothing was written. Install a package with both halves"
         ).because("half-alone")
+    if state.mode in ONE_SLOT_MODES and not state.in_loader:
+        raise _while_it_runs(image, state)
     if way is Way.HIGHER_VERSION:
         _is_higher(image, state, _why_no_marks(state))
     elif way is not Way.UPLOAD and left is Left.ALL and state.mode in REVERTING_MODES:
@@ -204,6 +208,15 @@ def _way(state: DeviceState, wanted: Wanted, pair: int, takes_marks: bool | None
         return Way.TEST
     tries = state.can_revert is not False and state.scheme is Scheme.STAGED and pair == 0 and wanted.slot != PRIMARY
     return Way.TRIAL if tries else Way.PERMANENT
+
+
+def _while_it_runs(image: PackageImage, state: DeviceState) -> PlanError:
+    by_loader = state.mode is BootloaderMode.FIRMWARE_LOADER
+    who = "its firmware loader" if by_loader else "MCUboot's serial recovery"
+    return PlanError(
+        f"the device has one slot, from which the application runs, and {who} replaces it: nothing was written. "
+        f"Install {image.file} in a package, or start {who} first, and then upload it there"
+    ).because("start-loader" if by_loader else "start-recovery")
 
 
 def _no_test(why: str, what: str) -> PlanError:
@@ -353,9 +366,8 @@ def announcement(job: Job, image: PackageImage, state: DeviceState) -> str:
                 "the next reset. After the upload the device restarts, and the running image is checked"
             )
         case Way.ONE_SLOT:
-            why = ONE_SLOT_MODES.get(state.mode or BootloaderMode.SINGLE_APP, "")
             return (
-                f"the bootloader {why}: the upload replaces the application, with no way back. Then the device "
+                "the firmware loader answers: the upload replaces the application, with no way back. Then the device "
                 "restarts, and the running image is checked"
             )
 

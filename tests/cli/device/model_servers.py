@@ -90,23 +90,6 @@ class TwoSlots:
         self.running = max(self.slots, key=lambda slot: (Image.from_bytes(self.slots[slot]).header.version, -slot))
 
 
-@dataclass
-class OneSlot(TwoSlots):
-    """One slot for the application, written over by an upload (a firmware loader answers)."""
-
-    mode: int | None = 7
-
-    def on_slot_info(self, request: SlotInfo) -> Answer:
-        return {"images": [{"image": 0, "slots": [{"slot": 0, "size": 0x80000, "upload_image_id": 0}]}]}
-
-    @property
-    def place(self) -> int:
-        return 0
-
-    def boot(self) -> None:
-        self.running = 0
-
-
 @contextmanager
 def served(model: TwoSlots) -> Iterator[str]:
     """Serve ``model`` on a port of this computer; its address for ``--to``."""

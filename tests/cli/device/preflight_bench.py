@@ -19,6 +19,7 @@ from smpdfu.image.keys.keys import PrivateKey
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
 from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.line.load import Resources
 from smpdfu.virtual.server import application
@@ -85,6 +86,9 @@ class Bench:
         store_devices.create("desk", recipe)
         with store_devices.open_device("desk") as device:
             device.load_app(self.data(version="1.0.0", counter=1, spec={"dependencies": self.built.app_needs}))
+            if device.layout.mode is BootMode.FIRMWARE_LOADER:
+                start = device.layout.secondary.start
+                device.load_app(self.data(version="7.0.0", address=start + 0x200, fixed=start))
             device.load_net(self.data(Core.NET, "1.0.0", seal=self.stranger))
             device.reset()
             assert device.running is not None

@@ -84,7 +84,8 @@ def test_one_slot_is_shown_and_only_recovery_writes_it(one_slot: ModeDesk) -> No
     shown = json.loads(one_slot.run("virtual", "show", one_slot.name, "--json").out)
     assert [(one["name"], one["size_bytes"]) for one in shown["slots"]] == [("primary", 0xF_4000)]
     refused = one_slot.call("upload", one_slot.made_for(0, "2.0.0"), "--confirm")
-    assert refused.code == 5
+    assert refused.code == 6
+    assert "from which the application runs, and MCUboot's serial recovery replaces it" in refused.sentence
     assert one_slot.slots() == [(0, "1.0.0", ACTIVE)]
     assert one_slot.call("reset", "--boot-mode", 1).code == 0
     assert one_slot.call("upload", one_slot.made_for(0, "2.0.0"), "--recovery").code == 0

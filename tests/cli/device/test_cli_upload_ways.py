@@ -29,9 +29,9 @@ from smpdfu.virtual.store import devices as store_devices
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
     from tests.cli.conftest import Outcome
     from tests.cli.device.conftest import Desk
-    from tests.cli.device.model_servers import OneSlot, TwoSlots, served
+    from tests.cli.device.model_servers import TwoSlots, served
 else:
-    from model_servers import OneSlot, TwoSlots, served
+    from model_servers import TwoSlots, served
 
 RUNS_1, RUNS_2 = (0, "1.0.0", "active confirmed"), (0, "2.0.0", "active confirmed")
 RAM_LOAD, DIRECT_XIP = 6, 4
@@ -169,24 +169,6 @@ def test_only_what_works_is_advised_and_the_slot_is_the_real_one(
     lower = call(desk, address, desk.image(version="0.5.0"), "--json")
     assert json.loads(lower.out)["slot"] == 1 - running
     assert sorted(model.slots) == [0, 1]
-
-
-# --- one slot --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", [0, 7, 8], ids=["single", "firmware loader", "single RAM load"])
-def test_one_slot_is_replaced_and_that_is_said_before(desk: Desk, mode: int) -> None:
-    model = OneSlot({0: desk.data(version="1.0.0")}, mode=mode)
-    with served(model) as address:
-        refused = call(desk, address, desk.image(), "--test")
-        assert (refused.code, model.uploads) == (6, 0)
-        sent = call(desk, address, desk.image(version="1.5.0"))
-        assert "`smpdfu reset` starts it" in sent.out
-        done = call(desk, address, desk.image(), "--confirm", "--json")
-        assert done.code == 0, done.err
-        assert "the upload replaces the application, with no way back" in done.err
-    said = json.loads(done.out)
-    assert (said["running"], said["slot"], said["marked"]) == (True, 0, None)
 
 
 # --- an image pair for each core -------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ SOURCES = {
 
 
 # What no ``--force`` gets past: there is no way to go on, or the wrong firmware would be overwritten.
-FINAL = frozenset({"recovery", "recovery-wire", "untrusted", Code.NO_HASH})
+FINAL = frozenset({"recovery", "recovery-wire", "recovery-number", "untrusted", Code.NO_HASH})
 
 
 def stopping(findings: Iterable[Finding], *, force: bool) -> tuple[Finding, ...]:
