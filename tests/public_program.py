@@ -70,6 +70,7 @@ from smpdfu import (
     LocalProtocolError,
     LogEvent,
     MadePackage,
+    Method,
     NextStep,
     NoEffectError,
     NotBackError,
@@ -320,6 +321,7 @@ async def plan(client: Client, package: Package, journal: Journal) -> list[str]:
     record: Record = journal.record
     decision: Decision = await Update(client, package, journal).look()
     steps: Plan = decision.plan
+    assert_type(steps.method, Method)
     findings: tuple[Finding, ...] = decision.findings
     stops = [one.words for one in findings if one.severity is Severity.ERROR]
     return [*stops, *(step.words for step in steps.steps), str(record.end)]

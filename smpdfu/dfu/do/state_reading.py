@@ -78,8 +78,8 @@ async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -
     return True
 
 
-async def read_unconfirmable(client: Client, state: DeviceState) -> DeviceState:
-    """The state with those of its ``companions`` whose confirmation the firmware denies.
+async def read_unconfirmable(client: Client, state: DeviceState) -> frozenset[int]:
+    """Those of the ``companions`` of a state whose confirmation the firmware denies.
 
     Asked by confirming what is confirmed, which changes nothing; what it does with the rest is not known. Raises
     LinkError.
@@ -94,7 +94,7 @@ async def read_unconfirmable(client: Client, state: DeviceState) -> DeviceState:
         except DeviceError as error:
             if error.is_code(ImageRc.IMAGE_CONFIRMATION_DENIED, StateRead.group):
                 denied.add(number)
-    return replace(state, unconfirmable=frozenset(denied))
+    return frozenset(denied)
 
 
 def with_console(client: Client, state: DeviceState) -> DeviceState:
