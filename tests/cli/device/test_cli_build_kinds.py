@@ -86,10 +86,10 @@ def test_update(kind: str, with_key: bool, smpdfu: Call, tmp_path: Path, soon: N
 
 
 def test_halves_that_nobody_may_confirm_are_refused_or_permanent(smpdfu: Call, tmp_path: Path, soon: None) -> None:
-    """As ``samples/nrf5340/extxip_smp_svr`` builds it: the trial of its external half cannot be confirmed."""
+    """A build that lets a host confirm what is in the secondary slot only: no trial of the external half can last."""
     bench = Bench(smpdfu, "ncs3.0-pm-qspi-xip", tmp_path)
     bench.pack(with_key=True)
-    bench.new("--confirm-others", "none")
+    bench.new("--confirm-others", "secondary")
     before = bench.state()
     refused = bench.update()
     assert refused.code in (6, 7)
