@@ -28,6 +28,7 @@ from smpdfu.dfu.decide.one_image import Wanted as Wanted
 from smpdfu.dfu.decide.plan import Plan as Plan
 from smpdfu.dfu.decide.record import Record as Record
 from smpdfu.dfu.decide.rules import Action as Action
+from smpdfu.dfu.decide.rules import Method as Method
 from smpdfu.dfu.decide.rules import Policy as Policy
 from smpdfu.dfu.decide.rules import Step as Step
 from smpdfu.dfu.do.health import Health as Health

@@ -335,13 +335,17 @@ class RevertedError(UpdateError):
     """The new image failed: the device runs its previous firmware.
 
     ``ran``: whether the new image ran at all; None if that is not known. ``of_network_core``: only the network core
-    keeps its firmware; the application core may run its new image.
+    keeps its firmware; the application core may run its new image. ``partly``: the new application runs, and an image
+    that goes with it was not installed.
     """
 
-    def __init__(self, message: str, *, ran: bool | None = None, of_network_core: bool = False) -> None:
+    def __init__(
+        self, message: str, *, ran: bool | None = None, of_network_core: bool = False, partly: bool = False
+    ) -> None:
         super().__init__(message)
         self.ran = ran
         self.of_network_core = of_network_core
+        self.partly = partly
 
 
 class UnprovenError(UpdateError):

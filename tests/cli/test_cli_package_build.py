@@ -28,11 +28,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_needs_no_other_option_than_its_keys(kind: str, smpdfu: Call, tmp_path: Path) -> None:
+def test_every_kind_needs_no_other_option_than_its_key(kind: str, smpdfu: Call, tmp_path: Path) -> None:
     folder = copy_of(kind, tmp_path / "build")
-    encrypts = find_build(folder).bootloader.encryption is not None
-    keys = ["-k", signing_key(kind), *(["-E", ENCRYPT] if encrypts else [])]
-    done = smpdfu("package", folder, *keys, "--json")
+    done = smpdfu("package", folder, "-k", signing_key(kind), "--json")
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert said["package"] == str(folder / "smpdfu" / "dfu_application.zip")
@@ -42,6 +40,8 @@ def test_every_kind_needs_no_other_option_than_its_keys(kind: str, smpdfu: Call,
     assert set(written) == {image.file for image in package.images} | {"dfu_application.zip"}
     for image in package.images:
         assert written[image.file] == image.data
+        encrypts = find_build(folder).bootloader.encryption is not None and image.role is Role.APP
+        assert image.image.encrypted is encrypts
         assert verify(image.image, [key_of(kind).public]).accepted is not False
 
 
@@ -179,11 +179,23 @@ def test_a_key_that_contradicts_the_build(arguments: list[str], advice: str, smp
     assert not (tmp_path / "out").exists()
 
 
-def test_an_encrypted_build_asks_for_the_key(smpdfu: Call, tmp_path: Path) -> None:
+def test_an_encrypted_build_asks_for_the_key_that_it_names_and_that_is_elsewhere(smpdfu: Call, tmp_path: Path) -> None:
     kind = "ncs3.0-sysbuild-pm-staged-encrypted"
-    done = smpdfu("package", built(kind), "-k", signing_key(kind), "-o", tmp_path / "out")
+    folder = copy_of(kind, tmp_path / "build")
+    for config in folder.rglob(".config"):
+        config.write_text(config.read_text().replace(str(ENCRYPT), "/nowhere/key.pem"))
+    done = smpdfu("package", folder, "-k", signing_key(kind), "-o", tmp_path / "out")
     assert done.code == 3
     assert "with -E" in done.err
+    done = smpdfu("package", folder, "-k", signing_key(kind), "-E", ENCRYPT, "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+
+
+def test_a_plan_names_the_key_that_encrypts(smpdfu: Call, tmp_path: Path) -> None:
+    kind = "ncs3.0-sysbuild-pm-staged-encrypted"
+    done = smpdfu("package", built(kind), "-k", signing_key(kind), "-o", tmp_path / "out", "--plan", "--json")
+    rows = {one["name"]: one["value"] for one in json.loads(done.out)["found"]}
+    assert rows["key that the build encrypts with"] == str(ENCRYPT)
 
 
 def test_what_is_no_build_folder_has_advice(smpdfu: Call, tmp_path: Path) -> None:

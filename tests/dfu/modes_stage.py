@@ -34,6 +34,7 @@ HEADER = 0x200
 RAM_ADDRESS = 0x2001_0000
 SPLIT, SPLIT_NO_NET = "nrf5340dk-xip-split", "nrf5340dk-xip-split-no-net"
 NO_NET_OVERWRITES = replace(LAYOUTS[SPLIT_NO_NET], name="split-no-net-overwrite", mode=BootMode.OVERWRITE_ONLY)
+OTHER_MODES = (BootMode.MOVE, BootMode.OVERWRITE_ONLY)
 DEVICES: Mapping[str, Layout] = {
     **{
         str(mode): NRF5340DK_STAGED.in_mode(mode)
@@ -42,9 +43,10 @@ DEVICES: Mapping[str, Layout] = {
     "split": LAYOUTS[SPLIT],
     "split-no-net": LAYOUTS[SPLIT_NO_NET],
     "split-no-net-overwrite": NO_NET_OVERWRITES,
+    **{f"other-{mode}": replace(NO_NET_OVERWRITES, mode=mode, external_half=None) for mode in OTHER_MODES},
 }
-"""All of them by a short name."""
-CAN_REVERT = ("direct-xip-revert", "split-no-net")
+"""All of them by a short name; ``other-``: image 1 is one of a project's own."""
+CAN_REVERT = ("direct-xip-revert", "split-no-net", "other-swap-move")
 
 
 @dataclass
@@ -82,10 +84,12 @@ class Stage:
             return tuple(self.app(version, slot, **how) for slot in (0, 1))
         found = [self.app(version, **how)]
         if self.layout.network_image is not None:
-            needs = (0, Version.from_text(version))
-            found.append(self.make.image(Role.NET, version=version, needs=needs, mark=ord(version[0])))
+            # With a dependency of its own, Nordic's loaders would not look at that of the external half.
+            found.append(self.make.image(Role.NET, version=version, mark=ord(version[0])))
         if self.layout.external_half is not None:
             found.append(self.half(version))
+        if self.name.startswith("other-"):
+            found.append(self.other(version))
         return tuple(found)
 
     def package(self, version: str = "2.0.0", **how: Any) -> Package:
@@ -113,6 +117,13 @@ class Stage:
         needs = (Dependency(0, Version.from_text(version)),) if self.tied and version != "1.0.0" else ()
         spec = replace(self._spec(version), dependencies=needs)
         return self._made(b"\x70\x47" * 1500, spec, "app.external.bin", entry, **how)
+
+    def other(self, version: str, **how: Any) -> PackageImage:
+        """What the application needs in image pair 1, such as patches for another chip."""
+        # Loaders that overwrite two images look for a vector in either.
+        code = firmware(self.layout.images[1].primary.start + HEADER, 3000, ord(version[0]))
+        image = self._made(code, self._spec(version), "other.bin", {"image_index": "1"}, **how)
+        return replace(image, role=Role.OTHER)
 
     def _spec(self, version: str) -> ImageSpec:
         return ImageSpec(Version.from_text(version), header_size=HEADER, slot_size=0, pad_header=True)
@@ -169,11 +180,18 @@ class Stage:
         header = None if number is None else self.device.images[number].primary.header()
         return None if header is None else str(header.version)
 
+    @property
+    def other_version(self) -> str | None:
+        """Of what lies in image pair 1."""
+        header = self.device.images[1].primary.header()
+        return None if header is None else str(header.version)
+
     def runs(self, version: str) -> bool:
         """True if everything is of this version and stays so over a reset."""
         for _ in range(2):
             all_of_it = [self.version]
             all_of_it += [self.half_version] if self.layout.external_half is not None else []
+            all_of_it += [self.other_version] if self.name.startswith("other-") else []
             all_of_it += [self.net_version] if self.layout.network_image is not None else []
             if set(all_of_it) != {version} or self.device.ending is not Ending.RUNS:
                 return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.build_folders import STAGED, built, change, copy_of, key_of, set_key
 
 ENCRYPTED = "ncs3.0-sysbuild-pm-staged-encrypted"
 PM_STAGED = "ncs3.0-sysbuild-pm-staged"
+KEY_FILE = "SB_CONFIG_BOOT_ENCRYPTION_KEY_FILE"
 APP, NET, MCUBOOT = "smp_app/zephyr", "ipc_radio/zephyr", "mcuboot/zephyr"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +64,11 @@ def _with(*keys: tuple[str, str, str | None]) -> Callable[[Path], None]:
             set_key(folder / place / ".config", key, value)
 
     return alter
+
+
+def _no_key_file(folder: Path) -> None:
+    places = (("zephyr", KEY_FILE), (APP, "CONFIG_MCUBOOT_ENCRYPTION_KEY_FILE"))
+    _with(*((place, key, None) for place, key in (*places, (MCUBOOT, "CONFIG_BOOT_ENCRYPTION_KEY_FILE"))))(folder)
 
 
 def _without_mcuboot(folder: Path) -> None:
@@ -121,6 +128,12 @@ def _encrypted_network(folder: Path) -> None:
     (folder / name).write_bytes(image.to_bytes())
 
 
+def _without_encryption_key(folder: Path) -> None:
+    """A folder that names a key file which is on another computer."""
+    for config in folder.rglob(".config"):
+        config.write_text(re.sub(r'(ENCRYPTION_KEY_FILE=)".+"', r'\1"/nowhere/key.pem"', config.read_text()))
+
+
 CASES = {
     "image larger than its slot": Case("build-too-large", "499200", _larger),
     "code outside its slot": Case("build-place", "0xff000", _elsewhere),
@@ -146,8 +159,12 @@ CASES = {
             (MCUBOOT, "CONFIG_BOOT_SIGNATURE_TYPE_ED25519", "y"),
         ),
     ),
+    "no name of a key to encrypt with": Case("build-needs-encryption", "names none", _no_key_file, kind=ENCRYPTED),
     "no key to encrypt with": Case(
-        "build-needs-encryption", "CONFIG_BOOT_ENCRYPT", lambda folder: None, kind=ENCRYPTED
+        "build-needs-encryption",
+        "/elsewhere/key.pem",
+        _with(("zephyr", KEY_FILE, '"/elsewhere/key.pem"')),
+        kind=ENCRYPTED,
     ),
     "signed with another version": Case(
         "build-image",
@@ -229,7 +246,7 @@ def test_a_contradiction_is_refused_with_its_fact_and_its_file(name: str, tmp_pa
     folder = copy_of(case.kind, tmp_path / "build")
     key = key_of(case.kind) if case.sign else None
     if case.code:  # without the change there is nothing to refuse
-        assert case.kind == ENCRYPTED or make_build_package(folder, None, key).package.images
+        assert make_build_package(folder, None, key).package.images
     case.alter(folder)
     with pytest.raises(SmpdfuError, match=case.words) as caught:
         make_build_package(folder, None, key)

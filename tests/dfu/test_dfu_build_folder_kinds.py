@@ -205,8 +205,10 @@ def test_partitions_yml_takes_the_place_of_pm_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["zephyr/include/generated", "zephyr/include/generated/zephyr"])
 def test_the_release_of_the_sdk_is_read_from_the_header_that_the_build_makes(place: str, tmp_path: Path) -> None:
     folder = copy_of("ncs3.0-sysbuild-pm-staged", tmp_path / "build")
+    for there in (folder / "smp_app").rglob("ncs_version.h"):
+        there.unlink()
     header = folder / "smp_app" / place / "ncs_version.h"
-    header.parent.mkdir(parents=True)
+    header.parent.mkdir(parents=True, exist_ok=True)
     header.write_text('#define NCS_PATCHLEVEL               2\n#define NCS_VERSION_STRING           "3.0.2"\n')
     ncs = find_build(folder).application.ncs
     assert ncs is not None

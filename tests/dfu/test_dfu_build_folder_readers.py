@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpdfu.dfu.build_folder import devicetree, documents, kconfig, partitions
-from smpdfu.dfu.build_folder.partitions import Partition
+from smpdfu.dfu.build_folder.partitions import Memory, Partition
 from smpdfu.errors import FormatError
 
 CONFIG = b"""#
@@ -144,6 +144,8 @@ def test_devicetree_partitions_have_their_addresses() -> None:
     }
     assert (found["slot0_partition"].sector_size, found["slot0_partition"].write_size) == (0x1000, 4)
     assert found["slot0_partition"].key == "slot0_partition"
+    outside = {label for label, one in found.items() if one.memory is not partitions.Memory.INTERNAL}
+    assert (outside, found["slot1_partition"].memory) == ({"slot1_partition"}, partitions.Memory.EXTERNAL)
     code = partitions.code_partition(tree)
     assert code is not None
     assert (code.address, code.key) == (0x10000, "zephyr,code-partition")
@@ -151,6 +153,14 @@ def test_devicetree_partitions_have_their_addresses() -> None:
     assert flash is not None
     assert flash.path == "/soc/flash@0"
     assert tree.chosen("zephyr,console") is None
+
+
+def test_a_simulated_flash_is_in_ram() -> None:
+    text = b"""/ { sim: flash-controller@0 { compatible = "zephyr,sim-flash"; flash_sim0: flash@0 {
+        compatible = "soc-nv-flash"; reg = <0 0x40000>; partitions { compatible = "fixed-partitions";
+        slot2_partition: partition@0 { reg = <0 0x40000>; }; }; }; }; };"""
+    found = partitions.of_devicetree(devicetree.parse(text, "x"))["slot2_partition"]
+    assert (found.address, found.memory) == (0, partitions.Memory.RAM_AS_FLASH)
 
 
 def test_chosen_by_path() -> None:
@@ -233,8 +243,22 @@ def test_pm_config_without_a_possible_size(size: str) -> None:
 
 def test_partitions_yml() -> None:
     text = b"app:\n  address: 0xc200\n  size: 0x79e00\n  span: &id001 [a, b]\nspan2:\n  address: -1\n  size: 1\n3: 4\n"
-    assert partitions.of_yaml(text, "p.yml") == {"app": Partition(0xC200, 0x79E00, "p.yml", "app")}
+    inside = Partition(0xC200, 0x79E00, "p.yml", "app", memory=Memory.INTERNAL)
+    assert partitions.of_yaml(text, "p.yml") == {"app": inside}
     assert partitions.of_yaml(b"- 1\n", "p.yml") == {}
+
+
+@pytest.mark.parametrize(
+    ("region", "memory"),
+    [
+        *((str(one), one) for one in Memory),
+        ("rram_secondary", None),
+        ("[a]", None),
+    ],
+)
+def test_partitions_yml_tells_the_memory(region: str, memory: Memory | None) -> None:
+    text = f"a: {{address: 0, size: 16, region: {region}}}".encode()
+    assert partitions.of_yaml(text, "p.yml")["a"].memory is memory
 
 
 @given(

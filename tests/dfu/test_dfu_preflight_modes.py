@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,24 +25,24 @@ from tests.dfu.conftest import IDLE, OLD, SIZES, SLOT_BYTES, Maker
 
 XIP, REVERT, RAM = BootloaderMode.DIRECT_XIP, BootloaderMode.DIRECT_XIP_WITH_REVERT, BootloaderMode.RAM_LOAD
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-NO_REVERT, NOT_TIED = ("no-revert", WARNING), ("not-tied", NOTE)
+NO_REVERT, NOT_TIED = ("no-revert", WARNING), ("not-tied", WARNING)
 WAITING = ImageSlot(slot=1, version="9.0.0", hash=b"\x99" * 32, pending=True, permanent=True)
 UPSTREAM = NO_EVIDENCE.with_clues(Bootloader("upstream").clues)
 
 
-def variant(make: Maker, slot: int | None, version: str = "2.0.0", **how: object) -> PackageImage:
+def variant(make: Maker, slot: int | None, version: str = "2.0.0", **how: Any) -> PackageImage:
     """Linked for a slot, as the manifest says it."""
     image = make.image(version=version, mark=0 if slot is None else slot, **how)
     more = {} if slot is None else {"slot": str(slot)}
     return replace(image, file=f"{slot}.bin", entry={**image.entry, **more})
 
 
-def in_ram(make: Maker, version: str = "2.0.0", **how: object) -> PackageImage:
+def in_ram(make: Maker, version: str = "2.0.0", **how: Any) -> PackageImage:
     """To be loaded into RAM; its manifest has the address of the slot."""
     return make.image(version=version, ram=0x2001_0000, address=0x2001_0200, **how)
 
 
-def half(make: Maker, version: str = "2.0.0", **how: object) -> PackageImage:
+def half(make: Maker, version: str = "2.0.0", **how: Any) -> PackageImage:
     """The application's half in external flash, whose first words are no vectors."""
     image = make.image(version=version, mark=7, fixed=0, **how)
     return replace(image, role=Role.EXTERNAL, file="half.bin", entry={"load_address": 0x1012_0000, "image_index": "1"})

@@ -13,9 +13,9 @@ from smpdfu.dfu.do.journal.journal import read_record
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
-    from tests.dfu.modes_stage import DEVICES, Stage
+    from tests.dfu.modes_stage import DEVICES, OTHER_MODES, Stage
 else:
-    from modes_stage import DEVICES, Stage
+    from modes_stage import DEVICES, OTHER_MODES, Stage
 
 TEST, CONFIRM, UPLOAD = Policy.TEST_AND_CONFIRM, Policy.CONFIRM_ONLY, Policy.UPLOAD_ONLY
 NO_MARKS = ["upload app", "reset app", "check app"]
@@ -34,6 +34,11 @@ STEPS = {
     ("split-no-net", CONFIRM): KEPT,
     ("split-no-net-overwrite", TEST): [*HALVES, *BOTH],
     ("split-no-net-overwrite", CONFIRM): KEPT,
+    **{
+        ("other-" + mode, policy): [step.replace("external", "other 1") for step in steps]
+        for mode in OTHER_MODES
+        for policy, steps in ((TEST, [*HALVES, *BOTH]), (CONFIRM, KEPT))
+    },
 }
 NOT_KNOWN = {"split": ["upload net", "test net", "reset net", "check net"]}
 """Nothing tells whether a network core has its image that was overwritten in an update that ended."""

@@ -12,24 +12,26 @@ depends on the clock. Only paths inside differ, for a build writes where it lies
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.vectors.build_folders import child, sysbuild
-from tests.vectors.build_folders.kinds import TABLE
+from tests.vectors.build_folders.kinds import APP_VERSION, TABLE
 from tests.vectors.build_folders.signing import key_file
 
 KINDS: tuple[str, ...] = tuple(TABLE)
 
 
-def make_build_folder(kind: str, folder: Path, built_at: str | None = None) -> None:
+def make_build_folder(kind: str, folder: Path, built_at: str | None = None, *, version: str = APP_VERSION) -> None:
     """Write the folder of a build of this kind; ``folder`` is created.
 
     ``built_at`` is the path that the build system wrote into its files, for a folder that was moved since (an artifact
-    of a build server); without it, that of ``folder``. Raises ``KeyError`` for a kind that there is not.
+    of a build server); without it, that of ``folder``. Another ``version`` of the application has other firmware
+    on both cores. Raises ``KeyError`` for a kind that there is not.
     """
-    found = TABLE[kind]
+    found = replace(TABLE[kind], version=version)
     folder.mkdir(parents=True, exist_ok=True)
     make = child.make if found.style == "child" else sysbuild.make
     make(found, folder, built_at or str(folder.resolve()))

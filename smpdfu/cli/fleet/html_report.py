@@ -113,15 +113,16 @@ def _waves(history: History) -> Iterator[str]:
 
 
 def _packages(status: FleetStatus) -> Iterator[str]:
-    columns = ("hardware", "package", "core", "version", "image hash", "package hash")
+    columns = ("hardware", "package", "image", "version", "image hash", "package hash")
     head = "".join(f"<th>{column}</th>" for column in columns)
     yield f'<section><h2>Packages</h2><div class="scroll"><table class="few"><tr>{head}</tr>'
     for hardware, package in status.packages.items():
         file = _text(status.history.fleet.packages[hardware].name)
         for image in package.images:
             version = _text(str(image.image.header.version))
+            part = _text(image.part if image.slot is None else f"{image.part}, slot {image.slot}")
             hashes = "".join(_hash(one) for one in ("" if image.hash is None else image.hash.hex(), package.digest))
-            yield f"<tr><td>{_text(hardware)}</td><td>{file}</td><td>{image.core}</td><td>{version}</td>{hashes}</tr>"
+            yield f"<tr><td>{_text(hardware)}</td><td>{file}</td><td>{part}</td><td>{version}</td>{hashes}</tr>"
     yield "</table></div></section>"
 
 

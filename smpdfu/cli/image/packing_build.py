@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import typer
 
+from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.image.package_options import Inputs
 from smpdfu.cli.image.package_output import Job, finish, keys_of, show
 from smpdfu.dfu.build_folder.build import Build
 from smpdfu.dfu.build_folder.find import find_build
 from smpdfu.dfu.build_folder.making import BuildRequest, pack_build
+from smpdfu.dfu.build_folder.named_keys import encryption_key_of
 from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.table import facts_of
 from smpdfu.dfu.package.making import MadePackage
@@ -45,8 +47,12 @@ _UNSIGNED = "the build has no signed images for a package: give the key with -k"
 
 def _made(job: Job, build: Build, request: BuildRequest) -> MadePackage | None:
     """The package; None where only the plan is wanted, and a key is what is missing for more."""
+    signer, recipient = keys_of(job.who)
+    named = None if signer is None or recipient is not None else encryption_key_of(build)
+    if named is not None:
+        recipient = read_recipient(named, job.who.source())
     try:
-        return pack_build(build, request, *keys_of(job.who))
+        return pack_build(build, request, signer, recipient)
     except PackageError as error:
         if job.plan and error.code == "build-not-signed":
             return None

@@ -38,7 +38,7 @@ from smpdfu.dfu.do.reach import Reach
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Update, Wish
-from smpdfu.dfu.package.images import Core
+from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import ConnectError, PlanError, StepError, UnprovenError
 from smpdfu.image.keys.keys import PublicKey
@@ -249,12 +249,13 @@ def _show_plan(decision: Decision, job: _Job) -> None:
 
 
 def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
-    """Each core of the package that needs no step, with the sentence for it."""
+    """Each image for the device that needs no step, with the sentence for it."""
     found = []
-    for image in in_place(job.package, decision.plan, job.wish.policy):
+    for image in in_place(decision.package, decision.plan, job.wish.policy):
         known = " (by the journal of an earlier update)" if image.core is Core.NET else ""
-        text = f"nothing to do for the {image.core.words}: it has {image.image.header.version} already{known}"
-        found.append((str(image.core), text))
+        place = f"the {image.core.words}" if image.role in (Role.APP, Role.NET) else image.words
+        text = f"nothing to do for {place}: it has {image.image.header.version} already{known}"
+        found.append((image.part, text))
     return found
 
 
@@ -296,7 +297,7 @@ def _data(decision: Decision, state: DeviceState, result: str, timing: Timing) -
             for one in decision.findings
         ],
         "steps": [
-            {"name": step.name, "core": step.core, "what": step.words, **timing.of_step(step)}
+            {"name": step.name, "core": step.core, "role": step.role, "what": step.words, **timing.of_step(step)}
             for step in decision.plan.steps
         ],
         **timing.to_dict(),

@@ -11,6 +11,7 @@ from smpdfu.client import UploadProgress
 from smpdfu.dfu.decide.rules import BOOTS, Action, Step
 from smpdfu.dfu.do.events import Event, Progress, StepBegun
 from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageStage
+from smpdfu.dfu.package.images import Role
 
 _LEAVES = {
     ImageStage.SENDING: PART_OF_SLOT,
@@ -21,6 +22,12 @@ _LEAVES = {
 """What Ctrl-C leaves behind in each stage of one image."""
 _BOOTS = BOOTS | {Action.CHECK}
 WAITING = "waiting for the device"
+_UPLOADS = {Role.APP: "app core", Role.NET: "net core", Role.EXTERNAL: "external flash"}
+
+
+def _file(step: Step) -> str:
+    """The label of an upload's progress."""
+    return _UPLOADS.get(step.role, f"image {step.number}")
 
 
 class Reporter:
@@ -77,7 +84,7 @@ class Reporter:
         now_leaves(self._in_part if uploads else BETWEEN_STEPS)
         self._out.say(f"{number} {step.words}")
         if uploads:
-            self._advance = self._stack.enter_context(self._out.progress(f"{step.core} core"))
+            self._advance = self._stack.enter_context(self._out.progress(_file(step)))
         elif step.action in _BOOTS:
             self._stack.enter_context(self._out.waiting(WAITING))
 

@@ -64,12 +64,22 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
+    context: typer.Context,
     name: Name,
     parts: Parts,
     boot: BootParts,
     loader: LoaderParts,
     server: ServerParts,
     out: Output,
+    build: Annotated[
+        Path | None,
+        typer.Option(
+            "--build",
+            metavar="BUILD_DIR",
+            help="Make the board of this build folder of the nRF Connect SDK: its partitions, bootloaders, keys and "
+            "firmware. Other options replace what the folder says.",
+        ),
+    ] = None,
     demo: Annotated[
         bool,
         typer.Option(
@@ -85,7 +95,11 @@ def new(
     """
     from smpdfu.cli.virtual.new import new_device
 
-    new_device(name, parts, boot, loader, server, out, demo=demo)
+    def given(option: str) -> bool:
+        source = context.get_parameter_source(option)
+        return source is not None and source.name != "DEFAULT"
+
+    new_device(name, parts, boot, loader, server, out, build=build, given=given, demo=demo)
 
 
 def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from smpdfu.image.files import Firmware, read_bounded, read_firmware
 from smpdfu.image.keys.keys import is_encrypted
 from smpdfu.virtual.report import Report
 from smpdfu.virtual.store import devices as store_devices
+from smpdfu.virtual.store.devices import Recipe
 
 
 def new_device(
@@ -28,19 +30,30 @@ def new_device(
     server: ServerParts,
     out: Output,
     *,
+    build: Path | None = None,
+    given: Callable[[str], bool],
     demo: bool = False,
 ) -> None:
     """Make a device and show it; with ``demo``, a board to try with its key, its packages and the commands to try.
 
-    Raises typer.BadParameter, SmpdfuError or OSError; then no device is left.
+    With ``build``, the board of that build folder; ``given`` tells which options a person gave. Raises
+    typer.BadParameter, SmpdfuError or OSError; then no device is left.
     """
     if demo:
+        if build is not None:
+            raise typer.BadParameter("--demo makes its own firmware. Leave out --build, or leave out --demo")
         _new_demo(name, parts, boot, loader, server, out)
         return
-    found = _create(name, parts, boot, loader, server, out)
+    if build is None:
+        made = recipe(parts, boot, loader, server)
+    else:
+        from smpdfu.cli.virtual.options.from_build import board_recipe  # here: MEASURED, which other boards do not pay
+
+        parts, made = board_recipe(build, given, parts, boot, loader, server)
+    found = _create(name, parts, made, out)
     out.emit(with_holder(found), lambda: rendered(found))
     if parts.app is None:
-        for line in _without_firmware(name, parts):
+        for line in _without_firmware(name, trusts_key=bool(made.sign_keys)):
             out.say(line)
 
 
@@ -59,7 +72,7 @@ def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, ser
     demo.make_files()
     own = replace(parts, key=[demo.sign_key], app=demo.image("app"), net=demo.image("net"))
     try:
-        found = _create(name, own, boot, loader, server, out)
+        found = _create(name, own, recipe(own, boot, loader, server), out)
     except BaseException:
         demo.remove_files()
         raise
@@ -70,11 +83,11 @@ def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, ser
     )
 
 
-def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> Report:
+def _create(name: str, parts: Parts, made: Recipe, out: Output) -> Report:
     """Make the device, load its firmware and start it; no device is left if that fails."""
     loads = _read_loads(parts)
     try:
-        store_devices.create(name, recipe(parts, boot, loader, server))
+        store_devices.create(name, made)
     except ValueError as error:
         raise refused_name(name, error) from None
     if parts.enc_key is not None and _is_protected(parts.enc_key):
@@ -97,10 +110,10 @@ def _create(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, serve
     return found
 
 
-def _without_firmware(name: str, parts: Parts) -> list[str]:
+def _without_firmware(name: str, *, trusts_key: bool) -> list[str]:
     """What a device without an application needs, and the commands for it."""
     lines = [f"{name} has no application and answers no command."]
-    if parts.key is None:
+    if not trusts_key:
         lines.append("Its bootloader trusts no key. Delete it and make it again with -k KEY and --app FILE:")
         lines.append(f"`smpdfu virtual delete {name}`, then `smpdfu virtual new {name} -k KEY --app FILE`.")
     else:

@@ -184,7 +184,10 @@ class BuildWarning:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build folder as it was found. ``updates`` are the images that a package of it has."""
+    """A build folder as it was found. ``updates`` are the images that a package of it has.
+
+    ``name`` is what the build's own package is called in its manifest.
+    """
 
     root: Path
     kind: BuildKind
@@ -192,6 +195,7 @@ class Build:
     bootloader: BuildBootloader
     updates: tuple[UpdateImage, ...]
     warnings: tuple[BuildWarning, ...] = ()
+    name: str | None = None
 
     def image(self, role: BuildRole) -> BuildImage | None:
         """The first image with this role."""

@@ -81,8 +81,15 @@ def check_keys(build: Build, signer: PublicHalf | None, recipient: Recipient | N
         ).because("build-encryption-type", file=loader.encryption.file)
     if signer is not None and recipient is None and loader.encryption is not None:
         raise PackageError(
-            f"the build encrypts its images ({loader.encryption.origin}), and no key for that was given"
+            f"the build encrypts its images ({loader.encryption.origin}), no key for that was given, and "
+            f"{_lost_key(loader.encryption_key_file)}"
         ).because("build-needs-encryption", file=loader.encryption.file)
+
+
+def _lost_key(fact: Fact[str] | None) -> str:
+    if fact is None:
+        return "the build names none"
+    return f"the key of the build, {fact.value} ({fact.origin}), is not on this computer"
 
 
 def kind_of(signer: PublicHalf) -> str:

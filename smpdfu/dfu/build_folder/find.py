@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from smpdfu.dfu.build_folder.bootloader import read_bootloader
 from smpdfu.dfu.build_folder.build import Build, BuildImage, BuildKind, BuildRole
@@ -56,8 +57,10 @@ def find_build(path: StrPath) -> Build:
         sysbuild,
         read_layout(folder, kind, application, network),
     )
-    updates = with_names(find_updates(sources), _names(folder))
-    return Build(folder.root, kind, images, sources.bootloader, updates, tuple(update_warnings(sources, updates)))
+    manifest = _manifest(folder)
+    updates = with_names(find_updates(sources), _names(manifest))
+    warnings = tuple(update_warnings(sources, updates))
+    return Build(folder.root, kind, images, sources.bootloader, updates, warnings, _name(manifest))
 
 
 def _check_not_one_image(folder: BuildFolder) -> None:
@@ -99,12 +102,28 @@ def _check_mcuboot(folder: BuildFolder, images: tuple[BuildImage, ...], applicat
     ).because("build-no-mcuboot", folder=str(folder.root), file=application.config.file)
 
 
-def _names(folder: BuildFolder) -> dict[tuple[int, int | None], str]:
-    """The file names of the build's own package by number and slot, as far as they are one for each."""
+def _manifest(folder: BuildFolder) -> dict[str, Any]:
+    """That of the build's own package; one without files where there is none. It is only looked at for names."""
     name = folder.first(*_MANIFESTS)
     try:
-        manifest = None if name is None else folder.read(name, manifests.MAX_MANIFEST_BYTES, manifests.parse)
-        entries = [] if manifest is None else manifest["files"]
+        found = None if name is None else folder.read(name, manifests.MAX_MANIFEST_BYTES, manifests.parse)
+    except PackageError:
+        found = None
+    return {"files": []} if found is None else found
+
+
+def _name(manifest: dict[str, Any]) -> str | None:
+    name = manifest.get("name")
+    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable() else None
+
+
+_LONGEST_NAME = 128
+
+
+def _names(manifest: dict[str, Any]) -> dict[tuple[int, int | None], str]:
+    """The file names of the build's own package by number and slot, as far as they are one for each."""
+    entries = manifest["files"]
+    try:
         places = [(manifests.number(one, "image_index", default=0), manifests.number(one, "slot")) for one in entries]
     except PackageError:
         return {}  # it names files only, and there is a rule for their names

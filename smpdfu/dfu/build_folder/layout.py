@@ -95,13 +95,14 @@ def _managed(folder: BuildFolder, domain: str, places: tuple[str, ...]) -> Parti
             return partitions.of_pm_config(config)
     for place in places:
         name = f"{place}partitions{domain}.yml"
-        found = folder.read(name, yamltext.MAX_BYTES, _yaml_of(name))
+        found = folder.read(name, yamltext.MAX_BYTES, yaml_of(name))
         if found is not None:
             return found
     return {}
 
 
-def _yaml_of(name: str) -> partitions.Reader:
+def yaml_of(name: str) -> partitions.Reader:
+    """The reader of a ``partitions.yml`` that is called ``name``."""
     return lambda data: partitions.of_yaml(data, name)
 
 

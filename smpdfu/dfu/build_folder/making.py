@@ -10,6 +10,7 @@ from smpdfu.dfu.build_folder.build import Build, UpdateImage
 from smpdfu.dfu.build_folder.contradictions import check_cores, check_keys, key_warnings
 from smpdfu.dfu.build_folder.find import StrPath, find_build
 from smpdfu.dfu.build_folder.firmware import Code, read_code
+from smpdfu.dfu.build_folder.named_keys import encryption_key_of
 from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.signed import take_signed
 from smpdfu.dfu.package.images import PackageImage, Role
@@ -17,6 +18,7 @@ from smpdfu.dfu.package.making import MadePackage, PackageWarning
 from smpdfu.dfu.package.package import Package, source_date
 from smpdfu.dfu.package.ties import check_ties
 from smpdfu.errors import PackageError
+from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Dependency, Image
 from smpdfu.image.image_file import naming
 from smpdfu.image.keys.keys import Signer
@@ -59,11 +61,16 @@ def make_build_package(
     """Read a build folder of the nRF Connect SDK (2.5 and later), and make its package. Nothing is written.
 
     With ``signer``, the unsigned images are signed as the build would sign them. Without, the signed images of the
-    build are checked and taken. ``recipient`` encrypts the images of the application. Raises PackageError for what is
-    no build folder, or contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a
-    ``recipient`` without ``signer``.
+    build are checked and taken. ``recipient`` encrypts the images of the application; without it, the key file that the
+    build names does, if it is there and the build encrypts. Raises PackageError for what is no build folder, or
+    contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a ``recipient`` without
+    ``signer``.
     """
-    return pack_build(find_build(path), request or BuildRequest(), signer, recipient)
+    build = find_build(path)
+    named = None if signer is None or recipient is not None else encryption_key_of(build)
+    if named is not None:
+        recipient = read_key_file(named).public
+    return pack_build(build, request or BuildRequest(), signer, recipient)
 
 
 def pack_build(
@@ -85,7 +92,7 @@ def pack_build(
         images.append(image)
         warnings += found
     check_ties(images)
-    return MadePackage(_package(images, request.name), tuple(dict.fromkeys(warnings)))
+    return MadePackage(_package(images, request.name or build.name), tuple(dict.fromkeys(warnings)))
 
 
 def _made(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from smpdfu.dfu.build_folder.devicetree import DeviceTree, Node
@@ -21,13 +22,25 @@ from smpdfu.untrusted import yamltext
 LARGEST_ADDRESS = 0xFFFF_FFFF
 _INTERNAL = frozenset(("soc-nv-flash", "nordic,rram"))
 _TABLES = frozenset(("fixed-partitions", "fixed-subpartitions"))
+_SIMULATED = "zephyr,sim-flash"
+
+
+class Memory(StrEnum):
+    """The memory that a partition is in, by the Partition Manager's words for its regions."""
+
+    INTERNAL = "flash_primary"
+    EXTERNAL = "external_flash"
+    RAM_AS_FLASH = "ram_flash"
+    RAM = "sram_primary"
+    OTP = "otp"
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
     """``size`` bytes from ``address`` on; of external flash, ``address`` is an offset. ``key`` names it in its file.
 
-    ``sector_size`` and ``write_size`` are those of its flash in bytes, where the file tells them.
+    ``sector_size`` and ``write_size`` are those of its flash in bytes, where the file tells them. ``memory`` is None
+    where the file does not tell it, as ``pm.config``, and for a memory that is none of those.
     """
 
     address: int
@@ -36,6 +49,7 @@ class Partition:
     key: str
     sector_size: int | None = None
     write_size: int | None = None
+    memory: Memory | None = None
 
     @property
     def end(self) -> int:
@@ -73,7 +87,11 @@ def _of_entry(name: Any, entry: Any, file: str) -> Partition | None:
     address, size = entry.get("address"), entry.get("size")
     if type(address) is not int or type(size) is not int or not _is_possible(address, size):
         return None
-    return Partition(address, size, file, name)
+    region = entry.get("region", Memory.INTERNAL)
+    return Partition(address, size, file, name, memory=_MEMORIES.get(region) if isinstance(region, str) else None)
+
+
+_MEMORIES = {str(memory): memory for memory in Memory}
 
 
 def _is_possible(address: int, size: int) -> bool:
@@ -104,7 +122,15 @@ def partition_of(tree: DeviceTree, node: Node, key: str) -> Partition | None:
     if not _is_possible(address, reg[1]):
         return None
     sector, write = (None if flash is None else flash.number(f"{one}-block-size") for one in ("erase", "write"))
-    return Partition(address, reg[1], tree.file, key, sector or None, write or None)
+    return Partition(address, reg[1], tree.file, key, sector or None, write or None, _memory(node))
+
+
+def _memory(node: Node) -> Memory:
+    """RAM that a simulated flash is in (``zephyr,sim-flash``), the chip's own flash, or else another chip's."""
+    compatible = {text for one in node.ancestors() for text in one.texts("compatible")}
+    if _SIMULATED in compatible:
+        return Memory.RAM_AS_FLASH
+    return Memory.INTERNAL if _INTERNAL & compatible else Memory.EXTERNAL
 
 
 def _is_partition(node: Node, table: Node) -> bool:

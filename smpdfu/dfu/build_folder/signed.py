@@ -7,13 +7,13 @@ from pathlib import Path
 
 from smpdfu.dfu.build_folder.build import Build, UpdateImage
 from smpdfu.dfu.build_folder.layout import USUAL
+from smpdfu.dfu.build_folder.named_keys import built_in_key
 from smpdfu.dfu.package.images import Role
-from smpdfu.errors import FormatError, PackageError, SigningError
+from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.files import read_bounded
 from smpdfu.image.format import SIGNATURE_TYPES, Flag, Image
 from smpdfu.image.image_file import naming
-from smpdfu.image.keys.keys import SIGNATURES, PublicKey
-from smpdfu.image.signers.remote import public_from_der
+from smpdfu.image.keys.keys import SIGNATURES
 from smpdfu.image.signing.build import ImageSpec, check_size
 from smpdfu.image.verification.verify import verify
 
@@ -92,21 +92,6 @@ def _signature_faults(build: Build, image: Image) -> Iterator[str]:
         names = ", ".join(tlv.name for tlv in found) or "none"
         origin = loader.signature.origin
         yield f"the bootloader checks {loader.signature.value} ({origin}), and its signature is: {names}"
-    for finding in verify(image, _keys(build)).refusals:
+    built_in = built_in_key(build)
+    for finding in verify(image, () if built_in is None else (built_in,)).refusals:
         yield finding.message
-
-
-def _keys(build: Build) -> tuple[PublicKey, ...]:
-    """The key that is built into the bootloader; none if it is not known, or cannot be read."""
-    built_in = build.bootloader.public_key
-    kind = "" if build.bootloader.signature is None else build.bootloader.signature.value
-    if built_in is None:
-        return ()
-    try:
-        return (
-            public_from_der(
-                built_in.value, built_in.file, "RSA PUBLIC KEY" if kind.startswith("rsa") else "PUBLIC KEY"
-            ),
-        )
-    except SigningError:
-        return ()

@@ -57,6 +57,8 @@ def _of_build(build: Build) -> Iterator[BuildFact]:
         bits = loader.key_bits.value
         yield from _row(of, "encryption", loader.encryption, f"{loader.encryption.value}, AES-{bits}")
     yield from _row(of, "key that the build signs with", loader.key_file)
+    if loader.encryption is not None:
+        yield from _row(of, "key that the build encrypts with", loader.encryption_key_file)
     if loader.checks_address is not None:
         yield from _row(of, "load address in the header", loader.checks_address, "demanded by the bootloader")
 

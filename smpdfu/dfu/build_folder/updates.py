@@ -305,7 +305,7 @@ def _network(sources: Sources, image: BuildImage) -> UpdateImage:
         load_address=_address(ram or slot),
         security_counter=None if child else _counter(sources),
         firmware_version=fact_of(image.config, "CONFIG_FW_INFO_FIRMWARE_VERSION"),
-        unsigned_names=_network_sources(image, child=child),
+        unsigned_names=network_sources(image, child=child),
         signed_names=_network_signed(image, child=child),
     )
 
@@ -336,7 +336,7 @@ def _network_version(sources: Sources, image: BuildImage) -> Fact[Version]:
 _SEALED = "signed_by_b0_"
 
 
-def _network_sources(image: BuildImage, *, child: bool) -> tuple[str, ...]:
+def network_sources(image: BuildImage, *, child: bool) -> tuple[str, ...]:
     """The firmware signed for b0n, else the plain one."""
     stem = f"zephyr/{image.kernel}"
     sealed = [f"{_SEALED}{image.name}", f"zephyr/{_SEALED}{image.name}"]

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
+from smpdfu.dfu.decide.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role, core_of_address
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, counted
@@ -135,7 +136,8 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
 
 def of_pair(image: PackageImage, job: Job, state: DeviceState) -> PackageImage:
     """The image as one of the core whose pair it goes to: an encrypted one does not show its core, the pair does."""
-    if state.scheme is Scheme.SIMULTANEOUS and job.image in (0, 1) and known_core(image) is None:
+    unknown = known_core(image) is None and image.role not in COMPANIONS
+    if state.scheme is Scheme.SIMULTANEOUS and job.image in (0, 1) and unknown:
         return replace(image, role=Role.NET if job.image else Role.APP)
     return image
 
@@ -291,8 +293,9 @@ def _left(image: PackageImage, state: DeviceState, wanted: Wanted, pair: int, wa
     if not wanted.boots:
         return Left.ALL
     running = state.running if pair == 0 else None
-    runs = running is not None and running.hash == image.hash is not None and (wanted.test or running.confirmed)
-    if (runs or not wanted.force) and (other := _boots_instead(image, state, pair)) is not None:
+    runs = running is not None and running.hash == image.hash is not None and (wanted.test or not state.on_trial)
+    replaced = way is Way.HIGHER_VERSION and not runs  # such a device takes an upload over what waits
+    if (runs or not (wanted.force or replaced)) and (other := _boots_instead(image, state, pair)) is not None:
         raise PlanError(_waits(other), codes=("pending",))
     if runs:
         return Left.NOTHING

@@ -9,8 +9,10 @@ answer to a confirmation of an image that is not the running one (``img_mgmt_set
 - the build denies it, as by default: the application is not confirmed either, and a reset brings both back. If the
   firmware has confirmed its application alone, a reset would bring back the other half alone: there is none.
 
-Between the two confirmations, as between two marks, only a reset of the device itself leaves half an update. A call
-that was stopped there continues with what the device shows.
+Between the two confirmations, as between two marks, a reset of the device itself leaves half an update, but where what
+is marked and confirmed first has a dependency on the application's new version: then the bootloader leaves it alone, or
+brings it back with its application (``boot_verify_slot_dependency``; preflight tells: "not-tied"). A call that was
+stopped there continues with what the device shows.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Parts:
         why = part_not_taken(image, now)
         if not now.on_trial:
             runs = "" if now.running is None else f"; the application runs version {now.running.version}"
-            raise RevertedError(f"{why}{runs}, and image {image.image_index} is as before", ran=False)
+            raise RevertedError(f"{why}{runs}, and image {image.image_index} is as before", ran=False, partly=True)
         await self._end_trial(now)
         raise RevertedError(f"{why}; the application was not confirmed, and {_BACK}", ran=False)
 

@@ -54,6 +54,8 @@ def _kind(error: SmpdfuError) -> str:
         return _KINDS["ConnectError"]
     if isinstance(error, RevertedError) and error.of_network_core:
         return "the network core did not take its image"
+    if isinstance(error, RevertedError) and error.partly:
+        return "an image of the package was not installed"
     return _KINDS.get(type(error).__name__, type(error).__name__)
 
 

@@ -336,7 +336,7 @@ class _Job:
 
     def failed(self, error: SmpdfuError) -> None:
         """Note the failure: after a revert, the device runs its previous firmware."""
-        if isinstance(error, RevertedError):
+        if isinstance(error, RevertedError) and not (error.of_network_core or error.partly):
             self._after = self._before
 
     def facts(self) -> dict[str, Any]:
@@ -346,7 +346,7 @@ class _Job:
             "bytes": sum(self._sent.values()),
             "from": _version(self._before),
             "to": _version(self._after),
-            "wanted": {image.core.value: str(image.image.header.version) for image in self.package.images},
+            "wanted": {image.part: str(image.image.header.version) for image in self.package.images},
             "proof": proof,
             "chip": self._chip,
         }

@@ -104,6 +104,11 @@ class PackageImage:
         return _WORDS.get(self.role, f"an image for the {self.core.words}")
 
     @property
+    def part(self) -> str:
+        """The same in short, for scripts: ``app``, ``net``, ``external``, ``mcuboot``, ``other 3``."""
+        return f"{self.role} {self.image_index}" if self.role is Role.OTHER else str(self.role)
+
+    @property
     def hash(self) -> bytes | None:
         """The image's SHA TLV: what the device lists; None in an image without one."""
         return self.image.hash

@@ -224,13 +224,24 @@ def _between(name: str, start: int, end: int) -> Region:
     return Region(name, start, end - start)
 
 
-# The network core of every nRF5340 build of the nRF Connect SDK: the pages in front of 0x01008800 are b0n's.
-NRF5340_NET = NetLayout(
-    flash=Region("net flash", nrf5340.NET.start, nrf5340.NET.size_bytes),
-    b0n=_between("b0n", nrf5340.NET.start, 0x0100_8580),
-    provision=_between("provision", 0x0100_8580, 0x0100_8800),
-    app=_between("net app", 0x0100_8800, nrf5340.NET.end),
-)
+_PROVISION_BYTES = 0x280
+
+
+def net_layout(start: int, size_bytes: int) -> NetLayout:
+    """The network core's flash with its application at ``start``: the pages in front are b0n's and its key hashes'.
+
+    Raises ``ValueError`` for a place that leaves no room for them, or leaves the flash.
+    """
+    flash = Region("net flash", nrf5340.NET.start, nrf5340.NET.size_bytes)
+    app = Region("net app", start, size_bytes)
+    if not flash.holds(app) or start % nrf5340.NET.page_size:
+        raise ValueError(f"0x{start:x} to 0x{app.end:x} is no place for the network core's application")
+    provision = Region("provision", start - _PROVISION_BYTES, _PROVISION_BYTES)
+    return NetLayout(flash, _between("b0n", flash.start, provision.start), provision, app)
+
+
+# The network core of most nRF5340 builds of the nRF Connect SDK.
+NRF5340_NET = net_layout(0x0100_8800, nrf5340.NET.end - 0x0100_8800)
 
 # Where the nRF5340 can execute from external flash, and the RAM in which MCUboot keeps the network core's primary slot
 # (the linker decides where; the network core reads it there).

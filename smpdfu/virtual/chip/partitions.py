@@ -7,7 +7,8 @@ The partition manager of the nRF Connect SDK writes names with ``address`` and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
@@ -91,6 +92,7 @@ def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Lay
     missing = [key for key in ("mcuboot", "mcuboot_primary") if key not in regions]
     if missing:
         raise ValueError(f"it has no {missing[0]}")
+    mcuboot = _mcuboot(regions)
     _refuse_other_builds(regions, mode)
     pairs = _pairs(regions, has_one_slot=mode is not None and mode.has_one_slot)
     network, external_half = _roles(pairs)
@@ -98,11 +100,11 @@ def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Lay
     slots = [slot for pair in pairs for slot in pair.places]
     settings = next((regions[key] for key in _SETTINGS if key in regions), None)
     app = Region("app flash", nrf5340.APP.start, nrf5340.APP.size_bytes)
-    used = [regions["mcuboot"], *slots, *filter(None, (settings, scratch))]
+    used = [mcuboot, *slots, *filter(None, (settings, scratch))]
     return Layout(
         name=name,
         flash=app,
-        mcuboot=regions["mcuboot"],
+        mcuboot=mcuboot,
         images=tuple(pairs),
         net=NRF5340_NET,
         pcd=regions.get("pcd_sram", _PCD),
@@ -112,7 +114,7 @@ def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Lay
         external=_around("external flash", [region for region in used if _is_outside(region)]),
         ram=_around("ram flash", [region for region in used if _is_ram(region)]),
         otp=OTP,
-        others=tuple(region for region in regions.values() if app.holds(region) and _is_apart(region, used)),
+        others=tuple(_others([region for region in regions.values() if app.holds(region)], used)),
         network_image=network,
         external_half=external_half,
     )
@@ -193,6 +195,21 @@ def _around(name: str, regions: list[Region]) -> Region | None:
         return None
     start = XIP if regions[0].start < _PCD.start else NET_RAM.start
     return Region(name, start, max(region.end for region in regions) - start)
+
+
+def _mcuboot(regions: Mapping[str, Region]) -> Region:
+    """Where MCUboot is: beside NSIB, the slot S0 with its header, and not MCUboot alone (``pm.yml.b0``)."""
+    mcuboot, s0 = regions["mcuboot"], regions.get("s0")
+    return replace(s0, name=mcuboot.name) if s0 is not None and s0.holds(mcuboot) else mcuboot
+
+
+def _others(inside: list[Region], used: list[Region]) -> Iterator[Region]:
+    """Those that are apart from what is used, without the parts of another one."""
+    apart = [region for region in inside if _is_apart(region, used)]
+    for number, region in enumerate(apart):
+        rest = apart[:number] + [one for one in apart[number + 1 :] if one.size_bytes > region.size_bytes]
+        if not any(one.holds(region) for one in rest):
+            yield region
 
 
 def _is_apart(region: Region, used: list[Region]) -> bool:

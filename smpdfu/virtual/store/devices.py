@@ -32,7 +32,7 @@ from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions, bu
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import kept_parts
 from smpdfu.virtual.chip.flash import Flash
-from smpdfu.virtual.chip.layout import LAYOUTS, Layout
+from smpdfu.virtual.chip.layout import LAYOUTS, Layout, net_layout
 from smpdfu.virtual.chip.partitions import read_layout
 from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.device import VirtualNrf5340
@@ -56,7 +56,8 @@ class Recipe:
     """What a device is made from. Keys are PEM; only ``enc_key`` is private: the bootloader decrypts with it.
 
     ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` replaces
-    the layout's way of updating. MCUboot trusts ``sign_keys``, b0n trusts ``net_keys``. ``content_key_size`` is 16 or
+    the layout's way of updating. ``net_app`` is where the network core's application is, start and size; None for the
+    usual place. MCUboot trusts ``sign_keys``, b0n trusts ``net_keys``. ``content_key_size`` is 16 or
     32 bytes. ``resources`` are those of its SMP server. ``device_id`` is the chip's number in hex; None if the firmware
     does not report it.
     """
@@ -71,6 +72,7 @@ class Recipe:
     content_key_size: int = 16
     options: BootOptions = DEFAULT_OPTIONS
     device_id: str | None = None
+    net_app: tuple[int, int] | None = None
 
     def boot_keys(self) -> BootKeys:
         """Return the keys in the form that the bootloaders use. Raises ``KeyFileError``."""
@@ -87,11 +89,12 @@ class Recipe:
         """Return the layout of both cores. Raises ``ValueError`` for an unknown name, ``FormatError``."""
         mode = None if self.mode is None else BootMode(self.mode)
         if self.partitions is not None:
-            return read_layout(self.partitions.encode(), self.layout, mode)
-        if self.layout not in LAYOUTS:
+            layout = read_layout(self.partitions.encode(), self.layout, mode)
+        elif self.layout not in LAYOUTS:
             raise ValueError(f"there is no layout {self.layout!r}. Use one of: {', '.join(LAYOUTS)}")
-        layout = LAYOUTS[self.layout]
-        return layout if mode is None else layout.in_mode(mode)
+        else:
+            layout = LAYOUTS[self.layout] if mode is None else LAYOUTS[self.layout].in_mode(mode)
+        return layout if self.net_app is None else replace(layout, net=net_layout(*self.net_app))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -321,7 +324,8 @@ def _read_recipe(folder: Path) -> Recipe:
         raise ValueError(f"its layout {recipe.layout!r} is unknown")
     # Fields that older devices do not have keep the values of that time.
     later = {key: found[key] for key in ("partitions", "mode", "content_key_size", "device_id") if key in found}
-    return replace(recipe, **later, options=BootOptions.from_dict(found.get("options", {})))
+    net_app = None if found.get("net_app") is None else tuple(found["net_app"])
+    return replace(recipe, **later, net_app=net_app, options=BootOptions.from_dict(found.get("options", {})))
 
 
 def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, Flash], list[mmap.mmap]]:

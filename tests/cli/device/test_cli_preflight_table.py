@@ -18,8 +18,11 @@ from smpdfu.image.format import Dependency, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.verification.verdict import Code
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built
+from tests.cli.device.preflight_mode_rows import MODE_ROWS
 from tests.cli.device.preflight_rows import ERROR, NET_ONLY, NEW, NOTE, OFFSET, OLD, OVERWRITE, ROWS, SCRATCH, Row, both
 from tests.dfu.conftest import Maker
+
+ALL_ROWS = (*ROWS, *MODE_ROWS)
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -47,9 +50,9 @@ def bench(
 
 @pytest.mark.parametrize(
     ("row", "bench"),
-    [(row, row) for row in ROWS],
+    [(row, row) for row in ALL_ROWS],
     indirect=["bench"],
-    ids=[f"{row.code}-{row.severity}-{row.built.layout}-{row.forced}" for row in ROWS],
+    ids=[f"{row.code}-{row.severity}-{row.built.layout}-{row.forced}" for row in ALL_ROWS],
 )
 def test_finding(row: Row, bench: Bench) -> None:
     package = row.prepare(bench)
@@ -95,14 +98,14 @@ def test_every_finding_has_a_row() -> None:
         Code.PURE_ENCRYPTED,
         Code.RESET_VECTOR,
     }
-    # Bootloaders that start an image where it lies, and more image pairs: test_dfu_preflight_modes.
+    # Of bootloaders that overwrite an application in two halves: test_dfu_preflight_modes.
+    elsewhere |= {"half-erased"}
     # A wire that does not reach the bootloader, and names of Bluetooth: test_dfu_preflight_replacing.
     elsewhere |= {"recovery-wire", "loader-name"}
-    elsewhere |= {"no-image-pair", "not-higher", "slot-unknown", "wrong-slot"}
     elsewhere |= {Code.KEY_FORMAT, Code.SIGNATURE_FORM, Code.BYTE_ORDER}
-    assert {row.code for row in ROWS} == (set(SOURCES) | set(Code)) - elsewhere
+    assert {row.code for row in ALL_ROWS} == (set(SOURCES) | set(Code)) - elsewhere
     final = FINAL - {UNTRUSTED, "recovery-wire"}  # that one is a person's demand, this one is tested elsewhere
-    assert {row.code for row in ROWS if row.forced == 6} == final
+    assert {row.code for row in ALL_ROWS if row.forced == 6} == final
     assert {row.built.layout for row in ROWS} >= {STAGED, OVERWRITE, OFFSET, SCRATCH, SIMULTANEOUS}
 
 
@@ -114,4 +117,4 @@ def test_every_finding_is_documented() -> None:
         if line.startswith("| `")
         for cell in re.findall("`([a-z-]+)`", line.split("|")[1])
     }
-    assert told >= {row.code for row in ROWS}
+    assert told >= {row.code for row in ALL_ROWS}

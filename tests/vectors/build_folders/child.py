@@ -19,7 +19,7 @@ from tests.vectors.build_folders.firmware import (
     write_hex,
     write_pair,
 )
-from tests.vectors.build_folders.kinds import APP, APP_VERSION, Kind
+from tests.vectors.build_folders.kinds import APP, Kind
 from tests.vectors.build_folders.layouts import NET_START
 from tests.vectors.build_folders.package import Entry, write_zip
 from tests.vectors.build_folders.signing import sign
@@ -34,19 +34,19 @@ def make(kind: Kind, path: Path, build: str) -> None:
     """Write the whole folder."""
     out = path / "zephyr"
     code = kind.layout.at("app").address
-    write_pair(out / "zephyr", code, firmware(APP, code))
+    write_pair(out / "zephyr", code, firmware(kind.firmware_name(APP), code))
     write_pair(path / "mcuboot" / "zephyr" / "zephyr", 0, firmware("mcuboot", 0, 0x2000))
     merge_hex(path / "mcuboot_primary_app.hex", out / "zephyr.hex")
     secondary = kind.layout.at("mcuboot_secondary").address
-    _sign(
-        out / "app", path / "mcuboot_primary_app.hex", kind.layout.at("mcuboot_primary").size, secondary - code + 0x200
-    )
+    slot_size = kind.layout.at("mcuboot_primary").size
+    _sign(kind.version, out / "app", path / "mcuboot_primary_app.hex", slot_size, secondary - code + 0x200)
     merge_hex(out / "merged.hex", path / "mcuboot" / "zephyr" / "zephyr.hex", out / "app_signed.hex")
     if kind.net:
         _network(kind, path)
         # Signed by the same call but for the slot size: the network image has the application's version.
         signed_b0, slot = path / kind.net / "zephyr" / "signed_by_b0_app.hex", kind.layout.net_at("app")
-        _sign(out / "net_core_app", signed_b0, slot.size, secondary - slot.address + 0x200)
+        to_secondary = secondary - slot.address + 0x200
+        _sign(kind.version, out / "net_core_app", signed_b0, slot.size, to_secondary)
         sources = [path / kind.net / part for part in ("b0n/zephyr/zephyr.hex", "zephyr/provision.hex")]
         merge_hex(path / kind.net / "zephyr" / "merged_CPUNET.hex", *sources, signed_b0)
         merge_hex(out / "merged_domains.hex", out / "merged.hex", path / kind.net / "zephyr" / "merged_CPUNET.hex")
@@ -56,15 +56,15 @@ def make(kind: Kind, path: Path, build: str) -> None:
 
 def _network(kind: Kind, path: Path) -> None:
     net, start = path / kind.net, kind.layout.net_at("app").address
-    plain, sealed = sealed_pair(kind.net, start)
+    plain, sealed = sealed_pair(kind.firmware_name(kind.net), start)
     write_pair(net / "zephyr" / "zephyr", start, plain)
     write_hex(net / "zephyr" / "signed_by_b0_app.hex", (start, sealed))
     write_pair(net / "b0n" / "zephyr" / "zephyr", NET_START, firmware("b0n", NET_START))
     write_hex(net / "zephyr" / "provision.hex", (kind.layout.net_at("provision").address, provision_data(start)))
 
 
-def _sign(prefix: Path, source: Path, slot_size: int, to_secondary: int) -> None:
-    words = ["--key", str(SIGN_KEY), "--header-size", "0x200", "--align", "4", "--version", APP_VERSION, "--pad-header"]
+def _sign(version: str, prefix: Path, source: Path, slot_size: int, to_secondary: int) -> None:
+    words = ["--key", str(SIGN_KEY), "--header-size", "0x200", "--align", "4", "--version", version, "--pad-header"]
     words += ["--slot-size", hex(slot_size)]
     named = {word: prefix.with_name(f"{prefix.name}_{word}") for word in ("signed.hex", "to_sign.bin", "update.bin")}
     test = prefix.with_name(f"{prefix.name}_test_update.hex")
@@ -102,6 +102,7 @@ def _texts(kind: Kind, path: Path, build: str) -> None:
             config.pop(gone, None)
         (out / ".config").write_text(texts.kconfig(config))
         (out / "zephyr.dts").write_text(tree)
+        texts.write_release(out, kind)
         own = f"{build}/{folder}".rstrip("/")
         files = ["config:", f"  hex_file: {own}/zephyr/zephyr.hex", f"  bin_file: {own}/zephyr/zephyr.bin"]
         (out / "runners.yaml").write_text("\n".join(files) + "\n")
@@ -115,13 +116,13 @@ def _application(kind: Kind) -> configs.Values:
     """The key is MCUboot's business (CONFIG_BOOT_SIGNATURE_KEY_FILE in its own .config); the version has two names."""
     values = configs.application(kind, kind.layout.at("mcuboot_primary"))
     values.pop("CONFIG_MCUBOOT_SIGNATURE_KEY_FILE")
-    values |= {"CONFIG_MCUBOOT_IMAGE_VERSION": APP_VERSION, "CONFIG_BOOT_SIGNATURE_KEY_FILE": ""}
+    values |= {"CONFIG_MCUBOOT_IMAGE_VERSION": kind.version, "CONFIG_BOOT_SIGNATURE_KEY_FILE": ""}
     return values | ({"CONFIG_NRF53_UPGRADE_NETWORK_CORE": True} if kind.net else {})
 
 
 def _package(kind: Kind, out: Path, code: int) -> None:
     shared = {"type": "application", "board": _BOARDS[kind.chip.board], "soc": _SOCS[kind.chip.soc]}
-    version = {"version_MCUBOOT": APP_VERSION}
+    version = {"version_MCUBOOT": kind.version}
     if not kind.net:  # one file: its values are not its own, and there are no numbers
         entries = [Entry("app_update.bin", out / "app_update.bin")]
         write_zip(out / "dfu_application.zip", {"load_address": hex(code)} | version | shared, entries, APP, 0)

@@ -8,7 +8,7 @@ Only values that a reader could want; a real file has a thousand more.
 from __future__ import annotations
 
 from tests.vectors.build_folders.firmware import ENCRYPT_KEY
-from tests.vectors.build_folders.kinds import APP_VERSION, Kind
+from tests.vectors.build_folders.kinds import Kind
 from tests.vectors.build_folders.layouts import Part
 from tests.vectors.build_folders.signing import NETWORK_VERSION, key_file
 
@@ -146,7 +146,7 @@ def application(kind: Kind, slot: Part, *, variant: bool = False, loader: bool =
         f"CONFIG_MCUBOOT_BOOTLOADER_MODE_{mode_word(kind)}": True,
         "CONFIG_MCUBOOT_SIGNATURE_KEY_FILE": str(key_file(kind)),
         "CONFIG_MCUBOOT_ENCRYPTION_KEY_FILE": str(ENCRYPT_KEY) if kind.encrypted else "",
-        "CONFIG_MCUBOOT_IMGTOOL_SIGN_VERSION": APP_VERSION,
+        "CONFIG_MCUBOOT_IMGTOOL_SIGN_VERSION": kind.version,
         "CONFIG_MCUBOOT_EXTRA_IMGTOOL_ARGS": "",
         "CONFIG_MCUBOOT_GENERATE_UNSIGNED_IMAGE": False,
         "CONFIG_MCUBOOT_GENERATE_CONFIRMED_IMAGE": False,
@@ -191,7 +191,8 @@ def mcuboot(kind: Kind) -> Values:
     if kind.net:
         values |= {"CONFIG_NRF53_MULTI_IMAGE_UPDATE": kind.simultaneous, "CONFIG_PCD_APP": True}
     if kind.style == "dts":
-        values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net)
+        # Its default (facts, generations.md): not with an image pair for the network core.
+        values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net) and not kind.simultaneous
     return values
 
 

@@ -54,6 +54,11 @@ class Kind:
     split: bool = False
     tfm: bool = False
     own_update: bool = False  # MCUboot itself can be updated: NSIB (b0) below it, two slots S0 and S1
+    version: str = APP_VERSION  # of the application
+
+    def firmware_name(self, name: str) -> str:
+        """What the text in a firmware calls it: builds of other versions have other bytes."""
+        return name if self.version == APP_VERSION else f"{name} {self.version}"
 
     @property
     def direct_xip(self) -> bool:

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from tests.vectors.build_folders.firmware import ENCRYPT_KEY, SIGN_KEY
-from tests.vectors.build_folders.kinds import APP_VERSION, Kind
+from tests.vectors.build_folders.kinds import Kind
 from tests.vectors.build_folders.layouts import Part
 from tests.vectors.pinned import Stream, pinned
 
@@ -38,9 +38,9 @@ def slot_arguments(kind: Kind, slot: Part, *, fixed: bool) -> list[str]:
         one = (
             ["--overwrite-only", "--align", "1"] if kind.mode == "OVERWRITE_ONLY" else ["--align", str(kind.chip.align)]
         )
-        words = ["--version", APP_VERSION, *one, "--slot-size", hex(slot.size), "--header-size", hex(kind.chip.header)]
+        words = ["--version", kind.version, *one, "--slot-size", hex(slot.size), "--header-size", hex(kind.chip.header)]
     else:
-        words = ["--version", APP_VERSION, "--align", str(kind.chip.align), "--slot-size", hex(slot.size)]
+        words = ["--version", kind.version, "--align", str(kind.chip.align), "--slot-size", hex(slot.size)]
         words += ["--pad-header", "--header-size", hex(kind.chip.header)]
     return [*words, "--rom-fixed", hex(slot.address)] if fixed else words
 

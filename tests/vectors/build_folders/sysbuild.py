@@ -15,7 +15,7 @@ from tests.vectors.build_folders.firmware import (
     write_hex,
     write_pair,
 )
-from tests.vectors.build_folders.kinds import APP, APP_VERSION, Kind
+from tests.vectors.build_folders.kinds import APP, Kind
 from tests.vectors.build_folders.layouts import NET_START, XIP_START, Part
 from tests.vectors.build_folders.package import Entry, write_multi_image, write_zip
 from tests.vectors.build_folders.signing import (
@@ -49,6 +49,7 @@ class Folder:
         out.mkdir(parents=True, exist_ok=True)
         (out / ".config").write_text(texts.kconfig(config))
         (out / "zephyr.dts").write_text(dts)
+        texts.write_release(out, self.kind)
         own = "zephyr"  # beside this file; PM and signing replace them by paths
         files = {"elf_file": f"{own}.elf", "hex_file": hex_file or f"{own}.hex", "bin_file": f"{own}.bin"}
         lines = [
@@ -128,7 +129,7 @@ def _application(folder: Folder) -> list[Entry]:
     name = f"{APP}.bin" if kind.ncs < "2.8" else signed.replace("zephyr", APP)  # 2.7 still had the short name
     load = app.at("app") if kind.style == "pm" else app.at("slot0_partition")
     source = folder.image(APP) / signed
-    return [Entry(name, source, {"load_address": hex(load.address), **slots, "version_MCUBOOT": APP_VERSION})]
+    return [Entry(name, source, {"load_address": hex(load.address), **slots, "version_MCUBOOT": kind.version})]
 
 
 def _slot_values(number: int) -> dict[str, str]:
@@ -151,9 +152,11 @@ def _image(
     if kind.tfm:
         _with_tfm(folder, out)
     elif kind.style == "dts":  # the firmware leaves CONFIG_ROM_START_OFFSET bytes of zeros for the header
-        write_pair(out / "zephyr", slot.address, bytes(header) + firmware(name, slot.address + header))
+        write_pair(
+            out / "zephyr", slot.address, bytes(header) + firmware(kind.firmware_name(name), slot.address + header)
+        )
     else:
-        write_pair(out / "zephyr", slot.address + header, firmware(name, slot.address + header))
+        write_pair(out / "zephyr", slot.address + header, firmware(kind.firmware_name(name), slot.address + header))
     source = out / ("tfm_merged" if kind.tfm else "zephyr")
     confirmed = kind.mode == "DIRECT_XIP_WITH_REVERT"
     sign_all(kind, slot_arguments(kind, slot, fixed=fixed), source, encrypted=kind.encrypted, confirmed=confirmed)
@@ -164,7 +167,7 @@ def _image(
 def _with_tfm(folder: Folder, out: Path) -> None:
     # N and Z modules/trusted-firmware-m: TF-M first, the non-secure application behind it; merged as hex only.
     secure, app = (folder.kind.layout.at(name) for name in ("tfm", "app"))
-    write_pair(out / "zephyr", app.address, firmware(APP, app.address))
+    write_pair(out / "zephyr", app.address, firmware(folder.kind.firmware_name(APP), app.address))
     write_pair(out.parent / "tfm" / "bin" / "tfm_s", secure.address, firmware("tfm", secure.address))
     merge_hex(out / "tfm_merged.hex", out.parent / "tfm" / "bin" / "tfm_s.hex", out / "zephyr.hex")
 
@@ -181,7 +184,7 @@ def _direct_xip(folder: Folder) -> list[Entry]:
         load = slot.address + kind.chip.header if kind.style == "pm" else slot.address
         values = {
             "load_address": hex(load),
-            "version_MCUBOOT+XIP": APP_VERSION,
+            "version_MCUBOOT+XIP": kind.version,
             "image_index": "0",
             "slot": str(number),
         }
@@ -192,11 +195,11 @@ def _direct_xip(folder: Folder) -> list[Entry]:
 def _ram_load(folder: Folder) -> list[Entry]:
     # Z cmake/mcuboot.cmake: linked for RAM; the same file goes into both slots, each with a hex of its own.
     kind, out = folder.kind, folder.image(APP)
-    code = firmware(APP, _RAM_LOAD_ADDRESS + kind.chip.header)
+    code = firmware(kind.firmware_name(APP), _RAM_LOAD_ADDRESS + kind.chip.header)
     write_pair(out / "zephyr", _RAM_LOAD_ADDRESS, bytes(kind.chip.header) + code)
     for number, middle in enumerate(("", ".slot1")):
         slot = _slot(kind, number)
-        words = ["--version", APP_VERSION, "--header-size", hex(kind.chip.header), "--slot-size", hex(slot.size)]
+        words = ["--version", kind.version, "--header-size", hex(kind.chip.header), "--slot-size", hex(slot.size)]
         words += ["--align", "1", "--load-addr", hex(_RAM_LOAD_ADDRESS), "--hex-addr", hex(slot.address)]
         for suffix in ("bin", "hex"):
             target = out / f"zephyr{middle}.signed.{suffix}"
@@ -208,7 +211,7 @@ def _ram_load(folder: Folder) -> list[Entry]:
         _app_dts(kind, "slot0_partition", _RAM_LOAD_ADDRESS),
         f"{folder.build}/{APP}/zephyr/zephyr.signed.hex",
     )
-    values = {"load_address": hex(slot.address), **_slot_values(0), "version_MCUBOOT": APP_VERSION}
+    values = {"load_address": hex(slot.address), **_slot_values(0), "version_MCUBOOT": kind.version}
     return [Entry(f"{APP}.signed.bin", out / "zephyr.signed.bin", values)]
 
 
@@ -218,14 +221,19 @@ def _split_application(folder: Folder) -> list[Entry]:
     kind, out, number = folder.kind, folder.image(APP), folder.kind.split_number
     app, pieces, entries = kind.layout.at("app"), {}, []
     external = kind.layout.at(f"mcuboot_primary_{number}_app")
-    pieces["internal"] = (0, app.address, firmware(APP, app.address), kind.layout.at("mcuboot_primary"))
-    outside = firmware("external half", 0)[0x100:]
+    pieces["internal"] = (
+        0,
+        app.address,
+        firmware(kind.firmware_name(APP), app.address),
+        kind.layout.at("mcuboot_primary"),
+    )
+    outside = firmware(kind.firmware_name("external half"), 0)[0x100:]
     pieces["external"] = (number, external.address, outside, kind.layout.at(f"mcuboot_primary_{number}"))
     for half, (image, address, code, slot) in pieces.items():
         linked = address + (XIP_START if half == "external" else 0)
         write_hex(out / f"zephyr.{half}.hex", (linked, code))
         sign_all(kind, slot_arguments(kind, slot, fixed=False), out / f"zephyr.{half}", encrypted=False)
-        values = {"load_address": hex(address), **_slot_values(image), "version_MCUBOOT": APP_VERSION}
+        values = {"load_address": hex(address), **_slot_values(image), "version_MCUBOOT": kind.version}
         entries.append(Entry(f"{APP}.{half}.bin", out / f"zephyr.{half}.signed.bin", values))
     merge_hex(out / "zephyr.hex", out / "zephyr.internal.hex", out / "zephyr.external.hex")
     merge_hex(out / "zephyr.signed.hex", out / "zephyr.internal.signed.hex", out / "zephyr.external.signed.hex")
@@ -238,7 +246,7 @@ def _network(folder: Folder) -> Entry:
     kind, net = folder.kind, folder.kind.net
     dts = kind.style == "dts"
     slot = kind.layout.net_at("s0_partition" if dts else net)
-    plain, sealed = sealed_pair(net, slot.address)
+    plain, sealed = sealed_pair(kind.firmware_name(net), slot.address)
     write_pair(folder.image(net) / "zephyr", slot.address, plain)
     write_pair(folder.path / f"signed_by_b0_{net}", slot.address, sealed)
     sign_sealed(kind, slot, folder.path / f"signed_by_b0_{net}", folder.path / f"signed_by_mcuboot_and_b0_{net}")

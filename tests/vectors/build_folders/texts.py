@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tests.vectors.build_folders.kinds import Kind
 from tests.vectors.build_folders.layouts import NET_START, Layout, Part
@@ -96,6 +97,17 @@ def build_info(kind: Kind, zephyr: str, images: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_release(out: Path, kind: Kind) -> None:
+    """``ncs_version.h`` (N cmake/version.cmake, by Z cmake/gen_version_h.cmake), which each image has."""
+    major, minor, patch = kind.ncs.split(".")
+    lines = ["#ifndef _NCS_VERSION_H_", "#define _NCS_VERSION_H_", ""]
+    lines += [f"#define NCS_VERSION_MAJOR {major}", f"#define NCS_VERSION_MINOR {minor}"]
+    lines += [f"#define NCS_PATCHLEVEL {patch}", f'#define NCS_VERSION_STRING "{kind.ncs}"', "", "#endif"]
+    folder = out / "include" / "generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ncs_version.h").write_text("\n".join(lines) + "\n")
+
+
 # --- devicetree -----------------------------------------------------------------------------------------------------
 
 _FLASH = {  # label: path's node, size, erase block, base
@@ -105,6 +117,8 @@ _FLASH = {  # label: path's node, size, erase block, base
     "mx25r64": ("mx25r6435f@0", 0x80_0000, 0, 0),
     "flash_sim0": ("flash_sim@0", 0x4_0000, 0x1000, 0),
 }
+# Z dts/bindings/flash_controller/zephyr,sim-flash.yaml: the simulated flash is a child of its controller.
+_SIMULATOR = ("flash-controller@0", "zephyr,sim-flash")
 
 
 def devicetree(kind: Kind, parts: Iterable[Part], *, flash: str, code: str, ram: int = 0x2000_0000) -> str:
@@ -128,7 +142,8 @@ def devicetree(kind: Kind, parts: Iterable[Part], *, flash: str, code: str, ram:
     for part in parts:
         grouped.setdefault(part.region, []).append(part)
     for label, inside in grouped.items():
-        lines += _flash_node(kind, label, inside)
+        node = _flash_node(kind, label, inside)
+        lines += _in_simulator(node) if label == "flash_sim0" else node
     return "\n".join([*lines, "\t};", "};"]) + "\n"
 
 
@@ -150,6 +165,12 @@ def _flash_node(kind: Kind, label: str, parts: list[Part]) -> list[str]:
         lines += [f'\t\t\t\t\tlabel = "{_LABELS.get(part.name, part.name)}"; /* in board.dts:20 */']
         lines += [f"\t\t\t\t\treg = < {offset:#x} {part.size:#x} >; /* in board.dts:21 */", "\t\t\t\t};"]
     return [*lines, "\t\t\t};", "\t\t};"]
+
+
+def _in_simulator(lines: list[str]) -> list[str]:
+    name, compatible = _SIMULATOR
+    inside = [f"\t{line}" if line else line for line in lines]
+    return ["", f"\t\t{name} {{", f'\t\t\tcompatible = "{compatible}";', *inside, "\t\t};"]
 
 
 # N scripts (migration from PM): the label property of each node.

@@ -86,7 +86,7 @@ def _needs(image: PackageImage, need: Dependency) -> str:
 
 def _unmet_at_once(image: PackageImage, need: Dependency, package: Package, state: DeviceState) -> Finding:
     if need.image not in _numbers(state):
-        skips = _skips_one(state)
+        skips = skips_one(state)
         then = "then does not check it" if skips else "then installs nothing"
         text = f"{_needs(image, need)}, and it has no such image; the bootloader {then}"
         severity = Severity.WARNING if skips else Severity.ERROR
@@ -98,7 +98,7 @@ def _unmet_at_once(image: PackageImage, need: Dependency, package: Package, stat
 
 def _then(image: PackageImage, package: Package, state: DeviceState) -> str:
     others = [other for other in package.images if other is not image and not _is_in_place(other, state)]
-    if not _skips_one(state):
+    if not skips_one(state):
         return "the bootloader installs nothing" if others else "the bootloader does not install it"
     before = (other for other in package.images if _number(other) < _number(image))
     first = next(
@@ -113,7 +113,7 @@ def _then(image: PackageImage, package: Package, state: DeviceState) -> str:
     return "the bootloader does not install it, and it stays pending"
 
 
-def _skips_one(state: DeviceState) -> bool:
+def skips_one(state: DeviceState) -> bool:
     """True if the bootloader may be Nordic's, whatever its release."""
     return any(build.rule.skips_one for build in state.builds)
 
@@ -131,7 +131,7 @@ def running_application_agrees(package: Package, state: DeviceState) -> Findings
     app = package.image(Role.APP)
     if app is not None and app.hash != running.hash:
         return  # both are marked: the new application's dependencies count
-    if not _skips_one(state):
+    if not skips_one(state):
         return
     needs = state.running_needs if app is None else dependencies_of(app)
     version = net.image.header.version

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from smpdfu.dfu.decide.checks.dependencies import skips_one
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loader_words import ASK, loader_titles, unknown
 from smpdfu.dfu.decide.checks.loaders import builds_of
-from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, dependencies_of, version_of
+from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.rules import COMPANIONS, image_number
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import counted
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
 from smpdfu.image.nrf5340 import XIP
+from smpdfu.loaders.releases import Generation
+from smpdfu.loaders.rules import Build
 
 Findings = Iterator[Finding]
 PartCheck = Callable[[Package, DeviceState], Findings]
@@ -65,27 +68,47 @@ def _runs(package: Package, state: DeviceState) -> bool:
 
 def _parts_wait_for_their_application(package: Package, state: DeviceState) -> Findings:
     """Two marks are two requests: a reset between them would install what is marked first alone."""
-    app, running = package.image(Role.APP), state.running
-    if app is None or running is None or running.hash == app.hash or not state.takes_marks:
+    running = state.running
+    if running is None or _runs(package, state) or not state.takes_marks:
         return
-    there = version_of(running)
     for image in _parts(package):
         in_use = state.in_use(image_number(image, state.scheme))
-        needs = dependencies_of(image) or ()
-        tied = there is not None and any(one.image == 0 and counted(one.version) > counted(there) for one in needs)
-        if tied or (in_use is not None and in_use.hash == image.hash):
+        why = _not_tied(image, package, state)
+        if why is None or (in_use is not None and in_use.hash == image.hash):
             continue
         halves = image.role is Role.EXTERNAL
-        back = "one more reset brings both back" if state.can_revert else "only a debugger brings it back"
-        then = f", and the application would not start: {back}" if halves else ""
+        moment = "in the moment between the marks, or between the confirmations," if state.can_revert else _BETWEEN
+        then = ", and the device would not start with half an application" if halves else ""
         yield Finding(
             "not-tied",
-            Severity.WARNING if halves and not state.can_revert else Severity.NOTE,
-            f"{image.file} does not ask for the application's new version: a reset of the device in the moment between "
-            f"the marks would install it alone{then}",
-            "A dependency makes it wait for its application, where that has a higher version than before.",
+            Severity.WARNING if halves else Severity.NOTE,
+            f"{why}: a reset of the device {moment} would install it alone{then}",
+            "A dependency makes it wait for its application, where that has a higher version than before and the "
+            "network image has no dependency.",
             image.core,
         )
+
+
+_BETWEEN = "in the moment between the marks"
+
+
+def _not_tied(image: PackageImage, package: Package, state: DeviceState) -> str | None:
+    """Why an image would not wait for the mark of its application; None where it does.
+
+    Nordic's loaders stop looking at dependencies at the first one that is unmet, and install the images behind it.
+    """
+    if not _needs_newer_application(image, state):
+        return f"{image.file} does not ask for the application's new version"
+    net = package.image(Role.NET)
+    if net is not None and _needs_newer_application(net, state) and skips_one(state):
+        return f"{net.file} waits for its application, and a bootloader that skips it installs {image.file} unchecked"
+    return None
+
+
+def _needs_newer_application(image: PackageImage, state: DeviceState) -> bool:
+    there = None if state.running is None else version_of(state.running)
+    needs = dependencies_of(image) or ()
+    return there is not None and any(one.image == 0 and counted(one.version) > counted(there) for one in needs)
 
 
 def _half_is_not_erased(package: Package, state: DeviceState) -> Findings:
@@ -94,7 +117,7 @@ def _half_is_not_erased(package: Package, state: DeviceState) -> Findings:
     They count the addresses of a slot in external flash from the start of that flash.
     """
     image = package.image(Role.EXTERNAL)
-    builds = [build for build in builds_of(state) if build.compares_addresses]
+    builds = [build for build in builds_of(state) if build.compares_addresses and _may_have(build, state)]
     if image is None or image.image.encrypted or not builds:
         return
     start = (image.load_address or 0) % XIP.start
@@ -117,6 +140,11 @@ def _half_is_not_erased(package: Package, state: DeviceState) -> Findings:
             image.core,
             facts,
         )
+
+
+def _may_have(build: Build, state: DeviceState) -> bool:
+    """Upstream MCUboot has no image pair for a network core."""
+    return state.scheme is Scheme.STAGED or build.loader.release.generation is not Generation.UPSTREAM
 
 
 PART_CHECKS: tuple[PartCheck, ...] = (

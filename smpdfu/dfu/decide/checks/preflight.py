@@ -46,7 +46,7 @@ def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
 
 def image_findings(image: PackageImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
-    checks = (*_BY_LOADER, dependencies_are_met, running_application_agrees)
+    checks = (*MODE_CHECKS, *_BY_LOADER, dependencies_are_met, running_application_agrees)
     found = [finding for check in checks for finding in check(Package((image,)), state)]
     return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
 

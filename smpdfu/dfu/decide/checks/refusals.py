@@ -114,6 +114,9 @@ def _left_alone(image: PackageImage, now: DeviceState) -> str:
 def not_installed(image: PackageImage, now: DeviceState) -> RevertedError:
     """The error for an application that still waits although the device restarted: it never ran."""
     runs = "" if now.running is None else f"; the device runs {now.running.version}"
+    if not now.takes_marks:
+        text = f"the bootloader did not start {image.file} in the reset{runs}. Update with a corrected image"
+        return RevertedError(text, ran=False)
     text = f"the bootloader did not install {image.file}: it still waits for the next boot after the reset{runs}."
     if now.boot.network_taken is False and image.core is Core.APP:
         text += " The bootloader took it for an image of the network core, which refused it."

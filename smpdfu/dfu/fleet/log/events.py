@@ -42,7 +42,7 @@ class LogEvent:
 
     ``kind`` is one of the events above or another text, ``time`` seconds since 1970, ``seconds`` and ``size_bytes`` are
     never negative. ``outcome`` is None for a text that names none, ``was`` and ``runs`` are the application's versions
-    before and after an update, ``wanted`` the package's versions by core.
+    before and after an update, ``wanted`` the package's versions by ``PackageImage.part``.
     """
 
     kind: str
