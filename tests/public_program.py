@@ -70,6 +70,7 @@ from smpdfu import (
     LocalProtocolError,
     LogEvent,
     MadePackage,
+    Method,
     NextStep,
     NoEffectError,
     NotBackError,
@@ -322,6 +323,8 @@ async def plan(client: Client, package: Package, journal: Journal) -> list[str]:
     steps: Plan = decision.plan
     findings: tuple[Finding, ...] = decision.findings
     stops = [one.words for one in findings if one.severity is Severity.ERROR]
+    if steps.method is Method.SERIAL_RECOVERY:
+        stops.append("it overwrites what runs")
     return [*stops, *(step.words for step in steps.steps), str(record.end)]
 
 
