@@ -25,7 +25,7 @@ from smpdfu.dfu.do.reach import Reach, read_device
 from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
-from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide
+from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, with_unconfirmable
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import Verifier
@@ -99,8 +99,9 @@ async def plan_update(
 
 
 async def _plan(address: str, package: Package | Path | str, wish: Wish, reach: Reach) -> Decision:
-    record = recorded_update(address)
-    return decide(_package(package), await read_device(reach, record), record, wish)
+    record, whole = recorded_update(address), _package(package)
+    found = await read_device(reach, record)
+    return decide(whole, await with_unconfirmable(reach.current, whole, found, record, wish), record, wish)
 
 
 @asynccontextmanager

@@ -321,6 +321,7 @@ async def plan(client: Client, package: Package, journal: Journal) -> list[str]:
     record: Record = journal.record
     decision: Decision = await Update(client, package, journal).look()
     steps: Plan = decision.plan
+    assert_type(steps.method, Method)
     findings: tuple[Finding, ...] = decision.findings
     stops = [one.words for one in findings if one.severity is Severity.ERROR]
     if steps.method is Method.SERIAL_RECOVERY:

@@ -112,6 +112,8 @@ SLOW = frozenset(
         "dfu/test_dfu_refusals.py",
         "dfu/test_dfu_restart.py",
         "dfu/test_dfu_run.py",
+        "dfu/test_dfu_update_modes.py",
+        "dfu/test_dfu_update_modes_failures.py",
         "dfu/test_dfu_watch.py",
         "image/test_image_compress.py",
         "image/test_image_encrypt.py",

@@ -1,8 +1,8 @@
 """What the documents tell people to type works: blocks marked ``sh run`` are run, every other command is known.
 
 The blocks of one document that are fenced as ```` ```sh run ```` or ```` ```python run ```` make one script, run in a
-folder of its own where ``keys`` and ``sample_images`` are the project's. Plain ``sh`` blocks need a board, a token or a
-secret: of them it is only checked that the commands and their options are there.
+folder of its own where ``keys``, ``sample_images`` and ``tests`` are the project's. Plain ``sh`` blocks need a board, a
+token or a secret: of them it is only checked that the commands and their options are there.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def workshop(tmp_path: Path) -> tuple[Path, dict[str, str]]:
         program.chmod(0o755)
     folder = tmp_path / "work"
     folder.mkdir()
-    for name in ("keys", "sample_images"):
+    for name in ("keys", "sample_images", "tests"):
         (folder / name).symlink_to(ROOT / name)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SMPDFU_")}
     environment = kept | {

@@ -4,6 +4,9 @@ from smpdfu.__main__ import imgtool
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
+from smpdfu.dfu.build_folder.making import make_build_package
+from smpdfu.dfu.build_folder.partitions import Memory
+from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.package.making import make_package
 from smpdfu.image import b0n
 from smpdfu.image.format import Flag
@@ -17,6 +20,7 @@ from smpdfu.smp.groups.stat import StatRc
 from smpdfu.smp.groups.transport import ConfigType, TransportRc
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The codes and words that a specification lists: they are looked up by their numbers.
 (EnumRc.INSUFFICIENT_HEAP_FOR_ENTRIES,)
@@ -59,6 +63,7 @@ from smpdfu.virtual.boot.netcore import B0n
 )
 (ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
 (Flag.PIC,)  # MCUboot, image.h
+(Memory.RAM,)  # the Partition Manager's word
 
 # The words of an option: typer reads the classes, and a value is found by its text.
 (ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
@@ -67,4 +72,6 @@ from smpdfu.virtual.boot.netcore import B0n
 # Called from outside of the package.
 # A console script; names of smpdfu.__all__.
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
+(make_build_package, describe_build)
+(split_halves,)  # sample_images/make_samples.py
 (b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it

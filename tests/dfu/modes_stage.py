@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smpdfu.dfu.decide.rules import Policy
 from smpdfu.dfu.do.journal.journal import Journal
@@ -21,14 +21,9 @@ from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED, Layout
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources
 from smpdfu.virtual.server.groups.image import ConfirmsOthers
+from tests.dfu.conftest import Maker, firmware
+from tests.dfu.dfu_device import SHORT, run_update, slots, update
 from tests.simulated import simulate
-
-if TYPE_CHECKING:
-    from tests.dfu.conftest import Maker, firmware
-    from tests.dfu.dfu_device import SHORT, run_update, slots, update
-else:
-    from conftest import Maker, firmware
-    from dfu_device import SHORT, run_update, slots, update
 
 HEADER = 0x200
 RAM_ADDRESS = 0x2001_0000
@@ -84,7 +79,7 @@ class Stage:
             return tuple(self.app(version, slot, **how) for slot in (0, 1))
         found = [self.app(version, **how)]
         if self.layout.network_image is not None:
-            # With a dependency of its own, Nordic's loaders would not look at that of the external half.
+            # With an unmet dependency of its own, Nordic's loaders would not look at that of the external half.
             found.append(self.make.image(Role.NET, version=version, mark=ord(version[0])))
         if self.layout.external_half is not None:
             found.append(self.half(version))

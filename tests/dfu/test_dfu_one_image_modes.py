@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,12 @@ from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageRequest, InstalledImage, install_one
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import PlanError, RevertedError
+from tests.dfu.dfu_device import PATIENT, client_of
+from tests.dfu.modes_stage import Stage
 from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
-    from tests.dfu.dfu_device import PATIENT, client_of
-    from tests.dfu.modes_stage import Stage
-else:
-    from dfu_device import PATIENT, client_of
-    from modes_stage import Stage
 
 UPLOAD, TEST, CONFIRM = Wanted(), Wanted(test=True), Wanted(confirm=True)
 MODES = ("direct-xip", "direct-xip-revert", "ram-load")
@@ -124,3 +122,17 @@ def test_both_halves_one_after_the_other(make: Maker, tmp_path: Path, name: str,
     assert "net-seal" not in told
     with pytest.raises(PlanError, match=r"Choose image"):
         install(stage, half, UPLOAD)
+    with pytest.raises(PlanError, match=r"does not start with one half") as caught:
+        install(stage, half, Wanted(image=number, confirm=True))
+    assert caught.value.code == "half-alone"
+    assert stage.runs("1.0.0")
+    install(stage, half, Wanted(image=number, test=True))
+    install(stage, replace(file_of(stage.app("2.0.0")), file="app.internal.bin"), Wanted(image=0, test=True))
+    stage.device.reset()
+    assert (stage.version, stage.half_version) == ("2.0.0", "2.0.0")
+
+
+def test_a_half_is_known_by_the_name_that_the_build_gives_it(make: Maker, tmp_path: Path) -> None:
+    half = Stage(make, "split", tmp_path).half("2.0.0")
+    roles = {name: PackageImage.from_bytes(half.data, name).role for name in ("zephyr.external.signed.bin", "app.bin")}
+    assert roles == {"zephyr.external.signed.bin": "external", "app.bin": "app"}

@@ -106,6 +106,11 @@ ROWS: list[tuple[DeviceState, Callable[[Maker], tuple[PackageImage, ...]], list[
         lambda make: (make.image(), half(make, needs=(0, Version(2)))),
         [("unconfirmed", ERROR)],
     ),
+    (
+        split(unconfirmable=frozenset({1})),
+        lambda make: (make.image(), half(make, needs=(0, Version(2)))),
+        [("confirm-denied", WARNING)],
+    ),
     # What an image of the package needs of another one is looked up by its number.
     (split(), lambda make: (make.image(needs=(1, Version(2))), half(make, needs=(0, Version(2)))), []),
     (

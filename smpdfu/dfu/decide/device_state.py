@@ -130,7 +130,8 @@ class DeviceState:
     (``net_is_given``: by a person, else by the journal), ``boot`` what the console said in the last boot, ``proof``
     what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
     ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``),
-    ``external`` the one among them of its half in external flash. ``lists_images`` False: its
+    ``external`` the one among them of its half in external flash, ``unconfirmable`` those that the firmware does not
+    let SMP confirm, where that was asked for. ``lists_images`` False: its
     firmware has no list of images. ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial
     recovery; ``over_serial``: it can be reached there, ``renamed``: the device is known by the Bluetooth name of its
     application alone. ``silent``: nothing answers where its application should.
@@ -152,6 +153,7 @@ class DeviceState:
     hardware: str | None = None
     companions: frozenset[int] = frozenset()
     external: int | None = None
+    unconfirmable: frozenset[int] = frozenset()
     lists_images: bool = True
     by_recovery: bool = False
     over_serial: bool = True

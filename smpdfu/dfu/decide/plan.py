@@ -6,6 +6,7 @@ what the device shows. The journal adds only what no device can report.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -14,6 +15,7 @@ from smpdfu.dfu.decide.record import DONE, Record
 from smpdfu.dfu.decide.replacing import Place, first_replacing
 from smpdfu.dfu.decide.rules import (
     BOOTS,
+    COMPANIONS,
     MARKS,
     REPLACES,
     Action,
@@ -72,7 +74,18 @@ def make_plan(
     decide = first_replacing if method in REPLACES else first_actions
     first = decide(package, state, record or Record())
     steps = tuple(step for step in rules if _is_left(step, first.get(_place(step)), rules))
-    return Plan(state.scheme, _one_boot_each(steps), method)
+    ends = () if method in REPLACES else _ending_trials(package, state, first)
+    return Plan(state.scheme, (*ends, *_one_boot_each(steps)), method)
+
+
+def _ending_trials(package: Package, state: DeviceState, first: Mapping[Place, Action | None]) -> tuple[Step, ...]:
+    """A reset where an image of the package is on trial without its application: its slot is not free before."""
+    for image in package.images:
+        used = state.in_use(image_number(image, state.scheme)) if image.role in COMPANIONS else None
+        alone = first.get((Role.APP, 0)) not in (None, Action.CHECK) and state.takes_marks
+        if alone and used is not None and used.hash == image.hash and not used.confirmed:
+            return (step_of(Action.RESET, image),)
+    return ()
 
 
 def _place(step: Step) -> Place:
@@ -123,6 +136,8 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             first[Role.NET, 0] = _first_for_net(image, state, Record() if stale else record)
         elif image.role is not Role.APP:
             action = _first_for_companion(image, state, record)
+            if action is Action.CHECK and first.get((Role.APP, 0)) not in (None, Action.CHECK):
+                action = Action.UPLOAD  # its trial ends with the boot of its application
             # A trial that runs without what goes with it: one more reset would end it, so the check does, with its why.
             ended = action is not None and state.on_trial and first.get((Role.APP, 0)) is Action.CHECK
             first[_place(step_of(Action.CHECK, image))] = Action.CHECK if ended else action

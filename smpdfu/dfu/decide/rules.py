@@ -189,8 +189,9 @@ RULES: Mapping[tuple[Method, Policy], tuple[Step, ...]] = {
     **{(Method.SERIAL_RECOVERY, policy): SERIAL_RECOVERY for policy in Policy},
 }
 
-# What goes with the application in the same boot, through an image pair of its own. It is sent and marked before the
-# application, so that a reset in between leaves an application that runs. Where the pair can revert, both do.
+# What goes with the application in the same boot, through an image pair of its own. It is sent, marked and confirmed
+# before the application: a dependency on the application's new version makes it wait for that one's mark, and go back
+# with it (``do/parts``). Where the pair can revert, both do.
 COMPANIONS = frozenset({Role.EXTERNAL, Role.OTHER})
 _BEFORE = frozenset({Action.UPLOAD, *MARKS, *BOOTS, Action.CONFIRM})
 

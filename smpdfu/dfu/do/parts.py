@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from smpdfu.client import Client
-from smpdfu.dfu.decide.checks.refusals import part_not_taken
+from smpdfu.dfu.decide.checks.refusals import CONFIRM_ALL, part_not_taken
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.rules import Step, image_number
 from smpdfu.dfu.do.state_reading import read_slots
@@ -97,8 +97,8 @@ class Parts:
         await self._end_trial(now)
         raise RevertedError(
             f"the device does not let smpdfu confirm {part} which is on trial ({error}); the application was not "
-            f"confirmed either, and {_BACK}. {_ALLOW_IT}"
-        ) from error
+            f"confirmed either, and {_BACK}. {CONFIRM_ALL}"
+        ).because("confirm-denied") from error
 
     async def _end_trial(self, now: DeviceState) -> None:
         tried = None if now.running is None else now.running.hash
@@ -117,7 +117,3 @@ def _tried(state: DeviceState) -> bool:
 
 
 _BACK = "the device runs its previous firmware again"
-_ALLOW_IT = (
-    "Build the firmware with CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_ANY, or so that it confirms all of "
-    "its images itself"
-)

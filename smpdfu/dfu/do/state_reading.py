@@ -12,7 +12,7 @@ from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
 from smpdfu.errors import DeviceError
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.enum import GroupCount
-from smpdfu.smp.groups.image import SlotInfo, StateRead, StateReply
+from smpdfu.smp.groups.image import ImageRc, SlotInfo, StateRead, StateReply, StateWrite
 from smpdfu.smp.groups.os import BootloaderInfo, BootloaderMode, DateTimeRead, Info, TaskStat
 from smpdfu.smp.groups.stat import StatList
 from smpdfu.smp.message import MgmtRc, Request, Response
@@ -76,6 +76,25 @@ async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -
                 continue
         return False
     return True
+
+
+async def read_unconfirmable(client: Client, state: DeviceState) -> frozenset[int]:
+    """Those of the ``companions`` of a state whose confirmation the firmware denies.
+
+    Asked by confirming what is confirmed, which changes nothing; what it does with the rest is not known. Raises
+    LinkError.
+    """
+    denied: set[int] = set()
+    for number in sorted(state.companions):
+        used = state.in_use(number)
+        if used is None or used.hash is None or not used.confirmed:
+            continue
+        try:
+            await client.request(StateWrite(used.hash, confirm=True))
+        except DeviceError as error:
+            if error.is_code(ImageRc.IMAGE_CONFIRMATION_DENIED, StateRead.group):
+                denied.add(number)
+    return frozenset(denied)
 
 
 def with_console(client: Client, state: DeviceState) -> DeviceState:

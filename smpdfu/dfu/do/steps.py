@@ -299,6 +299,8 @@ class StepRunner:
         """What shows the boot; None: that nothing is pending any more."""
         if step.role is Role.NET:
             return self._booted_or_taken(image, before)
+        if step.role in COMPANIONS and is_used(image, before):  # on trial without its application
+            return lambda now: not is_used(image, now)
         if before.takes_marks or any(slot.pending for slot in before.slots):
             return None
         return lambda now: is_used(image, now) or picture(image, now) is Picture.GONE

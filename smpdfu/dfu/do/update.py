@@ -39,7 +39,7 @@ from smpdfu.dfu.do.reach import Reach, read_device
 from smpdfu.dfu.do.replacing_steps import Replacer
 from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice
-from smpdfu.dfu.do.state_reading import read_slots
+from smpdfu.dfu.do.state_reading import read_slots, read_unconfirmable
 from smpdfu.dfu.do.steps import DEADLINES, SILENCE, Deadlines, StepRunner, hash_of
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
@@ -145,6 +145,19 @@ def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Devic
     )
 
 
+async def with_unconfirmable(
+    client: Client, package: Package, found: DeviceState, record: Record, wish: Wish
+) -> DeviceState:
+    """A state that was read, with what the firmware does not let SMP confirm of this package after a trial.
+
+    Raises what ``decide`` does, LinkError.
+    """
+    _, state = for_device(package, known_of(found, record, wish))
+    if not state.can_revert or wish.policy is not Policy.TEST_AND_CONFIRM:
+        return found
+    return replace(found, unconfirmable=await read_unconfirmable(client, state))
+
+
 class Update:
     """One package on one device: ``look`` at what is to be done, then ``await update.run(decision)``."""
 
@@ -189,7 +202,8 @@ class Update:
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
-        return decide(self._package, state, self._journal.record, self._wish)
+        found = await with_unconfirmable(self._client, self._package, found, record, self._wish)
+        return decide(self._package, found, self._journal.record, self._wish)
 
     async def run(self, decision: Decision, watch: Callable[[Event], None] = ignore) -> Installed:
         """Do the steps; ``watch`` is called with what happens. Cancelled or not, nothing goes on after the call.

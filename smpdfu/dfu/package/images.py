@@ -201,7 +201,7 @@ def _role(image: Image, file: str, entry: Mapping[str, Any]) -> Role:
 
 _WIFI_PATCHES = "nrf70"
 # The load address of this half is counted from the start of the external flash, and so proves nothing by itself.
-_EXTERNAL_HALF = ".external.bin"
+_EXTERNAL_HALF = (".external.bin", ".external.signed.bin")
 
 
 def _says_network(entry: Mapping[str, Any], address: int | None) -> bool:

@@ -61,6 +61,7 @@ SOURCES = {
     "slot-unknown": "MCUboot, docs/design.md, Direct XIP",
     "wrong-slot": "MCUboot, docs/design.md, Direct XIP",
     "no-image-pair": _IMG_MGMT,
+    "confirm-denied": _IMG_MGMT,
     "half-erased": "nrfconnect/sdk-mcuboot, MCUBOOT_VERIFY_IMG_ADDRESS",
     "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "active-slot": "zephyrproject-rtos/zephyr, issue 99762",

@@ -74,7 +74,7 @@ def _goes_into_ram(package: Package, state: DeviceState) -> Findings:
             Severity.ERROR,
             f"the header of {app.file} has no address in RAM (flag RAM_LOAD), and the bootloader, which runs images "
             "from there, erases such an image",
-            "Build it for this bootloader; imgtool calls that address --load-addr.",
+            "Build it for this bootloader, or sign it with that load address.",
             app.core,
         )
 

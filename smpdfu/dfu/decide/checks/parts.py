@@ -12,6 +12,7 @@ from smpdfu.dfu.decide.checks.dependencies import skips_one
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.loader_words import ASK, loader_titles, unknown
 from smpdfu.dfu.decide.checks.loaders import builds_of
+from smpdfu.dfu.decide.checks.refusals import CONFIRM_ALL
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.rules import COMPANIONS, image_number
 from smpdfu.dfu.package.images import PackageImage, Role
@@ -48,7 +49,7 @@ def _parts_are_confirmed(package: Package, state: DeviceState) -> Findings:
     """They may be on trial only together with their application."""
     for image in _parts(package) if state.takes_marks else ():
         there = state.in_use(image_number(image, state.scheme))
-        if there is None or there.confirmed or (_runs(package, state) and there.hash == image.hash):
+        if there is None or there.confirmed or there.hash == image.hash:  # a reset ends that trial, see plan
             continue
         yield Finding(
             "unconfirmed",
@@ -83,8 +84,8 @@ def _parts_wait_for_their_application(package: Package, state: DeviceState) -> F
             "not-tied",
             Severity.WARNING if halves else Severity.NOTE,
             f"{why}: a reset of the device {moment} would install it alone{then}",
-            "A dependency makes it wait for its application, where that has a higher version than before and the "
-            "network image has no dependency.",
+            "A dependency makes it wait for its application, where that has a higher version than before and there is "
+            "no network image.",
             image.core,
         )
 
@@ -95,13 +96,15 @@ _BETWEEN = "in the moment between the marks"
 def _not_tied(image: PackageImage, package: Package, state: DeviceState) -> str | None:
     """Why an image would not wait for the mark of its application; None where it does.
 
-    Nordic's loaders stop looking at dependencies at the first one that is unmet, and install the images behind it.
+    Nordic's loaders stop looking at dependencies at the first image that has an unmet one, or whose TLVs cannot be
+    read, and install the images behind it. That is so of a network image, whose primary slot is RAM.
     """
     if not _needs_newer_application(image, state):
         return f"{image.file} does not ask for the application's new version"
-    net = package.image(Role.NET)
-    if net is not None and _needs_newer_application(net, state) and skips_one(state):
-        return f"{net.file} waits for its application, and a bootloader that skips it installs {image.file} unchecked"
+    if state.scheme is Scheme.SIMULTANEOUS and image.image_index > 1 and skips_one(state):
+        return (
+            f"the bootloader may not look at what {image.file} needs, because the network core's image comes before it"
+        )
     return None
 
 
@@ -109,6 +112,20 @@ def _needs_newer_application(image: PackageImage, state: DeviceState) -> bool:
     there = None if state.running is None else version_of(state.running)
     needs = dependencies_of(image) or ()
     return there is not None and any(one.image == 0 and counted(one.version) > counted(there) for one in needs)
+
+
+def _parts_can_be_confirmed(package: Package, state: DeviceState) -> Findings:
+    for image in _parts(package):
+        if image.image_index in state.unconfirmable:
+            yield Finding(
+                "confirm-denied",
+                Severity.WARNING,
+                f"the firmware that runs does not let smpdfu confirm image {image.image_index}, {image.words}: if the "
+                "new one does not do so either, and does not confirm that image itself, smpdfu brings back all of the "
+                "previous firmware after the trial",
+                CONFIRM_ALL,
+                image.core,
+            )
 
 
 def _half_is_not_erased(package: Package, state: DeviceState) -> Findings:
@@ -151,5 +168,6 @@ PART_CHECKS: tuple[PartCheck, ...] = (
     _image_pairs_are_there,
     _parts_are_confirmed,
     _parts_wait_for_their_application,
+    _parts_can_be_confirmed,
     _half_is_not_erased,
 )

@@ -34,6 +34,12 @@ def not_taken(image: PackageImage | None, state: DeviceState) -> str:
     return f"the bootloader did not take {name} and erased it{runs}{cause}"
 
 
+CONFIRM_ALL = (
+    "Build the firmware with CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_ANY, or so that it confirms all of "
+    "its images itself."
+)
+
+
 def part_not_taken(image: PackageImage, state: DeviceState) -> str:
     """Why the device does not use an image that goes with the application."""
     left = state.waiting(image_number(image, state.scheme))
