@@ -26,6 +26,8 @@ SLOW = frozenset(
         "cli/device/test_cli_advice.py",
         "cli/device/test_cli_bad_ports.py",
         "cli/device/test_cli_bounds.py",
+        "cli/device/test_cli_build_kinds.py",
+        "cli/device/test_cli_build_kinds_cut.py",
         "cli/device/test_cli_clock.py",
         "cli/device/test_cli_device.py",
         "cli/device/test_cli_every_request.py",

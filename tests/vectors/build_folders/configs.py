@@ -168,6 +168,9 @@ def application(kind: Kind, slot: Part, *, variant: bool = False, loader: bool =
         values["CONFIG_MCUBOOT_APPLICATION_FIRMWARE_UPDATER"] = True
     if kind.split:
         values["CONFIG_MCUBOOT_QSPI_XIP_IMAGE_NUMBER"] = kind.split_number
+        # Z subsys/mgmt/mcumgr/grp/img_mgmt/Kconfig: without it, no host can confirm an external half that is on trial.
+        # N samples/nrf5340/extxip_smp_svr does not set it; its trials revert.
+        values["CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_ANY"] = True
     return values
 
 
