@@ -19,10 +19,11 @@ from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.verification.verdict import Code
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built
 from tests.cli.device.preflight_mode_rows import MODE_ROWS
+from tests.cli.device.preflight_replacing_rows import REPLACING_ROWS
 from tests.cli.device.preflight_rows import ERROR, NET_ONLY, NEW, NOTE, OFFSET, OLD, OVERWRITE, ROWS, SCRATCH, Row, both
 from tests.dfu.conftest import Maker
 
-ALL_ROWS = (*ROWS, *MODE_ROWS)
+ALL_ROWS = (*ROWS, *MODE_ROWS, *REPLACING_ROWS)
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call

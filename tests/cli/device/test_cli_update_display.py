@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.cli.terminal.show import Good, Output, facts, words
 from smpdfu.cli.update.steps import WAITING, Reporter
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.rules import BOOTS, Action, Step
 from smpdfu.dfu.do.events import Progress, StepBegun
 from smpdfu.dfu.do.one_image import ImageStage
 from smpdfu.dfu.package.images import Core, Role
@@ -38,7 +38,7 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STEPS: list[tuple[Event | ImageEvent, bool]] = [
-    *((StepBegun(Step(action, Role.APP), 1, 1), action in (Action.RESET, Action.CHECK)) for action in Action),
+    *((StepBegun(Step(action, Role.APP), 1, 1), action in BOOTS | {Action.CHECK}) for action in Action),
     *((stage, stage is ImageStage.STEPS) for stage in ImageStage),
 ]
 
