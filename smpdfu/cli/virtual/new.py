@@ -58,8 +58,9 @@ def new_device(
 def _of_build(
     build: Path, given: Callable[[str], bool], parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts
 ) -> tuple[Parts, Recipe]:
-    # Here: an eighth of this command's imports, which a board without a build folder does not pay.
-    from smpdfu.cli.virtual.options.from_build import board_recipe
+    from smpdfu.cli.virtual.options.from_build import (
+        board_recipe,
+    )  # here: an eighth of `new`, only boards of a build pay
 
     return board_recipe(build, given, parts, boot, loader, server)
 
