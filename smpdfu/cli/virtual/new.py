@@ -58,9 +58,7 @@ def new_device(
 def _of_build(
     build: Path, given: Callable[[str], bool], parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts
 ) -> tuple[Parts, Recipe]:
-    from smpdfu.cli.virtual.options.from_build import (
-        board_recipe,
-    )  # here: an eighth of `new`, only boards of a build pay
+    from smpdfu.cli.virtual.options.from_build import board_recipe  # here: an eighth of `new`, for builds only
 
     return board_recipe(build, given, parts, boot, loader, server)
 
