@@ -48,7 +48,16 @@ def test_the_table_names_the_build(smpdfu: Call) -> None:
 
 
 def test_options_win(smpdfu: Call, keys: Keys) -> None:
-    options = ("--ncs", "latest", "--mode", "overwrite-only", "--check-address", "none", "--net-key", keys.signing)
+    options: tuple[object, ...] = (
+        "--ncs",
+        "latest",
+        "--mode",
+        "overwrite-only",
+        "--check-address",
+        "none",
+        "--net-key",
+        keys.signing,
+    )
     options += ("--buffers", "7", "--confirm-others", "any", "-k", keys.signing)
     made = smpdfu("virtual", "new", "desk", "--build", built(STAGED), *options)
     assert made.code == 0, made.err

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Row = tuple[str, int, int | None]
 APP: Row = ("app", 0, None)
 NET: Row = ("net", 1, None)
-BOTH, VARIANTS = [APP, NET], [("app", 0, 0), ("app", 0, 1)]
+BOTH: list[Row] = [APP, NET]
+VARIANTS: list[Row] = [("app", 0, 0), ("app", 0, 1)]
 # What a package of each kind has: role, number, and slot where the image is for one slot (facts, generations.md).
 IMAGES: dict[str, list[Row]] = {
     "ncs2.5-child-staged": BOTH,
