@@ -89,8 +89,13 @@ def _elsewhere(folder: Path) -> None:
 
 def _code_in_the_place_of_the_header(folder: Path) -> None:
     """A build without Partition Manager keeps zeros in front of its code; here is something else."""
-    firmware = read_firmware(folder / APP / "zephyr.hex").flat()
-    (folder / APP / "zephyr.hex").write_bytes(encode((Segment(0x1_0000, b"\xff" * 0x200 + firmware[0x200:]),)))
+    code = _code_of(folder)[0x200:]
+    (folder / APP / "zephyr.hex").write_bytes(encode((Segment(0x1_0000, b"\xff" * 0x200 + code),)))
+
+
+def _code_of(folder: Path) -> bytes:
+    """The bytes of the application's zephyr.hex."""
+    return read_firmware(folder / APP / "zephyr.hex").flat()
 
 
 def _replaced(folder: Path, name: str, **changes: object) -> None:
@@ -383,9 +388,8 @@ def test_a_given_header_moves_no_code_away_from_its_address(tmp_path: Path) -> N
     with pytest.raises(PackageError, match="512 before 0xc400"):
         make_build_package(built(PM_STAGED), larger, key_of(PM_STAGED))
     folder = copy_of(PM_STAGED, tmp_path / "build")
-    firmware = read_firmware(folder / APP / "zephyr.hex").flat()
+    (folder / APP / "zephyr.bin").write_bytes(_code_of(folder))
     (folder / APP / "zephyr.hex").unlink()
-    (folder / APP / "zephyr.bin").write_bytes(firmware)
     made = make_build_package(folder, larger, key_of(PM_STAGED))
     assert [one.image.header.hdr_size for one in made.package.images] == [0x400, 0x200]
     assert [one.message for one in made.warnings if one.code == "overridden"]
@@ -398,6 +402,20 @@ def test_given_slots() -> None:
     small = BuildOverrides(app_slot_size=0x2000)
     with pytest.raises(TooLargeError):
         make_build_package(built(PM_STAGED), BuildRequest(overrides=small), key_of(PM_STAGED))
+
+
+def test_an_image_of_an_unknown_bootloader_fits_the_mode_that_keeps_the_most(tmp_path: Path) -> None:
+    """As large as an overwriting bootloader takes it, and too large for one that swaps using move."""
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    large = encode((Segment(0xC200, (_code_of(folder) + bytes(0x7A000))[: 0x7A000 - 0x200 - 2000]),))
+    (folder / APP / "zephyr.hex").write_bytes(large)
+    overwriting = BuildRequest(overrides=BuildOverrides(swap_mode=SwapMode.OVERWRITE_ONLY))
+    for config in (folder / APP / ".config", folder / MCUBOOT / ".config"):
+        change(config, "^CONFIG_(MCUBOOT_BOOTLOADER_MODE|BOOT)_SWAP_USING_MOVE=y$", "")
+    assert find_build(folder).bootloader.mode is None
+    with pytest.raises(TooLargeError):
+        make_build_package(folder, None, key_of(PM_STAGED))
+    assert make_build_package(folder, overwriting, key_of(PM_STAGED)).package.images
 
 
 def test_the_builds_own_value_is_no_override() -> None:
