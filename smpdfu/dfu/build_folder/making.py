@@ -185,8 +185,7 @@ def _entry(update: UpdateImage, image: Image, size: int) -> dict[str, Any]:
     entry["load_address"] = update.load_address.value
     if update.numbered:
         entry["image_index"] = str(update.number.value)
-    version = image.header.version
-    text = f"{version.major}.{version.minor}.{version.revision}+{version.build}"
+    text = image.header.version.with_build
     if update.slot_number is not None:
         entry |= {"slot": str(update.slot_number), "version_MCUBOOT+XIP": text}
     elif update.numbered:

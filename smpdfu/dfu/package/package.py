@@ -150,7 +150,6 @@ def new_package(
 def _with_entry(image: PackageImage, load_address: int, board: Board, time_s: int) -> PackageImage:
     index = image.image_index
     board_name, soc = board.of(image.core)
-    version = image.image.header.version
     entry: dict[str, Any] = {
         "type": "mcuboot" if image.role is Role.MCUBOOT else "application",
         "board": board_name,
@@ -159,7 +158,7 @@ def _with_entry(image: PackageImage, load_address: int, board: Board, time_s: in
         "image_index": str(index),
         "slot_index_primary": str(2 * index + 1),
         "slot_index_secondary": str(2 * index + 2),
-        "version_MCUBOOT": f"{version.major}.{version.minor}.{version.revision}+{version.build}",
+        "version_MCUBOOT": image.image.header.version.with_build,
         "size": len(image.data),
         "file": image.file,
         "modtime": time_s,
