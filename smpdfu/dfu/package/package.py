@@ -43,12 +43,12 @@ class Package:
                 raise PackageError(f"{places[place]} and {image.file} of the package are both {image.words}")
             places[place] = image.file
 
-    def of_role(self, role: Role) -> tuple[PackageImage, ...]:
+    def of_role(self, role: Role | Core) -> tuple[PackageImage, ...]:
         """The images with this role; more than one where each is a variant for another slot, or for another number."""
-        return tuple(image for image in self.images if image.role is role)
+        return tuple(image for image in self.images if image.role is Role(role))
 
-    def image(self, role: Role) -> PackageImage | None:
-        """The image with this role; None if there is none.
+    def image(self, role: Role | Core) -> PackageImage | None:
+        """The image with this role; None if there is none. A core stands for the role of its name.
 
         Raises PackageError where there are several: ``decide/variants`` chooses the one for a device first.
         """
