@@ -55,10 +55,10 @@ async def install(
     ``settings:net/version``. ``loader_address`` is where the device answers in its firmware loader, or in MCUboot's
     serial recovery, if that is another address than ``address``.
 
-    Raises ValueError if it is no such rule, PackageError, ConnectError, PlanError if
-    preflight refuses (nothing was written), RevertedError if the device runs its previous firmware, ImageError if the
-    bootloader does not start an image that replaced the application, StepError, DeviceError, LinkError, or JournalError
-    if another call is updating this device.
+    Raises ValueError if ``net_version_from`` is no such rule, PackageError, ConnectError, PlanError if preflight
+    refuses (nothing was written), RevertedError if the device runs its previous firmware, ImageError if the bootloader
+    does not start an image that replaced the application, StepError, DeviceError, LinkError, or JournalError if another
+    call is updating this device.
     """
     found = parse_address(address)
     ask = None if net_version_from is None else VersionRule.from_text(net_version_from).ask(str(found))

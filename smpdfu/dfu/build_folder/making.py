@@ -17,7 +17,6 @@ from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage, PackageWarning
 from smpdfu.dfu.package.package import Package, source_date
 from smpdfu.dfu.package.ties import check_ties
-from smpdfu.errors import PackageError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Dependency, Image
 from smpdfu.image.image_file import naming
@@ -138,8 +137,9 @@ def spec_of(build: Build, update: UpdateImage, request: BuildRequest) -> ImageSp
         pad_header=not update.header_in_file,
         align=update.align.value,
         max_sectors=max(1, sectors),
-        # Where no image moves, only image_ok and what is around it is kept at the end of the slot.
-        swap_mode=loader.swap_mode or SwapMode.OVERWRITE_ONLY,
+        # Where no image moves, only image_ok and what is around it is kept at the end of the slot. While the mode is
+        # not known, the image must fit the one that keeps the most.
+        swap_mode=loader.swap_mode or (SwapMode.MOVE if loader.mode is None else SwapMode.OVERWRITE_ONLY),
         sector_size=update.sector_size.value,
         # Loaders of nRF Connect SDK 3.4 and later erase an image without it; all others ignore it.
         rom_fixed=update.slot.value.address if update.rom_fixed else 0,
@@ -185,8 +185,7 @@ def _entry(update: UpdateImage, image: Image, size: int) -> dict[str, Any]:
     entry["load_address"] = update.load_address.value
     if update.numbered:
         entry["image_index"] = str(update.number.value)
-    version = image.header.version
-    text = f"{version.major}.{version.minor}.{version.revision}+{version.build}"
+    text = image.header.version.with_build
     if update.slot_number is not None:
         entry |= {"slot": str(update.slot_number), "version_MCUBOOT+XIP": text}
     elif update.numbered:
@@ -204,6 +203,4 @@ def _package(images: list[PackageImage], name: str | None) -> Package:
     if name:
         manifest["name"] = name
     manifest["files"] = [dict(one.entry) for one in images]
-    if not images:
-        raise PackageError("the build has no image for a package").because("build-incomplete")
     return Package(tuple(images), manifest)

@@ -75,8 +75,7 @@ class _Changes:
             update = self._changed(update, "header_size", given.header_size, "header", hex)
             counter = given.security_counter
             if counter == "auto":
-                v = update.version.value
-                counter = v.major << 24 | v.minor << 16 | v.revision
+                counter = update.version.value.auto_counter
             update = self._changed(update, "security_counter", counter, "security counter", str)
         return self._placed(update)
 

@@ -131,10 +131,10 @@ class DeviceState:
     what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
     ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``),
     ``external`` the one among them of its half in external flash, ``unconfirmable`` those that the firmware does not
-    let SMP confirm, where that was asked for. ``lists_images`` False: its
-    firmware has no list of images. ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial
-    recovery; ``over_serial``: it can be reached there, ``renamed``: the device is known by the Bluetooth name of its
-    application alone. ``silent``: nothing answers where its application should.
+    let SMP confirm, where that was asked for. ``lists_images`` False: its firmware has no list of images.
+    ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial recovery; ``over_serial``: it can
+    be reached there, ``renamed``: the device is known by the Bluetooth name of its application alone. ``silent``:
+    nothing answers where its application should.
     """
 
     slots: tuple[ImageSlot, ...]

@@ -202,7 +202,7 @@ class Update:
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
-        found = await with_unconfirmable(self._client, self._package, found, record, self._wish)
+        found = await with_unconfirmable(self._reach.current, self._package, found, record, self._wish)
         return decide(self._package, found, self._journal.record, self._wish)
 
     async def run(self, decision: Decision, watch: Callable[[Event], None] = ignore) -> Installed:
@@ -212,8 +212,10 @@ class Update:
         same call continues.
 
         Raises PlanError where findings speak against it (unless ``Wish.force``), before anything is written; StepError
-        (``resumable``: call again), RevertedError when the device runs its previous firmware, DeviceError when it
-        refuses, JournalError. Whatever it is, the device boots.
+        (``resumable``: call again), RevertedError when the device runs its previous firmware, ImageError for an image
+        that replaced the application and is not started, DeviceError when it refuses, JournalError. Whatever it is, the
+        device boots its firmware. Where the upload replaces that (``REPLACES``), it waits for the next call in its
+        firmware loader or in serial recovery, if it was built to stay there without an application.
         """
         if errors := stopping(decision.findings, force=self._wish.force):
             raise refusal(errors)
