@@ -100,6 +100,8 @@ def test_every_finding_has_a_row() -> None:
     }
     # Of applications in two halves: test_dfu_preflight_modes, test_dfu_update_modes_failures.
     elsewhere |= {"half-erased", "confirm-denied"}
+    # Of devices with more image pairs than the package: test_dfu_image_pairs.
+    elsewhere |= {"pair-unused", "pair-taken"}
     # A wire that does not reach the bootloader, and names of Bluetooth: test_dfu_preflight_replacing.
     elsewhere |= {"recovery-wire", "loader-name"}
     elsewhere |= {Code.KEY_FORMAT, Code.SIGNATURE_FORM, Code.BYTE_ORDER}
