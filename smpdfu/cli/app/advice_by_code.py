@@ -105,6 +105,7 @@ BY_CODE: Mapping[str, Row] = {
     "start-recovery": "`smpdfu update PACKAGE` does all of that, `smpdfu reset --boot-mode 1` starts recovery, "
     "`smpdfu upload FILE --recovery` uploads there.",
     "slot-not-free": f"{_ERASE} `smpdfu inspect FILE` shows the key and the address of an image.",
+    "no-ram-address": "`smpdfu sign --load-addr ADDRESS` does that.",
     "confirm-denied": "`smpdfu list` shows which images are confirmed.",
     "half-alone": "`smpdfu update PACKAGE` does that, or `smpdfu upload FILE -n N --test` for each half, then a reset.",
     "fallback-of-trial": "`smpdfu reset` brings it back.",

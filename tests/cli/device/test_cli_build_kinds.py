@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Row = tuple[str, int, int | None]
 APP: Row = ("app", 0, None)
 NET: Row = ("net", 1, None)
-BOTH, VARIANTS = [APP, NET], [("app", 0, 0), ("app", 0, 1)]
+BOTH: list[Row] = [APP, NET]
+VARIANTS: list[Row] = [("app", 0, 0), ("app", 0, 1)]
 # What a package of each kind has: role, number, and slot where the image is for one slot (facts, generations.md).
 IMAGES: dict[str, list[Row]] = {
     "ncs2.5-child-staged": BOTH,
@@ -86,10 +87,10 @@ def test_update(kind: str, with_key: bool, smpdfu: Call, tmp_path: Path, soon: N
 
 
 def test_halves_that_nobody_may_confirm_are_refused_or_permanent(smpdfu: Call, tmp_path: Path, soon: None) -> None:
-    """As ``samples/nrf5340/extxip_smp_svr`` builds it: the trial of its external half cannot be confirmed."""
+    """A build that lets a host confirm what is in the secondary slot only: no trial of the external half can last."""
     bench = Bench(smpdfu, "ncs3.0-pm-qspi-xip", tmp_path)
     bench.pack(with_key=True)
-    bench.new("--confirm-others", "none")
+    bench.new("--confirm-others", "secondary")
     before = bench.state()
     refused = bench.update()
     assert refused.code in (6, 7)

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Call
 
 CUTS = {"early in the upload": 0.02, "in the uploads": 0.25, "in the middle": 0.55, "late": 0.8, "near the end": 0.97}
-"""After which part of all flash operations of an update the power goes."""
+"""After which part of all flash operations of an update the power goes.
+
+With both cores staged this is in the upload of the application, twice in its swap, in the upload of the network core's
+image, and while b0n copies that; with both at once in the uploads, at the marks, in the overwriting and in b0n's copy.
+"""
 # A device without power does not come back by itself: the call that it goes in need not wait for that as long.
 IMPATIENT = ("--boot-timeout", 1, "--timeout", 0.1)
 _OPERATIONS: dict[str, int] = {}
@@ -28,8 +32,8 @@ def operations(bench: Bench) -> int:
     return _OPERATIONS[bench.kind]
 
 
-@pytest.mark.parametrize("kind", BOARD_KINDS)
 @pytest.mark.parametrize("where", CUTS)
+@pytest.mark.parametrize("kind", BOARD_KINDS)
 def test_power_cut(kind: str, where: str, smpdfu: Call, tmp_path: Path, soon: None) -> None:
     bench = Bench(smpdfu, kind, tmp_path)
     bench.pack(with_key=True)

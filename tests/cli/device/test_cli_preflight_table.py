@@ -101,6 +101,8 @@ def test_every_finding_has_a_row() -> None:
     }
     # Of applications in two halves: test_dfu_preflight_modes, test_dfu_update_modes_failures.
     elsewhere |= {"half-erased", "confirm-denied"}
+    # Of a bootloader that loads images into RAM: test_dfu_preflight_modes, test_dfu_one_image_modes.
+    elsewhere |= {"no-ram-address"}
     # A wire that does not reach the bootloader, and names of Bluetooth: test_dfu_preflight_replacing.
     elsewhere |= {"recovery-wire", "loader-name"}
     elsewhere |= {Code.KEY_FORMAT, Code.SIGNATURE_FORM, Code.BYTE_ORDER}

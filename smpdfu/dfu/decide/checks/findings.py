@@ -62,6 +62,7 @@ SOURCES = {
     "wrong-slot": "MCUboot, docs/design.md, Direct XIP",
     "no-image-pair": _IMG_MGMT,
     "confirm-denied": _IMG_MGMT,
+    "no-ram-address": "MCUboot, docs/design.md, RAM loading",
     "half-erased": "nrfconnect/sdk-mcuboot, MCUBOOT_VERIFY_IMG_ADDRESS",
     "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "active-slot": "zephyrproject-rtos/zephyr, issue 99762",
