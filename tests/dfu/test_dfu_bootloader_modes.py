@@ -20,7 +20,8 @@ def test_each_mode_is_of_one_kind() -> None:
 
 
 def test_messages_know_the_same_modes() -> None:
-    assert (set(NO_MARK_MODES), set(ONE_SLOT_MODES)) == (NO_MARKS, ONE_SLOT)
+    assert set(NO_MARK_MODES) == NO_MARKS
+    assert set(ONE_SLOT_MODES) == ONE_SLOT
     assert set(REVERTING_MODES) == RUNS_IN_BOTH_SLOTS - NO_MARKS
 
 
