@@ -457,6 +457,7 @@ def test_facts_are_told_with_their_files() -> None:
     slot = facts["smp_app.signed.bin", "slot"]
     assert (slot.value, slot.origin) == ("0xc000, 0x7a000 bytes", "pm.config, PM_MCUBOOT_PRIMARY")
     assert facts["build", "update of both cores"].value == "staged"
+    assert facts["build", "bootloader mode"].value == SwapMode.MOVE  # as --swap-mode takes it
     assert facts["ipc_radio.bin", "signed for b0n"].value == "yes"
     json.dumps([one.of + one.name + one.value + one.origin for one in facts.values()])
 

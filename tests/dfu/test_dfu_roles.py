@@ -58,7 +58,7 @@ def test_variants_of_one_image(make: Maker) -> None:
 @pytest.mark.parametrize("core", Core)
 def test_a_program_may_ask_for_the_image_of_a_core(make: Maker, core: Core) -> None:
     """Programs did so before there were roles."""
-    both = Package((make.image(Role.APP), make.image(Role.NET)))
+    both = make.package()
     found = both.image(core)
     assert found is not None
     assert (found, found.core) == (both.image(Role(core)), core)

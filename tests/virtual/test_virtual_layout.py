@@ -121,6 +121,9 @@ def test_each_of_mcuboots_modes_is_one_of_a_layout_and_has_the_number_that_smp_t
     """The chip has plain numbers, for it must not load SMP."""
     assert {mode: mode.number for mode in BootMode} == NUMBERS
     assert set(NUMBERS.values()) == set(BootloaderMode) - {BootloaderMode.UNKNOWN}
+    assert {mode: BootMode.of_number(number) for mode, number in NUMBERS.items()} == {mode: mode for mode in BootMode}
+    with pytest.raises(ValueError, match="number -1"):
+        BootMode.of_number(BootloaderMode.UNKNOWN)
 
 
 @pytest.mark.parametrize("mode", SwapMode)

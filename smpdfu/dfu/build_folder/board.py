@@ -134,7 +134,7 @@ def board_of(build: Build) -> Board:
     _check_chip(build, table)
     ncs = next((one.ncs.value for one in (mcuboot, build.application) if one is not None and one.ncs is not None), None)
     net_app = None if layout.network is None else _net_app(layout.network)
-    mode = None if loader.mode is None else next(one for one in BootMode if one.number == loader.mode.value)
+    mode = None if loader.mode is None else BootMode.of_number(loader.mode.value)
     return Board(
         name=build.application.name or "application",
         partitions=_table(table),

@@ -9,6 +9,7 @@ from typing import Any
 from smpdfu.dfu.build_folder.build import Build, Fact, UpdateImage
 from smpdfu.dfu.build_folder.find import StrPath, find_build
 from smpdfu.dfu.package.images import Role
+from smpdfu.virtual.chip.boot_mode import BootMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def _of_build(build: Build) -> Iterator[BuildFact]:
     yield from _row(of, "SoC", app.soc)
     yield from _row(of, "nRF Connect SDK", app.ncs)
     if loader.mode is not None:
-        mode = loader.mode
-        yield BuildFact(of, "bootloader mode", mode.value.name.lower().replace("_", "-"), mode.origin)
+        # By the name that ``SwapMode`` and a virtual board have for it.
+        yield from _row(of, "bootloader mode", loader.mode, str(BootMode.of_number(loader.mode.value)))
     yield from _row(of, "image pairs", loader.pairs)
     if loader.simultaneous is not None:
         scheme = "simultaneous" if loader.simultaneous.value else "staged"
