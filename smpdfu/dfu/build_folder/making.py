@@ -36,11 +36,10 @@ from smpdfu.image.vector_table import link_warning
 class BuildRequest:
     """How to make the package of a build folder. Nothing of it is needed: the build says all that must be known.
 
-    ``overrides`` are values to be taken instead of the build's. ``tie`` makes the network core's image and
-    the application's half in external flash depend on this application: only bootloaders with an image pair for each
-    check that. ``encrypt_keylen``: None for the build's.
-    ``release`` refuses images without a signature and keys that everybody has; ``check_link`` warns of firmware that is
-    linked for another place.
+    ``overrides`` are values to be taken instead of the build's. ``tie`` makes the network core's image and the half in
+    external flash depend on this application: only bootloaders with several image pairs check that.
+    ``encrypt_keylen``: None for the build's. ``release`` refuses images without a signature and keys that everybody
+    has; ``check_link`` warns of firmware that is linked for another place.
     """
 
     overrides: BuildOverrides = field(default_factory=BuildOverrides)
@@ -134,7 +133,8 @@ def spec_of(build: Build, update: UpdateImage, request: BuildRequest) -> ImageSp
     sectors = loader.max_sectors.value if loader.max_sectors is not None else limit.size // update.sector_size.value
     sha: Sha = "512" if loader.sha512 and not loader.pure else "auto"
     together = loader.simultaneous is not None and loader.simultaneous.value
-    tied = request.tie and (update.role is Role.EXTERNAL or (update.role is Role.NET and together))
+    has_own_pair = update.role is Role.EXTERNAL or (update.role is Role.NET and together)
+    tied = request.tie and has_own_pair
     application = next(one for one in build.updates if one.role is Role.APP)
     return ImageSpec(
         version=update.version.value,
