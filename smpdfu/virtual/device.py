@@ -110,7 +110,7 @@ class VirtualNrf5340:
         self.application = Application(system, self._image_group, kept, resources.application, self._say)
         self.loader = LoaderApplication(system, self._image_group, kept, self._say)
         self.recovery: RecoveryServer | None = None
-        self.recovers = self.button_held = False
+        self.recovers, self.button_held = keys.options.recovers, False
         self.recovery_build = DEFAULT_BUILD
         self._reset_wanted = False
         self._boot_mode = 0

@@ -170,6 +170,11 @@ def test_options_of_the_bootloader(tmp_path: Path) -> None:
     assert board(folder).options.by_counter
 
 
+def test_serial_recovery_where_there_is_no_application() -> None:
+    assert board(built("ncs3.0-pm-single-slot")).options.recovers
+    assert not board(built(PM_STAGED)).options.recovers
+
+
 def test_entrances_of_the_firmware_loader(tmp_path: Path) -> None:
     folder = copy_of("ncs3.4-dts-firmware-loader", tmp_path / "build")
     assert board(folder).options.entrances == tuple(Entrance)

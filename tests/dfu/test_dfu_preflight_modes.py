@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from smpdfu.dfu.decide.checks.findings import Severity
+from smpdfu.dfu.decide.checks.image_pairs import PAIR_CHECKS, WHOLE_CHECKS
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.preflight import preflight
@@ -26,6 +27,7 @@ from tests.dfu.conftest import IDLE, OLD, SIZES, SLOT_BYTES, Maker
 XIP, REVERT, RAM = BootloaderMode.DIRECT_XIP, BootloaderMode.DIRECT_XIP_WITH_REVERT, BootloaderMode.RAM_LOAD
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 NO_REVERT, NOT_TIED = ("no-revert", WARNING), ("not-tied", WARNING)
+ONE_CORE = ("one-core", NOTE)
 WAITING = ImageSlot(slot=1, version="9.0.0", hash=b"\x99" * 32, pending=True, permanent=True)
 UPSTREAM = NO_EVIDENCE.with_clues(Bootloader("upstream").clues)
 
@@ -44,8 +46,13 @@ def in_ram(make: Maker, version: str = "2.0.0", **how: Any) -> PackageImage:
 
 def half(make: Maker, version: str = "2.0.0", **how: Any) -> PackageImage:
     """The application's half in external flash, whose first words are no vectors."""
-    image = make.image(version=version, mark=7, fixed=0, **how)
+    image = make.image(version=version, **{"mark": 7, **how}, fixed=0)
     return replace(image, role=Role.EXTERNAL, file="half.bin", entry={"load_address": 0x1012_0000, "image_index": "1"})
+
+
+def patch(make: Maker) -> PackageImage:
+    """An image of a project's own, with the number of that half."""
+    return replace(half(make, mark=9), role=Role.OTHER, file="patch.bin", entry={"image_index": "1"})
 
 
 def split(**fields: object) -> DeviceState:
@@ -53,6 +60,13 @@ def split(**fields: object) -> DeviceState:
     used = replace(OLD, image=1, hash=b"\x22" * 32)
     pair = SlotInfoImage(image=1, slots=tuple(SlotInfoSlot(slot=slot, size=0x40000) for slot in (0, 1)))
     return replace(IDLE, slots=(OLD, used), sizes=(*SIZES, pair), **fields)  # type: ignore[arg-type]  # any field
+
+
+def three_pairs() -> DeviceState:
+    """A device that overwrites, with an image pair for the network core and one for a half in external flash."""
+    pairs = [SlotInfoImage(image=n, slots=tuple(SlotInfoSlot(slot=s, size=0x40000) for s in (0, 1))) for n in (1, 2)]
+    there = (OLD, replace(OLD, image=2, hash=b"\x22" * 32))
+    return replace(IDLE, slots=there, sizes=(*SIZES, *pairs), mode=BootloaderMode.OVERWRITE_ONLY)
 
 
 def used(state: DeviceState, image: PackageImage, number: int, **flags: object) -> DeviceState:
@@ -118,6 +132,32 @@ ROWS: list[tuple[DeviceState, Callable[[Maker], tuple[PackageImage, ...]], list[
         lambda make: (make.image(needs=(1, Version(3))), half(make, needs=(0, Version(2)))),
         [("dependency", ERROR)],
     ),
+    # Halves alone, numbers that are taken, image pairs that are left.
+    (split(), lambda make: (half(make),), [("half-alone", ERROR)]),
+    (of_mode(REVERT), lambda make: (variant(make, 7),), [("wrong-slot", ERROR)]),
+    (
+        split(),
+        lambda make: (make.image(), half(make, needs=(0, Version(2))), patch(make)),
+        [("image-number", ERROR), ("not-tied", NOTE)],
+    ),
+    (
+        split(mode=BootloaderMode.OVERWRITE_ONLY),
+        lambda make: (make.image(Role.NET),),
+        [
+            ("no-revert", WARNING),
+            ("pair-taken", WARNING),
+            ("net-seal-key", WARNING),
+            ONE_CORE,
+            ("dependency-halts", NOTE),
+            ("net-unproven", NOTE),
+        ],
+    ),
+    (three_pairs(), lambda make: (make.image(),), [("no-revert", WARNING), ("pair-unused", WARNING), ONE_CORE]),
+    (
+        three_pairs(),
+        lambda make: (make.image(), half(make, needs=(0, Version(2)))),
+        [("pair-unused", ERROR), ("no-revert", WARNING), ("half-erased", WARNING)],
+    ),
 ]
 
 
@@ -135,7 +175,7 @@ def test_findings(
 def test_every_check_has_a_row(make: Maker) -> None:
     cases = [for_device(Package(images(make)), state) for state, images, _ in ROWS]
     cases.append(higher_waits(make))
-    for check in (*MODE_CHECKS, *PART_CHECKS):
+    for check in (*MODE_CHECKS, *WHOLE_CHECKS, *PAIR_CHECKS, *PART_CHECKS):
         assert any(list(check(*case)) for case in cases), check
 
 

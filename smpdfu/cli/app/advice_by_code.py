@@ -128,6 +128,7 @@ BY_CODE: Mapping[str, Row] = {
     "build-needs-encryption": "Give the public half of the device's key with -E.",
     "build-no-encryption": "Leave -E out.",
     "build-encryption-type": "`smpdfu key info -k KEY` shows the type of a key.",
+    "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 
 

@@ -230,6 +230,7 @@ def _options(build: Build, mcuboot: Kconfig) -> BootOptions:
         check_address=AddressCheck.HEADER if checks is not None and checks.value else None,
         reads_net_version=mcuboot.flag("CONFIG_PCD_READ_NETCORE_APP_VERSION"),
         entrances=entrances or tuple(Entrance),
+        recovers=mcuboot.flag("CONFIG_BOOT_SERIAL_NO_APPLICATION"),
     )
 
 

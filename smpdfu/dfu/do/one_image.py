@@ -54,8 +54,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 # What speaks against sending alone. A slot with its trailer in it marks itself (permanent with --confirm), whatever was
 # asked for; a device that does not know its own slot writes over what runs.
 _HARMS_AT_ONCE = {"padded", "active-slot"}
-# What the image of the other core may still mend, where this call only marks one of them.
-_MAY_BE_MET = {"dependency"}
+# What the image of the other core, or the other half, may still mend, where this call only marks one of them.
+_MAY_BE_MET = {"dependency", "half-alone"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ Where the application is in two halves, the one in external flash (QSPI XIP) has
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -150,6 +151,11 @@ class PackageImage:
         return claim_warning(self.image.payload, self.image.header.hdr_size, self.load_address)
 
     @property
+    def is_internal_half(self) -> bool:
+        """True if its name says that it is the half of the application in internal flash."""
+        return self.role is Role.APP and _INTERNAL_HALF.search(self.file) is not None
+
+    @property
     def _in_ram(self) -> int | None:
         """Where its code lies once the bootloader loaded it into RAM; None if the header does not ask for that.
 
@@ -184,7 +190,7 @@ def _role(image: Image, file: str, entry: Mapping[str, Any]) -> Role:
     if entry.get("type") == "mcuboot":
         return Role.MCUBOOT
     address = manifests.configured(entry, "load_address")
-    if file.endswith(_EXTERNAL_HALF) or (address is not None and address in nrf5340.XIP):
+    if _EXTERNAL_HALF.search(file) or (address is not None and address in nrf5340.XIP):
         return Role.EXTERNAL
     linked = _vector_core(image)
     if _says_network(entry, address):
@@ -201,7 +207,10 @@ def _role(image: Image, file: str, entry: Mapping[str, Any]) -> Role:
 
 _WIFI_PATCHES = "nrf70"
 # The load address of this half is counted from the start of the external flash, and so proves nothing by itself.
-_EXTERNAL_HALF = (".external.bin", ".external.signed.bin")
+# Packages have "APP.external.bin", build folders "zephyr.external.signed.bin".
+_EXTERNAL_HALF, _INTERNAL_HALF = (
+    re.compile(rf"\.{half}(\.signed)?(\.encrypted)?\.(bin|hex)$") for half in ("external", "internal")
+)
 
 
 def _says_network(entry: Mapping[str, Any], address: int | None) -> bool:

@@ -40,7 +40,23 @@ def with_half(bench: Bench) -> Path:
     return bench.package(bench.image(), replace(half, entry=entry))
 
 
+def with_number(bench: Bench) -> Path:
+    """The same, as a package that sends both to the application's image pair."""
+    half = PackageImage.from_bytes(bench.data(version="2.0.0", fixed=0, size=3100), "app.external.bin", _FIRST_PAIR)
+    return bench.package(bench.image(), replace(half, entry=_FIRST_PAIR))
+
+
+_FIRST_PAIR = {"load_address": 0x1012_0000, "image_index": "0"}
+
+
+def internal_half(bench: Bench) -> Path:
+    """An application that its name makes one half. It is whole, so that it starts when it is forced."""
+    return bench.package(replace(bench.image(), file="app.internal.bin"))
+
+
 MODE_ROWS = (
+    Row("half-alone", ERROR, internal_half, 0, APP_ONLY),
+    Row("image-number", ERROR, with_number, 6, OLD),
     Row("not-higher", ERROR, variant(1, 1, "1.0.0"), 7, OLD, IN_PLACE),
     # The bootloader leaves it alone, as its header says where it belongs.
     Row("wrong-slot", ERROR, variant(0, 0), 7, OLD, IN_PLACE),

@@ -13,6 +13,7 @@ import pytest
 
 from tests.build_folders import built
 from tests.cli.device.build_kinds import BOARD_KINDS, NAME, NEW, OLD, Bench
+from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -46,6 +47,14 @@ IMAGES: dict[str, list[Row]] = {
     "ncs3.0-nrf52840-swap": [APP],
     "ncs3.0-nrf9151-swap-tfm": [APP],
 }
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run in simulated time: nobody waits for a device without power."""
+    simulate_commands(monkeypatch)
+
+
 each_kind = pytest.mark.parametrize("kind", BOARD_KINDS)
 each_way = pytest.mark.parametrize("with_key", [True, False], ids=["signed now", "as the build signed it"])
 
@@ -68,7 +77,7 @@ def test_package_and_inspect(kind: str, with_key: bool, smpdfu: Call, tmp_path: 
 
 @each_kind
 @each_way
-def test_update(kind: str, with_key: bool, smpdfu: Call, tmp_path: Path, soon: None) -> None:
+def test_update(kind: str, with_key: bool, smpdfu: Call, tmp_path: Path) -> None:
     bench = Bench(smpdfu, kind, tmp_path)
     bench.pack(with_key=with_key)
     bench.new()
@@ -86,7 +95,7 @@ def test_update(kind: str, with_key: bool, smpdfu: Call, tmp_path: Path, soon: N
     assert bench.state() == wanted
 
 
-def test_halves_that_nobody_may_confirm_are_refused_or_permanent(smpdfu: Call, tmp_path: Path, soon: None) -> None:
+def test_halves_that_nobody_may_confirm_are_refused_or_permanent(smpdfu: Call, tmp_path: Path) -> None:
     """A build that lets a host confirm what is in the secondary slot only: no trial of the external half can last."""
     bench = Bench(smpdfu, "ncs3.0-pm-qspi-xip", tmp_path)
     bench.pack(with_key=True)

@@ -103,6 +103,8 @@ def test_every_finding_has_a_row() -> None:
     elsewhere |= {"half-erased", "confirm-denied"}
     # Of a bootloader that loads images into RAM: test_dfu_preflight_modes, test_dfu_one_image_modes.
     elsewhere |= {"no-ram-address"}
+    # Of devices with more image pairs than the package: test_dfu_image_pairs.
+    elsewhere |= {"pair-unused", "pair-taken"}
     # A wire that does not reach the bootloader, and names of Bluetooth: test_dfu_preflight_replacing.
     elsewhere |= {"recovery-wire", "loader-name"}
     elsewhere |= {Code.KEY_FORMAT, Code.SIGNATURE_FORM, Code.BYTE_ORDER}

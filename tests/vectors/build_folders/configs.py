@@ -193,6 +193,10 @@ def mcuboot(kind: Kind) -> Values:
         values |= {"CONFIG_BOOT_ENCRYPT_EC256": True, "CONFIG_BOOT_ENCRYPTION_KEY_FILE": str(ENCRYPT_KEY)}
     if kind.net:
         values |= {"CONFIG_NRF53_MULTI_IMAGE_UPDATE": kind.simultaneous, "CONFIG_PCD_APP": True}
+    if kind.mode == "SINGLE_APP":
+        # sdk-mcuboot boot/zephyr/Kconfig.serial_recovery: nothing else updates such a device.
+        values |= {"CONFIG_MCUBOOT_SERIAL": True, "CONFIG_BOOT_SERIAL_BOOT_MODE": True}
+        values["CONFIG_BOOT_SERIAL_NO_APPLICATION"] = True
     if kind.style == "dts":
         # Its default (facts, generations.md): not with an image pair for the network core.
         values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net) and not kind.simultaneous

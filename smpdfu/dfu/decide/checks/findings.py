@@ -50,6 +50,7 @@ _SWAP = "MCUboot, docs/design.md, Image swapping"
 _LOADER = "MCUboot, boot/bootutil/src/loader.c"
 _NRF_LOADER = "nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c"
 _IMG_MGMT = "Zephyr, subsys/mgmt/mcumgr/grp/img_mgmt"
+_QSPI_XIP = "nRF Connect SDK, Using QSPI XIP split image"
 _NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
 
 # Where the facts stand. Codes that are not here come from ``image/verification/verify.py``, which judges as the
@@ -61,6 +62,10 @@ SOURCES = {
     "slot-unknown": "MCUboot, docs/design.md, Direct XIP",
     "wrong-slot": "MCUboot, docs/design.md, Direct XIP",
     "no-image-pair": _IMG_MGMT,
+    "image-number": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
+    "half-alone": _QSPI_XIP,
+    "pair-unused": _QSPI_XIP,
+    "pair-taken": _QSPI_XIP,
     "confirm-denied": _IMG_MGMT,
     "no-ram-address": "MCUboot, docs/design.md, RAM loading",
     "half-erased": "nrfconnect/sdk-mcuboot, MCUBOOT_VERIFY_IMG_ADDRESS",
@@ -115,7 +120,7 @@ SOURCES = {
 
 
 # What no ``--force`` gets past: there is no way to go on, or the wrong firmware would be overwritten.
-FINAL = frozenset({"recovery", "recovery-wire", "recovery-number", "untrusted", Code.NO_HASH})
+FINAL = frozenset({"recovery", "recovery-wire", "recovery-number", "image-number", "untrusted", Code.NO_HASH})
 
 
 def stopping(findings: Iterable[Finding], *, force: bool) -> tuple[Finding, ...]:

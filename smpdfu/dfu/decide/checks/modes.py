@@ -55,12 +55,13 @@ def _is_for_the_free_slot(package: Package, state: DeviceState) -> Findings:
             "Use a package that names the slot of each image, as builds of the nRF Connect SDK write it.",
             app.core,
         )
-    elif app.slot == running.slot:
+    elif app.slot != 1 - running.slot:
+        runs = ", which runs" if app.slot == running.slot else ""
         yield Finding(
             "wrong-slot",
             Severity.ERROR,
-            f"{app.file} is linked for slot {app.slot}, which runs, and an upload goes to slot {1 - running.slot}: it "
-            "would not start from there",
+            f"{app.file} is linked for slot {app.slot}{runs}, and an upload goes to slot {1 - running.slot}: it would "
+            "not start from there",
             f"Use the image of the same build that is linked for slot {1 - running.slot}.",
             app.core,
         )

@@ -14,6 +14,7 @@ from smpdfu.dfu.decide.active_slot import wrong_active_slot
 from smpdfu.dfu.decide.checks.classes import CLASS_CHECKS
 from smpdfu.dfu.decide.checks.dependencies import dependencies_are_met, running_application_agrees
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, worst_first
+from smpdfu.dfu.decide.checks.image_pairs import PAIR_CHECKS, WHOLE_CHECKS, halves_come_together
 from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
@@ -39,14 +40,14 @@ def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
     replaces = method_of(state) in REPLACES
     if replaces:  # no image waits for another one, and none is compared with what is there
         state = replace(state, given=Scheme.STAGED, no_downgrade=False)
-    checks = REPLACING_CHECKS if replaces else (*THROUGH_A_SLOT, *MODE_CHECKS, *PART_CHECKS, *_BY_LOADER)
-    found = [finding for check in (*CHECKS, *checks) for finding in check(package, state)]
+    checks = REPLACING_CHECKS if replaces else (*THROUGH_A_SLOT, *MODE_CHECKS, *PAIR_CHECKS, *PART_CHECKS, *_BY_LOADER)
+    found = [finding for check in (*CHECKS, *WHOLE_CHECKS, *checks) for finding in check(package, state)]
     return worst_first([*found, *(finding for image in package.images for finding in _of_image(image, state))])
 
 
 def image_findings(image: PackageImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
-    checks = (*MODE_CHECKS, *_BY_LOADER, dependencies_are_met, running_application_agrees)
+    checks = (*MODE_CHECKS, *_BY_LOADER, dependencies_are_met, running_application_agrees, halves_come_together)
     found = [finding for check in checks for finding in check(Package((image,)), state)]
     return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
 
