@@ -462,6 +462,12 @@ def test_facts_are_told_with_their_files() -> None:
     json.dumps([one.of + one.name + one.value + one.origin for one in facts.values()])
 
 
+def test_given_values_are_facts_that_were_given() -> None:
+    facts = {(one.of, one.name): one for one in describe_build(built(PM_STAGED), BuildOverrides(version=Version(2)))}
+    version, slot = (facts["smp_app.signed.bin", name] for name in ("version", "slot"))
+    assert (version.value, version.origin, slot.origin) == ("2.0.0", "given", "pm.config, PM_MCUBOOT_PRIMARY")
+
+
 def test_the_header_of_a_network_image_may_be_smaller_where_the_build_does_not_tell(tmp_path: Path) -> None:
     """nRF Connect SDK 3.5 makes it as small as can be, and no file says so."""
     folder = copy_of("ncs3.4-dts-staged", tmp_path / "build")

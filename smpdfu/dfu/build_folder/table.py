@@ -8,6 +8,7 @@ from typing import Any
 
 from smpdfu.dfu.build_folder.build import Build, Fact, UpdateImage
 from smpdfu.dfu.build_folder.find import StrPath, find_build
+from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
 from smpdfu.dfu.package.images import Role
 from smpdfu.virtual.chip.boot_mode import BootMode
 
@@ -22,9 +23,14 @@ class BuildFact:
     origin: str
 
 
-def describe_build(path: StrPath) -> tuple[BuildFact, ...]:
-    """Read a build folder of the nRF Connect SDK, and return what it says of itself. Raises PackageError, OSError."""
-    return facts_of(find_build(path))
+def describe_build(path: StrPath, overrides: BuildOverrides | None = None) -> tuple[BuildFact, ...]:
+    """Read a build folder of the nRF Connect SDK, and return what it says of itself. Nothing is written.
+
+    ``overrides`` are values to be taken instead of the build's, as in ``BuildRequest``: their ``origin`` is ``given``.
+    Raises PackageError, OSError.
+    """
+    build = find_build(path)
+    return facts_of(build if overrides is None else overridden(build, overrides))
 
 
 def facts_of(build: Build) -> tuple[BuildFact, ...]:
