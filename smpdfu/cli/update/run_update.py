@@ -266,7 +266,7 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
     return found
 
 
-_UNPROVEN = "All steps are done. Nothing proves that every image is installed: the warnings say which, and what to check."
+_UNPROVEN = "All steps are done. Nothing proves that every image is installed: the warnings say what to check."
 
 
 def _show_end(decision: Decision, result: Installed, job: _Job) -> None:
