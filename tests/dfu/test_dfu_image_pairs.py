@@ -12,6 +12,8 @@ import pytest
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import Wanted
+from smpdfu.dfu.decide.plan import in_place, make_plan
+from smpdfu.dfu.decide.variants import for_device
 from smpdfu.dfu.do.one_image import ImageRequest, install_one
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.package.images import PackageImage, Role
@@ -39,6 +41,14 @@ def a_half(stage: Stage) -> PackageImage:
     folder = stage.folder / "other"
     folder.mkdir(exist_ok=True)
     return Stage(stage.make, "split-no-net", folder, tied=False).half("2.0.0")
+
+
+def read(stage: Stage) -> DeviceState:
+    async def call() -> DeviceState:
+        async with client_of(stage.device) as client:
+            return await read_state(client)
+
+    return simulate(call())
 
 
 @pytest.mark.parametrize("name", SPLITS)
@@ -118,11 +128,18 @@ def test_a_build_without_the_network_pair_is_not_for_a_device_with_it(make: Make
 def test_a_network_image_where_the_half_lies_is_warned_of(make: Maker, tmp_path: Path) -> None:
     stage = Stage(make, "split-no-net-overwrite", tmp_path)
 
-    async def read() -> DeviceState:
-        async with client_of(stage.device) as client:
-            return await read_state(client)
-
-    found = preflight(Package((make.image(Role.NET),)), simulate(read()))
+    found = preflight(Package((make.image(Role.NET),)), read(stage))
     (text,) = (one.message for one in found if one.code == "pair-taken")
     assert text.startswith("the device uses version 1.0.0 as image 1, where net_core_update.bin goes")
     assert stage.device.ending is Ending.RUNS
+
+
+def test_what_is_left_out_is_not_taken_for_installed(make: Maker, tmp_path: Path) -> None:
+    stage = Stage(make, "direct-xip", tmp_path)
+    net, variants = make.image(Role.NET), stage.images("2.0.0")
+    with pytest.raises(PlanError, match="nothing of the package would be installed"):
+        stage.update(Package((net,)), wish={"force": True})
+    stage.update(Package(variants))
+    package, state = for_device(Package((*variants, net)), read(stage))
+    plan = make_plan(package, state)
+    assert (plan.steps, plan.left_out, in_place(package, plan)) == ((), (net,), (package.image(Role.APP),))

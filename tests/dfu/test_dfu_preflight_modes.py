@@ -100,7 +100,7 @@ ROWS: list[tuple[DeviceState, Callable[[Maker], tuple[PackageImage, ...]], list[
     (
         of_mode(RAM),
         lambda make: (make.image(Role.NET),),
-        [("no-steps", ERROR), NO_REVERT, ("net-no-revert", NOTE)],
+        [("nothing-to-install", ERROR), NO_REVERT, ("net-no-revert", NOTE)],
     ),
     (IDLE, lambda make: (make.image(), half(make)), [("no-image-pair", ERROR), NOT_TIED]),
     (split(), lambda make: (make.image(), half(make)), [NOT_TIED]),
@@ -243,7 +243,8 @@ def test_a_variant_that_waits_is_the_one(make: Maker) -> None:
         (replace(IDLE, mode=None), (0, 1), "does not report its bootloader's mode"),
         (of_mode(BootloaderMode.UNKNOWN), (0, 1), "does not report its bootloader's mode"),
         (replace(of_mode(XIP), slots=()), (0, 1), "does not report which slot runs"),
-        (of_mode(XIP), (0, None), "none of them says that it is for slot 1"),
+        (of_mode(XIP), (0, None), "none of them says that it is for slot 1, from which it would run"),
+        (IDLE, (1, 7), "none of them says that it is for slot 0, from which it would run"),
     ],
 )
 def test_what_cannot_be_told_is_not_guessed(

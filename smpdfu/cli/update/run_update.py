@@ -201,13 +201,20 @@ async def _carry_out(update: Update, job: _Job) -> None:
 
         result = await update.run(decision, watch)
     if not decision.plan.steps:
-        out.say("the device has this package already; nothing to do")
+        out.say(_nothing_to_do(decision))
     if decision.net_done_at is not None:
         out.warn(_by_journal(decision.net_done_at))
     if result.proven is False and result.proof is not None:
         for line in proof_lines(result.proof):
             out.warn(line)
     _show_end(decision, result, job)
+
+
+def _nothing_to_do(decision: Decision) -> str:
+    if not decision.plan.left_out:
+        return "the device has this package already; nothing to do"
+    files = " and ".join(image.file for image in decision.plan.left_out)
+    return f"the device has the rest of this package already; {files} was not installed"
 
 
 def _by_journal(time_s: float) -> str:
@@ -240,7 +247,7 @@ def _show_plan(decision: Decision, job: _Job) -> None:
         steps += [(number, step.words) for number, step in enumerate(decision.plan.steps, 1)]
         return stacked(
             table("Findings", ("severity", "code", "what"), findings or [("", "", "nothing speaks against it")]),
-            table("Steps", ("", "what"), steps or [("", "none: the device has everything in this package")]),
+            table("Steps", ("", "what"), steps or [("", f"none: {_nothing_to_do(decision)}")]),
         )
 
     if (bound := job.transfer.transfer_timeout) is not None and decision.plan.steps:

@@ -17,6 +17,7 @@ from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage, PackageWarning
 from smpdfu.dfu.package.package import Package, source_date
 from smpdfu.dfu.package.ties import check_ties
+from smpdfu.errors import PackageError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Dependency, Image
 from smpdfu.image.image_file import naming
@@ -35,10 +36,10 @@ from smpdfu.image.vector_table import link_warning
 class BuildRequest:
     """How to make the package of a build folder. Nothing of it is needed: the build says all that must be known.
 
-    ``overrides`` are values to be taken instead of the build's. ``tie`` makes the network core's image depend on this
-    application: only bootloaders with two image pairs check that. ``encrypt_keylen``: None for the build's.
-    ``release`` refuses images without a signature and keys that everybody has; ``check_link`` warns of firmware that is
-    linked for another place.
+    ``overrides`` are values to be taken instead of the build's. ``tie`` makes the network core's image and the half in
+    external flash depend on this application: only bootloaders with several image pairs check that.
+    ``encrypt_keylen``: None for the build's. ``release`` refuses images without a signature and keys that everybody
+    has; ``check_link`` warns of firmware that is linked for another place.
     """
 
     overrides: BuildOverrides = field(default_factory=BuildOverrides)
@@ -79,6 +80,10 @@ def pack_build(
     if recipient is not None and signer is None:
         raise ValueError("only images that are signed now can be encrypted: give the key that signs")
     build = overridden(build, request.overrides)
+    if request.tie and all(one.role is Role.APP for one in build.updates):
+        raise PackageError("nothing in the package can depend on the application: it is alone there").because(
+            "tie-without-net"
+        )
     check_cores(build)
     check_keys(build, signer, recipient)
     known = known_key_warnings([signer], recipient, release=request.release) if signer is not None else ()
@@ -128,7 +133,8 @@ def spec_of(build: Build, update: UpdateImage, request: BuildRequest) -> ImageSp
     sectors = loader.max_sectors.value if loader.max_sectors is not None else limit.size // update.sector_size.value
     sha: Sha = "512" if loader.sha512 and not loader.pure else "auto"
     together = loader.simultaneous is not None and loader.simultaneous.value
-    tied = request.tie and update.role is Role.NET and together
+    has_own_pair = update.role is Role.EXTERNAL or (update.role is Role.NET and together)
+    tied = request.tie and has_own_pair
     application = next(one for one in build.updates if one.role is Role.APP)
     return ImageSpec(
         version=update.version.value,

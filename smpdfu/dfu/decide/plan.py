@@ -23,6 +23,7 @@ from smpdfu.dfu.decide.rules import (
     Policy,
     Step,
     image_number,
+    left_out,
     method_of,
     rules_of,
     step_of,
@@ -42,11 +43,12 @@ _CHECKED = {role: Step(Action.CHECK, role).name for role in Role}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps that are left; none when the device has the package."""
+    """The steps that are left; none when the device has the package, but for the images that are ``left_out``."""
 
     scheme: Scheme
     steps: tuple[Step, ...]
     method: Method = Method.STAGED
+    left_out: tuple[PackageImage, ...] = ()
 
 
 def make_plan(
@@ -75,7 +77,7 @@ def make_plan(
     first = decide(package, state, record or Record())
     steps = tuple(step for step in rules if _is_left(step, first.get(_place(step)), rules))
     ends = () if method in REPLACES else _ending_trials(package, state, first)
-    return Plan(state.scheme, (*ends, *_one_boot_each(steps)), method)
+    return Plan(state.scheme, (*ends, *_one_boot_each(steps)), method, left_out(package, state))
 
 
 def _ending_trials(package: Package, state: DeviceState, first: Mapping[Place, Action | None]) -> tuple[Step, ...]:
@@ -117,8 +119,9 @@ def in_place(package: Package, plan: Plan, policy: Policy = Policy.TEST_AND_CONF
     """The images that the device has already: no step is left for them. Of an upload alone nothing is known."""
     if policy is Policy.UPLOAD_ONLY:
         return ()
-    left = {_place(step) for step in plan.steps}
-    return tuple(image for image in package.images if _place(step_of(Action.CHECK, image)) not in left)
+    to_do = {_place(step) for step in plan.steps}
+    there = (image for image in package.images if image not in plan.left_out)
+    return tuple(image for image in there if _place(step_of(Action.CHECK, image)) not in to_do)
 
 
 def first_actions(package: Package, state: DeviceState, record: Record) -> dict[Place, Action | None]:

@@ -214,6 +214,12 @@ def rules_of(package: Package, state: DeviceState, policy: Policy) -> tuple[Step
     return tuple(part for step in RULES[method, policy] for part in _with(step, companions))
 
 
+def left_out(package: Package, state: DeviceState) -> tuple[PackageImage, ...]:
+    """The images of a package for which there are no steps on this device."""
+    known = {step.role for step in rules_of(package, state, Policy.TEST_AND_CONFIRM)}
+    return tuple(image for image in package.images if image.role not in known)
+
+
 def _with(step: Step, companions: Sequence[PackageImage]) -> tuple[Step, ...]:
     """A step of the application with the same for what goes with it."""
     if step.role is not Role.APP:

@@ -46,8 +46,8 @@ def _chosen(variants: Sequence[PackageImage], state: DeviceState) -> PackageImag
     found = [image for image in variants if image.slot == wanted]
     if len(found) != 1:
         raise PlanError(
-            f"the package has {_files(variants)}, and none of them says that it is for slot {wanted}, the one that "
-            "does not run: nothing was written. Choose one of them, and upload it alone"
+            f"the package has {_files(variants)}, and {_HOW_MANY[bool(found)]} them says that it is for slot {wanted}, "
+            "from which it would run: nothing was written. Choose one of them, and upload it alone"
         ).because("variants")
     return found[0]
 
@@ -70,6 +70,7 @@ def _slot(variants: Sequence[PackageImage], state: DeviceState) -> int:
     return PRIMARY if state.running.slot == SECONDARY else SECONDARY
 
 
+_HOW_MANY = ("none of", "more than one of")
 _FROM_PRIMARY = REPLACES | {Method.RAM_LOAD}
 
 

@@ -70,10 +70,10 @@ class Bench:
         """The file."""
         return self.folder / "dfu_application.zip"
 
-    def pack(self, *, with_key: bool) -> Outcome:
-        """``package BUILD_DIR -k KEY`` with no other option but the folder to write to, or without a key."""
+    def pack(self, *options: object, with_key: bool) -> Outcome:
+        """``package BUILD_DIR -k KEY`` with no option but these and the folder to write to, or without a key."""
         key = ("-k", signing_key(self.kind)) if with_key else ()
-        done = self.smpdfu("package", built(self.kind), *key, "-o", self.folder, "--json")
+        done = self.smpdfu("package", built(self.kind), *key, *options, "-o", self.folder, "--json")
         assert done.code == 0, done.err
         return done
 

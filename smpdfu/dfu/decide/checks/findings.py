@@ -70,6 +70,7 @@ SOURCES = {
     "no-ram-address": "MCUboot, docs/design.md, RAM loading",
     "half-erased": "nrfconnect/sdk-mcuboot, MCUBOOT_VERIFY_IMG_ADDRESS",
     "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
+    "nothing-to-install": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "active-slot": "zephyrproject-rtos/zephyr, issue 99762",
     "recovery-wire": "MCUboot, docs/serial_recovery.md",
     "recovery-number": "MCUboot, docs/serial_recovery.md",
@@ -120,7 +121,9 @@ SOURCES = {
 
 
 # What no ``--force`` gets past: there is no way to go on, or the wrong firmware would be overwritten.
-FINAL = frozenset({"recovery", "recovery-wire", "recovery-number", "image-number", "untrusted", Code.NO_HASH})
+FINAL = frozenset(
+    {"recovery", "recovery-wire", "recovery-number", "image-number", "nothing-to-install", "untrusted", Code.NO_HASH}
+)
 
 
 def stopping(findings: Iterable[Finding], *, force: bool) -> tuple[Finding, ...]:

@@ -23,7 +23,7 @@ from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS, REPLACES, Policy, method_of, rules_of
+from smpdfu.dfu.decide.rules import COMPANIONS, REPLACES, left_out, method_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType, counted
@@ -79,16 +79,21 @@ def _running_image_is_known(_: Package, state: DeviceState) -> Findings:
 
 
 def _steps_are_known(package: Package, state: DeviceState) -> Findings:
-    known = {step.role for step in rules_of(package, state, Policy.TEST_AND_CONFIRM)}
-    for image in package.images:
-        if image.role not in known:
-            yield Finding(
-                "no-steps",
-                Severity.ERROR,
-                f"{image.file} is {image.words}, and smpdfu has no steps that install it: it would be left out",
-                "Install it with Nordic's tools.",
-                image.core,
-            )
+    without = left_out(package, state)
+    code, then = ("no-steps", "it would be left out") if len(without) < len(package.images) else _NOTHING_LEFT
+    for image in without:
+        yield Finding(
+            code,
+            Severity.ERROR,
+            f"{image.file} is {image.words}, and smpdfu has no steps that install it: {then}",
+            "Install it with Nordic's tools."
+            if image.role is Role.MCUBOOT
+            else "Check that the package is a build for this device.",
+            image.core,
+        )
+
+
+_NOTHING_LEFT = "nothing-to-install", "nothing of the package would be installed"
 
 
 def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
