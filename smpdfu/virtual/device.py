@@ -55,8 +55,6 @@ from smpdfu.virtual.server.shell_uart import DeviceShellFraming, Shell
 from smpdfu.virtual.server.slot_content import content_of
 
 LOG_LINES = 1000
-BOOTLOADER_MODE = BOOT_MODE_BOOTLOADER
-"""Kept over one reset."""
 BUILD = Build()
 
 Watcher = Callable[[str], None]
@@ -125,7 +123,7 @@ class VirtualNrf5340:
     def reset(self) -> BootResult | None:
         """Boot both cores, whatever they did: RAM is forgotten. None if the power was cut on the way."""
         self._lose_power()
-        asked = Entrance.BOOT_MODE if self._boot_mode == BOOTLOADER_MODE else None
+        asked = Entrance.BOOT_MODE if self._boot_mode == BOOT_MODE_BOOTLOADER else None
         self._boot_mode = 0
         if asked is not None and self.layout.mode is not BootMode.FIRMWARE_LOADER:
             return self.enter_recovery()

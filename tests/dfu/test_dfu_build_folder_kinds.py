@@ -13,11 +13,13 @@ from smpdfu.dfu.build_folder.making import BuildRequest, make_build_package
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.making import MadePackage
 from smpdfu.dfu.package.package import Package
-from smpdfu.image.format import Flag
+from smpdfu.image.format import Flag, Image, Version
 from smpdfu.image.keys.keys import load_private
+from smpdfu.image.signing.build import ImageSpec
+from smpdfu.image.signing.build import build as sign
 from smpdfu.image.verification.verify import verify
 from smpdfu.smp.groups.os import BootloaderMode as Mode
-from tests.build_folders import built, copy_of, key_of
+from tests.build_folders import STAGED, built, copy_of, key_of
 from tests.vectors.make_build_folders import KINDS
 
 CHILD, PM, DTS = BuildKind.CHILD, BuildKind.SYSBUILD_PM, BuildKind.SYSBUILD_DTS
@@ -232,3 +234,16 @@ def test_the_firmware_loader_is_named_and_left_out() -> None:
     assert build.image(BuildRole.FIRMWARE_LOADER) is not None
     assert [one.code for one in build.warnings] == ["loader-left-out"]
     assert build.updates[0].limit.value == build.updates[0].slot.value  # its own slot, not the loader's
+
+
+def test_the_header_of_a_network_image_may_be_smaller_where_the_build_does_not_tell(tmp_path: Path) -> None:
+    """nRF Connect SDK 3.5 makes it as small as can be, and no file says so."""
+    folder = copy_of(STAGED, tmp_path / "build")
+    name = "signed_by_mcuboot_and_b0_ipc_radio.bin"
+    old = Image.from_bytes((folder / name).read_bytes())
+    spec = ImageSpec(Version(0), 32, 0, pad_header=True, rom_fixed=0x100_8800)
+    (folder / name).write_bytes(sign(spec, old.payload, key_of(STAGED)).to_bytes())
+    network = make_build_package(folder).package.image(Role.NET)
+    assert network is not None
+    assert network.image.header.hdr_size == 32
+    assert network.image.header.flags & Flag.ROM_FIXED

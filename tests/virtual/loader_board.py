@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.errors import DeviceError
 from smpdfu.image.format import Version
 from smpdfu.smp.groups.image import ImageSlot, ImageUpload, StateRead, StateReply
-from smpdfu.smp.groups.os import Reset
+from smpdfu.smp.groups.os import BOOT_MODE_BOOTLOADER, Reset
 from smpdfu.smp.message import Empty, Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.boot.bootloader import Ending
 from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import Layout, Region, SlotPair
-from smpdfu.virtual.device import BOOTLOADER_MODE, VirtualNrf5340
+from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Board:
 
     def start_loader(self) -> None:
         """As a host does: a reset with boot mode 1."""
-        assert self.ask(Reset(boot_mode=BOOTLOADER_MODE)) == Empty()
+        assert self.ask(Reset(boot_mode=BOOT_MODE_BOOTLOADER)) == Empty()
         self.device.finish_reset()
 
     def listed(self) -> list[tuple[int, str, bool, bool, bool]]:

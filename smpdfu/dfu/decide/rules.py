@@ -233,3 +233,9 @@ def image_number(image: PackageImage, scheme: Scheme) -> int:
     if image.role in COMPANIONS:
         return image.image_index
     return 1 if image.role is Role.NET and scheme is Scheme.SIMULTANEOUS else 0
+
+
+def is_used(image: PackageImage, state: DeviceState) -> bool:
+    """True if the image lies where it is used: for the application, if it runs."""
+    there = state.in_use(image_number(image, state.scheme))
+    return there is not None and there.hash is not None and there.hash == image.hash

@@ -24,7 +24,7 @@ from typing import NoReturn
 from smpdfu.client import Client
 from smpdfu.dfu.decide.checks.refusals import CONFIRM_ALL, part_not_taken
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.rules import Step, image_number
+from smpdfu.dfu.decide.rules import Step, image_number, is_used
 from smpdfu.dfu.do.state_reading import read_slots
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.errors import DeviceError, NoEffectError, RevertedError, StepError
@@ -32,12 +32,6 @@ from smpdfu.smp.groups.image import StateWrite
 
 Restart = Callable[[DeviceState, Callable[[DeviceState], bool]], Awaitable[DeviceState]]
 """Reset the device and wait until its state is as wanted."""
-
-
-def is_used(image: PackageImage, state: DeviceState) -> bool:
-    """True if the image lies where it is used: for the application, if it runs."""
-    there = state.in_use(image_number(image, state.scheme))
-    return there is not None and there.hash is not None and there.hash == image.hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
-from smpdfu.dfu.decide.rules import COMPANIONS, image_number
+from smpdfu.dfu.decide.rules import COMPANIONS, image_number, is_used
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 
@@ -23,7 +23,7 @@ _CHECK = "Check that the package is a build for this device."
 def halves_come_together(package: Package, state: DeviceState) -> Findings:
     """The halves of an application are of one build: with halves of two builds, it does not start."""
     image = _half_alone(package)
-    if image is None or _is_used(image, state) or _waits_for(image, state):
+    if image is None or is_used(image, state) or _waits_for(image, state):
         return
     yield Finding(
         "half-alone",
@@ -40,11 +40,6 @@ def _half_alone(package: Package) -> PackageImage | None:
     if external and not internal:
         return external[0]
     return next((image for image in internal if image.is_internal_half and not external), None)
-
-
-def _is_used(image: PackageImage, state: DeviceState) -> bool:
-    there = state.in_use(image_number(image, state.scheme))
-    return there is not None and there.hash is not None and there.hash == image.hash
 
 
 def _waits_for(image: PackageImage, state: DeviceState) -> bool:
@@ -82,7 +77,7 @@ def _no_pair_is_left(package: Package, state: DeviceState) -> Findings:
     app = package.image(Role.APP)
     there = {info.image for info in state.sizes} | {slot.image for slot in state.slots}
     left = sorted(there - {0, 1} - state.companions)
-    if app is None or not left or _is_used(app, state):
+    if app is None or not left or is_used(app, state):
         return
     text = f"the device has image {left[0]}, and the package has no image for it"
     moved = next((image for image in package.images if image.role in COMPANIONS and image.image_index == 1), None)
