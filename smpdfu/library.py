@@ -25,7 +25,7 @@ from smpdfu.dfu.do.reach import Reach, read_device
 from smpdfu.dfu.do.result import Installed as Installed
 from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
-from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide
+from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, with_unconfirmable
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import Verifier
@@ -55,10 +55,10 @@ async def install(
     ``settings:net/version``. ``loader_address`` is where the device answers in its firmware loader, or in MCUboot's
     serial recovery, if that is another address than ``address``.
 
-    Raises ValueError if it is no such rule, PackageError, ConnectError, PlanError if
-    preflight refuses (nothing was written), RevertedError if the device runs its previous firmware, ImageError if the
-    bootloader does not start an image that replaced the application, StepError, DeviceError, LinkError, or JournalError
-    if another call is updating this device.
+    Raises ValueError if ``net_version_from`` is no such rule, PackageError, ConnectError, PlanError if preflight
+    refuses (nothing was written), RevertedError if the device runs its previous firmware, ImageError if the bootloader
+    does not start an image that replaced the application, StepError, DeviceError, LinkError, or JournalError if another
+    call is updating this device.
     """
     found = parse_address(address)
     ask = None if net_version_from is None else VersionRule.from_text(net_version_from).ask(str(found))
@@ -99,8 +99,9 @@ async def plan_update(
 
 
 async def _plan(address: str, package: Package | Path | str, wish: Wish, reach: Reach) -> Decision:
-    record = recorded_update(address)
-    return decide(_package(package), await read_device(reach, record), record, wish)
+    record, whole = recorded_update(address), _package(package)
+    found = await read_device(reach, record)
+    return decide(whole, await with_unconfirmable(reach.current, whole, found, record, wish), record, wish)
 
 
 @asynccontextmanager

@@ -324,6 +324,8 @@ async def plan(client: Client, package: Package, journal: Journal) -> list[str]:
     assert_type(steps.method, Method)
     findings: tuple[Finding, ...] = decision.findings
     stops = [one.words for one in findings if one.severity is Severity.ERROR]
+    if steps.method is Method.SERIAL_RECOVERY:
+        stops.append("it overwrites what runs")
     return [*stops, *(step.words for step in steps.steps), str(record.end)]
 
 

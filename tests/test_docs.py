@@ -1,8 +1,8 @@
 """What the documents tell people to type works: blocks marked ``sh run`` are run, every other command is known.
 
 The blocks of one document that are fenced as ```` ```sh run ```` or ```` ```python run ```` make one script, run in a
-folder of its own where ``keys``, ``sample_images`` and ``tests`` are the project's. Plain ``sh`` blocks need a board, a token or a
-secret: of them it is only checked that the commands and their options are there.
+folder of its own where ``keys``, ``sample_images`` and ``tests`` are the project's. Plain ``sh`` blocks need a board, a
+token or a secret: of them it is only checked that the commands and their options are there.
 """
 
 from __future__ import annotations

@@ -135,6 +135,16 @@ class Version:
         """The 8 bytes of ``struct image_version``."""
         return _VERSION[endian].pack(self.major, self.minor, self.revision, self.build)
 
+    @property
+    def with_build(self) -> str:
+        """``1.2.3+0``, as imgtool and manifests of the nRF Connect SDK write it: with the build number in any case."""
+        return f"{self.major}.{self.minor}.{self.revision}+{self.build}"
+
+    @property
+    def auto_counter(self) -> int:
+        """The security counter that imgtool's ``auto`` makes of it; the build number does not count."""
+        return self.major << 24 | self.minor << 16 | self.revision
+
     def __str__(self) -> str:
         text = f"{self.major}.{self.minor}.{self.revision}"
         return f"{text}+{self.build}" if self.build else text

@@ -44,8 +44,8 @@ class Release:
     network core's in; before, it stops at an assertion. ``offers_header_check``: it can be built to check the header's
     load address. ``skips_encrypted``: without decryption, an encrypted image counts as none in the modes that start
     either slot; before, it is an invalid one (``boot_check_header_valid``). ``has_firmware_loader``: it can be built in
-    firmware loader mode. ``banner`` is the version of MCUboot that
-    its first line on the console names, "" for one that prints no line of its own.
+    firmware loader mode. ``banner`` is the version of MCUboot that its first line on the console names, "" for one that
+    prints no line of its own.
     """
 
     name: str

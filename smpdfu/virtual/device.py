@@ -104,13 +104,13 @@ class VirtualNrf5340:
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
         self._image_group = resources.image_group(self.images, layout.mode)
-        prevents = keys.options.downgrade_prevention
-        system = OsGroup(self.build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
+        build, prevents = resources.build(self.build), keys.options.downgrade_prevention
+        system = OsGroup(build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
         kept = (kept or Kept()).placed(self.chip, layout.settings)
         self.application = Application(system, self._image_group, kept, resources.application, self._say)
         self.loader = LoaderApplication(system, self._image_group, kept, self._say)
         self.recovery: RecoveryServer | None = None
-        self.recovers = self.button_held = False
+        self.recovers, self.button_held = keys.options.recovers, False
         self.recovery_build = DEFAULT_BUILD
         self._reset_wanted = False
         self._boot_mode = 0

@@ -41,6 +41,7 @@ EXCEPTIONS = {
     ("terminal/interrupt.py", "run_async"),
     ("terminal/outputs.py", "check_outputs"),
     ("virtual/new.py", "_new_demo"),
+    ("virtual/new.py", "_of_build"),
     ("virtual/serve.py", "_ble"),
     ("virtual/view.py", "rendered"),
 }

@@ -11,7 +11,7 @@ import pytest
 from smpdfu.dfu.build_folder.find import find_build
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.image.format import Version
+from smpdfu.image.format import Dependency, Version
 from smpdfu.image.verification.verify import verify
 from tests.build_folders import STAGED, built, copy_of, key_of
 from tests.vectors.make_build_folders import KINDS, signing_key
@@ -69,6 +69,40 @@ def test_what_was_found_stands_in_one_table(smpdfu: Call, tmp_path: Path) -> Non
         "slot0_partition",
     ] in lines
     assert any(line[:2] == ["ipc_radio.bin", "hash"] for line in lines)
+    assert f"`smpdfu update {tmp_path}/out/dfu_application.zip`" in done.err
+
+
+def test_the_build_s_own_package_is_not_overwritten(smpdfu: Call, tmp_path: Path) -> None:
+    folder = copy_of(STAGED, tmp_path / "build")
+    before = (folder / "dfu_application.zip").read_bytes()
+    done = smpdfu("package", folder, "-k", signing_key(STAGED), "-o", folder)
+    assert (done.code, "--force" in done.err) == (3, True)
+    assert (folder / "dfu_application.zip").read_bytes() == before
+
+
+def test_a_key_that_is_not_the_one_of_the_build_is_said(smpdfu: Call, keys: Keys, tmp_path: Path) -> None:
+    """Of the same type, so it signs; the build names its own, and the bootloader has that."""
+    done = smpdfu("package", built(PM_STAGED), "-k", keys.other, "-o", tmp_path / "out")
+    assert done.code == 0
+    assert "has another key built in" in done.err
+    assert "dev-sign-p256.pem" in done.err
+
+
+@pytest.mark.parametrize(("kind", "role"), [("ncs3.0-pm-qspi-xip", "external"), ("ncs3.4-dts-simultaneous", "net")])
+def test_tie_makes_what_goes_with_the_application_depend_on_it(
+    kind: str, role: str, smpdfu: Call, tmp_path: Path
+) -> None:
+    assert smpdfu("package", built(kind), "-k", signing_key(kind), "--tie", "-o", tmp_path).code == 0
+    image = Package.load(tmp_path / "dfu_application.zip").image(Role(role))
+    assert image is not None
+    assert image.image.dependencies == (Dependency(0, Version(1, 2, 3, 4)),)
+
+
+def test_tie_without_anything_to_tie_is_refused(smpdfu: Call, tmp_path: Path) -> None:
+    kind = "ncs3.0-pm-single-slot"
+    done = smpdfu("package", built(kind), "-k", signing_key(kind), "--tie", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_plan_writes_nothing(smpdfu: Call, tmp_path: Path) -> None:

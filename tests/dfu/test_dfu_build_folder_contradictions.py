@@ -17,6 +17,7 @@ from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PackageError, SigningError, SmpdfuError, TooLargeError
 from smpdfu.image.b0n import seal
+from smpdfu.image.files import read_firmware
 from smpdfu.image.format import Flag, Image, Version
 from smpdfu.image.hexfile import Segment, encode
 from smpdfu.image.keys.export import public_key_bytes
@@ -86,6 +87,17 @@ def _elsewhere(folder: Path) -> None:
     (folder / APP / "zephyr.hex").write_bytes(encode((Segment(0x2_0200, bytes(4000)), Segment(0xF_F000, b"\1"))))
 
 
+def _code_in_the_place_of_the_header(folder: Path) -> None:
+    """A build without Partition Manager keeps zeros in front of its code; here is something else."""
+    code = _code_of(folder)[0x200:]
+    (folder / APP / "zephyr.hex").write_bytes(encode((Segment(0x1_0000, b"\xff" * 0x200 + code),)))
+
+
+def _code_of(folder: Path) -> bytes:
+    """The bytes of the application's zephyr.hex."""
+    return read_firmware(folder / APP / "zephyr.hex").flat()
+
+
 def _replaced(folder: Path, name: str, **changes: object) -> None:
     """A signed image with other words in its request."""
     key = key_of(PM_STAGED)
@@ -137,6 +149,7 @@ def _without_encryption_key(folder: Path) -> None:
 CASES = {
     "image larger than its slot": Case("build-too-large", "499200", _larger),
     "code outside its slot": Case("build-place", "0xff000", _elsewhere),
+    "no room for the header": Case("build-place", "512 before 0x10200", _code_in_the_place_of_the_header, kind=STAGED),
     "unsigned firmware missing": Case(
         "build-no-firmware",
         f"{APP}/zephyr.hex",
@@ -245,14 +258,12 @@ def test_a_contradiction_is_refused_with_its_fact_and_its_file(name: str, tmp_pa
     case = CASES[name]
     folder = copy_of(case.kind, tmp_path / "build")
     key = key_of(case.kind) if case.sign else None
-    if case.code:  # without the change there is nothing to refuse
-        assert make_build_package(folder, None, key).package.images
+    assert make_build_package(folder, None, key).package.images  # without the change there is nothing to refuse
     case.alter(folder)
     with pytest.raises(SmpdfuError, match=case.words) as caught:
         make_build_package(folder, None, key)
     assert caught.value.code == case.code
-    if case.code in ("build-image", "build-file", "build-not-signed", "build-no-firmware"):
-        assert str(folder) in str(caught.value) or case.words in str(caught.value)
+    assert caught.value.facts["file"]
 
 
 def test_the_size_of_an_image_and_of_its_slot_are_told(tmp_path: Path) -> None:
@@ -359,18 +370,29 @@ def test_given_values_take_the_place_of_the_builds_and_are_told() -> None:
         version=Version(2),
         net_version=Version(3),
         security_counter=5,
-        header_size=0x400,
         swap_mode=SwapMode.OVERWRITE_ONLY,
     )
     made = make_build_package(built(PM_STAGED), BuildRequest(overrides=given), key_of(PM_STAGED))
     app, net = made.package.images
     assert (app.image.header.version, net.image.header.version) == (Version(2), Version(3))
     assert (app.image.security_counter, net.image.security_counter) == (5, None)
-    assert (app.image.header.hdr_size, net.image.header.hdr_size) == (0x400, 0x200)
     assert app.entry["version_MCUBOOT"] == "2.0.0+0"
     told = [one.message for one in made.warnings if one.code == "overridden"]
-    assert len(told) == 5
+    assert len(told) == 4
     assert any("2.0.0 as given" in one and "1.2.3+4 in the build" in one and ".config" in one for one in told)
+
+
+def test_a_given_header_moves_no_code_away_from_its_address(tmp_path: Path) -> None:
+    """Code in a .hex lies where it is linked to run; a .bin has no addresses."""
+    larger = BuildRequest(overrides=BuildOverrides(header_size=0x400))
+    with pytest.raises(PackageError, match="512 before 0xc400"):
+        make_build_package(built(PM_STAGED), larger, key_of(PM_STAGED))
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    (folder / APP / "zephyr.bin").write_bytes(_code_of(folder))
+    (folder / APP / "zephyr.hex").unlink()
+    made = make_build_package(folder, larger, key_of(PM_STAGED))
+    assert [one.image.header.hdr_size for one in made.package.images] == [0x400, 0x200]
+    assert [one.message for one in made.warnings if one.code == "overridden"]
 
 
 def test_given_slots() -> None:
@@ -380,6 +402,20 @@ def test_given_slots() -> None:
     small = BuildOverrides(app_slot_size=0x2000)
     with pytest.raises(TooLargeError):
         make_build_package(built(PM_STAGED), BuildRequest(overrides=small), key_of(PM_STAGED))
+
+
+def test_an_image_of_an_unknown_bootloader_fits_the_mode_that_keeps_the_most(tmp_path: Path) -> None:
+    """As large as an overwriting bootloader takes it, and too large for one that swaps using move."""
+    folder = copy_of(PM_STAGED, tmp_path / "build")
+    large = encode((Segment(0xC200, (_code_of(folder) + bytes(0x7A000))[: 0x7A000 - 0x200 - 2000]),))
+    (folder / APP / "zephyr.hex").write_bytes(large)
+    overwriting = BuildRequest(overrides=BuildOverrides(swap_mode=SwapMode.OVERWRITE_ONLY))
+    for config in (folder / APP / ".config", folder / MCUBOOT / ".config"):
+        change(config, "^CONFIG_(MCUBOOT_BOOTLOADER_MODE|BOOT)_SWAP_USING_MOVE=y$", "")
+    assert find_build(folder).bootloader.mode is None
+    with pytest.raises(TooLargeError):
+        make_build_package(folder, None, key_of(PM_STAGED))
+    assert make_build_package(folder, overwriting, key_of(PM_STAGED)).package.images
 
 
 def test_the_builds_own_value_is_no_override() -> None:
@@ -421,8 +457,15 @@ def test_facts_are_told_with_their_files() -> None:
     slot = facts["smp_app.signed.bin", "slot"]
     assert (slot.value, slot.origin) == ("0xc000, 0x7a000 bytes", "pm.config, PM_MCUBOOT_PRIMARY")
     assert facts["build", "update of both cores"].value == "staged"
+    assert facts["build", "bootloader mode"].value == SwapMode.MOVE  # as --swap-mode takes it
     assert facts["ipc_radio.bin", "signed for b0n"].value == "yes"
     json.dumps([one.of + one.name + one.value + one.origin for one in facts.values()])
+
+
+def test_given_values_are_facts_that_were_given() -> None:
+    facts = {(one.of, one.name): one for one in describe_build(built(PM_STAGED), BuildOverrides(version=Version(2)))}
+    version, slot = (facts["smp_app.signed.bin", name] for name in ("version", "slot"))
+    assert (version.value, version.origin, slot.origin) == ("2.0.0", "given", "pm.config, PM_MCUBOOT_PRIMARY")
 
 
 def test_the_header_of_a_network_image_may_be_smaller_where_the_build_does_not_tell(tmp_path: Path) -> None:

@@ -197,3 +197,13 @@ def test_two_files_of_one_name_in_the_builds_manifest(tmp_path: Path) -> None:
         entry["file"] = "same.bin"
     (folder / "dfu_application.zip_manifest.json").write_text(json.dumps(manifest))
     assert [one.name for one in find_build(folder).updates] == ["smp_app.signed.bin", "ipc_radio.bin"]
+
+
+def test_images_are_looked_for_in_folders_of_images_only(tmp_path: Path) -> None:
+    """Else a home folder by mistake, or a folder made to harm, would be searched for minutes."""
+    folder = copy_of(STAGED, tmp_path / "build")
+    for place in ("elsewhere/inner", "mcuboot/inner"):
+        (folder / place / "zephyr").mkdir(parents=True)
+        (folder / place / "zephyr" / ".config").write_text("CONFIG_SOC=y\n")
+    added = {one.folder for one in find_build(folder).images} - {one.folder for one in find_build(built(STAGED)).images}
+    assert added == {"mcuboot/inner"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,3 +122,17 @@ def test_both_halves_one_after_the_other(make: Maker, tmp_path: Path, name: str,
     assert "net-seal" not in told
     with pytest.raises(PlanError, match=r"Choose image"):
         install(stage, half, UPLOAD)
+    with pytest.raises(PlanError, match=r"does not start with one half") as caught:
+        install(stage, half, Wanted(image=number, confirm=True))
+    assert caught.value.code == "half-alone"
+    assert stage.runs("1.0.0")
+    install(stage, half, Wanted(image=number, test=True))
+    install(stage, replace(file_of(stage.app("2.0.0")), file="app.internal.bin"), Wanted(image=0, test=True))
+    stage.device.reset()
+    assert (stage.version, stage.half_version) == ("2.0.0", "2.0.0")
+
+
+def test_a_half_is_known_by_the_name_that_the_build_gives_it(make: Maker, tmp_path: Path) -> None:
+    half = Stage(make, "split", tmp_path).half("2.0.0")
+    roles = {name: PackageImage.from_bytes(half.data, name).role for name in ("zephyr.external.signed.bin", "app.bin")}
+    assert roles == {"zephyr.external.signed.bin": "external", "app.bin": "app"}

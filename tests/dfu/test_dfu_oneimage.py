@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.cli.update.loader import mode_name
-from smpdfu.dfu.decide.device_state import SWAP_MODES, mode_of
+from smpdfu.dfu.bootloader_modes import SWAP_MODES
+from smpdfu.dfu.decide.device_state import mode_of
 from smpdfu.dfu.decide.next_step import NextStep, how_to_start
 from smpdfu.dfu.decide.one_image import Left, Wanted, Way, announcement, make_job, read_back
 from smpdfu.dfu.package.images import Core, PackageImage, Role

@@ -94,7 +94,7 @@ ROWS: list[tuple[DeviceState, Callable[[Maker], tuple[PackageImage, ...]], list[
     (replace(of_mode(XIP), slots=(OLD, WAITING)), lambda make: (variant(make, 1),), [NO_REVERT]),
     (of_mode(RAM), lambda make: (in_ram(make),), [NO_REVERT]),
     (of_mode(RAM), lambda make: (in_ram(make, "1.0.0"),), [("not-higher", ERROR), NO_REVERT]),
-    (of_mode(RAM), lambda make: (make.image(),), [("address", ERROR), NO_REVERT]),
+    (of_mode(RAM), lambda make: (make.image(),), [("no-ram-address", ERROR), NO_REVERT]),
     (of_mode(RAM), lambda make: (in_ram(make, size=0x7A000),), [("too-large", ERROR), NO_REVERT]),
     (of_mode(XIP), lambda make: (variant(make, 1, size=SLOT_BYTES - 0x220),), [("too-large", ERROR), NO_REVERT]),
     (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smpdfu.dfu.package.images import PackageImage, Role
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PackageError
 from tests.dfu.conftest import Maker
@@ -53,3 +53,12 @@ def test_variants_of_one_image(make: Maker) -> None:
         package.image(Role.APP)
     with pytest.raises(PackageError, match="are both"):
         Package((*variants, replace(variants[1], file="2.bin")))
+
+
+@pytest.mark.parametrize("core", Core)
+def test_a_program_may_ask_for_the_image_of_a_core(make: Maker, core: Core) -> None:
+    """Programs did so before there were roles."""
+    both = make.package()
+    found = both.image(core)
+    assert found is not None
+    assert (found, found.core) == (both.image(Role(core)), core)

@@ -13,6 +13,7 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED
 from smpdfu.dfu.decide.rules import Policy
 from smpdfu.dfu.do.journal.journal import Journal, read_record
+from smpdfu.dfu.do.update import Update
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, RevertedError, SmpdfuError, StepError
 from smpdfu.image.keys.keys import generate
@@ -20,8 +21,9 @@ from smpdfu.virtual.boot.result import Ending
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Tear
 from smpdfu.virtual.server.groups.image import ConfirmsOthers
-from tests.dfu.dfu_device import KilledError, MortalJournal
+from tests.dfu.dfu_device import KilledError, MortalJournal, client_of
 from tests.dfu.modes_stage import CAN_REVERT, DEVICES, Stage
+from tests.simulated import simulate
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -169,6 +171,25 @@ def test_a_half_that_cannot_be_confirmed_goes_back_with_the_other_one(
             stage.update(stage.package(), policy)
         assert read_record(stage.journal).end == REVERTED
     assert stage.runs("1.0.0")
+
+
+@pytest.mark.parametrize("name", ["split-no-net", "split-no-net-overwrite"])
+@pytest.mark.parametrize("confirms", ConfirmsOthers)
+def test_what_cannot_be_confirmed_is_told_before(
+    make: Maker, tmp_path: Path, confirms: ConfirmsOthers, name: str
+) -> None:
+    """Asked without writing anything; of a bootloader that overwrites, nothing needs a confirmation."""
+    stage = Stage(make, name, tmp_path, confirms)
+    before = stage.device.chip.power.operations
+
+    async def look() -> list[str]:
+        with Journal(stage.journal) as journal:
+            async with client_of(stage.device) as client:
+                return [one.code for one in (await Update(client, stage.package(), journal).look()).findings]
+
+    told = "confirm-denied" in simulate(look())
+    assert told is (confirms is not ConfirmsOthers.ANY and name == "split-no-net")
+    assert stage.device.chip.power.operations == before
 
 
 def test_firmware_that_confirms_all_of_its_images_needs_no_confirmation(make: Maker, tmp_path: Path) -> None:

@@ -357,3 +357,9 @@ def test_dependencies_are_read() -> None:
     protected = tuple(Tlv(TlvType.DEPENDENCY, one.to_bytes()) for one in wanted)
     header = Header(Version(1), 8, 32, protected_size_bytes(protected))
     assert simple(header=header, protected=protected).dependencies == wanted
+
+
+def test_a_version_for_manifests_has_its_build_number_and_for_a_counter_it_has_not() -> None:
+    assert (str(Version(1, 2, 3)), Version(1, 2, 3).with_build) == ("1.2.3", "1.2.3+0")
+    assert Version(1, 2, 3, 4).with_build == "1.2.3+4"
+    assert Version(1, 2, 0x304, 5).auto_counter == 0x0102_0304

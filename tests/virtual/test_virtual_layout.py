@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from smpdfu.image.trailer import SwapMode, max_image_size_bytes, status_offset, trailer_size_bytes
+from smpdfu.smp.groups.os import BootloaderMode
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_STAGED, Layout, Region, SlotPair
 
@@ -102,9 +103,27 @@ def test_a_region_is_somewhere_and_not_empty(start: int, size: int) -> None:
 # --- the mode of the bootloader ---------------------------------------------------------------------------------------
 
 
-def test_each_of_mcuboots_modes_is_one_of_a_layout_and_has_its_number() -> None:
-    """``enum mcuboot_mode`` of boot_status.h has the numbers 0 to 9."""
-    assert sorted(mode.number for mode in BootMode) == list(range(10))
+NUMBERS = {
+    BootMode.SINGLE_SLOT: BootloaderMode.SINGLE_APP,
+    BootMode.SCRATCH: BootloaderMode.SWAP_USING_SCRATCH,
+    BootMode.OVERWRITE_ONLY: BootloaderMode.OVERWRITE_ONLY,
+    BootMode.MOVE: BootloaderMode.SWAP_USING_MOVE,
+    BootMode.DIRECT_XIP: BootloaderMode.DIRECT_XIP,
+    BootMode.DIRECT_XIP_REVERT: BootloaderMode.DIRECT_XIP_WITH_REVERT,
+    BootMode.RAM_LOAD: BootloaderMode.RAM_LOAD,
+    BootMode.FIRMWARE_LOADER: BootloaderMode.FIRMWARE_LOADER,
+    BootMode.SINGLE_SLOT_RAM_LOAD: BootloaderMode.SINGLE_APP_RAM_LOAD,
+    BootMode.OFFSET: BootloaderMode.SWAP_USING_OFFSET,
+}
+
+
+def test_each_of_mcuboots_modes_is_one_of_a_layout_and_has_the_number_that_smp_tells() -> None:
+    """The chip has plain numbers, for it must not load SMP."""
+    assert {mode: mode.number for mode in BootMode} == NUMBERS
+    assert set(NUMBERS.values()) == set(BootloaderMode) - {BootloaderMode.UNKNOWN}
+    assert {mode: BootMode.of_number(number) for mode, number in NUMBERS.items()} == {mode: mode for mode in BootMode}
+    with pytest.raises(ValueError, match="number -1"):
+        BootMode.of_number(BootloaderMode.UNKNOWN)
 
 
 @pytest.mark.parametrize("mode", SwapMode)

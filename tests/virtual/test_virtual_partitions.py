@@ -209,3 +209,33 @@ def test_garbage_is_a_format_error_or_a_layout(text: bytes, data: st.DataObject)
     broken = text[:at] + data.draw(st.binary(max_size=3)) + text[at + 1 :]
     with suppress(FormatError):
         read_layout(broken, "own")
+
+
+# N subsys/bootloader/pm.yml.b0: two slots for MCUboot, each with a pad for its header.
+NSIB = b"""
+b0: {address: 0x0, size: 0x8000}
+s0: {address: 0x8000, size: 0xc000}
+s0_pad: {address: 0x8000, size: 0x200}
+s0_image: {address: 0x8200, size: 0xbe00}
+mcuboot: {address: 0x8200, size: 0xbe00}
+s1: {address: 0x14000, size: 0xc000}
+s1_pad: {address: 0x14000, size: 0x200}
+s1_image: {address: 0x14200, size: 0xbe00}
+mcuboot_primary: {address: 0x20000, size: 0x70000}
+mcuboot_secondary: {address: 0x90000, size: 0x70000}
+"""
+
+
+def test_a_build_with_nsib_below_mcuboot() -> None:
+    layout = read_layout(NSIB, "nsib")
+    assert layout.mcuboot == Region("mcuboot", 0x8000, 0xC000)
+    assert layout.others == (Region("b0", 0, 0x8000), Region("s1", 0x1_4000, 0xC000))
+
+
+def test_two_names_of_one_place_are_one_region() -> None:
+    layout = read_layout(
+        STAGED.replace(b"0x100000, region", b"0xff000, region").replace(b"size: 0x7a000}\notp", b"size: 0x79000}\notp")
+        + b"a: {address: 0xff000, size: 0x1000}\nb: {address: 0xff000, size: 0x1000}\n",
+        "two",
+    )
+    assert [region.name for region in layout.others] == ["a"]

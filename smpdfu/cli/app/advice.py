@@ -79,7 +79,8 @@ ON_WIRE: Mapping[str, tuple[tuple[type[SmpdfuError], str], ...]] = {
     "virtual": (
         (
             ResponseTimeoutError,
-            "`smpdfu virtual show NAME` tells what it runs, `smpdfu virtual log NAME` what it wrote on its console.",
+            "If its power is off, `smpdfu virtual reset NAME` turns it on. `smpdfu virtual show NAME` shows what it "
+            "runs, `smpdfu virtual log NAME` what it wrote on its console.",
         ),
         (
             ConnectError,

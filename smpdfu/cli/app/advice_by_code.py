@@ -105,6 +105,9 @@ BY_CODE: Mapping[str, Row] = {
     "start-recovery": "`smpdfu update PACKAGE` does all of that, `smpdfu reset --boot-mode 1` starts recovery, "
     "`smpdfu upload FILE --recovery` uploads there.",
     "slot-not-free": f"{_ERASE} `smpdfu inspect FILE` shows the key and the address of an image.",
+    "no-ram-address": "`smpdfu sign --load-addr ADDRESS` does that.",
+    "confirm-denied": "`smpdfu list` shows which images are confirmed.",
+    "half-alone": "`smpdfu update PACKAGE` does that, or `smpdfu upload FILE -n N --test` for each half, then a reset.",
     "fallback-of-trial": "`smpdfu reset` brings it back.",
     "restart-changes": "`smpdfu list` shows it.",
     "no-such-image": "`smpdfu list` shows what it has.",
@@ -125,6 +128,7 @@ BY_CODE: Mapping[str, Row] = {
     "build-needs-encryption": "Give the public half of the device's key with -E.",
     "build-no-encryption": "Leave -E out.",
     "build-encryption-type": "`smpdfu key info -k KEY` shows the type of a key.",
+    "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,8 @@ def show(job: Job, made: MadePackage | None, warnings: list[str], found: tuple[B
         said["found"] = [{"of": one.of, "name": one.name, "value": one.value, "from": one.origin} for one in found]
     columns, lines = _of_build(images, data, found) if found else _of_files(images, data)
     job.out.emit(said, lambda: table(title, columns, lines, long=job.out.long))
+    if found and not job.plan:
+        job.out.say(f"To install it: `smpdfu update {shlex.quote(path)}`, with --port, --ble or --ip for the device.")
 
 
 Table = tuple[tuple[str, ...], list[list[object]]]
@@ -99,8 +102,8 @@ Table = tuple[tuple[str, ...], list[list[object]]]
 
 def _of_files(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]]) -> Table:
     cells = ("version", "size_bytes", "encrypted")
-    return ("core", "file", "version", "bytes", "encrypted", "runs at", "hash"), [
-        [image.core, image.file, *(said[key] for key in cells), f"0x{image.load_address:x}", said["hash"]]
+    return ("for", "file", "version", "bytes", "encrypted", "load address", "hash"), [
+        [image.role, image.file, *(said[key] for key in cells), f"0x{image.load_address:x}", said["hash"]]
         for image, said in zip(images, data, strict=True)
     ]
 

@@ -16,7 +16,8 @@ from smpdfu.dfu.build_folder.making import BuildRequest, pack_build
 from smpdfu.dfu.build_folder.named_keys import encryption_key_of
 from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.table import facts_of
-from smpdfu.dfu.package.making import MadePackage
+from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage
+from smpdfu.dfu.package.multi_image import FILE_NAME
 from smpdfu.errors import PackageError
 
 _OWN_FOLDER = "smpdfu"
@@ -35,6 +36,7 @@ def pack_build_folder(context: typer.Context, job: Job, path: Path) -> None:
     made = _made(job, build, request)
     folder = path / _OWN_FOLDER if job.folder is None else job.folder
     inputs = [build.root / name for one in build.updates for name in (one.unsigned, one.signed) if name is not None]
+    inputs += [build.root / place / name for place in ("", "zephyr") for name in (PACKAGE_NAME, FILE_NAME)]
     if made is None:
         warnings = [one.message for one in overridden(build, request.overrides).warnings]
         show(job, None, [*warnings, _UNSIGNED], found, folder)

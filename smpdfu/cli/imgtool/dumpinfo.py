@@ -73,7 +73,7 @@ def read_info(path: Path) -> tuple[Info, bool]:
 
 
 def _header(image: Image) -> Info:
-    header, version = image.header, image.header.version
+    header = image.header
     return {
         "magic": IMAGE_MAGIC,
         "load_addr": header.load_addr,
@@ -81,7 +81,7 @@ def _header(image: Image) -> Info:
         "protected_tlv_size": header.protect_tlv_size,
         "img_size": header.img_size,
         "flags": int(header.flags),
-        "version": f"{version.major}.{version.minor}.{version.revision}+{version.build}",
+        "version": header.version.with_build,
     }
 
 

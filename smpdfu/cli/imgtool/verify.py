@@ -42,9 +42,8 @@ def verify(arguments: Namespace) -> int:
         for refusal in refusals:
             if refusal.code in codes:
                 return _invalid(sentence, refusal.message)
-    version = image.header.version
     say("Image was correctly validated")
-    say(f"Image version: {version.major}.{version.minor}.{version.revision}+{version.build}")
+    say(f"Image version: {image.header.version.with_build}")
     pure = image.tlv(TlvType.ED25519) if keys and image.tlv(TlvType.SIG_PURE) else None
     return say(f"Image digest: {(image.hash or b'').hex()}" if pure is None else f"{PURE_SIGNATURE} {pure.hex()}")
 

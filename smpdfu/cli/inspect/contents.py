@@ -37,7 +37,7 @@ class Contents:
 
 WHOLE_FLASH = (
     "It is a whole flash image: a bootloader and a signed application. Write it with a programmer. `smpdfu upload` "
-    "takes the signed application alone (zephyr.signed.bin, app_update.bin). Do not sign it again."
+    "takes the signed application alone (zephyr.signed.bin, app_update.bin). Do not sign this file with `smpdfu sign`."
 )
 
 # By the names of FileKind: what can be done with a file of the kind.

@@ -80,6 +80,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "virtual new": (
         ("smpdfu virtual new desk --demo", "a board to try, with firmware and two packages"),
+        ("smpdfu virtual new desk --build build", "the board of your build folder, with its firmware"),
         ("smpdfu virtual new desk -k key.pub.pem --app app_update.bin", "a board that runs your own image"),
         (
             "smpdfu virtual new desk --layout nrf5340dk-xip-split -k key.pub.pem --app app.bin --external external.bin",

@@ -170,7 +170,10 @@ def dump(
 
 
 def cut(name: Name, out: Output, after: After = None, tear: Tearing = Torn.LOWER, off: Off = False) -> None:
-    """Cut the power of a device after N more flash operations, in the middle of the next one."""
+    """Cut the power of a device after N more flash operations, in the middle of the next one.
+
+    `smpdfu virtual reset NAME` turns it on again.
+    """
     from smpdfu.cli.virtual.flash import cut_power
 
     cut_power(name, out, after, tear, off=off)

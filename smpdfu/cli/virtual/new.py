@@ -47,14 +47,20 @@ def new_device(
     if build is None:
         made = recipe(parts, boot, loader, server)
     else:
-        from smpdfu.cli.virtual.options.from_build import board_recipe  # here: MEASURED, which other boards do not pay
-
-        parts, made = board_recipe(build, given, parts, boot, loader, server)
+        parts, made = _of_build(build, given, parts, boot, loader, server)
     found = _create(name, parts, made, out)
     out.emit(with_holder(found), lambda: rendered(found))
     if parts.app is None:
         for line in _without_firmware(name, trusts_key=bool(made.sign_keys)):
             out.say(line)
+
+
+def _of_build(
+    build: Path, given: Callable[[str], bool], parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts
+) -> tuple[Parts, Recipe]:
+    from smpdfu.cli.virtual.options.from_build import board_recipe  # here: an eighth of `new`, for builds only
+
+    return board_recipe(build, given, parts, boot, loader, server)
 
 
 def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:

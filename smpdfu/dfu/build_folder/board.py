@@ -7,6 +7,7 @@ Sources: ``boot/zephyr/Kconfig`` of nrfconnect/sdk-mcuboot (downgrade prevention
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ _CONFIRMS = {
     "CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_SECONDARY": ConfirmsOthers.SECONDARY,
     "CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_ANY": ConfirmsOthers.ANY,
 }
+_BOARD = re.compile(r"[A-Za-z0-9_./@-]{1,100}")
 _MOST_BUFFERS, _SMALLEST_BUFFER, _LARGEST_BUFFER = 64, 64, 0xFFFF
 
 
@@ -84,8 +86,12 @@ class BoardFirmware:
 
 @dataclass(frozen=True, slots=True)
 class BoardServer:
-    """The application's SMP server, as far as its build says: ``buffers`` of ``buffer_size`` bytes; None: the usual."""
+    """The application's SMP server, as far as its build says: ``buffers`` of ``buffer_size`` bytes; None: the usual.
 
+    ``board`` is the name of the board that it was built for.
+    """
+
+    board: str | None
     buffers: int | None
     buffer_size: int | None
     confirms_others: ConfirmsOthers
@@ -128,7 +134,7 @@ def board_of(build: Build) -> Board:
     _check_chip(build, table)
     ncs = next((one.ncs.value for one in (mcuboot, build.application) if one is not None and one.ncs is not None), None)
     net_app = None if layout.network is None else _net_app(layout.network)
-    mode = None if loader.mode is None else next(one for one in BootMode if one.number == loader.mode.value)
+    mode = None if loader.mode is None else BootMode.of_number(loader.mode.value)
     return Board(
         name=build.application.name or "application",
         partitions=_table(table),
@@ -140,7 +146,7 @@ def board_of(build: Build) -> Board:
         content_key_size=loader.key_bits.value // 8,
         keys=_keys(build, folder),
         firmware=_firmware(build, folder, has_place=net_app is not None),
-        server=_server(build.application.config),
+        server=_server(build.application),
     )
 
 
@@ -224,6 +230,7 @@ def _options(build: Build, mcuboot: Kconfig) -> BootOptions:
         check_address=AddressCheck.HEADER if checks is not None and checks.value else None,
         reads_net_version=mcuboot.flag("CONFIG_PCD_READ_NETCORE_APP_VERSION"),
         entrances=entrances or tuple(Entrance),
+        recovers=mcuboot.flag("CONFIG_BOOT_SERIAL_NO_APPLICATION"),
     )
 
 
@@ -256,13 +263,15 @@ def _net_key(build: Build, folder: BuildFolder) -> Path | None:
     return None if found is None else folder.root / found
 
 
-def _server(config: Kconfig) -> BoardServer:
+def _server(image: BuildImage) -> BoardServer:
     """Source: Zephyr's ``subsys/mgmt/mcumgr`` (Kconfig of ``grp/img_mgmt`` and ``transport``), ``subsys/dfu``."""
-    confirms = ConfirmsOthers.NONE
+    config, confirms = image.config, ConfirmsOthers.NONE
     for key, allowed in _CONFIRMS.items():
         confirms = allowed if config.flag(key) else confirms
     buffers, size = (config.number(f"CONFIG_MCUMGR_TRANSPORT_NETBUF_{one}") for one in ("COUNT", "SIZE"))
+    board = None if image.board is None else image.board.value
     return BoardServer(
+        board=board if board is not None and _BOARD.fullmatch(board) else None,
         buffers=buffers if buffers is not None and 0 < buffers <= _MOST_BUFFERS else None,
         buffer_size=size if size is not None and _SMALLEST_BUFFER <= size <= _LARGEST_BUFFER else None,
         confirms_others=confirms,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from smpdfu.dfu.bootloader_modes import RUNS_IN_RAM, SWAP_MODES
 from smpdfu.dfu.build_folder.kconfig import Kconfig
 from smpdfu.dfu.build_folder.partitions import Partition
 from smpdfu.dfu.package.images import Role
@@ -112,23 +113,12 @@ class BuildBootloader:
     @property
     def runs_in_ram(self) -> bool:
         """True if it copies an image into RAM to run it."""
-        return self.mode is not None and self.mode.value in (
-            BootloaderMode.RAM_LOAD,
-            BootloaderMode.SINGLE_APP_RAM_LOAD,
-        )
+        return self.mode is not None and self.mode.value in RUNS_IN_RAM
 
     @property
     def swap_mode(self) -> SwapMode | None:
         """How it swaps or overwrites; None for modes that run an image where it lies, and if it is not known."""
-        return None if self.mode is None else _SWAP_MODES.get(self.mode.value)
-
-
-_SWAP_MODES = {
-    BootloaderMode.SWAP_USING_SCRATCH: SwapMode.SCRATCH,
-    BootloaderMode.SWAP_USING_MOVE: SwapMode.MOVE,
-    BootloaderMode.SWAP_USING_OFFSET: SwapMode.OFFSET,
-    BootloaderMode.OVERWRITE_ONLY: SwapMode.OVERWRITE_ONLY,
-}
+        return None if self.mode is None else SWAP_MODES.get(self.mode.value)
 
 
 @dataclass(frozen=True, slots=True)

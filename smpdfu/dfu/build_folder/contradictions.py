@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from smpdfu.dfu.build_folder.build import Build, BuildImage, BuildRole, BuildWarning, Fact
+from smpdfu.dfu.build_folder.named_keys import named_key
 from smpdfu.errors import PackageError
 from smpdfu.image.keys.keys import SIGNATURES, PublicHalf
 
@@ -99,12 +100,12 @@ def kind_of(signer: PublicHalf) -> str:
 
 def key_warnings(build: Build, signer: PublicHalf | None) -> Iterator[BuildWarning]:
     """What is to be said of a key that fits by its type."""
-    built_in = build.bootloader.public_key
+    built_in = build.bootloader.public_key or named_key(build)
     if signer is not None and built_in is not None and built_in.value != signer.public_bytes:
         yield BuildWarning(
             "build-other-key",
-            f"the bootloader of this build has another key built in ({built_in.file}): it refuses these images, and so "
-            "does each device with it",
+            f"the bootloader of this build has another key built in ({built_in.origin}): it refuses these images, and "
+            "so does each device with it",
         )
     wanted = build.bootloader.signature
     if signer is not None and wanted is not None and wanted.value == "none":

@@ -24,14 +24,10 @@ Value = tuple[int | str, ...]
 
 _WANTED = frozenset(
     (
-        "#address-cells",
-        "#size-cells",
         "compatible",
         "erase-block-size",
-        "label",
         "ranges",
         "reg",
-        "status",
         "write-block-size",
         "zephyr,code-partition",
         "zephyr,flash",

@@ -35,7 +35,8 @@ def find_build(path: StrPath) -> Build:
     """
     folder = BuildFolder(Path(path))
     if not folder.root.is_dir():
-        raise PackageError(f"{folder.root} is no folder").because("build-none", folder=str(folder.root))
+        text = f"{folder.root} is no folder. Give the folder that `west build` wrote, which is often called build"
+        raise PackageError(text).because("build-none", folder=str(folder.root))
     _check_not_one_image(folder)
     domains = read_domains(folder)
     main = folder.config(_MAIN_CONFIG) or Kconfig(_MAIN_CONFIG)

@@ -25,8 +25,9 @@ class Code:
 def read_code(build: Build, update: UpdateImage) -> Code:
     """Read the firmware of an image.
 
-    Raises PackageError for a file that is missing (``build-no-firmware``) or has code elsewhere (``build-place``),
-    TooLargeError for code that is larger than its slot, ImageError for what is no firmware, OSError.
+    Raises PackageError for a file that is missing (``build-no-firmware``), or that has code elsewhere or where its
+    header will be (``build-place``), TooLargeError for code that is larger than its slot, ImageError for what is no
+    firmware, OSError.
     """
     if update.unsigned is None:
         looked = ", ".join(update.unsigned_names)
@@ -71,9 +72,13 @@ def _from_slot(firmware: Firmware, update: UpdateImage, path: Path) -> Code:
     code = start + update.code - update.slot.value.address
     flat = Firmware(inside, addressed=True).flat()
     lead = code - inside[0].address
-    if lead > 0:
-        return Code(_without_room(flat, update, lead), code)
-    return Code(b"\xff" * -lead + flat, code)
+    if lead <= 0:
+        return Code(b"\xff" * -lead + flat, code)
+    if any(flat[:lead]):  # imgtool refuses it, too
+        raise PackageError(
+            f"{path} has bytes other than zero in the {lead} before 0x{code:x}, where the header of its image will be"
+        ).because("build-place", file=update.unsigned or "", address=f"0x{inside[0].address:x}")
+    return Code(flat[lead:], code)
 
 
 def _place(firmware: Firmware, update: UpdateImage) -> tuple[int, int]:
@@ -98,7 +103,7 @@ def _may_be_left(segment: Segment, update: UpdateImage) -> bool:
     return (update.role is Role.EXTERNAL) != (segment.address in XIP) and update.role in (Role.APP, Role.EXTERNAL)
 
 
-def _without_room(flat: bytes, update: UpdateImage, size: int | None = None) -> bytes:
+def _without_room(flat: bytes, update: UpdateImage) -> bytes:
     """The firmware without the zeros that keep room for a header; as it is where it begins with something else."""
-    room = update.header_size.value if size is None else size
+    room = update.header_size.value
     return flat[room:] if room and not any(flat[:room]) and len(flat) > room else flat

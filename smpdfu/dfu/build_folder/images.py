@@ -6,7 +6,7 @@ in the nRF Connect SDK ``sysbuild/`` (2.7 and later), ``modules/mcuboot`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from smpdfu.dfu.build_folder import documents
@@ -29,16 +29,22 @@ def read_domains(folder: BuildFolder) -> Domains:
 
 
 def find_images(folder: BuildFolder, domains: Domains, sysbuild: Kconfig) -> tuple[BuildImage, ...]:
-    """Every folder with a ``zephyr/.config``: those of ``domains`` first, and those that are in another image's folder.
+    """Every folder with a ``zephyr/.config``: those of ``domains`` first, those in another image's last.
 
     ``sysbuild`` is the configuration of sysbuild, which names the firmware loader; empty in a build without.
 
     Raises PackageError, OSError.
     """
-    places = ["", *domains.names, *(name for name in folder.folders() if name not in domains.names)]
-    nested = [inner for name in folder.folders() for inner in folder.folders(name)]
     found: list[BuildImage] = []
-    for place in dict.fromkeys((*places, *nested)):
+    _add_images(folder, ("", *domains.names, *folder.folders()), found)
+    nested = [inner for image in found if image.folder for inner in folder.folders(image.folder)]
+    _add_images(folder, nested, found)
+    loader = sysbuild.text("SB_CONFIG_FIRMWARE_LOADER_IMAGE_NAME") or "firmware_loader"
+    return tuple(_with_roles(found, domains.default, loader))
+
+
+def _add_images(folder: BuildFolder, places: Iterable[str], found: list[BuildImage]) -> None:
+    for place in dict.fromkeys(places):
         config = folder.config(f"{place}/zephyr/.config" if place else "zephyr/.config")
         if config is None or not any(key.startswith("CONFIG_") for key in config.values):
             continue  # sysbuild's own .config has SB_CONFIG_ keys only
@@ -47,8 +53,6 @@ def find_images(folder: BuildFolder, domains: Domains, sysbuild: Kconfig) -> tup
                 "build-none", folder=str(folder.root)
             )
         found.append(_read_image(folder, place, config))
-    loader = sysbuild.text("SB_CONFIG_FIRMWARE_LOADER_IMAGE_NAME") or "firmware_loader"
-    return tuple(_with_roles(found, domains.default, loader))
 
 
 def _read_image(folder: BuildFolder, place: str, config: Kconfig) -> BuildImage:

@@ -36,10 +36,10 @@ from smpdfu.image.vector_table import link_warning
 class BuildRequest:
     """How to make the package of a build folder. Nothing of it is needed: the build says all that must be known.
 
-    ``overrides`` are values to be taken instead of the build's. ``tie`` makes the network core's image depend on this
-    application: only bootloaders with two image pairs check that. ``encrypt_keylen``: None for the build's.
-    ``release`` refuses images without a signature and keys that everybody has; ``check_link`` warns of firmware that is
-    linked for another place.
+    ``overrides`` are values to be taken instead of the build's. ``tie`` makes the network core's image and the half in
+    external flash depend on this application: only bootloaders with several image pairs check that.
+    ``encrypt_keylen``: None for the build's. ``release`` refuses images without a signature and keys that everybody
+    has; ``check_link`` warns of firmware that is linked for another place.
     """
 
     overrides: BuildOverrides = field(default_factory=BuildOverrides)
@@ -80,6 +80,10 @@ def pack_build(
     if recipient is not None and signer is None:
         raise ValueError("only images that are signed now can be encrypted: give the key that signs")
     build = overridden(build, request.overrides)
+    if request.tie and all(one.role is Role.APP for one in build.updates):
+        raise PackageError("nothing in the package can depend on the application: it is alone there").because(
+            "tie-without-net"
+        )
     check_cores(build)
     check_keys(build, signer, recipient)
     known = known_key_warnings([signer], recipient, release=request.release) if signer is not None else ()
@@ -129,7 +133,8 @@ def spec_of(build: Build, update: UpdateImage, request: BuildRequest) -> ImageSp
     sectors = loader.max_sectors.value if loader.max_sectors is not None else limit.size // update.sector_size.value
     sha: Sha = "512" if loader.sha512 and not loader.pure else "auto"
     together = loader.simultaneous is not None and loader.simultaneous.value
-    tied = request.tie and update.role is Role.NET and together
+    has_own_pair = update.role is Role.EXTERNAL or (update.role is Role.NET and together)
+    tied = request.tie and has_own_pair
     application = next(one for one in build.updates if one.role is Role.APP)
     return ImageSpec(
         version=update.version.value,
@@ -138,8 +143,9 @@ def spec_of(build: Build, update: UpdateImage, request: BuildRequest) -> ImageSp
         pad_header=not update.header_in_file,
         align=update.align.value,
         max_sectors=max(1, sectors),
-        # Where no image moves, only image_ok and what is around it is kept at the end of the slot.
-        swap_mode=loader.swap_mode or SwapMode.OVERWRITE_ONLY,
+        # Where no image moves, only image_ok and what is around it is kept at the end of the slot. While the mode is
+        # not known, the image must fit the one that keeps the most.
+        swap_mode=loader.swap_mode or (SwapMode.MOVE if loader.mode is None else SwapMode.OVERWRITE_ONLY),
         sector_size=update.sector_size.value,
         # Loaders of nRF Connect SDK 3.4 and later erase an image without it; all others ignore it.
         rom_fixed=update.slot.value.address if update.rom_fixed else 0,
@@ -185,8 +191,7 @@ def _entry(update: UpdateImage, image: Image, size: int) -> dict[str, Any]:
     entry["load_address"] = update.load_address.value
     if update.numbered:
         entry["image_index"] = str(update.number.value)
-    version = image.header.version
-    text = f"{version.major}.{version.minor}.{version.revision}+{version.build}"
+    text = image.header.version.with_build
     if update.slot_number is not None:
         entry |= {"slot": str(update.slot_number), "version_MCUBOOT+XIP": text}
     elif update.numbered:
@@ -204,6 +209,4 @@ def _package(images: list[PackageImage], name: str | None) -> Package:
     if name:
         manifest["name"] = name
     manifest["files"] = [dict(one.entry) for one in images]
-    if not images:
-        raise PackageError("the build has no image for a package").because("build-incomplete")
     return Package(tuple(images), manifest)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from smpdfu.dfu.build_folder.build import Build, Fact
 from smpdfu.errors import SigningError
-from smpdfu.image.keys.keys import PublicKey
+from smpdfu.image.keys.keys import PublicKey, load_key
 from smpdfu.image.signers.remote import public_from_der
+from smpdfu.untrusted.files import read_start
 
 
 def built_in_key(build: Build) -> PublicKey | None:
@@ -26,6 +27,21 @@ def built_in_key(build: Build) -> PublicKey | None:
 def signing_key_of(build: Build) -> Path | None:
     """The file of the key that the build signs with; None where it names none, or none that is there."""
     return _file(build.bootloader.key_file)
+
+
+def named_key(build: Build) -> Fact[bytes] | None:
+    """The public half of the key that the build signs with, as far as its file is there and can be read."""
+    path, fact = signing_key_of(build), build.bootloader.key_file
+    if path is None or fact is None:
+        return None
+    try:
+        key = load_key(read_start(path, _LARGEST_KEY_FILE))
+    except (SigningError, OSError):
+        return None
+    return Fact(key.public.public_bytes, fact.file, f"{fact.key}: {path}")
+
+
+_LARGEST_KEY_FILE = 1 << 16
 
 
 def encryption_key_of(build: Build) -> Path | None:

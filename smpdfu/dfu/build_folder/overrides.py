@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, cast
 
+from smpdfu.dfu.bootloader_modes import SWAP_MODES
 from smpdfu.dfu.build_folder.build import Build, BuildWarning, Fact, UpdateImage
 from smpdfu.dfu.build_folder.partitions import Partition
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode
-from smpdfu.smp.groups.os import BootloaderMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,7 @@ class BuildOverrides:
     board: str | None = None
 
 
-_MODES = {
-    SwapMode.SCRATCH: BootloaderMode.SWAP_USING_SCRATCH,
-    SwapMode.MOVE: BootloaderMode.SWAP_USING_MOVE,
-    SwapMode.OFFSET: BootloaderMode.SWAP_USING_OFFSET,
-    SwapMode.OVERWRITE_ONLY: BootloaderMode.OVERWRITE_ONLY,
-}
+_MODES = {swap_mode: mode for mode, swap_mode in SWAP_MODES.items()}
 
 
 def overridden(build: Build, given: BuildOverrides) -> Build:
@@ -75,8 +70,7 @@ class _Changes:
             update = self._changed(update, "header_size", given.header_size, "header", hex)
             counter = given.security_counter
             if counter == "auto":
-                v = update.version.value
-                counter = v.major << 24 | v.minor << 16 | v.revision
+                counter = update.version.value.auto_counter
             update = self._changed(update, "security_counter", counter, "security counter", str)
         return self._placed(update)
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from smpdfu.dfu.build_folder.build import Build, Fact, UpdateImage
 from smpdfu.dfu.build_folder.find import StrPath, find_build
+from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
 from smpdfu.dfu.package.images import Role
+from smpdfu.virtual.chip.boot_mode import BootMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,14 @@ class BuildFact:
     origin: str
 
 
-def describe_build(path: StrPath) -> tuple[BuildFact, ...]:
-    """Read a build folder of the nRF Connect SDK, and return what it says of itself. Raises PackageError, OSError."""
-    return facts_of(find_build(path))
+def describe_build(path: StrPath, overrides: BuildOverrides | None = None) -> tuple[BuildFact, ...]:
+    """Read a build folder of the nRF Connect SDK, and return what it says of itself. Nothing is written.
+
+    ``overrides`` are values to be taken instead of the build's, as in ``BuildRequest``: their ``origin`` is ``given``.
+    Raises PackageError, OSError.
+    """
+    build = find_build(path)
+    return facts_of(build if overrides is None else overridden(build, overrides))
 
 
 def facts_of(build: Build) -> tuple[BuildFact, ...]:
@@ -46,8 +53,8 @@ def _of_build(build: Build) -> Iterator[BuildFact]:
     yield from _row(of, "SoC", app.soc)
     yield from _row(of, "nRF Connect SDK", app.ncs)
     if loader.mode is not None:
-        mode = loader.mode
-        yield BuildFact(of, "bootloader mode", mode.value.name.lower().replace("_", "-"), mode.origin)
+        # By the name that ``SwapMode`` and a virtual board have for it.
+        yield from _row(of, "bootloader mode", loader.mode, str(BootMode.of_number(loader.mode.value)))
     yield from _row(of, "image pairs", loader.pairs)
     if loader.simultaneous is not None:
         scheme = "simultaneous" if loader.simultaneous.value else "staged"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from smpdfu.dfu.bootloader_modes import RUNS_IN_BOTH_SLOTS
 from smpdfu.dfu.build_folder.build import (
     BuildBootloader,
     BuildImage,
@@ -26,14 +27,12 @@ from smpdfu.dfu.build_folder.partitions import Partition
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import ImageError, PackageError
 from smpdfu.image.format import Version
-from smpdfu.smp.groups.os import BootloaderMode
 
 _APP_VERSIONS = ("CONFIG_MCUBOOT_IMGTOOL_SIGN_VERSION", "CONFIG_MCUBOOT_IMAGE_VERSION")
 _NETWORK_VERSION = "SB_CONFIG_SECURE_BOOT_MCUBOOT_VERSION"
 _COUNTER = "MCUBOOT_HW_DOWNGRADE_PREVENTION_COUNTER_VALUE"
 _COUNTED = ("CONFIG_MCUBOOT_HARDWARE_DOWNGRADE_PREVENTION", "SB_CONFIG_MCUBOOT_HARDWARE_DOWNGRADE_PREVENTION")
 _SPLIT = ("SB_CONFIG_QSPI_XIP_SPLIT_IMAGE", "CONFIG_MCUBOOT_QSPI_XIP_SPLIT_IMAGE")
-_DIRECT_XIP = (BootloaderMode.DIRECT_XIP, BootloaderMode.DIRECT_XIP_WITH_REVERT)
 _ZERO = "0.0.0+0"
 _SHORT_NAMES = ("2.6.", "2.7.")
 MAX_NUMBER = 15
@@ -69,7 +68,7 @@ class Sources:
     @property
     def direct_xip(self) -> bool:
         """True if the application is built for each of two slots."""
-        return self.bootloader.mode is not None and self.bootloader.mode.value in _DIRECT_XIP
+        return self.bootloader.mode is not None and self.bootloader.mode.value in RUNS_IN_BOTH_SLOTS
 
     @property
     def split(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from smpdfu.dfu.bootloader_modes import NO_MARKS, RUNS_IN_BOTH_SLOTS, SWAP_MODES
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, Proof, Source
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
@@ -22,15 +23,6 @@ from smpdfu.smp.groups.os import BootloaderMode
 PRIMARY, SECONDARY = 0, 1
 NO_BOOT_LOG = BootLog()
 
-# How a bootloader brings an image into the primary slot, for those that do.
-SWAP_MODES = {
-    BootloaderMode.SWAP_USING_SCRATCH: SwapMode.SCRATCH,
-    BootloaderMode.OVERWRITE_ONLY: SwapMode.OVERWRITE_ONLY,
-    BootloaderMode.SWAP_USING_MOVE: SwapMode.MOVE,
-    BootloaderMode.SWAP_USING_OFFSET: SwapMode.OFFSET,
-}
-
-
 # Whether those that bring no image into the primary slot go back to the image in the other one.
 _CAN_REVERT = {
     BootloaderMode.DIRECT_XIP: False,
@@ -40,10 +32,6 @@ _CAN_REVERT = {
     BootloaderMode.SINGLE_APP_RAM_LOAD: False,
     BootloaderMode.FIRMWARE_LOADER: False,
 }
-
-
-_NO_MARKS = (BootloaderMode.DIRECT_XIP, BootloaderMode.RAM_LOAD)
-_RUNS_IN_BOTH_SLOTS = (BootloaderMode.DIRECT_XIP, BootloaderMode.DIRECT_XIP_WITH_REVERT)
 
 
 class Scheme(StrEnum):
@@ -131,10 +119,10 @@ class DeviceState:
     what is known of the network core's last image, ``hardware`` the number of the chip where that was asked for.
     ``companions`` are the numbers of image pairs that the package says are the application's (``rules.COMPANIONS``),
     ``external`` the one among them of its half in external flash, ``unconfirmable`` those that the firmware does not
-    let SMP confirm, where that was asked for. ``lists_images`` False: its
-    firmware has no list of images. ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial
-    recovery; ``over_serial``: it can be reached there, ``renamed``: the device is known by the Bluetooth name of its
-    application alone. ``silent``: nothing answers where its application should.
+    let SMP confirm, where that was asked for. ``lists_images`` False: its firmware has no list of images.
+    ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial recovery; ``over_serial``: it can
+    be reached there, ``renamed``: the device is known by the Bluetooth name of its application alone. ``silent``:
+    nothing answers where its application should.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -187,7 +175,7 @@ class DeviceState:
         run from the slots of one number (nRF Connect SDK, ``img_mgmt_active_slot`` with QSPI XIP).
         """
         active = next((slot.slot for slot in self.slots if slot.image == image and slot.active), None)
-        if active is None and image and self.mode in _RUNS_IN_BOTH_SLOTS:
+        if active is None and image and self.mode in RUNS_IN_BOTH_SLOTS:
             return self.place()
         return PRIMARY if active is None else active
 
@@ -254,7 +242,7 @@ class DeviceState:
     @property
     def takes_marks(self) -> bool:
         """False if the bootloader is known to start the highest version, whatever is marked."""
-        return self.mode not in _NO_MARKS
+        return self.mode not in NO_MARKS
 
     @property
     def on_trial(self) -> bool:
@@ -277,7 +265,7 @@ class DeviceState:
 
         Direct XIP and RAM load keep as much of a slot free as overwriting does (MCUboot, ``bootutil_max_image_size``).
         """
-        alike = self.mode in (*_RUNS_IN_BOTH_SLOTS, *_NO_MARKS)
+        alike = self.mode in RUNS_IN_BOTH_SLOTS | NO_MARKS
         return SwapMode.OVERWRITE_ONLY if alike else self.swap_mode
 
     @property

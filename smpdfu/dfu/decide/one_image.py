@@ -119,6 +119,11 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
     left = _left(image, state, wanted, pair, way)
     if left is Left.NOTHING:
         return Job(way, pair, slot, pair, left, state.can_revert)
+    if image.role is Role.EXTERNAL and wanted.confirm and not wanted.force:
+        raise PlanError(
+            f"{image.file} is the half of an application in external flash, and a device does not start with one half "
+            "of a new version: nothing was written. Install a package with both halves"
+        ).because("half-alone")
     if state.mode in ONE_SLOT_MODES and not state.in_loader:
         raise _while_it_runs(image, state)
     if way is Way.HIGHER_VERSION:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from smpdfu.dfu import bootloader_modes
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
@@ -163,9 +164,9 @@ _METHODS = {
     BootloaderMode.SINGLE_APP: Method.SERIAL_RECOVERY,
     BootloaderMode.SINGLE_APP_RAM_LOAD: Method.SERIAL_RECOVERY,
 }
-NO_MARKS = frozenset({Method.DIRECT_XIP, Method.RAM_LOAD})
+NO_MARKS = frozenset(_METHODS[mode] for mode in bootloader_modes.NO_MARKS)
 """The highest version starts, whatever is marked."""
-RUNS_IN_BOTH_SLOTS = frozenset({Method.DIRECT_XIP, Method.DIRECT_XIP_REVERT})
+RUNS_IN_BOTH_SLOTS = frozenset(_METHODS[mode] for mode in bootloader_modes.RUNS_IN_BOTH_SLOTS)
 """An image runs in the slot where it lies, for which it must be linked."""
 REPLACES = frozenset({Method.FIRMWARE_LOADER, Method.SERIAL_RECOVERY})
 """The upload is written over the application."""
@@ -189,8 +190,9 @@ RULES: Mapping[tuple[Method, Policy], tuple[Step, ...]] = {
     **{(Method.SERIAL_RECOVERY, policy): SERIAL_RECOVERY for policy in Policy},
 }
 
-# What goes with the application in the same boot, through an image pair of its own. It is sent and marked before the
-# application, so that a reset in between leaves an application that runs. Where the pair can revert, both do.
+# What goes with the application in the same boot, through an image pair of its own. It is sent, marked and confirmed
+# before the application: a dependency on the application's new version makes it wait for that one's mark, and go back
+# with it (``do/parts``). Where the pair can revert, both do.
 COMPANIONS = frozenset({Role.EXTERNAL, Role.OTHER})
 _BEFORE = frozenset({Action.UPLOAD, *MARKS, *BOOTS, Action.CONFIRM})
 
@@ -202,14 +204,13 @@ def method_of(state: DeviceState) -> Method:
     return _METHODS.get(BootloaderMode.UNKNOWN if state.mode is None else state.mode, Method(state.scheme))
 
 
-_ALONE = Method.FIRMWARE_LOADER
-
-
 def rules_of(package: Package, state: DeviceState, policy: Policy) -> tuple[Step, ...]:
     """All steps for the images of a package on this device, with those that are done already."""
     method = method_of(state)
     # A firmware loader writes the application's slot; where it would put anything else is not known.
-    companions = [image for image in package.images if image.role in COMPANIONS and method is not _ALONE]
+    companions = [
+        image for image in package.images if image.role in COMPANIONS and method is not Method.FIRMWARE_LOADER
+    ]
     return tuple(part for step in RULES[method, policy] for part in _with(step, companions))
 
 

@@ -98,7 +98,7 @@ class Parts:
         raise RevertedError(
             f"the device does not let smpdfu confirm {part} which is on trial ({error}); the application was not "
             f"confirmed either, and {_BACK}. {CONFIRM_ALL}"
-        ) from error
+        ).because("confirm-denied") from error
 
     async def _end_trial(self, now: DeviceState) -> None:
         tried = None if now.running is None else now.running.hash

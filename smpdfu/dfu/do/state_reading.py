@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from smpdfu.client import Client
+from smpdfu.dfu.bootloader_modes import ONE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, mode_of
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, console_clue, mode_clue
 from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
@@ -13,7 +14,7 @@ from smpdfu.errors import DeviceError
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.enum import GroupCount
 from smpdfu.smp.groups.image import ImageRc, SlotInfo, StateRead, StateReply, StateWrite
-from smpdfu.smp.groups.os import BootloaderInfo, BootloaderMode, DateTimeRead, Info, TaskStat
+from smpdfu.smp.groups.os import BootloaderInfo, DateTimeRead, Info, TaskStat
 from smpdfu.smp.groups.stat import StatList
 from smpdfu.smp.message import MgmtRc, Request, Response
 
@@ -32,7 +33,7 @@ async def read_state(client: Client) -> DeviceState:
     answer = await ask(client, BootloaderInfo("mode"))
     platform = await ask(client, Info("i"))
     mode = None if answer is None else mode_of(answer.mode)
-    if refusal is not None and mode not in _WITHOUT_A_LIST:
+    if refusal is not None and mode not in ONE_SLOT:
         raise refusal
     state = DeviceState(
         () if listed is None else listed.images,
@@ -45,10 +46,6 @@ async def read_state(client: Client) -> DeviceState:
     )
     state = with_console(client, state)
     return state if listed is None else replace(state, recovery=await _in_recovery(client, state, listed))
-
-
-_WITHOUT_A_LIST = (BootloaderMode.FIRMWARE_LOADER, BootloaderMode.SINGLE_APP, BootloaderMode.SINGLE_APP_RAM_LOAD)
-"""Modes in which the application needs no list of images: another program writes its slot."""
 
 
 async def _list(client: Client) -> tuple[StateReply | None, DeviceError | None]:
@@ -78,8 +75,8 @@ async def _in_recovery(client: Client, state: DeviceState, listed: StateReply) -
     return True
 
 
-async def read_unconfirmable(client: Client, state: DeviceState) -> DeviceState:
-    """The state with those of its ``companions`` whose confirmation the firmware denies.
+async def read_unconfirmable(client: Client, state: DeviceState) -> frozenset[int]:
+    """Those of the ``companions`` of a state whose confirmation the firmware denies.
 
     Asked by confirming what is confirmed, which changes nothing; what it does with the rest is not known. Raises
     LinkError.
@@ -94,7 +91,7 @@ async def read_unconfirmable(client: Client, state: DeviceState) -> DeviceState:
         except DeviceError as error:
             if error.is_code(ImageRc.IMAGE_CONFIRMATION_DENIED, StateRead.group):
                 denied.add(number)
-    return replace(state, unconfirmable=frozenset(denied))
+    return frozenset(denied)
 
 
 def with_console(client: Client, state: DeviceState) -> DeviceState:

@@ -145,6 +145,19 @@ def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Devic
     )
 
 
+async def with_unconfirmable(
+    client: Client, package: Package, found: DeviceState, record: Record, wish: Wish
+) -> DeviceState:
+    """A state that was read, with what the firmware does not let SMP confirm of this package after a trial.
+
+    Raises what ``decide`` does, LinkError.
+    """
+    _, state = for_device(package, known_of(found, record, wish))
+    if not state.can_revert or wish.policy is not Policy.TEST_AND_CONFIRM:
+        return found
+    return replace(found, unconfirmable=await read_unconfirmable(client, state))
+
+
 class Update:
     """One package on one device: ``look`` at what is to be done, then ``await update.run(decision)``."""
 
@@ -189,8 +202,7 @@ class Update:
             raise RevertedError(
                 f"{why}; an earlier run waited for the device, and it did not come back with the new image"
             )
-        if state.can_revert and self._wish.policy is Policy.TEST_AND_CONFIRM:
-            found = replace(found, unconfirmable=(await read_unconfirmable(self._client, state)).unconfirmable)
+        found = await with_unconfirmable(self._reach.current, self._package, found, record, self._wish)
         return decide(self._package, found, self._journal.record, self._wish)
 
     async def run(self, decision: Decision, watch: Callable[[Event], None] = ignore) -> Installed:
@@ -200,8 +212,10 @@ class Update:
         same call continues.
 
         Raises PlanError where findings speak against it (unless ``Wish.force``), before anything is written; StepError
-        (``resumable``: call again), RevertedError when the device runs its previous firmware, DeviceError when it
-        refuses, JournalError. Whatever it is, the device boots.
+        (``resumable``: call again), RevertedError when the device runs its previous firmware, ImageError for an image
+        that replaced the application and is not started, DeviceError when it refuses, JournalError. Whatever it is, the
+        device boots its firmware. Where the upload replaces that (``REPLACES``), it waits for the next call in its
+        firmware loader or in serial recovery, if it was built to stay there without an application.
         """
         if errors := stopping(decision.findings, force=self._wish.force):
             raise refusal(errors)

@@ -110,8 +110,7 @@ def _package_image(part: Part) -> PackageImage:
     found = PackageImage(role, file, part.data, image, entry)
     if (address := found.code_address) is not None:
         entry["load_address"] = address
-    version = image.header.version
-    entry["version_MCUBOOT"] = f"{version.major}.{version.minor}.{version.revision}+{version.build}"
+    entry["version_MCUBOOT"] = image.header.version.with_build
     return replace(found, entry=entry | {"size": len(part.data), "file": file})
 
 

@@ -43,12 +43,12 @@ class Package:
                 raise PackageError(f"{places[place]} and {image.file} of the package are both {image.words}")
             places[place] = image.file
 
-    def of_role(self, role: Role) -> tuple[PackageImage, ...]:
+    def of_role(self, role: Role | Core) -> tuple[PackageImage, ...]:
         """The images with this role; more than one where each is a variant for another slot, or for another number."""
-        return tuple(image for image in self.images if image.role is role)
+        return tuple(image for image in self.images if image.role is Role(role))
 
-    def image(self, role: Role) -> PackageImage | None:
-        """The image with this role; None if there is none.
+    def image(self, role: Role | Core) -> PackageImage | None:
+        """The image with this role; None if there is none. A core stands for the role of its name.
 
         Raises PackageError where there are several: ``decide/variants`` chooses the one for a device first.
         """
@@ -150,7 +150,6 @@ def new_package(
 def _with_entry(image: PackageImage, load_address: int, board: Board, time_s: int) -> PackageImage:
     index = image.image_index
     board_name, soc = board.of(image.core)
-    version = image.image.header.version
     entry: dict[str, Any] = {
         "type": "mcuboot" if image.role is Role.MCUBOOT else "application",
         "board": board_name,
@@ -159,7 +158,7 @@ def _with_entry(image: PackageImage, load_address: int, board: Board, time_s: in
         "image_index": str(index),
         "slot_index_primary": str(2 * index + 1),
         "slot_index_secondary": str(2 * index + 2),
-        "version_MCUBOOT": f"{version.major}.{version.minor}.{version.revision}+{version.build}",
+        "version_MCUBOOT": image.image.header.version.with_build,
         "size": len(image.data),
         "file": image.file,
         "modtime": time_s,

@@ -106,7 +106,7 @@ class ImageSpec:
         """Value of the SEC_CNT TLV; ``auto`` makes it of the version, the build number not counted."""
         if self.security_counter != "auto":
             return self.security_counter
-        return self.version.major << 24 | self.version.minor << 16 | self.version.revision
+        return self.version.auto_counter
 
     def counter_warning(self) -> str | None:
         """Return why the security counter may be too large for hardware counters; None if it is not.

@@ -55,6 +55,7 @@ class BootOptions:
     ``app_class`` and ``net_class`` are the class UUIDs of both cores' images in a build that goes by them. ``b0n`` is
     how the network core's bootloader decides. ``hmac_sha512`` (MCUBOOT_HMAC_SHA512) takes content keys that are wrapped
     with SHA-512, and no others. ``entrances`` is what starts the firmware loader, in the mode that has one.
+    ``recovers``: where it finds no image to start, it waits in serial recovery (BOOT_SERIAL_NO_APPLICATION).
     """
 
     downgrade_prevention: bool = False
@@ -69,6 +70,7 @@ class BootOptions:
     b0n: B0n = B0n.KEYS
     hmac_sha512: bool = False
     entrances: tuple[Entrance, ...] = tuple(Entrance)
+    recovers: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -29,6 +29,14 @@ class BootMode(StrEnum):
     SINGLE_SLOT_RAM_LOAD = "single-slot-ram-load"
     FIRMWARE_LOADER = "firmware-loader"
 
+    @classmethod
+    def of_number(cls, number: int) -> BootMode:
+        """The mode with MCUboot's number. ValueError for a number that no mode has."""
+        found = next((mode for mode, own in _NUMBERS.items() if own == number), None)
+        if found is None:
+            raise ValueError(f"no mode of MCUboot has the number {number}")
+        return found
+
     @property
     def number(self) -> int:
         """MCUboot's own number of the mode, which SMP tells, too."""

@@ -245,7 +245,7 @@ NRF5340_NET = net_layout(0x0100_8800, nrf5340.NET.end - 0x0100_8800)
 
 # Where the nRF5340 can execute from external flash, and the RAM in which MCUboot keeps the network core's primary slot
 # (the linker decides where; the network core reads it there).
-XIP = 0x1000_0000
+XIP = nrf5340.XIP.start
 NET_RAM = Region("ram flash", 0x2001_0000, 0x4_0000)
 
 _PCD = Region("pcd", 0x2000_0000, 0x2000)

@@ -31,6 +31,7 @@ from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.line.timers import until
 from smpdfu.virtual.server.application import DEFAULT_OPTIONS, Options
 from smpdfu.virtual.server.groups.image import IMAGE_REQUESTS, ConfirmsOthers, ImageGroup
+from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.server.server import DEFAULT_BUFFERS, Buffers
 
 RESET_DELAY_S = 0.25
@@ -49,7 +50,8 @@ class Resources:
     reaches them, and not all at its first chunk (CONFIG_IMG_ERASE_PROGRESSIVELY). ``allow_erase_pending``: uploads and
     erases are taken while an image is pending (CONFIG_MCUMGR_GRP_IMG_ALLOW_ERASE_PENDING). ``confirms_others``: which
     slots of the images that do not run may be confirmed. ``serves_images``: the application has the image commands;
-    firmware that leaves updates to a firmware loader may have none.
+    firmware that leaves updates to a firmware loader may have none. ``board`` is what the application was built for, as
+    ``os info`` tells it; None for the usual one.
     """
 
     buffers: Buffers = DEFAULT_BUFFERS
@@ -60,6 +62,7 @@ class Resources:
     allow_erase_pending: bool = False
     confirms_others: ConfirmsOthers = ConfirmsOthers.NONE
     serves_images: bool = True
+    board: str | None = None
 
     def __post_init__(self) -> None:
         if self.buffers.count < 1 or self.buffers.size_bytes < 64:
@@ -83,6 +86,10 @@ class Resources:
         if self.serves_images:
             return None
         return replace(DEFAULT_OPTIONS, without=(*DEFAULT_OPTIONS.without, *IMAGE_REQUESTS))
+
+    def build(self, usual: Build) -> Build:
+        """What ``os info`` tells of an application that is ``usual`` but for its board."""
+        return usual if self.board is None else replace(usual, platform=self.board)
 
     def image_group(self, images: Sequence[Slots], mode: BootMode) -> ImageGroup:
         """The image commands over ``images``, as this server has them; ``mode`` is the bootloader's."""

@@ -55,11 +55,11 @@ _LOG_MAX = 1 << 20
 class Recipe:
     """What a device is made from. Keys are PEM; only ``enc_key`` is private: the bootloader decrypts with it.
 
-    ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` replaces
-    the layout's way of updating. ``net_app`` is where the network core's application is, start and size; None for the
-    usual place. MCUboot trusts ``sign_keys``, b0n trusts ``net_keys``. ``content_key_size`` is 16 or
-    32 bytes. ``resources`` are those of its SMP server. ``device_id`` is the chip's number in hex; None if the firmware
-    does not report it.
+    ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` replaces the
+    layout's way of updating. ``net_app`` is where the network core's application is, start and size in bytes; None for
+    the usual place. MCUboot trusts ``sign_keys``, b0n trusts ``net_keys``. ``content_key_size`` is 16 or 32 bytes.
+    ``resources`` are those of its SMP server. ``device_id`` is the chip's number in hex; None if the firmware does not
+    report it.
     """
 
     layout: str

@@ -86,13 +86,18 @@ class Desk:
     def data(
         self, core: Core = Core.APP, version: str = "2.0.0", *, key: PrivateKey | None = None, **how: Any
     ) -> bytes:
-        """A signed image; ``size`` of the firmware, ``address`` where it is linked, ``encrypted``, ``sealed``."""
+        """A signed image; ``size`` of the firmware, ``address`` where it is linked, ``encrypted``, ``sealed``.
+
+        ``ram``: the bootloader loads it to this address.
+        """
         where = how.get("address", CODE[core])
         code = firmware(where, how.get("size", 3000), how.get("mark", ord(version[0])))
         if core is Core.NET and how.get("sealed", True):
             code = sealed(code, where, self.key)
         spec = ImageSpec(Version.from_text(version), header_size=0x200, slot_size=0, pad_header=True)
         spec = replace(spec, rom_fixed=where if core is Core.NET else max(where - 0x200, 0))
+        if how.get("ram"):
+            spec = replace(spec, rom_fixed=0, load_addr=how["ram"])
         recipient = self.encryption.public if how.get("encrypted") else None
         return build(spec, code, key or self.key, recipient).to_bytes()
 

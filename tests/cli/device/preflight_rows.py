@@ -22,7 +22,6 @@ from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.server.groups import image as image_group
 from smpdfu.virtual.server.groups.os import Build
-from smpdfu.virtual.server.serial_recovery import RecoveryBuild
 from smpdfu.virtual.server.slot_content import Content
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built, remade, with_flags, without
 
@@ -165,11 +164,6 @@ def in_recovery(bench: Bench) -> None:
     bench.do("reset", "--boot-mode", "1")
 
 
-def without_direct_upload(bench: Bench) -> None:
-    """The bootloader's recovery is built as MCUboot's default, with slot info."""
-    bench.patch.setattr("smpdfu.virtual.device.DEFAULT_BUILD", RecoveryBuild(direct_upload=False, slot_info=True))
-
-
 def marked(version: str) -> Callable[[Bench], None]:
     return lambda bench: bench.do("upload", bench.file(bench.image(version=version)), "--test")
 
@@ -248,22 +242,12 @@ def tied() -> Prepare:
     return both(spec={"dependencies": (Dependency(0, Version(2)),)})
 
 
-LOADING = Built("nrf5340dk-firmware-loader", encrypts=False)
-ONE_SLOT = Built("nrf5340dk-single-slot", encrypts=False)
-
 ROWS = (
     # The device.
     Row("recovery", ERROR, after(app(), in_recovery), 6, OLD),
     Row("no-steps", ERROR, with_bootloader, 0, APP_ONLY),
     Row("no-running-image", ERROR, after(app(), flagless), 5, APP_ONLY),
     Row("active-slot", ERROR, after(app(), running_twice), 8, OLD),
-    Row("recovery-number", ERROR, after(both(), in_recovery, without_direct_upload), 6, OLD, arguments=("--recovery",)),
-    Row("recovery-net", NOTE, both(), 0, NEW, ONE_SLOT),
-    Row("no-revert", WARNING, app(), 0, APP_ONLY, ONE_SLOT),
-    Row("no-revert", WARNING, app(), 0, APP_ONLY, LOADING),
-    # What stays is the firmware loader, which the bench signs as version 7.
-    Row("replaced-encrypted", ERROR, app(encrypted=True), 3, ("7.0.0", "1.0.0"), LOADING),
-    Row("replaced-encrypted", WARNING, app(encrypted=True), 3, (None, None), ONE_SLOT),
     Row("no-revert", WARNING, app(), 0, APP_ONLY, Built(OVERWRITE)),
     Row("revert-unknown", WARNING, app(), 0, APP_ONLY, Built(lacks=(BootloaderInfo,))),
     Row("scheme", ERROR, both(), 5, OLD, arguments=("--scheme", "simultaneous")),

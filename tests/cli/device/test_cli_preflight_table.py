@@ -19,10 +19,11 @@ from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.verification.verdict import Code
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built
 from tests.cli.device.preflight_mode_rows import MODE_ROWS
+from tests.cli.device.preflight_replacing_rows import REPLACING_ROWS
 from tests.cli.device.preflight_rows import ERROR, NET_ONLY, NEW, NOTE, OFFSET, OLD, OVERWRITE, ROWS, SCRATCH, Row, both
 from tests.dfu.conftest import Maker
 
-ALL_ROWS = (*ROWS, *MODE_ROWS)
+ALL_ROWS = (*ROWS, *MODE_ROWS, *REPLACING_ROWS)
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -100,6 +101,8 @@ def test_every_finding_has_a_row() -> None:
     }
     # Of applications in two halves: test_dfu_preflight_modes, test_dfu_update_modes_failures.
     elsewhere |= {"half-erased", "confirm-denied"}
+    # Of a bootloader that loads images into RAM: test_dfu_preflight_modes, test_dfu_one_image_modes.
+    elsewhere |= {"no-ram-address"}
     # Of devices with more image pairs than the package: test_dfu_image_pairs.
     elsewhere |= {"pair-unused", "pair-taken"}
     # A wire that does not reach the bootloader, and names of Bluetooth: test_dfu_preflight_replacing.

@@ -9,8 +9,8 @@ import pytest
 
 from smpdfu.cli.terminal.show import Good, Output, facts, words
 from smpdfu.cli.update.steps import WAITING, Reporter
-from smpdfu.dfu.decide.rules import Action, Step
-from smpdfu.dfu.do.events import StepBegun
+from smpdfu.dfu.decide.rules import BOOTS, Action, Step
+from smpdfu.dfu.do.events import Progress, StepBegun
 from smpdfu.dfu.do.one_image import ImageStage
 from smpdfu.dfu.package.images import Core, Role
 from tests.cli.test_cli_cut_off import Terminal
@@ -38,7 +38,7 @@ def colours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STEPS: list[tuple[Event | ImageEvent, bool]] = [
-    *((StepBegun(Step(action, Role.APP), 1, 1), action in (Action.RESET, Action.CHECK)) for action in Action),
+    *((StepBegun(Step(action, Role.APP), 1, 1), action in BOOTS | {Action.CHECK}) for action in Action),
     *((stage, stage is ImageStage.STEPS) for stage in ImageStage),
 ]
 
@@ -54,6 +54,26 @@ def test_a_boot_is_waited_for_with_a_spinner(
         report(event)
     assert (WAITING in screen.getvalue()) is (spins and not json)
     assert screen.getvalue().count(HIDE) == screen.getvalue().count(SHOW)
+
+
+@pytest.mark.parametrize(
+    ("step", "label"),
+    [
+        (Step(Action.UPLOAD, Role.APP), "app core"),
+        (Step(Action.UPLOAD, Role.NET), "net core"),
+        (Step(Action.UPLOAD, Role.EXTERNAL), "external flash"),
+        (Step(Action.UPLOAD, Role.OTHER, 3), "image 3"),
+    ],
+)
+def test_the_progress_names_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch, colours: None, step: Step, label: str
+) -> None:
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    with Reporter(Output()) as report:
+        report(StepBegun(step, 1, 1))
+        report(Progress(step, 10, 100, 0, 1))
+    assert label in screen.getvalue()
 
 
 def test_in_a_pipe_nothing_spins(capsys: pytest.CaptureFixture[str]) -> None:

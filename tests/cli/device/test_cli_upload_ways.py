@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -104,8 +104,9 @@ def call(desk: Desk, address: str, *words: object) -> Outcome:
 
 def test_confirm_is_told_before_and_done_by_the_version(desk: Desk, higher: tuple[TwoSlots, str]) -> None:
     model, address = higher
+    where: dict[str, Any] = {"ram": 0x2001_0000, "address": 0x2001_0200} if model.mode == RAM_LOAD else {}
     for version, slot in (("2.0.0", 1), ("3.0.0", 0), ("3.0.1", 1)):
-        done = call(desk, address, desk.image(version=version), "--confirm", "--json")
+        done = call(desk, address, desk.image(version=version, **where), "--confirm", "--json")
         assert done.code == 0, done.err
         assert "it starts the higher version at the next reset. After the upload the device restarts" in done.err
         said = json.loads(done.out)

@@ -168,6 +168,9 @@ def application(kind: Kind, slot: Part, *, variant: bool = False, loader: bool =
         values["CONFIG_MCUBOOT_APPLICATION_FIRMWARE_UPDATER"] = True
     if kind.split:
         values["CONFIG_MCUBOOT_QSPI_XIP_IMAGE_NUMBER"] = kind.split_number
+        # Z subsys/mgmt/mcumgr/grp/img_mgmt/Kconfig: without it, no host can confirm an external half that is on trial.
+        # N samples/nrf5340/extxip_smp_svr does not set it; its trials revert.
+        values["CONFIG_MCUMGR_GRP_IMG_ALLOW_CONFIRM_NON_ACTIVE_IMAGE_ANY"] = True
     return values
 
 
@@ -190,6 +193,10 @@ def mcuboot(kind: Kind) -> Values:
         values |= {"CONFIG_BOOT_ENCRYPT_EC256": True, "CONFIG_BOOT_ENCRYPTION_KEY_FILE": str(ENCRYPT_KEY)}
     if kind.net:
         values |= {"CONFIG_NRF53_MULTI_IMAGE_UPDATE": kind.simultaneous, "CONFIG_PCD_APP": True}
+    if kind.mode == "SINGLE_APP":
+        # sdk-mcuboot boot/zephyr/Kconfig.serial_recovery: nothing else updates such a device.
+        values |= {"CONFIG_MCUBOOT_SERIAL": True, "CONFIG_BOOT_SERIAL_BOOT_MODE": True}
+        values["CONFIG_BOOT_SERIAL_NO_APPLICATION"] = True
     if kind.style == "dts":
         # Its default (facts, generations.md): not with an image pair for the network core.
         values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net) and not kind.simultaneous

@@ -40,6 +40,12 @@ def board_recipe(
     _ask(board, path, given)
     parts = _parts(board, given, parts)
     made = recipe(parts, _boot(board, given, boot), _loader(board, given, loader), _server(board, given, server))
+    # What no option says.
+    made = replace(
+        made,
+        resources=replace(made.resources, board=board.server.board),
+        options=replace(made.options, recovers=board.options.recovers),
+    )
     if not given("layout"):
         made = replace(made, layout=board.name, partitions=board.partitions, net_app=board.net_app)
     if not given("key") and board.keys.built_in is not None:

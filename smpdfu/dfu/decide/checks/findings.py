@@ -67,6 +67,7 @@ SOURCES = {
     "pair-unused": _QSPI_XIP,
     "pair-taken": _QSPI_XIP,
     "confirm-denied": _IMG_MGMT,
+    "no-ram-address": "MCUboot, docs/design.md, RAM loading",
     "half-erased": "nrfconnect/sdk-mcuboot, MCUBOOT_VERIFY_IMG_ADDRESS",
     "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "nothing-to-install": "nRF Connect SDK, cmake/sysbuild/zip.cmake",

@@ -73,7 +73,7 @@ def _network_image_is_sealed(image: PackageImage, state: DeviceState) -> Finding
         text = f"{image.file} has no seal for b0n, the network core's bootloader: if b0n checks seals, {after}"
         yield Finding("net-seal", severity, text, advice, image.core)
         return
-    # Whether the place is this device's is another question, see loaderchecks.
+    # Whether the place is this device's is another question, see ``loaders``.
     reason = b0n.refusal(image.image.payload, image.code_address or info.address, ())
     if reason is not None:
         said = reason.rstrip(".")

@@ -68,10 +68,12 @@ def _is_for_the_free_slot(package: Package, state: DeviceState) -> Findings:
 
 
 def _goes_into_ram(package: Package, state: DeviceState) -> Findings:
-    app = package.image(Role.APP)
-    if app is not None and method_of(state) is Method.RAM_LOAD and not app.image.header.flags & Flag.RAM_LOAD:
+    app, running = package.image(Role.APP), state.running
+    if app is None or method_of(state) is not Method.RAM_LOAD or (running is not None and running.hash == app.hash):
+        return
+    if not app.image.header.flags & Flag.RAM_LOAD:
         yield Finding(
-            "address",
+            "no-ram-address",
             Severity.ERROR,
             f"the header of {app.file} has no address in RAM (flag RAM_LOAD), and the bootloader, which runs images "
             "from there, erases such an image",

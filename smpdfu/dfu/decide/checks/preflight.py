@@ -86,7 +86,9 @@ def _steps_are_known(package: Package, state: DeviceState) -> Findings:
             code,
             Severity.ERROR,
             f"{image.file} is {image.words}, and smpdfu has no steps that install it: {then}",
-            "Install it with Nordic's tools.",
+            "Install it with Nordic's tools."
+            if image.role is Role.MCUBOOT
+            else "Check that the package is a build for this device.",
             image.core,
         )
 
