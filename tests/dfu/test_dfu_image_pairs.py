@@ -18,7 +18,7 @@ from smpdfu.dfu.do.one_image import ImageRequest, install_one
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.errors import PlanError
+from smpdfu.errors import PlanError, RevertedError
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.boot.result import Ending
 from tests.dfu.dfu_device import client_of
@@ -153,3 +153,14 @@ def test_halves_by_two_keys_are_refused(make: Maker, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"app\.external\.bin is signed with another key than app\.internal\.bin"):
         stage.update(Package((app, stage.half("2.0.0"))))
     assert stage.runs("1.0.0")
+
+
+def test_a_half_that_waits_alone_is_told(make: Maker, tmp_path: Path) -> None:
+    """Its dependency does not hold it where a network image was before it: the next boot would install it."""
+    stage = Stage(make, "split", tmp_path)
+    package = stage.package(key=generate("ecdsa-p256"))
+    with pytest.raises(RevertedError, match="Do not restart the device before that: image 2 would be installed"):
+        stage.update(package, wish={"force": True})
+    assert "2.1 2.0.0 pending" in stage.listed
+    stage.update(stage.package())
+    assert stage.runs("2.0.0")
