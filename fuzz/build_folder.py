@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fuzz.target import Target
-from smpdfu.dfu.build_folder import devicetree, documents, kconfig, partitions
+from smpdfu.dfu.build_folder.formats import devicetree, documents, kconfig, partitions
 from smpdfu.errors import ImageError
 
 KCONFIG = b"""CONFIG_BOARD="nrf5340dk"

@@ -21,9 +21,9 @@ from smpdfu.dfu.do.journal.repair import remove, set_aside
 from smpdfu.dfu.do.net_version import AskVersion, VersionRule
 from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image, warning_to
 from smpdfu.dfu.do.one_image import ignore as ignore_image
-from smpdfu.dfu.do.reach import Reach, read_device
+from smpdfu.dfu.do.replacing.reach import Reach, read_device
+from smpdfu.dfu.do.replacing.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.result import Installed as Installed
-from smpdfu.dfu.do.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, with_unconfirmable
 from smpdfu.dfu.package.images import PackageImage

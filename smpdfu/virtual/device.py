@@ -21,9 +21,9 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
 from smpdfu.virtual.boot.build import Entrance
 from smpdfu.virtual.boot.checks import Checks
-from smpdfu.virtual.boot.firmware_loader import LOADER
 from smpdfu.virtual.boot.flashing import flash_image, flash_network
-from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.modes.firmware_loader import LOADER
+from smpdfu.virtual.boot.network.netcore import NetCore
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import Chip

@@ -4,8 +4,8 @@ from smpdfu.__main__ import imgtool
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
-from smpdfu.dfu.build_folder.making import make_build_package
-from smpdfu.dfu.build_folder.partitions import Memory
+from smpdfu.dfu.build_folder.formats.partitions import Memory
+from smpdfu.dfu.build_folder.packing.making import make_build_package
 from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.package.making import make_package
 from smpdfu.image import b0n
@@ -19,7 +19,7 @@ from smpdfu.smp.groups.settings import SettingsRc
 from smpdfu.smp.groups.stat import StatRc
 from smpdfu.smp.groups.transport import ConfigType, TransportRc
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The codes and words that a specification lists: they are looked up by their numbers.

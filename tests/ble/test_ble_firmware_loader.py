@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.do.journal.journal import Journal
-from smpdfu.dfu.do.reach import Reach
+from smpdfu.dfu.do.replacing.reach import Reach
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Update

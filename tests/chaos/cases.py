@@ -32,7 +32,7 @@ from smpdfu.image.keys.keys import generate
 from smpdfu.link.memory import Faults
 from smpdfu.loaders.rules import NORDIC, Loader
 from smpdfu.virtual.boot.bootloader import BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.flash import Tear
 from smpdfu.virtual.store import devices as store_devices
 from tests.chaos.stage import ENOUGH_CALLS, LAYOUT, NEW, OLD, Stage

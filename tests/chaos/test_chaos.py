@@ -10,7 +10,7 @@ from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.do.update import Wish
 from smpdfu.virtual.boot.bootloader import BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from tests.chaos import stage as stages
 from tests.chaos.cases import KINDS, killed, stage
 from tests.chaos.stage import OLD, WORDS, Words, new_maker

@@ -20,7 +20,7 @@ from smpdfu.cli.app.advice_by_code import (
 )
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.evidence import Proof
-from smpdfu.dfu.decide.next_step import NextStep
+from smpdfu.dfu.decide.steps.next_step import NextStep
 from smpdfu.errors import DeviceError, JournalError, PlanError
 from smpdfu.image.verification.rollback import RollbackCode
 from smpdfu.image.verification.verdict import Code

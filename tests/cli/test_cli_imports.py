@@ -31,7 +31,7 @@ EXCEPTIONS = {
     ("computer/scan.py", "show_devices"),
     ("fleet/live_view.py", "__rich_console__"),
     ("fleet/live_view.py", "drawn"),
-    ("image/packing.py", "pack"),
+    ("image/pack/from_files.py", "pack"),
     ("image/sign.py", "_spec"),
     ("imgtool/dumpinfo.py", "as_yaml"),
     ("imgtool/sign.py", "_spec"),

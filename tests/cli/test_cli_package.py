@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.cli.image.package_options import Slots
+from smpdfu.cli.image.pack.package_options import Slots
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.making import PackageRequest, slots_of
 from smpdfu.dfu.package.multi_image import parse

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.update import Event, StepBegun, Wish
 from smpdfu.dfu.package.images import PackageImage, Role

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.dfu.build_folder.find import find_build
-from smpdfu.dfu.build_folder.making import BuildRequest, make_build_package
+from smpdfu.dfu.build_folder.packing.making import BuildRequest, make_build_package
 from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PackageError, SigningError, SmpdfuError, TooLargeError

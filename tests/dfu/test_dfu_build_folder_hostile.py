@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smpdfu.dfu.build_folder import kconfig
 from smpdfu.dfu.build_folder.find import find_build
-from smpdfu.dfu.build_folder.folder import MAX_FOLDERS
-from smpdfu.dfu.build_folder.making import make_build_package
+from smpdfu.dfu.build_folder.formats import kconfig
+from smpdfu.dfu.build_folder.formats.folder import MAX_FOLDERS
+from smpdfu.dfu.build_folder.packing.making import make_build_package
 from smpdfu.errors import PackageError, SmpdfuError
 from tests.build_folders import STAGED, built, copy_of, key_of, set_key
 

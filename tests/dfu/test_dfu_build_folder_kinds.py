@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.dfu.build_folder.build import BuildKind, BuildRole
 from smpdfu.dfu.build_folder.find import find_build
-from smpdfu.dfu.build_folder.making import BuildRequest, make_build_package
+from smpdfu.dfu.build_folder.packing.making import BuildRequest, make_build_package
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.making import MadePackage
 from smpdfu.dfu.package.package import Package

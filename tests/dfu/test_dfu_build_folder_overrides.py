@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from smpdfu.dfu.build_folder.find import find_build
-from smpdfu.dfu.build_folder.making import BuildRequest, make_build_package
-from smpdfu.dfu.build_folder.overrides import BuildOverrides
+from smpdfu.dfu.build_folder.packing.making import BuildRequest, make_build_package
+from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides
 from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.errors import PackageError, TooLargeError
 from smpdfu.image.files import read_firmware

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.dfu.build_folder import devicetree, documents, kconfig, partitions
-from smpdfu.dfu.build_folder.partitions import Memory, Partition
+from smpdfu.dfu.build_folder.formats import devicetree, documents, kconfig, partitions
+from smpdfu.dfu.build_folder.formats.partitions import Memory, Partition
 from smpdfu.errors import FormatError
 
 CONFIG = b"""#

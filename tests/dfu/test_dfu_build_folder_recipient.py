@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.build_folder.making import make_build_package
+from smpdfu.dfu.build_folder.packing.making import make_build_package
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import SigningError
 from smpdfu.image.keys.keys import load_private

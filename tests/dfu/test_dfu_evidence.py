@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.decide.checks.loaders import builds_of, is_surely_handed_over
+from smpdfu.dfu.decide.checks.loader.loaders import builds_of, is_surely_handed_over
 from smpdfu.dfu.decide.evidence import (
     Bootloader,
     Clue,

@@ -31,7 +31,7 @@ from smpdfu.loaders.rules import Loader
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources

@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.net_version import VersionRule, Way
 from smpdfu.dfu.fleet.description.device_list import DEFAULT
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Limits, Treatment, Unproven

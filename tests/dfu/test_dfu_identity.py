@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.identity import Identity, hardware_in, identity_of
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_state

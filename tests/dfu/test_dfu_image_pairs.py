@@ -12,8 +12,8 @@ import pytest
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import Wanted
-from smpdfu.dfu.decide.plan import in_place, make_plan
-from smpdfu.dfu.decide.variants import for_device
+from smpdfu.dfu.decide.steps.plan import in_place, make_plan
+from smpdfu.dfu.decide.steps.variants import for_device
 from smpdfu.dfu.do.one_image import ImageRequest, install_one
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.package.images import PackageImage, Role

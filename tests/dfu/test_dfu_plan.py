@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
-from smpdfu.dfu.decide.plan import make_plan, went_back
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
-from smpdfu.dfu.decide.rules import STAGED, Policy
+from smpdfu.dfu.decide.steps.plan import make_plan, went_back
+from smpdfu.dfu.decide.steps.rules import STAGED, Policy
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import ImageSlot

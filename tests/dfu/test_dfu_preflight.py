@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.active_slot import wrong_active_slot
-from smpdfu.dfu.decide.checks.classes import CLASS_CHECKS
 from smpdfu.dfu.decide.checks.findings import SOURCES, Finding, Severity
 from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
-from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
-from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.checks.loader.classes import CLASS_CHECKS
+from smpdfu.dfu.decide.checks.loader.loaders import LOADER_CHECKS
+from smpdfu.dfu.decide.checks.loader.net_version import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.checks.preflight import CHECKS
 from smpdfu.dfu.decide.checks.preflight import preflight as preflight_of
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme

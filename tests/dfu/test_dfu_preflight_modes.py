@@ -15,7 +15,7 @@ from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Bootloader
-from smpdfu.dfu.decide.variants import for_device
+from smpdfu.dfu.decide.steps.variants import for_device
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError

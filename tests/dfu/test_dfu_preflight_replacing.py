@@ -11,8 +11,8 @@ from smpdfu.dfu.decide.checks.findings import Severity, stopping
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.plan import make_plan
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.steps.plan import make_plan
+from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError

@@ -14,10 +14,10 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, console_clue
 from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import DONE, REVERTED, replay
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.journal.journal import read_record
 from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
-from smpdfu.dfu.do.reach import Reach, read_device
+from smpdfu.dfu.do.replacing.reach import Reach, read_device
 from smpdfu.dfu.do.result import is_proven
 from smpdfu.dfu.do.update import Decision, Event, StepDone, Wish, decide, known_of
 from smpdfu.dfu.package.images import Core, Role
@@ -32,7 +32,7 @@ from smpdfu.loaders.rules import NORDIC, Loader
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode, Echo
 from smpdfu.virtual.boot.bootloader import BootKeys, BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources

@@ -12,7 +12,7 @@ import pytest
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.record import DONE, REVERTED
-from smpdfu.dfu.decide.rules import STAGED, Policy
+from smpdfu.dfu.decide.steps.rules import STAGED, Policy
 from smpdfu.dfu.do import steps
 from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.state_reading import read_state

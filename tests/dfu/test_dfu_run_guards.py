@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.steps import StepRunner
 from smpdfu.dfu.do.update import Update, Wish, decide

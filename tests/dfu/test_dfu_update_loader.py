@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.do.reach import Reach
+from smpdfu.dfu.do.replacing.reach import Reach
 from smpdfu.dfu.do.update import Wish
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import ImageError, PlanError, StepError

@@ -10,7 +10,7 @@ import pytest
 from smpdfu.dfu.decide.checks.demands import check_trust
 from smpdfu.dfu.decide.device_state import Past
 from smpdfu.dfu.decide.record import DONE
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.journal.journal import read_record
 from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.package import Package

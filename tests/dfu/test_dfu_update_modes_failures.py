@@ -11,7 +11,7 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.journal.journal import Journal, read_record
 from smpdfu.dfu.do.update import Update
 from smpdfu.dfu.package.package import Package

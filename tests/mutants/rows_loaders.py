@@ -8,7 +8,7 @@ FATE, PROVES, RULES, CONSOLE, RELEASES, LINES = (
     f"smpdfu/loaders/{name}.py" for name in ("fate", "proof", "rules", "console", "releases", "lines")
 )
 PROOF, EVIDENCE, CHECKS, IDENTITY = (
-    f"smpdfu/dfu/decide/{name}.py" for name in ("proof", "evidence", "checks/loaders", "identity")
+    f"smpdfu/dfu/decide/{name}.py" for name in ("proof", "evidence", "checks/loader/loaders", "identity")
 )
 IN_FATE, IN_PROVES, IN_RULES, IN_CONSOLE, IN_RELEASES, IN_LINES = (
     (f"tests/loaders/test_loaders_{name}.py",) for name in ("fate", "proof", "rules", "console", "releases", "lines")

@@ -6,10 +6,11 @@ from tests.mutants.mutant import Mutant
 
 SLOT, MOVE, DECISION = (f"smpdfu/virtual/boot/{name}.py" for name in ("slot", "swap/move", "swap/swap_type"))
 SWAP, OVERWRITE, NETCORE, PAIR = (
-    f"smpdfu/virtual/boot/{name}.py" for name in ("swap/swap", "swap/overwrite", "netcore", "image_pair")
+    f"smpdfu/virtual/boot/{name}.py" for name in ("swap/swap", "swap/overwrite", "network/netcore", "image_pair")
 )
 HIGHER, XIP, RAM_LOAD, SINGLE = (
-    f"smpdfu/virtual/boot/{name}.py" for name in ("higher_version", "direct_xip", "ram_load", "single")
+    f"smpdfu/virtual/boot/{name}.py"
+    for name in ("modes/higher_version", "modes/direct_xip", "modes/ram_load", "modes/single")
 )
 EXPECTED = "smpdfu/virtual/server/next_boot.py"
 IN_PLACE, IN_RAM = ("tests/virtual/test_virtual_direct_xip.py",), ("tests/virtual/test_virtual_ram_load.py",)

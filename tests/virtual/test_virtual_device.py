@@ -20,7 +20,7 @@ from smpdfu.smp.message import Empty, Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.boot.bootloader import Ending
 from smpdfu.virtual.boot.build import AddressCheck, BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.flash import FlashError
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources

@@ -13,7 +13,7 @@ from smpdfu.loaders.releases import UPSTREAM, UPSTREAM_OLD, Release, releases_of
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import Ending
 from smpdfu.virtual.boot.build import AddressCheck, BootKeys, BootOptions, build_of
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.layout import LAYOUTS
 from tests.resigned import with_protected

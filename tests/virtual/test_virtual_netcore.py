@@ -16,7 +16,7 @@ from smpdfu.loaders.releases import LATEST, releases_of
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
 from smpdfu.virtual.boot.build import BootOptions
-from smpdfu.virtual.boot.netcore import COPY, DONE, FAIL, PcdCommand
+from smpdfu.virtual.boot.network.netcore import COPY, DONE, FAIL, PcdCommand
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.flash import Flash, PowerCut
 

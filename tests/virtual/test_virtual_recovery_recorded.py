@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.image.format import Header, Image, Tlv, TlvType, Version
 from smpdfu.image.trailer import SlotGeometry
-from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.network.netcore import NetCore
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.chip.flash import Area, Flash
 from smpdfu.virtual.chip.layout import Region

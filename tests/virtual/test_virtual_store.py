@@ -24,7 +24,7 @@ from smpdfu.smp.groups.os import Echo, EchoReply
 from smpdfu.smp.message import Request, Response
 from smpdfu.smp.session import read_outcome
 from smpdfu.virtual.boot.build import AddressCheck, BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.report import report
 from smpdfu.virtual.store import devices as store_devices

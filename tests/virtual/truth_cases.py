@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from smpdfu.image.format import Version
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from tests.virtual.truth_device import LOW_FIRMWARE, OLD_APP, Make
 
 APP, NET = Make(), Make(net=True, version=OLD_APP)

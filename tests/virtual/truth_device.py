@@ -18,7 +18,7 @@ from smpdfu.loaders.releases import LATEST, Partitions, Release, releases_of
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import BootResult, Ending, boot
 from smpdfu.virtual.boot.build import AddressCheck, BootKeys, BootOptions
-from smpdfu.virtual.boot.netcore import B0n, NetCore
+from smpdfu.virtual.boot.network.netcore import B0n, NetCore
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.boot_mode import BootMode

@@ -13,7 +13,7 @@ from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, boot
-from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.network.netcore import NetCore
 from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import Chip

@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, Row] = {
     "confirm": Row(UPDATE, "slots.commands", "Confirm the running image, or make another one permanent."),
     "reset": Row(UPDATE, "slots.commands", "Restart the device, wait for it, and show what runs."),
     "fleet": Row(UPDATE, "fleet.commands", "Update many devices: waves, limits, journals, a report."),
-    "package": Row(RELEASE, "image.package", "Make dfu_application.zip of a build folder, or of firmware files."),
+    "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
     "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
     "verify": Row(RELEASE, "image.commands", "Check whether a bootloader would accept an image."),
     "inspect": Row(RELEASE, "image.commands", "Show what a file is, what is in it, and what you can do with it."),

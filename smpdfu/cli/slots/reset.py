@@ -15,8 +15,8 @@ from smpdfu.cli.update.steps import WAITING
 from smpdfu.client import Client
 from smpdfu.dfu.decide.after_reset import Became, Outcome, outcomes_of, refusal_of, trial_ended
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.rules import Action, Step
 from smpdfu.dfu.decide.serial_recovery import KEEP_POWER
+from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.slot_marks import state_before_restart

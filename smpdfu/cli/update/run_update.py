@@ -28,13 +28,13 @@ from smpdfu.dfu.decide.checks.demands import check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stopping
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
-from smpdfu.dfu.decide.plan import in_place
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.decide.rules import REPLACES, Policy
+from smpdfu.dfu.decide.steps.plan import in_place
+from smpdfu.dfu.decide.steps.rules import REPLACES, Policy
 from smpdfu.dfu.do import health
 from smpdfu.dfu.do.events import Event
 from smpdfu.dfu.do.net_version import VersionRule, Way
-from smpdfu.dfu.do.reach import Reach
+from smpdfu.dfu.do.replacing.reach import Reach
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Update, Wish

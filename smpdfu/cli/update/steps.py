@@ -8,7 +8,7 @@ from smpdfu.cli.app.advice_by_code import finding_words
 from smpdfu.cli.terminal.interruption import AGAIN, BETWEEN_STEPS, PART_OF_APPLICATION, PART_OF_SLOT, now_leaves
 from smpdfu.cli.terminal.show import Advance, Output, upload_phase
 from smpdfu.client import UploadProgress
-from smpdfu.dfu.decide.rules import BOOTS, Action, Step
+from smpdfu.dfu.decide.steps.rules import BOOTS, Action, Step
 from smpdfu.dfu.do.events import Event, Progress, StepBegun
 from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageStage
 from smpdfu.dfu.package.images import Role

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.terminal.show import table
-from smpdfu.dfu.decide.rules import Step
+from smpdfu.dfu.decide.steps.rules import Step
 from smpdfu.dfu.do.events import Event, Progress, StepDone
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.do.one_image import ImageRequest, InstalledImage, NotOneImageError, install_one
 from smpdfu.dfu.do.one_image import load_image as load_one
-from smpdfu.dfu.do.serial_recovery import upload_in_recovery
+from smpdfu.dfu.do.replacing.serial_recovery import upload_in_recovery
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import FormatError, PackageError

@@ -6,7 +6,7 @@ from typing import Any
 
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.dfu.decide.serial_recovery import KEEP_POWER
-from smpdfu.dfu.do.serial_recovery import RecoveredImage
+from smpdfu.dfu.do.replacing.serial_recovery import RecoveredImage
 
 _PLACES = {
     0: "the application's slot",

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpdfu.dfu.build_folder import partitions
 from smpdfu.dfu.build_folder.build import Build, BuildImage, BuildKind, BuildRole, UpdateImage
-from smpdfu.dfu.build_folder.folder import BuildFolder
-from smpdfu.dfu.build_folder.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats import partitions
+from smpdfu.dfu.build_folder.formats.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats.partitions import Memory, Partition, Partitions
 from smpdfu.dfu.build_folder.layout import DTS, read_layout, yaml_of
-from smpdfu.dfu.build_folder.named_keys import built_in_key, encryption_key_of, file_of, signing_key_of
-from smpdfu.dfu.build_folder.partitions import Memory, Partition, Partitions
+from smpdfu.dfu.build_folder.packing.named_keys import built_in_key, encryption_key_of, file_of, signing_key_of
 from smpdfu.dfu.build_folder.updates import network_sources
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PackageError

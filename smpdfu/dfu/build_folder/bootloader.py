@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from smpdfu.dfu.build_folder import documents
 from smpdfu.dfu.build_folder.build import BuildBootloader, BuildImage, BuildRole, Fact
-from smpdfu.dfu.build_folder.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats import documents
+from smpdfu.dfu.build_folder.formats.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.dfu.build_folder.images import fact_of
-from smpdfu.dfu.build_folder.kconfig import Kconfig
 from smpdfu.smp.groups.os import BootloaderMode
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from smpdfu.dfu.bootloader_modes import RUNS_IN_RAM, SWAP_MODES
-from smpdfu.dfu.build_folder.kconfig import Kconfig
-from smpdfu.dfu.build_folder.partitions import Partition
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats.partitions import Partition
 from smpdfu.dfu.package.images import Role
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode

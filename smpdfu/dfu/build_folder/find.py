@@ -11,9 +11,9 @@ from typing import Any
 
 from smpdfu.dfu.build_folder.bootloader import read_bootloader
 from smpdfu.dfu.build_folder.build import Build, BuildImage, BuildKind, BuildRole
-from smpdfu.dfu.build_folder.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.dfu.build_folder.images import DOMAINS, find_images, read_domains
-from smpdfu.dfu.build_folder.kconfig import Kconfig
 from smpdfu.dfu.build_folder.layout import read_layout
 from smpdfu.dfu.build_folder.updates import Sources, find_updates, update_warnings, with_names
 from smpdfu.dfu.package import manifest as manifests

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from smpdfu.dfu.build_folder import documents
 from smpdfu.dfu.build_folder.build import BuildImage, BuildRole, Fact
-from smpdfu.dfu.build_folder.documents import Domains
-from smpdfu.dfu.build_folder.folder import MAX_FOLDERS, BuildFolder
-from smpdfu.dfu.build_folder.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats import documents
+from smpdfu.dfu.build_folder.formats.documents import Domains
+from smpdfu.dfu.build_folder.formats.folder import MAX_FOLDERS, BuildFolder
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.errors import PackageError
 from smpdfu.untrusted import yamltext
 

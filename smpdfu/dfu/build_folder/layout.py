@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from smpdfu.dfu.build_folder import partitions
 from smpdfu.dfu.build_folder.build import BuildImage, BuildKind, Fact
-from smpdfu.dfu.build_folder.devicetree import DeviceTree
-from smpdfu.dfu.build_folder.folder import BuildFolder
-from smpdfu.dfu.build_folder.kconfig import Kconfig
-from smpdfu.dfu.build_folder.partitions import Partition, Partitions
+from smpdfu.dfu.build_folder.formats import partitions
+from smpdfu.dfu.build_folder.formats.devicetree import DeviceTree
+from smpdfu.dfu.build_folder.formats.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats.partitions import Partition, Partitions
 from smpdfu.errors import PackageError
 from smpdfu.untrusted import yamltext
 

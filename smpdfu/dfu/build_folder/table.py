@@ -8,7 +8,7 @@ from typing import Any
 
 from smpdfu.dfu.build_folder.build import Build, Fact, UpdateImage
 from smpdfu.dfu.build_folder.find import StrPath, find_build
-from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
+from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
 from smpdfu.dfu.package.images import Role
 from smpdfu.virtual.chip.boot_mode import BootMode
 

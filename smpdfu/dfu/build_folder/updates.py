@@ -19,11 +19,11 @@ from smpdfu.dfu.build_folder.build import (
     Fact,
     UpdateImage,
 )
-from smpdfu.dfu.build_folder.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats.folder import BuildFolder
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats.partitions import Partition
 from smpdfu.dfu.build_folder.images import fact_of
-from smpdfu.dfu.build_folder.kconfig import Kconfig
 from smpdfu.dfu.build_folder.layout import USUAL, Layout, header_size
-from smpdfu.dfu.build_folder.partitions import Partition
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import ImageError, PackageError
 from smpdfu.image.format import Version

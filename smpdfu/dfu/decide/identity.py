@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.package.images import Core
 from smpdfu.smp.groups.shell import ShellExecute
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS
+from smpdfu.dfu.decide.steps.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role, core_of_address
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, counted

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from smpdfu.dfu.decide.checks.loaders import is_surely_handed_over
+from smpdfu.dfu.decide.checks.loader.loaders import is_surely_handed_over
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof, ProofSource, behaviour_clue

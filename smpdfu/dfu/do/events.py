@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
-from smpdfu.dfu.decide.rules import Step
+from smpdfu.dfu.decide.steps.rules import Step
 
 E = TypeVar("E")
 T = TypeVar("T")

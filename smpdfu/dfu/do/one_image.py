@@ -23,7 +23,6 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.preflight import image_findings
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Proof
-from smpdfu.dfu.decide.next_step import NextStep, how_to_start, marked
 from smpdfu.dfu.decide.one_image import (
     DAMAGED,
     Job,
@@ -36,7 +35,8 @@ from smpdfu.dfu.decide.one_image import (
 )
 from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.steps.next_step import NextStep, how_to_start, marked
+from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice

@@ -11,10 +11,10 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.checks.refusals import net_refused, not_installed, not_run
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.one_image import Job, Wanted, Way, make_job
-from smpdfu.dfu.decide.plan import UPLOADED, make_plan
 from smpdfu.dfu.decide.proof import net_taken, picture
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.steps.plan import UPLOADED, make_plan
+from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.state_reading import read_slots, read_state, with_console
 from smpdfu.dfu.do.steps import MAX_RESETS, Deadlines, Settled, StepRunner, hash_of, mark, restart
 from smpdfu.dfu.package.images import Core, PackageImage, Role

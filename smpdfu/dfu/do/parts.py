@@ -24,7 +24,7 @@ from typing import NoReturn
 from smpdfu.client import Client
 from smpdfu.dfu.decide.checks.refusals import CONFIRM_ALL, part_not_taken
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.rules import Step, image_number, is_used
+from smpdfu.dfu.decide.steps.rules import Step, image_number, is_used
 from smpdfu.dfu.do.state_reading import read_slots
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.errors import DeviceError, NoEffectError, RevertedError, StepError

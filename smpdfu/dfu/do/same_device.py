@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.identity import ASK_HARDWARE, Identity, hardware_in, identity_of
-from smpdfu.dfu.decide.rules import Step
+from smpdfu.dfu.decide.steps.rules import Step
 from smpdfu.dfu.do.state_reading import ask, read_slots
 from smpdfu.dfu.do.steps import SILENCE
 from smpdfu.errors import StepError

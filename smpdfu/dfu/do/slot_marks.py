@@ -14,7 +14,7 @@ from smpdfu.dfu.decide.active_slot import wrong_active_slot
 from smpdfu.dfu.decide.checks.findings import refusal
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, version_of
 from smpdfu.dfu.decide.one_image import fallback_during_trial
-from smpdfu.dfu.decide.rules import Action, Step
+from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.one_image_steps import restart_alone
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import ask, read_slots, read_state

@@ -19,7 +19,7 @@ from smpdfu.dfu.decide.checks.refusals import (
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
-from smpdfu.dfu.decide.rules import COMPANIONS, Action, Step, image_number, is_used
+from smpdfu.dfu.decide.steps.rules import COMPANIONS, Action, Step, image_number, is_used
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
 from smpdfu.dfu.do.parts import Parts

@@ -20,12 +20,12 @@ from smpdfu.dfu.decide.checks.refusals import not_installed, not_taken
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, Source, journal_clues
 from smpdfu.dfu.decide.journal_proof import proof_by_journal
-from smpdfu.dfu.decide.plan import Plan, make_plan, went_back
 from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, WAY, Record
-from smpdfu.dfu.decide.replacing import answers_inside, way_of
-from smpdfu.dfu.decide.rules import ENTERS, REPLACES, Action, Method, Policy, Step, step_of
-from smpdfu.dfu.decide.variants import for_device
+from smpdfu.dfu.decide.steps.plan import Plan, make_plan, went_back
+from smpdfu.dfu.decide.steps.replacing import answers_inside, way_of
+from smpdfu.dfu.decide.steps.rules import ENTERS, REPLACES, Action, Method, Policy, Step, step_of
+from smpdfu.dfu.decide.steps.variants import for_device
 from smpdfu.dfu.do.events import Event as Event
 from smpdfu.dfu.do.events import Progress as Progress
 from smpdfu.dfu.do.events import StepBegun as StepBegun
@@ -35,8 +35,8 @@ from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal.journal import Journal, off_loop
 from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
-from smpdfu.dfu.do.reach import Reach, read_device
-from smpdfu.dfu.do.replacing_steps import Replacer
+from smpdfu.dfu.do.replacing.reach import Reach, read_device
+from smpdfu.dfu.do.replacing.replacing_steps import Replacer
 from smpdfu.dfu.do.result import Installed, is_proven
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_slots, read_unconfirmable

@@ -15,16 +15,16 @@ from smpdfu.virtual.boot.build import BootKeys as BootKeys
 from smpdfu.virtual.boot.build import BootOptions as BootOptions
 from smpdfu.virtual.boot.build import Entrance
 from smpdfu.virtual.boot.checks import Checks
-from smpdfu.virtual.boot.direct_xip import start_in_place, start_in_place_or_revert
-from smpdfu.virtual.boot.firmware_loader import start_or_load
-from smpdfu.virtual.boot.netcore import NetCore
-from smpdfu.virtual.boot.ram_load import start_in_ram
+from smpdfu.virtual.boot.modes.direct_xip import start_in_place, start_in_place_or_revert
+from smpdfu.virtual.boot.modes.firmware_loader import start_or_load
+from smpdfu.virtual.boot.modes.ram_load import start_in_ram
+from smpdfu.virtual.boot.modes.single import start_single
+from smpdfu.virtual.boot.modes.upgrade import start_upgraded
+from smpdfu.virtual.boot.network.netcore import NetCore
 from smpdfu.virtual.boot.result import BootResult as BootResult
 from smpdfu.virtual.boot.result import Ending as Ending
 from smpdfu.virtual.boot.result import RunningImage as RunningImage
-from smpdfu.virtual.boot.single import start_single
 from smpdfu.virtual.boot.swap.swap import Log
-from smpdfu.virtual.boot.upgrade import start_upgraded
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Bus
 from smpdfu.virtual.chip.layout import Layout

@@ -11,7 +11,7 @@ from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.signing.encrypt import DecryptionKey
 from smpdfu.loaders.rules import Build, Loader, usual_build
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Bus

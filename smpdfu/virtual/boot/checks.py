@@ -12,8 +12,8 @@ from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verification.rollback import counter_refusals
 from smpdfu.image.verification.verify import Code, Role, verify
 from smpdfu.virtual.boot.build import BootKeys, Entrance, build_of
-from smpdfu.virtual.boot.handover import NetworkPath
-from smpdfu.virtual.boot.netcore import NetCore
+from smpdfu.virtual.boot.network.handover import NetworkPath
+from smpdfu.virtual.boot.network.netcore import NetCore
 from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.boot.swap.swap import Log

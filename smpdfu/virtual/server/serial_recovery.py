@@ -18,7 +18,7 @@ from smpdfu.image.verification.verify import Role
 from smpdfu.smp.groups.image import ImageUpload, SlotInfo, StateRead
 from smpdfu.smp.groups.os import Params, ParamsReply, Reset
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.boot.netcore import NetCore, SilentError, update_network_core
+from smpdfu.virtual.boot.network.netcore import NetCore, SilentError, update_network_core
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.chip.flash import Area, Flash
 from smpdfu.virtual.chip.storage import ERASED

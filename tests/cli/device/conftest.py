@@ -26,7 +26,7 @@ from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import EXECUTABLE_RAM, LAYOUTS, NRF5340DK_STAGED
 from smpdfu.virtual.server.application import DEVICE_ID_SIZE

@@ -18,7 +18,7 @@ from smpdfu.image.hashes import digest
 from smpdfu.image.keys.keys import PrivateKey
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.line.load import Resources

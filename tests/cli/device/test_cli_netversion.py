@@ -14,7 +14,7 @@ import pytest
 
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from tests.cli.device import telling_device
 from tests.cli.device.conftest import Desk, new_desk
 from tests.cli.device.telling_device import COMMAND, FILE, SETTING

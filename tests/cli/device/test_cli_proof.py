@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.dfu.package.images import Core
 from smpdfu.loaders.rules import Loader
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 
 if TYPE_CHECKING:
     from pathlib import Path

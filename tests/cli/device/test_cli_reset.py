@@ -10,7 +10,7 @@ import pytest
 from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import generate
 from smpdfu.smp.groups.image import SlotInfo, StateRead, StateWrite
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.server import application
 from smpdfu.virtual.store import devices as store_devices
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.record import DONE
-from smpdfu.dfu.decide.rules import STAGED
+from smpdfu.dfu.decide.steps.rules import STAGED
 from smpdfu.dfu.do.health import can_run
 from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
 from smpdfu.dfu.do.steps import Deadlines

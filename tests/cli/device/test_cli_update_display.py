@@ -9,7 +9,7 @@ import pytest
 
 from smpdfu.cli.terminal.show import Good, Output, facts, words
 from smpdfu.cli.update.steps import WAITING, Reporter
-from smpdfu.dfu.decide.rules import BOOTS, Action, Step
+from smpdfu.dfu.decide.steps.rules import BOOTS, Action, Step
 from smpdfu.dfu.do.events import Progress, StepBegun
 from smpdfu.dfu.do.one_image import ImageStage
 from smpdfu.dfu.package.images import Core, Role

@@ -10,7 +10,7 @@ import pytest
 from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.boot.build import BootOptions
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.store import devices as store_devices
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built
 from tests.dfu.conftest import Maker

@@ -6,7 +6,7 @@ import typer
 
 from smpdfu.cli.app.command import command
 from smpdfu.cli.image.options import Release
-from smpdfu.cli.image.package_options import BuildDir, Inputs, Labels, Output, PlanOnly, Slots
+from smpdfu.cli.image.pack.package_options import BuildDir, Inputs, Labels, Output, PlanOnly, Slots
 from smpdfu.cli.image.sign_options import PackageKeys
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import HashOutput
@@ -38,6 +38,6 @@ def package(
     -E encrypts the application core's image only: a bootloader with one pair of slots cannot tell an encrypted
     network core's image from an application.
     """
-    from smpdfu.cli.image.packing import Job, pack
+    from smpdfu.cli.image.pack.from_files import Job, pack
 
     pack(context, Job(inputs, labels, slots, who, guard, replace, out, build_dir, folder, plan))

@@ -8,13 +8,13 @@ from typing import Any, cast
 import typer
 
 from smpdfu.cli.image.key_files import read_recipient
-from smpdfu.cli.image.package_options import Inputs
-from smpdfu.cli.image.package_output import Job, finish, keys_of, show
+from smpdfu.cli.image.pack.package_options import Inputs
+from smpdfu.cli.image.pack.package_output import Job, finish, keys_of, show
 from smpdfu.dfu.build_folder.build import Build
 from smpdfu.dfu.build_folder.find import find_build
-from smpdfu.dfu.build_folder.making import BuildRequest, pack_build
-from smpdfu.dfu.build_folder.named_keys import encryption_key_of
-from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
+from smpdfu.dfu.build_folder.packing.making import BuildRequest, pack_build
+from smpdfu.dfu.build_folder.packing.named_keys import encryption_key_of
+from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.table import facts_of
 from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage
 from smpdfu.dfu.package.multi_image import FILE_NAME

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import typer
 
-from smpdfu.cli.image.package_options import Inputs
-from smpdfu.cli.image.package_output import Job, finish, keys_of
+from smpdfu.cli.image.pack.package_options import Inputs
+from smpdfu.cli.image.pack.package_output import Job, finish, keys_of
 from smpdfu.dfu.package.making import PackageRequest, Part, find_parts, pack_parts
 from smpdfu.dfu.package.package import Board
 from smpdfu.errors import PackageError
@@ -18,7 +18,7 @@ __all__ = ["Job", "pack"]
 def pack(context: typer.Context, job: Job) -> None:
     """Make a package of a build folder or of firmware files, write its files (without --plan), and show it."""
     if job.build_dir is not None:
-        from smpdfu.cli.image.packing_build import pack_build_folder  # here: 30 ms that firmware files do not need
+        from smpdfu.cli.image.pack.from_build import pack_build_folder  # here: 30 ms that firmware files do not need
 
         pack_build_folder(context, job, job.build_dir)
     else:

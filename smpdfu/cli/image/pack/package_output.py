@@ -21,7 +21,7 @@ from smpdfu.image.files import write_files_atomic
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
-    from smpdfu.cli.image.package_options import Inputs, Labels, Slots
+    from smpdfu.cli.image.pack.package_options import Inputs, Labels, Slots
     from smpdfu.cli.image.sign_options import PackageKeys
     from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.cli.terminal.outputs import Replace

@@ -16,7 +16,7 @@ from smpdfu.loaders.releases import Partitions, releases_of
 from smpdfu.loaders.rules import Loader
 from smpdfu.untrusted.files import read_start
 from smpdfu.virtual.boot.build import AddressCheck, BootOptions, Entrance
-from smpdfu.virtual.boot.netcore import B0n
+from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.chip.partitions import LARGEST_FILE
 from smpdfu.virtual.line.load import Resources

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from smpdfu.dfu.build_folder import devicetree, kconfig
-from smpdfu.dfu.build_folder.devicetree import DeviceTree
-from smpdfu.dfu.build_folder.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats import devicetree, kconfig
+from smpdfu.dfu.build_folder.formats.devicetree import DeviceTree
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.untrusted.files import read_start
 

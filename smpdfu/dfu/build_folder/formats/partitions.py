@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from smpdfu.dfu.build_folder.devicetree import DeviceTree, Node
-from smpdfu.dfu.build_folder.kconfig import Kconfig
+from smpdfu.dfu.build_folder.formats.devicetree import DeviceTree, Node
+from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.untrusted import yamltext
 
 LARGEST_ADDRESS = 0xFFFF_FFFF

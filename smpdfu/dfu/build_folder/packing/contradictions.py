@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from smpdfu.dfu.build_folder.build import Build, BuildImage, BuildRole, BuildWarning, Fact
-from smpdfu.dfu.build_folder.named_keys import named_key
+from smpdfu.dfu.build_folder.packing.named_keys import named_key
 from smpdfu.errors import PackageError
 from smpdfu.image.keys.keys import SIGNATURES, PublicHalf
 

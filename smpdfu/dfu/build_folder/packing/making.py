@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from smpdfu.dfu.build_folder.build import Build, UpdateImage
-from smpdfu.dfu.build_folder.contradictions import check_cores, check_keys, key_warnings
 from smpdfu.dfu.build_folder.find import StrPath, find_build
-from smpdfu.dfu.build_folder.firmware import Code, read_code
-from smpdfu.dfu.build_folder.named_keys import encryption_key_of
-from smpdfu.dfu.build_folder.overrides import BuildOverrides, overridden
-from smpdfu.dfu.build_folder.signed import take_signed
+from smpdfu.dfu.build_folder.packing.contradictions import check_cores, check_keys, key_warnings
+from smpdfu.dfu.build_folder.packing.firmware import Code, read_code
+from smpdfu.dfu.build_folder.packing.named_keys import encryption_key_of
+from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
+from smpdfu.dfu.build_folder.packing.signed import take_signed
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage, PackageWarning
 from smpdfu.dfu.package.package import Package, source_date

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from smpdfu.dfu.bootloader_modes import SWAP_MODES
 from smpdfu.dfu.build_folder.build import Build, BuildWarning, Fact, UpdateImage
-from smpdfu.dfu.build_folder.partitions import Partition
+from smpdfu.dfu.build_folder.formats.partitions import Partition
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.image.format import Version
 from smpdfu.image.trailer import SwapMode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from smpdfu.dfu.build_folder.build import Build, UpdateImage
 from smpdfu.dfu.build_folder.layout import USUAL
-from smpdfu.dfu.build_folder.named_keys import built_in_key
+from smpdfu.dfu.build_folder.packing.named_keys import built_in_key
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.files import read_bounded

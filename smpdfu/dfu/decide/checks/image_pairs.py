@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
-from smpdfu.dfu.decide.rules import COMPANIONS, image_number, is_used
+from smpdfu.dfu.decide.steps.rules import COMPANIONS, image_number, is_used
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
-from smpdfu.dfu.decide.rules import REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
+from smpdfu.dfu.decide.steps.rules import REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.image import b0n
 from smpdfu.image.format import SIGNATURE_TYPES, counted

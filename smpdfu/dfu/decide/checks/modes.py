@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import DeviceState, version_of
-from smpdfu.dfu.decide.rules import NO_MARKS, RUNS_IN_BOTH_SLOTS, Method, method_of
+from smpdfu.dfu.decide.steps.rules import NO_MARKS, RUNS_IN_BOTH_SLOTS, Method, method_of
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Flag, counted

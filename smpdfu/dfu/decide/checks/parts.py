@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.dependencies import skips_one
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
-from smpdfu.dfu.decide.checks.loader_words import ASK, loader_titles, unknown
-from smpdfu.dfu.decide.checks.loaders import builds_of
+from smpdfu.dfu.decide.checks.loader.loader_words import ASK, loader_titles, unknown
+from smpdfu.dfu.decide.checks.loader.loaders import builds_of
 from smpdfu.dfu.decide.checks.refusals import CONFIRM_ALL
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS, image_number
+from smpdfu.dfu.decide.steps.rules import COMPANIONS, image_number
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import counted

@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from smpdfu.dfu.decide.active_slot import wrong_active_slot
-from smpdfu.dfu.decide.checks.classes import CLASS_CHECKS
 from smpdfu.dfu.decide.checks.dependencies import dependencies_are_met, running_application_agrees
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, worst_first
 from smpdfu.dfu.decide.checks.image_pairs import PAIR_CHECKS, WHOLE_CHECKS, halves_come_together
 from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
-from smpdfu.dfu.decide.checks.loaders import LOADER_CHECKS
+from smpdfu.dfu.decide.checks.loader.classes import CLASS_CHECKS
+from smpdfu.dfu.decide.checks.loader.loaders import LOADER_CHECKS
+from smpdfu.dfu.decide.checks.loader.net_version import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
-from smpdfu.dfu.decide.checks.net_version import NET_VERSION_CHECKS
 from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.rules import COMPANIONS, REPLACES, left_out, method_of
+from smpdfu.dfu.decide.steps.rules import COMPANIONS, REPLACES, left_out, method_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType, counted

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.rules import Method, method_of
 from smpdfu.dfu.decide.serial_recovery import COPY_S, has_direct_upload
+from smpdfu.dfu.decide.steps.rules import Method, method_of
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
 

@@ -12,8 +12,8 @@ from itertools import zip_longest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.decide.replacing import Place, first_replacing
-from smpdfu.dfu.decide.rules import (
+from smpdfu.dfu.decide.steps.replacing import Place, first_replacing
+from smpdfu.dfu.decide.steps.rules import (
     BOOTS,
     COMPANIONS,
     MARKS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.decide.rules import REPLACES, Action, Method, Step, method_of, step_of
+from smpdfu.dfu.decide.steps.rules import REPLACES, Action, Method, Step, method_of, step_of
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 

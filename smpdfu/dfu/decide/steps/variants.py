@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState
-from smpdfu.dfu.decide.rules import COMPANIONS, REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
+from smpdfu.dfu.decide.steps.rules import COMPANIONS, REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError

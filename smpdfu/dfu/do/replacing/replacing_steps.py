@@ -15,11 +15,11 @@ from smpdfu.client import UploadProgress
 from smpdfu.dfu.decide.checks.refusals import net_refused
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState
 from smpdfu.dfu.decide.evidence import Proof
-from smpdfu.dfu.decide.replacing import answers_inside
-from smpdfu.dfu.decide.rules import Action, Method, Step
 from smpdfu.dfu.decide.serial_recovery import no_number_in_package, package_number
+from smpdfu.dfu.decide.steps.replacing import answers_inside
+from smpdfu.dfu.decide.steps.rules import Action, Method, Step
 from smpdfu.dfu.do.one_image_steps import when_free
-from smpdfu.dfu.do.reach import Reach
+from smpdfu.dfu.do.replacing.reach import Reach
 from smpdfu.dfu.do.state_reading import read_slots, read_state
 from smpdfu.dfu.do.steps import MAX_RESETS, SILENCE, Report, StepRunner
 from smpdfu.dfu.package.images import PackageImage, Role

@@ -54,7 +54,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from smpdfu.dfu.decide.device_state import Scheme
-from smpdfu.dfu.decide.rules import Policy
+from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.dfu.fleet.description.device_list import MAX_DEVICES, Loaders, Place, read_devices
 from smpdfu.dfu.fleet.description.device_list import FleetDevice as FleetDevice

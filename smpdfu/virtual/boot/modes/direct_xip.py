@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from smpdfu.image.format import Flag
 from smpdfu.virtual.boot.checks import Checks
-from smpdfu.virtual.boot.higher_version import HigherVersion
+from smpdfu.virtual.boot.modes.higher_version import HigherVersion
 from smpdfu.virtual.boot.result import BootResult
 from smpdfu.virtual.boot.start import Place, jump
 from smpdfu.virtual.chip.flash import FlashError

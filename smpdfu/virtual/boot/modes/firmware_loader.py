@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from smpdfu.virtual.boot.build import Entrance
 from smpdfu.virtual.boot.checks import Checks
+from smpdfu.virtual.boot.modes.single import has_image
 from smpdfu.virtual.boot.result import BootResult
-from smpdfu.virtual.boot.single import has_image
 from smpdfu.virtual.boot.start import Place, jump, nothing_to_start
 
 APPLICATION, LOADER = 0, 1

@@ -9,7 +9,7 @@ from smpdfu.errors import FormatError
 from smpdfu.image.format import Flag, Image
 from smpdfu.image.signing.encrypt import ctr
 from smpdfu.virtual.boot.checks import Checks
-from smpdfu.virtual.boot.higher_version import HigherVersion
+from smpdfu.virtual.boot.modes.higher_version import HigherVersion
 from smpdfu.virtual.boot.result import BootResult
 from smpdfu.virtual.boot.slot import Slot
 from smpdfu.virtual.boot.start import Place, jump

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from smpdfu.image.format import Flag
 from smpdfu.virtual.boot.checks import Checks
-from smpdfu.virtual.boot.ram_load import is_loaded, jump_into_ram
+from smpdfu.virtual.boot.modes.ram_load import is_loaded, jump_into_ram
 from smpdfu.virtual.boot.result import BootResult
 from smpdfu.virtual.boot.slot import Slot
 from smpdfu.virtual.boot.start import Place, jump, nothing_to_start

@@ -13,7 +13,7 @@ from smpdfu.virtual.boot.checks import Checks, HaltError
 from smpdfu.virtual.boot.dependencies import settle
 from smpdfu.virtual.boot.halves import are_of_one_build
 from smpdfu.virtual.boot.image_pair import Pair
-from smpdfu.virtual.boot.netcore import SilentError
+from smpdfu.virtual.boot.network.netcore import SilentError
 from smpdfu.virtual.boot.result import BootResult, Ending, RunningImage
 from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
 from smpdfu.loaders.rules import Build
-from smpdfu.virtual.boot.netcore import NetCore, update_network_core
+from smpdfu.virtual.boot.network.netcore import NetCore, update_network_core
 from smpdfu.virtual.boot.slot import RawHeader, Slot
 from smpdfu.virtual.chip.flash import Bus
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
-from smpdfu.dfu.decide.checks.loaders import LoaderCheck, app_home, builds_of, net_home, seen_of, target_of
+from smpdfu.dfu.decide.checks.loader.loaders import LoaderCheck, app_home, builds_of, net_home, seen_of, target_of
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.dfu.package.package import Package

@@ -10,10 +10,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
-from smpdfu.dfu.decide.checks.loader_words import ASK, hexadecimal, loader_titles, unknown, what_happens, who_does_what
+from smpdfu.dfu.decide.checks.loader.loader_words import (
+    ASK,
+    hexadecimal,
+    loader_titles,
+    unknown,
+    what_happens,
+    who_does_what,
+)
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Source
-from smpdfu.dfu.decide.rules import COMPANIONS
+from smpdfu.dfu.decide.steps.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import TlvType

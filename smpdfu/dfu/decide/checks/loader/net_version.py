@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
-from smpdfu.dfu.decide.checks.loaders import LoaderCheck, builds_of, staged_net
+from smpdfu.dfu.decide.checks.loader.loaders import LoaderCheck, builds_of, staged_net
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
