@@ -18,7 +18,8 @@ from smpdfu.dfu.do.one_image import ImageRequest, install_one
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.errors import PlanError
+from smpdfu.errors import PlanError, RevertedError
+from smpdfu.image.keys.keys import generate
 from smpdfu.virtual.boot.result import Ending
 from tests.dfu.dfu_device import client_of
 from tests.dfu.modes_stage import Stage
@@ -143,3 +144,23 @@ def test_what_is_left_out_is_not_taken_for_installed(make: Maker, tmp_path: Path
     package, state = for_device(Package((*variants, net)), read(stage))
     plan = make_plan(package, state)
     assert (plan.steps, plan.left_out, in_place(package, plan)) == ((), (net,), (package.image(Role.APP),))
+
+
+def test_halves_by_two_keys_are_refused(make: Maker, tmp_path: Path) -> None:
+    """The bootloader would erase one of them, and install the other one."""
+    stage = Stage(make, "split-no-net-overwrite", tmp_path, tied=False)
+    app = stage.app("2.0.0", key=generate("ecdsa-p256"))
+    with pytest.raises(PlanError, match=r"app\.external\.bin is signed with another key than app\.internal\.bin"):
+        stage.update(Package((app, stage.half("2.0.0"))))
+    assert stage.runs("1.0.0")
+
+
+def test_a_half_that_waits_alone_is_told(make: Maker, tmp_path: Path) -> None:
+    """Its dependency does not hold it where a network image was before it: the next boot would install it."""
+    stage = Stage(make, "split", tmp_path)
+    package = stage.package(key=generate("ecdsa-p256"))
+    with pytest.raises(RevertedError, match="Do not restart the device before that: image 2 would be installed"):
+        stage.update(package, wish={"force": True})
+    assert "2.1 2.0.0 pending" in stage.listed
+    stage.update(stage.package())
+    assert stage.runs("2.0.0")

@@ -249,7 +249,7 @@ def test_a_part_that_is_refused_is_told_with_what_runs(make: Maker, tmp_path: Pa
     refused = stage.other("2.0.0", key=STRANGER)
     text = "confirmed, and the device runs its previous" if mode is BootMode.MOVE else "runs version 2.0.0, and image 1"
     with pytest.raises(RevertedError, match=rf"did not take other\.bin and erased it.*{text}") as caught:
-        stage.update(Package((app, refused)))
+        stage.update(Package((app, refused)), wish={"force": True})
     assert caught.value.partly is (mode is BootMode.OVERWRITE_ONLY)
     assert stage.version == ("1.0.0" if mode is BootMode.MOVE else "2.0.0")
     assert stage.other_version == "1.0.0"
@@ -262,7 +262,7 @@ def test_an_application_that_is_refused_takes_its_part_back(make: Maker, tmp_pat
     stage = Stage(make, f"other-{mode}", tmp_path)
     _, other = stage.images("2.0.0")
     with pytest.raises(RevertedError, match=r"did not take app\.bin"):
-        stage.update(Package((stage.app("2.0.0", key=STRANGER), other)))
+        stage.update(Package((stage.app("2.0.0", key=STRANGER), other)), wish={"force": True})
     assert stage.version == "1.0.0"
     assert stage.other_version == ("1.0.0" if mode is BootMode.MOVE else "2.0.0")
     finish(stage, "2.0.0")

@@ -266,6 +266,9 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
     return found
 
 
+_UNPROVEN = "All steps are done. Nothing proves that every image is installed: the warnings say what to check."
+
+
 def _show_end(decision: Decision, result: Installed, job: _Job) -> None:
     word = "nothing to do"
     if decision.plan.steps:
@@ -277,8 +280,10 @@ def _show_end(decision: Decision, result: Installed, job: _Job) -> None:
         now = slots_table(result.state.slots, "The device now", long=job.out.long)
         if not decision.plan.steps:
             return now
+        if word == "unproven":
+            return stacked(job.timing.table(decision.plan.steps), now, words(_UNPROVEN))
         end = "The images are uploaded." if job.how.upload_only else "The update is done."
-        return stacked(job.timing.table(decision.plan.steps), now, *([words(Good(end))] if word == "done" else []))
+        return stacked(job.timing.table(decision.plan.steps), now, words(Good(end)))
 
     fault = None
     if job.how.require_proof and result.proven is False:

@@ -278,19 +278,21 @@ def _cores_fit_the_steps(package: Package, state: DeviceState) -> Findings:
         yield Finding("net-no-revert", Severity.NOTE, f"the network core cannot be rolled back; {then}", core=Core.NET)
 
 
-def _cores_have_one_key(package: Package, _: DeviceState) -> Findings:
-    app, net = package.image(Role.APP), package.image(Role.NET)
-    if app is None or net is None:
-        return
-    app_key, net_key = (image.image.tlv(TlvType.KEYHASH) for image in (app, net))
-    if app_key is not None and net_key is not None and app_key != net_key:
-        yield Finding(
-            "net-key",
-            Severity.ERROR,
-            f"{net.file} is signed with another key than {app.file}, and the same bootloader checks both",
-            "Sign both with the key that the device trusts.",
-            Core.NET,
-        )
+def _images_have_one_key(package: Package, _: DeviceState) -> Findings:
+    """The bootloader would erase one of two images, and install the other one alone."""
+    app = package.image(Role.APP)
+    key = None if app is None else app.image.tlv(TlvType.KEYHASH)
+    for image in package.images:
+        if app is None or key is None:
+            return
+        if image.role in (Role.NET, *COMPANIONS) and image.image.tlv(TlvType.KEYHASH) not in (None, key):
+            yield Finding(
+                "net-key",
+                Severity.ERROR,
+                f"{image.file} is signed with another key than {app.file}, and the same bootloader checks both",
+                "Sign both with the key that the device trusts.",
+                image.core,
+            )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -298,7 +300,7 @@ CHECKS: tuple[Check, ...] = (
     _steps_are_known,
     _nothing_else_is_pending,
     dependencies_are_met,
-    _cores_have_one_key,
+    _images_have_one_key,
     _key_is_the_same,
     _counter_does_not_fall,
 )

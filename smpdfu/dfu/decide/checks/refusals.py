@@ -24,6 +24,7 @@ def not_taken(image: PackageImage | None, state: DeviceState) -> str:
         waits = net is not None and net.waits
         there = "core's image still waits for the next boot" if waits else "core may have its new image all the same"
         runs += f". The network {there}: update both cores again with an application that the bootloader accepts"
+        runs += _left_behind(state)
     if image is not None and image.core is Core.NET:
         runs = f"; the network core keeps its firmware{runs}"
     elif not state.takes_marks and image is not None and any(slot.hash == image.hash for slot in state.slots):
@@ -32,6 +33,14 @@ def not_taken(image: PackageImage | None, state: DeviceState) -> str:
         return f"{name} was tried and did not last, or the bootloader did not take it{runs}"
     cause = "" if image is None else f". Likely cause: {likely_cause(image, state)}"
     return f"the bootloader did not take {name} and erased it{runs}{cause}"
+
+
+def _left_behind(state: DeviceState) -> str:
+    """What goes with the application waits alone; the next boot would install it, as no network image is looked at."""
+    left = (slot for number in sorted(state.companions) if (slot := state.waiting(number)) is not None)
+    numbers = " and ".join(f"image {slot.image}" for slot in left if slot.waits)
+    then = f"{numbers} would be installed without its application"
+    return f". Do not restart the device before that: {then}" if numbers else ""
 
 
 CONFIRM_ALL = (

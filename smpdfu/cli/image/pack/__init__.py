@@ -1,0 +1,1 @@
+"""``package``: its options, the two sources of firmware, and what it prints."""

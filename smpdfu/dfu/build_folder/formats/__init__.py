@@ -1,0 +1,1 @@
+"""The formats of the files in a build folder: bytes to values, each bounded."""

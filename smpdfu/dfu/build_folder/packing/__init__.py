@@ -1,0 +1,1 @@
+"""The package of a build folder: what contradicts itself, the firmware, the keys, the images."""

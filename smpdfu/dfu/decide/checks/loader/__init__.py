@@ -1,0 +1,1 @@
+"""The checks that depend on the release and the build of the bootloader."""

@@ -1,0 +1,1 @@
+"""Which steps are left, in which order: the rules as tables."""

@@ -1,0 +1,1 @@
+"""Updates where the upload replaces the application: firmware loader and serial recovery."""

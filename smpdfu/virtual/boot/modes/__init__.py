@@ -1,0 +1,1 @@
+"""The modes of MCUboot: how each finds the image that it starts."""

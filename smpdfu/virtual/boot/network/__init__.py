@@ -1,0 +1,1 @@
+"""The network core, and how MCUboot hands its firmware over."""
