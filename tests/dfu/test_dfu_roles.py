@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -62,3 +63,19 @@ def test_a_program_may_ask_for_the_image_of_a_core(make: Maker, core: Core) -> N
     found = both.image(core)
     assert found is not None
     assert (found, found.core) == (both.image(Role(core)), core)
+
+
+def test_where_images_go_is_part_of_what_is_installed(make: Maker) -> None:
+    """Else a journal would take one package for the other; that of an image for each core is as it always was."""
+    image = make.image()
+    half = replace(image, role=Role.EXTERNAL, entry={"image_index": "1"})
+    packages = [
+        Package((image,)),
+        Package((replace(image, entry={"slot": "0"}),)),
+        Package((replace(image, entry={"slot": "1"}),)),
+        Package((half,)),
+        Package((replace(half, entry={"image_index": "2"}),)),
+    ]
+    assert len({package.digest for package in packages}) == len(packages)
+    alone = hashlib.sha256(f"app:{len(image.data)}:".encode() + image.data).hexdigest()
+    assert packages[0].digest == alone

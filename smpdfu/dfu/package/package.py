@@ -72,7 +72,10 @@ class Package:
 
         digest = hashlib.sha256()
         for image in sorted(self.images, key=lambda image: (image.role, image.image_index, image.slot or 0)):
-            digest.update(f"{image.role}:{len(image.data)}:".encode() + image.data)
+            # Of an image for each core alone, journals of older releases have it without its place.
+            places = image.role not in (Role.APP, Role.NET) or image.slot is not None
+            place = f" {image.image_index} {image.slot}" if places else ""
+            digest.update(f"{image.role}{place}:{len(image.data)}:".encode() + image.data)
         return digest.hexdigest()
 
     @classmethod
