@@ -42,7 +42,7 @@ def test_a_higher_version_runs_from_the_slot_that_it_was_uploaded_to(desk: ModeD
     assert "3.0.1, runs" in desk.run("virtual", "show", desk.name).out
 
 
-def test_an_image_of_a_stranger_leaves_the_old_one_running(desk: ModeDesk) -> None:
+def test_an_image_of_a_stranger_leaves_the_old_one_running(desk: ModeDesk, soon: None) -> None:
     refused = desk.call("upload", desk.made_for(1, "2.0.0", key=generate("ecdsa-p256")), "--confirm")
     assert refused.code == 7
     assert desk.slots() == [(0, "1.0.0", ACTIVE)]
@@ -58,7 +58,7 @@ def test_a_version_that_would_not_start_is_refused_before_it_is_sent(desk: ModeD
 
 def test_a_power_cut_in_an_upload_is_mended_by_the_next_one(desk: ModeDesk) -> None:
     assert desk.run("virtual", "cut", desk.name, "--after", 3).code == 0
-    desk.call("upload", desk.made_for(1, "2.0.0"), "--confirm")
+    desk.call("upload", desk.made_for(1, "2.0.0"), "--confirm", "--boot-timeout", 1)
     assert desk.json("upload", desk.made_for(1, "2.0.0"), "--confirm")["running"] is True
     assert (1, "2.0.0", ACTIVE) in desk.slots()
 
