@@ -52,6 +52,7 @@ SLOW = frozenset(
         "cli/device/test_cli_update_display.py",
         "cli/device/test_cli_update_trust.py",
         "cli/device/test_cli_upload.py",
+        "cli/device/test_cli_upload_modes.py",
         "cli/device/test_cli_upload_ways.py",
         "cli/device/test_cli_upload_words.py",
         "cli/device/test_cli_virtual_endings.py",
@@ -118,6 +119,7 @@ SLOW = frozenset(
         "dfu/test_dfu_run.py",
         "dfu/test_dfu_update_modes.py",
         "dfu/test_dfu_update_modes_failures.py",
+        "dfu/test_dfu_update_recovery.py",
         "dfu/test_dfu_watch.py",
         "image/test_image_compress.py",
         "image/test_image_encrypt.py",
@@ -183,6 +185,7 @@ SLOW = frozenset(
         "virtual/test_virtual_store.py",
         "virtual/test_virtual_traffic.py",
         "virtual/test_virtual_truth.py",
+        "virtual/test_virtual_xip_split.py",
     }
 )
 """Paths of modules, from ``tests/`` on."""
