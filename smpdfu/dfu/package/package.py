@@ -50,7 +50,7 @@ class Package:
     def image(self, role: Role | Core) -> PackageImage | None:
         """The image with this role; None if there is none. A core stands for the role of its name.
 
-        Raises PackageError where there are several: ``decide/variants`` chooses the one for a device first.
+        Raises PackageError where there are several: ``decide/steps/variants`` chooses the one for a device first.
         """
         found = self.of_role(role)
         if len(found) > 1:

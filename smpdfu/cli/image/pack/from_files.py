@@ -1,4 +1,4 @@
-"""``package`` of firmware files; that of a build folder stands in ``packing_build.py``."""
+"""``package`` of firmware files; that of a build folder stands in ``from_build.py``."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from smpdfu.dfu.build_folder.build import Build, Fact
 from smpdfu.errors import SigningError
-from smpdfu.image.keys.keys import PublicKey, load_key
+from smpdfu.image.files import read_key_file
+from smpdfu.image.keys.keys import PublicKey
 from smpdfu.image.signers.remote import public_from_der
-from smpdfu.untrusted.files import read_start
 
 
 def built_in_key(build: Build) -> PublicKey | None:
@@ -35,13 +35,10 @@ def named_key(build: Build) -> Fact[bytes] | None:
     if path is None or fact is None:
         return None
     try:
-        key = load_key(read_start(path, _LARGEST_KEY_FILE))
+        key = read_key_file(path)
     except (SigningError, OSError):
         return None
     return Fact(key.public.public_bytes, fact.file, f"{fact.key}: {path}")
-
-
-_LARGEST_KEY_FILE = 1 << 16
 
 
 def encryption_key_of(build: Build) -> Path | None:

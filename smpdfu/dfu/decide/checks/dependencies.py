@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.steps.rules import COMPANIONS
+from smpdfu.dfu.decide.steps.rules import COMPANIONS, is_used
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Dependency, Version, counted
@@ -119,8 +119,8 @@ def skips_one(state: DeviceState) -> bool:
 
 
 def _is_in_place(image: PackageImage, state: DeviceState) -> bool:
-    there = None if image.role is Role.NET else state.in_use(_number(image))
-    return there is not None and there.hash == image.hash
+    """Of the network core's image no list tells."""
+    return image.role is not Role.NET and is_used(image, state)
 
 
 def running_application_agrees(package: Package, state: DeviceState) -> Findings:

@@ -1,7 +1,7 @@
 """The steps of an update where the upload replaces the application: in a firmware loader, or in serial recovery.
 
-``decide/rules`` has their order and why. Before anything is written, the device is asked who answers: an application
-would put the image elsewhere.
+``decide/steps/rules`` has their order and why. Before anything is written, the device is asked who answers: an
+application would put the image elsewhere.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ class Replacer:
     ) -> tuple[DeviceState, bool]:
         """Restart the device and wait; its state, and whether it is where it should be: inside (``into``), or not.
 
-        A restart into the other place harms nobody, so a reset that is not acknowledged is asked for again. Raises
-        LinkError or RemoteProtocolError if nobody answers, DeviceError if the device refuses the reset.
+        A restart into the other place does no harm, so smpdfu repeats a reset that the device does not acknowledge.
+        Raises LinkError or RemoteProtocolError if nobody answers, DeviceError if the device refuses the reset.
         """
         target, other = (self.reach.loader, self.reach.app) if into else (self.reach.app, self.reach.loader)
         deadlines, clock = self.runner.deadlines, asyncio.get_running_loop().time
