@@ -49,7 +49,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     "dfu/decide/checks": ({"loader"},),
     "dfu/do": ({"journal"}, {"replacing"}),
     "dfu/fleet": ({"description"}, {"log"}),
-    "image": ({"keys", "inspect"}, {"signers"}, {"signing"}, {"verification"}),
+    "image": ({"keys", "inspect"}, {"signers"}, {"signing"}, {"nsib"}, {"verification"}),
     "link": ({"serial", "ble"},),
     "local": ({"state", "doctor"},),
     "smp": ({"groups"}, {"transfer"}),

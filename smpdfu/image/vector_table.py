@@ -10,9 +10,9 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from smpdfu.image import b0n
 from smpdfu.image.format import IMAGE_MAGIC
 from smpdfu.image.nrf5340 import APP, NET, CoreMemory
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
 
 CORE_VECTORS = 16  # the stack pointer and the exceptions that every core has; a chip's interrupts follow
 
@@ -85,7 +85,7 @@ def _is_bootloaders(address: int, core: CoreMemory) -> bool:
 def _begins_the_network_flash(payload: bytes, vectors: Vectors) -> bool:
     """True if handlers in reach of a small b0n are not behind one: what b0n starts has firmware info."""
     fits = NET.start <= vectors.lowest < _LOW_HANDLERS and vectors.reset < NET.start + len(payload)
-    return fits and b0n.FirmwareInfo.find(payload) is None
+    return fits and FirmwareInfo.find(payload) is None
 
 
 def linked_core(payload: bytes) -> CoreMemory | None:

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.format import Version
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.trailer import Trailer
 from smpdfu.loaders.rules import Build
 from smpdfu.virtual.boot.bootloader import Ending

@@ -8,8 +8,8 @@ from smpdfu.dfu.build_folder.formats.partitions import Memory
 from smpdfu.dfu.build_folder.packing.making import make_build_package
 from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.package.making import make_package
-from smpdfu.image import b0n
 from smpdfu.image.format import Flag
+from smpdfu.image.nsib.seal import seal
 from smpdfu.library import health_command, health_soak, install_image, recover_image
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
@@ -74,4 +74,4 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
 (make_build_package, describe_build)
 (split_halves,)  # sample_images/make_samples.py
-(b0n.seal,)  # the counterpart of b0n.refusal, for firmware of one's own: the tests make theirs with it
+(seal,)  # the counterpart of refusal, for firmware of one's own: the tests make theirs with it

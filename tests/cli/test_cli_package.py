@@ -18,10 +18,10 @@ from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.making import PackageRequest, slots_of
 from smpdfu.dfu.package.multi_image import parse
 from smpdfu.dfu.package.package import Package
-from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.files import Segment, encode_firmware, read_key_file
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, Version
 from smpdfu.image.keys.keys import PrivateKey
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.signing.encrypt import ctr, unwrap_key
 from smpdfu.image.verification.verify import verify

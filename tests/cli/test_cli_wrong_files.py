@@ -125,7 +125,8 @@ def test_verify_says_why_it_is_no_image(tmp_path: Path, smpdfu: Call, name: str)
 def test_firmware_signed_for_b0n_is_told_from_firmware_that_is_not(
     tmp_path: Path, smpdfu: Call, firmware: MakeFirmware, write_hex: WriteHex
 ) -> None:
-    from smpdfu.image.b0n import INFO_MAGIC, VALIDATION_MAGIC
+    from smpdfu.image.nsib.firmware_info import INFO_MAGIC
+    from smpdfu.image.nsib.seal import VALIDATION_MAGIC
 
     plain = bytearray(firmware(5000, 0x0100_8A00))
     plain[0x200 : 0x200 + len(INFO_MAGIC)] = INFO_MAGIC

@@ -12,9 +12,10 @@ import pytest
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package, new_package
-from smpdfu.image import b0n
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import seal
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
@@ -33,8 +34,8 @@ def firmware(address: int, size: int = 600, mark: int = 0) -> bytes:
 
 def sealed(code: bytes, address: int, key: PrivateKey, version: int = 1) -> bytes:
     """The same with b0n's firmware info in it, for firmware ``version``, and its validation info behind it."""
-    info = b0n.FirmwareInfo(len(code), version, address).to_bytes()
-    return b0n.seal(code[:0x200] + info + code[0x200 + len(info) :], address, key)
+    info = FirmwareInfo(len(code), version, address).to_bytes()
+    return seal(code[:0x200] + info + code[0x200 + len(info) :], address, key)
 
 
 def is_like_any_ciphertext(image: Image) -> bool:

@@ -15,12 +15,12 @@ from smpdfu.dfu.build_folder.packing.making import BuildRequest, make_build_pack
 from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PackageError, SigningError, SmpdfuError, TooLargeError
-from smpdfu.image.b0n import seal
 from smpdfu.image.files import read_firmware
 from smpdfu.image.format import Image, Version
 from smpdfu.image.hexfile import Segment, encode
 from smpdfu.image.keys.export import public_key_bytes
 from smpdfu.image.keys.keys import PrivateKey, generate, load_private
+from smpdfu.image.nsib.seal import seal
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.trailer import SwapMode
 from tests.build_folders import STAGED, built, change, copy_of, key_of, set_key

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.image.b0n import FirmwareInfo
 from smpdfu.image.files import read_firmware, split_cores
 from smpdfu.image.nrf5340 import APP, NET, CoreMemory
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.vector_table import Vectors, claim_warning, code_address, code_start, link_warning, linked_core
 
 

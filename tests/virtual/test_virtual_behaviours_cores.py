@@ -196,7 +196,8 @@ def test_23_cores_that_speak_different_interfaces_have_no_radio() -> None:
 
 
 def b0n_sealed(firmware: bytes, address: int) -> bytes:
-    from smpdfu.image import b0n
+    from smpdfu.image.nsib.firmware_info import FirmwareInfo
+    from smpdfu.image.nsib.seal import seal
 
-    info = b0n.FirmwareInfo(len(firmware), 1, address).to_bytes()
-    return b0n.seal(firmware[:0x200] + info + firmware[0x200 + len(info) :], address, NET_SIGNING)
+    info = FirmwareInfo(len(firmware), 1, address).to_bytes()
+    return seal(firmware[:0x200] + info + firmware[0x200 + len(info) :], address, NET_SIGNING)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.errors import FormatError
-from smpdfu.image import b0n
 from smpdfu.image.format import Image, Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.nsib.seal import refusal as nsib_refusal
+from smpdfu.image.nsib.seal import seal
 from smpdfu.loaders.releases import LATEST, releases_of
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
@@ -230,53 +231,53 @@ def sealed(bench: Bench) -> bytes:
 
 
 def test_b0n_takes_what_is_sealed_for_it(provisioned_bench: Bench) -> None:
-    assert b0n.refusal(sealed(provisioned_bench), ADDRESS, provisioned_bench.keys.net_verifiers) is None
-    assert b0n.refusal(sealed(provisioned_bench), ADDRESS, (STRANGER.public,)) == "Firmware validation failed."
+    assert nsib_refusal(sealed(provisioned_bench), ADDRESS, provisioned_bench.keys.net_verifiers) is None
+    assert nsib_refusal(sealed(provisioned_bench), ADDRESS, (STRANGER.public,)) == "Firmware validation failed."
 
 
 @pytest.mark.parametrize(("change", "reason"), TAMPERED.values(), ids=TAMPERED)
 def test_b0n_refuses_what_was_changed(provisioned_bench: Bench, change: Change, reason: str) -> None:
     firmware = bytearray(sealed(provisioned_bench))
     change(firmware)
-    assert b0n.refusal(bytes(firmware), ADDRESS, provisioned_bench.keys.net_verifiers) == reason
+    assert nsib_refusal(bytes(firmware), ADDRESS, provisioned_bench.keys.net_verifiers) == reason
 
 
 def test_without_keys_b0n_goes_by_the_hash(provisioned_bench: Bench) -> None:
     firmware = bytearray(sealed(provisioned_bench))
     flip(firmware, 5112)
-    assert b0n.refusal(bytes(firmware), ADDRESS, ()) is None
+    assert nsib_refusal(bytes(firmware), ADDRESS, ()) is None
     flip(firmware, 3000)
-    assert b0n.refusal(bytes(firmware), ADDRESS, ()) == "Firmware validation failed."
+    assert nsib_refusal(bytes(firmware), ADDRESS, ()) == "Firmware validation failed."
 
 
 @pytest.mark.parametrize("cut", [0x200 + 59, 5000 + 175])
 def test_b0n_reads_nothing_beyond_the_end(provisioned_bench: Bench, cut: int) -> None:
-    assert b0n.refusal(sealed(provisioned_bench)[:cut], ADDRESS, ()) is not None
+    assert nsib_refusal(sealed(provisioned_bench)[:cut], ADDRESS, ()) is not None
 
 
 @pytest.mark.parametrize("size", range(5000, 5004))
 def test_a_seal_stands_at_the_next_word(provisioned_bench: Bench, size: int) -> None:
     payload = Image.from_bytes(provisioned_bench.net_image(2, size)).payload
     assert len(payload) == 5000 + 176 + (4 if size > 5000 else 0)
-    assert b0n.refusal(payload, ADDRESS, provisioned_bench.keys.net_verifiers) is None
+    assert nsib_refusal(payload, ADDRESS, provisioned_bench.keys.net_verifiers) is None
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_signatures_of_every_length_are_carried(provisioned_bench: Bench, seed: int) -> None:
     """r and s of a DER signature have 32 or 33 bytes, now and then fewer."""
     payload = Image.from_bytes(provisioned_bench.net_image(seed, 1000, seal=STRANGER)).payload
-    assert b0n.refusal(payload, ADDRESS, (STRANGER.public,)) is None
+    assert nsib_refusal(payload, ADDRESS, (STRANGER.public,)) is None
     assert payload[-128:-64] == STRANGER.public_bytes[-64:]
 
 
 def test_only_firmware_that_describes_itself_is_sealed(bench: Bench) -> None:
     plain = Image.from_bytes(bench.net_image(2, seal=None)).payload
     with pytest.raises(FormatError, match="no firmware info"):
-        b0n.seal(plain, ADDRESS, STRANGER)
+        seal(plain, ADDRESS, STRANGER)
     described = sealed(bench)[:5000]
     for firmware, address in ((described, 0), (described[:-4], ADDRESS)):
         with pytest.raises(FormatError, match="describes it"):
-            b0n.seal(firmware, address, STRANGER)
+            seal(firmware, address, STRANGER)
 
 
 # --- the command in shared RAM --------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from smpdfu.errors import FormatError
-from smpdfu.image import b0n
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import generate
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import seal
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.signing.encrypt import ctr, unwrap_key
 from smpdfu.image.trailer import Trailer
@@ -133,8 +134,8 @@ class TruthDevice:
         plain = _code(address, NET_SIZE, seed=100 + version)
         if not sealed:
             return plain
-        info = b0n.FirmwareInfo(size=NET_SIZE, version=version, address=address).to_bytes()
-        return b0n.seal(plain[:0x200] + info + plain[0x200 + len(info) :], address, SEALING)
+        info = FirmwareInfo(size=NET_SIZE, version=version, address=address).to_bytes()
+        return seal(plain[:0x200] + info + plain[0x200 + len(info) :], address, SEALING)
 
     def payload(self, what: Make) -> bytes:
         home = self.net.app.region.start if what.net else self.layout.primary.start + HEADER

@@ -7,9 +7,10 @@ import struct
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from smpdfu.image import b0n
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import seal as seal_firmware
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.trailer import SwapMode
 from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, boot
@@ -80,7 +81,7 @@ def firmware(seed: int, address: int, size: int) -> bytes:
 
 def net_firmware(seed: int, address: int, size: int, version: int = 1) -> bytes:
     """Network firmware with firmware info, as CONFIG_FW_INFO puts it in."""
-    info = b0n.FirmwareInfo(size=size, version=version, address=address).to_bytes()
+    info = FirmwareInfo(size=size, version=version, address=address).to_bytes()
     plain = firmware(seed, address, size)
     return plain[:0x200] + info + plain[0x200 + len(info) :]
 
@@ -135,7 +136,7 @@ class Bench:
         address, counter = self.layout.net.app.start, options.pop("counter", 1)
         if seal is None:
             return self.image(firmware(seed, address, size), **options)
-        return self.image(b0n.seal(net_firmware(seed, address, size, counter), address, seal), **options)
+        return self.image(seal_firmware(net_firmware(seed, address, size, counter), address, seal), **options)
 
     def write(self, slot: str, image: bytes, number: int = 0) -> None:
         """Put an image into the ``primary`` or ``secondary`` slot, as a debugger or an upload does."""

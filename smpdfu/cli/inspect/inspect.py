@@ -13,10 +13,11 @@ from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Ta
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
 from smpdfu.cli.terminal.show import Data, HashOutput, facts, stacked, table, words
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
-from smpdfu.image.b0n import INFO_MAGIC, INFO_OFFSETS, VALIDATION_MAGIC
 from smpdfu.image.files import identify, parse_firmware, read_bounded, split_cores
 from smpdfu.image.format import HASH_TYPES, IMAGE_MAGIC, SIGNATURE_TYPES, Flag, Header, Image, TlvType
 from smpdfu.image.inspect.not_firmware import image_inside
+from smpdfu.image.nsib.firmware_info import INFO_MAGIC, INFO_OFFSETS
+from smpdfu.image.nsib.seal import VALIDATION_MAGIC
 from smpdfu.image.signing.build import encrypted_key_size
 from smpdfu.image.trailer import (
     MAX_ALIGNS,

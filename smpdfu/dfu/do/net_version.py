@@ -26,8 +26,8 @@ from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.do import health
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import DeviceError, UpdateError
-from smpdfu.image import b0n
 from smpdfu.image.format import Version
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.smp.groups.fs import FileDownload
 from smpdfu.smp.groups.settings import SettingsRead
 from smpdfu.smp.groups.shell import ShellExecute
@@ -131,7 +131,7 @@ def version_in(answer: str) -> str | None:
 def versions_of(image: PackageImage) -> frozenset[str]:
     """The versions that a package gives its network image, as ``version_in`` writes them."""
     header = image.image.header.version
-    info = b0n.FirmwareInfo.find(image.image.payload)
+    info = FirmwareInfo.find(image.image.payload)
     told = [value for key, value in image.entry.items() if key == "version" or key.startswith("version_")]
     texts = [str(value) for value in told] + ([] if info is None or image.image.encrypted else [str(info.version)])
     found = {version_in(text) for text in [str(header), *texts]}

@@ -24,8 +24,9 @@ from enum import StrEnum
 from typing import Any
 
 from smpdfu.dfu.package import manifest as manifests
-from smpdfu.image import b0n, nrf5340
+from smpdfu.image import nrf5340
 from smpdfu.image.format import Flag, Image
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.vector_table import claim_warning, code_address, link_warning
 
 
@@ -132,7 +133,7 @@ class PackageImage:
         if self.image.encrypted or self.role in _WITHOUT_VECTORS:
             return None
         header = self.image.header
-        info = b0n.FirmwareInfo.find(self.image.payload)
+        info = FirmwareInfo.find(self.image.payload)
         fixed = header.load_addr if header.flags & Flag.ROM_FIXED else None
         claims = (None if info is None else info.address, self._in_ram, self.load_address, fixed)
         return code_address(self.image.payload, header.hdr_size, claims)

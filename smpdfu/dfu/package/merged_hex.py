@@ -17,7 +17,6 @@ from typing import Any
 
 from smpdfu.dfu.package.images import Core
 from smpdfu.errors import FormatError, ImageError
-from smpdfu.image import b0n
 from smpdfu.image.files import Firmware, split_cores
 from smpdfu.image.format import (
     COMPRESSED_FLAGS,
@@ -32,6 +31,7 @@ from smpdfu.image.format import (
     TlvType,
 )
 from smpdfu.image.nrf5340 import NET
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.signing.protected_tlvs import boot_record_type
 from smpdfu.image.signing.spec import ImageSpec
 from smpdfu.image.vector_table import Vectors
@@ -81,7 +81,7 @@ def find_code(firmware: Firmware, core: Core, slots: Sequence[Slot]) -> tuple[Co
 
 
 def _is_linked_for(payload: bytes, slot: Slot) -> bool:
-    info = b0n.FirmwareInfo.find(payload)
+    info = FirmwareInfo.find(payload)
     vectors = Vectors.of(payload)
     if info is not None:
         return info.address == slot.code

@@ -20,9 +20,10 @@ import pytest
 from smpdfu import connect
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.dfu.package.package import new_package
-from smpdfu.image import b0n
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import seal
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.loaders.rules import Loader
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootOptions
@@ -47,8 +48,8 @@ def firmware(address: int, size: int, mark: int) -> bytes:
 
 def sealed(code: bytes, address: int, key: PrivateKey) -> bytes:
     """The same with b0n's firmware info in it and its validation info behind it."""
-    info = b0n.FirmwareInfo(len(code), 1, address).to_bytes()
-    return b0n.seal(code[:0x200] + info + code[0x200 + len(info) :], address, key)
+    info = FirmwareInfo(len(code), 1, address).to_bytes()
+    return seal(code[:0x200] + info + code[0x200 + len(info) :], address, key)
 
 
 @dataclass(frozen=True)

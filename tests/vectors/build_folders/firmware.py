@@ -9,8 +9,9 @@ from pathlib import Path
 
 from intelhex import IntelHex
 
-from smpdfu.image import b0n
 from smpdfu.image.keys.keys import PrivateKey, load_private
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import seal
 
 ROOT = Path(__file__).resolve().parents[3]
 SIGN_KEY = ROOT / "keys" / "dev-sign-p256.pem"
@@ -36,9 +37,9 @@ def firmware(name: str, address: int, size: int = 0x1800, stack: int = APP_RAM_E
 def sealed_pair(name: str, address: int, stack: int = NET_RAM_END) -> tuple[bytes, bytes]:
     """Firmware before and after the round of b0 or b0n (N scripts/bootloader: do_sign.py, validation_data.py)."""
     plain = firmware(name, address, stack=stack)
-    info = b0n.FirmwareInfo(size=len(plain), version=1, address=address).to_bytes()
+    info = FirmwareInfo(size=len(plain), version=1, address=address).to_bytes()
     plain = plain[:INFO_OFFSET] + info + plain[INFO_OFFSET + len(info) :]
-    return plain, b0n.seal(plain, address, signing_key())
+    return plain, seal(plain, address, signing_key())
 
 
 def provision_data(s0: int, s1: int | None = None) -> bytes:

@@ -8,9 +8,10 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.steps.rules import REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage
-from smpdfu.image import b0n
 from smpdfu.image.format import SIGNATURE_TYPES, counted
 from smpdfu.image.loader_build import LoaderBuild
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.signing.build import encrypted_key_size
 from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, has_magic, max_image_size_bytes
 from smpdfu.image.verification.verdict import DEPENDS_ON_THE_BUILD
@@ -66,7 +67,7 @@ def _network_image_is_sealed(image: PackageImage, state: DeviceState) -> Finding
         if stuck:
             yield _trust_of_seal(image, after)
         return
-    info = b0n.FirmwareInfo.find(image.image.payload)
+    info = FirmwareInfo.find(image.image.payload)
     advice = "Pack the image that the build signed for both bootloaders (signed_by_mcuboot_and_b0_*.bin)."
     if info is None:
         severity = Severity.WARNING if stuck else Severity.NOTE
@@ -74,7 +75,7 @@ def _network_image_is_sealed(image: PackageImage, state: DeviceState) -> Finding
         yield Finding("net-seal", severity, text, advice, image.core)
         return
     # Whether the place is this device's is another question, see ``loaders``.
-    reason = b0n.refusal(image.image.payload, image.code_address or info.address, ())
+    reason = nsib_refusal(image.image.payload, image.code_address or info.address, ())
     if reason is not None:
         said = reason.rstrip(".")
         text = f'b0n, the network core\'s bootloader, refuses {image.file} ("{said}"): {after}'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
+from smpdfu.image.nsib.firmware_info import READ_BYTES, FirmwareInfo
 from smpdfu.loaders.rules import Build
 from smpdfu.virtual.boot.network.netcore import NetCore, update_network_core
 from smpdfu.virtual.boot.slot import RawHeader, Slot

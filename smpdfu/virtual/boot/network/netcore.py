@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from smpdfu.image import b0n
 from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.vector_table import Vectors
 from smpdfu.virtual.chip.flash import Area, Bus, Flash, FlashError
 from smpdfu.virtual.chip.layout import Layout
@@ -68,7 +69,7 @@ class PcdCommand:
 class NetCore:
     """The network core of a device. ``running`` tells that its application was started.
 
-    With ``keys``, b0n is provisioned: it takes firmware that is sealed for it (``b0n.seal``) and signed with one of
+    With ``keys``, b0n is provisioned: it takes firmware that is sealed for it (``nsib.seal``) and signed with one of
     them. Without, it also takes firmware without any seal, as plain Zephyr builds it, if that is linked for its slot.
     ``b0n`` is another way to decide.
     """
@@ -115,21 +116,21 @@ class NetCore:
             self._answer(command, DONE if self._obey(command, bus) else FAIL)
             return
         firmware = self.app.read_all()
-        self.running = b0n.FirmwareInfo.find(firmware) is not None or self._is_plain(firmware)
+        self.running = FirmwareInfo.find(firmware) is not None or self._is_plain(firmware)
 
     @property
     def is_whole(self) -> bool:
         """False for what a cut left of a copy: b0n starts it, and it does not work."""
         firmware = self.app.read_all()
-        if b0n.FirmwareInfo.find(firmware) is None:
+        if FirmwareInfo.find(firmware) is None:
             return self._is_plain(firmware)
-        return b0n.refusal(firmware, self.layout.app.start, ()) is None
+        return nsib_refusal(firmware, self.layout.app.start, ()) is None
 
     def version(self) -> int | None:
         """What b0n answers to a request for the firmware's version; None for an error. Raises ``SilentError``."""
         if self._b0n is B0n.SILENT:
             raise SilentError
-        info = b0n.FirmwareInfo.find(self.app.read_all())
+        info = FirmwareInfo.find(self.app.read_all())
         return None if info is None else info.version
 
     def _answer(self, command: PcdCommand, magic: int) -> None:
@@ -160,9 +161,9 @@ class NetCore:
     def _refusal(self, firmware: bytes) -> str | None:
         if self._b0n is not B0n.KEYS and firmware:
             return None if self._b0n is B0n.ACCEPTS else "Firmware validation failed."
-        if not self.keys and b0n.FirmwareInfo.find(firmware) is None:
+        if not self.keys and FirmwareInfo.find(firmware) is None:
             return None if self._is_plain(firmware) else "Invalid firmware info format."
-        return b0n.refusal(firmware, self.layout.app.start, self.keys)
+        return nsib_refusal(firmware, self.layout.app.start, self.keys)
 
     def _is_plain(self, firmware: bytes) -> bool:
         """True for firmware without any seal that an unprovisioned b0n starts."""

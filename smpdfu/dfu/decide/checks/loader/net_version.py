@@ -25,8 +25,8 @@ from smpdfu.dfu.decide.checks.loader.loaders import LoaderCheck, builds_of, stag
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.image.b0n import READ_BYTES, FirmwareInfo
 from smpdfu.image.format import counted
+from smpdfu.image.nsib.firmware_info import READ_BYTES, FirmwareInfo
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.rules import Build
 

@@ -1,8 +1,8 @@
-"""The check of b0n, the immutable bootloader of the network core: firmware info, validation info, hash, signature.
+"""The seal of NSIB, the immutable bootloader (b0, and b0n on the network core): hash and signature behind the firmware.
 
 A network image is sealed twice: first for b0n, by a block behind the firmware, then by MCUboot's header and TLVs around
-all of it. Source: ``fw_info_bare.h``, ``bl_validation.c`` and ``validation_data.py`` of the nRF Connect SDK, as built
-for an nRF53. Addresses are where the firmware is linked to run.
+all of it. Source: ``bl_validation.c`` and ``validation_data.py`` of the nRF Connect SDK, as built for an nRF53.
+Addresses are where the firmware is linked to run.
 """
 
 from __future__ import annotations
@@ -14,45 +14,15 @@ from dataclasses import dataclass
 
 from smpdfu.errors import FormatError, SignatureError
 from smpdfu.image.keys.keys import Signer, Verifier
+from smpdfu.image.nsib.firmware_info import VALID, FirmwareInfo
 
-# Third word of a magic: version of the structure (2), chip (53), cryptography (none; SHA-256 and P-256), a byte each.
-_MAGIC = struct.Struct("<III")
-INFO_MAGIC = _MAGIC.pack(0x281EE6DE, 0x8FCEBB4C, 2 | 53 << 8)
-VALIDATION_MAGIC = _MAGIC.pack(0x281EE6DE, 0x86518483, 2 | 53 << 8 | 1 << 16)
-VALID = 0x9102FFFF
-INFO_OFFSETS = (0x0, 0x200, 0x400, 0x800, 0x1000)  # from the start of the firmware
+# Third word of the magic: version of the structure (2), chip (53), cryptography (SHA-256 and P-256), a byte each.
+VALIDATION_MAGIC = struct.pack("<III", 0x281EE6DE, 0x86518483, 2 | 53 << 8 | 1 << 16)
 SEARCH_BYTES = 4  # how far behind the firmware the validation info may begin
-READ_BYTES = 2046
-"""How much of an image MCUboot searches for firmware info, to compare versions (CONFIG_PCD_VERSION_PAGE_BUF_SIZE)."""
 
-# magic, total size, size, version, address, boot address, valid, four reserved words, two counts of interfaces
-_INFO = struct.Struct("<12sIIIIII16xII")
 # magic, address, SHA-256, public key (x, y), signature (r, s)
 _VALIDATION = struct.Struct("<12sI32s64s64s")
-assert (_INFO.size, _VALIDATION.size) == (60, 176)
-
-
-@dataclass(frozen=True, slots=True)
-class FirmwareInfo:
-    """``struct fw_info``: ``size`` bytes of firmware from ``address``, not counting what seals them."""
-
-    size: int
-    version: int
-    address: int
-    valid: int = VALID
-
-    @classmethod
-    def find(cls, firmware: bytes) -> FirmwareInfo | None:
-        """The info inside the firmware, at one of the places where it may be."""
-        for offset in INFO_OFFSETS:
-            if firmware[offset : offset + 12] == INFO_MAGIC and offset + _INFO.size <= len(firmware):
-                _, _, size, version, address, _, valid, _, _ = _INFO.unpack_from(firmware, offset)
-                return cls(size, version, address, valid)
-        return None
-
-    def to_bytes(self) -> bytes:
-        """The 60 bytes, without interfaces."""
-        return _INFO.pack(INFO_MAGIC, _INFO.size, self.size, self.version, self.address, self.address, self.valid, 0, 0)
+assert _VALIDATION.size == 176
 
 
 @dataclass(frozen=True, slots=True)
