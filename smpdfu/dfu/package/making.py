@@ -97,18 +97,22 @@ class PackageWarning:
 
 @dataclass(frozen=True, slots=True)
 class MadePackage:
-    """The package, and what is to be said of it. ``load_address`` of an image is where its code will lie."""
+    """The package, and what is to be said of it. ``load_address`` of an image is where its code will lie.
+
+    ``file`` is the name of the package: ``dfu_application.zip``, or ``dfu_mcuboot.zip``.
+    """
 
     package: Package
     warnings: tuple[PackageWarning, ...]
+    file: str = PACKAGE_NAME
 
     def files(self, *, multi_image: bool = False) -> Mapping[str, bytes]:
-        """Return the files of a build by their names: the image of each core, and ``dfu_application.zip``.
+        """Return the files of a build by their names: each image, and the package.
 
         With ``multi_image`` also ``dfu_multi_image.bin``, as an update over Matter takes it.
         """
         images = self.package.images
-        files = {image.file: image.data for image in images} | {PACKAGE_NAME: self.package.to_bytes()}
+        files = {image.file: image.data for image in images} | {self.file: self.package.to_bytes()}
         return files | {FILE_NAME: write_images(images)} if multi_image else files
 
 
