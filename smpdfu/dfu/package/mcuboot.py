@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.dfu.package.images import Core, PackageImage, Role
-from smpdfu.dfu.package.making import MadePackage, PackageWarning, StrPath
+from smpdfu.dfu.package.made import MadePackage, PackageWarning
 from smpdfu.dfu.package.package import Board, Package, source_date
+from smpdfu.dfu.package.request import StrPath
+from smpdfu.dfu.package.seals import resealed, seal_warnings
 from smpdfu.dfu.package.signed_files import is_image, read_signed
 from smpdfu.errors import FormatError, ImageError, PackageError
 from smpdfu.image.files import read_firmware
@@ -113,7 +115,9 @@ def make_mcuboot_package(
     names = {variant.number: str(path) for variant, (_, path) in zip(variants, request.paths, strict=True)}
     check_variants(variants, names)
     warnings += variant_warnings(variants)
-    return MadePackage(_package(variants, request), tuple(warnings), PACKAGE_NAME)
+    package = _package(variants, request)
+    warnings += seal_warnings(package.images, release=request.release, checks_keys=nsib_signer is None)
+    return MadePackage(package, tuple(dict.fromkeys(warnings)), PACKAGE_NAME)
 
 
 # --- one variant ----------------------------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ def _variant(
         if request.version is None:
             raise ValueError("an image that is signed needs a version")
         image = build(_spec(sealed, request.version, request), sealed.data, signer)
-        return _checked(McubootVariant(number, image, image.to_bytes(), sealed))
+        return checked_variant(McubootVariant(number, image, image.to_bytes(), sealed))
 
 
 def sealed_mcuboot(data: bytes, nsib_signer: Signer | None) -> SealedFirmware:
@@ -160,10 +164,10 @@ def signed_variant(number: int, data: bytes, image: Image) -> McubootVariant:
     """MCUboot's image that both rounds have signed. Raises FormatError, ImageError."""
     if image.encrypted:
         raise ImageError("the image is encrypted: b0 needs MCUboot as it runs")
-    return _checked(McubootVariant(number, image, data, SealedFirmware.of(image.payload)))
+    return checked_variant(McubootVariant(number, image, data, SealedFirmware.of(image.payload)))
 
 
-def _checked(variant: McubootVariant) -> McubootVariant:
+def checked_variant(variant: McubootVariant) -> McubootVariant:
     """The variant. Raises ImageError where the code is not for the place that its firmware info tells."""
     info, header = variant.sealed.info, variant.image.header
     vectors = Vectors.of(variant.image.payload)
@@ -239,13 +243,7 @@ def variant_warnings(variants: Sequence[McubootVariant]) -> Iterator[PackageWarn
             "cannot",
         )
     if any(one.sealed.earlier is not None for one in variants):
-        yield resealed("MCUboot", None)
-
-
-def resealed(what: str, core: Core | None) -> PackageWarning:
-    """What to say of firmware that had the seal of another key, which was replaced."""
-    text = f"{what} had the seal of another key, and smpdfu sealed it again with the key that was given"
-    return PackageWarning("resealed", text, core)
+        yield resealed(None)
 
 
 def _package(variants: Sequence[McubootVariant], request: McubootRequest) -> Package:

@@ -10,10 +10,13 @@ import hashlib
 from dataclasses import dataclass
 
 from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.keys.keys import SIGNATURES, PublicHalf, Signer
+from smpdfu.image.keys.keys import SIGNATURES, PublicHalf, PublicKey, Signer
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import ValidationInfo, refusal, seal
+from smpdfu.image.signers.remote import public_from_der
 
+# SubjectPublicKeyInfo of a P-256 key up to x and y, which follow the 4 of an uncompressed point (RFC 5480).
+_P256_DER = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 _SEAL_BYTES = len(ValidationInfo(0, b"", b"", b"").to_bytes())
 
 
@@ -113,6 +116,11 @@ def raw_public_key(key: PublicHalf) -> bytes:
     """Return x and y of a P-256 key, 64 bytes. Raises SigningError for another kind of key."""
     check_seal_key(key)
     return key.public_bytes[-64:]
+
+
+def public_key_of(raw: bytes) -> PublicKey:
+    """The key whose x and y are ``raw``, 64 bytes. Raises KeyFileError for what is no point of the curve."""
+    return public_from_der(_P256_DER + raw, "the key of the seal")
 
 
 def _info(firmware: bytes) -> FirmwareInfo:
