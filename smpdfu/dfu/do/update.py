@@ -35,6 +35,7 @@ from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal.journal import Journal, off_loop
 from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
+from smpdfu.dfu.do.noted import facts_of
 from smpdfu.dfu.do.replacing.reach import Reach, read_device
 from smpdfu.dfu.do.replacing.replacing_steps import Replacer
 from smpdfu.dfu.do.result import Installed, is_proven
@@ -319,7 +320,9 @@ class Update:
             return True
         if not decision.plan.steps:
             return False
-        begin = partial(self._journal.begin, device=self._client.name, about=self._about(decision))
+        package, method = decision.package, decision.plan.method
+        facts = facts_of(package.images, decision.state, method, self._wish.policy)
+        begin = partial(self._journal.begin, device=self._client.name, about=self._about(decision), **facts)
         await off_loop(begin, self._package.digest)
         for clue in decision.state.evidence.clues:
             await self._note_clue(clue)
