@@ -18,7 +18,8 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
-from smpdfu.dfu.decide.steps.rules import Method, activates
+from smpdfu.dfu.decide.steps.plan import Plan
+from smpdfu.dfu.decide.steps.rules import activates, settles
 from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.events import carrying, unwrapped
 from smpdfu.dfu.do.journal.device_lock import locked
@@ -252,8 +253,8 @@ class _Job:
     _proof: Proof | None = field(default=None, init=False)
     _step: str = field(default="", init=False)
     _chip: str | None = field(default=None, init=False)
-    _method: Method | None = field(default=None, init=False)
-    _activated: set[str] = field(default_factory=set, init=False)
+    _plan: Plan | None = field(default=None, init=False)
+    _either: set[str] = field(default_factory=set, init=False)
 
     async def run_in_time(self, seconds: float) -> Outcome:
         """Do ``run``, and stop it after ``seconds`` as Ctrl-C does. Raises DeviceTimeoutError then."""
@@ -300,7 +301,7 @@ class _Job:
             if unseen == DONE and record.proof is not None:  # it is this fleet's own update, so of the same board
                 decision = replace(decision, proof=Proof.from_entry(record.proof))
             self._proof = decision.proof
-            self._method = decision.plan.method
+            self._plan = decision.plan
             installed = await update.run(decision, self._note)
         if installed.proven is False:
             return Outcome.UNPROVEN
@@ -328,8 +329,8 @@ class _Job:
     def _note(self, event: Event) -> None:
         if isinstance(event, StepBegun):
             self._step = event.step.name
-            if self._method is None or activates(event.step, self._method):
-                self._activated.add(event.step.part)
+            if self._plan is not None and activates(event.step, self._plan.method):
+                self._either.add(event.step.part)
             self.log.write(
                 events.STEP, device=self.device.name, step=event.step.name, number=event.number, of=event.total
             )
@@ -338,6 +339,8 @@ class _Job:
         else:
             self._after = event.state
             self._proof = event.proof or self._proof
+            if self._plan is not None and settles(event.step, self._plan.steps):
+                self._either.discard(event.step.part)
         if self.ports.watch is not None:
             carrying(self.ports.watch)(self.device, event)
 
@@ -356,7 +359,7 @@ class _Job:
             "from_hash": running_hash(self._before),
             "to_hash": running_hash(self._after),
             "policy": self.fleet.treatment.policy,
-            "activated": sorted(self._activated),
+            "either": sorted(self._either),
             "wanted": {image.part: str(image.image.header.version) for image in self.package.images},
             "proof": proof,
             "chip": self._chip,

@@ -44,6 +44,11 @@ class ImageRecord:
         text = version[:_MAX_TEXT] if isinstance(version, str) else ""
         return cls(part[:_MAX_TEXT], hash_text(entry.get("hash")), text, hash_text(entry.get("file")))
 
+    @property
+    def key(self) -> str:
+        """The hash by which the image is known: its own, else that of its file; "" if neither is known."""
+        return self.hash or self.file
+
     def to_entry(self) -> dict[str, Any]:
         """Return the object for a log or a journal."""
         return {"part": self.part, "hash": self.hash, "version": self.version, "file": self.file}

@@ -217,6 +217,12 @@ def activates(step: Step, method: Method) -> bool:
     return step.action is not Action.UPLOAD or method in UPLOADS_RUN
 
 
+def settles(step: Step, steps: Sequence[Step]) -> bool:
+    """Return whether it is settled which image runs, when this step of a plan is done: the last one that looks."""
+    looks = [one for one in steps if one.part == step.part and one.action in (Action.CHECK, Action.CONFIRM)]
+    return looks[-1:] == [step]
+
+
 def rules_of(package: Package, state: DeviceState, policy: Policy) -> tuple[Step, ...]:
     """All steps for the images of a package on this device, with those that are done already."""
     method = method_of(state)

@@ -232,24 +232,32 @@ def lock_journal(fd: int, path: Path) -> None:
 
 def _read(fd: int, path: Path) -> tuple[list[Mapping[str, Any]], int, tuple[int, ...]]:
     """The entries that count, where the last whole line ends, and the numbers of the damaged ones."""
-    if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
-        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB").because(
-            "journal-too-large"
-        )
-    with open(fd, "rb", closefd=False) as file:
-        data = file.read()
-    lines = data.splitlines(keepends=True)
+    lines = read_journal(fd, path).splitlines(keepends=True)
     found = [entry_of(line) for line in lines]
     damaged = tuple(
         number for number, entry in enumerate(found, 1) if entry is None and lines[number - 1][-1:] == b"\n"
     )
     if found and found[-1] is None:  # cut short, or as good as
         del found[-1], lines[-1]
-    names_package = (b'"update"' in line for line in lines)
-    entries = [
-        _UNKNOWN if entry is None and names else entry for entry, names in zip(found, names_package, strict=True)
-    ]
-    return list(_counting(entries)), sum(map(len, lines)), damaged
+    return list(counting(lines, found)), sum(map(len, lines)), damaged
+
+
+def read_journal(fd: int, path: Path) -> bytes:
+    """The bytes of an open journal. Raises JournalError if it is too large, or OSError."""
+    if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
+        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB").because(
+            "journal-too-large"
+        )
+    with open(fd, "rb", closefd=False) as file:
+        return file.read(MAX_JOURNAL_BYTES)
+
+
+def counting(lines: Iterable[bytes], entries: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:
+    """The entries that count of the ``lines`` of a journal; None is a damaged line."""
+    return _counting(
+        _UNKNOWN if entry is None and b'"update"' in line else entry
+        for line, entry in zip(lines, entries, strict=True)
+    )
 
 
 def _counting(lines: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:

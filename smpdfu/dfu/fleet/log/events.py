@@ -46,7 +46,7 @@ class LogEvent:
     before and after an update, ``wanted`` the package's versions by ``PackageImage.part``. ``was_hash`` and
     ``runs_hash`` are the hashes of the application that the device listed as running, before and last ("": none).
     ``packages`` has the images of each package of a run by the package's digest. ``policy`` is the update's.
-    ``activated`` are the parts whose new image may run since this update; None where that was not noted.
+    ``either`` are the parts of which the previous or the new image may run after a failure; None: not noted.
     """
 
     kind: str
@@ -70,7 +70,7 @@ class LogEvent:
     runs_hash: str = ""
     packages: Mapping[str, tuple[ImageRecord, ...]] = field(default_factory=dict, repr=False)
     policy: str = ""
-    activated: tuple[str, ...] | None = None
+    either: tuple[str, ...] | None = None
     wanted: Mapping[str, str] = field(default_factory=dict)
     proof: Proof | None = None
     chip: str | None = None
@@ -174,7 +174,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "to_hash": ("runs_hash", hash_text),
     "packages": ("packages", records_by_package),
     "policy": ("policy", _text),
-    "activated": ("activated", _names),
+    "either": ("either", _names),
     "wanted": ("wanted", _texts),
     "proof": ("proof", _proof),
     "chip": ("chip", _text),
