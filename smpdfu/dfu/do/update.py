@@ -37,6 +37,7 @@ from smpdfu.dfu.do.journal.journal import Journal, off_loop
 from smpdfu.dfu.do.journal.notes import about_of, note_clue, noted
 from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
+from smpdfu.dfu.do.noted import facts_of
 from smpdfu.dfu.do.replacing.reach import Reach, read_device
 from smpdfu.dfu.do.replacing.replacing_steps import Replacer
 from smpdfu.dfu.do.result import Installed, is_proven
@@ -330,8 +331,10 @@ class Update:
             return True
         if not decision.plan.steps:
             return False
-        about = about_of(decision.package, decision.state, self._wish.policy)
-        begin = partial(self._journal.begin, device=self._client.name, about=about)
+        package, method, policy = decision.package, decision.plan.method, self._wish.policy
+        about = about_of(package, decision.state, policy)
+        facts = facts_of(package.images, decision.state, method, policy)
+        begin = partial(self._journal.begin, device=self._client.name, about=about, **facts)
         await off_loop(begin, self._package.digest)
         for clue in decision.state.evidence.clues:
             await note_clue(self._journal, clue)

@@ -64,6 +64,11 @@ class Step:
         return f"{self.action} {self.role} {self.number}" if self.number else f"{self.action} {self.role}"
 
     @property
+    def part(self) -> str:
+        """The image that it is about, as ``PackageImage.part``: ``app``, ``other 3``."""
+        return self.name.partition(" ")[2]
+
+    @property
     def words(self) -> str:
         """For people: ``upload the image of the application core``."""
         place, image = f"the {self.core.words}", f"the image of the {self.core.words}"
@@ -183,6 +188,9 @@ RUNS_IN_BOTH_SLOTS = frozenset(_METHODS[mode] for mode in bootloader_modes.RUNS_
 REPLACES = frozenset({Method.FIRMWARE_LOADER, Method.SERIAL_RECOVERY})
 """The upload is written over the application."""
 
+UPLOADS_RUN = REPLACES | NO_MARKS | RUNS_IN_BOTH_SLOTS
+"""An image that was only uploaded may run after any reset."""
+
 RULES: Mapping[tuple[Method, Policy], tuple[Step, ...]] = {
     (Method.STAGED, Policy.TEST_AND_CONFIRM): (*STAGED, *MCUBOOT),
     (Method.STAGED, Policy.CONFIRM_ONLY): (*_steps("upload app, keep app"), *STAGED[2:], *MCUBOOT),
@@ -214,6 +222,11 @@ def method_of(state: DeviceState) -> Method:
     if state.recovery or (state.by_recovery and state.mode is not BootloaderMode.FIRMWARE_LOADER):
         return Method.SERIAL_RECOVERY
     return _METHODS.get(BootloaderMode.UNKNOWN if state.mode is None else state.mode, Method(state.scheme))
+
+
+def activates(step: Step, method: Method) -> bool:
+    """Return whether the image may run from the moment at which this step begins."""
+    return step.action is not Action.UPLOAD or method in UPLOADS_RUN
 
 
 def rules_of(package: Package, state: DeviceState, policy: Policy) -> tuple[Step, ...]:

@@ -5,7 +5,8 @@ a crash cut short is the last one and counts as not written. A damaged line befo
 does: see ``_counting``. The first line of an update names its package, the lines
 behind it its steps, and one with ``end`` closes it::
 
-    {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0}
+    {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0,
+     "images": [...], "policy": "test-and-confirm", "uploads_run": false, "runs": "<hash>"}
     {"step": "upload app", "is": "begun", "time": ...}
     {"step": "upload app", "is": "done", "time": ...}
     {"step": "reset app", "is": "absent", "time": ...}
@@ -16,6 +17,8 @@ behind it its steps, and one with ``end`` closes it::
     {"proof": {"value": true, "reason": "...", "source": "console"}, "time": ...}
     {"end": "done", "time": ...}
 
+``images`` are those of the package for this device (``ImageRecord``), ``uploads_run`` says whether an image may run
+that was only uploaded, ``runs`` is the hash of the application that the device listed before.
 ``loader`` is a clue to the bootloader, ``net_version`` what the application told of the network core before its reset,
 ``proof`` whether the network core took its image, ``hardware`` the number of the device's chip, null where it does not
 tell one: what was noted before it may be about another device. ``waiting``: the device took the reset, and the image
@@ -89,9 +92,12 @@ class Journal:
         """The latest update, as written so far."""
         return self._record
 
-    def begin(self, package: str, *, device: str = "", about: Mapping[str, Any] | None = None) -> None:
-        """An update with the package of this digest begins; ``about`` is what a later one will want to know of it."""
-        self._append({"update": package, "device": device, **({"about": dict(about)} if about else {})})
+    def begin(self, package: str, *, device: str = "", about: Mapping[str, Any] | None = None, **facts: Any) -> None:
+        """An update with the package of this digest begins; ``about`` is what a later one will want to know of it.
+
+        ``facts`` is what is noted of it for people: see the module.
+        """
+        self._append({"update": package, "device": device, **({"about": dict(about)} if about else {}), **facts})
 
     def begun(self, step: str) -> None:
         """A step begins: from here on the device may have changed."""
