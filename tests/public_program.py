@@ -31,6 +31,7 @@ from smpdfu import (
     DeviceTimeoutError,
     Ending,
     Event,
+    EvidenceError,
     Finding,
     Fleet,
     FleetDevice,
@@ -106,6 +107,9 @@ from smpdfu import (
     ResponseTimeoutError,
     RevertedError,
     Role,
+    Sbom,
+    SbomComponent,
+    SbomImage,
     Schedule,
     Scheme,
     Severity,
@@ -167,6 +171,7 @@ from smpdfu import (
     place_of,
     plan_update,
     read_log,
+    read_sbom,
     recover_image,
     restart_unchanged,
     verify,
@@ -258,6 +263,17 @@ def release_mcuboot(s0: Path, s1: Path, folder: Path, key: Signer, nsib: Signer)
     if made is not None:
         LINES.append(made.message)
     return make_mcuboot_package(McubootRequest(Version(1, 2, 3), s0, s1), key, nsib)
+
+
+def software_of(path: Path) -> list[str]:
+    """What the images of a package contain, as its SBOM says."""
+    try:
+        sbom: Sbom = read_sbom(path)
+    except EvidenceError as error:
+        return [str(error)]
+    images: tuple[SbomImage, ...] = sbom.images
+    parts: list[SbomComponent] = [part for image in images for part in image.components]
+    return [f"{part.name} {part.version}" for part in parts]
 
 
 def note(event: Event) -> str:
