@@ -7,7 +7,7 @@ a mixed or unknown token, an unknown kind of data, a used slot behind a free one
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from smpdfu.errors import FormatError
 from smpdfu.image.files import Firmware, Segment
@@ -100,6 +100,34 @@ def find_provision(firmware: Firmware, address: int | None = None) -> Provision:
             "provision-where"
         )
     return _one_reading(parts[0].data)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the data that a bootloader stumbles over, now or soon."""
+
+    code: str
+    message: str
+
+
+def problems(data: Provision) -> tuple[Problem, ...]:
+    """What is wrong with data that can be read, in the order of the keys and counters."""
+    found = []
+    known: set[bytes] = set()
+    for number, key in enumerate(data.keys):
+        if not key.usable and not key.revoked:
+            text = f"the hash of key {number} has 0xffff in it: the bootloader takes it for erased memory and stops"
+            found.append(Problem("provision-key-hash", text))
+        if key.hash in known:
+            found.append(Problem("provision-key-twice", f"key {number} is the same as one before it"))
+        known.add(key.hash)
+    if data.place is Place.NSIB and all(key.revoked for key in data.keys):
+        found.append(Problem("provision-no-key", "there is no valid key: the bootloader accepts no firmware"))
+    for counter in data.counters:
+        if not counter.left:
+            text = f"the counter of {counter.use.name} has no slot left: it stays at {counter.current}"
+            found.append(Problem("provision-counter-full", text))
+    return tuple(found)
 
 
 def _at(parts: tuple[Segment, ...], address: int) -> Provision:
