@@ -19,11 +19,9 @@ from enum import IntEnum, StrEnum
 
 from smpdfu.errors import FormatError, SigningError, TooLargeError
 from smpdfu.image.keys.keys import PublicKey
+from smpdfu.image.nrf5340 import OTP
 from smpdfu.image.nsib.seal import raw_public_key
 
-OTP_ADDRESS = 0x00FF_8100
-"""Where the OTP of an nRF5340's application core begins, and so its provisioning data."""
-OTP_BYTES = 190 * 4  # nRF5340 product specification, UICR: OTP[190]
 DEFAULT_MAX_BYTES = 0x1000
 KEY_HASH_BYTES = 16
 MAX_NUMBERED_KEYS = 16
@@ -225,8 +223,7 @@ def key_hash(raw: bytes) -> bytes:
 
 def room(address: int) -> int:
     """How many bytes there are for provisioning data at an address: to the end of OTP, or Nordic's default."""
-    end = OTP_ADDRESS + OTP_BYTES
-    return end - address if OTP_ADDRESS <= address < end else DEFAULT_MAX_BYTES
+    return OTP.stop - address if address in OTP else DEFAULT_MAX_BYTES
 
 
 # --- making ---------------------------------------------------------------------------------------------------------
