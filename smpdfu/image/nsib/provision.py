@@ -221,6 +221,11 @@ def key_hash(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()[:KEY_HASH_BYTES]
 
 
+def is_slot_address(address: int) -> bool:
+    """True for a word's address; none is 0, where b0 itself begins."""
+    return 0 < address < 1 << 32 and address % 4 == 0
+
+
 def room(address: int) -> int:
     """How many bytes there are for provisioning data at an address: to the end of OTP, or Nordic's default."""
     return OTP.stop - address if address in OTP else DEFAULT_MAX_BYTES
@@ -249,7 +254,7 @@ def provision_for(
     entries = tuple(ProvisionedKey.of(key) for key in keys)
     _check_keys(entries, tokens)
     for address in (s0, s0 if s1 is None else s1):
-        if not 0 <= address < 1 << 32 or address % 4:
+        if not is_slot_address(address):
             raise FormatError(f"0x{address:x} is not the address of a firmware slot").because("provision-address")
     made = Provision(
         s0, s0 if s1 is None else s1, entries, _counters(counter_slots, mcuboot_counter_slots), tokens=tokens
