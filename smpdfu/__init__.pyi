@@ -50,6 +50,10 @@ from smpdfu.dfu.do.update import StepBegun as StepBegun
 from smpdfu.dfu.do.update import StepDone as StepDone
 from smpdfu.dfu.do.update import Update as Update
 from smpdfu.dfu.do.update import Wish as Wish
+from smpdfu.dfu.evidence.sbom_reading import Sbom as Sbom
+from smpdfu.dfu.evidence.sbom_reading import SbomComponent as SbomComponent
+from smpdfu.dfu.evidence.sbom_reading import SbomImage as SbomImage
+from smpdfu.dfu.evidence.sbom_reading import read_sbom as read_sbom
 from smpdfu.dfu.fleet.description.file import Fleet as Fleet
 from smpdfu.dfu.fleet.description.file import FleetDevice as FleetDevice
 from smpdfu.dfu.fleet.description.file import Limits as Limits
@@ -92,6 +96,7 @@ from smpdfu.errors import AbsentError as AbsentError
 from smpdfu.errors import ConnectError as ConnectError
 from smpdfu.errors import DeviceError as DeviceError
 from smpdfu.errors import DeviceTimeoutError as DeviceTimeoutError
+from smpdfu.errors import EvidenceError as EvidenceError
 from smpdfu.errors import FleetError as FleetError
 from smpdfu.errors import FleetFailedError as FleetFailedError
 from smpdfu.errors import FleetFileError as FleetFileError

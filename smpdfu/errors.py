@@ -223,6 +223,10 @@ class PackageError(SmpdfuError):
     """A file is not a usable dfu_application.zip."""
 
 
+class EvidenceError(SmpdfuError):
+    """An SBOM or the provenance of a package cannot be read or written, or does not belong to the package."""
+
+
 class FleetFileError(SmpdfuError):
     """The file that describes a fleet is not valid."""
 

@@ -100,7 +100,7 @@ async def plan_update(
 
 async def _plan(address: str, package: Package | Path | str, wish: Wish, reach: Reach) -> Decision:
     record, whole = recorded_update(address), _package(package)
-    found = await read_device(reach, record)
+    found = await read_device(reach, whole, record)
     return decide(whole, await with_unconfirmable(reach.current, whole, found, record, wish), record, wish)
 
 

@@ -31,6 +31,7 @@ from smpdfu import (
     DeviceTimeoutError,
     Ending,
     Event,
+    EvidenceError,
     Finding,
     Fleet,
     FleetDevice,
@@ -105,6 +106,9 @@ from smpdfu import (
     ResponseTimeoutError,
     RevertedError,
     Role,
+    Sbom,
+    SbomComponent,
+    SbomImage,
     Schedule,
     Scheme,
     Severity,
@@ -164,6 +168,7 @@ from smpdfu import (
     place_of,
     plan_update,
     read_log,
+    read_sbom,
     recover_image,
     restart_unchanged,
     verify,
@@ -245,6 +250,17 @@ def release_build(folder: Path, key: Signer) -> MadePackage:
     facts: tuple[BuildFact, ...] = describe_build(folder)
     LINES.extend(f"{fact.of} {fact.name}: {fact.value} ({fact.origin})" for fact in facts)
     return make_build_package(folder, BuildRequest(overrides=BuildOverrides(version=Version(1, 2, 3))), key)
+
+
+def software_of(path: Path) -> list[str]:
+    """What the images of a package contain, as its SBOM says."""
+    try:
+        sbom: Sbom = read_sbom(path)
+    except EvidenceError as error:
+        return [str(error)]
+    images: tuple[SbomImage, ...] = sbom.images
+    parts: list[SbomComponent] = [part for image in images for part in image.components]
+    return [f"{part.name} {part.version}" for part in parts]
 
 
 def note(event: Event) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from smpdfu.loaders.b0_console import NO_B0, B0Boot, read_b0
 from smpdfu.loaders.releases import Generation, release_of_commit, releases_of
 from smpdfu.loaders.rules import NORDIC, Loader
 from smpdfu.untrusted.text import without_escapes
@@ -54,7 +55,8 @@ class BootLog:
     """The bootloader's lines of one boot.
 
     ``network_taken``: whether the network core took an image in this boot; None where no line says so. ``commit`` and
-    ``sdk`` are what the banner says, "" where there is none; ``loaders`` those that print such lines.
+    ``sdk`` are what the banner says, "" where there is none; ``loaders`` those that print such lines. ``b0`` is what
+    the immutable bootloader below MCUboot printed in the last boot.
     """
 
     lines: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class BootLog:
     commit: str = ""
     sdk: str = ""
     loaders: frozenset[Loader] = NORDIC
+    b0: B0Boot = NO_B0
 
     @property
     def tells_loader(self) -> bool:
@@ -109,16 +112,17 @@ def read_boot(text: str) -> BootLog:
 
     The text is bounded to its last 64 KiB; lines are as they came, without colour codes.
     """
-    boots = _boots(plain(text[-MAX_TEXT:]))
+    said = plain(text[-MAX_TEXT:])
+    boots, b0 = _boots(said), read_b0(said)
     if not boots:
-        return BootLog()
+        return BootLog(b0=b0)
     last = boots[-1]
     whole = [boot for boot in boots if boot.jumped] or [last]
     said = "\n".join(last.lines)
     commit, sdk = _first(_COMMIT, said), _first(_SDK, said)
     taken = {boot.network_taken for boot in whole}
     loaders = frozenset[Loader]().union(*(_loaders(boot.lines) for boot in whole))
-    return BootLog(tuple(last.lines), next(iter(taken)) if len(taken) == 1 else None, commit, sdk, loaders)
+    return BootLog(tuple(last.lines), next(iter(taken)) if len(taken) == 1 else None, commit, sdk, loaders, b0)
 
 
 def _boots(text: str) -> list[_Boot]:

@@ -25,6 +25,8 @@ from smpdfu.image.trailer import MAX_ALIGNS, boot_magic
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.conftest import BOTH, IDLE
+from tests.dfu.mcuboot_images import both_slots
+from tests.dfu.test_dfu_mcuboot import FINDINGS as ITSELF_ROWS
 from tests.dfu.test_dfu_preflight_loaders import ROWS as LOADER_ROWS
 from tests.dfu.test_dfu_preflight_modes import ROWS as MODE_ROWS
 from tests.dfu.test_dfu_preflight_replacing import ROWS as REPLACING_ROWS
@@ -123,7 +125,6 @@ TABLE: list[tuple[str, Severity | None, Case]] = [
     ("clean", None, lambda make, state: (app(make), state(CONFIRMED, replace(PENDING, pending=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, active=False)))),
     ("no-running-image", Severity.ERROR, lambda make, state: (app(make), replace(state(), slots=()))),
-    ("no-steps", Severity.ERROR, lambda make, state: (of_role(make, Role.MCUBOOT), state())),
     ("active-slot", Severity.ERROR, lambda make, state: (app(make), state(replace(CONFIRMED, slot=1)))),
     ("active-slot", Severity.ERROR, lambda make, state: (app(make), state(CONFIRMED, replace(CONFIRMED, slot=1)))),
     ("scheme", Severity.ERROR, lambda make, state: (app(make), state(given=Scheme.SIMULTANEOUS, mode=None))),
@@ -339,6 +340,7 @@ def test_every_finding_has_a_source() -> None:
     judged = {"hash", "clear"}  # by image/verification/verify.py
     assert told - judged <= set(SOURCES)
     told |= {code for *_, codes in (*MODE_ROWS, *REPLACING_ROWS) for code, _ in codes}
+    told |= {code for *_, codes in ITSELF_ROWS for code, _ in codes}
     loaders = {code for row in LOADER_ROWS for code, _ in row.found}
     assert set(SOURCES) <= told | loaders | {"net-encrypted", "net-key", "net-seal", "clear"}
     assert loaders <= set(SOURCES)
@@ -368,6 +370,8 @@ def test_every_check_has_a_row(make: Maker, state: State) -> None:
     """Without a check, its row must fail: so each check yields in some row."""
     cases = [*(case(make, state) for *_, case in TABLE), *(case(make, state) for _, case, _ in BOTH_TABLE)]
     cases.append((two_keys(make), state()))
+    cases.append((of_role(make, Role.MCUBOOT), state(mode=BootloaderMode.DIRECT_XIP)))
+    cases.append((both_slots(make), state()))
     encrypted = (make.package(make.image(Role.NET, encrypted=True)), state())
     cases += [row.case(make) for row in LOADER_ROWS]
     for check in (*CHECKS, *LOADER_CHECKS, *NET_VERSION_CHECKS, *CLASS_CHECKS):

@@ -116,7 +116,7 @@ def look(device: VirtualNrf5340, package: Package, path: Path) -> Decision:
     async def ask() -> Decision:
         async with client_of(device, console=False) as client:
             record = read_record(path)
-            return decide(package, await read_device(Reach(client), record), record)
+            return decide(package, await read_device(Reach(client), package, record), record)
 
     return simulate(ask())
 

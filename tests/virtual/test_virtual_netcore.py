@@ -275,9 +275,10 @@ def test_only_firmware_that_describes_itself_is_sealed(bench: Bench) -> None:
     with pytest.raises(FormatError, match="no firmware info"):
         seal(plain, ADDRESS, STRANGER)
     described = sealed(bench)[:5000]
-    for firmware, address in ((described, 0), (described[:-4], ADDRESS)):
-        with pytest.raises(FormatError, match="describes it"):
+    for firmware, address, code in ((described, 0, "seal-address"), (described[:-4], ADDRESS, "seal-size")):
+        with pytest.raises(FormatError) as refused:
             seal(firmware, address, STRANGER)
+        assert refused.value.code == code
 
 
 # --- the command in shared RAM --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import (
     DeviceError,
     DeviceTimeoutError,
+    EvidenceError,
     FleetFailedError,
     FleetFileError,
     FleetPausedError,
@@ -44,6 +45,7 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (ImageError, 3),
     (SigningError, 3),
     (PackageError, 3),
+    (EvidenceError, 3),
     (FleetFileError, 3),
     (LinkError, 4),
     (LocalProtocolError, 2),

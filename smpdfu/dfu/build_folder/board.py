@@ -18,7 +18,7 @@ from smpdfu.dfu.build_folder.formats.folder import BuildFolder
 from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.dfu.build_folder.formats.partitions import Memory, Partition, Partitions
 from smpdfu.dfu.build_folder.layout import DTS, read_layout, yaml_of
-from smpdfu.dfu.build_folder.packing.named_keys import built_in_key, encryption_key_of, file_of, signing_key_of
+from smpdfu.dfu.build_folder.packing.named_keys import built_in_key, encryption_key_of, nsib_key_of, signing_key_of
 from smpdfu.dfu.build_folder.updates import network_sources
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PackageError
@@ -31,7 +31,6 @@ from smpdfu.virtual.chip.layout import net_layout
 from smpdfu.virtual.server.groups.image import ConfirmsOthers
 
 _ALIGN, _SECTOR = 4, APP.page_size
-_GENERATED_KEY = "GENERATED_NON_SECURE_SIGN_KEY_PRIVATE.pem"
 # What the Partition Manager calls the partitions that MCUboot and the application have by these node labels.
 _NAMES = {
     "boot_partition": "mcuboot",
@@ -144,7 +143,7 @@ def board_of(build: Build) -> Board:
         divided_by=releases.Partitions.DTS if build.kind is BuildKind.SYSBUILD_DTS else releases.Partitions.PM,
         options=_options(build, Kconfig("") if mcuboot is None else mcuboot.config),
         content_key_size=loader.key_bits.value // 8,
-        keys=_keys(build, folder),
+        keys=_keys(build),
         firmware=_firmware(build, folder, has_place=net_app is not None),
         server=_server(build.application),
     )
@@ -234,33 +233,24 @@ def _options(build: Build, mcuboot: Kconfig) -> BootOptions:
     )
 
 
-def _keys(build: Build, folder: BuildFolder) -> BoardKeys:
+def _keys(build: Build) -> BoardKeys:
     loader = build.bootloader
     public = built_in_key(build)
     return BoardKeys(
         built_in=None if public is None else public.to_pem().decode(),
         sign=signing_key_of(build),
         encryption=encryption_key_of(build),
-        net=_net_key(build, folder),
+        net=_net_key(build),
         signs=loader.signature is None or loader.signature.value != "none",
         encrypts=loader.encryption is not None,
     )
 
 
-def _net_key(build: Build, folder: BuildFolder) -> Path | None:
+def _net_key(build: Build) -> Path | None:
     """The key that b0n's firmware is signed with: the one that is named, else the one that the build made."""
     if not any(one.role is Role.NET and one.sealed for one in build.updates):
         return None
-    b0n, network = build.image(BuildRole.B0N), build.image(BuildRole.NETWORK)
-    named = [] if b0n is None else [b0n.config.text("CONFIG_SB_SIGNING_KEY_FILE")]
-    sysbuild = folder.config("zephyr/.config")
-    named += [] if sysbuild is None else [sysbuild.text("SB_CONFIG_SECURE_BOOT_SIGNING_KEY_FILE")]
-    name = next(filter(None, named), None)
-    if name is not None:
-        return file_of(name)
-    places = ["", "" if network is None else network.file("zephyr/")]
-    found = folder.first(*(f"{place}{_GENERATED_KEY}" for place in places))
-    return None if found is None else folder.root / found
+    return nsib_key_of(build)
 
 
 def _server(image: BuildImage) -> BoardServer:

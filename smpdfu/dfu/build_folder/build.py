@@ -122,6 +122,19 @@ class BuildBootloader:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildNsib:
+    """The keys of NSIB in a build: the one that seals, and those that NSIB trusts, too. None: the folder does not tell.
+
+    ``more_key_files`` is a list with commas. ``generated_key`` is the file, from the build folder on, of the key that
+    the build made for itself because nobody named one: a debug key.
+    """
+
+    key_file: Fact[str] | None = None
+    more_key_files: Fact[str] | None = None
+    generated_key: Fact[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateImage:
     """An image that a package of this build has: what it is made of, and how.
 
@@ -129,7 +142,7 @@ class UpdateImage:
     that it must fit with the bootloader's trailer. Sizes in bytes. ``header_in_file``: the firmware begins with room
     for the header. ``number`` and ``slot_number`` are those of the manifest; ``slot_number`` only of variants.
     ``unsigned`` and ``signed`` are the files that are there, of ``unsigned_names`` and ``signed_names``. ``sealed``:
-    signed for b0n. ``name`` is the file's name in the package. ``numbered``: the manifest has the number.
+    signed for b0n, or for b0. ``name`` is the file's name in the package. ``numbered``: the manifest has the number.
     """
 
     role: Role
@@ -176,6 +189,7 @@ class BuildWarning:
 class Build:
     """A build folder as it was found. ``updates`` are the images that a package of it has.
 
+    ``own_updates`` are MCUboot itself for S0 and S1, where b0 is below it; ``nsib`` is None in a build without it.
     ``name`` is what the build's own package is called in its manifest.
     """
 
@@ -186,6 +200,8 @@ class Build:
     updates: tuple[UpdateImage, ...]
     warnings: tuple[BuildWarning, ...] = ()
     name: str | None = None
+    own_updates: tuple[UpdateImage, ...] = ()
+    nsib: BuildNsib | None = None
 
     def image(self, role: BuildRole) -> BuildImage | None:
         """The first image with this role."""

@@ -90,7 +90,7 @@ class Sources:
 
 def find_updates(sources: Sources) -> tuple[UpdateImage, ...]:
     """The images of a package. Raises PackageError where the build does not say what one needs."""
-    return tuple(_with_files(sources.folder, one) for one in _updates(sources))
+    return tuple(with_files(sources.folder, one) for one in _updates(sources))
 
 
 def _updates(sources: Sources) -> Iterator[UpdateImage]:
@@ -161,7 +161,7 @@ def _application(sources: Sources, image: BuildImage, *, second: bool) -> Update
         slot_number=2 * number.value + second if sources.direct_xip else None,
         numbered=sources.kind is not BuildKind.CHILD or sources.updates_network,
         load_address=_app_load_address(sources, slot, second=second),
-        security_counter=_counter(sources),
+        security_counter=security_counter(sources),
         encrypted=sources.bootloader.encryption is not None,
         unsigned_names=_app_sources(sources, image, "internal" if split else ""),
         signed_names=_app_signed(sources, image, "internal" if split else ""),
@@ -249,7 +249,8 @@ def _app_load_address(sources: Sources, slot: Partition, *, second: bool) -> Fac
     return _address(code or slot)
 
 
-def _counter(sources: Sources) -> Fact[int] | None:
+def security_counter(sources: Sources) -> Fact[int] | None:
+    """The counter of all images, if the bootloader prevents downgrades by it."""
     for config, prefix in ((sources.application.config, "CONFIG_"), (sources.sysbuild, "SB_CONFIG_")):
         value = config.number(prefix + _COUNTER)
         if value is not None and 0 <= value <= 0xFFFF_FFFF and any(config.flag(key) for key in _COUNTED):
@@ -297,12 +298,12 @@ def _network(sources: Sources, image: BuildImage) -> UpdateImage:
         sector_size=layout.sector,
         align=Fact(4, key=USUAL),
         header_in_file=False,
-        version=_network_version(sources, image),
+        version=network_version(sources, image),
         number=number,
         board=(fact_of(sources.application.config, "CONFIG_DOMAIN_CPUNET_BOARD") if child else None) or image.board,
         soc=fact_of(sources.sysbuild, "SB_CONFIG_SOC") or image.soc,
         load_address=_address(ram or slot),
-        security_counter=None if child else _counter(sources),
+        security_counter=None if child else security_counter(sources),
         firmware_version=fact_of(image.config, "CONFIG_FW_INFO_FIRMWARE_VERSION"),
         unsigned_names=network_sources(image, child=child),
         signed_names=_network_signed(image, child=child),
@@ -321,7 +322,7 @@ def _network_limit(sources: Sources, slot: Partition, number: int) -> Fact[Parti
     return _fact(slot if found is None else found)
 
 
-def _network_version(sources: Sources, image: BuildImage) -> Fact[Version]:
+def network_version(sources: Sources, image: BuildImage) -> Fact[Version]:
     """That of the application in builds with child images; else sysbuild's, which is 0.0.0 unless somebody sets it."""
     if sources.kind is BuildKind.CHILD:
         return _app_version(sources, sources.application)
@@ -332,14 +333,16 @@ def _network_version(sources: Sources, image: BuildImage) -> Fact[Version]:
     )
 
 
-_SEALED = "signed_by_b0_"
+SEALED_PREFIX = "signed_by_b0_"
 
 
 def network_sources(image: BuildImage, *, child: bool) -> tuple[str, ...]:
     """The firmware signed for b0n, else the plain one."""
     stem = f"zephyr/{image.kernel}"
-    sealed = [f"{_SEALED}{image.name}", f"zephyr/{_SEALED}{image.name}"]
-    sealed = [*(image.file(f"zephyr/{_SEALED}{what}") for what in ("app", image.name)), *sealed] if child else sealed
+    sealed = [f"{SEALED_PREFIX}{image.name}", f"zephyr/{SEALED_PREFIX}{image.name}"]
+    sealed = (
+        [*(image.file(f"zephyr/{SEALED_PREFIX}{what}") for what in ("app", image.name)), *sealed] if child else sealed
+    )
     return tuple(f"{name}.{ending}" for name in (*sealed, image.file(stem)) for ending in ("hex", "bin"))
 
 
@@ -352,9 +355,10 @@ def _network_signed(image: BuildImage, *, child: bool) -> tuple[str, ...]:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _with_files(folder: BuildFolder, update: UpdateImage) -> UpdateImage:
+def with_files(folder: BuildFolder, update: UpdateImage) -> UpdateImage:
+    """The image with those of its files that are there."""
     unsigned, signed = folder.first(*update.unsigned_names), folder.first(*update.signed_names)
-    return replace(update, unsigned=unsigned, signed=signed, sealed=_SEALED in (unsigned or signed or ""))
+    return replace(update, unsigned=unsigned, signed=signed, sealed=SEALED_PREFIX in (unsigned or signed or ""))
 
 
 def with_names(

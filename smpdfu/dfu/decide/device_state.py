@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from smpdfu.dfu.bootloader_modes import NO_MARKS, RUNS_IN_BOTH_SLOTS, SWAP_MODES
+from smpdfu.dfu.decide.b0 import NO_B0_STATE, B0State
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, Proof, Source
+from smpdfu.dfu.decide.record import MCUBOOT
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FormatError
@@ -50,21 +52,25 @@ class Past:
     """What is known of the application image that an earlier update brought; SMP does not tell it. None: not known.
 
     ``key`` is the hash of the key that signed it (KEYHASH), ``counter`` its security counter, ``app`` the image's hash,
-    ``needs`` its dependencies.
+    ``needs`` its dependencies. ``mcuboot`` is the slot and the firmware version of the MCUboot that b0 started.
     """
 
     key: bytes | None = None
     counter: int | None = None
     app: bytes | None = None
     needs: tuple[Dependency, ...] | None = None
+    mcuboot: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, package: Package) -> Past:
         """What there is to know about a package."""
-        app = package.image(Role.APP)
+        app, mcuboot = package.image(Role.APP), package.of_role(Role.MCUBOOT)
+        info = mcuboot[0].firmware_info if len(mcuboot) == 1 else None
+        slot = mcuboot[0].slot if info is not None else None
+        itself = None if info is None or slot is None else (slot, info.version)
         if app is None:
-            return cls()
-        return cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter, app.hash, dependencies_of(app))
+            return cls(mcuboot=itself)
+        return cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter, app.hash, dependencies_of(app), itself)
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Past:
@@ -75,6 +81,7 @@ class Past:
             counter if type(counter) is int else None,
             _bytes(entry.get("app")),
             _dependencies(entry.get("needs")),
+            _slot_and_version(entry.get(MCUBOOT)),
         )
 
     def to_entry(self) -> dict[str, Any]:
@@ -82,12 +89,19 @@ class Past:
         key = None if self.key is None else self.key.hex()
         app = None if self.app is None else self.app.hex()
         needs = None if self.needs is None else [[one.image, str(one.version)] for one in self.needs]
-        entry = {"key": key, "counter": self.counter, "app": app, "needs": needs}
+        mcuboot = None if self.mcuboot is None else list(self.mcuboot)
+        entry = {"key": key, "counter": self.counter, "app": app, "needs": needs, MCUBOOT: mcuboot}
         return {name: value for name, value in entry.items() if value is not None}
 
 
 def _bytes(value: object) -> bytes | None:
     return bytes.fromhex(value) if isinstance(value, str) and re.fullmatch(r"([0-9a-f]{2})+", value) else None
+
+
+def _slot_and_version(value: object) -> tuple[int, int] | None:
+    if not (isinstance(value, list) and len(value) == 2 and all(type(one) is int for one in value)):
+        return None
+    return (value[0], value[1]) if value[0] in (PRIMARY, SECONDARY) else None
 
 
 def _dependencies(value: object) -> tuple[Dependency, ...] | None:
@@ -122,7 +136,7 @@ class DeviceState:
     let SMP confirm, where that was asked for. ``lists_images`` False: its firmware has no list of images.
     ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial recovery; ``over_serial``: it can
     be reached there, ``renamed``: the device is known by the Bluetooth name of its application alone. ``silent``:
-    nothing answers where its application should.
+    nothing answers where its application should. ``b0``: of MCUboot's own two slots, where the package has a MCUboot.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -147,6 +161,7 @@ class DeviceState:
     over_serial: bool = True
     renamed: bool = False
     silent: bool = False
+    b0: B0State = NO_B0_STATE
 
     @property
     def in_loader(self) -> bool:

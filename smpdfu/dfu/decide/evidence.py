@@ -98,12 +98,13 @@ class ProofSource(StrEnum):
     CONSOLE = "console"
     SLOTS = "slots"
     VERSION = "version"
+    SEAL = "seal"
     JOURNAL = "journal"
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Did the network core take its image? ``value``: None where it is not known.
+    """Did the network core take its image, or did b0 start its MCUboot? ``value``: None where it is not known.
 
     ``reason`` is a sentence on what is known, ``doubt`` one on what is not; ``source`` is None where nothing tells.
     ``code`` names a doubt that the next update or a fact from a person can remove.
@@ -133,6 +134,12 @@ class Proof:
             return None
         known = isinstance(source, str) and source in list(ProofSource)
         return cls(value, reason, ProofSource(str(source)) if known else None)
+
+
+def weaker(one: Proof | None, other: Proof | None) -> Proof | None:
+    """Of two proofs the one that proves less: what stands for both. None counts for nothing."""
+    found = [proof for proof in (one, other) if proof is not None]
+    return next((proof for proof in found if proof.value is not True), found[-1] if found else None)
 
 
 def names(loaders: Iterable[Loader]) -> list[str]:
@@ -238,17 +245,21 @@ _NET_FLASH = f"0x{NET.start:08x} to 0x{NET.end:08x}"
 @dataclass(frozen=True, slots=True)
 class Bootloader:
     """What a person says of the bootloader: ``ncs``, the release it is from, such as ``3.2``; the ``partitions`` of
-    its build; ``net_address``, where the network core's application begins. None: not known.
+    its build; ``net_address``, where the network core's application begins; ``active_b0_slot``, 0 or 1, from which of
+    its two slots MCUboot runs where b0 (NSIB) starts it. None: not known.
 
-    Raises ValueError for a release that is not known, or an address outside the network core's flash.
+    Raises ValueError for a release that is not known, an address outside the network core's flash, or another slot.
     """
 
     ncs: str | None = None
     partitions: Partitions | None = None
     net_address: int | None = None
+    active_b0_slot: int | None = None
 
     def __post_init__(self) -> None:
         given_clue(self.ncs, self.partitions)
+        if self.active_b0_slot not in (None, 0, 1):
+            raise ValueError(f"{self.active_b0_slot} is not a slot of MCUboot: the slots are 0 and 1")
         if self.net_address is not None and self.net_address not in NET:
             raise ValueError(f"0x{self.net_address:x} is not in the network core's flash ({_NET_FLASH})")
 

@@ -1,8 +1,10 @@
-"""What the journal of an update that ended says of the network core. Pure."""
+"""What the journal of an update that ended says of the network core, and of MCUboot itself. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof, ProofSource
@@ -14,19 +16,28 @@ def proof_by_journal(record: Record, state: DeviceState) -> Proof:
 
     It proves something of the same chip only: another board may run the same application.
     """
-    known = None if record.proof is None else Proof.from_entry(record.proof)
+    return _proof(record.proof, "the network core", record, state)
+
+
+def itself_by_journal(record: Record, state: DeviceState) -> Proof:
+    """The same of the MCUboot that it installed."""
+    return _proof(record.mcuboot_proof, "MCUboot", record, state)
+
+
+def _proof(noted: Mapping[str, Any] | None, what: str, record: Record, state: DeviceState) -> Proof:
+    known = None if noted is None else Proof.from_entry(noted)
     if known is None:
         return Proof(
-            None,
-            "The journal of an earlier update says that the network core was updated, but not how smpdfu knew that.",
+            None, f"The journal of an earlier update says that {what} was updated, but not how smpdfu knew that."
         )
     if known.value is not True or (record.hardware is not None and record.hardware == state.hardware):
         return replace(known, source=ProofSource.JOURNAL)
     text = f"An earlier update at this address noted: {known.reason}"
-    return Proof(None, text, doubt=_PERHAPS_ANOTHER, code="another-board")
+    return Proof(None, text, doubt=_PERHAPS_ANOTHER.format(_CHECKS[what]), code="another-board")
 
 
-_PERHAPS_ANOTHER = (
-    "No chip number shows that this is the board of that update; this may be another board. Check the radio, or update "
-    "the network core once more."
-)
+_PERHAPS_ANOTHER = "No chip number shows that this is the board of that update; this may be another board. {}"
+_CHECKS = {
+    "the network core": "Check the radio, or update the network core once more.",
+    "MCUboot": "Read the console over a serial port.",
+}

@@ -14,6 +14,10 @@ WAY = "way"
 """What is noted in ``about`` of an update by a firmware loader or serial recovery: ``replacing.way_of``."""
 OF_NETWORK = frozenset({"net_address"})
 """What is noted in ``about`` of the network core's image."""
+MCUBOOT = "mcuboot"
+"""What is noted in ``about`` of the package's MCUboot: its slot and its firmware version."""
+B0_REFUSED = "b0_refused"
+"""What is noted in ``past``: the slot whose MCUboot b0 refused, until one was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Record:
     was noted of the package when it began, ``past`` the same of the last update that ended as planned. ``absent``: the
     device did not come back in time, and no step was done since. ``clues`` were noted of the bootloader in this update,
     ``past_clues`` in the one before it that noted any. ``left_waiting``: the package's image still waited after a
-    reset. ``proof``, ``net_version`` and ``hardware``: see ``do/journal``.
+    reset. ``proof``, ``mcuboot_proof``, ``net_version`` and ``hardware``: see ``do/journal``.
     """
 
     package: str = ""
@@ -40,6 +44,7 @@ class Record:
     net_version: str | None = None
     hardware: str | None = None
     left_waiting: bool = False
+    mcuboot_proof: Mapping[str, Any] | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -64,7 +69,8 @@ class Record:
         """What was noted of the device may be about another one."""
         if not self.unfinished:
             return self
-        return replace(self, clues=(), past_clues=self.clues or self.past_clues, proof=None, net_version=None)
+        past_clues = self.clues or self.past_clues
+        return replace(self, clues=(), past_clues=past_clues, proof=None, net_version=None, mcuboot_proof=None)
 
     @property
     def way(self) -> str | None:
@@ -75,7 +81,7 @@ class Record:
     @property
     def is_proven(self) -> bool:
         """True if it was noted that the network core took its image."""
-        return self.proof is not None and self.proof.get("value") is True
+        return _value(self.proof) is True
 
     def after(self, entry: Mapping[str, Any]) -> Record:
         """This record with one entry more."""
@@ -100,7 +106,11 @@ class Record:
         time_s = entry.get("time")
         # Where the network core did not prove to have taken it, its image tells nothing about the device.
         about = {key: value for key, value in self.about.items() if self.is_proven or key not in OF_NETWORK}
-        past = {**self.past, **about} if entry["end"] == DONE else self.past
+        itself, started = about.pop(MCUBOOT, None), _value(self.mcuboot_proof)
+        past = {**self.past, **about} if entry["end"] == DONE else dict(self.past)
+        if started is not None and isinstance(itself, list):
+            past.pop(B0_REFUSED, None)
+            past |= {MCUBOOT: itself} if started else {B0_REFUSED: itself[0]}
         ended_at = time_s if isinstance(time_s, int | float) else None
         return replace(self, end=str(entry["end"]), ended_at=ended_at, past=past)
 
@@ -112,9 +122,16 @@ class Record:
             return replace(self, clues=(*self.clues, entry))
         if isinstance(entry.get("proof"), dict):
             return replace(self, proof=entry["proof"])
+        if isinstance(entry.get("mcuboot_proof"), dict):
+            return replace(self, mcuboot_proof=entry["mcuboot_proof"])
         if isinstance(entry.get("net_version"), str):
             return replace(self, net_version=entry["net_version"])
         return self
+
+
+def _value(proof: Mapping[str, Any] | None) -> object:
+    """The value of a proof as it was noted; None where it is not known."""
+    return None if proof is None else proof.get("value")
 
 
 def replay(entries: Iterable[Mapping[str, Any]]) -> Record:

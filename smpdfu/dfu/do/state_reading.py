@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 from smpdfu.client import Client
 from smpdfu.dfu.bootloader_modes import ONE_SLOT
-from smpdfu.dfu.decide.device_state import DeviceState, mode_of
+from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, mode_of
 from smpdfu.dfu.decide.evidence import NO_EVIDENCE, console_clue, mode_clue
 from smpdfu.dfu.decide.serial_recovery import is_recovery, may_be_recovery
 from smpdfu.errors import DeviceError
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.enum import GroupCount
 from smpdfu.smp.groups.image import ImageRc, SlotInfo, StateRead, StateReply, StateWrite
-from smpdfu.smp.groups.os import BootloaderInfo, DateTimeRead, Info, TaskStat
+from smpdfu.smp.groups.os import ACTIVE_B0_SLOT, BootloaderInfo, DateTimeRead, Info, TaskStat
 from smpdfu.smp.groups.stat import StatList
 from smpdfu.smp.message import MgmtRc, Request, Response
 
@@ -92,6 +92,13 @@ async def read_unconfirmable(client: Client, state: DeviceState) -> frozenset[in
             if error.is_code(ImageRc.IMAGE_CONFIRMATION_DENIED, StateRead.group):
                 denied.add(number)
     return frozenset(denied)
+
+
+async def read_b0_slot(client: Client, state: DeviceState) -> DeviceState:
+    """The state with the device's answer to which MCUboot slot is active; it changes nothing. Raises LinkError."""
+    answer = await ask(client, BootloaderInfo(ACTIVE_B0_SLOT))
+    told = answer.active if answer is not None and answer.active in (PRIMARY, SECONDARY) else None
+    return replace(state, b0=replace(state.b0, told=told))
 
 
 def with_console(client: Client, state: DeviceState) -> DeviceState:

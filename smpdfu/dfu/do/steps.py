@@ -21,6 +21,7 @@ from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
 from smpdfu.dfu.decide.steps.rules import COMPANIONS, Action, Step, image_number, is_used
 from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.itself import Itself
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
 from smpdfu.dfu.do.parts import Parts
 from smpdfu.dfu.do.state_reading import read_slots, with_console
@@ -245,6 +246,10 @@ class StepRunner:
                 return await self._restart(step, image, state)
             case Action.CHECK if step.role is Role.APP:
                 return await self._check_app(step, image, state)
+            case Action.CHECK if step.role is Role.MCUBOOT:
+                return await Itself(self.client, lambda state: restart(self.client, state, self.deadlines)).check(
+                    image, state
+                )
             case Action.CHECK if step.role in COMPANIONS:
                 return await self._parts.check(image, state)
             case Action.CHECK:
@@ -274,7 +279,7 @@ class StepRunner:
         return now
 
     async def _restart(self, step: Step, image: PackageImage, state: DeviceState) -> DeviceState:
-        hands_over = step.role is Role.NET or state.scheme is Scheme.SIMULTANEOUS
+        hands_over = step.role is Role.NET or (state.scheme is Scheme.SIMULTANEOUS and step.role is not Role.MCUBOOT)
         before = replace(state, proof=None) if hands_over else state
         settled = self._settled(step, image, before)
         try:

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from smpdfu.client import Client, UploadProgress
 from smpdfu.dfu.decide.checks.demands import untrusted, without_downgrade
@@ -18,11 +17,12 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stoppi
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.checks.refusals import not_installed, not_taken
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
-from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Clue, Proof, Source, journal_clues
-from smpdfu.dfu.decide.journal_proof import proof_by_journal
+from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Proof, ProofSource, journal_clues, weaker
+from smpdfu.dfu.decide.journal_proof import itself_by_journal, proof_by_journal
 from smpdfu.dfu.decide.proof import picture
-from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, WAY, Record
-from smpdfu.dfu.decide.steps.plan import Plan, make_plan, went_back
+from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
+from smpdfu.dfu.decide.steps.itself import b0_known
+from smpdfu.dfu.decide.steps.plan import Plan, in_place, make_plan, went_back
 from smpdfu.dfu.decide.steps.replacing import answers_inside, way_of
 from smpdfu.dfu.decide.steps.rules import ENTERS, REPLACES, Action, Method, Policy, Step, step_of
 from smpdfu.dfu.decide.steps.variants import for_device
@@ -32,9 +32,12 @@ from smpdfu.dfu.do.events import StepBegun as StepBegun
 from smpdfu.dfu.do.events import StepDone as StepDone
 from smpdfu.dfu.do.events import ignore, watched
 from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.itself import B0_REFUSED
 from smpdfu.dfu.do.journal.journal import Journal, off_loop
+from smpdfu.dfu.do.journal.notes import about_of, note_clue, noted
 from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
+from smpdfu.dfu.do.noted import facts_of
 from smpdfu.dfu.do.replacing.reach import Reach, read_device
 from smpdfu.dfu.do.replacing.replacing_steps import Replacer
 from smpdfu.dfu.do.result import Installed, is_proven
@@ -47,7 +50,7 @@ from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.loaders.proof import Picture
 
-_CHECK_NET = Step(Action.CHECK, Role.NET)
+_CHECK_NET, _CHECK_ITSELF = (Step(Action.CHECK, role) for role in (Role.NET, Role.MCUBOOT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Decision:
     tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone. ``proof`` is what the
     journal says of that. ``tried_again``: an earlier call was stopped during the trial, which ended unwatched, and
     begins anew. ``other_way``: so does one that was begun through a slot and goes by recovery now, or the reverse.
+    ``itself_done_at``: as ``net_done_at``, of MCUboot's update of itself.
     """
 
     package: Package
@@ -70,6 +74,7 @@ class Decision:
     tried_again: bool = False
     proof: Proof | None = None
     other_way: bool = False
+    itself_done_at: float | None = None
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -110,11 +115,12 @@ def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS
     if unwatched or other_way or (wish.again and not ours.unfinished):
         ours = Record()
     plan = make_plan(package, state, ours, wish.policy)
-    by_journal = package.image(Role.NET) is not None and not any(step.role is Role.NET for step in plan.steps)
-    by_journal = by_journal and wish.policy is not Policy.UPLOAD_ONLY
-    done_at = (ours.ended_at or 0.0) if by_journal else None
-    proof = proof_by_journal(ours, state) if by_journal else None
-    return Decision(package, state, _findings(package, state, wish), plan, done_at, unwatched, proof, other_way)
+    there = {image.role for image in in_place(package, plan, wish.policy)}
+    done_at, itself_at = ((ours.ended_at or 0.0) if role in there else None for role in (Role.NET, Role.MCUBOOT))
+    proof = None if done_at is None else proof_by_journal(ours, state)
+    proof = proof if itself_at is None else weaker(proof, itself_by_journal(ours, state))
+    findings = _findings(package, state, wish)
+    return Decision(package, state, findings, plan, done_at, unwatched, proof, other_way, itself_at)
 
 
 def _findings(package: Package, state: DeviceState, wish: Wish) -> tuple[Finding, ...]:
@@ -141,6 +147,7 @@ def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Devic
         net=wish.bootloader.net(record.past),
         net_is_given=wish.bootloader.net_address is not None,
         proof=proof,
+        b0=b0_known(state, record, wish.bootloader, again=wish.again),
         by_recovery=wish.recovery or (state.recovery and record.unfinished and record.way == Method.SERIAL_RECOVERY),
     )
 
@@ -152,7 +159,7 @@ async def with_unconfirmable(
 
     Raises what ``decide`` does, LinkError.
     """
-    _, state = for_device(package, known_of(found, record, wish))
+    _, state = for_device(package, known_of(found, record.of(package.digest), wish))
     if not state.can_revert or wish.policy is not Policy.TEST_AND_CONFIRM:
         return found
     return replace(found, unconfirmable=await read_unconfirmable(client, state))
@@ -193,7 +200,7 @@ class Update:
         firmware. Where that call was only stopped, the trial proved nothing and begins anew.
         """
         record = self._journal.record.of(self._package.digest)
-        found = await read_device(self._reach, record)
+        found = await read_device(self._reach, self._package, record)
         record = record.on(found.hardware)
         package, state = for_device(self._package, known_of(found, record, self._wish))
         if record.absent and went_back(package, state, record):
@@ -233,6 +240,8 @@ class Update:
                 state = await self._noted_step(step, steps[number:], decision, state, tell)
                 checked = state.proof if step == _CHECK_NET or (replaces and step.action is Action.CHECK) else None
                 proof = checked or proof
+                if step == _CHECK_ITSELF:
+                    checked, proof = state.b0.proof, weaker(proof, state.b0.proof)
                 tell(StepDone(step, state, checked, clock() - began))
             await off_loop(self._journal.end, DONE)
         proven = is_proven(decision.package, self._wish.policy, proof)
@@ -252,7 +261,10 @@ class Update:
             now = await self._step(step, behind, decision, state, tell)
         except SILENCE as error:
             raise StepError(f"could not {step.words}: {error}", step.name, resumable=True) from error
-        except RevertedError:
+        except RevertedError as error:
+            if error.code == B0_REFUSED:  # from now on, the device's answer is about the refused one
+                refused = Proof(False, str(error), ProofSource.CONSOLE)
+                await off_loop(self._journal.note, {"mcuboot_proof": refused.to_entry()})
             await off_loop(self._journal.end, REVERTED)
             raise
         except AbsentError:
@@ -283,7 +295,7 @@ class Update:
             self._runs_what_it_should(step, behind, decision, await read_slots(self._client, state))
         if step.action is Action.RESET:
             await self._ask_version_before(behind)
-        now = await self._noted(state, await self._do(step, decision.package, state, tell))
+        now = await noted(self._journal, state, await self._do(step, decision.package, state, tell))
         if step.role is Role.NET:
             self._runs_what_it_should(step, behind, decision, now)
         return now
@@ -307,33 +319,26 @@ class Update:
             await off_loop(self._journal.note, {"hardware": self._same.hardware})
         if step.action in ENTERS:
             await self._ask_version_before(behind)
-        return await self._noted(state, await self._do(step, decision.package, state, tell))
+        return await noted(self._journal, state, await self._do(step, decision.package, state, tell))
 
     async def _begin(self, decision: Decision) -> bool:
         """Begin an update in the journal, or go on with the one there; False where there is nothing to do."""
-        noted = self._journal.record.of(self._package.digest)
-        record = noted.on(decision.state.hardware)
+        known = self._journal.record.of(self._package.digest)
+        record = known.on(decision.state.hardware)
         if record.unfinished and not decision.tried_again and not decision.other_way:
-            if record != noted:  # of what may be another device
+            if record != known:  # of what may be another device
                 await off_loop(self._journal.note, {"hardware": decision.state.hardware})
             return True
         if not decision.plan.steps:
             return False
-        begin = partial(self._journal.begin, device=self._client.name, about=self._about(decision))
+        package, method, policy = decision.package, decision.plan.method, self._wish.policy
+        about = about_of(package, decision.state, policy)
+        facts = facts_of(package.images, decision.state, method, policy)
+        begin = partial(self._journal.begin, device=self._client.name, about=about, **facts)
         await off_loop(begin, self._package.digest)
         for clue in decision.state.evidence.clues:
-            await self._note_clue(clue)
+            await note_clue(self._journal, clue)
         return True
-
-    def _about(self, decision: Decision) -> dict[str, Any]:
-        """What a later update will want to know of this one. What is only sent says nothing of the bootloader."""
-        if self._wish.policy is Policy.UPLOAD_ONLY:
-            return {}
-        package, way = decision.package, way_of(decision.state)
-        net = package.image(Role.NET)
-        address = None if net is None else net.code_address
-        about = {"net_address": address, WAY: way}
-        return Past.of(package).to_entry() | {key: value for key, value in about.items() if value is not None}
 
     async def _ask_version_before(self, behind: tuple[Step, ...]) -> None:
         """Before the reset for the network core: a version that was there already would prove nothing after it."""
@@ -341,18 +346,6 @@ class Update:
             return
         if (found := await ask_or_none(self._runner.version, self._client)) is not None:
             await off_loop(self._journal.note, {"net_version": found})
-
-    async def _noted(self, before: DeviceState, now: DeviceState) -> DeviceState:
-        """What a step showed of the bootloader and of the network core is in the journal before anything follows."""
-        for clue in now.evidence.clues[len(before.evidence.clues) :]:
-            await self._note_clue(clue)
-        if now.proof is not None and now.proof != before.proof:
-            await off_loop(self._journal.note, {"proof": now.proof.to_entry()})
-        return now
-
-    async def _note_clue(self, clue: Clue) -> None:
-        if clue.source in (Source.CONSOLE, Source.BEHAVIOUR):
-            await off_loop(self._journal.note, clue.to_entry())
 
     def _runs_what_it_should(
         self, step: Step, behind: tuple[Step, ...], decision: Decision, state: DeviceState

@@ -18,11 +18,14 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
+from smpdfu.dfu.decide.steps.plan import Plan
+from smpdfu.dfu.decide.steps.rules import activates, settles
 from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.events import carrying, unwrapped
 from smpdfu.dfu.do.journal.device_lock import locked
 from smpdfu.dfu.do.journal.journal import Journal, journal_path
 from smpdfu.dfu.do.net_version import AskVersion
+from smpdfu.dfu.do.noted import image_entries, running_hash
 from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
@@ -31,7 +34,6 @@ from smpdfu.dfu.fleet.causes import cause as cause
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleet.log import events
 from smpdfu.dfu.fleet.log.log import FleetLog
-from smpdfu.dfu.fleet.log.standing import Standing
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
@@ -113,6 +115,7 @@ class FleetRun:
             devices=len(self.fleet.devices),
             operator=self.fleet.operator or login_name(),
             tool=__version__,
+            packages={one.digest: image_entries(one.images) for one in self._ports.packages.values()},
         )
         try:
             wave = None
@@ -250,6 +253,8 @@ class _Job:
     _proof: Proof | None = field(default=None, init=False)
     _step: str = field(default="", init=False)
     _chip: str | None = field(default=None, init=False)
+    _plan: Plan | None = field(default=None, init=False)
+    _either: set[str] = field(default_factory=set, init=False)
 
     async def run_in_time(self, seconds: float) -> Outcome:
         """Do ``run``, and stop it after ``seconds`` as Ctrl-C does. Raises DeviceTimeoutError then."""
@@ -296,6 +301,7 @@ class _Job:
             if unseen == DONE and record.proof is not None:  # it is this fleet's own update, so of the same board
                 decision = replace(decision, proof=Proof.from_entry(record.proof))
             self._proof = decision.proof
+            self._plan = decision.plan
             installed = await update.run(decision, self._note)
         if installed.proven is False:
             return Outcome.UNPROVEN
@@ -323,6 +329,8 @@ class _Job:
     def _note(self, event: Event) -> None:
         if isinstance(event, StepBegun):
             self._step = event.step.name
+            if self._plan is not None and activates(event.step, self._plan.method):
+                self._either.add(event.step.part)
             self.log.write(
                 events.STEP, device=self.device.name, step=event.step.name, number=event.number, of=event.total
             )
@@ -331,6 +339,8 @@ class _Job:
         else:
             self._after = event.state
             self._proof = event.proof or self._proof
+            if self._plan is not None and settles(event.step, self._plan.steps):
+                self._either.discard(event.step.part)
         if self.ports.watch is not None:
             carrying(self.ports.watch)(self.device, event)
 
@@ -340,12 +350,16 @@ class _Job:
             self._after = self._before
 
     def facts(self) -> dict[str, Any]:
-        """Collect for the log: bytes sent, versions before, after and in the package, proof, number of the chip."""
+        """Collect for the log: bytes sent, what ran before and after, versions in the package, proof, chip's number."""
         proof = None if self._proof is None else self._proof.to_entry()
         return {
             "bytes": sum(self._sent.values()),
             "from": _version(self._before),
             "to": _version(self._after),
+            "from_hash": running_hash(self._before),
+            "to_hash": running_hash(self._after),
+            "policy": self.fleet.treatment.policy,
+            "either": sorted(self._either),
             "wanted": {image.part: str(image.image.header.version) for image in self.package.images},
             "proof": proof,
             "chip": self._chip,
@@ -365,34 +379,3 @@ def _version(state: DeviceState | None) -> str | None:
 
 def _failure(error: SmpdfuError) -> dict[str, Any]:
     return {"cause": cause(error), "kind": type(error).__name__, "message": str(error)}
-
-
-async def note_exchanged(known: Standing, fleet: Fleet, log: FleetLog, ports: Ports) -> tuple[str, ...]:
-    """Ask the devices that have told the number of their chip for it again, and return those with another one.
-
-    They are noted in the log: no outcome of the board before counts for them. A device that does not answer keeps its
-    outcome. Raises JournalError if the log cannot be written.
-    """
-    ask = ports.chip
-    gate = asyncio.Semaphore(fleet.limits.at_once)
-    if ask is None:
-        return ()
-
-    async def number(device: FleetDevice) -> str | None:
-        async with gate:
-            return await ask(device)
-
-    devices = [fleet.devices[name] for name in known.chips]
-    found = zip(devices, await asyncio.gather(*map(number, devices)), strict=True)
-    others = [(one, chip) for one, chip in found if chip is not None and chip != known.chips[one.name]]
-    log.write_all(
-        {
-            "event": events.EXCHANGED,
-            "device": one.name,
-            "identity": one.identity,
-            "chip": chip,
-            "before": known.chips[one.name],
-        }
-        for one, chip in others
-    )
-    return tuple(one.name for one, _ in others)

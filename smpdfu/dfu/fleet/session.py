@@ -257,7 +257,8 @@ class FleetSession:
             return await self._run_logged(wish, watch, resumes=resumes)
 
     async def _run_logged(self, wish: FleetWish, watch: FleetWatch, *, resumes: bool) -> FleetOutcome:
-        from smpdfu.dfu.fleet.run import FleetRun, note_exchanged
+        from smpdfu.dfu.fleet.exchanged import note_exchanged
+        from smpdfu.dfu.fleet.run import FleetRun
 
         fleet = _within_limits(await self._checked(wish), watch)
         with FleetLog(self.folder) as log:  # from here on nobody else writes it

@@ -126,14 +126,18 @@ class PackageImage:
         return manifests.configured(self.entry, "load_address")
 
     @property
+    def firmware_info(self) -> FirmwareInfo | None:
+        """What it says of itself to b0 or b0n; None where it says nothing, or is encrypted."""
+        return None if self.image.encrypted else FirmwareInfo.find(self.image.payload)
+
+    @property
     def code_address(self) -> int | None:
         """Where the code's first byte lies when it runs: what b0n's firmware info, the manifest or the header says of
         it, where the reset vector bears it out; None where nothing does, or the image is encrypted.
         """
         if self.image.encrypted or self.role in _WITHOUT_VECTORS:
             return None
-        header = self.image.header
-        info = FirmwareInfo.find(self.image.payload)
+        header, info = self.image.header, self.firmware_info
         fixed = header.load_addr if header.flags & Flag.ROM_FIXED else None
         claims = (None if info is None else info.address, self._in_ram, self.load_address, fixed)
         return code_address(self.image.payload, header.hdr_size, claims)

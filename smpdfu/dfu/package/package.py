@@ -58,11 +58,17 @@ class Package:
             raise PackageError(f"each of these files of the package is {found[0].words}, and one is wanted: {files}")
         return found[0] if found else None
 
-    def only(self, core: Core) -> Package:
-        """The same without the other core's images. Raises PackageError when it has none for ``core``."""
-        images = tuple(image for image in self.images if image.core is core)
+    def only(self, part: Core | Role) -> Package:
+        """The same with the images of one core alone, without MCUboot itself, or with ``Role.MCUBOOT`` alone.
+
+        Raises PackageError when it has none of them.
+        """
+        itself = part is Role.MCUBOOT
+        found = (image for image in self.images if (image.role is Role.MCUBOOT) is itself)
+        images = tuple(image for image in found if itself or image.core == part)
         if not images:
-            raise PackageError(f"the package has no image for the {core.words}")
+            what = "of MCUboot itself" if itself else f"for the {Core(part).words}"
+            raise PackageError(f"the package has no image {what}")
         return replace(self, images=images)
 
     @property

@@ -21,6 +21,9 @@ _INFO = struct.Struct("<12sIIIIII16xII")
 assert _INFO.size == 60
 
 
+_ANY_CHIP = INFO_MAGIC[:8]  # the third word has the chip in its second byte
+
+
 @dataclass(frozen=True, slots=True)
 class FirmwareInfo:
     """``struct fw_info``: ``size`` bytes of firmware from ``address``, not counting what seals them."""
@@ -42,3 +45,12 @@ class FirmwareInfo:
     def to_bytes(self) -> bytes:
         """The 60 bytes, without interfaces."""
         return _INFO.pack(INFO_MAGIC, _INFO.size, self.size, self.version, self.address, self.address, self.valid, 0, 0)
+
+
+def foreign_chip(firmware: bytes) -> int | None:
+    """The chip series (91 of an nRF91) of firmware info that is not an nRF53's; None where there is none."""
+    for offset in INFO_OFFSETS:
+        magic = firmware[offset : offset + 12]
+        if magic[:8] == _ANY_CHIP and len(magic) == 12 and magic[9] != INFO_MAGIC[9]:
+            return magic[9]
+    return None

@@ -16,6 +16,10 @@ from smpdfu.smp.message import Empty, Op, Request, Response
 GROUP = 0
 
 
+ACTIVE_B0_SLOT = "active_b0_slot"
+"""The query of builds with NSIB (b0) below MCUboot. The application compares the firmware versions in the slots S0 and
+S1 and does not see whether b0 accepts them (nRF Connect SDK, os_mgmt hook of bootloader info).
+"""
 BOOT_MODE_BOOTLOADER = 1
 """The ``boot_mode`` of a reset that starts serial recovery or the firmware loader (Zephyr, BOOT_MODE_TYPE_BOOTLOADER).
 """
@@ -243,16 +247,23 @@ class Info(Request[InfoReply]):
 
 @dataclass(frozen=True, slots=True)
 class BootloaderInfoReply(Response):
-    """Without a query: ``bootloader``, its name. With the query "mode": ``mode`` and, if set, ``no_downgrade``."""
+    """Without a query: ``bootloader``, its name. With the query "mode": ``mode`` and, if set, ``no_downgrade``.
+
+    With ``ACTIVE_B0_SLOT``: ``active``, the slot of MCUboot that b0 prefers, 0 or 1.
+    """
 
     bootloader: str | None = None
     mode: I32 | None = None
     no_downgrade: bool | None = key("no-downgrade", None)
+    active: U32 | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BootloaderInfo(Request[BootloaderInfoReply]):
-    """Ask for the bootloader's name, or with ``query`` "mode" how it installs updates (``BootloaderMode``)."""
+    """Ask for the bootloader's name, or with ``query`` "mode" how it installs updates (``BootloaderMode``).
+
+    ``ACTIVE_B0_SLOT`` asks which MCUboot runs, where there are two.
+    """
 
     group: ClassVar[int] = GROUP
     command: ClassVar[int] = 8

@@ -8,8 +8,9 @@ import typer
 
 from smpdfu.cli.image.pack.package_options import Inputs
 from smpdfu.cli.image.pack.package_output import Job, finish, keys_of
-from smpdfu.dfu.package.making import PackageRequest, Part, find_parts, pack_parts
+from smpdfu.dfu.package.making import PackageRequest, pack_parts
 from smpdfu.dfu.package.package import Board
+from smpdfu.dfu.package.parts import Part, find_parts
 from smpdfu.errors import PackageError
 
 __all__ = ["Job", "pack"]

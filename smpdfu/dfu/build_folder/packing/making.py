@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from smpdfu.dfu.build_folder.build import Build, UpdateImage
@@ -12,6 +13,13 @@ from smpdfu.dfu.build_folder.packing.contradictions import check_cores, check_ke
 from smpdfu.dfu.build_folder.packing.firmware import Code, read_code
 from smpdfu.dfu.build_folder.packing.named_keys import encryption_key_of
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
+from smpdfu.dfu.build_folder.packing.sealing import (
+    check_nsib_signer,
+    check_seals,
+    pack_own,
+    seal_network,
+    without_seal_warning,
+)
 from smpdfu.dfu.build_folder.packing.signed import take_signed
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage, PackageWarning
@@ -57,28 +65,66 @@ def make_build_package(
     request: BuildRequest | None = None,
     signer: Signer | None = None,
     recipient: Recipient | None = None,
+    nsib_signer: Signer | None = None,
 ) -> MadePackage:
     """Read a build folder of the nRF Connect SDK (2.5 and later), and make its package. Nothing is written.
 
     With ``signer``, the unsigned images are signed as the build would sign them. Without, the signed images of the
-    build are checked and taken. ``recipient`` encrypts the images of the application; without it, the key file that the
+    build are checked and taken. ``nsib_signer`` seals the network core's firmware for b0n before that, in place of the
+    seal of the build. ``recipient`` encrypts the images of the application; without it, the key file that the
     build names does, if it is there and the build encrypts. Raises PackageError for what is no build folder, or
-    contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a ``recipient`` without
-    ``signer``.
+    contradicts itself; TooLargeError, ImageError, SigningError, OSError; ValueError for a ``recipient`` or an
+    ``nsib_signer`` without ``signer``.
     """
     build = find_build(path)
     named = None if signer is None or recipient is not None else encryption_key_of(build)
     if named is not None:
         recipient = read_key_file(named).public
-    return pack_build(build, request or BuildRequest(), signer, recipient)
+    return pack_build(build, request or BuildRequest(), signer, recipient, nsib_signer)
+
+
+def make_build_mcuboot_package(
+    path: StrPath,
+    request: BuildRequest | None = None,
+    signer: Signer | None = None,
+    nsib_signer: Signer | None = None,
+) -> MadePackage | PackageWarning | None:
+    """Read a build folder, and make the package that updates its MCUboot (dfu_mcuboot.zip). Nothing is written.
+
+    ``nsib_signer`` seals MCUboot for b0, in place of the seal of the build; ``signer`` signs around that. Without both,
+    the images of the build are checked and taken. None for a build without b0 below MCUboot; a warning that says why,
+    if the build lacks what the package needs. Raises as ``make_build_package`` does.
+    """
+    return pack_own_update(find_build(path), request or BuildRequest(), signer, nsib_signer)
+
+
+def pack_own_update(
+    build: Build, request: BuildRequest, signer: Signer | None = None, nsib_signer: Signer | None = None
+) -> MadePackage | PackageWarning | None:
+    """The same for a build that was found."""
+    if nsib_signer is not None and signer is None:
+        raise ValueError("firmware that is sealed now must be signed now: give the key that signs, too")
+    build = overridden(build, request.overrides)
+    signers = [one for one in (signer, nsib_signer) if one is not None]
+    if build.own_updates and signers:
+        known_key_warnings(signers, None, release=request.release)
+    name = request.name or build.name
+    specs = partial(spec_of, build, request=request)
+    return pack_own(build, specs, signer, nsib_signer, release=request.release, name=name)
 
 
 def pack_build(
-    build: Build, request: BuildRequest, signer: Signer | None = None, recipient: Recipient | None = None
+    build: Build,
+    request: BuildRequest,
+    signer: Signer | None = None,
+    recipient: Recipient | None = None,
+    nsib_signer: Signer | None = None,
 ) -> MadePackage:
     """Make the package of a build that was found. Raises as ``make_build_package`` does."""
     if recipient is not None and signer is None:
         raise ValueError("only images that are signed now can be encrypted: give the key that signs")
+    if nsib_signer is not None and signer is None:
+        raise ValueError("firmware that is sealed now must be signed now: give the key that signs, too")
     build = overridden(build, request.overrides)
     if request.tie and all(one.role is Role.APP for one in build.updates):
         raise PackageError("nothing in the package can depend on the application: it is alone there").because(
@@ -86,30 +132,41 @@ def pack_build(
         )
     check_cores(build)
     check_keys(build, signer, recipient)
-    known = known_key_warnings([signer], recipient, release=request.release) if signer is not None else ()
-    warnings = [PackageWarning("known-key", message) for message in known]
-    said = (*build.warnings, *key_warnings(build, signer))
+    signers = [one for one in (signer, nsib_signer) if one is not None]
+    known = known_key_warnings(signers, recipient, release=request.release) if signers else ()
+    warnings = [PackageWarning("known-key", message) for message in dict.fromkeys(known)]
+    said = [*without_seal_warning(build.warnings, nsib_signer), *key_warnings(build, signer)]
+    said += check_nsib_signer(build, nsib_signer, release=request.release)
     warnings += [PackageWarning(one.code, one.message) for one in said]
     images = []
     for update in build.updates:
-        image, found = _made(build, update, request, signer, recipient)
+        image, found = _made(build, update, request, signer, recipient, nsib_signer)
         images.append(image)
         warnings += found
     check_ties(images)
+    warnings += check_seals(build, images, release=request.release, sealed_now=nsib_signer is not None)
     return MadePackage(_package(images, request.name or build.name), tuple(dict.fromkeys(warnings)))
 
 
 def _made(
-    build: Build, update: UpdateImage, request: BuildRequest, signer: Signer | None, recipient: Recipient | None
+    build: Build,
+    update: UpdateImage,
+    request: BuildRequest,
+    signer: Signer | None,
+    recipient: Recipient | None,
+    nsib_signer: Signer | None,
 ) -> tuple[PackageImage, list[PackageWarning]]:
     spec = spec_of(build, update, request)
-    warnings = []
+    warnings = list[PackageWarning]()
     if signer is None:
         data, image = take_signed(build, update, spec)
         known = image_warnings(image, release=request.release)
         warnings += [PackageWarning("known-key", message) for message in known]
     else:
         code = read_code(build, update)
+        if nsib_signer is not None and update.role is Role.NET:
+            data, warnings = seal_network(update, code, nsib_signer, build.root / (update.unsigned or ""))
+            code = replace(code, payload=data)
         image = _signed(build, update, spec, code, signer, recipient)
         data = image.to_bytes()
         warnings += _link_warnings(update, code) if request.check_link else []

@@ -34,16 +34,31 @@ def named_key(build: Build) -> Fact[bytes] | None:
     path, fact = signing_key_of(build), build.bootloader.key_file
     if path is None or fact is None:
         return None
-    try:
-        key = read_key_file(path)
-    except (SigningError, OSError):
-        return None
-    return Fact(key.public.public_bytes, fact.file, f"{fact.key}: {path}")
+    key = public_half(path)
+    return None if key is None else Fact(key.public_bytes, fact.file, f"{fact.key}: {path}")
 
 
 def encryption_key_of(build: Build) -> Path | None:
     """The file of the key that the build encrypts its images for; None where it names none, or none that is there."""
     return None if build.bootloader.encryption is None else _file(build.bootloader.encryption_key_file)
+
+
+def nsib_key_of(build: Build) -> Path | None:
+    """The file of the key that seals the build's firmware: the one that is named, else the one that the build made."""
+    nsib = build.nsib
+    if nsib is None:
+        return None
+    if nsib.key_file is not None:
+        return _file(nsib.key_file)
+    return None if nsib.generated_key is None else build.root / nsib.generated_key.value
+
+
+def public_half(path: Path) -> PublicKey | None:
+    """The public half of the key in a file of a build; None if it cannot be read."""
+    try:
+        return read_key_file(path).public
+    except (SigningError, OSError):
+        return None
 
 
 def file_of(name: str) -> Path | None:

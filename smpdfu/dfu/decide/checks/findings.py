@@ -51,6 +51,7 @@ _LOADER = "MCUboot, boot/bootutil/src/loader.c"
 _NRF_LOADER = "nrfconnect/sdk-mcuboot, boot/bootutil/src/loader.c"
 _IMG_MGMT = "Zephyr, subsys/mgmt/mcumgr/grp/img_mgmt"
 _QSPI_XIP = "nRF Connect SDK, Using QSPI XIP split image"
+_B0 = "nrfconnect/sdk-nrf, samples/bootloader/src/main.c"
 _NRF53 = "nRF Connect SDK, Simultaneous multi-image DFU on the nRF5340"
 
 # Where the facts stand. Codes that are not here come from ``image/verification/verify.py``, which judges as the
@@ -71,6 +72,11 @@ SOURCES = {
     "half-erased": "nrfconnect/sdk-mcuboot, MCUBOOT_VERIFY_IMG_ADDRESS",
     "no-steps": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "nothing-to-install": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
+    "mcuboot-no-way-back": _B0,
+    "mcuboot-info": _B0,
+    "mcuboot-address": "nrfconnect/sdk-mcuboot, loader.c, MCUBOOT_IS_SECOND_STAGE",
+    "mcuboot-version": _B0,
+    "b0-slot-differs": "nrfconnect/sdk-mcuboot, loader.c, MCUBOOT_IS_SECOND_STAGE",
     "active-slot": "zephyrproject-rtos/zephyr, issue 99762",
     "recovery-wire": "MCUboot, docs/serial_recovery.md",
     "recovery-number": "MCUboot, docs/serial_recovery.md",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.steps.rules import REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
-from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.image.format import SIGNATURE_TYPES, counted
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
@@ -154,7 +154,7 @@ def _fits_the_slot(image: PackageImage, state: DeviceState) -> Findings:
 def _is_not_older(image: PackageImage, state: DeviceState) -> Findings:
     running = None if state.running is None else version_of(state.running)
     version = image.image.header.version
-    if image.core is not Core.APP or running is None or version >= running:
+    if image.core is not Core.APP or image.role is Role.MCUBOOT or running is None or version >= running:
         return
     text = f"{image.file} is version {version} and the device runs {running}"
     if state.no_downgrade and counted(version) < counted(running):

@@ -18,6 +18,7 @@ from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loader.classes import CLASS_CHECKS
 from smpdfu.dfu.decide.checks.loader.loaders import LOADER_CHECKS
 from smpdfu.dfu.decide.checks.loader.net_version import NET_VERSION_CHECKS
+from smpdfu.dfu.decide.checks.mcuboot import itself_is_sound
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
@@ -86,7 +87,7 @@ def _steps_are_known(package: Package, state: DeviceState) -> Findings:
             code,
             Severity.ERROR,
             f"{image.file} is {image.words}, and smpdfu has no steps that install it: {then}",
-            "Install it with Nordic's tools."
+            "Bootloaders of this kind do not update themselves: leave it out, and install it with a debugger."
             if image.role is Role.MCUBOOT
             else "Check that the package is a build for this device.",
             image.core,
@@ -100,7 +101,14 @@ def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
     yield from wrong_active_slot(state)
 
 
+def _is_itself(package: Package) -> bool:
+    """True if the package has nothing but MCUboot itself: what the cores run stays as it is."""
+    return all(image.role is Role.MCUBOOT for image in package.images)
+
+
 def _can_be_rolled_back(package: Package, state: DeviceState) -> Findings:
+    if _is_itself(package):
+        return
     if not state.takes_marks:
         yield Finding(
             "no-revert",
@@ -139,7 +147,7 @@ def _scheme_is_known(package: Package, state: DeviceState) -> Findings:
 
 
 def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Findings:
-    if state.scheme is not Scheme.SIMULTANEOUS or state.told_scheme is Scheme.STAGED:
+    if state.scheme is not Scheme.SIMULTANEOUS or state.told_scheme is Scheme.STAGED or _is_itself(package):
         return
     if state.can_revert:
         # The pair of the network core swaps with RAM: its "previous image" is whatever was there.
@@ -158,7 +166,7 @@ def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Finding
         )
     else:
         yield Finding("no-revert", Severity.WARNING, "both cores are overwritten: neither can be rolled back")
-    if len(package.images) == 1:
+    if len([image for image in package.images if image.role is not Role.MCUBOOT]) == 1:
         other = "network core" if package.image(Role.NET) is None else "application core"
         yield Finding(
             "one-core",
@@ -220,12 +228,13 @@ def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
         return
     app, net = package.image(Role.APP), package.image(Role.NET)
     companions = [image for image in package.images if image.role in COMPANIONS]
+    itself = [image.hash for image in package.of_role(Role.MCUBOOT)]
     numbers = {0, *state.companions} | ({1} if state.scheme is Scheme.SIMULTANEOUS else set())
     for other in filter(None, (state.waiting(number) for number in sorted(numbers))):
         app_in_place = app is None or (state.running is not None and state.running.hash == app.hash)
         expected = {None if app is None else app.hash, *(image.hash for image in companions)}
         if app_in_place or state.scheme is Scheme.SIMULTANEOUS:
-            expected.add(None if net is None else net.hash)
+            expected |= {None if net is None else net.hash, *itself}
         if other.waits and other.hash not in expected - {None}:
             yield _pending(other)
 
@@ -243,7 +252,7 @@ def _pending(other: ImageSlot) -> Finding:
 
 
 def _key_is_the_same(package: Package, state: DeviceState) -> Findings:
-    app = package.image(Role.APP)
+    app = package.image(Role.APP) or next(iter(package.of_role(Role.MCUBOOT)), None)
     key = None if app is None else app.image.tlv(TlvType.KEYHASH)
     if app is not None and state.past.key is not None and key != state.past.key:
         yield Finding(
@@ -285,7 +294,7 @@ def _images_have_one_key(package: Package, _: DeviceState) -> Findings:
     for image in package.images:
         if app is None or key is None:
             return
-        if image.role in (Role.NET, *COMPANIONS) and image.image.tlv(TlvType.KEYHASH) not in (None, key):
+        if image.role is not Role.APP and image.image.tlv(TlvType.KEYHASH) not in (None, key):
             yield Finding(
                 "net-key",
                 Severity.ERROR,
@@ -314,4 +323,5 @@ THROUGH_A_SLOT: tuple[Check, ...] = (
     _network_image_waits_for_its_application,
     _cores_fit_the_steps,
     running_application_agrees,
+    itself_is_sound,
 )

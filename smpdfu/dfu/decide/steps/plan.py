@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
+from smpdfu.dfu.decide.steps.itself import first_for_itself
 from smpdfu.dfu.decide.steps.replacing import Place, first_replacing
 from smpdfu.dfu.decide.steps.rules import (
     BOOTS,
@@ -66,18 +67,20 @@ def make_plan(
             "on this device an upload replaces the application, so an image cannot be sent without being installed: "
             "nothing was written"
         ).because("upload-replaces")
-    both = package.image(Role.APP) is not None and package.image(Role.NET) is not None
-    if policy is Policy.UPLOAD_ONLY and state.scheme is Scheme.STAGED and both:
-        raise PlanError(
-            "the device has one slot for uploads, and the images of both cores cannot wait in it: choose one of them; "
-            "nothing was written"
-        ).because("one-slot")
     rules = rules_of(package, state, policy)
+    without = left_out(package, state)
+    in_one_slot = [one for one in package.images if image_number(one, state.scheme) == 0 and one not in without]
+    if policy is Policy.UPLOAD_ONLY and len(in_one_slot) > 1:
+        files = " and ".join(image.file for image in in_one_slot)
+        raise PlanError(
+            f"the device has one slot for {files}, and they cannot wait in it together: choose one of them; nothing "
+            "was written"
+        ).because("one-slot")
     decide = first_replacing if method in REPLACES else first_actions
     first = decide(package, state, record or Record())
     steps = tuple(step for step in rules if _is_left(step, first.get(_place(step)), rules))
     ends = () if method in REPLACES else _ending_trials(package, state, first)
-    return Plan(state.scheme, (*ends, *_one_boot_each(steps)), method, left_out(package, state))
+    return Plan(state.scheme, (*ends, *_one_boot_each(steps)), method, without)
 
 
 def _ending_trials(package: Package, state: DeviceState, first: Mapping[Place, Action | None]) -> tuple[Step, ...]:
@@ -137,6 +140,8 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             stale = first.get((Role.APP, 0)) is Action.UPLOAD and state.scheme is Scheme.STAGED
             stale = stale or record.end not in (None, DONE)
             first[Role.NET, 0] = _first_for_net(image, state, Record() if stale else record)
+        elif image.role is Role.MCUBOOT:
+            first[Role.MCUBOOT, 0] = first_for_itself(image, state, Record() if _needs_slot(first) else record)
         elif image.role is not Role.APP:
             action = _first_for_companion(image, state, record)
             if action is Action.CHECK and first.get((Role.APP, 0)) not in (None, Action.CHECK):
@@ -145,6 +150,11 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             ended = action is not None and state.on_trial and first.get((Role.APP, 0)) is Action.CHECK
             first[_place(step_of(Action.CHECK, image))] = Action.CHECK if ended else action
     return first
+
+
+def _needs_slot(first: Mapping[Place, Action | None]) -> bool:
+    """True if another image goes through the application's secondary slot first: what is noted of MCUboot is old."""
+    return Action.UPLOAD in (first.get((Role.APP, 0)), first.get((Role.NET, 0)))
 
 
 def _first_for_app(image: PackageImage, state: DeviceState, record: Record) -> Action | None:

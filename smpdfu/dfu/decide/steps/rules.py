@@ -64,16 +64,23 @@ class Step:
         return f"{self.action} {self.role} {self.number}" if self.number else f"{self.action} {self.role}"
 
     @property
+    def part(self) -> str:
+        """The image that it is about, as ``PackageImage.part``: ``app``, ``other 3``."""
+        return self.name.partition(" ")[2]
+
+    @property
     def words(self) -> str:
         """For people: ``upload the image of the application core``."""
         place, image = f"the {self.core.words}", f"the image of the {self.core.words}"
         if self.role not in (Role.APP, Role.NET):
             place = image = _PARTS.get(self.role, f"image {self.number}")
+        if self.role is Role.MCUBOOT and self.action is Action.CHECK:
+            place = "which MCUboot runs"
         runs = "the image that runs" if self.role is Role.APP else image
         return _WORDS[self.action].format(image=image, place=place, runs=runs)
 
 
-_PARTS = {Role.EXTERNAL: "the half of the application in external flash"}
+_PARTS = {Role.EXTERNAL: "the half of the application in external flash", Role.MCUBOOT: "the image of MCUboot itself"}
 
 
 def step_of(action: Action, image: PackageImage) -> Step:
@@ -120,6 +127,16 @@ SIMULTANEOUS = _steps(
     "upload net, upload app, test net, test app, reset net, reset app, check app, confirm app, check net"
 )
 
+# MCUBOOT: the bootloader's update of itself, where b0 (NSIB) starts it from one of two slots. MCUboot copies the image
+# from the application's secondary slot into the slot from which it does not run.
+# 7. It goes last: it has no way back, so all that has one was found to be well before; and it needs the secondary slot,
+#    which is free when the application is confirmed and the network core has its image. MCUboot checks its signature as
+#    that of every image, with the keys of the MCUboot that runs: what only the new MCUboot accepts needs an update of
+#    its own after this one.
+# 8. It is marked for a test. MCUboot takes either mark alike (nrfconnect/sdk-mcuboot, ``nsib_swap_run``); but should a
+#    bootloader without b0 take the image for an application, a test is swapped back.
+MCUBOOT = _steps("upload mcuboot, test mcuboot, reset mcuboot, check mcuboot")
+
 # DIRECT_XIP and RAM_LOAD: the bootloader starts the highest version, from the slot where it lies or from RAM, and takes
 # no marks. There is no trial, and no way back but a still higher version. (MCUboot, docs/design.md, "Direct XIP",
 # "RAM loading")
@@ -130,13 +147,13 @@ HIGHEST_VERSION = _steps("upload app, reset app, check app")
 
 # FIRMWARE_LOADER, SERIAL_RECOVERY: the upload replaces the application, which does not run meanwhile. There is no trial
 # and no way back. A device that is there already is not restarted first.
-# 7. While the application's slot does not hold a whole image, the loader or recovery starts by itself (MCUboot,
+# 9. While the application's slot does not hold a whole image, the loader or recovery starts by itself (MCUboot,
 #    CONFIG_BOOT_FIRMWARE_LOADER_NO_APPLICATION, CONFIG_BOOT_SERIAL_NO_APPLICATION; else by a button), so that an upload
 #    which was interrupted is begun anew.
-# 8. In recovery the network core's image and what goes with the application go first. Their first piece shows whether
+# 10. In recovery the network core's image and what goes with the application go first. Their first piece shows whether
 #    the bootloader has a number for them, before anything is erased: only those built with direct upload do. Until the
 #    application's own upload begins, the old application still starts.
-# 9. The bootloader hands the network core's image over when it has answered the last piece. It copies while the
+# 11. The bootloader hands the network core's image over when it has answered the last piece. It copies while the
 #    application is sent, and refuses the reset until it is done (EBUSY): the power must stay on. (NCSDK-11308)
 FIRMWARE_LOADER = _steps("enter-loader app, upload app, reset app, check app")
 SERIAL_RECOVERY = _steps(
@@ -171,13 +188,16 @@ RUNS_IN_BOTH_SLOTS = frozenset(_METHODS[mode] for mode in bootloader_modes.RUNS_
 REPLACES = frozenset({Method.FIRMWARE_LOADER, Method.SERIAL_RECOVERY})
 """The upload is written over the application."""
 
+UPLOADS_RUN = REPLACES | NO_MARKS | RUNS_IN_BOTH_SLOTS
+"""An image that was only uploaded may run after any reset."""
+
 RULES: Mapping[tuple[Method, Policy], tuple[Step, ...]] = {
-    (Method.STAGED, Policy.TEST_AND_CONFIRM): STAGED,
-    (Method.STAGED, Policy.CONFIRM_ONLY): (*_steps("upload app, keep app"), *STAGED[2:]),
-    (Method.STAGED, Policy.UPLOAD_ONLY): _steps("upload app, upload net"),
-    (Method.SIMULTANEOUS, Policy.TEST_AND_CONFIRM): SIMULTANEOUS,
-    (Method.SIMULTANEOUS, Policy.CONFIRM_ONLY): SIMULTANEOUS,
-    (Method.SIMULTANEOUS, Policy.UPLOAD_ONLY): SIMULTANEOUS[:2],
+    (Method.STAGED, Policy.TEST_AND_CONFIRM): (*STAGED, *MCUBOOT),
+    (Method.STAGED, Policy.CONFIRM_ONLY): (*_steps("upload app, keep app"), *STAGED[2:], *MCUBOOT),
+    (Method.STAGED, Policy.UPLOAD_ONLY): _steps("upload app, upload net, upload mcuboot"),
+    (Method.SIMULTANEOUS, Policy.TEST_AND_CONFIRM): (*SIMULTANEOUS, *MCUBOOT),
+    (Method.SIMULTANEOUS, Policy.CONFIRM_ONLY): (*SIMULTANEOUS, *MCUBOOT),
+    (Method.SIMULTANEOUS, Policy.UPLOAD_ONLY): (*SIMULTANEOUS[:2], *MCUBOOT[:1]),
     (Method.DIRECT_XIP_REVERT, Policy.TEST_AND_CONFIRM): STAGED[:5],
     (Method.DIRECT_XIP_REVERT, Policy.CONFIRM_ONLY): (*_steps("upload app, keep app"), *STAGED[2:5]),
     (Method.DIRECT_XIP_REVERT, Policy.UPLOAD_ONLY): STAGED[:1],
@@ -202,6 +222,17 @@ def method_of(state: DeviceState) -> Method:
     if state.recovery or (state.by_recovery and state.mode is not BootloaderMode.FIRMWARE_LOADER):
         return Method.SERIAL_RECOVERY
     return _METHODS.get(BootloaderMode.UNKNOWN if state.mode is None else state.mode, Method(state.scheme))
+
+
+def activates(step: Step, method: Method) -> bool:
+    """Return whether the image may run from the moment at which this step begins."""
+    return step.action is not Action.UPLOAD or method in UPLOADS_RUN
+
+
+def settles(step: Step, steps: Sequence[Step]) -> bool:
+    """Return whether it is settled which image runs, when this step of a plan is done: the last one that looks."""
+    looks = [one for one in steps if one.part == step.part and one.action in (Action.CHECK, Action.CONFIRM)]
+    return looks[-1:] == [step]
 
 
 def rules_of(package: Package, state: DeviceState, policy: Policy) -> tuple[Step, ...]:

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState
-from smpdfu.dfu.decide.steps.rules import COMPANIONS, REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
+from smpdfu.dfu.decide.steps.rules import (
+    COMPANIONS,
+    REPLACES,
+    RUNS_IN_BOTH_SLOTS,
+    Method,
+    Policy,
+    image_number,
+    method_of,
+    rules_of,
+)
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
@@ -32,8 +41,44 @@ def for_device(package: Package, state: DeviceState) -> tuple[Package, DeviceSta
         if len(variants) > 1:
             chosen = _chosen(variants, state)
             gone += [image for image in variants if image is not chosen]
+    has_steps = Role.MCUBOOT in {step.role for step in rules_of(package, state, Policy.TEST_AND_CONFIRM)}
+    if package.of_role(Role.MCUBOOT) and has_steps:
+        package = replace(package, images=tuple(_with_slot(image, package) for image in package.images))
+        itself = package.of_role(Role.MCUBOOT)
+        state = replace(state, b0=replace(state.b0, variants=itself))
+        chosen = _itself(itself, state)
+        gone += [image for image in itself if image is not chosen]
     left = tuple(image for image in package.images if not any(image is other for other in gone))
     return replace(package, images=left), state
+
+
+def _with_slot(image: PackageImage, package: Package) -> PackageImage:
+    """MCUboot's image with its slot in its entry: of two that name none, the one at the lower address is for slot 0."""
+    if image.role is not Role.MCUBOOT or image.slot is not None:
+        return image
+    others = [one.load_address for one in package.of_role(Role.MCUBOOT) if one is not image]
+    own, other = image.load_address, others[0] if len(others) == 1 else None
+    return image if own is None or other is None else replace(image, entry={**image.entry, "slot": int(own > other)})
+
+
+def _itself(variants: Sequence[PackageImage], state: DeviceState) -> PackageImage:
+    target = state.b0.target
+    if target is None:
+        doubt = "does not report from which of its two slots MCUboot runs"
+        if state.b0.refused is not None:
+            doubt = f"reports slot {state.b0.refused} by its version, and in the last update b0 refused that MCUboot"
+        raise PlanError(
+            f"{_files(variants)} of the package is MCUboot itself, and the device {doubt}: nothing was written. Say "
+            "which slot runs. The boot text on a console shows it (Attempting to boot slot)"
+        ).because("b0-slot-unknown")
+    found = [image for image in variants if image.slot == target]
+    if len(found) != 1:
+        raise PlanError(
+            f"MCUboot runs from slot {1 - target}, so the device needs the file for slot {target}, and "
+            f"{_HOW_MANY[bool(found)]} {_files(variants)} says that it is for that one: nothing was written. Use the "
+            "dfu_mcuboot.zip of the build, which has a file for each slot"
+        ).because("mcuboot-variant")
+    return found[0]
 
 
 def _chosen(variants: Sequence[PackageImage], state: DeviceState) -> PackageImage:

@@ -5,7 +5,8 @@ a crash cut short is the last one and counts as not written. A damaged line befo
 does: see ``_counting``. The first line of an update names its package, the lines
 behind it its steps, and one with ``end`` closes it::
 
-    {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0}
+    {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0,
+     "images": [...], "policy": "test-and-confirm", "uploads_run": false, "runs": "<hash>"}
     {"step": "upload app", "is": "begun", "time": ...}
     {"step": "upload app", "is": "done", "time": ...}
     {"step": "reset app", "is": "absent", "time": ...}
@@ -16,6 +17,8 @@ behind it its steps, and one with ``end`` closes it::
     {"proof": {"value": true, "reason": "...", "source": "console"}, "time": ...}
     {"end": "done", "time": ...}
 
+``images`` are those of the package for this device (``ImageRecord``), ``uploads_run`` says whether an image may run
+that was only uploaded, ``runs`` is the hash of the application that the device listed before.
 ``loader`` is a clue to the bootloader, ``net_version`` what the application told of the network core before its reset,
 ``proof`` whether the network core took its image, ``hardware`` the number of the device's chip, null where it does not
 tell one: what was noted before it may be about another device. ``waiting``: the device took the reset, and the image
@@ -89,9 +92,12 @@ class Journal:
         """The latest update, as written so far."""
         return self._record
 
-    def begin(self, package: str, *, device: str = "", about: Mapping[str, Any] | None = None) -> None:
-        """An update with the package of this digest begins; ``about`` is what a later one will want to know of it."""
-        self._append({"update": package, "device": device, **({"about": dict(about)} if about else {})})
+    def begin(self, package: str, *, device: str = "", about: Mapping[str, Any] | None = None, **facts: Any) -> None:
+        """An update with the package of this digest begins; ``about`` is what a later one will want to know of it.
+
+        ``facts`` is what is noted of it for people: see the module.
+        """
+        self._append({"update": package, "device": device, **({"about": dict(about)} if about else {}), **facts})
 
     def begun(self, step: str) -> None:
         """A step begins: from here on the device may have changed."""
@@ -226,24 +232,32 @@ def lock_journal(fd: int, path: Path) -> None:
 
 def _read(fd: int, path: Path) -> tuple[list[Mapping[str, Any]], int, tuple[int, ...]]:
     """The entries that count, where the last whole line ends, and the numbers of the damaged ones."""
-    if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
-        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB").because(
-            "journal-too-large"
-        )
-    with open(fd, "rb", closefd=False) as file:
-        data = file.read()
-    lines = data.splitlines(keepends=True)
+    lines = read_journal(fd, path).splitlines(keepends=True)
     found = [entry_of(line) for line in lines]
     damaged = tuple(
         number for number, entry in enumerate(found, 1) if entry is None and lines[number - 1][-1:] == b"\n"
     )
     if found and found[-1] is None:  # cut short, or as good as
         del found[-1], lines[-1]
-    names_package = (b'"update"' in line for line in lines)
-    entries = [
-        _UNKNOWN if entry is None and names else entry for entry, names in zip(found, names_package, strict=True)
-    ]
-    return list(_counting(entries)), sum(map(len, lines)), damaged
+    return list(counting(lines, found)), sum(map(len, lines)), damaged
+
+
+def read_journal(fd: int, path: Path) -> bytes:
+    """The bytes of an open journal. Raises JournalError if it is too large, or OSError."""
+    if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
+        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB").because(
+            "journal-too-large"
+        )
+    with open(fd, "rb", closefd=False) as file:
+        return file.read(MAX_JOURNAL_BYTES)
+
+
+def counting(lines: Iterable[bytes], entries: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:
+    """The entries that count of the ``lines`` of a journal; None is a damaged line."""
+    return _counting(
+        _UNKNOWN if entry is None and b'"update"' in line else entry
+        for line, entry in zip(lines, entries, strict=True)
+    )
 
 
 def _counting(lines: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:

@@ -16,8 +16,10 @@ from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.do.same_device import read_hardware
-from smpdfu.dfu.do.state_reading import read_state
+from smpdfu.dfu.do.state_reading import read_b0_slot, read_state
 from smpdfu.dfu.do.steps import SILENCE
+from smpdfu.dfu.package.images import Role
+from smpdfu.dfu.package.package import Package
 from smpdfu.errors import ConnectError, LinkError
 
 
@@ -88,8 +90,12 @@ class Reach:
         return await read_state(client)
 
 
-async def read_device(reach: Reach, record: Record) -> DeviceState:
-    """What the device tells; also its chip's number, where its journal has one to compare it with. Raises LinkError."""
+async def read_device(reach: Reach, package: Package, record: Record) -> DeviceState:
+    """What the device tells; also its chip's number, where its journal has one to compare it with, and which MCUboot is
+    active, where the package has one. Raises LinkError.
+    """
     state = await reach.read()
+    if package.of_role(Role.MCUBOOT):
+        state = await read_b0_slot(reach.current, state)
     state = replace(state, over_serial=reach.loader.over_serial, renamed=reach.is_one and reach.app.found_by_name)
     return state if record.hardware is None else replace(state, hardware=await read_hardware(reach.current))

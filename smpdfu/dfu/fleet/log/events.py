@@ -14,6 +14,7 @@ from typing import Any
 
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.fleet.schedule import Outcome
+from smpdfu.dfu.package.image_record import ImageRecord, hash_text, records_by_package
 from smpdfu.local.state.json_lines import entry_of, is_time
 
 MAX_LINE_BYTES = 1 << 20
@@ -42,7 +43,10 @@ class LogEvent:
 
     ``kind`` is one of the events above or another text, ``time`` seconds since 1970, ``seconds`` and ``size_bytes`` are
     never negative. ``outcome`` is None for a text that names none, ``was`` and ``runs`` are the application's versions
-    before and after an update, ``wanted`` the package's versions by ``PackageImage.part``.
+    before and after an update, ``wanted`` the package's versions by ``PackageImage.part``. ``was_hash`` and
+    ``runs_hash`` are the hashes of the application that the device listed as running, before and last ("": none).
+    ``packages`` has the images of each package of a run by the package's digest. ``policy`` is the update's.
+    ``either`` are the parts of which the previous or the new image may run after a failure; None: not noted.
     """
 
     kind: str
@@ -62,6 +66,11 @@ class LogEvent:
     size_bytes: int = 0
     was: str | None = None
     runs: str | None = None
+    was_hash: str = ""
+    runs_hash: str = ""
+    packages: Mapping[str, tuple[ImageRecord, ...]] = field(default_factory=dict, repr=False)
+    policy: str = ""
+    either: tuple[str, ...] | None = None
     wanted: Mapping[str, str] = field(default_factory=dict)
     proof: Proof | None = None
     chip: str | None = None
@@ -114,6 +123,12 @@ def _texts(value: object) -> dict[str, str] | None:
     return {_cut(str(key)): _cut(one) for key, one in value.items() if isinstance(one, str)}
 
 
+def _names(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    return tuple(_cut(one) for one in value if isinstance(one, str))
+
+
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         return None
@@ -155,6 +170,11 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "bytes": ("size_bytes", _count),
     "from": ("was", _text),
     "to": ("runs", _text),
+    "from_hash": ("was_hash", hash_text),
+    "to_hash": ("runs_hash", hash_text),
+    "packages": ("packages", records_by_package),
+    "policy": ("policy", _text),
+    "either": ("either", _names),
     "wanted": ("wanted", _texts),
     "proof": ("proof", _proof),
     "chip": ("chip", _text),

@@ -10,12 +10,15 @@
     {"event": "pause"} {"event": "resume"} {"event": "stop", "reason": "..."} {"event": "leave", "phase": "done"}
 
 ``operator`` is who started the run: ``operator`` in the fleet's file, else the login name. ``tool`` is the version of
-smpdfu. ``end`` has the package's digest, the application's versions before and after, the ``proof`` of the network
-core's image (``value``, ``reason``, ``source``; null without one), and for a failure its ``cause`` (a short stable text
-by which failures are grouped) and ``message``. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs
-to the device at that place, also if another one gets its name. ``chip`` in an ``end`` is the number of the device's
-chip, null if the device does not tell it. ``exchanged`` notes that another board is at the address. ``stop`` has the
-``code`` of the rule. What a device does not tell is in its own journal.
+smpdfu. ``packages`` in a ``run`` are the images of each package by its digest, see ``ImageRecord``: which devices run
+an image is known later, too. ``end`` has the package's digest, the application's versions before and after, the
+``proof`` of the network core's image (``value``, ``reason``, ``source``; null without one), and for a failure its
+``cause`` (a short stable text by which failures are grouped) and ``message``. ``from_hash`` and ``to_hash`` are the
+hashes of the application that the device listed, before and last; ``policy`` is the update's, and ``either`` the parts
+of which the previous or the new image may run after a failure. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs to the
+device at that place, also if another one gets its name. ``chip`` in an ``end`` is the number of the device's chip, null
+if the device does not tell it. ``exchanged`` notes that another board is at the address. ``stop`` has the ``code`` of
+the rule. What a device does not tell is in its own journal.
 """
 
 from __future__ import annotations
@@ -114,17 +117,23 @@ def log_path(folder: Path) -> Path:
     return folder / "events.jsonl"
 
 
-def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iterator[LogEvent]:
+def read_log(
+    folder: Path, damaged: Callable[[int], None] | None = None, *, without: Iterable[str] = ()
+) -> Iterator[LogEvent]:
     """Read the events, oldest first; none where there is no log. A line that was cut short counts as not written.
 
-    A damaged line counts for nothing; ``damaged`` is called with its number. Raises JournalError.
+    A damaged line counts for nothing; ``damaged`` is called with its number. Lines that begin as those of the events
+    ``without`` do are not read, damaged or not: most lines are steps. Raises JournalError.
     """
+    skipped = tuple(_beginning(kind) for kind in without)
     path = log_path(folder)
     try:
         with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
                 raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
             for number, piece, begins in _pieces(file):
+                if skipped and piece.startswith(skipped):
+                    continue
                 event = LogEvent.from_bytes(piece) if begins else None
                 if event is not None:
                     yield event
@@ -134,6 +143,11 @@ def read_log(folder: Path, damaged: Callable[[int], None] | None = None) -> Iter
         return
     except OSError as error:
         raise JournalError(f"smpdfu cannot read {path}: {error.strerror}") from error
+
+
+def _beginning(kind: str) -> bytes:
+    """How a line of this event begins, as ``FleetLog`` writes it."""
+    return json.dumps({"event": kind}).encode()[:-1] + b","
 
 
 def _pieces(file: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:

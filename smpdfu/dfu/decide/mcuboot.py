@@ -1,0 +1,69 @@
+"""What is known of MCUboot's update of itself after its reset. Pure; ``b0`` has the facts.
+
+    console in the boot after the copy     active_b0_slot    the new MCUboot
+    -------------------------------------  ----------------  ----------------------------------------------------------
+    b0 started the wanted slot             any               runs
+    b0 refused the wanted slot             any               was refused: the old one runs
+    b0 started the other slot              any               was not started: the old one runs
+    nothing                                the other slot    was not started: not copied, or its version is not higher
+    nothing                                the wanted slot   lies there. That b0 started it is known where its seal is
+                                                             of a key that a person says b0 trusts, else not
+    nothing                                no answer         not known
+
+Some bootloaders do not restart after the copy (those that overwrite, and those before NCS 2.7): there, b0 has looked at
+the new MCUboot only after one more reset, see ``do/mcuboot``.
+"""
+
+from __future__ import annotations
+
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.evidence import Proof, ProofSource
+from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.package.images import PackageImage
+from smpdfu.loaders.proof import Picture
+
+
+def mcuboot_proof(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof:
+    """Did b0 start ``image``? ``asked``: b0 has surely looked at it, in the boot that ``state`` is read after."""
+    boot, told, slot = state.boot.b0, state.b0.told, image.slot
+    if boot.started == slot:
+        return Proof(True, f"b0 printed that it started slot {slot}.", ProofSource.CONSOLE)
+    if slot in boot.refused:
+        return Proof(False, f"b0 printed that it does not accept slot {slot}.", ProofSource.CONSOLE)
+    if asked and boot.started is not None:
+        return Proof(False, f"b0 printed that it started slot {boot.started}.", ProofSource.CONSOLE)
+    if told is None:
+        return Proof(None, "The device does not report which MCUboot slot is active.", doubt=_NOT_TOLD)
+    if told != slot:
+        return Proof(False, f"The device reports slot {told} as the active one.", ProofSource.SLOTS)
+    return Proof(None, f"The new MCUboot lies in slot {slot}, and its firmware version is the higher one.", doubt=_SEEN)
+
+
+_WAYS = "Read the console over a serial port"
+_NOT_TOLD = f"Nothing shows whether b0 started the new MCUboot. {_WAYS}."
+_SEEN = (
+    "The application compares the versions only, and does not see whether b0 accepts the new MCUboot. "
+    f"{_WAYS}: b0 prints which slot it starts."
+)
+
+
+def not_started(image: PackageImage, state: DeviceState, proof: Proof) -> str:
+    """The new MCUboot is known not to run: why, and what runs."""
+    text = f"b0 did not start {image.file}, and the previous MCUboot runs. {proof.reason}"
+    if image.slot in state.boot.b0.refused:
+        return f"{text} {_REFUSED}"
+    if picture(image, state) is Picture.LISTED:
+        return f"{text} MCUboot left {image.file} in the application's secondary slot."
+    info = image.firmware_info
+    version = "" if info is None else f" {info.version}"
+    return f"{text} {_NOT_TAKEN.format(version=version)}"
+
+
+_REFUSED = (
+    "Usual causes: b0 does not have the key that sealed it, or the firmware version is below b0's monotonic counter. "
+    "Update with an image that b0's key has sealed"
+)
+_NOT_TAKEN = (
+    "The causes that are possible: MCUboot does not accept its signature, it is linked for the slot that runs, or its "
+    "firmware version{version} is not higher than that of the MCUboot that runs. The boot text on a console tells"
+)

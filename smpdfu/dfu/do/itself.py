@@ -1,0 +1,48 @@
+"""The check of MCUboot's update of itself: did b0 start the new one? ``decide/mcuboot`` judges."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from smpdfu.client import Client
+from smpdfu.dfu.decide.device_state import DeviceState
+from smpdfu.dfu.decide.mcuboot import mcuboot_proof, not_started
+from smpdfu.dfu.do.state_reading import read_b0_slot, read_slots
+from smpdfu.dfu.package.images import PackageImage
+from smpdfu.errors import RevertedError
+
+B0_REFUSED = "b0-refused"
+"""The code of the error where b0 printed that it does not accept the new MCUboot."""
+Restart = Callable[[DeviceState], Awaitable[DeviceState]]
+"""Reset the device and wait until it is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Itself:
+    """Checks on one device which MCUboot runs."""
+
+    client: Client
+    restart: Restart
+
+    async def check(self, image: PackageImage, state: DeviceState) -> DeviceState:
+        """The state with what is known of the new MCUboot.
+
+        Where nothing has shown yet that b0 looked at it, the device is reset once more: some bootloaders start the
+        application right after they copied their update, and b0 comes to it at the next boot only.
+
+        Raises RevertedError where b0 did not start it, AbsentError where the device stays away, LinkError.
+        """
+        now = await self._read(state)
+        proof = mcuboot_proof(image, now, asked=False)
+        if proof.value is None:
+            now = await self._read(await self.restart(now))
+            proof = mcuboot_proof(image, now, asked=True)
+        now = replace(now, b0=replace(now.b0, proof=proof))
+        if proof.value is False:
+            code = B0_REFUSED if image.slot in now.boot.b0.refused else "mcuboot-not-started"
+            raise RevertedError(not_started(image, now, proof), ran=False, partly=True).because(code)
+        return now
+
+    async def _read(self, state: DeviceState) -> DeviceState:
+        return await read_b0_slot(self.client, await read_slots(self.client, state))

@@ -1,0 +1,124 @@
+"""The seal of NSIB in an image of a package: of the network core's for b0n, of MCUboot's own for b0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.made import PackageWarning
+from smpdfu.dfu.package.parts import Part
+from smpdfu.errors import PackageError, SigningError
+from smpdfu.image.keys.keys import Signer
+from smpdfu.image.keys.known_keys import known_key
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import ValidationInfo, refusal
+from smpdfu.image.nsib.sealing import key_hash, public_key_of, seal_again
+
+SEALED_ROLES = frozenset({Role.NET, Role.MCUBOOT})
+LOADERS = {Role.NET: "b0n", Role.MCUBOOT: "b0"}
+"""What NSIB is called on the core that runs the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSeal:
+    """What an image says to NSIB. ``reason`` is why NSIB refuses it whatever its keys are; None if it does not.
+
+    ``info`` is None without firmware info, ``validation`` without a seal.
+    """
+
+    info: FirmwareInfo | None
+    validation: ValidationInfo | None
+    reason: str | None
+
+    @property
+    def key_hash(self) -> bytes | None:
+        """The 16 bytes by which provisioning data names the key of the seal; None without one."""
+        return None if self.validation is None else key_hash(self.validation.public_key)
+
+    @property
+    def known_key(self) -> str | None:
+        """Whose key sealed it, if everybody has that key."""
+        if self.validation is None:
+            return None
+        try:
+            return known_key(public_key_of(self.validation.public_key).public_bytes)
+        except SigningError:  # no point of the curve
+            return None
+
+
+def seal_of(image: PackageImage) -> ImageSeal | None:
+    """The seal of an image; None for one that needs none, and for an encrypted one, whose firmware cannot be read."""
+    if image.role not in SEALED_ROLES or image.image.encrypted:
+        return None
+    payload = image.image.payload
+    info = FirmwareInfo.find(payload)
+    if info is None:
+        return ImageSeal(None, None, refusal(payload, 0, ()))
+    # Whether the place is this device's is another question: see ``decide/checks/loader``.
+    reason = refusal(payload, image.code_address or info.address, ())
+    return ImageSeal(info, ValidationInfo.find(payload, info.size), reason)
+
+
+def sealed_parts(
+    parts: Sequence[Part], signer: Signer | None, nsib_signer: Signer | None
+) -> tuple[tuple[Part, ...], list[PackageWarning]]:
+    """The parts, with the network core's firmware sealed by ``nsib_signer``, if there is one; and what is to be said.
+
+    Raises ValueError without ``signer``, PackageError without firmware for the network core, ImageError, SigningError.
+    """
+    if nsib_signer is None:
+        return tuple(parts), []
+    if signer is None:
+        raise ValueError("firmware that is sealed now must be signed now: give the key that signs, too")
+    if all(part.core is not Core.NET for part in parts):
+        raise PackageError("there is no firmware for the network core, and only that is sealed").because("seal-what")
+    made, warnings = [], list[PackageWarning]()
+    for part in parts:
+        if part.core is not Core.NET:
+            made.append(part)
+            continue
+        sealed = seal_again(part.code.payload, part.slot.code, nsib_signer)
+        made.append(replace(part, code=replace(part.code, payload=sealed.data)))
+        warnings += [resealed(Core.NET)] if sealed.earlier is not None else []
+    return tuple(made), warnings
+
+
+def resealed(core: Core | None) -> PackageWarning:
+    """What to say of firmware that had the seal of another key. ``core`` is None for MCUboot itself."""
+    what = "MCUboot" if core is None else "the firmware"
+    text = f"{what} had the seal of another key, and smpdfu sealed it again with the key that was given"
+    return PackageWarning("resealed", text, core)
+
+
+def seal_warnings(
+    images: Iterable[PackageImage], *, release: bool, checks_keys: bool = True
+) -> Iterator[PackageWarning]:
+    """What is to be said of the seals: NSIB refuses an image, or everybody has the key (with ``checks_keys``).
+
+    With ``release``, raises PackageError or SigningError for that. An image without firmware info was not built for
+    NSIB, and nothing is said of it.
+    """
+    for image in images:
+        seal = seal_of(image)
+        if seal is None or seal.info is None:
+            continue
+        core = image.core if image.role is Role.NET else None
+        loader = LOADERS[image.role]
+        name = seal.known_key if checks_keys else None
+        if seal.validation is None:
+            code = "net-unsealed"
+            text = f"the firmware was built for {loader} and is not sealed: {loader} refuses it"
+        elif seal.reason is not None:
+            code, text = "net-seal", f'{loader} refuses the firmware ("{seal.reason.rstrip(".")}")'
+        elif name is not None:
+            text = f"the seal for {loader} is made with {name}: anybody can seal with it"
+            if release:
+                raise SigningError(f"{text}, so it cannot be released")
+            yield PackageWarning("known-key", text, core)
+            continue
+        else:
+            continue
+        if release:
+            raise PackageError(f"{text}, so it cannot be released").because(code)
+        yield PackageWarning(code, text, core)
