@@ -86,6 +86,27 @@ class Encryption(PassphraseOptions):
     ] = False
 
 
+# Signing in two passes; ``seal`` has these options, too.
+VectorToSign = Annotated[
+    str | None,
+    _choice(
+        "--vector-to-sign", of="payload|digest", text="Write the data for signing elsewhere, and no image.", panel=KEYS
+    ),
+]
+FixSig = Annotated[
+    Path | None,
+    word("--fix-sig", metavar="FILE", text="Use this signature, made elsewhere. smpdfu checks it first.", panel=KEYS),
+]
+FixSigPubkey = Annotated[
+    str | None,
+    word("--fix-sig-pubkey", metavar="FILE", text="Public key for --fix-sig or --vector-to-sign.", panel=KEYS),
+]
+SigOut = Annotated[
+    Path | None,
+    word("--sig-out", metavar="FILE", text="Also write the signature to this file, as base64.", panel=KEYS),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Signature(Encryption):
     """How the image is signed."""
@@ -100,29 +121,10 @@ class Signature(Encryption):
     pad_sig: Annotated[
         bool, flag("--pad-sig", text="Pad ECDSA signatures with zeros, for MCUboot before 1.5.", panel=KEYS)
     ] = False
-    vector_to_sign: Annotated[
-        str | None,
-        _choice(
-            "--vector-to-sign",
-            of="payload|digest",
-            text="Write the data for signing elsewhere, and no image.",
-            panel=KEYS,
-        ),
-    ] = None
-    fix_sig: Annotated[
-        Path | None,
-        word(
-            "--fix-sig", metavar="FILE", text="Use this signature, made elsewhere. smpdfu checks it first.", panel=KEYS
-        ),
-    ] = None
-    fix_sig_pubkey: Annotated[
-        str | None,
-        word("--fix-sig-pubkey", metavar="FILE", text="Public key for --fix-sig or --vector-to-sign.", panel=KEYS),
-    ] = None
-    sig_out: Annotated[
-        Path | None,
-        word("--sig-out", metavar="FILE", text="Also write the signature to this file, as base64.", panel=KEYS),
-    ] = None
+    vector_to_sign: VectorToSign = None
+    fix_sig: FixSig = None
+    fix_sig_pubkey: FixSigPubkey = None
+    sig_out: SigOut = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,8 +387,8 @@ class SignSlot(SlotOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class SignFiles:
-    """The firmware, and the files for the image. All files come from one signing, so they agree."""
+class ImageFiles:
+    """The firmware, and the files that are made of it. All files come from one signing, so they agree."""
 
     infile: Annotated[
         Path,
@@ -401,6 +403,20 @@ class SignFiles:
         typer.Option("-o", "--output", metavar="OUT", help="Also write the image to this file. May be repeated."),
     ] = None
 
+    def paths(self) -> tuple[Path, ...]:
+        """All of them; typer.BadParameter if there is none, or one twice."""
+        found = (*([] if self.outfile is None else [self.outfile]), *(self.output or ()))
+        if not found:
+            raise typer.BadParameter("no output file: give OUT, or -o OUT")
+        if len(set(found)) != len(found):
+            raise typer.BadParameter("you gave the same OUT twice")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SignFiles(ImageFiles):
+    """The same, and what only MCUboot images need to know."""
+
     hex_addr: Annotated[
         int | None,
         option(
@@ -414,12 +430,3 @@ class SignFiles:
     any_input: Annotated[bool, flag("--any-input", text="Sign IN even if it does not look like Cortex-M firmware.")] = (
         False
     )
-
-    def paths(self) -> tuple[Path, ...]:
-        """All of them; typer.BadParameter if there is none, or one twice."""
-        found = (*([] if self.outfile is None else [self.outfile]), *(self.output or ()))
-        if not found:
-            raise typer.BadParameter("no output file: give OUT, or -o OUT")
-        if len(set(found)) != len(found):
-            raise typer.BadParameter("you gave the same OUT twice")
-        return found
