@@ -148,6 +148,9 @@ from smpdfu.image.keys.keys import Verifier as Verifier
 from smpdfu.image.keys.keys import load_key as load_key
 from smpdfu.image.keys.keys import load_private as load_private
 from smpdfu.image.loader_build import LoaderBuild as LoaderBuild
+from smpdfu.image.nsib.provision import ProvisionedKey as ProvisionedKey
+from smpdfu.image.nsib.trusted_keys import NsibKeys as NsibKeys
+from smpdfu.image.nsib.trusted_keys import read_nsib_keys as read_nsib_keys
 from smpdfu.image.signers import Surroundings as Surroundings
 from smpdfu.image.signers import open_signer as open_signer
 from smpdfu.image.signing.build import ImageSpec as ImageSpec
