@@ -51,6 +51,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu package build -k key.pem --plan", "show what the build says, write nothing"),
         ("smpdfu package --merged merged.hex --version 1.2.3 -k key.pem -o build/v1", "from a merged.hex"),
         ("smpdfu package --app app.hex --net net.hex --version 1.2.3 -k key.pem -o build/v1", "from two files"),
+        ("smpdfu package build -k key.pem --nsib-key nsib.pem", "seal the network core's firmware for b0n, too"),
     ),
     "sign": (
         ("smpdfu sign -k key.pem -v 1.2.3 -H 0x200 --pad-header -S 0xe0000 app.bin app.signed.bin", "sign"),
