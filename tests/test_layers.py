@@ -35,6 +35,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
         {"keys"},
         {"inspect"},
         {"image"},
+        {"nsib"},
         {"update"},
         {"slots"},
         {"device"},

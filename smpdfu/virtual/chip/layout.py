@@ -18,7 +18,7 @@ from smpdfu.virtual.chip.regions import Region as Region
 
 # The page of the UICR, and the part of it that is free for the customer (OTP in the tables).
 UICR = Region("uicr", nrf5340.APP.uicr, nrf5340.APP.page_size)
-OTP = Region("otp", 0x00FF_8100, 0x2FC)
+OTP = Region("otp", nrf5340.OTP.start, len(nrf5340.OTP))
 # BOOT_IMAGE_EXECUTABLE_RAM_START, .._SIZE: by default the application core's part of the RAM in the DK's devicetree.
 EXECUTABLE_RAM = Region("executable ram", 0x2000_0000, 0x7_0000)
 
