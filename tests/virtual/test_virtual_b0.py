@@ -1,6 +1,6 @@
 """b0 on the application core: which MCUboot it starts, and what it leaves in flash and in OTP.
 
-Sources: ``samples/bootloader/src/main.c``, ``bl_validation.c``, ``bl_storage.c`` and ``fw_info.c`` of sdk-nrf (nrfconnect).
+Sources: ``samples/bootloader/src/main.c``, ``bl_validation.c``, ``bl_storage.c`` and ``fw_info.c`` of sdk-nrf.
 """
 
 from __future__ import annotations
