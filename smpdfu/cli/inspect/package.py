@@ -12,7 +12,10 @@ from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.multi_image import parse
 from smpdfu.dfu.package.package import Package
 
-OWN_UPDATE = "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader."
+OWN_UPDATE = (
+    "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader. "
+    "`smpdfu update` installs the one for the slot that does not run."
+)
 _ADDRESSES = ("load_address",)
 
 

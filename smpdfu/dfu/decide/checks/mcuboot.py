@@ -122,6 +122,7 @@ def _version_is_higher(image: PackageImage, state: DeviceState) -> Findings:
             f"continues to start version {known[1]}",
             "Build MCUboot with a higher CONFIG_FW_INFO_FIRMWARE_VERSION. If this is another board, force the update.",
             Core.APP,
+            {"known": str(known[1])},
         )
 
 
