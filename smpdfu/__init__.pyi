@@ -12,6 +12,7 @@ from smpdfu.connect import client_for as client_for
 from smpdfu.connect import parse_address as parse_address
 from smpdfu.connect import place_of as place_of
 from smpdfu.dfu.build_folder.packing.making import BuildRequest as BuildRequest
+from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package as make_build_mcuboot_package
 from smpdfu.dfu.build_folder.packing.making import make_build_package as make_build_package
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides as BuildOverrides
 from smpdfu.dfu.build_folder.table import BuildFact as BuildFact
@@ -89,6 +90,8 @@ from smpdfu.dfu.package.making import MadePackage as MadePackage
 from smpdfu.dfu.package.making import PackageRequest as PackageRequest
 from smpdfu.dfu.package.making import PackageWarning as PackageWarning
 from smpdfu.dfu.package.making import make_package as make_package
+from smpdfu.dfu.package.mcuboot import McubootRequest as McubootRequest
+from smpdfu.dfu.package.mcuboot import make_mcuboot_package as make_mcuboot_package
 from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Package as Package
 from smpdfu.dfu.package.package import new_package as new_package

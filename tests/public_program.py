@@ -71,6 +71,7 @@ from smpdfu import (
     LocalProtocolError,
     LogEvent,
     MadePackage,
+    McubootRequest,
     Method,
     NextStep,
     NoEffectError,
@@ -158,7 +159,9 @@ from smpdfu import (
     load_kek,
     load_key,
     load_private,
+    make_build_mcuboot_package,
     make_build_package,
+    make_mcuboot_package,
     make_package,
     mark_for_test,
     new_package,
@@ -250,6 +253,16 @@ def release_build(folder: Path, key: Signer) -> MadePackage:
     facts: tuple[BuildFact, ...] = describe_build(folder)
     LINES.extend(f"{fact.of} {fact.name}: {fact.value} ({fact.origin})" for fact in facts)
     return make_build_package(folder, BuildRequest(overrides=BuildOverrides(version=Version(1, 2, 3))), key)
+
+
+def release_mcuboot(s0: Path, s1: Path, folder: Path, key: Signer, nsib: Signer) -> MadePackage:
+    """MCUboot's own update: of a build folder with b0 below MCUboot, else of two files."""
+    made = make_build_mcuboot_package(folder, None, key, nsib)
+    if isinstance(made, MadePackage):
+        return made
+    if made is not None:
+        LINES.append(made.message)
+    return make_mcuboot_package(McubootRequest(Version(1, 2, 3), s0, s1), key, nsib)
 
 
 def software_of(path: Path) -> list[str]:

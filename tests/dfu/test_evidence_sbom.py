@@ -26,8 +26,8 @@ MBEDTLS = Software(
     ("cpe:2.3:a:arm:mbed_tls:3.6.2:*:*:*:*:*:*:*", "cpe:2.3:a:trustedfirmware:mbed_tls:3.6.2:*:*:*:*:*:*:*"),
     "arm",
     "git+https://github.com/zephyrproject-rtos/mbedtls@a3e190fe",
-    "mbedtls-deps",
-    "modules-deps",
+    ("mbedtls-deps",),
+    ("modules-deps",),
 )
 SPARE = Software("kernel")
 

@@ -33,7 +33,7 @@ from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 
 ROOT_REF = "package"
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://smpdfu.dev/sbom/1")
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:smpdfu:sbom:1")
 _LATEST_S = 253_402_300_799
 """The end of the year 9999: the last time that can be written."""
 
@@ -129,8 +129,12 @@ def _software(found: Iterable[Software], image: str) -> Iterator[Component]:
 
 def _component(one: Software, reference: str) -> Component:
     purls = [purl for text in one.purls if (purl := _purl(text)) is not None]
-    more = [("smpdfu:purl", str(purl)) for purl in purls[1:]] + [("smpdfu:cpe", cpe) for cpe in one.cpes[1:]]
-    said = [("smpdfu:spdx-name", one.spdx_name), ("smpdfu:spdx-document", one.document), *more]
+    said = (
+        ("smpdfu:spdx-name", one.spdx_names),
+        ("smpdfu:spdx-document", one.documents),
+        ("smpdfu:purl", [str(purl) for purl in purls[1:]]),
+        ("smpdfu:cpe", one.cpes[1:]),
+    )
     kind = ExternalReferenceType.VCS if one.origin.startswith("git+") else ExternalReferenceType.DISTRIBUTION
     return Component(
         name=one.name,
@@ -142,7 +146,7 @@ def _component(one: Software, reference: str) -> Component:
         cpe=one.cpes[0] if one.cpes else None,
         supplier=OrganizationalEntity(name=one.supplier) if one.supplier else None,
         external_references=[ExternalReference(type=kind, url=XsUri(one.origin))] if one.origin else (),
-        properties=[Property(name=name, value=value) for name, value in said if value],
+        properties=[Property(name=name, value=value) for name, values in said for value in values],
     )
 
 
