@@ -14,11 +14,14 @@ from smpdfu import (
     AbsentError,
     Action,
     Address,
+    Attested,
     Board,
     Bootloader,
+    Builder,
     BuildFact,
     BuildOverrides,
     BuildRequest,
+    CheckedEvidence,
     Client,
     ConnectError,
     Core,
@@ -101,6 +104,7 @@ from smpdfu import (
     PublicKey,
     Record,
     RecoveredImage,
+    Release,
     RemoteProtocolError,
     Repaired,
     ResponseTimeoutError,
@@ -125,6 +129,7 @@ from smpdfu import (
     StepError,
     Stop,
     StopCode,
+    Subject,
     Surroundings,
     SwapMode,
     Tlv,
@@ -147,6 +152,7 @@ from smpdfu import (
     Wish,
     WrongPassphraseError,
     build,
+    check_evidence,
     client_for,
     confirm_image,
     describe_build,
@@ -160,6 +166,8 @@ from smpdfu import (
     load_private,
     make_build_package,
     make_package,
+    make_provenance,
+    make_sbom,
     mark_for_test,
     new_package,
     open_fleet,
@@ -250,6 +258,20 @@ def release_build(folder: Path, key: Signer) -> MadePackage:
     facts: tuple[BuildFact, ...] = describe_build(folder)
     LINES.extend(f"{fact.of} {fact.name}: {fact.value} ({fact.origin})" for fact in facts)
     return make_build_package(folder, BuildRequest(overrides=BuildOverrides(version=Version(1, 2, 3))), key)
+
+
+def prove(made: MadePackage, folder: Path, key: PrivateKey) -> CheckedEvidence:
+    """The documents of a release, written beside the package and checked."""
+    release = Release(made.package, made.package.to_bytes(), parameters={"release": True})
+    sbom = make_sbom(release)
+    (folder / "meter.cdx.json").write_bytes(sbom)
+    signed = make_provenance(release, key, sbom=("meter.cdx.json", sbom), builder=Builder("https://ci.example/meter"))
+    (folder / "meter.intoto.json").write_bytes(signed)
+    found = check_evidence(folder / release.file, provenance=folder / "meter.intoto.json", keys=[key.public])
+    attested: Attested | None = found.attested
+    subjects: tuple[Subject, ...] = () if attested is None else attested.subjects
+    LINES.extend(f"{subject.kind} {subject.name}: {subject.sha256}" for subject in subjects)
+    return found
 
 
 def software_of(path: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from smpdfu.cli.terminal.show import HashOutput, table
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage
 from smpdfu.dfu.package.multi_image import FILE_NAME
-from smpdfu.image.files import write_files_atomic
+from smpdfu.image.files import StrPath, write_files_atomic
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
+    from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
     from smpdfu.cli.image.pack.package_options import Inputs, Labels, Slots
     from smpdfu.cli.image.sign_options import PackageKeys
     from smpdfu.cli.keys.passphrase import SigningKey
@@ -43,6 +44,8 @@ class Job:
     build_dir: Path | None
     folder: Path | None
     plan: bool
+    evidence: EvidenceFiles
+    parameters: Mapping[str, str | bool] = field(default_factory=dict)
 
 
 def keys_of(who: PackageKeys) -> tuple[SigningKey | None, Recipient | None]:
@@ -64,17 +67,30 @@ def finish(
         job.out.warn(warning)
     files = made.files(multi_image=job.labels.multi_image)
     if not job.plan:
-        keys = (job.who.key, job.who.encrypt, job.who.passphrase_file)
-        job.replacing.check([folder / name for name in files], (*inputs, *keys))
-        _write(folder, files, replace_keys=job.replacing.force)
+        keys = (job.who.key, job.who.encrypt, job.who.passphrase_file, job.evidence.provenance_key)
+        outputs: dict[StrPath, bytes] = {folder / name: data for name, data in files.items()}
+        job.replacing.check([*map(Path, outputs), *job.evidence.files], (*inputs, *keys))
+        outputs.update(_evidence(job, made, files, inputs))
+        _write(folder, outputs, replace_keys=job.replacing.force)
     show(job, made, warnings, found, folder)
 
 
-def _write(folder: Path, files: Mapping[str, bytes], *, replace_keys: bool) -> None:
+def _evidence(
+    job: Job, made: MadePackage, files: Mapping[str, bytes], inputs: tuple[Path | None, ...]
+) -> Mapping[StrPath, bytes]:
+    if not job.evidence.files:
+        return {}
+    from smpdfu.cli.image.pack import evidence  # here: only for what an optional extra writes
+
+    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source())
+    return evidence.evidence_files(job.evidence, made, files, making)
+
+
+def _write(folder: Path, outputs: dict[StrPath, bytes], *, replace_keys: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is a file; -o takes the folder for the files")
     folder.mkdir(parents=True, exist_ok=True)
-    write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
+    write_files_atomic(outputs, replace_keys=replace_keys)
 
 
 def show(job: Job, made: MadePackage | None, warnings: list[str], found: tuple[BuildFact, ...], folder: Path) -> None:
@@ -88,6 +104,10 @@ def show(job: Job, made: MadePackage | None, warnings: list[str], found: tuple[B
     if job.labels.multi_image:
         said["multi_image"] = str(folder / FILE_NAME)
         title = f"{title} and {FILE_NAME}"
+    for name, file in (("sbom", job.evidence.sbom), ("provenance", job.evidence.provenance)):
+        if file is not None:
+            said[name] = str(file)
+            title = f"{title}, {file}"
     said |= {"images": data, "warnings": warnings} | ({"plan": True} if job.plan else {})
     if found:
         said["found"] = [{"of": one.of, "name": one.name, "value": one.value, "from": one.origin} for one in found]
