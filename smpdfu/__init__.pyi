@@ -12,6 +12,7 @@ from smpdfu.connect import client_for as client_for
 from smpdfu.connect import parse_address as parse_address
 from smpdfu.connect import place_of as place_of
 from smpdfu.dfu.build_folder.packing.making import BuildRequest as BuildRequest
+from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package as make_build_mcuboot_package
 from smpdfu.dfu.build_folder.packing.making import make_build_package as make_build_package
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides as BuildOverrides
 from smpdfu.dfu.build_folder.table import BuildFact as BuildFact
@@ -55,6 +56,7 @@ from smpdfu.dfu.evidence.attested import Subject as Subject
 from smpdfu.dfu.evidence.builder import Builder as Builder
 from smpdfu.dfu.evidence.checks import CheckedEvidence as CheckedEvidence
 from smpdfu.dfu.evidence.checks import check_evidence as check_evidence
+from smpdfu.dfu.evidence.release import PackageFile as PackageFile
 from smpdfu.dfu.evidence.release import Release as Release
 from smpdfu.dfu.evidence.release import make_provenance as make_provenance
 from smpdfu.dfu.evidence.release import make_sbom as make_sbom
@@ -97,6 +99,8 @@ from smpdfu.dfu.package.making import MadePackage as MadePackage
 from smpdfu.dfu.package.making import PackageRequest as PackageRequest
 from smpdfu.dfu.package.making import PackageWarning as PackageWarning
 from smpdfu.dfu.package.making import make_package as make_package
+from smpdfu.dfu.package.mcuboot import McubootRequest as McubootRequest
+from smpdfu.dfu.package.mcuboot import make_mcuboot_package as make_mcuboot_package
 from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Package as Package
 from smpdfu.dfu.package.package import new_package as new_package

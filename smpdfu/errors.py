@@ -227,6 +227,32 @@ class EvidenceError(SmpdfuError):
     """An SBOM or the provenance of a package cannot be read or written, or does not belong to the package."""
 
 
+class SearchError(SmpdfuError):
+    """A search for devices that run an image found some, or cannot tell it of some.
+
+    ``affected`` and ``unknown`` are how many of ``total`` devices.
+    """
+
+    def __init__(self, affected: int, unknown: int, total: int) -> None:
+        if affected:
+            more = f", and of {unknown} it is not known" if unknown else ""
+            text = f"{affected} of {total} devices are affected{more}"
+        else:
+            text = f"of {unknown} of {total} devices it is not known whether they are affected"
+        super().__init__(text)
+        self.affected = affected
+        self.unknown = unknown
+        self.total = total
+
+
+class AffectedDevicesError(SearchError):
+    """Some devices run an image that was asked for."""
+
+
+class UnknownDevicesError(SearchError):
+    """No device is known to run an image that was asked for, and some may."""
+
+
 class FleetFileError(SmpdfuError):
     """The file that describes a fleet is not valid."""
 

@@ -74,6 +74,7 @@ from smpdfu import (
     LocalProtocolError,
     LogEvent,
     MadePackage,
+    McubootRequest,
     Method,
     NextStep,
     NoEffectError,
@@ -84,6 +85,7 @@ from smpdfu import (
     Outcome,
     Package,
     PackageError,
+    PackageFile,
     PackageImage,
     PackageRequest,
     PackageWarning,
@@ -164,7 +166,9 @@ from smpdfu import (
     load_kek,
     load_key,
     load_private,
+    make_build_mcuboot_package,
     make_build_package,
+    make_mcuboot_package,
     make_package,
     make_provenance,
     make_sbom,
@@ -262,16 +266,27 @@ def release_build(folder: Path, key: Signer) -> MadePackage:
 
 def prove(made: MadePackage, folder: Path, key: PrivateKey) -> CheckedEvidence:
     """The documents of a release, written beside the package and checked."""
-    release = Release(made.package, made.package.to_bytes(), parameters={"release": True})
+    packed = PackageFile(made.package, made.package.to_bytes(), made.file)
+    release = Release((packed,), parameters={"release": True})
     sbom = make_sbom(release)
     (folder / "meter.cdx.json").write_bytes(sbom)
     signed = make_provenance(release, key, sbom=("meter.cdx.json", sbom), builder=Builder("https://ci.example/meter"))
     (folder / "meter.intoto.json").write_bytes(signed)
-    found = check_evidence(folder / release.file, provenance=folder / "meter.intoto.json", keys=[key.public])
+    found = check_evidence(folder / packed.file, provenance=folder / "meter.intoto.json", keys=[key.public])
     attested: Attested | None = found.attested
     subjects: tuple[Subject, ...] = () if attested is None else attested.subjects
     LINES.extend(f"{subject.kind} {subject.name}: {subject.sha256}" for subject in subjects)
     return found
+
+
+def release_mcuboot(s0: Path, s1: Path, folder: Path, key: Signer, nsib: Signer) -> MadePackage:
+    """MCUboot's own update: of a build folder with b0 below MCUboot, else of two files."""
+    made = make_build_mcuboot_package(folder, None, key, nsib)
+    if isinstance(made, MadePackage):
+        return made
+    if made is not None:
+        LINES.append(made.message)
+    return make_mcuboot_package(McubootRequest(Version(1, 2, 3), s0, s1), key, nsib)
 
 
 def software_of(path: Path) -> list[str]:

@@ -35,6 +35,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
         {"keys"},
         {"inspect"},
         {"image"},
+        {"nsib"},
         {"update"},
         {"slots"},
         {"device"},
@@ -54,7 +55,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     "local": ({"state", "doctor"},),
     "smp": ({"groups"}, {"transfer"}),
     "virtual": ({"chip"}, {"boot"}, {"server"}, {"line"}, {"wires", "store"}),
-    "virtual/boot": ({"swap", "network"}, {"modes"}),
+    "virtual/boot": ({"swap", "network"}, {"nsib"}, {"modes"}),
     "virtual/server": ({"groups"},),
 }
 SUB_LEVEL = {

@@ -121,6 +121,10 @@ BY_CODE: Mapping[str, Row] = {
     "loader-unknown": "--ncs gives the release.",
     "another-board": "Use --again.",
     "which-mode": "Use --mode.",
+    "seal-where": "Give it with --address.",
+    "seal-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
+    "provision-where": "Give the provision address with --address.",
+    "provision-no-key": "Give the key that signs with -k.",
     "build-one-image": lambda facts: f"Use `smpdfu package {quote(facts['folder'])}`.",
     "build-not-signed": "Give the key with -k: then smpdfu signs the images of the build.",
     "build-no-firmware": "`west build` makes it. Without -k, smpdfu packs the images that the build has signed.",
@@ -128,6 +132,11 @@ BY_CODE: Mapping[str, Row] = {
     "build-needs-encryption": "Give the public half of the device's key with -E.",
     "build-no-encryption": "Leave -E out.",
     "build-encryption-type": "`smpdfu key info -k KEY` shows the type of a key.",
+    "net-unsealed": "--nsib-key seals it.",
+    "mcuboot-unsealed": "--nsib-key seals it.",
+    "nsib-debug-key": "--nsib-key seals it again with the key of the release.",
+    "seal-what": "Leave --nsib-key out.",
+    "signed-already": "Give the firmware, and the key with -k.",
     "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 
@@ -166,9 +175,19 @@ PACKAGE_WARNINGS: Mapping[str, str] = {
 }
 
 
+# What is added to a warning: the option for it.
+PACKAGE_HINTS: Mapping[str, str] = {
+    "net-unsealed": "--nsib-key seals it",
+    "nsib-debug-key": "--nsib-key seals it again with the key of the release",
+    "mcuboot-left-out": "--nsib-key seals MCUboot, -k signs it",
+}
+
+
 def package_warning_words(warning: PackageWarning) -> str:
     """What is to be said of a package that was made, with the core that it is about."""
     said = PACKAGE_WARNINGS.get(warning.code, warning.message)
+    hint = PACKAGE_HINTS.get(warning.code)
+    said = said if hint is None else f"{said}. {hint}"
     return said if warning.core is None else f"{warning.core.words}: {said}"
 
 

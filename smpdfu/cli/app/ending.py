@@ -10,6 +10,7 @@ import typer
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import (
+    AffectedDevicesError,
     DeviceError,
     DeviceTimeoutError,
     EvidenceError,
@@ -32,6 +33,7 @@ from smpdfu.errors import (
     SigningError,
     SmpdfuError,
     StepError,
+    UnknownDevicesError,
     UnprovenError,
 )
 
@@ -64,6 +66,8 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (FleetUnfinishedError, 8),
     (FleetFailedError, 7),
     (FleetUnprovenError, 9),
+    (AffectedDevicesError, 10),
+    (UnknownDevicesError, 11),
 )
 
 

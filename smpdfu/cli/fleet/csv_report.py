@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import time
 from typing import TYPE_CHECKING
 
-from smpdfu.untrusted.text import line
+from smpdfu.cli.fleet.cells import csv_lines, utc
 
 if TYPE_CHECKING:
     from smpdfu.dfu.fleet.log.history import Course
     from smpdfu.dfu.fleet.session import FleetStatus
-
-_FORMULA = ("=", "+", "-", "@")
-"""A spreadsheet treats a cell that begins with one of these as a formula."""
 
 
 def csv_table(status: FleetStatus) -> str:
@@ -23,15 +17,7 @@ def csv_table(status: FleetStatus) -> str:
     ``ended`` is UTC (ISO 8601), ``proven`` is ``yes``, ``no`` or empty, ``package`` the hash of the package's images.
     """
     digests = {hardware: package.digest for hardware, package in status.packages.items()}
-    with io.StringIO(newline="") as file:
-        rows: csv.DictWriter[str] | None = None
-        for course in status.history.courses.values():
-            row = _row(course, digests[course.device.hardware])
-            if rows is None:
-                rows = csv.DictWriter(file, list(row))
-                rows.writeheader()
-            rows.writerow({name: _cell(value) for name, value in row.items()})
-        return file.getvalue()
+    return csv_lines(_row(course, digests[course.device.hardware]) for course in status.history.courses.values())
 
 
 def _row(course: Course, digest: str) -> dict[str, object]:
@@ -55,17 +41,6 @@ def _row(course: Course, digest: str) -> dict[str, object]:
         "seconds": last and last.seconds,
         "bytes": last and last.size_bytes,
         "bytes_per_s": None if course.rate is None else round(course.rate),
-        "ended": last and _utc(last.time),
+        "ended": last and utc(last.time),
         "package": digest,
     }
-
-
-def _cell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = line(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _utc(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

@@ -130,11 +130,14 @@ def _is_image_of(subject: Subject, package: Subject) -> bool:
 
 
 def _sbom_faults(sbom: Sbom, package: Package, data: bytes) -> Iterator[tuple[str, str]]:
-    if sbom.sha256 != hashlib.sha256(data).digest():
-        yield "sbom-package", "it is of a file with another SHA-256"
-    if len({one.file for one in sbom.images}) != len(sbom.images):
+    digest = hashlib.sha256(data).digest()
+    files = [file for file, known in sbom.packages.items() if known == digest]
+    if not files:
+        yield "sbom-package", f"it has no file with the SHA-256 {digest.hex()}"
+    images = [one for one in sbom.images if one.package in ("", *files)]
+    if len({one.file for one in images}) != len(images):
         yield "sbom-image", "it has two images of one name"
-    named = {one.file: one for one in sbom.images}
+    named = {one.file: one for one in images}
     for image in package.images:
         entry = named.pop(image.file, None)
         if entry is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +17,13 @@ from smpdfu.dfu.evidence.builder import Builder, find_builder
 from smpdfu.dfu.evidence.extra import needs_extra
 from smpdfu.dfu.evidence.image_facts import image_facts
 from smpdfu.dfu.package import manifest as manifests
-from smpdfu.dfu.package.making import PACKAGE_NAME
+from smpdfu.dfu.package.made import PACKAGE_NAME
 from smpdfu.dfu.package.package import Package, source_date
 from smpdfu.untrusted.files import open_input
 
 if TYPE_CHECKING:
     from smpdfu.dfu.evidence.statement import Artifact
+    from smpdfu.dfu.package.images import PackageImage
     from smpdfu.image.keys.keys import Signer
 
 StrPath = str | os.PathLike[str]
@@ -30,23 +31,41 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """A package as it is released: ``data`` are the bytes of its ``file``.
+class PackageFile:
+    """A package and its ``file``, by its name and its bytes ``data``."""
 
-    ``build`` is the build folder it was made of, ``inputs`` are other files it was made of. ``parameters`` are the
-    choices that were made; nothing secret belongs there.
-    """
-
-    package: Package
+    package: Package = field(repr=False)
     data: bytes = field(repr=False)
     file: str = PACKAGE_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is released together: the package of the cores, and MCUboot's own if there is one.
+
+    ``build`` is the build folder they were made of, ``inputs`` are other files they were made of. ``parameters`` are
+    the choices that were made; nothing secret belongs there.
+
+    Raises ValueError without a package.
+    """
+
+    packages: tuple[PackageFile, ...]
     build: Build | None = None
     inputs: tuple[StrPath, ...] = ()
     parameters: Mapping[str, str | bool] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.packages:
+            raise ValueError("a release has at least one package")
+
+    @property
+    def images(self) -> tuple[PackageImage, ...]:
+        """The images of all packages."""
+        return tuple(image for one in self.packages for image in one.package.images)
+
 
 def make_sbom(release: Release) -> bytes:
-    """The SBOM of a package: CycloneDX 1.6, JSON. The same input gives the same bytes.
+    """The SBOM of a release: CycloneDX 1.6, JSON. The same input gives the same bytes.
 
     Its time is ``SOURCE_DATE_EPOCH``, else that of the manifest. The SPDX documents of the build, if somebody wrote
     them, say what is in each image. Raises EvidenceError, also without the extra ``evidence``; PackageError for a
@@ -56,7 +75,12 @@ def make_sbom(release: Release) -> bytes:
         from smpdfu.dfu.evidence.sbom import SbomSource, sbom_bytes  # here: an optional extra
     software = {} if release.build is None else software_of(release.build)
     return sbom_bytes(
-        SbomSource(release.file, release.data, release.package, _time_s(release.package), release.build, software)
+        SbomSource(
+            tuple((one.file, one.data, one.package) for one in release.packages),
+            _time_s(release.packages[0].package),
+            release.build,
+            software,
+        )
     )
 
 
@@ -73,7 +97,7 @@ def make_provenance(
     sbom: tuple[str, bytes] | None = None,
     builder: Builder | None = None,
 ) -> bytes:
-    """The signed provenance of a package: an in-toto statement with SLSA's provenance, in a DSSE envelope.
+    """The signed provenance of a release: an in-toto statement with SLSA's provenance, in a DSSE envelope.
 
     ``signer`` may be any key that can sign images. ``sbom``, name and bytes, is attested, too. ``builder``: without
     one, what the variables of the CI say. Raises EvidenceError, SigningError, OSError.
@@ -91,9 +115,10 @@ def make_provenance(
 def _subjects(release: Release, sbom: tuple[str, bytes] | None) -> Iterator[Artifact]:
     from smpdfu.dfu.evidence.statement import Artifact
 
-    yield Artifact(release.file, _sha256(release.data), notes={KIND: "package"})
-    for image in release.package.images:
-        yield Artifact(image.file, _sha256(image.data), notes={KIND: "image", PACKAGE: release.file})
+    for one in release.packages:
+        yield Artifact(one.file, _sha256(one.data), notes={KIND: "package"})
+        for image in one.package.images:
+            yield Artifact(image.file, _sha256(image.data), notes={KIND: "image", PACKAGE: one.file})
     if sbom is not None:
         yield Artifact(sbom[0], _sha256(sbom[1]), notes={KIND: "sbom"})
 
@@ -108,12 +133,12 @@ def _materials(release: Release, builder: Builder) -> Iterator[Artifact]:
     if builder.source is not None:
         address, commit = builder.source
         yield Artifact("source", {"gitCommit": commit}, uri=address)
-    for name, value in _keys(release.package):
+    for name, value in _keys(release.images):
         yield Artifact(name, {_HASH_NAMES[len(value)]: value})
     for path in release.inputs:
         yield Artifact(Path(path).name, _sha256_of_file(path))
     if release.build is not None:
-        for name in _build_files(release.build, release.package):
+        for name in _build_files(release.build, release.images):
             yield Artifact(name, _sha256_of_file(release.build.root / name))
 
 
@@ -121,15 +146,15 @@ _HASH_NAMES = {64: "sha256", 96: "sha384", 128: "sha512"}
 _KEYS = {"smpdfu:key-hash": "key of MCUboot", "smpdfu:nsib-key-hash": "key of NSIB"}
 
 
-def _keys(package: Package) -> Iterable[tuple[str, str]]:
+def _keys(images: Sequence[PackageImage]) -> Iterable[tuple[str, str]]:
     """The keys that signed the images, each by its hash in hex."""
-    facts = (fact for image in package.images for fact in image_facts(image))
+    facts = (fact for image in images for fact in image_facts(image))
     return sorted({(_KEYS[name], value) for name, value in facts if name in _KEYS and len(value) in _HASH_NAMES})
 
 
-def _build_files(build: Build, package: Package) -> Iterable[str]:
+def _build_files(build: Build, images: Sequence[PackageImage]) -> Iterable[str]:
     """What a package of a build was made of: firmware or signed images, configuration, the SPDX documents beside it."""
-    packed = {image.file: hashlib.sha256(image.data).hexdigest() for image in package.images}
+    packed = {image.file: hashlib.sha256(image.data).hexdigest() for image in images}
     found: list[str] = []
     for update in build.updates:
         taken = update.signed is not None and (

@@ -12,8 +12,10 @@ from smpdfu.errors import PackageError, SigningError
 from smpdfu.image.keys.keys import Signer
 from smpdfu.image.keys.known_keys import known_key
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.provision import key_hash
 from smpdfu.image.nsib.seal import ValidationInfo, refusal
-from smpdfu.image.nsib.sealing import key_hash, public_key_of, seal_again
+from smpdfu.image.nsib.sealed_by import public_key_of
+from smpdfu.image.nsib.sealing import seal_again
 
 SEALED_ROLES = frozenset({Role.NET, Role.MCUBOOT})
 LOADERS = {Role.NET: "b0n", Role.MCUBOOT: "b0"}
@@ -42,7 +44,7 @@ class ImageSeal:
         if self.validation is None:
             return None
         try:
-            return known_key(public_key_of(self.validation.public_key).public_bytes)
+            return known_key(public_key_of(self.validation).public_bytes)
         except SigningError:  # no point of the curve
             return None
 

@@ -37,6 +37,9 @@ def package(
     A build folder of the nRF Connect SDK says all that must be known: give it and the key. Without -k, smpdfu checks
     the images that the build has signed, and packs them.
 
+    --nsib-key seals the network core's firmware for b0n first. If a build has b0 below MCUboot, smpdfu also writes
+    dfu_mcuboot.zip, which updates MCUboot itself.
+
     -E encrypts the application core's image only: a bootloader with one pair of slots cannot tell an encrypted
     network core's image from an application.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.dfu.build_folder.find import find_build
 from smpdfu.dfu.evidence.builder import find_builder
-from smpdfu.dfu.evidence.release import Release, make_provenance, make_sbom
-from smpdfu.dfu.package.making import PACKAGE_NAME
+from smpdfu.dfu.evidence.release import PackageFile, Release, make_provenance, make_sbom
 from smpdfu.image.files import StrPath
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
     from smpdfu.cli.keys.passphrase import Passphrase
-    from smpdfu.dfu.package.making import MadePackage
+    from smpdfu.dfu.package.made import MadePackage
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,13 @@ class Making:
 
 
 def evidence_files(
-    wanted: EvidenceFiles, made: MadePackage, files: Mapping[str, bytes], making: Making
+    wanted: EvidenceFiles, made: Sequence[MadePackage], files: Mapping[str, bytes], making: Making
 ) -> dict[StrPath, bytes]:
     """The SBOM and the provenance that are asked for, by the files they go to."""
     found: dict[StrPath, bytes] = {}
     of_build = making.build_dir is not None
     release = Release(
-        made.package,
-        files[PACKAGE_NAME],
+        tuple(PackageFile(one.package, files[one.file], one.file) for one in made),
         build=None if making.build_dir is None else find_build(making.build_dir),
         inputs=() if of_build else tuple(one for one in making.inputs if one is not None),
         parameters=making.parameters,

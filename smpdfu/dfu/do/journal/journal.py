@@ -255,8 +255,7 @@ def read_journal(fd: int, path: Path) -> bytes:
 def counting(lines: Iterable[bytes], entries: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:
     """The entries that count of the ``lines`` of a journal; None is a damaged line."""
     return _counting(
-        _UNKNOWN if entry is None and b'"update"' in line else entry
-        for line, entry in zip(lines, entries, strict=True)
+        _UNKNOWN if entry is None and b'"update"' in line else entry for line, entry in zip(lines, entries, strict=True)
     )
 
 

@@ -143,9 +143,7 @@ class Board:
             elif _open(attempt, part):
                 self._either(part, keys, attempt.ended)
 
-    def _keys(
-        self, attempt: Attempt, known: Mapping[str, tuple[ImageRecord, ...]]
-    ) -> dict[str, frozenset[str]]:
+    def _keys(self, attempt: Attempt, known: Mapping[str, tuple[ImageRecord, ...]]) -> dict[str, frozenset[str]]:
         """The images of each part of the package: several where each is for another slot."""
         images = known.get(attempt.package) if attempt.images is None else attempt.images
         if images is None:

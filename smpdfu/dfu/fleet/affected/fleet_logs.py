@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from smpdfu.dfu.decide.steps.rules import Policy
-from smpdfu.dfu.fleet.affected.boards import Attempt, Event, Exchanged, Result
+from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, Exchanged, Result
 from smpdfu.dfu.fleet.log import events
 from smpdfu.dfu.fleet.log.events import LogEvent
 from smpdfu.dfu.fleet.schedule import Outcome
@@ -64,12 +64,16 @@ class LoggedDevice:
 
 @dataclass(slots=True)
 class FleetRecord:
-    """What a log says: its devices, the images of its packages by digest, the fleet's name, its damaged lines."""
+    """What a log says: its devices, the images of its packages by digest, the fleet's name, its damaged lines.
+
+    ``listed`` are the applications that devices listed as running, by hash.
+    """
 
     name: str = ""
     devices: dict[DeviceId, LoggedDevice] = field(default_factory=dict)
     packages: dict[str, tuple[ImageRecord, ...]] = field(default_factory=dict)
     damaged: list[int] = field(default_factory=list)
+    listed: dict[str, ImageRecord] = field(default_factory=dict)
 
     def add(self, found: Iterable[LogEvent]) -> None:
         """Count the events of a log, oldest first."""
@@ -84,6 +88,8 @@ class FleetRecord:
                 if device is None:
                     device = self.devices[key] = LoggedDevice()
                 _HOW[event.kind](device, event)
+                if event.was_hash and event.was_hash not in self.listed:
+                    self.listed[event.was_hash] = ImageRecord(APP, event.was_hash, event.was or "")
         for one in self.devices.values():
             one.close()
 

@@ -15,10 +15,10 @@ an image is known later, too. ``end`` has the package's digest, the application'
 ``proof`` of the network core's image (``value``, ``reason``, ``source``; null without one), and for a failure its
 ``cause`` (a short stable text by which failures are grouped) and ``message``. ``from_hash`` and ``to_hash`` are the
 hashes of the application that the device listed, before and last; ``policy`` is the update's, and ``either`` the parts
-of which the previous or the new image may run after a failure. ``begin`` and ``end`` have the device's ``identity``: an outcome belongs to the
-device at that place, also if another one gets its name. ``chip`` in an ``end`` is the number of the device's chip, null
-if the device does not tell it. ``exchanged`` notes that another board is at the address. ``stop`` has the ``code`` of
-the rule. What a device does not tell is in its own journal.
+of which the previous or the new image may run after a failure. ``begin`` and ``end`` have the device's ``identity``: an
+outcome belongs to the device at that place, also if another one gets its name. ``chip`` in an ``end`` is the number of
+the device's chip, null if the device does not tell it. ``exchanged`` notes that another board is at the address.
+``stop`` has the ``code`` of the rule. What a device does not tell is in its own journal.
 """
 
 from __future__ import annotations

@@ -1,0 +1,208 @@
+"""Read the histories of devices: the logs of fleets and the journals of devices, in the state folder."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smpdfu.dfu.do.journal.journal import journal_path
+from smpdfu.dfu.do.journal.updates import read_updates
+from smpdfu.dfu.fleet.affected.answer import DeviceHistory, catalog_of
+from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, boards_of
+from smpdfu.dfu.fleet.affected.fleet_logs import DeviceId, FleetRecord, LoggedDevice
+from smpdfu.dfu.fleet.affected.journals import JournalRecord
+from smpdfu.dfu.fleet.affected.question import Catalog
+from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.log.events import STEP
+from smpdfu.dfu.fleet.log.log import log_path, read_log
+from smpdfu.dfu.package.image_record import ImageRecord
+from smpdfu.dfu.package.package import Package
+from smpdfu.errors import JournalError, PackageError
+from smpdfu.local.state.folders import state_home
+
+_OLD = re.compile(r"(.+\.jsonl)\.old-([0-9]{1,9})")
+
+
+@dataclass(slots=True)
+class _Device:
+    """What is known of one identity: where it was found, and its events."""
+
+    name: str
+    place: str
+    serial: str = ""
+    fleets: list[str] = field(default_factory=list)
+    logged: list[LoggedDevice] = field(default_factory=list)
+    journal: JournalRecord | None = None
+    problem: str = ""
+    in_file: bool = False
+
+    @property
+    def ended(self) -> list[float]:
+        """When each event of the logs ended."""
+        return [event.ended for logged in self.logged for event in logged.events]
+
+
+@dataclass(slots=True)
+class Histories:
+    """What the state folder says. Add fleets, then journals, then ask for ``devices`` and the ``catalog``.
+
+    ``problems`` are sentences on what could not be read.
+    """
+
+    packages: dict[str, tuple[ImageRecord, ...]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    _devices: dict[str, _Device] = field(default_factory=dict)
+    _partly: dict[str, tuple[ImageRecord, ...]] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
+    _listed: dict[str, ImageRecord] = field(default_factory=dict)
+
+    def add_fleet(self, folder: Path, fleet: Fleet | None = None) -> None:
+        """Read the log in a fleet's folder. With ``fleet``, its devices are known also if no log has them."""
+        record = FleetRecord()
+        lost = ""
+        try:
+            record.add(read_log(folder, record.damaged.append, without=(STEP,)))
+        except JournalError as error:
+            self.problems.append(str(error))
+            lost = f"the log of its fleet cannot be read: {log_path(folder)}"
+        self.problems += [f"line {number} of {log_path(folder)} is damaged" for number in record.damaged]
+        self.packages |= record.packages
+        self._listed |= record.listed
+        name = record.name or folder.name if fleet is None else fleet.name
+        in_file = {} if fleet is None else {one.identity: one for one in fleet.devices.values()}
+        for key, logged in record.devices.items():
+            self._known(key, in_file.get(key.identity), name).logged.append(logged)
+        for one in in_file.values():
+            found = self._known(DeviceId(one.name, one.identity), one, name)
+            found.problem = found.problem or lost
+
+    def _known(self, key: DeviceId, device: FleetDevice | None, fleet: str) -> _Device:
+        found = self._devices.get(key.identity)
+        if found is None:
+            found = self._devices[key.identity] = _Device(key.name, key.identity)
+        if device is not None:
+            found.name, found.place, found.serial = device.name, device.place or device.address, device.serial
+            found.in_file = True
+        if fleet not in found.fleets:
+            found.fleets.append(fleet)
+        return found
+
+    def add_packages(self, files: Iterable[Path]) -> None:
+        """Read packages, if logs of older releases have digests alone. One that cannot be read adds nothing."""
+        named = {attempt.package for one in self._devices.values() for attempt in _attempts(one)}
+        for file in files if named - set(self.packages) else ():
+            try:
+                package = Package.load(file)
+            except (PackageError, OSError):
+                continue
+            self.packages.setdefault(package.digest, tuple(ImageRecord.of(image) for image in package.images))
+
+    def add_journals(self, *, all_of_them: bool) -> None:
+        """Read the journals of the fleets' devices, and with ``all_of_them`` those of every other device."""
+        files = journal_files()
+        for device in self._devices.values():
+            path = self._journal_of(device, files)
+            self._taken.add(path.name)
+            if path.name in files:
+                self._read(device, files[path.name])
+        for name in sorted(set(files) - self._taken) if all_of_them else ():
+            device = _Device(Path(name).stem, "")
+            self._read(device, files[name])
+            if device.journal is not None:
+                device.name = device.place = device.journal.device
+            self._devices[f"journal {name}"] = device
+
+    def _journal_of(self, device: _Device, files: Mapping[str, object]) -> Path:
+        """The journal of a device; of one that only the log names, the serial number may be part of the identity."""
+        whole = journal_path(device.place)
+        shorter = device.place.rpartition(" ")[0]
+        if whole.name not in files and shorter and journal_path(shorter).name in files:
+            device.place, device.serial = shorter, device.place.rpartition(" ")[2]
+            return journal_path(shorter)
+        return whole
+
+    def _read(self, device: _Device, paths: Iterable[Path]) -> None:
+        updates = []
+        paths = list(paths)
+        for path in paths:
+            try:
+                updates += read_updates(path)
+            except JournalError as error:
+                self.problems.append(str(error))
+                device.problem = f"its journal cannot be read: {path}"
+        if not paths[-1].name.endswith(".jsonl") and not device.logged:
+            device.problem = device.problem or f"its journal was set aside: {paths[-1]}"
+        record = JournalRecord.of(updates, paths[-1])
+        device.journal = record
+        self.packages |= record.packages
+        self._partly |= record.partly
+        for attempt in record.attempts:
+            if attempt.was:
+                self._listed.setdefault(attempt.was, ImageRecord(APP, attempt.was, ""))
+
+    @property
+    def catalog(self) -> Catalog:
+        """All images that were found."""
+        return catalog_of(self.packages, self._listed)
+
+    def devices(self) -> list[DeviceHistory]:
+        """Return the devices, by name."""
+        known = self._partly | self.packages
+        at_place: dict[str, list[_Device]] = {}
+        for one in self._devices.values():
+            at_place.setdefault(one.place, []).append(one)
+        found = [_history(one, at_place[one.place], known) for one in self._devices.values()]
+        return sorted(found, key=lambda one: (one.name, one.address))
+
+
+def _attempts(device: _Device) -> Iterator[Attempt]:
+    for logged in device.logged:
+        yield from (event for event in logged.events if isinstance(event, Attempt))
+        yield from logged.killed
+
+
+def _history(
+    device: _Device, at_place: Sequence[_Device], known: Mapping[str, tuple[ImageRecord, ...]]
+) -> DeviceHistory:
+    """The history of one device. Of several at one place, the journal is that of the device that is there now."""
+    latest = max(at_place, key=lambda one: (one.in_file, max(one.ended, default=0.0)))
+    began = min(latest.ended, default=math.inf) if len(at_place) > 1 else 0.0
+    events = _events(device, journal_since=began if device is latest else None)
+    boards = tuple(boards_of(events, known)) if events else ()
+    if device is not latest and boards:
+        boards[-1].replaced = max(began, boards[-1].seen or 0.0) if math.isfinite(began) else boards[-1].seen
+    return DeviceHistory(device.name, device.place, tuple(device.fleets), device.serial, boards, device.problem)
+
+
+def _events(device: _Device, journal_since: float | None) -> list[Event]:
+    found: list[Event] = [event for logged in device.logged for event in logged.events]
+    if device.journal is None or journal_since is None:
+        return found + [attempt for logged in device.logged for attempt in logged.killed]
+    return found + [one for one in device.journal.attempts if one.ended >= journal_since]
+
+
+def fleet_folders() -> list[Path]:
+    """Return the folders of all fleets in the state folder. Raises OSError."""
+    home = state_home() / "fleets"
+    if not home.is_dir():
+        return []
+    return sorted(Path(one.path) for one in os.scandir(home) if one.is_dir(follow_symlinks=False))
+
+
+def journal_files() -> dict[str, list[Path]]:
+    """Return the journals in the state folder by name, each with those that were set aside before it, oldest first."""
+    home = state_home() / "updates"
+    if not home.is_dir():
+        return {}
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for one in os.scandir(home):
+        old = _OLD.fullmatch(one.name)
+        if one.name.endswith(".jsonl"):
+            found.setdefault(one.name, []).append((1 << 31, Path(one.path)))
+        elif old is not None:
+            found.setdefault(old[1], []).append((int(old[2]), Path(one.path)))
+    return {name: [path for _, path in sorted(paths)] for name, paths in found.items()}

@@ -1,0 +1,90 @@
+"""Which devices run an image: the whole search, from the question to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smpdfu.dfu.fleet.affected.answer import Affected, Judge, Status
+from smpdfu.dfu.fleet.affected.components import ComponentQuery
+from smpdfu.dfu.fleet.affected.histories import Histories, fleet_folders
+from smpdfu.dfu.fleet.affected.question import Catalog, Question, by_component, by_hashes, by_sboms
+from smpdfu.dfu.fleet.affected.sbom import Sbom
+from smpdfu.dfu.fleet.description.device_list import Place
+from smpdfu.dfu.fleet.description.file import Fleet
+from smpdfu.dfu.fleet.log.folder import folder_of
+from smpdfu.errors import EvidenceError
+
+MAX_SBOMS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedQuery:
+    """What is asked for: images by their ``hashes``, or by ``sboms`` (files, or folders of files) and a ``component``.
+
+    ``fleets`` are the files of the fleets to search; without any, all fleets and devices that this computer has
+    updated.
+    """
+
+    hashes: tuple[str, ...] = ()
+    sboms: tuple[Path, ...] = ()
+    component: str | None = None
+    fleets: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.hashes) == bool(self.sboms):
+            raise ValueError("give either hashes or SBOMs")
+        if self.component is not None and not self.sboms:
+            raise ValueError("a component is searched in SBOMs: give at least one")
+
+
+def search(query: AffectedQuery, place: Place) -> Affected:
+    """Answer for every device; ``place`` gives the one spelling of an address.
+
+    Raises ValueError for a hash or a component that cannot be read, or a hash that is the beginning of several,
+    EvidenceError for an SBOM that cannot be read or has no such component, FleetFileError or OSError.
+    """
+    component = None if query.component is None else ComponentQuery.from_text(query.component)
+    problems: list[str] = []
+    sboms = [sbom for path in query.sboms for sbom in _sboms(path, problems)]
+    histories = Histories()
+    for path in query.fleets:
+        fleet = Fleet.load(path, place)
+        histories.add_fleet(folder_of(fleet), fleet)
+        histories.add_packages(fleet.packages.values())
+    for folder in () if query.fleets else fleet_folders():
+        histories.add_fleet(folder)
+    histories.add_journals(all_of_them=not query.fleets)
+    catalog = histories.catalog
+    judge = Judge(_question(query, sboms, component, catalog), catalog)
+    answers = [answer for device in histories.devices() for answer in judge.answers(device)]
+    order = tuple(Status)
+    answers.sort(key=lambda one: order.index(one.status))
+    return Affected(tuple(answers), judge.question, (*problems, *histories.problems))
+
+
+def _question(
+    query: AffectedQuery, sboms: Sequence[Sbom], component: ComponentQuery | None, catalog: Catalog
+) -> Question:
+    if query.hashes:
+        return by_hashes(query.hashes, catalog)
+    return by_sboms(sboms) if component is None else by_component(sboms, component)
+
+
+def _sboms(path: Path, problems: list[str]) -> list[Sbom]:
+    """The SBOM in a file, or those in a folder; what is no SBOM in a folder is told."""
+    if not path.is_dir():
+        return [Sbom.load(path)]
+    files = sorted(one for one in path.iterdir() if one.name.lower().endswith(".json"))
+    if len(files) > MAX_SBOMS:
+        raise EvidenceError(f"{path} has {len(files)} JSON files; smpdfu reads at most {MAX_SBOMS} at a time")
+    found = []
+    for file in files:
+        try:
+            found.append(Sbom.load(file))
+        except EvidenceError as error:
+            problems.append(str(error))
+    if not found:
+        raise EvidenceError(f"{path} has no SBOM (CycloneDX, JSON)").because("sbom")
+    return found
