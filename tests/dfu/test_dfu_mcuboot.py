@@ -76,7 +76,7 @@ def test_the_slot_it_is_for(
     state: State, name: str, told: int | None, given: int | None, record: Record, again: bool, wanted: int | None
 ) -> None:
     known = b0_known(state(b0=asked(told)), record, Bootloader(active_b0_slot=given), again=again)
-    assert (known.target, known.told) == (wanted, told)
+    assert (known.target, known.told, known.before) == (wanted, told, None if record.unfinished else told)
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import command
+from smpdfu.cli.image.evidence_checks import EvidenceChecks
 from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
 from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
 from smpdfu.cli.image.trust_options import NsibOptions
@@ -50,13 +51,19 @@ def sign(
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="IMG", help="Signed image: a .bin or .hex file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMG", help="Signed image: a .bin or .hex file. With --provenance or --sbom: a package."
+        ),
+    ],
     who: VerifyKeys,
     slot: SlotOptions,
     memory: Memory,
     checks: Checks,
     build: LoaderOptions,
     nsib: NsibOptions,
+    evidence: EvidenceChecks,
     guard: Release,
     out: Output,
 ) -> None:
@@ -64,10 +71,13 @@ def verify(
 
     Without --enc-key, it checks everything but the payload of an encrypted image. If it finds no fault, the exit code
     is 0, or 3 with --require-all-checks.
+
+    With --provenance or --sbom, IMG is a package. smpdfu checks that the documents belong to it; with -k, it also
+    checks the signature of each image.
     """
     from smpdfu.cli.image.verify import verify_image
 
-    verify_image(file, who, slot, memory, checks, build, nsib, guard, out)
+    verify_image(file, who, slot, memory, checks, build, nsib, evidence, guard, out)
 
 
 def inspect(

@@ -11,6 +11,8 @@ import typer
 from smpdfu.cli.app.advice_by_code import verdict_words
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.image.key_files import read_decryption_key, read_verifier
+from smpdfu.cli.image.options import SlotOptions
+from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
 from smpdfu.cli.inspect.contents import ADVICE
 from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
+    from smpdfu.cli.image.evidence_checks import EvidenceChecks
+    from smpdfu.cli.image.options import Release, VerifyKeys
     from smpdfu.cli.image.trust_options import NsibOptions
-    from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
     from smpdfu.image.format import Image
     from smpdfu.image.verification.seal_check import Sealing
     from smpdfu.image.verification.verify import Finding, Verdict
@@ -143,10 +145,17 @@ def verify_image(
     checks: Checks,
     build: LoaderOptions,
     nsib: NsibOptions,
+    evidence: EvidenceChecks,
     guard: Release,
     out: Output,
 ) -> None:
-    """Judge an image, and show the verdict."""
+    """Judge an image, or a package by its documents, and show the verdict."""
+    if evidence.wanted:
+        _refuse_options_of_images(who, slot, memory, checks, build, nsib)
+        from smpdfu.cli.image.verify_package import verify_package  # here: 60 ms that images do not need
+
+        verify_package(file, who, evidence, guard, out)
+        return
     case = judge(file, who, slot, memory, checks, build, nsib)
     for text in _not_applied(case, nsib):
         out.warn(text)
@@ -166,6 +175,17 @@ def _not_applied(case: Case, nsib: NsibOptions) -> Iterator[str]:
         yield "--net-key does not apply: this is not an image for the network core"
     if nsib.b0_key and loader is not Nsib.B0:
         yield "--b0-key does not apply: this is not MCUboot's own image"
+
+
+def _refuse_options_of_images(
+    who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions, nsib: NsibOptions
+) -> None:
+    asked = slot != SlotOptions() or memory != Memory() or checks != Checks() or build != LoaderOptions()
+    if asked or who.enc_key is not None or nsib.net_key or nsib.b0_key:
+        raise typer.BadParameter(
+            "--provenance and --sbom are for packages. The options about slots, the bootloader and decryption are for "
+            "a single image"
+        )
 
 
 def judge(

@@ -15,7 +15,10 @@ from smpdfu.dfu.package.package import Package
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.verification.seal_check import sealing_of
 
-OWN_UPDATE = "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader."
+OWN_UPDATE = (
+    "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader. "
+    "`smpdfu update` installs the one for the slot that does not run."
+)
 _ADDRESSES = ("load_address",)
 
 

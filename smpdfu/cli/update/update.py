@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 async def update(
-    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A dfu_application.zip or dfu_multi_image.bin.")],
+    package: Annotated[
+        Path,
+        typer.Argument(metavar="PACKAGE", help="A dfu_application.zip, dfu_mcuboot.zip or dfu_multi_image.bin."),
+    ],
     how: How,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
@@ -31,6 +34,8 @@ async def update(
     out: HashOutput,
 ) -> None:
     """Update both cores from a package. It tests the application core first, then updates the network core.
+
+    With dfu_mcuboot.zip, it updates MCUboot itself on a device with b0 (NSIB).
 
     If it is interrupted, run the same command again: it continues where it stopped.
     """
