@@ -51,6 +51,15 @@ from smpdfu.dfu.do.update import StepBegun as StepBegun
 from smpdfu.dfu.do.update import StepDone as StepDone
 from smpdfu.dfu.do.update import Update as Update
 from smpdfu.dfu.do.update import Wish as Wish
+from smpdfu.dfu.evidence.attested import Attested as Attested
+from smpdfu.dfu.evidence.attested import Subject as Subject
+from smpdfu.dfu.evidence.builder import Builder as Builder
+from smpdfu.dfu.evidence.checks import CheckedEvidence as CheckedEvidence
+from smpdfu.dfu.evidence.checks import check_evidence as check_evidence
+from smpdfu.dfu.evidence.release import PackageFile as PackageFile
+from smpdfu.dfu.evidence.release import Release as Release
+from smpdfu.dfu.evidence.release import make_provenance as make_provenance
+from smpdfu.dfu.evidence.release import make_sbom as make_sbom
 from smpdfu.dfu.evidence.sbom_reading import Sbom as Sbom
 from smpdfu.dfu.evidence.sbom_reading import SbomComponent as SbomComponent
 from smpdfu.dfu.evidence.sbom_reading import SbomImage as SbomImage
