@@ -50,6 +50,12 @@ def _net_unproven(facts: Facts) -> str:
     return f"--net-version-from asks the application{release}."
 
 
+def _seal(facts: Facts) -> str:
+    options = {"b0n": "--net-key", "b0": "--b0-key"}
+    unchecked = options.get(facts.get("unchecked", ""))
+    return "" if unchecked is None else f"{unchecked} KEY checks it before the upload."
+
+
 def _needed_version(facts: Facts) -> str:
     if "version" in facts:
         return f"`smpdfu sign --version {facts['version']}` sets the version."
@@ -79,6 +85,8 @@ BY_CODE: Mapping[str, Row] = {
     "security-counter": "`smpdfu sign --security-counter` sets the counter; --force forces the update.",
     "downgrade": lambda facts: "Use --allow-downgrade." if "refused" in facts else "",
     "not-signed": "`smpdfu sign -k KEY` does that.",
+    "seal": _seal,
+    "net-seal-key": "--net-key KEY checks it before the upload.",
     "net-encrypted": "Use `smpdfu sign` without -E.",
     "app-encrypted": _unknown,
     "net-offset": _ONLY_APP,

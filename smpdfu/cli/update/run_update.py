@@ -13,7 +13,7 @@ import typer
 from smpdfu.cli.app.advice_by_code import finding_advice, finding_words, proof_entry, proof_lines
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.terminal.show import Good, HashOutput, Output, stacked, table, words
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader
@@ -24,7 +24,7 @@ from smpdfu.cli.update.timing import Timing
 from smpdfu.cli.update.update_options import How, SchemeChoice
 from smpdfu.cli.update.upload_options import TransferOptions
 from smpdfu.connect import parse_address
-from smpdfu.dfu.decide.checks.demands import check_trust
+from smpdfu.dfu.decide.checks.demands import check_seals, check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stopping
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
@@ -42,6 +42,7 @@ from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import ConnectError, PlanError, StepError, UnprovenError
 from smpdfu.image.keys.keys import PublicKey
+from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.library import Loader, open_update, plan_update, recorded_update, set_journal_aside
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ async def run_update(
     how: How,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    nsib: NsibOptions,
     transfer: TransferOptions,
     conn: Connection,
     out: HashOutput,
@@ -60,9 +62,11 @@ async def run_update(
     """Update the device from ``package``, or with ``how.plan`` show what an update would do."""
     loaded = Package.load(package)
     known = replace(known_bootloader(bootloader, conn), active_b0_slot=how.active_b0_slot)
-    wish = _wish(how, known, trust.keys())
+    wish = _wish(how, known, trust.keys(), nsib.keys())
     loaded = loaded if how.only is None else loaded.only(Role(how.only.value))
     check_trust(loaded.images, wish.trust)
+    if not how.force:
+        check_seals(loaded.images, wish.nsib)
     if how.new_journal and (how.plan or how.resume):
         raise typer.BadParameter("--new-journal cannot be combined with --plan or --resume")
     address = str(parse_address(conn.address()))
@@ -87,7 +91,7 @@ async def run_update(
     except StepError as error:
         if not error.resumable:
             raise
-        kept = [*_kept(how), *bootloader.words(), *trust.words(), *transfer.words()]
+        kept = [*_kept(how), *bootloader.words(), *trust.words(), *nsib.words(), *transfer.words()]
         again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
         raise StepError(f"{error}; continue with: {again}", error.step, resumable=True) from error
 
@@ -115,7 +119,7 @@ class _Job:
     timing: Timing
 
 
-def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wish:
+def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...], nsib: NsibKeys) -> Wish:
     if how.confirm and how.upload_only:
         raise typer.BadParameter("use --confirm or --upload-only, not both")
     if how.require_proof and how.upload_only:
@@ -123,7 +127,7 @@ def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wis
     policy = Policy.UPLOAD_ONLY if how.upload_only else Policy.TEST_AND_CONFIRM
     policy = Policy.CONFIRM_ONLY if how.confirm else policy
     scheme = None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value)
-    return Wish(policy, scheme, how.again, how.force, bootloader, how.no_downgrade, trust, how.recovery)
+    return Wish(policy, scheme, how.again, how.force, bootloader, how.no_downgrade, trust, how.recovery, nsib)
 
 
 def _kept(how: How) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.terminal.show import HashOutput
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.update_options import How
@@ -28,6 +28,7 @@ async def update(
     how: How,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    nsib: NsibOptions,
     transfer: TransferOptions,
     conn: Connection,
     out: HashOutput,
@@ -40,4 +41,4 @@ async def update(
     """
     from smpdfu.cli.update.run_update import run_update
 
-    await run_update(package, how, bootloader, trust, transfer, conn, out)
+    await run_update(package, how, bootloader, trust, nsib, transfer, conn, out)
