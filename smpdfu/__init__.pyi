@@ -157,6 +157,14 @@ from smpdfu.image.keys.keys import Verifier as Verifier
 from smpdfu.image.keys.keys import load_key as load_key
 from smpdfu.image.keys.keys import load_private as load_private
 from smpdfu.image.loader_build import LoaderBuild as LoaderBuild
+from smpdfu.image.nsib.provision import Provision as Provision
+from smpdfu.image.nsib.provision import ProvisionedKey as ProvisionedKey
+from smpdfu.image.nsib.provision import provision_for as provision_for
+from smpdfu.image.nsib.provision_reading import read_provision as read_provision
+from smpdfu.image.nsib.seal import seal as seal
+from smpdfu.image.nsib.sealed_by import SealedBy as SealedBy
+from smpdfu.image.nsib.sealed_by import SealState as SealState
+from smpdfu.image.nsib.sealed_by import sealed_by as sealed_by
 from smpdfu.image.signers import Surroundings as Surroundings
 from smpdfu.image.signers import open_signer as open_signer
 from smpdfu.image.signing.build import ImageSpec as ImageSpec

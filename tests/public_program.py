@@ -103,6 +103,8 @@ from smpdfu import (
     Proof,
     ProofSource,
     ProtocolError,
+    Provision,
+    ProvisionedKey,
     PublicKey,
     Record,
     RecoveredImage,
@@ -117,6 +119,8 @@ from smpdfu import (
     SbomImage,
     Schedule,
     Scheme,
+    SealedBy,
+    SealState,
     Severity,
     ShellCommandError,
     SignatureError,
@@ -179,10 +183,14 @@ from smpdfu import (
     parse_address,
     place_of,
     plan_update,
+    provision_for,
     read_log,
+    read_provision,
     read_sbom,
     recover_image,
     restart_unchanged,
+    seal,
+    sealed_by,
     verify,
 )
 from smpdfu.smp.groups.raw import RawRequest
@@ -236,6 +244,15 @@ def sign(firmware: bytes, pem: bytes, secret: bytes) -> Image:
     )
     assert_type(verdict.accepted, bool | None)
     return image
+
+
+def nsib(firmware: bytes, key: PrivateKey) -> tuple[ProvisionedKey, ...]:
+    """Both bootloaders of a core: a seal for the immutable one, and the keys that it trusts."""
+    data: Provision = provision_for(0x8000, 0x14000, [key.public], counter_slots=20)
+    sealed = seal(firmware, data.s0, key)
+    found: SealedBy = sealed_by(sealed, read_provision(data.to_bytes()).keys)
+    assert_type(found.state, SealState)
+    return data.keys if found.accepted else ()
 
 
 def pack(app: Path) -> Package:

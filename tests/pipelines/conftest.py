@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.image.keys.keys import generate
+from smpdfu.image.keys.keys import generate, load_private
 from tests.build_folders import copy_of
 
 KIND = "ncs3.0-sysbuild-pm-staged"
@@ -75,6 +76,12 @@ def _pair(folder: Path, name: str) -> KeyPair:
     private.chmod(0o600)
     public.write_bytes(key.to_pem())
     return KeyPair(key.to_private_pem().decode(), private, public)
+
+
+def seal_hash(key: KeyPair) -> str:
+    """The hash by which NSIB knows a key: the first 16 bytes of SHA-256 over x and y."""
+    numbers = load_private(key.private.read_bytes()).public.raw.public_numbers()
+    return hashlib.sha256(numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")).hexdigest()[:32]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.deadlines import HANG_S
 SHELL = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail")
 """How the runner starts ``shell: bash``."""
 
-_EXPRESSION = re.compile(r"\$\{\{ *([\w.-]+) *\}\}")
+_EXPRESSION = re.compile(r"\$\{\{ *([\w.-]+)( != '')? *\}\}")
 _CONDITION = re.compile(r"([\w.-]+) != ''")
 
 
@@ -99,7 +99,11 @@ class Runner:
             done.steps[step["id"]] = dict(line.split("=", 1) for line in lines)
 
     def _filled(self, text: str, inputs: dict[str, str], done: Finished) -> str:
-        return _EXPRESSION.sub(lambda found: self._value(found[1], inputs, done), text)
+        def value(found: re.Match[str]) -> str:
+            value = self._value(found[1], inputs, done)
+            return value if found[2] is None else str(value != "").lower()
+
+        return _EXPRESSION.sub(value, text)
 
     def _value(self, expression: str, inputs: dict[str, str], done: Finished) -> str:
         """The value of an expression; an output that no step set is empty, as on GitHub."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from smpdfu.image.keys.keys import load_private
-from tests.pipelines.conftest import KeyPair
+from tests.build_folders import copy_of
+from tests.pipelines.conftest import KeyPair, seal_hash
 from tests.pipelines.github_actions import Finished, Runner
 
 pytestmark = pytest.mark.skipif(
@@ -83,7 +84,7 @@ def test_the_secret_of_another_product_is_found(
     runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair, other_key: KeyPair
 ) -> None:
     done = runner.run(inputs(other_key, public_key=str(release_key.public)), installed)
-    assert done.failed == "Check every image of the package with the public key"
+    assert done.failed == "Check every image with the public keys"
     assert "signature" in done.log
     assert not any(name.startswith("actions/upload-artifact@") for name, _ in done.used)
 
@@ -135,6 +136,29 @@ def test_a_key_can_have_a_passphrase(
     assert runner.run(given, installed).failed == "Make the package"
     done = runner.run(given | {"passphrase": "a good one"}, installed)
     assert done.failed is None, done.log
+
+
+def test_the_firmware_for_nsib_is_sealed_with_its_own_key(
+    runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair, other_key: KeyPair
+) -> None:
+    text = load_private(other_key.text.encode()).to_private_pem(b"another one").decode()
+    given = inputs(release_key, nsib_key=text, nsib_passphrase="another one")
+    done = runner.run(given, installed)
+    assert done.failed is None, done.log
+    (seal,) = (one["seal"] for one in json.loads(done.outputs["images"]) if one["core"] == "net")
+    assert seal["key_hash"] == seal_hash(other_key)
+
+
+def test_mcuboots_own_package_is_checked_and_published(
+    runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair
+) -> None:
+    copy_of("ncs3.0-pm-mcuboot-update", runner.workspace / "other")
+    given = inputs(release_key, build_dir="other", nsib_key=release_key.text)
+    done = runner.run(given, installed)
+    assert done.failed is None, done.log
+    assert done.outputs["mcuboot"] == "other/smpdfu/dfu_mcuboot.zip"
+    assert done.log.count("accepted") == 3, "the application, and MCUboot for each slot"
+    check_sums(runner.workspace / "other" / "smpdfu")
 
 
 def test_the_action_installs_its_own_checkout(runner: Runner, release_key: KeyPair, offline: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines.conftest import KeyPair
+from tests.pipelines.conftest import KeyPair, seal_hash
 from tests.pipelines.gitlab_ci import run_job, template
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the job is written for a POSIX shell")
@@ -62,6 +62,17 @@ def test_a_key_can_be_text(run: Run, project: Path, release_key: KeyPair, smpdfu
     assert secret not in log
     assert secret not in (smpdfu_program / "calls").read_text()
     assert [path for path in project.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_firmware_for_nsib_is_sealed_with_its_own_key(
+    shell: str, run: Run, project: Path, release_key: KeyPair, other_key: KeyPair
+) -> None:
+    keys = {"SMPDFU_SIGNING_KEY": release_key.text, "SMPDFU_NSIB_KEY": str(other_key.private)}
+    code, log = run(keys, shell)
+    assert code == 0, log
+    images = json.loads((project / "dist" / "package.json").read_text())["images"]
+    assert [one["seal"]["key_hash"] for one in images if one["core"] == "net"] == [seal_hash(other_key)]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

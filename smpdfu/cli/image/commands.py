@@ -11,6 +11,7 @@ from smpdfu.cli.app.command import command
 from smpdfu.cli.image.evidence_checks import EvidenceChecks
 from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
 from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
+from smpdfu.cli.image.trust_options import NsibOptions
 from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
 from smpdfu.cli.terminal.help import HelpCommand
 from smpdfu.cli.terminal.outputs import Replace
@@ -61,6 +62,7 @@ def verify(
     memory: Memory,
     checks: Checks,
     build: LoaderOptions,
+    nsib: NsibOptions,
     evidence: EvidenceChecks,
     guard: Release,
     out: Output,
@@ -75,12 +77,13 @@ def verify(
     """
     from smpdfu.cli.image.verify import verify_image
 
-    verify_image(file, who, slot, memory, checks, build, evidence, guard, out)
+    verify_image(file, who, slot, memory, checks, build, nsib, evidence, guard, out)
 
 
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file.")],
     slot: SlotOptions,
+    nsib: NsibOptions,
     out: HashOutput,
 ) -> None:
     """Show what a file is, what is in it, and what you can do with it.
@@ -89,4 +92,4 @@ def inspect(
     """
     from smpdfu.cli.inspect.inspect import show_file
 
-    show_file(file, slot.geometry(), out)
+    show_file(file, slot.geometry(), nsib.keys(), out)

@@ -19,8 +19,8 @@ from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.made import PACKAGE_NAME, MadePackage, PackageWarning
 from smpdfu.dfu.package.mcuboot import PACKAGE_NAME as MCUBOOT_PACKAGE
 from smpdfu.dfu.package.multi_image import FILE_NAME
-from smpdfu.dfu.package.seals import seal_of
 from smpdfu.image.files import StrPath, write_files_atomic
+from smpdfu.image.verification.seal_check import sealing_of
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
@@ -201,7 +201,7 @@ def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]],
 
 
 def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
-    seal = seal_of(image)
+    seal = sealing_of(image.image)
     return {
         "core": image.core,
         "file": str(folder / image.file),
