@@ -111,6 +111,42 @@ def test_merging_keeps_what_each_document_says() -> None:
     )
 
 
+def test_spdx_3_says_the_same(tmp_path: Path) -> None:
+    found = []
+    for version in ("2.3", "3.0"):
+        folder = copy_of(STAGED, tmp_path / version)
+        write(folder / "smp_app" / "spdx", version=version)
+        found.append(software_of(find_build(folder))[APP])
+    assert found[0] == found[1]
+
+
+GRAPHS = {
+    "no context": ('{"@graph": []}', "its @context is another one"),
+    "no graph": ('{"@context": "https://spdx.org/rdf/3.0.1/x"}', "no list @graph"),
+    "numbers": ('{"@context": "https://spdx.org/rdf/3.0.1/x", "@graph": [1]}', "no list @graph"),
+    "no JSON": ("SPDXVersion: SPDX-2.3", "it is not JSON"),
+    "no name": (
+        '{"@context": "https://spdx.org/rdf/3.0.1/x", "@graph": [{"type": "software_Package", "spdxId": "a"}]}',
+        "a package has no name",
+    ),
+    "a name that is a list": (
+        '{"@context": "https://spdx.org/rdf/3.1/x", "@graph": [{"type": "software_Package", "name": []}]}',
+        '"name" is no printable text',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_hostile_graph_is_one_sentence(name: str, tmp_path: Path) -> None:
+    data, sentence = GRAPHS[name]
+    folder = copy_of(STAGED, tmp_path / "build")
+    (folder / "smp_app" / "spdx").mkdir()
+    (folder / "smp_app" / "spdx" / "zephyr.jsonld").write_text(data, "utf-8")
+    with pytest.raises(EvidenceError) as caught:
+        software_of(find_build(folder))
+    assert sentence in str(caught.value)
+
+
 HEAD = "SPDXVersion: SPDX-2.3\nPackageName: a\n"
 HOSTILE = {
     "empty": ("", "does not begin with SPDXVersion"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,11 +149,52 @@ def _license(packages: Sequence[Package]) -> list[str]:
     ]
 
 
+def graph(packages: Sequence[Package]) -> str:
+    """A document of SPDX 3.0 as JSON-LD, with the same packages."""
+    elements: list[dict[str, object]] = [{"type": "CreationInfo", "@id": "_:info", "specVersion": "3.0.1"}]
+    for one in packages:
+        words = [(reference.split()[0], reference.split()[2]) for reference in one.references]
+        identifiers = [
+            {"type": "ExternalIdentifier", "externalIdentifierType": kind, "identifier": text}
+            for category, text in words
+            for kind in ("cpe23" if category == "SECURITY" else "packageUrl",)
+        ]
+        package: dict[str, object] = {"type": "software_Package", "spdxId": f"zephyr:packages/{one.name}"}
+        package |= {"creationInfo": "_:info", "name": one.name, "software_downloadLocation": one.location}
+        package |= {"software_packageVersion": one.version} if one.version else {}
+        package |= {"externalIdentifier": identifiers} if identifiers else {}
+        if one.supplier:
+            agent, called = f"zephyr:agents/{one.name}", one.supplier.removeprefix("Organization: ")
+            elements.append({"type": "Organization", "spdxId": agent, "name": called})
+            package["suppliedBy"] = agent
+        elements += [package, *_relations(one)]
+    context = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
+    return json.dumps({"@context": context, "@graph": elements}, indent=2)
+
+
+def _relations(one: Package) -> list[dict[str, object]]:
+    place = f"zephyr:packages/{one.name}"
+    found: list[dict[str, object]] = []
+    for kind, expression in (("hasConcludedLicense", one.concluded), ("hasDeclaredLicense", one.declared)):
+        name = f"zephyr:licenses/{one.name}-{kind}"
+        license_ = {"type": "simplelicensing_LicenseExpression", "spdxId": name}
+        found.append({**license_, "simplelicensing_licenseExpression": expression})
+        found.append({"type": "Relationship", "from": place, "relationshipType": kind, "to": [name]})
+    for number in range(one.files):
+        name = f"zephyr:files/{one.name}-{number}"
+        found.append({"type": "software_File", "spdxId": name, "name": name})
+        found.append({"type": "Relationship", "from": place, "relationshipType": "contains", "to": [name]})
+    return found
+
+
 def write(folder: Path, files: int = 12, version: str = "2.3") -> None:
     """Write the documents of an image into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, packages in documents(files, version).items():
-        (folder / f"{name}.spdx").write_text(text(name, packages, version), "utf-8")
+        if version == "3.0":
+            (folder / f"{name}.jsonld").write_text(graph(packages), "utf-8")
+        else:
+            (folder / f"{name}.spdx").write_text(text(name, packages, version), "utf-8")
 
 
 if __name__ == "__main__":
