@@ -23,6 +23,11 @@ from smpdfu.image import files, hexfile
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
 from smpdfu.image.inspect import foreign, identify, secure_dfu
 from smpdfu.image.keys import keys
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.provision import CounterUse, Place, mcuboot_provision, provision_for
+from smpdfu.image.nsib.provision_reading import find_provision, problems
+from smpdfu.image.nsib.seal import check_firmware, refusal, seal
+from smpdfu.image.nsib.sealed_by import sealed_by
 from smpdfu.image.signing.build import ImageSpec, build, lay_out
 from smpdfu.image.signing.encrypt import Recipient
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
@@ -119,6 +124,32 @@ def read_hex(data: bytes) -> object:
     return segments
 
 
+NSIB_FIRMWARE = FIRMWARE.ljust(0x200) + FirmwareInfo(0x300, 7, 0x8200).to_bytes().ljust(0x100)
+SEALED = seal(NSIB_FIRMWARE, 0x8200, KEY)
+PROVISION = provision_for(0x8000, 0x14000, (KEY.public,), counter_slots=4, mcuboot_counter_slots=2)
+PROVISIONS = (
+    PROVISION.to_bytes(),
+    bytes(4) + b"\xff" * 36 + PROVISION.count(CounterUse.NSIB, 9).to_bytes(),
+    mcuboot_provision(4).to_bytes(),
+    mcuboot_provision(4, place=Place.BARE).to_bytes(),
+)
+
+
+def read_seal(data: bytes) -> object:
+    """Whether it can be sealed, who sealed it, and what b0 makes of it."""
+    sealed_by(data, (KEY.public,))
+    refusal(data, 0x8200, (KEY.public,))
+    return check_firmware(data, 0x8200)
+
+
+def read_nsib_data(data: bytes) -> object:
+    """Provisioning data; what is read is written the same."""
+    found = find_provision(files.parse_firmware(data))
+    problems(found)
+    assert found.to_bytes() in data or data.startswith(b":")
+    return found
+
+
 def read_firmware(data: bytes) -> object:
     """Firmware of any form, its kind, its cores, its bytes without gaps."""
     identify.identify(data)
@@ -202,6 +233,8 @@ TARGETS = {
     "trailer": Target(read_trailer, (IMAGES[4],), (ImageError,)),
     "hex": Target(read_hex, (HEX, ODD_HEX), (ImageError,)),
     "firmware": Target(read_firmware, (HEX, FIRMWARE, ELF, UF2, SREC, PACKAGE), (ImageError,)),
+    "seal": Target(read_seal, (SEALED, NSIB_FIRMWARE), (ImageError,)),
+    "provision": Target(read_nsib_data, PROVISIONS, (ImageError,)),
     "strangers": Target(read_strangers, (ELF, UF2, SREC, SUIT), ()),
     "key": Target(read_key, PEMS, (SigningError,)),
     "package": Target(read_package, (PACKAGE, MULTI_IMAGE), (ImageError, PackageError)),

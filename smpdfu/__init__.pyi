@@ -12,6 +12,7 @@ from smpdfu.connect import client_for as client_for
 from smpdfu.connect import parse_address as parse_address
 from smpdfu.connect import place_of as place_of
 from smpdfu.dfu.build_folder.packing.making import BuildRequest as BuildRequest
+from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package as make_build_mcuboot_package
 from smpdfu.dfu.build_folder.packing.making import make_build_package as make_build_package
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides as BuildOverrides
 from smpdfu.dfu.build_folder.table import BuildFact as BuildFact
@@ -50,6 +51,15 @@ from smpdfu.dfu.do.update import StepBegun as StepBegun
 from smpdfu.dfu.do.update import StepDone as StepDone
 from smpdfu.dfu.do.update import Update as Update
 from smpdfu.dfu.do.update import Wish as Wish
+from smpdfu.dfu.evidence.attested import Attested as Attested
+from smpdfu.dfu.evidence.attested import Subject as Subject
+from smpdfu.dfu.evidence.builder import Builder as Builder
+from smpdfu.dfu.evidence.checks import CheckedEvidence as CheckedEvidence
+from smpdfu.dfu.evidence.checks import check_evidence as check_evidence
+from smpdfu.dfu.evidence.release import PackageFile as PackageFile
+from smpdfu.dfu.evidence.release import Release as Release
+from smpdfu.dfu.evidence.release import make_provenance as make_provenance
+from smpdfu.dfu.evidence.release import make_sbom as make_sbom
 from smpdfu.dfu.evidence.sbom_reading import Sbom as Sbom
 from smpdfu.dfu.evidence.sbom_reading import SbomComponent as SbomComponent
 from smpdfu.dfu.evidence.sbom_reading import SbomImage as SbomImage
@@ -89,6 +99,8 @@ from smpdfu.dfu.package.making import MadePackage as MadePackage
 from smpdfu.dfu.package.making import PackageRequest as PackageRequest
 from smpdfu.dfu.package.making import PackageWarning as PackageWarning
 from smpdfu.dfu.package.making import make_package as make_package
+from smpdfu.dfu.package.mcuboot import McubootRequest as McubootRequest
+from smpdfu.dfu.package.mcuboot import make_mcuboot_package as make_mcuboot_package
 from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Package as Package
 from smpdfu.dfu.package.package import new_package as new_package
@@ -145,6 +157,14 @@ from smpdfu.image.keys.keys import Verifier as Verifier
 from smpdfu.image.keys.keys import load_key as load_key
 from smpdfu.image.keys.keys import load_private as load_private
 from smpdfu.image.loader_build import LoaderBuild as LoaderBuild
+from smpdfu.image.nsib.provision import Provision as Provision
+from smpdfu.image.nsib.provision import ProvisionedKey as ProvisionedKey
+from smpdfu.image.nsib.provision import provision_for as provision_for
+from smpdfu.image.nsib.provision_reading import read_provision as read_provision
+from smpdfu.image.nsib.seal import seal as seal
+from smpdfu.image.nsib.sealed_by import SealedBy as SealedBy
+from smpdfu.image.nsib.sealed_by import SealState as SealState
+from smpdfu.image.nsib.sealed_by import sealed_by as sealed_by
 from smpdfu.image.signers import Surroundings as Surroundings
 from smpdfu.image.signers import open_signer as open_signer
 from smpdfu.image.signing.build import ImageSpec as ImageSpec

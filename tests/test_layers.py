@@ -35,6 +35,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
         {"keys"},
         {"inspect"},
         {"image"},
+        {"nsib"},
         {"update"},
         {"slots"},
         {"device"},
@@ -54,7 +55,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     "local": ({"state", "doctor"},),
     "smp": ({"groups"}, {"transfer"}),
     "virtual": ({"chip"}, {"boot"}, {"server"}, {"line"}, {"wires", "store"}),
-    "virtual/boot": ({"swap", "network"}, {"modes"}),
+    "virtual/boot": ({"swap", "network"}, {"nsib"}, {"modes"}),
     "virtual/server": ({"groups"},),
 }
 SUB_LEVEL = {
@@ -69,7 +70,9 @@ HOMES = {
     "cyclonedx": ("dfu/evidence/sbom.py",),
     "packageurl": ("dfu/evidence/sbom.py",),
     "pkcs11": ("image/signers/hsm.py",),
-    "securesystemslib": ("image/signers/kms.py",),
+    "securesystemslib": ("image/signers/kms.py", "dfu/evidence/envelope.py"),
+    "in_toto_attestation": ("dfu/evidence/statement.py",),
+    "google": ("dfu/evidence/statement.py",),
     "serial": ("link/serial/pipe.py",),
     "bleak": ("link/ble/pipe.py", "link/ble/search.py", "link/ble/bumble_backend.py"),
     "bumble": ("link/ble/bumble_backend.py", "virtual/wires/gatt.py", "virtual/wires/radio.py"),

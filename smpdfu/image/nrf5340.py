@@ -30,5 +30,8 @@ class CoreMemory:
 APP = CoreMemory("application core", 0x0000_0000, 0x0010_0000, uicr=0x00FF_8000, page_size=4096)
 NET = CoreMemory("network core", 0x0100_0000, 0x0104_0000, uicr=0x01FF_8000, page_size=2048)
 
+# The application core's one-time programmable memory, in its UICR: OTP[n], 191 words.
+OTP = range(0x00FF_8100, 0x00FF_83FC)
+
 # External flash as the application core sees it. Code that runs there is a part of an application.
 XIP = range(0x1000_0000, 0x1800_0000)

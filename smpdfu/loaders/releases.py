@@ -44,8 +44,9 @@ class Release:
     network core's in; before, it stops at an assertion. ``offers_header_check``: it can be built to check the header's
     load address. ``skips_encrypted``: without decryption, an encrypted image counts as none in the modes that start
     either slot; before, it is an invalid one (``boot_check_header_valid``). ``has_firmware_loader``: it can be built in
-    firmware loader mode. ``banner`` is the version of MCUboot that its first line on the console names, "" for one that
-    prints no line of its own.
+    firmware loader mode. ``b0_of_2024``: NSIB's b0 puts a letter before the lines of its checks, and a key's token has
+    the key's number in it (consoles of 2.9 show it, those of development versions before 2.7 do not). ``banner`` is the
+    version of MCUboot that its first line on the console names, "" for one that prints no line of its own.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Release:
     offers_header_check: bool = False
     skips_encrypted: bool = False
     has_firmware_loader: bool = False
+    b0_of_2024: bool = False
     banner: str = ""
 
     @property
@@ -86,6 +88,7 @@ def _before_3(name: str, version: tuple[int, int, int], generation: Generation, 
         commits,
         skips_encrypted=version >= (2, 8, 0),
         has_firmware_loader=version >= (2, 7, 0),
+        b0_of_2024=version >= (2, 8, 0),
         banner=banner,
     )
 
@@ -106,6 +109,7 @@ def _since_3(name: str, version: tuple[int, int, int], generation: Generation, *
         offers_header_check=version >= (3, 2, 0),
         skips_encrypted=True,
         has_firmware_loader=True,
+        b0_of_2024=True,
         banner="2.3.0-dev" if version >= (3, 2, 0) else "2.1.0-dev",
     )
 

@@ -9,6 +9,9 @@ recognised by        vector above   vector in the  vector in the  header's load 
                      0x01000000     network slot   network slot   address              address
 address check        none           none           none           erases every network lets network images
                                                                   image                through
+MCUboot behind NSIB  swapped or     copied over the slot that does not run; an image for the slot that runs is
+                     overwritten as erased at once
+                     any image
 ==================== ============== ============== ============== ==================== ====================
 
 The columns with DTS are builds that check the header's load address, as those do by default; a build with Partition
@@ -55,6 +58,19 @@ class Left(StrEnum):
     NO_HEADER = "neither header nor trailer: not listed"
 
 
+class SelfUpdate(StrEnum):
+    """How a loader that is the second stage, behind NSIB's b0, brings a new MCUboot into the slot that does not run.
+
+    MCUboot is one image more, whose secondary slot is the application's. SWAPS: it is treated as any image, by the
+    mode; what is linked for no primary slot stays in the secondary slot. COPIES: builds that swap erase the other slot,
+    copy, erase the secondary slot and restart; an image for the slot that runs is erased at once.
+    """
+
+    NEVER = "never"
+    SWAPS = "swaps as any image"
+    COPIES = "copies and restarts"
+
+
 @dataclass(frozen=True, slots=True)
 class HandOver:
     """What is left in the slot when the network core took its image, and when it refused it."""
@@ -74,7 +90,8 @@ class Rule:
     ``skips_one``: of two images, only the one with an unmet dependency is skipped. ``application_by_uuid``: builds with
     UUIDs (MCUBOOT_UUID_CID) update an application at all; None before there were such builds. ``network_beside_xip``:
     builds with a split QSPI XIP image still look for network images. ``unchecked_halves`` are the image numbers under
-    which the address check leaves out a QSPI XIP half, which has no reset vector.
+    which the address check leaves out a QSPI XIP half, which has no reset vector. ``self_update`` is for builds with
+    NSIB.
     """
 
     recognition: Recognition
@@ -87,6 +104,7 @@ class Rule:
     application_by_uuid: bool | None = None
     network_beside_xip: bool = True
     unchecked_halves: frozenset[int] = frozenset((1, 2))
+    self_update: SelfUpdate = SelfUpdate.COPIES
 
 
 _KEEPS = HandOver(Left.ALL, Left.ALL)
@@ -94,7 +112,13 @@ _UNMARKS_TAKEN = HandOver(Left.NO_TRAILER, Left.ALL)
 _UNMARKS_BOTH = HandOver(Left.NO_TRAILER, Left.NO_TRAILER)
 _FORGETS_BOTH = HandOver(Left.NO_HEADER, Left.NO_HEADER)
 
-_G1 = Rule(Recognition.VECTOR_ABOVE_NET_START, _UNMARKS_TAKEN, _KEEPS, unchecked_halves=frozenset((2,)))
+_G1 = Rule(
+    Recognition.VECTOR_ABOVE_NET_START,
+    _UNMARKS_TAKEN,
+    _KEEPS,
+    unchecked_halves=frozenset((2,)),
+    self_update=SelfUpdate.SWAPS,
+)
 _G2 = Rule(Recognition.VECTOR_IN_NET_SLOT, _UNMARKS_TAKEN, _KEEPS)
 _G4 = Rule(Recognition.HEADER_ADDRESS, _UNMARKS_TAKEN, _KEEPS, application_by_uuid=False)
 _G5 = Rule(
@@ -107,7 +131,14 @@ _G5 = Rule(
     network_beside_xip=False,
 )
 _G4_DTS, _G5_DTS = (replace(rule, checks_header=True) for rule in (_G4, _G5))
-_UPSTREAM = Rule(Recognition.NEVER, _KEEPS, _KEEPS, skips_one=False, unchecked_halves=frozenset())
+_UPSTREAM = Rule(
+    Recognition.NEVER,
+    _KEEPS,
+    _KEEPS,
+    skips_one=False,
+    unchecked_halves=frozenset(),
+    self_update=SelfUpdate.NEVER,
+)
 
 RULES: Mapping[tuple[Generation, Partitions], Rule] = {
     (Generation.UPSTREAM, Partitions.PM): _UPSTREAM,
@@ -279,6 +310,7 @@ def usual_build(
     reads_net_version: bool = False,
     xip_split: bool = False,
     by_uuid: bool = False,
+    second_stage: bool = False,
 ) -> Build:
     """The build that the SDK makes by default.
 
@@ -295,7 +327,7 @@ def usual_build(
         encrypts,
         prevents_downgrade,
         checks_header=staged and rule.checks_header and not by_uuid and (rule.network_beside_xip or not xip_split),
-        checks_vector=not staged and overwrites and not encrypts,
+        checks_vector=(not staged or second_stage) and overwrites and not encrypts,
         reads_net_version=reads_net_version,
         xip_split=xip_split,
         by_uuid=by_uuid,

@@ -8,7 +8,6 @@ once, and how long things take, is in ``line/load.py``; what the wire does to th
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -18,12 +17,13 @@ from smpdfu.loaders import lines
 from smpdfu.smp.framing import ConsoleFraming, DeviceConsoleFraming, Framing, GattFraming, RawFraming
 from smpdfu.smp.groups.os import BOOT_MODE_BOOTLOADER
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage, boot
+from smpdfu.virtual.boot.bootloader import BootKeys, BootResult, Ending, RunningImage
 from smpdfu.virtual.boot.build import Entrance
 from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.flashing import flash_image, flash_network
 from smpdfu.virtual.boot.modes.firmware_loader import LOADER
 from smpdfu.virtual.boot.network.netcore import NetCore
+from smpdfu.virtual.boot.nsib.chain import b0_of, start
 from smpdfu.virtual.boot.swap.swap_type import SwapType
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import Chip
@@ -53,20 +53,19 @@ from smpdfu.virtual.server.serial_recovery import DEFAULT_BUILD, RecoveryServer
 from smpdfu.virtual.server.server import Buffers, Server
 from smpdfu.virtual.server.shell_uart import DeviceShellFraming, Shell
 from smpdfu.virtual.server.slot_content import content_of
+from smpdfu.virtual.watched import Watched
 
-LOG_LINES = 1000
 BUILD = Build()
 
-Watcher = Callable[[str], None]
 
-
-class VirtualNrf5340:
+class VirtualNrf5340(Watched):
     """Both cores. Made without power: ``reset`` boots it, ``resume`` continues where it was stored.
 
     ``flashes`` are its memories by name (those not given are blank; see ``Chip``), ``app`` and ``net`` the flash of
     each core, ``images`` the slots, ``log`` the console's last lines, ``running`` the image that the application core
     runs; None while the device is silent. ``ending`` is how the last boot ended. ``powered`` is False before the first
-    boot, and when the flash lost its power. ``boot_s`` is how long the chip would have taken for the last boot.
+    boot, and when the flash lost its power. ``b0`` is what starts MCUboot, and ``mcuboot`` the slot that runs, where
+    the device has NSIB. ``boot_s`` is how long the chip would have taken for the last boot.
     ``traffic`` is what every wire does that is served from then on, ``pool`` the SMP server's buffers. ``kept`` is what
     the application keeps (nothing yet). ``recovery`` is the bootloader's own server while that is what runs: after a
     reset with boot mode 1 (in firmware loader mode that starts the ``loader``), and with ``recovers`` whenever there is
@@ -86,6 +85,7 @@ class VirtualNrf5340:
         resources: Resources = DEFAULT_RESOURCES,
         kept: Kept | None = None,
     ) -> None:
+        super().__init__()
         self.layout = layout
         self.keys = keys
         self.name = name
@@ -95,15 +95,19 @@ class VirtualNrf5340:
         self.chip = Chip(layout, flashes)
         self.app, self.net = self.chip.app, self.chip.net
         self.boot_s = self._boots_until = 0.0
-        self.log: deque[str] = deque(maxlen=LOG_LINES)
         self.running: RunningImage | None = None
         self.ending: Ending | None = None
         self.powered = False
         self.net_core = NetCore(self.net, layout, keys.net_verifiers, self._say, keys.options.b0n)
+        self.b0 = b0_of(self.chip.bus, layout, keys, self._say)
+        self.mcuboot: int | None = None
         self.images = tuple(keys.slots(self.chip.bus, layout, number) for number in range(len(layout.images)))
         self._image_group = resources.image_group(self.images, layout.mode)
         build, prevents = resources.build(self.build), keys.options.downgrade_prevention
-        system = OsGroup(build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents)
+        told = None if self.b0 is None else self.b0.slots
+        system = OsGroup(
+            build, layout.mode, resources.buffers, self._want_reset, no_downgrade=prevents, mcuboot_slots=told
+        )
         kept = (kept or Kept()).placed(self.chip, layout.settings)
         self.application = Application(system, self._image_group, kept, resources.application, self._say)
         self.loader = LoaderApplication(system, self._image_group, kept, self._say)
@@ -112,8 +116,6 @@ class VirtualNrf5340:
         self.recovery_build = DEFAULT_BUILD
         self._reset_wanted = False
         self._boot_mode = 0
-        self._watchers: list[Watcher] = []
-        self._power_watchers: list[Callable[[], None]] = []
         self._reset_timer: asyncio.TimerHandle | None = None
         self._desks: list[Desk] = []
         self._worker = Worker(self.pool)
@@ -130,7 +132,7 @@ class VirtualNrf5340:
         asked = Entrance.BUTTON if self.button_held else asked
         try:
             before_s = self.chip.bus.busy_s
-            result = boot(self.chip.bus, self.layout, self.keys, self._say, self.net_core, asked)
+            result = start(self.chip.bus, self.layout, self.keys, self._say, self.net_core, asked)
             self.boot_s = self.chip.bus.busy_s - before_s + result.seconds
             self.chip.forget()
             if result.running is not None:
@@ -144,16 +146,18 @@ class VirtualNrf5340:
             return None
         if result.ending is Ending.NO_IMAGE and self.recovers:
             return self.enter_recovery()
-        self.running = result.running
-        self.ending = result.ending
+        self.running, self.ending, self.mcuboot = result.running, result.ending, result.mcuboot
         self.powered = True
-        for watcher in self._power_watchers:
-            watcher()
+        self._power_changed()
         return result
 
     def enter_recovery(self) -> BootResult:
         """MCUboot stays in serial recovery, before it has looked at any image."""
         self._lose_power()
+        self.mcuboot = None if self.b0 is None else self.b0.run()
+        if self.b0 is not None and self.mcuboot is None:
+            self.ending, self.powered = Ending.NO_BOOTLOADER, True
+            return BootResult(None, (), ending=Ending.NO_BOOTLOADER)
         for line in lines.banner(self.keys.options.loader):
             self._say(line)
         self._say("I: Starting bootloader")
@@ -185,10 +189,11 @@ class VirtualNrf5340:
         runs = (self.running is not None, self.net_core.running)
         progress = self._image_group.progress
         slot = 0 if self.running is None else self.running.slot
-        return Ram(*runs, progress, application, in_recovery, self.ending, slot)
+        return Ram(*runs, progress, application, in_recovery, self.ending, slot, self.mcuboot)
 
     def resume(self, ram: Ram) -> None:
         """Continue in the stored state: no boot, no log; recovery starts again."""
+        self.mcuboot = ram.mcuboot
         if ram.recovery:
             self._recover()
             return
@@ -205,7 +210,7 @@ class VirtualNrf5340:
         self.powered = True
 
     def _lose_power(self) -> None:
-        self.running = self.ending = self.recovery = None
+        self.running = self.ending = self.recovery = self.mcuboot = None
         self.powered = self._reset_wanted = False
         self._image_group.progress = None
         self.net_core.power_off()
@@ -215,8 +220,7 @@ class VirtualNrf5340:
             self._reset_timer = None
         for desk in self._desks:
             desk.forget()
-        for watcher in self._power_watchers:
-            watcher()
+        self._power_changed()
 
     def is_loader(self, running: RunningImage | None) -> bool:
         """True for the firmware loader: what runs from its slot, in the mode that has one."""
@@ -379,20 +383,6 @@ class VirtualNrf5340:
     def connect(self, faults: Faults = NO_FAULTS) -> Pipe:
         """The host's end of a wire to this device, served in this process whenever it is open."""
         return served_pipe(self.serve, faults, name=f"virtual:{self.name}")
-
-    def watch(self, watcher: Watcher) -> None:
-        """Call ``watcher`` with every console line from now on."""
-        self._watchers.append(watcher)
-
-    def watch_power(self, watcher: Callable[[], None]) -> Callable[[], None]:
-        """Call ``watcher`` after every boot, and when the power goes; the function that is returned ends that."""
-        self._power_watchers.append(watcher)
-        return lambda: self._power_watchers.remove(watcher)
-
-    def _say(self, line: str) -> None:
-        self.log.append(line)
-        for watcher in self._watchers:
-            watcher(line)
 
     def _want_reset(self, boot_mode: int) -> None:
         self._reset_wanted = True

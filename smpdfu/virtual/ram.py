@@ -11,7 +11,10 @@ from smpdfu.virtual.server.groups.image import Progress
 
 @dataclass(frozen=True, slots=True)
 class Ram:
-    """What a device knows while its power is on, and a reset forgets. The application runs from ``slot``."""
+    """What a device knows while its power is on, and a reset forgets. The application runs from ``slot``.
+
+    ``mcuboot`` is the slot that b0 started MCUboot from; None without b0.
+    """
 
     app_runs: bool
     net_runs: bool
@@ -20,3 +23,4 @@ class Ram:
     recovery: bool = False
     ending: Ending | None = None
     slot: int = 0
+    mcuboot: int | None = None

@@ -15,6 +15,7 @@ from smpdfu.virtual.boot.build import AddressCheck, build_of
 from smpdfu.virtual.boot.slot import Slot
 from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.device import VirtualNrf5340
+from smpdfu.virtual.report_b0 import B0Report, report_b0
 from smpdfu.virtual.server.slot_content import content_of
 
 
@@ -72,7 +73,8 @@ class Report:
     ``external_half`` is the number of the image that is the second half of the application; None where it is one image.
     ``loader_runs``: what runs is the firmware loader.
     ``ending`` is how the last boot ended, as ``bootloader.Ending`` has it; "recovery" in serial recovery, "off" without
-    power. ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
+    power. ``b0`` is what lies below MCUboot; None where MCUboot is the first stage.
+    ``radio_up`` is False where the network core does not run, or speaks another interface than the application.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Report:
     wear: tuple[Wear, ...]
     external_half: int | None = None
     loader_runs: bool = False
+    b0: B0Report | None = None
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; versions as text."""
@@ -127,6 +130,7 @@ def report(device: VirtualNrf5340) -> Report:
         wear=tuple(_wear(device)),
         external_half=device.layout.external_half,
         loader_runs=device.is_loader(device.running),
+        b0=report_b0(device),
     )
 
 

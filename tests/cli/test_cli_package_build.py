@@ -14,6 +14,7 @@ from smpdfu.dfu.package.package import Package
 from smpdfu.image.format import Dependency, Version
 from smpdfu.image.verification.verify import verify
 from tests.build_folders import STAGED, built, copy_of, key_of
+from tests.vectors.build_folders.kinds import TABLE as KINDS_TABLE
 from tests.vectors.make_build_folders import KINDS, signing_key
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def test_every_kind_needs_no_other_option_than_its_key(kind: str, smpdfu: Call, 
     package = Package.load(folder / "smpdfu" / "dfu_application.zip")
     assert [image["hash"] for image in said["images"]] == [(image.hash or b"").hex() for image in package.images]
     written = files_of(folder / "smpdfu")
-    assert set(written) == {image.file for image in package.images} | {"dfu_application.zip"}
+    own = Package.load(folder / "smpdfu" / "dfu_mcuboot.zip").images if "mcuboot" in said else ()
+    assert bool(own) is KINDS_TABLE[kind].own_update
+    names = {"dfu_application.zip", *(["dfu_mcuboot.zip"] if own else [])}
+    assert set(written) == {image.file for image in (*package.images, *own)} | names
     for image in package.images:
         assert written[image.file] == image.data
         encrypts = find_build(folder).bootloader.encryption is not None and image.role is Role.APP
@@ -186,7 +190,11 @@ def test_the_defaults_of_other_inputs_are_no_overrides(smpdfu: Call, tmp_path: P
         (["BUILD", "--net", "x.hex"], "--net"),
         (["BUILD", "--merged", "x.hex"], "--merged"),
         (["BUILD", "-E", str(ENCRYPT)], "-E needs -k"),
-        (["--app", "x.hex", "-o", "out"], "'-v' / '--version'"),
+        (["--app", str(built(STAGED) / "smp_app/zephyr/zephyr.bin"), "-o", "out"], "'-v' / '--version'"),
+        (["--app", "x.hex", "-k", str(ENCRYPT), "-o", "out"], "'-v' / '--version'"),
+        (["--merged", "x.hex", "-o", "out"], "'-v' / '--version'"),
+        (["BUILD", "--mcuboot", "x.hex"], "--mcuboot"),
+        (["BUILD", "--nsib-key", str(ENCRYPT)], "--nsib-key needs -k"),
         (["--app", "x.hex", "-v", "1"], "'-o' / '--output'"),
         ([], "build folder"),
     ],

@@ -165,7 +165,7 @@ def test_sealed_firmware_that_was_changed_is_not_sealed_again(tmp_path: Path) ->
 
 
 def test_keys_that_nsib_does_not_know() -> None:
-    with pytest.raises(SigningError, match="ecdsa-p256"):
+    with pytest.raises(SigningError, match="ECDSA P-256"):
         make_mcuboot_package(PLAIN, SIGN, generate("ed25519"))
 
 

@@ -122,7 +122,8 @@ def test_every_line_of_the_journal_is_written_off_the_event_loop(
             raise StepError("not well", "check app", resumable=False)
 
     monkeypatch.setattr(Journal, "_append", noted)
-    monkeypatch.setattr("smpdfu.dfu.do.update.off_loop", counted)
+    for module in ("update", "journal.notes"):
+        monkeypatch.setattr(f"smpdfu.dfu.do.{module}.off_loop", counted)
     try:
         run_update(device, make.package(), tmp_path / "journal", health=unwell)
     except RevertedError:

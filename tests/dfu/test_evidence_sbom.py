@@ -26,8 +26,8 @@ MBEDTLS = Software(
     ("cpe:2.3:a:arm:mbed_tls:3.6.2:*:*:*:*:*:*:*", "cpe:2.3:a:trustedfirmware:mbed_tls:3.6.2:*:*:*:*:*:*:*"),
     "arm",
     "git+https://github.com/zephyrproject-rtos/mbedtls@a3e190fe",
-    "mbedtls-deps",
-    "modules-deps",
+    ("mbedtls-deps",),
+    ("modules-deps",),
 )
 SPARE = Software("kernel")
 
@@ -41,7 +41,7 @@ def packed() -> tuple[Build, Package]:
 def source(*software: Software, time_s: int = 1_700_000_000) -> SbomSource:
     build, package = packed()
     inside = {image.file: software for image in package.images}
-    return SbomSource("dfu_application.zip", package.to_bytes(), package, time_s, build, inside)
+    return SbomSource((("dfu_application.zip", package.to_bytes(), package),), time_s, build, inside)
 
 
 def document(*software: Software) -> dict[str, Any]:

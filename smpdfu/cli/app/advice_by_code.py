@@ -50,6 +50,12 @@ def _net_unproven(facts: Facts) -> str:
     return f"--net-version-from asks the application{release}."
 
 
+def _seal(facts: Facts) -> str:
+    options = {"b0n": "--net-key", "b0": "--b0-key"}
+    unchecked = options.get(facts.get("unchecked", ""))
+    return "" if unchecked is None else f"{unchecked} KEY checks it before the upload."
+
+
 def _needed_version(facts: Facts) -> str:
     if "version" in facts:
         return f"`smpdfu sign --version {facts['version']}` sets the version."
@@ -79,6 +85,8 @@ BY_CODE: Mapping[str, Row] = {
     "security-counter": "`smpdfu sign --security-counter` sets the counter; --force forces the update.",
     "downgrade": lambda facts: "Use --allow-downgrade." if "refused" in facts else "",
     "not-signed": "`smpdfu sign -k KEY` does that.",
+    "seal": _seal,
+    "net-seal-key": "--net-key KEY checks it before the upload.",
     "net-encrypted": "Use `smpdfu sign` without -E.",
     "app-encrypted": _unknown,
     "net-offset": _ONLY_APP,
@@ -92,9 +100,14 @@ BY_CODE: Mapping[str, Row] = {
     "address": _address,
     "contradiction": "The options are --ncs and --partitions.",
     "padded": lambda facts: "Leave --pad, --test and --confirm out." if "trailer" in facts else "",
+    "no-steps": lambda facts: _ONLY_APP if "mcuboot" in facts else "",
+    "b0-slot-unknown": "Use --active-b0-slot 0 or --active-b0-slot 1.",
+    "b0-slot-differs": "Without --active-b0-slot, the device's answer counts.",
+    "mcuboot-variant": "Without MCUboot: --only app.",
+    "mcuboot-version": lambda facts: "Use --force." if "known" in facts else "",
     "which-image": lambda facts: f"Use {' or '.join(f'-n {number}' for number in facts['numbers'].split())}.",
     "no-test": "Use `smpdfu upload FILE --confirm`.",
-    "one-slot": "Use --only app or --only net.",
+    "one-slot": "Use --only app, --only net or --only mcuboot.",
     "no-direct-upload": "Leave -n out.",
     "no-direct-upload-net": "`smpdfu update` does that.",
     "recovery-not-asked": "Use --recovery or `smpdfu reset`.",
@@ -121,6 +134,10 @@ BY_CODE: Mapping[str, Row] = {
     "loader-unknown": "--ncs gives the release.",
     "another-board": "Use --again.",
     "which-mode": "Use --mode.",
+    "seal-where": "Give it with --address.",
+    "seal-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
+    "provision-where": "Give the provision address with --address.",
+    "provision-no-key": "Give the key that signs with -k.",
     "build-one-image": lambda facts: f"Use `smpdfu package {quote(facts['folder'])}`.",
     "build-not-signed": "Give the key with -k: then smpdfu signs the images of the build.",
     "build-no-firmware": "`west build` makes it. Without -k, smpdfu packs the images that the build has signed.",
@@ -128,6 +145,11 @@ BY_CODE: Mapping[str, Row] = {
     "build-needs-encryption": "Give the public half of the device's key with -E.",
     "build-no-encryption": "Leave -E out.",
     "build-encryption-type": "`smpdfu key info -k KEY` shows the type of a key.",
+    "net-unsealed": "--nsib-key seals it.",
+    "mcuboot-unsealed": "--nsib-key seals it.",
+    "nsib-debug-key": "--nsib-key seals it again with the key of the release.",
+    "seal-what": "Leave --nsib-key out.",
+    "signed-already": "Give the firmware, and the key with -k.",
     "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 
@@ -166,9 +188,19 @@ PACKAGE_WARNINGS: Mapping[str, str] = {
 }
 
 
+# What is added to a warning: the option for it.
+PACKAGE_HINTS: Mapping[str, str] = {
+    "net-unsealed": "--nsib-key seals it",
+    "nsib-debug-key": "--nsib-key seals it again with the key of the release",
+    "mcuboot-left-out": "--nsib-key seals MCUboot, -k signs it",
+}
+
+
 def package_warning_words(warning: PackageWarning) -> str:
     """What is to be said of a package that was made, with the core that it is about."""
     said = PACKAGE_WARNINGS.get(warning.code, warning.message)
+    hint = PACKAGE_HINTS.get(warning.code)
+    said = said if hint is None else f"{said}. {hint}"
     return said if warning.core is None else f"{warning.core.words}: {said}"
 
 

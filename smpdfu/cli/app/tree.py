@@ -43,6 +43,8 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
     "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
+    "seal": Row(RELEASE, "nsib.commands", "Put the seal of b0 or b0n behind a firmware."),
+    "provision": Row(RELEASE, "nsib.commands", "Make and read the provisioning data of b0 and b0n."),
     "verify": Row(RELEASE, "image.commands", "Check whether a bootloader would accept an image."),
     "inspect": Row(RELEASE, "image.commands", "Show what a file is, what is in it, and what you can do with it."),
     "key": Row(RELEASE, "keys.commands", "Make keys, and write them in the form that a bootloader needs."),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from smpdfu.cli.image.key_files import read_recipient
-from smpdfu.cli.keys.passphrase import read_key, read_signer
+from smpdfu.cli.image.two_pass import as_vector, public_to_sign, show_vector, signers
 from smpdfu.cli.terminal import values
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ImageError
@@ -48,9 +48,12 @@ def sign_files(
         raise ImageError(f"{files.infile} is no firmware: {objection} (--any-input signs it all the same)")
     order = replace(order, recipient=None if who.encrypt is None else read_recipient(who.encrypt, secret))
     if who.vector_to_sign is not None:
-        _hand_out(order, who, out)
+        what = as_vector(who.vector_to_sign)
+        orders.write_vector(order, what, public_to_sign(who))
+        show_vector(what, order.outfiles, out)
         return
-    order = _with_signers(order, who)
+    padded = spec.pad_sig and who.fix_sig is None  # a given signature is used as it is
+    order = replace(order, spec=replace(spec, pad_sig=padded), signers=signers(who))
     known = key_warnings(order.signers, order.recipient, release=guard.release)
     signed = orders.sign(order)
     found = cautions(signed, slot.slot_address, check_link=not slot.no_link_check)
@@ -82,38 +85,6 @@ def _key_files(who: SignKeys) -> tuple[Name, ...]:
 def _content_files(content: SignContent) -> tuple[Name, ...]:
     """What is read into the image's TLVs."""
     return (content.manifest, *(name for _, name in content.custom_tlv_file or ()))
-
-
-def _with_signers(order: Order, who: SignKeys) -> Order:
-    """The order with the keys that sign, each read once."""
-    keys = who.key or ()
-    public = who.fix_sig_pubkey
-    if who.sig_out is not None and not keys and who.fix_sig is None:
-        raise typer.BadParameter("--sig-out needs a signature: give a key with -k")
-    if who.fix_sig is None:
-        trusted = None if public is None else read_key(public, who.source()).public
-        return replace(order, signers=tuple(read_signer(key, who.source(), trusted) for key in keys))
-    if keys:
-        raise typer.BadParameter("-k and --fix-sig exclude each other")
-    if public is None:
-        raise typer.BadParameter("--fix-sig needs --fix-sig-pubkey, the public key that checks it")
-    return order.with_signature(who.fix_sig, read_key(public, who.source()).public)
-
-
-def _hand_out(order: Order, who: SignKeys, out: Output) -> None:
-    """The first pass of a signing elsewhere."""
-    if who.fix_sig is not None or who.sig_out is not None:
-        raise typer.BadParameter(
-            "--vector-to-sign goes neither with --fix-sig nor with --sig-out: there is no signature yet"
-        )
-    names = [*(who.key or ()), *([] if who.fix_sig_pubkey is None else [who.fix_sig_pubkey])]
-    if len(names) > 1:
-        raise typer.BadParameter("--vector-to-sign takes one key: give it with --fix-sig-pubkey or -k")
-    public = read_key(names[0], who.source()).public if names else None
-    what = cast("Any", who.vector_to_sign)
-    orders.write_vector(order, what, public)
-    answer = {"vector_to_sign": what, "files": order.outfiles}
-    out.emit(answer, lambda: facts([(f"{what} to sign", path) for path in order.outfiles]))
 
 
 def _spec(content: SignContent, slot: SignSlot, who: SignKeys) -> ImageSpec:

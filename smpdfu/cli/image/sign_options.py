@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ from smpdfu.cli.image.options import (
 )
 from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.terminal import values
+
+if TYPE_CHECKING:
+    from smpdfu.cli.keys.passphrase import Passphrase
 
 
 class ByteOrder(StrEnum):
@@ -83,6 +86,27 @@ class Encryption(PassphraseOptions):
     ] = False
 
 
+# Signing in two passes; ``seal`` has these options, too.
+VectorToSign = Annotated[
+    str | None,
+    _choice(
+        "--vector-to-sign", of="payload|digest", text="Write the data for signing elsewhere, and no image.", panel=KEYS
+    ),
+]
+FixSig = Annotated[
+    Path | None,
+    word("--fix-sig", metavar="FILE", text="Use this signature, made elsewhere. smpdfu checks it first.", panel=KEYS),
+]
+FixSigPubkey = Annotated[
+    str | None,
+    word("--fix-sig-pubkey", metavar="FILE", text="Public key for --fix-sig or --vector-to-sign.", panel=KEYS),
+]
+SigOut = Annotated[
+    Path | None,
+    word("--sig-out", metavar="FILE", text="Also write the signature to this file, as base64.", panel=KEYS),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Signature(Encryption):
     """How the image is signed."""
@@ -97,29 +121,10 @@ class Signature(Encryption):
     pad_sig: Annotated[
         bool, flag("--pad-sig", text="Pad ECDSA signatures with zeros, for MCUboot before 1.5.", panel=KEYS)
     ] = False
-    vector_to_sign: Annotated[
-        str | None,
-        _choice(
-            "--vector-to-sign",
-            of="payload|digest",
-            text="Write the data for signing elsewhere, and no image.",
-            panel=KEYS,
-        ),
-    ] = None
-    fix_sig: Annotated[
-        Path | None,
-        word(
-            "--fix-sig", metavar="FILE", text="Use this signature, made elsewhere. smpdfu checks it first.", panel=KEYS
-        ),
-    ] = None
-    fix_sig_pubkey: Annotated[
-        str | None,
-        word("--fix-sig-pubkey", metavar="FILE", text="Public key for --fix-sig or --vector-to-sign.", panel=KEYS),
-    ] = None
-    sig_out: Annotated[
-        Path | None,
-        word("--sig-out", metavar="FILE", text="Also write the signature to this file, as base64.", panel=KEYS),
-    ] = None
+    vector_to_sign: VectorToSign = None
+    fix_sig: FixSig = None
+    fix_sig_pubkey: FixSigPubkey = None
+    sig_out: SigOut = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +145,50 @@ class SignKeys(Signature):
 
 @dataclass(frozen=True, slots=True)
 class PackageKeys(Encryption):
-    """The key that signs both images of a package, and the one that encrypts the application's."""
+    """The key that signs the images of a package, the one that seals, and the one that encrypts the application."""
 
     key: Annotated[
         str | None,
         word("-k", "--key", metavar="KEY", text="Private key: a PEM file or a key URI.", panel=KEYS),
     ] = None
+    nsib_key: Annotated[
+        str | None,
+        word(
+            "--nsib-key",
+            metavar="KEY",
+            text="With -k: before that, seal the firmware of the network core, and MCUboot itself, with this private "
+            "key of NSIB (b0n, b0). It replaces the seal that the build made. A PEM file, env:NAME, - (stdin) or a "
+            "key URI.",
+            panel=KEYS,
+        ),
+    ] = None
+    nsib_passphrase_env: Annotated[
+        str | None,
+        word(
+            "--nsib-passphrase-env",
+            metavar="NAME",
+            text="Environment variable that holds the passphrase of --nsib-key. [default: the source for -k]",
+            panel=KEYS,
+        ),
+    ] = None
+    nsib_passphrase_file: Annotated[
+        Path | None,
+        word(
+            "--nsib-passphrase-file",
+            metavar="FILE",
+            text="File that holds the passphrase of --nsib-key in its first line. [default: the source for -k]",
+            panel=KEYS,
+        ),
+    ] = None
+
+    def nsib_source(self) -> Passphrase:
+        """Where the passphrase of ``nsib_key`` comes from. Raises typer.BadParameter when two sources are given."""
+        env, file = self.nsib_passphrase_env, self.nsib_passphrase_file
+        if env is None and file is None:
+            return self.source()
+        if env is not None and file is not None:
+            raise typer.BadParameter("give either --nsib-passphrase-env or --nsib-passphrase-file, not both")
+        return PassphraseOptions(env, file).source()
 
 
 def _lzma(name: str, text: str) -> Any:
@@ -344,8 +387,8 @@ class SignSlot(SlotOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class SignFiles:
-    """The firmware, and the files for the image. All files come from one signing, so they agree."""
+class ImageFiles:
+    """The firmware, and the files that are made of it. All files come from one signing, so they agree."""
 
     infile: Annotated[
         Path,
@@ -360,6 +403,20 @@ class SignFiles:
         typer.Option("-o", "--output", metavar="OUT", help="Also write the image to this file. May be repeated."),
     ] = None
 
+    def paths(self) -> tuple[Path, ...]:
+        """All of them; typer.BadParameter if there is none, or one twice."""
+        found = (*([] if self.outfile is None else [self.outfile]), *(self.output or ()))
+        if not found:
+            raise typer.BadParameter("no output file: give OUT, or -o OUT")
+        if len(set(found)) != len(found):
+            raise typer.BadParameter("you gave the same OUT twice")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SignFiles(ImageFiles):
+    """The same, and what only MCUboot images need to know."""
+
     hex_addr: Annotated[
         int | None,
         option(
@@ -373,12 +430,3 @@ class SignFiles:
     any_input: Annotated[bool, flag("--any-input", text="Sign IN even if it does not look like Cortex-M firmware.")] = (
         False
     )
-
-    def paths(self) -> tuple[Path, ...]:
-        """All of them; typer.BadParameter if there is none, or one twice."""
-        found = (*([] if self.outfile is None else [self.outfile]), *(self.output or ()))
-        if not found:
-            raise typer.BadParameter("no output file: give OUT, or -o OUT")
-        if len(set(found)) != len(found):
-            raise typer.BadParameter("you gave the same OUT twice")
-        return found

@@ -51,6 +51,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu package build -k key.pem --plan", "show what the build says, write nothing"),
         ("smpdfu package --merged merged.hex --version 1.2.3 -k key.pem -o build/v1", "from a merged.hex"),
         ("smpdfu package --app app.hex --net net.hex --version 1.2.3 -k key.pem -o build/v1", "from two files"),
+        ("smpdfu package build -k key.pem --nsib-key nsib.pem", "seal the network core's firmware for b0n, too"),
     ),
     "sign": (
         ("smpdfu sign -k key.pem -v 1.2.3 -H 0x200 --pad-header -S 0xe0000 app.bin app.signed.bin", "sign"),
@@ -58,6 +59,37 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
             "smpdfu sign -k key.pem -E enc.pub.pem -v 1.2.3 -H 0x200 --pad-header -S 0xe0000 app.bin app.enc.bin",
             "sign and encrypt",
         ),
+    ),
+    "seal": (
+        ("smpdfu seal net.hex net.sealed.hex -k nsib.pem", "seal the network core's firmware for b0n"),
+        ("smpdfu seal mcuboot.bin mcuboot.sealed.bin -k nsib.pem --address 0x8200", "seal MCUboot for b0"),
+        ("smpdfu seal net.hex hash.bin --vector-to-sign payload", "sign elsewhere: write what is to be signed"),
+        (
+            "smpdfu seal net.hex net.sealed.hex --fix-sig sig.der --fix-sig-pubkey nsib.pub.pem",
+            "and put the signature in",
+        ),
+    ),
+    "provision": (
+        (
+            "smpdfu provision make -o provision.hex --address 0xff8100 --s0 0x8000 --s1 0x14000 -k nsib.pub.pem",
+            "of a new device",
+        ),
+        ("smpdfu provision show provision.hex", "slots, keys and counters"),
+    ),
+    "provision make": (
+        (
+            "smpdfu provision make -o provision.hex --address 0xff8100 --s0 0x8000 --s1 0x14000 -k nsib.pub.pem "
+            "-k next.pub.pem --counter-slots 240",
+            "b0, with a second key for later",
+        ),
+        (
+            "smpdfu provision make -o net.hex --address 0x1008580 --s0 0x1008800 -k nsib.pub.pem",
+            "b0n of the network core",
+        ),
+    ),
+    "provision show": (
+        ("smpdfu provision show provision.hex -k nsib.pub.pem", "and which of the keys is nsib.pub.pem"),
+        ("smpdfu provision show merged.hex --address 0xff8100 --json", "of a file with more in it, for a script"),
     ),
     "verify": (("smpdfu verify app.signed.bin -k key.pub.pem", "check signature, hash and format"),),
     "inspect": (

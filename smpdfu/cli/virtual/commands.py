@@ -13,6 +13,7 @@ import typer
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
 from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.virtual.options.b0 import B0Parts
 from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
 from smpdfu.cli.virtual.options.device import Parts, ServerParts, Torn
 from smpdfu.cli.virtual.options.wires import WireParts, Wires
@@ -69,6 +70,7 @@ def new(
     parts: Parts,
     boot: BootParts,
     loader: LoaderParts,
+    b0: B0Parts,
     server: ServerParts,
     out: Output,
     build: Annotated[
@@ -99,7 +101,7 @@ def new(
         source = context.get_parameter_source(option)
         return source is not None and source.name != "DEFAULT"
 
-    new_device(name, parts, boot, loader, server, out, build=build, given=given, demo=demo)
+    new_device(name, parts, boot, loader, b0, server, out, build=build, given=given, demo=demo)
 
 
 def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:

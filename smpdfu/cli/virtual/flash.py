@@ -17,6 +17,7 @@ from smpdfu.image.format import Image
 from smpdfu.image.hexfile import Segment, merge
 from smpdfu.image.nrf5340 import NET
 from smpdfu.image.vector_table import Vectors
+from smpdfu.virtual.boot.flashing import flash_mcuboot
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import FlashError, Tear
 from smpdfu.virtual.chip.layout import Region
@@ -65,6 +66,8 @@ def place(device: VirtualNrf5340, core: str, firmware: Firmware, out: Output) ->
         _place_external(device, data)
     elif core == "loader":
         _place_loader(device, data)
+    elif core == "mcuboot" and device.layout.nsib is not None:
+        flash_mcuboot(device.chip, device.layout.nsib, data)
     else:
         device.load_net(data)
 
@@ -103,7 +106,8 @@ def _reset_vector(data: bytes) -> int | None:
 def _core_of(device: VirtualNrf5340, firmware: Firmware) -> str:
     """Return what firmware without addresses is, by its reset vector: "net" if that is in the network core's flash.
 
-    "external" if it has none for the application's slot, on a device whose application has an external half.
+    "external" if it has none for the application's slot, on a device whose application has an external half, "mcuboot"
+    if it is linked for a slot of NSIB.
     """
     data = firmware.segments[0].data
     try:
@@ -113,6 +117,9 @@ def _core_of(device: VirtualNrf5340, firmware: Firmware) -> str:
     vectors = Vectors.of(payload)
     if vectors is not None and vectors.reset in NET:
         return "net"
+    nsib = device.layout.nsib
+    if nsib is not None and vectors is not None and any(vectors.reset in slot for slot in nsib.slots):
+        return "mcuboot"
     is_internal = vectors is not None and vectors.reset in device.layout.primary
     return "app" if is_internal or device.layout.external_half is None else "external"
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import typer
 
 from smpdfu.cli.terminal.show import Output, words
+from smpdfu.cli.virtual.b0 import B0Given, place_b0, read_b0
 from smpdfu.cli.virtual.flash import place
+from smpdfu.cli.virtual.options.b0 import B0Parts
 from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
 from smpdfu.cli.virtual.options.device import Parts, ServerParts
 from smpdfu.cli.virtual.options.recipe import recipe
@@ -27,6 +29,7 @@ def new_device(
     parts: Parts,
     boot: BootParts,
     loader: LoaderParts,
+    b0: B0Parts,
     server: ServerParts,
     out: Output,
     *,
@@ -42,13 +45,19 @@ def new_device(
     if demo:
         if build is not None:
             raise typer.BadParameter("--demo makes its own firmware. Leave out --build, or leave out --demo")
+        if b0 != B0Parts():
+            raise typer.BadParameter("--demo makes a board without b0. Leave out the options for b0")
         _new_demo(name, parts, boot, loader, server, out)
         return
     if build is None:
         made = recipe(parts, boot, loader, server)
     else:
         parts, made = _of_build(build, given, parts, boot, loader, server)
-    found = _create(name, parts, made, out)
+    try:
+        layout = made.make_layout()
+    except ValueError as error:
+        raise refused_name(name, error) from None
+    found = _create(name, parts, made, out, read_b0(b0, layout))
     out.emit(with_holder(found), lambda: rendered(found))
     if parts.app is None:
         for line in _without_firmware(name, trusts_key=bool(made.sign_keys)):
@@ -89,7 +98,7 @@ def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, ser
     )
 
 
-def _create(name: str, parts: Parts, made: Recipe, out: Output) -> Report:
+def _create(name: str, parts: Parts, made: Recipe, out: Output, b0: B0Given | None = None) -> Report:
     """Make the device, load its firmware and start it; no device is left if that fails."""
     loads = _read_loads(parts)
     try:
@@ -104,6 +113,8 @@ def _create(name: str, parts: Parts, made: Recipe, out: Output) -> Report:
         )
     try:
         with store_devices.open_device(name, switch_on=False) as device:
+            if b0 is not None:
+                place_b0(device, b0)
             for core, firmware in loads:
                 place(device, core, firmware, out)
             device.reset()

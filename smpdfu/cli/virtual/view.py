@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +12,7 @@ from smpdfu.errors import ConnectError
 from smpdfu.image.trailer import Trailer
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.report import Report, SlotReport, report
+from smpdfu.virtual.report_b0 import McubootReport
 from smpdfu.virtual.store import devices as store_devices
 
 if TYPE_CHECKING:
@@ -91,9 +93,11 @@ def rendered(found: Report) -> RenderableType:
                 ("bootloader", _bootloader(found)),
                 ("power", "on" if found.powered else "off"),
                 ("next boot", found.next_boot),
+                *_b0(found),
                 *_worn(found),
             )
         ),
+        *_mcuboot(found),
         table(f"application core: {_ended(found)}", columns, [_row(slot) for slot in found.slots]),
         table(
             f"network core: {_runs(found.net_runs)}{_without_radio(found)}",
@@ -111,6 +115,7 @@ _ENDINGS = {
     "no image": "does not run: MCUboot found no image that it can start",
     "crash": "does not run: its image is for another slot and crashed",
     "assert": "does not run: MCUboot stopped at an assertion (see `smpdfu virtual log`)",
+    "no bootloader": "does not run: b0 found no MCUboot that it can start",
     "hang": "does not run: MCUboot waits for the network core forever",
 }
 
@@ -126,6 +131,36 @@ def _ended(found: Report) -> str:
 def _bootloader(found: Report) -> str:
     checks = "does not check addresses" if found.address_check == "none" else f"checks the {found.address_check}"
     return f"{found.bootloader}, {_PARTITIONS[found.partitions]}, {checks}"
+
+
+def _b0(found: Report) -> Iterator[tuple[str, str]]:
+    """Yield what b0 was provisioned with."""
+    b0 = found.b0
+    if b0 is None:
+        return
+    if b0.error is not None:
+        yield "b0", f"cannot read its data: {b0.error}"
+        return
+    keys = (f"{key.hash.hex()[:8]}{' (revoked)' if key.revoked else ''}" for key in b0.keys)
+    yield "b0", f"trusts {', '.join(keys)}" if b0.keys else "checks the hash only"
+    if b0.lowest_version is not None:
+        yield "lowest version", f"{b0.lowest_version}, can still be raised {b0.counts_left} times"
+
+
+def _mcuboot(found: Report) -> Iterator[RenderableType]:
+    if found.b0 is None:
+        return
+    columns = ("slot", "address", "size", "version", "signed version", "b0")
+    rows = [
+        [slot.name, f"0x{slot.address:x}", f"0x{slot.size_bytes:x}", slot.version, slot.signed_version, _state(slot)]
+        for slot in found.b0.slots
+    ]
+    yield table("MCUboot", columns, rows)
+
+
+def _state(slot: McubootReport) -> str:
+    state = "would start it" if slot.refusal is None else slot.refusal.rstrip(".")
+    return f"{state}, runs" if slot.active else state
 
 
 def _worn(found: Report) -> list[tuple[str, str]]:

@@ -126,12 +126,14 @@ class BuildNsib:
     """The keys of NSIB in a build: the one that seals, and those that NSIB trusts, too. None: the folder does not tell.
 
     ``more_key_files`` is a list with commas. ``generated_key`` is the file, from the build folder on, of the key that
-    the build made for itself because nobody named one: a debug key.
+    the build made for itself because nobody named one: a debug key. ``by_hash``: b0n checks the hash of a seal only,
+    so that no key matters for the network core.
     """
 
     key_file: Fact[str] | None = None
     more_key_files: Fact[str] | None = None
     generated_key: Fact[str] | None = None
+    by_hash: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from smpdfu.dfu.package.mcuboot import FILES
 _LOADERS = (BuildRole.B0N, BuildRole.B0)
 _KEY = ("CONFIG_SB_SIGNING_KEY_FILE", "SB_CONFIG_SECURE_BOOT_SIGNING_KEY_FILE")
 _MORE_KEYS = ("CONFIG_SB_PUBLIC_KEY_FILES", "SB_CONFIG_SECURE_BOOT_PUBLIC_KEY_FILES")
+_BY_SIGNATURE = "CONFIG_SB_VALIDATE_FW_SIGNATURE"
 _GENERATED_KEY = "GENERATED_NON_SECURE_SIGN_KEY_PRIVATE.pem"
 _SIGNED_PREFIX = "signed_by_mcuboot_and_b0_"
 
@@ -39,6 +40,7 @@ def read_nsib(folder: BuildFolder, images: Iterable[BuildImage], sysbuild: Kconf
         key_file=_first(configs, _KEY),
         more_key_files=_first(configs, _MORE_KEYS),
         generated_key=None if generated is None else Fact(generated, generated),
+        by_hash=BuildRole.B0N in by_role and not by_role[BuildRole.B0N].config.flag(_BY_SIGNATURE),
     )
 
 

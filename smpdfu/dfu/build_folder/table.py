@@ -9,7 +9,7 @@ from typing import Any
 from smpdfu.dfu.build_folder.build import Build, Fact, UpdateImage
 from smpdfu.dfu.build_folder.find import StrPath, find_build
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
-from smpdfu.dfu.package.images import Role
+from smpdfu.dfu.package.seals import LOADERS
 from smpdfu.virtual.chip.boot_mode import BootMode
 
 
@@ -35,7 +35,8 @@ def describe_build(path: StrPath, overrides: BuildOverrides | None = None) -> tu
 
 def facts_of(build: Build) -> tuple[BuildFact, ...]:
     """All that matters of a build: first of the whole, then of each image of its package."""
-    return (*_of_build(build), *(row for one in build.updates for row in _of_update(build, one)))
+    updates = (*build.updates, *build.own_updates)
+    return (*_of_build(build), *(row for one in updates for row in _of_update(build, one)))
 
 
 def _row(of: str, name: str, fact: Fact[Any] | None, value: str | None = None) -> Iterator[BuildFact]:
@@ -66,6 +67,8 @@ def _of_build(build: Build) -> Iterator[BuildFact]:
     yield from _row(of, "key that the build signs with", loader.key_file)
     if loader.encryption is not None:
         yield from _row(of, "key that the build encrypts with", loader.encryption_key_file)
+    if build.nsib is not None:
+        yield from _row(of, "key that the build seals with", build.nsib.key_file or build.nsib.generated_key)
     if loader.checks_address is not None:
         yield from _row(of, "load address in the header", loader.checks_address, "demanded by the bootloader")
 
@@ -87,7 +90,8 @@ def _of_update(build: Build, update: UpdateImage) -> Iterator[BuildFact]:
     if update.slot_number is not None:
         yield BuildFact(of, "for slot", str(update.slot_number), update.number.origin)
     yield from _row(of, "load address in the manifest", update.load_address, f"0x{update.load_address.value:x}")
-    if update.role is Role.NET:
-        yield BuildFact(of, "signed for b0n", "yes" if update.sealed else "no", update.unsigned or update.signed or "")
+    if update.role in LOADERS:
+        sealed = "yes" if update.sealed else "no"
+        yield BuildFact(of, f"signed for {LOADERS[update.role]}", sealed, update.unsigned or update.signed or "")
     if update.encrypted:
         yield from _row(of, "encrypted", build.bootloader.encryption, "yes")

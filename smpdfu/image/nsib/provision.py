@@ -19,10 +19,9 @@ from enum import IntEnum, StrEnum
 
 from smpdfu.errors import FormatError, SigningError, TooLargeError
 from smpdfu.image.keys.keys import PublicKey
+from smpdfu.image.nrf5340 import OTP
 from smpdfu.image.nsib.seal import raw_public_key
 
-OTP_ADDRESS = 0x00FF_8100
-"""Where the OTP of an nRF5340's application core begins, and so its provisioning data."""
 DEFAULT_MAX_BYTES = 0x1000
 KEY_HASH_BYTES = 16
 MAX_NUMBERED_KEYS = 16
@@ -222,6 +221,16 @@ def key_hash(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()[:KEY_HASH_BYTES]
 
 
+def is_slot_address(address: int) -> bool:
+    """True for a word's address; none is 0, where b0 itself begins."""
+    return 0 < address < 1 << 32 and address % 4 == 0
+
+
+def room(address: int) -> int:
+    """How many bytes there are for provisioning data at an address: to the end of OTP, or Nordic's default."""
+    return OTP.stop - address if address in OTP else DEFAULT_MAX_BYTES
+
+
 # --- making ---------------------------------------------------------------------------------------------------------
 
 
@@ -245,7 +254,7 @@ def provision_for(
     entries = tuple(ProvisionedKey.of(key) for key in keys)
     _check_keys(entries, tokens)
     for address in (s0, s0 if s1 is None else s1):
-        if not 0 <= address < 1 << 32 or address % 4:
+        if not is_slot_address(address):
             raise FormatError(f"0x{address:x} is not the address of a firmware slot").because("provision-address")
     made = Provision(
         s0, s0 if s1 is None else s1, entries, _counters(counter_slots, mcuboot_counter_slots), tokens=tokens

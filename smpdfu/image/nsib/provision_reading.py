@@ -7,7 +7,7 @@ a mixed or unknown token, an unknown kind of data, a used slot behind a free one
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from smpdfu.errors import FormatError
 from smpdfu.image.files import Firmware, Segment
@@ -31,6 +31,7 @@ from smpdfu.image.nsib.provision import (
     ProvisionedKey,
     Tokens,
     VariableData,
+    is_slot_address,
 )
 
 MAX_BYTES = 0x1_0000
@@ -58,7 +59,7 @@ def read_provision(data: bytes, place: Place = Place.NSIB) -> Provision:
         return _read_mcuboot(data, place)
     s0, s1, count = _unpack(HEAD, data, 0, "the addresses")
     for at, address in ((0, s0), (4, s1)):
-        if address % 4:  # erased memory, too
+        if not is_slot_address(address):  # erased memory, too
             raise FormatError(f"0x{address:08x} is not the address of a firmware slot", at)
     tokens, keys = _read_keys(data, count)
     counters, variable = _read_collections(data, HEAD.size + count * KEY.size)
@@ -100,6 +101,34 @@ def find_provision(firmware: Firmware, address: int | None = None) -> Provision:
             "provision-where"
         )
     return _one_reading(parts[0].data)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the data that a bootloader stumbles over, now or soon."""
+
+    code: str
+    message: str
+
+
+def problems(data: Provision) -> tuple[Problem, ...]:
+    """What is wrong with data that can be read, in the order of the keys and counters."""
+    found = []
+    known: set[bytes] = set()
+    for number, key in enumerate(data.keys):
+        if not key.usable and not key.revoked:
+            text = f"the hash of key {number} has 0xffff in it: the bootloader takes it for erased memory and stops"
+            found.append(Problem("provision-key-hash", text))
+        if key.hash in known:
+            found.append(Problem("provision-key-twice", f"key {number} is the same as one before it"))
+        known.add(key.hash)
+    if data.place is Place.NSIB and all(key.revoked for key in data.keys):
+        found.append(Problem("provision-no-key", "there is no valid key: the bootloader accepts no firmware"))
+    for counter in data.counters:
+        if not counter.left:
+            text = f"the counter of {counter.use.name} has no slot left: it stays at {counter.current}"
+            found.append(Problem("provision-counter-full", text))
+    return tuple(found)
 
 
 def _at(parts: tuple[Segment, ...], address: int) -> Provision:
@@ -157,20 +186,23 @@ def _read_keys(data: bytes, count: int) -> tuple[Tokens, tuple[ProvisionedKey, .
     if count > (len(data) - HEAD.size) // KEY.size:
         raise FormatError(f"the data name {count} keys, and have no room for them", 8)
     entries = [KEY.unpack_from(data, HEAD.size + number * KEY.size) for number in range(count)]
-    wrong = FormatError("the data have no keys", 8)
-    for tokens in Tokens:
-        keys = []
-        for position, (token, digest) in enumerate(entries):
-            if token not in (tokens.of(position, False), tokens.of(position, True)):
-                at = HEAD.size + position * KEY.size
-                wrong = FormatError(f"0x{token:08x} is not the token of a key, valid or revoked", at)
-                break
-            keys.append(ProvisionedKey(digest, revoked=token == tokens.of(position, True)))
-        else:
-            if tokens is Tokens.NUMBERED and count > MAX_NUMBERED_KEYS:
-                raise FormatError(f"{count} keys are more than a bootloader takes", 8)
-            return tokens, tuple(keys)
-    raise wrong
+    first = entries[0][0] if entries else 0
+    tokens = Tokens.PLAIN if first in _both(Tokens.PLAIN, 0) else Tokens.NUMBERED
+    if tokens is Tokens.NUMBERED and count > MAX_NUMBERED_KEYS:
+        raise FormatError(f"{count} keys are more than a bootloader takes", 8)
+    keys = []
+    for position, (token, digest) in enumerate(entries):
+        valid, revoked = _both(tokens, position)
+        if token not in (valid, revoked):
+            at = HEAD.size + position * KEY.size
+            raise FormatError(f"0x{token:08x} is not the token of key {position}, valid or revoked", at)
+        keys.append(ProvisionedKey(digest, revoked=token == revoked))
+    return tokens, tuple(keys)
+
+
+def _both(tokens: Tokens, position: int) -> tuple[int, int]:
+    """The token of a valid key, and of a revoked one."""
+    return tokens.of(position, False), tokens.of(position, True)
 
 
 def _read_collections(data: bytes, at: int) -> tuple[tuple[Counter, ...], tuple[VariableData, ...]]:

@@ -9,15 +9,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.keys.keys import SIGNATURES, PublicHalf, PublicKey, Signer
+from smpdfu.errors import FormatError
+from smpdfu.image.keys.keys import Signer
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
-from smpdfu.image.nsib.seal import ValidationInfo, refusal, seal
-from smpdfu.image.signers.remote import public_from_der
-
-# SubjectPublicKeyInfo of a P-256 key up to x and y, which follow the 4 of an uncompressed point (RFC 5480).
-_P256_DER = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
-_SEAL_BYTES = len(ValidationInfo(0, b"", b"", b"").to_bytes())
+from smpdfu.image.nsib.seal import SEAL_BYTES, ValidationInfo, raw_public_key, refusal, seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +46,14 @@ class SealedFirmware:
         return cls(data, info, validation)
 
 
-def has_seal(firmware: bytes) -> bool:
-    """True if a seal lies behind the firmware, whether or not it is right."""
-    info = FirmwareInfo.find(firmware)
-    return info is not None and ValidationInfo.find(firmware, info.size) is not None
-
-
 def seal_again(firmware: bytes, address: int, signer: Signer) -> SealedFirmware:
     """Seal ``firmware`` for ``address`` with ``signer``, without the seal that it may have.
 
     Raises FormatError if it has no firmware info that describes it, is damaged, or has something else behind it;
     SigningError for a key that NSIB cannot check.
     """
-    check_seal_key(signer)
+    raw_public_key(signer)
     plain, before = without_seal(firmware)
-    if (info := _info(plain)).address != address:
-        raise FormatError(
-            f"the firmware info is for 0x{info.address:x}, and the firmware will lie at 0x{address:x}: NSIB refuses it"
-        )
     made = SealedFirmware.of(seal(plain, address, signer), address)
     if before is None or before.public_key == made.validation.public_key:
         return made
@@ -91,36 +76,13 @@ def without_seal(firmware: bytes) -> tuple[bytes, ValidationInfo | None]:
     if found is not None:
         if hashlib.sha256(plain).digest() != found.hash:
             raise FormatError("the firmware does not have the hash of its seal: it was changed after it was sealed")
-        rest = firmware[firmware.index(found.to_bytes(), info.size) + _SEAL_BYTES :]
+        rest = firmware[firmware.index(found.to_bytes(), info.size) + SEAL_BYTES :]
     if rest.strip(b"\xff") and rest.strip(b"\0"):
         raise FormatError(
             f"behind the firmware are {len(rest)} bytes that its firmware info does not describe: no seal covers them",
             len(firmware) - len(rest),
         )
     return plain, found
-
-
-def check_seal_key(key: PublicHalf) -> None:
-    """Raises SigningError for a key that NSIB on the nRF5340 cannot check: it takes ECDSA P-256 only."""
-    if key.algorithm is not SIGNATURES["ecdsa-p256"]:
-        kind = next((name for name, algorithm in SIGNATURES.items() if algorithm is key.algorithm), "unknown")
-        raise SigningError(f"NSIB checks seals of ecdsa-p256 keys, and the key that was given is of type {kind}")
-
-
-def key_hash(public_key: bytes) -> bytes:
-    """The 16 bytes by which provisioning data names a key; ``public_key`` is x and y, 64 bytes, raw."""
-    return hashlib.sha256(public_key).digest()[:16]
-
-
-def raw_public_key(key: PublicHalf) -> bytes:
-    """Return x and y of a P-256 key, 64 bytes. Raises SigningError for another kind of key."""
-    check_seal_key(key)
-    return key.public_bytes[-64:]
-
-
-def public_key_of(raw: bytes) -> PublicKey:
-    """The key whose x and y are ``raw``, 64 bytes. Raises KeyFileError for what is no point of the curve."""
-    return public_from_der(_P256_DER + raw, "the key of the seal")
 
 
 def _info(firmware: bytes) -> FirmwareInfo:

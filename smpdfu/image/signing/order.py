@@ -54,11 +54,20 @@ class Order:
 
         Raises OSError, ImageError for a file that is too large to hold a signature.
         """
-        data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
-        if len(data) > _LONGEST_SIGNATURE_FILE:
-            raise ImageError(f"{signature} is not a signature: it is too large")
+        signer = given_signer(signature, public)
         # The signature is used as it is, so nothing pads it.
-        return replace(self, spec=replace(self.spec, pad_sig=False), signers=(GivenSigner(public, data),))
+        return replace(self, spec=replace(self.spec, pad_sig=False), signers=(signer,))
+
+
+def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
+    """What signs by a signature in a file, made elsewhere by the key with this public half.
+
+    Raises OSError, ImageError for a file that is too large to hold a signature.
+    """
+    data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
+    if len(data) > _LONGEST_SIGNATURE_FILE:
+        raise ImageError(f"{signature} is not a signature: it is too large")
+    return GivenSigner(public, data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from smpdfu.virtual.boot.modes.ram_load import start_in_ram
 from smpdfu.virtual.boot.modes.single import start_single
 from smpdfu.virtual.boot.modes.upgrade import start_upgraded
 from smpdfu.virtual.boot.network.netcore import NetCore
+from smpdfu.virtual.boot.nsib.second_stage import SecondStage
 from smpdfu.virtual.boot.result import BootResult as BootResult
 from smpdfu.virtual.boot.result import Ending as Ending
 from smpdfu.virtual.boot.result import RunningImage as RunningImage
@@ -51,14 +52,16 @@ def boot(
     log: Log,
     net: NetCore | None = None,
     asked: Entrance | None = None,
+    stage: SecondStage | None = None,
 ) -> BootResult:
     """Run the bootloader once. Raises ``PowerCut`` when the power goes; calling again is the next boot.
 
     ``bus`` is the application core's flash, or all flashes that the layout names. ``net`` is the network core, which
     network images are handed over to; without it none is taken. ``asked`` is what asks for the firmware loader, in the
-    mode that has one. ``ValueError`` for what no bootloader is built for.
+    mode that has one, ``stage`` the slot that b0 started MCUboot from, where b0 is. ``ValueError`` for what no
+    bootloader is built for.
     """
-    checks = Checks(bus, layout, keys, log, net, asked)
+    checks = Checks(bus, layout, keys, log, net, asked, stage)
     for line in (*lines.banner(checks.build.loader), "I: Starting bootloader"):
         log(line)
     return _STARTS[layout.mode](checks)

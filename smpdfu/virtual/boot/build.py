@@ -10,7 +10,7 @@ from typing import Any, Self
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.signing.encrypt import DecryptionKey
-from smpdfu.loaders.rules import Build, Loader, usual_build
+from smpdfu.loaders.rules import Build, Loader, SelfUpdate, usual_build
 from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.boot.slot import Slots
 from smpdfu.virtual.chip.boot_mode import BootMode
@@ -155,6 +155,17 @@ def _check_mode(mode: BootMode, keys: BootKeys) -> None:
         raise ValueError(f"MCUboot has no downgrade prevention in {mode} mode: it starts the higher version")
 
 
+def _check_second_stage(layout: Layout, keys: BootKeys) -> None:
+    """Raise ValueError for what no MCUboot behind b0 is, or what is not modelled of it."""
+    loader = keys.options.loader
+    if loader.rule.self_update is SelfUpdate.NEVER:
+        raise ValueError(f"{loader.release.title} cannot be started by b0: that is Nordic's")
+    if loader.rule.self_update is SelfUpdate.SWAPS and len(layout.images) > 1:
+        raise ValueError(f"there is no virtual device with b0 and several image pairs for {loader.release.title}")
+    if keys.options.app_class or keys.options.net_class:
+        raise ValueError("there is no virtual device with b0 whose MCUboot goes by class UUIDs")
+
+
 def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -> Build:
     """The build of MCUboot for a layout. ``ValueError`` for one that the loader's release does not have.
 
@@ -164,6 +175,8 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
     by_offset = layout.mode is BootMode.OFFSET
     by_uuid = bool(options.app_class or options.net_class)
     _check_mode(layout.mode, keys)
+    if layout.nsib is not None:
+        _check_second_stage(layout, keys)
     if by_offset and not release.by_offset:
         raise ValueError(f"{release.title} has no swap using offset")
     if by_uuid and options.loader.rule.application_by_uuid is None:
@@ -180,6 +193,7 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
         reads_net_version=options.reads_net_version,
         xip_split=options.xip_split or layout.external_half is not None,
         by_uuid=by_uuid,
+        second_stage=layout.nsib is not None,
     )
     if not has_network_core:
         usual = replace(usual, staged=False, checks_header=False)

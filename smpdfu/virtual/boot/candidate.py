@@ -12,7 +12,7 @@ from smpdfu.image.format import IMAGE_MAGIC, Flag, Image, TlvType
 from smpdfu.image.ids import UUID_SIZE
 from smpdfu.image.load_address import LOAD_ADDRESS_FLAGS
 from smpdfu.loaders import lines
-from smpdfu.loaders.rules import Target
+from smpdfu.loaders.rules import SelfUpdate, Target
 from smpdfu.virtual.boot.checks import Checks
 from smpdfu.virtual.boot.slot import RawHeader, Slots
 from smpdfu.virtual.boot.swap.swap import Log, Status, Swap
@@ -136,7 +136,8 @@ class Candidate:
         """Downgrade prevention of a bootloader that overwrites: the image is erased before it is looked at closer.
 
         The versions of both headers are compared, whatever they are; that of a staged network image with the
-        application's. An image pair of the network core is compared by b0n's count, if at all.
+        application's. An image pair of the network core is compared by b0n's count, if at all. MCUboot's own image is
+        compared with what is in both of its slots, unless the one that it is for is blank.
         """
         build = self.checks.build
         if not (build.overwrites and build.prevents_downgrade):
@@ -145,20 +146,33 @@ class Candidate:
             lower = build.compares_network and self.checks.network.is_lower(self.slot, header)
         else:
             old = self.slots.primary.raw_header()
-            lower = not old.is_erased and header.version < old.version
+            highest = max(old.version, self._running_version())
+            lower = not old.is_erased and header.version < highest
         if lower:
             self.log(lines.insufficient_version(build.loader))
             self.slot.area.erase_all()
         return lower
 
+    def _running_version(self) -> tuple[int, int, int]:
+        """What MCUboot's own image is compared with, too; lower than any for other images."""
+        checks = self.checks
+        is_mcuboot = self.pair.number == len(checks.layout.images)
+        copies = checks.build.rule.self_update is SelfUpdate.COPIES
+        return checks.running_version() if is_mcuboot and copies else (0, 0, 0)
+
     def _home(self) -> range:
         """The addresses that the check takes for the primary slot's: in external flash it counts from that one's start.
 
-        So an external half that is checked at all, by a word of its code, is nearly always erased.
+        So an external half that is checked at all, by a word of its code, is nearly always erased. Behind b0, all from
+        MCUboot's slot on counts as the application's.
         """
         region, external = self.slots.primary.area.region, self.checks.layout.external
         base = external.start if external is not None and self.pair.is_external_half else 0
-        return range(region.start - base, region.end - base)
+        stage, first = self.checks.stage, region.start - base
+        if stage is not None and self.pair.number == 0:
+            copies = self.checks.build.rule.self_update is SelfUpdate.COPIES
+            first = min(first, (stage.inactive if copies else stage.nsib.s0).start)
+        return range(first, region.end - base)
 
     def _is_for_this_slot(self) -> bool:
         """The address check; an image whose code belongs elsewhere is erased."""

@@ -6,7 +6,7 @@ Source: ``boot_image_check`` and its callers in Nordic's ``loader.c``.
 from __future__ import annotations
 
 from smpdfu.errors import FormatError, SigningError
-from smpdfu.image.format import COMPRESSED_FLAGS, Image
+from smpdfu.image.format import COMPRESSED_FLAGS, HEADER_SIZE, Image
 from smpdfu.image.signing.encrypt import opens, unwrap_key
 from smpdfu.image.trailer import SlotGeometry
 from smpdfu.image.verification.rollback import counter_refusals
@@ -14,8 +14,9 @@ from smpdfu.image.verification.verify import Code, Role, verify
 from smpdfu.virtual.boot.build import BootKeys, Entrance, build_of
 from smpdfu.virtual.boot.network.handover import NetworkPath
 from smpdfu.virtual.boot.network.netcore import NetCore
+from smpdfu.virtual.boot.nsib.second_stage import SecondStage
 from smpdfu.virtual.boot.security_counters import CounterError, SecurityCounters
-from smpdfu.virtual.boot.slot import Slot, Slots
+from smpdfu.virtual.boot.slot import RawHeader, Slot, Slots
 from smpdfu.virtual.boot.swap.swap import Log
 from smpdfu.virtual.chip.flash import Bus
 from smpdfu.virtual.chip.layout import Layout
@@ -36,6 +37,7 @@ class Checks:
     """The build, the network core and the security counters of one boot, and the checks that all images share.
 
     ``seconds`` is how long the checks have computed, ``asked`` what asks for the firmware loader at this boot.
+    ``stage`` is what MCUboot knows of itself behind b0; None where it is the first stage.
     ``ValueError`` for what no bootloader is built for.
     """
 
@@ -47,7 +49,9 @@ class Checks:
         log: Log,
         net: NetCore | None,
         asked: Entrance | None = None,
+        stage: SecondStage | None = None,
     ) -> None:
+        self.stage = stage
         self.layout = layout
         self.keys = keys
         self._bus = bus
@@ -65,6 +69,25 @@ class Checks:
     def slots(self, number: int = 0) -> Slots:
         """The slots of image number ``number``."""
         return self.keys.slots(self._bus, self.layout, number)
+
+    @property
+    def image_count(self) -> int:
+        """How many images MCUboot updates (BOOT_IMAGE_NUMBER): behind b0 it is one itself."""
+        return len(self.layout.images) + (self.stage is not None)
+
+    @property
+    def mcuboot_slots(self) -> Slots:
+        """The slots of MCUboot's own image. ``ValueError`` where it is none."""
+        if self.stage is None:
+            raise ValueError("MCUboot is no image that it updates")
+        return self.stage.slots_of_mcuboot(self._bus, self.slots(), len(self.layout.images))
+
+    def running_version(self) -> tuple[int, int, int]:
+        """The version that the running MCUboot was signed with, behind b0; 0.0.0 where it has no header."""
+        if self.stage is None:
+            return (0, 0, 0)
+        header = RawHeader.from_bytes(self._bus.read(self.stage.active.start, HEADER_SIZE))
+        return header.version if header.is_image else (0, 0, 0)
 
     def is_accepted(self, slots: Slots, role: Role, start: int = 0) -> bool:
         """Hash, signature, size and structure of the image in a slot, by ``image.verification.verify``."""
@@ -105,8 +128,13 @@ class Checks:
     # --- security counters ---
 
     def counts(self, number: int) -> bool:
-        """True for an image whose security counter MCUboot remembers; the network core's may be left to NSIB."""
+        """True for an image whose security counter MCUboot remembers; the network core's may be left to NSIB.
+
+        Its own is left to NSIB.
+        """
         left_to_nsib = number == self.layout.network_image and self.build.loader.release.nsib_counts_network
+        if number == len(self.layout.images):
+            return False
         return self.counters is not None and not left_to_nsib
 
     def _is_counter_high_enough(self, number: int, image: Image) -> bool:

@@ -6,10 +6,14 @@ from contextlib import suppress
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Image
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.provision import Provision
 from smpdfu.virtual.boot.slot import Slot, Slots
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.chip import Chip
 from smpdfu.virtual.chip.flash import Area
+from smpdfu.virtual.chip.regions import NsibLayout
+from smpdfu.virtual.chip.storage import ERASED
 
 _IN_PLACE = (BootMode.DIRECT_XIP, BootMode.DIRECT_XIP_REVERT, BootMode.FIRMWARE_LOADER)
 
@@ -35,6 +39,33 @@ def flash_network(chip: Chip, area: Area, firmware: bytes) -> None:
     with suppress(FormatError):  # a network core's own build has no MCUboot header
         firmware = Image.from_bytes(firmware).payload
     chip.load(area, firmware)
+
+
+def flash_mcuboot(chip: Chip, nsib: NsibLayout, mcuboot: bytes) -> int:
+    """Write MCUboot into the slot of NSIB that it is linked for, which is erased first; the slot's number.
+
+    It is sealed for b0, with MCUboot's own header before it or without. Raises ``FormatError`` if it is linked for
+    neither slot, and ``TooLargeError``.
+    """
+    gap = b""
+    try:
+        firmware = Image.from_bytes(mcuboot).payload
+    except FormatError:
+        firmware = mcuboot
+    info = FirmwareInfo.find(firmware)
+    number = next((one for one, slot in enumerate(nsib.slots) if info is not None and info.address in slot), None)
+    if info is None or number is None:
+        raise FormatError("the file is no MCUboot for S0 or S1: its firmware info names neither of these slots")
+    slot = nsib.slots[number]
+    if firmware is mcuboot:
+        gap = bytes([ERASED]) * (info.address - slot.start)
+    chip.load(chip.bus.area(slot), gap + mcuboot)
+    return number
+
+
+def provision_b0(chip: Chip, nsib: NsibLayout, data: Provision) -> None:
+    """Write the data of b0 where it reads them, as the production line does."""
+    chip.program(data.place.begin(nsib.provision.start), data.to_bytes())
 
 
 def _home_of(image: bytes, slots: Slots) -> Slot:

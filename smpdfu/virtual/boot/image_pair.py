@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Header, Image, Version
-from smpdfu.loaders.rules import Left, Target
+from smpdfu.loaders.rules import Left, SelfUpdate, Target
 from smpdfu.virtual.boot.candidate import Candidate
 from smpdfu.virtual.boot.checks import Checks, HaltError
 from smpdfu.virtual.boot.slot import Slot, Slots
@@ -59,13 +59,16 @@ class Pair:
             return
         self.status = self.swap.read_status()
         self.headers = self._read_headers()
-        if not self.swap.are_readable(self.status, self.headers):
+        if not self._are_readable():
             self.log(f"W: Failed reading image headers; Image={self.number}")
         elif not self.status.is_reset:
             self.resumed = True
             self._complete()
         else:
             self.swap_type = self._chosen()
+
+    def _are_readable(self) -> bool:
+        return self.swap.are_readable(self.status, self.headers)
 
     def _are_slots_compatible(self) -> bool:
         """``boot_slots_compatible``: how many sectors the slots have. Nothing is updated if they do not go together."""
@@ -94,7 +97,7 @@ class Pair:
         """The swap to begin now, after the image for it was found valid."""
         if self.status.swap_type is not SwapType.NONE:
             return self.status.swap_type if self.candidate.is_valid(SwapType.NONE) else SwapType.FAIL
-        barred = self._barred_by_uuid()
+        barred = self._barred_by_uuid() or self._barred_by_place()
         if barred is not None:
             return barred
         swap_type = self.slots.next_boot()
@@ -119,6 +122,27 @@ class Pair:
             return SwapType.FAIL
         is_dropped = target is Target.APPLICATION and not build.rule.application_by_uuid
         return SwapType.NONE if target is Target.UNNAMED or is_dropped else None
+
+    def _barred_by_place(self) -> SwapType | None:
+        """Behind b0: what becomes of an image that another image number may be meant by, or none.
+
+        The application, MCUboot in the slot that does not run, and a staged network image share a secondary slot; by
+        the address they are told apart.
+        """
+        stage, build, header = self.checks.stage, self.checks.build, self.candidate.header()
+        if stage is None or not header.is_image or self.candidate.is_for_network():
+            return None
+        place = self.candidate.address() if build.checks_header else self.candidate.vector()
+        copies = build.rule.self_update is SelfUpdate.COPIES
+        if copies and place in stage.inactive:
+            return None if self.number == len(self.checks.layout.images) else SwapType.NONE
+        if copies and place in stage.active:
+            self.log("E: Image in slot is for wrong s0/s1 image")
+            self.slots.secondary.area.erase_all()
+            self.log(f"E: Cleaned-up secondary slot of image {self.number}")
+            return SwapType.FAIL
+        home = self.checks.network.region if self.is_network else self.slots.primary.area.region
+        return None if place is not None and place in home else SwapType.NONE
 
     def _update_network_core(self) -> SwapType:
         """Hand a staged image over; no swap follows, and nothing can be reverted."""
@@ -175,7 +199,7 @@ class Pair:
 
     def _bring_in(self) -> None:
         # With several images MCUboot forgets here that the primary slot's trailer was written already.
-        resumed = self.status.resumed and len(self.checks.layout.images) == 1
+        resumed = self.status.resumed and self.checks.image_count == 1
         status = self.status = Status(swap_type=self.swap_type, resumed=resumed)
         images = self._images()
         status.swap_size = max(image.size_bytes if image else 0 for image in images)

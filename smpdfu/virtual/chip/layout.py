@@ -13,36 +13,12 @@ from itertools import pairwise
 from smpdfu.image import nrf5340
 from smpdfu.image.trailer import SlotGeometry
 from smpdfu.virtual.chip.boot_mode import BootMode
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """``size_bytes`` bytes from the absolute address ``start``."""
-
-    name: str
-    start: int
-    size_bytes: int
-
-    def __post_init__(self) -> None:
-        if self.start < 0 or self.size_bytes <= 0:
-            raise ValueError(f"region {self.name} is empty or starts below 0")
-
-    @property
-    def end(self) -> int:
-        """The first address behind the region."""
-        return self.start + self.size_bytes
-
-    def __contains__(self, address: object) -> bool:
-        return isinstance(address, int) and self.start <= address < self.end
-
-    def holds(self, other: Region) -> bool:
-        """True if ``other`` lies in this region as a whole."""
-        return self.start <= other.start and other.end <= self.end
-
+from smpdfu.virtual.chip.regions import NsibLayout
+from smpdfu.virtual.chip.regions import Region as Region
 
 # The page of the UICR, and the part of it that is free for the customer (OTP in the tables).
 UICR = Region("uicr", nrf5340.APP.uicr, nrf5340.APP.page_size)
-OTP = Region("otp", 0x00FF_8100, 0x2FC)
+OTP = Region("otp", nrf5340.OTP.start, len(nrf5340.OTP))
 # BOOT_IMAGE_EXECUTABLE_RAM_START, .._SIZE: by default the application core's part of the RAM in the DK's devicetree.
 EXECUTABLE_RAM = Region("executable ram", 0x2000_0000, 0x7_0000)
 
@@ -88,8 +64,9 @@ class Layout:
     comes through image 0 (staged), or not at all. ``external_half`` is the number of the image that is the second half
     of a split application: it runs from external flash (QSPI XIP); None where the application is one image. ``pcd`` is
     the RAM that both cores share for the hand-over of network firmware. ``executable_ram`` is where images may be
-    loaded to and run from, in the modes that do so. ``align`` is the write unit of the flash, ``max_align``
-    MCUBOOT_BOOT_MAX_ALIGN. ``ValueError`` when regions overlap or leave their memories, or do not suit the mode.
+    loaded to and run from, in the modes that do so. ``nsib`` is what lies below MCUboot, whose region is then S0; None
+    where MCUboot is the first stage. ``align`` is the write unit of the flash, ``max_align`` MCUBOOT_BOOT_MAX_ALIGN.
+    ``ValueError`` when regions overlap or leave their memories, or do not suit the mode.
     """
 
     name: str
@@ -111,6 +88,7 @@ class Layout:
     network_image: int | None = None
     external_half: int | None = None
     executable_ram: Region = EXECUTABLE_RAM
+    nsib: NsibLayout | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -118,7 +96,8 @@ class Layout:
         _check_regions(self.memories, self.regions)
         _check_regions((self.net.flash,), self.net_regions)
         slots = [slot for pair in self.images for slot in pair.places]
-        for region in (self.mcuboot, *slots, *filter(None, (self.settings, self.scratch))):
+        bootloaders = (self.mcuboot,) if self.nsib is None else self.nsib.slots
+        for region in (*bootloaders, *slots, *filter(None, (self.settings, self.scratch))):
             if region.start % self.sector_size or region.size_bytes % self.sector_size:
                 raise ValueError(f"region {region.name} is not made of whole sectors")
         if self.mode is BootMode.SCRATCH and self.scratch is None:
@@ -157,7 +136,12 @@ class Layout:
         """The named regions of the application core, in ascending order."""
         slots = (slot for pair in self.images for slot in pair.places)
         rest = filter(None, (self.settings, self.scratch, self.otp))
-        return tuple(sorted((self.mcuboot, *slots, *rest, *self.others), key=lambda region: region.start))
+        return tuple(sorted((*self._bootloaders, *slots, *rest, *self.others), key=lambda region: region.start))
+
+    @property
+    def _bootloaders(self) -> tuple[Region, ...]:
+        nsib = self.nsib
+        return (self.mcuboot,) if nsib is None else (nsib.b0, nsib.provision, *nsib.slots)
 
     @property
     def net_regions(self) -> tuple[Region, ...]:
@@ -321,6 +305,25 @@ def _split(name: str, mode: BootMode, external_half: int, secondary: int, *netwo
     )
 
 
+# The nRF Connect SDK's for the nRF5340 DK with NSIB (SB_CONFIG_SECURE_BOOT_APPCORE): b0 with 32 KiB, MCUboot twice. The
+# provisioned data is in OTP (subsys/partition_manager/pm.yml.b0 and pm.yml.nrf5340 of sdk-nrf: provision, 0x280 bytes);
+# what is left of that is for MCUboot's security counters.
+_PROVISION = replace(OTP, name="provision", size_bytes=_PROVISION_BYTES)
+_NSIB = NsibLayout(
+    _between("b0", nrf5340.APP.start, 0x8000),
+    _PROVISION,
+    _between("s0", 0x8000, 0x1_4000),
+    _between("s1", 0x1_4000, 0x2_0000),
+)
+NRF5340DK_B0 = replace(
+    NRF5340DK_STAGED,
+    name="nrf5340dk-b0",
+    mcuboot=_NSIB.s0,
+    images=(SlotPair(_between("primary", 0x2_0000, 0x9_0000), _between("secondary", 0x9_0000, nrf5340.APP.end)),),
+    otp=_between("otp", _PROVISION.end, OTP.end),
+    nsib=_NSIB,
+)
+
 _NETWORK_PAIR = SlotPair(replace(NET_RAM, name="primary_1"), Region("secondary_1", XIP + 0xD_4000, NET_RAM.size_bytes))
 _DATA = (_between("factory_data", 0xF_7000, 0xF_8000), _between("settings", 0xF_8000, nrf5340.APP.end))
 
@@ -340,6 +343,7 @@ LAYOUTS: dict[str, Layout] = {
         replace(NRF5340DK_STAGED, name="nrf5340dk-staged-overwrite", mode=BootMode.OVERWRITE_ONLY),
         replace(NRF5340DK_STAGED, name="nrf5340dk-staged-offset", mode=BootMode.OFFSET),
         NRF5340DK_SCRATCH,
+        NRF5340DK_B0,
         *(replace(NRF5340DK_STAGED.in_mode(mode), name=f"nrf5340dk-{mode}") for mode in _MODES_OF_THE_STAGED_TABLE),
         # nrfconnect/sdk-nrf, samples/matter: MCUboot with 64 KiB.
         _simultaneous("nrf5340dk-simultaneous", _between("primary", 0x1_0000, 0xF_7000), *_DATA),

@@ -16,24 +16,21 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
 from smpdfu.errors import ConnectError, SmpdfuError
 from smpdfu.image.files import write_file_atomic
-from smpdfu.image.keys.keys import PrivateKey, Verifier, load_key, load_private
 from smpdfu.link.pipe import Pipe, not_open
 from smpdfu.local.state.lock import HeldError, Lock, holder
 from smpdfu.local.state.own import make_own_folder, open_own
 from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
-from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions, build_of
-from smpdfu.virtual.chip.boot_mode import BootMode
+from smpdfu.virtual.boot.build import BootOptions, build_of
 from smpdfu.virtual.chip.chip import kept_parts
 from smpdfu.virtual.chip.flash import Flash
-from smpdfu.virtual.chip.layout import LAYOUTS, Layout, net_layout
-from smpdfu.virtual.chip.partitions import read_layout
+from smpdfu.virtual.chip.layout import LAYOUTS, Layout
 from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import DEFAULT_RESOURCES, Resources
@@ -47,63 +44,9 @@ from smpdfu.virtual.store.names import check_new, folder_of
 from smpdfu.virtual.store.names import holder_of as holder_of
 from smpdfu.virtual.store.names import home as home
 from smpdfu.virtual.store.names import list_devices as list_devices
+from smpdfu.virtual.store.recipe import Recipe as Recipe
 
 _LOG_MAX = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a device is made from. Keys are PEM; only ``enc_key`` is private: the bootloader decrypts with it.
-
-    ``layout`` is a row of ``LAYOUTS``, or the name of the partition table in ``partitions``; ``mode`` replaces the
-    layout's way of updating. ``net_app`` is where the network core's application is, start and size in bytes; None for
-    the usual place. MCUboot trusts ``sign_keys``, b0n trusts ``net_keys``. ``content_key_size`` is 16 or 32 bytes.
-    ``resources`` are those of its SMP server. ``device_id`` is the chip's number in hex; None if the firmware does not
-    report it.
-    """
-
-    layout: str
-    sign_keys: tuple[str, ...] = ()
-    net_keys: tuple[str, ...] = ()
-    enc_key: str | None = None
-    resources: Resources = DEFAULT_RESOURCES
-    partitions: str | None = None
-    mode: str | None = None
-    content_key_size: int = 16
-    options: BootOptions = DEFAULT_OPTIONS
-    device_id: str | None = None
-    net_app: tuple[int, int] | None = None
-
-    def boot_keys(self) -> BootKeys:
-        """Return the keys in the form that the bootloaders use. Raises ``KeyFileError``."""
-        decryption = None if self.enc_key is None else load_private(self.enc_key.encode())
-        sign_keys, net_keys = _public(self.sign_keys), _public(self.net_keys)
-        return BootKeys(sign_keys, decryption, self.content_key_size, net_keys, self.options)
-
-    @property
-    def device_id_bytes(self) -> bytes | None:
-        """``device_id`` as the chip has it; ValueError if it is not hex."""
-        return None if self.device_id is None else bytes.fromhex(self.device_id)
-
-    def make_layout(self) -> Layout:
-        """Return the layout of both cores. Raises ``ValueError`` for an unknown name, ``FormatError``."""
-        mode = None if self.mode is None else BootMode(self.mode)
-        if self.partitions is not None:
-            layout = read_layout(self.partitions.encode(), self.layout, mode)
-        elif self.layout not in LAYOUTS:
-            raise ValueError(f"there is no layout {self.layout!r}. Use one of: {', '.join(LAYOUTS)}")
-        else:
-            layout = LAYOUTS[self.layout] if mode is None else LAYOUTS[self.layout].in_mode(mode)
-        return layout if self.net_app is None else replace(layout, net=net_layout(*self.net_app))
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(replace(self, options=DEFAULT_OPTIONS)) | {"options": self.options.to_dict()}
-
-
-def _public(pems: tuple[str, ...]) -> tuple[Verifier, ...]:
-    keys = (load_key(pem.encode()) for pem in pems)
-    return tuple(key.public if isinstance(key, PrivateKey) else key for key in keys)
 
 
 def create(name: str, recipe: Recipe) -> None:
@@ -225,6 +168,7 @@ class StoredDevice(VirtualNrf5340):
             told["ending"] = str(self.ending)
         if self.recovery is not None:
             told["recovery"] = True
+        told |= {} if self.mcuboot is None else {"mcuboot": self.mcuboot}
         if self.running is not None and self.running.slot:
             told["slot"] = self.running.slot
         self._lock.tell(app_runs=self.running is not None, net_runs=self.net_core.running, **told)
@@ -392,6 +336,7 @@ def _runs(found: dict[str, Any]) -> Ram:
         recovery=found.get("recovery") is True,
         ending=None if ending is None else Ending(ending),
         slot=1 if found.get("slot") == 1 else 0,
+        mcuboot=found.get("mcuboot") if found.get("mcuboot") in (0, 1) else None,
     )
 
 

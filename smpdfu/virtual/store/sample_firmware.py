@@ -16,12 +16,20 @@ from pathlib import Path
 
 from smpdfu.errors import ImageError
 from smpdfu.image.files import read_firmware, split_cores
+from smpdfu.image.format import Version
+from smpdfu.image.keys.keys import Signer
 from smpdfu.image.nrf5340 import NET
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.seal import seal
+from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.boot.halves import mark
+from smpdfu.virtual.chip.regions import Region
 
 PACKAGE = "zephyr_4_4_0_hci_usb_nrf5340dk_default"
 BUILD_ID, SECOND_BUILD_ID = b"684c9e8f32e4", b"second-build"
 """The build ID in the boot banner of the sample, and the one that its second version has instead."""
+MCUBOOT_HEADER, INFO_OFFSET = 0x200, 0x200
+"""The size of MCUboot's header before MCUboot in S0 and S1, and where in its firmware the firmware info is."""
 _WIDEST_GAP = 1 << 20
 _VECTORS, _STAND_IN_BYTES = 64, 8192
 
@@ -119,6 +127,27 @@ def split_halves(number: int) -> Mapping[int, bytes]:
     code = b"\x70\x47" * (2 * _VECTORS)  # bx lr
     external = (code + text + build).ljust(_STAND_IN_BYTES, b"\0")
     return {INTERNAL_CODE: internal.rstrip(b"\0") + build.ljust(64, b"\0"), EXTERNAL_CODE: external}
+
+
+def mcuboot_firmware(number: int, slot: Region) -> bytes:
+    """Return a stand-in for MCUboot in a version ``number``, for one slot of NSIB: it runs behind MCUboot's header.
+
+    It has the firmware info that b0 looks for. ``nsib.seal`` makes of it what b0 starts.
+    """
+    core = Core(f"MCUboot in {slot.name}", 0x0, slot.start + MCUBOOT_HEADER, CORES[0].ram_end)
+    plain = stand_in(core, number)
+    info = FirmwareInfo(size=len(plain), version=number, address=core.slot_code).to_bytes()
+    return plain[:INFO_OFFSET] + info + plain[INFO_OFFSET + len(info) :]
+
+
+def mcuboot_image(number: int, slot: Region, seal_key: Signer, sign_key: Signer | None) -> bytes:
+    """Return that stand-in, sealed for b0 and signed for MCUboot: as it is uploaded to a device.
+
+    Raises ``SigningError`` for a key that cannot sign so.
+    """
+    sealed = seal(mcuboot_firmware(number, slot), slot.start + MCUBOOT_HEADER, seal_key)
+    spec = ImageSpec(Version(number), MCUBOOT_HEADER, slot.size_bytes, pad_header=True)
+    return build(spec, sealed, sign_key).to_bytes()
 
 
 def demo_firmware(number: int) -> Mapping[Core, bytes]:

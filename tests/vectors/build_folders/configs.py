@@ -89,6 +89,7 @@ def sysbuild(kind: Kind) -> Values:
     if kind.own_update:
         values |= {"SB_CONFIG_SECURE_BOOT": True, "SB_CONFIG_SECURE_BOOT_APPCORE": True}
         values |= {"SB_CONFIG_SECURE_BOOT_BUILD_S1_VARIANT_IMAGE": True}
+        values["SB_CONFIG_SECURE_BOOT_SIGNING_KEY_FILE"] = str(key_file(kind))
         values |= {
             "SB_CONFIG_SECURE_BOOT_MCUBOOT_VERSION": NETWORK_VERSION,
             "SB_CONFIG_MCUBOOT_MCUBOOT_IMAGE_NUMBER": 1,
@@ -197,6 +198,8 @@ def mcuboot(kind: Kind) -> Values:
         # sdk-mcuboot boot/zephyr/Kconfig.serial_recovery: nothing else updates such a device.
         values |= {"CONFIG_MCUBOOT_SERIAL": True, "CONFIG_BOOT_SERIAL_BOOT_MODE": True}
         values["CONFIG_BOOT_SERIAL_NO_APPLICATION"] = True
+    if kind.own_update:
+        values |= {"CONFIG_FW_INFO": True, "CONFIG_FW_INFO_OFFSET": "0x200", "CONFIG_FW_INFO_FIRMWARE_VERSION": 1}
     if kind.style == "dts":
         # Its default (facts, generations.md): not with an image pair for the network core.
         values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net) and not kind.simultaneous
@@ -217,3 +220,12 @@ def network(kind: Kind, *, bootloader: bool = False) -> Values:
     return values | (
         {"CONFIG_IS_SECURE_BOOTLOADER": True, "CONFIG_SB_VALIDATE_FW_SIGNATURE": False} if bootloader else {}
     )
+
+
+def b0(kind: Kind) -> Values:
+    """``zephyr/.config`` of b0, which checks signatures (N subsys/bootloader/Kconfig)."""
+    return _image(kind) | {
+        "CONFIG_FW_INFO": True,
+        "CONFIG_IS_SECURE_BOOTLOADER": True,
+        "CONFIG_SB_VALIDATE_FW_SIGNATURE": True,
+    }

@@ -273,7 +273,8 @@ def _own_update(folder: Folder) -> list[Path]:
     # N b0_mcuboot_signing.cmake: sealed for b0, then signed for MCUboot, which takes it by its address for S0 or S1.
     kind, at = folder.kind, folder.kind.layout.at
     write_pair(folder.image("b0") / "zephyr", 0, firmware("b0", 0))
-    folder.write_image("b0", configs.network(kind, bootloader=True), _app_dts(kind, "boot_partition"))
+    folder.write_image("b0", configs.b0(kind), _app_dts(kind, "boot_partition"))
+    folder.write_image("s1_image", configs.mcuboot(kind), _app_dts(kind, "boot_partition"))
     entries = []
     for number, (name, inner) in enumerate((("mcuboot", "mcuboot"), ("s1_image", "s1_image"))):
         plain, sealed = sealed_pair(name, at(inner).address, APP_RAM_END)

@@ -9,17 +9,19 @@ import typer
 
 from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.image.pack.package_options import Inputs
-from smpdfu.cli.image.pack.package_output import Job, finish, keys_of, show
+from smpdfu.cli.image.pack.package_output import Job, Made, finish, keys_of, show
 from smpdfu.dfu.build_folder.build import Build
 from smpdfu.dfu.build_folder.find import find_build
-from smpdfu.dfu.build_folder.packing.making import BuildRequest, pack_build
+from smpdfu.dfu.build_folder.packing.making import BuildRequest, pack_build, pack_own_update
 from smpdfu.dfu.build_folder.packing.named_keys import encryption_key_of
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.table import facts_of
-from smpdfu.dfu.package.making import PACKAGE_NAME, MadePackage
+from smpdfu.dfu.package.made import PACKAGE_NAME, PackageWarning
+from smpdfu.dfu.package.mcuboot import PACKAGE_NAME as MCUBOOT_PACKAGE
 from smpdfu.dfu.package.multi_image import FILE_NAME
 from smpdfu.errors import PackageError
 
+_WRITTEN = (PACKAGE_NAME, FILE_NAME, MCUBOOT_PACKAGE)
 _OWN_FOLDER = "smpdfu"
 """In a build folder: beside what the build writes, so that nothing of it is replaced."""
 
@@ -27,7 +29,9 @@ _OWN_FOLDER = "smpdfu"
 def pack_build_folder(context: typer.Context, job: Job, path: Path) -> None:
     """Make the package of the build folder ``path``, write its files (without --plan), and show what was found."""
     if job.inputs != Inputs():
-        raise typer.BadParameter("a build folder has the firmware: do not give --app, --net or --merged, too")
+        raise typer.BadParameter(
+            "a build folder has the firmware: do not give --app, --net, --merged or --mcuboot, too"
+        )
     if job.who.encrypt is not None and job.who.key is None:
         raise typer.BadParameter("-E needs -k: only an image that is signed now can be encrypted")
     request = _build_request(context, job)
@@ -35,11 +39,12 @@ def pack_build_folder(context: typer.Context, job: Job, path: Path) -> None:
     found = facts_of(overridden(build, request.overrides))
     made = _made(job, build, request)
     folder = path / _OWN_FOLDER if job.folder is None else job.folder
-    inputs = [build.root / name for one in build.updates for name in (one.unsigned, one.signed) if name is not None]
-    inputs += [build.root / place / name for place in ("", "zephyr") for name in (PACKAGE_NAME, FILE_NAME)]
+    updates = (*build.updates, *build.own_updates)
+    inputs = [build.root / name for one in updates for name in (one.unsigned, one.signed) if name is not None]
+    inputs += [build.root / place / name for place in ("", "zephyr") for name in _WRITTEN]
     if made is None:
         warnings = [one.message for one in overridden(build, request.overrides).warnings]
-        show(job, None, [*warnings, _UNSIGNED], found, folder)
+        show(job, (), [*warnings, _UNSIGNED], found, folder)
     else:
         finish(job, made, folder, tuple(inputs), found)
 
@@ -47,18 +52,23 @@ def pack_build_folder(context: typer.Context, job: Job, path: Path) -> None:
 _UNSIGNED = "the build has no signed images for a package: give the key with -k"
 
 
-def _made(job: Job, build: Build, request: BuildRequest) -> MadePackage | None:
-    """The package; None where only the plan is wanted, and a key is what is missing for more."""
-    signer, recipient = keys_of(job.who)
-    named = None if signer is None or recipient is not None else encryption_key_of(build)
+def _made(job: Job, build: Build, request: BuildRequest) -> Made | None:
+    """The packages; None where only the plan is wanted, and a key is what is missing for more."""
+    keys = keys_of(job.who)
+    recipient = keys.recipient
+    named = None if keys.signer is None or recipient is not None else encryption_key_of(build)
     if named is not None:
         recipient = read_recipient(named, job.who.source())
     try:
-        return pack_build(build, request, signer, recipient)
+        made = pack_build(build, request, keys.signer, recipient, keys.nsib)
+        own = pack_own_update(build, request, keys.signer, keys.nsib)
     except PackageError as error:
         if job.plan and error.code == "build-not-signed":
             return None
         raise
+    if isinstance(own, PackageWarning):
+        return Made((made,), (own,))
+    return Made((made,) if own is None else (made, own))
 
 
 def _build_request(context: typer.Context, job: Job) -> BuildRequest:
@@ -75,6 +85,7 @@ def _build_request(context: typer.Context, job: Job) -> BuildRequest:
         overrides=BuildOverrides(
             version=labels.version,
             net_version=labels.net_version,
+            mcuboot_version=labels.mcuboot_version,
             security_counter=labels.security_counter,
             board=None if board is None else board.rstrip("/"),
             **{name: given(name, getattr(slots, name)) for name in places},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import typer
 
+from smpdfu.cli.image.pack.evidence_options import told_parameters
 from smpdfu.cli.image.pack.package_options import Inputs
-from smpdfu.cli.image.pack.package_output import Job, finish, keys_of
+from smpdfu.cli.image.pack.package_output import Job, Made, finish, keys_of
+from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.making import PackageRequest, pack_parts
+from smpdfu.dfu.package.mcuboot import McubootRequest, make_mcuboot_package
 from smpdfu.dfu.package.package import Board
 from smpdfu.dfu.package.parts import Part, find_parts
 from smpdfu.errors import PackageError
@@ -18,6 +22,9 @@ __all__ = ["Job", "pack"]
 
 def pack(context: typer.Context, job: Job) -> None:
     """Make a package of a build folder or of firmware files, write its files (without --plan), and show it."""
+    job.evidence.check()
+    if job.evidence.files:
+        job = replace(job, parameters=told_parameters(context))
     if job.build_dir is not None:
         from smpdfu.cli.image.pack.from_build import pack_build_folder  # here: 30 ms that firmware files do not need
 
@@ -27,14 +34,27 @@ def pack(context: typer.Context, job: Job) -> None:
 
 
 def _pack_files(job: Job) -> None:
-    if job.inputs != Inputs() or job.labels.version is not None:
-        _require(job.labels.version, "'-v' / '--version'")
-        _require(job.folder, "'-o' / '--output'")
-    request = _request(job)
-    parts = _parts(request)
-    made = pack_parts(parts, request, *keys_of(job.who))
+    inputs = job.inputs
+    if inputs == Inputs():
+        raise typer.BadParameter("nothing to pack: give a build folder, --merged, --app and/or --net, or --mcuboot")
+    if job.labels.version is None and (job.who.key is not None or not (inputs.own or inputs.app or inputs.net)):
+        raise _no_version()
+    _require(job.folder, "'-o' / '--output'")
+    request = _request(job) if inputs.cores else None
+    parts = None if request is None else _parts(request, signs=job.who.key is not None)
+    own = _own_request(job) if inputs.own else None
+    keys = keys_of(job.who)
+    if keys.nsib is not None and own is None and (parts is None or all(one.core is Core.APP for one in parts)):
+        raise typer.BadParameter("--nsib-key seals the network core's firmware or MCUboot: give --net or --mcuboot")
+    made = []
+    if request is not None and parts is not None:
+        sealing = keys.nsib if any(one.core is Core.NET for one in parts) else None
+        made.append(pack_parts(parts, request, keys.signer, keys.recipient, sealing))
+    if own is not None:
+        made.append(make_mcuboot_package(own, keys.signer, keys.nsib))
     assert job.folder is not None
-    finish(job, made, job.folder, (job.inputs.app, job.inputs.net, job.inputs.merged), ())
+    files = (inputs.app, inputs.net, inputs.merged, inputs.mcuboot, inputs.mcuboot_s1)
+    finish(job, Made(tuple(made)), job.folder, files, ())
 
 
 def _require(value: object, names: str) -> None:
@@ -42,11 +62,34 @@ def _require(value: object, names: str) -> None:
         raise typer.BadParameter(f"Missing option {names}. Only a build folder makes it unnecessary")
 
 
+def _no_version() -> typer.BadParameter:
+    names = "'-v' / '--version'"
+    return typer.BadParameter(f"Missing option {names}. Only a build folder or signed images make it unnecessary")
+
+
+def _own_request(job: Job) -> McubootRequest:
+    labels, slots = job.labels, job.slots
+    version = labels.version if labels.mcuboot_version is None else labels.mcuboot_version
+    counter = labels.security_counter
+    if counter == "auto":
+        counter = None if version is None else version.auto_counter
+    return McubootRequest(
+        version,
+        s0=job.inputs.mcuboot,
+        s1=job.inputs.mcuboot_s1,
+        security_counter=counter,
+        name=labels.name,
+        board=Board(labels.board.rstrip("/")),
+        slot_size=slots.app_slot_size,
+        header_size=slots.header_size,
+        swap_mode=slots.swap_mode,
+        release=job.guard.release,
+    )
+
+
 def _request(job: Job) -> PackageRequest:
     """What the options ask for; typer.BadParameter for files that do not go together."""
     inputs, labels, slots, who = job.inputs, job.labels, job.slots, job.who
-    if inputs == Inputs():
-        raise typer.BadParameter("nothing to pack: give a build folder, --merged, or --app and/or --net")
     if inputs.merged is not None and (inputs.app or inputs.net):
         raise typer.BadParameter("--merged has both cores: do not give --app or --net, too")
     return PackageRequest(
@@ -73,10 +116,12 @@ def _request(job: Job) -> PackageRequest:
     )
 
 
-def _parts(request: PackageRequest) -> tuple[Part, ...]:
+def _parts(request: PackageRequest, *, signs: bool) -> tuple[Part, ...]:
     """The code of each core, found before a passphrase is asked for."""
     try:
-        return find_parts(request)
+        return find_parts(request, signs=signs)
+    except ValueError:  # firmware, and no version for it
+        raise _no_version() from None
     except PackageError as error:
         if error.code != "tie-without-net":
             raise

@@ -40,10 +40,21 @@ PlanOnly = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The firmware: a file for each core, or one for both."""
+    """The firmware: a file for each core, or one for both; MCUboot itself."""
 
-    app: Annotated[Path | None, typer.Option("--app", metavar="FILE", help="Firmware of the application core.")] = None
-    net: Annotated[Path | None, typer.Option("--net", metavar="FILE", help="Firmware of the network core.")] = None
+    app: Annotated[
+        Path | None,
+        typer.Option(
+            "--app",
+            metavar="FILE",
+            help="Firmware of the application core. Without -k also a signed image, which smpdfu checks and packs "
+            "unchanged.",
+        ),
+    ] = None
+    net: Annotated[
+        Path | None,
+        typer.Option("--net", metavar="FILE", help="Firmware of the network core. Without -k also a signed image."),
+    ] = None
     merged: Annotated[
         Path | None,
         typer.Option(
@@ -52,6 +63,29 @@ class Inputs:
             help="Firmware of both cores in one Intel HEX file. smpdfu separates them by address.",
         ),
     ] = None
+    mcuboot: Annotated[
+        Path | None,
+        typer.Option(
+            "--mcuboot",
+            metavar="FILE",
+            help="MCUboot itself for slot S0 of NSIB (b0). smpdfu writes it into dfu_mcuboot.zip. It must have the "
+            "seal of b0, or give --nsib-key. Without -k: an image that is sealed and signed.",
+        ),
+    ] = None
+    mcuboot_s1: Annotated[
+        Path | None,
+        typer.Option("--mcuboot-s1", metavar="FILE", help="The same for slot S1."),
+    ] = None
+
+    @property
+    def cores(self) -> bool:
+        """True if there is firmware for a core."""
+        return any(one is not None for one in (self.app, self.net, self.merged))
+
+    @property
+    def own(self) -> bool:
+        """True if there is MCUboot itself."""
+        return self.mcuboot is not None or self.mcuboot_s1 is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +166,8 @@ class Labels:
             "--version",
             parse=values.version,
             metavar="VERSION",
-            text="Version of both images, such as 1.2.3+4. Required without BUILD_DIR. With it, the version of the "
-            "application. [default: that of the build]",
+            text="Version of all images, such as 1.2.3+4. Required without BUILD_DIR, unless all images are signed. "
+            "With it, the version of the application. [default: that of the build]",
             panel=_BOARD,
         ),
     ] = None
@@ -144,6 +178,17 @@ class Labels:
             parse=values.version,
             metavar="VERSION",
             text="Version of the network core's image. [default: that of the build, else --version]",
+            panel=_BOARD,
+        ),
+    ] = None
+    mcuboot_version: Annotated[
+        Any,
+        option(
+            "--mcuboot-version",
+            parse=values.version,
+            metavar="VERSION",
+            text="Version of MCUboot's own image. NSIB compares the version in its firmware info instead. [default: "
+            "that of the build, else --version]",
             panel=_BOARD,
         ),
     ] = None

@@ -65,6 +65,15 @@ class BuildFolder:
         """A ``zephyr.dts``. Raises as ``read`` does."""
         return self.read(name, devicetree.MAX_BYTES, lambda data: devicetree.parse(data, name))
 
+    def files(self, below: str, ending: str) -> tuple[str, ...]:
+        """The names of files in a folder that end so, sorted; none where there is no such folder."""
+        try:
+            with os.scandir(self.root / below) as entries:
+                names = [entry.name for entry in entries if entry.name.endswith(ending) and entry.is_file()]
+        except OSError:
+            return ()
+        return tuple(f"{below}/{name}" for name in sorted(names))
+
     def folders(self, below: str = "") -> tuple[str, ...]:
         """The names of folders in a folder, sorted; links to folders are left out. Raises PackageError for too many."""
         try:

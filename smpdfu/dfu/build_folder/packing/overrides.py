@@ -19,7 +19,7 @@ class BuildOverrides:
     """What to take instead of the build's value; None for the build's. Addresses and sizes in bytes.
 
     ``version``, ``security_counter``, ``header_size`` and the names with ``app_`` are for the application, those with
-    ``net_`` for the network core.
+    ``net_`` for the network core, ``mcuboot_version`` for MCUboot's own image.
     """
 
     version: Version | None = None
@@ -32,6 +32,7 @@ class BuildOverrides:
     header_size: int | None = None
     swap_mode: SwapMode | None = None
     board: str | None = None
+    mcuboot_version: Version | None = None
 
 
 _MODES = {swap_mode: mode for mode, swap_mode in SWAP_MODES.items()}
@@ -43,13 +44,15 @@ def overridden(build: Build, given: BuildOverrides) -> Build:
         return build
     changes = _Changes(given)
     updates = tuple(changes.apply(one) for one in build.updates)
+    own = tuple(changes.apply_to_own(one) for one in build.own_updates)
     loader = build.bootloader
     if given.swap_mode is not None:
         before = "unknown" if loader.swap_mode is None else str(loader.swap_mode)
         origin = "" if loader.mode is None else loader.mode.origin
         changes.note("the bootloader's mode", before, str(given.swap_mode), origin)
         loader = replace(loader, mode=Fact(_MODES[given.swap_mode]))
-    return replace(build, bootloader=loader, updates=updates, warnings=(*build.warnings, *changes.warnings))
+    warnings = (*build.warnings, *changes.warnings)
+    return replace(build, bootloader=loader, updates=updates, own_updates=own, warnings=warnings)
 
 
 class _Changes:
@@ -73,6 +76,13 @@ class _Changes:
                 counter = update.version.value.auto_counter
             update = self._changed(update, "security_counter", counter, "security counter", str)
         return self._placed(update)
+
+    def apply_to_own(self, update: UpdateImage) -> UpdateImage:
+        """MCUboot's own image with the values that are given for it."""
+        update = self._changed(update, "version", self.given.mcuboot_version, "version", str)
+        if self.given.board is None:
+            return update
+        return self._changed(update, "board", f"{self.given.board}/cpu{update.role.core}", "board", str)
 
     def _placed(self, update: UpdateImage) -> UpdateImage:
         """The slot of an image, if it is given: of the application's first variant, and of the network core."""

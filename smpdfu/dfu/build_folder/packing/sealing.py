@@ -26,7 +26,8 @@ from smpdfu.dfu.package.seals import LOADERS, resealed, seal_of, seal_warnings
 from smpdfu.errors import FormatError, PackageError, SigningError
 from smpdfu.image.image_file import naming
 from smpdfu.image.keys.keys import PublicHalf, Signer
-from smpdfu.image.nsib.sealing import raw_public_key, seal_again
+from smpdfu.image.nsib.seal import raw_public_key
+from smpdfu.image.nsib.sealing import seal_again
 from smpdfu.image.signing.build import ImageSpec
 from smpdfu.image.signing.build import build as build_image
 from smpdfu.image.signing.release import image_warnings
@@ -50,6 +51,8 @@ def check_nsib_signer(build: Build, nsib_signer: PublicHalf | None, *, release: 
             "there is nothing to seal: the build has no image for the network core, and no b0 below MCUboot"
         ).because("seal-what")
     named, key = _named_keys(build), raw_public_key(nsib_signer)
+    if build.nsib is not None and build.nsib.by_hash and not build.own_updates:
+        return  # no key matters
     if named and key not in named.values():
         files = " and ".join(str(path) for path in named)
         yield BuildWarning(
@@ -96,11 +99,24 @@ def check_seals(
 
     What the build itself says of a missing seal, ``check_nsib_signer`` has said.
     """
-    for warning in seal_warnings(images, release=release, checks_keys=not sealed_now):
+    nsib = build.nsib
+    by_key = [one for one in images if one.role is not Role.NET or nsib is None or not nsib.by_hash]
+    by_hash = [one for one in images if one not in by_key]
+    found = [
+        *seal_warnings(by_key, release=release, checks_keys=not sealed_now),
+        *seal_warnings(by_hash, release=release, checks_keys=False),
+    ]
+    for warning in found:
         if warning.code != UNSEALED or build.image(BuildRole.B0N) is None:
             yield warning
+    if nsib is not None and not sealed_now:
+        yield from _debug_seals(build, by_key, release=release)
+
+
+def _debug_seals(build: Build, images: Sequence[PackageImage], *, release: bool) -> Iterator[PackageWarning]:
+    """A warning for each image that is sealed with the key that the build made; with ``release`` an error."""
     nsib = build.nsib
-    if sealed_now or nsib is None or nsib.key_file is not None or nsib.generated_key is None:
+    if nsib is None or nsib.key_file is not None or nsib.generated_key is None:
         return
     key = public_half(build.root / nsib.generated_key.value)
     if key is None or key.kind.name != "ecdsa-p256":

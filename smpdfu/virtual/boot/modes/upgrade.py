@@ -14,6 +14,7 @@ from smpdfu.virtual.boot.dependencies import settle
 from smpdfu.virtual.boot.halves import are_of_one_build
 from smpdfu.virtual.boot.image_pair import Pair
 from smpdfu.virtual.boot.network.netcore import SilentError
+from smpdfu.virtual.boot.nsib.mcuboot_pair import McubootPair, RestartEvent
 from smpdfu.virtual.boot.result import BootResult, Ending, RunningImage
 from smpdfu.virtual.boot.swap.swap_type import UPGRADES, SwapType
 
@@ -34,29 +35,37 @@ class _Boot:
         self.build = checks.build
         self.log = checks.log
         self.pairs = [Pair(checks, checks.slots(number)) for number in range(len(checks.layout.images))]
+        self.mcuboot = [] if checks.stage is None else [McubootPair(checks, checks.mcuboot_slots)]
 
     def run(self) -> BootResult:
         """All of it."""
         try:
             self._prepare()
-            for pair in self.pairs:
+            for pair in self._all:
                 pair.perform()
             return self._jump()
+        except RestartEvent:
+            return self._result(Ending.RESTARTS)
         except HaltError as halt:
             self.log(f'assertion "{halt}" failed')
             return self._result(Ending.ASSERT)
         except SilentError:
             return self._result(Ending.HANG)
 
+    @property
+    def _all(self) -> Sequence[Pair]:
+        """The images in the order of their numbers; MCUboot's own is the last one."""
+        return [*self.pairs, *self.mcuboot]
+
     def _prepare(self) -> None:
         """Decide for each image what to do. An image whose dependencies are missing is not installed."""
         wanted = False
-        for number, pair in enumerate(self.pairs):
+        for number, pair in enumerate(self._all):
             pair.prepare()
-            self._review(self.pairs[:number], pair)
+            self._review(self._all[:number], pair)
             wanted = wanted or pair.swap_type in UPGRADES
-        if wanted and len(self.pairs) > 1:
-            settle(self.pairs, skips_one=self.build.rule.skips_one)
+        if wanted and self.checks.image_count > 1:
+            settle(self._all, skips_one=self.build.rule.skips_one)
 
     def _review(self, earlier: Sequence[Pair], pair: Pair) -> None:
         """After a reset between two images of one update, the first is no candidate for a revert."""
@@ -112,6 +121,7 @@ class _Boot:
             tuple(pair.done for pair in self.pairs),
             swapped=any(pair.swapped for pair in self.pairs),
             ending=ending,
-            net_updated=any(pair.net_updated for pair in self.pairs),
+            net_updated=any(pair.net_updated for pair in self._all),
             seconds=self.checks.seconds + self.checks.network.seconds,
+            mcuboot_updated=any(pair.swapped for pair in self.mcuboot),
         )

@@ -6,11 +6,12 @@ Source: Zephyr, ``subsys/mgmt/mcumgr/grp/os_mgmt/src/os_mgmt.c``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 
 from smpdfu.smp.groups.os import (
+    ACTIVE_B0_SLOT,
     BootloaderInfo,
     BootloaderInfoReply,
     BootloaderMode,
@@ -33,7 +34,9 @@ from smpdfu.smp.groups.os import (
     TaskStatReply,
 )
 from smpdfu.smp.message import Empty, MgmtRc
+from smpdfu.virtual.boot.nsib.b0 import find_info
 from smpdfu.virtual.chip.boot_mode import BootMode
+from smpdfu.virtual.chip.flash import Area
 from smpdfu.virtual.chip.rtc import Rtc
 from smpdfu.virtual.server.server import Buffers, Refused
 
@@ -75,6 +78,7 @@ class OsGroup:
     """Handlers. ``reset`` is called with the ``boot_mode`` asked for; it must let the answer go out first.
 
     ``tasks`` are the threads by name, ``no_downgrade`` tells that MCUboot was built to prevent downgrades.
+    ``mcuboot_slots`` are S0 and S1, in a build with NSIB below MCUboot.
     """
 
     build: Build
@@ -84,6 +88,7 @@ class OsGroup:
     rtc: Rtc = field(default_factory=Rtc)
     tasks: Mapping[str, Task] = field(default_factory=lambda: TASKS)
     no_downgrade: bool = False
+    mcuboot_slots: Sequence[Area] | None = None
 
     def on_echo(self, request: Echo) -> EchoReply:
         """The text, as it came."""
@@ -142,9 +147,22 @@ class OsGroup:
         return InfoReply(" ".join(fact for letter, fact in facts if letter in letters or "a" in letters))
 
     def on_bootloader_info(self, request: BootloaderInfo) -> BootloaderInfoReply:
-        """The bootloader's name, or how it updates."""
+        """The bootloader's name, how it updates, or which MCUboot is active where NSIB starts it."""
         if not request.query:
             return BootloaderInfoReply(bootloader="MCUboot")
+        if request.query == ACTIVE_B0_SLOT and self.mcuboot_slots is not None:
+            return BootloaderInfoReply(active=self._active_b0_slot(self.mcuboot_slots))
         if request.query != "mode":
             raise Refused(OsRc.QUERY_YIELDS_NO_ANSWER)
         return BootloaderInfoReply(mode=BootloaderMode(self.mode.number), no_downgrade=self.no_downgrade or None)
+
+    def _active_b0_slot(self, slots: Sequence[Area]) -> int:
+        """Where the MCUboot with the higher version is, which b0 starts if it can.
+
+        The hook compares versions and nothing else: a slot that b0 has found invalid counts, too. Source:
+        ``subsys/mgmt/mcumgr/grp/os_mgmt_ncs`` of the nRF Connect SDK, ``bootloader_info_hook``.
+        """
+        first, second = (find_info(slot) for slot in slots)
+        if first is None and second is None:
+            raise Refused(OsRc.QUERY_RESPONSE_VALUE_NOT_VALID)
+        return 0 if second is None or (first is not None and first.version >= second.version) else 1

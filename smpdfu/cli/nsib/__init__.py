@@ -1,0 +1,1 @@
+"""NSIB on the command line: ``seal`` and ``provision``."""

@@ -1,0 +1,33 @@
+"""Firmware for NSIB, and a virtual b0n that takes or refuses it; for the tests of several rooms."""
+
+from __future__ import annotations
+
+from smpdfu.image.keys.keys import PublicKey
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.virtual.boot.network.netcore import NetCore, update_network_core
+from smpdfu.virtual.chip.flash import Flash, Memory
+from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
+
+ADDRESS = NRF5340DK_STAGED.net.app.start
+_INFO_AT = 0x200
+_SOURCE = NRF5340DK_STAGED.secondary.start
+
+
+def network_firmware(size: int = 3001, address: int = ADDRESS, info: FirmwareInfo | None = None) -> bytes:
+    """Firmware that describes itself, or is described by ``info``."""
+    body = bytes((5 * number + number // 256) % 256 for number in range(size))
+    data = (info or FirmwareInfo(size, 7, address)).to_bytes()
+    return body[:_INFO_AT] + data + body[_INFO_AT + len(data) :]
+
+
+def b0n_takes(firmware: bytes, *keys: PublicKey) -> bool:
+    """True if a b0n with these keys copies the firmware that MCUboot hands over."""
+    layout = NRF5340DK_STAGED
+    app = Flash(layout.flash.start, layout.flash.size_bytes)
+    net = Flash(layout.net.flash.start, layout.net.flash.size_bytes, page_size=layout.net.page_size)
+    app.program(_SOURCE, firmware + b"\xff" * (-len(firmware) % app.write_size))
+    said: list[str] = []
+    core = NetCore(net, layout, keys, said.append)
+    taken = update_network_core(core, Memory([app]), _SOURCE, len(firmware), said.append).done
+    assert net.read(ADDRESS, len(firmware)) == (firmware if taken else b"\xff" * len(firmware)), said
+    return taken

@@ -1,0 +1,52 @@
+"""``Containerfile``: its steps as far as they run without a container and without a network."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.deadlines import HANG_S
+from tests.pipelines.containerfile import read_stages
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the steps are written for a POSIX shell")
+@pytest.mark.parametrize("extras", ["", "evidence"])
+def test_the_steps_make_a_program_from_what_is_copied(
+    extras: str, root: Path, tmp_path: Path, offline: dict[str, str]
+) -> None:
+    build, installed = tmp_path / "src", tmp_path / "opt"
+    stage = read_stages(root)[1]
+    for rest in stage.all("COPY"):
+        *sources, target = shlex.split(rest)
+        for source in sources:
+            place = build / target if source.endswith("smpdfu") else build / target / source
+            copy(root / source, place)
+    programs = tmp_path / "image"
+    programs.mkdir()
+    (programs / "python").symlink_to(sys.executable)
+    environment = offline | {"PATH": f"{programs}:{offline['PATH']}", "EXTRAS": extras}
+    (step,) = stage.all("RUN")
+    script = step.replace("/opt/smpdfu", shlex.quote(str(installed)))
+    assert script != step
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=build, env=environment, capture_output=True, text=True, timeout=HANG_S
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = subprocess.run(
+        [installed / "bin" / "smpdfu", "--help"], cwd=tmp_path, env=environment, capture_output=True, timeout=HANG_S
+    )
+    assert b"package" in said.stdout
+
+
+def copy(source: Path, place: Path) -> None:
+    """As COPY does: the contents of a folder, or a file."""
+    if source.is_dir():
+        shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, place)
