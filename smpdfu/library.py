@@ -29,6 +29,7 @@ from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, with_
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 
 CONFIRM = Wanted(confirm=True)
 UPLOAD = Wanted()
@@ -191,19 +192,21 @@ async def install_image(
     trust: tuple[Verifier, ...] = (),
     deadlines: Deadlines = DEADLINES,
     watch: Callable[[ImageEvent], None] = ignore_image,
+    nsib: NsibKeys = NO_NSIB_KEYS,
 ) -> InstalledImage:
     """Install one signed image on the device at ``address``, by default until it runs permanently.
 
     ``wanted`` chooses the slot, a test or an upload alone. Call it again after any interruption; it continues by what
     the device says. There is no journal: see ``dfu/do/one_image.py``. ``watch`` is called with every event; an error
-    that it raises ends the call and comes out unchanged.
+    that it raises ends the call and comes out unchanged. ``nsib``: the keys that b0 and b0n of the device trust; an
+    image for them with another seal is refused.
 
     Raises ImageError if the file is not one signed image, ConnectError, PlanError if the checks refuse (nothing was
     written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError,
     or JournalError if another call is updating this device. If the state folder cannot be written, the device is not
     locked: ``watch`` gets a warning.
     """
-    request = ImageRequest(_loaded(image), wanted, bootloader, trust, deadlines)
+    request = ImageRequest(_loaded(image), wanted, bootloader, trust, deadlines, nsib)
     async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
         return await install_one(client, request, watch)
 
@@ -215,19 +218,20 @@ async def recover_image(
     wanted: Wanted = UPLOAD,
     trust: tuple[Verifier, ...] = (),
     watch: Callable[[ImageEvent], None] = ignore_image,
+    nsib: NsibKeys = NO_NSIB_KEYS,
 ) -> RecoveredImage:
     """Send one signed image to a device in MCUboot's serial recovery, where it overwrites what runs.
 
     ``wanted`` may have ``image``, an image number of serial recovery (0: application, 3: network core), and ``force``;
     by default the image shows its core. Reset the device afterwards. ``watch`` is called with every event; an error
-    that it raises ends the call and comes out unchanged.
+    that it raises ends the call and comes out unchanged. ``nsib`` as for ``install_image``.
 
     Raises ValueError if ``wanted`` asks for a test, a confirmation or a slot, ImageError if the file is not one signed
     image or the bootloader does not accept it, ConnectError, PlanError if the device is not in serial recovery or the
     wrong core would get the image (nothing was written), DeviceError, LinkError, or JournalError if another call is
     updating this device. If the state folder cannot be written, the device is not locked: ``watch`` gets a warning.
     """
-    request = ImageRequest(_loaded(image), wanted, trust=trust)
+    request = ImageRequest(_loaded(image), wanted, trust=trust, nsib=nsib)
     async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
         return await upload_in_recovery(client, request, watch)
 

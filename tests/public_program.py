@@ -14,11 +14,14 @@ from smpdfu import (
     AbsentError,
     Action,
     Address,
+    Attested,
     Board,
     Bootloader,
+    Builder,
     BuildFact,
     BuildOverrides,
     BuildRequest,
+    CheckedEvidence,
     Client,
     ConnectError,
     Core,
@@ -82,6 +85,7 @@ from smpdfu import (
     Outcome,
     Package,
     PackageError,
+    PackageFile,
     PackageImage,
     PackageRequest,
     PackageWarning,
@@ -99,9 +103,12 @@ from smpdfu import (
     Proof,
     ProofSource,
     ProtocolError,
+    Provision,
+    ProvisionedKey,
     PublicKey,
     Record,
     RecoveredImage,
+    Release,
     RemoteProtocolError,
     Repaired,
     ResponseTimeoutError,
@@ -112,6 +119,8 @@ from smpdfu import (
     SbomImage,
     Schedule,
     Scheme,
+    SealedBy,
+    SealState,
     Severity,
     ShellCommandError,
     SignatureError,
@@ -126,6 +135,7 @@ from smpdfu import (
     StepError,
     Stop,
     StopCode,
+    Subject,
     Surroundings,
     SwapMode,
     Tlv,
@@ -148,6 +158,7 @@ from smpdfu import (
     Wish,
     WrongPassphraseError,
     build,
+    check_evidence,
     client_for,
     confirm_image,
     describe_build,
@@ -163,6 +174,8 @@ from smpdfu import (
     make_build_package,
     make_mcuboot_package,
     make_package,
+    make_provenance,
+    make_sbom,
     mark_for_test,
     new_package,
     open_fleet,
@@ -170,10 +183,14 @@ from smpdfu import (
     parse_address,
     place_of,
     plan_update,
+    provision_for,
     read_log,
+    read_provision,
     read_sbom,
     recover_image,
     restart_unchanged,
+    seal,
+    sealed_by,
     verify,
 )
 from smpdfu.smp.groups.raw import RawRequest
@@ -229,6 +246,15 @@ def sign(firmware: bytes, pem: bytes, secret: bytes) -> Image:
     return image
 
 
+def nsib(firmware: bytes, key: PrivateKey) -> tuple[ProvisionedKey, ...]:
+    """Both bootloaders of a core: a seal for the immutable one, and the keys that it trusts."""
+    data: Provision = provision_for(0x8000, 0x14000, [key.public], counter_slots=20)
+    sealed = seal(firmware, data.s0, key)
+    found: SealedBy = sealed_by(sealed, read_provision(data.to_bytes()).keys)
+    assert_type(found.state, SealState)
+    return data.keys if found.accepted else ()
+
+
 def pack(app: Path) -> Package:
     """A package with one image."""
     image = PackageImage.from_bytes(app.read_bytes(), app.name)
@@ -253,6 +279,21 @@ def release_build(folder: Path, key: Signer) -> MadePackage:
     facts: tuple[BuildFact, ...] = describe_build(folder)
     LINES.extend(f"{fact.of} {fact.name}: {fact.value} ({fact.origin})" for fact in facts)
     return make_build_package(folder, BuildRequest(overrides=BuildOverrides(version=Version(1, 2, 3))), key)
+
+
+def prove(made: MadePackage, folder: Path, key: PrivateKey) -> CheckedEvidence:
+    """The documents of a release, written beside the package and checked."""
+    packed = PackageFile(made.package, made.package.to_bytes(), made.file)
+    release = Release((packed,), parameters={"release": True})
+    sbom = make_sbom(release)
+    (folder / "meter.cdx.json").write_bytes(sbom)
+    signed = make_provenance(release, key, sbom=("meter.cdx.json", sbom), builder=Builder("https://ci.example/meter"))
+    (folder / "meter.intoto.json").write_bytes(signed)
+    found = check_evidence(folder / packed.file, provenance=folder / "meter.intoto.json", keys=[key.public])
+    attested: Attested | None = found.attested
+    subjects: tuple[Subject, ...] = () if attested is None else attested.subjects
+    LINES.extend(f"{subject.kind} {subject.name}: {subject.sha256}" for subject in subjects)
+    return found
 
 
 def release_mcuboot(s0: Path, s1: Path, folder: Path, key: Signer, nsib: Signer) -> MadePackage:

@@ -181,6 +181,7 @@ SLOW = frozenset(
         "virtual/test_virtual_fuzz.py",
         "virtual/test_virtual_generations.py",
         "virtual/test_virtual_imgtool_images.py",
+        "virtual/test_virtual_mcuboot_update.py",
         "virtual/test_virtual_memory.py",
         "virtual/test_virtual_partitions.py",
         "virtual/test_virtual_power_cuts.py",

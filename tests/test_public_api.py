@@ -28,10 +28,20 @@ ONE_NAME = re.compile(r"from (smpdfu[.\w]*) import (\w+) as (\w+)")
 
 # Types that public values have inside, and that no program has to name.
 INNER = {
-    *("Past", "Clue", "Evidence", "BootLog", "Build"),  # what a DeviceState was decided from
-    *("KeyKind", "SignatureAlgorithm", "RemoteSigner", "TlvType", "Header", "Padding", "Lzma"),  # of keys and images
+    *("Past", "Clue", "Evidence", "BootLog", "Build", "B0State"),  # what a DeviceState was decided from
+    *(
+        "KeyKind",
+        "SignatureAlgorithm",
+        "RemoteSigner",
+        "TlvType",
+        "Header",
+        "Padding",
+        "Lzma",
+        "FirmwareInfo",
+    ),  # of keys and images
     *("Pipe", "Framing", "Window"),  # `client_for` makes a Client; nobody else has to
     *("Reach",),  # `open_fleet` makes a FleetSession; nobody else has to
+    *("Counter", "CounterUse", "Tokens", "Place", "VariableData", "LifeCycle"),  # of a Provision
     *("Finding", "VersionRule"),  # of a Verdict (image), and of the text `settings:net/version`
 }
 

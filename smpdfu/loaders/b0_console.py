@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass
 
 _TRIES = re.compile(r"(?<!\w)Attempting to boot slot ([01])\.?$")
-_STARTS = re.compile(r"(?<!\w)(?:Booting \(0x[0-9a-f]+\)\.?|Firmware version \d+)$")
+_STARTS = re.compile(r"(?<!\w)(?:Booting \(0x[0-9a-f]+\)\.?|Firmware version (\d+))$")
 _REFUSES = re.compile(
     r"(?<!\w)(?:Failed to validate|No fw_info struct|Failed to provide ext APIs|Firmware version \(\d+\) is smaller)"
 )
@@ -29,10 +29,14 @@ _REFUSES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class B0Boot:
-    """What b0 printed in one boot: the slot that it ``started``, None if no line says so; the slots it ``refused``."""
+    """What b0 printed in one boot: the slot that it ``started``, None if no line says so; the slots it ``refused``.
+
+    ``version`` is the firmware version that it started, where a line says so.
+    """
 
     started: int | None = None
     refused: frozenset[int] = frozenset()
+    version: int | None = None
 
 
 NO_B0 = B0Boot()
@@ -49,6 +53,6 @@ def read_b0(text: str) -> B0Boot:
             tried = int(found[1])
         elif tried is not None and _REFUSES.search(line):
             last, tried = B0Boot(None, last.refused | {tried}), None
-        elif tried is not None and _STARTS.search(line):
-            last = B0Boot(tried, last.refused)
+        elif tried is not None and (found := _STARTS.search(line)):
+            last = B0Boot(tried, last.refused, last.version if found[1] is None else int(found[1]))
     return last

@@ -50,7 +50,7 @@ def test_help_of_the_first_two_groups_has_examples_that_can_be_copied(name: str)
 
 
 def test_help_of_each_command_in_a_group_has_examples() -> None:
-    for group in ("fleet", "virtual", "key"):
+    for group in ("fleet", "virtual", "key", "provision"):
         whole: Any = get_command(build_app([group]))
         for name in whole.commands[group].commands:
             lines = said(group, name, "--help").splitlines()

@@ -29,7 +29,7 @@ def encrypted(raw: Path, keys: Keys, smpdfu: Call) -> Path:
 
 VERDICT_FIELDS = [
     *("file", "verdict", "accepted", "version", "size_bytes", "hash", "encrypted"),
-    *("signature_checked", "key", "refusals", "unchecked", "warnings"),
+    *("signature_checked", "key", "seal", "refusals", "unchecked", "warnings"),
 ]
 
 

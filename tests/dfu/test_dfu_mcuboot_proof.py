@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
 
 CONSOLE, SLOTS = ProofSource.CONSOLE, ProofSource.SLOTS
-STARTED, OLD_ONE, REFUSED = B0Boot(1), B0Boot(0), B0Boot(0, frozenset({1}))
+STARTED, OLD_ONE, REFUSED = B0Boot(1, version=2), B0Boot(0, version=1), B0Boot(0, frozenset({1}), 1)
+LOWER = B0Boot(1, version=1)
 
 # What b0 printed, what the device tells, has b0 surely looked, and what is known; the image is for slot 1.
 TABLE: list[tuple[B0Boot, int | None, bool, bool | None, ProofSource | None]] = [
     (STARTED, 1, False, True, CONSOLE),
     (STARTED, None, False, True, CONSOLE),
+    (B0Boot(1), 1, False, True, CONSOLE),
+    (LOWER, 1, False, False, CONSOLE),
     (REFUSED, 1, False, False, CONSOLE),
     (REFUSED, None, True, False, CONSOLE),
     (OLD_ONE, 1, False, None, None),
@@ -55,6 +58,34 @@ def test_proof(
     assert (proof.value, proof.source) == (value, source)
     assert proof.reason.endswith(".")
     assert bool(proof.doubt) is (value is None)
+
+
+# The device told slot 1 before the update, too: a person had said that slot 0 runs. What b0 printed, whether it had
+# refused what was in slot 1, and what is known.
+TOLD_BEFORE: list[tuple[B0Boot, int | None, bool | None]] = [
+    (NO_B0, None, None),
+    (NO_B0, 1, None),
+    (STARTED, None, None),
+    (STARTED, 1, True),
+    (LOWER, None, False),
+    (OLD_ONE, None, False),
+]
+
+
+@pytest.mark.parametrize(("printed", "refused", "value"), TOLD_BEFORE)
+def test_what_was_told_before_shows_nothing(
+    make: Maker, state: State, printed: B0Boot, refused: int | None, value: bool | None
+) -> None:
+    now = state(boot=replace(NO_BOOT_LOG, b0=printed), b0=B0State(1, before=1, refused=refused))
+    assert mcuboot_proof(itself(make, 1), now, asked=True).value is value
+
+
+def test_an_image_for_the_slot_that_runs(make: Maker, state: State) -> None:
+    boot = read_boot(
+        "I: Starting bootloader\nE: Image in slot is for wrong s0/s1 image\nI: Jumping to the first image slot\n"
+    )
+    proof = mcuboot_proof(itself(make, 1), state(boot=boot, b0=B0State(1)), asked=False)
+    assert (proof.value, proof.source) == (False, CONSOLE)
 
 
 def test_why_it_was_not_started(make: Maker, state: State) -> None:
@@ -94,20 +125,29 @@ STARTS = "Setting monotonic counter (version: 2, slot: 1)\r\nBooting (0x8200).\r
 REJECTS = "I: Firmware validation failed with error -102.\nFailed to validate, permanently invalidating!\n\r"
 LOW = "Firmware version (1) is smaller than monotonic counter (3).\nFailed to validate, permanently invalidating!\n\r"
 
+OTHER = B0Boot(0, frozenset({1}), 2)
 LINES = [
-    ("one slot", BANNER + tries(0) + ACCEPTS + MCUBOOT, B0Boot(0)),
-    ("without MCUboot's lines", tries(1) + ACCEPTS, B0Boot(1)),
+    ("one slot", BANNER + tries(0) + ACCEPTS + MCUBOOT, B0Boot(0, version=2)),
+    ("without MCUboot's lines", tries(1) + ACCEPTS, B0Boot(1, version=2)),
     ("an older b0", tries(1) + STARTS, B0Boot(1)),
-    ("refused, then the other one", BANNER + tries(1) + REJECTS + tries(0) + ACCEPTS + STARTS + MCUBOOT, REFUSED),
-    ("below the counter", tries(1) + LOW + tries(0) + ACCEPTS, REFUSED),
-    ("an empty slot", tries(1) + "No fw_info struct found.\r\n" + tries(0) + ACCEPTS, REFUSED),
+    ("refused, then the other one", BANNER + tries(1) + REJECTS + tries(0) + ACCEPTS + STARTS + MCUBOOT, OTHER),
+    ("below the counter", tries(1) + LOW + tries(0) + ACCEPTS, OTHER),
+    ("an empty slot", tries(1) + "No fw_info struct found.\r\n" + tries(0) + ACCEPTS, OTHER),
     ("neither", tries(1) + REJECTS + tries(0) + REJECTS, B0Boot(None, frozenset({0, 1}))),
-    ("two boots", BANNER + tries(0) + ACCEPTS + MCUBOOT + BANNER + tries(1) + ACCEPTS + STARTS + MCUBOOT, B0Boot(1)),
-    ("two boots, refused", tries(0) + STARTS + MCUBOOT + tries(1) + REJECTS + tries(0) + STARTS, REFUSED),
+    (
+        "two boots",
+        BANNER + tries(0) + ACCEPTS + MCUBOOT + BANNER + tries(1) + ACCEPTS + STARTS + MCUBOOT,
+        B0Boot(1, version=2),
+    ),
+    (
+        "two boots, refused",
+        tries(0) + STARTS + MCUBOOT + tries(1) + REJECTS + tries(0) + STARTS,
+        B0Boot(0, frozenset({1})),
+    ),
     (
         "a boot that refuses both, then one that starts",
         tries(1) + REJECTS + tries(0) + REJECTS + tries(1) + STARTS,
-        STARTED,
+        B0Boot(1),
     ),
     ("cut short", BANNER + tries(1), NO_B0),
     (

@@ -24,7 +24,7 @@ from smpdfu.image.format import Version
 from smpdfu.image.trailer import MAX_ALIGNS, boot_magic
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
-from tests.dfu.conftest import BOTH, IDLE
+from tests.dfu.conftest import BOTH, IDLE, noted
 from tests.dfu.mcuboot_images import both_slots
 from tests.dfu.test_dfu_mcuboot import FINDINGS as ITSELF_ROWS
 from tests.dfu.test_dfu_preflight_loaders import ROWS as LOADER_ROWS
@@ -310,7 +310,7 @@ BOTH_TABLE: list[tuple[str, Case, list[tuple[str, Severity]]]] = [
 def test_findings_of_two_pairs(
     make: Maker, state: State, name: str, case: Case, codes: list[tuple[str, Severity]]
 ) -> None:
-    found = preflight(*case(make, state))
+    found = noted(preflight(*case(make, state)))
     assert [(finding.code, finding.severity) for finding in found] == codes
 
 
@@ -342,14 +342,14 @@ def test_every_finding_has_a_source() -> None:
     told |= {code for *_, codes in (*MODE_ROWS, *REPLACING_ROWS) for code, _ in codes}
     told |= {code for *_, codes in ITSELF_ROWS for code, _ in codes}
     loaders = {code for row in LOADER_ROWS for code, _ in row.found}
-    assert set(SOURCES) <= told | loaders | {"net-encrypted", "net-key", "net-seal", "clear"}
+    assert set(SOURCES) <= told | loaders | {"net-encrypted", "net-key", "net-seal", "seal", "clear"}
     assert loaders <= set(SOURCES)
 
 
 @pytest.mark.parametrize(("code", "severity", "case"), TABLE, ids=[f"{row[0]}-{n}" for n, row in enumerate(TABLE)])
 def test_finding(make: Maker, state: State, code: str, severity: Severity | None, case: Case) -> None:
     package, device = case(make, state)
-    found = preflight(package, device)
+    found = noted(preflight(package, device))
     assert [(finding.code, finding.severity) for finding in found] == ([] if severity is None else [(code, severity)])
     for finding in found:
         assert finding.message
@@ -357,13 +357,13 @@ def test_finding(make: Maker, state: State, code: str, severity: Severity | None
 
 
 def test_the_images_of_both_cores_have_one_key(make: Maker, state: State) -> None:
-    found = preflight(two_keys(make), state())
+    found = noted(preflight(two_keys(make), state()))
     assert [(finding.code, finding.severity, finding.core) for finding in found] == [
         ("net-key", Severity.ERROR, Core.NET),
         ("net-no-revert", Severity.NOTE, Core.NET),
     ]
     unsigned = make.package(make.image(), make.image(Role.NET, signed=False))
-    assert [finding.code for finding in preflight(unsigned, state())] == ["not-signed", "net-no-revert"]
+    assert [finding.code for finding in noted(preflight(unsigned, state()))] == ["not-signed", "net-no-revert"]
 
 
 def test_every_check_has_a_row(make: Maker, state: State) -> None:

@@ -41,7 +41,7 @@ def packed() -> tuple[Build, Package]:
 def source(*software: Software, time_s: int = 1_700_000_000) -> SbomSource:
     build, package = packed()
     inside = {image.file: software for image in package.images}
-    return SbomSource("dfu_application.zip", package.to_bytes(), package, time_s, build, inside)
+    return SbomSource((("dfu_application.zip", package.to_bytes(), package),), time_s, build, inside)
 
 
 def document(*software: Software) -> dict[str, Any]:

@@ -11,9 +11,12 @@ import pytest
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.nsib.seal import seal
+from smpdfu.image.nsib.sealed_by import sealed_by
 from smpdfu.image.signers import Surroundings, open_signer
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.verification.verify import verify
+from tests.nsib_bench import ADDRESS, b0n_takes, network_firmware
 
 if TYPE_CHECKING:
     from tests.image.fake_kms import (
@@ -234,3 +237,34 @@ def test_a_cloud_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
         KeyFileError, match=r"^awskms: keys need an extra, pip install 'smpdfu\[kms\]': Signing with AWS"
     ):
         open_signer("awskms:alias/release")
+
+
+# --- NSIB's seal ----------------------------------------------------------------------------------------------------
+
+
+def sealed_for(uri: str) -> bytes:
+    return seal(network_firmware(), ADDRESS, open_signer(uri))
+
+
+@pytest.mark.parametrize("cloud", ["aws", "google", "azure"])
+def test_a_cloud_s_key_seals_for_b0n(cloud: str, aws: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    if cloud == "aws":
+        sealed = sealed_for("awskms:alias/release")
+    elif cloud == "google":
+        with google_kms(aws) as client:
+            monkeypatch.setattr(CLIENT, client)
+            sealed = sealed_for(f"gcpkms:{GOOGLE_KEY}")
+    else:
+        use_azure(aws, monkeypatch)
+        sealed = sealed_for(AZURE_KEY)
+    stranger = generate("ecdsa-p256").public
+    assert b0n_takes(sealed, aws.key.public)
+    assert not b0n_takes(sealed, stranger)
+    assert str(sealed_by(sealed, [stranger, aws.key.public])) == "key 1"
+
+
+def test_a_cloud_s_key_of_another_type_does_not_seal(aws: KeyStore) -> None:
+    aws.key = generate("rsa-2048")
+    with pytest.raises(SigningError, match="the key is of type rsa-2048"):
+        sealed_for("awskms:alias/release")
+    assert aws.asked == ["GetPublicKey alias/release"]  # and nothing was signed

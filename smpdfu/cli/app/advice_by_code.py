@@ -50,6 +50,12 @@ def _net_unproven(facts: Facts) -> str:
     return f"--net-version-from asks the application{release}."
 
 
+def _seal(facts: Facts) -> str:
+    options = {"b0n": "--net-key", "b0": "--b0-key"}
+    unchecked = options.get(facts.get("unchecked", ""))
+    return "" if unchecked is None else f"{unchecked} KEY checks it before the upload."
+
+
 def _needed_version(facts: Facts) -> str:
     if "version" in facts:
         return f"`smpdfu sign --version {facts['version']}` sets the version."
@@ -79,6 +85,8 @@ BY_CODE: Mapping[str, Row] = {
     "security-counter": "`smpdfu sign --security-counter` sets the counter; --force forces the update.",
     "downgrade": lambda facts: "Use --allow-downgrade." if "refused" in facts else "",
     "not-signed": "`smpdfu sign -k KEY` does that.",
+    "seal": _seal,
+    "net-seal-key": "--net-key KEY checks it before the upload.",
     "net-encrypted": "Use `smpdfu sign` without -E.",
     "app-encrypted": _unknown,
     "net-offset": _ONLY_APP,
@@ -92,9 +100,14 @@ BY_CODE: Mapping[str, Row] = {
     "address": _address,
     "contradiction": "The options are --ncs and --partitions.",
     "padded": lambda facts: "Leave --pad, --test and --confirm out." if "trailer" in facts else "",
+    "no-steps": lambda facts: _ONLY_APP if "mcuboot" in facts else "",
+    "b0-slot-unknown": "Use --active-b0-slot 0 or --active-b0-slot 1.",
+    "b0-slot-differs": "Without --active-b0-slot, the device's answer counts.",
+    "mcuboot-variant": "Without MCUboot: --only app.",
+    "mcuboot-version": lambda facts: "Use --force." if "known" in facts else "",
     "which-image": lambda facts: f"Use {' or '.join(f'-n {number}' for number in facts['numbers'].split())}.",
     "no-test": "Use `smpdfu upload FILE --confirm`.",
-    "one-slot": "Use --only app or --only net.",
+    "one-slot": "Use --only app, --only net or --only mcuboot.",
     "no-direct-upload": "Leave -n out.",
     "no-direct-upload-net": "`smpdfu update` does that.",
     "recovery-not-asked": "Use --recovery or `smpdfu reset`.",

@@ -9,7 +9,15 @@ from smpdfu.cli.device.raw import plain
 from smpdfu.cli.terminal.show import Output, facts, table
 from smpdfu.cli.update.loader import mode_name
 from smpdfu.errors import DeviceError
-from smpdfu.smp.groups.os import GROUP, BootloaderInfo, BootloaderInfoReply, MemoryPools, Params, TaskStat
+from smpdfu.smp.groups.os import (
+    ACTIVE_B0_SLOT,
+    GROUP,
+    BootloaderInfo,
+    BootloaderInfoReply,
+    MemoryPools,
+    Params,
+    TaskStat,
+)
 from smpdfu.smp.groups.raw import RawRequest
 
 if TYPE_CHECKING:
@@ -107,13 +115,23 @@ async def show_bootloader(conn: Connection, out: Output, query: str | None) -> N
             mode = await client.request(BootloaderInfo("mode"))
         except DeviceError:  # no MCUboot
             mode = BootloaderInfoReply()
+        try:
+            active = (await client.request(BootloaderInfo(ACTIVE_B0_SLOT))).active
+        except DeviceError:  # no b0 below it, or firmware that does not know it
+            active = None
     data = {
         "bootloader": name,
         "mode": mode.mode,
         "mode_name": mode_name(mode.mode),
         "no_downgrade": None if mode.mode is None else bool(mode.no_downgrade),
+        "active_b0_slot": active,
     }
-    pairs = (("bootloader", name), ("updates by", data["mode_name"]), ("refuses older versions", data["no_downgrade"]))
+    pairs = (
+        ("bootloader", name),
+        ("updates by", data["mode_name"]),
+        ("refuses older versions", data["no_downgrade"]),
+        ("active MCUboot slot", active),
+    )
     out.emit(data, lambda: facts([pair for pair in pairs if pair[1] is not None]))
 
 

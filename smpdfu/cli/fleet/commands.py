@@ -14,7 +14,7 @@ import typer
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.command import command
 from smpdfu.cli.fleet.options import RunOptions
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.terminal.show import Output
 
 FleetFile = Annotated[
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(fleet, name="fleet")
 
 
-async def run(fleet: FleetFile, how: RunOptions, trust: TrustOptions, out: Output) -> None:
+async def run(fleet: FleetFile, how: RunOptions, trust: TrustOptions, nsib: NsibOptions, out: Output) -> None:
     """Update the devices of a fleet, wave by wave. Run it again to continue.
 
     The file needs at least default = "dfu_application.zip" in [packages], and for each device a [[device]] table with
@@ -52,14 +52,14 @@ async def run(fleet: FleetFile, how: RunOptions, trust: TrustOptions, out: Outpu
     """
     from smpdfu.cli.fleet.run import run_fleet
 
-    await run_fleet(fleet, how, trust, out)
+    await run_fleet(fleet, how, trust, nsib, out)
 
 
-async def resume(fleet: FleetFile, how: RunOptions, trust: TrustOptions, out: Output) -> None:
+async def resume(fleet: FleetFile, how: RunOptions, trust: TrustOptions, nsib: NsibOptions, out: Output) -> None:
     """Continue after a pause. If no process runs the fleet, run it."""
     from smpdfu.cli.fleet.run import resume_fleet
 
-    await resume_fleet(fleet, how, trust, out)
+    await resume_fleet(fleet, how, trust, nsib, out)
 
 
 def pause(fleet: FleetFile, out: Output) -> None:

@@ -11,22 +11,22 @@ from smpdfu.cli.fleet.options import RunOptions
 from smpdfu.cli.fleet.plan import show_plan
 from smpdfu.cli.fleet.session import open_session
 from smpdfu.cli.fleet.words import pause_text, summary, summary_text
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.terminal.show import Output
 from smpdfu.dfu.fleet.outcome import FleetOutcome
 from smpdfu.dfu.fleet.session import FleetSession, FleetWatch, FleetWish
 
 
-async def run_fleet(file: Path, how: RunOptions, trust: TrustOptions, out: Output) -> None:
+async def run_fleet(file: Path, how: RunOptions, trust: TrustOptions, nsib: NsibOptions, out: Output) -> None:
     """Run a fleet, or show the plan of it. Raises SmpdfuError for how it ended."""
     session = open_session(file)
-    await _carry_out(session, session.run, how, trust, out)
+    await _carry_out(session, session.run, how, trust, nsib, out)
 
 
-async def resume_fleet(file: Path, how: RunOptions, trust: TrustOptions, out: Output) -> None:
+async def resume_fleet(file: Path, how: RunOptions, trust: TrustOptions, nsib: NsibOptions, out: Output) -> None:
     """End a pause, and run the fleet if no process runs it. Raises SmpdfuError for how it ended."""
     session = open_session(file)
-    await _carry_out(session, session.resume, how, trust, out)
+    await _carry_out(session, session.resume, how, trust, nsib, out)
 
 
 def pause_fleet(file: Path, out: Output) -> None:
@@ -40,10 +40,11 @@ async def _carry_out(
     work: Callable[[FleetWish, FleetWatch], Awaitable[FleetOutcome | int]],
     how: RunOptions,
     trust: TrustOptions,
+    nsib: NsibOptions,
     out: Output,
 ) -> None:
     """Run the fleet, or show the plan of it; an int is the process that a resume let continue."""
-    wish = FleetWish(how.at_once, how.go_on, how.skip_unreachable, how.no_downgrade, trust.keys())
+    wish = FleetWish(how.at_once, how.go_on, how.skip_unreachable, how.no_downgrade, trust.keys(), nsib.keys())
     if how.plan:
         show_plan(await session.plan(wish, Notes(session.fleet, out)), out)
         return

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import command
+from smpdfu.cli.image.evidence_checks import EvidenceChecks
 from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
 from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
+from smpdfu.cli.image.trust_options import NsibOptions
 from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
 from smpdfu.cli.terminal.help import HelpCommand
 from smpdfu.cli.terminal.outputs import Replace
@@ -49,12 +51,19 @@ def sign(
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="IMG", help="Signed image: a .bin or .hex file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMG", help="Signed image: a .bin or .hex file. With --provenance or --sbom: a package."
+        ),
+    ],
     who: VerifyKeys,
     slot: SlotOptions,
     memory: Memory,
     checks: Checks,
     build: LoaderOptions,
+    nsib: NsibOptions,
+    evidence: EvidenceChecks,
     guard: Release,
     out: Output,
 ) -> None:
@@ -62,15 +71,19 @@ def verify(
 
     Without --enc-key, it checks everything but the payload of an encrypted image. If it finds no fault, the exit code
     is 0, or 3 with --require-all-checks.
+
+    With --provenance or --sbom, IMG is a package. smpdfu checks that the documents belong to it; with -k, it also
+    checks the signature of each image.
     """
     from smpdfu.cli.image.verify import verify_image
 
-    verify_image(file, who, slot, memory, checks, build, guard, out)
+    verify_image(file, who, slot, memory, checks, build, nsib, evidence, guard, out)
 
 
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Any file.")],
     slot: SlotOptions,
+    nsib: NsibOptions,
     out: HashOutput,
 ) -> None:
     """Show what a file is, what is in it, and what you can do with it.
@@ -79,4 +92,4 @@ def inspect(
     """
     from smpdfu.cli.inspect.inspect import show_file
 
-    show_file(file, slot.geometry(), out)
+    show_file(file, slot.geometry(), nsib.keys(), out)

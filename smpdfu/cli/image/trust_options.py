@@ -1,4 +1,4 @@
-"""``--trust``: the keys whose signatures a person accepts, whatever the device accepts."""
+"""``--trust``, ``--net-key``, ``--b0-key``: the keys by which a person has images checked before they are sent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from smpdfu.image.keys.keys import PublicKey
+    from smpdfu.image.nsib.trusted_keys import NsibKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,36 @@ class TrustOptions:
     def words(self) -> list[str]:
         """The options again, for the next call."""
         return [word for name in self.trust or () for word in ("--trust", name)]
+
+
+@dataclass(frozen=True, slots=True)
+class NsibOptions:
+    """The keys that NSIB of the device was provisioned with: b0n on the network core, b0 below MCUboot."""
+
+    net_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--net-key",
+            metavar="KEY",
+            help="Key that b0n on the network core trusts: check that it sealed the network core's image. A PEM file "
+            "(the public half is enough), a key URI, or a provisioning file (net_provision.hex). Repeat it in the "
+            "order in which the keys are provisioned.",
+        ),
+    ] = None
+    b0_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--b0-key", metavar="KEY", help="The same for b0 and MCUboot itself (a key, or app_provision.hex)."
+        ),
+    ] = None
+
+    def keys(self) -> NsibKeys:
+        """The keys; none: the seals are not checked by a key. Raises SigningError, FormatError or OSError."""
+        from smpdfu.cli.image.nsib_keys import read_nsib  # here: it loads cryptography
+
+        return read_nsib(self.net_key or (), self.b0_key or ())
+
+    def words(self) -> list[str]:
+        """The options again, for the next call."""
+        given = (("--net-key", self.net_key), ("--b0-key", self.b0_key))
+        return [word for option, names in given for name in names or () for word in (option, name)]

@@ -11,7 +11,10 @@ import typer
 from smpdfu.cli.app.advice_by_code import verdict_words
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.image.key_files import read_decryption_key, read_verifier
+from smpdfu.cli.image.options import SlotOptions
+from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
 from smpdfu.cli.inspect.contents import ADVICE
+from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.errors import FormatError, ImageError
 from smpdfu.image.files import FileKind, identify, read_bounded
@@ -19,19 +22,23 @@ from smpdfu.image.image_file import read_image
 from smpdfu.image.load_address import slot_range, with_load_address
 from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.nrf5340 import APP, NET
+from smpdfu.image.nsib.trusted_keys import Nsib
 from smpdfu.image.signers import shown_key
 from smpdfu.image.signing.release import image_warnings
 from smpdfu.image.verification.rollback import with_rollback
+from smpdfu.image.verification.seal_check import with_seal
 from smpdfu.image.verification.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
 
-    from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
-    from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
+    from smpdfu.cli.image.evidence_checks import EvidenceChecks
+    from smpdfu.cli.image.options import Release, VerifyKeys
+    from smpdfu.cli.image.trust_options import NsibOptions
     from smpdfu.image.format import Image
+    from smpdfu.image.verification.seal_check import Sealing
     from smpdfu.image.verification.verify import Finding, Verdict
 
 
@@ -45,6 +52,7 @@ class Case:
     enc_key: Path | None
     slot_size: int | None
     verdict: Verdict
+    sealing: Sealing | None = None
 
     def refusal(self, *, require_all: bool = False) -> ImageError | None:
         """The verdict as an error; None if nothing speaks against the image and, where asked for, all was checked."""
@@ -75,6 +83,7 @@ class Case:
             "encrypted": image.encrypted,
             "signature_checked": verdict.signature_checked,
             "key": None if verdict.key_index is None else shown_key(self.keys[verdict.key_index]),
+            "seal": None if self.sealing is None else seal_entry(self.sealing),
             "refusals": _entries(verdict.refusals),
             "unchecked": _entries(verdict.unchecked),
             "warnings": _entries(verdict.warnings),
@@ -94,6 +103,7 @@ class Case:
             ("version", image.header.version),
             ("hash", image.hash),
             ("signature", self._signature()),
+            *((("seal", seal_words(self.sealing)),) if self.sealing is not None else ()),
             ("encryption", self._encryption()),
         ]
         parts: list[RenderableType] = [facts(pairs)]
@@ -134,11 +144,21 @@ def verify_image(
     memory: Memory,
     checks: Checks,
     build: LoaderOptions,
+    nsib: NsibOptions,
+    evidence: EvidenceChecks,
     guard: Release,
     out: Output,
 ) -> None:
-    """Judge an image, and show the verdict."""
-    case = judge(file, who, slot, memory, checks, build)
+    """Judge an image, or a package by its documents, and show the verdict."""
+    if evidence.wanted:
+        _refuse_options_of_images(who, slot, memory, checks, build, nsib)
+        from smpdfu.cli.image.verify_package import verify_package  # here: 60 ms that images do not need
+
+        verify_package(file, who, evidence, guard, out)
+        return
+    case = judge(file, who, slot, memory, checks, build, nsib)
+    for text in _not_applied(case, nsib):
+        out.warn(text)
     for sentence in image_warnings(case.image, release=guard.release):
         out.warn(sentence)
     for warning in case.verdict.warnings:
@@ -146,7 +166,37 @@ def verify_image(
     conclude(out, case.summary(), case.told, case.refusal(require_all=build.require_all_checks))
 
 
-def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions) -> Case:
+def _not_applied(case: Case, nsib: NsibOptions) -> Iterator[str]:
+    """Options of NSIB that say nothing of this image."""
+    loader = None if case.sealing is None else case.sealing.loader
+    if case.image.encrypted:
+        return
+    if nsib.net_key and loader is not Nsib.B0N:
+        yield "--net-key does not apply: this is not an image for the network core"
+    if nsib.b0_key and loader is not Nsib.B0:
+        yield "--b0-key does not apply: this is not MCUboot's own image"
+
+
+def _refuse_options_of_images(
+    who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions, nsib: NsibOptions
+) -> None:
+    asked = slot != SlotOptions() or memory != Memory() or checks != Checks() or build != LoaderOptions()
+    if asked or who.enc_key is not None or nsib.net_key or nsib.b0_key:
+        raise typer.BadParameter(
+            "--provenance and --sbom are for packages. The options about slots, the bootloader and decryption are for "
+            "a single image"
+        )
+
+
+def judge(
+    file: Path,
+    who: VerifyKeys,
+    slot: SlotOptions,
+    memory: Memory,
+    checks: Checks,
+    build: LoaderOptions,
+    nsib: NsibOptions,
+) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
     geometry = slot.geometry()
     passphrase = who.source()
@@ -157,13 +207,15 @@ def judge(file: Path, who: VerifyKeys, slot: SlotOptions, memory: Memory, checks
         raise typer.BadParameter("--no-encryption and --enc-key exclude each other")
     trusted = [read_verifier(path, passphrase) for path in keys]
     secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
+    known = nsib.keys()
     image = _image(file)
     address = slot.slot_address
     built = _build(build)
     verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=address, build=built)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)
-    return Case(file, image, keys, who.enc_key, slot.slot_size, verdict)
+    verdict, sealing = with_seal(verdict, image, known)
+    return Case(file, image, keys, who.enc_key, slot.slot_size, verdict, sealing)
 
 
 def _entries(findings: Iterable[Finding]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from smpdfu.cli.inspect.package import multi_image, package
 from smpdfu.image.inspect.foreign import elf_facts, srec_facts, suit_facts, uf2_facts
 from smpdfu.image.inspect.secure_dfu import read_package
 from smpdfu.image.keys.keys import is_encrypted
+from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.untrusted.nesting import load_json
 
 
@@ -127,10 +128,12 @@ def _pairs(found: Mapping[str, object], names: Mapping[str, str]) -> Pairs:
     return tuple((words, found[name]) for name, words in names.items() if found.get(name) is not None)
 
 
-# By the names of FileKind.
-READERS: dict[str, Callable[[bytes, str], Contents]] = {
+# By the names of FileKind. Packages have images with seals, which are judged by keys.
+PACKAGES: dict[str, Callable[[bytes, str, NsibKeys], Contents]] = {
     "DFU_APPLICATION_ZIP": package,
     "DFU_MULTI_IMAGE": multi_image,
+}
+READERS: dict[str, Callable[[bytes, str], Contents]] = {
     "SECURE_DFU_ZIP": secure_dfu,
     "PEM": key,
     "JSON": json_text,

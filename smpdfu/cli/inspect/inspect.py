@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.inspect import foreign
 from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
+from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
 from smpdfu.cli.terminal.show import Data, HashOutput, facts, stacked, table, words
 from smpdfu.errors import FormatError, ImageError, SmpdfuError
@@ -18,6 +19,7 @@ from smpdfu.image.format import HASH_TYPES, IMAGE_MAGIC, SIGNATURE_TYPES, Flag, 
 from smpdfu.image.inspect.not_firmware import image_inside
 from smpdfu.image.nsib.firmware_info import INFO_MAGIC, INFO_OFFSETS
 from smpdfu.image.nsib.seal import VALIDATION_MAGIC
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.signing.build import encrypted_key_size
 from smpdfu.image.trailer import (
     MAX_ALIGNS,
@@ -29,6 +31,7 @@ from smpdfu.image.trailer import (
     trailer_size_bytes,
 )
 from smpdfu.image.vector_table import Vectors, find_images
+from smpdfu.image.verification.seal_check import sealing_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,14 +65,14 @@ class Inspected:
         return stacked(*parts, words(contents.advice)) if contents.advice else stacked(*parts)
 
 
-def show_file(file: Path, slot: SlotGeometry | None, out: HashOutput) -> None:
+def show_file(file: Path, slot: SlotGeometry | None, nsib: NsibKeys, out: HashOutput) -> None:
     """Look into a file and show what is in it; exit code 3 if it is damaged."""
-    found = inspect(file, slot)
+    found = inspect(file, slot, nsib)
     conclude(out, found.summary(), lambda: found.told(long=out.long), found.fault)
 
 
-def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
-    """Look into a file; an image is shown as it would lie in ``slot``.
+def inspect(file: Path, slot: SlotGeometry | None = None, nsib: NsibKeys = NO_NSIB_KEYS) -> Inspected:
+    """Look into a file; an image is shown as it would lie in ``slot``, its seal judged by the keys of ``nsib``.
 
     If a file of a known kind is damaged, ``fault`` says why. Raises OSError.
     """
@@ -78,13 +81,23 @@ def inspect(file: Path, slot: SlotGeometry | None = None) -> Inspected:
     advice = ADVICE.get(kind.name, "")
     try:
         if kind.name in READERS:
-            contents = READERS[kind.name](data, advice, slot)
+            contents = READERS[kind.name](data, advice, View(slot, nsib))
+        elif kind.name in foreign.PACKAGES:
+            contents = foreign.PACKAGES[kind.name](data, advice, nsib)
         else:
             contents = foreign.READERS.get(kind.name, _only_advice)(data, advice)
     except SmpdfuError as error:
         contents = Contents(fault=error)
     fault = None if contents.fault is None else ImageError(f"{file}: {contents.fault}")
     return Inspected(file, len(data), kind.value, contents, fault)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How an image is looked at: in which slot, and by which keys of NSIB."""
+
+    slot: SlotGeometry | None = None
+    nsib: NsibKeys = NO_NSIB_KEYS
 
 
 def _only_advice(_data: bytes, advice: str) -> Contents:
@@ -94,11 +107,11 @@ def _only_advice(_data: bytes, advice: str) -> Contents:
 # --- MCUboot images -------------------------------------------------------------------------------------------------
 
 
-def _image(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
-    return _slot(data, 0, advice, slot)
+def _image(data: bytes, advice: str, view: View) -> Contents:
+    return _slot(data, 0, advice, view)
 
 
-def _slot(data: bytes, base: int, advice: str, slot: SlotGeometry | None) -> Contents:
+def _slot(data: bytes, base: int, advice: str, view: View) -> Contents:
     """An image and what follows it: all of a .bin, or what a .hex has from the address ``base`` on."""
     endian: Endian = "big" if data.startswith(IMAGE_MAGIC.to_bytes(4, "big")) else "little"
     header = Header.from_bytes(data, endian)
@@ -108,11 +121,13 @@ def _slot(data: bytes, base: int, advice: str, slot: SlotGeometry | None) -> Con
         return Contents(_header_pairs(header), data=(("header", _header_data(header)),), fault=error)
     found = _trailer(data, image)
     trailer, own = (None, None) if found is None else found
-    slot = None if slot is None else _slot_for(image, slot)
+    slot = None if view.slot is None else _slot_for(image, view.slot)
+    sealing = sealing_of(image, view.nsib)
     parts = parts_of(image, len(data), slot or own)
     pairs = (*_header_pairs(header), *_image_pairs(image), *_trailer_pairs(trailer), *_slot_pairs(image, slot))
-    picture = Picture(parts, base)
-    return Contents(pairs, (_tlv_table(image),), _image_data(image, trailer, parts), advice, picture=picture)
+    pairs += () if sealing is None else (("seal", seal_words(sealing)),)
+    said = (*_image_data(image, trailer, parts), ("seal", None if sealing is None else seal_entry(sealing)))
+    return Contents(pairs, (_tlv_table(image),), said, advice, picture=Picture(parts, base))
 
 
 def _slot_for(image: Image, slot: SlotGeometry) -> SlotGeometry:
@@ -217,7 +232,7 @@ def _image_data(image: Image, trailer: Trailer | None, parts: tuple[Part, ...]) 
 # --- firmware -------------------------------------------------------------------------------------------------------
 
 
-def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
+def _hex(data: bytes, advice: str, view: View) -> Contents:
     firmware = parse_firmware(data)
     shown = firmware.segments[:_MOST_SEGMENTS]
     rows = tuple((f"0x{one.address:x}", f"0x{one.end:x}", len(one.data)) for one in shown)
@@ -231,7 +246,7 @@ def _hex(data: bytes, advice: str, slot: SlotGeometry | None) -> Contents:
     data_ = (("segments", listed), ("cores", held))
     start = firmware.segments[0]
     if start.data.startswith(IMAGE_MAGIC.to_bytes(4, "little")) and len(held) < 2:
-        inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"], slot)
+        inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"], view)
         return replace(inner, pairs=pairs + inner.pairs, tables=(segments, *inner.tables), data=data_ + inner.data)
     if len(held) == 2:
         advice = "It has the firmware of both cores. Sign and pack it with `smpdfu package --merged`."
@@ -251,7 +266,7 @@ def _is_whole_flash(parts: Iterable[bytes]) -> bool:
     )
 
 
-def _raw(data: bytes, advice: str, _slot: SlotGeometry | None) -> Contents:
+def _raw(data: bytes, advice: str, _view: View) -> Contents:
     advice = WHOLE_FLASH if _is_whole_flash([data]) else advice
     return Contents((*_linked_pairs(data), *_held_pairs(data, 0)), data=(("linked", _vectors(data)),), advice=advice)
 
@@ -277,7 +292,7 @@ def _vectors(payload: bytes) -> dict[str, int] | None:
 
 
 # By the names of FileKind: what is read out of a file.
-READERS: dict[str, Callable[[bytes, str, SlotGeometry | None], Contents]] = {
+READERS: dict[str, Callable[[bytes, str, View], Contents]] = {
     "MCUBOOT_IMAGE": _image,
     "INTEL_HEX": _hex,
     "RAW_FIRMWARE": _raw,

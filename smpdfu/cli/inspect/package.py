@@ -8,15 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from smpdfu.cli.inspect.contents import Contents, Table
+from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.multi_image import parse
 from smpdfu.dfu.package.package import Package
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
+from smpdfu.image.verification.seal_check import sealing_of
 
-OWN_UPDATE = "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader."
+OWN_UPDATE = (
+    "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader. "
+    "`smpdfu update` installs the one for the slot that does not run."
+)
 _ADDRESSES = ("load_address",)
 
 
-def package(data: bytes, advice: str) -> Contents:
+def package(data: bytes, advice: str, nsib: NsibKeys = NO_NSIB_KEYS) -> Contents:
     """dfu_application.zip or dfu_mcuboot.zip. Raises PackageError."""
     found = Package.from_bytes(data)
     entries = [entry for entry in found.manifest["files"] if isinstance(entry, Mapping)]
@@ -31,14 +37,14 @@ def package(data: bytes, advice: str) -> Contents:
         tables.append(Table("Other files", ("file", "bytes"), rows))
     only_bootloader = all(image.role is Role.MCUBOOT for image in found.images)
     return Contents(
-        tuple(_pairs(said)),
+        (*_pairs(said), *_seal_pairs(found.images, nsib)),
         tables=tuple(tables),
-        data=(("images", [_data(image) for image in found.images]), ("manifest", said), ("others", others)),
+        data=(("images", [_data(image, nsib) for image in found.images]), ("manifest", said), ("others", others)),
         advice=OWN_UPDATE if only_bootloader else advice,
     )
 
 
-def multi_image(data: bytes, advice: str) -> Contents:
+def multi_image(data: bytes, advice: str, nsib: NsibKeys = NO_NSIB_KEYS) -> Contents:
     """dfu_multi_image.bin: it has numbers and no names. Raises PackageError."""
     numbers = [part.id for part in parse(data)]
     images = Package.from_bytes(data).images
@@ -48,14 +54,23 @@ def multi_image(data: bytes, advice: str) -> Contents:
         for number, image in zip(numbers, images, strict=True)
     )
     found = [
-        {"number": number} | {key: value for key, value in _data(image).items() if key not in ("file", "entry")}
+        {"number": number} | {key: value for key, value in _data(image, nsib).items() if key not in ("file", "entry")}
         for number, image in zip(numbers, images, strict=True)
     ]
-    return Contents(tables=(Table("Images", columns, rows),), data=(("images", found),), advice=advice)
+    pairs = tuple(_seal_pairs(images, nsib))
+    return Contents(pairs, tables=(Table("Images", columns, rows),), data=(("images", found),), advice=advice)
 
 
-def _data(image: PackageImage) -> dict[str, Any]:
+def _seal_pairs(images: Sequence[PackageImage], nsib: NsibKeys) -> Iterator[tuple[str, object]]:
+    """The seal of each image that has one, or should."""
+    for image in images:
+        if (sealing := sealing_of(image.image, nsib)) is not None:
+            yield f"seal of {image.file}", seal_words(sealing)
+
+
+def _data(image: PackageImage, nsib: NsibKeys) -> dict[str, Any]:
     """An image for scripts; ``entry`` has every key of the manifest as it is there."""
+    sealing = sealing_of(image.image, nsib)
     return {
         "file": image.file,
         "core": image.core,
@@ -68,6 +83,7 @@ def _data(image: PackageImage) -> dict[str, Any]:
         "load_address": image.load_address,
         "code_address": image.code_address,
         "encrypted": image.image.encrypted,
+        "seal": None if sealing is None else seal_entry(sealing),
         "entry": dict(image.entry),
     }
 

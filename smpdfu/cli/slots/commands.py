@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.slots.restart_options import Restart
 from smpdfu.cli.terminal.show import HashOutput, Output
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
@@ -53,6 +53,7 @@ async def upload(
     target: Target,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    nsib: NsibOptions,
     how: TransferOptions,
     conn: Connection,
     out: Output,
@@ -60,7 +61,7 @@ async def upload(
     """Upload an image, and with --confirm install it. If it is interrupted, run the same command again to continue."""
     from smpdfu.cli.update.upload import upload_image
 
-    await upload_image(file, target, bootloader, trust, how, conn, out)
+    await upload_image(file, target, bootloader, trust, nsib, how, conn, out)
 
 
 async def mark_test(conn: Connection, out: HashOutput, hash_: HashArgument = None, image: ImageOption = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import typer
 from smpdfu.cli.app.advice_by_code import finding_advice, finding_words, proof_entry, proof_lines
 from smpdfu.cli.app.command import Connection
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.terminal.show import Good, HashOutput, Output, stacked, table, words
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.known_bootloader import known_bootloader
@@ -24,7 +24,7 @@ from smpdfu.cli.update.timing import Timing
 from smpdfu.cli.update.update_options import How, SchemeChoice
 from smpdfu.cli.update.upload_options import TransferOptions
 from smpdfu.connect import parse_address
-from smpdfu.dfu.decide.checks.demands import check_trust
+from smpdfu.dfu.decide.checks.demands import check_seals, check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stopping
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Bootloader
@@ -38,10 +38,11 @@ from smpdfu.dfu.do.replacing.reach import Reach
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Update, Wish
-from smpdfu.dfu.package.images import Core, Role
+from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import ConnectError, PlanError, StepError, UnprovenError
 from smpdfu.image.keys.keys import PublicKey
+from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.library import Loader, open_update, plan_update, recorded_update, set_journal_aside
 
 if TYPE_CHECKING:
@@ -53,15 +54,19 @@ async def run_update(
     how: How,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    nsib: NsibOptions,
     transfer: TransferOptions,
     conn: Connection,
     out: HashOutput,
 ) -> None:
     """Update the device from ``package``, or with ``how.plan`` show what an update would do."""
     loaded = Package.load(package)
-    wish = _wish(how, known_bootloader(bootloader, conn), trust.keys())
-    loaded = loaded if how.only is None else loaded.only(Core(how.only.value))
+    known = replace(known_bootloader(bootloader, conn), active_b0_slot=how.active_b0_slot)
+    wish = _wish(how, known, trust.keys(), nsib.keys())
+    loaded = loaded if how.only is None else loaded.only(Role(how.only.value))
     check_trust(loaded.images, wish.trust)
+    if not how.force:
+        check_seals(loaded.images, wish.nsib)
     if how.new_journal and (how.plan or how.resume):
         raise typer.BadParameter("--new-journal cannot be combined with --plan or --resume")
     address = str(parse_address(conn.address()))
@@ -86,7 +91,7 @@ async def run_update(
     except StepError as error:
         if not error.resumable:
             raise
-        kept = [*_kept(how), *bootloader.words(), *trust.words(), *transfer.words()]
+        kept = [*_kept(how), *bootloader.words(), *trust.words(), *nsib.words(), *transfer.words()]
         again = shlex.join(["smpdfu", "update", str(package), "--to", address, *kept, "--resume"])
         raise StepError(f"{error}; continue with: {again}", error.step, resumable=True) from error
 
@@ -114,7 +119,7 @@ class _Job:
     timing: Timing
 
 
-def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wish:
+def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...], nsib: NsibKeys) -> Wish:
     if how.confirm and how.upload_only:
         raise typer.BadParameter("use --confirm or --upload-only, not both")
     if how.require_proof and how.upload_only:
@@ -122,7 +127,7 @@ def _wish(how: How, bootloader: Bootloader, trust: tuple[PublicKey, ...]) -> Wis
     policy = Policy.UPLOAD_ONLY if how.upload_only else Policy.TEST_AND_CONFIRM
     policy = Policy.CONFIRM_ONLY if how.confirm else policy
     scheme = None if how.scheme is SchemeChoice.AUTO else Scheme(how.scheme.value)
-    return Wish(policy, scheme, how.again, how.force, bootloader, how.no_downgrade, trust, how.recovery)
+    return Wish(policy, scheme, how.again, how.force, bootloader, how.no_downgrade, trust, how.recovery, nsib)
 
 
 def _kept(how: How) -> list[str]:
@@ -130,7 +135,17 @@ def _kept(how: How) -> list[str]:
     usual = How()
     switches = ("force", "confirm", "upload_only", "no_downgrade", "require_proof", "recovery")
     words = [f"--{name.replace('_', '-')}" for name in switches if getattr(how, name)]
-    for name in ("scheme", "only", "soak", "health", "health_timeout", "boot_timeout", "net_version_from", "loader_to"):
+    for name in (
+        "scheme",
+        "only",
+        "soak",
+        "health",
+        "health_timeout",
+        "boot_timeout",
+        "net_version_from",
+        "loader_to",
+        "active_b0_slot",
+    ):
         value = getattr(how, name)
         if value != getattr(usual, name):
             text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -202,8 +217,9 @@ async def _carry_out(update: Update, job: _Job) -> None:
         result = await update.run(decision, watch)
     if not decision.plan.steps:
         out.say(_nothing_to_do(decision))
-    if decision.net_done_at is not None:
-        out.warn(_by_journal(decision.net_done_at))
+    for what, done_at in (("the network core", decision.net_done_at), ("MCUboot", decision.itself_done_at)):
+        if done_at is not None:
+            out.warn(_by_journal(what, done_at))
     if result.proven is False and result.proof is not None:
         for line in proof_lines(result.proof):
             out.warn(line)
@@ -217,10 +233,10 @@ def _nothing_to_do(decision: Decision) -> str:
     return f"the device has the rest of this package already; {files} was not installed"
 
 
-def _by_journal(time_s: float) -> str:
+def _by_journal(what: str, time_s: float) -> str:
     when = f" on {time.strftime('%Y-%m-%d %H:%M', time.localtime(time_s))}" if time_s else ""
     return (
-        f"the network core was updated{when}, says the journal. If this is another board, or it was reflashed, run "
+        f"{what} was updated{when}, says the journal. If this is another board, or it was reflashed, run "
         "again with --again"
     )
 
@@ -259,7 +275,7 @@ def _in_place(decision: Decision, job: _Job) -> list[tuple[str, str]]:
     """Each image for the device that needs no step, with the sentence for it."""
     found = []
     for image in in_place(decision.package, decision.plan, job.wish.policy):
-        known = " (by the journal of an earlier update)" if image.core is Core.NET else ""
+        known = " (by the journal of an earlier update)" if image.role in (Role.NET, Role.MCUBOOT) else ""
         place = f"the {image.core.words}" if image.role in (Role.APP, Role.NET) else image.words
         text = f"nothing to do for {place}: it has {image.image.header.version} already{known}"
         found.append((image.part, text))

@@ -22,7 +22,7 @@ _LEAVES = {
 """What Ctrl-C leaves behind in each stage of one image."""
 _BOOTS = BOOTS | {Action.CHECK}
 WAITING = "waiting for the device"
-_UPLOADS = {Role.APP: "app core", Role.NET: "net core", Role.EXTERNAL: "external flash"}
+_UPLOADS = {Role.APP: "app core", Role.NET: "net core", Role.EXTERNAL: "external flash", Role.MCUBOOT: "MCUboot"}
 
 
 def _file(step: Step) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from smpdfu.cli.app.command import Connection, command
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.terminal.show import HashOutput
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
 from smpdfu.cli.update.update_options import How
@@ -21,18 +21,24 @@ def register(app: typer.Typer) -> None:
 
 
 async def update(
-    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A dfu_application.zip or dfu_multi_image.bin.")],
+    package: Annotated[
+        Path,
+        typer.Argument(metavar="PACKAGE", help="A dfu_application.zip, dfu_mcuboot.zip or dfu_multi_image.bin."),
+    ],
     how: How,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    nsib: NsibOptions,
     transfer: TransferOptions,
     conn: Connection,
     out: HashOutput,
 ) -> None:
     """Update both cores from a package. It tests the application core first, then updates the network core.
 
+    With dfu_mcuboot.zip, it updates MCUboot itself on a device with b0 (NSIB).
+
     If it is interrupted, run the same command again: it continues where it stopped.
     """
     from smpdfu.cli.update.run_update import run_update
 
-    await run_update(package, how, bootloader, trust, transfer, conn, out)
+    await run_update(package, how, bootloader, trust, nsib, transfer, conn, out)

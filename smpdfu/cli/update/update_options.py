@@ -18,10 +18,11 @@ class SchemeChoice(StrEnum):
 
 
 class OnlyChoice(StrEnum):
-    """A core."""
+    """A core, without MCUboot itself, or that alone."""
 
     APP = "app"
     NET = "net"
+    MCUBOOT = "mcuboot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class How:
     again: Annotated[
         bool, typer.Option("--again", help="Update the network core even if the journal says that it has its image.")
     ] = False
-    only: Annotated[OnlyChoice | None, typer.Option("--only", help="Only this core's image of the package.")] = None
+    only: Annotated[OnlyChoice | None, typer.Option("--only", help="Only this image of the package.")] = None
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Make the application permanent at once, without a trial.")
     ] = False
@@ -90,5 +91,18 @@ class How:
         typer.Option("--new-journal", help="Move a damaged journal away and begin a new one."),
     ] = False
     require_proof: Annotated[
-        bool, typer.Option("--require-proof", help="Exit with code 9 if nothing proves the network core's update.")
+        bool,
+        typer.Option(
+            "--require-proof", help="Exit with code 9 if nothing proves the update of the network core or of MCUboot."
+        ),
     ] = False
+    active_b0_slot: Annotated[
+        int | None,
+        typer.Option(
+            "--active-b0-slot",
+            metavar="0|1",
+            min=0,
+            max=1,
+            help="The slot from which MCUboot runs now, for an update of MCUboot itself. [default: as the device says]",
+        ),
+    ] = None

@@ -10,7 +10,7 @@ import typer
 
 from smpdfu.cli.app.advice_by_code import next_step_words, proof_lines
 from smpdfu.cli.app.command import Connection
-from smpdfu.cli.image.trust_options import TrustOptions
+from smpdfu.cli.image.trust_options import NsibOptions, TrustOptions
 from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH
 from smpdfu.cli.terminal.show import Good, Output, facts
 from smpdfu.cli.update.bootloader_options import BootloaderOptions
@@ -39,6 +39,7 @@ async def upload_image(
     target: Target,
     bootloader: BootloaderOptions,
     trust: TrustOptions,
+    nsib: NsibOptions,
     how: TransferOptions,
     conn: Connection,
     out: Output,
@@ -51,7 +52,7 @@ async def upload_image(
     wanted = Wanted(target.image, target.slot, target.test, target.confirm, target.force)
     known = known_bootloader(bootloader, conn)
     deadlines = Deadlines(target.boot_timeout)
-    request = ImageRequest(load_image(file), wanted, known, trust.keys(), deadlines)
+    request = ImageRequest(load_image(file), wanted, known, trust.keys(), deadlines, nsib.keys())
     device = conn.client(transfer_timeout_s=how.transfer_timeout)
     async with open_device(conn.address(), device, unlocked=out.warn) as client:
         with Reporter(out, request.image.file) as report:

@@ -53,7 +53,11 @@ def new_device(
         made = recipe(parts, boot, loader, server)
     else:
         parts, made = _of_build(build, given, parts, boot, loader, server)
-    found = _create(name, parts, made, out, read_b0(b0, made.make_layout()))
+    try:
+        layout = made.make_layout()
+    except ValueError as error:
+        raise refused_name(name, error) from None
+    found = _create(name, parts, made, out, read_b0(b0, layout))
     out.emit(with_holder(found), lambda: rendered(found))
     if parts.app is None:
         for line in _without_firmware(name, trusts_key=bool(made.sign_keys)):

@@ -23,14 +23,15 @@ class B0State:
     """``told`` is the device's answer to ``active_b0_slot``, ``given`` what a person says; None: neither.
 
     ``target`` is the slot for which the package's MCUboot is wanted, None where that is not known; ``variants`` are all
-    of the package's. ``refused`` is a slot whose MCUboot b0 refused in the last update. ``proof`` is what is known of
-    the new MCUboot after its reset.
+    of the package's. ``before`` is what the device told when the update began. ``refused`` is a slot whose MCUboot b0
+    refused in the last update. ``proof`` is what is known of the new MCUboot after its reset.
     """
 
     told: int | None = None
     given: int | None = None
     target: int | None = None
     variants: tuple[PackageImage, ...] = ()
+    before: int | None = None
     refused: int | None = None
     proof: Proof | None = None
 

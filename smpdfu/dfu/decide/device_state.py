@@ -16,6 +16,7 @@ from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FormatError
 from smpdfu.image.format import Dependency, TlvType, Version
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.trailer import SwapMode
 from smpdfu.loaders.console import BootLog
 from smpdfu.loaders.rules import Build, usual_build
@@ -137,6 +138,7 @@ class DeviceState:
     ``by_recovery``: a person, or an update that is under way, wants MCUboot's serial recovery; ``over_serial``: it can
     be reached there, ``renamed``: the device is known by the Bluetooth name of its application alone. ``silent``:
     nothing answers where its application should. ``b0``: of MCUboot's own two slots, where the package has a MCUboot.
+    ``nsib``: the keys that a person says b0 and b0n trust.
     """
 
     slots: tuple[ImageSlot, ...]
@@ -162,6 +164,7 @@ class DeviceState:
     renamed: bool = False
     silent: bool = False
     b0: B0State = NO_B0_STATE
+    nsib: NsibKeys = NO_NSIB_KEYS
 
     @property
     def in_loader(self) -> bool:

@@ -6,9 +6,11 @@
     b0 refused the wanted slot             any               was refused: the old one runs
     b0 started the other slot              any               was not started: the old one runs
     nothing                                the other slot    was not started: not copied, or its version is not higher
-    nothing                                the wanted slot   lies there. That b0 started it is known where its seal is
-                                                             of a key that a person says b0 trusts, else not
+    nothing                                the wanted slot   lies there. Whether b0 accepts it is
+                                                             not known: the application does not look at its seal
     nothing                                no answer         not known
+
+A slot that was the active one before already shows nothing: a person had said that the other one runs.
 
 Some bootloaders do not restart after the copy (those that overwrite, and those before NCS 2.7): there, b0 has looked at
 the new MCUboot only after one more reset, see ``do/mcuboot``.
@@ -25,20 +27,46 @@ from smpdfu.loaders.proof import Picture
 
 def mcuboot_proof(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof:
     """Did b0 start ``image``? ``asked``: b0 has surely looked at it, in the boot that ``state`` is read after."""
-    boot, told, slot = state.boot.b0, state.b0.told, image.slot
-    if boot.started == slot:
-        return Proof(True, f"b0 printed that it started slot {slot}.", ProofSource.CONSOLE)
+    return _printed(image, state, asked=asked) or _told(image, state)
+
+
+def _printed(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof | None:
+    """What the lines of b0 and of MCUboot in the last boot say; None where they say nothing of it."""
+    boot, slot, info = state.boot.b0, image.slot, image.firmware_info
+    if any(_WRONG_SLOT in line for line in state.boot.lines):
+        return Proof(False, "MCUboot printed that the image is for the slot that runs.", ProofSource.CONSOLE)
     if slot in boot.refused:
         return Proof(False, f"b0 printed that it does not accept slot {slot}.", ProofSource.CONSOLE)
-    if asked and boot.started is not None:
-        return Proof(False, f"b0 printed that it started slot {boot.started}.", ProofSource.CONSOLE)
+    if boot.started is None or not (asked or boot.started == slot):
+        return None
+    said = f"b0 printed that it started slot {boot.started}"
+    said += "" if boot.version is None else f" with firmware version {boot.version}"
+    other_version = info is not None and boot.version not in (None, info.version)
+    if boot.started != slot or other_version:
+        return Proof(False, f"{said}.", ProofSource.CONSOLE) if asked or boot.started == slot else None
+    return None if _was_there(image, state) else Proof(True, f"{said}.", ProofSource.CONSOLE)
+
+
+def _told(image: PackageImage, state: DeviceState) -> Proof:
+    """What the answer to ``active_b0_slot`` says."""
+    told, slot = state.b0.told, image.slot
     if told is None:
         return Proof(None, "The device does not report which MCUboot slot is active.", doubt=_NOT_TOLD)
     if told != slot:
         return Proof(False, f"The device reports slot {told} as the active one.", ProofSource.SLOTS)
+    if _was_there(image, state):
+        return Proof(
+            None, f"The device reported slot {slot} as the active one before the update, too.", doubt=_NOT_TOLD
+        )
     return Proof(None, f"The new MCUboot lies in slot {slot}, and its firmware version is the higher one.", doubt=_SEEN)
 
 
+def _was_there(image: PackageImage, state: DeviceState) -> bool:
+    """True if the slot that the image is for was the active one before: that it is now shows nothing."""
+    return state.b0.before == image.slot and state.b0.refused != image.slot
+
+
+_WRONG_SLOT = "Image in slot is for wrong s0/s1 image"
 _WAYS = "Read the console over a serial port"
 _NOT_TOLD = f"Nothing shows whether b0 started the new MCUboot. {_WAYS}."
 _SEEN = (

@@ -16,6 +16,8 @@ OF_NETWORK = frozenset({"net_address"})
 """What is noted in ``about`` of the network core's image."""
 MCUBOOT = "mcuboot"
 """What is noted in ``about`` of the package's MCUboot: its slot and its firmware version."""
+B0_BEFORE = "b0_before"
+"""What is noted in ``about`` of it: the slot that the device told when the update began."""
 B0_REFUSED = "b0_refused"
 """What is noted in ``past``: the slot whose MCUboot b0 refused, until one was started."""
 
@@ -107,6 +109,7 @@ class Record:
         # Where the network core did not prove to have taken it, its image tells nothing about the device.
         about = {key: value for key, value in self.about.items() if self.is_proven or key not in OF_NETWORK}
         itself, started = about.pop(MCUBOOT, None), _value(self.mcuboot_proof)
+        about.pop(B0_BEFORE, None)
         past = {**self.past, **about} if entry["end"] == DONE else dict(self.past)
         if started is not None and isinstance(itself, list):
             past.pop(B0_REFUSED, None)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from smpdfu.client import Client, UploadProgress, UploadResult
 from smpdfu.dfu.decide import serial_recovery
-from smpdfu.dfu.decide.checks.demands import check_trust
+from smpdfu.dfu.decide.checks.demands import check_seals, check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.preflight import image_findings
 from smpdfu.dfu.decide.device_state import DeviceState
@@ -48,6 +48,7 @@ from smpdfu.errors import FormatError, ImageError, PlanError
 from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 from smpdfu.image.inspect.not_firmware import image_inside
 from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -63,7 +64,8 @@ class ImageRequest:
     """What is wanted of one image.
 
     ``wanted``: which slot, and whether it is to be tested or installed. ``bootloader`` is what is known of the device's
-    bootloader. ``trust``: the keys of which one must have signed the image; without any, all are taken.
+    bootloader. ``trust``: the keys of which one must have signed the image; without any, all are taken. ``nsib``: the
+    keys that b0 and b0n of the device trust, as far as known.
     """
 
     image: PackageImage
@@ -71,10 +73,13 @@ class ImageRequest:
     bootloader: Bootloader = UNKNOWN_BOOTLOADER
     trust: tuple[Verifier, ...] = ()
     deadlines: Deadlines = DEADLINES
+    nsib: NsibKeys = NO_NSIB_KEYS
 
     def __post_init__(self) -> None:
-        """Raise PlanError if no trusted key has signed the image."""
+        """Raise PlanError if no trusted key has signed the image, or none of NSIB has sealed it (without ``force``)."""
         check_trust((self.image,), self.trust)
+        if not self.wanted.force:
+            check_seals((self.image,), self.nsib)
 
 
 class ImageStage(StrEnum):
@@ -177,7 +182,7 @@ async def install_one(
 
 async def read_known(client: Client, request: ImageRequest) -> DeviceState:
     """Read the device, with what is known of its bootloader. Raises LinkError."""
-    return known_of(await read_state(client), Record(), Wish(bootloader=request.bootloader))
+    return known_of(await read_state(client), Record(), Wish(bootloader=request.bootloader, nsib=request.nsib))
 
 
 async def _install(client: Client, request: ImageRequest, watch: Callable[[ImageEvent], None]) -> InstalledImage:

@@ -19,7 +19,7 @@ from smpdfu.dfu.decide.checks.refusals import (
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
-from smpdfu.dfu.decide.steps.rules import COMPANIONS, Action, Step, image_number, is_used
+from smpdfu.dfu.decide.steps.rules import COMPANIONS, MARKS, Action, Step, image_number, is_used
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.itself import Itself
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
@@ -221,6 +221,9 @@ class StepRunner:
         try:
             return await self._do(step, image, state, report, net_version)
         except DeviceError as error:
+            if step.action in MARKS and error.is_code(ImageRc.INVALID_IMAGE_HEADER_MAGIC, StateRead.group):
+                # A power cut left half a mark, and the device has erased the slot: it is free again (boot_set_next).
+                return await self._do(step, image, await self._upload(step, image, state, report), report, net_version)
             number = image_number(image, state.scheme)
             if not any(error.is_code(*code) for code in IN_THE_WAY) or (
                 (await read_slots(self.client, state)).waiting(number) is not None

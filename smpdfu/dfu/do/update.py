@@ -48,6 +48,7 @@ from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import AbsentError, NotBootedError, RevertedError, StepError
 from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.loaders.proof import Picture
 
 _CHECK_NET, _CHECK_ITSELF = (Step(Action.CHECK, role) for role in (Role.NET, Role.MCUBOOT))
@@ -90,7 +91,7 @@ class Wish:
     the network core is updated once more. ``force``: go on in spite of findings that are errors. ``bootloader``: what
     the person knows of it. ``no_downgrade``: refuse an application that is older than the one that runs. ``trust``: the
     keys of which one must have signed each image; without any, all are taken. ``recovery``: by MCUboot's serial
-    recovery, which overwrites what runs.
+    recovery, which overwrites what runs. ``nsib``: the keys that b0 and b0n of the device trust, as far as known.
     """
 
     policy: Policy = Policy.TEST_AND_CONFIRM
@@ -101,6 +102,7 @@ class Wish:
     no_downgrade: bool = False
     trust: tuple[Verifier, ...] = ()
     recovery: bool = False
+    nsib: NsibKeys = NO_NSIB_KEYS
 
 
 AS_USUAL = Wish()
@@ -148,6 +150,7 @@ def known_of(state: DeviceState, record: Record, wish: Wish = AS_USUAL) -> Devic
         net_is_given=wish.bootloader.net_address is not None,
         proof=proof,
         b0=b0_known(state, record, wish.bootloader, again=wish.again),
+        nsib=wish.nsib,
         by_recovery=wish.recovery or (state.recovery and record.unfinished and record.way == Method.SERIAL_RECOVERY),
     )
 

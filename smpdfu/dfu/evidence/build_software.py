@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 
 from smpdfu.dfu.build_folder.build import Build, BuildRole, UpdateImage
@@ -48,6 +49,6 @@ def _of(build: Build, update: UpdateImage) -> Iterator[Software]:
     for name in spdx_files(build, update):
         document = PurePosixPath(name).stem
         try:
-            yield from folder.read(name, spdx.MAX_BYTES, lambda data, of=document: spdx.parse(data, of)) or ()
+            yield from folder.read(name, spdx.MAX_BYTES, partial(spdx.parse, document=document)) or ()
         except PackageError as error:
             raise EvidenceError(str(error)).because("spdx", file=name) from None

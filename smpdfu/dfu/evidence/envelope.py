@@ -1,7 +1,7 @@
 """DSSE envelopes, by ``securesystemslib``: signed by any key of ours, and opened by public keys only after the check.
 
-The signature is over DSSE's PAE of the payload type and the payload, by the key's own scheme: ECDSA with SHA-256 (P-256)
-or SHA-384 (P-384), Ed25519, RSA-PSS with SHA-256. ``keyid`` is the one that securesystemslib computes of such a key.
+The signature is over DSSE's PAE of the payload type and the payload, by the key's own scheme: ECDSA with SHA-256
+(P-256) or SHA-384 (P-384), Ed25519, RSA-PSS with SHA-256. ``keyid`` is what securesystemslib computes of such a key.
 Source: DSSE 1.0.2 (secure-systems-lab/dsse), envelope and protocol.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from securesystemslib.dsse import Envelope
@@ -18,9 +18,10 @@ from securesystemslib.exceptions import Error as LibraryError
 from securesystemslib.signer import SecretsHandler, Signature, SSlibKey
 from securesystemslib.signer import Signer as LibrarySigner
 
-from smpdfu.errors import EvidenceError, FormatError, SignatureError
+from smpdfu.errors import EvidenceError, FormatError, SignatureError, SigningError
 from smpdfu.image.hashes import digest
-from smpdfu.image.keys.keys import PublicKey, Signer, load_key
+from smpdfu.image.keys.keys import PublicKey, Signer
+from smpdfu.image.signers.remote import public_from_der
 from smpdfu.image.tlv import TlvType
 from smpdfu.untrusted import jsontext
 
@@ -58,17 +59,25 @@ def open_envelope(data: bytes, keys: Sequence[PublicKey]) -> tuple[bytes, Public
     try:
         accepted = envelope.verify([key for key, _ in known.values()], threshold=1)
     except (LibraryError, ValueError) as error:
-        by = ", ".join(f"{one[:16]}..." for one in envelope.signatures) or "no key"
-        raise SignatureError(f"no given key has signed the provenance (its signatures name {by})") from error
+        raise _unsigned(envelope, known) from error
     if envelope.payload_type != PAYLOAD_TYPE:
         raise EvidenceError(f"the provenance is of the type {envelope.payload_type[:80]!r}, not {PAYLOAD_TYPE}")
     return envelope.payload, known[next(iter(accepted))][1]
 
 
+def _unsigned(envelope: Envelope, known: Container[str]) -> SignatureError:
+    """A document that was changed, or one by another key: the names in it tell."""
+    if any(name in known for name in envelope.signatures):
+        return SignatureError("the provenance is damaged or was changed: its signature does not verify")
+    by = ", ".join(name[:16] for name in envelope.signatures)
+    return SignatureError(f"no given key has signed the provenance (its keyid is {by})")
+
+
 def library_key(public: PublicKey) -> SSlibKey:
     """The key as securesystemslib has it. Raises SigningError for a kind that cannot sign."""
-    scheme = SCHEMES[public.kind.name] if public.algorithm is not None else ""
-    return SSlibKey.from_crypto(public.public.raw, scheme=scheme)
+    if public.kind.name not in SCHEMES:
+        raise SigningError(f"a key of type {public.kind.name} cannot sign or verify a provenance")
+    return SSlibKey.from_crypto(public.public.raw, scheme=SCHEMES[public.kind.name])
 
 
 class _Adapter(LibrarySigner):
@@ -100,14 +109,12 @@ class _Adapter(LibrarySigner):
         return Signature(self._key.keyid, signature.hex())
 
 
+_RSA = (TlvType.RSA2048_PSS, TlvType.RSA3072_PSS)
+
+
 def _public_of(signer: Signer) -> PublicKey:
-    public = getattr(signer, "public", None)
-    if isinstance(public, PublicKey):
-        return public
-    pem = getattr(signer, "to_pem", None)
-    if pem is None:
-        raise EvidenceError("this signer does not tell its public key: it needs `public` or `to_pem`")
-    return load_key(pem()).public
+    label = "RSA PUBLIC KEY" if signer.algorithm.signature_type in _RSA else "PUBLIC KEY"
+    return public_from_der(signer.public_bytes, "the key of the provenance", label)
 
 
 def _parse(data: bytes) -> Envelope:

@@ -16,6 +16,9 @@ from smpdfu.image.tlv import TlvType
 
 NAMESPACE = "smpdfu:"
 IMAGE_HASH = "smpdfu:image-hash"
+IMAGE_PACKAGE = "smpdfu:package"
+PACKAGE_FILE = "smpdfu:file"
+"""Of a package: the name of its file."""
 
 
 def image_facts(image: PackageImage, build: Build | None = None) -> tuple[tuple[str, str], ...]:

@@ -27,7 +27,7 @@ from packageurl import PackageURL
 
 from smpdfu import __version__
 from smpdfu.dfu.build_folder.build import Build
-from smpdfu.dfu.evidence.image_facts import image_facts
+from smpdfu.dfu.evidence.image_facts import IMAGE_PACKAGE, PACKAGE_FILE, image_facts
 from smpdfu.dfu.evidence.software import Software
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package
@@ -40,14 +40,12 @@ _LATEST_S = 253_402_300_799
 
 @dataclass(frozen=True, slots=True)
 class SbomSource:
-    """What an SBOM is made of: the package ``file`` with its bytes ``data``, and what is known of its build.
+    """What an SBOM is made of: each package with its file's name and bytes, and what is known of the build.
 
     ``software`` is what is in each image, by the image's file name. ``time_s``: seconds since 1970.
     """
 
-    file: str
-    data: bytes = field(repr=False)
-    package: Package = field(repr=False)
+    packages: tuple[tuple[str, bytes, Package], ...] = field(repr=False)
     time_s: int
     build: Build | None = None
     software: Mapping[str, tuple[Software, ...]] = field(default_factory=dict)
@@ -55,14 +53,17 @@ class SbomSource:
 
 def sbom_bytes(source: SbomSource) -> bytes:
     """The document as it is written. Raises EvidenceError for a name that no document can hold."""
-    root = _root(source)
-    images = [_image(image, source) for image in source.package.images]
+    made = [
+        (_package(number, *one), [_image(image, one[0], source) for image in one[2].images])
+        for number, one in enumerate(source.packages)
+    ]
     # Its number is made of what it says, so that two documents with the same number say the same.
-    text = _bom(root, images, source, uuid.UUID(int=0))
-    return _bom(root, images, source, uuid.uuid5(_NAMESPACE, hashlib.sha256(text).hexdigest()))
+    text = _bom(made, source, uuid.UUID(int=0))
+    return _bom(made, source, uuid.uuid5(_NAMESPACE, hashlib.sha256(text).hexdigest()))
 
 
-def _bom(root: Component, images: list[Component], source: SbomSource, number: uuid.UUID) -> bytes:
+def _bom(made: list[tuple[Component, list[Component]]], source: SbomSource, number: uuid.UUID) -> bytes:
+    root, more = made[0][0], [package for package, _ in made[1:]]
     tool = Component(name="smpdfu", version=__version__, type=ComponentType.APPLICATION, bom_ref="tool:smpdfu")
     metadata = BomMetaData(
         component=root,
@@ -70,36 +71,39 @@ def _bom(root: Component, images: list[Component], source: SbomSource, number: u
         timestamp=datetime.fromtimestamp(min(max(source.time_s, 0), _LATEST_S), UTC),
         lifecycles=[PredefinedLifecycle(LifecyclePhase.POST_BUILD)],
     )
-    bom = Bom(components=images, metadata=metadata, serial_number=number)
-    bom.register_dependency(root, images)
+    images = [image for _, of_one in made for image in of_one]
+    bom = Bom(components=[*more, *images], metadata=metadata, serial_number=number)
+    for package, of_one in made:
+        bom.register_dependency(package, [*of_one, *(more if package is root else ())])
     for image in images:
         bom.register_dependency(image, list(image.components))
     return JsonV1Dot6(bom).output_as_string(indent=2).encode() + b"\n"
 
 
-def _root(source: SbomSource) -> Component:
-    """The package: its version is that of the application, or of the first image."""
-    images = source.package.images
+def _package(number: int, file: str, data: bytes, package: Package) -> Component:
+    """A package: its version is that of the application, or of its first image."""
+    images = package.images
     main = next((one for one in images if one.role is Role.APP), images[0])
-    name = source.package.manifest.get("name")
+    name = package.manifest.get("name")
     version = main.image.header.version.with_build
-    digest = hashlib.sha256(source.data).hexdigest()
-    called = name if isinstance(name, str) and name.isprintable() and name.strip() else source.file
+    digest = hashlib.sha256(data).hexdigest()
+    called = name if isinstance(name, str) and name.isprintable() and name.strip() else file
     return Component(
         name=called,
         version=version,
         type=ComponentType.FIRMWARE,
-        bom_ref=ROOT_REF,
+        bom_ref=f"{ROOT_REF}:{file}" if number else ROOT_REF,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
         purl=_own_purl(called, version, digest),
-        properties=[Property(name="smpdfu:file", value=source.file)],
+        properties=[Property(name=PACKAGE_FILE, value=file)],
     )
 
 
-def _image(image: PackageImage, source: SbomSource) -> Component:
+def _image(image: PackageImage, package: str, source: SbomSource) -> Component:
     version = image.image.header.version.with_build
     digest = hashlib.sha256(image.data).hexdigest()
     reference = f"image:{image.file}"
+    said = (*image_facts(image, source.build), (IMAGE_PACKAGE, package))
     return Component(
         name=image.file,
         version=version,
@@ -107,7 +111,7 @@ def _image(image: PackageImage, source: SbomSource) -> Component:
         bom_ref=reference,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
         purl=_own_purl(image.file, version, digest),
-        properties=[Property(name=name, value=value) for name, value in image_facts(image, source.build)],
+        properties=[Property(name=name, value=value) for name, value in said],
         components=list(_software(source.software.get(image.file, ()), reference)),
     )
 

@@ -6,12 +6,12 @@ Keys that are not known are passed over, so a document that another tool has add
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu.evidence.image_facts import IMAGE_HASH
+from smpdfu.dfu.evidence.image_facts import IMAGE_HASH, IMAGE_PACKAGE, PACKAGE_FILE
 from smpdfu.errors import EvidenceError, FormatError
 from smpdfu.untrusted import jsontext
 from smpdfu.untrusted.files import read_start
@@ -33,23 +33,31 @@ class SbomComponent:
 
 @dataclass(frozen=True, slots=True)
 class SbomImage:
-    """An image: its file in the package, the hash that the device lists (SHA TLV), and the SHA-256 of the file."""
+    """An image: its file in the package, the hash that the device lists (SHA TLV), and the SHA-256 of the file.
+
+    ``package`` is the name of the package that has it; empty where the SBOM does not say.
+    """
 
     file: str
     version: str
     hash: bytes
     sha256: bytes | None
     components: tuple[SbomComponent, ...]
+    package: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sbom:
-    """An SBOM of a package. ``sha256`` is that of the package file; ``images`` has at least one image."""
+    """An SBOM of a release. ``name``, ``version`` and ``sha256`` are those of its first package.
+
+    ``images`` has at least one image. ``packages`` has the SHA-256 of each package by the name of its file.
+    """
 
     name: str
     version: str
     sha256: bytes | None
     images: tuple[SbomImage, ...]
+    packages: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def read_sbom(path: str | os.PathLike[str]) -> Sbom:
@@ -75,12 +83,22 @@ def parse_sbom(data: bytes) -> Sbom:
     metadata = document.get("metadata")
     root = metadata.get("component") if isinstance(metadata, dict) else None
     known = root if isinstance(root, dict) else {}
-    return Sbom(_text(known, "name"), _text(known, "version"), _sha256(known), images)
+    packages = dict(_packages([known, *listed]))
+    return Sbom(_text(known, "name"), _text(known, "version"), _sha256(known), images, packages)
+
+
+def _packages(listed: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes]]:
+    for one in listed:
+        file, digest = _property(one, PACKAGE_FILE), _sha256(one)
+        if file is not None and digest is not None:
+            yield file, digest
 
 
 def _image(one: Mapping[str, Any]) -> SbomImage:
     parts = tuple(_part(part) for part in _components(one))
-    return SbomImage(_text(one, "name"), _text(one, "version"), _hash(one), _sha256(one), parts)
+    return SbomImage(
+        _text(one, "name"), _text(one, "version"), _hash(one), _sha256(one), parts, _property(one, IMAGE_PACKAGE) or ""
+    )
 
 
 def _part(one: Mapping[str, Any]) -> SbomComponent:

@@ -128,7 +128,9 @@ def _keep_reference(package: _Package, value: str, number: int) -> None:
 
 def _kept(value: str, number: int) -> str:
     if not value or len(value) > _LONGEST or not value.isprintable():
-        raise FormatError(f"line {number} has a value that is empty, longer than {_LONGEST} characters or not printable")
+        raise FormatError(
+            f"line {number} has a value that is empty, longer than {_LONGEST} characters or not printable"
+        )
     return value
 
 

@@ -7,6 +7,7 @@ Sources: in-toto attestation framework, spec/v1/statement.md; SLSA 1.0, provenan
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
 from smpdfu import __version__
+from smpdfu.dfu.evidence.attested import KIND, PACKAGE, Attested, Subject
 from smpdfu.dfu.evidence.builder import Builder
 from smpdfu.errors import EvidenceError, FormatError
 from smpdfu.untrusted import jsontext
@@ -42,12 +44,16 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceSource:
-    """What is attested: what was made (``subjects``) of what (``materials``), how (``parameters``) and by whom."""
+    """What is attested: what was made (``subjects``) of what (``materials``), how (``parameters``) and by whom.
+
+    ``build`` is what the build folder says of itself.
+    """
 
     subjects: tuple[Artifact, ...]
     materials: tuple[Artifact, ...]
     parameters: Mapping[str, str | bool]
     builder: Builder
+    build: Mapping[str, str] = field(default_factory=dict)
 
 
 def statement_bytes(source: ProvenanceSource) -> bytes:
@@ -56,8 +62,8 @@ def statement_bytes(source: ProvenanceSource) -> bytes:
     definition, details, builder = predicate.build_definition, predicate.run_details, source.builder
     definition.build_type = BUILD_TYPE
     definition.external_parameters.update(source.parameters)
-    if builder.facts:
-        definition.internal_parameters.update(builder.facts)
+    inner = {name: dict(facts) for name, facts in (("ci", builder.facts), ("build", source.build)) if facts}
+    definition.internal_parameters.update(inner)
     definition.resolved_dependencies.extend(_descriptors(source.materials))
     details.builder.id = builder.id
     details.builder.version["smpdfu"] = __version__
@@ -74,22 +80,10 @@ def _descriptors(artifacts: Sequence[Artifact]) -> list[Any]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Attested:
-    """What a statement says: the SHA-256 of each subject by name, and who made them of what."""
-
-    subjects: Mapping[str, str]
-    builder: str
-    build_type: str
-    invocation: str
-    predicate: Mapping[str, Any] = field(repr=False)
-
-
 def read_statement(payload: bytes) -> Attested:
     """Read the payload of an envelope whose signature is checked. Raises EvidenceError."""
     try:
-        found = jsontext.load(payload, MAX_STATEMENT_BYTES)
-        return _attested(found)
+        return _attested(jsontext.load(payload, MAX_STATEMENT_BYTES))
     except (FormatError, ParseError, ValueError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
         raise EvidenceError(f"this is no in-toto statement with a provenance: {text}").because("statement") from None
@@ -100,20 +94,25 @@ def _attested(found: dict[str, Any]) -> Attested:
     if kind != PREDICATE_TYPE:
         raise FormatError(f"its predicate is {str(kind)[:80]!r}, not {PREDICATE_TYPE}")
     statement = Statement([], "", {})
+    statement.pb.Clear()  # the class sets the type, and a statement without one must not get it
     ParseDict(found, statement.pb)
     statement.validate()
-    predicate = ParseDict(found["predicate"], ProvenanceMessage())
+    predicate = ParseDict(found["predicate"], ProvenanceMessage(), ignore_unknown_fields=True)
     definition, details = predicate.build_definition, predicate.run_details
     if not definition.build_type or not details.builder.id:
         raise FormatError("it names no builder or no build type")
     if len(statement.pb.subject) > MAX_SUBJECTS:
         raise FormatError(f"it has more than {MAX_SUBJECTS} subjects")
-    subjects: dict[str, str] = {}
-    for one in statement.pb.subject:
-        digest = one.digest.get("sha256", "")
-        if not one.name or one.name in subjects or len(digest) != 64:
-            raise FormatError("a subject has no name of its own, or no SHA-256")
-        subjects[one.name] = digest
-    return Attested(
-        subjects, details.builder.id, definition.build_type, details.metadata.invocation_id, found["predicate"]
-    )
+    subjects = tuple(_subject(one) for one in statement.pb.subject)
+    if len({(one.name, one.package) for one in subjects}) != len(subjects):
+        raise FormatError("two subjects have the same name")
+    invocation = details.metadata.invocation_id
+    return Attested(subjects, details.builder.id, definition.build_type, invocation, found["predicate"])
+
+
+def _subject(one: Any) -> Subject:
+    digest = one.digest.get("sha256", "")
+    if not one.name or re.fullmatch("[0-9a-f]{64}", digest) is None:
+        raise FormatError("a subject has no name, or no SHA-256")
+    notes = MessageToDict(one.annotations)
+    return Subject(one.name, digest, *(str(notes.get(key, "")) for key in (KIND, PACKAGE)))

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FleetPausedError, JournalError, SigningError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.nsib.sealed_by import KnownKey
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys, read_nsib_keys
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.local.state.lock import holder
 from smpdfu.local.state.own import open_own
@@ -51,7 +54,7 @@ class FleetWish:
 
     ``go_on``: retry the devices that failed, and ignore the failures of earlier runs. ``skip_unreachable``: devices
     that do not answer do not count as failures. One of the keys ``trust``, or of those in the file, must have signed
-    each image.
+    each image. ``nsib``: the keys that b0 and b0n of the devices trust, before those in the file.
     """
 
     at_once: int | None = None
@@ -59,6 +62,7 @@ class FleetWish:
     skip_unreachable: bool = False
     no_downgrade: bool | None = None
     trust: tuple[Verifier, ...] = ()
+    nsib: NsibKeys = NO_NSIB_KEYS
 
     def applied_to(self, fleet: Fleet) -> Fleet:
         """Return the fleet as it is run."""
@@ -192,9 +196,9 @@ class FleetSession:
         """Update the devices, wave by wave, until all is done or the fleet stops. Run it again to continue.
 
         If cancelled, it leaves every device in a safe state. Raises FleetPausedError, PackageError, SigningError,
-        OSError, FleetFileError for two names of one device, PlanError for a package that nobody trusted has signed,
-        and JournalError if another process runs the fleet, if the log cannot be read or written, or if smpdfu cannot
-        see any more whether the fleet is paused.
+        OSError, FleetFileError for two names of one device, PlanError for a package that nobody trusted has signed or
+        sealed, and JournalError if another process runs the fleet, if the log cannot be read or written, or if smpdfu
+        cannot see any more whether the fleet is paused.
         """
         return await self._run(wish, watch, resumes=False)
 
@@ -238,13 +242,21 @@ class FleetSession:
 
     async def _checked(self, wish: FleetWish) -> Fleet:
         """The fleet as it is run, after all checks that need no device."""
-        from smpdfu.dfu.decide.checks.demands import check_trust
+        from smpdfu.dfu.decide.checks.demands import check_seals, check_trust
 
-        images = (image for one in self.packages.values() for image in one.images)
+        images = [image for one in self.packages.values() for image in one.images]
         check_trust(images, (*wish.trust, *map(self._trusted_key, self.fleet.trust)))
+        check_seals(images, self._nsib_keys(wish))
         fleet = wish.applied_to(self.fleet)
         await self._reach.refuse_same_hosts(fleet)
         return fleet
+
+    def _nsib_keys(self, wish: FleetWish) -> NsibKeys:
+        def read(paths: Iterable[Path]) -> list[KnownKey]:
+            return [key for path in paths for key in read_nsib_keys(path, partial(self._passphrase, path))]
+
+        fleet, given = self.fleet, wish.nsib
+        return NsibKeys((*given.net, *read(fleet.net_keys)), (*given.b0, *read(fleet.b0_keys)))
 
     def _trusted_key(self, path: Path) -> Verifier:
         key = read_key_file(path, lambda: self._passphrase(path)).public

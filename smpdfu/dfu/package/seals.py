@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.made import PackageWarning
@@ -11,55 +11,27 @@ from smpdfu.dfu.package.parts import Part
 from smpdfu.errors import PackageError, SigningError
 from smpdfu.image.keys.keys import Signer
 from smpdfu.image.keys.known_keys import known_key
-from smpdfu.image.nsib.firmware_info import FirmwareInfo
-from smpdfu.image.nsib.provision import key_hash
-from smpdfu.image.nsib.seal import ValidationInfo, refusal
 from smpdfu.image.nsib.sealed_by import public_key_of
 from smpdfu.image.nsib.sealing import seal_again
+from smpdfu.image.verification.seal_check import Sealing, sealing_of
 
-SEALED_ROLES = frozenset({Role.NET, Role.MCUBOOT})
 LOADERS = {Role.NET: "b0n", Role.MCUBOOT: "b0"}
 """What NSIB is called on the core that runs the image."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSeal:
-    """What an image says to NSIB. ``reason`` is why NSIB refuses it whatever its keys are; None if it does not.
-
-    ``info`` is None without firmware info, ``validation`` without a seal.
-    """
-
-    info: FirmwareInfo | None
-    validation: ValidationInfo | None
-    reason: str | None
-
-    @property
-    def key_hash(self) -> bytes | None:
-        """The 16 bytes by which provisioning data names the key of the seal; None without one."""
-        return None if self.validation is None else key_hash(self.validation.public_key)
-
-    @property
-    def known_key(self) -> str | None:
-        """Whose key sealed it, if everybody has that key."""
-        if self.validation is None:
-            return None
-        try:
-            return known_key(public_key_of(self.validation).public_bytes)
-        except SigningError:  # no point of the curve
-            return None
+def seal_of(image: PackageImage) -> Sealing | None:
+    """The seal of an image; None for one that needs none, and for one whose firmware cannot be read."""
+    return sealing_of(image.image) if image.role in LOADERS else None
 
 
-def seal_of(image: PackageImage) -> ImageSeal | None:
-    """The seal of an image; None for one that needs none, and for an encrypted one, whose firmware cannot be read."""
-    if image.role not in SEALED_ROLES or image.image.encrypted:
+def known_seal_key(seal: Sealing) -> str | None:
+    """Whose key sealed it, if everybody has that key."""
+    if seal.validation is None:
         return None
-    payload = image.image.payload
-    info = FirmwareInfo.find(payload)
-    if info is None:
-        return ImageSeal(None, None, refusal(payload, 0, ()))
-    # Whether the place is this device's is another question: see ``decide/checks/loader``.
-    reason = refusal(payload, image.code_address or info.address, ())
-    return ImageSeal(info, ValidationInfo.find(payload, info.size), reason)
+    try:
+        return known_key(public_key_of(seal.validation).public_bytes)
+    except SigningError:  # no point of the curve
+        return None
 
 
 def sealed_parts(
@@ -107,12 +79,12 @@ def seal_warnings(
             continue
         core = image.core if image.role is Role.NET else None
         loader = LOADERS[image.role]
-        name = seal.known_key if checks_keys else None
+        name = known_seal_key(seal) if checks_keys else None
         if seal.validation is None:
             code = "net-unsealed"
             text = f"the firmware was built for {loader} and is not sealed: {loader} refuses it"
-        elif seal.reason is not None:
-            code, text = "net-seal", f'{loader} refuses the firmware ("{seal.reason.rstrip(".")}")'
+        elif seal.fault is not None:
+            code, text = "net-seal", seal.fault
         elif name is not None:
             text = f"the seal for {loader} is made with {name}: anybody can seal with it"
             if release:

@@ -27,11 +27,13 @@ from smpdfu.image.format import (
 from smpdfu.image.hashes import HASHES, digest
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.loader_build import KEY_TYPES, UNKNOWN_BUILD, LoaderBuild
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.signing.build import encrypted_key_size, too_large
 from smpdfu.image.signing.compress import LARGEST_FIRMWARE, original_header, original_parts
 from smpdfu.image.signing.encrypt import WRAPPINGS, DecryptionKey, ctr, opens, unwrap_key
 from smpdfu.image.trailer import SlotGeometry, max_image_size_bytes
 from smpdfu.image.vector_table import code_start, link_warning
+from smpdfu.image.verification.seal_check import with_seal
 from smpdfu.image.verification.tlv_checks import PACKED_FLAGS, tlv_refusals, tlv_warnings
 from smpdfu.image.verification.trust import Trust, readings
 from smpdfu.image.verification.verdict import Code, Finding, Verdict
@@ -50,15 +52,21 @@ def verify(
     slot_address: int | None = None,
     role: Role | None = None,
     build: LoaderBuild = UNKNOWN_BUILD,
+    nsib: NsibKeys = NO_NSIB_KEYS,
 ) -> Verdict:
     """Judge an image by the keys that the bootloader trusts; never raises for a bad image.
 
     Without keys, it checks only the hash. ``enc_key`` decrypts; without it, the payload of an encrypted image is not
     checked. With ``slot``, the image must fit. With ``slot_address``, the firmware must be linked for that slot. In a
     primary slot nothing is decrypted, in a secondary slot everything with the flag; without a ``role``, both are
-    accepted. ``build`` is how the bootloader was built.
+    accepted. ``build`` is how the bootloader was built. With ``nsib``, b0n must accept the seal of a network core's
+    image, and b0 that of MCUboot itself.
     """
-    options = _Options(tuple(keys), enc_key, slot, slot_address, role, build)
+    verdict = _verdict(image, _Options(tuple(keys), enc_key, slot, slot_address, role, build))
+    return with_seal(verdict, image, nsib)[0] if nsib.net or nsib.b0 else verdict
+
+
+def _verdict(image: Image, options: _Options) -> Verdict:
     first, *others = (_judged(image, options, pure=pure) for pure in readings(image))
     verdict = first if first.accepted is not False else next((one for one in others if not one.refusals), first)
     if others and verdict is first:

@@ -6,6 +6,7 @@ import typer
 
 from smpdfu.cli.app.command import command
 from smpdfu.cli.image.options import Release
+from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
 from smpdfu.cli.image.pack.package_options import BuildDir, Inputs, Labels, Output, PlanOnly, Slots
 from smpdfu.cli.image.sign_options import PackageKeys
 from smpdfu.cli.terminal.outputs import Replace
@@ -24,6 +25,7 @@ def package(
     slots: Slots,
     who: PackageKeys,
     guard: Release,
+    evidence: EvidenceFiles,
     replace: Replace,
     out: HashOutput,
     build_dir: BuildDir = None,
@@ -40,7 +42,9 @@ def package(
 
     -E encrypts the application core's image only: a bootloader with one pair of slots cannot tell an encrypted
     network core's image from an application.
+
+    --sbom and --provenance write the evidence of a release beside the package. `smpdfu verify` checks them later.
     """
     from smpdfu.cli.image.pack.from_files import Job, pack
 
-    pack(context, Job(inputs, labels, slots, who, guard, replace, out, build_dir, folder, plan))
+    pack(context, Job(inputs, labels, slots, who, guard, replace, out, build_dir, folder, plan, evidence))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import typer
 
+from smpdfu.cli.image.pack.evidence_options import told_parameters
 from smpdfu.cli.image.pack.package_options import Inputs
 from smpdfu.cli.image.pack.package_output import Job, Made, finish, keys_of
 from smpdfu.dfu.package.images import Core
@@ -20,6 +22,9 @@ __all__ = ["Job", "pack"]
 
 def pack(context: typer.Context, job: Job) -> None:
     """Make a package of a build folder or of firmware files, write its files (without --plan), and show it."""
+    job.evidence.check()
+    if job.evidence.files:
+        job = replace(job, parameters=told_parameters(context))
     if job.build_dir is not None:
         from smpdfu.cli.image.pack.from_build import pack_build_folder  # here: 30 ms that firmware files do not need
 

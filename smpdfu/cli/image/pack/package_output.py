@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,12 @@ from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.made import PACKAGE_NAME, MadePackage, PackageWarning
 from smpdfu.dfu.package.mcuboot import PACKAGE_NAME as MCUBOOT_PACKAGE
 from smpdfu.dfu.package.multi_image import FILE_NAME
-from smpdfu.dfu.package.seals import seal_of
-from smpdfu.image.files import write_files_atomic
+from smpdfu.image.files import StrPath, write_files_atomic
+from smpdfu.image.verification.seal_check import sealing_of
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
+    from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
     from smpdfu.cli.image.pack.package_options import Inputs, Labels, Slots
     from smpdfu.cli.image.sign_options import PackageKeys
     from smpdfu.cli.keys.passphrase import SigningKey
@@ -46,6 +47,8 @@ class Job:
     build_dir: Path | None
     folder: Path | None
     plan: bool
+    evidence: EvidenceFiles
+    parameters: Mapping[str, str | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +97,30 @@ def finish(job: Job, made: Made, folder: Path, inputs: tuple[Path | None, ...], 
     if not job.plan:
         who = job.who
         keys = (who.key, who.encrypt, who.passphrase_file, who.nsib_key, who.nsib_passphrase_file)
-        job.replacing.check([folder / name for name in files], (*inputs, *keys))
-        _write(folder, files, replace_keys=job.replacing.force)
+        outputs: dict[StrPath, bytes] = {folder / name: data for name, data in files.items()}
+        checked = [*map(Path, outputs), *job.evidence.files]
+        job.replacing.check(checked, (*inputs, *keys, job.evidence.provenance_key))
+        outputs.update(_evidence(job, made.packages, files, inputs))
+        _write(folder, outputs, replace_keys=job.replacing.force)
     show(job, made.packages, warnings, found, folder)
 
 
-def _write(folder: Path, files: Mapping[str, bytes], *, replace_keys: bool) -> None:
+def _evidence(
+    job: Job, made: Sequence[MadePackage], files: Mapping[str, bytes], inputs: tuple[Path | None, ...]
+) -> Mapping[StrPath, bytes]:
+    if not job.evidence.files:
+        return {}
+    from smpdfu.cli.image.pack import evidence  # here: only for what an optional extra writes
+
+    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source())
+    return evidence.evidence_files(job.evidence, made, files, making)
+
+
+def _write(folder: Path, outputs: dict[StrPath, bytes], *, replace_keys: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise typer.BadParameter(f"{folder} is a file; -o takes the folder for the files")
     folder.mkdir(parents=True, exist_ok=True)
-    write_files_atomic({folder / name: data for name, data in files.items()}, replace_keys=replace_keys)
+    write_files_atomic(outputs, replace_keys=replace_keys)
 
 
 def show(
@@ -121,6 +138,10 @@ def show(
         names.append(FILE_NAME)
     own = next((one for one in made if one.file == MCUBOOT_PACKAGE), None)
     said |= {} if own is None else {"mcuboot": _summary(own, folder)}
+    for kind, file in (("sbom", job.evidence.sbom), ("provenance", job.evidence.provenance)):
+        if file is not None:
+            said[kind] = str(file)
+            names.append(str(file))
     title = ("would be written: " if job.plan else "") + " and ".join(names)
     said |= {"warnings": warnings} | ({"plan": True} if job.plan else {})
     if found:
@@ -180,7 +201,7 @@ def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]],
 
 
 def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
-    seal = seal_of(image)
+    seal = sealing_of(image.image)
     return {
         "core": image.core,
         "file": str(folder / image.file),

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
+from smpdfu.dfu.decide.checks.seals import seal_faults
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.image.keys.keys import Verifier
+from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.image.verification.verdict import Code
 from smpdfu.image.verification.verify import verify
 
@@ -32,6 +34,12 @@ def untrusted(images: Iterable[PackageImage], keys: Sequence[Verifier]) -> Itera
 def check_trust(images: Iterable[PackageImage], keys: Sequence[Verifier]) -> None:
     """Raise PlanError where none of ``keys`` has signed an image; nothing without keys."""
     if found := tuple(untrusted(images, keys)):
+        raise refusal(found)
+
+
+def check_seals(images: Iterable[PackageImage], nsib: NsibKeys) -> None:
+    """Raise PlanError where an image is not sealed with a key that b0 or b0n is known to trust; nothing without."""
+    if found := tuple(finding for image in images for finding in seal_faults(image, nsib)):
         raise refusal(found)
 
 

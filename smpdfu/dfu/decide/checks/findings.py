@@ -110,6 +110,7 @@ SOURCES = {
     "contradiction": "smpdfu, docs/reference/findings.md",
     "dependency-halts": "nrfconnect/sdk-mcuboot, boot_verify_slot_dependency",
     "net-seal": "nRF Connect SDK, subsys/bootloader/bl_validation",
+    "seal": "nRF Connect SDK, subsys/bootloader/bl_validation",
     "net-seal-key": "nRF Connect SDK, subsys/bootloader/bl_validation",
     "dependency": "MCUboot, docs/design.md, Dependency check; nrfconnect/sdk-mcuboot, boot_verify_dependencies",
     "key-changed": _LOADER,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
+from smpdfu.dfu.decide.checks.seals import is_sealed
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.steps.rules import REPLACES, RUNS_IN_BOTH_SLOTS, Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.image.format import SIGNATURE_TYPES, counted
 from smpdfu.image.loader_build import LoaderBuild
-from smpdfu.image.nsib.firmware_info import FirmwareInfo
-from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.signing.build import encrypted_key_size
 from smpdfu.image.trailer import MAX_ALIGNS, SlotGeometry, SwapMode, has_magic, max_image_size_bytes
 from smpdfu.image.verification.verdict import DEPENDS_ON_THE_BUILD
@@ -54,46 +53,6 @@ def _is_linked_for_its_slot(image: PackageImage, _: DeviceState) -> Findings:
     if image.vector_core in (None, image.core) and (warning := image.link_warning):
         text = f"{image.file}: {warning}; the device would not start with it, or its bootloader erases it"
         yield Finding("linked-elsewhere", Severity.ERROR, text, "Build it for the slot's address.", image.core)
-
-
-def _network_image_is_sealed(image: PackageImage, state: DeviceState) -> Findings:
-    """Behind MCUboot's check comes b0n's: it looks for a hash of its own, whatever MCUboot found."""
-    if image.core is not Core.NET:
-        return
-    # MCUboot hands what b0n refuses over again at each boot. With a pair of its own, MCUboot stops there at every boot.
-    stuck = state.scheme is Scheme.SIMULTANEOUS
-    after = "the device would never start its application again" if stuck else "the network core keeps its firmware"
-    if image.image.encrypted:
-        if stuck:
-            yield _trust_of_seal(image, after)
-        return
-    info = FirmwareInfo.find(image.image.payload)
-    advice = "Pack the image that the build signed for both bootloaders (signed_by_mcuboot_and_b0_*.bin)."
-    if info is None:
-        severity = Severity.WARNING if stuck else Severity.NOTE
-        text = f"{image.file} has no seal for b0n, the network core's bootloader: if b0n checks seals, {after}"
-        yield Finding("net-seal", severity, text, advice, image.core)
-        return
-    # Whether the place is this device's is another question, see ``loaders``.
-    reason = nsib_refusal(image.image.payload, image.code_address or info.address, ())
-    if reason is not None:
-        said = reason.rstrip(".")
-        text = f'b0n, the network core\'s bootloader, refuses {image.file} ("{said}"): {after}'
-        yield Finding("net-seal", Severity.ERROR, text, advice, image.core)
-    elif stuck:
-        yield _trust_of_seal(image, after)
-
-
-def _trust_of_seal(image: PackageImage, after: str) -> Finding:
-    """No answer of a device tells the keys of its b0n."""
-    return Finding(
-        "net-seal-key",
-        Severity.WARNING,
-        f"only b0n, the network core's bootloader, knows whether it trusts the key that sealed {image.file}: if it "
-        f"does not, {after}",
-        "Make sure that this device's b0n was built with the public key of that seal.",
-        image.core,
-    )
 
 
 def _image_may_be_encrypted(image: PackageImage, state: DeviceState) -> Findings:
@@ -182,7 +141,7 @@ IMAGE_CHECKS: tuple[ImageCheck, ...] = (
     _is_signed,
     _is_of_its_core,
     _is_linked_for_its_slot,
-    _network_image_is_sealed,
+    is_sealed,
     _image_may_be_encrypted,
     _is_not_padded,
     _fits_the_slot,

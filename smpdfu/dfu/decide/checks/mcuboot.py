@@ -31,8 +31,9 @@ def _has_no_way_back(image: PackageImage, _: DeviceState) -> Findings:
         "mcuboot-no-way-back",
         Severity.WARNING,
         f"{image.file} is MCUboot itself: from the next boot on, b0 starts the new MCUboot from slot {image.slot}, and "
-        "nothing brings the previous one back but an update with a still higher firmware version",
-        "Try it on a board with a debugger first.",
+        "nothing brings the previous one back but an update with a still higher firmware version. If the power fails "
+        "while MCUboot copies itself, it may stop at every boot",
+        "Try it on a board with a debugger first, and keep the power on until the device is back.",
         Core.APP,
     )
 
@@ -122,6 +123,7 @@ def _version_is_higher(image: PackageImage, state: DeviceState) -> Findings:
             f"continues to start version {known[1]}",
             "Build MCUboot with a higher CONFIG_FW_INFO_FIRMWARE_VERSION. If this is another board, force the update.",
             Core.APP,
+            {"known": str(known[1])},
         )
 
 

@@ -91,6 +91,7 @@ def _steps_are_known(package: Package, state: DeviceState) -> Findings:
             if image.role is Role.MCUBOOT
             else "Check that the package is a build for this device.",
             image.core,
+            {"mcuboot": image.file} if image.role is Role.MCUBOOT else {},
         )
 
 

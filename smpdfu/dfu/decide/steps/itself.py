@@ -11,7 +11,7 @@ from dataclasses import replace
 from smpdfu.dfu.decide.b0 import B0State
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Past
 from smpdfu.dfu.decide.evidence import Bootloader
-from smpdfu.dfu.decide.record import B0_REFUSED, DONE, Record
+from smpdfu.dfu.decide.record import B0_BEFORE, B0_REFUSED, DONE, Record
 from smpdfu.dfu.decide.steps.rules import MARKS, Action, Step
 from smpdfu.dfu.package.images import PackageImage, Role
 
@@ -26,7 +26,9 @@ def b0_known(state: DeviceState, record: Record, given: Bootloader, *, again: bo
     """
     refused = record.past.get(B0_REFUSED)
     known = replace(state.b0, given=given.active_b0_slot, refused=refused if refused in (PRIMARY, SECONDARY) else None)
-    return replace(known, target=_target(known, record, again=again))
+    noted = record.about.get(B0_BEFORE) if record.unfinished else known.told
+    before = noted if noted in (PRIMARY, SECONDARY) else None
+    return replace(known, target=_target(known, record, again=again), before=before)
 
 
 def _target(known: B0State, record: Record, *, again: bool) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from smpdfu.dfu.decide.device_state import DeviceState, Past
 from smpdfu.dfu.decide.evidence import Clue, Source
-from smpdfu.dfu.decide.record import WAY
+from smpdfu.dfu.decide.record import B0_BEFORE, WAY
 from smpdfu.dfu.decide.steps.replacing import way_of
 from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.journal.journal import Journal, off_loop
@@ -20,7 +20,7 @@ def about_of(package: Package, state: DeviceState, policy: Policy) -> dict[str, 
         return {}
     net = package.image(Role.NET)
     address = None if net is None else net.code_address
-    about = {"net_address": address, WAY: way_of(state)}
+    about = {"net_address": address, WAY: way_of(state), B0_BEFORE: state.b0.before}
     return Past.of(package).to_entry() | {key: value for key, value in about.items() if value is not None}
 
 

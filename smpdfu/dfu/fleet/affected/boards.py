@@ -14,7 +14,7 @@ application. Else it leaves several images that may run:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -123,14 +123,18 @@ class Board:
     chip: str = ""
     attempts: int = 0
 
+    def begin(self, attempt: Attempt) -> None:
+        """An update begins: the board may have listed what it runs."""
+        self.chip = attempt.chip or self.chip
+        if attempt.was:
+            self._sure(APP, attempt.was, attempt.began)
+
     def add(self, attempt: Attempt, known: Mapping[str, tuple[ImageRecord, ...]]) -> None:
-        """Count one update more; ``known`` has the images of packages by their digests."""
+        """Count one update more, at its end; ``known`` has the images of packages by their digests."""
         self.attempts += 1
         self.chip = attempt.chip or self.chip
         if attempt.seen is not None:
             self.seen = attempt.seen if self.seen is None else max(self.seen, attempt.seen)
-        if attempt.was:
-            self._sure(APP, attempt.was, attempt.began)
         before = self.runs.get(APP)
         if attempt.runs:
             self._sure(APP, attempt.runs, attempt.ended)
@@ -196,16 +200,18 @@ class Board:
 def boards_of(events: Iterable[Event], known: Mapping[str, tuple[ImageRecord, ...]]) -> list[Board]:
     """Add up what is noted of one address: the boards that were there, the one that is there now last.
 
-    ``known`` has the images of packages by their digests, for logs that have only these. Updates are in the order of
-    their ends.
+    ``known`` has the images of packages by their digests, for logs that have only these. Of events at the same time,
+    the first of ``events`` comes first.
     """
     boards = [Board()]
-    for event in sorted(events, key=_time):
+    for _, begins, event in sorted(_moments(events), key=lambda one: one[0]):
         here = boards[-1]
         if _is_another(event, here):
             here.replaced = event.ended if isinstance(event, Exchanged) else event.began
             boards.append(here := Board(chip=event.chip))
-        if isinstance(event, Attempt):
+        if isinstance(event, Attempt) and begins:
+            here.begin(event)
+        elif isinstance(event, Attempt):
             here.add(event, known)
         elif event.chip:
             here.chip, here.seen = event.chip, event.ended
@@ -218,8 +224,12 @@ def _is_another(event: Event, here: Board) -> bool:
     return bool(event.chip and here.chip) and event.chip != here.chip
 
 
-def _time(event: Event) -> float:
-    return event.ended
+def _moments(events: Iterable[Event]) -> Iterator[tuple[float, bool, Event]]:
+    """When something happened: the beginning (True) and the end of each update."""
+    for event in events:
+        if isinstance(event, Attempt):
+            yield event.began, True, event
+        yield event.ended, False, event
 
 
 def _open(attempt: Attempt, part: str) -> bool:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from smpdfu.dfu.do.journal.journal import journal_path
@@ -178,11 +178,23 @@ def _history(
     return DeviceHistory(device.name, device.place, tuple(device.fleets), device.serial, boards, device.problem)
 
 
+def in_order(events: Iterable[Event]) -> Iterator[Event]:
+    """Give events of one file times that never go back: the file has them in their order, whatever the clock said."""
+    last = 0.0
+    for event in events:
+        if isinstance(event, Attempt) and event.began < last:
+            event = replace(event, began=last, ended=max(event.ended, last))
+        elif event.ended < last:
+            event = replace(event, ended=last)
+        last = event.ended
+        yield event
+
+
 def _events(device: _Device, journal_since: float | None) -> list[Event]:
-    found: list[Event] = [event for logged in device.logged for event in logged.events]
+    found = [event for logged in device.logged for event in in_order(logged.events)]
     if device.journal is None or journal_since is None:
         return found + [attempt for logged in device.logged for attempt in logged.killed]
-    return found + [one for one in device.journal.attempts if one.ended >= journal_since]
+    return found + [one for one in in_order(device.journal.attempts) if one.ended >= journal_since]
 
 
 def fleet_folders() -> list[Path]:

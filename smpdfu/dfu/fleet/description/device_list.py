@@ -15,7 +15,7 @@ from smpdfu.errors import ConnectError, FleetFileError
 
 MAX_DEVICES = 100_000
 DEFAULT = "default"
-_BOOTLOADER_KEYS = ("ncs", "partitions", "net_address")
+_BOOTLOADER_KEYS = ("ncs", "partitions", "net_address", "active_b0_slot")
 Place = Callable[[str], str]
 """Gives the one spelling of an address; raises ConnectError for a text that is not an address."""
 

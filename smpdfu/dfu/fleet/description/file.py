@@ -20,6 +20,8 @@
     health = "./check.sh"       # finds the device in SMPDFU_TO
     no_downgrade = true         # refuse an application that is older than the one that runs
     trust = ["signing.pub.pem"] # refuse packages that none of these keys has signed
+    net_keys = ["nsib.pub.pem"] # refuse network images that none of these keys has sealed for b0n; or net_provision.hex
+    b0_keys = ["nsib.pub.pem"]  # the same for MCUboot itself and b0
     device_timeout_s = 14400    # a device that takes longer is stopped; its wave continues
     transfer_timeout_s = 3600   # an upload that takes longer is stopped, too
     net_version_from = "settings:net/version"
@@ -133,7 +135,8 @@ class Treatment:
 class Fleet:
     """A fleet, whole and consistent: every device is in one wave and has a package.
 
-    ``trust`` are files of keys, one of which must have signed each image. ``id`` names the log and ``operator`` who
+    ``trust`` are files of keys, one of which must have signed each image. ``net_keys`` and ``b0_keys`` are files of the
+    keys that b0n and b0 of all devices trust. ``id`` names the log and ``operator`` who
     runs the fleet, if the file says so. ``content`` is the file itself.
     """
 
@@ -148,6 +151,8 @@ class Fleet:
     id: str | None = None
     content: bytes = field(default=b"", repr=False)
     operator: str | None = None
+    net_keys: tuple[Path, ...] = ()
+    b0_keys: tuple[Path, ...] = ()
 
     @classmethod
     def load(cls, path: Path, place: Place = str) -> Fleet:
@@ -178,9 +183,10 @@ class Fleet:
         devices = read_devices(path, tables.get("device", []), listed_in, loaders, place)
         packages = _packages(path, tables.get("packages", {}), devices)
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
-        trust = tuple(path.parent / name for name in update.texts("trust") or ())
+        names = ("trust", "net_keys", "b0_keys")
+        trust, net, b0 = (tuple(path.parent / name for name in update.texts(key) or ()) for key in names)
         treatment = _treatment(update)
-        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content, operator)
+        return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content, operator, net, b0)
 
 
 def _id(head: Table) -> str | None:

@@ -73,18 +73,19 @@ class Table:
         """Read what the table says of a bootloader; for the rest, ``usual`` counts."""
         ncs = self.text("ncs", usual.ncs)
         partitions = self.text("partitions", usual.partitions)
-        address = self._address("net_address", usual.net_address)
+        address = self._number("net_address", usual.net_address, "an address such as 0x01008800")
+        slot = self._number("active_b0_slot", usual.active_b0_slot, "0 or 1")
         try:
-            return Bootloader(ncs, None if partitions is None else Partitions(partitions), address)
+            return Bootloader(ncs, None if partitions is None else Partitions(partitions), address, slot)
         except ValueError as error:
             raise FleetFileError(f"{self.where}: {error}") from error
 
-    def _address(self, key: str, default: int | None) -> int | None:
+    def _number(self, key: str, default: int | None, what: str) -> int | None:
         value = self._left.pop(key, default)
         with suppress(ValueError):
             value = int(value, 0) if isinstance(value, str) else value
         if value is not None and type(value) is not int:
-            raise FleetFileError(f"{key!r} in {self.where} must be an address such as 0x01008800")
+            raise FleetFileError(f"{key!r} in {self.where} must be {what}")
         return value
 
     def rule(self, key: str) -> VersionRule | None:

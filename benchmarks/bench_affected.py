@@ -1,0 +1,135 @@
+"""``smpdfu affected`` over the history of a thousand devices with many runs each: the whole process, and what it reads.
+
+The history is made by the writers of the log and of the journals; only the devices are made up. BENCH_RUNS says how
+often the process is run; the fastest counts, for the machine has other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+STEPS = (
+    *("upload app", "test app", "reset app", "check app", "confirm app"),
+    *("upload net", "test net", "reset net", "check net"),
+)
+START_S = 1_700_000_000.0
+PROOF = {"value": True, "reason": "The bootloader printed that the network core was updated.", "source": "console"}
+
+
+def digest(text: str) -> str:
+    """A hash that stands for an image or a package."""
+    return sha256(text.encode()).hexdigest()
+
+
+def images(release: int) -> list[dict[str, str]]:
+    """The images of a release, as a log has them."""
+    return [
+        {"part": part, "hash": digest(f"{part} {release}"), "version": f"{release}.0.0", "file": digest(f"f{part}{release}")}
+        for part in ("app", "net")
+    ]
+
+
+def place_of(number: int) -> str:
+    """The address of a device."""
+    return f"udp:10.1.{number // 250}.{number % 250 + 1}:1337"
+
+
+def lines(entries: Iterator[dict[str, Any]]) -> str:
+    """Lines of a log."""
+    return "".join(json.dumps(entry) + "\n" for entry in entries)
+
+
+def fleet_log(count: int, runs: int) -> Iterator[dict[str, Any]]:
+    """The log of a fleet: every run brings another release to each device."""
+    at = START_S
+    for release in range(1, runs + 1):
+        package = digest(f"package {release}")
+        known = {package: images(release)}
+        yield {"event": "run", "time": at, "fleet": "bench", "devices": count, "tool": "0.1.0", "packages": known}
+        for number in range(count):
+            about = {"device": f"roof-{number}", "identity": place_of(number), "package": package}
+            yield {"event": "begin", "time": at, "wave": "all", **about}
+            for step, name in enumerate(STEPS, 1):
+                yield {"event": "step", "time": at, "device": about["device"], "step": name, "number": step, "of": 9}
+            yield end(release, at) | about
+            at += 0.5
+        yield {"event": "leave", "time": at, "phase": "done"}
+
+
+def end(release: int, at: float) -> dict[str, Any]:
+    """The end of an update."""
+    old = None if release == 1 else digest(f"app {release - 1}")
+    return {
+        **{"event": "end", "time": at + 0.4, "bytes": 180000, "seconds": 41.2, "outcome": "done"},
+        **{"from": f"{release - 1}.0.0", "to": f"{release}.0.0", "from_hash": old, "to_hash": digest(f"app {release}")},
+        **{"policy": "test-and-confirm", "either": [], "wanted": {"app": f"{release}.0.0", "net": f"{release}.0.0"}},
+        **{"proof": PROOF, "chip": None},
+    }
+
+
+def journal(number: int, count: int, runs: int) -> Iterator[dict[str, Any]]:
+    """The journal of a device of that fleet."""
+    for release in range(1, runs + 1):
+        at = START_S + 0.5 * ((release - 1) * count + number)
+        begin = {"update": digest(f"package {release}"), "device": place_of(number), "images": images(release)}
+        about = {"key": digest("key"), "app": digest(f"app {release}"), "needs": []}
+        runs_now = None if release == 1 else digest(f"app {release - 1}")
+        yield begin | {"about": about, "policy": "test-and-confirm", "uploads_run": False, "runs": runs_now, "time": at}
+        for name in STEPS:
+            yield {"step": name, "is": "begun", "time": at + 0.1}
+            yield {"step": name, "is": "done", "time": at + 0.2}
+        yield {"proof": PROOF, "time": at + 0.3}
+        yield {"end": "done", "time": at + 0.3}
+
+
+def write_state(home: Path, count: int, runs: int) -> int:
+    """Write the history of a fleet into a state folder; the bytes that it has."""
+    os.environ["SMPDFU_STATE_HOME"] = str(home)
+    from smpdfu.dfu.do.journal.journal import journal_path
+
+    log = home / "fleets" / "id-bench" / "events.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text(lines(fleet_log(count, runs)))
+    (home / "updates").mkdir()
+    for number in range(count):
+        journal_path(place_of(number)).write_text(lines(journal(number, count, runs)))
+    return sum(path.stat().st_size for path in home.rglob("*.jsonl"))
+
+
+def run_s(command: list[str]) -> tuple[float, dict[str, Any]]:
+    """Seconds of a run, and its answer."""
+    start = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    return time.perf_counter() - start, json.loads(done.stdout)
+
+
+def main() -> None:
+    """Print one line a case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="devices")
+    parser.add_argument("--runs", type=int, default=10, help="updates of each device")
+    chosen = parser.parse_args()
+    repeats = int(os.environ.get("BENCH_RUNS", "5"))
+    with tempfile.TemporaryDirectory() as folder:
+        size = write_state(Path(folder), chosen.count, chosen.runs)
+        print(f"affected: {chosen.count} devices, {chosen.runs} updates each, {size / 1e6:.0f} MB of logs and journals")
+        for words, release in (("the release that runs", chosen.runs), ("the first release", 1)):
+            command = [str(BIN / "smpdfu"), "affected", "--hash", digest(f"app {release}"), "--json"]
+            times, answers = zip(*(run_s(command) for _ in range(repeats)), strict=True)
+            counts = {name: number for name, number in answers[0]["counts"].items() if number}
+            print(f"  {words:24} {min(times):.2f} s (fastest of {repeats}; the aim is 1 s): {counts}")
+
+
+if __name__ == "__main__":
+    main()

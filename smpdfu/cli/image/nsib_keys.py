@@ -1,0 +1,33 @@
+"""The keys of NSIB that options name: PEM files, key URIs, and provisioning data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from smpdfu.cli.image.key_files import read_verifier
+from smpdfu.cli.keys.passphrase import Passphrase, key_bytes
+from smpdfu.image.nsib.seal import raw_public_key
+from smpdfu.image.nsib.trusted_keys import NsibKeys, provisioned_keys
+from smpdfu.image.signers import scheme_of
+
+if TYPE_CHECKING:
+    from smpdfu.image.nsib.sealed_by import KnownKey
+
+
+def read_nsib(net: Iterable[str], b0: Iterable[str]) -> NsibKeys:
+    """The keys of b0n and of b0, in their order. Raises SigningError, FormatError or OSError."""
+    passphrase = Passphrase()
+    return NsibKeys(_read(net, passphrase), _read(b0, passphrase))
+
+
+def _read(names: Iterable[str], passphrase: Passphrase) -> tuple[KnownKey, ...]:
+    return tuple(key for name in names for key in _keys(name, passphrase))
+
+
+def _keys(name: str, passphrase: Passphrase) -> tuple[KnownKey, ...]:
+    if not scheme_of(name) and (data := key_bytes(name)).lstrip().startswith(b":"):
+        return provisioned_keys(data, name)
+    key = read_verifier(name, passphrase)
+    raw_public_key(key)  # a key of another kind is not that of a seal
+    return (key,)

@@ -1,0 +1,105 @@
+"""The keys that a person says b0 and b0n of a device trust, and what they make of the seal of an image.
+
+A key is given by itself (its public half is enough), or by provisioning data, which have the hashes of all keys in the
+order in which the bootloader goes through them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from smpdfu.errors import FormatError
+from smpdfu.image.files import MAX_KEY_BYTES, no_passphrase, parse_firmware, parse_key
+from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.provision_reading import find_provision
+from smpdfu.image.nsib.seal import raw_public_key
+from smpdfu.image.nsib.sealed_by import KnownKey, SealedBy, SealState, sealed_by
+from smpdfu.untrusted.files import read_start
+
+
+@dataclass(frozen=True, slots=True)
+class NsibKeys:
+    """The keys of b0n (``net``) and of b0 (``b0``), in the order in which they are provisioned; empty: not known."""
+
+    net: tuple[KnownKey, ...] = ()
+    b0: tuple[KnownKey, ...] = ()
+
+
+NO_NSIB_KEYS = NsibKeys()
+
+
+class Nsib(StrEnum):
+    """The immutable bootloader of a core: b0 checks MCUboot, b0n the network core's firmware."""
+
+    B0 = "b0"
+    B0N = "b0n"
+
+
+def read_nsib_keys(
+    path: str | os.PathLike[str], ask: Callable[[], bytes | None] = no_passphrase
+) -> tuple[KnownKey, ...]:
+    """Read a file: a key in PEM, or provisioning data as Intel HEX, which may name several keys.
+
+    ``ask`` gives the passphrase of a private key. Raises SigningError, FormatError, OSError.
+    """
+    name = os.fspath(path)
+    data = read_start(name, MAX_KEY_BYTES + 1)
+    if data.lstrip().startswith(b":"):
+        return provisioned_keys(data, name)
+    key = parse_key(data, name, ask).public
+    raw_public_key(key)
+    return (key,)
+
+
+def provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
+    """The keys in provisioning data, which are Intel HEX. Raises FormatError for data without keys."""
+    try:
+        found = find_provision(parse_firmware(data, name)).keys
+    except FormatError as error:
+        raise FormatError(f"{name}: {error}", error.offset).because(error.code) from None
+    if not found:
+        raise FormatError(f"{name} has no keys of NSIB: it is provisioning data for MCUboot alone")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SealFault:
+    """Why b0 or b0n refuses a seal, in one sentence, and the ``state`` of the seal."""
+
+    state: SealState
+    message: str
+
+
+def judge_seal(payload: bytes, keys: Sequence[KnownKey], loader: Nsib) -> tuple[SealedBy, SealFault | None]:
+    """Who of ``keys`` sealed the firmware ``payload``, and why ``loader`` refuses it; None if it does not."""
+    by = sealed_by(payload, keys)
+    if by.accepted:
+        return by, None
+    if FirmwareInfo.find(payload) is None:
+        return by, SealFault(by.state, f"the firmware has no firmware info, by which {loader} knows a firmware")
+    key = "" if by.key_hash is None else by.key_hash.hex()
+    text = {
+        SealState.NO_SEAL: f"the firmware has no seal, and {loader} refuses it",
+        SealState.HASH_WRONG: "the firmware does not have the hash of its seal",
+        SealState.UNKNOWN_KEY: f"the seal is of a key that {loader} does not have (hash {key})",
+        SealState.REVOKED: f"the seal is of a key that is revoked in {loader} (hash {key})",
+        SealState.SIGNATURE_WRONG: f"the signature of the seal is not that of its key (hash {key})",
+    }
+    return by, SealFault(by.state, text[by.state])
+
+
+def revocation(by: SealedBy, count: int, loader: Nsib) -> str | None:
+    """What a boot of firmware with this seal does to the keys before its own; None for nothing.
+
+    ``count`` is the number of keys that the bootloader has.
+    """
+    if not by.revokes:
+        return None
+    others = "key 1" if len(by.revokes) == 1 else f"keys 1 to {len(by.revokes)}"
+    return (
+        f"it is sealed with key {len(by.revokes) + 1} of {count}: when {loader} accepts it, it revokes {others} for "
+        "ever, and accepts no firmware that they sealed any more"
+    )
