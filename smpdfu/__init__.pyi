@@ -162,8 +162,8 @@ from smpdfu.image.nsib.provision import ProvisionedKey as ProvisionedKey
 from smpdfu.image.nsib.provision import provision_for as provision_for
 from smpdfu.image.nsib.provision_reading import read_provision as read_provision
 from smpdfu.image.nsib.seal import seal as seal
-from smpdfu.image.nsib.sealed_by import SealState as SealState
 from smpdfu.image.nsib.sealed_by import SealedBy as SealedBy
+from smpdfu.image.nsib.sealed_by import SealState as SealState
 from smpdfu.image.nsib.sealed_by import sealed_by as sealed_by
 from smpdfu.image.nsib.trusted_keys import NsibKeys as NsibKeys
 from smpdfu.image.nsib.trusted_keys import read_nsib_keys as read_nsib_keys
