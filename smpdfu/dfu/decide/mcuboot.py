@@ -35,7 +35,7 @@ def _printed(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof |
     boot, slot, info = state.boot.b0, image.slot, image.firmware_info
     if any(_WRONG_SLOT in line for line in state.boot.lines):
         return Proof(False, "MCUboot printed that the image is for the slot that runs.", ProofSource.CONSOLE)
-    if slot in boot.refused:
+    if asked and slot in boot.refused:  # before, it may have refused what was there
         return Proof(False, f"b0 printed that it does not accept slot {slot}.", ProofSource.CONSOLE)
     if boot.started is None or not (asked or boot.started == slot):
         return None
