@@ -21,7 +21,7 @@ LINES = (
     {"client", "virtual"},
     {"dfu"},
     {"connect"},
-    {"library", "fleets"},
+    {"library", "fleets", "device_search"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.client import Client
+from smpdfu.device_search import affected
 from smpdfu.dfu.do.journal.journal import journal_path
 from smpdfu.dfu.fleet.affected.answer import Affected, DeviceAnswer, Status
 from smpdfu.dfu.fleet.affected.boards import Evidence
@@ -22,7 +23,6 @@ from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.dfu.fleet.session import FleetSession, FleetWish
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.fleets import affected
 from smpdfu.link.pipe import Pipe
 from tests.dfu.dfu_device import (
     FAST,

@@ -12,10 +12,10 @@ from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.fleet.cells import csv_lines, utc
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
+from smpdfu.device_search import affected
 from smpdfu.dfu.fleet.affected.answer import Affected, DeviceAnswer, PartAnswer, Status
 from smpdfu.dfu.fleet.affected.sbom import Verdict
 from smpdfu.dfu.package.image_record import ImageRecord
-from smpdfu.fleets import affected
 from smpdfu.image.files import write_file_atomic
 
 if TYPE_CHECKING:

@@ -290,6 +290,8 @@ ROWS = (
     Row("net-seal", WARNING, both(seal=None), 8, (None, None), Built(SIMULTANEOUS, net_key=True)),
     Row("net-seal-key", WARNING, both(), 0, NEW, Built(SIMULTANEOUS, net_key=True)),
     Row("net-seal-key", WARNING, other_seal, 8, (None, None), Built(SIMULTANEOUS, net_key=True)),
+    Row("seal", NOTE, both(), 0, NEW, Built(net_key=True)),
+    Row("seal", NOTE, other_seal, 7, APP_ONLY, Built(net_key=True)),
     Row("encrypted", NOTE, app(encrypted=True), 0, APP_ONLY),
     Row("encrypted", NOTE, app(encrypted=True), 7, OLD, Built(encrypts=False)),
     Row("clear", ERROR, app(encrypted=True, spec={"clear": True}), 7, OLD),

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from smpdfu.dfu.package.image_record import ImageRecord
-from smpdfu.dfu.package.images import Core
 
-APP = str(Core.APP)
+APP, NET, OTHER = "app", "net", "other"
+"""Parts of a device, as ``PackageImage.part`` has them; that module takes long to import."""
 NOT_KNOWN = ""
 """Stands for the key of an image that is not known."""
 

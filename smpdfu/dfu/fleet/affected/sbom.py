@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from smpdfu.dfu.fleet.affected.boards import OTHER
 from smpdfu.dfu.fleet.affected.components import Component, ComponentQuery
 from smpdfu.dfu.package.image_record import hash_text
-from smpdfu.dfu.package.images import Role
 from smpdfu.errors import EvidenceError, FormatError
 from smpdfu.untrusted import jsontext
 from smpdfu.untrusted.files import read_start
@@ -240,7 +240,7 @@ def _component(entry: Mapping[str, Any]) -> Component:
 
 def _part(entry: Mapping[str, Any]) -> str:
     role = _property(entry, "role")
-    return f"{role} {_property(entry, 'image-index')}" if role == Role.OTHER else role
+    return f"{role} {_property(entry, 'image-index')}" if role == OTHER else role
 
 
 def _sha256(entry: Mapping[str, Any]) -> str:
