@@ -15,8 +15,8 @@ import pytest
 from smpdfu.client import Client
 from smpdfu.device_search import affected
 from smpdfu.dfu.do.journal.journal import journal_path
-from smpdfu.dfu.fleet.affected.answer import Affected, DeviceAnswer, Status
-from smpdfu.dfu.fleet.affected.boards import Evidence
+from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, DeviceAnswer
+from smpdfu.dfu.fleet.affected.boards import RunEvidence
 from smpdfu.dfu.fleet.outcome import FleetOutcome
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Outcome
@@ -103,7 +103,7 @@ def by_name(found: Affected) -> Mapping[str, DeviceAnswer]:
     return {one.device.name: one for one in found.devices}
 
 
-def statuses(found: Affected) -> dict[str, Status]:
+def statuses(found: Affected) -> dict[str, AffectedStatus]:
     return {name: one.status for name, one in by_name(found).items()}
 
 
@@ -119,7 +119,12 @@ def test_each_release_is_where_it_runs(roofs: Roofs) -> None:
     expected = (Outcome.DONE, Outcome.REVERTED, Outcome.UNREACHABLE, Outcome.INCOMPLETE)
     assert outcomes == dict(zip(NAMES, expected, strict=True))
     first = affected(hashes=[hash_of(roofs.one)])
-    was, runs, unknown, never = Status.WAS_AFFECTED, Status.AFFECTED, Status.UNKNOWN, Status.NOT_AFFECTED
+    was, runs, unknown, never = (
+        AffectedStatus.WAS_AFFECTED,
+        AffectedStatus.AFFECTED,
+        AffectedStatus.UNKNOWN,
+        AffectedStatus.NOT_AFFECTED,
+    )
     assert statuses(first) == dict(zip(NAMES, (was, runs, runs, unknown), strict=True))
     assert statuses(affected(hashes=[hash_of(roofs.two)])) == dict(
         zip(NAMES, (runs, never, never, unknown), strict=True)
@@ -139,8 +144,8 @@ def test_the_answer_says_since_when_and_with_which_evidence(roofs: Roofs) -> Non
     found = by_name(affected(hashes=[hash_of(roofs.one)], fleets=[roofs.file]))
     offline, good = found["offline"], found["good"]
     (app, net), (ran,) = offline.now, good.past
-    assert (app.part, app.image.version, app.evidence) == ("app", "2.0.0", Evidence.PROVEN)
-    assert (net.part, net.image.hash, net.evidence) == ("net", hash_of(roofs.one, "net"), Evidence.PROVEN)
+    assert (app.part, app.image.version, app.evidence) == ("app", "2.0.0", RunEvidence.PROVEN)
+    assert (net.part, net.image.hash, net.evidence) == ("net", hash_of(roofs.one, "net"), RunEvidence.PROVEN)
     assert (ran.part, ran.image.hash) == ("app", hash_of(roofs.one))
     assert offline.seen is not None
     assert good.seen is not None
@@ -156,7 +161,7 @@ def test_a_hash_may_be_of_the_image_its_file_or_the_package(roofs: Roofs, digits
     app = next(image for image in roofs.two.images if image.part == "app")
     whole = {"hash": hash_of(roofs.two), "file": hashlib.sha256(app.data).hexdigest(), "package": roofs.two.digest}[of]
     found = affected(hashes=[whole[:digits].upper()])
-    assert [one.device.name for one in found.of(Status.AFFECTED)] == ["good"]
+    assert [one.device.name for one in found.of(AffectedStatus.AFFECTED)] == ["good"]
 
 
 def test_an_update_of_one_device_and_what_ran_before_are_known_by_its_journal(
@@ -169,9 +174,9 @@ def test_an_update_of_one_device_and_what_ran_before_are_known_by_its_journal(
     assert before is not None
     assert before.hash is not None
     run_update(device, package, journal_path("virtual:desk"))
-    assert [one.status for one in affected(hashes=[hash_of(package)]).devices] == [Status.AFFECTED]
+    assert [one.status for one in affected(hashes=[hash_of(package)]).devices] == [AffectedStatus.AFFECTED]
     (answer,) = affected(hashes=[before.hash.hex()]).devices
-    assert (answer.status, answer.evidence) == (Status.WAS_AFFECTED, Evidence.PROVEN)
+    assert (answer.status, answer.evidence) == (AffectedStatus.WAS_AFFECTED, RunEvidence.PROVEN)
     assert answer.past[0].until <= time.time()
 
 
@@ -196,13 +201,13 @@ def test_a_run_that_was_killed_anywhere_never_hides_what_the_device_runs(
     runs = device.running.hash
     assert runs is not None
     found = affected(hashes=[runs.hex()]).devices
-    assert all(one.status in (Status.AFFECTED, Status.UNKNOWN) for one in found)
+    assert all(one.status in (AffectedStatus.AFFECTED, AffectedStatus.UNKNOWN) for one in found)
     device.reset()  # a trial that nobody confirmed ends here
     device.reset()
     assert device.running is not None
     assert device.running.hash is not None
     for one in affected(hashes=[device.running.hash.hex()]).devices:
-        assert one.status in (Status.AFFECTED, Status.UNKNOWN)
+        assert one.status in (AffectedStatus.AFFECTED, AffectedStatus.UNKNOWN)
 
 
 def without_hashes(folder: Path) -> None:
@@ -220,12 +225,12 @@ def test_devices_of_an_older_release_are_unknown_until_the_package_is_there(roof
     state = roofs.folder / "state"
     without_hashes(state)
     net = hash_of(roofs.two, "net")
-    assert set(statuses(affected(hashes=[net])).values()) == {Status.UNKNOWN}
-    assert statuses(affected(hashes=[net], fleets=[roofs.file]))["good"] is Status.AFFECTED
+    assert set(statuses(affected(hashes=[net])).values()) == {AffectedStatus.UNKNOWN}
+    assert statuses(affected(hashes=[net], fleets=[roofs.file]))["good"] is AffectedStatus.AFFECTED
     for path in (state / "updates").glob("*.jsonl"):
         path.unlink()
     for digits in (net, hash_of(roofs.two), hash_of(roofs.one)):
-        assert set(statuses(affected(hashes=[digits])).values()) == {Status.UNKNOWN}
+        assert set(statuses(affected(hashes=[digits])).values()) == {AffectedStatus.UNKNOWN}
 
 
 def test_a_device_of_the_file_that_was_never_updated_is_unknown(roofs: Roofs) -> None:

@@ -9,7 +9,6 @@ from smpdfu.loaders.rules import SelfUpdate
 from smpdfu.virtual.boot.image_pair import Pair
 from smpdfu.virtual.boot.nsib.second_stage import copy_mcuboot
 
-
 _LEFT_TO_NSIB = (2, 7, 0)
 _RESTARTS_ALWAYS = (2, 7)
 
