@@ -1,4 +1,4 @@
-"""Real runs over virtual devices, and then: which of them run an image? What the answer says is what the devices run."""
+"""Real runs over virtual devices, and then: which of them run an image? The answer is what the devices run."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ class Roofs:
     ) -> Client:
         name = address.partition(":")[2]
         pipe, framing = wire_of(self.devices[name])
-        return Client(self.wires.get(name, lambda wire: wire)(pipe), framing, timeout_s=0.2, attempts=2, patience=FAST)
+        wire = self.wires.get(name)
+        return Client(pipe if wire is None else wire(pipe), framing, timeout_s=0.2, attempts=2, patience=FAST)
 
     async def run(self) -> FleetOutcome:
         async def no_places(address: str) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Roofs:
         return await session.run(FleetWish(go_on=True))
 
     async def both_releases(self) -> Mapping[str, Outcome]:
-        """Release 1 reaches all devices; release 2 reaches ``good``. The others revert, are silent, lose their reset."""
+        """Release 1 reaches all devices, release 2 ``good``; the others revert, are silent, or lose their reset."""
         first = await self.run()
         assert set(first.outcomes.values()) == {Outcome.DONE}
         other = type(self.make)(self.make.encryption, self.make.key)
@@ -119,12 +120,7 @@ def test_each_release_is_where_it_runs(roofs: Roofs) -> None:
     expected = (Outcome.DONE, Outcome.REVERTED, Outcome.UNREACHABLE, Outcome.INCOMPLETE)
     assert outcomes == dict(zip(NAMES, expected, strict=True))
     first = affected(hashes=[hash_of(roofs.one)])
-    was, runs, unknown, never = (
-        AffectedStatus.WAS_AFFECTED,
-        AffectedStatus.AFFECTED,
-        AffectedStatus.UNKNOWN,
-        AffectedStatus.NOT_AFFECTED,
-    )
+    runs, unknown, was, never = AffectedStatus
     assert statuses(first) == dict(zip(NAMES, (was, runs, runs, unknown), strict=True))
     assert statuses(affected(hashes=[hash_of(roofs.two)])) == dict(
         zip(NAMES, (runs, never, never, unknown), strict=True)
