@@ -35,12 +35,7 @@ def digest(text: str) -> str:
 def images(release: int) -> list[dict[str, str]]:
     """The images of a release, as a log has them."""
     return [
-        {
-            "part": part,
-            "hash": digest(f"{part} {release}"),
-            "version": f"{release}.0.0",
-            "file": digest(f"f{part}{release}"),
-        }
+        {"part": part, "hash": digest(f"{part} {release}"), "version": f"{release}.0.0", "file": digest(part)}
         for part in ("app", "net")
     ]
 
