@@ -179,6 +179,8 @@ from smpdfu.image.nsib.seal import seal as seal
 from smpdfu.image.nsib.sealed_by import SealedBy as SealedBy
 from smpdfu.image.nsib.sealed_by import SealState as SealState
 from smpdfu.image.nsib.sealed_by import sealed_by as sealed_by
+from smpdfu.image.nsib.trusted_keys import NsibKeys as NsibKeys
+from smpdfu.image.nsib.trusted_keys import read_nsib_keys as read_nsib_keys
 from smpdfu.image.signers import Surroundings as Surroundings
 from smpdfu.image.signers import open_signer as open_signer
 from smpdfu.image.signing.build import ImageSpec as ImageSpec

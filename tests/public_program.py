@@ -88,6 +88,7 @@ from smpdfu import (
     NotBackError,
     NotBootedError,
     NotReadyError,
+    NsibKeys,
     Op,
     Outcome,
     Package,
@@ -199,6 +200,7 @@ from smpdfu import (
     plan_update,
     provision_for,
     read_log,
+    read_nsib_keys,
     read_provision,
     read_sbom,
     recover_image,
@@ -329,6 +331,14 @@ def software_of(path: Path) -> list[str]:
     images: tuple[SbomImage, ...] = sbom.images
     parts: list[SbomComponent] = [part for image in images for part in image.components]
     return [f"{part.name} {part.version}" for part in parts]
+
+
+def nsib_keys(provision: Path) -> NsibKeys:
+    """The keys that b0n of our devices was provisioned with."""
+    keys = NsibKeys(net=read_nsib_keys(provision))
+    hashes = [key.hash.hex() for key in keys.net if isinstance(key, ProvisionedKey) and not key.revoked]
+    LINES.extend(hashes)
+    return keys
 
 
 def note(event: Event) -> str:

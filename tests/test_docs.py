@@ -95,6 +95,7 @@ def workshop(tmp_path: Path) -> tuple[Path, dict[str, str]]:
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "SMPDFU_VIRTUAL_HOME": str(tmp_path / "devices"),
+        "SMPDFU_STATE_HOME": str(tmp_path / "state"),
         "SOURCE_DATE_EPOCH": "1767225600",
     }
     return folder, environment
