@@ -35,7 +35,7 @@ def digest(text: str) -> str:
 def images(release: int) -> list[dict[str, str]]:
     """The images of a release, as a log has them."""
     return [
-        {"part": part, "hash": digest(f"{part} {release}"), "version": f"{release}.0.0", "file": digest(f"f{part}{release}")}
+        {"part": part, "hash": digest(f"{part} {release}"), "version": f"{release}.0.0", "file": digest(part)}
         for part in ("app", "net")
     ]
 
@@ -71,10 +71,20 @@ def end(release: int, at: float) -> dict[str, Any]:
     """The end of an update."""
     old = None if release == 1 else digest(f"app {release - 1}")
     return {
-        **{"event": "end", "time": at + 0.4, "bytes": 180000, "seconds": 41.2, "outcome": "done"},
-        **{"from": f"{release - 1}.0.0", "to": f"{release}.0.0", "from_hash": old, "to_hash": digest(f"app {release}")},
-        **{"policy": "test-and-confirm", "either": [], "wanted": {"app": f"{release}.0.0", "net": f"{release}.0.0"}},
-        **{"proof": PROOF, "chip": None},
+        "event": "end",
+        "time": at + 0.4,
+        "bytes": 180000,
+        "seconds": 41.2,
+        "outcome": "done",
+        "from": f"{release - 1}.0.0",
+        "to": f"{release}.0.0",
+        "from_hash": old,
+        "to_hash": digest(f"app {release}"),
+        "policy": "test-and-confirm",
+        "either": [],
+        "wanted": {"app": f"{release}.0.0", "net": f"{release}.0.0"},
+        "proof": PROOF,
+        "chip": None,
     }
 
 

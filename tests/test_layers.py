@@ -21,7 +21,7 @@ LINES = (
     {"client", "virtual"},
     {"dfu"},
     {"connect"},
-    {"library", "fleets"},
+    {"library", "fleets", "device_search"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
@@ -49,7 +49,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     "dfu/decide": ({"steps"}, {"checks"}),
     "dfu/decide/checks": ({"loader"},),
     "dfu/do": ({"journal"}, {"replacing"}),
-    "dfu/fleet": ({"description"}, {"log"}),
+    "dfu/fleet": ({"description"}, {"log"}, {"affected"}),
     "image": ({"keys", "inspect"}, {"signers"}, {"signing"}, {"nsib"}, {"verification"}),
     "link": ({"serial", "ble"},),
     "local": ({"state", "doctor"},),

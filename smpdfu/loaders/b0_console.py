@@ -22,9 +22,8 @@ from dataclasses import dataclass
 
 _TRIES = re.compile(r"(?<!\w)Attempting to boot slot ([01])\.?$")
 _STARTS = re.compile(r"(?<!\w)(?:Booting \(0x[0-9a-f]+\)\.?|Firmware version (\d+))$")
-_REFUSES = re.compile(
-    r"(?<!\w)(?:Failed to validate|No fw_info struct|Failed to provide ext APIs|Firmware version \(\d+\) is smaller)"
-)
+_REFUSES = re.compile(r"(?<!\w)(?:Failed to validate|Failed to provide ext APIs|Firmware version \(\d+\) is smaller)")
+_IS_EMPTY = "No fw_info struct found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,8 @@ def read_b0(text: str) -> B0Boot:
             if last.started is not None or int(found[1]) in last.refused:  # the next boot
                 last = NO_B0
             tried = int(found[1])
+        elif _IS_EMPTY in line:
+            tried = None
         elif tried is not None and _REFUSES.search(line):
             last, tried = B0Boot(None, last.refused | {tried}), None
         elif tried is not None and (found := _STARTS.search(line)):

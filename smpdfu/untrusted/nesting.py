@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import json
 
 MAX_DEPTH = 32
 """Levels of lists and tables. What smpdfu reads (manifests, partition tables, fleets, logs) has six at most."""
@@ -35,13 +39,29 @@ def load_json(text: str | bytes, *, limit: int = MAX_DEPTH, **how: Any) -> Any:
 
     Whole numbers have ``MAX_DIGITS`` digits at most, whatever Python's own bound is.
     """
-    import json  # here: not every command reads JSON
-
     if isinstance(text, bytes):
-        text = text.decode(json.detect_encoding(text), "surrogatepass")
+        text = _decoded(text)
+    if text.startswith("\ufeff"):
+        raise ValueError("it begins with a byte order mark")
     if text.count("[") + text.count("{") > limit:
         _check_brackets(text, limit)
-    return json.loads(text, **{"parse_int": _integer} | how)
+    return _decoder(tuple(how.items())).decode(text)
+
+
+def _decoded(data: bytes) -> str:
+    if data[:2] == b'{"':  # as most documents and every line of a log: UTF-8
+        return data.decode("utf-8", "surrogatepass")
+    import json  # here: not every command reads JSON
+
+    return data.decode(json.detect_encoding(data), "surrogatepass")
+
+
+@lru_cache(maxsize=16)
+def _decoder(how: tuple[tuple[str, Any], ...]) -> json.JSONDecoder:
+    """The decoder with these settings, made once: logs have many lines."""
+    import json  # here: not every command reads JSON
+
+    return json.JSONDecoder(**{"parse_int": _integer} | dict(how))
 
 
 def _integer(text: str) -> int:

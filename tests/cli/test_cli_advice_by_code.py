@@ -42,6 +42,7 @@ FACTS = {
     "trailer": "signed",
     "unreadable": "protected",
     "numbers": "0 1",
+    "unchecked": "b0n",
     "core": "net",
     "file": "app 1.bin",
     "folder": "build",

@@ -47,7 +47,7 @@ def accepted_from(key: PrivateKey) -> bool:
     """True if b0n takes out.bin with this key, and refuses it with another."""
     sealed = Path("out.bin").read_bytes()
     assert not b0n_takes(sealed, STRANGER.public)
-    assert str(sealed_by(sealed, [STRANGER.public, key.public])) == "key 1"
+    assert str(sealed_by(sealed, [STRANGER.public, key.public])) == "key 2"
     return b0n_takes(sealed, key.public)
 
 
@@ -212,8 +212,8 @@ def test_what_is_made_is_shown(smpdfu: Call) -> None:
     shown = smpdfu("provision", "show", "provision.hex", "-k", "stranger.pub.pem", "--json").document
     hashes = [ProvisionedKey.of(one.public).hash.hex() for one in (KEY, STRANGER)]
     assert shown["keys"] == [
-        {"key": 0, "hash": hashes[0], "state": "valid", "name": None},
-        {"key": 1, "hash": hashes[1], "state": "valid", "name": "stranger.pub.pem"},
+        {"key": 1, "hash": hashes[0], "state": "valid", "name": None},
+        {"key": 2, "hash": hashes[1], "state": "valid", "name": "stranger.pub.pem"},
     ]
     assert shown["counters"] == [
         {"counts": "nsib", "value": 0, "slots": 8, "used": 0, "left": 8},

@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.dfu.build_folder.board import board_of
+from smpdfu.dfu.build_folder.find import find_build
+from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import load_private
+from smpdfu.image.nsib.provision import key_hash
+from smpdfu.image.nsib.seal import raw_public_key
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.chip.layout import NRF5340DK_B0
+from smpdfu.virtual.store.devices import view_device
+from smpdfu.virtual.store.names import home
 from smpdfu.virtual.store.sample_firmware import CORES, Core, mcuboot_image, stand_in
+from tests.build_folders import built
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Keys
 
 LAYOUT = ("--layout", "nrf5340dk-b0")
+OWN_UPDATE = "ncs3.0-pm-mcuboot-update"
 TO = ("--to", "virtual:desk")
 CODE = NRF5340DK_B0.primary.start + 0x200
 
@@ -125,3 +134,53 @@ def test_a_file_that_is_no_mcuboot_makes_no_board(smpdfu: Call, keys: Keys, file
     assert made.code != 0
     assert "no MCUboot for S0 or S1" in made.err
     assert smpdfu("virtual", "show", "desk").code != 0
+
+
+def test_the_board_of_a_build_with_nsib_has_b0(smpdfu: Call) -> None:
+    """Its key is the one that the build seals with, and MCUboot the one that it made."""
+    made = smpdfu("virtual", "new", "desk", "--build", built(OWN_UPDATE), "--json")
+    assert made.code == 0, made.err
+    shown = json.loads(made.out)
+    assert (shown["ending"], running(smpdfu)) == ("runs", ["s0"])
+    board = board_of(find_build(built(OWN_UPDATE)))
+    assert board.keys.b0 is not None
+    assert board.firmware.mcuboot is not None
+    key = raw_public_key(read_key_file(board.keys.b0).public)
+    assert [one["hash"] for one in shown["b0"]["keys"]] == [key_hash(key).hex()]
+    device = view_device("desk")
+    assert device.b0 is not None
+    image = board.firmware.mcuboot.read_bytes()
+    assert device.b0.slots[0].read(0, len(image)) == image
+
+
+def test_options_for_b0_win_over_the_build(smpdfu: Call, keys: Keys, files: Files) -> None:
+    made = smpdfu(
+        "virtual",
+        "new",
+        "desk",
+        "--build",
+        built(OWN_UPDATE),
+        "--b0-key",
+        keys.signing_public,
+        "--mcuboot",
+        files.mcuboot[1],
+    )
+    assert made.code == 0, made.err
+    assert running(smpdfu) == ["s1"]
+
+
+def test_a_device_from_before_b0_was_modelled_has_none(smpdfu: Call) -> None:
+    assert smpdfu("virtual", "new", "desk", "--build", built(OWN_UPDATE)).code == 0
+    stored = home() / "desk" / "device.json"
+    found = json.loads(stored.read_text())
+    assert found.pop("with_nsib") is True
+    stored.write_text(json.dumps(found))
+    shown = json.loads(smpdfu("virtual", "show", "desk", "--json").out)
+    assert (shown["b0"], shown["ending"]) == (None, "runs")
+    assert smpdfu("virtual", "reset", "desk").code == 0
+    assert json.loads(smpdfu("virtual", "show", "desk", "--json").out)["ending"] == "runs"
+
+
+def test_what_is_not_modelled_of_a_table_with_nsib_is_a_device_without_b0(smpdfu: Call, keys: Keys) -> None:
+    made = smpdfu("virtual", "new", "desk", "--build", built(OWN_UPDATE), "--ncs", "upstream", "--json")
+    assert (made.code, json.loads(made.out)["b0"]) == (0, None)

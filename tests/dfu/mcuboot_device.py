@@ -15,13 +15,13 @@ from smpdfu.dfu.package.package import Package
 from smpdfu.image.keys.keys import generate
 from smpdfu.loaders.releases import LATEST, Release
 from smpdfu.loaders.rules import Loader
-from smpdfu.smp.groups.os import BootloaderInfo, MemoryPools
 from smpdfu.virtual.boot.bootloader import DEFAULT_OPTIONS, BootKeys
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import NRF5340DK_B0
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.line.load import Resources
-from smpdfu.virtual.server.application import Kept, Options
+from smpdfu.virtual.server.application import Kept
+from smpdfu.virtual.server.groups.os import OsGroup
 from smpdfu.virtual.store.b0 import install_b0
 from tests.dfu.dfu_device import run_update, version
 from tests.dfu.mcuboot_images import itself
@@ -58,10 +58,12 @@ class B0Device:
     def __post_init__(self) -> None:
         options = replace(DEFAULT_OPTIONS, loader=Loader(self.release))
         keys = BootKeys((self.make.key.public,), self.make.encryption, options=options)
-        lacks = () if self.tells else (BootloaderInfo,)
-        resources = Resources(reset_delay_s=0.0, application=Options(without=(MemoryPools, *lacks)))
+        resources = Resources(reset_delay_s=0.0)
         kept = Kept(device_id=None if self.number is None else bytes.fromhex(self.number))
         self.device = VirtualNrf5340(NRF5340DK_B0.in_mode(self.mode), keys, resources=resources, kept=kept)
+        if not self.tells:  # firmware without NCS's hook of bootloader info
+            system = next(group for group in self.device.application.groups if isinstance(group, OsGroup))
+            object.__setattr__(system, "mcuboot_slots", None)
         first = itself(self.make, self.runs, 1)
         install_b0(self.device, (self.make.key.public,), first.data, None, self.counter_slots)
         self.device.load_app(self.app("1.0.0").data)

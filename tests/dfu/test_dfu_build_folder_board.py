@@ -101,7 +101,10 @@ def test_external_flash_by_the_address_where_the_core_sees_it(tmp_path: Path) ->
 def test_nsib_is_below_mcuboot() -> None:
     layout = layout_of(board(built("ncs3.0-pm-mcuboot-update")))
     assert places((layout.mcuboot,)) == [(0x8000, 0xC000)]
-    assert [region.name for region in layout.others] == ["b0", "s1"]
+    assert layout.nsib is not None
+    assert places(layout.nsib.slots) == [(0x8000, 0xC000), (0x1_4000, 0xC000)]
+    assert places((layout.nsib.b0, layout.nsib.provision)) == [(0x0, 0x8000), (0xFF_8100, 0x280)]
+    assert layout.others == ()
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

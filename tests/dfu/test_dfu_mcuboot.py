@@ -46,6 +46,7 @@ def journal(steps: list[str], slot: int = 1, end: str | None = None, package: st
 
 # --- which slot it is for ---------------------------------------------------------------------------------------------
 
+NOT_COPIED = replace(journal(ALL, end=DONE), about={"mcuboot": [1, 2], "b0_before": 1})
 # What the device tells, what a person says, the journal of this package, --again, and the slot that is wanted.
 TARGETS: list[tuple[str, int | None, int | None, Record, bool, int | None]] = [
     ("told 0", 0, None, Record(), False, 1),
@@ -59,6 +60,7 @@ TARGETS: list[tuple[str, int | None, int | None, Record, bool, int | None]] = [
     ("sent, and a person still says what was right before", None, 0, journal(ALL[:3]), False, 1),
     ("there by the journal", 1, None, journal(ALL, end=DONE), False, 1),
     ("there by the journal, the device does not tell", None, 0, journal(ALL, end=DONE), False, 1),
+    ("it was not there: that slot was active before, too", 1, None, NOT_COPIED, False, 0),
     ("another one is active since", 0, None, journal(ALL, end=DONE), False, 1),
     ("the same for slot 0, another one is active since", 1, None, journal(ALL, 0, DONE), False, 0),
     ("there, and once more", 1, None, journal(ALL, end=DONE), True, 0),
@@ -121,6 +123,7 @@ STEPS: list[tuple[str, str, tuple[str, ...], int | None, Record, list[str]]] = [
     ("another image lies there", "other", (), 0, journal(ALL[:1]), ALL),
     ("marked", "new", WAITS, 0, journal(ALL[:2]), ALL[2:]),
     ("marked, journal lost", "new", WAITS, 0, Record(), ALL[2:]),
+    ("copied, and it still waits", "new", WAITS, 1, journal(ALL[:2]), ALL[3:]),
     ("copied, and the reset was not noted", "", (), 1, journal(ALL[:2]), ALL[3:]),
     ("copied by a reset of the device itself", "", (), 1, journal(ALL[:1]), ALL[3:]),
     ("gone after the reset, and the old one is active", "", (), 0, journal(ALL[:3]), ALL[3:]),
@@ -250,6 +253,12 @@ FINDINGS: list[tuple[str, Case, dict[str, Any], list[tuple[str, Severity]]]] = [
     ),
     ("an image on trial", of(), {"slots": (replace(OLD, confirmed=False),)}, [("unconfirmed", Severity.ERROR), *USUAL]),
     ("it cannot be rolled back anyway", of(), {"mode": BootloaderMode.OVERWRITE_ONLY}, USUAL),
+    (
+        "swap using offset",
+        of(),
+        {"mode": BootloaderMode.SWAP_USING_OFFSET},
+        [("mcuboot-offset", Severity.ERROR), *USUAL],
+    ),
     ("not for this board", of(), {"board": "nrf5340dk"}, USUAL),
 ]
 

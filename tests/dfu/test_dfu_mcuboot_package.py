@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage
 from smpdfu.dfu.package.mcuboot import FILES, McubootRequest, make_mcuboot_package
@@ -172,3 +173,10 @@ def test_keys_that_nsib_does_not_know() -> None:
 def test_a_seal_without_a_signature_is_no_request() -> None:
     with pytest.raises(ValueError, match="signed now"):
         make_mcuboot_package(PLAIN, None, NSIB)
+
+
+def test_a_build_makes_it_by_itself() -> None:
+    made = make_build_mcuboot_package(built(BUILD), None, SIGN, NSIB)
+    assert isinstance(made, MadePackage)
+    assert all(is_sealed_by(NSIB, image, start + 0x200) for image, start in zip(both(made), (S0, S1), strict=True))
+    assert make_build_mcuboot_package(built("ncs3.0-sysbuild-pm-staged"), None, SIGN, NSIB) is None

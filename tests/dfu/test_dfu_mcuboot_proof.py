@@ -30,7 +30,8 @@ TABLE: list[tuple[B0Boot, int | None, bool, bool | None, ProofSource | None]] = 
     (STARTED, None, False, True, CONSOLE),
     (B0Boot(1), 1, False, True, CONSOLE),
     (LOWER, 1, False, False, CONSOLE),
-    (REFUSED, 1, False, False, CONSOLE),
+    (REFUSED, 1, False, None, None),
+    (REFUSED, 1, True, False, CONSOLE),
     (REFUSED, None, True, False, CONSOLE),
     (OLD_ONE, 1, False, None, None),
     (OLD_ONE, None, False, None, None),
@@ -125,6 +126,7 @@ STARTS = "Setting monotonic counter (version: 2, slot: 1)\r\nBooting (0x8200).\r
 REJECTS = "I: Firmware validation failed with error -102.\nFailed to validate, permanently invalidating!\n\r"
 LOW = "Firmware version (1) is smaller than monotonic counter (3).\nFailed to validate, permanently invalidating!\n\r"
 
+FIRST_BOOT = BANNER + tries(0) + ACCEPTS + MCUBOOT
 OTHER = B0Boot(0, frozenset({1}), 2)
 LINES = [
     ("one slot", BANNER + tries(0) + ACCEPTS + MCUBOOT, B0Boot(0, version=2)),
@@ -132,7 +134,7 @@ LINES = [
     ("an older b0", tries(1) + STARTS, B0Boot(1)),
     ("refused, then the other one", BANNER + tries(1) + REJECTS + tries(0) + ACCEPTS + STARTS + MCUBOOT, OTHER),
     ("below the counter", tries(1) + LOW + tries(0) + ACCEPTS, OTHER),
-    ("an empty slot", tries(1) + "No fw_info struct found.\r\n" + tries(0) + ACCEPTS, OTHER),
+    ("an empty slot", tries(1) + "No fw_info struct found.\r\n" + tries(0) + ACCEPTS, B0Boot(0, version=2)),
     ("neither", tries(1) + REJECTS + tries(0) + REJECTS, B0Boot(None, frozenset({0, 1}))),
     (
         "two boots",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from smpdfu.dfu.do.journal.journal import read_record
 from smpdfu.dfu.do.update import Wish
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
-from smpdfu.errors import PlanError, RevertedError, SmpdfuError
+from smpdfu.errors import PlanError, RevertedError, SmpdfuError, StepError
+from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.loaders.releases import LATEST, RELEASES, Release
 from smpdfu.virtual.boot.bootloader import Ending
 from smpdfu.virtual.chip.boot_mode import BootMode
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 ALL = [step.name for step in MCUBOOT]
 OLD_RELEASE = next(one for one in RELEASES if one.name == "2.5")
-MODES = [BootMode.MOVE, BootMode.OVERWRITE_ONLY, BootMode.OFFSET]
+MODES = [BootMode.MOVE, BootMode.OVERWRITE_ONLY]
 
 
 def given(slot: int) -> Wish:
@@ -64,6 +65,18 @@ def test_without_a_console_the_new_slot_proves_nothing(make: Maker, tmp_path: Pa
     assert "does not see whether b0 accepts" in stage.proof.doubt
 
 
+def test_without_a_console_the_key_of_b0_proves_it(make: Maker, tmp_path: Path) -> None:
+    stage = B0Device(make, tmp_path)
+    knows = Wish(nsib=NsibKeys(b0=(make.key.public,)))
+    with pytest.raises(PlanError) as error:
+        stage.update(stage.variants(2, seal_key=STRANGER), knows, console=False)
+    assert error.value.codes == ("seal",)
+    assert stage.update(stage.variants(), knows, console=False) == ALL
+    assert stage.mcuboot == (1, 2)
+    assert stage.proof is not None
+    assert (stage.proof.value, stage.proof.source) == (True, ProofSource.SEAL)
+
+
 def test_a_bootloader_that_does_not_restart_after_the_copy(make: Maker, tmp_path: Path) -> None:
     """Before NCS 2.7: MCUboot swaps its update as any image and starts the application. The next boot is b0's."""
     stage = B0Device(make, tmp_path, release=OLD_RELEASE)
@@ -71,6 +84,16 @@ def test_a_bootloader_that_does_not_restart_after_the_copy(make: Maker, tmp_path
     assert stage.mcuboot == (1, 2)
     assert stage.proof is not None
     assert stage.proof.value is True
+
+
+def test_swap_using_offset_is_refused_and_forced_it_stays_in_the_slot(make: Maker, tmp_path: Path) -> None:
+    stage = B0Device(make, tmp_path, BootMode.OFFSET)
+    with pytest.raises(PlanError, match="swaps using an offset") as error:
+        stage.update(stage.variants())
+    assert error.value.codes == ("mcuboot-offset",)
+    with pytest.raises((RevertedError, StepError), match="still waits for the next boot"):
+        stage.update(stage.variants(), Wish(force=True))
+    assert (stage.mcuboot, stage.version) == ((0, 1), "1.0.0")
 
 
 @pytest.mark.parametrize("console", [True, False])
@@ -87,9 +110,14 @@ def test_a_device_that_does_not_answer(make: Maker, tmp_path: Path, console: boo
     assert stage.update(stage.variants(), given(0), console=console) == []
 
 
+def whole(stage: B0Device) -> Package:
+    """Images of both cores, and both files of MCUboot."""
+    return Package((stage.app("2.0.0"), stage.make.image(Role.NET), *stage.variants().images))
+
+
 def test_a_package_of_everything(make: Maker, tmp_path: Path) -> None:
     stage = B0Device(make, tmp_path)
-    package = Package((stage.app("2.0.0"), make.image(Role.NET), itself(make, 0), itself(make, 1)))
+    package = whole(stage)
     assert stage.update(package) == [step.name for step in STAGED] + ALL
     assert (stage.mcuboot, stage.version, stage.end) == ((1, 2), "2.0.0", DONE)
     assert stage.update(package) == []
@@ -146,7 +174,7 @@ def test_a_key_that_b0_does_not_have_and_no_console(make: Maker, tmp_path: Path)
 @pytest.mark.parametrize(("number", "counter"), [(1, 240), (0, 240), (1, 0)])
 def test_a_version_that_is_not_higher(make: Maker, tmp_path: Path, number: int, counter: int, console: bool) -> None:
     stage = B0Device(make, tmp_path, counter_slots=counter)
-    with pytest.raises(RevertedError, match="b0 did not start signed_by_mcuboot_and_b0_s1_image.bin"):
+    with pytest.raises(RevertedError, match="b0 did not start signed_by_mcuboot_and_b0_s1_image"):
         stage.update(stage.variants(number), console=console)
     assert (stage.mcuboot, stage.version, stage.end) == ((0, 1), "1.0.0", REVERTED)
 
@@ -256,8 +284,11 @@ def test_a_device_that_stopped_is_said_to_stay_away(make: Maker, tmp_path: Path)
     raise AssertionError("no operation stopped it")
 
 
+@pytest.mark.parametrize("everything", [False, True])
 @pytest.mark.parametrize("written", [True, False])
-def test_killed_at_every_line_of_the_journal_the_next_call_finishes(make: Maker, tmp_path: Path, written: bool) -> None:
+def test_killed_at_every_line_of_the_journal_the_next_call_finishes(
+    make: Maker, tmp_path: Path, written: bool, everything: bool
+) -> None:
     lives = 0
     while True:
         folder = tmp_path / str(lives)
@@ -266,14 +297,17 @@ def test_killed_at_every_line_of_the_journal_the_next_call_finishes(make: Maker,
         with MortalJournal(stage.journal) as journal:
             journal.life, journal.written = lives, written
             try:
-                simulate(update(stage.device, stage.variants(), journal, wish=Wish()))
+                package = whole(stage) if everything else stage.variants()
+                simulate(update(stage.device, package, journal, wish=Wish()))
             except KilledError:
                 pass
             else:
                 break
         for _ in range(lives % 2):
             stage.device.reset()  # it may restart by itself meanwhile
-        stage.update(stage.variants())
-        assert (stage.mcuboot, stage.end) == ((1, 2), DONE), lives
+        with suppress(RevertedError) if everything else nullcontext():  # a reset during the application's trial
+            stage.update(package)
+        stage.update(package)
+        assert (stage.mcuboot, stage.version, stage.end) == ((1, 2), "2.0.0" if everything else "1.0.0", DONE), lives
         lives += 1
     assert lives > len(ALL)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from smpdfu.dfu.evidence.envelope import open_envelope, seal_payload
 from smpdfu.errors import KeyFileError, SignatureError, SigningError
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import PrivateKey, generate
@@ -91,6 +92,13 @@ def test_aws_signs(kind: str, uri: str, aws: KeyStore, firmware: bytes) -> None:
     aws.key = generate(kind)
     assert accepted(uri, aws.key, firmware)
     assert aws.asked == ["GetPublicKey alias/release", "Sign alias/release"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_aws_signs_a_provenance(kind: str, aws: KeyStore) -> None:
+    aws.key = generate(kind)
+    sealed = seal_payload(b"{}", open_signer("awskms:alias/release"))
+    assert open_envelope(sealed, [aws.key.public]) == (b"{}", aws.key.public)
 
 
 def test_with_the_public_key_given_nothing_is_fetched(aws: KeyStore, firmware: bytes, tmp_path: Path) -> None:
@@ -260,7 +268,7 @@ def test_a_cloud_s_key_seals_for_b0n(cloud: str, aws: KeyStore, monkeypatch: pyt
     stranger = generate("ecdsa-p256").public
     assert b0n_takes(sealed, aws.key.public)
     assert not b0n_takes(sealed, stranger)
-    assert str(sealed_by(sealed, [stranger, aws.key.public])) == "key 1"
+    assert str(sealed_by(sealed, [stranger, aws.key.public])) == "key 2"
 
 
 def test_a_cloud_s_key_of_another_type_does_not_seal(aws: KeyStore) -> None:

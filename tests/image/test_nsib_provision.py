@@ -76,7 +76,7 @@ def alone(data: bytes) -> Firmware:
 
 
 @given(data=provisions(), erased=st.integers(0, 64))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_data_are_read_back(data: Provision, erased: int) -> None:
     written = data.to_bytes()
     assert read_provision(written + b"\xff" * erased) == data

@@ -77,7 +77,7 @@ def test_the_seal_of_a_vector_is_accepted_from_its_key_alone(name: str) -> None:
     names = list(VECTORS["keys"])
     keys = [key(one).public for one in names]
     position = names.index(vector["key"])
-    assert str(sealed_by(sealed, keys)) == f"key {position}"
+    assert str(sealed_by(sealed, keys)) == f"key {position + 1}"
     assert list(sealed_by(sealed, keys).revokes) == list(range(position))
     assert str(sealed_by(sealed, [one for one in keys if one is not keys[position]])) == "unknown key"
     assert refusal(sealed, vector["address"], keys) is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
 from smpdfu.virtual.chip.boot_mode import BootMode
-from smpdfu.virtual.chip.layout import LAYOUTS, XIP, Region
+from smpdfu.virtual.chip.layout import LAYOUTS, NRF5340DK_B0, OTP, XIP, Region
 from smpdfu.virtual.chip.partitions import read_layout
 
 # nRF5340 DK, internal flash, as it comes out of a build of the nRF Connect SDK: EMPTY and spans and all.
@@ -230,6 +230,17 @@ def test_a_build_with_nsib_below_mcuboot() -> None:
     layout = read_layout(NSIB, "nsib")
     assert layout.mcuboot == Region("mcuboot", 0x8000, 0xC000)
     assert layout.others == (Region("b0", 0, 0x8000), Region("s1", 0x1_4000, 0xC000))
+
+
+def test_nsib_with_its_provisioned_data_is_a_device_with_b0() -> None:
+    table = NSIB + b"provision: {address: 0xff8100, size: 0x280, region: otp}\n"
+    layout = read_layout(table, "nsib")
+    assert layout.nsib is not None
+    assert layout.nsib == NRF5340DK_B0.nsib
+    assert (layout.images, layout.otp, layout.others) == (NRF5340DK_B0.images, NRF5340DK_B0.otp, ())
+    without = read_layout(table, "nsib", with_nsib=False)
+    assert (without.nsib, without.otp) == (None, OTP)
+    assert [region.name for region in without.others] == ["b0", "s1"]
 
 
 def test_two_names_of_one_place_are_one_region() -> None:

@@ -128,7 +128,7 @@ def _shown(data: Provision, names: dict[bytes, str], file: Path, begin: int | No
     pairs += [(f"data of type {one.type}", one.data) for one in data.variable]
     parts = [facts(pairs)]
     if data.keys:
-        rows = [(number, key.hash, _state(key), names.get(key.hash)) for number, key in enumerate(data.keys)]
+        rows = [(number, key.hash, _state(key), names.get(key.hash)) for number, key in enumerate(data.keys, 1)]
         parts.append(table("keys", ("key", "hash", "state", "name"), rows, long=True))
     if data.counters:
         counts = [(_USES[one.use], one.current, one.slots, one.left) for one in data.counters]
@@ -154,7 +154,7 @@ def _summary(data: Provision, names: dict[bytes, str]) -> dict[str, Any]:
         "implementation_id": data.implementation_id,
         "keys": [
             {"key": number, "hash": key.hash, "state": _state(key), "name": names.get(key.hash)}
-            for number, key in enumerate(data.keys)
+            for number, key in enumerate(data.keys, 1)
         ],
         "counters": [
             {

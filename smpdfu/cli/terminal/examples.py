@@ -17,10 +17,18 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu update dfu_application.zip --port /dev/ttyACM0 --plan", "show the steps and write nothing"),
         ("smpdfu update dfu_application.zip --port /dev/ttyACM0", "update; the same command continues"),
         ("smpdfu update dfu_application.zip --port /dev/ttyACM0 --recovery", "update a device in serial recovery"),
+        (
+            "smpdfu update dfu_application.zip --port /dev/ttyACM0 --net-key nsib.pub.pem",
+            "check who sealed the network image first",
+        ),
     ),
     "upload": (
         ("smpdfu upload app_update.bin --port /dev/ttyACM0 --confirm", "upload, test and confirm"),
         ("smpdfu upload app_update.bin --port /dev/ttyACM0 --test", "upload and mark for a test"),
+        (
+            "smpdfu upload net_core_update.bin --port /dev/ttyACM0 --confirm --net-key nsib.pub.pem",
+            "check the seal for b0n first",
+        ),
     ),
     "test": (("smpdfu test --port /dev/ttyACM0", "test the uploaded image at the next boot"),),
     "confirm": (("smpdfu confirm --port /dev/ttyACM0", "keep the running image"),),
@@ -34,6 +42,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu fleet run roofs.toml", "update; the same command continues"),
         ("smpdfu fleet run roofs.toml --plan", "show the plan, without asking a device"),
         ("smpdfu fleet run roofs.toml --go-on", "also retry the failed devices"),
+        ("smpdfu fleet run roofs.toml --net-key net_provision.hex", "check who sealed the network images first"),
     ),
     "fleet pause": (("smpdfu fleet pause roofs.toml", "begin no further device"),),
     "fleet resume": (("smpdfu fleet resume roofs.toml", "continue after a pause"),),
@@ -91,10 +100,14 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu provision show provision.hex -k nsib.pub.pem", "and which of the keys is nsib.pub.pem"),
         ("smpdfu provision show merged.hex --address 0xff8100 --json", "of a file with more in it, for a script"),
     ),
-    "verify": (("smpdfu verify app.signed.bin -k key.pub.pem", "check signature, hash and format"),),
+    "verify": (
+        ("smpdfu verify app.signed.bin -k key.pub.pem", "check signature, hash and format"),
+        ("smpdfu verify net_core_update.bin -k key.pub.pem --net-key nsib.pub.pem", "and the seal for b0n"),
+    ),
     "inspect": (
         ("smpdfu inspect app.signed.bin", "header, TLVs and trailer"),
         ("smpdfu inspect dfu_application.zip", "what a package holds"),
+        ("smpdfu inspect dfu_application.zip --net-key net_provision.hex", "and who sealed the network image"),
     ),
     "key": (
         ("smpdfu key gen -k key.pem -t ecdsa-p256", "make a key"),

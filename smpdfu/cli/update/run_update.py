@@ -65,7 +65,7 @@ async def run_update(
     wish = _wish(how, known, trust.keys(), nsib.keys())
     loaded = loaded if how.only is None else loaded.only(Role(how.only.value))
     check_trust(loaded.images, wish.trust)
-    if not how.force:
+    if not (how.force or how.plan):  # a plan shows it among its findings
         check_seals(loaded.images, wish.nsib)
     if how.new_journal and (how.plan or how.resume):
         raise typer.BadParameter("--new-journal cannot be combined with --plan or --resume")

@@ -49,15 +49,16 @@ def new_device(
             raise typer.BadParameter("--demo makes a board without b0. Leave out the options for b0")
         _new_demo(name, parts, boot, loader, server, out)
         return
+    of_build = b0
     if build is None:
         made = recipe(parts, boot, loader, server)
     else:
-        parts, made = _of_build(build, given, parts, boot, loader, server)
+        parts, of_build, made = _of_build(build, given, parts, boot, loader, b0, server)
     try:
         layout = made.make_layout()
     except ValueError as error:
         raise refused_name(name, error) from None
-    found = _create(name, parts, made, out, read_b0(b0, layout))
+    found = _create(name, parts, made, out, read_b0(b0 if layout.nsib is None else of_build, layout))
     out.emit(with_holder(found), lambda: rendered(found))
     if parts.app is None:
         for line in _without_firmware(name, trusts_key=bool(made.sign_keys)):
@@ -65,11 +66,17 @@ def new_device(
 
 
 def _of_build(
-    build: Path, given: Callable[[str], bool], parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts
-) -> tuple[Parts, Recipe]:
+    build: Path,
+    given: Callable[[str], bool],
+    parts: Parts,
+    boot: BootParts,
+    loader: LoaderParts,
+    b0: B0Parts,
+    server: ServerParts,
+) -> tuple[Parts, B0Parts, Recipe]:
     from smpdfu.cli.virtual.options.from_build import board_recipe  # here: an eighth of `new`, for builds only
 
-    return board_recipe(build, given, parts, boot, loader, server)
+    return board_recipe(build, given, parts, boot, loader, b0, server)
 
 
 def _new_demo(name: str, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts, out: Output) -> None:

@@ -19,7 +19,7 @@ from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.dfu.build_folder.formats.partitions import Memory, Partition, Partitions
 from smpdfu.dfu.build_folder.layout import DTS, read_layout, yaml_of
 from smpdfu.dfu.build_folder.packing.named_keys import built_in_key, encryption_key_of, nsib_key_of, signing_key_of
-from smpdfu.dfu.build_folder.updates import network_sources
+from smpdfu.dfu.build_folder.updates import SEALED_PREFIX, network_sources
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PackageError
 from smpdfu.image.nrf5340 import APP, NET, XIP
@@ -62,13 +62,14 @@ class BoardKeys:
     """Where the keys of a board are on this computer; None where the build names none, or none that is there.
 
     MCUboot trusts ``built_in`` (PEM), or the key in the file ``sign``; it decrypts with ``encryption``. b0n trusts
-    ``net``. ``signs`` and ``encrypts``: whether MCUboot checks signatures, and decrypts.
+    ``net``, b0 trusts ``b0``. ``signs`` and ``encrypts``: whether MCUboot checks signatures, and decrypts.
     """
 
     built_in: str | None
     sign: Path | None
     encryption: Path | None
     net: Path | None
+    b0: Path | None
     signs: bool
     encrypts: bool
 
@@ -81,6 +82,7 @@ class BoardFirmware:
     external: Path | None
     loader: Path | None
     net: Path | None
+    mcuboot: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _keys(build: Build) -> BoardKeys:
         sign=signing_key_of(build),
         encryption=encryption_key_of(build),
         net=_net_key(build),
+        b0=None if build.image(BuildRole.B0) is None else nsib_key_of(build),
         signs=loader.signature is None or loader.signature.value != "none",
         encrypts=loader.encryption is not None,
     )
@@ -284,12 +287,20 @@ def _firmware(build: Build, folder: BuildFolder, *, has_place: bool) -> BoardFir
     loader, network = build.image(BuildRole.FIRMWARE_LOADER), build.image(BuildRole.NETWORK)
     child = build.kind is BuildKind.CHILD
     external = updates.get(Role.EXTERNAL)
+    mcuboot = next((one for one in build.own_updates if one.slot_number == 0), None)
     return BoardFirmware(
         app=first(_signed(build, updates[Role.APP])),
         external=None if external is None else first(_signed(build, external)),
         loader=None if loader is None else first(_signed_of(loader)),
         net=None if network is None or not has_place else first(iter(network_sources(network, child=child))),
+        mcuboot=None if mcuboot is None else first(_sealed(mcuboot)),
     )
+
+
+def _sealed(mcuboot: UpdateImage) -> Iterator[str]:
+    """MCUboot with the seal of b0, and with its own signature if the build has made that."""
+    yield from mcuboot.signed_names
+    yield from (name for name in mcuboot.unsigned_names if SEALED_PREFIX in name)
 
 
 def _signed(build: Build, update: UpdateImage) -> Iterator[str]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.mcuboot import mcuboot_proof, not_started
+from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.do.state_reading import read_b0_slot, read_slots
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import RevertedError
+from smpdfu.loaders.proof import Picture
 
 B0_REFUSED = "b0-refused"
 """The code of the error where b0 printed that it does not accept the new MCUboot."""
@@ -29,13 +31,14 @@ class Itself:
         """The state with what is known of the new MCUboot.
 
         Where nothing has shown yet that b0 looked at it, the device is reset once more: some bootloaders start the
-        application right after they copied their update, and b0 comes to it at the next boot only.
+        application right after they copied their update, and b0 comes to it at the next boot only. Not where the image
+        still waits: a bootloader before NCS 2.7 keeps it so if the power failed right after the copy.
 
         Raises RevertedError where b0 did not start it, AbsentError where the device stays away, LinkError.
         """
         now = await self._read(state)
         proof = mcuboot_proof(image, now, asked=False)
-        if proof.value is None:
+        if proof.value is None and picture(image, now) is not Picture.PENDING:
             now = await self._read(await self.restart(now))
             proof = mcuboot_proof(image, now, asked=True)
         now = replace(now, b0=replace(now.b0, proof=proof))

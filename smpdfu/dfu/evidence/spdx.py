@@ -7,7 +7,7 @@ Only what an SBOM needs of a package is read. The thousands of files in such a d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from smpdfu.dfu.evidence.software import Software
@@ -18,7 +18,7 @@ MAX_PACKAGES = 4096
 _LONGEST = 2048
 """Characters of a value that is kept."""
 _VERSIONS = ("SPDX-2.2", "SPDX-2.3")
-_NOTHING = ("NOASSERTION", "NONE")
+NOTHING = ("NOASSERTION", "NONE")
 _TAG = re.compile(r"([A-Za-z][A-Za-z0-9]*):[ \t]*(.*)")
 _ENDINGS = ("-sources", "-deps")
 BUILD_DOCUMENT = "build"
@@ -145,8 +145,8 @@ def _software(package: _Package, document: str) -> Software:
     licenses = (_said(package, "PackageLicenseConcluded"), _said(package, "PackageLicenseDeclared"))
     kind, colon, supplier = _said(package, "PackageSupplier").partition(":")
     return Software(
-        name=_plain_name(package.name, document),
-        version=_said(package, "PackageVersion") or _version_of(package),
+        name=plain_name(package.name, document),
+        version=_said(package, "PackageVersion") or version_of(package.cpes, package.purls),
         license=next(filter(None, licenses), ""),
         purls=tuple(dict.fromkeys(package.purls)),
         cpes=tuple(dict.fromkeys(package.cpes)),
@@ -159,21 +159,22 @@ def _software(package: _Package, document: str) -> Software:
 
 def _said(package: _Package, tag: str) -> str:
     value = package.values.get(tag, "")
-    return "" if value in _NOTHING else value
+    return "" if value in NOTHING else value
 
 
-def _plain_name(name: str, document: str) -> str:
+def plain_name(name: str, document: str) -> str:
+    """The name without what ``west spdx`` puts behind it."""
     ending = next((one for one in _ENDINGS if name.endswith(one) and name != one), "")
     return name if document == BUILD_DOCUMENT else name.removesuffix(ending)
 
 
-def _version_of(package: _Package) -> str:
-    """The version in an identifier, where the package has none of its own."""
-    for cpe in package.cpes:
+def version_of(cpes: Sequence[str], purls: Sequence[str]) -> str:
+    """The version in an identifier, for a package that has none of its own."""
+    for cpe in cpes:
         parts = re.split(r"(?<!\\):", cpe)
         if cpe.startswith("cpe:2.3:") and len(parts) > 5 and parts[5] not in ("*", "-"):
             return re.sub(r"\\(.)", r"\1", parts[5])
-    for purl in package.purls:
+    for purl in purls:
         _, at, version = purl.partition("?")[0].rpartition("@")
         if at and "/" not in version:
             return version

@@ -22,30 +22,8 @@ from dataclasses import replace
 from enum import StrEnum
 
 from smpdfu.dfu.fleet.description.file import Limits, Unproven, Wave
+from smpdfu.dfu.fleet.device_outcome import Outcome as Outcome
 from smpdfu.dfu.fleet.stops import Stop, StopCode
-
-
-class Outcome(StrEnum):
-    """How the update of one device ended. CURRENT: it had the package already."""
-
-    DONE = "done"
-    CURRENT = "current"
-    UNPROVEN = "unproven"
-    REVERTED = "reverted"
-    REFUSED = "refused"
-    INCOMPLETE = "incomplete"
-    UNREACHABLE = "unreachable"
-    FAILED = "failed"
-
-    @property
-    def good(self) -> bool:
-        """True if the device has the package, as far as smpdfu can tell."""
-        return self in (Outcome.DONE, Outcome.CURRENT, Outcome.UNPROVEN)
-
-    @property
-    def passing(self) -> bool:
-        """True if the next run may succeed though nothing else changes."""
-        return self in (Outcome.INCOMPLETE, Outcome.UNREACHABLE)
 
 
 class Phase(StrEnum):

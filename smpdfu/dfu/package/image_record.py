@@ -6,9 +6,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from smpdfu.dfu.package.images import PackageImage
+if TYPE_CHECKING:
+    from smpdfu.dfu.package.images import PackageImage
 
 _HEX = re.compile(r"(?:[0-9a-f]{2}){16,64}")
 _MAX_TEXT = 100

@@ -115,7 +115,7 @@ def problems(data: Provision) -> tuple[Problem, ...]:
     """What is wrong with data that can be read, in the order of the keys and counters."""
     found = []
     known: set[bytes] = set()
-    for number, key in enumerate(data.keys):
+    for number, key in enumerate(data.keys, 1):
         if not key.usable and not key.revoked:
             text = f"the hash of key {number} has 0xffff in it: the bootloader takes it for erased memory and stops"
             found.append(Problem("provision-key-hash", text))
@@ -195,7 +195,7 @@ def _read_keys(data: bytes, count: int) -> tuple[Tokens, tuple[ProvisionedKey, .
         valid, revoked = _both(tokens, position)
         if token not in (valid, revoked):
             at = HEAD.size + position * KEY.size
-            raise FormatError(f"0x{token:08x} is not the token of key {position}, valid or revoked", at)
+            raise FormatError(f"0x{token:08x} is not the token of key {position + 1}, valid or revoked", at)
         keys.append(ProvisionedKey(digest, revoked=token == revoked))
     return tokens, tuple(keys)
 

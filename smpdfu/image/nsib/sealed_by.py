@@ -59,7 +59,8 @@ class SealedBy:
         return range(self.position or 0) if self.accepted else range(0)
 
     def __str__(self) -> str:
-        return f"key {self.position}" if self.accepted else str(self.state)
+        """For people, who count keys from 1."""
+        return str(self.state) if self.position is None or not self.accepted else f"key {self.position + 1}"
 
 
 def sealed_by(firmware: bytes, keys: Sequence[KnownKey]) -> SealedBy:

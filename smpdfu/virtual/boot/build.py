@@ -155,14 +155,16 @@ def _check_mode(mode: BootMode, keys: BootKeys) -> None:
         raise ValueError(f"MCUboot has no downgrade prevention in {mode} mode: it starts the higher version")
 
 
-def _check_second_stage(layout: Layout, keys: BootKeys) -> None:
+def check_second_stage(layout: Layout, options: BootOptions) -> None:
     """Raise ValueError for what no MCUboot behind b0 is, or what is not modelled of it."""
-    loader = keys.options.loader
+    loader = options.loader
     if loader.rule.self_update is SelfUpdate.NEVER:
         raise ValueError(f"{loader.release.title} cannot be started by b0: that is Nordic's")
     if loader.rule.self_update is SelfUpdate.SWAPS and len(layout.images) > 1:
         raise ValueError(f"there is no virtual device with b0 and several image pairs for {loader.release.title}")
-    if keys.options.app_class or keys.options.net_class:
+    if layout.external_half is not None:
+        raise ValueError("there is no virtual device with b0 and an application in two halves")
+    if options.app_class or options.net_class:
         raise ValueError("there is no virtual device with b0 whose MCUboot goes by class UUIDs")
 
 
@@ -176,7 +178,7 @@ def build_of(layout: Layout, keys: BootKeys, *, has_network_core: bool = True) -
     by_uuid = bool(options.app_class or options.net_class)
     _check_mode(layout.mode, keys)
     if layout.nsib is not None:
-        _check_second_stage(layout, keys)
+        check_second_stage(layout, keys.options)
     if by_offset and not release.by_offset:
         raise ValueError(f"{release.title} has no swap using offset")
     if by_uuid and options.loader.rule.application_by_uuid is None:

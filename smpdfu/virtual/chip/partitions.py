@@ -17,6 +17,7 @@ from smpdfu.image import nrf5340
 from smpdfu.untrusted import yamltext
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import NET_RAM, NRF5340_NET, OTP, XIP, Layout, Region, SlotPair
+from smpdfu.virtual.chip.regions import NsibLayout
 
 LARGEST_FILE = yamltext.MAX_BYTES
 _MOST_PARTITIONS = 200
@@ -36,11 +37,15 @@ _NAMES = {
     "pcd_sram": "pcd",
 }
 _PAIRS = tuple((f"mcuboot_primary{end}", f"mcuboot_secondary{end}") for end in ("", "_1", "_2"))
+_NSIB = ("b0", "provision", "s0", "s1")
 _SETTINGS = ("settings_storage", "nvs_storage", "littlefs_storage")
 
 
-def read_layout(text: bytes, name: str, mode: BootMode | None = None) -> Layout:
+def read_layout(text: bytes, name: str, mode: BootMode | None = None, *, with_nsib: bool = True) -> Layout:
     """The layout that a partition table describes.
+
+    With b0, its provisioned data and both slots of MCUboot in the table, the device has NSIB, unless ``with_nsib`` is
+    False: then MCUboot is in the first of its slots, and nothing is below it.
 
     ``mode`` is how MCUboot was built, which the table does not say: without it, as the SDK builds it for such a table
     (swap-scratch where there is a scratch area, overwrite-only where the network core's image has slots, else
@@ -50,7 +55,7 @@ def read_layout(text: bytes, name: str, mode: BootMode | None = None) -> Layout:
     table = _table(text)
     try:
         regions = {key: _region(key, table[key]) for key in table if _is_place(table[key])}
-        return _layout(name, regions, mode)
+        return _layout(name, regions, mode, with_nsib=with_nsib)
     except ValueError as error:
         raise FormatError(f"the partition table cannot be used: {error}") from None
 
@@ -88,11 +93,13 @@ def _number(name: str, entry: Mapping[str, object], key: str) -> int:
     return found
 
 
-def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Layout:
+def _layout(name: str, regions: dict[str, Region], mode: BootMode | None, *, with_nsib: bool) -> Layout:
     missing = [key for key in ("mcuboot", "mcuboot_primary") if key not in regions]
     if missing:
         raise ValueError(f"it has no {missing[0]}")
-    mcuboot = _mcuboot(regions)
+    has_nsib = with_nsib and set(_NSIB) <= regions.keys()
+    nsib = NsibLayout(*(regions[key] for key in _NSIB)) if has_nsib else None
+    mcuboot = _mcuboot(regions) if nsib is None else nsib.s0
     _refuse_other_builds(regions, mode)
     pairs = _pairs(regions, has_one_slot=mode is not None and mode.has_one_slot)
     network, external_half = _roles(pairs)
@@ -101,6 +108,7 @@ def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Lay
     settings = next((regions[key] for key in _SETTINGS if key in regions), None)
     app = Region("app flash", nrf5340.APP.start, nrf5340.APP.size_bytes)
     used = [mcuboot, *slots, *filter(None, (settings, scratch))]
+    below = [] if nsib is None else [nsib.b0, nsib.provision, nsib.s1]
     return Layout(
         name=name,
         flash=app,
@@ -113,11 +121,19 @@ def _layout(name: str, regions: dict[str, Region], mode: BootMode | None) -> Lay
         scratch=scratch,
         external=_around("external flash", [region for region in used if _is_outside(region)]),
         ram=_around("ram flash", [region for region in used if _is_ram(region)]),
-        otp=OTP,
-        others=tuple(_others([region for region in regions.values() if app.holds(region)], used)),
+        otp=_otp(nsib),
+        others=tuple(_others([region for region in regions.values() if app.holds(region)], [*used, *below])),
         network_image=network,
         external_half=external_half,
+        nsib=nsib,
     )
+
+
+def _otp(nsib: NsibLayout | None) -> Region:
+    """The OTP; behind the provisioned data of b0, if those are in it."""
+    if nsib is None or not OTP.holds(nsib.provision):
+        return OTP
+    return Region(OTP.name, nsib.provision.end, OTP.end - nsib.provision.end)
 
 
 def _pairs(regions: Mapping[str, Region], *, has_one_slot: bool) -> list[SlotPair]:

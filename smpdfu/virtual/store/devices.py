@@ -269,7 +269,10 @@ def _read_recipe(folder: Path) -> Recipe:
     # Fields that older devices do not have keep the values of that time.
     later = {key: found[key] for key in ("partitions", "mode", "content_key_size", "device_id") if key in found}
     net_app = None if found.get("net_app") is None else tuple(found["net_app"])
-    return replace(recipe, **later, net_app=net_app, options=BootOptions.from_dict(found.get("options", {})))
+    with_nsib = found.get("with_nsib") is True
+    return replace(
+        recipe, **later, net_app=net_app, with_nsib=with_nsib, options=BootOptions.from_dict(found.get("options", {}))
+    )
 
 
 def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, Flash], list[mmap.mmap]]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from smpdfu.image.keys.keys import PrivateKey, Verifier, load_key, load_private
-from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions
+from smpdfu.virtual.boot.build import DEFAULT_OPTIONS, BootKeys, BootOptions, check_second_stage
 from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.layout import LAYOUTS, Layout, net_layout
 from smpdfu.virtual.chip.partitions import read_layout
@@ -21,7 +21,8 @@ class Recipe:
     layout's way of updating. ``net_app`` is where the network core's application is, start and size in bytes; None for
     the usual place. MCUboot trusts ``sign_keys``, b0n trusts ``net_keys``. ``content_key_size`` is 16 or 32 bytes.
     ``resources`` are those of its SMP server. ``device_id`` is the chip's number in hex; None if the firmware does not
-    report it.
+    report it. ``with_nsib``: a table in ``partitions`` that has NSIB makes a device with it, where that is modelled;
+    devices that were stored before have none.
     """
 
     layout: str
@@ -35,6 +36,7 @@ class Recipe:
     options: BootOptions = DEFAULT_OPTIONS
     device_id: str | None = None
     net_app: tuple[int, int] | None = None
+    with_nsib: bool = True
 
     def boot_keys(self) -> BootKeys:
         """Return the keys in the form that the bootloaders use. Raises ``KeyFileError``."""
@@ -51,12 +53,22 @@ class Recipe:
         """Return the layout of both cores. Raises ``ValueError`` for an unknown name, ``FormatError``."""
         mode = None if self.mode is None else BootMode(self.mode)
         if self.partitions is not None:
-            layout = read_layout(self.partitions.encode(), self.layout, mode)
+            layout = self._read_layout(self.partitions.encode(), mode)
         elif self.layout not in LAYOUTS:
             raise ValueError(f"there is no layout {self.layout!r}. Use one of: {', '.join(LAYOUTS)}")
         else:
             layout = LAYOUTS[self.layout] if mode is None else LAYOUTS[self.layout].in_mode(mode)
         return layout if self.net_app is None else replace(layout, net=net_layout(*self.net_app))
+
+    def _read_layout(self, table: bytes, mode: BootMode | None) -> Layout:
+        layout = read_layout(table, self.layout, mode, with_nsib=self.with_nsib)
+        if layout.nsib is None:
+            return layout
+        try:
+            check_second_stage(layout, self.options)
+        except ValueError:
+            return read_layout(table, self.layout, mode, with_nsib=False)
+        return layout
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from smpdfu.cli.update.bootloader_options import PartitionsChoice
+from smpdfu.cli.virtual.options.b0 import B0Parts
 from smpdfu.cli.virtual.options.boot import (
     AddressChoice,
     BootParts,
@@ -30,9 +31,11 @@ Given = Callable[[str], bool]
 
 
 def board_recipe(
-    path: Path, given: Given, parts: Parts, boot: BootParts, loader: LoaderParts, server: ServerParts
-) -> tuple[Parts, Recipe]:
-    """Return the device of a build folder, and its keys and firmware. Options that a person gave win.
+    path: Path, given: Given, parts: Parts, boot: BootParts, loader: LoaderParts, b0: B0Parts, server: ServerParts
+) -> tuple[Parts, B0Parts, Recipe]:
+    """Return the device of a build folder, its keys and firmware, and what is below MCUboot if NSIB is there.
+
+    Options that a person gave win.
 
     Raises typer.BadParameter for what neither says and is needed, PackageError, SigningError and OSError.
     """
@@ -50,7 +53,7 @@ def board_recipe(
         made = replace(made, layout=board.name, partitions=board.partitions, net_app=board.net_app)
     if not given("key") and board.keys.built_in is not None:
         made = replace(made, sign_keys=(board.keys.built_in,))
-    return parts, made
+    return parts, _b0(board, given, b0), made
 
 
 def _ask(board: Board, path: Path, given: Given) -> None:
@@ -85,6 +88,14 @@ def _parts(board: Board, given: Given, parts: Parts) -> Parts:
         "net": firmware.net,
     }
     return replace(parts, **{name: one for name, one in found.items() if one is not None and not given(name)})
+
+
+def _b0(board: Board, given: Given, b0: B0Parts) -> B0Parts:
+    found: dict[str, Any] = {
+        "b0_key": None if board.keys.b0 is None else [board.keys.b0],
+        "mcuboot": board.firmware.mcuboot,
+    }
+    return replace(b0, **{name: one for name, one in found.items() if one is not None and not given(name)})
 
 
 def _boot(board: Board, given: Given, boot: BootParts) -> BootParts:

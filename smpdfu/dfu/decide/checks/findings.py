@@ -74,6 +74,7 @@ SOURCES = {
     "nothing-to-install": "nRF Connect SDK, cmake/sysbuild/zip.cmake",
     "mcuboot-no-way-back": _B0,
     "mcuboot-info": _B0,
+    "mcuboot-offset": _NRF_LOADER,
     "mcuboot-address": "nrfconnect/sdk-mcuboot, loader.c, MCUBOOT_IS_SECOND_STAGE",
     "mcuboot-version": _B0,
     "b0-slot-differs": "nrfconnect/sdk-mcuboot, loader.c, MCUBOOT_IS_SECOND_STAGE",

@@ -11,6 +11,7 @@ from smpdfu.dfu.decide.steps.rules import left_out
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.nrf5340 import APP
+from smpdfu.image.trailer import SwapMode
 
 Findings = Iterator[Finding]
 ItselfCheck = Callable[[PackageImage, DeviceState], Findings]
@@ -47,6 +48,19 @@ def _slot_is_agreed(_: PackageImage, state: DeviceState) -> Findings:
             f"you say that MCUboot runs from slot {given}, and the device reports slot {told}: if slot {told} is "
             "right, MCUboot erases the image, which is for the slot that runs, and nothing changes",
             "The boot text on a console shows which slot b0 starts.",
+            Core.APP,
+        )
+
+
+def _offset_copies_nothing(image: PackageImage, state: DeviceState) -> Findings:
+    """MCUboot reads the image's address from the start of the slot, and there the image begins one sector behind."""
+    if state.swap_mode is SwapMode.OFFSET:
+        yield Finding(
+            "mcuboot-offset",
+            Severity.ERROR,
+            f"the bootloader swaps using an offset, and no release can then update itself: {image.file} would stay in "
+            "the application's secondary slot",
+            "Such a MCUboot needs a debugger, or a bootloader that swaps using move.",
             Core.APP,
         )
 
@@ -130,6 +144,7 @@ def _version_is_higher(image: PackageImage, state: DeviceState) -> Findings:
 ITSELF_CHECKS: tuple[ItselfCheck, ...] = (
     _has_no_way_back,
     _slot_is_agreed,
+    _offset_copies_nothing,
     _has_firmware_info,
     _lies_in_its_slot,
     _fits_its_slot,

@@ -36,23 +36,36 @@ def _target(known: B0State, record: Record, *, again: bool) -> int | None:
     if noted is not None:
         if record.unfinished and _UPLOADED in record.steps:
             return noted[0]  # the device may have restarted since, and tells the slot of the new one
-        if record.end == DONE and _CHECKED in record.steps and not again and known.told in (None, noted[0]):
+        told_new = known.told in (None, noted[0]) and record.about.get(B0_BEFORE) != noted[0]
+        if record.end == DONE and _CHECKED in record.steps and told_new and not again:
             return noted[0]
     return None if known.active is None else 1 - known.active
 
 
-def first_for_itself(image: PackageImage, state: DeviceState, record: Record) -> Action | None:
-    """The first action that is left for the package's MCUboot; None when it is in place by the journal."""
+def passed_on(record: Record) -> bool:
+    """True if the secondary slot was used for MCUboot since: it does not show any more what went through it before."""
+    return _UPLOADED in record.steps
+
+
+def first_for_itself(
+    image: PackageImage, state: DeviceState, record: Record, *, slot_is_needed: bool = False
+) -> Action | None:
+    """The first action that is left for the package's MCUboot; None when it is in place by the journal.
+
+    ``slot_is_needed``: another image goes through the secondary slot first, so what was sent there is gone.
+    """
     noted = Past.from_entry(record.about).mcuboot
     if noted is None or noted[0] != image.slot or record.end not in (None, DONE):
         record = Record()  # about another variant, or of an update that failed
     if _CHECKED in record.steps:
         return None
-    other = state.waiting(0)
+    if slot_is_needed:
+        return Action.UPLOAD
+    other, sent = state.waiting(0), _UPLOADED in record.steps
     listed = other is not None and other.hash == image.hash
+    counts = state.b0.told == image.slot != state.b0.before  # it was copied, also where it still waits
+    if sent and (counts or (not listed and bool(_MARKED & record.steps))):
+        return Action.CHECK
     if listed and other is not None and other.waits:
         return Action.RESET
-    copied = state.b0.told == image.slot or bool(_MARKED & record.steps)
-    if not listed and _UPLOADED in record.steps and copied:
-        return Action.CHECK
-    return Action.TEST if listed and _UPLOADED in record.steps else Action.UPLOAD
+    return Action.TEST if listed and sent else Action.UPLOAD

@@ -12,7 +12,7 @@ from itertools import zip_longest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.decide.steps.itself import first_for_itself
+from smpdfu.dfu.decide.steps.itself import first_for_itself, passed_on
 from smpdfu.dfu.decide.steps.replacing import Place, first_replacing
 from smpdfu.dfu.decide.steps.rules import (
     BOOTS,
@@ -141,7 +141,8 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             stale = stale or record.end not in (None, DONE)
             first[Role.NET, 0] = _first_for_net(image, state, Record() if stale else record)
         elif image.role is Role.MCUBOOT:
-            first[Role.MCUBOOT, 0] = first_for_itself(image, state, Record() if _needs_slot(first) else record)
+            needed = Action.UPLOAD in (first.get((Role.APP, 0)), first.get((Role.NET, 0)))
+            first[Role.MCUBOOT, 0] = first_for_itself(image, state, record, slot_is_needed=needed)
         elif image.role is not Role.APP:
             action = _first_for_companion(image, state, record)
             if action is Action.CHECK and first.get((Role.APP, 0)) not in (None, Action.CHECK):
@@ -150,11 +151,6 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             ended = action is not None and state.on_trial and first.get((Role.APP, 0)) is Action.CHECK
             first[_place(step_of(Action.CHECK, image))] = Action.CHECK if ended else action
     return first
-
-
-def _needs_slot(first: Mapping[Place, Action | None]) -> bool:
-    """True if another image goes through the application's secondary slot first: what is noted of MCUboot is old."""
-    return Action.UPLOAD in (first.get((Role.APP, 0)), first.get((Role.NET, 0)))
 
 
 def _first_for_app(image: PackageImage, state: DeviceState, record: Record) -> Action | None:
@@ -194,7 +190,7 @@ def _first_for_net(image: PackageImage, state: DeviceState, record: Record) -> A
     # Handed over, the image is no longer pending; bootloaders that only overwrite erase its header, so that the slot
     # is empty. Either is a proof only together with the journal: before the mark the slot looks the same. And of an
     # update that ended long ago the journal proves nothing by itself: it may have been another board on this port.
-    handed_over = listed or (other is None and state.overwrites and record.unfinished)
+    handed_over = listed or (other is None and state.overwrites and record.unfinished) or passed_on(record)
     if handed_over and _MARKED[Role.NET] & record.steps:
         return None if _CHECKED[Role.NET] in record.steps else Action.CHECK
     if listed and Step(Action.UPLOAD, Role.NET).name in record.steps:

@@ -10,23 +10,11 @@ from enum import StrEnum
 
 from smpdfu.dfu import bootloader_modes
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
+from smpdfu.dfu.decide.steps.actions import Action as Action
+from smpdfu.dfu.decide.steps.actions import Policy as Policy
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.smp.groups.os import BootloaderMode
-
-
-class Action(StrEnum):
-    """What a step does."""
-
-    UPLOAD = "upload"
-    TEST = "test"
-    KEEP = "keep"
-    RESET = "reset"
-    CHECK = "check"
-    CONFIRM = "confirm"
-    ENTER_LOADER = "enter-loader"
-    ENTER_RECOVERY = "enter-recovery"
-
 
 _WORDS = {
     Action.UPLOAD: "upload {image}",
@@ -86,18 +74,6 @@ _PARTS = {Role.EXTERNAL: "the half of the application in external flash", Role.M
 def step_of(action: Action, image: PackageImage) -> Step:
     """The step that does this with the image."""
     return Step(action, image.role, image.image_index if image.role is Role.OTHER else 0)
-
-
-class Policy(StrEnum):
-    """How far an update goes.
-
-    TEST_AND_CONFIRM: on trial first, where the device can go back. CONFIRM_ONLY: permanent at once. UPLOAD_ONLY: the
-    images are sent, and what boots does not change.
-    """
-
-    TEST_AND_CONFIRM = "test-and-confirm"
-    CONFIRM_ONLY = "confirm-only"
-    UPLOAD_ONLY = "upload-only"
 
 
 def _steps(text: str) -> tuple[Step, ...]:

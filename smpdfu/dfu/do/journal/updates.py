@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from smpdfu.local.state.json_lines import entry_of
 from smpdfu.local.state.own import open_own
 
 _STEP = b'{"step":'
+_UPDATE = b'{"update":'
+_TIME = re.compile(rb', "time": ([0-9]{1,12}(?:\.[0-9]{1,6})?)\}\n\Z')
 
 
 @dataclass(slots=True)
@@ -34,8 +37,15 @@ class JournalUpdate:
         return (entry for entry in entries if entry is not None)
 
 
-def read_updates(path: Path) -> list[JournalUpdate]:
-    """Return the updates in a journal, oldest first; none where there is no journal. Raises JournalError."""
+Known = Callable[[float, float], bool]
+"""Whether an update that began and ended at these times is known from elsewhere."""
+
+
+def read_updates(path: Path, known: Known | None = None) -> list[JournalUpdate]:
+    """Return the updates in a journal, oldest first; none where there is no journal. Raises JournalError.
+
+    Updates that are ``known`` are left out.
+    """
     try:
         fd = open_own(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -48,11 +58,11 @@ def read_updates(path: Path) -> list[JournalUpdate]:
         raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
     finally:
         os.close(fd)
-    return updates_in(data)
+    return updates_in(data, known)
 
 
-def updates_in(data: bytes) -> list[JournalUpdate]:
-    """Return the updates in the bytes of a journal.
+def updates_in(data: bytes, known: Known | None = None) -> list[JournalUpdate]:
+    """Return the updates in the bytes of a journal, but those that are ``known``: of these, only the times are read.
 
     Lines that begin as a step does are not read. If another line is damaged, all are, and count as ``Journal`` counts
     them.
@@ -60,10 +70,23 @@ def updates_in(data: bytes) -> list[JournalUpdate]:
     lines = data.splitlines(keepends=True)
     if lines and entry_of(lines[-1]) is None:  # cut short, or as good as
         del lines[-1]
+    if known is not None:
+        lines = list(_unknown(lines, known))
     entries = [line if line.startswith(_STEP) else entry_of(line) for line in lines]
     if None in entries:
         return _grouped(counting(lines, map(entry_of, lines)))
     return _grouped(entries)
+
+
+def _unknown(lines: Sequence[bytes], known: Known) -> Iterator[bytes]:
+    """The lines of the updates that are not known."""
+    starts = [number for number, line in enumerate(lines) if line.startswith(_UPDATE)]
+    yield from lines[: starts[0] if starts else None]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        times = [_TIME.search(lines[at]) for at in (start, end - 1)]
+        first, last = (None if found is None else float(found[1]) for found in times)
+        if first is None or last is None or not known(first, last):
+            yield from lines[start:end]
 
 
 def _grouped(entries: Iterable[Mapping[str, Any] | bytes | None]) -> list[JournalUpdate]:

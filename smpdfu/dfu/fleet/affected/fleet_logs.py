@@ -6,13 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from smpdfu.dfu.decide.steps.rules import Policy
+from smpdfu.dfu.decide.steps.actions import Policy
 from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, Exchanged, Result
+from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.dfu.fleet.log import events
 from smpdfu.dfu.fleet.log.events import LogEvent
-from smpdfu.dfu.fleet.schedule import Outcome
 from smpdfu.dfu.package.image_record import ImageRecord
 
+FIELDS = events.fields_of(
+    *("device", "identity", "package", "packages", "outcome", "bytes", "from", "to", "from_hash", "to_hash"),
+    *("policy", "either", "wanted", "proof", "chip"),
+)
+"""What is read of a line."""
 _UNTOUCHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE})
 """How an update ends that wrote nothing."""
 
@@ -29,10 +34,12 @@ class LoggedDevice:
     """What a log says of a device: ``events`` in the order of the log.
 
     ``killed`` are updates whose end is not in the log: what they did is in the device's journal, if it has one.
+    ``noted`` are the beginnings and ends of the updates of which the log says all that the journal does.
     """
 
     events: list[Event] = field(default_factory=list)
     killed: list[Attempt] = field(default_factory=list)
+    noted: list[tuple[float, float]] = field(default_factory=list)
     _pending: Attempt | None = None
 
     def begin(self, event: LogEvent) -> None:
@@ -45,6 +52,8 @@ class LoggedDevice:
         began = event.time if self._pending is None else self._pending.began
         self._pending = None
         attempt = _attempt(event, began)
+        if event.either is not None:
+            self.noted.append((began, event.time))
         last = self.events[-1] if self.events else None
         if isinstance(last, Attempt) and _says_the_same(last, attempt):
             self.events[-1] = replace(last, ended=attempt.ended, seen=attempt.seen or last.seen)
@@ -135,4 +144,10 @@ def _either(event: LogEvent) -> frozenset[str] | None:
 
 def _says_the_same(one: Attempt, other: Attempt) -> bool:
     """True if an update adds nothing but a later time: most runs find the package in place."""
-    return replace(one, began=0.0, ended=0.0, seen=None) == replace(other, began=0.0, ended=0.0, seen=None)
+    return (
+        one.package == other.package
+        and one.runs == other.runs
+        and one.was == other.was
+        and (one.result, one.proven, one.either) == (other.result, other.proven, other.either)
+        and (one.chip, one.parts) == (other.chip, other.parts)
+    )

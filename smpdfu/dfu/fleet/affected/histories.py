@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smpdfu.dfu.do.journal.journal import journal_path
 from smpdfu.dfu.do.journal.updates import read_updates
 from smpdfu.dfu.fleet.affected.answer import DeviceHistory, catalog_of
 from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, boards_of
-from smpdfu.dfu.fleet.affected.fleet_logs import DeviceId, FleetRecord, LoggedDevice
+from smpdfu.dfu.fleet.affected.fleet_logs import FIELDS, DeviceId, FleetRecord, LoggedDevice
 from smpdfu.dfu.fleet.affected.journals import JournalRecord
 from smpdfu.dfu.fleet.affected.question import Catalog
-from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.log.events import STEP
 from smpdfu.dfu.fleet.log.log import log_path, read_log
 from smpdfu.dfu.package.image_record import ImageRecord
-from smpdfu.dfu.package.package import Package
-from smpdfu.errors import JournalError, PackageError
+from smpdfu.errors import JournalError
 from smpdfu.local.state.folders import state_home
+
+if TYPE_CHECKING:
+    from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
 
 _OLD = re.compile(r"(.+\.jsonl)\.old-([0-9]{1,9})")
 
@@ -65,7 +68,7 @@ class Histories:
         record = FleetRecord()
         lost = ""
         try:
-            record.add(read_log(folder, record.damaged.append, without=(STEP,)))
+            record.add(read_log(folder, record.damaged.append, without=(STEP,), fields=FIELDS))
         except JournalError as error:
             self.problems.append(str(error))
             lost = f"the log of its fleet cannot be read: {log_path(folder)}"
@@ -91,15 +94,9 @@ class Histories:
             found.fleets.append(fleet)
         return found
 
-    def add_packages(self, files: Iterable[Path]) -> None:
-        """Read packages, if logs of older releases have digests alone. One that cannot be read adds nothing."""
-        named = {attempt.package for one in self._devices.values() for attempt in _attempts(one)}
-        for file in files if named - set(self.packages) else ():
-            try:
-                package = Package.load(file)
-            except (PackageError, OSError):
-                continue
-            self.packages.setdefault(package.digest, tuple(ImageRecord.of(image) for image in package.images))
+    def lacks_packages(self) -> bool:
+        """Return whether a log has the digest of a package alone: those of older releases do."""
+        return any(one.package not in self.packages for device in self._devices.values() for one in _attempts(device))
 
     def add_journals(self, *, all_of_them: bool) -> None:
         """Read the journals of the fleets' devices, and with ``all_of_them`` those of every other device."""
@@ -125,12 +122,18 @@ class Histories:
             return journal_path(shorter)
         return whole
 
-    def _read(self, device: _Device, paths: Iterable[Path]) -> None:
+    def _read(self, device: _Device, paths: Sequence[Path]) -> None:
         updates = []
-        paths = list(paths)
+        noted = sorted(span for logged in device.logged for span in logged.noted)
+        began = [span[0] for span in noted]
+
+        def is_known(begin: float, end: float) -> bool:
+            at = bisect_right(began, begin) - 1
+            return at >= 0 and end <= noted[at][1]
+
         for path in paths:
             try:
-                updates += read_updates(path)
+                updates += read_updates(path, is_known if noted else None)
             except JournalError as error:
                 self.problems.append(str(error))
                 device.problem = f"its journal cannot be read: {path}"
@@ -182,12 +185,12 @@ def in_order(events: Iterable[Event]) -> Iterator[Event]:
     """Give events of one file times that never go back: the file has them in their order, whatever the clock said."""
     last = 0.0
     for event in events:
+        ended = max(event.ended, last)
         if isinstance(event, Attempt) and event.began < last:
-            event = replace(event, began=last, ended=max(event.ended, last))
-        elif event.ended < last:
-            event = replace(event, ended=last)
-        last = event.ended
-        yield event
+            yield replace(event, began=last, ended=ended)
+        else:
+            yield event if ended == event.ended else replace(event, ended=ended)
+        last = ended
 
 
 def _events(device: _Device, journal_since: float | None) -> list[Event]:

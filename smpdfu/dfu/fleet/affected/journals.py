@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 
 from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.record import DONE, REVERTED
-from smpdfu.dfu.decide.steps.rules import Action, Policy
+from smpdfu.dfu.decide.steps.actions import Action, Policy
 from smpdfu.dfu.do.journal.updates import JournalUpdate
-from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Result
+from smpdfu.dfu.fleet.affected.boards import APP, NET, Attempt, Result
 from smpdfu.dfu.package.image_record import ImageRecord, hash_text, image_records
-from smpdfu.dfu.package.images import Core
 
-_NET = str(Core.NET)
 _MAX_NAME = 200
 
 
@@ -84,7 +82,7 @@ def _attempt(
         images,
         tuple(sorted(parts)),
         result,
-        proven=_is_proven(proof, has_net=_NET in parts, listed=bool(was) or images is None),
+        proven=_is_proven(proof, has_net=NET in parts, listed=bool(was) or images is None),
         either=_either(begin, steps, proof),
         was=was,
         runs=_runs(was, images, steps, result),
@@ -116,7 +114,7 @@ def _either(begin: Mapping[str, Any], steps: Sequence[_Step], proof: Proof | Non
     uploads_run = begin.get("uploads_run") is not False
     started = {one.part for one in steps if one.action != Action.UPLOAD or uploads_run}
     settled = {one.part for one in steps if one.action == Action.CONFIRM and one.done}
-    kept = {_NET} if proof is not None and proof.value is False else set()
+    kept = {NET} if proof is not None and proof.value is False else set()
     return frozenset(started - settled - kept)
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpdfu.dfu.fleet.affected.answer import Affected, Judge, Status
+from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, Judge
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.histories import Histories, fleet_folders
 from smpdfu.dfu.fleet.affected.question import Catalog, Question, by_component, by_hashes, by_sboms
 from smpdfu.dfu.fleet.affected.sbom import Sbom
-from smpdfu.dfu.fleet.description.device_list import Place
-from smpdfu.dfu.fleet.description.file import Fleet
-from smpdfu.dfu.fleet.log.folder import folder_of
 from smpdfu.errors import EvidenceError
 
 MAX_SBOMS = 1000
@@ -39,7 +36,7 @@ class AffectedQuery:
             raise ValueError("a component is searched in SBOMs: give at least one")
 
 
-def search(query: AffectedQuery, place: Place) -> Affected:
+def search(query: AffectedQuery, place: Callable[[str], str]) -> Affected:
     """Answer for every device; ``place`` gives the one spelling of an address.
 
     Raises ValueError for a hash or a component that cannot be read, or a hash that is the beginning of several,
@@ -49,17 +46,17 @@ def search(query: AffectedQuery, place: Place) -> Affected:
     problems: list[str] = []
     sboms = [sbom for path in query.sboms for sbom in _sboms(path, problems)]
     histories = Histories()
-    for path in query.fleets:
-        fleet = Fleet.load(path, place)
-        histories.add_fleet(folder_of(fleet), fleet)
-        histories.add_packages(fleet.packages.values())
+    if query.fleets:
+        from smpdfu.dfu.fleet.affected.described import add_described  # here: 0.1 s that few searches need
+
+        add_described(histories, query.fleets, place)
     for folder in () if query.fleets else fleet_folders():
         histories.add_fleet(folder)
     histories.add_journals(all_of_them=not query.fleets)
     catalog = histories.catalog
     judge = Judge(_question(query, sboms, component, catalog), catalog)
     answers = [answer for device in histories.devices() for answer in judge.answers(device)]
-    order = tuple(Status)
+    order = tuple(AffectedStatus)
     answers.sort(key=lambda one: order.index(one.status))
     return Affected(tuple(answers), judge.question, (*problems, *histories.problems))
 

@@ -32,7 +32,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from smpdfu.dfu.fleet.log.events import MAX_LINE_BYTES, LogEvent
+from smpdfu.dfu.fleet.log.events import MAX_LINE_BYTES, Fields, LogEvent
 from smpdfu.errors import JournalError
 from smpdfu.local.state.lock import HeldError, Lock
 from smpdfu.local.state.own import make_own_folder, open_own
@@ -118,12 +118,18 @@ def log_path(folder: Path) -> Path:
 
 
 def read_log(
-    folder: Path, damaged: Callable[[int], None] | None = None, *, without: Iterable[str] = ()
+    folder: Path,
+    damaged: Callable[[int], None] | None = None,
+    *,
+    without: Iterable[str] = (),
+    fields: Fields | None = None,
 ) -> Iterator[LogEvent]:
     """Read the events, oldest first; none where there is no log. A line that was cut short counts as not written.
 
     A damaged line counts for nothing; ``damaged`` is called with its number. Lines that begin as those of the events
-    ``without`` do are not read, damaged or not: most lines are steps. Raises JournalError.
+    ``without`` do are not read, damaged or not: most lines are steps. ``fields`` as ``LogEvent`` has it.
+
+    Raises JournalError.
     """
     skipped = tuple(_beginning(kind) for kind in without)
     path = log_path(folder)
@@ -134,7 +140,7 @@ def read_log(
             for number, piece, begins in _pieces(file):
                 if skipped and piece.startswith(skipped):
                     continue
-                event = LogEvent.from_bytes(piece) if begins else None
+                event = LogEvent.from_bytes(piece, fields) if begins else None
                 if event is not None:
                     yield event
                 elif begins and damaged is not None and not _was_cut_short(piece):

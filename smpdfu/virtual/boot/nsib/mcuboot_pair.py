@@ -9,7 +9,6 @@ from smpdfu.loaders.rules import SelfUpdate
 from smpdfu.virtual.boot.image_pair import Pair
 from smpdfu.virtual.boot.nsib.second_stage import copy_mcuboot
 
-
 _LEFT_TO_NSIB = (2, 7, 0)
 _RESTARTS_ALWAYS = (2, 7)
 
@@ -35,15 +34,16 @@ class McubootPair(Pair):
         return True
 
     def _is_prevented(self) -> bool:
-        """Loaders that swap leave versions to NSIB (since NCS 2.7: ``owner_nsib`` in ``check_downgrade_prevention``)."""
+        """Loaders that swap leave versions to NSIB since NCS 2.7 (``check_downgrade_prevention``, ``owner_nsib``)."""
         left_to_nsib = self.checks.build.loader.release.version >= _LEFT_TO_NSIB
         return not left_to_nsib and super()._is_prevented()
 
     def _bring_in(self) -> None:
         """Copy it, and raise ``RestartEvent``; builds that overwrite, and old ones, treat it as any image.
 
-        The loader of NCS 2.7 restarts in each mode; those before never do. MCUboot asks first where the images in both slots end, and stops where it cannot tell: at what the power cut has
-        left of an earlier copy, the header without the end.
+        The loader of NCS 2.7 restarts in each mode; those before never do. A loader that copies asks first where the
+        images in both slots end, and stops where it cannot tell: at what a power cut has left of an earlier copy, the
+        header without the end.
         """
         if not self._copies:
             super()._bring_in()
