@@ -18,7 +18,7 @@ from smpdfu.dfu.fleet.affected.answer import AffectedStatus, DeviceHistory, Judg
 from smpdfu.dfu.fleet.affected.boards import APP, NET, NOT_KNOWN, Attempt, Exchanged, Result, boards_of
 from smpdfu.dfu.fleet.affected.question import by_hashes
 from smpdfu.dfu.fleet.log import log as logs
-from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.events import Fields, LogEvent
 from smpdfu.dfu.fleet.log.log import log_path
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.dfu.package.images import Core, Role
@@ -164,10 +164,13 @@ def test_a_log_that_cannot_be_read_makes_no_device_clear(state: Path, monkeypatc
 def test_few_lines_of_a_history_are_decoded(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What makes it fast: lines of steps, and updates of the journals that the log has too, are not decoded."""
     read: list[bytes] = []
-    real = LogEvent.from_bytes.__func__  # type: ignore[attr-defined]
-    monkeypatch.setattr(
-        LogEvent, "from_bytes", classmethod(lambda cls, line, fields=None: read.append(line) or real(cls, line, fields))
-    )
+    real = LogEvent.from_bytes
+
+    def noting(line: bytes, fields: Fields | None = None) -> LogEvent | None:
+        read.append(line)
+        return real(line, fields)
+
+    monkeypatch.setattr(LogEvent, "from_bytes", noting)
     assert counts(3) == {"affected": 20}
     assert len(read) == 3 * (20 * 2 + 2)
     journal = next((state / "updates").iterdir()).read_bytes()
