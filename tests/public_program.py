@@ -450,7 +450,7 @@ def vulnerable(sboms: Path) -> list[str]:
         device: DeviceHistory = one.device
         parts: list[PartAnswer] = [part for part in one.now if part.evidence is RunEvidence.PROVEN]
         ran: tuple[PastAnswer, ...] = one.past
-        hashes: list[ImageRecord] = [part.image for part in (*parts, *ran)]
+        hashes: list[ImageRecord] = [*(part.image for part in parts), *(past.image for past in ran)]
         LINES.append(f"{device.name}: {one.reason} {[record.hash for record in hashes]}")
     error: SearchError | None = found.error()
     assert error is None or isinstance(error, AffectedDevicesError | UnknownDevicesError)
