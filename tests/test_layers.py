@@ -86,7 +86,7 @@ DFU_TALKERS = {
     "dfu/fleet/reach.py",
     "dfu/fleet/run.py",
     "dfu/do/health.py",
-    "dfu/do/itself.py",
+    "dfu/do/mcuboot.py",
     "dfu/do/net_version.py",
     "dfu/do/one_image.py",
     "dfu/do/one_image_steps.py",
