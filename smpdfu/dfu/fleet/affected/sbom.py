@@ -104,7 +104,8 @@ class Sbom:
         numbers: dict[str, int] = {}
         root = _table(document.get("metadata")).get("component")
         waiting: deque[tuple[Mapping[str, Any], int | None]] = deque([(root, None)] if isinstance(root, dict) else [])
-        waiting.extend((one, 0 if waiting else None) for one in _tables(document.get("components")))
+        holder_of_all = 0 if waiting else None
+        waiting.extend((one, holder_of_all) for one in _tables(document.get("components")))
         while waiting:
             entry, holder = waiting.popleft()
             number = len(entries)
