@@ -86,7 +86,7 @@ DFU_TALKERS = {
     "dfu/fleet/reach.py",
     "dfu/fleet/run.py",
     "dfu/do/health.py",
-    "dfu/do/itself.py",
+    "dfu/do/mcuboot.py",
     "dfu/do/net_version.py",
     "dfu/do/one_image.py",
     "dfu/do/one_image_steps.py",
@@ -161,7 +161,11 @@ def test_fleet_commands_leave_the_log_to_the_session(path: Path) -> None:
     assert "typer.Exit(" not in path.read_text("utf-8")
 
 
-JOURNAL_AND_LOCK = {"smpdfu.dfu.do.journal.journal", "smpdfu.dfu.do.journal.device_lock"}
+JOURNAL_AND_LOCK = {
+    "smpdfu.dfu.do.journal.journal",
+    "smpdfu.dfu.do.journal.reading",
+    "smpdfu.dfu.do.journal.device_lock",
+}
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").rglob("*.py")), ids=place)

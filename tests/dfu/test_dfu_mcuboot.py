@@ -10,12 +10,12 @@ import pytest
 
 from smpdfu.dfu.decide.b0 import B0State, starts
 from smpdfu.dfu.decide.checks.findings import Severity
-from smpdfu.dfu.decide.checks.mcuboot import ITSELF_CHECKS
+from smpdfu.dfu.decide.checks.mcuboot import MCUBOOT_CHECKS
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.device_state import DeviceState, Past
 from smpdfu.dfu.decide.evidence import Bootloader
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record, replay
-from smpdfu.dfu.decide.steps.itself import b0_known
+from smpdfu.dfu.decide.steps.mcuboot_update import b0_known
 from smpdfu.dfu.decide.steps.plan import in_place, make_plan
 from smpdfu.dfu.decide.steps.rules import MCUBOOT, SIMULTANEOUS, STAGED, Policy
 from smpdfu.dfu.decide.steps.variants import for_device
@@ -279,7 +279,7 @@ def test_findings(
 
 
 def test_every_check_has_a_row(make: Maker) -> None:
-    for check in ITSELF_CHECKS:
+    for check in MCUBOOT_CHECKS:
         seen = False
         for _, case, fields, _ in FINDINGS:
             package, device = for_device(case(make), device_with(fields))
@@ -349,7 +349,7 @@ def test_a_second_call_finds_it_in_place_by_the_journal(make: Maker, state: Stat
     package = both_slots(make)
     record = journal(ALL, end=DONE, package=package.digest, ended_at=1e9, mcuboot_proof={"value": True, "reason": "x"})
     done = decide(package, state(b0=asked(1)), record)
-    assert (done.plan.steps, done.itself_done_at, done.net_done_at) == ((), 1e9, None)
+    assert (done.plan.steps, done.mcuboot_done_at, done.net_done_at) == ((), 1e9, None)
     assert done.proof is not None
     assert (done.proof.value, done.proof.code) == (None, "another-board")
     same = decide(package, state(b0=asked(1), hardware="ab"), replace(record, hardware="ab"))

@@ -13,17 +13,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package
+from smpdfu.dfu.build_folder.packing.making import BuildRequest, make_build_mcuboot_package
+from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage
 from smpdfu.dfu.package.mcuboot import FILES, McubootRequest, make_mcuboot_package
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FormatError, ImageError, PackageError, SigningError
 from smpdfu.image.format import Flag, Version
-from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate, load_private
 from smpdfu.image.verification.verify import verify
 from tests.build_folders import built
 
+ROOT = Path(__file__).parents[2]
 BUILD = "ncs3.0-pm-mcuboot-update"
 S0, S1 = 0x8000, 0x1_4000
 SIGN, NSIB = generate("ecdsa-p256"), generate("ecdsa-p256")
@@ -180,3 +182,19 @@ def test_a_build_makes_it_by_itself() -> None:
     assert isinstance(made, MadePackage)
     assert all(is_sealed_by(NSIB, image, start + 0x200) for image, start in zip(both(made), (S0, S1), strict=True))
     assert make_build_mcuboot_package(built("ncs3.0-sysbuild-pm-staged"), None, SIGN, NSIB) is None
+
+
+def test_a_build_says_what_is_to_be_said_of_the_keys() -> None:
+    public = load_private((ROOT / "keys" / "dev-sign-p256.pem").read_bytes())
+    made = make_build_mcuboot_package(built(BUILD), None, public, NSIB)
+    assert isinstance(made, MadePackage)
+    assert [one.code for one in made.warnings] == ["known-key", "nsib-other-key", "resealed"]
+    with pytest.raises(SigningError):
+        make_build_mcuboot_package(built(BUILD), BuildRequest(release=True), public, NSIB)
+
+
+def test_a_security_counter_that_is_given_is_that_of_mcuboot_too() -> None:
+    request = BuildRequest(BuildOverrides(security_counter=7))
+    made = make_build_mcuboot_package(built(BUILD), request, SIGN, NSIB)
+    assert isinstance(made, MadePackage)
+    assert [image.image.security_counter for image in both(made)] == [7, 7]

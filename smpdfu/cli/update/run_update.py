@@ -217,7 +217,7 @@ async def _carry_out(update: Update, job: _Job) -> None:
         result = await update.run(decision, watch)
     if not decision.plan.steps:
         out.say(_nothing_to_do(decision))
-    for what, done_at in (("the network core", decision.net_done_at), ("MCUboot", decision.itself_done_at)):
+    for what, done_at in (("the network core", decision.net_done_at), ("MCUboot", decision.mcuboot_done_at)):
         if done_at is not None:
             out.warn(_by_journal(what, done_at))
     if result.proven is False and result.proof is not None:

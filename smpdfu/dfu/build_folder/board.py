@@ -287,7 +287,7 @@ def _firmware(build: Build, folder: BuildFolder, *, has_place: bool) -> BoardFir
     loader, network = build.image(BuildRole.FIRMWARE_LOADER), build.image(BuildRole.NETWORK)
     child = build.kind is BuildKind.CHILD
     external = updates.get(Role.EXTERNAL)
-    mcuboot = next((one for one in build.own_updates if one.slot_number == 0), None)
+    mcuboot = next((one for one in build.mcuboot_updates if one.slot_number == 0), None)
     return BoardFirmware(
         app=first(_signed(build, updates[Role.APP])),
         external=None if external is None else first(_signed(build, external)),

@@ -191,7 +191,7 @@ class BuildWarning:
 class Build:
     """A build folder as it was found. ``updates`` are the images that a package of it has.
 
-    ``own_updates`` are MCUboot itself for S0 and S1, where b0 is below it; ``nsib`` is None in a build without it.
+    ``mcuboot_updates`` are MCUboot itself for S0 and S1, where b0 is below it; ``nsib`` is None in a build without it.
     ``name`` is what the build's own package is called in its manifest.
     """
 
@@ -202,7 +202,7 @@ class Build:
     updates: tuple[UpdateImage, ...]
     warnings: tuple[BuildWarning, ...] = ()
     name: str | None = None
-    own_updates: tuple[UpdateImage, ...] = ()
+    mcuboot_updates: tuple[UpdateImage, ...] = ()
     nsib: BuildNsib | None = None
 
     def image(self, role: BuildRole) -> BuildImage | None:

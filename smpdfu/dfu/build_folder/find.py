@@ -15,7 +15,7 @@ from smpdfu.dfu.build_folder.formats.folder import BuildFolder
 from smpdfu.dfu.build_folder.formats.kconfig import Kconfig
 from smpdfu.dfu.build_folder.images import DOMAINS, find_images, read_domains
 from smpdfu.dfu.build_folder.layout import read_layout
-from smpdfu.dfu.build_folder.nsib import find_own_updates, read_nsib
+from smpdfu.dfu.build_folder.nsib import find_mcuboot_updates, read_nsib
 from smpdfu.dfu.build_folder.updates import Sources, find_updates, update_warnings, with_names
 from smpdfu.dfu.package import manifest as manifests
 from smpdfu.errors import PackageError
@@ -62,8 +62,8 @@ def find_build(path: StrPath) -> Build:
     manifest = _manifest(folder)
     updates = with_names(find_updates(sources), _names(manifest))
     warnings = tuple(update_warnings(sources, updates))
-    own, nsib = find_own_updates(sources), read_nsib(folder, images, sysbuild)
-    return Build(folder.root, kind, images, sources.bootloader, updates, warnings, _name(manifest), own, nsib)
+    mcuboot, nsib = find_mcuboot_updates(sources), read_nsib(folder, images, sysbuild)
+    return Build(folder.root, kind, images, sources.bootloader, updates, warnings, _name(manifest), mcuboot, nsib)
 
 
 def _check_not_one_image(folder: BuildFolder) -> None:

@@ -51,18 +51,18 @@ def _first(configs: Iterable[Kconfig], keys: tuple[str, ...]) -> Fact[str] | Non
 # --- MCUboot itself -------------------------------------------------------------------------------------------------
 
 
-def find_own_updates(sources: Sources) -> tuple[UpdateImage, ...]:
+def find_mcuboot_updates(sources: Sources) -> tuple[UpdateImage, ...]:
     """MCUboot for S0 and for S1, as far as the build has them; none without b0 below MCUboot."""
-    return tuple(with_files(sources.folder, one) for one in _own_updates(sources))
+    return tuple(with_files(sources.folder, one) for one in _mcuboot_updates(sources))
 
 
-def _own_updates(sources: Sources) -> Iterator[UpdateImage]:
+def _mcuboot_updates(sources: Sources) -> Iterator[UpdateImage]:
     if sources.image(BuildRole.B0) is None:
         return
     for number, role in enumerate((BuildRole.MCUBOOT, BuildRole.MCUBOOT_VARIANT)):
         image, slot = sources.image(role), _slot(sources, number)
         if image is not None and slot is not None:
-            yield _own_update(sources, image, slot, number)
+            yield _mcuboot_update(sources, image, slot, number)
 
 
 def _slot(sources: Sources, number: int) -> Partition | None:
@@ -70,7 +70,7 @@ def _slot(sources: Sources, number: int) -> Partition | None:
     return app.get(f"s{number}") or app.get(f"s{number}_partition")
 
 
-def _own_update(sources: Sources, image: BuildImage, slot: Partition, number: int) -> UpdateImage:
+def _mcuboot_update(sources: Sources, image: BuildImage, slot: Partition, number: int) -> UpdateImage:
     layout = sources.layout
     pad = layout.app.get(f"s{number}_pad") or layout.app.get("mcuboot_pad")
     limit = layout.slot(sources.number("APPLICATION", 0).value, secondary=True)

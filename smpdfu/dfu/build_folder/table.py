@@ -35,7 +35,7 @@ def describe_build(path: StrPath, overrides: BuildOverrides | None = None) -> tu
 
 def facts_of(build: Build) -> tuple[BuildFact, ...]:
     """All that matters of a build: first of the whole, then of each image of its package."""
-    updates = (*build.updates, *build.own_updates)
+    updates = (*build.updates, *build.mcuboot_updates)
     return (*_of_build(build), *(row for one in updates for row in _of_update(build, one)))
 
 

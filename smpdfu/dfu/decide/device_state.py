@@ -69,10 +69,10 @@ class Past:
         app, mcuboot = package.image(Role.APP), package.of_role(Role.MCUBOOT)
         info = mcuboot[0].firmware_info if len(mcuboot) == 1 else None
         slot = mcuboot[0].slot if info is not None else None
-        itself = None if info is None or slot is None else (slot, info.version)
+        started = None if info is None or slot is None else (slot, info.version)
         if app is None:
-            return cls(mcuboot=itself)
-        return cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter, app.hash, dependencies_of(app), itself)
+            return cls(mcuboot=started)
+        return cls(app.image.tlv(TlvType.KEYHASH), app.image.security_counter, app.hash, dependencies_of(app), started)
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Past:

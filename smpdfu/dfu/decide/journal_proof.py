@@ -19,7 +19,7 @@ def proof_by_journal(record: Record, state: DeviceState) -> Proof:
     return _proof(record.proof, "the network core", record, state)
 
 
-def itself_by_journal(record: Record, state: DeviceState) -> Proof:
+def mcuboot_by_journal(record: Record, state: DeviceState) -> Proof:
     """The same of the MCUboot that it installed."""
     return _proof(record.mcuboot_proof, "MCUboot", record, state)
 

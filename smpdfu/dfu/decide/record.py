@@ -108,12 +108,12 @@ class Record:
         time_s = entry.get("time")
         # Where the network core did not prove to have taken it, its image tells nothing about the device.
         about = {key: value for key, value in self.about.items() if self.is_proven or key not in OF_NETWORK}
-        itself, started = about.pop(MCUBOOT, None), _value(self.mcuboot_proof)
+        mcuboot, started = about.pop(MCUBOOT, None), _value(self.mcuboot_proof)
         about.pop(B0_BEFORE, None)
         past = {**self.past, **about} if entry["end"] == DONE else dict(self.past)
-        if started is not None and isinstance(itself, list):
+        if started is not None and isinstance(mcuboot, list):
             past.pop(B0_REFUSED, None)
-            past |= {MCUBOOT: itself} if started else {B0_REFUSED: itself[0]}
+            past |= {MCUBOOT: mcuboot} if started else {B0_REFUSED: mcuboot[0]}
         ended_at = time_s if isinstance(time_s, int | float) else None
         return replace(self, end=str(entry["end"]), ended_at=ended_at, past=past)
 

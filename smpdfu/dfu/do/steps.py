@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 
 from smpdfu.client import ERASE_TIMEOUT_S, Client, UploadProgress
@@ -21,7 +22,7 @@ from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
 from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.steps.rules import COMPANIONS, MARKS, Action, Step, image_number, is_used
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.itself import Itself
+from smpdfu.dfu.do.mcuboot import check_mcuboot
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none, judge
 from smpdfu.dfu.do.parts import Parts
 from smpdfu.dfu.do.state_reading import read_slots, with_console
@@ -250,9 +251,8 @@ class StepRunner:
             case Action.CHECK if step.role is Role.APP:
                 return await self._check_app(step, image, state)
             case Action.CHECK if step.role is Role.MCUBOOT:
-                return await Itself(self.client, lambda state: restart(self.client, state, self.deadlines)).check(
-                    image, state
-                )
+                again = partial(restart, self.client, deadlines=self.deadlines)
+                return await check_mcuboot(self.client, image, state, again)
             case Action.CHECK if step.role in COMPANIONS:
                 return await self._parts.check(image, state)
             case Action.CHECK:

@@ -18,11 +18,11 @@ from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.checks.refusals import not_installed, not_taken
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, journal_clues
-from smpdfu.dfu.decide.journal_proof import itself_by_journal, proof_by_journal
+from smpdfu.dfu.decide.journal_proof import mcuboot_by_journal, proof_by_journal
 from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.decide.proof_value import Proof, ProofSource, weaker
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
-from smpdfu.dfu.decide.steps.itself import b0_known
+from smpdfu.dfu.decide.steps.mcuboot_update import b0_known
 from smpdfu.dfu.decide.steps.plan import Plan, in_place, make_plan, went_back
 from smpdfu.dfu.decide.steps.replacing import answers_inside, way_of
 from smpdfu.dfu.decide.steps.rules import ENTERS, REPLACES, Action, Method, Policy, Step, step_of
@@ -33,10 +33,10 @@ from smpdfu.dfu.do.events import StepBegun as StepBegun
 from smpdfu.dfu.do.events import StepDone as StepDone
 from smpdfu.dfu.do.events import ignore, watched
 from smpdfu.dfu.do.health import Health, echoes
-from smpdfu.dfu.do.itself import B0_REFUSED
 from smpdfu.dfu.do.journal.journal import Journal, off_loop
 from smpdfu.dfu.do.journal.notes import about_of, note_clue, noted
 from smpdfu.dfu.do.journal.repair import damaged_line
+from smpdfu.dfu.do.mcuboot import B0_REFUSED
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
 from smpdfu.dfu.do.noted import facts_of
 from smpdfu.dfu.do.replacing.reach import Reach, read_device
@@ -52,7 +52,7 @@ from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.loaders.proof import Picture
 
-_CHECK_NET, _CHECK_ITSELF = (Step(Action.CHECK, role) for role in (Role.NET, Role.MCUBOOT))
+_CHECK_NET, _CHECK_MCUBOOT = (Step(Action.CHECK, role) for role in (Role.NET, Role.MCUBOOT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Decision:
     tell; when that was, in seconds since 1970. None where nothing hangs on the journal alone. ``proof`` is what the
     journal says of that. ``tried_again``: an earlier call was stopped during the trial, which ended unwatched, and
     begins anew. ``other_way``: so does one that was begun through a slot and goes by recovery now, or the reverse.
-    ``itself_done_at``: as ``net_done_at``, of MCUboot's update of itself.
+    ``mcuboot_done_at``: as ``net_done_at``, of MCUboot's update of itself.
     """
 
     package: Package
@@ -76,7 +76,7 @@ class Decision:
     tried_again: bool = False
     proof: Proof | None = None
     other_way: bool = False
-    itself_done_at: float | None = None
+    mcuboot_done_at: float | None = None
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -119,11 +119,11 @@ def decide(package: Package, state: DeviceState, record: Record, wish: Wish = AS
         ours = Record()
     plan = make_plan(package, state, ours, wish.policy)
     there = {image.role for image in in_place(package, plan, wish.policy)}
-    done_at, itself_at = ((ours.ended_at or 0.0) if role in there else None for role in (Role.NET, Role.MCUBOOT))
+    done_at, mcuboot_at = ((ours.ended_at or 0.0) if role in there else None for role in (Role.NET, Role.MCUBOOT))
     proof = None if done_at is None else proof_by_journal(ours, state)
-    proof = proof if itself_at is None else weaker(proof, itself_by_journal(ours, state))
+    proof = proof if mcuboot_at is None else weaker(proof, mcuboot_by_journal(ours, state))
     findings = _findings(package, state, wish)
-    return Decision(package, state, findings, plan, done_at, unwatched, proof, other_way, itself_at)
+    return Decision(package, state, findings, plan, done_at, unwatched, proof, other_way, mcuboot_at)
 
 
 def _findings(package: Package, state: DeviceState, wish: Wish) -> tuple[Finding, ...]:
@@ -244,7 +244,7 @@ class Update:
                 state = await self._noted_step(step, steps[number:], decision, state, tell)
                 checked = state.proof if step == _CHECK_NET or (replaces and step.action is Action.CHECK) else None
                 proof = checked or proof
-                if step == _CHECK_ITSELF:
+                if step == _CHECK_MCUBOOT:
                     checked, proof = state.b0.proof, weaker(proof, state.b0.proof)
                 tell(StepDone(step, state, checked, clock() - began))
             await off_loop(self._journal.end, DONE)

@@ -63,11 +63,11 @@ class Package:
 
         Raises PackageError when it has none of them.
         """
-        itself = part is Role.MCUBOOT
-        found = (image for image in self.images if (image.role is Role.MCUBOOT) is itself)
-        images = tuple(image for image in found if itself or image.core == part)
+        mcuboot = part is Role.MCUBOOT
+        found = (image for image in self.images if (image.role is Role.MCUBOOT) is mcuboot)
+        images = tuple(image for image in found if mcuboot or image.core == part)
         if not images:
-            what = "of MCUboot itself" if itself else f"for the {Core(part).words}"
+            what = "of MCUboot itself" if mcuboot else f"for the {Core(part).words}"
             raise PackageError(f"the package has no image {what}")
         return replace(self, images=images)
 

@@ -77,7 +77,7 @@ def make(kind: Kind, path: Path, build: str) -> None:
     entries = _split_application(folder) if kind.split else _application(folder)
     if kind.net:
         entries.append(_network(folder))
-    own = _own_update(folder) if kind.own_update else []
+    own = _mcuboot_update(folder) if kind.own_update else []
     _sysbuild_files(folder)
     if kind.style == "pm":
         _partition_manager(folder)
@@ -269,7 +269,7 @@ def _network(folder: Folder) -> Entry:
     return Entry(f"{net}.bin", folder.path / f"signed_by_mcuboot_and_b0_{net}.bin", values)
 
 
-def _own_update(folder: Folder) -> list[Path]:
+def _mcuboot_update(folder: Folder) -> list[Path]:
     # N b0_mcuboot_signing.cmake: sealed for b0, then signed for MCUboot, which takes it by its address for S0 or S1.
     kind, at = folder.kind, folder.kind.layout.at
     write_pair(folder.image("b0") / "zephyr", 0, firmware("b0", 0))

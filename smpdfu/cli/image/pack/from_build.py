@@ -12,7 +12,7 @@ from smpdfu.cli.image.pack.package_options import Inputs
 from smpdfu.cli.image.pack.package_output import Job, Made, finish, keys_of, show
 from smpdfu.dfu.build_folder.build import Build
 from smpdfu.dfu.build_folder.find import find_build
-from smpdfu.dfu.build_folder.packing.making import BuildRequest, pack_build, pack_own_update
+from smpdfu.dfu.build_folder.packing.making import BuildRequest, pack_build, pack_build_mcuboot
 from smpdfu.dfu.build_folder.packing.named_keys import encryption_key_of
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.table import facts_of
@@ -39,7 +39,7 @@ def pack_build_folder(context: typer.Context, job: Job, path: Path) -> None:
     found = facts_of(overridden(build, request.overrides))
     made = _made(job, build, request)
     folder = path / _OWN_FOLDER if job.folder is None else job.folder
-    updates = (*build.updates, *build.own_updates)
+    updates = (*build.updates, *build.mcuboot_updates)
     inputs = [build.root / name for one in updates for name in (one.unsigned, one.signed) if name is not None]
     inputs += [build.root / place / name for place in ("", "zephyr") for name in _WRITTEN]
     if made is None:
@@ -61,14 +61,14 @@ def _made(job: Job, build: Build, request: BuildRequest) -> Made | None:
         recipient = read_recipient(named, job.who.source())
     try:
         made = pack_build(build, request, keys.signer, recipient, keys.nsib)
-        own = pack_own_update(build, request, keys.signer, keys.nsib)
+        mcuboot = pack_build_mcuboot(build, request, keys.signer, keys.nsib)
     except PackageError as error:
         if job.plan and error.code == "build-not-signed":
             return None
         raise
-    if isinstance(own, PackageWarning):
-        return Made((made,), (own,))
-    return Made((made,) if own is None else (made, own))
+    if isinstance(mcuboot, PackageWarning):
+        return Made((made,), (mcuboot,))
+    return Made((made,) if mcuboot is None else (made, mcuboot))
 
 
 def _build_request(context: typer.Context, job: Job) -> BuildRequest:

@@ -37,21 +37,21 @@ def _pack_files(job: Job) -> None:
     inputs = job.inputs
     if inputs == Inputs():
         raise typer.BadParameter("nothing to pack: give a build folder, --merged, --app and/or --net, or --mcuboot")
-    if job.labels.version is None and (job.who.key is not None or not (inputs.own or inputs.app or inputs.net)):
+    if job.labels.version is None and (job.who.key is not None or not (inputs.has_mcuboot or inputs.app or inputs.net)):
         raise _no_version()
     _require(job.folder, "'-o' / '--output'")
-    request = _request(job) if inputs.cores else None
+    request = _request(job) if inputs.has_cores else None
     parts = None if request is None else _parts(request, signs=job.who.key is not None)
-    own = _own_request(job) if inputs.own else None
+    mcuboot = _mcuboot_request(job) if inputs.has_mcuboot else None
     keys = keys_of(job.who)
-    if keys.nsib is not None and own is None and (parts is None or all(one.core is Core.APP for one in parts)):
+    if keys.nsib is not None and mcuboot is None and (parts is None or all(one.core is Core.APP for one in parts)):
         raise typer.BadParameter("--nsib-key seals the network core's firmware or MCUboot: give --net or --mcuboot")
     made = []
     if request is not None and parts is not None:
         sealing = keys.nsib if any(one.core is Core.NET for one in parts) else None
         made.append(pack_parts(parts, request, keys.signer, keys.recipient, sealing))
-    if own is not None:
-        made.append(make_mcuboot_package(own, keys.signer, keys.nsib))
+    if mcuboot is not None:
+        made.append(make_mcuboot_package(mcuboot, keys.signer, keys.nsib))
     assert job.folder is not None
     files = (inputs.app, inputs.net, inputs.merged, inputs.mcuboot, inputs.mcuboot_s1)
     finish(job, Made(tuple(made)), job.folder, files, ())
@@ -67,7 +67,7 @@ def _no_version() -> typer.BadParameter:
     return typer.BadParameter(f"Missing option {names}. Only a build folder or signed images make it unnecessary")
 
 
-def _own_request(job: Job) -> McubootRequest:
+def _mcuboot_request(job: Job) -> McubootRequest:
     labels, slots = job.labels, job.slots
     version = labels.version if labels.mcuboot_version is None else labels.mcuboot_version
     counter = labels.security_counter

@@ -78,12 +78,12 @@ class Inputs:
     ] = None
 
     @property
-    def cores(self) -> bool:
+    def has_cores(self) -> bool:
         """True if there is firmware for a core."""
         return any(one is not None for one in (self.app, self.net, self.merged))
 
     @property
-    def own(self) -> bool:
+    def has_mcuboot(self) -> bool:
         """True if there is MCUboot itself."""
         return self.mcuboot is not None or self.mcuboot_s1 is not None
 
@@ -199,7 +199,7 @@ class Labels:
             "--security-counter",
             parse=values.security_counter,
             metavar="NUMBER|auto",
-            text="Security counter of the application core's image.",
+            text="Security counter of the application core's images: the application, and MCUboot itself.",
             panel=_BOARD,
         ),
     ] = None

@@ -136,8 +136,8 @@ def show(
     if job.labels.multi_image:
         said["multi_image"] = str(folder / FILE_NAME)
         names.append(FILE_NAME)
-    own = next((one for one in made if one.file == MCUBOOT_PACKAGE), None)
-    said |= {} if own is None else {"mcuboot": _summary(own, folder)}
+    mcuboot = next((one for one in made if one.file == MCUBOOT_PACKAGE), None)
+    said |= {} if mcuboot is None else {"mcuboot": _summary(mcuboot, folder)}
     for kind, file in (("sbom", job.evidence.sbom), ("provenance", job.evidence.provenance)):
         if file is not None:
             said[kind] = str(file)

@@ -11,12 +11,13 @@ from smpdfu.dfu.build_folder.build import Build, UpdateImage
 from smpdfu.dfu.build_folder.find import StrPath, find_build
 from smpdfu.dfu.build_folder.packing.contradictions import check_cores, check_keys, key_warnings
 from smpdfu.dfu.build_folder.packing.firmware import Code, read_code
+from smpdfu.dfu.build_folder.packing.mcuboot import pack_mcuboot
 from smpdfu.dfu.build_folder.packing.named_keys import encryption_key_of
 from smpdfu.dfu.build_folder.packing.overrides import BuildOverrides, overridden
 from smpdfu.dfu.build_folder.packing.sealing import (
     check_nsib_signer,
     check_seals,
-    pack_own,
+    other_key_warning,
     seal_network,
     without_seal_warning,
 )
@@ -95,22 +96,33 @@ def make_build_mcuboot_package(
     the images of the build are checked and taken. None for a build without b0 below MCUboot; a warning that says why,
     if the build lacks what the package needs. Raises as ``make_build_package`` does.
     """
-    return pack_own_update(find_build(path), request or BuildRequest(), signer, nsib_signer)
+    return pack_build_mcuboot(find_build(path), request or BuildRequest(), signer, nsib_signer)
 
 
-def pack_own_update(
+def pack_build_mcuboot(
     build: Build, request: BuildRequest, signer: Signer | None = None, nsib_signer: Signer | None = None
 ) -> MadePackage | PackageWarning | None:
     """The same for a build that was found."""
     if nsib_signer is not None and signer is None:
         raise ValueError("firmware that is sealed now must be signed now: give the key that signs, too")
     build = overridden(build, request.overrides)
-    signers = [one for one in (signer, nsib_signer) if one is not None]
-    if build.own_updates and signers:
-        known_key_warnings(signers, None, release=request.release)
-    name = request.name or build.name
     specs = partial(spec_of, build, request=request)
-    return pack_own(build, specs, signer, nsib_signer, release=request.release, name=name)
+    name = request.name or build.name
+    made = pack_mcuboot(build, specs, signer, nsib_signer, release=request.release, name=name)
+    if not isinstance(made, MadePackage):
+        return made
+    said = [] if nsib_signer is None else other_key_warning(build, nsib_signer)
+    warnings = [*_known_keys(request, signer, nsib_signer), *(PackageWarning(one.code, one.message) for one in said)]
+    return replace(made, warnings=tuple(dict.fromkeys([*warnings, *made.warnings])))
+
+
+def _known_keys(
+    request: BuildRequest, signer: Signer | None, nsib_signer: Signer | None, recipient: Recipient | None = None
+) -> list[PackageWarning]:
+    """A warning for each key that everybody has; with ``release``, raises SigningError for it."""
+    signers = [one for one in (signer, nsib_signer) if one is not None]
+    known = known_key_warnings(signers, recipient, release=request.release) if signers else ()
+    return [PackageWarning("known-key", message) for message in dict.fromkeys(known)]
 
 
 def pack_build(
@@ -132,9 +144,7 @@ def pack_build(
         )
     check_cores(build)
     check_keys(build, signer, recipient)
-    signers = [one for one in (signer, nsib_signer) if one is not None]
-    known = known_key_warnings(signers, recipient, release=request.release) if signers else ()
-    warnings = [PackageWarning("known-key", message) for message in dict.fromkeys(known)]
+    warnings = _known_keys(request, signer, nsib_signer, recipient)
     said = [*without_seal_warning(build.warnings, nsib_signer), *key_warnings(build, signer)]
     said += check_nsib_signer(build, nsib_signer, release=request.release)
     warnings += [PackageWarning(one.code, one.message) for one in said]

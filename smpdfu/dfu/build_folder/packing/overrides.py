@@ -44,7 +44,7 @@ def overridden(build: Build, given: BuildOverrides) -> Build:
         return build
     changes = _Changes(given)
     updates = tuple(changes.apply(one) for one in build.updates)
-    own = tuple(changes.apply_to_own(one) for one in build.own_updates)
+    mcuboot = tuple(changes.apply_to_mcuboot(one) for one in build.mcuboot_updates)
     loader = build.bootloader
     if given.swap_mode is not None:
         before = "unknown" if loader.swap_mode is None else str(loader.swap_mode)
@@ -52,7 +52,7 @@ def overridden(build: Build, given: BuildOverrides) -> Build:
         changes.note("the bootloader's mode", before, str(given.swap_mode), origin)
         loader = replace(loader, mode=Fact(_MODES[given.swap_mode]))
     warnings = (*build.warnings, *changes.warnings)
-    return replace(build, bootloader=loader, updates=updates, own_updates=own, warnings=warnings)
+    return replace(build, bootloader=loader, updates=updates, mcuboot_updates=mcuboot, warnings=warnings)
 
 
 class _Changes:
@@ -71,15 +71,17 @@ class _Changes:
             update = self._changed(update, "board", f"{given.board}/cpu{update.role.core}", "board", str)
         if not net:
             update = self._changed(update, "header_size", given.header_size, "header", hex)
-            counter = given.security_counter
-            if counter == "auto":
-                counter = update.version.value.auto_counter
-            update = self._changed(update, "security_counter", counter, "security counter", str)
+            update = self._changed(update, "security_counter", self._counter(update), "security counter", str)
         return self._placed(update)
 
-    def apply_to_own(self, update: UpdateImage) -> UpdateImage:
-        """MCUboot's own image with the values that are given for it."""
+    def _counter(self, update: UpdateImage) -> int | None:
+        counter = self.given.security_counter
+        return update.version.value.auto_counter if counter == "auto" else counter
+
+    def apply_to_mcuboot(self, update: UpdateImage) -> UpdateImage:
+        """MCUboot's own image with the values that are given for it. Its security counter is the application's."""
         update = self._changed(update, "version", self.given.mcuboot_version, "version", str)
+        update = self._changed(update, "security_counter", self._counter(update), "security counter", str)
         if self.given.board is None:
             return update
         return self._changed(update, "board", f"{self.given.board}/cpu{update.role.core}", "board", str)

@@ -14,16 +14,16 @@ from smpdfu.image.nrf5340 import APP
 from smpdfu.image.trailer import SwapMode
 
 Findings = Iterator[Finding]
-ItselfCheck = Callable[[PackageImage, DeviceState], Findings]
+McubootCheck = Callable[[PackageImage, DeviceState], Findings]
 _BUILD = "Use the dfu_mcuboot.zip of the build."
 
 
-def itself_is_sound(package: Package, state: DeviceState) -> Findings:
+def mcuboot_is_sound(package: Package, state: DeviceState) -> Findings:
     """The findings of the package's MCUboot for this device, if there are steps for it."""
     without = left_out(package, state)
     for image in package.of_role(Role.MCUBOOT):
         if image not in without:
-            for check in ITSELF_CHECKS:
+            for check in MCUBOOT_CHECKS:
                 yield from check(image, state)
 
 
@@ -141,7 +141,7 @@ def _version_is_higher(image: PackageImage, state: DeviceState) -> Findings:
         )
 
 
-ITSELF_CHECKS: tuple[ItselfCheck, ...] = (
+MCUBOOT_CHECKS: tuple[McubootCheck, ...] = (
     _has_no_way_back,
     _slot_is_agreed,
     _offset_copies_nothing,

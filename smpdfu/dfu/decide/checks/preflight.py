@@ -18,7 +18,7 @@ from smpdfu.dfu.decide.checks.images import IMAGE_CHECKS
 from smpdfu.dfu.decide.checks.loader.classes import CLASS_CHECKS
 from smpdfu.dfu.decide.checks.loader.loaders import LOADER_CHECKS
 from smpdfu.dfu.decide.checks.loader.net_version import NET_VERSION_CHECKS
-from smpdfu.dfu.decide.checks.mcuboot import itself_is_sound
+from smpdfu.dfu.decide.checks.mcuboot import mcuboot_is_sound
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
@@ -102,13 +102,13 @@ def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:
     yield from wrong_active_slot(state)
 
 
-def _is_itself(package: Package) -> bool:
+def _is_only_mcuboot(package: Package) -> bool:
     """True if the package has nothing but MCUboot itself: what the cores run stays as it is."""
     return all(image.role is Role.MCUBOOT for image in package.images)
 
 
 def _can_be_rolled_back(package: Package, state: DeviceState) -> Findings:
-    if _is_itself(package):
+    if _is_only_mcuboot(package):
         return
     if not state.takes_marks:
         yield Finding(
@@ -148,7 +148,7 @@ def _scheme_is_known(package: Package, state: DeviceState) -> Findings:
 
 
 def _both_at_once_cannot_revert(package: Package, state: DeviceState) -> Findings:
-    if state.scheme is not Scheme.SIMULTANEOUS or state.told_scheme is Scheme.STAGED or _is_itself(package):
+    if state.scheme is not Scheme.SIMULTANEOUS or state.told_scheme is Scheme.STAGED or _is_only_mcuboot(package):
         return
     if state.can_revert:
         # The pair of the network core swaps with RAM: its "previous image" is whatever was there.
@@ -229,13 +229,13 @@ def _nothing_else_is_pending(package: Package, state: DeviceState) -> Findings:
         return
     app, net = package.image(Role.APP), package.image(Role.NET)
     companions = [image for image in package.images if image.role in COMPANIONS]
-    itself = [image.hash for image in package.of_role(Role.MCUBOOT)]
+    mcuboot = [image.hash for image in package.of_role(Role.MCUBOOT)]
     numbers = {0, *state.companions} | ({1} if state.scheme is Scheme.SIMULTANEOUS else set())
     for other in filter(None, (state.waiting(number) for number in sorted(numbers))):
         app_in_place = app is None or (state.running is not None and state.running.hash == app.hash)
         expected = {None if app is None else app.hash, *(image.hash for image in companions)}
         if app_in_place or state.scheme is Scheme.SIMULTANEOUS:
-            expected |= {None if net is None else net.hash, *itself}
+            expected |= {None if net is None else net.hash, *mcuboot}
         if other.waits and other.hash not in expected - {None}:
             yield _pending(other)
 
@@ -324,5 +324,5 @@ THROUGH_A_SLOT: tuple[Check, ...] = (
     _network_image_waits_for_its_application,
     _cores_fit_the_steps,
     running_application_agrees,
-    itself_is_sound,
+    mcuboot_is_sound,
 )

@@ -12,7 +12,7 @@ from itertools import zip_longest
 
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
 from smpdfu.dfu.decide.record import DONE, Record
-from smpdfu.dfu.decide.steps.itself import first_for_itself, passed_on
+from smpdfu.dfu.decide.steps.mcuboot_update import first_for_mcuboot, used_for_mcuboot
 from smpdfu.dfu.decide.steps.replacing import Place, first_replacing
 from smpdfu.dfu.decide.steps.rules import (
     BOOTS,
@@ -142,7 +142,7 @@ def first_actions(package: Package, state: DeviceState, record: Record) -> dict[
             first[Role.NET, 0] = _first_for_net(image, state, Record() if stale else record)
         elif image.role is Role.MCUBOOT:
             needed = Action.UPLOAD in (first.get((Role.APP, 0)), first.get((Role.NET, 0)))
-            first[Role.MCUBOOT, 0] = first_for_itself(image, state, record, slot_is_needed=needed)
+            first[Role.MCUBOOT, 0] = first_for_mcuboot(image, state, record, slot_is_needed=needed)
         elif image.role is not Role.APP:
             action = _first_for_companion(image, state, record)
             if action is Action.CHECK and first.get((Role.APP, 0)) not in (None, Action.CHECK):
@@ -190,7 +190,7 @@ def _first_for_net(image: PackageImage, state: DeviceState, record: Record) -> A
     # Handed over, the image is no longer pending; bootloaders that only overwrite erase its header, so that the slot
     # is empty. Either is a proof only together with the journal: before the mark the slot looks the same. And of an
     # update that ended long ago the journal proves nothing by itself: it may have been another board on this port.
-    handed_over = listed or (other is None and state.overwrites and record.unfinished) or passed_on(record)
+    handed_over = listed or (other is None and state.overwrites and record.unfinished) or used_for_mcuboot(record)
     if handed_over and _MARKED[Role.NET] & record.steps:
         return None if _CHECKED[Role.NET] in record.steps else Action.CHECK
     if listed and Step(Action.UPLOAD, Role.NET).name in record.steps:

@@ -44,10 +44,10 @@ def for_device(package: Package, state: DeviceState) -> tuple[Package, DeviceSta
     has_steps = Role.MCUBOOT in {step.role for step in rules_of(package, state, Policy.TEST_AND_CONFIRM)}
     if package.of_role(Role.MCUBOOT) and has_steps:
         package = replace(package, images=tuple(_with_slot(image, package) for image in package.images))
-        itself = package.of_role(Role.MCUBOOT)
-        state = replace(state, b0=replace(state.b0, variants=itself))
-        chosen = _itself(itself, state)
-        gone += [image for image in itself if image is not chosen]
+        variants = package.of_role(Role.MCUBOOT)
+        state = replace(state, b0=replace(state.b0, variants=variants))
+        chosen = _mcuboot(variants, state)
+        gone += [image for image in variants if image is not chosen]
     left = tuple(image for image in package.images if not any(image is other for other in gone))
     return replace(package, images=left), state
 
@@ -61,7 +61,7 @@ def _with_slot(image: PackageImage, package: Package) -> PackageImage:
     return image if own is None or other is None else replace(image, entry={**image.entry, "slot": int(own > other)})
 
 
-def _itself(variants: Sequence[PackageImage], state: DeviceState) -> PackageImage:
+def _mcuboot(variants: Sequence[PackageImage], state: DeviceState) -> PackageImage:
     target = state.b0.target
     if target is None:
         doubt = "does not report from which of its two slots MCUboot runs"

@@ -42,12 +42,12 @@ def _target(known: B0State, record: Record, *, again: bool) -> int | None:
     return None if known.active is None else 1 - known.active
 
 
-def passed_on(record: Record) -> bool:
+def used_for_mcuboot(record: Record) -> bool:
     """True if the secondary slot was used for MCUboot since: it does not show any more what went through it before."""
     return _UPLOADED in record.steps
 
 
-def first_for_itself(
+def first_for_mcuboot(
     image: PackageImage, state: DeviceState, record: Record, *, slot_is_needed: bool = False
 ) -> Action | None:
     """The first action that is left for the package's MCUboot; None when it is in place by the journal.
