@@ -34,15 +34,9 @@ def digest(text: str) -> str:
 
 def images(release: int) -> list[dict[str, str]]:
     """The images of a release, as a log has them."""
-    return [
-        {
-            "part": part,
-            "hash": digest(f"{part} {release}"),
-            "version": f"{release}.0.0",
-            "file": digest(f"f{part}{release}"),
-        }
-        for part in ("app", "net")
-    ]
+    version = f"{release}.0.0"
+    hashes = [(part, digest(f"{part} {release}"), digest(f"{part}.bin {release}")) for part in ("app", "net")]
+    return [{"part": part, "hash": found, "version": version, "file": file} for part, found, file in hashes]
 
 
 def place_of(number: int) -> str:

@@ -11,6 +11,7 @@ from smpdfu.connect import Address as Address
 from smpdfu.connect import client_for as client_for
 from smpdfu.connect import parse_address as parse_address
 from smpdfu.connect import place_of as place_of
+from smpdfu.device_search import affected as affected
 from smpdfu.dfu.build_folder.packing.making import BuildRequest as BuildRequest
 from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package as make_build_mcuboot_package
 from smpdfu.dfu.build_folder.packing.making import make_build_package as make_build_package
@@ -64,6 +65,15 @@ from smpdfu.dfu.evidence.sbom_reading import Sbom as Sbom
 from smpdfu.dfu.evidence.sbom_reading import SbomComponent as SbomComponent
 from smpdfu.dfu.evidence.sbom_reading import SbomImage as SbomImage
 from smpdfu.dfu.evidence.sbom_reading import read_sbom as read_sbom
+from smpdfu.dfu.fleet.affected.answer import Affected as Affected
+from smpdfu.dfu.fleet.affected.answer import AffectedStatus as AffectedStatus
+from smpdfu.dfu.fleet.affected.answer import DeviceAnswer as DeviceAnswer
+from smpdfu.dfu.fleet.affected.answer import DeviceHistory as DeviceHistory
+from smpdfu.dfu.fleet.affected.answer import PartAnswer as PartAnswer
+from smpdfu.dfu.fleet.affected.answer import PastAnswer as PastAnswer
+from smpdfu.dfu.fleet.affected.boards import RunEvidence as RunEvidence
+from smpdfu.dfu.fleet.affected.sbom import ImageVerdict as ImageVerdict
+from smpdfu.dfu.fleet.affected.sbom import SoughtImage as SoughtImage
 from smpdfu.dfu.fleet.description.file import Fleet as Fleet
 from smpdfu.dfu.fleet.description.file import FleetDevice as FleetDevice
 from smpdfu.dfu.fleet.description.file import Limits as Limits
@@ -92,6 +102,7 @@ from smpdfu.dfu.fleet.session import FleetWish as FleetWish
 from smpdfu.dfu.fleet.session import Repaired as Repaired
 from smpdfu.dfu.fleet.stops import Stop as Stop
 from smpdfu.dfu.fleet.stops import StopCode as StopCode
+from smpdfu.dfu.package.image_record import ImageRecord as ImageRecord
 from smpdfu.dfu.package.images import Core as Core
 from smpdfu.dfu.package.images import PackageImage as PackageImage
 from smpdfu.dfu.package.images import Role as Role
@@ -105,6 +116,7 @@ from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Package as Package
 from smpdfu.dfu.package.package import new_package as new_package
 from smpdfu.errors import AbsentError as AbsentError
+from smpdfu.errors import AffectedDevicesError as AffectedDevicesError
 from smpdfu.errors import ConnectError as ConnectError
 from smpdfu.errors import DeviceError as DeviceError
 from smpdfu.errors import DeviceTimeoutError as DeviceTimeoutError
@@ -133,6 +145,7 @@ from smpdfu.errors import ProtocolError as ProtocolError
 from smpdfu.errors import RemoteProtocolError as RemoteProtocolError
 from smpdfu.errors import ResponseTimeoutError as ResponseTimeoutError
 from smpdfu.errors import RevertedError as RevertedError
+from smpdfu.errors import SearchError as SearchError
 from smpdfu.errors import ShellCommandError as ShellCommandError
 from smpdfu.errors import SignatureError as SignatureError
 from smpdfu.errors import SigningError as SigningError
@@ -140,6 +153,7 @@ from smpdfu.errors import SmpdfuError as SmpdfuError
 from smpdfu.errors import StepError as StepError
 from smpdfu.errors import TooLargeError as TooLargeError
 from smpdfu.errors import TransferTimeoutError as TransferTimeoutError
+from smpdfu.errors import UnknownDevicesError as UnknownDevicesError
 from smpdfu.errors import UnprovenError as UnprovenError
 from smpdfu.errors import UpdateError as UpdateError
 from smpdfu.errors import WrongPassphraseError as WrongPassphraseError

@@ -14,6 +14,9 @@ from smpdfu import (
     AbsentError,
     Action,
     Address,
+    Affected,
+    AffectedDevicesError,
+    AffectedStatus,
     Attested,
     Board,
     Bootloader,
@@ -29,7 +32,9 @@ from smpdfu import (
     Deadlines,
     Decision,
     Dependency,
+    DeviceAnswer,
     DeviceError,
+    DeviceHistory,
     DeviceState,
     DeviceTimeoutError,
     Ending,
@@ -59,8 +64,10 @@ from smpdfu import (
     ImageError,
     ImageEvent,
     ImageNote,
+    ImageRecord,
     ImageSpec,
     ImageStage,
+    ImageVerdict,
     Installed,
     InstalledImage,
     Journal,
@@ -90,8 +97,10 @@ from smpdfu import (
     PackageImage,
     PackageRequest,
     PackageWarning,
+    PartAnswer,
     Partitions,
     PassphraseError,
+    PastAnswer,
     Patience,
     Phase,
     Plan,
@@ -115,6 +124,7 @@ from smpdfu import (
     ResponseTimeoutError,
     RevertedError,
     Role,
+    RunEvidence,
     Sbom,
     SbomComponent,
     SbomImage,
@@ -122,6 +132,7 @@ from smpdfu import (
     Scheme,
     SealedBy,
     SealState,
+    SearchError,
     Severity,
     ShellCommandError,
     SignatureError,
@@ -129,6 +140,7 @@ from smpdfu import (
     SigningError,
     SlotGeometry,
     SmpdfuError,
+    SoughtImage,
     Span,
     Step,
     StepBegun,
@@ -145,6 +157,7 @@ from smpdfu import (
     Tracer,
     TransferTimeoutError,
     Treatment,
+    UnknownDevicesError,
     Unproven,
     UnprovenError,
     Update,
@@ -158,6 +171,7 @@ from smpdfu import (
     Wave,
     Wish,
     WrongPassphraseError,
+    affected,
     build,
     check_evidence,
     client_for,
@@ -424,6 +438,23 @@ async def upload(text: str, data: bytes) -> UploadResult:
         client.trace, client.patience = tracer, Patience(reconnect_s=30)
         await client.request(RawRequest(64, 1, Op.WRITE, {"on": True}))
         return await client.upload(data, progress=progress)
+
+
+def vulnerable(sboms: Path) -> list[str]:
+    """Which devices run a component, may run it, or ran it."""
+    found: Affected = affected(sboms=[sboms], component="mbedtls@<3.6.2", fleets=[Path("roofs.toml")])
+    images: tuple[SoughtImage, ...] = found.question.affected
+    assert all(one.verdict is ImageVerdict.AFFECTED for one in images)
+    devices: tuple[DeviceAnswer, ...] = (*found.of(AffectedStatus.AFFECTED), *found.of(AffectedStatus.UNKNOWN))
+    for one in devices:
+        device: DeviceHistory = one.device
+        parts: list[PartAnswer] = [part for part in one.now if part.evidence is RunEvidence.PROVEN]
+        ran: tuple[PastAnswer, ...] = one.past
+        hashes: list[ImageRecord] = [*(part.image for part in parts), *(past.image for past in ran)]
+        LINES.append(f"{device.name}: {one.reason} {[record.hash for record in hashes]}")
+    error: SearchError | None = found.error()
+    assert error is None or isinstance(error, AffectedDevicesError | UnknownDevicesError)
+    return [one.device.address for one in devices]
 
 
 async def slots(client: Client, hash_: bytes) -> DeviceState:

@@ -119,6 +119,7 @@ SLOW = frozenset(
         "dfu/test_dfu_refusals.py",
         "dfu/test_dfu_restart.py",
         "dfu/test_dfu_run.py",
+        "dfu/test_dfu_update_mcuboot.py",
         "dfu/test_dfu_update_modes.py",
         "dfu/test_dfu_update_modes_failures.py",
         "dfu/test_dfu_update_recovery.py",

@@ -49,7 +49,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     "dfu/decide": ({"steps"}, {"checks"}),
     "dfu/decide/checks": ({"loader"},),
     "dfu/do": ({"journal"}, {"replacing"}),
-    "dfu/fleet": ({"description"}, {"log"}),
+    "dfu/fleet": ({"description"}, {"log"}, {"affected"}),
     "image": ({"keys", "inspect"}, {"signers"}, {"signing"}, {"nsib"}, {"verification"}),
     "link": ({"serial", "ble"},),
     "local": ({"state", "doctor"},),

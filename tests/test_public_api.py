@@ -40,6 +40,7 @@ INNER = {
         "FirmwareInfo",
     ),  # of keys and images
     *("Pipe", "Framing", "Window"),  # `client_for` makes a Client; nobody else has to
+    *("Board", "Runs", "Ran", "Question"),  # what the answer of `affected` was made from
     *("Reach",),  # `open_fleet` makes a FleetSession; nobody else has to
     *("Counter", "CounterUse", "Tokens", "Place", "VariableData", "LifeCycle"),  # of a Provision
     *("Finding", "VersionRule"),  # of a Verdict (image), and of the text `settings:net/version`

@@ -5,8 +5,9 @@ from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
 from smpdfu.dfu.build_folder.formats.partitions import Memory
-from smpdfu.dfu.build_folder.packing.making import make_build_package
+from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package, make_build_package
 from smpdfu.dfu.build_folder.table import describe_build
+from smpdfu.dfu.evidence.sbom_reading import read_sbom
 from smpdfu.dfu.package.making import make_package
 from smpdfu.image.format import Flag
 from smpdfu.image.nsib.seal import seal
@@ -72,6 +73,6 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 # Called from outside of the package.
 # A console script; names of smpdfu.__all__.
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
-(make_build_package, describe_build)
+(make_build_package, make_build_mcuboot_package, describe_build, read_sbom)
 (split_halves,)  # sample_images/make_samples.py
 (seal,)  # the counterpart of refusal, for firmware of one's own: the tests make theirs with it

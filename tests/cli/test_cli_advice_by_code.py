@@ -43,6 +43,8 @@ FACTS = {
     "unreadable": "protected",
     "numbers": "0 1",
     "unchecked": "b0n",
+    "mcuboot": "left out",
+    "known": "yes",
     "core": "net",
     "file": "app 1.bin",
     "folder": "build",

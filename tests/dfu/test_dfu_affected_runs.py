@@ -1,4 +1,4 @@
-"""Real runs over virtual devices, and then: which of them run an image? What the answer says is what the devices run."""
+"""Real runs over virtual devices, and then: which of them run an image? The answer is what the devices run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from smpdfu.client import Client
 from smpdfu.device_search import affected
 from smpdfu.dfu.do.journal.journal import journal_path
-from smpdfu.dfu.fleet.affected.answer import Affected, DeviceAnswer, Status
-from smpdfu.dfu.fleet.affected.boards import Evidence
+from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, DeviceAnswer
+from smpdfu.dfu.fleet.affected.boards import RunEvidence
 from smpdfu.dfu.fleet.outcome import FleetOutcome
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Outcome
@@ -75,7 +75,8 @@ class Roofs:
     ) -> Client:
         name = address.partition(":")[2]
         pipe, framing = wire_of(self.devices[name])
-        return Client(self.wires.get(name, lambda wire: wire)(pipe), framing, timeout_s=0.2, attempts=2, patience=FAST)
+        wire = self.wires.get(name)
+        return Client(pipe if wire is None else wire(pipe), framing, timeout_s=0.2, attempts=2, patience=FAST)
 
     async def run(self) -> FleetOutcome:
         async def no_places(address: str) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Roofs:
         return await session.run(FleetWish(go_on=True))
 
     async def both_releases(self) -> Mapping[str, Outcome]:
-        """Release 1 reaches all devices; release 2 reaches ``good``. The others revert, are silent, lose their reset."""
+        """Release 1 reaches all devices, release 2 ``good``; the others revert, are silent, or lose their reset."""
         first = await self.run()
         assert set(first.outcomes.values()) == {Outcome.DONE}
         other = type(self.make)(self.make.encryption, self.make.key)
@@ -103,7 +104,7 @@ def by_name(found: Affected) -> Mapping[str, DeviceAnswer]:
     return {one.device.name: one for one in found.devices}
 
 
-def statuses(found: Affected) -> dict[str, Status]:
+def statuses(found: Affected) -> dict[str, AffectedStatus]:
     return {name: one.status for name, one in by_name(found).items()}
 
 
@@ -119,7 +120,7 @@ def test_each_release_is_where_it_runs(roofs: Roofs) -> None:
     expected = (Outcome.DONE, Outcome.REVERTED, Outcome.UNREACHABLE, Outcome.INCOMPLETE)
     assert outcomes == dict(zip(NAMES, expected, strict=True))
     first = affected(hashes=[hash_of(roofs.one)])
-    was, runs, unknown, never = Status.WAS_AFFECTED, Status.AFFECTED, Status.UNKNOWN, Status.NOT_AFFECTED
+    runs, unknown, was, never = AffectedStatus
     assert statuses(first) == dict(zip(NAMES, (was, runs, runs, unknown), strict=True))
     assert statuses(affected(hashes=[hash_of(roofs.two)])) == dict(
         zip(NAMES, (runs, never, never, unknown), strict=True)
@@ -139,8 +140,8 @@ def test_the_answer_says_since_when_and_with_which_evidence(roofs: Roofs) -> Non
     found = by_name(affected(hashes=[hash_of(roofs.one)], fleets=[roofs.file]))
     offline, good = found["offline"], found["good"]
     (app, net), (ran,) = offline.now, good.past
-    assert (app.part, app.image.version, app.evidence) == ("app", "2.0.0", Evidence.PROVEN)
-    assert (net.part, net.image.hash, net.evidence) == ("net", hash_of(roofs.one, "net"), Evidence.PROVEN)
+    assert (app.part, app.image.version, app.evidence) == ("app", "2.0.0", RunEvidence.PROVEN)
+    assert (net.part, net.image.hash, net.evidence) == ("net", hash_of(roofs.one, "net"), RunEvidence.PROVEN)
     assert (ran.part, ran.image.hash) == ("app", hash_of(roofs.one))
     assert offline.seen is not None
     assert good.seen is not None
@@ -156,7 +157,7 @@ def test_a_hash_may_be_of_the_image_its_file_or_the_package(roofs: Roofs, digits
     app = next(image for image in roofs.two.images if image.part == "app")
     whole = {"hash": hash_of(roofs.two), "file": hashlib.sha256(app.data).hexdigest(), "package": roofs.two.digest}[of]
     found = affected(hashes=[whole[:digits].upper()])
-    assert [one.device.name for one in found.of(Status.AFFECTED)] == ["good"]
+    assert [one.device.name for one in found.of(AffectedStatus.AFFECTED)] == ["good"]
 
 
 def test_an_update_of_one_device_and_what_ran_before_are_known_by_its_journal(
@@ -169,9 +170,9 @@ def test_an_update_of_one_device_and_what_ran_before_are_known_by_its_journal(
     assert before is not None
     assert before.hash is not None
     run_update(device, package, journal_path("virtual:desk"))
-    assert [one.status for one in affected(hashes=[hash_of(package)]).devices] == [Status.AFFECTED]
+    assert [one.status for one in affected(hashes=[hash_of(package)]).devices] == [AffectedStatus.AFFECTED]
     (answer,) = affected(hashes=[before.hash.hex()]).devices
-    assert (answer.status, answer.evidence) == (Status.WAS_AFFECTED, Evidence.PROVEN)
+    assert (answer.status, answer.evidence) == (AffectedStatus.WAS_AFFECTED, RunEvidence.PROVEN)
     assert answer.past[0].until <= time.time()
 
 
@@ -196,13 +197,13 @@ def test_a_run_that_was_killed_anywhere_never_hides_what_the_device_runs(
     runs = device.running.hash
     assert runs is not None
     found = affected(hashes=[runs.hex()]).devices
-    assert all(one.status in (Status.AFFECTED, Status.UNKNOWN) for one in found)
+    assert all(one.status in (AffectedStatus.AFFECTED, AffectedStatus.UNKNOWN) for one in found)
     device.reset()  # a trial that nobody confirmed ends here
     device.reset()
     assert device.running is not None
     assert device.running.hash is not None
     for one in affected(hashes=[device.running.hash.hex()]).devices:
-        assert one.status in (Status.AFFECTED, Status.UNKNOWN)
+        assert one.status in (AffectedStatus.AFFECTED, AffectedStatus.UNKNOWN)
 
 
 def without_hashes(folder: Path) -> None:
@@ -220,12 +221,12 @@ def test_devices_of_an_older_release_are_unknown_until_the_package_is_there(roof
     state = roofs.folder / "state"
     without_hashes(state)
     net = hash_of(roofs.two, "net")
-    assert set(statuses(affected(hashes=[net])).values()) == {Status.UNKNOWN}
-    assert statuses(affected(hashes=[net], fleets=[roofs.file]))["good"] is Status.AFFECTED
+    assert set(statuses(affected(hashes=[net])).values()) == {AffectedStatus.UNKNOWN}
+    assert statuses(affected(hashes=[net], fleets=[roofs.file]))["good"] is AffectedStatus.AFFECTED
     for path in (state / "updates").glob("*.jsonl"):
         path.unlink()
     for digits in (net, hash_of(roofs.two), hash_of(roofs.one)):
-        assert set(statuses(affected(hashes=[digits])).values()) == {Status.UNKNOWN}
+        assert set(statuses(affected(hashes=[digits])).values()) == {AffectedStatus.UNKNOWN}
 
 
 def test_a_device_of_the_file_that_was_never_updated_is_unknown(roofs: Roofs) -> None:

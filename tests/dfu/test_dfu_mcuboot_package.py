@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.making import MadePackage
 from smpdfu.dfu.package.mcuboot import FILES, McubootRequest, make_mcuboot_package
@@ -188,3 +189,10 @@ def test_firmware_info_that_b0_does_not_find_behind_the_header(tmp_path: Path) -
     path.write_bytes(data[:size])
     with pytest.raises(ImageError, match="b0 does not look there"):
         make_mcuboot_package(McubootRequest(Version(1), s0=path), SIGN, NSIB)
+
+
+def test_a_build_makes_it_by_itself() -> None:
+    made = make_build_mcuboot_package(built(BUILD), None, SIGN, NSIB)
+    assert isinstance(made, MadePackage)
+    assert all(is_sealed_by(NSIB, image, start + 0x200) for image, start in zip(both(made), (S0, S1), strict=True))
+    assert make_build_mcuboot_package(built("ncs3.0-sysbuild-pm-staged"), None, SIGN, NSIB) is None

@@ -16,6 +16,7 @@ from smpdfu.dfu.do.update import Wish
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError, RevertedError, SmpdfuError, StepError
+from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.loaders.releases import LATEST, RELEASES, Release
 from smpdfu.virtual.boot.bootloader import Ending
 from smpdfu.virtual.chip.boot_mode import BootMode
@@ -62,6 +63,18 @@ def test_without_a_console_the_new_slot_proves_nothing(make: Maker, tmp_path: Pa
     assert stage.proof is not None
     assert stage.proof.value is None
     assert "does not see whether b0 accepts" in stage.proof.doubt
+
+
+def test_without_a_console_the_key_of_b0_proves_it(make: Maker, tmp_path: Path) -> None:
+    stage = B0Device(make, tmp_path)
+    knows = Wish(nsib=NsibKeys(b0=(make.key.public,)))
+    with pytest.raises(PlanError) as error:
+        stage.update(stage.variants(2, seal_key=STRANGER), knows, console=False)
+    assert error.value.codes == ("seal",)
+    assert stage.update(stage.variants(), knows, console=False) == ALL
+    assert stage.mcuboot == (1, 2)
+    assert stage.proof is not None
+    assert (stage.proof.value, stage.proof.source) == (True, ProofSource.SEAL)
 
 
 def test_a_bootloader_that_does_not_restart_after_the_copy(make: Maker, tmp_path: Path) -> None:

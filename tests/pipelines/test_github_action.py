@@ -161,6 +161,22 @@ def test_mcuboots_own_package_is_checked_and_published(
     check_sums(runner.workspace / "other" / "smpdfu")
 
 
+def test_the_evidence_is_made_checked_and_published(
+    runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair, other_key: KeyPair
+) -> None:
+    keys = {"nsib_key": other_key.text, "nsib_public_key": str(other_key.public), "provenance_key": other_key.text}
+    given = inputs(release_key, **keys, provenance_public_key=str(other_key.public))
+    done = runner.run(given, installed)
+    assert done.failed is None, done.log
+    folder = runner.workspace / "build" / "smpdfu"
+    assert {"sbom.cdx.json", "provenance.intoto.json"} < {path.name for path in folder.iterdir()}
+    check_sums(folder)
+    wrong = given | {"provenance-public-key": str(release_key.public)}
+    assert runner.run(wrong, installed).failed == "Check the evidence"
+    wrong = given | {"nsib-public-key": str(release_key.public)}
+    assert runner.run(wrong, installed).failed == "Check every image with the public keys"
+
+
 def test_the_action_installs_its_own_checkout(runner: Runner, release_key: KeyPair, offline: dict[str, str]) -> None:
     runner.environment = offline
     done = run_of_python(runner, inputs(release_key))

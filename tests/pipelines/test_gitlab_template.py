@@ -76,6 +76,23 @@ def test_the_firmware_for_nsib_is_sealed_with_its_own_key(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_the_evidence_is_made_checked_and_published(
+    shell: str, run: Run, project: Path, release_key: KeyPair, other_key: KeyPair
+) -> None:
+    keys = {f"SMPDFU_{name}_KEY": other_key.text for name in ("NSIB", "PROVENANCE")}
+    keys["SMPDFU_SIGNING_KEY"] = release_key.text
+    right = {"nsib_public_key": str(other_key.public), "provenance_public_key": str(other_key.public)}
+    code, log = run(keys, shell, **right)
+    assert code == 0, log
+    assert {"sbom.cdx.json", "provenance.intoto.json"} < {path.name for path in (project / "dist").iterdir()}
+    for name in right:
+        shutil.rmtree(project / "dist")
+        code, log = run(keys, shell, **right | {name: str(release_key.public)})
+        assert code == 3, log
+        assert not (project / "dist" / "SHA256SUMS").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_the_key_of_another_product_ends_the_job(shell: str, run: Run, other_key: KeyPair, project: Path) -> None:
     code, log = run({"SMPDFU_SIGNING_KEY": str(other_key.private)}, shell)
     assert code == 3, log

@@ -12,7 +12,7 @@ import yaml
 
 from tests.pipelines.containerfile import Stage, read_stages
 from tests.pipelines.gitlab_ci import read_component, template
-from tests.test_docs import command_tree
+from tests.test_docs import command_tree, read
 
 # What the runner reads of an action (src/Runner.Worker/action_yaml.json), and what only GitHub's site does.
 ROOT_KEYS = {"name", "description", "author", "branding", "inputs", "outputs", "runs"}
@@ -123,3 +123,26 @@ def test_wests_options_are_no_options_of_smpdfu() -> None:
     for name in ("package", "update"):
         options = {one for parameter in command_tree().commands[name].params for one in parameter.opts}
         assert not options & {"-d", "--build-dir", "--package"}
+
+
+def test_the_page_shows_inputs_and_variables_that_there_are(root: Path, action: Any) -> None:
+    page = root / "docs" / "release-pipeline.md"
+    shown = [yaml.safe_load(block.text) for block in read(page) if block.words[:1] == ("yaml",)]
+    workflow, pipeline, manifest = shown
+    (used,) = [
+        step for step in workflow["jobs"]["release"]["steps"] if step.get("uses", "").startswith("OWNER/smpdfu@")
+    ]
+    assert set(used["with"]) <= set(action["inputs"])
+    assert {name for name, one in action["inputs"].items() if one.get("required")} <= set(used["with"])
+    outputs = re.findall(r"steps\.smpdfu\.outputs\.([\w-]+)", str(workflow))
+    assert outputs
+    assert set(outputs) <= set(action["outputs"])
+    (included,) = pipeline["include"]
+    component = template(root, **{name.replace("-", "_"): value for name, value in included["inputs"].items()})
+    assert set(pipeline) == {"include", *component.jobs}
+    source = (root / "templates" / "package.yml").read_text("utf-8")
+    variables = set(re.findall(r"`(SMPDFU_\w+)`", page.read_text("utf-8")))
+    assert variables
+    assert all(f"${{{name}:-}}" in source for name in variables)
+    (project,) = manifest["manifest"]["projects"]
+    assert (root / project["west-commands"]).is_file()

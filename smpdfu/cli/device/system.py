@@ -124,7 +124,7 @@ async def show_bootloader(conn: Connection, out: Output, query: str | None) -> N
         "mode": mode.mode,
         "mode_name": mode_name(mode.mode),
         "no_downgrade": None if mode.mode is None else bool(mode.no_downgrade),
-        "active_b0_slot": active,
+        **({} if active is None else {"active_b0_slot": active}),
     }
     pairs = (
         ("bootloader", name),

@@ -13,8 +13,8 @@ from smpdfu.cli.fleet.cells import csv_lines, utc
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.device_search import affected
-from smpdfu.dfu.fleet.affected.answer import Affected, DeviceAnswer, PartAnswer, Status
-from smpdfu.dfu.fleet.affected.sbom import Verdict
+from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, DeviceAnswer, PartAnswer
+from smpdfu.dfu.fleet.affected.sbom import ImageVerdict
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.image.files import write_file_atomic
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _WORDS = {
-    Status.AFFECTED: "affected",
-    Status.UNKNOWN: "unknown",
-    Status.WAS_AFFECTED: "was affected",
-    Status.NOT_AFFECTED: "not affected",
+    AffectedStatus.AFFECTED: "affected",
+    AffectedStatus.UNKNOWN: "unknown",
+    AffectedStatus.WAS_AFFECTED: "was affected",
+    AffectedStatus.NOT_AFFECTED: "not affected",
 }
 
 
@@ -124,7 +124,7 @@ def _time(at: float | None) -> str | None:
 
 def _since(one: DeviceAnswer) -> float | None:
     """Since when a device is affected."""
-    return min((part.since for part in one.now if part.verdict is Verdict.AFFECTED), default=None)
+    return min((part.since for part in one.now if part.verdict is ImageVerdict.AFFECTED), default=None)
 
 
 def csv_table(found: Affected) -> str:
@@ -154,14 +154,14 @@ def _csv_row(one: DeviceAnswer) -> dict[str, object]:
 
 def _deciding(one: DeviceAnswer) -> PartAnswer | None:
     """The part that decides the status; None if nothing is recorded."""
-    order = tuple(Verdict)
+    order = tuple(ImageVerdict)
     return min(one.now, key=lambda part: (order.index(part.verdict), part.part != "app"), default=None)
 
 
 def text(found: Affected, *, long: bool) -> RenderableType:
     """Return the answer for people: counts, then the devices that are affected or may be; ``long``: all devices."""
-    counts = facts([(_WORDS[status], found.counts[status]) for status in Status])
-    shown = [one for one in found.devices if long or one.status in (Status.AFFECTED, Status.UNKNOWN)]
+    counts = facts([(_WORDS[status], found.counts[status]) for status in AffectedStatus])
+    shown = [one for one in found.devices if long or one.status in (AffectedStatus.AFFECTED, AffectedStatus.UNKNOWN)]
     if not shown:
         return counts
     columns = ("device", "status", "hash", "since", "until", "seen last", "why")

@@ -57,14 +57,6 @@ def affected(
 ) -> None:
     """Show which devices run an image, by the logs and journals on this computer. It asks no device.
 
-    Examples:
-
-      smpdfu affected --sbom releases/ --component 'mbedtls@<3.6.2'
-
-      smpdfu affected --hash 5f2c9a01d3
-
-      smpdfu affected --sbom release-1.cdx.json roofs.toml --json
-
     An image is found by its hash. smpdfu notes it with each update; logs of older releases have none, and their devices
     are unknown, never "not affected". With --component, a device is unknown too if no SBOM describes what it runs: give
     the SBOMs of all releases.

@@ -55,6 +55,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu fleet report roofs.toml --csv -o roofs.csv", "a table for a spreadsheet"),
     ),
     "fleet repair": (("smpdfu fleet repair roofs.toml", "move damaged lines of the log out of the way"),),
+    "affected": (
+        ("smpdfu affected --sbom releases/ --component 'mbedtls@<3.6.2'", "which devices run a vulnerable component"),
+        ("smpdfu affected --hash 5f2c9a01d3", "which devices run this image"),
+        ("smpdfu affected --sbom release-1.cdx.json roofs.toml --json", "one release and one fleet, for a script"),
+    ),
     "package": (
         ("smpdfu package build -k key.pem", "of a build folder of the nRF Connect SDK"),
         ("smpdfu package build -k key.pem --plan", "show what the build says, write nothing"),

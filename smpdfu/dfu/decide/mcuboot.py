@@ -6,8 +6,9 @@
     b0 refused the wanted slot             any               was refused: the old one runs
     b0 started the other slot              any               was not started: the old one runs
     nothing                                the other slot    was not started: not copied, or its version is not higher
-    nothing                                the wanted slot   lies there. Whether b0 accepts it is
-                                                             not known: the application does not look at its seal
+    nothing                                the wanted slot   lies there. It runs if its seal is of a key that b0 trusts,
+                                                             as a person says; else it is not known, for the application
+                                                             does not look at the seal
     nothing                                no answer         not known
 
 A slot that was the active one before already shows nothing: a person had said that the other one runs.
@@ -18,6 +19,7 @@ the new MCUboot only after one more reset, see ``do/mcuboot``.
 
 from __future__ import annotations
 
+from smpdfu.dfu.decide.checks.seals import seal_faults
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.decide.proof import picture
@@ -27,7 +29,7 @@ from smpdfu.loaders.proof import Picture
 
 def mcuboot_proof(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof:
     """Did b0 start ``image``? ``asked``: b0 has surely looked at it, in the boot that ``state`` is read after."""
-    return _printed(image, state, asked=asked) or _told(image, state)
+    return _printed(image, state, asked=asked) or _told(image, state, asked=asked)
 
 
 def _printed(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof | None:
@@ -47,7 +49,7 @@ def _printed(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof |
     return None if _was_there(image, state) else Proof(True, f"{said}.", ProofSource.CONSOLE)
 
 
-def _told(image: PackageImage, state: DeviceState) -> Proof:
+def _told(image: PackageImage, state: DeviceState, *, asked: bool) -> Proof:
     """What the answer to ``active_b0_slot`` says."""
     told, slot = state.b0.told, image.slot
     if told is None:
@@ -58,7 +60,10 @@ def _told(image: PackageImage, state: DeviceState) -> Proof:
         return Proof(
             None, f"The device reported slot {slot} as the active one before the update, too.", doubt=_NOT_TOLD
         )
-    return Proof(None, f"The new MCUboot lies in slot {slot}, and its firmware version is the higher one.", doubt=_SEEN)
+    lies = f"The new MCUboot lies in slot {slot}, and its firmware version is the higher one."
+    if asked and state.nsib.b0 and not any(seal_faults(image, state.nsib)):
+        return Proof(True, f"{lies} A key that b0 trusts has sealed it.", ProofSource.SEAL)
+    return Proof(None, lies, doubt=_SEEN)
 
 
 def _was_there(image: PackageImage, state: DeviceState) -> bool:
@@ -71,7 +76,7 @@ _WAYS = "Read the console over a serial port"
 _NOT_TOLD = f"Nothing shows whether b0 started the new MCUboot. {_WAYS}."
 _SEEN = (
     "The application compares the versions only, and does not see whether b0 accepts the new MCUboot. "
-    f"{_WAYS}: b0 prints which slot it starts."
+    f"{_WAYS}: b0 prints which slot it starts. Or say which key b0 trusts."
 )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as LibraryError
-from securesystemslib.signer import SecretsHandler, Signature, SSlibKey
+from securesystemslib.signer import Signature, SSlibKey
 from securesystemslib.signer import Signer as LibrarySigner
 
 from smpdfu.errors import EvidenceError, FormatError, SignatureError, SigningError
@@ -93,9 +93,7 @@ class _Adapter(LibrarySigner):
         return self._key
 
     @classmethod
-    def from_priv_key_uri(
-        cls, priv_key_uri: str, public_key: Any, secrets_handler: SecretsHandler | None = None
-    ) -> LibrarySigner:
+    def from_priv_key_uri(cls, *_: Any) -> LibrarySigner:
         """Not used: ``image/signers`` opens key URIs."""
         raise NotImplementedError
 

@@ -24,13 +24,15 @@ from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.line.load import Resources
 from smpdfu.virtual.server import application
 from smpdfu.virtual.store import devices as store_devices
+from smpdfu.virtual.store.b0 import install_b0
 from tests.dfu.conftest import FILES, Maker, firmware, is_like_any_ciphertext, sealed
+from tests.dfu.mcuboot_images import itself
 from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call, Outcome
 
-STAGED, SIMULTANEOUS = "nrf5340dk-staged", "nrf5340dk-simultaneous"
+STAGED, SIMULTANEOUS, B0 = "nrf5340dk-staged", "nrf5340dk-simultaneous", "nrf5340dk-b0"
 NET_CODE = 0x0100_8800
 QUICK = Patience(reconnect_s=0.1, reset_grace_s=0.02, quiet_s=0.0, ping_s=0.1, pause_s=0.01)
 
@@ -41,7 +43,7 @@ Change = Callable[[Image], Image]
 class Built:
     """How the device was built. ``lacks``: requests that its SMP server does not have.
 
-    ``app_needs`` are the dependencies of the application that it came with.
+    ``app_needs`` are the dependencies of the application that it came with, ``mode`` is another one than the layout's.
     """
 
     layout: str = STAGED
@@ -51,6 +53,7 @@ class Built:
     options: BootOptions = DEFAULT_OPTIONS
     lacks: tuple[type[Any], ...] = ()
     app_needs: tuple[Dependency, ...] = ()
+    mode: str | None = None
 
 
 @dataclass
@@ -82,9 +85,12 @@ class Bench:
             self.keys.encryption.to_private_pem().decode() if self.built.encrypts else None,
             resources=Resources(reset_delay_s=0.0),
             options=self.built.options,
+            mode=self.built.mode,
         )
         store_devices.create("desk", recipe)
         with store_devices.open_device("desk") as device:
+            if device.layout.nsib is not None:
+                install_b0(device, (self.keys.key.public,), itself(self.keys, 0, 1).data, None, 240)
             device.load_app(self.data(version="1.0.0", counter=1, spec={"dependencies": self.built.app_needs}))
             if device.layout.mode is BootMode.FIRMWARE_LOADER:
                 start = device.layout.secondary.start

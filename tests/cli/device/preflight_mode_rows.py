@@ -54,16 +54,9 @@ def internal_half(bench: Bench) -> Path:
     return bench.package(replace(bench.image(), file="app.internal.bin"))
 
 
-def bootloader_alone(bench: Bench) -> Path:
-    """A package of an image that MCUboot itself is."""
-    entry = {"type": "mcuboot", "load_address": bench.app_code}
-    return bench.package(replace(bench.image(), role=Role.MCUBOOT, entry=entry))
-
-
 MODE_ROWS = (
     Row("half-alone", ERROR, internal_half, 0, APP_ONLY),
     Row("image-number", ERROR, with_number, 6, OLD),
-    Row("nothing-to-install", ERROR, bootloader_alone, 6, OLD),
     Row("not-higher", ERROR, variant(1, 1, "1.0.0"), 7, OLD, IN_PLACE),
     # The bootloader leaves it alone, as its header says where it belongs.
     Row("wrong-slot", ERROR, variant(0, 0), 7, OLD, IN_PLACE),

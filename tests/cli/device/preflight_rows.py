@@ -87,14 +87,6 @@ def other_key(bench: Bench) -> Path:
     return bench.package(bench.image(), bench.image(Core.NET, key=bench.stranger))
 
 
-def with_bootloader(bench: Bench) -> Path:
-    """A package that also has an image of MCUboot itself."""
-    entry = {"type": "mcuboot", "load_address": bench.app_code}
-    return bench.package(
-        bench.image(), replace(bench.image(version="3.0.0"), role=Role.MCUBOOT, file="s0.bin", entry=entry)
-    )
-
-
 def other_seal(bench: Bench) -> Path:
     """The network image's seal is in order, and by a key that b0n does not trust."""
     return both(seal=bench.keys.key)(bench)
@@ -245,7 +237,6 @@ def tied() -> Prepare:
 ROWS = (
     # The device.
     Row("recovery", ERROR, after(app(), in_recovery), 6, OLD),
-    Row("no-steps", ERROR, with_bootloader, 0, APP_ONLY),
     Row("no-running-image", ERROR, after(app(), flagless), 5, APP_ONLY),
     Row("active-slot", ERROR, after(app(), running_twice), 8, OLD),
     Row("no-revert", WARNING, app(), 0, APP_ONLY, Built(OVERWRITE)),

@@ -18,12 +18,13 @@ from smpdfu.image.format import Dependency, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.verification.verdict import Code
 from tests.cli.device.preflight_bench import SIMULTANEOUS, STAGED, Bench, Built
+from tests.cli.device.preflight_mcuboot_rows import MCUBOOT_ROWS
 from tests.cli.device.preflight_mode_rows import MODE_ROWS
 from tests.cli.device.preflight_replacing_rows import REPLACING_ROWS
 from tests.cli.device.preflight_rows import ERROR, NET_ONLY, NEW, NOTE, OFFSET, OLD, OVERWRITE, ROWS, SCRATCH, Row, both
 from tests.dfu.conftest import Maker
 
-ALL_ROWS = (*ROWS, *MODE_ROWS, *REPLACING_ROWS)
+ALL_ROWS = (*ROWS, *MODE_ROWS, *REPLACING_ROWS, *MCUBOOT_ROWS)
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
@@ -120,6 +121,6 @@ def test_every_finding_is_documented() -> None:
         cell
         for line in text.splitlines()
         if line.startswith("| `")
-        for cell in re.findall("`([a-z-]+)`", line.split("|")[1])
+        for cell in re.findall("`([a-z0-9-]+)`", line.split("|")[1])
     }
     assert told >= {row.code for row in ALL_ROWS}

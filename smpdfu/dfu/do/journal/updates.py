@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _unknown(lines: Sequence[bytes], known: Known) -> Iterator[bytes]:
     """The lines of the updates that are not known."""
     starts = [number for number, line in enumerate(lines) if line.startswith(_UPDATE)]
     yield from lines[: starts[0] if starts else None]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         times = [_TIME.search(lines[at]) for at in (start, end - 1)]
         first, last = (None if found is None else float(found[1]) for found in times)
         if first is None or last is None or not known(first, last):

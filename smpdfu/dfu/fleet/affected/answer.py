@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from smpdfu.dfu.fleet.affected.boards import NOT_KNOWN, Board, Evidence, Ran, Runs
+from smpdfu.dfu.fleet.affected.boards import NOT_KNOWN, Board, Ran, RunEvidence, Runs
 from smpdfu.dfu.fleet.affected.question import Catalog, Question
-from smpdfu.dfu.fleet.affected.sbom import Verdict
+from smpdfu.dfu.fleet.affected.sbom import ImageVerdict
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.errors import AffectedDevicesError, SearchError, UnknownDevicesError
 
@@ -27,7 +27,7 @@ _PARTS = {
 _SHOWN = 12  # digits of a hash in a sentence
 
 
-class Status(StrEnum):
+class AffectedStatus(StrEnum):
     """Whether a device is affected; the worst first."""
 
     AFFECTED = "affected"
@@ -61,9 +61,9 @@ class PartAnswer:
     part: str
     image: ImageRecord
     since: float
-    evidence: Evidence
+    evidence: RunEvidence
     others: tuple[ImageRecord, ...]
-    verdict: Verdict
+    verdict: ImageVerdict
     found: tuple[str, ...] = ()
     sbom: str = ""
 
@@ -89,9 +89,9 @@ class DeviceAnswer:
     """
 
     device: DeviceHistory
-    status: Status
+    status: AffectedStatus
     reason: str
-    evidence: Evidence
+    evidence: RunEvidence
     now: tuple[PartAnswer, ...] = ()
     past: tuple[PastAnswer, ...] = ()
     seen: float | None = None
@@ -111,16 +111,16 @@ class Affected:
     def counts(self) -> dict[str, int]:
         """How many devices have which status; every status."""
         found = Counter(one.status for one in self.devices)
-        return {str(status): found[status] for status in Status}
+        return {str(status): found[status] for status in AffectedStatus}
 
     def error(self) -> SearchError | None:
         """The error that says that devices are affected, or that some are not known; None if neither is so."""
-        affected, unknown = self.counts[Status.AFFECTED], self.counts[Status.UNKNOWN]
+        affected, unknown = self.counts[AffectedStatus.AFFECTED], self.counts[AffectedStatus.UNKNOWN]
         if affected:
             return AffectedDevicesError(affected, unknown, len(self.devices))
         return UnknownDevicesError(affected, unknown, len(self.devices)) if unknown else None
 
-    def of(self, status: Status) -> tuple[DeviceAnswer, ...]:
+    def of(self, status: AffectedStatus) -> tuple[DeviceAnswer, ...]:
         """Return the devices with this status."""
         return tuple(one for one in self.devices if one.status is status)
 
@@ -141,7 +141,7 @@ class Judge:
         if not device.boards:
             return [self._answer(device, Board())]
         old = [self._answer(device, board) for board in device.boards[:-1]]
-        there = [one for one in old if one.status is not Status.NOT_AFFECTED]
+        there = [one for one in old if one.status is not AffectedStatus.NOT_AFFECTED]
         return [*there, self._answer(device, device.boards[-1])]
 
     def _answer(self, device: DeviceHistory, board: Board) -> DeviceAnswer:
@@ -152,20 +152,22 @@ class Judge:
 
     def _status(
         self, device: DeviceHistory, board: Board, now: Sequence[PartAnswer], past: Sequence[PastAnswer]
-    ) -> tuple[Status, str, Evidence]:
-        affected = [one for one in now if one.verdict is Verdict.AFFECTED]
+    ) -> tuple[AffectedStatus, str, RunEvidence]:
+        affected = [one for one in now if one.verdict is ImageVerdict.AFFECTED]
         reason = self._doubt(device, board, now)
         if affected:
-            best = min(affected, key=lambda one: tuple(Evidence).index(one.evidence))
+            best = min(affected, key=lambda one: tuple(RunEvidence).index(one.evidence))
             if board.replaced is None:
-                return Status.AFFECTED, _runs_words(affected), best.evidence
-            return Status.UNKNOWN, f"it ran it when it was seen last; {_ANOTHER}", Evidence.UNKNOWN
+                return AffectedStatus.AFFECTED, _runs_words(affected), best.evidence
+            return AffectedStatus.UNKNOWN, f"it ran it when it was seen last; {_ANOTHER}", RunEvidence.UNKNOWN
         if reason:
-            return Status.UNKNOWN, reason, Evidence.UNKNOWN
-        evidence = Evidence.UNPROVEN if any(one.evidence is Evidence.UNPROVEN for one in now) else Evidence.PROVEN
+            return AffectedStatus.UNKNOWN, reason, RunEvidence.UNKNOWN
+        evidence = (
+            RunEvidence.UNPROVEN if any(one.evidence is RunEvidence.UNPROVEN for one in now) else RunEvidence.PROVEN
+        )
         if past:
-            return Status.WAS_AFFECTED, f"its {_words(past[-1].part)} is another one since", evidence
-        return Status.NOT_AFFECTED, "what it runs is known, and is none of the images", evidence
+            return AffectedStatus.WAS_AFFECTED, f"its {_words(past[-1].part)} is another one since", evidence
+        return AffectedStatus.NOT_AFFECTED, "what it runs is known, and is none of the images", evidence
 
     def _doubt(self, device: DeviceHistory, board: Board, now: Sequence[PartAnswer]) -> str:
         """Say why it is not known whether a board is affected; "" if it is."""
@@ -174,7 +176,7 @@ class Judge:
         if not now:
             return "no update of it is recorded"
         for one in now:
-            if self._counts(one.part) and one.verdict in (Verdict.UNDECIDED, Verdict.UNLISTED):
+            if self._counts(one.part) and one.verdict in (ImageVerdict.UNDECIDED, ImageVerdict.UNLISTED):
                 return self._why(one)
         if missing := sorted(self.parts - {one.part for one in now}):
             return f"no update of its {_words(missing[0])} is recorded"
@@ -182,7 +184,7 @@ class Judge:
 
     def _counts(self, part: str) -> bool:
         """Whether an image that is not described may be one that is asked for: by its hash, only in the same part."""
-        return self.question.others is Verdict.UNLISTED or not self.parts or part in self.parts
+        return self.question.others is ImageVerdict.UNLISTED or not self.parts or part in self.parts
 
     def _part(self, part: str, runs: Runs) -> PartAnswer:
         found = self.question.image(runs.key, self.catalog)
@@ -194,21 +196,25 @@ class Judge:
             runs.evidence,
             others,
             self._verdict(runs),
-            () if found is None or found.verdict is not Verdict.AFFECTED else found.found,
+            () if found is None or found.verdict is not ImageVerdict.AFFECTED else found.found,
             "" if found is None else found.sbom,
         )
 
-    def _verdict(self, runs: Runs) -> Verdict:
+    def _verdict(self, runs: Runs) -> ImageVerdict:
         verdicts = {self.question.verdict(key, self.catalog) for key in runs.keys}
-        if verdicts == {Verdict.AFFECTED} or verdicts == {Verdict.CLEAR}:
+        if verdicts == {ImageVerdict.AFFECTED} or verdicts == {ImageVerdict.CLEAR}:
             return verdicts.pop()
         first = self.question.verdict(runs.key, self.catalog)
-        if first is Verdict.AFFECTED and runs.evidence is Evidence.UNPROVEN:
+        if first is ImageVerdict.AFFECTED and runs.evidence is RunEvidence.UNPROVEN:
             return first
-        return Verdict.UNDECIDED if Verdict.AFFECTED in verdicts or Verdict.UNDECIDED in verdicts else Verdict.UNLISTED
+        return (
+            ImageVerdict.UNDECIDED
+            if ImageVerdict.AFFECTED in verdicts or ImageVerdict.UNDECIDED in verdicts
+            else ImageVerdict.UNLISTED
+        )
 
     def _past(self, ran: Ran) -> PastAnswer | None:
-        if self.question.verdict(ran.key, self.catalog) is not Verdict.AFFECTED:
+        if self.question.verdict(ran.key, self.catalog) is not ImageVerdict.AFFECTED:
             return None
         found = self.question.image(ran.key, self.catalog)
         return PastAnswer(
@@ -223,7 +229,7 @@ class Judge:
         words = _words(one.part)
         if one.image.key == NOT_KNOWN and not any(other.key for other in one.others):
             return f"the hash of its {words} is not recorded: an older release of smpdfu updated it"
-        if one.evidence is Evidence.UNPROVEN and one.others:
+        if one.evidence is RunEvidence.UNPROVEN and one.others:
             return f"nothing proves that its {words} is the new one, {_image(one.image)}"
         if one.others:
             return f"its last update did not end as planned: its {words} may be the old or the new one"
@@ -239,7 +245,7 @@ _ANOTHER = "another board is at its address now"
 def _runs_words(affected: Sequence[PartAnswer]) -> str:
     parts = " and ".join(f"{_words(one.part)} {_image(one.image)}" for one in affected)
     found = ", ".join(sorted({name for one in affected for name in one.found}))
-    unproven = all(one.evidence is not Evidence.PROVEN for one in affected)
+    unproven = all(one.evidence is not RunEvidence.PROVEN for one in affected)
     return f"it runs the {parts}{f' with {found}' if found else ''}{', as far as is known' if unproven else ''}"
 
 

@@ -26,7 +26,7 @@ NOT_KNOWN = ""
 """Stands for the key of an image that is not known."""
 
 
-class Evidence(StrEnum):
+class RunEvidence(StrEnum):
     """How sure it is which image runs.
 
     PROVEN: the device listed it, or proved it. UNPROVEN: it runs as far as is known, and nothing proves it. UNKNOWN: it
@@ -90,7 +90,7 @@ class Runs:
 
     key: str
     since: float
-    evidence: Evidence
+    evidence: RunEvidence
     others: frozenset[str] = frozenset()
 
     @property
@@ -159,7 +159,7 @@ class Board:
 
     def _sure(self, part: str, key: str, at: float) -> None:
         since = self._since(part, key, at)
-        self.runs[part] = Runs(key, since, Evidence.PROVEN)
+        self.runs[part] = Runs(key, since, RunEvidence.PROVEN)
 
     def _new(self, part: str, keys: frozenset[str], attempt: Attempt) -> None:
         """One of the images of a package for a part was installed."""
@@ -168,12 +168,12 @@ class Board:
         key = before.key if before is not None and before.key in keys else min(keys)
         others = keys - {key}
         if key == NOT_KNOWN:
-            evidence = Evidence.UNKNOWN
+            evidence = RunEvidence.UNKNOWN
         elif attempt.proven:
-            evidence = Evidence.PROVEN if not others else Evidence.UNKNOWN
+            evidence = RunEvidence.PROVEN if not others else RunEvidence.UNKNOWN
         else:
-            was_sure = before is not None and before.key == key and before.evidence is Evidence.PROVEN
-            evidence = Evidence.PROVEN if was_sure else Evidence.UNPROVEN
+            was_sure = before is not None and before.key == key and before.evidence is RunEvidence.PROVEN
+            evidence = RunEvidence.PROVEN if was_sure else RunEvidence.UNPROVEN
             others |= frozenset() if was_sure else _all(before) - {key}
         self.runs[part] = Runs(key, self._since(part, key, at), evidence, others)
 
@@ -182,7 +182,7 @@ class Board:
         key = NOT_KNOWN if before is None else before.key
         since = at if before is None else before.since
         others = (_all(before) | keys) - {key}
-        evidence = Evidence.UNKNOWN if others or before is None else before.evidence
+        evidence = RunEvidence.UNKNOWN if others or before is None else before.evidence
         self.runs[part] = Runs(key, since, evidence, others)
 
     def _since(self, part: str, key: str, at: float) -> float:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from smpdfu.dfu.fleet.affected.boards import NOT_KNOWN
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
-from smpdfu.dfu.fleet.affected.sbom import Sbom, SbomImage, Verdict, candidates
+from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, Sbom, SoughtImage, candidates
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.errors import EvidenceError
 
 MIN_DIGITS = 8
 _HASH = re.compile(rf"[0-9a-f]{{{MIN_DIGITS},128}}")
-_ORDER = tuple(Verdict)
+_ORDER = tuple(ImageVerdict)
 _SHOWN = 5
 
 
@@ -33,9 +33,9 @@ class Question:
     ``others`` is the verdict on every other image that is known by its hash.
     """
 
-    images: tuple[SbomImage, ...]
-    others: Verdict
-    _by_hash: dict[str, SbomImage] = field(default_factory=dict)
+    images: tuple[SoughtImage, ...]
+    others: ImageVerdict
+    _by_hash: dict[str, SoughtImage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for one in self.images:
@@ -45,21 +45,21 @@ class Question:
                     self._by_hash[key] = one
 
     @property
-    def affected(self) -> tuple[SbomImage, ...]:
+    def affected(self) -> tuple[SoughtImage, ...]:
         """The images that have what is asked for."""
-        return tuple(one for one in self.images if one.verdict is Verdict.AFFECTED)
+        return tuple(one for one in self.images if one.verdict is ImageVerdict.AFFECTED)
 
-    def image(self, key: str, catalog: Catalog) -> SbomImage | None:
+    def image(self, key: str, catalog: Catalog) -> SoughtImage | None:
         """Return what is said of the image with this key; None if nothing is."""
         record = catalog.images.get(key)
         keys = (key,) if record is None else (record.hash, record.file)
         found = [self._by_hash[one] for one in keys if one in self._by_hash]
         return min(found, key=lambda one: _ORDER.index(one.verdict), default=None)
 
-    def verdict(self, key: str, catalog: Catalog) -> Verdict:
+    def verdict(self, key: str, catalog: Catalog) -> ImageVerdict:
         """Return the verdict on the image with this key."""
         if key == NOT_KNOWN:
-            return Verdict.UNLISTED
+            return ImageVerdict.UNLISTED
         found = self.image(key, catalog)
         return self.others if found is None else found.verdict
 
@@ -76,16 +76,16 @@ def by_hashes(hashes: Sequence[str], catalog: Catalog) -> Question:
     A hash is that of an image as devices list it, the SHA-256 of an image's file, or the digest of a package. Raises
     ValueError for a text that is none, or for one with which several images begin.
     """
-    found: list[SbomImage] = []
+    found: list[SoughtImage] = []
     for text in hashes:
         digits = text.strip().lower().removeprefix("0x")
         if _HASH.fullmatch(digits) is None:
             raise ValueError(f"{text!r} is no hash: give at least {MIN_DIGITS} of its hex digits")
         found += _by_hash(digits, catalog)
-    return Question(tuple(found), Verdict.CLEAR)
+    return Question(tuple(found), ImageVerdict.CLEAR)
 
 
-def _by_hash(digits: str, catalog: Catalog) -> list[SbomImage]:
+def _by_hash(digits: str, catalog: Catalog) -> list[SoughtImage]:
     packages = [digest for digest in catalog.packages if digest.startswith(digits)]
     images = {
         key: one for key, one in catalog.images.items() if one.hash.startswith(digits) or one.file.startswith(digits)
@@ -95,8 +95,8 @@ def _by_hash(digits: str, catalog: Catalog) -> list[SbomImage]:
     if packages:
         images = {one.key: one for one in catalog.packages[packages[0]] if one.key}
     # A hash that nothing has noted may be that of an image, or of a file.
-    return [SbomImage(one.hash, one.file, one.part, version=one.version) for one in images.values()] or [
-        SbomImage(digits, digits)
+    return [SoughtImage(one.hash, one.file, one.part, version=one.version) for one in images.values()] or [
+        SoughtImage(digits, digits)
     ]
 
 
@@ -107,7 +107,7 @@ def _ambiguous(digits: str, found: Sequence[str]) -> ValueError:
 
 def by_sboms(sboms: Sequence[Sbom]) -> Question:
     """Ask for every image of SBOMs."""
-    return Question(tuple(one for sbom in sboms for one in sbom.whole()), Verdict.CLEAR)
+    return Question(tuple(one for sbom in sboms for one in sbom.whole()), ImageVerdict.CLEAR)
 
 
 def by_component(sboms: Sequence[Sbom], query: ComponentQuery) -> Question:
@@ -120,7 +120,7 @@ def by_component(sboms: Sequence[Sbom], query: ComponentQuery) -> Question:
         files = _files(sboms)
         text = f"no component of {files} is named {query.name!r}"
         raise EvidenceError(f"{text}. It has: {', '.join(near)}" if near else text).because("no-component")
-    return Question(tuple(one for sbom in sboms for one in sbom.search(query)), Verdict.UNLISTED)
+    return Question(tuple(one for sbom in sboms for one in sbom.search(query)), ImageVerdict.UNLISTED)
 
 
 def _files(sboms: Sequence[Sbom]) -> str:

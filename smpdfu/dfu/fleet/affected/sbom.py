@@ -31,7 +31,7 @@ _NAMESPACE = "smpdfu:"
 _IMAGE_KINDS = frozenset({"firmware", "application", "file", "device"})
 
 
-class Verdict(StrEnum):
+class ImageVerdict(StrEnum):
     """Whether an image has what is asked for; the first that some SBOM says counts.
 
     UNDECIDED: a version cannot be compared, or the SBOM does not say in which image the component is. UNLISTED: the
@@ -45,7 +45,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SbomImage:
+class SoughtImage:
     """An image by its ``hash`` (as devices list it) and the SHA-256 of its ``file``, each "" if the SBOM has none.
 
     ``part`` is ``PackageImage.part``, "" if the SBOM does not say; ``sbom`` the SBOM's file. ``found`` are the
@@ -58,7 +58,7 @@ class SbomImage:
     name: str = ""
     version: str = ""
     sbom: str = ""
-    verdict: Verdict = Verdict.AFFECTED
+    verdict: ImageVerdict = ImageVerdict.AFFECTED
     found: tuple[str, ...] = ()
     why: str = ""
 
@@ -73,7 +73,7 @@ class Sbom:
     file: str
     components: list[Component] = field(default_factory=list)
     holders: list[list[int]] = field(default_factory=list)
-    images: dict[int, SbomImage] = field(default_factory=dict)
+    images: dict[int, SoughtImage] = field(default_factory=dict)
     lists: set[int] = field(default_factory=set)
     marked: bool = False
     _in_images: set[int] = field(default_factory=set)
@@ -104,7 +104,8 @@ class Sbom:
         numbers: dict[str, int] = {}
         root = _table(document.get("metadata")).get("component")
         waiting: deque[tuple[Mapping[str, Any], int | None]] = deque([(root, None)] if isinstance(root, dict) else [])
-        waiting.extend((one, 0 if waiting else None) for one in _tables(document.get("components")))
+        holder_of_all = 0 if waiting else None
+        waiting.extend((one, holder_of_all) for one in _tables(document.get("components")))
         while waiting:
             entry, holder = waiting.popleft()
             number = len(entries)
@@ -139,7 +140,7 @@ class Sbom:
             file = _sha256(one)
             if found or (file and one.get("type") in _IMAGE_KINDS):
                 known = self.components[number]
-                self.images[number] = SbomImage(found, file, _part(one), known.name, known.version, self.file)
+                self.images[number] = SoughtImage(found, file, _part(one), known.name, known.version, self.file)
         if not self.images:
             raise FormatError(
                 f"it names no image: no component has the property {_NAMESPACE}image-hash, and no firmware in it has a "
@@ -149,11 +150,11 @@ class Sbom:
             if number not in self.images:
                 self.lists.update(holders)
 
-    def whole(self) -> tuple[SbomImage, ...]:
+    def whole(self) -> tuple[SoughtImage, ...]:
         """Return all images, as affected."""
         return tuple(self.images.values())
 
-    def search(self, query: ComponentQuery) -> tuple[SbomImage, ...]:
+    def search(self, query: ComponentQuery) -> tuple[SoughtImage, ...]:
         """Return all images with the verdict on each."""
         told = [(number, query.matches(one)) for number, one in enumerate(self.components)]
         affected, lost = self._images_with({number for number, found in told if found})
@@ -163,21 +164,23 @@ class Sbom:
         lost |= open_lost
         return tuple(self._judged(number, affected.get(number), open_ones.get(number), lost) for number in self.images)
 
-    def _judged(self, number: int, affected: set[int] | None, undecided: set[int] | None, lost: set[int]) -> SbomImage:
+    def _judged(
+        self, number: int, affected: set[int] | None, undecided: set[int] | None, lost: set[int]
+    ) -> SoughtImage:
         image = self.images[number]
         if affected is not None:
             return replace(image, found=self._words(affected))
         if undecided is not None:
             words = self._words(undecided)
             why = f"smpdfu cannot compare the version of {', '.join(words) or 'a component'} in {self.file}"
-            return replace(image, verdict=Verdict.UNDECIDED, found=words, why=why)
+            return replace(image, verdict=ImageVerdict.UNDECIDED, found=words, why=why)
         if lost:
             words = self._words(lost)
             why = f"{self.file} does not say which of its images has {', '.join(words)}"
-            return replace(image, verdict=Verdict.UNDECIDED, found=words, why=why)
+            return replace(image, verdict=ImageVerdict.UNDECIDED, found=words, why=why)
         if number not in self.lists:
-            return replace(image, verdict=Verdict.UNLISTED, why=f"{self.file} lists no components of this image")
-        return replace(image, verdict=Verdict.CLEAR)
+            return replace(image, verdict=ImageVerdict.UNLISTED, why=f"{self.file} lists no components of this image")
+        return replace(image, verdict=ImageVerdict.CLEAR)
 
     def _words(self, numbers: Iterable[int]) -> tuple[str, ...]:
         return tuple(sorted({self.components[number].words for number in numbers})[:_MOST_WORDS])

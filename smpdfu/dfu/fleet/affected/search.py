@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpdfu.dfu.fleet.affected.answer import Affected, Judge, Status
+from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, Judge
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.histories import Histories, fleet_folders
 from smpdfu.dfu.fleet.affected.question import Catalog, Question, by_component, by_hashes, by_sboms
@@ -56,7 +56,7 @@ def search(query: AffectedQuery, place: Callable[[str], str]) -> Affected:
     catalog = histories.catalog
     judge = Judge(_question(query, sboms, component, catalog), catalog)
     answers = [answer for device in histories.devices() for answer in judge.answers(device)]
-    order = tuple(Status)
+    order = tuple(AffectedStatus)
     answers.sort(key=lambda one: order.index(one.status))
     return Affected(tuple(answers), judge.question, (*problems, *histories.problems))
 

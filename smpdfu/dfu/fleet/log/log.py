@@ -127,7 +127,9 @@ def read_log(
     """Read the events, oldest first; none where there is no log. A line that was cut short counts as not written.
 
     A damaged line counts for nothing; ``damaged`` is called with its number. Lines that begin as those of the events
-    ``without`` do are not read, damaged or not: most lines are steps. ``fields`` as ``LogEvent`` has it. Raises JournalError.
+    ``without`` do are not read, damaged or not: most lines are steps. ``fields`` as ``LogEvent`` has it.
+
+    Raises JournalError.
     """
     skipped = tuple(_beginning(kind) for kind in without)
     path = log_path(folder)
