@@ -144,8 +144,8 @@ class Histories:
         self.packages |= record.packages
         self._partly |= record.partly
         for attempt in record.attempts:
-            if attempt.was:
-                self._listed.setdefault(attempt.was, ImageRecord(APP, attempt.was, ""))
+            for listed in filter(None, (attempt.was, attempt.runs)):
+                self._listed.setdefault(listed, ImageRecord(APP, listed, ""))
 
     @property
     def catalog(self) -> Catalog:
