@@ -13,10 +13,11 @@ from smpdfu.image.keys.keys import Signer
 from smpdfu.image.keys.known_keys import known_key
 from smpdfu.image.nsib.sealed_by import public_key_of
 from smpdfu.image.nsib.sealing import seal_again
+from smpdfu.image.nsib.trusted_keys import Nsib
 from smpdfu.image.verification.seal_check import Sealing, sealing_of
 
-LOADERS = {Role.NET: "b0n", Role.MCUBOOT: "b0"}
-"""What NSIB is called on the core that runs the image."""
+LOADERS = {Role.NET: Nsib.B0N, Role.MCUBOOT: Nsib.B0}
+"""The bootloader that checks the seal of an image; other images need no seal."""
 
 
 def seal_of(image: PackageImage) -> Sealing | None:

@@ -20,6 +20,13 @@ from smpdfu.image.nsib.sealed_by import KnownKey, SealedBy, SealState, sealed_by
 from smpdfu.untrusted.files import read_start
 
 
+class Nsib(StrEnum):
+    """The immutable bootloader of a core: b0 checks MCUboot, b0n the network core's firmware."""
+
+    B0 = "b0"
+    B0N = "b0n"
+
+
 @dataclass(frozen=True, slots=True)
 class NsibKeys:
     """The keys of b0n (``net``) and of b0 (``b0``), in the order in which they are provisioned; empty: not known."""
@@ -27,15 +34,12 @@ class NsibKeys:
     net: tuple[KnownKey, ...] = ()
     b0: tuple[KnownKey, ...] = ()
 
+    def of(self, loader: Nsib) -> tuple[KnownKey, ...]:
+        """The keys of one of the two."""
+        return self.net if loader is Nsib.B0N else self.b0
+
 
 NO_NSIB_KEYS = NsibKeys()
-
-
-class Nsib(StrEnum):
-    """The immutable bootloader of a core: b0 checks MCUboot, b0n the network core's firmware."""
-
-    B0 = "b0"
-    B0N = "b0n"
 
 
 def read_nsib_keys(

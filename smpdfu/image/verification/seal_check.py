@@ -51,7 +51,7 @@ def sealing_of(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> Sealing | None:
     reason = None if info is None else refusal(payload, info.address, ())
     fault = None if reason is None else f'{loader} refuses the firmware ("{reason.rstrip(".")}")'
     plain = Sealing(loader, info, validation, fault)
-    keys = nsib.net if loader is Nsib.B0N else nsib.b0
+    keys = nsib.of(loader)
     if not keys:
         return plain
     by, wrong = judge_seal(payload, keys, loader)

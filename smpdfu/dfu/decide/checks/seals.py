@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
-from smpdfu.dfu.package.images import PackageImage, Role
+from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.seals import LOADERS
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.nsib.sealed_by import KnownKey, SealState
@@ -27,25 +28,15 @@ _ADVICE = {
 _RIGHT_KEY = "Seal it with the key that this device was provisioned for, or check which key that is."
 
 
-def loader_of(image: PackageImage) -> Nsib | None:
-    """The bootloader that checks the seal of an image; None for an image that needs none."""
-    return {Role.NET: Nsib.B0N, Role.MCUBOOT: Nsib.B0}.get(image.role)
-
-
-def keys_of(loader: Nsib, nsib: NsibKeys) -> tuple[KnownKey, ...]:
-    """The keys that are known of this bootloader."""
-    return nsib.net if loader is Nsib.B0N else nsib.b0
-
-
 def is_sealed(image: PackageImage, state: DeviceState) -> Findings:
     """What b0n or b0 will say of an image, as far as it can be known."""
-    loader = loader_of(image)
+    loader = LOADERS.get(image.role)
     if loader is None:
         return
     # MCUboot hands what b0n refuses over again at each boot. With a pair of its own, MCUboot stops there at every boot.
     stuck = loader is Nsib.B0N and state.scheme is Scheme.SIMULTANEOUS
     after = _after(loader, stuck=stuck)
-    keys = keys_of(loader, state.nsib)
+    keys = state.nsib.of(loader)
     if image.image.encrypted:
         if stuck:
             yield _trust_of_seal(image, after)
@@ -70,8 +61,8 @@ def is_sealed(image: PackageImage, state: DeviceState) -> Findings:
 
 def seal_faults(image: PackageImage, nsib: NsibKeys) -> Findings:
     """An error for an image whose seal is not one of the known keys; nothing where no keys are known."""
-    loader = loader_of(image)
-    if loader is not None and not image.image.encrypted and (keys := keys_of(loader, nsib)):
+    loader = LOADERS.get(image.role)
+    if loader is not None and not image.image.encrypted and (keys := nsib.of(loader)):
         found = _by_keys(image, loader, keys, _after(loader, stuck=False))
         yield from (one for one in found if one.severity is Severity.ERROR)
 
