@@ -15,7 +15,7 @@ from smpdfu.dfu.package.seals import LOADERS
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.nsib.sealed_by import KnownKey, SealState
-from smpdfu.image.nsib.trusted_keys import Nsib, NsibKeys, judge_seal, revocation
+from smpdfu.image.nsib.trusted_keys import CHECKS_KEYS, Nsib, NsibKeys, judge_seal, revocation
 
 Findings = Iterator[Finding]
 
@@ -83,6 +83,8 @@ def _by_keys(image: PackageImage, loader: Nsib, keys: tuple[KnownKey, ...], afte
         yield refused
     elif fault is not None:
         facts = {"state": str(fault.state), "loader": str(loader)}
+        if loader is Nsib.B0N and fault.state is not SealState.NO_SEAL:
+            after = f"if {loader} {CHECKS_KEYS}, {after}"
         yield Finding(SEAL, Severity.ERROR, f"{image.file}: {fault.message}: {after}", _RIGHT_KEY, image.core, facts)
     elif (revoked := revocation(by, len(keys), loader)) is not None:
         yield Finding(SEAL, Severity.NOTE, f"{image.file}: {revoked}", core=image.core, facts={"revokes": "keys"})
@@ -111,7 +113,7 @@ def _trust_of_seal(image: PackageImage, after: str) -> Finding:
         "net-seal-key",
         Severity.WARNING,
         f"only b0n, the network core's bootloader, knows whether it trusts the key that sealed {image.file}: if it "
-        f"does not, {after}",
-        "Make sure that this device's b0n was built with the public key of that seal.",
+        f"{CHECKS_KEYS} and does not have that key, {after}",
+        "Make sure that this device's b0n was provisioned with the public key of that seal.",
         image.core,
     )
