@@ -105,7 +105,7 @@ def journal(number: int, count: int, runs: int) -> Iterator[dict[str, Any]]:
 def write_state(home: Path, count: int, runs: int) -> int:
     """Write the history of a fleet into a state folder; the bytes that it has."""
     os.environ["SMPDFU_STATE_HOME"] = str(home)
-    from smpdfu.dfu.do.journal.journal import journal_path
+    from smpdfu.dfu.do.journal.reading import journal_path
 
     log = home / "fleets" / "id-bench" / "events.jsonl"
     log.parent.mkdir(parents=True)

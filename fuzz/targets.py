@@ -124,7 +124,8 @@ def read_hex(data: bytes) -> object:
     return segments
 
 
-NSIB_FIRMWARE = FIRMWARE.ljust(0x200) + FirmwareInfo(0x300, 7, 0x8200).to_bytes().ljust(0x100)
+_VECTORS = bytes(4) + (0x8301).to_bytes(4, "little")
+NSIB_FIRMWARE = (_VECTORS + FIRMWARE[8:]).ljust(0x200) + FirmwareInfo(0x300, 7, 0x8200).to_bytes().ljust(0x100)
 SEALED = seal(NSIB_FIRMWARE, 0x8200, KEY)
 PROVISION = provision_for(0x8000, 0x14000, (KEY.public,), counter_slots=4, mcuboot_counter_slots=2)
 PROVISIONS = (

@@ -23,9 +23,9 @@ from smpdfu.dfu.decide.checks.findings import Severity as Severity
 from smpdfu.dfu.decide.device_state import DeviceState as DeviceState
 from smpdfu.dfu.decide.device_state import Scheme as Scheme
 from smpdfu.dfu.decide.evidence import Bootloader as Bootloader
-from smpdfu.dfu.decide.evidence import Proof as Proof
-from smpdfu.dfu.decide.evidence import ProofSource as ProofSource
 from smpdfu.dfu.decide.one_image import Wanted as Wanted
+from smpdfu.dfu.decide.proof_value import Proof as Proof
+from smpdfu.dfu.decide.proof_value import ProofSource as ProofSource
 from smpdfu.dfu.decide.record import Record as Record
 from smpdfu.dfu.decide.steps.next_step import NextStep as NextStep
 from smpdfu.dfu.decide.steps.plan import Plan as Plan

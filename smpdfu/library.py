@@ -16,7 +16,8 @@ from smpdfu.dfu.do import health as checks
 from smpdfu.dfu.do.events import Event, ignore
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.journal.device_lock import locked
-from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import journal_path, read_record
 from smpdfu.dfu.do.journal.repair import remove, set_aside
 from smpdfu.dfu.do.net_version import AskVersion, VersionRule
 from smpdfu.dfu.do.one_image import ImageEvent, ImageRequest, InstalledImage, install_one, load_image, warning_to

@@ -161,7 +161,11 @@ def test_fleet_commands_leave_the_log_to_the_session(path: Path) -> None:
     assert "typer.Exit(" not in path.read_text("utf-8")
 
 
-JOURNAL_AND_LOCK = {"smpdfu.dfu.do.journal.journal", "smpdfu.dfu.do.journal.device_lock"}
+JOURNAL_AND_LOCK = {
+    "smpdfu.dfu.do.journal.journal",
+    "smpdfu.dfu.do.journal.reading",
+    "smpdfu.dfu.do.journal.device_lock",
+}
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").rglob("*.py")), ids=place)

@@ -19,7 +19,7 @@ from smpdfu.cli.app.advice_by_code import (
     verdict_words,
 )
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.steps.next_step import NextStep
 from smpdfu.errors import DeviceError, JournalError, PlanError
 from smpdfu.image.verification.rollback import RollbackCode

@@ -16,7 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import journal_path, read_record
 from tests.deadlines import HANG_S
 
 if TYPE_CHECKING:

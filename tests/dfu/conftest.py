@@ -16,10 +16,10 @@ from smpdfu.dfu.package.package import Package, new_package
 from smpdfu.image.format import Dependency, Image, Version
 from smpdfu.image.keys.keys import PrivateKey, generate
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
-from smpdfu.image.nsib.seal import seal
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.smp.groups.image import ImageSlot, SlotInfoImage, SlotInfoSlot
 from smpdfu.smp.groups.os import BootloaderMode
+from tests.nsib_bench import unchecked_seal
 
 CODE = {Core.APP: 0xC200, Core.NET: 0x0100_8800}
 FILES = {Core.APP: "app_update.bin", Core.NET: "net_core_update.bin"}
@@ -33,10 +33,10 @@ def firmware(address: int, size: int = 600, mark: int = 0) -> bytes:
     return table + bytes((mark + at) % 251 for at in range(size - len(table)))
 
 
-def sealed(code: bytes, address: int, key: PrivateKey, version: int = 1) -> bytes:
+def sealed(code: bytes, address: int, key: PrivateKey, version: int = 1, info_at: int = 0x200) -> bytes:
     """The same with b0n's firmware info in it, for firmware ``version``, and its validation info behind it."""
     info = FirmwareInfo(len(code), version, address).to_bytes()
-    return seal(code[:0x200] + info + code[0x200 + len(info) :], address, key)
+    return unchecked_seal(code[:info_at] + info + code[info_at + len(info) :], address, key)
 
 
 def noted(found: Iterable[Finding]) -> list[Finding]:

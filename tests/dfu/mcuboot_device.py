@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.do.events import Event, StepDone
-from smpdfu.dfu.do.journal.journal import read_record
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.update import Wish
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.dfu.package.package import Package

@@ -30,6 +30,7 @@ def itself(
     key: PrivateKey | None = None,
     seal_key: PrivateKey | None = None,
     info: bool = True,
+    info_at: int = 0x200,
     encrypted: bool = False,
     size: int = 1500,
     named: bool = True,
@@ -37,13 +38,14 @@ def itself(
     """MCUboot for ``slot``, of firmware ``version``; ``start`` is where that slot begins.
 
     ``linked``: where its vectors point to, ``claimed``: what the manifest says, ``key`` signs it for MCUboot,
-    ``seal_key`` seals it for b0. ``info``: it has firmware info. ``named``: the manifest names the slot.
+    ``seal_key`` seals it for b0. ``info``: it has firmware info, at ``info_at``. ``named``: the manifest names the
+    slot.
     """
     begin = SLOT_START[slot] if start is None else start
     at = begin + HEADER
     code = firmware(at if linked is None else linked, size, version)
     if info:
-        code = sealed(code, at, seal_key or make.key, version)
+        code = sealed(code, at, seal_key or make.key, version, info_at)
     spec = ImageSpec(Version(1, version), header_size=HEADER, slot_size=0, pad_header=True, rom_fixed=begin)
     image = build(spec, code, key or make.key, make.encryption.public if encrypted else None)
     entry: dict[str, object] = {"type": "mcuboot", "load_address": begin if claimed is None else claimed}

@@ -14,7 +14,7 @@ import pytest
 
 from smpdfu.client import Client
 from smpdfu.device_search import affected
-from smpdfu.dfu.do.journal.journal import journal_path
+from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, DeviceAnswer
 from smpdfu.dfu.fleet.affected.boards import RunEvidence
 from smpdfu.dfu.fleet.outcome import FleetOutcome

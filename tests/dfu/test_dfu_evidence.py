@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.dfu.decide.checks.loader.loaders import builds_of, is_surely_handed_over
-from smpdfu.dfu.decide.evidence import (
-    Bootloader,
-    Clue,
-    Evidence,
-    Proof,
-    ProofSource,
-    Source,
-    behaviour_clue,
-    given_clue,
-    journal_clues,
-)
+from smpdfu.dfu.decide.evidence import Bootloader, Clue, Evidence, Source, behaviour_clue, given_clue, journal_clues
 from smpdfu.dfu.decide.proof import net_taken, picture
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.package.images import Role
 from smpdfu.image.nrf5340 import NET
 from smpdfu.loaders.proof import Picture

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smpdfu.cli.app.advice_by_code import proof_lines
-from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, given_clue
+from smpdfu.dfu.decide.evidence import Bootloader, Evidence, given_clue
 from smpdfu.dfu.decide.proof import net_taken
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.decide.record import DONE, REVERTED, Record
-from smpdfu.dfu.do.journal.journal import Journal, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.one_image_steps import install
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import StepRunner

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.decide.evidence import Clue, Proof, console_clue
+from smpdfu.dfu.decide.evidence import Clue, console_clue
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import DONE, Record, replay
-from smpdfu.dfu.do.journal.journal import MAX_JOURNAL_BYTES, Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import MAX_JOURNAL_BYTES, journal_path, read_record
 from smpdfu.dfu.do.journal.repair import is_damaged, set_aside
 from smpdfu.errors import JournalError
 from smpdfu.loaders.console import read_boot
@@ -191,12 +193,12 @@ def test_a_line_is_on_the_disk_before_anything_else_happens(tmp_path: Path, monk
 
 
 def test_a_journal_that_grew_without_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from smpdfu.dfu.do.journal import journal
+    from smpdfu.dfu.do.journal import reading
 
     (tmp_path / "a").write_bytes(b'{"end": "done"}\n' * 10)
-    monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 160)
+    monkeypatch.setattr(reading, "MAX_JOURNAL_BYTES", 160)
     assert read_record(tmp_path / "a").end == DONE
-    monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 159)
+    monkeypatch.setattr(reading, "MAX_JOURNAL_BYTES", 159)
     with pytest.raises(JournalError, match="is larger than"):
         read_record(tmp_path / "a")
 

@@ -148,7 +148,10 @@ def test_variants_of_two_versions(tmp_path: Path) -> None:
         (lambda data: data[:-8], "cut off"),
         (lambda data: data + b"more", "does not describe"),
         (lambda data: data.replace(struct.pack("<I", 0x8FCEBB4C), bytes(4)), "no firmware info"),
-        (lambda data: data.replace(struct.pack("<I", 0x8301), struct.pack("<I", 0x4_8301)), "not linked"),
+        (
+            lambda data: data.replace(struct.pack("<I", 0x8301), struct.pack("<I", 0x4_8301)),
+            "Reset handler",
+        ),
     ],
 )
 def test_what_is_no_firmware_for_its_slot(tmp_path: Path, change: object, why: str) -> None:
@@ -175,6 +178,19 @@ def test_keys_that_nsib_does_not_know() -> None:
 def test_a_seal_without_a_signature_is_no_request() -> None:
     with pytest.raises(ValueError, match="signed now"):
         make_mcuboot_package(PLAIN, None, NSIB)
+
+
+def test_firmware_info_that_b0_does_not_find_behind_the_header(tmp_path: Path) -> None:
+    """The firmware's own places count from its start, and b0's from the start of the slot, 0x200 before."""
+    data = bytearray(both(make_mcuboot_package(PLAIN, SIGN, NSIB))[0].image.payload[:-176])
+    at = data.index(struct.pack("<III", 0x281EE6DE, 0x8FCEBB4C, 2 | 53 << 8))
+    info, data[at : at + 60] = data[at : at + 60], bytes(60)
+    (size,) = struct.unpack_from("<I", info, 16)
+    data[0x400 : 0x400 + 60] = info
+    path = tmp_path / "moved.bin"
+    path.write_bytes(data[:size])
+    with pytest.raises(ImageError, match="b0 does not look there"):
+        make_mcuboot_package(McubootRequest(Version(1), s0=path), SIGN, NSIB)
 
 
 def test_a_build_makes_it_by_itself() -> None:

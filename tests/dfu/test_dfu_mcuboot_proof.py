@@ -9,8 +9,8 @@ import pytest
 
 from smpdfu.dfu.decide.b0 import B0State
 from smpdfu.dfu.decide.device_state import NO_BOOT_LOG
-from smpdfu.dfu.decide.evidence import Proof, ProofSource, weaker
 from smpdfu.dfu.decide.mcuboot import mcuboot_proof, not_started
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource, weaker
 from smpdfu.loaders.b0_console import NO_B0, B0Boot, read_b0
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.image import ImageSlot

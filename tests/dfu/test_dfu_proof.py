@@ -11,11 +11,12 @@ import pytest
 
 from smpdfu.cli.app.advice_by_code import proof_lines
 from smpdfu.client import Client
-from smpdfu.dfu.decide.evidence import Bootloader, Evidence, Proof, ProofSource, console_clue
+from smpdfu.dfu.decide.evidence import Bootloader, Evidence, console_clue
 from smpdfu.dfu.decide.proof import net_taken
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.decide.record import DONE, REVERTED, replay
 from smpdfu.dfu.decide.steps.rules import Policy
-from smpdfu.dfu.do.journal.journal import read_record
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.net_version import VersionRule, judge, version_in
 from smpdfu.dfu.do.replacing.reach import Reach, read_device
 from smpdfu.dfu.do.result import is_proven

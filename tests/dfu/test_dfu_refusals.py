@@ -11,7 +11,8 @@ import pytest
 from smpdfu.dfu.decide.checks.refusals import not_run
 from smpdfu.dfu.decide.device_state import DeviceState, Past
 from smpdfu.dfu.decide.record import REVERTED
-from smpdfu.dfu.do.journal.journal import Journal, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Event, StepDone, Update, Wish, decide
 from smpdfu.dfu.package.images import Core, PackageImage, Role

@@ -14,7 +14,8 @@ from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
 from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.decide.steps.rules import STAGED, Policy
 from smpdfu.dfu.do import steps
-from smpdfu.dfu.do.journal.journal import Journal, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.update import Progress, StepBegun, StepDone, Update, Wish, decide
 from smpdfu.dfu.package.images import PackageImage, Role

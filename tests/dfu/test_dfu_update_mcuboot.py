@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from smpdfu.dfu.decide.evidence import Bootloader, ProofSource
+from smpdfu.dfu.decide.evidence import Bootloader
+from smpdfu.dfu.decide.proof_value import ProofSource
 from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.decide.steps.rules import MCUBOOT, STAGED, Policy
-from smpdfu.dfu.do.journal.journal import read_record
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.update import Wish
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package

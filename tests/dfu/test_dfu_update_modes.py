@@ -11,7 +11,7 @@ from smpdfu.dfu.decide.checks.demands import check_trust
 from smpdfu.dfu.decide.device_state import Past
 from smpdfu.dfu.decide.record import DONE
 from smpdfu.dfu.decide.steps.rules import Policy
-from smpdfu.dfu.do.journal.journal import read_record
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError

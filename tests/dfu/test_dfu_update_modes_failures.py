@@ -12,7 +12,8 @@ import pytest
 from smpdfu.client import Client
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED
 from smpdfu.dfu.decide.steps.rules import Policy
-from smpdfu.dfu.do.journal.journal import Journal, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.update import Update
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceError, LinkError, LinkLostError, RevertedError, SmpdfuError, StepError

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from smpdfu.dfu.do.journal.journal import Journal, off_loop, read_record
+from smpdfu.dfu.do.journal.journal import Journal, off_loop
+from smpdfu.dfu.do.journal.reading import read_record
 from smpdfu.dfu.do.result import Installed
 from smpdfu.dfu.do.update import Event, Progress, StepBegun, StepDone, Update
 from smpdfu.errors import DeviceError, JournalError, ResponseTimeoutError, RevertedError, StepError

@@ -30,7 +30,7 @@ from smpdfu.image.nsib.sealed_by import SealState, public_key_of, sealed_by
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.signing.ecdsa_form import numbers
 from smpdfu.image.signing.two_pass import GivenSigner
-from tests.nsib_bench import ADDRESS, b0n_takes, network_firmware
+from tests.nsib_bench import ADDRESS, b0n_takes, network_firmware, unchecked_seal
 
 KEY, NEXT, STRANGER = (generate("ecdsa-p256") for _ in range(3))
 FIRMWARE = network_firmware()
@@ -54,6 +54,7 @@ UNSEALABLE = {
     "seal-invalidated": (network_firmware(info=FirmwareInfo(3001, 7, ADDRESS, VALID & ~1)), "0x9102fffe"),
     "seal-address": (network_firmware(address=0x1002800), "names the address 0x01002800"),
     "seal-size": (network_firmware() + b"more", "names 3001 bytes of firmware, and the file has 3005"),
+    "seal-outside": (FIRMWARE[:4] + bytes(4) + FIRMWARE[8:], "Reset handler is not within signed region"),
     "seal-twice": (SEALED, "sealed already"),
     "seal-mcuboot-image": (build(SPEC, FIRMWARE, KEY).to_bytes(), "signed for MCUboot already"),
 }
@@ -211,12 +212,12 @@ def test_no_flipped_bit_goes_unnoticed(at: int, bit: int) -> None:
 
 @given(
     size=st.integers(0x200 + 60, 2000),
-    address=st.integers(0, (1 << 30) - 1).map(lambda one: 4 * one),
+    address=st.integers(0, (1 << 30) - 0x400).map(lambda one: 4 * one),
     version=st.integers(0, 0xFFFFFFFF),
 )
 @settings(max_examples=50, deadline=None)
 def test_any_firmware_is_read_back(size: int, address: int, version: int) -> None:
-    firmware = network_firmware(size, info=FirmwareInfo(size, version, address))
+    firmware = network_firmware(size, address, info=FirmwareInfo(size, version, address))
     sealed = seal(firmware, address, KEY)
     assert refusal(sealed, address, [KEY.public]) is None
     block = ValidationInfo.find(sealed, size)
@@ -255,3 +256,31 @@ def test_nothing_is_written_when_nothing_is_sealed(tmp_path: Path) -> None:
     with pytest.raises(SmpdfuError):
         seal_file(SealOrder(source, (out,), ADDRESS), GivenSigner(KEY.public, b"no signature"))
     assert out.read_bytes() == b"the release of last week"
+
+
+# --- what b0 and b0n look at besides the seal ------------------------------------------------------------------------
+
+_INFO_AT = 0x200
+
+
+def changed(at: int, word: int) -> bytes:
+    """Firmware with another word, rightly sealed around that."""
+    return unchecked_seal(FIRMWARE[:at] + word.to_bytes(4, "little") + FIRMWARE[at + 4 :], ADDRESS, KEY)
+
+
+OUTSIDE = {
+    "reset handler in front of it": (4, ADDRESS - 3, "Reset handler"),
+    "reset handler behind it": (4, ADDRESS + len(FIRMWARE), "Reset handler"),
+    "vector table behind it": (_INFO_AT + 28, ADDRESS + len(FIRMWARE), "Boot address"),
+    "vector table in front of it": (_INFO_AT + 28, ADDRESS - 0x800, "Boot address"),
+    "interfaces behind it": (_INFO_AT + 12, len(FIRMWARE) - _INFO_AT + 1, "Firmware info"),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_right_seal_around_firmware_that_does_not_start(name: str) -> None:
+    at, word, words = OUTSIDE[name]
+    sealed = changed(at, word)
+    assert sealed_by(sealed, [KEY.public]).accepted
+    assert refusal(sealed, ADDRESS, [KEY.public]) == f"{words} is not within signed region."
+    assert not b0n_takes(sealed, KEY.public)

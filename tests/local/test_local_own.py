@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import journal_path, read_record
 from smpdfu.dfu.do.journal.repair import is_damaged
 from smpdfu.dfu.fleet.log.log import FleetLog, log_path, read_log, repair_log
 from smpdfu.errors import ConnectError, JournalError

@@ -47,11 +47,14 @@ def digest16(name: str) -> bytes:
 
 
 def firmware(size: int, address: int, info_at: int, version: int) -> bytes:
-    """Firmware with firmware info: 60 bytes at ``info_at``."""
+    """Firmware with firmware info: 60 bytes at ``info_at``. The vector table begins it, or stands behind the info."""
     body = bytes((7 * number + number // 256) % 256 for number in range(size))
     magic = struct.pack("<III", 0x281EE6DE, 0x8FCEBB4C, 2 | 53 << 8)
-    info = magic + struct.pack("<IIIIII", 60, size, version, address, address, 0x9102FFFF) + bytes(16 + 8)
-    return body[:info_at] + info + body[info_at + len(info) :]
+    table = 0 if info_at else 0x100
+    info = magic + struct.pack("<IIIIII", 60, size, version, address, address + table, 0x9102FFFF) + bytes(16 + 8)
+    data = body[:info_at] + info + body[info_at + len(info) :]
+    reset = struct.pack("<I", address + 0x151)
+    return data[: table + 4] + reset + data[table + 8 :]
 
 
 def seal(data: bytes, address: int, name: str) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from smpdfu.dfu.decide.after_reset import Outcome
     from smpdfu.dfu.decide.checks.findings import Finding
-    from smpdfu.dfu.decide.evidence import Proof
+    from smpdfu.dfu.decide.proof_value import Proof
     from smpdfu.dfu.do.one_image import InstalledImage
     from smpdfu.dfu.package.making import PackageWarning
     from smpdfu.errors import SmpdfuError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from smpdfu.image.files import write_file_atomic
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_OBJECTS = 100_000
+"""New objects before Python looks for circles: a search makes a million objects, and hardly a circle."""
 _WORDS = {
     AffectedStatus.AFFECTED: "affected",
     AffectedStatus.UNKNOWN: "unknown",
@@ -46,6 +49,7 @@ def show_affected(
         raise typer.BadParameter("--component needs --sbom: the SBOM of each release, or a folder of SBOMs")
     if table_file is not None:
         check_outputs([table_file], [*fleets, *sboms])
+    gc.set_threshold(_OBJECTS)
     try:
         found = affected(hashes=hashes, sboms=sboms, component=component, fleets=fleets)
     except ValueError as error:

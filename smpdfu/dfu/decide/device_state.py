@@ -10,7 +10,8 @@ from typing import Any
 
 from smpdfu.dfu.bootloader_modes import NO_MARKS, RUNS_IN_BOTH_SLOTS, SWAP_MODES
 from smpdfu.dfu.decide.b0 import NO_B0_STATE, B0State
-from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, Proof, Source
+from smpdfu.dfu.decide.evidence import NO_EVIDENCE, Evidence, Source
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import MCUBOOT
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.evidence import Proof, ProofSource
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.decide.record import Record
 
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from smpdfu.dfu.decide.checks.seals import seal_faults
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.loaders.proof import Picture
 

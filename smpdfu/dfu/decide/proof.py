@@ -13,7 +13,8 @@ from dataclasses import replace
 from smpdfu.dfu.decide.checks.loader.loaders import is_surely_handed_over
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
-from smpdfu.dfu.decide.evidence import Proof, ProofSource, behaviour_clue
+from smpdfu.dfu.decide.evidence import behaviour_clue
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.loaders.console import BootLog
 from smpdfu.loaders.proof import Picture, handed_over, network_taken

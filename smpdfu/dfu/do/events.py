@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.steps.rules import Step
 
 E = TypeVar("E")

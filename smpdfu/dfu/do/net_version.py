@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from smpdfu.client import Client
-from smpdfu.dfu.decide.evidence import Proof, ProofSource
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.do import health
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import DeviceError, UpdateError

@@ -22,7 +22,7 @@ from smpdfu.dfu.decide.checks.demands import check_seals, check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.preflight import image_findings
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Proof
+from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
 from smpdfu.dfu.decide.one_image import (
     DAMAGED,
     Job,
@@ -34,6 +34,7 @@ from smpdfu.dfu.decide.one_image import (
     read_back,
 )
 from smpdfu.dfu.decide.proof import net_taken
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.decide.steps.next_step import NextStep, how_to_start, marked
 from smpdfu.dfu.decide.steps.rules import Action, Step

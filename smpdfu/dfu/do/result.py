@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from smpdfu.dfu.decide.checks.findings import Finding
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.package.images import Role
 from smpdfu.dfu.package.package import Package

@@ -18,8 +18,8 @@ from smpdfu.dfu.decide.checks.refusals import (
     went_elsewhere,
 )
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
-from smpdfu.dfu.decide.evidence import Proof
 from smpdfu.dfu.decide.proof import after_hand_over, net_taken, picture
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.steps.rules import COMPANIONS, MARKS, Action, Step, image_number, is_used
 from smpdfu.dfu.do.health import Health, echoes
 from smpdfu.dfu.do.mcuboot import check_mcuboot

@@ -17,9 +17,10 @@ from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal, stoppi
 from smpdfu.dfu.decide.checks.preflight import preflight
 from smpdfu.dfu.decide.checks.refusals import not_installed, not_taken
 from smpdfu.dfu.decide.device_state import DeviceState, Past, Scheme
-from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, Proof, ProofSource, journal_clues, weaker
+from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, journal_clues
 from smpdfu.dfu.decide.journal_proof import mcuboot_by_journal, proof_by_journal
 from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource, weaker
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.decide.steps.mcuboot_update import b0_known
 from smpdfu.dfu.decide.steps.plan import Plan, in_place, make_plan, went_back

@@ -16,14 +16,15 @@ from typing import Any
 from smpdfu import __version__
 from smpdfu.client import Client
 from smpdfu.dfu.decide.device_state import DeviceState
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.decide.steps.plan import Plan
 from smpdfu.dfu.decide.steps.rules import activates, settles
 from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.events import carrying, unwrapped
 from smpdfu.dfu.do.journal.device_lock import locked
-from smpdfu.dfu.do.journal.journal import Journal, journal_path
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.do.net_version import AskVersion
 from smpdfu.dfu.do.noted import image_entries, running_hash
 from smpdfu.dfu.do.same_device import read_hardware

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.dfu.do.events import carrying, unwrapped
-from smpdfu.dfu.do.journal.journal import journal_path
+from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.do.journal.repair import is_damaged, set_aside
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
 from smpdfu.dfu.fleet.log.events import LogEvent

@@ -181,6 +181,11 @@ def checked_variant(variant: McubootVariant) -> McubootVariant:
             f"the firmware runs from 0x{info.address:x}, and behind b0 MCUboot begins higher in the application core's "
             "flash: this MCUboot was built without b0"
         )
+    if not info.is_found_behind(header.hdr_size):
+        raise ImageError(
+            f"its firmware info is at 0x{info.offset:x}, and behind a header of 0x{header.hdr_size:x} bytes, b0 does "
+            "not look there: it would never start this MCUboot"
+        )
     if header.flags & Flag.ROM_FIXED and header.load_addr != variant.start:
         raise ImageError(f"its header is for 0x{header.load_addr:x}, and its slot begins at 0x{variant.start:x}")
     return variant

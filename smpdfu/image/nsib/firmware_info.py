@@ -7,7 +7,7 @@ run.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Third word of the magic: version of the structure (2), chip (53), cryptography (none), a byte each.
 INFO_MAGIC = struct.pack("<III", 0x281EE6DE, 0x8FCEBB4C, 2 | 53 << 8)
@@ -28,25 +28,52 @@ _ANY_CHIP = INFO_MAGIC[:8]  # the third word has the chip in its second byte
 
 @dataclass(frozen=True, slots=True)
 class FirmwareInfo:
-    """``struct fw_info``: ``size`` bytes of firmware from ``address``, not counting what seals them."""
+    """``struct fw_info``: ``size`` bytes of firmware from ``address``, not counting what seals them.
+
+    ``boot_address`` is where the vector table is, None: at ``address``. ``total_size`` are the bytes of the structure
+    with the interfaces behind it, ``offset`` is where it was found.
+    """
 
     size: int
     version: int
     address: int
     valid: int = VALID
+    boot_address: int | None = None
+    total_size: int = _INFO.size
+    offset: int = field(default=0, compare=False)
 
     @classmethod
     def find(cls, firmware: bytes) -> FirmwareInfo | None:
         """The info inside the firmware, at one of the places where it may be."""
         for offset in INFO_OFFSETS:
             if firmware[offset : offset + 12] == INFO_MAGIC and offset + _INFO.size <= len(firmware):
-                _, _, size, version, address, _, valid, _, _ = _INFO.unpack_from(firmware, offset)
-                return cls(size, version, address, valid)
+                _, total, size, version, address, boot, valid, _, _ = _INFO.unpack_from(firmware, offset)
+                return cls(size, version, address, valid, None if boot == address else boot, total, offset)
         return None
 
     def to_bytes(self) -> bytes:
         """The 60 bytes, without interfaces."""
-        return _INFO.pack(INFO_MAGIC, _INFO.size, self.size, self.version, self.address, self.address, self.valid, 0, 0)
+        boot = self.address if self.boot_address is None else self.boot_address
+        return _INFO.pack(INFO_MAGIC, self.total_size, self.size, self.version, self.address, boot, self.valid, 0, 0)
+
+    def is_found_behind(self, header_size: int) -> bool:
+        """True if b0 finds it behind MCUboot's header: b0 counts from the start of the slot, where the header lies."""
+        return self.offset + header_size in INFO_OFFSETS
+
+    def outside(self, firmware: bytes) -> str | None:
+        """What NSIB misses within the ``size`` bytes that a seal covers, in its words; None if all is there.
+
+        ``firmware`` is what this was found in.
+        """
+        if not self.offset + self.total_size <= self.size:
+            return "Firmware info is not within signed region."
+        start = 0 if self.boot_address is None else self.boot_address - self.address
+        if not 0 <= start < self.size:
+            return "Boot address is not within signed region."
+        reset = int.from_bytes(firmware[start + 4 : start + 8], "little")
+        if not self.address <= reset < self.address + self.size:
+            return "Reset handler is not within signed region."
+        return None
 
 
 def foreign_chip(firmware: bytes) -> int | None:

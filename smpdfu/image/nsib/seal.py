@@ -100,6 +100,8 @@ def check_firmware(firmware: bytes, address: int) -> FirmwareInfo:
             f"the firmware info names {info.size} bytes of firmware, and the file has {len(firmware)}: "
             "something was cut off or added after the build"
         ).because("seal-size")
+    if (missing := info.outside(firmware)) is not None:
+        raise FormatError(f'b0 and b0n refuse such firmware ("{missing.rstrip(".")}")').because("seal-outside")
     return info
 
 
@@ -184,6 +186,8 @@ def refusal(firmware: bytes, address: int, keys: Sequence[Verifier]) -> str | No
         return f"Firmware has been invalidated: 0x{info.valid:x}."
     if info.address != address:
         return "The firmware doesn't belong at destination addr."
+    if (missing := info.outside(firmware)) is not None:
+        return missing
     validation = ValidationInfo.find(firmware, info.size)
     if validation is None:
         return "Could not find valid firmware validation info."

@@ -41,8 +41,8 @@ class NsibKeys:
 
 NO_NSIB_KEYS = NsibKeys()
 CHECKS_KEYS = "was built to check signatures"
-"""b0 always is. b0n is not, unless a build changes that: by default it checks the hash of a seal only. No device reports
-it. Source: ``SB_VALIDATE_FW_SIGNATURE`` in ``subsys/bootloader/bl_validation/Kconfig`` of the nRF Connect SDK.
+"""b0 always is. b0n is not, unless a build changes that: by default it checks the hash of a seal only. No device
+reports it. Source: ``SB_VALIDATE_FW_SIGNATURE`` in ``subsys/bootloader/bl_validation/Kconfig`` of the nRF Connect SDK.
 """
 
 

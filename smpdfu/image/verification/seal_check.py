@@ -49,6 +49,8 @@ def sealing_of(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> Sealing | None:
     loader = Nsib.B0N if address in NET else Nsib.B0
     validation = None if info is None else ValidationInfo.find(payload, info.size)
     reason = None if info is None else refusal(payload, info.address, ())
+    if info is not None and loader is Nsib.B0 and not info.is_found_behind(image.header.hdr_size):
+        reason = "No fw_info struct found."
     fault = None if reason is None else f'{loader} refuses the firmware ("{reason.rstrip(".")}")'
     plain = Sealing(loader, info, validation, fault)
     keys = nsib.of(loader)

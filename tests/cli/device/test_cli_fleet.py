@@ -315,7 +315,7 @@ def test_a_copy_of_the_file_continues(smpdfu: Call, desks: dict[str, Desk], flee
 
 
 def test_a_damaged_log_is_named_and_repaired(smpdfu: Call, desks: dict[str, Desk], fleet: Path) -> None:
-    from smpdfu.dfu.do.journal.journal import journal_path
+    from smpdfu.dfu.do.journal.reading import journal_path
     from smpdfu.local.state.folders import state_home
 
     smpdfu("fleet", "run", fleet)

@@ -21,7 +21,8 @@ from smpdfu import (
 )
 from smpdfu.connect import places_by_lookup
 from smpdfu.dfu.do.journal.device_lock import locked
-from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import journal_path, read_record
 from smpdfu.virtual.store import names as store_names
 
 if TYPE_CHECKING:

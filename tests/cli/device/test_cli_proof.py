@@ -167,7 +167,7 @@ def test_a_version_that_nobody_asked_for_before_the_reset_proves_nothing(
     board: Board, over_udp: Serve, tmp_path: Path
 ) -> None:
     """The call that reset the device did not ask, and was killed behind the reset; the one that goes on does."""
-    from smpdfu.dfu.do.journal.journal import journal_path
+    from smpdfu.dfu.do.journal.reading import journal_path
 
     desk = board("3.4.1/pm", b0n=B0n.REFUSES)
     address, package = over_udp(desk), desk.package()

@@ -18,7 +18,8 @@ import pytest
 from smpdfu.dfu.decide.record import DONE
 from smpdfu.dfu.decide.steps.rules import STAGED
 from smpdfu.dfu.do.health import can_run
-from smpdfu.dfu.do.journal.journal import Journal, journal_path, read_record
+from smpdfu.dfu.do.journal.journal import Journal
+from smpdfu.dfu.do.journal.reading import journal_path, read_record
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.images import Core
 from smpdfu.dfu.package.package import Package

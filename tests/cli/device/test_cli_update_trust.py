@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smpdfu.dfu.do.journal.journal import journal_path
+from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.package.images import Core
 from smpdfu.image.keys.keys import generate
 from tests.cli.device.conftest import Desk

@@ -72,6 +72,9 @@ def _has_firmware_info(image: PackageImage, _: DeviceState) -> Findings:
     elif image.firmware_info is None:
         text = f"{image.file} has no firmware info, by which b0 knows a firmware: b0 would never start it"
         yield Finding("mcuboot-info", Severity.ERROR, text, f"Build MCUboot with CONFIG_FW_INFO. {_BUILD}", Core.APP)
+    elif not image.firmware_info.is_found_behind(image.image.header.hdr_size):
+        text = f"b0 does not look where {image.file} has its firmware info, and would never start it"
+        yield Finding("mcuboot-info", Severity.ERROR, text, _BUILD, Core.APP)
 
 
 def _lies_in_its_slot(image: PackageImage, state: DeviceState) -> Findings:

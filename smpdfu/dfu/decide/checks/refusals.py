@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
-from smpdfu.dfu.decide.evidence import Proof, ProofSource
 from smpdfu.dfu.decide.proof import picture
+from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.decide.steps.rules import Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import RevertedError

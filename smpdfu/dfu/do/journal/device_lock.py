@@ -10,7 +10,7 @@ import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from smpdfu.dfu.do.journal.journal import journal_path
+from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.errors import JournalError
 from smpdfu.local.state.folders import state_home
 from smpdfu.local.state.lock import HeldError, Lock

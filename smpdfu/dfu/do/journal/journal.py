@@ -2,7 +2,7 @@
 
 One file per device, only ever appended to, one JSON object a line, on the disk before the next step begins. A line that
 a crash cut short is the last one and counts as not written. A damaged line before it counts for nothing, and the rest
-does: see ``_counting``. The first line of an update names its package, the lines
+does: see ``reading``. The first line of an update names its package, the lines
 behind it its steps, and one with ``end`` closes it::
 
     {"update": "<digest of the package>", "device": "virtual:desk", "about": {"key": "<hex>"}, "time": 1700000000.0,
@@ -33,30 +33,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import sys
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from smpdfu.dfu.decide.record import Record, replay
+from smpdfu.dfu.do.journal.reading import read_entries
 from smpdfu.errors import JournalError
-from smpdfu.local.state.folders import state_home
-from smpdfu.local.state.json_lines import entry_of
 from smpdfu.local.state.lock import lock_file
 from smpdfu.local.state.own import make_own_folder, open_own
 
 T = TypeVar("T")
-
-MAX_JOURNAL_BYTES = 16 * 1024 * 1024
-
-_UNKNOWN: Mapping[str, Any] = {"update": ""}
-"""An update of which the line is damaged that names its package: what follows is about no package that we know."""
 
 
 class Journal:
@@ -76,7 +68,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"the journal {self.path} cannot be opened: {error.strerror or error}") from error
         try:
-            entries, end, self.damaged = _read(self._fd, self.path)
+            entries, end, self.damaged = read_entries(self._fd, self.path)
             os.ftruncate(self._fd, end)
             os.lseek(self._fd, end, os.SEEK_SET)
         except OSError as error:
@@ -187,23 +179,6 @@ def _write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def read_record(path: str | os.PathLike[str]) -> Record:
-    """The latest update in a journal, without opening it for writing; an empty record where there is none.
-
-    Raises JournalError.
-    """
-    try:
-        fd = open_own(Path(path), os.O_RDONLY)
-        try:
-            return replay(_read(fd, Path(path))[0])
-        finally:
-            os.close(fd)
-    except FileNotFoundError:
-        return Record()
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
-
-
 def _open(path: Path) -> int:
     make_own_folder(path.parent)
     new = not path.exists()
@@ -228,63 +203,3 @@ def lock_journal(fd: int, path: Path) -> None:
         lock_file(fd)
     except BlockingIOError as error:
         raise JournalError(f"another process is updating this device: it holds {path}") from error
-
-
-def _read(fd: int, path: Path) -> tuple[list[Mapping[str, Any]], int, tuple[int, ...]]:
-    """The entries that count, where the last whole line ends, and the numbers of the damaged ones."""
-    lines = read_journal(fd, path).splitlines(keepends=True)
-    found = [entry_of(line) for line in lines]
-    damaged = tuple(
-        number for number, entry in enumerate(found, 1) if entry is None and lines[number - 1][-1:] == b"\n"
-    )
-    if found and found[-1] is None:  # cut short, or as good as
-        del found[-1], lines[-1]
-    return list(counting(lines, found)), sum(map(len, lines)), damaged
-
-
-def read_journal(fd: int, path: Path) -> bytes:
-    """The bytes of an open journal. Raises JournalError if it is too large, or OSError."""
-    if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
-        raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB").because(
-            "journal-too-large"
-        )
-    with open(fd, "rb", closefd=False) as file:
-        return file.read(MAX_JOURNAL_BYTES)
-
-
-def counting(lines: Iterable[bytes], entries: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:
-    """The entries that count of the ``lines`` of a journal; None is a damaged line."""
-    return _counting(
-        _UNKNOWN if entry is None and b'"update"' in line else entry for line, entry in zip(lines, entries, strict=True)
-    )
-
-
-def _counting(lines: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:
-    """The entries that count. None is a damaged line.
-
-    It may have been the first line of an update. That is so where no other line can be, behind an end, and it shows
-    when a step begins that had begun before. From there on the entries are about a package that is not known.
-    """
-    begun, is_open, in_doubt = set[str](), False, False
-    for line in lines:
-        in_doubt = in_doubt or line is None
-        if line is None and is_open:
-            continue
-        entry = _UNKNOWN if line is None else line
-        step = str(entry.get("step")) if entry.get("is") == "begun" else None
-        if step is not None and in_doubt and step in begun:
-            begun, in_doubt = set(), False
-            yield _UNKNOWN
-        if "update" in entry:
-            begun, is_open, in_doubt = set(), True, False
-        elif "end" in entry:
-            is_open = False
-        elif step is not None:
-            begun.add(step)
-        yield entry
-
-
-def journal_path(place: str) -> Path:
-    """Where the journal of the device at this place (``connect.Address.place``) lies."""
-    name = re.sub(r"[^A-Za-z0-9.-]+", "_", place).strip("_.")[:60]
-    return state_home() / "updates" / f"{name}-{zlib.crc32(place.encode()):08x}.jsonl"

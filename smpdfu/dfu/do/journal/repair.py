@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smpdfu.dfu.do.journal.journal import MAX_JOURNAL_BYTES, lock_journal
+from smpdfu.dfu.do.journal.journal import lock_journal
+from smpdfu.dfu.do.journal.reading import MAX_JOURNAL_BYTES
 from smpdfu.errors import JournalError
 from smpdfu.local.state.json_lines import entry_of
 from smpdfu.local.state.own import open_own

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu.do.journal.journal import counting, read_journal
+from smpdfu.dfu.do.journal.reading import counting, read_journal
 from smpdfu.errors import JournalError
 from smpdfu.local.state.json_lines import entry_of
 from smpdfu.local.state.own import open_own

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from smpdfu.client import UploadProgress
 from smpdfu.dfu.decide.checks.refusals import net_refused
 from smpdfu.dfu.decide.device_state import PRIMARY, DeviceState
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.serial_recovery import no_number_in_package, package_number
 from smpdfu.dfu.decide.steps.replacing import answers_inside
 from smpdfu.dfu.decide.steps.rules import Action, Method, Step

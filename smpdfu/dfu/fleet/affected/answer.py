@@ -132,9 +132,13 @@ class Judge:
     question: Question
     catalog: Catalog
     parts: frozenset[str] = field(init=False)
+    _companions: Mapping[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parts = self.question.parts(self.catalog)
+        # A component may be in each image that no SBOM describes; an image has a hash of its own.
+        of_others = self.question.others is ImageVerdict.UNLISTED
+        self._companions = self.question.companions(self.catalog) if of_others else {}
 
     def answers(self, device: DeviceHistory) -> list[DeviceAnswer]:
         """Answer for the board that is there now, and for each one before it that may still be affected."""
@@ -178,13 +182,14 @@ class Judge:
         for one in now:
             if self._counts(one.part) and one.verdict in (ImageVerdict.UNDECIDED, ImageVerdict.UNLISTED):
                 return self._why(one)
-        if missing := sorted(self.parts - {one.part for one in now}):
+        with_it = (self._companions.get(one.image.key, frozenset()) for one in now)
+        if missing := sorted(self.parts.union(*with_it) - {one.part for one in now}):
             return f"no update of its {_words(missing[0])} is recorded"
         return ""
 
     def _counts(self, part: str) -> bool:
         """Whether an image that is not described may be one that is asked for: by its hash, only in the same part."""
-        return self.question.others is ImageVerdict.UNLISTED or not self.parts or part in self.parts
+        return self.question.others is ImageVerdict.UNLISTED or part in self.parts
 
     def _part(self, part: str, runs: Runs) -> PartAnswer:
         found = self.question.image(runs.key, self.catalog)

@@ -97,8 +97,9 @@ class FleetRecord:
                 if device is None:
                     device = self.devices[key] = LoggedDevice()
                 _HOW[event.kind](device, event)
-                if event.was_hash and event.was_hash not in self.listed:
-                    self.listed[event.was_hash] = ImageRecord(APP, event.was_hash, event.was or "")
+                for key, version in ((event.was_hash, event.was), (event.runs_hash, event.runs)):
+                    if key and key not in self.listed:
+                        self.listed[key] = ImageRecord(APP, key, version or "")
         for one in self.devices.values():
             one.close()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smpdfu.dfu.do.journal.journal import journal_path
+from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.do.journal.updates import read_updates
 from smpdfu.dfu.fleet.affected.answer import DeviceHistory, catalog_of
 from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, boards_of
@@ -144,8 +144,8 @@ class Histories:
         self.packages |= record.packages
         self._partly |= record.partly
         for attempt in record.attempts:
-            if attempt.was:
-                self._listed.setdefault(attempt.was, ImageRecord(APP, attempt.was, ""))
+            for listed in filter(None, (attempt.was, attempt.runs)):
+                self._listed.setdefault(listed, ImageRecord(APP, listed, ""))
 
     @property
     def catalog(self) -> Catalog:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.decide.steps.actions import Action, Policy
 from smpdfu.dfu.do.journal.updates import JournalUpdate

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from smpdfu.dfu.fleet.affected.boards import NOT_KNOWN
+from smpdfu.dfu.fleet.affected.boards import APP, NET, NOT_KNOWN
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, Sbom, SoughtImage, candidates
 from smpdfu.dfu.package.image_record import ImageRecord
@@ -16,6 +16,8 @@ MIN_DIGITS = 8
 _HASH = re.compile(rf"[0-9a-f]{{{MIN_DIGITS},128}}")
 _ORDER = tuple(ImageVerdict)
 _SHOWN = 5
+_ALWAYS = frozenset({APP, NET})
+"""What may run an image of which nobody knows the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,33 @@ class Question:
         return self.others if found is None else found.verdict
 
     def parts(self, catalog: Catalog) -> frozenset[str]:
-        """Return the parts of the images that have what is asked for, as far as they are known."""
-        keys = {key for one in self.affected for key in (one.hash, one.file) if key}
-        by_file = (one.part for one in catalog.images.values() if one.hash in keys or one.file in keys)
-        return frozenset({*(one.part for one in self.affected if one.part), *by_file})
+        """Return the parts that run the images that have what is asked for: both cores for one that nothing notes."""
+        wanted = [self._parts_of(one, catalog) or _ALWAYS for one in self.affected]
+        return frozenset[str]().union(*wanted)
+
+    def companions(self, catalog: Catalog) -> Mapping[str, frozenset[str]]:
+        """Return for the key of an image the parts of a device that runs it: those of its packages and its SBOMs."""
+        releases = [[(one.part, (one.key,)) for one in images] for images in catalog.packages.values()]
+        by_sbom: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for one in self.images:
+            by_sbom.setdefault(one.sbom, []).append((one.part, (one.hash, one.file)))
+        found: dict[str, frozenset[str]] = {}
+        for release in (*releases, *(images for sbom, images in by_sbom.items() if sbom)):
+            parts = frozenset(part for part, _ in release if part)
+            for key in {key for _, keys in release for key in keys if key}:
+                found[key] = found.get(key, frozenset()) | parts
+        return found
+
+    def _parts_of(self, image: SoughtImage, catalog: Catalog) -> frozenset[str]:
+        """The parts that run an image, by the SBOM or by an update of it; empty if neither says so."""
+        if image.part:
+            return frozenset({image.part})
+        keys = {image.hash, image.file} - {""}
+        return frozenset(one.part for one in catalog.images.values() if one.hash in keys or one.file in keys)
+
+    def not_noted(self, catalog: Catalog) -> tuple[str, ...]:
+        """Return the hashes that were asked for and that no update has noted."""
+        return tuple(one.hash for one in self.images if not one.sbom and not self._parts_of(one, catalog))
 
 
 def by_hashes(hashes: Sequence[str], catalog: Catalog) -> Question:

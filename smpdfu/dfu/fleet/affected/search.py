@@ -58,7 +58,15 @@ def search(query: AffectedQuery, place: Callable[[str], str]) -> Affected:
     answers = [answer for device in histories.devices() for answer in judge.answers(device)]
     order = tuple(AffectedStatus)
     answers.sort(key=lambda one: order.index(one.status))
-    return Affected(tuple(answers), judge.question, (*problems, *histories.problems))
+    unknown = map(_not_noted, judge.question.not_noted(catalog))
+    return Affected(tuple(answers), judge.question, (*problems, *unknown, *histories.problems))
+
+
+def _not_noted(digits: str) -> str:
+    return (
+        f"no update has noted an image or a package with the hash {digits}: check it. smpdfu does not know a package by "
+        "the SHA-256 of its zip file"
+    )
 
 
 def _question(

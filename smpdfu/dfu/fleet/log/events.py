@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from smpdfu.dfu.decide.evidence import Proof
+from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.dfu.package.image_record import ImageRecord, hash_text, records_by_package
 from smpdfu.local.state.json_lines import entry_of, is_time
@@ -116,6 +116,8 @@ _OUTCOMES = frozenset(Outcome)
 
 
 def _text(value: object) -> str | None:
+    if type(value) is str and len(value) <= MAX_TEXT:  # nearly every text of every line: a log has many
+        return value
     return _cut(value) if isinstance(value, str) else None
 
 

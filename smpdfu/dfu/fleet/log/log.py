@@ -137,9 +137,7 @@ def read_log(
         with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
                 raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
-            for number, piece, begins in _pieces(file):
-                if skipped and piece.startswith(skipped):
-                    continue
+            for number, piece, begins in _pieces(file, skipped):
                 event = LogEvent.from_bytes(piece, fields) if begins else None
                 if event is not None:
                     yield event
@@ -156,14 +154,25 @@ def _beginning(kind: str) -> bytes:
     return json.dumps({"event": kind}).encode()[:-1] + b","
 
 
-def _pieces(file: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
-    """Number of the line, bytes of it, and whether they are its first: no line needs more memory than the longest."""
-    number = 0
-    begins = True
-    while piece := file.readline(MAX_LINE_BYTES + 1):
-        number += begins
-        yield number, piece, begins
-        begins = piece.endswith(b"\n")
+def _pieces(file: BinaryIO, skipped: tuple[bytes, ...] = ()) -> Iterator[tuple[int, bytes, bool]]:
+    """Number of the line, bytes of it, and whether they are its first: no line needs more memory than the longest.
+
+    Lines that begin with one of ``skipped`` are left out. A log is read by blocks: most of its lines are left out.
+    """
+    number, begins, rest = 0, True, b""
+    while block := file.read(MAX_LINE_BYTES):
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            number += begins
+            if not (begins and line.startswith(skipped)):
+                yield number, line + b"\n", begins
+            begins = True
+        if len(rest) > MAX_LINE_BYTES:
+            number += begins
+            yield number, rest, begins
+            begins, rest = False, b""
+    if rest:
+        yield number + begins, rest, begins
 
 
 def _was_cut_short(piece: bytes) -> bool:

@@ -225,12 +225,11 @@ def _refusals(firmware: bytes, info: FirmwareInfo, slot_size: int, lowest: int |
         yield f"Firmware has been invalidated: 0x{info.valid:x}."
     if lowest is not None and info.version < lowest:
         yield f"Firmware version ({info.version}) is smaller than monotonic counter ({lowest})."
-    if not INFO_BYTES <= info.size <= slot_size:
+    if not info.total_size <= info.size <= slot_size:
         yield "Invalid size or total_size in firmware info."
-    if FirmwareInfo.find(firmware[: info.size]) is None:
-        yield "Firmware info is not within signed region."
-    if not info.address <= int.from_bytes(firmware[4:8], "little") < info.address + info.size:
-        yield "Reset handler is not within signed region."
+    itself = FirmwareInfo.find(firmware)  # which counts from the firmware's start
+    if itself is not None and (missing := itself.outside(firmware)) is not None:
+        yield missing
     validation = ValidationInfo.find(firmware, info.size)
     if validation is None:
         yield "Could not find valid firmware validation info."
