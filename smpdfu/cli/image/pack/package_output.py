@@ -20,7 +20,7 @@ from smpdfu.dfu.package.made import PACKAGE_NAME, MadePackage, PackageWarning
 from smpdfu.dfu.package.mcuboot import PACKAGE_NAME as MCUBOOT_PACKAGE
 from smpdfu.dfu.package.multi_image import FILE_NAME
 from smpdfu.image.files import StrPath, write_files_atomic
-from smpdfu.image.verification.seal_check import sealing_of
+from smpdfu.image.verification.seal_check import image_seal
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
@@ -201,7 +201,7 @@ def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]],
 
 
 def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
-    seal = sealing_of(image.image)
+    seal = image_seal(image.image)
     return {
         "core": image.core,
         "file": str(folder / image.file),
