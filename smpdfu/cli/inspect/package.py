@@ -15,7 +15,7 @@ from smpdfu.dfu.package.package import Package
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.verification.seal_check import image_seal
 
-OWN_UPDATE = (
+MCUBOOT_UPDATE = (
     "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader. "
     "`smpdfu update` installs the one for the slot that does not run."
 )
@@ -40,7 +40,7 @@ def package(data: bytes, advice: str, nsib: NsibKeys = NO_NSIB_KEYS) -> Contents
         (*_pairs(said), *_seal_pairs(found.images, nsib)),
         tables=tuple(tables),
         data=(("images", [_data(image, nsib) for image in found.images]), ("manifest", said), ("others", others)),
-        advice=OWN_UPDATE if only_bootloader else advice,
+        advice=MCUBOOT_UPDATE if only_bootloader else advice,
     )
 
 

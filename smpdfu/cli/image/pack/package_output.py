@@ -25,8 +25,8 @@ from smpdfu.image.verification.seal_check import image_seal
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
     from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
+    from smpdfu.cli.image.pack.package_keys import PackageKeys
     from smpdfu.cli.image.pack.package_options import Inputs, Labels, Slots
-    from smpdfu.cli.image.sign_options import PackageKeys
     from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.cli.terminal.outputs import Replace
     from smpdfu.dfu.build_folder.table import BuildFact
