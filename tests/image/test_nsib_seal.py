@@ -283,6 +283,7 @@ def test_a_right_seal_around_firmware_that_does_not_start(name: str) -> None:
     sealed = changed(at, word)
     assert sealed_by(sealed, [KEY.public]).accepted
     assert refusal(sealed, ADDRESS, [KEY.public]) == f"{words} is not within signed region."
+    assert not b0n_takes(sealed, KEY.public)
 
 
 def test_the_address_comes_before_the_word_that_says_valid() -> None:
@@ -290,4 +291,3 @@ def test_the_address_comes_before_the_word_that_says_valid() -> None:
     invalid = network_firmware(info=FirmwareInfo(3001, 7, ADDRESS, VALID & ~1))
     assert refusal(invalid, ADDRESS + 4, ()) == "The firmware doesn't belong at destination addr."
     assert refusal(invalid, ADDRESS, ()) == "Firmware has been invalidated: 0x9102fffe."
-    assert not b0n_takes(sealed, KEY.public)
