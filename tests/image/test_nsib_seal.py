@@ -295,3 +295,10 @@ def test_a_key_that_looks_like_erased_memory_stops_the_bootloader() -> None:
     assert "the hash of key 2 has 0xffff in it" in fault.message
     by, fault = judge_seal(SEALED, (replace(erased, revoked=True), own), Nsib.B0N)
     assert (by.accepted, fault) == (True, None)
+
+
+def test_the_address_comes_before_the_word_that_says_valid() -> None:
+    """As in ``validate_firmware`` of ``bl_validation.c``."""
+    invalid = network_firmware(info=FirmwareInfo(3001, 7, ADDRESS, VALID & ~1))
+    assert refusal(invalid, ADDRESS + 4, ()) == "The firmware doesn't belong at destination addr."
+    assert refusal(invalid, ADDRESS, ()) == "Firmware has been invalidated: 0x9102fffe."

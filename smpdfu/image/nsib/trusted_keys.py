@@ -54,15 +54,19 @@ def read_nsib_keys(
     ``ask`` gives the passphrase of a private key. Raises SigningError, FormatError, OSError.
     """
     name = os.fspath(path)
-    data = read_start(name, MAX_KEY_BYTES + 1)
+    return nsib_keys_in(read_start(name, MAX_KEY_BYTES + 1), name, ask)
+
+
+def nsib_keys_in(data: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> tuple[KnownKey, ...]:
+    """The same of bytes that were read; ``name`` is for messages."""
     if data.lstrip().startswith(b":"):
-        return provisioned_keys(data, name)
+        return _provisioned_keys(data, name)
     key = parse_key(data, name, ask).public
     raw_public_key(key)
     return (key,)
 
 
-def provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
+def _provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
     """The keys in provisioning data, which are Intel HEX. Raises FormatError for data without keys."""
     try:
         found = find_provision(parse_firmware(data, name)).keys
