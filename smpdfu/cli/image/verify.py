@@ -77,7 +77,7 @@ def _is_package(file: Path) -> bool:
 
 def _not_applied(case: Case, nsib: NsibOptions) -> Iterator[str]:
     """Options of NSIB that say nothing of this image."""
-    loader = None if case.sealing is None else case.sealing.loader
+    loader = None if case.seal is None else case.seal.loader
     if case.image.encrypted:
         return
     if nsib.net_key and loader is not Nsib.B0N:
@@ -104,8 +104,8 @@ def judge(
     verdict = trust.judge(image, geometry, slot.slot_address)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)
-    verdict, sealing = with_seal(verdict, image, trust.nsib)
-    return Case(file, image, trust, verdict, sealing, slot.slot_size)
+    verdict, seal = with_seal(verdict, image, trust.nsib)
+    return Case(file, image, trust, verdict, seal, slot.slot_size)
 
 
 def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks: Checks) -> Verdict:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from smpdfu.image.nsib.trusted_keys import NsibKeys
     from smpdfu.image.signing.encrypt import DecryptionKey
     from smpdfu.image.trailer import SlotGeometry
-    from smpdfu.image.verification.seal_check import Sealing
+    from smpdfu.image.verification.seal_check import ImageSeal
     from smpdfu.image.verification.verify import Finding, Verdict
 
 
@@ -81,7 +81,7 @@ class Case:
     image: Image
     trust: Trust
     verdict: Verdict
-    sealing: Sealing | None = None
+    seal: ImageSeal | None = None
     slot_size: int | None = None
     package: Path | None = None
 
@@ -119,7 +119,7 @@ class Case:
             "encrypted": image.encrypted,
             "signature_checked": verdict.signature_checked,
             "key": None if verdict.key_index is None else shown_key(self.trust.names[verdict.key_index]),
-            "seal": None if self.sealing is None else seal_entry(self.sealing),
+            "seal": None if self.seal is None else seal_entry(self.seal),
             "refusals": _entries(verdict.refusals),
             "unchecked": _entries(verdict.unchecked),
             "warnings": _entries(verdict.warnings),
@@ -142,7 +142,7 @@ class Case:
             ("version", image.header.version),
             ("hash", image.hash),
             ("signature", self._signature()),
-            *((("seal", seal_words(self.sealing)),) if self.sealing is not None else ()),
+            *((("seal", seal_words(self.seal)),) if self.seal is not None else ()),
             ("encryption", self._encryption()),
         ]
         parts: list[RenderableType] = [facts(pairs)]

@@ -57,8 +57,8 @@ def verify_package(
 
 def _judge(image: PackageImage, package: Path, trust: Trust) -> Case:
     with naming(Path(image.file)):
-        verdict, sealing = with_seal(trust.judge(image.image), image.image, trust.nsib)
-    return Case(Path(image.file), image.image, trust, verdict, sealing, package=package)
+        verdict, seal = with_seal(trust.judge(image.image), image.image, trust.nsib)
+    return Case(Path(image.file), image.image, trust, verdict, seal, package=package)
 
 
 def _warnings(cases: Sequence[Case], found: CheckedEvidence, nsib: NsibOptions, guard: Release) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _warnings(cases: Sequence[Case], found: CheckedEvidence, nsib: NsibOptions, 
             sentences = [*image_warnings(case.image, release=guard.release), *map(verdict_words, case.verdict.warnings)]
         yield from (f"{case.file}: {sentence}" for sentence in sentences)
     if not any(case.image.encrypted for case in cases):
-        loaders = {case.sealing.loader for case in cases if case.sealing is not None}
+        loaders = {case.seal.loader for case in cases if case.seal is not None}
         if nsib.net_key and Nsib.B0N not in loaders:
             yield "--net-key does not apply: the package has no image for the network core"
         if nsib.b0_key and Nsib.B0 not in loaders:
