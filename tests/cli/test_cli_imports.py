@@ -34,7 +34,7 @@ EXCEPTIONS = {
     ("image/pack/from_files.py", "pack"),
     ("image/pack/package_output.py", "_evidence"),
     ("image/sign.py", "_spec"),
-    ("image/verify.py", "verify_image"),
+    ("image/verify.py", "verify_file"),
     ("imgtool/dumpinfo.py", "as_yaml"),
     ("imgtool/sign.py", "_spec"),
     ("imgtool/words.py", "no_such_option"),

@@ -6,6 +6,7 @@ and script; it ends at the first command that fails).
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -59,27 +60,35 @@ def _filled(node: Any, values: dict[str, Any]) -> Any:
             return [_filled(one, values) for one in node]
         case str():
             alone = _BLOCK.fullmatch(node)
-            return values[alone[1]] if alone else _BLOCK.sub(lambda found: str(values[found[1]]), node)
+            return values[alone[1]] if alone else _BLOCK.sub(lambda found: _as_text(values[found[1]]), node)
     return node
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def filled_in_text(root: Path) -> dict[str, Any]:
+    """The jobs of our component as a GitLab reads them that fills inputs in before it reads the YAML (its defaults)."""
+    head, _, body = (root / "templates" / "package.yml").read_text("utf-8").partition("\n---\n")
+    values = {name: one.get("default", "") for name, one in yaml.safe_load(head)["spec"]["inputs"].items()}
+    found = yaml.safe_load(_BLOCK.sub(lambda block: _as_text(values[block[1]]), body))
+    assert isinstance(found, dict)
+    return found
 
 
 def run_job(job: dict[str, Any], folder: Path, environment: dict[str, str], shell: str) -> tuple[int, str]:
     """Run the scripts of a job; returns the exit code and the log."""
-    variables = {name: _as_variable(value) for name, value in job["variables"].items()}
     lines = [*job["before_script"], *job["script"]]
     strict = "set -eo pipefail" if shell == "bash" else "set -e"
     ended = subprocess.run(
         [shell],
         input="\n".join([strict, *lines]) + "\n",
         cwd=folder,
-        env=environment | variables,
+        env=environment | job["variables"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=HANG_S,
     )
     return ended.returncode, ended.stdout
-
-
-def _as_variable(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

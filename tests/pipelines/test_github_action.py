@@ -84,7 +84,7 @@ def test_the_secret_of_another_product_is_found(
     runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair, other_key: KeyPair
 ) -> None:
     done = runner.run(inputs(other_key, public_key=str(release_key.public)), installed)
-    assert done.failed == "Check every image with the public keys"
+    assert done.failed == "Check the result with the public keys"
     assert "signature" in done.log
     assert not any(name.startswith("actions/upload-artifact@") for name, _ in done.used)
 
@@ -171,10 +171,12 @@ def test_the_evidence_is_made_checked_and_published(
     folder = runner.workspace / "build" / "smpdfu"
     assert {"sbom.cdx.json", "provenance.intoto.json"} < {path.name for path in folder.iterdir()}
     check_sums(folder)
+    wrong = given | {"provenance-public-key": ""}
+    assert "Give provenance-public-key, too" in runner.run(wrong, installed).log
     wrong = given | {"provenance-public-key": str(release_key.public)}
-    assert runner.run(wrong, installed).failed == "Check the evidence"
+    assert runner.run(wrong, installed).failed == "Check the result with the public keys"
     wrong = given | {"nsib-public-key": str(release_key.public)}
-    assert runner.run(wrong, installed).failed == "Check every image with the public keys"
+    assert runner.run(wrong, installed).failed == "Check the result with the public keys"
 
 
 def test_the_action_installs_its_own_checkout(runner: Runner, release_key: KeyPair, offline: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.pipelines.containerfile import Stage, read_stages
-from tests.pipelines.gitlab_ci import read_component, template
+from tests.pipelines.gitlab_ci import filled_in_text, read_component, template
 from tests.test_docs import command_tree, read
 
 # What the runner reads of an action (src/Runner.Worker/action_yaml.json), and what only GitHub's site does.
@@ -77,10 +77,17 @@ def test_no_input_of_the_component_becomes_a_part_of_a_script(root: Path) -> Non
     assert "$[[" not in script
 
 
+def test_variables_are_text_in_each_way_to_fill_inputs_in(root: Path) -> None:
+    """GitLab refuses a variable that is true, false or nothing, and reads 1.10 as a number."""
+    (job,) = filled_in_text(root).values()
+    assert job == template(root, public_key="").jobs["smpdfu-package"]
+    assert all(isinstance(one, str) for one in job["variables"].values())
+
+
 def test_inputs_have_their_type(root: Path) -> None:
     rules = [{"if": '$CI_COMMIT_BRANCH == "main"'}]
     job = template(root, job_name="sign", stage="release", rules=rules, release=False).jobs["sign"]
-    assert (job["stage"], job["rules"], job["variables"]["SMPDFU_RELEASE"]) == ("release", rules, False)
+    assert (job["stage"], job["rules"], job["variables"]["SMPDFU_RELEASE"]) == ("release", rules, "release=false")
     with pytest.raises(ValueError, match="release is not of type boolean"):
         template(root, release="no")
     with pytest.raises(ValueError, match="public-key is required"):

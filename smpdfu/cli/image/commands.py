@@ -53,9 +53,7 @@ def sign(
 def verify(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="IMG", help="Signed image: a .bin or .hex file. With --provenance or --sbom: a package."
-        ),
+        typer.Argument(metavar="IMG", help="Signed image (a .bin or .hex file), or a package (dfu_application.zip)."),
     ],
     who: VerifyKeys,
     slot: SlotOptions,
@@ -72,12 +70,12 @@ def verify(
     Without --enc-key, it checks everything but the payload of an encrypted image. If it finds no fault, the exit code
     is 0, or 3 with --require-all-checks.
 
-    With --provenance or --sbom, IMG is a package. smpdfu checks that the documents belong to it; with -k, it also
-    checks the signature of each image.
+    If IMG is a package, smpdfu checks each image in it. With --provenance or --sbom, it also checks that these
+    documents belong to the package.
     """
-    from smpdfu.cli.image.verify import verify_image
+    from smpdfu.cli.image.verify import verify_file
 
-    verify_image(file, who, slot, memory, checks, build, nsib, evidence, guard, out)
+    verify_file(file, who, slot, memory, checks, build, nsib, evidence, guard, out)
 
 
 def inspect(

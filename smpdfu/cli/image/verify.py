@@ -1,143 +1,43 @@
-"""``verify``: has an image judged, and puts the verdict into words."""
+"""``verify``: has an image, or the images of a package, judged, and shows the verdict."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import typer
 
 from smpdfu.cli.app.advice_by_code import verdict_words
 from smpdfu.cli.app.ending import conclude
-from smpdfu.cli.image.key_files import read_decryption_key, read_verifier
 from smpdfu.cli.image.options import SlotOptions
-from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
+from smpdfu.cli.image.verify_case import Case, Trust
+from smpdfu.cli.image.verify_options import Checks, Memory
 from smpdfu.cli.inspect.contents import ADVICE
-from smpdfu.cli.inspect.seal import seal_entry, seal_words
-from smpdfu.cli.terminal.show import Output, facts, stacked, table
-from smpdfu.errors import FormatError, ImageError
+from smpdfu.cli.terminal.show import Output
+from smpdfu.errors import FormatError
 from smpdfu.image.files import FileKind, identify, read_bounded
 from smpdfu.image.image_file import read_image
 from smpdfu.image.load_address import slot_range, with_load_address
-from smpdfu.image.loader_build import LoaderBuild
 from smpdfu.image.nrf5340 import APP, NET
 from smpdfu.image.nsib.trusted_keys import Nsib
-from smpdfu.image.signers import shown_key
 from smpdfu.image.signing.release import image_warnings
 from smpdfu.image.verification.rollback import with_rollback
 from smpdfu.image.verification.seal_check import with_seal
-from smpdfu.image.verification.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rich.console import RenderableType
+    from collections.abc import Iterator
 
     from smpdfu.cli.image.evidence_checks import EvidenceChecks
     from smpdfu.cli.image.options import Release, VerifyKeys
     from smpdfu.cli.image.trust_options import NsibOptions
+    from smpdfu.cli.image.verify_options import LoaderOptions
     from smpdfu.image.format import Image
-    from smpdfu.image.verification.seal_check import ImageSeal
-    from smpdfu.image.verification.verify import Finding, Verdict
+    from smpdfu.image.verification.verify import Verdict
+
+_PACKAGES = (FileKind.DFU_APPLICATION_ZIP, FileKind.DFU_MULTI_IMAGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An image, the keys, and the verdict."""
-
-    file: Path
-    image: Image
-    keys: tuple[str, ...]
-    enc_key: Path | None
-    slot_size: int | None
-    verdict: Verdict
-    seal: ImageSeal | None = None
-
-    def refusal(self, *, require_all: bool = False) -> ImageError | None:
-        """The verdict as an error; None if nothing speaks against the image and, where asked for, all was checked."""
-        refusals = self.verdict.refusals
-        if not refusals:
-            return self._incomplete() if require_all else None
-        more = f" (and {len(refusals) - 1} more, above)" if len(refusals) > 1 else ""
-        where = "" if refusals[0].offset is None else f" [byte 0x{refusals[0].offset:x}]"
-        return ImageError(f"{self.file} would be refused: {verdict_words(refusals[0])}{where}{more}")
-
-    def _incomplete(self) -> ImageError | None:
-        if self.verdict.unchecked:
-            return ImageError(f"{self.file} was not fully checked: {self.verdict.unchecked[0].message} (--enc-key)")
-        if not self.verdict.signature_checked:
-            return ImageError(f"{self.file} was not fully checked: no key was given for its signature (-k)")
-        return None
-
-    def summary(self) -> dict[str, Any]:
-        """The verdict for scripts."""
-        verdict, image = self.verdict, self.image
-        return {
-            "file": self.file,
-            "verdict": self._word(),
-            "accepted": verdict.accepted,
-            "version": image.header.version,
-            "size_bytes": image.size_bytes,
-            "hash": image.hash,
-            "encrypted": image.encrypted,
-            "signature_checked": verdict.signature_checked,
-            "key": None if verdict.key_index is None else shown_key(self.keys[verdict.key_index]),
-            "seal": None if self.seal is None else seal_entry(self.seal),
-            "refusals": _entries(verdict.refusals),
-            "unchecked": _entries(verdict.unchecked),
-            "warnings": _entries(verdict.warnings),
-        }
-
-    def _word(self) -> str:
-        if self.verdict.refusals:
-            return "refused"
-        return "accepted" if self.verdict.signature_checked and not self.verdict.unchecked else "not checked"
-
-    def told(self) -> RenderableType:
-        """The verdict for people."""
-        image, refusals = self.image, self.verdict.refusals
-        pairs = [
-            ("verdict", "refused" if refusals else self._accepted()),
-            *((("reason", refusals[0].code),) if refusals else ()),  # the error has its sentence
-            ("version", image.header.version),
-            ("hash", image.hash),
-            ("signature", self._signature()),
-            *((("seal", seal_words(self.seal)),) if self.seal is not None else ()),
-            ("encryption", self._encryption()),
-        ]
-        parts: list[RenderableType] = [facts(pairs)]
-        for title, findings in (("why", refusals[1:]), ("not checked", self.verdict.unchecked)):
-            rows = [
-                (one.code, "" if one.offset is None else f"0x{one.offset:x}", verdict_words(one)) for one in findings
-            ]
-            parts += [table("", (title, "byte", "what"), rows)] if rows else []
-        return stacked(*parts)
-
-    def _accepted(self) -> str:
-        if self.verdict.unchecked:
-            return "not fully checked: smpdfu found no fault, but the payload is encrypted (--enc-key)"
-        if not self.verdict.signature_checked:
-            return "undamaged; a bootloader also checks the signature (-k)"
-        return "accepted" if self.slot_size is None else f"accepted, and it fits a slot of {self.slot_size} bytes"
-
-    def _signature(self) -> str:
-        over = ", over the hash in the image" if self.verdict.plain is None else ""
-        if self.verdict.key_index is not None:
-            return f"valid, by {shown_key(self.keys[self.verdict.key_index])}{over}"
-        if any(one.code == "signature" for one in self.verdict.unchecked):
-            return "cannot be checked without decryption (--enc-key)"
-        return "invalid" if self.verdict.signature_checked else "not checked: no key was given"
-
-    def _encryption(self) -> str:
-        if not self.image.encrypted:
-            return "none"
-        if self.verdict.plain is None:
-            return "not decrypted"
-        return "the payload is not encrypted" if self.verdict.plain is self.image else f"decrypted with {self.enc_key}"
-
-
-def verify_image(
+def verify_file(
     file: Path,
     who: VerifyKeys,
     slot: SlotOptions,
@@ -149,12 +49,16 @@ def verify_image(
     guard: Release,
     out: Output,
 ) -> None:
-    """Judge an image, or a package by its documents, and show the verdict."""
-    if evidence.wanted:
-        _refuse_options_of_images(who, slot, memory, checks, build, nsib)
+    """Judge an image, or a package with its documents, and show the verdict."""
+    if evidence.wanted or _is_package(file):
+        if slot != SlotOptions() or memory != Memory() or checks != Checks():
+            raise typer.BadParameter(
+                "the options about a slot and about what the bootloader remembers are for a single image, not for a "
+                "package"
+            )
         from smpdfu.cli.image.verify_package import verify_package  # here: 60 ms that images do not need
 
-        verify_package(file, who, evidence, guard, out)
+        verify_package(file, who, build, nsib, evidence, guard, out)
         return
     case = judge(file, who, slot, memory, checks, build, nsib)
     for text in _not_applied(case, nsib):
@@ -164,6 +68,11 @@ def verify_image(
     for warning in case.verdict.warnings:
         out.warn(verdict_words(warning))
     conclude(out, case.summary(), case.told, case.refusal(require_all=build.require_all_checks))
+
+
+def _is_package(file: Path) -> bool:
+    """True for a file with several images; a pipe, which can be read once, is an image."""
+    return file.is_file() and identify(read_bounded(file)) in _PACKAGES
 
 
 def _not_applied(case: Case, nsib: NsibOptions) -> Iterator[str]:
@@ -177,17 +86,6 @@ def _not_applied(case: Case, nsib: NsibOptions) -> Iterator[str]:
         yield "--b0-key does not apply: this is not MCUboot's own image"
 
 
-def _refuse_options_of_images(
-    who: VerifyKeys, slot: SlotOptions, memory: Memory, checks: Checks, build: LoaderOptions, nsib: NsibOptions
-) -> None:
-    asked = slot != SlotOptions() or memory != Memory() or checks != Checks() or build != LoaderOptions()
-    if asked or who.enc_key is not None or nsib.net_key or nsib.b0_key:
-        raise typer.BadParameter(
-            "--provenance and --sbom are for packages. The options about slots, the bootloader and decryption are for "
-            "a single image"
-        )
-
-
 def judge(
     file: Path,
     who: VerifyKeys,
@@ -199,37 +97,15 @@ def judge(
 ) -> Case:
     """Read an image and its keys and judge it. Raises ImageError, SigningError, OSError for what cannot be read."""
     geometry = slot.geometry()
-    passphrase = who.source()
-    keys = tuple(who.key or ())
     if checks.check_load_address and (slot.slot_address is None or slot.slot_size is None):
         raise typer.BadParameter("--check-load-address needs --slot-address and --slot-size")
-    if build.no_encryption and who.enc_key is not None:
-        raise typer.BadParameter("--no-encryption and --enc-key exclude each other")
-    trusted = [read_verifier(path, passphrase) for path in keys]
-    secret = None if who.enc_key is None else read_decryption_key(who.enc_key, passphrase)
-    known = nsib.keys()
+    trust = Trust.read(who, build, nsib, who.source())
     image = _image(file)
-    address = slot.slot_address
-    built = _build(build)
-    verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=address, build=built)
+    verdict = trust.judge(image, geometry, slot.slot_address)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)
-    verdict, seal = with_seal(verdict, image, known)
-    return Case(file, image, keys, who.enc_key, slot.slot_size, verdict, seal)
-
-
-def _entries(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    return [{"code": one.code, "offset": one.offset, "message": verdict_words(one)} for one in findings]
-
-
-def _build(options: LoaderOptions) -> LoaderBuild:
-    return LoaderBuild(
-        hw_key=options.hw_key,
-        encryption=False if options.no_encryption else None,
-        hmac_sha=cast("Any", options.hmac_sha),
-        backend=cast("Any", options.backend),
-        image_pairs=options.image_pairs,
-    )
+    verdict, seal = with_seal(verdict, image, trust.nsib)
+    return Case(file, image, trust, verdict, seal, slot.slot_size)
 
 
 def _with_load_address(verdict: Verdict, image: Image, slot: SlotOptions, checks: Checks) -> Verdict:

@@ -1,57 +1,93 @@
-"""``verify`` of a package with its provenance and SBOM."""
+"""``verify`` of a package: each image as its loaders judge it, and the documents that go with the package."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.advice_by_code import verdict_words
+from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.image.key_files import read_verifier
-from smpdfu.cli.terminal.show import Output, facts, stacked, table
+from smpdfu.cli.image.verify_case import Case, Trust
+from smpdfu.cli.terminal.show import Output, facts, stacked
 from smpdfu.dfu.evidence.checks import CheckedEvidence, check_evidence
-from smpdfu.errors import ImageError
 from smpdfu.image.image_file import naming
 from smpdfu.image.keys.export import public_key_hash
+from smpdfu.image.nsib.trusted_keys import Nsib
 from smpdfu.image.signing.release import image_warnings
-from smpdfu.image.verification.verify import verify
+from smpdfu.image.verification.seal_check import with_seal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from smpdfu.cli.image.evidence_checks import EvidenceChecks
     from smpdfu.cli.image.options import Release, VerifyKeys
+    from smpdfu.cli.image.trust_options import NsibOptions
+    from smpdfu.cli.image.verify_options import LoaderOptions
+    from smpdfu.dfu.package.images import PackageImage
 
 
-def verify_package(file: Path, who: VerifyKeys, evidence: EvidenceChecks, guard: Release, out: Output) -> None:
-    """Check the documents of a package; with keys of the bootloader, also the signature of each image."""
+def verify_package(
+    file: Path,
+    who: VerifyKeys,
+    build: LoaderOptions,
+    nsib: NsibOptions,
+    evidence: EvidenceChecks,
+    guard: Release,
+    out: Output,
+) -> None:
+    """Check the documents of a package, then judge its images, and show the verdict on each."""
     passphrase = who.source()
     keys = [read_verifier(name, passphrase) for name in evidence.provenance_key or ()]
-    trusted = [read_verifier(name, passphrase) for name in who.key or ()]
+    trust = Trust.read(who, build, nsib, passphrase)
     found = check_evidence(file, provenance=evidence.provenance, keys=keys, sbom=evidence.sbom)
-    for image in found.package.images:
-        for sentence in image_warnings(image.image, release=guard.release):
-            out.warn(f"{image.file}: {sentence}")
-        with naming(Path(image.file)):
-            refusals = verify(image.image, trusted).refusals
-        if refusals:
-            raise ImageError(f"{image.file} in {file} would be refused: {verdict_words(refusals[0])}")
+    cases = [_judge(image, file, trust) for image in found.package.images]
+    for text in _warnings(cases, found, nsib, guard):
+        out.warn(text)
+    refusals = [one.refusal(require_all=build.require_all_checks) for one in cases]
+    conclude(
+        out,
+        _summary(file, evidence, found, cases),
+        lambda: stacked(*_told(evidence, found, cases)),
+        next(filter(None, refusals), None),
+    )
+
+
+def _judge(image: PackageImage, package: Path, trust: Trust) -> Case:
+    with naming(Path(image.file)):
+        verdict, seal = with_seal(trust.judge(image.image), image.image, trust.nsib)
+    return Case(Path(image.file), image.image, trust, verdict, seal, package=package)
+
+
+def _warnings(cases: Sequence[Case], found: CheckedEvidence, nsib: NsibOptions, guard: Release) -> Iterator[str]:
+    for case in cases:
+        with naming(case.file):
+            sentences = [*image_warnings(case.image, release=guard.release), *map(verdict_words, case.verdict.warnings)]
+        yield from (f"{case.file}: {sentence}" for sentence in sentences)
+    if not any(case.image.encrypted for case in cases):
+        loaders = {case.seal.loader for case in cases if case.seal is not None}
+        if nsib.net_key and Nsib.B0N not in loaders:
+            yield "--net-key does not apply: the package has no image for the network core"
+        if nsib.b0_key and Nsib.B0 not in loaders:
+            yield "--b0-key does not apply: the package does not have MCUboot itself"
     if found.sbom is not None and found.sbom_attested is not True:
-        out.warn("the SBOM fits the package, but no signature covers it: the provenance does not attest it")
-    out.emit(_summary(file, evidence, found, signed=bool(trusted)), lambda: _told(evidence, found))
+        why = "give --provenance, too" if found.attested is None else "the provenance does not attest it"
+        yield f"the SBOM fits the package, but no signature covers it: {why}"
 
 
-def _summary(file: Path, evidence: EvidenceChecks, found: CheckedEvidence, *, signed: bool) -> dict[str, Any]:
+def _summary(file: Path, evidence: EvidenceChecks, found: CheckedEvidence, cases: Sequence[Case]) -> dict[str, Any]:
     images = [
-        {
-            "file": image.file,
-            "version": image.image.header.version,
-            "hash": image.hash,
-            "sha256": hashlib.sha256(image.data).digest(),
-        }
-        for image in found.package.images
+        case.summary() | {"sha256": hashlib.sha256(image.data).digest()}
+        for case, image in zip(cases, found.package.images, strict=True)
     ]
-    said: dict[str, Any] = {"file": file, "verdict": "accepted", "accepted": True, "signature_checked": signed}
+    said: dict[str, Any] = {
+        "file": file,
+        "verdict": max((case.word for case in cases), key=("accepted", "not checked", "refused").index),
+        "accepted": _all(case.verdict.accepted for case in cases),
+        "signature_checked": all(case.verdict.signature_checked for case in cases),
+    }
     if found.attested is not None and found.key is not None:
         said["provenance"] = {
             "file": evidence.provenance,
@@ -66,7 +102,14 @@ def _summary(file: Path, evidence: EvidenceChecks, found: CheckedEvidence, *, si
     return said | {"images": images}
 
 
-def _told(evidence: EvidenceChecks, found: CheckedEvidence) -> RenderableType:
+def _all(accepted: Iterator[bool | None]) -> bool | None:
+    """False if one image is refused, else None if one was not wholly checked."""
+    found = set(accepted)
+    return False if False in found else None if None in found else True
+
+
+def _told(evidence: EvidenceChecks, found: CheckedEvidence, cases: Sequence[Case]) -> list[RenderableType]:
+    """The documents, then each image, with a line between them."""
     pairs: list[tuple[str, object]] = []
     if found.attested is not None and found.key is not None:
         pairs = [
@@ -76,7 +119,7 @@ def _told(evidence: EvidenceChecks, found: CheckedEvidence) -> RenderableType:
             ("run", found.attested.invocation or "not said"),
         ]
     if found.sbom is not None:
-        parts = sum(len(image.components) for image in found.sbom.images)
-        pairs.append(("SBOM", f"{evidence.sbom} is of this package, and has {parts} components in its images"))
-    rows = [(image.file, image.image.header.version, image.hash) for image in found.package.images]
-    return stacked(facts(pairs), table("", ("image", "version", "hash"), rows))
+        count = sum(len(image.components) for image in found.sbom.images)
+        pairs.append(("SBOM", f"{evidence.sbom} is of this package, and has {count} components in its images"))
+    parts: list[RenderableType] = [*([facts(pairs)] if pairs else []), *(case.told() for case in cases)]
+    return [part for one in parts for part in (one, "")][:-1]

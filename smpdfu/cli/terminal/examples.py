@@ -108,6 +108,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "verify": (
         ("smpdfu verify app.signed.bin -k key.pub.pem", "check signature, hash and format"),
         ("smpdfu verify net_core_update.bin -k key.pub.pem --net-key nsib.pub.pem", "and the seal for b0n"),
+        ("smpdfu verify dfu_application.zip -k key.pub.pem --net-key nsib.pub.pem", "each image of a package"),
     ),
     "inspect": (
         ("smpdfu inspect app.signed.bin", "header, TLVs and trailer"),

@@ -56,7 +56,7 @@ def make(kind: Kind, path: Path, build: str) -> None:
 
 def _network(kind: Kind, path: Path) -> None:
     net, start = path / kind.net, kind.layout.net_at("app").address
-    plain, sealed = sealed_pair(kind.firmware_name(kind.net), start)
+    plain, sealed = sealed_pair(kind.firmware_name(kind.net), start, kind.firmware_version)
     write_pair(net / "zephyr" / "zephyr", start, plain)
     write_hex(net / "zephyr" / "signed_by_b0_app.hex", (start, sealed))
     write_pair(net / "b0n" / "zephyr" / "zephyr", NET_START, firmware("b0n", NET_START))

@@ -199,7 +199,8 @@ def mcuboot(kind: Kind) -> Values:
         values |= {"CONFIG_MCUBOOT_SERIAL": True, "CONFIG_BOOT_SERIAL_BOOT_MODE": True}
         values["CONFIG_BOOT_SERIAL_NO_APPLICATION"] = True
     if kind.own_update:
-        values |= {"CONFIG_FW_INFO": True, "CONFIG_FW_INFO_OFFSET": "0x200", "CONFIG_FW_INFO_FIRMWARE_VERSION": 1}
+        values |= {"CONFIG_FW_INFO": True, "CONFIG_FW_INFO_OFFSET": "0x200"}
+        values["CONFIG_FW_INFO_FIRMWARE_VERSION"] = kind.firmware_version
     if kind.style == "dts":
         # Its default (facts, generations.md): not with an image pair for the network core.
         values["CONFIG_MCUBOOT_CHECK_HEADER_LOAD_ADDRESS"] = bool(kind.net) and not kind.simultaneous
@@ -215,7 +216,7 @@ def network(kind: Kind, *, bootloader: bool = False) -> Values:
         "CONFIG_FLASH_SIZE": 256,
         "CONFIG_FW_INFO": True,
         "CONFIG_FW_INFO_OFFSET": "0x200",
-        "CONFIG_FW_INFO_FIRMWARE_VERSION": 1,
+        "CONFIG_FW_INFO_FIRMWARE_VERSION": kind.firmware_version,
     }
     return values | (
         {"CONFIG_IS_SECURE_BOOTLOADER": True, "CONFIG_SB_VALIDATE_FW_SIGNATURE": False} if bootloader else {}

@@ -34,10 +34,10 @@ def firmware(name: str, address: int, size: int = 0x1800, stack: int = APP_RAM_E
     return text + hashlib.shake_256(text).digest(size - len(text))
 
 
-def sealed_pair(name: str, address: int, stack: int = NET_RAM_END) -> tuple[bytes, bytes]:
+def sealed_pair(name: str, address: int, version: int, stack: int = NET_RAM_END) -> tuple[bytes, bytes]:
     """Firmware before and after the round of b0 or b0n (N scripts/bootloader: do_sign.py, validation_data.py)."""
     plain = firmware(name, address, stack=stack)
-    info = FirmwareInfo(size=len(plain), version=1, address=address).to_bytes()
+    info = FirmwareInfo(size=len(plain), version=version, address=address).to_bytes()
     plain = plain[:INFO_OFFSET] + info + plain[INFO_OFFSET + len(info) :]
     return plain, seal(plain, address, signing_key())
 

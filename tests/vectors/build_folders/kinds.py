@@ -55,6 +55,7 @@ class Kind:
     tfm: bool = False
     own_update: bool = False  # MCUboot itself can be updated: NSIB (b0) below it, two slots S0 and S1
     version: str = APP_VERSION  # of the application
+    firmware_version: int = 1  # for NSIB, of MCUboot and of the network core (CONFIG_FW_INFO_FIRMWARE_VERSION)
 
     def firmware_name(self, name: str) -> str:
         """What the text in a firmware calls it: builds of other versions have other bytes."""

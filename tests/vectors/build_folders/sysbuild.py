@@ -246,7 +246,7 @@ def _network(folder: Folder) -> Entry:
     kind, net = folder.kind, folder.kind.net
     dts = kind.style == "dts"
     slot = kind.layout.net_at("s0_partition" if dts else net)
-    plain, sealed = sealed_pair(kind.firmware_name(net), slot.address)
+    plain, sealed = sealed_pair(kind.firmware_name(net), slot.address, kind.firmware_version)
     write_pair(folder.image(net) / "zephyr", slot.address, plain)
     write_pair(folder.path / f"signed_by_b0_{net}", slot.address, sealed)
     sign_sealed(kind, slot, folder.path / f"signed_by_b0_{net}", folder.path / f"signed_by_mcuboot_and_b0_{net}")
@@ -277,7 +277,7 @@ def _mcuboot_update(folder: Folder) -> list[Path]:
     folder.write_image("s1_image", configs.mcuboot(kind), _app_dts(kind, "boot_partition"))
     entries = []
     for number, (name, inner) in enumerate((("mcuboot", "mcuboot"), ("s1_image", "s1_image"))):
-        plain, sealed = sealed_pair(name, at(inner).address, APP_RAM_END)
+        plain, sealed = sealed_pair(name, at(inner).address, kind.firmware_version, APP_RAM_END)
         write_pair(folder.image(name) / "zephyr", at(inner).address, plain)
         write_pair(folder.path / f"signed_by_b0_{name}", at(inner).address, sealed)
         output = folder.path / f"signed_by_mcuboot_and_b0_{name}"
