@@ -94,6 +94,7 @@ def test_a_sample_key_is_refused_unless_it_is_no_release(
 ) -> None:
     sample = inputs(KeyPair((keys_dir / "dev-sign-p256.pem").read_text(), Path(), keys_dir / "dev-sign-p256.pub.pem"))
     assert runner.run(sample, installed).failed == "Make the package"
+    assert runner.run(sample | {"release": "True"}, installed).failed is not None  # only false is no release
     assert runner.run(sample | {"release": "false"}, installed).failed is None
 
 
