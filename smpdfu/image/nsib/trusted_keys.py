@@ -94,11 +94,13 @@ def judge_seal(payload: bytes, keys: Sequence[KnownKey], loader: Nsib) -> tuple[
     if FirmwareInfo.find(payload) is None:
         return by, SealFault(by.state, f"the firmware has no firmware info, by which {loader} knows a firmware")
     key = "" if by.key_hash is None else by.key_hash.hex()
+    erased = f"the hash of key {1 + (by.position or 0)} has 0xffff in it, as erased memory"
     text = {
         SealState.NO_SEAL: f"the firmware has no seal, and {loader} refuses it",
         SealState.HASH_WRONG: "the firmware does not have the hash of its seal",
         SealState.UNKNOWN_KEY: f"the seal is of a key that {loader} does not have (hash {key})",
         SealState.REVOKED: f"the seal is of a key that is revoked in {loader} (hash {key})",
+        SealState.KEYS_UNUSABLE: f"{loader} stops at its keys: {erased}",
         SealState.SIGNATURE_WRONG: f"the signature of the seal is not that of its key (hash {key})",
     }
     return by, SealFault(by.state, text[by.state])
