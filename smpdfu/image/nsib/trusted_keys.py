@@ -34,16 +34,17 @@ class NsibKeys:
     net: tuple[KnownKey, ...] = ()
     b0: tuple[KnownKey, ...] = ()
 
-    def of(self, loader: Nsib) -> tuple[KnownKey, ...]:
-        """The keys of one of the two."""
-        return self.net if loader is Nsib.B0N else self.b0
-
 
 NO_NSIB_KEYS = NsibKeys()
 CHECKS_KEYS = "was built to check signatures"
 """b0 always is. b0n is not, unless a build changes that: by default it checks the hash of a seal only. No device
 reports it. Source: ``SB_VALIDATE_FW_SIGNATURE`` in ``subsys/bootloader/bl_validation/Kconfig`` of the nRF Connect SDK.
 """
+
+
+def keys_of(loader: Nsib, nsib: NsibKeys) -> tuple[KnownKey, ...]:
+    """The keys of one of the two bootloaders."""
+    return nsib.net if loader is Nsib.B0N else nsib.b0
 
 
 def read_nsib_keys(

@@ -9,7 +9,7 @@ from smpdfu.image.nrf5340 import NET
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import ValidationInfo, refusal
 from smpdfu.image.nsib.sealed_by import SealedBy
-from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, judge_seal, revocation
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, judge_seal, keys_of, revocation
 from smpdfu.image.vector_table import Vectors
 from smpdfu.image.verification.verdict import Finding, Verdict
 
@@ -53,7 +53,7 @@ def image_seal(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> ImageSeal | None:
         reason = "No fw_info struct found."
     fault = None if reason is None else f'{loader} refuses the firmware ("{reason.rstrip(".")}")'
     plain = ImageSeal(loader, info, validation, fault)
-    keys = nsib.of(loader)
+    keys = keys_of(loader, nsib)
     if not keys:
         return plain
     by, wrong = judge_seal(payload, keys, loader)

@@ -15,7 +15,7 @@ from smpdfu.dfu.package.seals import LOADERS
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.nsib.sealed_by import KnownKey, SealState
-from smpdfu.image.nsib.trusted_keys import CHECKS_KEYS, Nsib, NsibKeys, judge_seal, revocation
+from smpdfu.image.nsib.trusted_keys import CHECKS_KEYS, Nsib, NsibKeys, judge_seal, keys_of, revocation
 
 Findings = Iterator[Finding]
 
@@ -36,7 +36,7 @@ def is_sealed(image: PackageImage, state: DeviceState) -> Findings:
     # MCUboot hands what b0n refuses over again at each boot. With a pair of its own, MCUboot stops there at every boot.
     stuck = loader is Nsib.B0N and state.scheme is Scheme.SIMULTANEOUS
     after = _after(loader, stuck=stuck)
-    keys = state.nsib.of(loader)
+    keys = keys_of(loader, state.nsib)
     if image.image.encrypted:
         if stuck:
             yield _trust_of_seal(image, after)
@@ -62,7 +62,7 @@ def is_sealed(image: PackageImage, state: DeviceState) -> Findings:
 def seal_faults(image: PackageImage, nsib: NsibKeys) -> Findings:
     """An error for an image whose seal is not one of the known keys; nothing where no keys are known."""
     loader = LOADERS.get(image.role)
-    if loader is not None and not image.image.encrypted and (keys := nsib.of(loader)):
+    if loader is not None and not image.image.encrypted and (keys := keys_of(loader, nsib)):
         found = _by_keys(image, loader, keys, _after(loader, stuck=False))
         yield from (one for one in found if one.severity is Severity.ERROR)
 
