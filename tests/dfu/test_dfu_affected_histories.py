@@ -190,6 +190,13 @@ def test_a_fleet_whose_log_cannot_be_read_is_not_left_out(state: Path, monkeypat
     assert isinstance(found.error(), UnknownDevicesError)
 
 
+def test_a_fleets_folder_on_another_disk_is_not_left_out(state: Path, tmp_path: Path) -> None:
+    (state / "fleets" / "id-bench").rename(tmp_path / "moved")
+    (state / "fleets" / "id-bench").symlink_to(tmp_path / "moved")
+    _without_journals(state)
+    assert counts(3) == {"affected": 20}
+
+
 def test_a_clock_that_went_back_leaves_the_order_unknown(state: Path) -> None:
     """The journal has one update more, which came first, and its clock was ahead."""
     for path in (state / "updates").iterdir():

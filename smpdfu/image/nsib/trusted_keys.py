@@ -54,15 +54,19 @@ def read_nsib_keys(
     ``ask`` gives the passphrase of a private key. Raises SigningError, FormatError, OSError.
     """
     name = os.fspath(path)
-    data = read_start(name, MAX_KEY_BYTES + 1)
+    return nsib_keys_in(read_start(name, MAX_KEY_BYTES + 1), name, ask)
+
+
+def nsib_keys_in(data: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> tuple[KnownKey, ...]:
+    """The same of bytes that were read; ``name`` is for messages."""
     if data.lstrip().startswith(b":"):
-        return provisioned_keys(data, name)
+        return _provisioned_keys(data, name)
     key = parse_key(data, name, ask).public
     raw_public_key(key)
     return (key,)
 
 
-def provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
+def _provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
     """The keys in provisioning data, which are Intel HEX. Raises FormatError for data without keys."""
     try:
         found = find_provision(parse_firmware(data, name)).keys
@@ -89,11 +93,13 @@ def judge_seal(payload: bytes, keys: Sequence[KnownKey], loader: Nsib) -> tuple[
     if FirmwareInfo.find(payload) is None:
         return by, SealFault(by.state, f"the firmware has no firmware info, by which {loader} knows a firmware")
     key = "" if by.key_hash is None else by.key_hash.hex()
+    erased = f"the hash of key {1 + (by.position or 0)} has 0xffff in it, as erased memory"
     text = {
         SealState.NO_SEAL: f"the firmware has no seal, and {loader} refuses it",
         SealState.HASH_WRONG: "the firmware does not have the hash of its seal",
         SealState.UNKNOWN_KEY: f"the seal is of a key that {loader} does not have (hash {key})",
         SealState.REVOKED: f"the seal is of a key that is revoked in {loader} (hash {key})",
+        SealState.KEYS_UNUSABLE: f"{loader} stops at its keys: {erased}",
         SealState.SIGNATURE_WRONG: f"the signature of the seal is not that of its key (hash {key})",
     }
     return by, SealFault(by.state, text[by.state])

@@ -14,6 +14,7 @@ from smpdfu.cli.app.advice_by_code import package_warning_words
 from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.inspect.seal import seal_entry
 from smpdfu.cli.keys.passphrase import read_signer
+from smpdfu.cli.terminal.outputs import check_distinct
 from smpdfu.cli.terminal.show import HashOutput, table
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.made import PACKAGE_NAME, MadePackage, PackageWarning
@@ -99,6 +100,7 @@ def finish(job: Job, made: Made, folder: Path, inputs: tuple[Path | None, ...], 
         keys = (who.key, who.encrypt, who.passphrase_file, who.nsib_key, who.nsib_passphrase_file)
         outputs: dict[StrPath, bytes] = {folder / name: data for name, data in files.items()}
         checked = [*map(Path, outputs), *job.evidence.files]
+        check_distinct(checked)
         job.replacing.check(checked, (*inputs, *keys, job.evidence.provenance_key))
         outputs.update(_evidence(job, made.packages, files, inputs))
         _write(folder, outputs, replace_keys=job.replacing.force)

@@ -227,7 +227,7 @@ def fleet_folders() -> list[Path]:
     home = state_home() / "fleets"
     if not home.is_dir():
         return []
-    return sorted(Path(one.path) for one in os.scandir(home) if one.is_dir(follow_symlinks=False))
+    return sorted(Path(one.path) for one in os.scandir(home) if one.is_dir())
 
 
 def journal_files() -> dict[str, list[Path]]:
