@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 import typing
@@ -21,7 +22,7 @@ from tests.deadlines import HANG_S
 
 ROOT = Path(__file__).parent.parent
 STUB = ROOT / "smpdfu" / "__init__.pyi"
-PROGRAM = ROOT / "tests" / "public_program.py"
+PROGRAMS = sorted((ROOT / "tests" / "public_programs").glob("[!_]*.py"))
 DOCUMENTED = ("smpdfu.client.files", "smpdfu.smp.groups")
 """Modules that a program may import besides ``smpdfu`` itself."""
 ONE_NAME = re.compile(r"from (smpdfu[.\w]*) import (\w+) as (\w+)")
@@ -147,8 +148,8 @@ def test_what_a_public_name_takes_and_gives_is_public(name: str) -> None:
             assert known, f"{function.__qualname__} has {one.__module__}.{one.__qualname__}"
 
 
-def test_the_program_uses_every_public_name_and_imports_nothing_private() -> None:
-    tree = ast.parse(PROGRAM.read_text("utf-8"))
+def test_the_programs_use_every_public_name_and_import_nothing_private() -> None:
+    tree = ast.parse("\n".join(path.read_text("utf-8") for path in PROGRAMS))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     ours = {one for one in modules if one and one.startswith(("smpdfu", "tests"))}
@@ -158,14 +159,20 @@ def test_the_program_uses_every_public_name_and_imports_nothing_private() -> Non
     assert set(public()) <= used
 
 
-def test_the_program_passes_mypy(tmp_path: Path) -> None:
+def test_the_programs_pass_mypy(tmp_path: Path) -> None:
     """In a folder of its own, as a user's program: the types come from the installed package."""
-    program = tmp_path / "program.py"
-    wrong = "\nsmpdfu.client_for(17)\nWish(polcy=Policy.UPLOAD_ONLY)\n"
-    program.write_text(PROGRAM.read_text("utf-8") + wrong)
-    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--follow-imports=silent", str(program)]
+    for path in PROGRAMS:
+        shutil.copy(path, tmp_path)
+    program = tmp_path / "devices.py"
+    with program.open("a", encoding="utf-8") as file:
+        file.write("\nsmpdfu.client_for(17)\nWish(polcy=Policy.UPLOAD_ONLY)\n")
+    copies = [str(tmp_path / path.name) for path in PROGRAMS]
+    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--follow-imports=silent", *copies]
     environment = {"MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(tmp_path), "PATH": ""}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=3 * HANG_S)
     last = len(program.read_text("utf-8").splitlines())
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
-    assert [line.split(":")[1] for line in errors] == [str(last - 1), str(last)], done.stdout + done.stderr
+    expected = [("devices.py", str(last - 1)), ("devices.py", str(last))]
+    assert [(Path(line.split(":")[0]).name, line.split(":")[1]) for line in errors] == expected, (
+        done.stdout + done.stderr
+    )

@@ -13,7 +13,7 @@ from smpdfu.dfu.fleet.affected.boards import APP, NET, Attempt, Result, boards_o
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.fleet_logs import FleetRecord
 from smpdfu.dfu.fleet.affected.question import Catalog, Question, by_component, by_hashes, by_sboms
-from smpdfu.dfu.fleet.affected.sbom import Sbom
+from smpdfu.dfu.fleet.affected.sbom import SbomIndex
 from smpdfu.dfu.fleet.log.events import LogEvent
 from smpdfu.dfu.package.image_record import ImageRecord
 
@@ -29,7 +29,7 @@ def updated(package: str = "half") -> Attempt:
     return Attempt(0, 5, package, images, parts, Result.INSTALLED, proven=True, runs=NEW, seen=5)
 
 
-def sbom(*images: tuple[str, str, str]) -> Sbom:
+def sbom(*images: tuple[str, str, str]) -> SbomIndex:
     """An SBOM with these images: hash, part and component."""
 
     def entry(digits: str, part: str, component: str) -> dict[str, Any]:
@@ -42,10 +42,10 @@ def sbom(*images: tuple[str, str, str]) -> Sbom:
         }
 
     document = {"bomFormat": "CycloneDX", "components": [entry(*one) for one in images]}
-    return Sbom.from_bytes(json.dumps(document).encode(), "release.cdx.json")
+    return SbomIndex.from_bytes(json.dumps(document).encode(), "release.cdx.json")
 
 
-def hole(*sboms: Sbom) -> Callable[[Catalog], Question]:
+def hole(*sboms: SbomIndex) -> Callable[[Catalog], Question]:
     return lambda _: by_component(sboms, ComponentQuery.from_text("hole"))
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.dfu.evidence.image_facts import IMAGE_HASH
+from smpdfu.dfu.evidence.sbom_document import IMAGE_HASH
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.question import by_component
-from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, Sbom, similar
+from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, SbomIndex, similar
 from smpdfu.dfu.fleet.affected.versions import VersionRange, compare
 from smpdfu.errors import EvidenceError, FormatError
 
@@ -28,12 +28,12 @@ def library(name: str, version: str = "", **more: Any) -> dict[str, Any]:
     return {"type": "library", "name": name, **({"version": version} if version else {}), **more}
 
 
-def sbom(*components: dict[str, Any], **more: Any) -> Sbom:
+def sbom(*components: dict[str, Any], **more: Any) -> SbomIndex:
     document = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": list(components), **more}
-    return Sbom.from_bytes(json.dumps(document).encode(), "release.cdx.json")
+    return SbomIndex.from_bytes(json.dumps(document).encode(), "release.cdx.json")
 
 
-def verdicts(found: Sbom, text: str) -> dict[str, str]:
+def verdicts(found: SbomIndex, text: str) -> dict[str, str]:
     return {one.hash: str(one.verdict) for one in found.search(ComponentQuery.from_text(text))}
 
 
@@ -168,7 +168,7 @@ HOSTILE = [
 @pytest.mark.parametrize("data", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_sbom_is_one_sentence(data: bytes) -> None:
     with pytest.raises(FormatError):
-        Sbom.from_bytes(data)
+        SbomIndex.from_bytes(data)
 
 
 def test_a_circle_of_dependencies_ends() -> None:
@@ -216,7 +216,7 @@ values = st.recursive(
 def test_any_json_is_read_or_refused(components: object, dependencies: object, metadata: object) -> None:
     document = {"bomFormat": "CycloneDX", "components": components, "dependencies": dependencies, "metadata": metadata}
     try:
-        found = Sbom.from_bytes(json.dumps(document).encode())
+        found = SbomIndex.from_bytes(json.dumps(document).encode())
     except FormatError:
         return
     assert {one.verdict for one in found.search(ComponentQuery.from_text("app"))} <= set(ImageVerdict)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from smpdfu.dfu.evidence.attested import Attested, Subject
 from smpdfu.dfu.evidence.extra import needs_extra
-from smpdfu.dfu.evidence.sbom_reading import MAX_SBOM_BYTES, Sbom, parse_sbom
+from smpdfu.dfu.evidence.sbom_document import MAX_SBOM_BYTES
+from smpdfu.dfu.evidence.sbom_reading import Sbom, sbom_of_file
 from smpdfu.dfu.package.package import Package
 from smpdfu.dfu.package.zipped import MAX_PACKAGE_BYTES
-from smpdfu.errors import EvidenceError, FormatError, PackageError
+from smpdfu.errors import EvidenceError, PackageError
 from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def check_evidence(
     if sbom is None:
         return CheckedEvidence(found, attested, key)
     text = _read(sbom, MAX_SBOM_BYTES, "the SBOM")
-    said = _sbom(text, sbom)
+    said = sbom_of_file(text, sbom)
     _refuse(_sbom_faults(said, found, data), "SBOM")
     if attested is None:
         return CheckedEvidence(found, sbom=said)
@@ -85,13 +86,6 @@ def _attested(path: StrPath, keys: Sequence[PublicKey]) -> tuple[Attested, Publi
         from smpdfu.dfu.evidence.statement import read_statement
     payload, key = open_envelope(_read(path, MAX_ENVELOPE_BYTES, "the provenance"), keys)
     return read_statement(payload), key
-
-
-def _sbom(text: bytes, path: StrPath) -> Sbom:
-    try:
-        return parse_sbom(text)
-    except FormatError as error:
-        raise EvidenceError(f"{Path(path).name} is no SBOM of a package: {error}").because("sbom") from None
 
 
 def _refuse(faults: Iterator[tuple[str, str]], what: str) -> None:

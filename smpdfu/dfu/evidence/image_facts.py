@@ -9,16 +9,11 @@ import hashlib
 from collections.abc import Iterator
 
 from smpdfu.dfu.build_folder.build import Build
+from smpdfu.dfu.evidence.sbom_document import NAMESPACE
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import ValidationInfo
 from smpdfu.image.tlv import TlvType
-
-NAMESPACE = "smpdfu:"
-IMAGE_HASH = "smpdfu:image-hash"
-IMAGE_PACKAGE = "smpdfu:package"
-PACKAGE_FILE = "smpdfu:file"
-"""Of a package: the name of its file."""
 
 
 def image_facts(image: PackageImage, build: Build | None = None) -> tuple[tuple[str, str], ...]:

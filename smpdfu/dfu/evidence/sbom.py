@@ -27,7 +27,8 @@ from packageurl import PackageURL
 
 from smpdfu import __version__
 from smpdfu.dfu.build_folder.build import Build
-from smpdfu.dfu.evidence.image_facts import IMAGE_PACKAGE, PACKAGE_FILE, image_facts
+from smpdfu.dfu.evidence.image_facts import image_facts
+from smpdfu.dfu.evidence.sbom_document import IMAGE_PACKAGE, PACKAGE_FILE
 from smpdfu.dfu.evidence.software import Software
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.package import Package

@@ -1,4 +1,4 @@
-"""An SBOM as smpdfu writes it, read again: the images of a package, and what is in each. No library is needed.
+"""An SBOM as smpdfu writes it, read again: the images of a package, and what is in each.
 
 Keys that are not known are passed over, so a document that another tool has added to can be read, too.
 """
@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu.evidence.image_facts import IMAGE_HASH, IMAGE_PACKAGE, PACKAGE_FILE
+from smpdfu.dfu.evidence.sbom_document import (
+    IMAGE_HASH,
+    IMAGE_PACKAGE,
+    MAX_COMPONENTS,
+    MAX_SBOM_BYTES,
+    MAX_TEXT,
+    PACKAGE_FILE,
+    load_document,
+)
 from smpdfu.errors import EvidenceError, FormatError
-from smpdfu.untrusted import jsontext
 from smpdfu.untrusted.files import read_start
-
-MAX_SBOM_BYTES = 32 << 20
-MAX_COMPONENTS = 50_000
-_LONGEST = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,11 @@ class Sbom:
 
 def read_sbom(path: str | os.PathLike[str]) -> Sbom:
     """Read an SBOM that smpdfu wrote for a package. Raises EvidenceError with one sentence, OSError."""
-    data = read_start(path, MAX_SBOM_BYTES + 1)
+    return sbom_of_file(read_start(path, MAX_SBOM_BYTES + 1), path)
+
+
+def sbom_of_file(data: bytes, path: str | os.PathLike[str]) -> Sbom:
+    """Read the bytes of the file ``path``. Raises EvidenceError with one sentence that names the file."""
     try:
         return parse_sbom(data)
     except FormatError as error:
@@ -71,9 +78,7 @@ def read_sbom(path: str | os.PathLike[str]) -> Sbom:
 
 def parse_sbom(data: bytes) -> Sbom:
     """Read the bytes of an SBOM. Raises FormatError and nothing else."""
-    document = jsontext.load(data, MAX_SBOM_BYTES)
-    if document.get("bomFormat") != "CycloneDX":
-        raise FormatError('it is no CycloneDX document: "bomFormat" is missing')
+    document = load_document(data)
     listed = _components(document)
     if sum(1 + len(_components(one)) for one in listed) > MAX_COMPONENTS:
         raise FormatError(f"it has more than {MAX_COMPONENTS} components")
@@ -114,8 +119,8 @@ def _components(of: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _text(of: Mapping[str, Any], key: str) -> str:
     found = of.get(key, "")
-    if not isinstance(found, str) or len(found) > _LONGEST:
-        raise FormatError(f'"{key}" is no text of at most {_LONGEST} characters')
+    if not isinstance(found, str) or len(found) > MAX_TEXT:
+        raise FormatError(f'"{key}" is no text of at most {MAX_TEXT} characters')
     return found
 
 

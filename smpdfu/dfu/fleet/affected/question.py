@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from smpdfu.dfu.fleet.affected.boards import APP, NET, NOT_KNOWN
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
-from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, Sbom, SoughtImage, candidates
+from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, SbomIndex, SoughtImage, candidates
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.errors import EvidenceError
 
@@ -131,12 +131,12 @@ def _ambiguous(digits: str, found: Sequence[str]) -> ValueError:
     return ValueError(f"{digits} is the beginning of several hashes: {shown}. Give more digits")
 
 
-def by_sboms(sboms: Sequence[Sbom]) -> Question:
+def by_sboms(sboms: Sequence[SbomIndex]) -> Question:
     """Ask for every image of SBOMs."""
     return Question(tuple(one for sbom in sboms for one in sbom.whole()), ImageVerdict.CLEAR)
 
 
-def by_component(sboms: Sequence[Sbom], query: ComponentQuery) -> Question:
+def by_component(sboms: Sequence[SbomIndex], query: ComponentQuery) -> Question:
     """Ask for the images that have a component. Nothing is known of an image that no SBOM describes.
 
     Raises EvidenceError if no SBOM has a component of this name.
@@ -149,6 +149,6 @@ def by_component(sboms: Sequence[Sbom], query: ComponentQuery) -> Question:
     return Question(tuple(one for sbom in sboms for one in sbom.search(query)), ImageVerdict.UNLISTED)
 
 
-def _files(sboms: Sequence[Sbom]) -> str:
+def _files(sboms: Sequence[SbomIndex]) -> str:
     names = [sbom.file for sbom in sboms]
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -14,20 +14,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from smpdfu.dfu.evidence.sbom_document import MAX_COMPONENTS, MAX_SBOM_BYTES, MAX_TEXT, NAMESPACE, load_document
 from smpdfu.dfu.fleet.affected.boards import OTHER
 from smpdfu.dfu.fleet.affected.components import Component, ComponentQuery
 from smpdfu.dfu.package.image_record import hash_text
 from smpdfu.errors import EvidenceError, FormatError
-from smpdfu.untrusted import jsontext
 from smpdfu.untrusted.files import read_start
 
-MAX_SBOM_BYTES = 32 << 20
-MAX_COMPONENTS = 50_000
 MAX_EDGES = 300_000
-_LONGEST = 1024
 _MOST_WORDS = 20
 """Components that are named for an image."""
-_NAMESPACE = "smpdfu:"
 _IMAGE_KINDS = frozenset({"firmware", "application", "file", "device"})
 
 
@@ -64,7 +60,7 @@ class SoughtImage:
 
 
 @dataclass(slots=True)
-class Sbom:
+class SbomIndex:
     """An SBOM: its components by number, for each the numbers of those that have it, and the images by number.
 
     ``lists`` are the numbers of components that have others; ``marked``: images have the property.
@@ -79,7 +75,7 @@ class Sbom:
     _in_images: set[int] = field(default_factory=set)
 
     @classmethod
-    def load(cls, path: Path) -> Sbom:
+    def load(cls, path: Path) -> SbomIndex:
         """Read a file. Raises EvidenceError with one sentence, or OSError."""
         data = read_start(path, MAX_SBOM_BYTES + 1)
         try:
@@ -88,11 +84,9 @@ class Sbom:
             raise EvidenceError(f"{path.name} is no SBOM that smpdfu can search: {error}").because("sbom") from None
 
     @classmethod
-    def from_bytes(cls, data: bytes, file: str = "") -> Sbom:
+    def from_bytes(cls, data: bytes, file: str = "") -> SbomIndex:
         """Read a document. Raises FormatError and nothing else."""
-        document = jsontext.load(data, MAX_SBOM_BYTES)
-        if document.get("bomFormat") != "CycloneDX":
-            raise FormatError('it is no CycloneDX document: "bomFormat" is missing')
+        document = load_document(data)
         sbom = cls(file)
         entries, numbers = sbom._read_components(document)
         sbom._read_dependencies(document, numbers)
@@ -143,7 +137,7 @@ class Sbom:
                 self.images[number] = SoughtImage(found, file, _part(one), known.name, known.version, self.file)
         if not self.images:
             raise FormatError(
-                f"it names no image: no component has the property {_NAMESPACE}image-hash, and no firmware in it has a "
+                f"it names no image: no component has the property {NAMESPACE}image-hash, and no firmware in it has a "
                 "SHA-256"
             )
         for number, holders in enumerate(self.holders):
@@ -227,13 +221,13 @@ class Sbom:
         return self._in_images
 
 
-def candidates(sboms: Sequence[Sbom], query: ComponentQuery, most: int = 20) -> tuple[str, ...]:
+def candidates(sboms: Sequence[SbomIndex], query: ComponentQuery, most: int = 20) -> tuple[str, ...]:
     """Return components that a person may have meant; without any, the first ones."""
     every = {one.words for sbom in sboms for one in sbom.components}
     return similar(sboms, query)[:most] or tuple(sorted(every)[:most])
 
 
-def similar(sboms: Iterable[Sbom], query: ComponentQuery) -> tuple[str, ...]:
+def similar(sboms: Iterable[SbomIndex], query: ComponentQuery) -> tuple[str, ...]:
     """Return components with other names that a person may have meant, too."""
     near = (one for sbom in sboms for one in sbom.components if query.is_near(one))
     return tuple(sorted({one.words for one in near if not query.names(one) and not query.may_name(one)}))
@@ -262,12 +256,12 @@ def _property(entry: Mapping[str, Any], name: str) -> str:
 
 def _properties(entry: Mapping[str, Any], name: str) -> Iterator[str]:
     for one in _tables(entry.get("properties")):
-        if one.get("name") == _NAMESPACE + name and (value := _text(one.get("value"))):
+        if one.get("name") == NAMESPACE + name and (value := _text(one.get("value"))):
             yield value
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= _LONGEST else ""
+    return value if isinstance(value, str) and len(value) <= MAX_TEXT else ""
 
 
 def _table(value: object) -> Mapping[str, Any]:

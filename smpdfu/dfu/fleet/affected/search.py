@@ -10,7 +10,7 @@ from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, Judge
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.histories import Histories, fleet_folders
 from smpdfu.dfu.fleet.affected.question import Catalog, Question, by_component, by_hashes, by_sboms
-from smpdfu.dfu.fleet.affected.sbom import Sbom, similar
+from smpdfu.dfu.fleet.affected.sbom import SbomIndex, similar
 from smpdfu.errors import EvidenceError
 
 MAX_SBOMS = 1000
@@ -73,24 +73,24 @@ def _not_noted(digits: str) -> str:
 
 
 def _question(
-    query: AffectedQuery, sboms: Sequence[Sbom], component: ComponentQuery | None, catalog: Catalog
+    query: AffectedQuery, sboms: Sequence[SbomIndex], component: ComponentQuery | None, catalog: Catalog
 ) -> Question:
     if query.hashes:
         return by_hashes(query.hashes, catalog)
     return by_sboms(sboms) if component is None else by_component(sboms, component)
 
 
-def _sboms(path: Path, problems: list[str]) -> list[Sbom]:
+def _sboms(path: Path, problems: list[str]) -> list[SbomIndex]:
     """The SBOM in a file, or those in a folder; what is no SBOM in a folder is told."""
     if not path.is_dir():
-        return [Sbom.load(path)]
+        return [SbomIndex.load(path)]
     files = sorted(one for one in path.iterdir() if one.name.lower().endswith(".json"))
     if len(files) > MAX_SBOMS:
         raise EvidenceError(f"{path} has {len(files)} JSON files; smpdfu reads at most {MAX_SBOMS} at a time")
     found = []
     for file in files:
         try:
-            found.append(Sbom.load(file))
+            found.append(SbomIndex.load(file))
         except EvidenceError as error:
             problems.append(str(error))
     if not found:
