@@ -73,7 +73,8 @@ def verify(
     is 0, or 3 with --require-all-checks.
 
     With --provenance or --sbom, IMG is a package. smpdfu checks that the documents belong to it; with -k, it also
-    checks the signature of each image.
+    checks the signature of each image. Without them, IMG is a single image: check each image of a package by itself,
+    also for --net-key and --b0-key.
     """
     from smpdfu.cli.image.verify import verify_image
 

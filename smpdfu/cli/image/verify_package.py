@@ -37,7 +37,8 @@ def verify_package(file: Path, who: VerifyKeys, evidence: EvidenceChecks, guard:
         if refusals:
             raise ImageError(f"{image.file} in {file} would be refused: {verdict_words(refusals[0])}")
     if found.sbom is not None and found.sbom_attested is not True:
-        out.warn("the SBOM fits the package, but no signature covers it: the provenance does not attest it")
+        reason = "give its --provenance" if found.attested is None else "the provenance does not attest it"
+        out.warn(f"the SBOM fits the package, but no signature covers it: {reason}")
     out.emit(_summary(file, evidence, found, signed=bool(trusted)), lambda: _told(evidence, found))
 
 
@@ -73,7 +74,7 @@ def _told(evidence: EvidenceChecks, found: CheckedEvidence) -> RenderableType:
             ("provenance", f"{evidence.provenance} is of this package"),
             ("signed by", f"{found.key.kind.name} {public_key_hash(found.key).hex()}"),
             ("builder", found.attested.builder),
-            ("run", found.attested.invocation or "not said"),
+            ("job", found.attested.invocation or "not recorded"),
         ]
     if found.sbom is not None:
         parts = sum(len(image.components) for image in found.sbom.images)

@@ -100,6 +100,6 @@ def revocation(by: SealedBy, count: int, loader: Nsib) -> str | None:
         return None
     others = "key 1" if len(by.revokes) == 1 else f"keys 1 to {len(by.revokes)}"
     return (
-        f"it is sealed with key {len(by.revokes) + 1} of {count}: when {loader} accepts it, it revokes {others} for "
-        "ever, and accepts no firmware that they sealed any more"
+        f"it is sealed with key {len(by.revokes) + 1} of {count}: when {loader} accepts it, it revokes {others} "
+        "permanently, and then refuses firmware with the seal of a revoked key"
     )

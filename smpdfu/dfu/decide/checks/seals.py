@@ -109,7 +109,10 @@ def _refused(image: PackageImage, loader: Nsib, info: FirmwareInfo, after: str) 
 
 
 def _not_checked(image: PackageImage, loader: Nsib) -> Finding:
-    text = f"smpdfu did not check whether {loader} trusts the key that sealed {image.file}"
+    text = (
+        f"smpdfu did not check whether {loader} trusts the key that sealed {image.file}: if it does not, {loader} "
+        "refuses the image after the upload"
+    )
     advice = f"Give the public key that {loader} of this device was provisioned with."
     return Finding(SEAL, Severity.NOTE, text, advice, image.core, {"unchecked": str(loader)})
 
