@@ -174,10 +174,10 @@ def _raw_signature(der: bytes) -> bytes:
 
 
 def refusal(firmware: bytes, address: int, keys: Sequence[Verifier]) -> str | None:
-    """Why b0n does not accept this firmware for ``address``, in its words; None when it does.
+    """Why NSIB does not accept this firmware for ``address``, in b0n's words; None when it does.
 
-    The hash is always checked, the signature where there are ``keys``: b0n on the nRF5340 is built without, because
-    MCUboot has checked its own signature around all of it.
+    The hash is always checked, the signature where there are ``keys``: b0n is built without, unless a build changes
+    that (``SB_VALIDATE_FW_SIGNATURE``), because MCUboot has checked its own signature around all of it.
     """
     info = FirmwareInfo.find(firmware)
     if info is None:

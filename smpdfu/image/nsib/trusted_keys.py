@@ -20,6 +20,13 @@ from smpdfu.image.nsib.sealed_by import KnownKey, SealedBy, SealState, sealed_by
 from smpdfu.untrusted.files import read_start
 
 
+class Nsib(StrEnum):
+    """The immutable bootloader of a core: b0 checks MCUboot, b0n the network core's firmware."""
+
+    B0 = "b0"
+    B0N = "b0n"
+
+
 @dataclass(frozen=True, slots=True)
 class NsibKeys:
     """The keys of b0n (``net``) and of b0 (``b0``), in the order in which they are provisioned; empty: not known."""
@@ -27,15 +34,16 @@ class NsibKeys:
     net: tuple[KnownKey, ...] = ()
     b0: tuple[KnownKey, ...] = ()
 
+    def of(self, loader: Nsib) -> tuple[KnownKey, ...]:
+        """The keys of one of the two."""
+        return self.net if loader is Nsib.B0N else self.b0
+
 
 NO_NSIB_KEYS = NsibKeys()
-
-
-class Nsib(StrEnum):
-    """The immutable bootloader of a core: b0 checks MCUboot, b0n the network core's firmware."""
-
-    B0 = "b0"
-    B0N = "b0n"
+CHECKS_KEYS = "was built to check signatures"
+"""b0 always is. b0n is not, unless a build changes that: by default it checks the hash of a seal only. No device
+reports it. Source: ``SB_VALIDATE_FW_SIGNATURE`` in ``subsys/bootloader/bl_validation/Kconfig`` of the nRF Connect SDK.
+"""
 
 
 def read_nsib_keys(
@@ -98,8 +106,9 @@ def revocation(by: SealedBy, count: int, loader: Nsib) -> str | None:
     """
     if not by.revokes:
         return None
-    others = "key 1" if len(by.revokes) == 1 else f"keys 1 to {len(by.revokes)}"
+    others, seals = ("key 1", "its seal") if len(by.revokes) == 1 else (f"keys 1 to {len(by.revokes)}", "their seals")
+    when = f"when {loader} accepts it, it" if loader is Nsib.B0 else f"if {loader} {CHECKS_KEYS}, it"
     return (
-        f"it is sealed with key {len(by.revokes) + 1} of {count}: when {loader} accepts it, it revokes {others} "
-        "permanently, and then refuses firmware with the seal of a revoked key"
+        f"it is sealed with key {len(by.revokes) + 1} of {count}: {when} revokes {others} permanently, and then "
+        f"refuses firmware with {seals}"
     )

@@ -20,13 +20,13 @@ from smpdfu.dfu.package.made import PACKAGE_NAME, MadePackage, PackageWarning
 from smpdfu.dfu.package.mcuboot import PACKAGE_NAME as MCUBOOT_PACKAGE
 from smpdfu.dfu.package.multi_image import FILE_NAME
 from smpdfu.image.files import StrPath, write_files_atomic
-from smpdfu.image.verification.seal_check import sealing_of
+from smpdfu.image.verification.seal_check import image_seal
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
     from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
+    from smpdfu.cli.image.pack.package_keys import PackageKeys
     from smpdfu.cli.image.pack.package_options import Inputs, Labels, Slots
-    from smpdfu.cli.image.sign_options import PackageKeys
     from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.cli.terminal.outputs import Replace
     from smpdfu.dfu.build_folder.table import BuildFact
@@ -201,7 +201,7 @@ def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]],
 
 
 def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
-    seal = sealing_of(image.image)
+    seal = image_seal(image.image)
     return {
         "core": image.core,
         "file": str(folder / image.file),
