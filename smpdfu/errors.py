@@ -235,10 +235,10 @@ class SearchError(SmpdfuError):
 
     def __init__(self, affected: int, unknown: int, total: int) -> None:
         if affected:
-            more = f", and of {unknown} it is not known" if unknown else ""
-            text = f"{affected} of {total} devices are affected{more}"
+            more = f"; unknown: {unknown}" if unknown else ""
+            text = f"affected devices: {affected} of {total}{more}"
         else:
-            text = f"of {unknown} of {total} devices it is not known whether they are affected"
+            text = f"unknown devices: {unknown} of {total}; none is known to be affected"
         super().__init__(text)
         self.affected = affected
         self.unknown = unknown

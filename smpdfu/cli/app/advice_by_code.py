@@ -136,7 +136,7 @@ BY_CODE: Mapping[str, Row] = {
     "which-mode": "Use --mode.",
     "seal-where": "Give it with --address.",
     "seal-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
-    "provision-where": "Give the provision address with --address.",
+    "provision-where": "Give the provision address with --address: PM_PROVISION_ADDRESS of the core in the build.",
     "provision-no-key": "Give the key that signs with -k.",
     "build-one-image": lambda facts: f"Use `smpdfu package {quote(facts['folder'])}`.",
     "build-not-signed": "Give the key with -k: then smpdfu signs the images of the build.",

@@ -25,7 +25,7 @@ def affected(
     fleets: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FLEET.toml]...",
+            metavar="FLEET.toml",
             help="Search these fleets. Default: all fleets and devices that this computer has updated.",
             autocompletion=completion.fleet_files,
         ),

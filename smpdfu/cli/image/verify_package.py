@@ -73,7 +73,7 @@ def _warnings(cases: Sequence[Case], found: CheckedEvidence, nsib: NsibOptions, 
         if nsib.b0_key and Nsib.B0 not in loaders:
             yield "--b0-key does not apply: the package does not have MCUboot itself"
     if found.sbom is not None and found.sbom_attested is not True:
-        why = "give --provenance, too" if found.attested is None else "the provenance does not attest it"
+        why = "give its --provenance" if found.attested is None else "the provenance does not attest it"
         yield f"the SBOM fits the package, but no signature covers it: {why}"
 
 
@@ -116,7 +116,7 @@ def _told(evidence: EvidenceChecks, found: CheckedEvidence, cases: Sequence[Case
             ("provenance", f"{evidence.provenance} is of this package"),
             ("signed by", f"{found.key.kind.name} {public_key_hash(found.key).hex()}"),
             ("builder", found.attested.builder),
-            ("run", found.attested.invocation or "not said"),
+            ("job", found.attested.invocation or "not recorded"),
         ]
     if found.sbom is not None:
         count = sum(len(image.components) for image in found.sbom.images)

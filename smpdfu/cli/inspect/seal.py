@@ -38,7 +38,8 @@ def seal_words(seal: ImageSeal) -> str:
         return f"none: {seal.loader} refuses the firmware ({about})"
     key = key_hash(validation.public_key).hex()
     if seal.fault is not None:
-        return f"{seal.fault} ({about}, key {key})"
+        named = "" if key in seal.fault else f", key {key}"
+        return f"refused by {seal.loader}: {seal.fault}; {about}{named}"
     if by is None:
         return f"for {seal.loader}, by key {key}, {about}; the key was not checked"
     number = "" if by.position is None else f"key {by.position + 1} of {seal.keys}, "

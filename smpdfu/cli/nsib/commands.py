@@ -52,7 +52,13 @@ def make(
 
 
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A provision.hex, a merged.hex or a dump of a device.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A provision.hex, a merged.hex or a dump of a device. A .bin dump begins at the provision address.",
+        ),
+    ],
     secret: PassphraseOptions,
     out: Output,
     address: Annotated[

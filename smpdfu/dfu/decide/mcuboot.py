@@ -93,10 +93,10 @@ def not_started(image: PackageImage, state: DeviceState, proof: Proof) -> str:
 
 
 _REFUSED = (
-    "Usual causes: b0 does not have the key that sealed it, or the firmware version is below b0's monotonic counter. "
-    "Update with an image that b0's key has sealed"
+    "Usual causes: b0 does not have the key that sealed it, or revoked that key, or the firmware version is below b0's "
+    "monotonic counter. Update with an image that a valid key of b0 has sealed"
 )
 _NOT_TAKEN = (
-    "The causes that are possible: MCUboot does not accept its signature, it is linked for the slot that runs, or its "
-    "firmware version{version} is not higher than that of the MCUboot that runs. The boot text on a console tells"
+    "Possible causes: MCUboot does not accept its signature, it is linked for the slot that runs, or its firmware "
+    "version{version} is not higher than that of the MCUboot that runs. The boot text on a console shows which one"
 )

@@ -120,7 +120,7 @@ def _parse(data: bytes) -> Envelope:
         found = jsontext.load(data, MAX_ENVELOPE_BYTES)
         return _envelope(found)
     except FormatError as error:
-        raise EvidenceError(f"this is no DSSE envelope: {error}").because("envelope") from None
+        raise EvidenceError(f"this is not a provenance (a DSSE envelope): {error}").because("envelope") from None
 
 
 def _envelope(found: dict[str, Any]) -> Envelope:

@@ -37,7 +37,7 @@ def _not_a_zip(data: bytes) -> str:
 
     if not data:
         return "the file is empty"
-    return f"this is no zip but: {identify(data)}; an update needs a dfu_application.zip"
+    return f"this is not a package (dfu_application.zip). Its kind is: {identify(data)}"
 
 
 def _check_members(sizes: Mapping[str, int]) -> None:

@@ -116,6 +116,6 @@ def revocation(by: SealedBy, count: int, loader: Nsib) -> str | None:
     others, seals = ("key 1", "its seal") if len(by.revokes) == 1 else (f"keys 1 to {len(by.revokes)}", "their seals")
     when = f"when {loader} accepts it, it" if loader is Nsib.B0 else f"if {loader} {CHECKS_KEYS}, it"
     return (
-        f"it is sealed with key {len(by.revokes) + 1} of {count}: {when} revokes {others} for ever, and accepts no "
-        f"firmware with {seals} any more"
+        f"it is sealed with key {len(by.revokes) + 1} of {count}: {when} revokes {others} permanently, and then "
+        f"refuses firmware with {seals}"
     )

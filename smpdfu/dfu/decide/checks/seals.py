@@ -102,7 +102,11 @@ def _refused(image: PackageImage, loader: Nsib, info: FirmwareInfo, after: str) 
 
 
 def _not_checked(image: PackageImage, loader: Nsib) -> Finding:
-    text = f"smpdfu did not check whether {loader} trusts the key that sealed {image.file}"
+    condition = f"{CHECKS_KEYS} and does not" if loader is Nsib.B0N else "does not"
+    text = (
+        f"smpdfu did not check whether {loader} trusts the key that sealed {image.file}: if {loader} {condition}, it "
+        "refuses the image after the upload"
+    )
     advice = f"Give the public key that {loader} of this device was provisioned with."
     return Finding(SEAL, Severity.NOTE, text, advice, image.core, {"unchecked": str(loader)})
 

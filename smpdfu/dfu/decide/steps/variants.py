@@ -68,8 +68,8 @@ def _mcuboot(variants: Sequence[PackageImage], state: DeviceState) -> PackageIma
         if state.b0.refused is not None:
             doubt = f"reports slot {state.b0.refused} by its version, and in the last update b0 refused that MCUboot"
         raise PlanError(
-            f"{_files(variants)} of the package is MCUboot itself, and the device {doubt}: nothing was written. Say "
-            "which slot runs. The boot text on a console shows it (Attempting to boot slot)"
+            f"the package updates MCUboot itself ({_files(variants)}), and the device {doubt}: nothing was written. "
+            "Say which slot runs. The boot text on a console shows it (Attempting to boot slot)"
         ).because("b0-slot-unknown")
     found = [image for image in variants if image.slot == target]
     if len(found) != 1:
