@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smpdfu.image.format import HEADER_SIZE
-from smpdfu.image.nsib.provision import CounterUse, Provision
+from smpdfu.image.nsib.provision import CounterUse, Provision, ProvisionedKey
 from smpdfu.virtual.boot.nsib.b0 import B0, StorageError, version_of
 from smpdfu.virtual.boot.slot import RawHeader
 from smpdfu.virtual.device import VirtualNrf5340
@@ -28,14 +28,6 @@ class McubootReport:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyReport:
-    """A provisioned key, by the beginning of its hash."""
-
-    hash: bytes
-    revoked: bool
-
-
-@dataclass(frozen=True, slots=True)
 class B0Report:
     """``error``: why b0 cannot read what it was provisioned with, else None.
 
@@ -44,7 +36,7 @@ class B0Report:
     """
 
     slots: tuple[McubootReport, ...]
-    keys: tuple[KeyReport, ...] = ()
+    keys: tuple[ProvisionedKey, ...] = ()
     lowest_version: int | None = None
     counts_left: int | None = None
     error: str | None = None
@@ -63,7 +55,7 @@ def report_b0(device: VirtualNrf5340) -> B0Report | None:
     counter = data.counter(CounterUse.NSIB)
     return B0Report(
         slots=tuple(_slot(device, device.b0, number, data) for number in range(2)),
-        keys=tuple(KeyReport(key.hash, key.revoked) for key in data.keys),
+        keys=data.keys,
         lowest_version=version_of(data),
         counts_left=None if counter is None else counter.left,
     )

@@ -234,3 +234,24 @@ def test_without_the_extra(build: Path, key: PrivateKey) -> None:
     done = run("package", "build", "--provenance", "p.json", "--provenance-key", "prov.pem")
     assert (done.returncode, "smpdfu[evidence]" in done.stderr) == (3, True)
     assert run("package", "build").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("sbom", "provenance"),
+    [
+        ("out/dfu_application.zip", "p.json"),
+        ("s.json", "./out/../out/ipc_radio.bin"),
+        ("s.json", "out/../s.json"),
+        ("s.json", "linked/s.json"),
+    ],
+)
+def test_two_outputs_in_one_file_are_refused(
+    smpdfu: Call, build: Path, key: PrivateKey, tmp_path: Path, sbom: str, provenance: str
+) -> None:
+    """One of them would be lost: the package itself, too."""
+    (tmp_path / "linked").symlink_to(tmp_path)
+    documents = ("--sbom", sbom, "--provenance", provenance, "--provenance-key", "prov.pem")
+    done = smpdfu("package", build, "-k", KEY, "-o", "out", *documents)
+    assert done.code == 3
+    assert "two outputs of this command would be in the same file" in done.err
+    assert not Path("out").exists()

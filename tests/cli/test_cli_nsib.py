@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.cli.nsib.options import TokenForm
 from smpdfu.image import hexfile
 from smpdfu.image.keys.keys import PrivateKey, generate, load_key
-from smpdfu.image.nsib.provision import CounterUse, ProvisionedKey, provision_for
+from smpdfu.image.nsib.provision import CounterUse, ProvisionedKey, Tokens, provision_for
 from smpdfu.image.nsib.sealed_by import sealed_by
 from tests.nsib_bench import ADDRESS, b0n_takes, network_firmware
 from tests.soft_token import PIN
@@ -297,3 +298,8 @@ def test_plain_tokens_are_for_old_bootloaders(smpdfu: Call) -> None:
     (segment,) = hexfile.decode(Path("provision.hex").read_bytes())
     assert segment.data[12:16] == b"\xff\xff\xff\xff"
     assert json.loads(smpdfu("provision", "show", "provision.hex", "--json").out)["tokens"] == "plain"
+
+
+def test_the_option_knows_the_tokens_of_the_library() -> None:
+    """It has a list of its own, because the library's file loads cryptography, which --help does not need."""
+    assert list(map(str, TokenForm)) == list(map(str, Tokens))

@@ -24,7 +24,7 @@ from smpdfu.virtual.server.application import Kept
 from smpdfu.virtual.server.groups.os import OsGroup
 from smpdfu.virtual.store.b0 import install_b0
 from tests.dfu.dfu_device import run_update, version
-from tests.dfu.mcuboot_images import itself
+from tests.dfu.mcuboot_images import mcuboot_image
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker
@@ -64,7 +64,7 @@ class B0Device:
         if not self.tells:  # firmware without NCS's hook of bootloader info
             system = next(group for group in self.device.application.groups if isinstance(group, OsGroup))
             object.__setattr__(system, "mcuboot_slots", None)
-        first = itself(self.make, self.runs, 1)
+        first = mcuboot_image(self.make, self.runs, 1)
         install_b0(self.device, (self.make.key.public,), first.data, None, self.counter_slots)
         self.device.load_app(self.app("1.0.0").data)
         self.device.load_net(self.make.data(Core.NET, version="1.0.0", mark=1))
@@ -105,4 +105,4 @@ class B0Device:
 
     def variants(self, number: int = 2, **how: Any) -> Package:
         """The package of a build: a file for each slot."""
-        return Package(tuple(itself(self.make, slot, number, **how) for slot in (0, 1)))
+        return Package(tuple(mcuboot_image(self.make, slot, number, **how) for slot in (0, 1)))

@@ -19,7 +19,7 @@ HEADER = 0x200
 FILES = ("signed_by_mcuboot_and_b0_mcuboot.bin", "signed_by_mcuboot_and_b0_s1_image.bin")
 
 
-def itself(
+def mcuboot_image(
     make: Maker,
     slot: int,
     version: int = 2,
@@ -55,4 +55,4 @@ def itself(
 
 def both_slots(make: Maker, version: int = 2, **how: object) -> Package:
     """The package of a build: a file for each slot."""
-    return Package(tuple(itself(make, slot, version, **how) for slot in (0, 1)))  # type: ignore[arg-type]  # any of them
+    return Package(tuple(mcuboot_image(make, slot, version, **how) for slot in (0, 1)))  # type: ignore[arg-type]  # any of them

@@ -24,6 +24,7 @@ from smpdfu.dfu.fleet.log.events import Fields, LogEvent
 from smpdfu.dfu.fleet.log.log import log_path
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.dfu.package.images import Core, Role
+from smpdfu.errors import UnknownDevicesError
 
 IMAGES = {
     release: tuple(ImageRecord(part, digest(f"{part} {release}"), f"{release}.0.0") for part in (APP, NET))
@@ -159,9 +160,54 @@ def test_a_log_that_cannot_be_read_makes_no_device_clear(state: Path, monkeypatc
         path.unlink()
         path.mkdir()
     found = affected(hashes=[digest("app 3")])
-    assert (found.counts["unknown"], found.counts["not-affected"]) == (20, 0)
+    assert (found.counts["unknown"], found.counts["not-affected"]) == (21, 0)  # the fleet is one
     assert len(found.problems) == 22
     assert found.problems[0].startswith("no update has noted an image or a package with the hash")
+
+
+def _without_journals(state: Path) -> None:
+    for path in (state / "updates").iterdir():
+        path.unlink()
+
+
+def test_damaged_lines_of_a_log_alone_make_no_device_clear(state: Path) -> None:
+    """The journals have the same updates; without them, the lost lines may be of any device."""
+    log = log_path(state / "fleets" / "id-bench")
+    lines = log.read_bytes().splitlines(keepends=True)
+    lost = [at for at, line in enumerate(lines) if b'"event": "run"' in line][-1] + 1
+    log.write_bytes(b"".join(lines[:lost]) + b"\0\n" * (len(lines) - lost))
+    assert counts(3) == {"affected": 20}
+    _without_journals(state)
+    found = affected(hashes=[digest("app 3")])
+    assert found.counts["unknown"] == 20
+    assert found.devices[0].reason == f"the log of its fleet has damaged lines: {log}"
+    assert counts(2) == {"affected": 20}
+
+
+def test_a_fleet_whose_log_cannot_be_read_is_not_left_out(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_LOG_BYTES", 100)
+    _without_journals(state)
+    found = affected(hashes=[digest("app 3")])
+    assert [(one.device.name, one.status) for one in found.devices] == [("fleet id-bench", AffectedStatus.UNKNOWN)]
+    assert isinstance(found.error(), UnknownDevicesError)
+
+
+def test_a_fleets_folder_on_another_disk_is_not_left_out(state: Path, tmp_path: Path) -> None:
+    (state / "fleets" / "id-bench").rename(tmp_path / "moved")
+    (state / "fleets" / "id-bench").symlink_to(tmp_path / "moved")
+    _without_journals(state)
+    assert counts(3) == {"affected": 20}
+
+
+def test_a_clock_that_went_back_leaves_the_order_unknown(state: Path) -> None:
+    """The journal has one update more, which came first, and its clock was ahead."""
+    for path in (state / "updates").iterdir():
+        lines = path.read_bytes().splitlines(keepends=True)
+        end = next(at for at, line in enumerate(lines) if line.startswith(b'{"end"')) + 1
+        first = [line.replace(b'"time": 17', b'"time": 19') for line in lines[:end]]
+        path.write_bytes(b"".join([*first, *lines]))
+    assert counts(3) == {"unknown": 20}
+    assert counts(2) == {"unknown": 20}
 
 
 def test_few_lines_of_a_history_are_decoded(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

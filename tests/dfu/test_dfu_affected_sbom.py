@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from smpdfu.dfu.evidence.image_facts import IMAGE_HASH
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.question import by_component
-from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, Sbom
+from smpdfu.dfu.fleet.affected.sbom import ImageVerdict, Sbom, similar
 from smpdfu.dfu.fleet.affected.versions import VersionRange, compare
 from smpdfu.errors import EvidenceError, FormatError
 
@@ -63,6 +63,38 @@ def test_a_version_that_cannot_be_compared_is_not_clear(version: str) -> None:
     assert verdicts(sbom(image("app", APP, library("mbedtls", version))), "mbedtls@<3.6.2") == {APP: "undecided"}
 
 
+@pytest.mark.parametrize("name", ["Mbed TLS", "mbed-tls", "MBEDTLS", "mbed_tls"])
+def test_releases_that_spell_a_name_in_other_ways(name: str) -> None:
+    found = sbom(image("app", APP, library("mbedtls", "3.6.1")), image("net", NET, library(name, "3.6.1")))
+    assert verdicts(found, "mbedtls@<3.6.2") == {APP: "affected", NET: "affected"}
+    assert verdicts(found, f"{name}@<3.6.2") == {APP: "affected", NET: "affected"}
+    assert similar([sbom(image("app", APP, library("mbedtls-oberon")))], ComponentQuery.from_text(name)) == (
+        "mbedtls-oberon",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("cpe:2.3:a:arm:mbed_tls:*", "cpe", "cpe:2.3:a:arm:mbed_tls:3.6.1:*:*:*:*:*:*:*"),
+        ("pkg:github/mbed-tls/mbedtls@<3.6.2", "purl", "pkg:github/mbed-tls/mbedtls@3.6.1"),
+    ],
+)
+def test_a_component_without_the_identifier_that_is_asked_for_is_not_clear(text: str, key: str, value: str) -> None:
+    with_it = image("app", APP, library("mbedtls", "3.6.1", **{key: value}))
+    assert verdicts(sbom(with_it, image("net", NET, library("mbedtls", "3.6.1"))), text)[NET] == "undecided"
+    without = sbom(image("net", NET, library("mbedtls", "3.6.1")))
+    assert {str(one.verdict) for one in by_component([without], ComponentQuery.from_text(text)).images} == {"undecided"}
+    fixed = image("net", NET, library("mbedtls", "3.6.2"))
+    asked = text if key == "purl" else "cpe:2.3:a:arm:mbed_tls:3.6.1"
+    assert verdicts(sbom(with_it, fixed), asked)[NET] == "clear"
+
+
+@pytest.mark.parametrize("version", ["3.6.1-ncs1", "3.6.1-rc1"])
+def test_a_vendors_text_behind_the_same_numbers_is_not_clear(version: str) -> None:
+    assert verdicts(sbom(image("app", APP, library("mbedtls", version))), "mbedtls@3.6.1") == {APP: "undecided"}
+
+
 def test_an_image_without_components_is_not_clear() -> None:
     found = sbom(image("app", APP, library("mbedtls", "3.6.1")), image("net", NET))
     assert verdicts(found, "mbedtls") == {APP: "affected", NET: "unlisted"}
@@ -93,8 +125,8 @@ def test_another_tools_sbom_has_the_sha_256_of_the_file() -> None:
 
 def test_candidates_are_listed_if_nothing_has_the_name() -> None:
     found = sbom(image("app", APP, library("mbedtls", "3.6.1"), library("lvgl", "9")))
-    with pytest.raises(EvidenceError, match=r"named 'mbed-tls'\. It has: mbedtls@3\.6\.1$"):
-        by_component([found], ComponentQuery.from_text("mbed-tls"))
+    with pytest.raises(EvidenceError, match=r"named 'mbed'\. It has: mbedtls@3\.6\.1$"):
+        by_component([found], ComponentQuery.from_text("mbed"))
     with pytest.raises(EvidenceError, match=r"lvgl@9, mbedtls@3\.6\.1"):
         by_component([found], ComponentQuery.from_text("wolfssl"))
 

@@ -26,7 +26,7 @@ from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.conftest import BOTH, IDLE, OLD, noted
-from tests.dfu.mcuboot_images import SLOT_START, both_slots, itself
+from tests.dfu.mcuboot_images import SLOT_START, both_slots, mcuboot_image
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -101,7 +101,7 @@ def test_a_slot_that_nobody_knows_is_asked_for(make: Maker, state: State) -> Non
 
 @pytest.mark.parametrize("target", [0, 1])
 def test_a_package_without_the_variant_is_refused(make: Maker, state: State, target: int) -> None:
-    package = Package((make.image(), itself(make, 1 - target)))
+    package = Package((make.image(), mcuboot_image(make, 1 - target)))
     with pytest.raises(PlanError, match=f"so the device needs the file for slot {target}") as error:
         for_device(package, state(b0=asked(1 - target, target=target)))
     assert error.value.code == "mcuboot-variant"
@@ -158,7 +158,7 @@ def test_the_steps_that_are_left(
     record: Record,
     left: list[str],
 ) -> None:
-    image = itself(make, 1)
+    image = mcuboot_image(make, 1)
     slots = slots_of(lies, flags, image.hash)
     device = replace(BOTH, slots=slots) if both else state(*slots)
     plan = make_plan(Package((image,)), replace(device, b0=asked(told, target=1)), record)
@@ -168,7 +168,7 @@ def test_the_steps_that_are_left(
 
 @pytest.mark.parametrize("policy", [Policy.TEST_AND_CONFIRM, Policy.CONFIRM_ONLY])
 def test_in_a_package_of_everything_it_goes_last(make: Maker, state: State, policy: Policy) -> None:
-    package = Package((make.image(), make.image(Role.NET), itself(make, 1)))
+    package = Package((make.image(), make.image(Role.NET), mcuboot_image(make, 1)))
     staged = [step.name for step in make_plan(package, state(b0=asked(target=1)), policy=policy).steps]
     marked = "keep app" if policy is Policy.CONFIRM_ONLY else "test app"
     assert staged == [name.replace("test app", marked) for name in [step.name for step in STAGED] + ALL]
@@ -177,17 +177,17 @@ def test_in_a_package_of_everything_it_goes_last(make: Maker, state: State, poli
 
 
 def test_what_the_journal_says_of_it_is_old_where_the_slot_is_needed_first(make: Maker, state: State) -> None:
-    package = Package((make.image(), itself(make, 1)))
+    package = Package((make.image(), mcuboot_image(make, 1)))
     left = make_plan(package, state(b0=asked(0, target=1)), journal(ALL[:3])).steps
     assert [step.name for step in left] == [step.name for step in STAGED[:5]] + ALL
 
 
 def test_one_slot_holds_one_image(make: Maker, state: State) -> None:
-    package = Package((make.image(), itself(make, 1)))
+    package = Package((make.image(), mcuboot_image(make, 1)))
     for device in (state(), BOTH):
         with pytest.raises(PlanError, match="cannot wait in it together"):
             make_plan(package, device, policy=Policy.UPLOAD_ONLY)
-    plan = make_plan(Package((itself(make, 1),)), state(), policy=Policy.UPLOAD_ONLY)
+    plan = make_plan(Package((mcuboot_image(make, 1),)), state(), policy=Policy.UPLOAD_ONLY)
     assert [step.name for step in plan.steps] == ALL[:1]
 
 
@@ -214,7 +214,7 @@ def of(**how: Any) -> Case:
 
 
 def pair(zero: dict[str, Any], one: dict[str, Any]) -> Case:
-    return lambda make: Package((itself(make, 0, **zero), itself(make, 1, **one)))
+    return lambda make: Package((mcuboot_image(make, 0, **zero), mcuboot_image(make, 1, **one)))
 
 
 LINKED = ("linked-elsewhere", Severity.ERROR)
@@ -290,7 +290,7 @@ def test_every_check_has_a_row(make: Maker) -> None:
 
 def test_it_waits_for_nobody_but_itself(make: Maker, state: State) -> None:
     """Marked, it is no foreign image in the way; before its turn it would be."""
-    image = itself(make, 1)
+    image = mcuboot_image(make, 1)
     waiting = ImageSlot(slot=1, version="1.2.0", hash=image.hash, pending=True)
     device = state(OLD, waiting, b0=asked(0, target=1))
     assert codes_of(both_slots(make), device) == USUAL
@@ -301,7 +301,7 @@ def test_it_waits_for_nobody_but_itself(make: Maker, state: State) -> None:
 
 
 def test_the_images_of_a_package_have_one_key(make: Maker, state: State) -> None:
-    package = Package((make.image(), itself(make, 1, key=make.encryption)))
+    package = Package((make.image(), mcuboot_image(make, 1, key=make.encryption)))
     assert ("net-key", Severity.ERROR) in codes_of(package, state(b0=asked(0, target=1)))
 
 
@@ -362,7 +362,7 @@ def test_a_second_call_finds_it_in_place_by_the_journal(make: Maker, state: Stat
 
 
 def test_only_mcuboot_or_all_but_mcuboot(make: Maker) -> None:
-    package = Package((make.image(), make.image(Role.NET), itself(make, 0), itself(make, 1)))
+    package = Package((make.image(), make.image(Role.NET), mcuboot_image(make, 0), mcuboot_image(make, 1)))
     assert [one.role for one in package.only(Core.APP).images] == [Role.APP]
     assert [one.role for one in package.only(Core.NET).images] == [Role.NET]
     assert [one.role for one in package.only(Role.MCUBOOT).images] == [Role.MCUBOOT] * 2

@@ -15,7 +15,7 @@ from smpdfu.loaders.b0_console import NO_B0, B0Boot, read_b0
 from smpdfu.loaders.console import read_boot
 from smpdfu.smp.groups.image import ImageSlot
 from tests.dfu.conftest import OLD
-from tests.dfu.mcuboot_images import itself
+from tests.dfu.mcuboot_images import mcuboot_image
 
 if TYPE_CHECKING:
     from tests.dfu.conftest import Maker, State
@@ -55,7 +55,7 @@ def test_proof(
     source: ProofSource | None,
 ) -> None:
     now = state(boot=replace(NO_BOOT_LOG, b0=printed), b0=B0State(told))
-    proof = mcuboot_proof(itself(make, 1), now, asked=asked)
+    proof = mcuboot_proof(mcuboot_image(make, 1), now, asked=asked)
     assert (proof.value, proof.source) == (value, source)
     assert proof.reason.endswith(".")
     assert bool(proof.doubt) is (value is None)
@@ -78,19 +78,19 @@ def test_what_was_told_before_shows_nothing(
     make: Maker, state: State, printed: B0Boot, refused: int | None, value: bool | None
 ) -> None:
     now = state(boot=replace(NO_BOOT_LOG, b0=printed), b0=B0State(1, before=1, refused=refused))
-    assert mcuboot_proof(itself(make, 1), now, asked=True).value is value
+    assert mcuboot_proof(mcuboot_image(make, 1), now, asked=True).value is value
 
 
 def test_an_image_for_the_slot_that_runs(make: Maker, state: State) -> None:
     boot = read_boot(
         "I: Starting bootloader\nE: Image in slot is for wrong s0/s1 image\nI: Jumping to the first image slot\n"
     )
-    proof = mcuboot_proof(itself(make, 1), state(boot=boot, b0=B0State(1)), asked=False)
+    proof = mcuboot_proof(mcuboot_image(make, 1), state(boot=boot, b0=B0State(1)), asked=False)
     assert (proof.value, proof.source) == (False, CONSOLE)
 
 
 def test_why_it_was_not_started(make: Maker, state: State) -> None:
-    image = itself(make, 1, version=7)
+    image = mcuboot_image(make, 1, version=7)
     refused = state(boot=replace(NO_BOOT_LOG, b0=REFUSED), b0=B0State(1))
     text = not_started(image, refused, mcuboot_proof(image, refused, asked=True))
     assert "the previous MCUboot runs. b0 printed that it does not accept slot 1." in text

@@ -11,6 +11,7 @@ import pytest
 from smpdfu.dfu.decide.checks.demands import check_seals
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.checks.preflight import image_findings, preflight
+from smpdfu.dfu.decide.checks.seals import seal_faults
 from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.errors import FormatError, PlanError, SigningError
 from smpdfu.image.keys.keys import generate
@@ -97,6 +98,17 @@ def test_before_a_device_is_asked(make: Maker) -> None:
 def mcuboot_image() -> PackageImage:
     file = built(OWN) / "signed_by_mcuboot_and_b0_s1_image.bin"
     return PackageImage.from_bytes(file.read_bytes(), file.name, {"type": "mcuboot", "slot": "1"})
+
+
+def test_b0n_looks_at_keys_only_if_it_was_built_to(make: Maker, state: State) -> None:
+    """Kconfig of sdk-nrf: ``SB_VALIDATE_FW_SIGNATURE`` is off for the network core by default, ``..._HASH`` is on."""
+    (net,) = seal_faults(make.image(Role.NET), NsibKeys(net=(OTHER,)))
+    assert net.message.endswith("if b0n was built to check signatures, the network core keeps its firmware")
+    (mcuboot,) = seal_faults(mcuboot_image(), NsibKeys(b0=(OTHER,)))
+    assert mcuboot.message.endswith(": b0 continues to start the previous MCUboot")
+    later = replace(state(), nsib=NsibKeys(net=(OTHER, make.key.public)))
+    (note,) = (one for one in image_findings(make.image(Role.NET), later) if one.code == "seal")
+    assert "if b0n was built to check signatures, it revokes key 1 for ever" in note.message
 
 
 def test_mcuboot_itself_is_judged_by_the_keys_of_b0(state: State) -> None:

@@ -24,7 +24,7 @@ from smpdfu.virtual.chip.boot_mode import BootMode
 from smpdfu.virtual.chip.flash import Tear
 from tests.dfu.dfu_device import SHORT, KilledError, MortalJournal, update
 from tests.dfu.mcuboot_device import NUMBER, STRANGER, B0Device
-from tests.dfu.mcuboot_images import itself
+from tests.dfu.mcuboot_images import mcuboot_image
 from tests.simulated import simulate
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def test_an_application_that_is_not_well_leaves_mcuboot_alone(make: Maker, tmp_p
 
     stage = B0Device(make, tmp_path)
     with pytest.raises(RevertedError, match="fails its check"):
-        stage.update(Package((stage.app("2.0.0"), itself(make, 1))), health=unwell)
+        stage.update(Package((stage.app("2.0.0"), mcuboot_image(make, 1))), health=unwell)
     assert (stage.mcuboot, stage.version) == ((0, 1), "1.0.0")
 
 
@@ -216,7 +216,7 @@ def test_the_file_for_the_other_slot_is_missing(make: Maker, tmp_path: Path) -> 
     stage = B0Device(make, tmp_path)
     before = stage.device.chip.power.operations
     with pytest.raises(PlanError, match="the device needs the file for slot 1"):
-        stage.update(Package((itself(make, 0),)))
+        stage.update(Package((mcuboot_image(make, 0),)))
     assert stage.device.chip.power.operations == before
 
 

@@ -27,6 +27,7 @@ from smpdfu.image.nsib.seal import (
     vector_to_sign,
 )
 from smpdfu.image.nsib.sealed_by import SealState, public_key_of, sealed_by
+from smpdfu.image.nsib.trusted_keys import Nsib, judge_seal
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.signing.ecdsa_form import numbers
 from smpdfu.image.signing.two_pass import GivenSigner
@@ -284,3 +285,20 @@ def test_a_right_seal_around_firmware_that_does_not_start(name: str) -> None:
     assert sealed_by(sealed, [KEY.public]).accepted
     assert refusal(sealed, ADDRESS, [KEY.public]) == f"{words} is not within signed region."
     assert not b0n_takes(sealed, KEY.public)
+
+
+def test_a_key_that_looks_like_erased_memory_stops_the_bootloader() -> None:
+    own, erased = ProvisionedKey.of(KEY.public), ProvisionedKey(b"\xff\xff" + bytes(14))
+    by, fault = judge_seal(SEALED, (own, erased), Nsib.B0N)
+    assert (by.state, by.accepted, by.position) == (SealState.KEYS_UNUSABLE, False, 1)
+    assert fault is not None
+    assert "the hash of key 2 has 0xffff in it" in fault.message
+    by, fault = judge_seal(SEALED, (replace(erased, revoked=True), own), Nsib.B0N)
+    assert (by.accepted, fault) == (True, None)
+
+
+def test_the_address_comes_before_the_word_that_says_valid() -> None:
+    """As in ``validate_firmware`` of ``bl_validation.c``."""
+    invalid = network_firmware(info=FirmwareInfo(3001, 7, ADDRESS, VALID & ~1))
+    assert refusal(invalid, ADDRESS + 4, ()) == "The firmware doesn't belong at destination addr."
+    assert refusal(invalid, ADDRESS, ()) == "Firmware has been invalidated: 0x9102fffe."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from smpdfu.cli.image.key_files import read_verifier
 from smpdfu.cli.keys.passphrase import Passphrase, key_bytes
 from smpdfu.image.nsib.seal import raw_public_key
-from smpdfu.image.nsib.trusted_keys import NsibKeys, provisioned_keys
+from smpdfu.image.nsib.trusted_keys import NsibKeys, nsib_keys_in
 from smpdfu.image.signers import scheme_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def _read(names: Iterable[str], passphrase: Passphrase) -> tuple[KnownKey, ...]:
 
 
 def _keys(name: str, passphrase: Passphrase) -> tuple[KnownKey, ...]:
-    if not scheme_of(name) and (data := key_bytes(name)).lstrip().startswith(b":"):
-        return provisioned_keys(data, name)
+    if not scheme_of(name):
+        return nsib_keys_in(key_bytes(name), name, lambda: passphrase.ask(name))
     key = read_verifier(name, passphrase)
     raw_public_key(key)  # a key of another kind is not that of a seal
     return (key,)

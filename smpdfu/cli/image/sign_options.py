@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,9 +25,6 @@ from smpdfu.cli.image.options import (
 )
 from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.terminal import values
-
-if TYPE_CHECKING:
-    from smpdfu.cli.keys.passphrase import Passphrase
 
 
 class ByteOrder(StrEnum):
@@ -141,54 +138,6 @@ class SignKeys(Signature):
             panel=KEYS,
         ),
     ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class PackageKeys(Encryption):
-    """The key that signs the images of a package, the one that seals, and the one that encrypts the application."""
-
-    key: Annotated[
-        str | None,
-        word("-k", "--key", metavar="KEY", text="Private key: a PEM file or a key URI.", panel=KEYS),
-    ] = None
-    nsib_key: Annotated[
-        str | None,
-        word(
-            "--nsib-key",
-            metavar="KEY",
-            text="With -k: before that, seal the firmware of the network core, and MCUboot itself, with this private "
-            "key of NSIB (b0n, b0). It replaces the seal that the build made. A PEM file, env:NAME, - (stdin) or a "
-            "key URI.",
-            panel=KEYS,
-        ),
-    ] = None
-    nsib_passphrase_env: Annotated[
-        str | None,
-        word(
-            "--nsib-passphrase-env",
-            metavar="NAME",
-            text="Environment variable that holds the passphrase of --nsib-key. [default: the source for -k]",
-            panel=KEYS,
-        ),
-    ] = None
-    nsib_passphrase_file: Annotated[
-        Path | None,
-        word(
-            "--nsib-passphrase-file",
-            metavar="FILE",
-            text="File that holds the passphrase of --nsib-key in its first line. [default: the source for -k]",
-            panel=KEYS,
-        ),
-    ] = None
-
-    def nsib_source(self) -> Passphrase:
-        """Where the passphrase of ``nsib_key`` comes from. Raises typer.BadParameter when two sources are given."""
-        env, file = self.nsib_passphrase_env, self.nsib_passphrase_file
-        if env is None and file is None:
-            return self.source()
-        if env is not None and file is not None:
-            raise typer.BadParameter("give either --nsib-passphrase-env or --nsib-passphrase-file, not both")
-        return PassphraseOptions(env, file).source()
 
 
 def _lzma(name: str, text: str) -> Any:

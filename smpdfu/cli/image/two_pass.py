@@ -45,7 +45,7 @@ Vector = Literal["payload", "digest"]
 
 
 def signers(who: SigningOptions) -> tuple[SigningKey | GivenSigner, ...]:
-    """The keys that sign, each read once; or the signature that was made elsewhere.."""
+    """The keys that sign, each read once; or the signature that was made elsewhere."""
     keys = who.key or ()
     public = who.fix_sig_pubkey
     if who.sig_out is not None and not keys and who.fix_sig is None:

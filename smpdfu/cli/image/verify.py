@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release, VerifyKeys
     from smpdfu.cli.image.trust_options import NsibOptions
     from smpdfu.image.format import Image
-    from smpdfu.image.verification.seal_check import Sealing
+    from smpdfu.image.verification.seal_check import ImageSeal
     from smpdfu.image.verification.verify import Finding, Verdict
 
 
@@ -52,7 +52,7 @@ class Case:
     enc_key: Path | None
     slot_size: int | None
     verdict: Verdict
-    sealing: Sealing | None = None
+    seal: ImageSeal | None = None
 
     def refusal(self, *, require_all: bool = False) -> ImageError | None:
         """The verdict as an error; None if nothing speaks against the image and, where asked for, all was checked."""
@@ -83,7 +83,7 @@ class Case:
             "encrypted": image.encrypted,
             "signature_checked": verdict.signature_checked,
             "key": None if verdict.key_index is None else shown_key(self.keys[verdict.key_index]),
-            "seal": None if self.sealing is None else seal_entry(self.sealing),
+            "seal": None if self.seal is None else seal_entry(self.seal),
             "refusals": _entries(verdict.refusals),
             "unchecked": _entries(verdict.unchecked),
             "warnings": _entries(verdict.warnings),
@@ -103,7 +103,7 @@ class Case:
             ("version", image.header.version),
             ("hash", image.hash),
             ("signature", self._signature()),
-            *((("seal", seal_words(self.sealing)),) if self.sealing is not None else ()),
+            *((("seal", seal_words(self.seal)),) if self.seal is not None else ()),
             ("encryption", self._encryption()),
         ]
         parts: list[RenderableType] = [facts(pairs)]
@@ -168,7 +168,7 @@ def verify_image(
 
 def _not_applied(case: Case, nsib: NsibOptions) -> Iterator[str]:
     """Options of NSIB that say nothing of this image."""
-    loader = None if case.sealing is None else case.sealing.loader
+    loader = None if case.seal is None else case.seal.loader
     if case.image.encrypted:
         return
     if nsib.net_key and loader is not Nsib.B0N:
@@ -214,8 +214,8 @@ def judge(
     verdict = verify(image, trusted, enc_key=secret, slot=geometry, slot_address=address, build=built)
     verdict = with_rollback(verdict, image, memory.current_version, memory.current_counter)
     verdict = _with_load_address(verdict, image, slot, checks)
-    verdict, sealing = with_seal(verdict, image, known)
-    return Case(file, image, keys, who.enc_key, slot.slot_size, verdict, sealing)
+    verdict, seal = with_seal(verdict, image, known)
+    return Case(file, image, keys, who.enc_key, slot.slot_size, verdict, seal)
 
 
 def _entries(findings: Iterable[Finding]) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ from smpdfu.image.trailer import (
     trailer_size_bytes,
 )
 from smpdfu.image.vector_table import Vectors, find_images
-from smpdfu.image.verification.seal_check import sealing_of
+from smpdfu.image.verification.seal_check import image_seal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -122,11 +122,11 @@ def _slot(data: bytes, base: int, advice: str, view: View) -> Contents:
     found = _trailer(data, image)
     trailer, own = (None, None) if found is None else found
     slot = None if view.slot is None else _slot_for(image, view.slot)
-    sealing = sealing_of(image, view.nsib)
+    seal = image_seal(image, view.nsib)
     parts = parts_of(image, len(data), slot or own)
     pairs = (*_header_pairs(header), *_image_pairs(image), *_trailer_pairs(trailer), *_slot_pairs(image, slot))
-    pairs += () if sealing is None else (("seal", seal_words(sealing)),)
-    said = (*_image_data(image, trailer, parts), ("seal", None if sealing is None else seal_entry(sealing)))
+    pairs += () if seal is None else (("seal", seal_words(seal)),)
+    said = (*_image_data(image, trailer, parts), ("seal", None if seal is None else seal_entry(seal)))
     return Contents(pairs, (_tlv_table(image),), said, advice, picture=Picture(parts, base))
 
 

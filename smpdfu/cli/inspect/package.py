@@ -13,9 +13,9 @@ from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.multi_image import parse
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
-from smpdfu.image.verification.seal_check import sealing_of
+from smpdfu.image.verification.seal_check import image_seal
 
-OWN_UPDATE = (
+MCUBOOT_UPDATE = (
     "It updates the bootloader itself (MCUboot). It has a variant for each of the two slots of the bootloader. "
     "`smpdfu update` installs the one for the slot that does not run."
 )
@@ -40,7 +40,7 @@ def package(data: bytes, advice: str, nsib: NsibKeys = NO_NSIB_KEYS) -> Contents
         (*_pairs(said), *_seal_pairs(found.images, nsib)),
         tables=tuple(tables),
         data=(("images", [_data(image, nsib) for image in found.images]), ("manifest", said), ("others", others)),
-        advice=OWN_UPDATE if only_bootloader else advice,
+        advice=MCUBOOT_UPDATE if only_bootloader else advice,
     )
 
 
@@ -64,13 +64,13 @@ def multi_image(data: bytes, advice: str, nsib: NsibKeys = NO_NSIB_KEYS) -> Cont
 def _seal_pairs(images: Sequence[PackageImage], nsib: NsibKeys) -> Iterator[tuple[str, object]]:
     """The seal of each image that has one, or should."""
     for image in images:
-        if (sealing := sealing_of(image.image, nsib)) is not None:
-            yield f"seal of {image.file}", seal_words(sealing)
+        if (seal := image_seal(image.image, nsib)) is not None:
+            yield f"seal of {image.file}", seal_words(seal)
 
 
 def _data(image: PackageImage, nsib: NsibKeys) -> dict[str, Any]:
     """An image for scripts; ``entry`` has every key of the manifest as it is there."""
-    sealing = sealing_of(image.image, nsib)
+    seal = image_seal(image.image, nsib)
     return {
         "file": image.file,
         "core": image.core,
@@ -83,7 +83,7 @@ def _data(image: PackageImage, nsib: NsibKeys) -> dict[str, Any]:
         "load_address": image.load_address,
         "code_address": image.code_address,
         "encrypted": image.image.encrypted,
-        "seal": None if sealing is None else seal_entry(sealing),
+        "seal": None if seal is None else seal_entry(seal),
         "entry": dict(image.entry),
     }
 

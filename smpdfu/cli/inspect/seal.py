@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.image.nsib.provision import key_hash
 
 if TYPE_CHECKING:
-    from smpdfu.image.verification.seal_check import Sealing
+    from smpdfu.image.verification.seal_check import ImageSeal
 
 
-def seal_entry(seal: Sealing) -> dict[str, Any]:
+def seal_entry(seal: ImageSeal) -> dict[str, Any]:
     """A seal for scripts; ``refused`` is why NSIB refuses it, as far as it was checked; ``key`` counts from 1."""
     info, validation, by = seal.info, seal.validation, seal.by
     return {
@@ -28,7 +28,7 @@ def seal_entry(seal: Sealing) -> dict[str, Any]:
     }
 
 
-def seal_words(seal: Sealing) -> str:
+def seal_words(seal: ImageSeal) -> str:
     """A seal for people, in one line."""
     info, validation, by = seal.info, seal.validation, seal.by
     if info is None:

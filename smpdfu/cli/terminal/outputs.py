@@ -45,6 +45,16 @@ def check_outputs(outputs: Iterable[Path], inputs: Sequence[Name], advice: str =
                 raise ImageError(f"{output} is an input of this command: smpdfu does not overwrite it{advice}")
 
 
+def check_distinct(outputs: Iterable[Path]) -> None:
+    """Raise ImageError for two outputs that are one file, also by a link or another spelling: one would be lost."""
+    taken: set[str] = set()
+    for output in outputs:
+        place = os.path.realpath(output)
+        if place in taken:
+            raise ImageError(f"two outputs of this command would be in the same file: {output}")
+        taken.add(place)
+
+
 def _is_same(output: Path, name: str | Path) -> bool:
     """Whether both are one regular file, also by a link or another spelling."""
     try:

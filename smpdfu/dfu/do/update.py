@@ -33,12 +33,12 @@ from smpdfu.dfu.do.events import StepBegun as StepBegun
 from smpdfu.dfu.do.events import StepDone as StepDone
 from smpdfu.dfu.do.events import ignore, watched
 from smpdfu.dfu.do.health import Health, echoes
+from smpdfu.dfu.do.image_entries import facts_of
 from smpdfu.dfu.do.journal.journal import Journal, off_loop
-from smpdfu.dfu.do.journal.notes import about_of, note_clue, noted
+from smpdfu.dfu.do.journal.notes import about_of, note_clue, note_step
 from smpdfu.dfu.do.journal.repair import damaged_line
 from smpdfu.dfu.do.mcuboot import B0_REFUSED
 from smpdfu.dfu.do.net_version import AskVersion, ask_or_none
-from smpdfu.dfu.do.noted import facts_of
 from smpdfu.dfu.do.replacing.reach import Reach, read_device
 from smpdfu.dfu.do.replacing.replacing_steps import Replacer
 from smpdfu.dfu.do.result import Installed, is_proven
@@ -299,7 +299,7 @@ class Update:
             self._runs_what_it_should(step, behind, decision, await read_slots(self._client, state))
         if step.action is Action.RESET:
             await self._ask_version_before(behind)
-        now = await noted(self._journal, state, await self._do(step, decision.package, state, tell))
+        now = await note_step(self._journal, state, await self._do(step, decision.package, state, tell))
         if step.role is Role.NET:
             self._runs_what_it_should(step, behind, decision, now)
         return now
@@ -323,7 +323,7 @@ class Update:
             await off_loop(self._journal.note, {"hardware": self._same.hardware})
         if step.action in ENTERS:
             await self._ask_version_before(behind)
-        return await noted(self._journal, state, await self._do(step, decision.package, state, tell))
+        return await note_step(self._journal, state, await self._do(step, decision.package, state, tell))
 
     async def _begin(self, decision: Decision) -> bool:
         """Begin an update in the journal, or go on with the one there; False where there is nothing to do."""

@@ -22,11 +22,11 @@ from smpdfu.dfu.decide.steps.plan import Plan
 from smpdfu.dfu.decide.steps.rules import activates, settles
 from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.events import carrying, unwrapped
+from smpdfu.dfu.do.image_entries import image_entries, running_hash
 from smpdfu.dfu.do.journal.device_lock import locked
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.do.net_version import AskVersion
-from smpdfu.dfu.do.noted import image_entries, running_hash
 from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish

@@ -13,18 +13,19 @@ from smpdfu.image.keys.keys import Signer
 from smpdfu.image.keys.known_keys import known_key
 from smpdfu.image.nsib.sealed_by import public_key_of
 from smpdfu.image.nsib.sealing import seal_again
-from smpdfu.image.verification.seal_check import Sealing, sealing_of
+from smpdfu.image.nsib.trusted_keys import Nsib
+from smpdfu.image.verification.seal_check import ImageSeal, image_seal
 
-LOADERS = {Role.NET: "b0n", Role.MCUBOOT: "b0"}
-"""What NSIB is called on the core that runs the image."""
+LOADERS = {Role.NET: Nsib.B0N, Role.MCUBOOT: Nsib.B0}
+"""The bootloader that checks the seal of an image; other images need no seal."""
 
 
-def seal_of(image: PackageImage) -> Sealing | None:
+def seal_of(image: PackageImage) -> ImageSeal | None:
     """The seal of an image; None for one that needs none, and for one whose firmware cannot be read."""
-    return sealing_of(image.image) if image.role in LOADERS else None
+    return image_seal(image.image) if image.role in LOADERS else None
 
 
-def known_seal_key(seal: Sealing) -> str | None:
+def known_seal_key(seal: ImageSeal) -> str | None:
     """Whose key sealed it, if everybody has that key."""
     if seal.validation is None:
         return None

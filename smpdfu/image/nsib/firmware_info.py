@@ -18,7 +18,11 @@ READ_BYTES = 2046
 
 # magic, total size, size, version, address, boot address, valid, four reserved words, two counts of interfaces
 _INFO = struct.Struct("<12sIIIIII16xII")
-assert _INFO.size == 60
+INFO_BYTES = _INFO.size
+"""The size of the structure without interfaces."""
+VALID_OFFSET = 32  # of the word that says valid
+assert INFO_BYTES == 60
+
 _ANY_CHIP = INFO_MAGIC[:8]  # the third word has the chip in its second byte
 
 

@@ -174,18 +174,20 @@ def _raw_signature(der: bytes) -> bytes:
 
 
 def refusal(firmware: bytes, address: int, keys: Sequence[Verifier]) -> str | None:
-    """Why b0n does not accept this firmware for ``address``, in its words; None when it does.
+    """Why NSIB does not accept this firmware for ``address``, in the words and the order of ``validate_firmware``.
 
-    The hash is always checked, the signature where there are ``keys``: b0n on the nRF5340 is built without, because
-    MCUboot has checked its own signature around all of it.
+    None when it does. b0 prints these words, b0n in recent releases only that it found no valid firmware.
+
+    The hash is always checked, the signature where there are ``keys``: b0n is built without, unless a build changes
+    that (``SB_VALIDATE_FW_SIGNATURE``), because MCUboot has checked its own signature around all of it.
     """
     info = FirmwareInfo.find(firmware)
     if info is None:
         return "Invalid firmware info format."
-    if info.valid != VALID:
-        return f"Firmware has been invalidated: 0x{info.valid:x}."
     if info.address != address:
         return "The firmware doesn't belong at destination addr."
+    if info.valid != VALID:
+        return f"Firmware has been invalidated: 0x{info.valid:x}."
     if (missing := info.outside(firmware)) is not None:
         return missing
     validation = ValidationInfo.find(firmware, info.size)

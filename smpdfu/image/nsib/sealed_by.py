@@ -27,12 +27,16 @@ KnownKey = PublicKey | ProvisionedKey | bytes
 
 
 class SealState(StrEnum):
-    """What a seal is worth. REVOKED only where provisioning data tell that the key is revoked."""
+    """What a seal is worth. REVOKED only where provisioning data tell that the key is revoked.
+
+    KEYS_UNUSABLE: a key that is not revoked looks like erased memory, and the bootloader stops at it, whoever sealed.
+    """
 
     NO_SEAL = "no seal"
     HASH_WRONG = "hash wrong"
     UNKNOWN_KEY = "unknown key"
     REVOKED = "revoked key"
+    KEYS_UNUSABLE = "unusable keys"
     SIGNATURE_WRONG = "signature wrong"
     KEY = "key"
 
@@ -76,6 +80,9 @@ def sealed_by(firmware: bytes, keys: Sequence[KnownKey]) -> SealedBy:
     found = key_hash(validation.public_key)
     if validation.address != info.address or hashlib.sha256(firmware[: info.size]).digest() != validation.hash:
         return SealedBy(SealState.HASH_WRONG, None, found)
+    stops_at = next((number for number, key in enumerate(keys) if not _usable(key, known[number])), None)
+    if stops_at is not None:
+        return SealedBy(SealState.KEYS_UNUSABLE, stops_at, found)
     positions = [position for position, one in enumerate(known) if one == found]
     usable = [position for position in positions if not _is_revoked(keys[position])]
     if not usable:
@@ -105,6 +112,10 @@ def _hash_of(key: KnownKey) -> bytes:
             return key
         case _:
             return key_hash(raw_public_key(key))
+
+
+def _usable(key: KnownKey, digest: bytes) -> bool:
+    return _is_revoked(key) or ProvisionedKey(digest).usable
 
 
 def _is_revoked(key: KnownKey) -> bool:

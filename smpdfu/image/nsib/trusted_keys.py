@@ -20,6 +20,13 @@ from smpdfu.image.nsib.sealed_by import KnownKey, SealedBy, SealState, sealed_by
 from smpdfu.untrusted.files import read_start
 
 
+class Nsib(StrEnum):
+    """The immutable bootloader of a core: b0 checks MCUboot, b0n the network core's firmware."""
+
+    B0 = "b0"
+    B0N = "b0n"
+
+
 @dataclass(frozen=True, slots=True)
 class NsibKeys:
     """The keys of b0n (``net``) and of b0 (``b0``), in the order in which they are provisioned; empty: not known."""
@@ -27,15 +34,16 @@ class NsibKeys:
     net: tuple[KnownKey, ...] = ()
     b0: tuple[KnownKey, ...] = ()
 
+    def of(self, loader: Nsib) -> tuple[KnownKey, ...]:
+        """The keys of one of the two."""
+        return self.net if loader is Nsib.B0N else self.b0
+
 
 NO_NSIB_KEYS = NsibKeys()
-
-
-class Nsib(StrEnum):
-    """The immutable bootloader of a core: b0 checks MCUboot, b0n the network core's firmware."""
-
-    B0 = "b0"
-    B0N = "b0n"
+CHECKS_KEYS = "was built to check signatures"
+"""b0 always is. b0n is not, unless a build changes that: by default it checks the hash of a seal only. No device
+reports it. Source: ``SB_VALIDATE_FW_SIGNATURE`` in ``subsys/bootloader/bl_validation/Kconfig`` of the nRF Connect SDK.
+"""
 
 
 def read_nsib_keys(
@@ -46,15 +54,19 @@ def read_nsib_keys(
     ``ask`` gives the passphrase of a private key. Raises SigningError, FormatError, OSError.
     """
     name = os.fspath(path)
-    data = read_start(name, MAX_KEY_BYTES + 1)
+    return nsib_keys_in(read_start(name, MAX_KEY_BYTES + 1), name, ask)
+
+
+def nsib_keys_in(data: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> tuple[KnownKey, ...]:
+    """The same of bytes that were read; ``name`` is for messages."""
     if data.lstrip().startswith(b":"):
-        return provisioned_keys(data, name)
+        return _provisioned_keys(data, name)
     key = parse_key(data, name, ask).public
     raw_public_key(key)
     return (key,)
 
 
-def provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
+def _provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
     """The keys in provisioning data, which are Intel HEX. Raises FormatError for data without keys."""
     try:
         found = find_provision(parse_firmware(data, name)).keys
@@ -81,11 +93,13 @@ def judge_seal(payload: bytes, keys: Sequence[KnownKey], loader: Nsib) -> tuple[
     if FirmwareInfo.find(payload) is None:
         return by, SealFault(by.state, f"the firmware has no firmware info, by which {loader} knows a firmware")
     key = "" if by.key_hash is None else by.key_hash.hex()
+    erased = f"the hash of key {1 + (by.position or 0)} has 0xffff in it, as erased memory"
     text = {
         SealState.NO_SEAL: f"the firmware has no seal, and {loader} refuses it",
         SealState.HASH_WRONG: "the firmware does not have the hash of its seal",
         SealState.UNKNOWN_KEY: f"the seal is of a key that {loader} does not have (hash {key})",
         SealState.REVOKED: f"the seal is of a key that is revoked in {loader} (hash {key})",
+        SealState.KEYS_UNUSABLE: f"{loader} stops at its keys: {erased}",
         SealState.SIGNATURE_WRONG: f"the signature of the seal is not that of its key (hash {key})",
     }
     return by, SealFault(by.state, text[by.state])
@@ -98,8 +112,9 @@ def revocation(by: SealedBy, count: int, loader: Nsib) -> str | None:
     """
     if not by.revokes:
         return None
-    others = "key 1" if len(by.revokes) == 1 else f"keys 1 to {len(by.revokes)}"
+    others, seals = ("key 1", "its seal") if len(by.revokes) == 1 else (f"keys 1 to {len(by.revokes)}", "their seals")
+    when = f"when {loader} accepts it, it" if loader is Nsib.B0 else f"if {loader} {CHECKS_KEYS}, it"
     return (
-        f"it is sealed with key {len(by.revokes) + 1} of {count}: when {loader} accepts it, it revokes {others} for "
-        "ever, and accepts no firmware that they sealed any more"
+        f"it is sealed with key {len(by.revokes) + 1} of {count}: {when} revokes {others} for ever, and accepts no "
+        f"firmware with {seals} any more"
     )

@@ -18,7 +18,7 @@ REVOKES_KEYS = "revokes-keys"
 
 
 @dataclass(frozen=True, slots=True)
-class Sealing:
+class ImageSeal:
     """The seal of an image. ``loader`` checks it; ``info`` and ``validation`` are None where the image has none.
 
     ``by`` is None if it was not judged by keys, else ``keys`` is how many there were. ``fault`` is why the loader
@@ -34,7 +34,7 @@ class Sealing:
     revokes: str | None = None
 
 
-def sealing_of(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> Sealing | None:
+def image_seal(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> ImageSeal | None:
     """The seal of an image, judged by the keys that are known; None for an image that NSIB does not check.
 
     None, too, for a payload that cannot be read, because it is encrypted or compressed.
@@ -52,8 +52,8 @@ def sealing_of(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> Sealing | None:
     if info is not None and loader is Nsib.B0 and not info.is_found_behind(image.header.hdr_size):
         reason = "No fw_info struct found."
     fault = None if reason is None else f'{loader} refuses the firmware ("{reason.rstrip(".")}")'
-    plain = Sealing(loader, info, validation, fault)
-    keys = nsib.net if loader is Nsib.B0N else nsib.b0
+    plain = ImageSeal(loader, info, validation, fault)
+    keys = nsib.of(loader)
     if not keys:
         return plain
     by, wrong = judge_seal(payload, keys, loader)
@@ -61,18 +61,18 @@ def sealing_of(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> Sealing | None:
     return replace(plain, fault=fault, by=by, keys=len(keys), revokes=revocation(by, len(keys), loader))
 
 
-def with_seal(verdict: Verdict, image: Image, nsib: NsibKeys) -> tuple[Verdict, Sealing | None]:
+def with_seal(verdict: Verdict, image: Image, nsib: NsibKeys) -> tuple[Verdict, ImageSeal | None]:
     """The verdict of a device whose NSIB has these keys, and the seal. Without a key, the verdict stays as it is."""
     plain = image if verdict.plain is None else verdict.plain
-    sealing = sealing_of(plain, nsib)
-    if sealing is None and plain.encrypted and (nsib.net or nsib.b0):
+    seal = image_seal(plain, nsib)
+    if seal is None and plain.encrypted and (nsib.net or nsib.b0):
         note = Finding(SEAL, None, "the seal of NSIB lies in the encrypted payload")
         return replace(verdict, unchecked=(*verdict.unchecked, note)), None
-    if sealing is None or sealing.by is None:
-        return verdict, sealing
-    if sealing.fault is not None:
-        return replace(verdict, refusals=(*verdict.refusals, Finding(SEAL, None, sealing.fault))), sealing
-    if sealing.revokes is not None:
-        warning = Finding(REVOKES_KEYS, None, sealing.revokes)
-        return replace(verdict, warnings=(*verdict.warnings, warning)), sealing
-    return verdict, sealing
+    if seal is None or seal.by is None:
+        return verdict, seal
+    if seal.fault is not None:
+        return replace(verdict, refusals=(*verdict.refusals, Finding(SEAL, None, seal.fault))), seal
+    if seal.revokes is not None:
+        warning = Finding(REVOKES_KEYS, None, seal.revokes)
+        return replace(verdict, warnings=(*verdict.warnings, warning)), seal
+    return verdict, seal

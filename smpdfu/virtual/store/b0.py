@@ -16,9 +16,9 @@ def install_b0(
 ) -> None:
     """Provision b0 of a device with ``keys`` and a counter of ``slots``, and write MCUboot where it is linked for.
 
-    Without keys, b0 checks the hash only. Without MCUboot, a sample is written into S0, sealed with ``seal_key`` or
-    else with a key that nobody has. Raises ``ValueError`` for a device without NSIB, ``FormatError``,
-    ``TooLargeError``, ``SigningError`` for keys that b0 cannot have.
+    Without keys, b0 checks the hash only (a real one would start nothing). Without MCUboot, a sample is written into
+    S0, sealed with ``seal_key`` or else with a key that nobody has. Raises ``ValueError`` for a device without NSIB,
+    ``FormatError``, ``TooLargeError``, ``SigningError`` for keys that b0 cannot have.
     """
     nsib = device.layout.nsib
     if nsib is None or device.b0 is None:

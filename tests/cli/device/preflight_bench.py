@@ -26,7 +26,7 @@ from smpdfu.virtual.server import application
 from smpdfu.virtual.store import devices as store_devices
 from smpdfu.virtual.store.b0 import install_b0
 from tests.dfu.conftest import FILES, Maker, firmware, is_like_any_ciphertext, sealed
-from tests.dfu.mcuboot_images import itself
+from tests.dfu.mcuboot_images import mcuboot_image
 from tests.simulated import simulate_commands
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Bench:
         store_devices.create("desk", recipe)
         with store_devices.open_device("desk") as device:
             if device.layout.nsib is not None:
-                install_b0(device, (self.keys.key.public,), itself(self.keys, 0, 1).data, None, 240)
+                install_b0(device, (self.keys.key.public,), mcuboot_image(self.keys, 0, 1).data, None, 240)
             device.load_app(self.data(version="1.0.0", counter=1, spec={"dependencies": self.built.app_needs}))
             if device.layout.mode is BootMode.FIRMWARE_LOADER:
                 start = device.layout.secondary.start

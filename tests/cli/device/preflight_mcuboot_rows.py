@@ -11,7 +11,7 @@ from smpdfu.dfu.package.package import Package
 from tests.cli.device.preflight_bench import B0, Bench, Built
 from tests.cli.device.preflight_mode_rows import IN_PLACE, variant
 from tests.cli.device.preflight_rows import APP_ONLY, ERROR, NOTE, OLD, WARNING, Prepare, Row
-from tests.dfu.mcuboot_images import itself
+from tests.dfu.mcuboot_images import mcuboot_image
 
 WITH_B0 = Built(B0, encrypts=False)
 BY_OFFSET = Built(B0, encrypts=False, mode="swap-offset")
@@ -27,7 +27,7 @@ def written(bench: Bench, *images: PackageImage) -> Path:
 
 def of_slots(zero: dict[str, Any], one: dict[str, Any]) -> Prepare:
     """The package of a build, with what is special about each file."""
-    return lambda bench: written(bench, itself(bench.keys, 0, **zero), itself(bench.keys, 1, **one))
+    return lambda bench: written(bench, mcuboot_image(bench.keys, 0, **zero), mcuboot_image(bench.keys, 1, **one))
 
 
 def mcuboot(**how: Any) -> Prepare:
@@ -53,7 +53,7 @@ def beside(application: Prepare) -> Callable[[Bench], Path]:
 
     def prepare(bench: Bench) -> Path:
         found = Package.load(application(bench))
-        return written(bench, *found.images, itself(bench.keys, 0))
+        return written(bench, *found.images, mcuboot_image(bench.keys, 0))
 
     return prepare
 

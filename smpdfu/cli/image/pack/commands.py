@@ -7,8 +7,8 @@ import typer
 from smpdfu.cli.app.command import command
 from smpdfu.cli.image.options import Release
 from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
+from smpdfu.cli.image.pack.package_keys import PackageKeys
 from smpdfu.cli.image.pack.package_options import BuildDir, Inputs, Labels, Output, PlanOnly, Slots
-from smpdfu.cli.image.sign_options import PackageKeys
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import HashOutput
 

@@ -14,19 +14,20 @@ from smpdfu.cli.app.advice_by_code import package_warning_words
 from smpdfu.cli.image.key_files import read_recipient
 from smpdfu.cli.inspect.seal import seal_entry
 from smpdfu.cli.keys.passphrase import read_signer
+from smpdfu.cli.terminal.outputs import check_distinct
 from smpdfu.cli.terminal.show import HashOutput, table
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.dfu.package.made import PACKAGE_NAME, MadePackage, PackageWarning
 from smpdfu.dfu.package.mcuboot import PACKAGE_NAME as MCUBOOT_PACKAGE
 from smpdfu.dfu.package.multi_image import FILE_NAME
 from smpdfu.image.files import StrPath, write_files_atomic
-from smpdfu.image.verification.seal_check import sealing_of
+from smpdfu.image.verification.seal_check import image_seal
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.options import Release
     from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
+    from smpdfu.cli.image.pack.package_keys import PackageKeys
     from smpdfu.cli.image.pack.package_options import Inputs, Labels, Slots
-    from smpdfu.cli.image.sign_options import PackageKeys
     from smpdfu.cli.keys.passphrase import SigningKey
     from smpdfu.cli.terminal.outputs import Replace
     from smpdfu.dfu.build_folder.table import BuildFact
@@ -99,6 +100,7 @@ def finish(job: Job, made: Made, folder: Path, inputs: tuple[Path | None, ...], 
         keys = (who.key, who.encrypt, who.passphrase_file, who.nsib_key, who.nsib_passphrase_file)
         outputs: dict[StrPath, bytes] = {folder / name: data for name, data in files.items()}
         checked = [*map(Path, outputs), *job.evidence.files]
+        check_distinct(checked)
         job.replacing.check(checked, (*inputs, *keys, job.evidence.provenance_key))
         outputs.update(_evidence(job, made.packages, files, inputs))
         _write(folder, outputs, replace_keys=job.replacing.force)
@@ -201,7 +203,7 @@ def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]],
 
 
 def _data(image: PackageImage, folder: Path) -> dict[str, Any]:
-    seal = sealing_of(image.image)
+    seal = image_seal(image.image)
     return {
         "core": image.core,
         "file": str(folder / image.file),

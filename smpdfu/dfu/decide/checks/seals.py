@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from smpdfu.dfu.decide.checks.findings import Finding, Severity
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme
-from smpdfu.dfu.package.images import PackageImage, Role
+from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.seals import LOADERS
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import refusal as nsib_refusal
 from smpdfu.image.nsib.sealed_by import KnownKey, SealState
-from smpdfu.image.nsib.trusted_keys import Nsib, NsibKeys, judge_seal, revocation
+from smpdfu.image.nsib.trusted_keys import CHECKS_KEYS, Nsib, NsibKeys, judge_seal, revocation
 
 Findings = Iterator[Finding]
 
@@ -27,25 +28,15 @@ _ADVICE = {
 _RIGHT_KEY = "Seal it with the key that this device was provisioned for, or check which key that is."
 
 
-def loader_of(image: PackageImage) -> Nsib | None:
-    """The bootloader that checks the seal of an image; None for an image that needs none."""
-    return {Role.NET: Nsib.B0N, Role.MCUBOOT: Nsib.B0}.get(image.role)
-
-
-def keys_of(loader: Nsib, nsib: NsibKeys) -> tuple[KnownKey, ...]:
-    """The keys that are known of this bootloader."""
-    return nsib.net if loader is Nsib.B0N else nsib.b0
-
-
 def is_sealed(image: PackageImage, state: DeviceState) -> Findings:
     """What b0n or b0 will say of an image, as far as it can be known."""
-    loader = loader_of(image)
+    loader = LOADERS.get(image.role)
     if loader is None:
         return
     # MCUboot hands what b0n refuses over again at each boot. With a pair of its own, MCUboot stops there at every boot.
     stuck = loader is Nsib.B0N and state.scheme is Scheme.SIMULTANEOUS
     after = _after(loader, stuck=stuck)
-    keys = keys_of(loader, state.nsib)
+    keys = state.nsib.of(loader)
     if image.image.encrypted:
         if stuck:
             yield _trust_of_seal(image, after)
@@ -70,8 +61,8 @@ def is_sealed(image: PackageImage, state: DeviceState) -> Findings:
 
 def seal_faults(image: PackageImage, nsib: NsibKeys) -> Findings:
     """An error for an image whose seal is not one of the known keys; nothing where no keys are known."""
-    loader = loader_of(image)
-    if loader is not None and not image.image.encrypted and (keys := keys_of(loader, nsib)):
+    loader = LOADERS.get(image.role)
+    if loader is not None and not image.image.encrypted and (keys := nsib.of(loader)):
         found = _by_keys(image, loader, keys, _after(loader, stuck=False))
         yield from (one for one in found if one.severity is Severity.ERROR)
 
@@ -92,6 +83,8 @@ def _by_keys(image: PackageImage, loader: Nsib, keys: tuple[KnownKey, ...], afte
         yield refused
     elif fault is not None:
         facts = {"state": str(fault.state), "loader": str(loader)}
+        if loader is Nsib.B0N and fault.state is not SealState.NO_SEAL:
+            after = f"if {loader} {CHECKS_KEYS}, {after}"
         yield Finding(SEAL, Severity.ERROR, f"{image.file}: {fault.message}: {after}", _RIGHT_KEY, image.core, facts)
     elif (revoked := revocation(by, len(keys), loader)) is not None:
         yield Finding(SEAL, Severity.NOTE, f"{image.file}: {revoked}", core=image.core, facts={"revokes": "keys"})
@@ -120,7 +113,7 @@ def _trust_of_seal(image: PackageImage, after: str) -> Finding:
         "net-seal-key",
         Severity.WARNING,
         f"only b0n, the network core's bootloader, knows whether it trusts the key that sealed {image.file}: if it "
-        f"does not, {after}",
-        "Make sure that this device's b0n was built with the public key of that seal.",
+        f"{CHECKS_KEYS} and does not have that key, {after}",
+        "Make sure that this device's b0n was provisioned with the public key of that seal.",
         image.core,
     )

@@ -30,7 +30,7 @@ async def note_clue(journal: Journal, clue: Clue) -> None:
         await off_loop(journal.note, clue.to_entry())
 
 
-async def noted(journal: Journal, before: DeviceState, now: DeviceState) -> DeviceState:
+async def note_step(journal: Journal, before: DeviceState, now: DeviceState) -> DeviceState:
     """``now``, when the journal has what a step showed of the bootloader and proved, before anything follows."""
     for clue in now.evidence.clues[len(before.evidence.clues) :]:
         await note_clue(journal, clue)

@@ -52,21 +52,30 @@ class ComponentQuery:
         return cls(text, unquote(name).lower(), VersionRange.from_text(unquote(version)) if version else VersionRange())
 
     def matches(self, one: Component) -> bool | None:
-        """Return whether a component is meant; None if its version cannot be compared."""
-        return self.versions.holds(one.version or _version_of(one)) if self.names(one) else False
+        """Return whether a component is meant; None if its version cannot be compared, or its name is all it has."""
+        if self.names(one):
+            return self.versions.holds(one.version or _version_of(one))
+        if self.may_name(one) and self.versions.holds(one.version or _version_of(one)) is not False:
+            return None
+        return False
+
+    def may_name(self, one: Component) -> bool:
+        """Return whether a component without identifiers of the wanted kind has the name that is in the identifier."""
+        if self.name.startswith((_CPE23, _CPE22)):
+            return not one.cpes and _letters(_cpe(self.name)[1]) in _plain_names(one)
+        if self.name.startswith("pkg:"):
+            return not one.purls and _letters(self.name.rpartition("/")[2]) in _plain_names(one)
+        return False
 
     def names(self, one: Component) -> bool:
         """Return whether a component has this name, in any version."""
         if self.name.startswith((_CPE23, _CPE22)):
-            wanted = _cpe(self.name)[:2]
-            return any(_alike(wanted, _cpe(cpe)[:2]) for cpe in one.cpes)
+            cpe = _cpe(self.name)[:2]
+            return any(_alike(cpe, _cpe(other)[:2]) for other in one.cpes)
         if self.name.startswith("pkg:"):
             return any(self.name == _purl(purl)[0] for purl in one.purls)
-        name = one.name.lower()
-        names = {name, f"{one.group.lower()}/{name}" if one.group else name}
-        names |= {_purl(purl)[0].rpartition("/")[2] for purl in one.purls}
-        names |= {_cpe(cpe)[1] for cpe in one.cpes}
-        return self.name in names
+        wanted = _letters(self.name)
+        return wanted in _plain_names(one) if wanted else self.name == one.name.lower()
 
     def is_near(self, one: Component) -> bool:
         """Return whether a person may have meant this component: one name is in the other, but for signs."""
@@ -74,8 +83,17 @@ class ComponentQuery:
         return bool(wanted and name) and (wanted in name or name in wanted)
 
 
+def _plain_names(one: Component) -> set[str]:
+    """All names of a component, as ``_letters``: SBOMs write ``Mbed TLS``, ``mbed-tls`` and ``mbedtls``."""
+    names = {one.name, f"{one.group}/{one.name}"}
+    names |= {_purl(purl)[0].rpartition("/")[2] for purl in one.purls}
+    names |= {_cpe(cpe)[1] for cpe in one.cpes}
+    return {_letters(name) for name in names} - {""}
+
+
 def _letters(text: str) -> str:
-    return "".join(one for one in text.lower() if one.isalnum())
+    """Letters, digits and ``+`` (``libc++``) only, in lower case."""
+    return "".join(one for one in text.lower() if one.isalnum() or one == "+")
 
 
 def _version_of(one: Component) -> str:

@@ -97,9 +97,9 @@ class FleetRecord:
                 if device is None:
                     device = self.devices[key] = LoggedDevice()
                 _HOW[event.kind](device, event)
-                for key, version in ((event.was_hash, event.was), (event.runs_hash, event.runs)):
-                    if key and key not in self.listed:
-                        self.listed[key] = ImageRecord(APP, key, version or "")
+                for digits, version in ((event.was_hash, event.was), (event.runs_hash, event.runs)):
+                    if digits and digits not in self.listed:
+                        self.listed[digits] = ImageRecord(APP, digits, version or "")
         for one in self.devices.values():
             one.close()
 

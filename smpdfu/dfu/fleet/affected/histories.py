@@ -8,6 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +28,14 @@ from smpdfu.local.state.folders import state_home
 if TYPE_CHECKING:
     from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
 
+_CLOCK_STEP_S = 1.0
+"""What a clock may be set back by, with no update in between."""
 _OLD = re.compile(r"(.+\.jsonl)\.old-([0-9]{1,9})")
 
 
 @dataclass(slots=True)
 class _Device:
-    """What is known of one identity: where it was found, and its events."""
+    """What is known of one identity: where it was found, and its events. ``damaged``: a log with damaged lines."""
 
     name: str
     place: str
@@ -41,6 +44,7 @@ class _Device:
     logged: list[LoggedDevice] = field(default_factory=list)
     journal: JournalRecord | None = None
     problem: str = ""
+    damaged: str = ""
     in_file: bool = False
 
     @property
@@ -78,10 +82,14 @@ class Histories:
         name = record.name or folder.name if fleet is None else fleet.name
         in_file = {} if fleet is None else {one.identity: one for one in fleet.devices.values()}
         for key, logged in record.devices.items():
-            self._known(key, in_file.get(key.identity), name).logged.append(logged)
+            found = self._known(key, in_file.get(key.identity), name)
+            found.logged.append(logged)
+            found.damaged = str(log_path(folder)) if record.damaged else found.damaged
         for one in in_file.values():
             found = self._known(DeviceId(one.name, one.identity), one, name)
             found.problem = found.problem or lost
+        if lost and fleet is None:  # nobody knows its devices
+            self._known(DeviceId(f"fleet {folder.name}", str(folder)), None, folder.name).problem = lost
 
     def _known(self, key: DeviceId, device: FleetDevice | None, fleet: str) -> _Device:
         found = self._devices.get(key.identity)
@@ -106,6 +114,8 @@ class Histories:
             self._taken.add(path.name)
             if path.name in files:
                 self._read(device, files[path.name])
+            elif device.damaged:
+                device.problem = device.problem or f"the log of its fleet has damaged lines: {device.damaged}"
         for name in sorted(set(files) - self._taken) if all_of_them else ():
             device = _Device(Path(name).stem, "")
             self._read(device, files[name])
@@ -126,8 +136,10 @@ class Histories:
         updates: list[JournalUpdate | JournalUpload] = []
         noted = sorted(span for logged in device.logged for span in logged.noted)
         began = [span[0] for span in noted]
+        spans: list[tuple[float, float]] = []
 
         def is_known(begin: float, end: float) -> bool:
+            spans.append((begin, end))
             at = bisect_right(began, begin) - 1
             return at >= 0 and end <= noted[at][1]
 
@@ -141,6 +153,11 @@ class Histories:
             device.problem = device.problem or f"its journal was set aside: {paths[-1]}"
         record = JournalRecord.of(updates, paths[-1])
         device.journal = record
+        clocks = [spans, *([(one.ended, one.ended) for one in logged.events] for logged in device.logged)]
+        if (len(device.logged) > 1 or (device.logged and record.attempts)) and any(map(_went_back, clocks)):
+            device.problem = (
+                device.problem or "the clock of this computer went back: the order of its updates is unknown"
+            )
         self.packages |= record.packages
         self._partly |= record.partly
         for attempt in record.attempts:
@@ -183,6 +200,11 @@ def _history(
     return DeviceHistory(device.name, device.place, tuple(device.fleets), device.serial, boards, device.problem)
 
 
+def _went_back(spans: Sequence[tuple[float, float]]) -> bool:
+    """True if something began before what is noted in front of it had ended."""
+    return any(later[0] < earlier[1] - _CLOCK_STEP_S for earlier, later in pairwise(spans))
+
+
 def in_order(events: Iterable[Event]) -> Iterator[Event]:
     """Give events of one file times that never go back: the file has them in their order, whatever the clock said."""
     last = 0.0
@@ -207,7 +229,7 @@ def fleet_folders() -> list[Path]:
     home = state_home() / "fleets"
     if not home.is_dir():
         return []
-    return sorted(Path(one.path) for one in os.scandir(home) if one.is_dir(follow_symlinks=False))
+    return sorted(Path(one.path) for one in os.scandir(home) if one.is_dir())
 
 
 def journal_files() -> dict[str, list[Path]]:

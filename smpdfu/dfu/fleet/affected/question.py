@@ -72,14 +72,15 @@ class Question:
 
     def companions(self, catalog: Catalog) -> Mapping[str, frozenset[str]]:
         """Return for the key of an image the parts of a device that runs it: those of its packages and its SBOMs."""
-        releases = [[(one.part, (one.key,)) for one in images] for images in catalog.packages.values()]
-        by_sbom: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        releases: dict[str, list[SoughtImage | ImageRecord]] = {
+            f"package {digest}": list(images) for digest, images in catalog.packages.items()
+        }
         for one in self.images:
-            by_sbom.setdefault(one.sbom, []).append((one.part, (one.hash, one.file)))
+            releases.setdefault(f"SBOM {one.sbom}", []).append(one)
         found: dict[str, frozenset[str]] = {}
-        for release in (*releases, *(images for sbom, images in by_sbom.items() if sbom)):
-            parts = frozenset(part for part, _ in release if part)
-            for key in {key for _, keys in release for key in keys if key}:
+        for release in releases.values():
+            parts = frozenset(one.part for one in release if one.part)
+            for key in {key for one in release for key in (one.hash, one.file) if key}:
                 found[key] = found.get(key, frozenset()) | parts
         return found
 
@@ -140,7 +141,7 @@ def by_component(sboms: Sequence[Sbom], query: ComponentQuery) -> Question:
 
     Raises EvidenceError if no SBOM has a component of this name.
     """
-    if not any(query.names(one) for sbom in sboms for one in sbom.components):
+    if not any(query.names(one) or query.may_name(one) for sbom in sboms for one in sbom.components):
         near = candidates(sboms, query)
         files = _files(sboms)
         text = f"no component of {files} is named {query.name!r}"

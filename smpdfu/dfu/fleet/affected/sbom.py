@@ -227,11 +227,16 @@ class Sbom:
         return self._in_images
 
 
-def candidates(sboms: Iterable[Sbom], query: ComponentQuery, most: int = 20) -> tuple[str, ...]:
+def candidates(sboms: Sequence[Sbom], query: ComponentQuery, most: int = 20) -> tuple[str, ...]:
     """Return components that a person may have meant; without any, the first ones."""
-    every = {one.words: one for sbom in sboms for one in sbom.components}
-    near = [words for words, one in every.items() if query.is_near(one)]
-    return tuple(sorted(near or every)[:most])
+    every = {one.words for sbom in sboms for one in sbom.components}
+    return similar(sboms, query)[:most] or tuple(sorted(every)[:most])
+
+
+def similar(sboms: Iterable[Sbom], query: ComponentQuery) -> tuple[str, ...]:
+    """Return components with other names that a person may have meant, too."""
+    near = (one for sbom in sboms for one in sbom.components if query.is_near(one))
+    return tuple(sorted({one.words for one in near if not query.names(one) and not query.may_name(one)}))
 
 
 def _component(entry: Mapping[str, Any]) -> Component:

@@ -10,10 +10,11 @@ from smpdfu.dfu.fleet.affected.answer import Affected, AffectedStatus, Judge
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
 from smpdfu.dfu.fleet.affected.histories import Histories, fleet_folders
 from smpdfu.dfu.fleet.affected.question import Catalog, Question, by_component, by_hashes, by_sboms
-from smpdfu.dfu.fleet.affected.sbom import Sbom
+from smpdfu.dfu.fleet.affected.sbom import Sbom, similar
 from smpdfu.errors import EvidenceError
 
 MAX_SBOMS = 1000
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,15 @@ def search(query: AffectedQuery, place: Callable[[str], str]) -> Affected:
     order = tuple(AffectedStatus)
     answers.sort(key=lambda one: order.index(one.status))
     unknown = map(_not_noted, judge.question.not_noted(catalog))
+    if component is not None and (near := similar(sboms, component)):
+        problems.append(f"components with similar names were not counted: {', '.join(near[:_SHOWN])}")
     return Affected(tuple(answers), judge.question, (*problems, *unknown, *histories.problems))
 
 
 def _not_noted(digits: str) -> str:
     return (
-        f"no update has noted an image or a package with the hash {digits}: check it. smpdfu does not know a package by "
-        "the SHA-256 of its zip file"
+        f"no update has noted an image or a package with the hash {digits}: check it. smpdfu does not know a package "
+        "by the SHA-256 of its zip file"
     )
 
 

@@ -82,7 +82,5 @@ def _equal(one: str, other: str) -> bool | None:
     """Texts that are no numbers are compared as they are: the name of a branch, a commit."""
     if one.strip().lower() == other.strip().lower():
         return True
-    order = compare(one, other)
-    if order is None and _NUMBER.fullmatch(one.strip()) and _NUMBER.fullmatch(other.strip()):
-        return False  # the same numbers, and another text behind them
+    order = compare(one, other)  # the same numbers with another text behind them may be a vendor's 3.6.1-ncs1
     return None if order is None else order == 0

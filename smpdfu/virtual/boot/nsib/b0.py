@@ -12,20 +12,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from smpdfu.errors import FormatError
-from smpdfu.image.nsib.firmware_info import INFO_MAGIC, INFO_OFFSETS, VALID, FirmwareInfo
-from smpdfu.image.nsib.provision import CounterUse, Provision, Tokens
+from smpdfu.image.nsib.firmware_info import (
+    INFO_BYTES,
+    INFO_MAGIC,
+    INFO_OFFSETS,
+    VALID,
+    VALID_OFFSET,
+    FirmwareInfo,
+)
+from smpdfu.image.nsib.provision import FRONT_BYTES, CounterUse, Provision, Tokens
 from smpdfu.image.nsib.provision_reading import read_provision
 from smpdfu.image.nsib.seal import ValidationInfo
 from smpdfu.image.nsib.sealed_by import SealState, sealed_by
 from smpdfu.virtual.chip.flash import Area, Bus
 from smpdfu.virtual.chip.regions import NsibLayout
 
-INFO_BYTES = 60
-_VALID_OFFSET = 32
 _VALID_MASK = 0xFFFF_0000  # INVALID_VAL of fw_info.c: what is written over the word that says valid
 _HIGHEST_VERSION = 0x7FFF  # a counter's half-word has the slot in its lowest bit
 _WORD = 4
-_DATA_OFFSET = 0x28
 
 
 class StorageError(Exception):
@@ -56,7 +60,7 @@ class Storage:
     def read(self) -> Provision:
         """What is there now. Raises ``StorageError``."""
         try:
-            found = read_provision(self.area.read(_DATA_OFFSET, self.area.size_bytes - _DATA_OFFSET))
+            found = read_provision(self.area.read(FRONT_BYTES, self.area.size_bytes - FRONT_BYTES))
         except FormatError as error:
             raise StorageError(str(error)) from None
         if found.keys and found.tokens is not self.tokens:
@@ -69,8 +73,8 @@ class Storage:
         data += b"\xff" * (-len(data) % _WORD)
         for offset in range(0, len(data), _WORD):
             word = data[offset : offset + _WORD]
-            if word != self.area.read(_DATA_OFFSET + offset, _WORD):
-                self.area.program(_DATA_OFFSET + offset, word)
+            if word != self.area.read(FRONT_BYTES + offset, _WORD):
+                self.area.program(FRONT_BYTES + offset, word)
 
 
 def version_of(data: Provision) -> int | None:
@@ -83,7 +87,6 @@ class B0:
     """b0 over the memories of the application core; ``of_2024`` is as ``Release.b0_of_2024``."""
 
     def __init__(self, bus: Bus, nsib: NsibLayout, log: Callable[[str], None], *, of_2024: bool) -> None:
-        self._nsib = nsib
         self._log = log
         self._of_2024 = of_2024
         self.slots = tuple(bus.area(slot) for slot in nsib.slots)
@@ -188,7 +191,7 @@ class B0:
         offset = _info_offset(slot)
         if offset is None:
             return
-        place = offset + _VALID_OFFSET
+        place = offset + VALID_OFFSET
         if slot.read(place, _WORD) == VALID.to_bytes(_WORD, "little"):
             slot.program(place, (VALID & _VALID_MASK).to_bytes(_WORD, "little"))
 
