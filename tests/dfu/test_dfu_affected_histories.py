@@ -232,7 +232,8 @@ def test_the_fast_reader_of_a_journal_finds_what_the_whole_one_does(kinds: list[
     entries: list[dict[str, Any] | None] = []
     step, upload = {"step": "upload app", "is": "begun"}, {"upload": {"is": "begun"}}
     for at, kind in enumerate(kinds):
-        entry = {"update": {"update": str(at)}, "step": step, "end": {"end": "done"}, "upload": upload}
+        update = {"update": str(at)}
+        entry: dict[str, dict[str, Any]] = {"update": update, "step": step, "end": {"end": "done"}, "upload": upload}
         entries.append(None if kind == "damaged" else {**entry.get(kind, {"proof": None}), "time": float(at)})
     data = b"".join(b"\0\n" if one is None else json.dumps(one).encode() + b"\n" for one in entries)
     found = updates_in(data[:-1] if torn else data)

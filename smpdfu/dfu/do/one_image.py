@@ -41,9 +41,9 @@ from smpdfu.dfu.decide.record import Record
 from smpdfu.dfu.decide.steps.next_step import NextStep, how_to_start, marked, starts_unmarked
 from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.events import watched
+from smpdfu.dfu.do.image_entries import running_hash
 from smpdfu.dfu.do.journal.updates import UploadLine
 from smpdfu.dfu.do.journal.uploads import UploadJournal
-from smpdfu.dfu.do.noted import running_hash
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_slots, read_state
