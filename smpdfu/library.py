@@ -128,7 +128,7 @@ async def open_update(
     places = [*await places_by_lookup(address), *(await places_by_lookup(loader.address) if loader else ())]
     with locked(places):
         async with Reach(client, loader.client if loader else None) as reach:
-            with Journal(journal_path(place_of(address))) as journal:
+            with Journal(journal_of(address)) as journal:
                 yield Update(
                     reach, package, journal, wish=wish, deadlines=deadlines, health=health, net_version=net_version
                 )
@@ -162,9 +162,14 @@ async def open_device(
             yield client
 
 
+def journal_of(address: str) -> Path:
+    """Return where the journal of the device at ``address`` is, or will be. Raises ConnectError."""
+    return journal_path(place_of(address))
+
+
 def recorded_update(address: str) -> Record:
     """Return the latest update in the journal of the device at ``address``. Raises ConnectError or JournalError."""
-    return read_record(journal_path(place_of(address)))
+    return read_record(journal_of(address))
 
 
 def set_journal_aside(address: str) -> Path | None:
@@ -173,7 +178,7 @@ def set_journal_aside(address: str) -> Path | None:
     Return its new name, or None if there was no journal. Raises ConnectError, or JournalError if another process
     holds it.
     """
-    return set_aside(journal_path(place_of(address)))
+    return set_aside(journal_of(address))
 
 
 def delete_journal(address: str) -> None:
@@ -181,7 +186,7 @@ def delete_journal(address: str) -> None:
 
     Raises ConnectError, or JournalError if another process holds it.
     """
-    remove(journal_path(place_of(address)))
+    remove(journal_of(address))
 
 
 async def install_image(
@@ -198,18 +203,18 @@ async def install_image(
     """Install one signed image on the device at ``address``, by default until it runs permanently.
 
     ``wanted`` chooses the slot, a test or an upload alone. Call it again after any interruption; it continues by what
-    the device says. There is no journal: see ``dfu/do/one_image.py``. ``watch`` is called with every event; an error
-    that it raises ends the call and comes out unchanged. ``nsib``: the keys that b0 and b0n of the device trust; an
-    image for them with another seal is refused.
+    the device says. The journal of the device notes an image that may run from now on, for ``affected`` alone.
+    ``watch`` is called with every event; an error that it raises ends the call and comes out unchanged.
+    ``nsib``: the keys that b0 and b0n of the device trust; an image for them with another seal is refused.
 
     Raises ImageError if the file is not one signed image, ConnectError, PlanError if the checks refuse (nothing was
     written), RevertedError if the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError,
     or JournalError if another call is updating this device. If the state folder cannot be written, the device is not
-    locked: ``watch`` gets a warning.
+    locked and its journal notes nothing: ``watch`` gets warnings.
     """
     request = ImageRequest(_loaded(image), wanted, bootloader, trust, deadlines, nsib)
     async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
-        return await install_one(client, request, watch)
+        return await install_one(client, request, watch, journal=journal_of(address))
 
 
 async def recover_image(
@@ -230,11 +235,12 @@ async def recover_image(
     Raises ValueError if ``wanted`` asks for a test, a confirmation or a slot, ImageError if the file is not one signed
     image or the bootloader does not accept it, ConnectError, PlanError if the device is not in serial recovery or the
     wrong core would get the image (nothing was written), DeviceError, LinkError, or JournalError if another call is
-    updating this device. If the state folder cannot be written, the device is not locked: ``watch`` gets a warning.
+    updating this device. If the state folder cannot be written, the device is not locked and its journal notes nothing:
+    ``watch`` gets warnings.
     """
     request = ImageRequest(_loaded(image), wanted, trust=trust, nsib=nsib)
     async with open_device(address, client_for(parse_address(address)), unlocked=warning_to(watch)) as client:
-        return await upload_in_recovery(client, request, watch)
+        return await upload_in_recovery(client, request, watch, journal=journal_of(address))
 
 
 def _package(package: Package | Path | str) -> Package:

@@ -24,6 +24,7 @@ SLOW = frozenset(
         "ble/test_ble_tcp.py",
         "chaos/test_chaos.py",
         "cli/device/test_cli_advice.py",
+        "cli/device/test_cli_affected_uploads.py",
         "cli/device/test_cli_bad_ports.py",
         "cli/device/test_cli_bounds.py",
         "cli/device/test_cli_build_kinds.py",

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from benchmarks.bench_affected import digest, write_state
 from smpdfu.device_search import affected
-from smpdfu.dfu.do.journal.updates import updates_in
+from smpdfu.dfu.do.journal.updates import JournalUpdate, JournalUpload, updates_in
 from smpdfu.dfu.fleet.affected.answer import AffectedStatus, DeviceHistory, Judge, catalog_of
 from smpdfu.dfu.fleet.affected.boards import APP, NET, NOT_KNOWN, Attempt, Exchanged, Result, boards_of
+from smpdfu.dfu.fleet.affected.histories import in_order
+from smpdfu.dfu.fleet.affected.journals import JournalRecord
 from smpdfu.dfu.fleet.affected.question import by_hashes
 from smpdfu.dfu.fleet.log import log as logs
 from smpdfu.dfu.fleet.log.events import Fields, LogEvent
@@ -225,14 +227,80 @@ def test_few_lines_of_a_history_are_decoded(state: Path, monkeypatch: pytest.Mon
     assert [one.begin["update"] for one in updates_in(journal)] == [digest(f"package {at}") for at in (1, 2, 3)]
 
 
-@given(st.lists(st.sampled_from(["update", "step", "end", "note", "damaged"]), max_size=12), st.booleans())
+@given(st.lists(st.sampled_from(["update", "step", "end", "note", "upload", "damaged"]), max_size=12), st.booleans())
 def test_the_fast_reader_of_a_journal_finds_what_the_whole_one_does(kinds: list[str], torn: bool) -> None:
     entries: list[dict[str, Any] | None] = []
+    step, upload = {"step": "upload app", "is": "begun"}, {"upload": {"is": "begun"}}
     for at, kind in enumerate(kinds):
-        entry = {"update": {"update": str(at)}, "step": {"step": "upload app", "is": "begun"}, "end": {"end": "done"}}
-        entries.append(None if kind == "damaged" else entry.get(kind, {"proof": None}) | {"time": float(at)})
+        update = {"update": str(at)}
+        entry: dict[str, dict[str, Any]] = {"update": update, "step": step, "end": {"end": "done"}, "upload": upload}
+        entries.append(None if kind == "damaged" else {**entry.get(kind, {"proof": None}), "time": float(at)})
     data = b"".join(b"\0\n" if one is None else json.dumps(one).encode() + b"\n" for one in entries)
     found = updates_in(data[:-1] if torn else data)
     whole = updates_in(data[:-1] if torn else data, lambda began, ended: False)
     assert [one.begin for one in found] == [one.begin for one in whole]
     assert [one.end for one in found] == [one.end for one in whole]
+
+
+BEGUN, INSTALLED = {"upload": {"is": "begun", "runs": "aa"}}, {"upload": {"is": "installed", "runs": "bb"}}
+UPDATE, STEP, END = {"update": "p", "runs": "00"}, {"step": "upload app", "is": "begun"}, {"end": "done"}
+
+
+def journal_of(*entries: Mapping[str, Any]) -> bytes:
+    """A journal with these entries, one each second."""
+    return b"".join(json.dumps({**one, "time": float(at)}).encode() + b"\n" for at, one in enumerate(entries))
+
+
+def test_an_update_around_an_upload_comes_in_two_parts() -> None:
+    first, upload, rest = updates_in(journal_of(UPDATE, STEP, BEGUN, INSTALLED, STEP, END))
+    assert isinstance(first, JournalUpdate)
+    assert isinstance(upload, JournalUpload)
+    assert isinstance(rest, JournalUpdate)
+    assert (first.end, len(first.steps)) == (None, 1)
+    assert (upload.begin["time"], upload.end) == (2.0, {"is": "installed", "runs": "bb", "time": 3.0})
+    assert (rest.begin, len(rest.steps)) == ({"update": "p", "runs": "bb", "time": 3.0}, 1)
+    assert rest.end == {"end": "done", "time": 5.0}
+
+
+def test_an_update_around_an_upload_that_did_not_end_is_about_a_device_of_which_nobody_knows_what_runs() -> None:
+    *_, rest = updates_in(journal_of(UPDATE, STEP, BEGUN, END))
+    assert rest.begin == {"update": "p", "runs": None, "time": 2.0}
+
+
+@pytest.mark.parametrize("upload", [(BEGUN,), (BEGUN, INSTALLED)])
+@pytest.mark.parametrize("at", range(1, 4))
+def test_an_update_that_the_log_has_hides_no_upload(at: int, upload: tuple[Mapping[str, Any], ...]) -> None:
+    entries: list[Mapping[str, Any]] = [UPDATE, STEP, END]
+    entries[at:at] = upload
+    asked: list[tuple[float, float]] = []
+
+    def known(began: float, ended: float) -> bool:
+        asked.append((began, ended))
+        return True
+
+    (found,) = updates_in(journal_of(*entries), known)
+    assert isinstance(found, JournalUpload)
+    assert (found.begin["time"], found.end is None) == (float(at), len(upload) == 1)
+    assert asked == [(0.0, 2.0 if at == 3 else 2.0 + len(upload))]
+
+
+@pytest.mark.parametrize("entry", [{}, {"is": "begun", "image": 7}, {"is": [], "time": []}, {"is": "installed"}])
+def test_an_upload_that_cannot_be_read_makes_no_device_clear(state: Path, entry: Mapping[str, Any]) -> None:
+    """It comes twice: the second line may count as the end of the first."""
+    for path in (state / "updates").iterdir():
+        path.write_bytes(path.read_bytes() + 2 * (json.dumps({"upload": entry, "time": 4e9}).encode() + b"\n"))
+    assert counts(3) == counts(9) == {"unknown": 20}
+
+
+def test_uploads_count_in_the_order_of_the_journal_whatever_the_clock_said() -> None:
+    new = {"part": APP, "hash": IMAGES[3][0].hash, "version": "3.0.0"}
+    begun = {"is": "begun", "image": new, "runs": IMAGES[1][0].hash}
+    lines = [
+        {"update": "p", "images": [IMAGES[1][0].to_entry()], "runs": IMAGES[0][0].hash, "time": 100.0},
+        {"end": "done", "time": 101.0},
+        {"upload": begun, "time": 3.0},
+        {"upload": {"is": "installed", "proven": True, "runs": IMAGES[3][0].hash}, "time": 4.0},
+    ]
+    record = JournalRecord.of(updates_in(b"".join(json.dumps(one).encode() + b"\n" for one in lines)), Path("a.jsonl"))
+    (board,) = boards_of(in_order(record.attempts), {})
+    assert board.runs[APP].keys == {IMAGES[3][0].hash}

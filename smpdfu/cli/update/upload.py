@@ -28,7 +28,7 @@ from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.images import Core, PackageImage
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.files import FileKind
-from smpdfu.library import open_device
+from smpdfu.library import journal_of, open_device
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,13 +53,14 @@ async def upload_image(
     known = known_bootloader(bootloader, conn)
     deadlines = Deadlines(target.boot_timeout)
     request = ImageRequest(load_image(file), wanted, known, trust.keys(), deadlines, nsib.keys())
+    journal = journal_of(conn.address())
     device = conn.client(transfer_timeout_s=how.transfer_timeout)
     async with open_device(conn.address(), device, unlocked=out.warn) as client:
         with Reporter(out, request.image.file) as report:
             if target.recovery:
-                show_recovered(await upload_in_recovery(client, request, report), out)
+                show_recovered(await upload_in_recovery(client, request, report, journal=journal), out)
                 return
-            done = await install_one(client, request, report)
+            done = await install_one(client, request, report, journal=journal)
     answer = _answer(done)
     out.emit(answer, lambda: _told(answer, _now(done)))
 

@@ -1,15 +1,17 @@
 """Install one image: check, upload, and on request bring it to run, with the steps of ``update``.
 
-There is no journal, on purpose. A call that was interrupted continues by what the device says: it lists what it holds,
-what is pending and what runs, and an upload continues at the offset that it names. So the same call continues on any
-computer. The journal of a device holds one update, the last that began: a record of one image would end an interrupted
-update of a package there, and ``update --resume`` would find nothing to continue. Both were tried, see
-``tests/cli/device/test_cli_one_at_a_time.py``. The callers lock the device instead (``device_lock``).
+It does not continue by a journal, on purpose. A call that was interrupted continues by what the device says: it lists
+what it holds, what is pending and what runs, and an upload continues at the offset that it names. So the same call
+continues on any computer. The journal of a device holds one update, the last that began: a record of one image would
+end an interrupted update of a package there, and ``update --resume`` would find nothing to continue. Both were tried,
+see ``tests/cli/device/test_cli_one_at_a_time.py``. The callers lock the device instead (``device_lock``). What the
+journal gets are lines that an update passes over, for a search for devices that run an image (``journal/uploads``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -36,16 +38,20 @@ from smpdfu.dfu.decide.one_image import (
 from smpdfu.dfu.decide.proof import net_taken
 from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import Record
-from smpdfu.dfu.decide.steps.next_step import NextStep, how_to_start, marked
+from smpdfu.dfu.decide.steps.next_step import NextStep, how_to_start, marked, starts_unmarked
 from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.events import watched
+from smpdfu.dfu.do.image_entries import running_hash
+from smpdfu.dfu.do.journal.updates import UploadLine
+from smpdfu.dfu.do.journal.uploads import UploadJournal
 from smpdfu.dfu.do.one_image_steps import bring_to_run, find_job
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark
 from smpdfu.dfu.do.update import Wish, known_of
-from smpdfu.dfu.package.images import Core, PackageImage
-from smpdfu.errors import FormatError, ImageError, PlanError
+from smpdfu.dfu.package.image_record import ImageRecord
+from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.errors import FormatError, ImageError, PlanError, RevertedError, SmpdfuError
 from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 from smpdfu.image.inspect.not_firmware import image_inside
 from smpdfu.image.keys.keys import Verifier
@@ -55,7 +61,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 
 # What speaks against sending alone. A slot with its trailer in it marks itself (permanent with --confirm), whatever was
 # asked for; a device that does not know its own slot writes over what runs.
-_HARMS_AT_ONCE = {"padded", "active-slot"}
+_MARKS_ITSELF = "padded"
+_HARMS_AT_ONCE = {_MARKS_ITSELF, "active-slot"}
 # What the image of the other core, or the other half, may still mend, where this call only marks one of them.
 _MAY_BE_MET = {"dependency", "half-alone"}
 
@@ -170,15 +177,22 @@ def load_image(path: str | PathLike[str]) -> PackageImage:
 
 
 async def install_one(
-    client: Client, request: ImageRequest, watch: Callable[[ImageEvent], None] = ignore
+    client: Client,
+    request: ImageRequest,
+    watch: Callable[[ImageEvent], None] = ignore,
+    *,
+    journal: Path | None = None,
 ) -> InstalledImage:
     """Do what is asked for, as far as it is not done.
+
+    ``journal`` is the journal of the device: it gets a note of an image that may run from now on. If it cannot be
+    written, ``watch`` gets a warning.
 
     Raises PlanError before anything is written where checks speak against it (unless ``Wanted.force``), RevertedError
     when the device runs its previous firmware, NotBackError, StepError, DeviceError, LinkError. An error that ``watch``
     raises ends the call and comes out unchanged; the same call continues.
     """
-    return await watched(partial(_install, client, request), watch)
+    return await watched(partial(_install, client, request, journal), watch)
 
 
 async def read_known(client: Client, request: ImageRequest) -> DeviceState:
@@ -186,7 +200,9 @@ async def read_known(client: Client, request: ImageRequest) -> DeviceState:
     return known_of(await read_state(client), Record(), Wish(bootloader=request.bootloader, nsib=request.nsib))
 
 
-async def _install(client: Client, request: ImageRequest, watch: Callable[[ImageEvent], None]) -> InstalledImage:
+async def _install(
+    client: Client, request: ImageRequest, journal: Path | None, watch: Callable[[ImageEvent], None]
+) -> InstalledImage:
     wanted = request.wanted
     read = await read_known(client, request)
     if read.recovery:
@@ -195,13 +211,18 @@ async def _install(client: Client, request: ImageRequest, watch: Callable[[Image
     state = await same.learn(read)
     job = await find_job(client, request.image, state, wanted)
     image = of_pair(request.image, job, state)
-    _check(image, state, wanted, watch)
+    found = _check(image, state, wanted, watch)
+    notes = _Notes(UploadJournal(journal, warning_to(watch)), same, image, job, wanted)
     if job.left is Left.NOTHING:
-        return _in_place(image, state, job, wanted)
+        await notes.begin(state)
+        return await notes.end(_in_place(image, state, job, wanted))
     if text := announcement(job, image, state):  # a warning where there may be no way back
         watch(ImageNote(text, warning=job.way is not Way.TRIAL or job.reverts is None))
     unchanged = partial(same.check, Step(Action.CHECK if job.replaces else Action.UPLOAD, image.role), state)
     await unchanged()
+    starts = starts_unmarked(image, state, job) or any(one.code == _MARKS_ITSELF for one in found)
+    if starts:
+        await notes.begin(state)
     sent = None
     if job.left is not Left.STARTED:
         sent = await _send(client, image, job, watch, unchanged)
@@ -209,10 +230,48 @@ async def _install(client: Client, request: ImageRequest, watch: Callable[[Image
     held = await read_slots(client, state)
     done = InstalledImage(image, job.image, job.slot, held, sent=sent, marked=_mark_of(wanted, job))
     if wanted.boots:
-        done = await _after(same, done, job, request, watch)
+        if not starts:
+            await notes.begin(state)
+        done = await notes.end(await notes.reverted(_after(same, done, job, request, watch), state))
     if not wanted.confirm:
         done = replace(done, next_step=(marked if wanted.test else how_to_start)(image, state, job))
     return replace(done, slot=read_back(image, done.state, job))
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What the journal of the device gets of one image."""
+
+    journal: UploadJournal
+    same: SameDevice
+    image: PackageImage
+    job: Job
+    wanted: Wanted
+
+    async def begin(self, state: DeviceState) -> None:
+        """From now on the image may run."""
+        record = ImageRecord.of(self.image)
+        if self.job.image and self.image.role is Role.APP:  # a pair that is not the application's
+            record = replace(record, part=f"{Role.OTHER} {self.job.image}")
+        device, runs = self.same.client.name, running_hash(state)
+        await self.journal.begin(record, device=device, runs=runs, hardware=self.same.hardware)
+
+    async def end(self, done: InstalledImage) -> InstalledImage:
+        """Note that the image was installed. One that is only marked may run or not."""
+        if self.wanted.confirm:
+            runs = running_hash(done.state)
+            await self.journal.end(UploadLine.INSTALLED, proven=done.proven is True, runs=runs)
+        return done
+
+    async def reverted(self, doing: Awaitable[InstalledImage], state: DeviceState) -> InstalledImage:
+        """What ``doing`` returns. If the device went back, that is noted, with what it runs."""
+        try:
+            return await doing
+        except RevertedError:
+            with suppress(SmpdfuError):
+                runs = running_hash(await read_slots(self.same.client, state))
+                await self.journal.end(UploadLine.REVERTED, proven=False, runs=runs)
+            raise
 
 
 def _in_place(image: PackageImage, state: DeviceState, job: Job, wanted: Wanted) -> InstalledImage:
@@ -230,7 +289,9 @@ def _mark_of(wanted: Wanted, job: Job) -> str | None:
     return "test" if wanted.test else "permanent" if wanted.confirm and takes_marks else None
 
 
-def _check(image: PackageImage, state: DeviceState, wanted: Wanted, watch: Callable[[ImageEvent], None]) -> None:
+def _check(
+    image: PackageImage, state: DeviceState, wanted: Wanted, watch: Callable[[ImageEvent], None]
+) -> Sequence[Finding]:
     """Say what was found; refuse what no bootloader takes, what would not boot, or boots without being asked to."""
     found = image_findings(image, state)
     errors = _against(found, wanted)
@@ -239,6 +300,7 @@ def _check(image: PackageImage, state: DeviceState, wanted: Wanted, watch: Calla
     for finding in found:
         if finding.severity is not Severity.NOTE:
             watch(ImageNote(finding.words, warning=True, finding=finding))
+    return found
 
 
 def _against(found: Sequence[Finding], wanted: Wanted) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""One device, one call at a time; and why the installation of one image keeps no journal."""
+"""One device, one call at a time; and why the installation of one image continues without a journal."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def no_state(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.mark.parametrize("how", [(), ("--test",), ("--confirm",)], ids=" ".join)
 def test_an_upload_needs_no_state_folder(desk: Desk, no_state: Path, how: tuple[str, ...]) -> None:
-    """It keeps nothing there but its lock, and a computer with a read-only disk can send an image."""
+    """It needs nothing there, and a computer with a read-only disk can send an image."""
     ended = desk.call("upload", desk.image(), *how)
     assert ended.code == 0
     assert "warning: the lock " in ended.err
@@ -174,7 +174,7 @@ def test_an_image_leaves_the_journal_of_an_interrupted_update_alone(desk: Desk) 
 
 
 def test_a_second_record_would_end_the_interrupted_update(desk: Desk) -> None:
-    """The reason for there being no journal: it holds one update, the last that began."""
+    """The reason for not continuing by a journal: it holds one update, the last that began."""
     package = interrupted(desk)
     with Journal(journal_path(desk.address)) as journal:
         journal.begin("another digest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, version_of
-from smpdfu.dfu.decide.one_image import NO_MARK_MODES, ONE_SLOT_MODES, REVERTING_MODES, Job, why_no_test
+from smpdfu.dfu.decide.one_image import NO_MARK_MODES, ONE_SLOT_MODES, REVERTING_MODES, Job, Way, why_no_test
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.image.format import counted
 from smpdfu.smp.groups.os import BootloaderMode
@@ -33,6 +33,13 @@ class NextStep(StrEnum):
 def marked(image: PackageImage, state: DeviceState, job: Job) -> NextStep:
     """What follows for an image that was marked for a test."""
     return NextStep.RESET_INSTALLS if why_no_test(image, state, job) else NextStep.RESET_TRIES
+
+
+def starts_unmarked(image: PackageImage, state: DeviceState, job: Job) -> bool:
+    """Return whether a reset may start an image that was only sent, as far as the device tells how it updates."""
+    by_itself = job.way in (Way.HIGHER_VERSION, Way.ONE_SLOT) or state.mode in REVERTING_MODES
+    next_step = how_to_start(image, state, job)
+    return by_itself or next_step in (NextStep.RESET_STARTS, NextStep.RESET_STARTS_HIGHER)
 
 
 def how_to_start(image: PackageImage, state: DeviceState, job: Job) -> NextStep:

@@ -16,6 +16,8 @@ behind it its steps, and one with ``end`` closes it::
     {"net_version": "1.0.0", "time": ...}
     {"proof": {"value": true, "reason": "...", "source": "console"}, "time": ...}
     {"end": "done", "time": ...}
+    {"upload": {"is": "begun", "device": "virtual:desk", "image": {...}, "runs": "<hash>", "hardware": "<hex>"}, ...}
+    {"upload": {"is": "installed", "proven": true, "runs": "<hash>"}, "time": ...}
 
 ``images`` are those of the package for this device (``ImageRecord``), ``uploads_run`` says whether an image may run
 that was only uploaded, ``runs`` is the hash of the application that the device listed before.
@@ -23,6 +25,9 @@ that was only uploaded, ``runs`` is the hash of the application that the device 
 ``proof`` whether the network core took its image, ``hardware`` the number of the device's chip, null where it does not
 tell one: what was noted before it may be about another device. ``waiting``: the device took the reset, and the image
 still waited. An older tool passes them over, and an older journal has none.
+
+``upload`` is about one image without a package, and about no update: such lines may stand between those of an update,
+or behind its end, and an update passes them over. ``uploads`` writes them.
 
 The journal remembers what a device cannot tell (that the network core got its image); where the two disagree the
 device is right, see ``plan``.
@@ -108,7 +113,7 @@ class Journal:
         self._append({"step": step, "is": "waiting"})
 
     def note(self, facts: Mapping[str, Any]) -> None:
-        """A line of facts: ``loader``, ``hardware``, ``net_version`` or ``proof``, see the module."""
+        """A line of facts: ``loader``, ``hardware``, ``net_version``, ``proof`` or ``upload``, see the module."""
         self._append(dict(facts))
 
     def end(self, outcome: str) -> None:

@@ -1,4 +1,4 @@
-"""The updates in a journal, all of them: which packages a device got, and how that ended."""
+"""The updates in a journal, all of them, and the uploads of one image: what a device got, and how that ended."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,18 @@ from smpdfu.local.state.own import open_own
 
 _STEP = b'{"step":'
 _UPDATE = b'{"update":'
+_UPLOAD = b'{"upload":'
 _TIME = re.compile(rb', "time": ([0-9]{1,12}(?:\.[0-9]{1,6})?)\}\n\Z')
+UPLOAD = "upload"
+"""The key of a line on an upload of one image without a package."""
+
+
+class UploadLine(StrEnum):
+    """What such a line says. BEGUN: from here on the image may run; nobody knows until another line settles it."""
+
+    BEGUN = "begun"
+    INSTALLED = "installed"
+    REVERTED = "reverted"
 
 
 @dataclass(slots=True)
@@ -38,14 +50,23 @@ class JournalUpdate:
         return (entry for entry in entries if entry is not None)
 
 
+@dataclass(slots=True)
+class JournalUpload:
+    """The lines of one upload of an image without a package: how it began, and its end (None: nobody knows)."""
+
+    begin: Mapping[str, Any]
+    end: Mapping[str, Any] | None = None
+
+
 Known = Callable[[float, float], bool]
 """Whether an update that began and ended at these times is known from elsewhere."""
 
 
-def read_updates(path: Path, known: Known | None = None) -> list[JournalUpdate]:
-    """Return the updates in a journal, oldest first; none where there is no journal. Raises JournalError.
+def read_updates(path: Path, known: Known | None = None) -> list[JournalUpdate | JournalUpload]:
+    """Return what is in a journal, oldest first; nothing where there is no journal. Raises JournalError.
 
-    Updates that are ``known`` are left out.
+    Updates that are ``known`` are left out. An update that an upload interrupted comes in two parts, the upload between
+    them.
     """
     try:
         fd = open_own(path, os.O_RDONLY)
@@ -62,8 +83,8 @@ def read_updates(path: Path, known: Known | None = None) -> list[JournalUpdate]:
     return updates_in(data, known)
 
 
-def updates_in(data: bytes, known: Known | None = None) -> list[JournalUpdate]:
-    """Return the updates in the bytes of a journal, but those that are ``known``: of these, only the times are read.
+def updates_in(data: bytes, known: Known | None = None) -> list[JournalUpdate | JournalUpload]:
+    """Return what ``read_updates`` does, of the bytes of a journal. Of updates that are ``known``, it reads the times.
 
     Lines that begin as a step does are not read. If another line is damaged, all are, and count as ``Journal`` counts
     them.
@@ -80,25 +101,32 @@ def updates_in(data: bytes, known: Known | None = None) -> list[JournalUpdate]:
 
 
 def _unknown(lines: Sequence[bytes], known: Known) -> Iterator[bytes]:
-    """The lines of the updates that are not known."""
+    """The lines of the updates that are not known, and of all uploads."""
     starts = [number for number, line in enumerate(lines) if line.startswith(_UPDATE)]
     yield from lines[: starts[0] if starts else None]
     for start, end in pairwise([*starts, len(lines)]):
-        times = [_TIME.search(lines[at]) for at in (start, end - 1)]
-        first, last = (None if found is None else float(found[1]) for found in times)
+        own = [line for line in lines[start:end] if not line.startswith(_UPLOAD)]
+        first, last = (None if found is None else float(found[1]) for found in map(_TIME.search, (own[0], own[-1])))
         if first is None or last is None or not known(first, last):
             yield from lines[start:end]
+        else:
+            yield from (line for line in lines[start:end] if line.startswith(_UPLOAD))
 
 
-def _grouped(entries: Iterable[Mapping[str, Any] | bytes | None]) -> list[JournalUpdate]:
-    found: list[JournalUpdate] = []
+def _grouped(entries: Iterable[Mapping[str, Any] | bytes | None]) -> list[JournalUpdate | JournalUpload]:
+    found: list[JournalUpdate | JournalUpload] = []
+    latest: JournalUpdate | None = None
     for entry in entries:
         if entry is None:
             continue
-        if not isinstance(entry, bytes) and "update" in entry:
-            found.append(JournalUpdate(entry))
-        elif found:
-            _add(found[-1], entry)
+        if not isinstance(entry, bytes) and isinstance(upload := entry.get(UPLOAD), dict):
+            _add_upload(found, {**upload, "time": entry.get("time", 0.0)})
+        elif not isinstance(entry, bytes) and "update" in entry:
+            found.append(latest := JournalUpdate(entry))
+        elif latest is not None:
+            if isinstance(between := found[-1], JournalUpload):
+                found.append(latest := _continued(latest, between))
+            _add(latest, entry)
     return found
 
 
@@ -109,3 +137,18 @@ def _add(update: JournalUpdate, entry: Mapping[str, Any] | bytes) -> None:
         update.end = entry
     else:
         update.notes.append(entry)
+
+
+def _add_upload(found: list[JournalUpdate | JournalUpload], entry: Mapping[str, Any]) -> None:
+    last = found[-1] if found else None
+    if entry.get("is") != UploadLine.BEGUN and isinstance(last, JournalUpload) and last.end is None:
+        last.end = entry
+    else:
+        found.append(JournalUpload(entry))
+
+
+def _continued(update: JournalUpdate, upload: JournalUpload) -> JournalUpdate:
+    """The rest of an update behind an upload: since then, the device runs what the upload says."""
+    told = upload.end or {}
+    since = {"time": (upload.end or upload.begin)["time"], "runs": told.get("runs")}
+    return JournalUpdate({**update.begin, **since}, [note for note in update.notes if "hardware" in note])

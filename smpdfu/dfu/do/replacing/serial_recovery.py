@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from smpdfu.client import Client, UploadProgress, UploadResult
 from smpdfu.dfu.decide.serial_recovery import (
     KEEP_POWER,
     NETWORK,
+    SECONDARY,
     has_direct_upload,
     no_such_number,
     not_met,
     recovery_number,
 )
 from smpdfu.dfu.do.events import watched
-from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageRequest, ImageStage, ignore, read_known
+from smpdfu.dfu.do.journal.updates import UploadLine
+from smpdfu.dfu.do.journal.uploads import UploadJournal
+from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageRequest, ImageStage, ignore, read_known, warning_to
+from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.dfu.package.images import PackageImage
 from smpdfu.errors import DeviceError, ImageError
 from smpdfu.smp.groups.image import StateRead
@@ -51,9 +56,13 @@ class RecoveredImage:
 
 
 async def upload_in_recovery(
-    client: Client, request: ImageRequest, watch: Callable[[ImageEvent], None] = ignore
+    client: Client,
+    request: ImageRequest,
+    watch: Callable[[ImageEvent], None] = ignore,
+    *,
+    journal: Path | None = None,
 ) -> RecoveredImage:
-    """Send the image to the slot of its core, or to ``request.wanted.image``.
+    """Send the image to the slot of its core, or to ``request.wanted.image``. ``journal`` as for ``install_one``.
 
     Raises PlanError before anything is written if the device is not in serial recovery or the wrong core would get the
     image, ImageError if the bootloader does not accept it, DeviceError, LinkError, and ValueError for a test, a
@@ -62,10 +71,12 @@ async def upload_in_recovery(
     wanted = request.wanted
     if wanted.boots or wanted.slot is not None:
         raise ValueError("serial recovery has no test, no confirmation and no slot: it overwrites what runs")
-    return await watched(partial(_upload, client, request), watch)
+    return await watched(partial(_upload, client, request, journal), watch)
 
 
-async def _upload(client: Client, request: ImageRequest, watch: Callable[[ImageEvent], None]) -> RecoveredImage:
+async def _upload(
+    client: Client, request: ImageRequest, journal: Path | None, watch: Callable[[ImageEvent], None]
+) -> RecoveredImage:
     image, wanted = request.image, request.wanted
     state = await read_known(client, request)
     if not state.recovery:
@@ -74,6 +85,8 @@ async def _upload(client: Client, request: ImageRequest, watch: Callable[[ImageE
     if number == NETWORK:
         text = f"the bootloader copies the image to the network core at the end: {KEEP_POWER} after that"
         watch(ImageNote(text, warning=False))
+    notes = UploadJournal(journal, warning_to(watch))
+    await notes.begin(ImageRecord.of(image), device=client.name, runs=None, hardware=None)
     result = await _send(client, image, number, watch)
     accepted = None if number == NETWORK else await _lists(client, image)
     if accepted is False:
@@ -81,7 +94,10 @@ async def _upload(client: Client, request: ImageRequest, watch: Callable[[ImageE
             f"the bootloader has {image.file} and does not accept it (another key, or not for this device): it stays "
             "in recovery until it gets an image that it accepts"
         )
-    return RecoveredImage(image, number, result, accepted)
+    done = RecoveredImage(image, number, result, accepted)
+    if done.verified and number != SECONDARY:  # it is what the bootloader starts; nobody has seen it run
+        await notes.end(UploadLine.INSTALLED, proven=False, runs=None)
+    return done
 
 
 async def _send(client: Client, image: PackageImage, number: int, watch: Callable[[ImageEvent], None]) -> UploadResult:

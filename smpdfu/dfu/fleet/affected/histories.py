@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smpdfu.dfu.do.journal.reading import journal_path
-from smpdfu.dfu.do.journal.updates import read_updates
+from smpdfu.dfu.do.journal.updates import JournalUpdate, JournalUpload, read_updates
 from smpdfu.dfu.fleet.affected.answer import DeviceHistory, catalog_of
 from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, boards_of
 from smpdfu.dfu.fleet.affected.fleet_logs import FIELDS, DeviceId, FleetRecord, LoggedDevice
@@ -133,7 +133,7 @@ class Histories:
         return whole
 
     def _read(self, device: _Device, paths: Sequence[Path]) -> None:
-        updates = []
+        updates: list[JournalUpdate | JournalUpload] = []
         noted = sorted(span for logged in device.logged for span in logged.noted)
         began = [span[0] for span in noted]
         spans: list[tuple[float, float]] = []
@@ -163,6 +163,8 @@ class Histories:
         for attempt in record.attempts:
             for listed in filter(None, (attempt.was, attempt.runs)):
                 self._listed.setdefault(listed, ImageRecord(APP, listed, ""))
+            if not attempt.package:
+                self._listed |= {one.key: one for one in attempt.images or () if one.key}
 
     @property
     def catalog(self) -> Catalog:

@@ -1,4 +1,4 @@
-"""What the journal of a device says of its updates, by a fleet and by any other call."""
+"""What the journal of a device says of its updates, by a fleet and by any other call, and of uploads of one image."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.decide.steps.actions import Action, Policy
-from smpdfu.dfu.do.journal.updates import JournalUpdate
+from smpdfu.dfu.do.journal.updates import JournalUpdate, JournalUpload, UploadLine
 from smpdfu.dfu.fleet.affected.boards import APP, NET, Attempt, Result
 from smpdfu.dfu.package.image_record import ImageRecord, hash_text, image_records
 
 _MAX_NAME = 200
+_RESULTS: Mapping[str, Result] = {UploadLine.INSTALLED: Result.INSTALLED, UploadLine.REVERTED: Result.REVERTED}
 
 
 class _Step(NamedTuple):
@@ -25,7 +26,7 @@ class _Step(NamedTuple):
 
 @dataclass(slots=True)
 class JournalRecord:
-    """What a journal says: the device's address, its updates, and the images of packages by digest.
+    """What a journal says: the device's address, its updates and uploads, and the images of packages by digest.
 
     ``partly`` has the images of packages by what older releases noted, of which the network core's has no hash.
     """
@@ -36,12 +37,15 @@ class JournalRecord:
     partly: dict[str, tuple[ImageRecord, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, updates: Sequence[JournalUpdate], path: Path) -> JournalRecord:
-        """Add up the updates in the journal ``path``."""
+    def of(cls, updates: Sequence[JournalUpdate | JournalUpload], path: Path) -> JournalRecord:
+        """Add up what is in the journal ``path``."""
         names = (update.begin.get("device") for update in reversed(updates))
         record = cls(next((name[:_MAX_NAME] for name in names if isinstance(name, str) and name), path.stem))
-        for update in updates:
-            record.add(update)
+        for one in updates:
+            if isinstance(one, JournalUpload):
+                record.attempts.append(_of_upload(one))
+            else:
+                record.add(one)
         return record
 
     def add(self, update: JournalUpdate) -> None:
@@ -87,6 +91,30 @@ def _attempt(
         was=was,
         runs=_runs(was, images, steps, result),
         chip=_chip(update),
+        seen=ended,
+    )
+
+
+def _of_upload(upload: JournalUpload) -> Attempt:
+    """What an upload of one image did: as an update of its part alone."""
+    begin, end = upload.begin, upload.end or {}
+    image = ImageRecord.from_entry(begin.get("image"))
+    result = _RESULTS.get(str(end.get("is")), Result.LEFT)
+    ended = max(_time(begin), _time(upload.end or begin))
+    chip = begin.get("hardware")
+    kept = image is not None and image.part == NET and result is Result.REVERTED  # a network core keeps its image
+    parts = () if image is None else (image.part,)
+    return Attempt(
+        _time(begin),
+        ended,
+        images=None if image is None else (image,),
+        parts=parts,
+        result=result,
+        proven=end.get("proven") is True,
+        either=None if image is None else frozenset() if kept else frozenset(parts),
+        was=hash_text(begin.get("runs")),
+        runs=hash_text(end.get("runs")),
+        chip=chip if isinstance(chip, str) else "",
         seen=ended,
     )
 
