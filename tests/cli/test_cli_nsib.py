@@ -217,8 +217,8 @@ def test_what_is_made_is_shown(smpdfu: Call) -> None:
         {"key": 2, "hash": hashes[1], "state": "valid", "name": "stranger.pub.pem"},
     ]
     assert shown["counters"] == [
-        {"counts": "nsib", "value": 0, "slots": 8, "used": 0, "left": 8},
-        {"counts": "mcuboot", "value": 0, "slots": 2, "used": 0, "left": 2},
+        {"counts": "nsib", "value": 0, "version": 0, "slot": None, "slots": 8, "used": 0, "left": 8},
+        {"counts": "mcuboot", "value": 0, "version": None, "slot": None, "slots": 2, "used": 0, "left": 2},
     ]
     assert (shown["s0_address"], shown["s1_address"], shown["tokens"]) == (0x8000, 0x14000, "numbered")
     assert (shown["place"], shown["life_cycle"], shown["warnings"]) == ("nsib", None, [])
@@ -227,7 +227,7 @@ def test_what_is_made_is_shown(smpdfu: Call) -> None:
 @pytest.mark.usefixtures("here")
 def test_a_device_that_was_used_is_shown(smpdfu: Call) -> None:
     new = provision_for(0x8000, 0x14000, [KEY.public, STRANGER.public], counter_slots=2)
-    used = new.revoke_before(1).count(CounterUse.NSIB, 3).count(CounterUse.NSIB, 40)
+    used = new.revoke_before(1).count(CounterUse.NSIB, 3).count(CounterUse.NSIB, 40)  # version 1 in S0, 20 in S1
     dump = b"\0\0\0\0\xff\xff\xff\xff" + b"\xff" * 32 + used.to_bytes()
     parts = (hexfile.Segment(0, bytes(64)), hexfile.Segment(0xFF8100, dump.ljust(0x2FC, b"\xff")))
     Path("dump.hex").write_bytes(hexfile.encode(parts))
@@ -237,14 +237,16 @@ def test_a_device_that_was_used_is_shown(smpdfu: Call) -> None:
     done = smpdfu("provision", "show", "dump.hex", "--address", "0xff8100", "--json")
     told = done.document
     assert [one["state"] for one in told["keys"]] == ["revoked", "valid"]
-    assert told["counters"] == [{"counts": "nsib", "value": 40, "slots": 2, "used": 2, "left": 0}]
+    (counter,) = told["counters"]
+    assert counter == {"counts": "nsib", "value": 40, "version": 20, "slot": 1, "slots": 2, "used": 2, "left": 0}
     assert told["life_cycle"] == "secured"
     assert [one["code"] for one in told["warnings"]] == ["provision-counter-full"]
-    assert "has no slot left" in done.err
+    assert "has no slot left: it stays at version 20" in done.err
     table = smpdfu("provision", "show", "dump.hex", "--address", "0xff8100", "-k", "key.pem").out
     assert "revoked" in table
     assert "key.pem" in table
     assert "secured" in table
+    assert "20 (from S1)" in table
 
 
 @pytest.mark.usefixtures("here")
@@ -262,7 +264,9 @@ def test_mcuboot_alone(bare: bool, smpdfu: Call) -> None:
     assert smpdfu("provision", "make", *words, *(["--bare"] if bare else [])).code == 0
     told = smpdfu("provision", "show", "m.hex", "--json").document
     assert (told["place"], told["keys"], told["s0_address"]) == ("bare" if bare else "mcuboot", [], None)
-    assert told["counters"] == [{"counts": "mcuboot", "value": 0, "slots": 4, "used": 0, "left": 4}]
+    assert told["counters"] == [
+        {"counts": "mcuboot", "value": 0, "version": None, "slot": None, "slots": 4, "used": 0, "left": 4}
+    ]
     assert "MCUboot without NSIB" in smpdfu("provision", "show", "m.hex").out
 
 

@@ -108,7 +108,7 @@ def test_b0n_looks_at_keys_only_if_it_was_built_to(make: Maker, state: State) ->
     assert mcuboot.message.endswith(": b0 continues to start the previous MCUboot")
     later = replace(state(), nsib=NsibKeys(net=(OTHER, make.key.public)))
     (note,) = (one for one in image_findings(make.image(Role.NET), later) if one.code == "seal")
-    assert "if b0n was built to check signatures, it revokes key 1 for ever" in note.message
+    assert "if b0n was built to check signatures, it revokes key 1 permanently" in note.message
 
 
 def test_mcuboot_itself_is_judged_by_the_keys_of_b0(state: State) -> None:

@@ -108,7 +108,7 @@ def test_without_a_key_the_images_of_the_build_are_packed(
     assert not any(name.startswith("actions/upload-artifact@") for name, _ in done.used)
 
 
-@pytest.mark.parametrize("where", ["key", "version", "build-dir", "output"])
+@pytest.mark.parametrize("where", ["key", "version", "net-version", "mcuboot-version", "build-dir", "output"])
 def test_an_input_is_never_a_command(
     where: str, runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair
 ) -> None:
@@ -160,6 +160,23 @@ def test_mcuboots_own_package_is_checked_and_published(
     assert done.outputs["mcuboot"] == "other/smpdfu/dfu_mcuboot.zip"
     assert done.log.count("accepted") == 3, "the application, and MCUboot for each slot"
     check_sums(runner.workspace / "other" / "smpdfu")
+
+
+def test_each_image_can_have_a_version_of_its_own(
+    runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair
+) -> None:
+    copy_of("ncs3.0-pm-mcuboot-update", runner.workspace / "other")
+    given = inputs(
+        release_key, build_dir="other", nsib_key=release_key.text, net_version="3.1.0", mcuboot_version="4.0.0"
+    )
+    done = runner.run(given, installed)
+    assert done.failed is None, done.log
+    made = json.loads((runner.workspace / "other" / "smpdfu" / "package.json").read_text())
+    assert {one["version"] for one in made["mcuboot"]["images"]} == {"4.0.0"}
+    done = runner.run(inputs(release_key, net_version="3.1.0"), installed)
+    assert done.failed is None, done.log
+    images = json.loads(done.outputs["images"])
+    assert [(one["core"], one["version"]) for one in images] == [("app", "2.0.0"), ("net", "3.1.0")]
 
 
 def test_the_evidence_is_made_checked_and_published(

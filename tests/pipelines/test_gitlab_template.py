@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.build_folders import copy_of
 from tests.pipelines.conftest import KeyPair, seal_hash
 from tests.pipelines.gitlab_ci import run_job, template
 
@@ -76,6 +77,20 @@ def test_the_firmware_for_nsib_is_sealed_with_its_own_key(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_each_image_can_have_a_version_of_its_own(shell: str, run: Run, project: Path, release_key: KeyPair) -> None:
+    keys = {"SMPDFU_SIGNING_KEY": release_key.text, "SMPDFU_NSIB_KEY": release_key.text}
+    code, log = run(keys, shell, version="2.0.0", net_version="3.1.0")
+    assert code == 0, log
+    images = json.loads((project / "dist" / "package.json").read_text())["images"]
+    assert [(one["core"], one["version"]) for one in images] == [("app", "2.0.0"), ("net", "3.1.0")]
+    copy_of("ncs3.0-pm-mcuboot-update", project / "other")
+    code, log = run(keys, shell, version="2.0.0", mcuboot_version="4.0.0", build_dir="other", output="own")
+    assert code == 0, log
+    made = json.loads((project / "own" / "package.json").read_text())
+    assert {one["version"] for one in made["mcuboot"]["images"]} == {"4.0.0"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_the_evidence_is_made_checked_and_published(
     shell: str, run: Run, project: Path, release_key: KeyPair, other_key: KeyPair
 ) -> None:
@@ -109,7 +124,7 @@ def test_what_is_no_key_ends_the_job(shell: str, run: Run, release_key: KeyPair)
     assert secret not in log
 
 
-@pytest.mark.parametrize("where", ["version", "build_dir", "output", "public_key"])
+@pytest.mark.parametrize("where", ["version", "net_version", "mcuboot_version", "build_dir", "output", "public_key"])
 def test_an_input_is_never_a_command(where: str, run: Run, project: Path, release_key: KeyPair) -> None:
     evil = 'x"; touch hacked; $(touch hacked) `touch hacked` #'
     code, _ = run({"SMPDFU_SIGNING_KEY": str(release_key.private)}, **{where: evil})

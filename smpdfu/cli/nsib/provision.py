@@ -12,7 +12,16 @@ from smpdfu.cli.image.key_files import read_verifier
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.image.files import Segment, encode_firmware, read_firmware, write_file_atomic
 from smpdfu.image.image_file import is_hex, naming
-from smpdfu.image.nsib.provision import Place, Provision, ProvisionedKey, Tokens, mcuboot_provision, provision_for, room
+from smpdfu.image.nsib.provision import (
+    Counter,
+    Place,
+    Provision,
+    ProvisionedKey,
+    Tokens,
+    mcuboot_provision,
+    provision_for,
+    room,
+)
 from smpdfu.image.nsib.provision_reading import find_provision, problems
 from smpdfu.image.signers import shown_key
 from smpdfu.image.signing.release import key_warnings
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
     from smpdfu.cli.terminal.outputs import Replace
     from smpdfu.image.keys.keys import PublicKey
 
-_USES = {1: "version of the firmware (NSIB)", 2: "MCUboot's security counter"}
+_USES = {1: "lowest version of the firmware (NSIB)", 2: "MCUboot's security counter"}
 
 
 def make_file(
@@ -131,9 +140,17 @@ def _shown(data: Provision, names: dict[bytes, str], file: Path, begin: int | No
         rows = [(number, key.hash, _state(key), names.get(key.hash)) for number, key in enumerate(data.keys, 1)]
         parts.append(table("keys", ("key", "hash", "state", "name"), rows, long=True))
     if data.counters:
-        counts = [(_USES[one.use], one.current, one.slots, one.left) for one in data.counters]
+        counts = [(_USES[one.use], _value(one, data), one.slots, one.left) for one in data.counters]
         parts.append(table("counters", ("counts", "value", "slots", "left"), counts))
     return stacked(*parts)
+
+
+def _value(counter: Counter, data: Provision) -> str:
+    """What a counter stands at; for NSIB the version, and the slot with the firmware that had it first."""
+    if counter.version is None:
+        return str(counter.current)
+    slot = "" if counter.slot is None or data.s0 == data.s1 else f" (from S{counter.slot})"
+    return f"{counter.version}{slot}"
 
 
 def _state(key: ProvisionedKey) -> str:
@@ -160,6 +177,8 @@ def _summary(data: Provision, names: dict[bytes, str]) -> dict[str, Any]:
             {
                 "counts": one.use.name.lower(),
                 "value": one.current,
+                "version": one.version,
+                "slot": one.slot,
                 "slots": one.slots,
                 "used": len(one.values),
                 "left": one.left,

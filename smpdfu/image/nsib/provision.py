@@ -36,6 +36,7 @@ PAIR = struct.Struct("<HH")  # type and number of counters; description and numb
 COUNTERS_TYPE = 1
 VARIABLE_TYPE = 0x9312
 FREE = 0xFFFF
+HIGHEST_VERSION = 0x7FFF  # the highest firmware version that NSIB's counter can hold
 PLAIN_TOKEN = 0xFFFF_FFFF
 _NUMBERED_TOKEN = 0x50FA_FFFF
 _REVOKED_MASK = 0xFFFF_0000
@@ -126,8 +127,18 @@ class Counter:
 
     @property
     def current(self) -> int:
-        """What it stands at: firmware of a lower version does not boot."""
+        """What it stands at, as it is stored: for NSIB, ``version_value`` of a version and a slot."""
         return max(self.values, default=0)
+
+    @property
+    def version(self) -> int | None:
+        """The lowest firmware version that NSIB starts; None for a counter of MCUboot."""
+        return self.current >> 1 if self.use is CounterUse.NSIB else None
+
+    @property
+    def slot(self) -> int | None:
+        """Which slot (0 or 1) had the firmware that counted last; None before that, and for a counter of MCUboot."""
+        return 1 - (self.current & 1) if self.use is CounterUse.NSIB and self.values else None
 
     @property
     def left(self) -> int:
@@ -219,6 +230,14 @@ class Provision:
 def key_hash(raw: bytes) -> bytes:
     """The hash by which provisioning data know a public key, of its raw x and y."""
     return hashlib.sha256(raw).digest()[:KEY_HASH_BYTES]
+
+
+def version_value(version: int, slot: int) -> int:
+    """What NSIB writes to its counter for a firmware version (15 bits) that it starts from a slot (0 or 1).
+
+    The lowest bit is set for slot 0. Source: ``set_monotonic_version`` in ``bl_storage.c``.
+    """
+    return (version & HIGHEST_VERSION) << 1 | (slot == 0)
 
 
 def is_slot_address(address: int) -> bool:

@@ -126,7 +126,8 @@ def problems(data: Provision) -> tuple[Problem, ...]:
         found.append(Problem("provision-no-key", "there is no valid key: the bootloader accepts no firmware"))
     for counter in data.counters:
         if not counter.left:
-            text = f"the counter of {counter.use.name} has no slot left: it stays at {counter.current}"
+            at = counter.current if counter.version is None else f"version {counter.version}"
+            text = f"the counter of {counter.use.name} has no slot left: it stays at {at}"
             found.append(Problem("provision-counter-full", text))
     return tuple(found)
 

@@ -20,7 +20,7 @@ from smpdfu.image.nsib.firmware_info import (
     VALID_OFFSET,
     FirmwareInfo,
 )
-from smpdfu.image.nsib.provision import FRONT_BYTES, CounterUse, Provision, Tokens
+from smpdfu.image.nsib.provision import FRONT_BYTES, CounterUse, Provision, Tokens, version_value
 from smpdfu.image.nsib.provision_reading import read_provision
 from smpdfu.image.nsib.seal import ValidationInfo
 from smpdfu.image.nsib.sealed_by import SealState, sealed_by
@@ -28,7 +28,6 @@ from smpdfu.virtual.chip.flash import Area, Bus
 from smpdfu.virtual.chip.regions import NsibLayout
 
 _VALID_MASK = 0xFFFF_0000  # INVALID_VAL of fw_info.c: what is written over the word that says valid
-_HIGHEST_VERSION = 0x7FFF  # a counter's half-word has the slot in its lowest bit
 _WORD = 4
 
 
@@ -80,7 +79,7 @@ class Storage:
 def version_of(data: Provision) -> int | None:
     """The lowest version that b0 starts; None where nothing counts versions."""
     counter = data.counter(CounterUse.NSIB)
-    return None if counter is None else counter.current >> 1
+    return None if counter is None else counter.version
 
 
 class B0:
@@ -181,7 +180,7 @@ class B0:
             return True
         self._say("I", f"Setting monotonic counter (version: {version}, slot: {number})")
         try:
-            self.storage.write(data.count(CounterUse.NSIB, (version & _HIGHEST_VERSION) << 1 | (number == 0)))
+            self.storage.write(data.count(CounterUse.NSIB, version_value(version, number)))
         except ValueError:
             self._say("E", "Failed during setting the monotonic counter, error: -12")
             return False
