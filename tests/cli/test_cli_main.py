@@ -44,6 +44,9 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
         errors.FleetPausedError: errors.FleetPausedError(Path("f.toml")),
         errors.FleetUnfinishedError: errors.FleetUnfinishedError(Path("f.toml"), 1, 3),
         errors.FleetFailedError: errors.FleetFailedError(Path("f.toml"), 1, 3),
+        errors.SearchError: errors.SearchError(0, 1, 2),
+        errors.AffectedDevicesError: errors.AffectedDevicesError(1, 0, 2),
+        errors.UnknownDevicesError: errors.UnknownDevicesError(0, 1, 2),
         errors.FleetUnprovenError: errors.FleetUnprovenError(Path("f.toml"), 1, 3),
     }
     return special.get(kind) or kind("a sentence")
@@ -57,6 +60,7 @@ CODES = {
     errors.KeyFileError: 3,
     errors.SignatureError: 3,
     errors.PackageError: 3,
+    errors.EvidenceError: 3,
     errors.FleetFileError: 3,
     errors.LinkError: 4,
     errors.ConnectError: 4,
@@ -85,7 +89,10 @@ CODES = {
     errors.FleetUnfinishedError: 8,
     errors.FleetFailedError: 7,
     errors.FleetUnprovenError: 9,
-    errors.FleetError: 1,  # a base class, as the next one
+    errors.AffectedDevicesError: 10,
+    errors.UnknownDevicesError: 11,
+    errors.SearchError: 1,  # a base class, as the next two
+    errors.FleetError: 1,
     errors.UpdateError: 1,  # a base class; what is raised is one of those above
 }
 

@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Row] = {
     "reset": Row(UPDATE, "slots.commands", "Restart the device, wait for it, and show what runs."),
     "fleet": Row(UPDATE, "fleet.commands", "Update many devices: waves, limits, journals, a report."),
     "affected": Row(
-        UPDATE, "fleet.affected_command", "Show which devices run an image, by the histories on this computer."
+        UPDATE, "fleet.affected_command", "Show which devices run an image, by the logs and journals on this computer."
     ),
     "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
     "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),

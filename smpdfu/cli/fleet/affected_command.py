@@ -1,4 +1,4 @@
-"""``affected``: which devices run an image, by the histories on this computer.
+"""``affected``: which devices run an image, by the logs and journals on this computer.
 
 This file declares the command and imports little, so that ``--help`` is fast. ``affected.py`` does the work.
 """
