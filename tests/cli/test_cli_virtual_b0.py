@@ -69,7 +69,7 @@ def test_a_board_with_b0_updates_its_mcuboot(smpdfu: Call, keys: Keys, files: Fi
     assert made.code == 0, made.err
     assert "MCUboot" in made.out
     assert running(smpdfu) == ["s0"]
-    assert smpdfu("upload", files.mcuboot[1], "--test", *TO).code == 0
+    assert smpdfu("upload", files.mcuboot[1], "--test", "--force", *TO).code == 0
     assert smpdfu("virtual", "reset", "desk").code == 0
     assert running(smpdfu) == ["s1"]
     found = b0_of(smpdfu)
@@ -77,6 +77,65 @@ def test_a_board_with_b0_updates_its_mcuboot(smpdfu: Call, keys: Keys, files: Fi
     log = smpdfu("virtual", "log", "desk").out
     for line in ("Attempting to boot slot 1.", "I: Firmware signature verified.", "Firmware version 2"):
         assert line in log
+
+
+@pytest.fixture
+def desk(smpdfu: Call, keys: Keys, files: Files) -> None:
+    words = ("-k", keys.signing_public, "--b0-key", keys.signing, "--app", files.app)
+    assert smpdfu("virtual", "new", "desk", *LAYOUT, *words).code == 0
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("option", ["--test", "--confirm"])
+def test_mcuboot_itself_is_installed_with_its_package_only(smpdfu: Call, files: Files, option: str) -> None:
+    refused = smpdfu("upload", files.mcuboot[1], option, *TO)
+    message = refused.refused(6)
+    assert "is MCUboot itself" in message
+    assert "othing was written" in message
+    assert "smpdfu update dfu_mcuboot.zip" in refused.err
+    assert len(json.loads(smpdfu("list", *TO, "--json").out)["images"]) == 1
+    sent = smpdfu("upload", files.mcuboot[1], *TO)
+    assert sent.code == 0
+    assert "nothing brings the previous MCUboot back" in sent.err
+
+
+@pytest.mark.usefixtures("desk")
+def test_reset_says_that_mcuboot_was_copied(smpdfu: Call, files: Files) -> None:
+    forced = smpdfu("upload", files.mcuboot[1], "--test", "--force", *TO)
+    assert "nothing brings the previous MCUboot back" in forced.err
+    done = smpdfu("reset", *TO, "--json")
+    assert done.code == 0, done.err
+    assert [one["became"] for one in json.loads(done.out)["outcomes"]] == ["taken"]
+    assert "MCUboot copied it into its own slot 1" in done.out
+    assert running(smpdfu) == ["s1"]
+
+
+@pytest.mark.usefixtures("desk")
+def test_reset_does_not_claim_what_it_cannot_know(smpdfu: Call, keys: Keys, files: Files) -> None:
+    """A MCUboot that is not newer is copied, too, and an application that is refused looks the same."""
+    key = load_private(keys.signing.read_bytes())
+    assert NRF5340DK_B0.nsib is not None
+    files.mcuboot[1].write_bytes(mcuboot_image(1, NRF5340DK_B0.nsib.slots[1], key, key))
+    assert smpdfu("upload", files.mcuboot[1], "--test", "--force", *TO).code == 0
+    done = smpdfu("reset", *TO)
+    assert "Or it was MCUboot itself" in done.refused(7)
+    assert "Nothing needs repair" not in done.err
+    assert "smpdfu os bootloader" in done.err
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_forced_installation_does_not_say_that_mcuboot_was_refused(smpdfu: Call, files: Files) -> None:
+    done = smpdfu("upload", files.mcuboot[1], "--confirm", "--force", *TO)
+    message = done.refused(7)
+    assert "MCUboot copied it into its own slot, or erased it" in message
+    assert "Nothing needs repair" not in done.err
+
+
+def test_inspect_advises_the_package_of_mcuboot(smpdfu: Call, files: Files) -> None:
+    said = json.loads(smpdfu("inspect", files.mcuboot[1], "--json").out)["advice"]
+    assert "smpdfu update dfu_mcuboot.zip" in said
+    assert "--confirm" not in said
+    assert "upload FILE --confirm" in json.loads(smpdfu("inspect", files.app, "--json").out)["advice"]
 
 
 def test_mcuboot_of_a_file_is_loaded_where_it_is_linked_for(smpdfu: Call, keys: Keys, files: Files) -> None:

@@ -106,6 +106,8 @@ BY_CODE: Mapping[str, Row] = {
     "mcuboot-variant": "Without MCUboot: --only app.",
     "mcuboot-version": lambda facts: "Use --force." if "known" in facts else "",
     "which-image": lambda facts: f"Use {' or '.join(f'-n {number}' for number in facts['numbers'].split())}.",
+    "mcuboot-alone": "`smpdfu update dfu_mcuboot.zip` does that; --force sends this file all the same.",
+    "perhaps-mcuboot": "`smpdfu os bootloader` shows MCUboot's active slot.",
     "no-test": "Use `smpdfu upload FILE --confirm`.",
     "one-slot": "Use --only app, --only net or --only mcuboot.",
     "no-direct-upload": "Leave -n out.",

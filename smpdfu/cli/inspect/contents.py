@@ -40,6 +40,11 @@ WHOLE_FLASH = (
     "takes the signed application alone (zephyr.signed.bin, app_update.bin). Do not sign this file with `smpdfu sign`."
 )
 
+MCUBOOT_ITSELF = (
+    "It is MCUboot itself, sealed for b0. Install it with `smpdfu update dfu_mcuboot.zip`, the package of the build, "
+    "which has a file for each slot of MCUboot. Do not install this file with `smpdfu upload`: there is no way back."
+)
+
 # By the names of FileKind: what can be done with a file of the kind.
 ADVICE = {
     "MCUBOOT_IMAGE": "Check its signature with `smpdfu verify`. Install it with `smpdfu upload FILE --confirm`.",

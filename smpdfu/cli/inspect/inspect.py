@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.inspect import foreign
-from smpdfu.cli.inspect.contents import ADVICE, WHOLE_FLASH, Contents, Pairs, Table
+from smpdfu.cli.inspect.contents import ADVICE, MCUBOOT_ITSELF, WHOLE_FLASH, Contents, Pairs, Table
 from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
 from smpdfu.cli.terminal.show import Data, HashOutput, facts, stacked, table, words
@@ -127,6 +127,7 @@ def _slot(data: bytes, base: int, advice: str, view: View) -> Contents:
     pairs = (*_header_pairs(header), *_image_pairs(image), *_trailer_pairs(trailer), *_slot_pairs(image, slot))
     pairs += () if seal is None else (("seal", seal_words(seal)),)
     said = (*_image_data(image, trailer, parts), ("seal", None if seal is None else seal_entry(seal)))
+    advice = MCUBOOT_ITSELF if seal is not None and seal.is_of_mcuboot else advice
     return Contents(pairs, (_tlv_table(image),), said, advice, picture=Picture(parts, base))
 
 

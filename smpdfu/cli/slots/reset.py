@@ -20,6 +20,7 @@ from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.one_image_steps import restart_alone, when_free
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.slot_marks import state_before_restart
+from smpdfu.dfu.do.state_reading import read_b0_slot
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import ResponseTimeoutError
@@ -41,6 +42,9 @@ async def restart_device(conn: Connection, out: HashOutput, how: Restart) -> Non
                 acknowledged = await when_free(client, lambda: _reset_only(client, how), how.boot_timeout, say)
             _conclude_alone(out, how, acknowledged=acknowledged)
             return
+        waits = any(slot.waits for slot in before.slots)
+        if waits:
+            before = await read_b0_slot(client, before)
         same = SameDevice(client)
         before = known = await same.learn(before)
         out.say("the device restarts; smpdfu waits until it is back")
@@ -51,6 +55,8 @@ async def restart_device(conn: Connection, out: HashOutput, how: Restart) -> Non
                 client, lambda: restart_alone(client, known, deadlines, force=how.force), how.boot_timeout, say
             )
         await same.check(Step(Action.CHECK, Role.APP), now)
+        if waits:
+            now = await read_b0_slot(client, now)
     _conclude(out, before, now)
 
 

@@ -15,10 +15,11 @@ that the network core took. The bootloader's word on the console counts more. So
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from smpdfu.dfu.decide.checks.refusals import PERHAPS_MCUBOOT
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT, SLOT_NOT_FREE
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, version_of
 from smpdfu.errors import RevertedError
@@ -41,18 +42,38 @@ class Became(StrEnum):
 class Outcome:
     """``slot`` is the image as it was listed before the reset; ``words`` is a sentence for people.
 
-    ``waits``: it still waits for the next boot, and the slot is not free.
+    ``waits``: it still waits for the next boot, and the slot is not free. ``code`` is that of the error, if it has one.
     """
 
     slot: ImageSlot
     became: Became
     words: str
     waits: bool = False
+    code: str = ""
 
 
 def outcomes_of(before: DeviceState, now: DeviceState) -> tuple[Outcome, ...]:
     """One for each image that was pending before, in the order of the list."""
-    return tuple(_outcome(slot, now) for slot in before.slots if slot.waits)
+    return tuple(_by_b0(_outcome(slot, now), before, now) for slot in before.slots if slot.waits)
+
+
+def _by_b0(found: Outcome, before: DeviceState, now: DeviceState) -> Outcome:
+    """What else may have become of an image that is gone, on a device with b0: it may be MCUboot itself.
+
+    The answer ``active_b0_slot`` compares the versions in MCUboot's slots: only a change of it proves a copy.
+    """
+    told, slot = now.b0.told, found.slot
+    gone = slot.image == 0 and not any(one.hash == slot.hash for one in now.slots)
+    is_open = found.became in (Became.REFUSED, Became.UNKNOWN) and now.boot.network_taken is None
+    if told is None or not (gone and is_open):
+        return found
+    if before.b0.told not in (None, told):
+        words = (
+            f"{_version(slot)} is MCUboot itself: MCUboot copied it into its own slot {told}, which is the active one"
+        )
+        return Outcome(slot, Became.TAKEN, words)
+    text = f"{found.words}. Or it was MCUboot itself, was copied into MCUboot's own slot, and b0 may start it"
+    return replace(found, words=text, code=PERHAPS_MCUBOOT if found.became is Became.REFUSED else "")
 
 
 def trial_ended(before: DeviceState, now: DeviceState) -> str:
@@ -63,15 +84,17 @@ def trial_ended(before: DeviceState, now: DeviceState) -> str:
     return f"the trial of {_version(tried)} ended without a confirmation; {_version(runs)} runs again"
 
 
-def refusal_of(outcomes: Iterable[Outcome]) -> RevertedError | None:
+def refusal_of(outcomes: Sequence[Outcome]) -> RevertedError | None:
     """The error for images that were refused or not installed; None if none was."""
+    codes = [one.code for one in outcomes if one.code]
     known = [one for one in outcomes if one.became in (Became.REFUSED, Became.NOT_INSTALLED)]
     if not known:
         return None
     text = "; ".join(one.words for one in known)
     if any(one.waits for one in known):
         return RevertedError(f"{text}. {FREE_THE_SLOT}", ran=False).because(SLOT_NOT_FREE)
-    return RevertedError(text, ran=False)
+    error = RevertedError(text, ran=False)
+    return error.because(codes[0]) if codes else error
 
 
 def _version(slot: ImageSlot) -> str:

@@ -28,6 +28,7 @@ from enum import StrEnum
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.steps.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role, core_of_address
+from smpdfu.dfu.package.seals import is_mcuboot
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, counted
 from smpdfu.image.verification.verdict import Code
@@ -338,6 +339,11 @@ def fallback_during_trial(chosen: ImageSlot, slots: tuple[ImageSlot, ...]) -> bo
 
 def announcement(job: Job, image: PackageImage, state: DeviceState) -> str:
     """What will happen behind the upload, to be said before it; "" where nothing more will."""
+    if is_mcuboot(image):
+        return (
+            f"{image.file} is MCUboot itself: once it is marked, the next boot copies it into MCUboot's own slot, and "
+            "nothing brings the previous MCUboot back"
+        )
     match job.way:
         case Way.UPLOAD:
             return ""

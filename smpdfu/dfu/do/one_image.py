@@ -20,7 +20,7 @@ from pathlib import Path
 
 from smpdfu.client import Client, UploadProgress, UploadResult
 from smpdfu.dfu.decide import serial_recovery
-from smpdfu.dfu.decide.checks.demands import check_seals, check_trust
+from smpdfu.dfu.decide.checks.demands import check_not_mcuboot, check_seals, check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.preflight import image_findings
 from smpdfu.dfu.decide.device_state import DeviceState
@@ -51,6 +51,7 @@ from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.dfu.package.images import Core, PackageImage, Role
+from smpdfu.dfu.package.seals import is_mcuboot
 from smpdfu.errors import FormatError, ImageError, PlanError, RevertedError, SmpdfuError
 from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 from smpdfu.image.inspect.not_firmware import image_inside
@@ -84,10 +85,12 @@ class ImageRequest:
     nsib: NsibKeys = NO_NSIB_KEYS
 
     def __post_init__(self) -> None:
-        """Raise PlanError if no trusted key has signed the image, or none of NSIB has sealed it (without ``force``)."""
+        """Raise PlanError for an untrusted signer; without ``force`` for a seal and for MCUboot that is to run."""
         check_trust((self.image,), self.trust)
         if not self.wanted.force:
             check_seals((self.image,), self.nsib)
+        if self.wanted.boots and not self.wanted.force:
+            check_not_mcuboot(self.image)
 
 
 class ImageStage(StrEnum):
@@ -217,7 +220,7 @@ async def _install(
         await notes.begin(state)
         return await notes.end(_in_place(image, state, job, wanted))
     if text := announcement(job, image, state):  # a warning where there may be no way back
-        watch(ImageNote(text, warning=job.way is not Way.TRIAL or job.reverts is None))
+        watch(ImageNote(text, warning=job.way is not Way.TRIAL or job.reverts is None or is_mcuboot(image)))
     unchanged = partial(same.check, Step(Action.CHECK if job.replaces else Action.UPLOAD, image.role), state)
     await unchanged()
     starts = starts_unmarked(image, state, job) or any(one.code == _MARKS_ITSELF for one in found)

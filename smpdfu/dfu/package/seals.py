@@ -25,6 +25,14 @@ def seal_of(image: PackageImage) -> ImageSeal | None:
     return image_seal(image.image) if image.role in LOADERS else None
 
 
+def is_mcuboot(image: PackageImage) -> bool:
+    """True for MCUboot itself, by its manifest or its seal for b0; False, too, where encryption hides the seal."""
+    if image.role is Role.MCUBOOT:
+        return True
+    seal = image_seal(image.image)
+    return seal is not None and seal.is_of_mcuboot
+
+
 def known_seal_key(seal: ImageSeal) -> str | None:
     """Whose key sealed it, if everybody has that key."""
     if seal.validation is None:

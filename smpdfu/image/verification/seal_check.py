@@ -33,6 +33,11 @@ class ImageSeal:
     keys: int = 0
     revokes: str | None = None
 
+    @property
+    def is_of_mcuboot(self) -> bool:
+        """True for MCUboot itself: only that is sealed for b0. Without a seal, b0 never starts it."""
+        return self.loader is Nsib.B0 and self.validation is not None
+
 
 def image_seal(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> ImageSeal | None:
     """The seal of an image, judged by the keys that are known; None for an image that NSIB does not check.

@@ -8,6 +8,8 @@ from dataclasses import replace
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.seals import seal_faults
 from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.seals import is_mcuboot
+from smpdfu.errors import PlanError
 from smpdfu.image.keys.keys import Verifier
 from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.image.verification.verdict import Code
@@ -41,6 +43,16 @@ def check_seals(images: Iterable[PackageImage], nsib: NsibKeys) -> None:
     """Raise PlanError where an image is not sealed with a key that b0 or b0n is known to trust; nothing without."""
     if found := tuple(finding for image in images for finding in seal_faults(image, nsib)):
         raise refusal(found)
+
+
+def check_not_mcuboot(image: PackageImage) -> None:
+    """Raise PlanError for MCUboot itself, which only the checks of an update with its package make safe to install."""
+    if is_mcuboot(image):
+        raise PlanError(
+            f"{image.file} is MCUboot itself: MCUboot would copy it into its own slot, and nothing brings the previous "
+            "MCUboot back. Nothing was written. Install the dfu_mcuboot.zip of the build, which has the file for the "
+            "slot that does not run"
+        ).because("mcuboot-alone")
 
 
 def without_downgrade(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -8,15 +8,21 @@ from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.decide.proof_value import Proof, ProofSource
 from smpdfu.dfu.decide.steps.rules import Method, image_number, method_of
 from smpdfu.dfu.package.images import Core, PackageImage
+from smpdfu.dfu.package.seals import is_mcuboot
 from smpdfu.errors import RevertedError
 from smpdfu.image.format import SIGNATURE_TYPES, TlvType
 from smpdfu.image.keys.known_keys import known_signers
 from smpdfu.image.verification.verify import Code, verify
 from smpdfu.loaders.proof import Picture
 
+PERHAPS_MCUBOOT = "perhaps-mcuboot"
+"""The code of an error for an image that is gone and may be the MCUboot that runs now."""
+
 
 def not_taken(image: PackageImage | None, state: DeviceState) -> str:
     """Why another image runs than the one that was tried, as far as the list of images tells."""
+    if image is not None and is_mcuboot(image) and not any(slot.hash == image.hash for slot in state.slots):
+        return f"{image.file} is MCUboot itself, and is gone: MCUboot copied it into its own slot, or erased it"
     name = "the new image" if image is None else image.file
     runs = "" if state.running is None else f"; the device runs {state.running.version}"
     if state.scheme is Scheme.SIMULTANEOUS:
@@ -62,7 +68,8 @@ def part_not_taken(image: PackageImage, state: DeviceState) -> str:
 def not_run(image: PackageImage, state: DeviceState) -> RevertedError:
     """The error for an image that does not run; ``ran`` False where the list shows that it never did."""
     gone = not any(slot.hash in (image.hash, None) for slot in state.slots) and not _ends_without_trace(state)
-    return RevertedError(not_taken(image, state), ran=False if gone else None)
+    error = RevertedError(not_taken(image, state), ran=False if gone else None)
+    return error.because(PERHAPS_MCUBOOT) if is_mcuboot(image) else error
 
 
 def _ends_without_trace(state: DeviceState) -> bool:
