@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -89,28 +89,47 @@ def updates_in(data: bytes, known: Known | None = None) -> list[JournalUpdate | 
     Lines that begin as a step does are not read. If another line is damaged, all are, and count as ``Journal`` counts
     them.
     """
-    lines = data.splitlines(keepends=True)
-    if lines and entry_of(lines[-1]) is None:  # cut short, or as good as
-        del lines[-1]
-    if known is not None:
-        lines = list(_unknown(lines, known))
+    last = data.rfind(b"\n", 0, -1) + 1
+    if entry_of(data[last:]) is None:  # cut short, or as good as
+        data = data[:last]
+    lines = (data if known is None else _unknown(data, known)).splitlines(keepends=True)
     entries = [line if line.startswith(_STEP) else entry_of(line) for line in lines]
     if None in entries:
         return _grouped(counting(lines, map(entry_of, lines)))
     return _grouped(entries)
 
 
-def _unknown(lines: Sequence[bytes], known: Known) -> Iterator[bytes]:
-    """The lines of the updates that are not known, and of all uploads."""
-    starts = [number for number, line in enumerate(lines) if line.startswith(_UPDATE)]
-    yield from lines[: starts[0] if starts else None]
-    for start, end in pairwise([*starts, len(lines)]):
-        own = [line for line in lines[start:end] if not line.startswith(_UPLOAD)]
-        first, last = (None if found is None else float(found[1]) for found in map(_TIME.search, (own[0], own[-1])))
-        if first is None or last is None or not known(first, last):
-            yield from lines[start:end]
-        else:
-            yield from (line for line in lines[start:end] if line.startswith(_UPLOAD))
+def _unknown(data: bytes, known: Known) -> bytes:
+    """The lines of the updates that are not known, and of all uploads: most lines are not even told apart."""
+    starts = list(_starts(data))
+    kept = [data[: starts[0]] if starts else data]
+    for start, end in pairwise([*starts, len(data)]):
+        own, uploads = _apart(data[start:end])
+        ends = own.find(b"\n") + 1, len(own)
+        begins = 0, own.rfind(b"\n", 0, -1) + 1
+        found = [_TIME.search(own, at, until) for at, until in zip(begins, ends, strict=True)]
+        first, last = (None if time is None else float(time[1]) for time in found)
+        is_known = first is not None and last is not None and known(first, last)
+        kept.append(uploads if is_known else data[start:end])
+    return b"".join(kept)
+
+
+def _starts(data: bytes) -> Iterator[int]:
+    """Where the first line of each update begins."""
+    if data.startswith(_UPDATE):
+        yield 0
+    at = 0
+    while at := data.find(b"\n" + _UPDATE, at) + 1:
+        yield at
+
+
+def _apart(update: bytes) -> tuple[bytes, bytes]:
+    """The lines of an update, and those of uploads between them."""
+    if b"\n" + _UPLOAD not in update:
+        return update, b""
+    lines = update.splitlines(keepends=True)
+    uploads = b"".join(line for line in lines if line.startswith(_UPLOAD))
+    return b"".join(line for line in lines if not line.startswith(_UPLOAD)), uploads
 
 
 def _grouped(entries: Iterable[Mapping[str, Any] | bytes | None]) -> list[JournalUpdate | JournalUpload]:

@@ -39,7 +39,7 @@ LEAVE = "leave"
 """The events; see ``log`` for the fields of each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a log has many, and a frozen one takes four times as long to make
 class LogEvent:
     """What a line says. ``entry`` is the whole object; a field that the line does not have is at its default.
 
