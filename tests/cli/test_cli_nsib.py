@@ -225,6 +225,13 @@ def test_what_is_made_is_shown(smpdfu: Call) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_slot_s1_may_be_below_s0(smpdfu: Call) -> None:
+    """The bootloader compares versions, not addresses."""
+    made = smpdfu(*MAKE[:6], "--s0", "0x14000", "--s1", "0x8000", "-k", "key.pem", "--json").document
+    assert (made["s0_address"], made["s1_address"]) == (0x14000, 0x8000)
+
+
+@pytest.mark.usefixtures("here")
 def test_a_device_that_was_used_is_shown(smpdfu: Call) -> None:
     new = provision_for(0x8000, 0x14000, [KEY.public, STRANGER.public], counter_slots=2)
     used = new.revoke_before(1).count(CounterUse.NSIB, 3).count(CounterUse.NSIB, 40)  # version 1 in S0, 20 in S1
@@ -281,6 +288,8 @@ def test_mcuboot_alone(bare: bool, smpdfu: Call) -> None:
         ((*MAKE, "-k", "key.pem", "--mcuboot-only"), 2, "there is no NSIB"),
         ((*MAKE, "-k", "key.pem", "--bare"), 2, "--bare needs --mcuboot-only"),
         ((*MAKE[:6], "-k", "key.pem"), 2, "--s0"),
+        ((*MAKE[:5], "0x12345", *MAKE[6:], "-k", "key.pem"), 2, "--address 0x12345 is not a multiple of 4"),
+        ((*MAKE[:7], "0x8002", *MAKE[8:], "-k", "key.pem"), 3, "0x8002 is not the address of a firmware slot"),
         ((*MAKE[:2], "-o", "data.bin", *MAKE[4:], "-k", "key.pem"), 2, "only a .hex file can hold"),
         ((*MAKE[:2], "-o", "key.hex", *MAKE[4:], "-k", "key.hex"), 3, "key.hex holds a private key"),
         (("provision", "show", "net.hex"), 3, "these are no provisioning data"),

@@ -55,6 +55,30 @@ def test_each_image_is_judged_with_its_seal(smpdfu: Call, package: Path) -> None
     assert "ipc_radio.bin" in shown.out
 
 
+@pytest.mark.parametrize(
+    ("option", "s0", "wrong"),
+    [
+        ("--net-key", "0x8000", "no provisioning data for b0n: its slot S0, at 0x00008000, is in the flash of the app"),
+        (
+            "--b0-key",
+            "0x1008800",
+            "no provisioning data for b0: its slot S0, at 0x01008800, is in the flash of the net",
+        ),
+    ],
+)
+def test_the_provisioning_file_of_the_other_core_is_refused(
+    option: str, s0: str, wrong: str, smpdfu: Call, package: Path
+) -> None:
+    for name, slot in (("wrong", s0), ("right", "0x1008800" if option == "--net-key" else "0x8000")):
+        words = ("-o", f"{name}.hex", "--address", "0x1008580", "--s0", slot, "-k", "nsib.pub.pem")
+        assert smpdfu("provision", "make", *words).code == 0
+    for command in ("verify", "inspect"):
+        assert smpdfu(command, package, option, "right.hex").code == 0
+        assert wrong in " ".join(smpdfu(command, package, option, "wrong.hex").refused(3).split())
+    to_none = ("--port", "/dev/nothing", option, "wrong.hex")
+    assert wrong in " ".join(smpdfu("update", package, *to_none).refused(3).split())
+
+
 def test_without_a_key_it_is_not_checked(smpdfu: Call, package: Path) -> None:
     done = smpdfu("verify", package, "--json")
     assert (done.code, done.document["verdict"], done.document["accepted"]) == (0, "not checked", True)

@@ -137,6 +137,17 @@ def test_a_query_that_means_nothing_is_refused(text: str) -> None:
         ComponentQuery.from_text(text)
 
 
+def test_a_version_that_is_none_is_the_mistake_of_the_person() -> None:
+    """It may be the name of a branch that an SBOM has; else it is no version of anything."""
+    found = sbom(image("app", APP, library("mbedtls", "3.6.1")))
+    with pytest.raises(ValueError, match="'mbedtls@abc' has no version that smpdfu can compare, and no SBOM"):
+        by_component([found], ComponentQuery.from_text("mbedtls@abc"))
+    branch = sbom(image("net", NET, library("mbedtls", "main")))
+    asked = by_component([found, branch], ComponentQuery.from_text("mbedtls@main")).images
+    assert [str(one.verdict) for one in asked] == ["undecided", "affected"]
+    assert asked[0].why == "smpdfu cannot compare mbedtls@3.6.1 in release.cdx.json with mbedtls@main"
+
+
 numbers = st.lists(st.integers(0, 40), min_size=1, max_size=4)
 
 

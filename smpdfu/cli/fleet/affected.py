@@ -95,7 +95,7 @@ def _device(one: DeviceAnswer) -> dict[str, object]:
         "evidence": one.evidence,
         "reason": one.reason,
         "since": _time(_since(one)),
-        "until": _time(one.past[-1].until if one.past else None),
+        "until": _time(_until(one)),
         "seen": _time(one.seen),
         "replaced": _time(one.replaced),
         "now": [_part(part) for part in one.now],
@@ -127,8 +127,13 @@ def _time(at: float | None) -> str | None:
 
 
 def _since(one: DeviceAnswer) -> float | None:
-    """Since when a device is affected."""
+    """Since when a device is affected; None if it runs no image that is."""
     return min((part.since for part in one.now if part.verdict is ImageVerdict.AFFECTED), default=None)
+
+
+def _until(one: DeviceAnswer) -> float | None:
+    """Until when a device was affected; None if it never was, or still is: what it ran before is in ``past``."""
+    return max((ran.until for ran in one.past), default=None) if _since(one) is None else None
 
 
 def csv_table(found: Affected) -> str:
@@ -150,7 +155,7 @@ def _csv_row(one: DeviceAnswer) -> dict[str, object]:
         "version": None if part is None else part.image.version,
         "hash": None if part is None else part.image.hash,
         "since": _time(_since(one)),
-        "until": _time(one.past[-1].until if one.past else None),
+        "until": _time(_until(one)),
         "seen": _time(one.seen),
         "reason": one.reason,
     }
@@ -175,8 +180,8 @@ def text(found: Affected, *, long: bool) -> RenderableType:
 def _row(one: DeviceAnswer) -> tuple[object, ...]:
     part = _deciding(one)
     hash_ = bytes.fromhex(part.image.hash) if part is not None and part.image.hash else None
-    until = one.past[-1].until if one.past else None
-    return (one.device.name, _WORDS[one.status], hash_, *map(_day, (_since(one), until, one.seen)), one.reason)
+    days = map(_day, (_since(one), _until(one), one.seen))
+    return (one.device.name, _WORDS[one.status], hash_, *days, one.reason)
 
 
 def _day(at: float | None) -> str:

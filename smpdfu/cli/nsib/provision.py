@@ -50,6 +50,8 @@ def make_file(
     """Make the file, and show what is in it. Raises typer.BadParameter, ImageError, SigningError, OSError."""
     if not is_hex(output):
         raise typer.BadParameter("the data have an address, which only a .hex file can hold: give -o a name with .hex")
+    if data.address % 4:
+        raise typer.BadParameter(f"--address 0x{data.address:x} is not a multiple of 4: the bootloader reads words")
     replacing.check((output,), (*(data.key or ()), secret.passphrase_file))
     keys = [read_verifier(key, secret.source()) for key in data.key or ()]
     made = _mcuboot_only(data, build) if build.mcuboot_only else _for_nsib(data, build, keys)

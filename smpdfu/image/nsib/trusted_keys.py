@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from smpdfu.errors import FormatError
 from smpdfu.image.files import MAX_KEY_BYTES, no_passphrase, parse_firmware, parse_key
+from smpdfu.image.nrf5340 import APP, NET
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.provision_reading import find_provision
 from smpdfu.image.nsib.seal import raw_public_key
@@ -54,28 +55,42 @@ def read_nsib_keys(
 
     ``ask`` gives the passphrase of a private key. Raises SigningError, FormatError, OSError.
     """
+    return read_keys_of(None, path, ask)
+
+
+def read_keys_of(
+    loader: Nsib | None, path: str | os.PathLike[str], ask: Callable[[], bytes | None] = no_passphrase
+) -> tuple[KnownKey, ...]:
+    """The same for one of the two bootloaders: provisioning data of the other core are a FormatError."""
     name = os.fspath(path)
-    return nsib_keys_in(read_start(name, MAX_KEY_BYTES + 1), name, ask)
+    return nsib_keys_in(read_start(name, MAX_KEY_BYTES + 1), name, ask, loader=loader)
 
 
-def nsib_keys_in(data: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> tuple[KnownKey, ...]:
+def nsib_keys_in(
+    data: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase, *, loader: Nsib | None = None
+) -> tuple[KnownKey, ...]:
     """The same of bytes that were read; ``name`` is for messages."""
     if data.lstrip().startswith(b":"):
-        return _provisioned_keys(data, name)
+        return _provisioned_keys(data, name, loader)
     key = parse_key(data, name, ask).public
     raw_public_key(key)
     return (key,)
 
 
-def _provisioned_keys(data: bytes, name: str) -> tuple[KnownKey, ...]:
+def _provisioned_keys(data: bytes, name: str, loader: Nsib | None) -> tuple[KnownKey, ...]:
     """The keys in provisioning data, which are Intel HEX. Raises FormatError for data without keys."""
     try:
-        found = find_provision(parse_firmware(data, name)).keys
+        found = find_provision(parse_firmware(data, name))
     except FormatError as error:
         raise FormatError(f"{name}: {error}", error.offset).because(error.code) from None
-    if not found:
+    if not found.keys:
         raise FormatError(f"{name} has no keys of NSIB: it is provisioning data for MCUboot alone")
-    return found
+    if loader is not None and found.s0 in (other := APP if loader is Nsib.B0N else NET):
+        raise FormatError(
+            f"{name} is no provisioning data for {loader}: its slot S0, at 0x{found.s0:08x}, is in the flash of the "
+            f"{other.words}. Take the file of the other core"
+        )
+    return found.keys
 
 
 @dataclass(frozen=True, slots=True)

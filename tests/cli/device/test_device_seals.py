@@ -38,9 +38,9 @@ def public(bench: Bench, key: PrivateKey, name: str) -> Path:
     return path
 
 
-def provision(bench: Bench, *keys: PrivateKey) -> Path:
+def provision(bench: Bench, *keys: PrivateKey, s0: int = NET_START) -> Path:
     """What a build writes for b0n: ``net_provision.hex``."""
-    data = provision_for(NET_START, None, [key.public for key in keys]).to_bytes()
+    data = provision_for(s0, None, [key.public for key in keys]).to_bytes()
     memory = IntelHex()
     memory.puts(0x0100_8580, data)
     path = bench.folder / "net_provision.hex"
@@ -92,6 +92,19 @@ def test_a_provisioning_file_names_the_keys_in_their_order(bench: Bench) -> None
     done = bench.call("update", package(bench, bench.stranger), "--net-key", keys)
     assert (done.code, bench.runs()) == (0, NEW), done.err
     assert "key 2 of 2" in " ".join(done.err.split())
+
+
+def test_the_provisioning_file_of_the_other_core_is_refused(bench: Bench) -> None:
+    keys, before = provision(bench, bench.stranger, s0=0x8000), bench.flash()
+    done = bench.call("update", package(bench, bench.stranger), "--net-key", keys)
+    assert (done.code, bench.flash()) == (3, before), done.err
+    assert "is in the flash of the application core" in " ".join(done.err.split())
+    fleet = bench.folder / "roofs.toml"
+    text = f'[update]\nnet_keys = ["{keys.name}"]\n[packages]\ndefault = "package.zip"\n'
+    fleet.write_text(f'{text}\n[[device]]\nname = "desk"\naddress = "virtual:desk"\n')
+    done = bench.run("fleet", "run", fleet)
+    assert (done.code, bench.flash()) == (3, before), done.err
+    assert "is in the flash of the application core" in " ".join(done.err.split())
 
 
 def test_verify_and_inspect_say_who_sealed_it(bench: Bench) -> None:

@@ -59,6 +59,10 @@ class ComponentQuery:
             return None
         return False
 
+    def has_version_of(self, one: Component) -> bool:
+        """Return whether a component has, or may have, this name, and has the version that is asked for."""
+        return (self.names(one) or self.may_name(one)) and self.versions.holds(one.version or _version_of(one)) is True
+
     def may_name(self, one: Component) -> bool:
         """Return whether a component without identifiers of the wanted kind has the name that is in the identifier."""
         if self.name.startswith((_CPE23, _CPE22)):

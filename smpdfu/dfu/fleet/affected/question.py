@@ -139,13 +139,18 @@ def by_sboms(sboms: Sequence[SbomIndex]) -> Question:
 def by_component(sboms: Sequence[SbomIndex], query: ComponentQuery) -> Question:
     """Ask for the images that have a component. Nothing is known of an image that no SBOM describes.
 
-    Raises EvidenceError if no SBOM has a component of this name.
+    Raises EvidenceError if no SBOM has a component of this name, ValueError for a version that is the name of nothing.
     """
     if not any(query.names(one) or query.may_name(one) for sbom in sboms for one in sbom.components):
         near = candidates(sboms, query)
         files = _files(sboms)
         text = f"no component of {files} is named {query.name!r}"
         raise EvidenceError(f"{text}. It has: {', '.join(near)}" if near else text).because("no-component")
+    if query.versions.has_name and not any(query.has_version_of(one) for sbom in sboms for one in sbom.components):
+        raise ValueError(
+            f"{query.text!r} has no version that smpdfu can compare, and no SBOM has a component with just that one. "
+            "Give a version such as 3.6.1 or <3.6.2"
+        )
     return Question(tuple(one for sbom in sboms for one in sbom.search(query)), ImageVerdict.UNLISTED)
 
 

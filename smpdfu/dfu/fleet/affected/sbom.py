@@ -156,17 +156,20 @@ class SbomIndex:
         if lost and len(self.images) == 1:
             affected, lost = {next(iter(self.images)): lost}, set()
         lost |= open_lost
-        return tuple(self._judged(number, affected.get(number), open_ones.get(number), lost) for number in self.images)
+        return tuple(
+            self._judged(number, affected.get(number), open_ones.get(number), lost, query.text)
+            for number in self.images
+        )
 
     def _judged(
-        self, number: int, affected: set[int] | None, undecided: set[int] | None, lost: set[int]
+        self, number: int, affected: set[int] | None, undecided: set[int] | None, lost: set[int], asked: str
     ) -> SoughtImage:
         image = self.images[number]
         if affected is not None:
             return replace(image, found=self._words(affected))
         if undecided is not None:
             words = self._words(undecided)
-            why = f"smpdfu cannot compare the version of {', '.join(words) or 'a component'} in {self.file}"
+            why = f"smpdfu cannot compare {', '.join(words) or 'a component'} in {self.file} with {asked}"
             return replace(image, verdict=ImageVerdict.UNDECIDED, found=words, why=why)
         if lost:
             words = self._words(lost)

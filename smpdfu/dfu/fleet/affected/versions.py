@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _NUMBER = re.compile(r"v?([0-9]{1,18}(?:\.[0-9]{1,18}){0,7})([-+~].*)?", re.DOTALL)
 """What else begins with a digit may be a commit, or have letters that count (``1.0.2k``): it is not compared."""
+_DIGIT = re.compile(r"[vV]?[0-9]")
 _BOUND = re.compile(r"(<=|>=|<|>|=)\s*(\S+)")
 
 
@@ -44,6 +45,11 @@ class VersionRange:
                 raise ValueError(f"{text!r} is no version and no range such as <3.6.2 or >=3.0,<3.6.2")
             bounds.append(Bound(sign[1] if sign else "=", version))
         return cls(tuple(bounds))
+
+    @property
+    def has_name(self) -> bool:
+        """Whether one of the versions begins with no number: it may be the name of a branch, or nothing."""
+        return any(bound.sign == "=" and _DIGIT.match(bound.version) is None for bound in self.bounds)
 
     def holds(self, version: str) -> bool | None:
         """Return whether a version is in the range; None if that cannot be told ("" is no version)."""
