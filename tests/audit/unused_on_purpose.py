@@ -10,6 +10,7 @@ from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.evidence.sbom_reading import read_sbom
 from smpdfu.dfu.package.making import make_package
 from smpdfu.image.format import Flag
+from smpdfu.image.nsib.trusted_keys import read_nsib_keys
 from smpdfu.library import health_command, health_soak, install_image, recover_image
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
@@ -74,5 +75,5 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 # Called from outside of the package.
 # A console script; names of smpdfu.__all__.
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
-(make_build_package, make_build_mcuboot_package, describe_build, read_sbom)
+(make_build_package, make_build_mcuboot_package, describe_build, read_nsib_keys, read_sbom)
 (split_halves,)  # sample_images/make_samples.py
