@@ -10,7 +10,6 @@ from smpdfu.dfu.build_folder.table import describe_build
 from smpdfu.dfu.evidence.sbom_reading import read_sbom
 from smpdfu.dfu.package.making import make_package
 from smpdfu.image.format import Flag
-from smpdfu.image.nsib.seal import seal
 from smpdfu.image.nsib.trusted_keys import read_nsib_keys
 from smpdfu.library import health_command, health_soak, install_image, recover_image
 from smpdfu.smp.groups.enum import EnumRc
@@ -22,6 +21,7 @@ from smpdfu.smp.groups.stat import StatRc
 from smpdfu.smp.groups.transport import ConfigType, TransportRc
 from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.network.netcore import B0n
+from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The codes and words that a specification lists: they are looked up by their numbers.
@@ -66,6 +66,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 (ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
 (Flag.PIC,)  # MCUboot, image.h
 (Memory.RAM,)  # the Partition Manager's word
+(Build().built,)  # of the answer to os info, whose fields are read in their order
 
 # The words of an option: typer reads the classes, and a value is found by its text.
 (ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
@@ -76,4 +77,3 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
 (make_build_package, make_build_mcuboot_package, describe_build, read_sbom, read_nsib_keys)
 (split_halves,)  # sample_images/make_samples.py
-(seal,)  # the counterpart of refusal, for firmware of one's own: the tests make theirs with it
