@@ -102,19 +102,27 @@ def finish(job: Job, made: Made, folder: Path, inputs: tuple[Path | None, ...], 
         checked = [*map(Path, outputs), *job.evidence.files]
         check_distinct(checked)
         job.replacing.check(checked, (*inputs, *keys, job.evidence.provenance_key))
-        outputs.update(_evidence(job, made.packages, files, inputs))
+        outputs.update(_evidence(job, made.packages, files, inputs, warnings))
         _write(folder, outputs, replace_keys=job.replacing.force)
     show(job, made.packages, warnings, found, folder)
 
 
 def _evidence(
-    job: Job, made: Sequence[MadePackage], files: Mapping[str, bytes], inputs: tuple[Path | None, ...]
+    job: Job,
+    made: Sequence[MadePackage],
+    files: Mapping[str, bytes],
+    inputs: tuple[Path | None, ...],
+    warnings: list[str],
 ) -> Mapping[StrPath, bytes]:
     if not job.evidence.files:
         return {}
     from smpdfu.cli.image.pack import evidence  # here: only for what an optional extra writes
 
-    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source())
+    def warn(text: str) -> None:
+        warnings.append(text)
+        job.out.warn(text)
+
+    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source(), job.guard.release, warn)
     return evidence.evidence_files(job.evidence, made, files, making)
 
 
