@@ -65,6 +65,8 @@ def keys_of(who: PackageKeys) -> Keys:
     """The keys, each read once: smpdfu asks for a passphrase once."""
     if who.clear:
         raise typer.BadParameter("--clear is for the first programming of a slot; a package is for updates")
+    if who.nsib_key is None and (who.nsib_passphrase_env, who.nsib_passphrase_file) != (None, None):
+        raise typer.BadParameter("--nsib-passphrase-env and --nsib-passphrase-file need --nsib-key")
     if who.nsib_key is not None and who.key is None:
         raise typer.BadParameter("--nsib-key needs -k: the seal lies inside what -k signs. `smpdfu seal` makes a seal")
     signer = None if who.key is None else read_signer(who.key, who.source())
