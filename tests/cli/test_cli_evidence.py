@@ -53,6 +53,20 @@ PACKAGE = Path("build/smpdfu/dfu_application.zip")
 CHECK = ("verify", PACKAGE, "--provenance", "p.json", "--provenance-key")
 
 
+def test_a_provenance_by_a_public_key_is_not_for_a_release(smpdfu: Call, build: Path, key: PrivateKey) -> None:
+    public = Path(__file__).parents[2] / "keys"
+    words = ("package", "build", "-k", "prov.pem", "--nsib-key", "prov.pem", *BOTH, public / "dev-sign-p256.pem")
+    refused = smpdfu(*words, "--release").refused()
+    assert "the provenance is signed with smpdfu's development key dev-sign-p256" in refused
+    assert "so it cannot be released" in refused
+    assert not Path("p.json").exists()
+    made = smpdfu(*words, "--json")
+    assert (made.code, sum("the provenance is signed with" in one for one in made.document["warnings"])) == (0, 1)
+    check = (*CHECK, public / "dev-sign-p256.pub.pem", "-k", "prov.pub.pem")
+    assert "the provenance is signed with" in smpdfu(*check).err
+    assert "so it cannot be released" in smpdfu(*check, "--release").refused()
+
+
 def statement(file: Path) -> Any:
     return json.loads(b64decode(json.loads(file.read_bytes())["payload"]))
 

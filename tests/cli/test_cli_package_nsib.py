@@ -219,6 +219,18 @@ def test_mcuboot_from_files(smpdfu: Call, keys: Path) -> None:
     assert "--nsib-key seals it" in done.err
 
 
+@pytest.mark.parametrize("words", [("--nsib-passphrase-env", "PW"), ("--nsib-passphrase-file", "pw")])
+@pytest.mark.parametrize("of_build", [True, False])
+def test_a_passphrase_without_the_key_of_the_seal(
+    words: tuple[str, ...], of_build: bool, smpdfu: Call, keys: Path
+) -> None:
+    app = built(PM_STAGED) / "smp_app/zephyr/zephyr.signed.bin"
+    what: tuple[object, ...] = (built(PM_STAGED),) if of_build else ("--app", app)
+    done = smpdfu("package", *what, *words, "-o", keys / "out")
+    assert "need --nsib-key" in done.refused(2)
+    assert not (keys / "out").exists()
+
+
 # --- images that were signed elsewhere ------------------------------------------------------------------------------
 
 

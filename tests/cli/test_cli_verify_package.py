@@ -148,6 +148,23 @@ def test_public_keys_are_refused_for_a_release(smpdfu: Call, keys: Path) -> None
     assert "cannot be released" in refused
 
 
+@pytest.mark.parametrize("kind", [STAGED, OWN])
+def test_a_seal_by_a_public_key_is_refused_for_a_release(smpdfu: Call, keys: Path, kind: str) -> None:
+    public = Path(__file__).parents[2] / "keys"
+    words = ("-k", "sign.pem", "--nsib-key", public / "dev-sign-p256.pem", "-o", "out")
+    assert smpdfu("package", built(kind), *words).code == 0
+    name = "dfu_mcuboot.zip" if kind == OWN else "dfu_application.zip"
+    option = "--b0-key" if kind == OWN else "--net-key"
+    image = Package.load(Path("out") / name).images[1]
+    Path("one.bin").write_bytes(image.data)
+    for file in (f"out/{name}", "one.bin"):
+        check = ("verify", file, "-k", "sign.pub.pem", option, public / "dev-sign-p256.pub.pem")
+        warned = smpdfu(*check)
+        assert warned.code == 0
+        assert "is made with smpdfu's development key dev-sign-p256: anybody can seal with it" in warned.err
+        assert "anybody can seal with it, so it cannot be released" in smpdfu(*check, "--release").refused()
+
+
 def test_options_of_a_slot_are_for_an_image(smpdfu: Call, package: Path) -> None:
     assert "are for a single image" in smpdfu("verify", package, "--slot-size", "0x1000").refused(2)
     assert "are for a single image" in smpdfu("verify", package, "--current-version", "1.0.0").refused(2)

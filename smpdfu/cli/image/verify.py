@@ -22,7 +22,7 @@ from smpdfu.image.nrf5340 import APP, NET
 from smpdfu.image.nsib.trusted_keys import Nsib
 from smpdfu.image.signing.release import image_warnings
 from smpdfu.image.verification.rollback import with_rollback
-from smpdfu.image.verification.seal_check import with_seal
+from smpdfu.image.verification.seal_check import seal_key_warnings, with_seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,8 @@ def verify_file(
     for text in _not_applied(case, nsib):
         out.warn(text)
     for sentence in image_warnings(case.image, release=guard.release):
+        out.warn(sentence)
+    for sentence in seal_key_warnings(case.seal, release=guard.release):
         out.warn(sentence)
     for warning in case.verdict.warnings:
         out.warn(verdict_words(warning))

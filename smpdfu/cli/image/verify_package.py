@@ -16,8 +16,8 @@ from smpdfu.dfu.evidence.checks import CheckedEvidence, check_evidence
 from smpdfu.image.image_file import naming
 from smpdfu.image.keys.export import public_key_hash
 from smpdfu.image.nsib.trusted_keys import Nsib
-from smpdfu.image.signing.release import image_warnings
-from smpdfu.image.verification.seal_check import with_seal
+from smpdfu.image.signing.release import image_warnings, provenance_warnings
+from smpdfu.image.verification.seal_check import seal_key_warnings, with_seal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,8 +64,12 @@ def _judge(image: PackageImage, package: Path, trust: Trust) -> Case:
 def _warnings(cases: Sequence[Case], found: CheckedEvidence, nsib: NsibOptions, guard: Release) -> Iterator[str]:
     for case in cases:
         with naming(case.file):
-            sentences = [*image_warnings(case.image, release=guard.release), *map(verdict_words, case.verdict.warnings)]
+            known = image_warnings(case.image, release=guard.release)
+            known += seal_key_warnings(case.seal, release=guard.release)
+            sentences = [*known, *map(verdict_words, case.verdict.warnings)]
         yield from (f"{case.file}: {sentence}" for sentence in sentences)
+    if found.key is not None:
+        yield from provenance_warnings(found.key, release=guard.release)
     if not any(case.image.encrypted for case in cases):
         loaders = {case.seal.loader for case in cases if case.seal is not None}
         if nsib.net_key and Nsib.B0N not in loaders:

@@ -8,13 +8,11 @@ from dataclasses import replace
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.made import PackageWarning
 from smpdfu.dfu.package.parts import Part
-from smpdfu.errors import PackageError, SigningError
+from smpdfu.errors import PackageError
 from smpdfu.image.keys.keys import Signer
-from smpdfu.image.keys.known_keys import known_key
-from smpdfu.image.nsib.sealed_by import public_key_of
 from smpdfu.image.nsib.sealing import seal_again
 from smpdfu.image.nsib.trusted_keys import Nsib
-from smpdfu.image.verification.seal_check import ImageSeal, image_seal
+from smpdfu.image.verification.seal_check import ImageSeal, image_seal, seal_key_warnings
 
 LOADERS = {Role.NET: Nsib.B0N, Role.MCUBOOT: Nsib.B0}
 """The bootloader that checks the seal of an image; other images need no seal."""
@@ -31,16 +29,6 @@ def is_mcuboot(image: PackageImage) -> bool:
         return True
     seal = image_seal(image.image)
     return seal is not None and seal.is_of_mcuboot
-
-
-def known_seal_key(seal: ImageSeal) -> str | None:
-    """Whose key sealed it, if everybody has that key."""
-    if seal.validation is None:
-        return None
-    try:
-        return known_key(public_key_of(seal.validation).public_bytes)
-    except SigningError:  # no point of the curve
-        return None
 
 
 def sealed_parts(
@@ -88,17 +76,14 @@ def seal_warnings(
             continue
         core = image.core if image.role is Role.NET else None
         loader = LOADERS[image.role]
-        name = known_seal_key(seal) if checks_keys else None
+        known = seal_key_warnings(seal, release=False) if checks_keys else ()
         if seal.validation is None:
             code = "net-unsealed"
             text = f"the firmware was built for {loader} and is not sealed: {loader} refuses it"
         elif seal.fault is not None:
             code, text = "net-seal", seal.fault
-        elif name is not None:
-            text = f"the seal for {loader} is made with {name}: anybody can seal with it"
-            if release:
-                raise SigningError(f"{text}, so it cannot be released")
-            yield PackageWarning("known-key", text, core)
+        elif known:
+            yield from (PackageWarning("known-key", one, core) for one in seal_key_warnings(seal, release=release))
             continue
         else:
             continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from smpdfu.errors import SigningError
 from smpdfu.image.keys.keys import PublicKey
-from smpdfu.image.keys.known_keys import known_key_warnings, known_signers
+from smpdfu.image.keys.known_keys import known_key, known_key_warnings, known_signers
 
 if TYPE_CHECKING:
     from smpdfu.image.format import Image
@@ -23,17 +23,25 @@ def key_warnings(signers: Iterable[PublicHalf], recipient: Recipient | None, *, 
     signing = [signer.public_bytes for signer in signers]
     if release and not signing:
         raise SigningError("the image has no signature, so it cannot be released").because("release-without-key")
-    return _weighed(known_key_warnings(signing, [] if recipient is None else [_bytes_of(recipient)]), release=release)
+    return weighed(known_key_warnings(signing, [] if recipient is None else [_bytes_of(recipient)]), release=release)
 
 
 def image_warnings(image: Image, *, release: bool) -> tuple[str, ...]:
     """Return the warnings about who signed an image; with ``release``, raises SigningError for the first of them."""
     names = dict.fromkeys(known_signers(image))
     sentences = tuple(f"the image is signed with {name}: anybody can sign with it" for name in names)
-    return _weighed(sentences, release=release)
+    return weighed(sentences, release=release)
 
 
-def _weighed(sentences: tuple[str, ...], *, release: bool) -> tuple[str, ...]:
+def provenance_warnings(key: PublicHalf, *, release: bool) -> tuple[str, ...]:
+    """Return the warning about the key that signs a provenance; with ``release``, raises SigningError for it."""
+    name = known_key(key.public_bytes)
+    sentence = f"the provenance is signed with {name}: anybody can sign with it"
+    return weighed(() if name is None else (sentence,), release=release)
+
+
+def weighed(sentences: tuple[str, ...], *, release: bool) -> tuple[str, ...]:
+    """Return sentences about keys that everybody has; with ``release``, raises SigningError for the first of them."""
     if release and sentences:
         raise SigningError(f"{sentences[0]}, so it cannot be released")
     return sentences

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from smpdfu.errors import SigningError
 from smpdfu.image.format import COMPRESSED_FLAGS, Image
+from smpdfu.image.keys.known_keys import known_key
 from smpdfu.image.nrf5340 import NET
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import ValidationInfo, refusal
-from smpdfu.image.nsib.sealed_by import SealedBy
+from smpdfu.image.nsib.sealed_by import SealedBy, public_key_of
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, judge_seal, keys_of, revocation
+from smpdfu.image.signing.release import weighed
 from smpdfu.image.vector_table import Vectors
 from smpdfu.image.verification.verdict import Finding, Verdict
 
@@ -64,6 +67,21 @@ def image_seal(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> ImageSeal | None:
     by, wrong = judge_seal(payload, keys, loader)
     fault = fault if wrong is None else wrong.message
     return replace(plain, fault=fault, by=by, keys=len(keys), revokes=revocation(by, len(keys), loader))
+
+
+def seal_key_warnings(seal: ImageSeal | None, *, release: bool) -> tuple[str, ...]:
+    """A sentence if everybody has the key that sealed an image; with ``release``, raises SigningError for that."""
+    name = None if seal is None or seal.validation is None else _known(seal.validation)
+    if seal is None or name is None:
+        return ()
+    return weighed((f"the seal for {seal.loader} is made with {name}: anybody can seal with it",), release=release)
+
+
+def _known(validation: ValidationInfo) -> str | None:
+    try:
+        return known_key(public_key_of(validation).public_bytes)
+    except SigningError:  # no point of the curve
+        return None
 
 
 def with_seal(verdict: Verdict, image: Image, nsib: NsibKeys) -> tuple[Verdict, ImageSeal | None]:

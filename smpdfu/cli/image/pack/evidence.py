@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
@@ -13,6 +13,7 @@ from smpdfu.dfu.build_folder.find import find_build
 from smpdfu.dfu.evidence.builder import find_builder
 from smpdfu.dfu.evidence.release import PackageFile, Release, make_provenance, make_sbom
 from smpdfu.image.files import StrPath
+from smpdfu.image.signing.release import provenance_warnings
 
 if TYPE_CHECKING:
     from smpdfu.cli.image.pack.evidence_options import EvidenceFiles
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How the package was made: of a build folder, or of ``inputs``, with these choices."""
+    """How the package was made: of a build folder, or of ``inputs``, with these choices.
+
+    ``release``: it is for customers; ``warn`` gets a sentence otherwise.
+    """
 
     build_dir: Path | None
     inputs: tuple[Path | None, ...]
     parameters: Mapping[str, str | bool]
     passphrase: Passphrase
+    release: bool
+    warn: Callable[[str], None]
 
 
 def evidence_files(
@@ -48,6 +54,8 @@ def evidence_files(
         found[wanted.sbom] = sbom[1]
     if wanted.provenance is not None and wanted.provenance_key is not None:
         signer = read_signer(wanted.provenance_key, making.passphrase)
+        for sentence in provenance_warnings(signer, release=making.release):
+            making.warn(sentence)
         builder = find_builder(environ, wanted.builder_id)
         found[wanted.provenance] = make_provenance(release, signer, sbom=sbom, builder=builder)
     return found

@@ -65,6 +65,8 @@ def keys_of(who: PackageKeys) -> Keys:
     """The keys, each read once: smpdfu asks for a passphrase once."""
     if who.clear:
         raise typer.BadParameter("--clear is for the first programming of a slot; a package is for updates")
+    if who.nsib_key is None and (who.nsib_passphrase_env, who.nsib_passphrase_file) != (None, None):
+        raise typer.BadParameter("--nsib-passphrase-env and --nsib-passphrase-file need --nsib-key")
     if who.nsib_key is not None and who.key is None:
         raise typer.BadParameter("--nsib-key needs -k: the seal lies inside what -k signs. `smpdfu seal` makes a seal")
     signer = None if who.key is None else read_signer(who.key, who.source())
@@ -102,19 +104,27 @@ def finish(job: Job, made: Made, folder: Path, inputs: tuple[Path | None, ...], 
         checked = [*map(Path, outputs), *job.evidence.files]
         check_distinct(checked)
         job.replacing.check(checked, (*inputs, *keys, job.evidence.provenance_key))
-        outputs.update(_evidence(job, made.packages, files, inputs))
+        outputs.update(_evidence(job, made.packages, files, inputs, warnings))
         _write(folder, outputs, replace_keys=job.replacing.force)
     show(job, made.packages, warnings, found, folder)
 
 
 def _evidence(
-    job: Job, made: Sequence[MadePackage], files: Mapping[str, bytes], inputs: tuple[Path | None, ...]
+    job: Job,
+    made: Sequence[MadePackage],
+    files: Mapping[str, bytes],
+    inputs: tuple[Path | None, ...],
+    warnings: list[str],
 ) -> Mapping[StrPath, bytes]:
     if not job.evidence.files:
         return {}
     from smpdfu.cli.image.pack import evidence  # here: only for what an optional extra writes
 
-    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source())
+    def warn(text: str) -> None:
+        warnings.append(text)
+        job.out.warn(text)
+
+    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source(), job.guard.release, warn)
     return evidence.evidence_files(job.evidence, made, files, making)
 
 
