@@ -25,7 +25,7 @@ ROWS = (
     Mutant(RULES, "self.checks_header or (self.checks_vector and not self.encrypts)", "self.checks_header or self.checks_vector", IN_RULES),
     Mutant(RULES, "return self.staged and self.rule.spares_network and place in net", "return self.rule.spares_network and place in net", IN_RULES),
     Mutant(RULES, "first = NET_FLASH_START if self.loader.partitions is Partitions.PM else net.start", "first = NET_FLASH_START", IN_RULES),
-    Mutant(RULES, "checks_vector=not staged and overwrites and not encrypts", "checks_vector=not staged and not encrypts", IN_RULES),
+    Mutant(RULES, "checks_vector=(not staged or second_stage) and overwrites and not encrypts", "checks_vector=(not staged or second_stage) and not encrypts", IN_RULES),
     # What the list after a reset proves.
     Mutant(PROVES, "if build.by_offset or seen in (Picture.GONE, Picture.PENDING) else", "if seen in (Picture.GONE, Picture.PENDING) else", IN_PROVES),
     Mutant(PROVES, "    if not build.looks_for_network or build.by_offset:\n", "    if not build.looks_for_network:\n", IN_PROVES),
@@ -34,7 +34,7 @@ ROWS = (
     Mutant(CONSOLE, "            return None if refused is taken else taken\n", "            return taken\n", IN_CONSOLE),
     Mutant(CONSOLE, "return False if self.open and told_start and refused else None", "return False if told_start and refused else None", IN_CONSOLE),
     Mutant(CONSOLE, "next(iter(taken)) if len(taken) == 1 else None", "last.network_taken", IN_CONSOLE),
-    Mutant(CONSOLE, "_boots(plain(text[-MAX_TEXT:]))", "_boots(plain(text[:MAX_TEXT]))", IN_CONSOLE),
+    Mutant(CONSOLE, "plain(text[-MAX_TEXT:])", "plain(text[:MAX_TEXT])", IN_CONSOLE),
     Mutant(RELEASES, "        return (RELEASES[RELEASES.index(same[-1]) + 1],)\n", "        return (same[-1],)\n", IN_RELEASES),
     Mutant(RELEASES, "    return len(commit) >= 7 and (", "    return (", IN_RELEASES),
     Mutant(LINES, "in (Generation.G5, Generation.UPSTREAM) else", "in (Generation.G5,) else", IN_LINES),
