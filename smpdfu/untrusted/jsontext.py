@@ -32,7 +32,7 @@ def load(data: bytes, limit: int, *, depth: int = MAX_DEPTH) -> dict[str, Any]:
         )
     except UnicodeDecodeError:
         raise FormatError("it is not UTF-8") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FormatError(f"it is not JSON that smpdfu takes: {str(error)[: _SHOWN * 3]}") from None
     if not isinstance(found, dict):
         raise FormatError("it is JSON, but no object")
@@ -42,8 +42,11 @@ def load(data: bytes, limit: int, *, depth: int = MAX_DEPTH) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen = set[str]()
+        for twice, _ in pairs:
+            if twice in seen:
+                break
+            seen.add(twice)
         raise ValueError(f"the key {twice[:_SHOWN]!r} is there twice")
     return found
 

@@ -269,7 +269,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "suit": (manifest_zip(entries({"type": "suit-envelope", "file": "root.suit"})), "SUIT"),
     "intel hex": (b":020000040000FA\n:00000001FF\n", "intel hex"),
     "elf": (b"\x7fELF" + bytes(60), "elf"),
-    "text": (b"hello world", "no zip"),
+    "text": (b"hello world", "Its kind is: text"),
     "no json": (manifest_zip(b"{"), "not JSON"),
     "no text": (manifest_zip(b"\xff\xfe\xff"), "not JSON"),
     "deep json": (manifest_zip(b"[" * 100_000), "nested too deep"),

@@ -47,7 +47,7 @@ def test_update_brings_both_cores(desk: Desk) -> None:
     sent = {step["name"]: step["bytes"] for step in said["steps"] if step["bytes"] is not None}
     assert sent == {f"upload {image.core}": len(image.data) for image in Package.load(package).images}
     found = [finding["code"] for finding in said["findings"]]
-    assert found == ["net-erased", "net-no-revert", "net-unproven"]
+    assert found == ["net-erased", "net-no-revert", "net-unproven", "seal"]
     assert said["images"] == desk.json("list")["images"]
     assert desk.slots() == [RUNS_2, (1, "2.0.0", "")]
     assert desk.net_holds("2.0.0")
