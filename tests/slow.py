@@ -99,6 +99,7 @@ SLOW = frozenset(
         "client/test_client_receivers.py",
         "client/test_client_window.py",
         "client/test_client_window_any.py",
+        "dfu/test_dfu_affected_runs.py",
         "dfu/test_dfu_build_folder_board.py",
         "dfu/test_dfu_build_folder_contradictions.py",
         "dfu/test_dfu_build_folder_hostile.py",

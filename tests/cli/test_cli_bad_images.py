@@ -57,7 +57,7 @@ def test_what_is_no_firmware_is_named(tmp_path: Path, out: Path, smpdfu: Call, o
     for outcome, named in ((smpdfu("sign", *LAYOUT, path, out), word), (smpdfu("verify", path), fault)):
         sentence = outcome.refused()
         assert named.lower() in sentence.lower()
-        assert str(path) in sentence
+        assert (str(path) if named is word else path.name) in sentence
     assert our_imgtool("sign", *LAYOUT, path, out).code == 2
     assert our_imgtool("verify", path).code in (1, 2)
     assert nothing_is_left(out)
