@@ -38,7 +38,7 @@ def seal_files(
     if who.vector_to_sign is not None:
         public = public_to_sign(who)
         if public is not None:
-            raw_public_key(public)  # a key of another type is told of before anybody signs
+            raw_public_key(public)  # refuse a key of another type before anybody signs
         what = as_vector(who.vector_to_sign)
         write_vector(order, what)
         show_vector(what, outfiles, out)

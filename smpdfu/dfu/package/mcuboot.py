@@ -239,7 +239,7 @@ def check_variants(variants: Sequence[McubootVariant], names: dict[int, str]) ->
 
 
 def variant_warnings(variants: Sequence[McubootVariant]) -> Iterator[PackageWarning]:
-    """What is to be said of the variants: one is missing, a seal was made again."""
+    """The warnings about the variants: one is missing, or smpdfu made a seal again."""
     if len(variants) == 1:
         there, missing = ("S0", "S1") if variants[0].number == 0 else ("S1", "S0")
         yield PackageWarning(

@@ -126,8 +126,8 @@ class Pair:
     def _barred_by_place(self) -> SwapType | None:
         """Behind b0: what becomes of an image that another image number may be meant by, or none.
 
-        The application, MCUboot in the slot that does not run, and a staged network image share a secondary slot; by
-        the address they are told apart.
+        The application, MCUboot in the slot that does not run, and a staged network image share a secondary slot.
+        MCUboot tells them apart by their addresses.
         """
         stage, build, header = self.checks.stage, self.checks.build, self.candidate.header()
         if stage is None or not header.is_image or self.candidate.is_for_network():

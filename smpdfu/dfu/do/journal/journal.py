@@ -48,7 +48,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from smpdfu.dfu.decide.record import Record, replay
-from smpdfu.dfu.do.journal.reading import read_entries
+from smpdfu.dfu.do.journal.reading import entries_in, read_journal
 from smpdfu.errors import JournalError
 from smpdfu.local.state.lock import lock_file
 from smpdfu.local.state.own import make_own_folder, open_own
@@ -73,7 +73,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"the journal {self.path} cannot be opened: {error.strerror or error}") from error
         try:
-            entries, end, self.damaged = read_entries(self._fd, self.path)
+            entries, end, self.damaged = entries_in(read_journal(self._fd, self.path))
             os.ftruncate(self._fd, end)
             os.lseek(self._fd, end, os.SEEK_SET)
         except OSError as error:

@@ -35,21 +35,26 @@ def read_record(path: str | os.PathLike[str]) -> Record:
 
     Raises JournalError.
     """
+    return replay(entries_in(read_file(Path(path)))[0])
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a journal; none where there is no journal. Raises JournalError."""
     try:
-        fd = open_own(Path(path), os.O_RDONLY)
+        fd = open_own(path, os.O_RDONLY)
         try:
-            return replay(read_entries(fd, Path(path))[0])
+            return read_journal(fd, path)
         finally:
             os.close(fd)
     except FileNotFoundError:
-        return Record()
+        return b""
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
 
 
-def read_entries(fd: int, path: Path) -> tuple[list[Mapping[str, Any]], int, tuple[int, ...]]:
+def entries_in(data: bytes) -> tuple[list[Mapping[str, Any]], int, tuple[int, ...]]:
     """The entries that count, where the last whole line ends, and the numbers of the damaged ones."""
-    lines = read_journal(fd, path).splitlines(keepends=True)
+    lines = data.splitlines(keepends=True)
     found = [entry_of(line) for line in lines]
     damaged = tuple(
         number for number, entry in enumerate(found, 1) if entry is None and lines[number - 1][-1:] == b"\n"

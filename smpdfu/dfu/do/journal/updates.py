@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from smpdfu.dfu.do.journal.reading import counting, read_journal
-from smpdfu.errors import JournalError
+from smpdfu.dfu.do.journal.reading import counting, read_file
 from smpdfu.local.state.json_lines import entry_of
-from smpdfu.local.state.own import open_own
 
 _STEP = b'{"step":'
 _UPDATE = b'{"update":'
@@ -68,19 +65,7 @@ def read_updates(path: Path, known: Known | None = None) -> list[JournalUpdate |
     Updates that are ``known`` are left out. An update that an upload interrupted comes in two parts, the upload between
     them.
     """
-    try:
-        fd = open_own(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
-    try:
-        data = read_journal(fd, path)
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}") from error
-    finally:
-        os.close(fd)
-    return updates_in(data, known)
+    return updates_in(read_file(path), known)
 
 
 def updates_in(data: bytes, known: Known | None = None) -> list[JournalUpdate | JournalUpload]:

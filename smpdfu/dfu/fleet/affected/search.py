@@ -81,7 +81,7 @@ def _question(
 
 
 def _sboms(path: Path, problems: list[str]) -> list[SbomIndex]:
-    """The SBOM in a file, or those in a folder; what is no SBOM in a folder is told."""
+    """The SBOM in a file, or those in a folder; ``problems`` names each file of a folder that is none."""
     if not path.is_dir():
         return [SbomIndex.load(path)]
     files = sorted(one for one in path.iterdir() if one.name.lower().endswith(".json"))
