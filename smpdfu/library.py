@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smpdfu.client import Client
 from smpdfu.connect import client_for, parse_address, place_of, places_by_lookup
@@ -117,11 +118,13 @@ async def open_update(
     net_version: AskVersion | None = None,
     deadlines: Deadlines = DEADLINES,
     loader: Loader | None = None,
+    action: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Update]:
     """Lock the device at ``address``, open ``client`` and the journal, and yield the update.
 
     ``loader`` is another address of the device, which is locked, too: that of its firmware loader, or of its
-    bootloader in serial recovery. The journal is that of ``address``.
+    bootloader in serial recovery. The journal is that of ``address``. ``action`` names what ordered the update, such as
+    a server's action: the journal has it before anything is sent, and ``recorded_update`` gives it back.
 
     Raises ConnectError, LinkError, or JournalError if another call is updating this device.
     """
@@ -130,7 +133,14 @@ async def open_update(
         async with Reach(client, loader.client if loader else None) as reach:
             with Journal(journal_of(address)) as journal:
                 yield Update(
-                    reach, package, journal, wish=wish, deadlines=deadlines, health=health, net_version=net_version
+                    reach,
+                    package,
+                    journal,
+                    wish=wish,
+                    deadlines=deadlines,
+                    health=health,
+                    net_version=net_version,
+                    action=action,
                 )
 
 
