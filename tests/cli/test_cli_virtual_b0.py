@@ -12,7 +12,7 @@ from smpdfu.dfu.build_folder.board import board_of
 from smpdfu.dfu.build_folder.find import find_build
 from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Version
-from smpdfu.image.keys.keys import load_private
+from smpdfu.image.keys.keys import generate, load_private
 from smpdfu.image.nsib.provision import key_hash
 from smpdfu.image.nsib.seal import raw_public_key
 from smpdfu.image.signing.build import ImageSpec, build
@@ -56,6 +56,11 @@ def b0_of(smpdfu: Call) -> dict[str, object]:
     return found
 
 
+def flash() -> bytes:
+    """The application core's."""
+    return (home() / "desk" / "app.flash").read_bytes()
+
+
 def running(smpdfu: Call) -> list[str]:
     slots = b0_of(smpdfu)["slots"]
     assert isinstance(slots, list)
@@ -97,6 +102,43 @@ def test_mcuboot_itself_is_installed_with_its_package_only(smpdfu: Call, files: 
     sent = smpdfu("upload", files.mcuboot[1], *TO)
     assert sent.code == 0
     assert "nothing brings the previous MCUboot back" in sent.err
+
+
+@pytest.mark.usefixtures("desk")
+def test_an_upload_of_mcuboot_has_the_findings_of_an_update(smpdfu: Call, keys: Keys, files: Files) -> None:
+    before = flash()
+    stranger = files.app.with_name("stranger.pub.pem")
+    stranger.write_bytes(generate("ecdsa-p256").public.to_pem())
+    refused = smpdfu("upload", files.mcuboot[1], "--b0-key", stranger, *TO)
+    assert "b0 does not have" in refused.refused(6)
+    assert flash() == before
+    sent = smpdfu("upload", files.mcuboot[1], "--b0-key", keys.signing_public, *TO)
+    assert (sent.code, "did not check whether b0" in sent.err) == (0, False)
+    sent = smpdfu("upload", files.mcuboot[1], *TO)
+    assert (sent.code, "did not check whether b0 trusts" in " ".join(sent.err.split())) == (0, True)
+
+
+def test_mcuboot_that_would_stay_in_the_slot_is_not_uploaded(smpdfu: Call, keys: Keys, files: Files) -> None:
+    words = ("-k", keys.signing_public, "--b0-key", keys.signing, "--app", files.app, "--mode", "swap-offset")
+    assert smpdfu("virtual", "new", "desk", *LAYOUT, *words).code == 0
+    refused = smpdfu("upload", files.mcuboot[1], *TO)
+    assert "swaps using an offset" in refused.refused(6)
+    assert smpdfu("upload", files.mcuboot[1], "--force", *TO).code == 0
+
+
+def test_mcuboot_that_a_device_without_b0_gets_has_a_warning(smpdfu: Call, files: Files) -> None:
+    assert smpdfu("virtual", "new", "desk", "--demo").code == 0
+    sent = smpdfu("upload", files.mcuboot[1], *TO)
+    assert "if it has no b0 (NSIB)" in " ".join(sent.err.split()), sent.err
+
+
+@pytest.mark.usefixtures("desk")
+def test_mcuboot_is_not_written_over_the_application(smpdfu: Call, files: Files) -> None:
+    assert smpdfu("reset", *TO, "--boot-mode", 1, "--no-wait").code == 0
+    before = flash()
+    refused = smpdfu("upload", files.mcuboot[1], "--recovery", *TO)
+    assert "has no steps that install it" in refused.refused(6)
+    assert flash() == before
 
 
 @pytest.mark.usefixtures("desk")

@@ -28,12 +28,13 @@ def mcuboot_is_sound(package: Package, state: DeviceState) -> Findings:
 
 
 def _has_no_way_back(image: PackageImage, _: DeviceState) -> Findings:
+    slot = "MCUboot's own slot" if image.slot is None else f"MCUboot's own slot {image.slot}"
     yield Finding(
         "mcuboot-no-way-back",
         Severity.WARNING,
-        f"{image.file} is MCUboot itself: from the next boot on, b0 starts the new MCUboot from slot {image.slot}, and "
-        "nothing brings the previous one back but an update with a still higher firmware version. If the power fails "
-        "while MCUboot copies itself, it may stop at every boot",
+        f"{image.file} is MCUboot itself: once it is marked, the next boot copies it into {slot}, b0 starts it, and "
+        "nothing brings the previous MCUboot back but an update with a still higher firmware version. If the power "
+        "fails while MCUboot copies itself, it may stop at every boot",
         "Try it on a board with a debugger first, and keep the power on until the device is back.",
         Core.APP,
     )
@@ -122,9 +123,9 @@ def _fits_its_slot(image: PackageImage, state: DeviceState) -> Findings:
 def _version_is_higher(image: PackageImage, state: DeviceState) -> Findings:
     """The version of the MCUboot that runs is known only from an update that proved to have brought it."""
     info, known = image.firmware_info, state.past.mcuboot
-    if info is None or image.slot is None or known == (image.slot, info.version):
+    if info is None or known == (image.slot, info.version):
         return
-    if known is None or state.b0.active != known[0] or known[0] == image.slot:
+    if image.slot is None or known is None or state.b0.active != known[0] or known[0] == image.slot:
         yield Finding(
             "mcuboot-version",
             Severity.NOTE,

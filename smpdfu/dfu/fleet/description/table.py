@@ -12,8 +12,13 @@ from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
 from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.nesting import load_toml
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_DEVICES = 100_000
+# How many "=" and "[" a file may have: outside of [[device]] and [[wave]], and in each of those. A device may also be
+# a table in braces.
+_SIGNS_OF_A_FILE, _SIGNS_OF_A_TABLE = 20_000, 20
 
 
 class Table:
@@ -115,3 +120,20 @@ def tables_of(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise FleetFileError(f"{what} is not a list of tables: write [[{what}]]")
     return value
+
+
+def read_tables(content: bytes, path: Path, known: Sequence[str]) -> dict[str, Any]:
+    """Read the tables of a file, which may have those of the names ``known``. Raises FleetFileError."""
+    try:
+        text = content.decode()
+        listed = text.count("[[") + text.count("{")
+        signs = text.count("=") + text.count("[")
+        if listed > MAX_DEVICES + _SIGNS_OF_A_FILE or signs > _SIGNS_OF_A_FILE + _SIGNS_OF_A_TABLE * listed:
+            raise FleetFileError(f"{path.name} has more keys than a fleet can have")  # the parser takes 10 us for each
+        tables = load_toml(text)
+    except ValueError as error:
+        raise FleetFileError(f"{path.name} is not valid TOML: {error}") from error
+    unknown = sorted(set(tables) - set(known))
+    if unknown:
+        raise FleetFileError(f"{path.name} has an unknown table {unknown[0]!r}; known are {', '.join(known)}")
+    return tables
