@@ -52,8 +52,8 @@ def check_url(url: str, where: str, *, insecure_http: bool) -> None:
         _, origin = parse_url(url)
     except ServerProtocolError as error:
         raise AgentFileError(f"'url' in {where} is not an address {_EXAMPLE}") from error
-    if "?" in url or "#" in url:
-        raise AgentFileError(f"'url' in {where} must end with its path: without '?' and '#'")
+    if "?" in url:
+        raise AgentFileError(f"'url' in {where} must end with its path, without '?'")
     if origin.scheme == "http" and not (insecure_http or _is_loopback(origin.host)):
         raise AgentFileError(
             f"'url' in {where} begins with http: everybody on the way can read the token. Use https. "

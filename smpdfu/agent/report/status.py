@@ -119,7 +119,7 @@ class AgentStatus:
         found = load(data, MAX_BYTES)
         if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("devices"), dict):
             raise FormatError("it is not the status of an agent")
-        head = {one.name: found.get(one.name) for one in fields(cls) if one.name != "devices"}
+        head: dict[str, Any] = {one.name: found.get(one.name) for one in fields(cls) if one.name != "devices"}
         if not all(_HEAD[key](value) for key, value in head.items()):
             raise FormatError("the status of the agent is damaged")
         return cls(**head, devices={name: _device(one) for name, one in found["devices"].items()})
