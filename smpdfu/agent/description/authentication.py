@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
+from smpdfu.agent.ddi.server_address import Token
 from smpdfu.dfu.fleet.description.table import Table
 from smpdfu.errors import AgentFileError
 from smpdfu.untrusted.files import read_start
@@ -104,19 +105,19 @@ class Credentials:
     certificate: Path | None = None
     key: Path | None = None
 
-    def authorization(self, controller_id: str) -> str | None:
-        """Return the value of the header ``Authorization`` for one device; None with a certificate.
+    def token(self, controller_id: str) -> Token | None:
+        """Return what the server gets to see from one device; None with a certificate.
 
         Raises AgentFileError if the device has no target token.
         """
         if self.certificate is not None:
             return None
         if self.gateway_token is not None:
-            return f"GatewayToken {self.gateway_token}"
+            return Token.of_gateway(self.gateway_token)
         token = self.target_tokens.get(controller_id)
         if token is None:
             raise AgentFileError(_no_token_of(controller_id, 0, "the target tokens"))
-        return f"TargetToken {token}"
+        return Token.of_target(token)
 
     def hide(self, text: str) -> str:
         """Return ``text`` without the tokens, for a log."""

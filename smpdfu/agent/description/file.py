@@ -14,6 +14,7 @@
     tenant = "DEFAULT"
     ca = "company-ca.pem"       # trust these certificates instead of the system's
     insecure_http = false       # true allows http to another computer: everybody on the way can read the token
+    http_artifacts = false      # true allows that the server gives out packages over http; their hash is checked
 
     [authentication]            # exactly one of these; secrets are in files of their own (chmod 600)
     gateway_token_file = "gateway.token"
@@ -70,7 +71,7 @@ from typing import cast
 
 from smpdfu.agent.description.authentication import Authentication
 from smpdfu.agent.description.scan_rule import MAX_NAME, ScanRule, fits_as_name
-from smpdfu.agent.description.server_address import ServerAddress
+from smpdfu.agent.description.server_settings import ServerSettings
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER
 from smpdfu.dfu.fleet.description.device_list import FleetDevice, Loaders, Place, read_devices
 from smpdfu.dfu.fleet.description.table import Table, read_bytes, read_tables
@@ -153,7 +154,7 @@ class AgentFile:
 
     path: Path
     gateway: str
-    server: ServerAddress
+    server: ServerSettings
     authentication: Authentication
     devices: Mapping[str, FleetDevice]
     scan: ScanRule | None
@@ -214,7 +215,7 @@ def _read(path: Path, place: Place) -> AgentFile:
     return AgentFile(
         path,
         gateway,
-        ServerAddress.read(table("server"), folder),
+        ServerSettings.read(table("server"), folder),
         Authentication.read(table("authentication"), folder),
         devices,
         scan,

@@ -57,7 +57,7 @@ from typing import Any, cast
 
 from smpdfu.dfu.fleet.description.device_list import FleetDevice as FleetDevice
 from smpdfu.dfu.fleet.description.device_list import Loaders, Place, read_devices
-from smpdfu.dfu.fleet.description.table import Table, read_bytes, read_tables, tables_of
+from smpdfu.dfu.fleet.description.table import Table, is_text, read_bytes, read_tables, tables_of
 from smpdfu.dfu.fleet.description.treatment import Treatment as Treatment
 from smpdfu.errors import FleetFileError
 
@@ -177,7 +177,7 @@ _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
 
 
 def _packages(path: Path, tables: Any, devices: Mapping[str, FleetDevice]) -> dict[str, Path]:
-    if not isinstance(tables, dict) or not all(isinstance(one, str) for one in tables.values()):
+    if not isinstance(tables, dict) or not all(map(is_text, tables.values())):
         raise FleetFileError(f"[packages] of {path.name} must name a file for each hardware")
     for one in devices.values():
         if one.hardware not in tables:

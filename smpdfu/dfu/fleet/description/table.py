@@ -33,7 +33,7 @@ class Table:
     def text(self, key: str, default: str | None) -> Any:
         """Take a text that is not empty; ``default`` if the key is missing."""
         value = self._left.pop(key, default)
-        if value is not None and (not isinstance(value, str) or not value):
+        if value is not None and (not is_text(value) or not value):
             raise FleetFileError(f"{key!r} in {self.where} must be a text")
         return value
 
@@ -63,7 +63,7 @@ class Table:
     def texts(self, key: str) -> list[str] | None:
         """Take a list of texts; None if the key is missing."""
         value = self._left.pop(key, None)
-        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+        if value is not None and not (isinstance(value, list) and all(map(is_text, value))):
             raise FleetFileError(f"{key!r} in {self.where} must be a list of texts")
         return cast("list[str] | None", value)
 
@@ -105,6 +105,11 @@ class Table:
         """Refuse a key that nobody has taken."""
         if self._left:
             raise FleetFileError(f"{self.where} has an unknown key {min(self._left)!r}")
+
+
+def is_text(value: object) -> bool:
+    """Return whether a value is a text that can be the name of a file: those have no zero byte."""
+    return isinstance(value, str) and "\0" not in value
 
 
 def read_bytes(path: Path) -> bytes:
