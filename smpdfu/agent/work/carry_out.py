@@ -88,7 +88,8 @@ class CarryOut:
                 if isinstance(found, Waits):
                     return found
             elif what is Next.END_FETCHED:
-                return await self._end_fetched()
+                await self._end_fetched()
+                return None
             else:
                 return self._wait_for_server(what)
         except (SmpdfuError, OSError) as error:
@@ -218,7 +219,8 @@ class CarryOut:
 
 def action_key(file: AgentFile, number: str) -> dict[str, str]:
     """What the journal of a device keeps of an action."""
-    return {"server": file.server.url, "tenant": file.server.tenant, "id": number}
+    address = file.server.address
+    return {"server": address.url, "tenant": address.tenant, "id": number}
 
 
 def final_of(result: Result, verdict: Verdict, gateway: str, now_ms: int) -> Feedback:

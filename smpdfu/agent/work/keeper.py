@@ -132,10 +132,11 @@ class Keeper:
             self._ports.watch(FeedbackSent(self.name, action.id, message.feedback.execution, message.feedback.finished))
 
     async def _send(self, action: ActionRecord, message: Message) -> None:
-        send = self._ports.server.send_feedback
+        server, link = self._ports.server, message.link or None
         if message.to is Answers.CANCEL:
-            send = self._ports.server.send_cancel_feedback
-        await send(self.name, action.id, message.feedback, message.link or None)
+            await server.send_cancel_feedback(self.name, action.id, message.feedback, link)
+        else:
+            await server.send_feedback(self.name, action.id, message.feedback, link)
 
     async def _refused(self, action: ActionRecord, message: Message, error: ServerRefusedError) -> None:
         """The server does not take a message: forget it, shorten it, or keep it (the error comes out)."""
