@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -90,6 +90,9 @@ class DeviceStatus:
     gateway: str = ""
 
 
+_USUAL = tuple((one.name, one.default) for one in fields(DeviceStatus))
+
+
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
     """What the file says: of the agent, of each device by its controller id, and when it was written (``time``)."""
@@ -105,9 +108,8 @@ class AgentStatus:
 
     def to_json(self) -> bytes:
         """As the file has it: fields of a device that say nothing are left out."""
-        usual = asdict(DeviceStatus())
         devices = {
-            name: {key: value for key, value in asdict(one).items() if value != usual[key]}
+            name: {key: value for key, usual in _USUAL if (value := getattr(one, key)) != usual}
             for name, one in self.devices.items()
         }
         head = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "devices"}
@@ -167,7 +169,8 @@ def _device(entry: Any) -> DeviceStatus:
 class StatusBook:
     """Keeps the status by the events of an agent. ``clock`` gives seconds since 1970, ``hide`` takes tokens out.
 
-    ``changed`` is set if something is not in the file yet.
+    ``changed``: something is not in the file yet. ``news``: so, and it is more than the time of a poll. Whoever writes
+    the file clears both.
     """
 
     def __init__(
@@ -178,7 +181,7 @@ class StatusBook:
         self._hide = hide
         self._ended = False
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
-        self.changed = True
+        self.changed = self.news = True
 
     def status(self) -> AgentStatus:
         """Return the status now."""
@@ -197,6 +200,7 @@ class StatusBook:
     def __call__(self, event: AgentEvent) -> None:
         """Take an event over."""
         self.changed = True
+        self.news = self.news or not isinstance(event, Polled | SentBytes)
         if isinstance(event, AgentBegins):
             return
         if isinstance(event, AgentEnds):
@@ -246,13 +250,13 @@ class StatusBook:
         return self._hide(text)[:_MAX_TEXT]
 
 
-def write_status(folder: Path, status: AgentStatus) -> None:
-    """Replace the file in ``folder``. Raises OSError."""
+def write_data(folder: Path, data: bytes) -> None:
+    """Replace the file in ``folder`` by ``data``, from ``AgentStatus.to_json``. Raises OSError."""
     path = folder / NAME
     new = folder / f"{NAME}.new"
     make_own_folder(folder)
     with os.fdopen(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
-        file.write(status.to_json())
+        file.write(data)
     os.replace(new, path)
 
 
