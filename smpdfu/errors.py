@@ -433,3 +433,15 @@ class ArtifactError(SmpdfuError):
     def __init__(self, message: str, *, temporary: bool = False) -> None:
         super().__init__(message)
         self.temporary = temporary
+
+
+class PublishError(SmpdfuError):
+    """The server has something else under the name of what is to be published: smpdfu changes nothing there."""
+
+
+class RolloutFailedError(SmpdfuError):
+    """A rollout ended without success: it passed its error threshold, or a person stopped it."""
+
+
+class RolloutUnfinishedError(SmpdfuError):
+    """A rollout waits for something at the server. The same call continues later."""
