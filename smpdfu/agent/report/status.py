@@ -38,7 +38,7 @@ from smpdfu.agent.actions.events import (
 )
 from smpdfu.errors import FormatError
 from smpdfu.local.state.json_lines import is_time
-from smpdfu.local.state.own import make_own_folder, open_own
+from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
 from smpdfu.untrusted.jsontext import load
 
 NAME = "status.json"
@@ -261,9 +261,12 @@ def write_data(folder: Path, data: bytes) -> None:
 
 
 def read_status(folder: Path) -> AgentStatus | None:
-    """Read the file in ``folder``; None if there is none. Raises FormatError or OSError."""
+    """Read the file in ``folder``, which may belong to another user; None if there is none.
+
+    Raises FormatError or OSError.
+    """
     try:
-        with os.fdopen(open_own(folder / NAME, os.O_RDONLY), "rb") as file:
+        with os.fdopen(os.open(folder / NAME, READ_ANYONES), "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
