@@ -14,7 +14,7 @@ from smpdfu.agent.gateway_status import running_pid, state_folder
 from smpdfu.agent.report import doctor_files, doctor_server
 from smpdfu.connect import client_for, place_of
 from smpdfu.dfu.fleet.description.device_list import FleetDevice
-from smpdfu.errors import DeviceError, FormatError, JournalError, SmpdfuError
+from smpdfu.errors import DeviceError, FormatError, SmpdfuError
 from smpdfu.library import open_device
 from smpdfu.local.doctor.checks import Finding, Level
 from smpdfu.smp.groups.os import Echo
@@ -105,8 +105,12 @@ def _claims(file: AgentFile) -> Iterator[Finding]:
     for name in file.devices:
         try:
             other = files.look(name).lost_to
-        except (JournalError, FormatError) as error:
-            yield Finding("record", TOPIC, Level.WARNING, line(str(error)))
+        except FormatError as error:
+            yield Finding("record", TOPIC, Level.WARNING, f"{name}: the agent's record is damaged: {error}")
+            continue
+        except OSError as error:
+            what = f"the agent's records in {files.folder} cannot be read: {error.strerror or error}"
+            yield Finding("record", TOPIC, Level.NOTE, what)
             return
         if other is not None:
             yield Finding(

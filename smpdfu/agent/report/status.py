@@ -170,7 +170,7 @@ class StatusBook:
     """Keeps the status by the events of an agent. ``clock`` gives seconds since 1970, ``hide`` takes tokens out.
 
     ``changed``: something is not in the file yet. ``news``: so, and it is more than the time of a poll. Whoever writes
-    the file clears both.
+    the file clears both. ``begun``: an event has come, so that this agent owns the file.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class StatusBook:
         self._hide = hide
         self._ended = False
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
-        self.changed = self.news = True
+        self.begun = self.changed = self.news = False
 
     def status(self) -> AgentStatus:
         """Return the status now."""
@@ -199,12 +199,14 @@ class StatusBook:
 
     def __call__(self, event: AgentEvent) -> None:
         """Take an event over."""
-        self.changed = True
+        self.begun = self.changed = True
         self.news = self.news or not isinstance(event, Polled | SentBytes)
         if isinstance(event, AgentBegins):
             return
         if isinstance(event, AgentEnds):
             self._ended = True
+            return
+        if not event.device:  # of the agent itself, as after a search that failed
             return
         self._of_device(self.devices.setdefault(event.device, DeviceStatus()), event)
 

@@ -20,7 +20,8 @@ Sleep = Callable[[float], Awaitable[None]]
 async def status_kept(book: StatusBook, folder: Path, *, sleep: Sleep = asyncio.sleep) -> AsyncIterator[None]:
     """Keep the file in ``folder`` up to date while inside, and at the end.
 
-    A status that cannot be written stops no agent: the disk may be full, and the agent says that where it matters.
+    Nothing is written before the first event: until then, the file may be another process's. A status that cannot be
+    written stops no agent: the disk may be full, and the agent says that where it matters.
     """
     task = asyncio.create_task(_keep(book, folder, sleep))
     try:
@@ -29,7 +30,8 @@ async def status_kept(book: StatusBook, folder: Path, *, sleep: Sleep = asyncio.
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await _write(book, folder)
+        if book.begun:
+            await _write(book, folder)
 
 
 async def _keep(book: StatusBook, folder: Path, sleep: Sleep) -> None:
