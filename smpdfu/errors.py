@@ -424,6 +424,22 @@ class ServerProtocolError(ServerError):
     """The server's answer is not what its protocol says: HTML, wrong JSON, too large, a link that is not allowed."""
 
 
+class ActionsFailedError(UpdateError):
+    """Updates that an update server ordered failed in this round: of ``devices`` devices."""
+
+    def __init__(self, devices: int) -> None:
+        super().__init__(f"updates that failed in this round: {devices}")
+        self.devices = devices
+
+
+class ActionsUnfinishedError(UpdateError):
+    """Actions of an update server are not finished, or it does not have their results: of ``devices`` devices."""
+
+    def __init__(self, devices: int) -> None:
+        super().__init__(f"actions that are not finished: {devices}")
+        self.devices = devices
+
+
 class ArtifactError(SmpdfuError):
     """A file of the server cannot be used or kept: wrong hash or size, no SHA-256, no space.
 
