@@ -31,8 +31,7 @@ from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FleetPausedError, JournalError, SigningError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.keys.keys import Verifier
-from smpdfu.image.nsib.sealed_by import KnownKey
-from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, read_keys_of
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, ReadKeys, read_keys_of
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.local.state.lock import holder
 from smpdfu.local.state.own import open_own
@@ -252,13 +251,10 @@ class FleetSession:
         return fleet
 
     def _nsib_keys(self, wish: FleetWish) -> NsibKeys:
-        def read(paths: Iterable[Path], loader: Nsib) -> list[KnownKey]:
-            found = (read_keys_of(loader, path, partial(self._passphrase, path)) for path in paths)
-            return [key for keys in found for key in keys]
+        def read(paths: Iterable[Path], loader: Nsib) -> list[ReadKeys]:
+            return [read_keys_of(loader, path, partial(self._passphrase, path)) for path in paths]
 
-        fleet, given = self.fleet, wish.nsib
-        net, b0 = read(fleet.net_keys, Nsib.B0N), read(fleet.b0_keys, Nsib.B0)
-        return NsibKeys((*given.net, *net), (*given.b0, *b0))
+        return wish.nsib.with_files(read(self.fleet.net_keys, Nsib.B0N), read(self.fleet.b0_keys, Nsib.B0))
 
     def _trusted_key(self, path: Path) -> Verifier:
         key = read_key_file(path, lambda: self._passphrase(path)).public
