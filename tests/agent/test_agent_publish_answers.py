@@ -109,10 +109,11 @@ def test_a_bare_list_is_a_page_of_all_its_entries() -> None:
 
 
 def test_metadata_is_read_and_bounded() -> None:
-    entries = [Fields({"key": "board", "value": "a"}), Fields({"key": "empty"})]
-    assert metadata_of(entries) == {"board": "a", "empty": ""}
-    with pytest.raises(ServerProtocolError, match="more than"):
-        metadata_of([Fields({"key": str(number), "value": ""}) for number in range(5000)])
+    found = {"content": [{"key": "board", "value": "a"}, {"key": "empty"}], "total": 2}
+    assert metadata_of(Fields(found)) == {"board": "a", "empty": ""}
+    many = [{"key": str(number), "value": ""} for number in range(501)]
+    with pytest.raises(ServerProtocolError, match="may have 500"):
+        metadata_of(Fields({"content": many, "total": 501}))
 
 
 @pytest.mark.parametrize("hash_text", ["zz" * 32, "ab", "ab" * 33, 5])

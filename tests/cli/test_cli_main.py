@@ -91,6 +91,9 @@ CODES = {
     errors.FleetUnprovenError: 9,
     errors.AffectedDevicesError: 10,
     errors.UnknownDevicesError: 11,
+    errors.PublishError: 6,
+    errors.RolloutFailedError: 7,
+    errors.RolloutUnfinishedError: 8,
     errors.SearchError: 1,  # a base class, as the next two
     errors.FleetError: 1,
     errors.UpdateError: 1,  # a base class; what is raised is one of those above

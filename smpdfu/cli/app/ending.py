@@ -28,7 +28,10 @@ from smpdfu.errors import (
     PackageError,
     PlanError,
     ProtocolError,
+    PublishError,
     RevertedError,
+    RolloutFailedError,
+    RolloutUnfinishedError,
     ShellCommandError,
     SigningError,
     SmpdfuError,
@@ -68,6 +71,9 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (FleetUnprovenError, 9),
     (AffectedDevicesError, 10),
     (UnknownDevicesError, 11),
+    (PublishError, 6),
+    (RolloutFailedError, 7),
+    (RolloutUnfinishedError, 8),
 )
 
 
