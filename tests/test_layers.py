@@ -21,7 +21,7 @@ LINES = (
     {"client", "virtual"},
     {"dfu"},
     {"connect"},
-    {"library", "fleets", "device_search"},
+    {"library", "fleets", "device_search", "device_scan"},
     {"agent"},
     {"cli"},
 )

@@ -28,7 +28,6 @@ EXCEPTIONS = {
     ("app/connection.py", "open_client"),
     ("app/main.py", "run"),
     ("computer/doctor.py", "_shown"),
-    ("computer/scan.py", "show_devices"),
     ("fleet/live_view.py", "__rich_console__"),
     ("fleet/live_view.py", "drawn"),
     ("image/pack/from_files.py", "pack"),
