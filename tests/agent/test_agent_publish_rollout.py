@@ -148,21 +148,21 @@ def test_a_failure_in_the_last_group_is_no_success(
     assert outcome.error() is not None
 
 
-def test_again_it_takes_the_rollout_that_is_there(
-    server: HawkbitServer, tmp_path: Path, make: Maker, tag: str
-) -> None:
+def test_again_it_takes_the_rollout_that_is_there(server: HawkbitServer, tmp_path: Path, make: Maker, tag: str) -> None:
     devices(server, tag, 3)
     path = package_file(tmp_path, make, name=tag)
     first = put(server, path, wish(tag))
     second = put(server, path, wish(tag, start=True))
     third = put(server, path, wish(tag, start=True))
-    assert first.rollout is not None and second.rollout is not None and third.rollout is not None
+    assert first.rollout is not None
+    assert second.rollout is not None
+    assert third.rollout is not None
     assert first.rollout.id == second.rollout.id == third.rollout.id
     assert (second.rollout.existed, second.rollout.started) == (True, True)
     assert (third.rollout.existed, third.rollout.started) == (True, False)
 
 
-OTHERS = [
+OTHERS: list[tuple[dict[str, object], str]] = [
     ({"groups": 2}, "its number of groups is another"),
     ({"targets": "name == other-*"}, "its targets is another"),
     ({"action": ActionKind.SOFT}, "the type of its actions is another"),
@@ -171,7 +171,7 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("other", "said"), OTHERS, ids=[next(iter(one)) for one, _ in OTHERS])
+@pytest.mark.parametrize(("other", "said"), OTHERS, ids=[said for _, said in OTHERS])
 def test_another_rollout_of_the_same_name_is_refused(
     server: HawkbitServer, tmp_path: Path, make: Maker, tag: str, other: dict[str, object], said: str
 ) -> None:
@@ -310,7 +310,7 @@ def test_a_rollout_that_waits_for_an_approval_is_not_started(
     assert done.rollout is not None
     rollout = standing.repository.rollouts[done.rollout.id]
     rollout.status = "waiting_for_approval"
-    with pytest.raises(RolloutUnfinishedError, match="waits for an approval at the server. It is not started"):
+    with pytest.raises(RolloutUnfinishedError, match="waits for an approval at the server"):
         put(standing, path, wish(tag, start=True))
     watch = Watch()
 

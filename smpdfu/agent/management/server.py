@@ -52,9 +52,7 @@ class ManagementServer:
         link = self._link(request)
         time_s = self._http.times.request_s + len(data) / UPLOAD_RATE
         form = file_form(file, data, sent)
-        answer = await self._http.request(
-            request.method, link, self._login, body=form, headers=_ACCEPT, time_s=time_s
-        )
+        answer = await self._http.request(request.method, link, self._login, body=form, headers=_ACCEPT, time_s=time_s)
         return _checked(answer, link)
 
     def _link(self, request: Request) -> Link:

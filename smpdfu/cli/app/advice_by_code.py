@@ -134,8 +134,8 @@ BY_CODE: Mapping[str, Row] = {
     "one-image": lambda facts: f"Install it with `smpdfu upload {quote(facts['file'])} --confirm`.",
     "publish-one-image": "`smpdfu package` makes a package of images.",
     "publish-known-key": "Sign it with a key of your own. For a trial, use --allow-dev-keys.",
-    "publish-content": "Build it with a new version, or give another --name or --version. To replace what is there, delete "
-    "it in hawkBit first.",
+    "publish-content": "Build it with a new version, or give another --name or --version. To replace what is there, "
+    "delete it in hawkBit first.",
     "publish-rollout": "Give another --rollout name, or the same values as before.",
     "publish-tenant": "Check --tenant, or log in with a user of that tenant.",
     "rollout-error_threshold": "hawkBit's page of the rollout shows the failed devices. Nothing needs repair there.",
