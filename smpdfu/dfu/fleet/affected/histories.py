@@ -241,9 +241,8 @@ def journal_files() -> dict[str, list[Path]]:
         return {}
     found: dict[str, list[tuple[int, Path]]] = {}
     for one in os.scandir(home):
-        old = _OLD.fullmatch(one.name)
         if one.name.endswith(".jsonl"):
             found.setdefault(one.name, []).append((1 << 31, Path(one.path)))
-        elif old is not None:
+        elif (old := _OLD.fullmatch(one.name)) is not None:
             found.setdefault(old[1], []).append((int(old[2]), Path(one.path)))
     return {name: [path for _, path in sorted(paths)] for name, paths in found.items()}
