@@ -411,9 +411,7 @@ class ServerRefusedError(ServerError):
     asks us to wait; None if it does not say.
     """
 
-    def __init__(
-        self, message: str, status: int, *, server_code: str = "", retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, message: str, status: int, *, server_code: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.server_code = server_code

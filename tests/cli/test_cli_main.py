@@ -99,6 +99,9 @@ CODES = {
     errors.ServerRefusedError: 5,
     errors.ActionsFailedError: 7,
     errors.ActionsUnfinishedError: 8,
+    errors.PublishError: 6,
+    errors.RolloutFailedError: 7,
+    errors.RolloutUnfinishedError: 8,
     errors.SearchError: 1,  # a base class, as the next two
     errors.FleetError: 1,
     errors.UpdateError: 1,  # a base class; what is raised is one of those above

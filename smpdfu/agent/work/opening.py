@@ -18,6 +18,7 @@ from smpdfu.agent.work.packages import Packages
 from smpdfu.agent.work.ports import AttributesOf, FindDevices, Pace, Ports
 from smpdfu.connect import client_for, place_of
 from smpdfu.dfu.fleet.key_files import no_passphrase, nsib_keys, trusted_key
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS
 from smpdfu.local.state.limits import allow_open_files
 
 _FILES_EACH = 8  # of one device that is updated: a link, a journal, locks, the pipes of a health command
@@ -50,7 +51,7 @@ async def open_gateway(
     """
     secrets = credentials or file.authentication.credentials(file.devices)
     trust = tuple(trusted_key(path, no_passphrase) for path in file.trust)
-    packages = Packages(trust, nsib_keys(file.net_keys, file.b0_keys, no_passphrase))
+    packages = Packages(trust, nsib_keys(NO_NSIB_KEYS, file.net_keys, file.b0_keys, no_passphrase))
     tls = TlsFiles(file.server.ca, secrets.certificate, secrets.key)
     allow_open_files(file.limits.at_once * _FILES_EACH + _FILES_OF_OURS)
     async with AsyncExitStack() as stack:

@@ -32,7 +32,10 @@ from smpdfu.errors import (
     PackageError,
     PlanError,
     ProtocolError,
+    PublishError,
     RevertedError,
+    RolloutFailedError,
+    RolloutUnfinishedError,
     ServerError,
     ServerRefusedError,
     ShellCommandError,
@@ -80,6 +83,9 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (UnknownDevicesError, 11),
     (ActionsFailedError, 7),
     (ActionsUnfinishedError, 8),
+    (PublishError, 6),
+    (RolloutFailedError, 7),
+    (RolloutUnfinishedError, 8),
 )
 
 

@@ -75,6 +75,17 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu affected --hash 5f2c9a01d3", "which devices run this image"),
         ("smpdfu affected --sbom release-1.cdx.json roofs.toml --json", "one release and one fleet, for a script"),
     ),
+    "publish": (
+        (
+            "smpdfu publish dfu_application.zip --server https://hawkbit.example.com --user ci --password-env PASSWORD",
+            "make a distribution set",
+        ),
+        (
+            "smpdfu publish dfu_application.zip --server https://hawkbit.example.com --user ci --password-env PASSWORD "
+            "-k mcuboot.pub.pem --rollout may --targets 'attribute.hardware == roof' --groups 3 --start --watch",
+            "update the devices in three groups",
+        ),
+    ),
     "package": (
         ("smpdfu package build -k key.pem", "of a build folder of the nRF Connect SDK"),
         ("smpdfu package build -k key.pem --plan", "show what the build says, write nothing"),

@@ -9,8 +9,7 @@ from pathlib import Path
 from smpdfu.errors import SigningError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.keys.keys import Verifier
-from smpdfu.image.nsib.sealed_by import KnownKey
-from smpdfu.image.nsib.trusted_keys import Nsib, NsibKeys, read_keys_of
+from smpdfu.image.nsib.trusted_keys import Nsib, NsibKeys, ReadKeys, read_keys_of
 
 AskPassphrase = Callable[[Path], bytes | None]
 """Gives the passphrase of a key file; None if it has none to give."""
@@ -29,11 +28,13 @@ def trusted_key(path: Path, passphrase: AskPassphrase) -> Verifier:
     return key
 
 
-def nsib_keys(net: Iterable[Path], b0: Iterable[Path], passphrase: AskPassphrase) -> NsibKeys:
-    """Read the keys that b0n (``net``) and b0 trust. Raises SigningError, FormatError or OSError."""
+def nsib_keys(known: NsibKeys, net: Iterable[Path], b0: Iterable[Path], passphrase: AskPassphrase) -> NsibKeys:
+    """Read the keys that b0n (``net``) and b0 trust, to stand behind those that are known already.
 
-    def read(paths: Iterable[Path], loader: Nsib) -> tuple[KnownKey, ...]:
-        found = (read_keys_of(loader, path, partial(passphrase, path)) for path in paths)
-        return tuple(key for keys in found for key in keys)
+    Raises SigningError, FormatError or OSError.
+    """
 
-    return NsibKeys(read(net, Nsib.B0N), read(b0, Nsib.B0))
+    def read(paths: Iterable[Path], loader: Nsib) -> list[ReadKeys]:
+        return [read_keys_of(loader, path, partial(passphrase, path)) for path in paths]
+
+    return known.with_files(read(net, Nsib.B0N), read(b0, Nsib.B0))

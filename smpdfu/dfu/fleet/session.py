@@ -243,8 +243,7 @@ class FleetSession:
         return fleet
 
     def _nsib_keys(self, wish: FleetWish) -> NsibKeys:
-        given, own = wish.nsib, nsib_keys(self.fleet.net_keys, self.fleet.b0_keys, self._passphrase)
-        return NsibKeys((*given.net, *own.net), (*given.b0, *own.b0))
+        return nsib_keys(wish.nsib, self.fleet.net_keys, self.fleet.b0_keys, self._passphrase)
 
     async def _run(self, wish: FleetWish, watch: FleetWatch, *, resumes: bool) -> FleetOutcome:
         with unwrapped():
