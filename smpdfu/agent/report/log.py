@@ -92,7 +92,7 @@ class EventLog:
             self._stream.flush()
 
     def _is_news(self, event: AgentEvent) -> bool:
-        """Whether this is something else than the event before of its kind and device; of polls, a first good one again."""
+        """Whether this is something else than the event before of its kind and device, or a first good poll again."""
         if isinstance(event, Polled):
             return self._failures.pop((event.device, PollFailed.NAME), None) is not None
         if isinstance(event, PollFailed | ActionWaits | FeedbackKept):
