@@ -183,6 +183,20 @@ class StatusBook:
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
         self.begun = self.changed = self.news = False
 
+    def remember(self, before: Mapping[str, DeviceStatus]) -> None:
+        """Take over from an earlier run what stays true of each device: its last poll, how its last action ended."""
+        for name in self.devices.keys() & before.keys():
+            known = before[name]
+            message = known.message if known.outcome and not known.action else ""
+            self.devices[name] = DeviceStatus(
+                polled=known.polled,
+                message=message,
+                outcome=known.outcome,
+                cause=known.cause,
+                ended_action=known.ended_action,
+                ended=known.ended,
+            )
+
     def status(self) -> AgentStatus:
         """Return the status now."""
         first = self._begin
@@ -219,7 +233,7 @@ class StatusBook:
                 one.problem = self._text(message)
             case ActionTaken(action=action):
                 one.phase, one.action, one.message = Phase.FETCHING, self._text(action), ""
-                one.step, one.number, one.total = "", 0, 0
+                one.step, one.number, one.total, one.gateway = "", 0, 0, ""
             case ActionWaits(message=message):
                 one.phase, one.message = Phase.WAITING, self._text(message)
             case PackageReady():
