@@ -103,7 +103,7 @@ def finish(job: Job, made: Made, folder: Path, inputs: tuple[Path | None, ...], 
         outputs: dict[StrPath, bytes] = {folder / name: data for name, data in files.items()}
         checked = [*map(Path, outputs), *job.evidence.files]
         check_distinct(checked)
-        job.replacing.check(checked, (*inputs, *keys, job.evidence.provenance_key))
+        job.replacing.check(checked, (*inputs, *keys, *job.evidence.secrets))
         outputs.update(_evidence(job, made.packages, files, inputs, warnings))
         _write(folder, outputs, replace_keys=job.replacing.force)
     show(job, made.packages, warnings, found, folder)
@@ -124,7 +124,9 @@ def _evidence(
         warnings.append(text)
         job.out.warn(text)
 
-    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source(), job.guard.release, warn)
+    making = evidence.Making(
+        job.build_dir, inputs, job.parameters, job.evidence.source(job.who), job.guard.release, warn
+    )
     return evidence.evidence_files(job.evidence, made, files, making)
 
 
