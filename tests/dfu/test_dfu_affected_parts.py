@@ -11,10 +11,11 @@ import pytest
 from smpdfu.dfu.fleet.affected.answer import AffectedStatus, DeviceHistory, Judge, catalog_of
 from smpdfu.dfu.fleet.affected.boards import APP, NET, Attempt, Result, boards_of
 from smpdfu.dfu.fleet.affected.components import ComponentQuery
-from smpdfu.dfu.fleet.affected.fleet_logs import FleetRecord
+from smpdfu.dfu.fleet.affected.fleet_logs import FleetRecord, SharedFacts
 from smpdfu.dfu.fleet.affected.question import Catalog, Question, by_component, by_hashes, by_sboms
 from smpdfu.dfu.fleet.affected.sbom import SbomIndex
 from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.frames import Frames
 from smpdfu.dfu.package.image_record import ImageRecord
 
 NEW, OLD, NET_NEW, STRANGE = (digit * 64 for digit in "1234")
@@ -107,7 +108,7 @@ def test_the_hash_of_nobody_is_told() -> None:
 def test_the_beginning_of_a_hash_that_a_device_listed_last() -> None:
     """No package has the image, and the device lists it: it is the one that runs."""
     end = {"event": "end", "time": 5.0, "device": "a", "identity": "a", "outcome": "done", "to_hash": STRANGE}
-    event = LogEvent.from_entry(end)
+    event = Frames(SharedFacts.of).whole(LogEvent.from_entry(end))
     assert event is not None
     record = FleetRecord()
     record.add([event])

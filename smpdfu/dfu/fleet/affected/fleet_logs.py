@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, Exchanged, Res
 from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.dfu.fleet.log import events
 from smpdfu.dfu.fleet.log.events import LogEvent
+from smpdfu.dfu.fleet.log.frames import FramedEvent
 from smpdfu.dfu.package.image_record import ImageRecord
 
 FIELDS = events.fields_of(
@@ -29,6 +30,65 @@ class DeviceId(NamedTuple):
     identity: str
 
 
+@dataclass(frozen=True, slots=True)
+class SharedFacts:
+    """What an event of a log says, but for its device and its times: as a rule a thousand events say the same.
+
+    ``is_noted``: the log says of the update all that the journal does. ``listed`` are the applications that the device
+    listed, ``fleet`` is the name of the fleet in a ``run``, None for no name.
+    """
+
+    kind: str
+    package: str
+    parts: tuple[str, ...]
+    result: Result
+    proven: bool
+    either: frozenset[str] | None
+    was: str
+    runs: str
+    answered: bool
+    is_noted: bool
+    listed: tuple[ImageRecord, ...]
+    packages: Mapping[str, tuple[ImageRecord, ...]]
+    fleet: str | None
+
+    @classmethod
+    def of(cls, event: LogEvent) -> SharedFacts:
+        """Take these facts from an event."""
+        outcome = event.outcome
+        hashes = ((event.was_hash, event.was), (event.runs_hash, event.runs))
+        fleet = event.entry.get("fleet")
+        return cls(
+            event.kind,
+            event.package or "",
+            tuple(event.wanted),
+            _result(event),
+            proven=outcome is not Outcome.UNPROVEN,
+            either=_either(event),
+            was=event.was_hash,
+            runs=event.runs_hash,
+            answered=outcome is not Outcome.UNREACHABLE or bool(event.runs),
+            is_noted=event.either is not None,
+            listed=tuple(ImageRecord(APP, digits, version or "") for digits, version in hashes if digits),
+            packages=event.packages,
+            fleet=fleet[: events.MAX_TEXT] if isinstance(fleet, str) else None,
+        )
+
+    def attempt(self, event: LoggedEvent, began: float) -> Attempt:
+        """Return the update that ended with an event."""
+        ended = event.time
+        chip = event.chip or ""
+        seen = ended if self.answered else None
+        either, was, runs = self.either, self.was, self.runs
+        return Attempt(
+            began, ended, self.package, None, self.parts, self.result, self.proven, either, was, runs, chip, seen
+        )
+
+
+LoggedEvent = FramedEvent[SharedFacts]
+"""An event of a log: its own time and device, and what it shares with others."""
+
+
 @dataclass(slots=True)
 class LoggedDevice:
     """What a log says of a device: ``events`` in the order of the log.
@@ -40,19 +100,20 @@ class LoggedDevice:
     events: list[Event] = field(default_factory=list)
     killed: list[Attempt] = field(default_factory=list)
     noted: list[tuple[float, float]] = field(default_factory=list)
-    _pending: Attempt | None = None
+    _pending: tuple[float, str] | None = None
 
-    def begin(self, event: LogEvent) -> None:
+    def begin(self, event: LoggedEvent) -> None:
         """An update begins; one that is still open did not end."""
         self.close()
-        self._pending = Attempt(event.time, event.time, event.package or "", either=None)
+        self._pending = event.time, event.shared.package
 
-    def end(self, event: LogEvent) -> None:
+    def end(self, event: LoggedEvent) -> None:
         """An update ended."""
-        began = event.time if self._pending is None else self._pending.began
+        began = event.time if self._pending is None else self._pending[0]
         self._pending = None
-        attempt = _attempt(event, began)
-        if event.either is not None:
+        shared = event.shared
+        attempt = shared.attempt(event, began)
+        if shared.is_noted:
             self.noted.append((began, event.time))
         last = self.events[-1] if self.events else None
         if isinstance(last, Attempt) and _says_the_same(last, attempt):
@@ -60,14 +121,15 @@ class LoggedDevice:
         else:
             self.events.append(attempt)
 
-    def exchanged(self, event: LogEvent) -> None:
+    def exchanged(self, event: LoggedEvent) -> None:
         """Another board is at the address."""
         self.events.append(Exchanged(event.time, event.chip or ""))
 
     def close(self) -> None:
         """Note that an open update did not end."""
         if self._pending is not None:
-            self.killed.append(self._pending)
+            began, package = self._pending
+            self.killed.append(Attempt(began, began, package, either=None))
             self._pending = None
 
 
@@ -84,49 +146,35 @@ class FleetRecord:
     damaged: list[int] = field(default_factory=list)
     listed: dict[str, ImageRecord] = field(default_factory=dict)
 
-    def add(self, found: Iterable[LogEvent]) -> None:
+    def add(self, found: Iterable[LoggedEvent]) -> None:
         """Count the events of a log, oldest first."""
         for event in found:
-            if event.kind == events.RUN:
-                self.packages |= event.packages
-                name = event.entry.get("fleet")
-                self.name = name[: events.MAX_TEXT] if isinstance(name, str) else self.name
-            elif event.device and event.kind in _HOW:
+            shared = event.shared
+            if shared.kind == events.RUN:
+                self.packages |= shared.packages
+                self.name = self.name if shared.fleet is None else shared.fleet
+            elif event.device and (count := _HOW.get(shared.kind)) is not None:
                 key = DeviceId(event.device, event.identity or event.device)
                 device = self.devices.get(key)
                 if device is None:
                     device = self.devices[key] = LoggedDevice()
-                _HOW[event.kind](device, event)
-                for digits, version in ((event.was_hash, event.was), (event.runs_hash, event.runs)):
-                    if digits and digits not in self.listed:
-                        self.listed[digits] = ImageRecord(APP, digits, version or "")
-        for one in self.devices.values():
-            one.close()
+                count(device, event)
+                for one in shared.listed:
+                    self.listed.setdefault(one.hash, one)
+        for device in self.devices.values():
+            device.close()
 
 
 _HOW = {events.BEGIN: LoggedDevice.begin, events.END: LoggedDevice.end, events.EXCHANGED: LoggedDevice.exchanged}
 
 
-def _attempt(event: LogEvent, began: float) -> Attempt:
+def _result(event: LogEvent) -> Result:
     outcome = event.outcome
-    result = Result.LEFT
     if outcome is Outcome.REVERTED:
-        result = Result.REVERTED
-    elif outcome is not None and outcome.good and event.policy != Policy.UPLOAD_ONLY and not _runs_another(event):
-        result = Result.INSTALLED
-    return Attempt(
-        began,
-        event.time,
-        event.package or "",
-        parts=tuple(event.wanted),
-        result=result,
-        proven=outcome is not Outcome.UNPROVEN,
-        either=_either(event),
-        was=event.was_hash,
-        runs=event.runs_hash,
-        chip=event.chip or "",
-        seen=None if outcome is Outcome.UNREACHABLE and not event.runs else event.time,
-    )
+        return Result.REVERTED
+    if outcome is not None and outcome.good and event.policy != Policy.UPLOAD_ONLY and not _runs_another(event):
+        return Result.INSTALLED
+    return Result.LEFT
 
 
 def _runs_another(event: LogEvent) -> bool:

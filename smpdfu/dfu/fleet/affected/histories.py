@@ -16,11 +16,12 @@ from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.do.journal.updates import JournalUpdate, JournalUpload, read_updates
 from smpdfu.dfu.fleet.affected.answer import DeviceHistory, catalog_of
 from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, boards_of
-from smpdfu.dfu.fleet.affected.fleet_logs import FIELDS, DeviceId, FleetRecord, LoggedDevice
+from smpdfu.dfu.fleet.affected.fleet_logs import FIELDS, DeviceId, FleetRecord, LoggedDevice, SharedFacts
 from smpdfu.dfu.fleet.affected.journals import JournalRecord
 from smpdfu.dfu.fleet.affected.question import Catalog
 from smpdfu.dfu.fleet.log.events import STEP
-from smpdfu.dfu.fleet.log.log import log_path, read_log
+from smpdfu.dfu.fleet.log.frames import Frames
+from smpdfu.dfu.fleet.log.log import log_path, read_lines
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.errors import JournalError
 from smpdfu.local.state.folders import state_home
@@ -72,7 +73,8 @@ class Histories:
         record = FleetRecord()
         lost = ""
         try:
-            record.add(read_log(folder, record.damaged.append, without=(STEP,), fields=FIELDS))
+            frames = Frames(SharedFacts.of, FIELDS)
+            record.add(read_lines(folder, frames.read, record.damaged.append, without=(STEP,)))
         except JournalError as error:
             self.problems.append(str(error))
             lost = f"the log of its fleet cannot be read: {log_path(folder)}"

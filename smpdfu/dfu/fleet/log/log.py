@@ -30,12 +30,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 from smpdfu.dfu.fleet.log.events import MAX_LINE_BYTES, Fields, LogEvent
 from smpdfu.errors import JournalError
 from smpdfu.local.state.lock import HeldError, Lock
 from smpdfu.local.state.own import make_own_folder, open_own
+
+T = TypeVar("T")
 
 MAX_LOG_BYTES = 1 << 30
 _SURE = frozenset({"run", "end", "stop", "leave"})
@@ -131,6 +133,20 @@ def read_log(
 
     Raises JournalError.
     """
+    return read_lines(folder, lambda line: LogEvent.from_bytes(line, fields), damaged, without=without)
+
+
+def read_lines(
+    folder: Path,
+    read: Callable[[bytes], T | None],
+    damaged: Callable[[int], None] | None = None,
+    *,
+    without: Iterable[str] = (),
+) -> Iterator[T]:
+    """Return what ``read`` makes of each line, as ``read_log`` does of events. It returns None for a damaged line.
+
+    Raises JournalError.
+    """
     skipped = tuple(_beginning(kind) for kind in without)
     path = log_path(folder)
     try:
@@ -138,9 +154,9 @@ def read_log(
             if os.fstat(file.fileno()).st_size > MAX_LOG_BYTES:
                 raise JournalError(f"{path} is larger than {MAX_LOG_BYTES >> 20} MiB: give the fleet a new id")
             for number, piece, begins in _pieces(file, skipped):
-                event = LogEvent.from_bytes(piece, fields) if begins else None
-                if event is not None:
-                    yield event
+                found = read(piece) if begins else None
+                if found is not None:
+                    yield found
                 elif begins and damaged is not None and not _was_cut_short(piece):
                     damaged(number)
     except FileNotFoundError:
