@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.agent.servers.fixtures import operator, server, standing, tag
+from tests.agent.servers.fixtures import goosebit_server, hawkbit_server, operator, server, standing, tag
 
-__all__ = ["operator", "server", "standing", "tag"]
+__all__ = ["goosebit_server", "hawkbit_server", "operator", "server", "standing", "tag"]

@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from http.client import HTTPConnection
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.agent.ddi_device import DdiDevice
 from tests.agent.servers.management import HawkbitServer, ManagementError
-from tests.agent.servers.values import Software, Window
+from tests.agent.servers.values import Kind, Software, Window
 
 FILE = bytes(range(256)) * 40
 
 
-class Device:
-    """A device's side of the protocol, in as few lines as possible."""
+class Device(DdiDevice):
+    """A device of ``server``."""
 
     def __init__(self, server: HawkbitServer, name: str, authorization: str = "") -> None:
-        self.server, self.name = server, name
-        self.path = f"/{server.tenant}/controller/v1/{quote(name, safe='')}"
-        self.authorization = authorization or f"GatewayToken {server.gateway_token()}"
-        self.headers: dict[str, str] = {}
-
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
-        """One request: status and body; the answer's headers in ``headers``."""
-        connection = HTTPConnection(urlsplit(self.server.url).netloc, timeout=60)
-        given = {"Authorization": self.authorization, "Content-Type": "application/json"}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body).encode(), given)
-            answer = connection.getresponse()
-            self.headers = {name.lower(): value for name, value in answer.getheaders()}
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def get(self, path: str) -> Any:
-        """The JSON behind a link or a path."""
-        split = urlsplit(path)
-        status, text = self.ask("GET", split.path + (f"?{split.query}" if split.query else ""))
-        assert status == 200, (status, text)
-        return json.loads(text)
-
-    def base(self) -> dict[str, Any]:
-        """A poll."""
-        return dict(self.get(self.path))
-
-    def links(self) -> dict[str, str]:
-        """The links of a poll."""
-        return {name: one["href"] for name, one in self.base().get("_links", {}).items()}
-
-    def say(
-        self, action: str, execution: str, finished: str = "none", *details: str, where: str = "deploymentBase"
-    ) -> int:
-        """Feedback; the status of the answer."""
-        status = {"execution": execution, "result": {"finished": finished}, "details": list(details)}
-        return self.ask("POST", f"{self.path}/{where}/{action}/feedback", {"status": status})[0]
+        super().__init__(server.url, server.tenant, name, authorization or f"GatewayToken {server.gateway_token()}")
+        self.server = server
 
 
 @pytest.fixture
@@ -138,7 +99,7 @@ def test_a_failure_closes_the_action_and_the_codes_are_in_the_history(
     ("kind", "download", "update"), [("soft", "attempt", "attempt"), ("downloadonly", "forced", "skip")]
 )
 def test_handling_follows_the_type(
-    device: Device, software: Software, tag: str, kind: Any, download: str, update: str
+    device: Device, software: Software, tag: str, kind: Kind, download: str, update: str
 ) -> None:
     device.server.assign(software, tag, kind)
     deployment = device.get(device.links()["deploymentBase"])["deployment"]

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Row] = {
     "confirm": Row(UPDATE, "slots.commands", "Confirm the running image, or make another one permanent."),
     "reset": Row(UPDATE, "slots.commands", "Restart the device, wait for it, and show what runs."),
     "fleet": Row(UPDATE, "fleet.commands", "Update many devices: waves, limits, journals, a report."),
+    "agent": Row(UPDATE, "agent.commands", "Run a gateway for hawkBit: poll, install, report."),
     "affected": Row(
         UPDATE, "fleet.affected_command", "Show which devices run an image, by the logs and journals on this computer."
     ),
