@@ -21,7 +21,9 @@ def package(make: Maker, version: str = "1.2.3+4", *, name: str | None = None, *
     return new_package([(image, CODE[image.core]) for image in images], name=name)
 
 
-def package_file(folder: Path, make: Maker, version: str = "1.2.3+4", *, name: str | None = None, **how: object) -> Path:
+def package_file(
+    folder: Path, make: Maker, version: str = "1.2.3+4", *, name: str | None = None, **how: object
+) -> Path:
     """The same in a file."""
     path = folder / "dfu_application.zip"
     folder.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,10 @@ def test_the_metadata_tells_what_is_in_it(tmp_path: Path, make: Maker) -> None:
     path = package_file(tmp_path, make)
     found = PackageToPublish.load(path, "roof")
     app, net = (found.package.image(role) for role in (Role.APP, Role.NET))
-    assert app is not None and net is not None and app.hash is not None and net.hash is not None
+    assert app is not None
+    assert net is not None
+    assert app.hash is not None
+    assert net.hash is not None
     assert found.metadata == {
         "hardware": "roof",
         "board": "nrf5340dk/nrf5340/cpuapp",

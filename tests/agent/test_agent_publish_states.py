@@ -16,7 +16,9 @@ FIRST = Group(1, "group-1", "running", 10, Counts(running=9, finished=1), "100",
 SECOND = Group(2, "group-2", "scheduled", 10, Counts(notstarted=10), "100", "10")
 
 
-def state(status: str = "running", first: str = "running", second: str = "scheduled", **rollout: object) -> RolloutState:
+def state(
+    status: str = "running", first: str = "running", second: str = "scheduled", **rollout: object
+) -> RolloutState:
     about = replace(ROLLOUT, status=status, **rollout)  # type: ignore[arg-type]  # any field of the class
     return RolloutState(about, (replace(FIRST, status=first), replace(SECOND, status=second)))
 

@@ -24,7 +24,9 @@ CLAIMED = "smpdfu_claimed"
 HISTORY = 100
 """Messages of an action that are read; hawkBit gives 100 at most (``MAX_ACTION_HISTORY_MSG_COUNT``)."""
 _TEXT = "smpdfu gateway {gateway} claims this action (claim {id})"
-_PATTERN = re.compile(r"smpdfu gateway (?P<gateway>[A-Za-z0-9._-]{1,64}) claims this action \(claim (?P<id>[0-9a-f]{16})\)")
+_PATTERN = re.compile(
+    r"smpdfu gateway (?P<gateway>[A-Za-z0-9._-]{1,64}) claims this action \(claim (?P<id>[0-9a-f]{16})\)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,19 @@ class AssignedVersion:
         return json.dumps({"name": self.name, "version": self.version}, separators=(",", ":")).encode()
 
 
+@dataclass(frozen=True)
+class AutoConfirm:
+    """``POST activateAutoConfirm``: who switches the server's own confirmation on, and why."""
+
+    initiator: str = ""
+    remark: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return the body in JSON."""
+        body = {"initiator": self.initiator, "remark": self.remark}
+        return json.dumps({key: value for key, value in body.items() if value}, separators=(",", ":")).encode()
+
+
 def attribute_text(text: str) -> str:
     """Return a text as hawkBit takes it for the name or the value of an attribute."""
     return _OTHERS.sub(_REPLACED, text[:MAX_ATTRIBUTE])

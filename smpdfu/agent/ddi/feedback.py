@@ -89,9 +89,9 @@ class Feedback:
                 Execution(status["execution"]),
                 Finished(result["finished"]),
                 tuple(status.get("details", ())),
-                None if progress is None else (progress["cnt"], progress["of"]),
-                status.get("code"),
-                value.get("timestamp"),
+                None if progress is None else (_whole(progress["cnt"]), _whole(progress["of"])),
+                _whole(status["code"]) if "code" in status else None,
+                _whole(value["timestamp"]) if "timestamp" in value else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no feedback of DDI: {type(error).__name__}") from None
@@ -130,9 +130,17 @@ class ConfirmationFeedback:
 
 def bounded_details(details: tuple[str, ...]) -> tuple[str, ...]:
     """Return sentences as a server takes them: printable, not too long, not too many (the last one says so)."""
-    kept = tuple(_bounded(line(one)) for one in details[:MAX_DETAILS] if one)
-    left = len(details) - MAX_DETAILS
-    return (*kept[: MAX_DETAILS - 1], f"and {left + 1} more") if left > 0 else kept
+    said = [one for one in details if one]
+    left = len(said) - MAX_DETAILS
+    kept = said if left <= 0 else said[: MAX_DETAILS - 1]
+    more = (f"and {left + 1} more",) if left > 0 else ()
+    return (*(_bounded(line(one)) for one in kept), *more)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError("no whole number")
+    return value
 
 
 def _bounded(text: str) -> str:

@@ -119,16 +119,28 @@ def redirected(link: Link, location: str, server: Origin, *, allow_http: bool = 
 
     Raises ``ServerProtocolError``.
     """
-    if len(location) > MAX_LINK or not location.isprintable() or "\\" in location:
-        raise ServerProtocolError("the server redirects to an address that is not usable")
-    try:
-        target = urljoin(link.url, location)
-    except ValueError:
-        raise ServerProtocolError("the server redirects to an address that is not usable") from None
-    found = check_artifact_link(target, server, allow_http=allow_http)
+    found = check_artifact_link(_joined(link, location), server, allow_http=allow_http)
     if link.origin.scheme == "https" and found.origin.scheme == "http" and not allow_http:
         raise ServerProtocolError(f"a redirect leads to an address without TLS ({found.origin})")
     return Link(found.url, found.origin, token=found.token and link.token)
+
+
+def redirected_resource(link: Link, location: str, server: Origin) -> Link:
+    """Return where a redirect of a resource leads, which must be at the server's own origin.
+
+    Raises ``ServerProtocolError``.
+    """
+    return check_resource_link(_joined(link, location), server)
+
+
+def _joined(link: Link, location: str) -> str:
+    """The address of a redirect, which may be relative to where we were."""
+    if not location or len(location) > MAX_LINK or not location.isprintable() or "\\" in location:
+        raise ServerProtocolError("the server redirects to an address that is not usable")
+    try:
+        return urljoin(link.url, location)
+    except ValueError:
+        raise ServerProtocolError("the server redirects to an address that is not usable") from None
 
 
 def path_segment(text: str) -> str:

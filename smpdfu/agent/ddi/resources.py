@@ -1,7 +1,8 @@
 """What the server says: the resources of DDI, each whole at birth.
 
-Each ``from_bytes`` reads a body of JSON, and raises ``ServerProtocolError`` with one sentence if it is not what DDI
-says, and nothing else. Links are texts as the server wrote them: ``links.py`` says which may be followed.
+Each ``from_bytes``, and ``read_confirmation``, reads a body of JSON. If the body is not what DDI says, it raises
+``ServerProtocolError`` with one sentence, and nothing else. Links are texts as the server wrote them: ``links.py`` says
+which may be followed.
 Source: ``hawkbit-ddi-api`` of eclipse-hawkbit/hawkbit, package ``org.eclipse.hawkbit.ddi.json.model``.
 """
 
@@ -171,11 +172,6 @@ class Deployment:
         """Read the body of ``deploymentBase`` or ``installedBase``. Raises ``ServerProtocolError``."""
         return _action(Fields.from_bytes(data), "deployment")
 
-    @classmethod
-    def from_confirmation_bytes(cls, data: bytes) -> Deployment:
-        """Read the body of ``confirmationBase/{action}``. Raises ``ServerProtocolError``."""
-        return _action(Fields.from_bytes(data), "confirmation")
-
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The artifacts of all chunks."""
@@ -232,19 +228,26 @@ class ConfirmationBase:
     activate: str | None = None
     deactivate: str | None = None
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> ConfirmationBase:
-        """Read the body. Raises ``ServerProtocolError``."""
-        fields = Fields.from_bytes(data)
-        state = fields.part("autoConfirm")
-        return cls(
-            auto_confirm=state.flag("active"),
-            initiator=state.optional_text("initiator", MAX_VALUE),
-            remark=state.optional_text("remark", MAX_VALUE),
-            action=fields.link("confirmationBase", MAX_LINK),
-            activate=fields.link("activateAutoConfirm", MAX_LINK) or state.link("activateAutoConfirm", MAX_LINK),
-            deactivate=fields.link("deactivateAutoConfirm", MAX_LINK) or state.link("deactivateAutoConfirm", MAX_LINK),
-        )
+
+def read_confirmation(data: bytes) -> ConfirmationBase | Deployment:
+    """Read what ``Base.confirmation`` leads to: the action that waits, or the resource that links to it.
+
+    Raises ``ServerProtocolError``.
+    """
+    fields = Fields.from_bytes(data)
+    return _action(fields, "confirmation") if fields.has("confirmation") else _confirmation_base(fields)
+
+
+def _confirmation_base(fields: Fields) -> ConfirmationBase:
+    state = fields.part("autoConfirm")
+    return ConfirmationBase(
+        auto_confirm=state.flag("active"),
+        initiator=state.optional_text("initiator", MAX_VALUE),
+        remark=state.optional_text("remark", MAX_VALUE),
+        action=fields.link("confirmationBase", MAX_LINK),
+        activate=fields.link("activateAutoConfirm", MAX_LINK) or state.link("activateAutoConfirm", MAX_LINK),
+        deactivate=fields.link("deactivateAutoConfirm", MAX_LINK) or state.link("deactivateAutoConfirm", MAX_LINK),
+    )
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,15 @@ def check_url(url: str, where: str, *, insecure_http: bool) -> None:
         raise AgentFileError(f"'url' in {where} is not an address {_EXAMPLE}") from error
     if "?" in url:
         raise AgentFileError(f"'url' in {where} must end with its path, without '?'")
-    if origin.scheme == "http" and not (insecure_http or _is_loopback(origin.host)):
+    if origin.scheme == "http" and not (insecure_http or is_loopback(origin.host)):
         raise AgentFileError(
             f"'url' in {where} begins with http: everybody on the way can read the token. Use https. "
             "For a trial in a network of your own, add insecure_http = true"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether the host of an address is this computer."""
     if host == "localhost":  # RFC 6761: always the loopback
         return True
     try:

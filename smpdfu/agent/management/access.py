@@ -5,10 +5,9 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from smpdfu.agent.ddi.server_address import ServerAddress, Token
-from smpdfu.agent.description.server_address import is_loopback
+from smpdfu.agent.description.server_settings import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +25,9 @@ class ManagementAccess:
     insecure_http: bool = False
 
     def __post_init__(self) -> None:
-        address = self.address
-        if address.origin.scheme == "http" and not (self.insecure_http or is_loopback(urlsplit(address.url))):
-            raise ValueError(f"{address.origin} has no TLS: everybody on the way can read the login. Use https")
+        origin = self.address.origin
+        if origin.scheme == "http" and not (self.insecure_http or is_loopback(origin.host)):
+            raise ValueError(f"{origin} has no TLS: everybody on the way can read the login. Use https")
 
     @property
     def address(self) -> ServerAddress:

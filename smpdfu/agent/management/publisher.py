@@ -103,8 +103,7 @@ class Publisher:
         return [Artifact.from_fields(one) for one in page.parts("content", _MAX_ENTRIES)]
 
     async def _metadata(self, request: Request) -> Mapping[str, str]:
-        page = Page.from_fields(Fields.from_bytes(await self._server.ask(request)))
-        return metadata_of(page.entries)
+        return metadata_of(Fields.from_bytes(await self._server.ask(request)))
 
     async def _find_set(self) -> DistributionSet | None:
         want = self._want

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -38,7 +38,7 @@ from smpdfu.agent.actions.events import (
 )
 from smpdfu.errors import FormatError
 from smpdfu.local.state.json_lines import is_time
-from smpdfu.local.state.own import make_own_folder, open_own
+from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
 from smpdfu.untrusted.jsontext import load
 
 NAME = "status.json"
@@ -90,6 +90,9 @@ class DeviceStatus:
     gateway: str = ""
 
 
+_USUAL = tuple((one.name, one.default) for one in fields(DeviceStatus))
+
+
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
     """What the file says: of the agent, of each device by its controller id, and when it was written (``time``)."""
@@ -105,9 +108,8 @@ class AgentStatus:
 
     def to_json(self) -> bytes:
         """As the file has it: fields of a device that say nothing are left out."""
-        usual = asdict(DeviceStatus())
         devices = {
-            name: {key: value for key, value in asdict(one).items() if value != usual[key]}
+            name: {key: value for key, usual in _USUAL if (value := getattr(one, key)) != usual}
             for name, one in self.devices.items()
         }
         head = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "devices"}
@@ -167,7 +169,8 @@ def _device(entry: Any) -> DeviceStatus:
 class StatusBook:
     """Keeps the status by the events of an agent. ``clock`` gives seconds since 1970, ``hide`` takes tokens out.
 
-    ``changed`` is set if something is not in the file yet.
+    ``changed``: something is not in the file yet. ``news``: so, and it is more than the time of a poll. Whoever writes
+    the file clears both. ``begun``: an event has come, so that this agent owns the file.
     """
 
     def __init__(
@@ -178,7 +181,7 @@ class StatusBook:
         self._hide = hide
         self._ended = False
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
-        self.changed = True
+        self.begun = self.changed = self.news = False
 
     def status(self) -> AgentStatus:
         """Return the status now."""
@@ -196,11 +199,14 @@ class StatusBook:
 
     def __call__(self, event: AgentEvent) -> None:
         """Take an event over."""
-        self.changed = True
+        self.begun = self.changed = True
+        self.news = self.news or not isinstance(event, Polled | SentBytes)
         if isinstance(event, AgentBegins):
             return
         if isinstance(event, AgentEnds):
             self._ended = True
+            return
+        if not event.device:  # of the agent itself, as after a search that failed
             return
         self._of_device(self.devices.setdefault(event.device, DeviceStatus()), event)
 
@@ -246,20 +252,23 @@ class StatusBook:
         return self._hide(text)[:_MAX_TEXT]
 
 
-def write_status(folder: Path, status: AgentStatus) -> None:
-    """Replace the file in ``folder``. Raises OSError."""
+def write_data(folder: Path, data: bytes) -> None:
+    """Replace the file in ``folder`` by ``data``, from ``AgentStatus.to_json``. Raises OSError."""
     path = folder / NAME
     new = folder / f"{NAME}.new"
     make_own_folder(folder)
     with os.fdopen(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
-        file.write(status.to_json())
+        file.write(data)
     os.replace(new, path)
 
 
 def read_status(folder: Path) -> AgentStatus | None:
-    """Read the file in ``folder``; None if there is none. Raises FormatError or OSError."""
+    """Read the file in ``folder``, which may belong to another user; None if there is none.
+
+    Raises FormatError or OSError.
+    """
     try:
-        with os.fdopen(open_own(folder / NAME, os.O_RDONLY), "rb") as file:
+        with os.fdopen(os.open(folder / NAME, READ_ANYONES), "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None

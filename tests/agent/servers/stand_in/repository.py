@@ -128,11 +128,12 @@ class Repository:
         artifact = found.artifacts[filename] = Artifact(self.number(), filename, data)
         return artifact
 
-    def add_set(self, name: str, version: str, modules: Sequence[int]) -> DistributionSet:
+    def add_set(self, name: str, version: str, modules: Sequence[int], kind: str = "") -> DistributionSet:
         """Create a distribution set."""
         if any((one.name, one.version) == (name, version) for one in self.sets.values()):
             raise RefusedError(409, "the distribution set exists")
-        made = DistributionSet(self.number(), name, version, [self.one(self.modules, number) for number in modules])
+        parts = [self.one(self.modules, number) for number in modules]
+        made = DistributionSet(self.number(), name, version, parts, kind)
         self.sets[made.number] = made
         return made
 
