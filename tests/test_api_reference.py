@@ -87,6 +87,12 @@ def test_the_reference_names_each_public_name_once() -> None:
     assert {one for one in told if not one.startswith(("smpdfu.smp.groups", "smpdfu.client.files"))} == wanted
 
 
+def test_every_block_of_code_is_one(site: Path) -> None:
+    for path in (ROOT / "docs").rglob("*.md"):
+        page = Page(site / path.relative_to(ROOT / "docs").with_suffix(".html"))
+        assert "```" not in page.text, path
+
+
 def test_every_page_is_in_the_menu() -> None:
     menu = (ROOT / "mkdocs.yml").read_text("utf-8")
     for path in (ROOT / "docs").rglob("*.md"):

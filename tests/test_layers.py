@@ -21,7 +21,8 @@ LINES = (
     {"client", "virtual"},
     {"dfu"},
     {"connect"},
-    {"library", "fleets", "device_search"},
+    {"library", "fleets", "device_search", "device_scan"},
+    {"agent"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
@@ -29,6 +30,14 @@ LEVEL = {room: level for level, rooms in enumerate(LINES) for room in rooms}
 # The same within a room, from its lowest sub-room up. Files that stand in the room itself may import any, and be
 # imported by any; ``test_no_import_goes_in_a_circle`` holds for them, too.
 SUB_LINES: dict[str, tuple[set[str], ...]] = {
+    "agent": (
+        {"ddi"},
+        {"description"},
+        {"server", "artifacts"},
+        {"actions"},
+        {"report", "management"},
+        {"work"},
+    ),
     "cli": (
         {"terminal"},
         {"app"},
@@ -39,7 +48,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
         {"update"},
         {"slots"},
         {"device"},
-        {"fleet", "virtual", "imgtool", "computer"},
+        {"agent", "fleet", "virtual", "imgtool", "computer"},
     ),
     "cli/image": ({"pack"},),
     "cli/virtual": ({"options"},),
@@ -64,6 +73,8 @@ SUB_LEVEL = {
 
 # Third-party package -> the files or folders of smpdfu/ that may import it.
 HOMES = {
+    "aiohttp": ("agent/server/",),
+    "prometheus_client": ("agent/report/",),
     "cryptography": ("image/keys/keys.py", "image/signing/encrypt.py", "image/signers/remote.py"),
     "intelhex": ("image/hexfile.py",),
     "cbor2": ("smp/cbor.py", "image/signing/protected_tlvs.py"),

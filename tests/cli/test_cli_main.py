@@ -91,6 +91,17 @@ CODES = {
     errors.FleetUnprovenError: 9,
     errors.AffectedDevicesError: 10,
     errors.UnknownDevicesError: 11,
+    errors.AgentFileError: 3,
+    errors.ArtifactError: 3,
+    errors.ServerError: 4,
+    errors.ServerLinkError: 4,
+    errors.ServerProtocolError: 4,
+    errors.ServerRefusedError: 5,
+    errors.ActionsFailedError: 7,
+    errors.ActionsUnfinishedError: 8,
+    errors.PublishError: 6,
+    errors.RolloutFailedError: 7,
+    errors.RolloutUnfinishedError: 8,
     errors.SearchError: 1,  # a base class, as the next two
     errors.FleetError: 1,
     errors.UpdateError: 1,  # a base class; what is raised is one of those above

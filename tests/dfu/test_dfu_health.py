@@ -18,6 +18,7 @@ from smpdfu.dfu.do.health import command
 from smpdfu.errors import UpdateError
 from smpdfu.untrusted.programs import withhold
 from tests.deadlines import HANG_S
+from tests.processes import is_there
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
 
@@ -59,16 +60,6 @@ def pids_in(path: Path) -> list[int]:
     while not path.exists():
         time.sleep(0.01)
     return list(map(int, path.read_text().split()))
-
-
-def is_there(pid: int) -> bool:
-    """Whether it runs; a zombie, which nobody has taken away yet, does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def wait_until_gone(pids: list[int]) -> None:

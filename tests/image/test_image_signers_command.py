@@ -17,6 +17,7 @@ from smpdfu.image.signers import Surroundings, open_signer, process
 from smpdfu.image.signers.process import readable
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.verification.verify import verify
+from tests.processes import is_there
 
 SPEC = ImageSpec(Version(1, 2, 3), header_size=0x200, slot_size=0x20000, pad_header=True)
 
@@ -183,16 +184,8 @@ def test_the_children_of_a_program_that_is_stopped_end_with_it(
     with pytest.raises(SigningError, match="wrote more than"):
         open_signer(with_public(script(body), signing_key, tmp_path)).sign_digest(bytes(32))
     number = int(file.read_text())
-    while alive(number):
+    while is_there(number):
         time.sleep(0.01)
-
-
-def alive(process: int) -> bool:
-    """True if there is such a process; one that has ended and waits for its parent is not counted."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_the_signature_of_another_key(script: Script, firmware: bytes, tmp_path: Path, signing_key: PrivateKey) -> None:

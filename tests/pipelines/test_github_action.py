@@ -35,9 +35,9 @@ def installed(smpdfu_program: Path) -> dict[str, dict[str, str]]:
 
 
 def inputs(key: KeyPair, **others: str) -> dict[str, str]:
-    return {"key": key.text, "public-key": str(key.public), "version": "2.0.0"} | {
-        name.replace("_", "-"): value for name, value in others.items()
-    }
+    """The product's key signs and seals: the build itself is sealed with a key that everybody has."""
+    given = {"key": key.text, "nsib-key": key.text, "public-key": str(key.public), "version": "2.0.0"}
+    return given | {name.replace("_", "-"): value for name, value in others.items()}
 
 
 def test_a_package_is_made_checked_and_published(
@@ -96,6 +96,14 @@ def test_a_sample_key_is_refused_unless_it_is_no_release(
     assert runner.run(sample, installed).failed == "Make the package"
     assert runner.run(sample | {"release": "True"}, installed).failed is not None  # only false is no release
     assert runner.run(sample | {"release": "false"}, installed).failed is None
+
+
+def test_a_seal_that_everybody_can_make_is_refused(
+    runner: Runner, installed: dict[str, dict[str, str]], release_key: KeyPair
+) -> None:
+    done = runner.run(inputs(release_key, nsib_key=""), installed)
+    assert done.failed == "Check the result with the public keys"
+    assert "anybody can seal with it" in done.log
 
 
 def test_without_a_key_the_images_of_the_build_are_packed(

@@ -38,6 +38,12 @@ def run(root: Path, project: Path, smpdfu_program: Path) -> Run:
     return call
 
 
+def signing(key: KeyPair, *, text: bool = False) -> dict[str, str]:
+    """The variables with which one key signs and seals: the build itself is sealed with a key that everybody has."""
+    value = key.text if text else str(key.private)
+    return {"SMPDFU_SIGNING_KEY": value, "SMPDFU_NSIB_KEY": value}
+
+
 @pytest.fixture
 def project(project: Path, release_key: KeyPair) -> Path:
     shutil.copy(release_key.public, project / "release.pub.pem")
@@ -46,7 +52,7 @@ def project(project: Path, release_key: KeyPair) -> Path:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_package_is_made_checked_and_published(shell: str, run: Run, project: Path, release_key: KeyPair) -> None:
-    code, log = run({"SMPDFU_SIGNING_KEY": str(release_key.private)}, shell, version="2.0.0")
+    code, log = run(signing(release_key), shell, version="2.0.0")
     assert code == 0, log
     images = json.loads((project / "dist" / "package.json").read_text())["images"]
     assert [(one["core"], one["version"]) for one in images] == [("app", "2.0.0"), ("net", "0.0.0")]
@@ -57,7 +63,7 @@ def test_a_package_is_made_checked_and_published(shell: str, run: Run, project: 
 
 
 def test_a_key_can_be_text(run: Run, project: Path, release_key: KeyPair, smpdfu_program: Path) -> None:
-    code, log = run({"SMPDFU_SIGNING_KEY": release_key.text})
+    code, log = run(signing(release_key, text=True))
     assert code == 0, log
     secret = release_key.text.splitlines()[1]
     assert secret not in log
@@ -78,7 +84,7 @@ def test_the_firmware_for_nsib_is_sealed_with_its_own_key(
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_image_can_have_a_version_of_its_own(shell: str, run: Run, project: Path, release_key: KeyPair) -> None:
-    keys = {"SMPDFU_SIGNING_KEY": release_key.text, "SMPDFU_NSIB_KEY": release_key.text}
+    keys = signing(release_key, text=True)
     code, log = run(keys, shell, version="2.0.0", net_version="3.1.0")
     assert code == 0, log
     images = json.loads((project / "dist" / "package.json").read_text())["images"]
@@ -109,9 +115,16 @@ def test_the_evidence_is_made_checked_and_published(
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_key_of_another_product_ends_the_job(shell: str, run: Run, other_key: KeyPair, project: Path) -> None:
-    code, log = run({"SMPDFU_SIGNING_KEY": str(other_key.private)}, shell)
+    code, log = run(signing(other_key), shell)
     assert code == 3, log
     assert "signature" in log
+    assert not (project / "dist" / "SHA256SUMS").exists()
+
+
+def test_a_seal_that_everybody_can_make_ends_the_job(run: Run, release_key: KeyPair, project: Path) -> None:
+    code, log = run({"SMPDFU_SIGNING_KEY": str(release_key.private)})
+    assert code == 3, log
+    assert "anybody can seal with it" in log
     assert not (project / "dist" / "SHA256SUMS").exists()
 
 
@@ -127,7 +140,7 @@ def test_what_is_no_key_ends_the_job(shell: str, run: Run, release_key: KeyPair)
 @pytest.mark.parametrize("where", ["version", "net_version", "mcuboot_version", "build_dir", "output", "public_key"])
 def test_an_input_is_never_a_command(where: str, run: Run, project: Path, release_key: KeyPair) -> None:
     evil = 'x"; touch hacked; $(touch hacked) `touch hacked` #'
-    code, _ = run({"SMPDFU_SIGNING_KEY": str(release_key.private)}, **{where: evil})
+    code, _ = run(signing(release_key), **{where: evil})
     assert (code == 0) == (where == "output")
     assert not list(project.rglob("hacked"))
 
@@ -140,7 +153,7 @@ def test_the_job_installs_what_it_is_told_to(
     programs.mkdir()
     (programs / "python3").symlink_to(sys.executable)
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    environment = offline | {"PATH": path, "SMPDFU_SIGNING_KEY": str(release_key.private)}
+    environment = offline | signing(release_key) | {"PATH": path}
     code, log = run_job(job, project, environment, SHELLS[0])
     assert code == 0, log
     assert (project / ".smpdfu" / "bin" / "smpdfu").exists()

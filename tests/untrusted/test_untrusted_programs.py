@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.untrusted.programs import environment, watched, watched_words, withhold
+from tests.processes import is_there
 
 ON_POSIX = pytest.mark.skipif(sys.platform == "win32", reason="there are no process groups")
 
@@ -30,16 +30,6 @@ def numbers_in(path: Path) -> list[int]:
     while not path.exists():
         time.sleep(0.01)
     return list(map(int, path.read_text().split()))
-
-
-def is_there(number: int) -> bool:
-    """Whether it runs; a zombie, which nobody has taken away yet, does not."""
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{number}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 @ON_POSIX

@@ -12,6 +12,8 @@ from shlex import quote
 
 from smpdfu.cli.app.advice_by_code import error_advice
 from smpdfu.errors import (
+    ActionsFailedError,
+    ActionsUnfinishedError,
     ConnectError,
     DeviceError,
     FleetError,
@@ -28,6 +30,7 @@ from smpdfu.errors import (
     RemoteProtocolError,
     ResponseTimeoutError,
     RevertedError,
+    ServerError,
     SmpdfuError,
     StepError,
     TransferTimeoutError,
@@ -66,6 +69,12 @@ ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
         UnprovenError,
         "Check the radio. `smpdfu info --reset` on the serial console, --ncs or --net-version-from help to prove it.",
     ),
+    (
+        ActionsUnfinishedError,
+        "Run the same command again to continue. `smpdfu agent status AGENT.toml` shows the devices.",
+    ),
+    (ActionsFailedError, "`smpdfu agent status AGENT.toml` shows why; the update server has the same words."),
+    (ServerError, "`smpdfu agent doctor AGENT.toml` checks the server, the token and the clock."),
     (RevertedError, "Nothing needs repair; look at the new image's log, then upload a corrected image."),
 )
 NEVER_RAN = (

@@ -28,7 +28,6 @@ from enum import StrEnum
 from smpdfu.dfu.decide.device_state import PRIMARY, SECONDARY, DeviceState, Scheme, version_of
 from smpdfu.dfu.decide.steps.rules import COMPANIONS
 from smpdfu.dfu.package.images import Core, PackageImage, Role, core_of_address
-from smpdfu.dfu.package.seals import is_mcuboot
 from smpdfu.errors import PlanError
 from smpdfu.image.format import Flag, counted
 from smpdfu.image.verification.verdict import Code
@@ -101,6 +100,7 @@ NO_MARK_MODES = {
     BootloaderMode.RAM_LOAD: "loads images into RAM",
     BootloaderMode.DIRECT_XIP: "runs images in the slot where they are (direct XIP)",
 }
+REVERTING_MODES = (BootloaderMode.DIRECT_XIP_WITH_REVERT,)
 NO_MARKS = "takes no marks for the next boot"
 """Of a device that does not tell its mode and answered so."""
 
@@ -128,7 +128,7 @@ def make_job(image: PackageImage, state: DeviceState, wanted: Wanted, *, takes_m
     if state.mode in ONE_SLOT_MODES and not state.in_loader:
         raise _while_it_runs(image, state)
     if way is Way.HIGHER_VERSION:
-        _is_higher(image, state, _why_no_marks(state))
+        _is_higher(image, state, why_no_marks(state))
     elif way is not Way.UPLOAD and left is Left.ALL and state.mode in REVERTING_MODES:
         # A mark does not make up for a lower version.
         _is_higher(image, state, NO_MARK_MODES[BootloaderMode.DIRECT_XIP])
@@ -203,7 +203,7 @@ def _way(state: DeviceState, wanted: Wanted, pair: int, takes_marks: bool | None
         return Way.ONE_SLOT
     if state.mode in NO_MARK_MODES or (state.swap_mode is None and takes_marks is False):
         if wanted.test:
-            raise _no_test(_why_no_marks(state), "starts the higher version")
+            raise _no_test(why_no_marks(state), "starts the higher version")
         return Way.HIGHER_VERSION
     if wanted.test:
         return Way.TEST
@@ -225,7 +225,8 @@ def _no_test(why: str, what: str) -> PlanError:
     return PlanError(text).because("no-test")
 
 
-def _why_no_marks(state: DeviceState) -> str:
+def why_no_marks(state: DeviceState) -> str:
+    """Why the bootloader takes no marks for the next boot, for people."""
     return NO_MARKS if state.mode is None else NO_MARK_MODES.get(state.mode, NO_MARKS)
 
 
@@ -334,50 +335,6 @@ def fallback_during_trial(chosen: ImageSlot, slots: tuple[ImageSlot, ...]) -> bo
     return on_trial and chosen.confirmed and not chosen.waits
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------
-
-
-def announcement(job: Job, image: PackageImage, state: DeviceState) -> str:
-    """What will happen behind the upload, to be said before it; "" where nothing more will."""
-    if is_mcuboot(image):
-        return (
-            f"{image.file} is MCUboot itself: once it is marked, the next boot copies it into MCUboot's own slot, and "
-            "nothing brings the previous MCUboot back"
-        )
-    match job.way:
-        case Way.UPLOAD:
-            return ""
-        case Way.TEST:
-            why = why_no_test(image, state, job)
-            return (
-                f"a reset cannot take this mark back: {why}. The next reset installs the image permanently"
-                if why
-                else ""
-            )
-        case Way.TRIAL if job.left is Left.STARTED and state.running is not None and state.running.hash == image.hash:
-            return "the image runs on trial: it must answer, then it is confirmed"
-        case Way.TRIAL if image.core is Core.NET:
-            return "the device restarts and hands the image to the network core"
-        case Way.TRIAL:
-            tried = "on trial: the device restarts, the image must run and answer, then it is confirmed"
-            return tried if state.can_revert else f"{tried}. {_UNKNOWN}"
-        case Way.PERMANENT:
-            return (
-                f"this device cannot try an image first ({_why_no_trial(state)}). The new image will be permanent and "
-                "cannot be rolled back. Then the device restarts"
-            )
-        case Way.HIGHER_VERSION:
-            return (
-                f"the bootloader {_why_no_marks(state)} and cannot try an image first: it starts the higher version at "
-                "the next reset. After the upload the device restarts, and the running image is checked"
-            )
-        case Way.ONE_SLOT:
-            return (
-                "the firmware loader answers: the upload replaces the application, with no way back. Then the device "
-                "restarts, and the running image is checked"
-            )
-
-
 def why_no_test(image: PackageImage, state: DeviceState, job: Job) -> str:
     """Why a mark for a test cannot be taken back by a reset; "" where it can, or where that is not known."""
     if state.can_revert is False:
@@ -385,17 +342,3 @@ def why_no_test(image: PackageImage, state: DeviceState, job: Job) -> str:
     if known_core(image) is Core.NET or job.image:
         return "the network core cannot be rolled back"
     return ""
-
-
-REVERTING_MODES = (BootloaderMode.DIRECT_XIP_WITH_REVERT,)
-_UNKNOWN = (
-    "The device does not tell how its bootloader updates: if that overwrites, the image cannot be rolled back; the "
-    "restart shows it"
-)
-
-
-def _why_no_trial(state: DeviceState) -> str:
-    if state.can_revert is False:
-        return "its bootloader overwrites"
-    two_pairs = state.scheme is Scheme.SIMULTANEOUS
-    return "it has an image pair for each core" if two_pairs else "its slot is the one that the bootloader boots"

@@ -18,6 +18,8 @@ MCUBOOT = "mcuboot"
 """What is noted in ``about`` of the package's MCUboot: its slot and its firmware version."""
 B0_BEFORE = "b0_before"
 """What is noted in ``about`` of it: the slot that the device told when the update began."""
+ACTION = "action"
+"""The key of what ordered an update: the action of a server, for an agent."""
 B0_REFUSED = "b0_refused"
 """What is noted in ``past``: the slot whose MCUboot b0 refused, until one was started."""
 
@@ -30,7 +32,7 @@ class Record:
     was noted of the package when it began, ``past`` the same of the last update that ended as planned. ``absent``: the
     device did not come back in time, and no step was done since. ``clues`` were noted of the bootloader in this update,
     ``past_clues`` in the one before it that noted any. ``left_waiting``: the package's image still waited after a
-    reset. ``proof``, ``mcuboot_proof``, ``net_version`` and ``hardware``: see ``do/journal``.
+    reset. ``proof``, ``mcuboot_proof``, ``net_version``, ``hardware`` and ``action``: see ``do/journal``.
     """
 
     package: str = ""
@@ -47,6 +49,7 @@ class Record:
     hardware: str | None = None
     left_waiting: bool = False
     mcuboot_proof: Mapping[str, Any] | None = None
+    action: Mapping[str, Any] | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -95,6 +98,7 @@ class Record:
                 past=self.past,
                 past_clues=self.clues or self.past_clues,
                 left_waiting=self.left_waiting and self.package == entry["update"],
+                action=_mapping(entry.get(ACTION)),
             )
         if entry.get("is") == "done":
             return replace(self, steps=self.steps | {str(entry.get("step"))}, absent=False, left_waiting=False)
@@ -129,7 +133,11 @@ class Record:
             return replace(self, mcuboot_proof=entry["mcuboot_proof"])
         if isinstance(entry.get("net_version"), str):
             return replace(self, net_version=entry["net_version"])
-        return self
+        return replace(self, action=_mapping(entry[ACTION])) if ACTION in entry else self
+
+
+def _mapping(value: object) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) else None
 
 
 def _value(proof: Mapping[str, Any] | None) -> object:

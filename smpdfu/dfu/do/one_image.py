@@ -20,9 +20,11 @@ from pathlib import Path
 
 from smpdfu.client import Client, UploadProgress, UploadResult
 from smpdfu.dfu.decide import serial_recovery
+from smpdfu.dfu.decide.announcement import announcement
 from smpdfu.dfu.decide.checks.demands import check_not_mcuboot, check_seals, check_trust
 from smpdfu.dfu.decide.checks.findings import Finding, Severity, refusal
 from smpdfu.dfu.decide.checks.preflight import image_findings
+from smpdfu.dfu.decide.checks.seals import SEALS
 from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
 from smpdfu.dfu.decide.one_image import (
@@ -31,7 +33,6 @@ from smpdfu.dfu.decide.one_image import (
     Left,
     Wanted,
     Way,
-    announcement,
     of_pair,
     read_back,
 )
@@ -51,7 +52,7 @@ from smpdfu.dfu.do.steps import DEADLINES, Deadlines, StepRunner, mark
 from smpdfu.dfu.do.update import Wish, known_of
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.dfu.package.images import Core, PackageImage, Role
-from smpdfu.dfu.package.seals import is_mcuboot
+from smpdfu.dfu.package.seals import is_mcuboot, with_its_role
 from smpdfu.errors import FormatError, ImageError, PlanError, RevertedError, SmpdfuError
 from smpdfu.image.files import FileKind, identify, read_bounded, read_firmware
 from smpdfu.image.inspect.not_firmware import image_inside
@@ -88,7 +89,7 @@ class ImageRequest:
         """Raise PlanError for an untrusted signer; without ``force`` for a seal and for MCUboot that is to run."""
         check_trust((self.image,), self.trust)
         if not self.wanted.force:
-            check_seals((self.image,), self.nsib)
+            check_seals((with_its_role(self.image),), self.nsib)
         if self.wanted.boots and not self.wanted.force:
             check_not_mcuboot(self.image)
 
@@ -220,7 +221,8 @@ async def _install(
         await notes.begin(state)
         return await notes.end(_in_place(image, state, job, wanted))
     if text := announcement(job, image, state):  # a warning where there may be no way back
-        watch(ImageNote(text, warning=job.way is not Way.TRIAL or job.reverts is None or is_mcuboot(image)))
+        harmless = job.way is Way.TRIAL and job.reverts is not None and not is_mcuboot(image)
+        watch(ImageNote(text, warning=not harmless))
     unchanged = partial(same.check, Step(Action.CHECK if job.replaces else Action.UPLOAD, image.role), state)
     await unchanged()
     starts = starts_unmarked(image, state, job) or any(one.code == _MARKS_ITSELF for one in found)
@@ -253,7 +255,7 @@ class _Notes:
 
     async def begin(self, state: DeviceState) -> None:
         """From now on the image may run."""
-        record = ImageRecord.of(self.image)
+        record = ImageRecord.of(with_its_role(self.image))
         if self.job.image and self.image.role is Role.APP:  # a pair that is not the application's
             record = replace(record, part=f"{Role.OTHER} {self.job.image}")
         device, runs = self.same.client.name, running_hash(state)
@@ -296,18 +298,26 @@ def _check(
     image: PackageImage, state: DeviceState, wanted: Wanted, watch: Callable[[ImageEvent], None]
 ) -> Sequence[Finding]:
     """Say what was found; refuse what no bootloader takes, what would not boot, or boots without being asked to."""
-    found = image_findings(image, state)
-    errors = _against(found, wanted)
+    found = image_findings(with_its_role(image), state)
+    errors = _against(found, image, wanted)
     if errors and not wanted.force:
         raise refusal(errors)
-    for finding in found:
-        if finding.severity is not Severity.NOTE:
-            watch(ImageNote(finding.words, warning=True, finding=finding))
+    show_findings(found, watch)
     return found
 
 
-def _against(found: Sequence[Finding], wanted: Wanted) -> list[Finding]:
+def show_findings(found: Sequence[Finding], watch: Callable[[ImageEvent], None]) -> None:
+    """Say what was found. Of the notes only those on seals: a seal that b0n refuses may block the slot for good."""
+    for finding in found:
+        warning = finding.severity is not Severity.NOTE
+        if warning or finding.code in SEALS:
+            watch(ImageNote(finding.words, warning=warning, finding=finding))
+
+
+def _against(found: Sequence[Finding], image: PackageImage, wanted: Wanted) -> list[Finding]:
     errors = [finding for finding in found if finding.severity is Severity.ERROR]
+    if is_mcuboot(image):  # a mark, which another call may set, has no way back
+        return errors
     if not wanted.boots:
         return [finding for finding in errors if finding.code in _HARMS_AT_ONCE | DAMAGED]
     if wanted.test:

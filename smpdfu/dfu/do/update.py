@@ -7,9 +7,10 @@ whoever stops this at any point can start it again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from smpdfu.client import Client, UploadProgress
 from smpdfu.dfu.decide.checks.demands import untrusted, without_downgrade
@@ -21,7 +22,7 @@ from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader, journal_c
 from smpdfu.dfu.decide.journal_proof import mcuboot_by_journal, proof_by_journal
 from smpdfu.dfu.decide.proof import picture
 from smpdfu.dfu.decide.proof_value import Proof, ProofSource, weaker
-from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
+from smpdfu.dfu.decide.record import ACTION, DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.decide.steps.mcuboot_update import b0_known
 from smpdfu.dfu.decide.steps.plan import Plan, in_place, make_plan, went_back
 from smpdfu.dfu.decide.steps.replacing import answers_inside, way_of
@@ -182,12 +183,15 @@ class Update:
         deadlines: Deadlines = DEADLINES,
         health: Health = echoes,
         net_version: AskVersion | None = None,
+        action: Mapping[str, Any] | None = None,
     ) -> None:
+        """``action`` names what ordered the update: the journal has it before anything is sent, see ``Journal``."""
         self._reach = client if isinstance(client, Reach) else Reach(client)
         self._client = client = self._reach.app
         self._package = package
         self._journal = journal
         self._wish = wish
+        self._action = None if action is None else dict(action)
         self._same = SameDevice(client)
         self._runner = StepRunner(client, deadlines, health, net_version, self._same.check)
         self._replacer = Replacer(self._reach, self._runner)
@@ -332,12 +336,15 @@ class Update:
         if record.unfinished and not decision.tried_again and not decision.other_way:
             if record != known:  # of what may be another device
                 await off_loop(self._journal.note, {"hardware": decision.state.hardware})
+            if known.action != self._action:
+                await off_loop(self._journal.note, {ACTION: self._action})
             return True
         if not decision.plan.steps:
             return False
         package, method, policy = decision.package, decision.plan.method, self._wish.policy
         about = about_of(package, decision.state, policy)
         facts = facts_of(package.images, decision.state, method, policy)
+        facts |= {} if self._action is None else {ACTION: self._action}
         begin = partial(self._journal.begin, device=self._client.name, about=about, **facts)
         await off_loop(begin, self._package.digest)
         for clue in decision.state.evidence.clues:

@@ -31,6 +31,11 @@ def is_mcuboot(image: PackageImage) -> bool:
     return seal is not None and seal.is_of_mcuboot
 
 
+def with_its_role(image: PackageImage) -> PackageImage:
+    """The image of a file alone, which has no manifest: as MCUboot itself, if its seal shows that."""
+    return replace(image, role=Role.MCUBOOT) if is_mcuboot(image) else image
+
+
 def sealed_parts(
     parts: Sequence[Part], signer: Signer | None, nsib_signer: Signer | None
 ) -> tuple[tuple[Part, ...], list[PackageWarning]]:

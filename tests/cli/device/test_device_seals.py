@@ -84,6 +84,28 @@ def test_upload_refuses_it_too(bench: Bench) -> None:
     assert (done.code, bench.runs()) == (0, ("1.0.0", "2.0.0")), done.err
 
 
+def test_an_upload_says_that_the_key_of_the_seal_is_not_known(bench: Bench) -> None:
+    """Where b0n refuses the image, it may block its slot: the same words as before an update."""
+    words = ("-n", "1") if bench.built.layout == SIMULTANEOUS else ()
+    said = "only b0n, the network" if bench.built.layout == SIMULTANEOUS else "did not check whether b0n trusts the key"
+    image = bench.file(bench.image(Core.NET))
+    key = ("--net-key", public(bench, bench.stranger, "net"))
+    for options, expected in (((), True), (key, False), (("--test",), True)):
+        done = bench.call("upload", image, *options, *words)
+        assert (done.code, said in " ".join(done.err.split())) == (0, expected), done.err
+
+
+def test_serial_recovery_checks_the_seal(bench: Bench) -> None:
+    assert bench.call("reset", "--boot-mode", 1, "--no-wait").code == 0
+    done = bench.call("upload", bench.file(bench.image(Core.NET, seal=None)), "--recovery")
+    assert (done.code, "has no seal for b0n" in " ".join(done.err.split())) == (0, True), done.err
+    broken = bench.file(bench.image(Core.NET, breaks=1000))
+    before = bench.flash()
+    done = bench.call("upload", broken, "--recovery")
+    assert (done.code, bench.flash()) == (6, before), done.err
+    assert bench.call("upload", broken, "--recovery", "--force").code in (0, 4)
+
+
 def test_a_provisioning_file_names_the_keys_in_their_order(bench: Bench) -> None:
     first, before = generate("ecdsa-p256"), bench.flash()
     keys = provision(bench, first, bench.stranger)

@@ -22,6 +22,7 @@ from smpdfu.dfu.decide.checks.mcuboot import mcuboot_is_sound
 from smpdfu.dfu.decide.checks.modes import MODE_CHECKS
 from smpdfu.dfu.decide.checks.parts import PART_CHECKS
 from smpdfu.dfu.decide.checks.replacing import REPLACING_CHECKS
+from smpdfu.dfu.decide.checks.seals import is_sealed
 from smpdfu.dfu.decide.checks.slot import FREE_THE_SLOT
 from smpdfu.dfu.decide.device_state import DeviceState, Scheme, dependencies_of, version_of
 from smpdfu.dfu.decide.steps.rules import COMPANIONS, REPLACES, left_out, method_of
@@ -49,8 +50,17 @@ def preflight(package: Package, state: DeviceState) -> tuple[Finding, ...]:
 def image_findings(image: PackageImage, state: DeviceState) -> tuple[Finding, ...]:
     """What is to be said about one image on this device, errors first."""
     checks = (*MODE_CHECKS, *_BY_LOADER, dependencies_are_met, running_application_agrees, halves_come_together)
-    found = [finding for check in checks for finding in check(Package((image,)), state)]
+    package = Package((image,))
+    if image.role is Role.MCUBOOT:
+        checks = (_steps_are_known, mcuboot_is_sound)
+    found = [finding for check in checks for finding in check(package, state)]
     return worst_first([*wrong_active_slot(state), *found, *_of_image(image, state)])
+
+
+def recovery_findings(image: PackageImage, state: DeviceState) -> tuple[Finding, ...]:
+    """The same about one image that serial recovery writes, where MCUboot and a network image are concerned."""
+    without = _steps_are_known(Package((image,)), state) if image.role is Role.MCUBOOT else ()
+    return worst_first([*without, *is_sealed(image, replace(state, given=Scheme.STAGED))])
 
 
 def _of_image(image: PackageImage, state: DeviceState) -> Findings:
@@ -95,7 +105,7 @@ def _steps_are_known(package: Package, state: DeviceState) -> Findings:
         )
 
 
-_NOTHING_LEFT = "nothing-to-install", "nothing of the package would be installed"
+_NOTHING_LEFT = "nothing-to-install", "nothing would be installed"
 
 
 def _device_knows_its_slot(_: Package, state: DeviceState) -> Findings:

@@ -19,7 +19,9 @@ from smpdfu.image.nsib.trusted_keys import CHECKS_KEYS, Nsib, NsibKeys, judge_se
 
 Findings = Iterator[Finding]
 
-SEAL = "seal"
+SEAL, NET_SEAL = "seal", "net-seal"
+SEALS = frozenset({SEAL, NET_SEAL})
+"""The codes of findings on a seal."""
 _WORDS = {Nsib.B0N: "b0n, the network core's bootloader,", Nsib.B0: "b0, the bootloader below MCUboot,"}
 _ADVICE = {
     Nsib.B0N: "Pack the image that the build signed for both bootloaders (signed_by_mcuboot_and_b0_*.bin).",
@@ -49,7 +51,7 @@ def is_sealed(image: PackageImage, state: DeviceState) -> Findings:
         if loader is Nsib.B0N:
             severity = Severity.WARNING if stuck else Severity.NOTE
             text = f"{image.file} has no seal for b0n, the network core's bootloader: if b0n checks seals, {after}"
-            yield Finding("net-seal", severity, text, _ADVICE[loader], image.core)
+            yield Finding(NET_SEAL, severity, text, _ADVICE[loader], image.core)
         return  # of MCUboot itself, ``mcuboot`` says it
     if (refused := _refused(image, loader, info, after)) is not None:
         yield refused
@@ -97,7 +99,7 @@ def _refused(image: PackageImage, loader: Nsib, info: FirmwareInfo, after: str) 
     if reason is None:
         return None
     text = f'{_WORDS[loader]} refuses {image.file} ("{reason.rstrip(".")}"): {after}'
-    code = "net-seal" if loader is Nsib.B0N else SEAL
+    code = NET_SEAL if loader is Nsib.B0N else SEAL
     return Finding(code, Severity.ERROR, text, _ADVICE[loader], image.core)
 
 

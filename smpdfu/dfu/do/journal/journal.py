@@ -15,6 +15,7 @@ behind it its steps, and one with ``end`` closes it::
     {"hardware": "<hex>", "time": ...}
     {"net_version": "1.0.0", "time": ...}
     {"proof": {"value": true, "reason": "...", "source": "console"}, "time": ...}
+    {"action": {"server": "https://...", "tenant": "DEFAULT", "id": "17"}, "time": ...}
     {"end": "done", "time": ...}
     {"upload": {"is": "begun", "device": "virtual:desk", "image": {...}, "runs": "<hash>", "hardware": "<hex>"}, ...}
     {"upload": {"is": "installed", "proven": true, "runs": "<hash>"}, "time": ...}
@@ -24,7 +25,8 @@ that was only uploaded, ``runs`` is the hash of the application that the device 
 ``loader`` is a clue to the bootloader, ``net_version`` what the application told of the network core before its reset,
 ``proof`` whether the network core took its image, ``hardware`` the number of the device's chip, null where it does not
 tell one: what was noted before it may be about another device. ``waiting``: the device took the reset, and the image
-still waited. An older tool passes them over, and an older journal has none.
+still waited. ``action`` is what ordered the update, where an agent does it for a server: in the first line, or in one
+of its own when another order continues the update. An older tool passes them over, and an older journal has none.
 
 ``upload`` is about one image without a package, and about no update: such lines may stand between those of an update,
 or behind its end, and an update passes them over. ``uploads`` writes them.
@@ -113,7 +115,7 @@ class Journal:
         self._append({"step": step, "is": "waiting"})
 
     def note(self, facts: Mapping[str, Any]) -> None:
-        """A line of facts: ``loader``, ``hardware``, ``net_version``, ``proof`` or ``upload``, see the module."""
+        """A line of facts: ``loader``, ``hardware``, ``proof``, ``action``, ``upload`` and others, see the module."""
         self._append(dict(facts))
 
     def end(self, outcome: str) -> None:

@@ -21,6 +21,8 @@ _TIME_BYTES = 31
 """What the longest match of it has."""
 UPLOAD = "upload"
 """The key of a line on an upload of one image without a package."""
+PARTS = "parts"
+"""The key of the parts of which one may run an image that was marked."""
 
 
 class UploadLine(StrEnum):
@@ -150,10 +152,21 @@ def _add(update: JournalUpdate, entry: Mapping[str, Any] | bytes) -> None:
 
 def _add_upload(found: list[JournalUpdate | JournalUpload], entry: Mapping[str, Any]) -> None:
     last = found[-1] if found else None
-    if entry.get("is") != UploadLine.BEGUN and isinstance(last, JournalUpload) and last.end is None:
+    is_open = isinstance(last, JournalUpload) and last.end is None
+    if not isinstance(last, JournalUpload) or not is_open:
+        found.append(JournalUpload(entry))
+    elif entry.get("is") != UploadLine.BEGUN:
         last.end = entry
+    elif PARTS not in entry and _hash_of(last.begin) == _hash_of(entry) is not None:  # it is known now which part
+        since = {key: last.begin.get(key) for key in ("time", "runs")}
+        found[-1] = JournalUpload({**entry, **since})
     else:
         found.append(JournalUpload(entry))
+
+
+def _hash_of(line: Mapping[str, Any]) -> object:
+    image = line.get("image")
+    return image.get("hash") or None if isinstance(image, dict) else None
 
 
 def _continued(update: JournalUpdate, upload: JournalUpload) -> JournalUpdate:

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from smpdfu.client import Client, UploadProgress, UploadResult
+from smpdfu.dfu.decide.checks.findings import Severity, refusal
+from smpdfu.dfu.decide.checks.preflight import recovery_findings
 from smpdfu.dfu.decide.serial_recovery import (
     KEEP_POWER,
     NETWORK,
@@ -24,9 +26,19 @@ from smpdfu.dfu.decide.serial_recovery import (
 from smpdfu.dfu.do.events import watched
 from smpdfu.dfu.do.journal.updates import UploadLine
 from smpdfu.dfu.do.journal.uploads import UploadJournal
-from smpdfu.dfu.do.one_image import ImageEvent, ImageNote, ImageRequest, ImageStage, ignore, read_known, warning_to
+from smpdfu.dfu.do.one_image import (
+    ImageEvent,
+    ImageNote,
+    ImageRequest,
+    ImageStage,
+    ignore,
+    read_known,
+    show_findings,
+    warning_to,
+)
 from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.seals import with_its_role
 from smpdfu.errors import DeviceError, ImageError
 from smpdfu.smp.groups.image import StateRead
 
@@ -81,6 +93,10 @@ async def _upload(
     state = await read_known(client, request)
     if not state.recovery:
         raise not_met()
+    found = recovery_findings(with_its_role(image), state)
+    if not wanted.force and (errors := [one for one in found if one.severity is Severity.ERROR]):
+        raise refusal(errors)
+    show_findings(found, watch)
     number = recovery_number(image, wanted.image, direct=has_direct_upload(state.sizes), force=wanted.force)
     if number == NETWORK:
         text = f"the bootloader copies the image to the network core at the end: {KEEP_POWER} after that"

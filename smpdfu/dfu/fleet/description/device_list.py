@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
-from smpdfu.dfu.fleet.description.table import Table, read_bytes, tables_of
+from smpdfu.dfu.fleet.description.table import MAX_DEVICES, Table, read_bytes, tables_of
 from smpdfu.errors import ConnectError, FleetFileError
 
-MAX_DEVICES = 100_000
 DEFAULT = "default"
 _BOOTLOADER_KEYS = ("ncs", "partitions", "net_address", "active_b0_slot")
 Place = Callable[[str], str]
@@ -67,11 +66,11 @@ class Loaders:
 
 
 def read_devices(
-    path: Path, tables: Any, listed: Path | None, loaders: Loaders, place: Place
+    path: Path, tables: Any, listed: Path | None, loaders: Loaders, place: Place, *, lowest: int = 1
 ) -> dict[str, FleetDevice]:
     """Read the devices of the file ``path``: those of the CSV file ``listed``, then those of its ``tables``.
 
-    Raises FleetFileError or OSError.
+    Raises FleetFileError, so for fewer devices than ``lowest``, or OSError.
     """
     found = [] if listed is None else _from_csv(listed, loaders)
     for number, one in enumerate(tables_of(tables, "device"), 1):
@@ -85,7 +84,7 @@ def read_devices(
         serial = table.text("serial", None)
         found.append(FleetDevice(name, address, hardware, known, serial or ""))
         table.nothing_else()
-    if not found:
+    if len(found) < lowest:
         raise FleetFileError(f"{path.name} has no devices: add a [[device]] table with name and address for each")
     if len(found) > MAX_DEVICES:
         raise FleetFileError(f"{path.name} has {len(found)} devices; a fleet has at most {MAX_DEVICES}")

@@ -49,20 +49,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
-from smpdfu.dfu.decide.device_state import Scheme
-from smpdfu.dfu.decide.steps.rules import Policy
-from smpdfu.dfu.do.net_version import VersionRule
-from smpdfu.dfu.fleet.description.device_list import MAX_DEVICES, Loaders, Place, read_devices
 from smpdfu.dfu.fleet.description.device_list import FleetDevice as FleetDevice
-from smpdfu.dfu.fleet.description.table import Table, read_bytes, tables_of
+from smpdfu.dfu.fleet.description.device_list import Loaders, Place, read_devices
+from smpdfu.dfu.fleet.description.table import Table, is_text, read_bytes, read_tables, tables_of
+from smpdfu.dfu.fleet.description.treatment import Treatment as Treatment
 from smpdfu.errors import FleetFileError
-from smpdfu.untrusted.nesting import load_toml
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
@@ -112,26 +109,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
-    """How each device is updated, as by ``smpdfu.install``. Times are in seconds.
-
-    ``device_timeout_s`` bounds the whole update of one device, from the moment at which it begins.
-    """
-
-    policy: Policy = Policy.TEST_AND_CONFIRM
-    scheme: Scheme | None = None
-    soak_s: float = 0.0
-    health: str | None = None
-    health_timeout_s: float = 60.0
-    boot_timeout_s: float = 120.0
-    timeout_s: float | None = None
-    transfer_timeout_s: float | None = None
-    device_timeout_s: float = 14400.0
-    net_version_from: VersionRule | None = None
-    no_downgrade: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Fleet:
     """A fleet, whole and consistent: every device is in one wave and has a package.
 
@@ -161,7 +138,7 @@ class Fleet:
         Raises FleetFileError with one sentence that names the place, or OSError.
         """
         content = read_bytes(path)
-        tables = _tables(content, path)
+        tables = read_tables(content, path, _KNOWN)
         head = Table(tables.get("fleet", {}), f"[fleet] of {path.name}")
         name = head.text("name", path.stem)
         limits = Limits(
@@ -185,7 +162,7 @@ class Fleet:
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
         names = ("trust", "net_keys", "b0_keys")
         trust, net, b0 = (tuple(path.parent / name for name in update.texts(key) or ()) for key in names)
-        treatment = _treatment(update)
+        treatment = Treatment.read(update)
         return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content, operator, net, b0)
 
 
@@ -196,30 +173,11 @@ def _id(head: Table) -> str | None:
     return cast("str | None", text)
 
 
-# How many "=" and "[" a fleet may have: outside of [[device]] and [[wave]], and in each of those. A device may also be
-# a table in braces.
-_SIGNS_OF_A_FLEET, _SIGNS_OF_A_TABLE = 20_000, 20
 _KNOWN = ("fleet", "update", "packages", "hardware", "wave", "device")
 
 
-def _tables(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        text = content.decode()
-        listed = text.count("[[") + text.count("{")
-        signs = text.count("=") + text.count("[")
-        if listed > MAX_DEVICES + _SIGNS_OF_A_FLEET or signs > _SIGNS_OF_A_FLEET + _SIGNS_OF_A_TABLE * listed:
-            raise FleetFileError(f"{path.name} has more keys than a fleet can have")  # the parser takes 10 us for each
-        tables = load_toml(text)
-    except ValueError as error:
-        raise FleetFileError(f"{path.name} is not valid TOML: {error}") from error
-    unknown = sorted(set(tables) - set(_KNOWN))
-    if unknown:
-        raise FleetFileError(f"{path.name} has an unknown table {unknown[0]!r}; known are {', '.join(_KNOWN)}")
-    return tables
-
-
 def _packages(path: Path, tables: Any, devices: Mapping[str, FleetDevice]) -> dict[str, Path]:
-    if not isinstance(tables, dict) or not all(isinstance(one, str) for one in tables.values()):
+    if not isinstance(tables, dict) or not all(map(is_text, tables.values())):
         raise FleetFileError(f"[packages] of {path.name} must name a file for each hardware")
     for one in devices.values():
         if one.hardware not in tables:
@@ -266,32 +224,3 @@ def _choose(table: Table, left: Sequence[str], total: int) -> list[str]:
     if not chosen:
         raise FleetFileError(f"no device is left for {table.where}")
     return chosen
-
-
-def _treatment(table: Table) -> Treatment:
-    times = {one.name: one.default for one in fields(Treatment) if one.name.endswith("_s")}
-    scheme = table.choice("scheme", ("auto", *Scheme), "auto")
-    seconds = {name: table.number(name, cast("float | None", default)) for name, default in times.items()}
-    for name, value in seconds.items():
-        if value == 0 and name != "soak_s":
-            raise FleetFileError(f"{name!r} in {table.where} is 0; it must be larger")
-    _leave_time_to_soak(seconds, table.where)
-    treatment = Treatment(
-        policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
-        scheme=None if scheme == "auto" else Scheme(scheme),
-        health=table.text("health", None),
-        net_version_from=table.rule("net_version_from"),
-        no_downgrade=table.switch("no_downgrade", default=True),
-        **seconds,  # type: ignore[arg-type]  # see fields
-    )
-    table.nothing_else()
-    return treatment
-
-
-def _leave_time_to_soak(seconds: Mapping[str, float | None], where: str) -> None:
-    soak_s = cast("float", seconds["soak_s"])
-    whole_s = cast("float", seconds["device_timeout_s"])
-    if soak_s >= whole_s:
-        raise FleetFileError(
-            f"'soak_s' in {where} is {soak_s:g} and leaves no time for the update: 'device_timeout_s' is {whole_s:g}"
-        )

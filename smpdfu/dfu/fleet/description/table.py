@@ -12,8 +12,13 @@ from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.errors import FleetFileError
 from smpdfu.loaders.releases import Partitions
 from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.nesting import load_toml
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_DEVICES = 100_000
+# How many "=" and "[" a file may have: outside of [[device]] and [[wave]], and in each of those. A device may also be
+# a table in braces.
+_SIGNS_OF_A_FILE, _SIGNS_OF_A_TABLE = 20_000, 20
 
 
 class Table:
@@ -28,7 +33,7 @@ class Table:
     def text(self, key: str, default: str | None) -> Any:
         """Take a text that is not empty; ``default`` if the key is missing."""
         value = self._left.pop(key, default)
-        if value is not None and (not isinstance(value, str) or not value):
+        if value is not None and (not is_text(value) or not value):
             raise FleetFileError(f"{key!r} in {self.where} must be a text")
         return value
 
@@ -58,7 +63,7 @@ class Table:
     def texts(self, key: str) -> list[str] | None:
         """Take a list of texts; None if the key is missing."""
         value = self._left.pop(key, None)
-        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+        if value is not None and not (isinstance(value, list) and all(map(is_text, value))):
             raise FleetFileError(f"{key!r} in {self.where} must be a list of texts")
         return cast("list[str] | None", value)
 
@@ -102,6 +107,11 @@ class Table:
             raise FleetFileError(f"{self.where} has an unknown key {min(self._left)!r}")
 
 
+def is_text(value: object) -> bool:
+    """Return whether a value is a text that can be the name of a file: those have no zero byte."""
+    return isinstance(value, str) and "\0" not in value
+
+
 def read_bytes(path: Path) -> bytes:
     """Read a file of a fleet. Raises FleetFileError if it is too large, or OSError."""
     data = read_start(path, MAX_FILE_BYTES + 1)
@@ -115,3 +125,20 @@ def tables_of(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
         raise FleetFileError(f"{what} is not a list of tables: write [[{what}]]")
     return value
+
+
+def read_tables(content: bytes, path: Path, known: Sequence[str]) -> dict[str, Any]:
+    """Read the tables of a file, which may have those of the names ``known``. Raises FleetFileError."""
+    try:
+        text = content.decode()
+        listed = text.count("[[") + text.count("{")
+        signs = text.count("=") + text.count("[")
+        if listed > MAX_DEVICES + _SIGNS_OF_A_FILE or signs > _SIGNS_OF_A_FILE + _SIGNS_OF_A_TABLE * listed:
+            raise FleetFileError(f"{path.name} has more keys than a fleet can have")  # the parser takes 10 us for each
+        tables = load_toml(text)
+    except ValueError as error:
+        raise FleetFileError(f"{path.name} is not valid TOML: {error}") from error
+    unknown = sorted(set(tables) - set(known))
+    if unknown:
+        raise FleetFileError(f"{path.name} has an unknown table {unknown[0]!r}; known are {', '.join(known)}")
+    return tables

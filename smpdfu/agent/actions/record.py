@@ -1,0 +1,235 @@
+"""What the agent knows of one device between two runs: its claim, what the server heard, and the action under way.
+
+Values only; ``record_files`` keeps them. What the device itself went through is in its journal, which has the action,
+too: a record that is lost costs messages, and no second update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+
+from smpdfu.agent.ddi.feedback import Feedback
+from smpdfu.errors import FormatError
+
+E = TypeVar("E", bound=StrEnum)
+FORMAT = 1
+MAX_PAST = 16
+"""How many actions that ended are remembered, so that none of them is done again."""
+
+
+class Stage(StrEnum):
+    """How far an action is.
+
+    TAKEN: the server gave it out. CHECKED: its package is on this gateway and was checked. INSTALLING: the device may
+    have been written; its journal says how far it is. ENDED: the result is known, and the record keeps it. OVER: the
+    server ended the action.
+    """
+
+    TAKEN = "taken"
+    CHECKED = "checked"
+    INSTALLING = "installing"
+    ENDED = "ended"
+    OVER = "over"
+
+
+class Answers(StrEnum):
+    """To which resource of the server a message goes."""
+
+    DEPLOYMENT = "deployment"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A feedback that the server must get; ``link`` is the resource that it answers."""
+
+    to: Answers
+    link: str
+    feedback: Feedback
+
+    def to_entry(self) -> dict[str, Any]:
+        """As the file has it."""
+        return {"to": self.to, "link": self.link, "feedback": self.feedback.to_json()}
+
+    @classmethod
+    def from_entry(cls, entry: Any) -> Self:
+        """Read it. Raises FormatError."""
+        found = _object(entry)
+        try:
+            feedback = Feedback.from_json(dict(_object(found.get("feedback"))))
+        except ValueError as error:
+            raise FormatError(f"a message of the record is none: {error}") from None
+        return cls(_choice(Answers, found.get("to")), _text(found, "link"), feedback)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """One action of one device. ``link`` is its deployment at the server.
+
+    ``digest`` is that of its package and ``sha256`` that of its file, when they are known. ``has_net``: the package has
+    an image for the network core. ``outbox`` are the messages that the server must get and does not have, the oldest
+    first. ``final`` is what is sent again if the server still offers an action that ended. ``said`` counts the messages
+    about progress, ``reason`` is the last of them. ``told`` are the phases that were reported.
+    """
+
+    id: str
+    link: str
+    stage: Stage = Stage.TAKEN
+    digest: str = ""
+    sha256: str = ""
+    has_net: bool = False
+    outbox: tuple[Message, ...] = ()
+    final: Message | None = None
+    said: int = 0
+    reason: str = ""
+    told: frozenset[str] = frozenset()
+
+    @property
+    def open(self) -> bool:
+        """True if there is something left to do on the device."""
+        return self.stage in (Stage.TAKEN, Stage.CHECKED, Stage.INSTALLING)
+
+    @property
+    def settled(self) -> bool:
+        """True if nothing is left to do or to send."""
+        return not self.open and not self.outbox
+
+    def ended(self, final: Message) -> Self:
+        """The record with its result; ``final`` has to reach the server."""
+        return replace(self, stage=Stage.ENDED, outbox=(*self.outbox, final), final=final)
+
+    def over(self, *answers: Message, final: Message | None = None) -> Self:
+        """The record of an action that the server ended; only ``answers`` are left to be sent."""
+        return replace(self, stage=Stage.OVER, outbox=answers, final=final)
+
+    def delivered(self) -> Self:
+        """The record without the oldest message: the server has it, or does not want it."""
+        return replace(self, outbox=self.outbox[1:])
+
+    def to_entry(self) -> dict[str, Any]:
+        """As the file has it."""
+        return {
+            "id": self.id,
+            "link": self.link,
+            "stage": self.stage,
+            "digest": self.digest,
+            "sha256": self.sha256,
+            "has_net": self.has_net,
+            "outbox": [one.to_entry() for one in self.outbox],
+            "final": None if self.final is None else self.final.to_entry(),
+            "said": self.said,
+            "reason": self.reason,
+            "told": sorted(self.told),
+        }
+
+    @classmethod
+    def from_entry(cls, entry: Any) -> Self:
+        """Read it. Raises FormatError."""
+        found = _object(entry)
+        final = found.get("final")
+        return cls(
+            _text(found, "id"),
+            _text(found, "link"),
+            _choice(Stage, found.get("stage")),
+            _text(found, "digest"),
+            _text(found, "sha256"),
+            found.get("has_net") is True,
+            tuple(map(Message.from_entry, _list(found, "outbox"))),
+            None if final is None else Message.from_entry(final),
+            _count(found, "said"),
+            _text(found, "reason"),
+            frozenset(map(str, _list(found, "told"))),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """What is kept of a device whose id at the server is ``controller``.
+
+    ``claim`` is a random id of this gateway's claim on the device, ``claimed`` when that was made (in words, for
+    people). ``sent`` are the attributes that the server has from us. ``lost_to`` is the gateway that claimed the device
+    later; None if there is none. ``past`` are the ids of actions that ended, the latest last.
+    """
+
+    controller: str
+    claim: str = ""
+    claimed: str = ""
+    sent: Mapping[str, str] = field(default_factory=dict)
+    lost_to: str | None = None
+    action: ActionRecord | None = None
+    past: tuple[str, ...] = ()
+
+    def with_action(self, action: ActionRecord | None) -> Self:
+        """The record with this action. One with another id that it replaces becomes a past one."""
+        before = self.action
+        if before is None or (action is not None and action.id == before.id):
+            return replace(self, action=action)
+        past = (*(one for one in self.past if one != before.id), before.id)[-MAX_PAST:]
+        return replace(self, action=action, past=past)
+
+    def to_entry(self) -> dict[str, Any]:
+        """As the file has it."""
+        return {
+            "format": FORMAT,
+            "controller": self.controller,
+            "claim": self.claim,
+            "claimed": self.claimed,
+            "sent": dict(self.sent),
+            "lost_to": self.lost_to,
+            "action": None if self.action is None else self.action.to_entry(),
+            "past": list(self.past),
+        }
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> Self:
+        """Read it. Raises FormatError."""
+        if entry.get("format") != FORMAT:
+            raise FormatError(f"the record has the format {entry.get('format')!r}, and smpdfu knows {FORMAT}")
+        action, lost = entry.get("action"), entry.get("lost_to")
+        sent = _object(entry.get("sent"))
+        return cls(
+            _text(entry, "controller"),
+            _text(entry, "claim"),
+            _text(entry, "claimed"),
+            {str(key): str(value) for key, value in sent.items()},
+            lost if isinstance(lost, str) else None,
+            None if action is None else ActionRecord.from_entry(action),
+            tuple(map(str, _list(entry, "past")))[-MAX_PAST:],
+        )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise FormatError("a part of the record is no object")
+    return value
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str):
+        raise FormatError(f"{key!r} of the record is no text")
+    return value
+
+
+def _list(entry: Mapping[str, Any], key: str) -> list[Any]:
+    value = entry.get(key)
+    if not isinstance(value, list):
+        raise FormatError(f"{key!r} of the record is no list")
+    return value
+
+
+def _count(entry: Mapping[str, Any], key: str) -> int:
+    value = entry.get(key)
+    if type(value) is not int or value < 0:
+        raise FormatError(f"{key!r} of the record is no count")
+    return value
+
+
+def _choice(kind: type[E], value: Any) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise FormatError(f"{str(value)[:40]!r} is no {kind.__name__.lower()} of a record") from None

@@ -1,0 +1,89 @@
+"""Where the server is, and what an agent shows it: address, tenant, token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from smpdfu.agent.ddi.limits import MAX_ID
+from smpdfu.agent.ddi.links import Link, Origin, parse_url, path_segment
+from smpdfu.errors import ServerProtocolError
+
+MAX_TOKEN = 4096
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """An update server and the tenant there.
+
+    ``url`` is what stands before the tenant: ``https://hawkbit.example.com``, or with a path behind a proxy.
+    ``http_artifacts``: artifacts may come over http although the server has https. Raises ``ValueError`` with one
+    sentence for an address or a tenant that is none.
+    """
+
+    url: str
+    tenant: str = "DEFAULT"
+    http_artifacts: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            url, _ = parse_url(self.url)
+        except ServerProtocolError:
+            raise ValueError("it is no address such as https://hawkbit.example.com") from None
+        if "?" in url:
+            raise ValueError("the address of a server has no query (?)")
+        if not 0 < len(self.tenant) <= MAX_ID:
+            raise ValueError(f"a tenant has 1 to {MAX_ID} characters")
+        object.__setattr__(self, "url", url.rstrip("/"))
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Scheme, host and port: who may see the token."""
+        return parse_url(self.url)[1]
+
+    def link(self, *segments: str) -> Link:
+        """Return the address of ``segments`` below the server, each quoted. Raises ``ValueError`` for an empty one."""
+        path = "/".join(map(path_segment, segments))
+        return Link(f"{self.url}/{path}", self.origin, token=True)
+
+    def controller(self, controller: str, *segments: str) -> Link:
+        """Return the address of a target (its base), or of ``segments`` below it."""
+        return self.link(self.tenant, "controller", "v1", controller, *segments)
+
+
+class Token:
+    """The ``Authorization`` header of a request. It shows its secret to nobody: not in repr, str, pickle or errors."""
+
+    __slots__ = ("_header",)
+
+    def __init__(self, scheme: str, secret: str) -> None:
+        """``scheme`` is ``TargetToken``, ``GatewayToken`` or ``Basic``. Raises ``ValueError`` without the secret."""
+        if not 0 < len(secret) <= MAX_TOKEN or not all("!" <= one <= "~" for one in secret):
+            raise ValueError("a token has printable ASCII characters without spaces")
+        self._header = f"{scheme} {secret}"
+
+    @classmethod
+    def of_target(cls, secret: str) -> Token:
+        """The token of one target."""
+        return cls("TargetToken", secret)
+
+    @classmethod
+    def of_gateway(cls, secret: str) -> Token:
+        """The token of a gateway, for all targets of a tenant."""
+        return cls("GatewayToken", secret)
+
+    @classmethod
+    def of_header(cls, header: str) -> Token:
+        """The token in a whole header, such as ``GatewayToken 0123``. Raises ``ValueError`` without the secret."""
+        scheme, _, secret = header.partition(" ")
+        return cls(scheme, secret)
+
+    def header(self) -> str:
+        """Return the value of the header. Only the HTTP client calls this."""
+        return self._header
+
+    def __repr__(self) -> str:
+        return "Token(...)"
+
+    def __reduce__(self) -> tuple[type[Token], tuple[str, str]]:
+        raise TypeError("a token is not written anywhere")

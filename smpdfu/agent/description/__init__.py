@@ -1,0 +1,1 @@
+"""The agent file: server, authentication, devices, limits."""

@@ -1,0 +1,1 @@
+"""hawkBit's management API, as far as publishing needs it."""

@@ -1,0 +1,1 @@
+"""What the agent tells people: log events, status, metrics."""

@@ -1,0 +1,275 @@
+"""What a running agent knows of its devices now: a small file beside its records, for ``agent status``.
+
+The file is a view and no record: it is replaced as a whole, not brought to the disk by force, and says when each fact
+was true. Nothing secret is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from smpdfu.agent.actions.events import (
+    ActionEnded,
+    ActionOver,
+    ActionTaken,
+    ActionWaits,
+    AgentBegins,
+    AgentEnds,
+    AgentEvent,
+    AttributesSent,
+    CancelRefused,
+    ClaimedElsewhere,
+    ConfirmationWaits,
+    FeedbackKept,
+    FeedbackSent,
+    PackageReady,
+    Polled,
+    PollFailed,
+    RecordDamaged,
+    SentBytes,
+    StepBegins,
+    Unexpected,
+)
+from smpdfu.errors import FormatError
+from smpdfu.local.state.json_lines import is_time
+from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
+from smpdfu.untrusted.jsontext import load
+
+NAME = "status.json"
+FORMAT = 1
+MAX_BYTES = 64 << 20
+_MAX_TEXT = 500
+
+
+class Phase(StrEnum):
+    """What the agent does with a device.
+
+    NEW: it has not asked the server yet. IDLE: no action is open. FETCHING: it gets the package. READY: it has the
+    package. INSTALLING: it updates the device. WAITING: the action cannot continue now. CONSENT: the server waits for
+    a confirmation. REPORTING: the update ended, and the server has not heard of it. ELSEWHERE: another gateway works
+    for the device.
+    """
+
+    NEW = "new"
+    IDLE = "idle"
+    FETCHING = "fetching"
+    READY = "ready"
+    INSTALLING = "installing"
+    WAITING = "waiting"
+    CONSENT = "consent"
+    REPORTING = "reporting"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(slots=True)
+class DeviceStatus:
+    """What is known of one device. Times are seconds since 1970, None: never. Texts are "" if there is none.
+
+    ``polled`` is the last poll that the server answered well; ``problem`` is why the last one failed. ``outcome`` is
+    how the last action ended (``ended_action``, ``ended``), with a short ``cause``. ``gateway`` is the other gateway.
+    """
+
+    phase: Phase = Phase.NEW
+    polled: float | None = None
+    problem: str = ""
+    action: str = ""
+    step: str = ""
+    number: int = 0
+    total: int = 0
+    message: str = ""
+    outcome: str = ""
+    cause: str = ""
+    ended_action: str = ""
+    ended: float | None = None
+    gateway: str = ""
+
+
+_USUAL = tuple((one.name, one.default) for one in fields(DeviceStatus))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """What the file says: of the agent, of each device by its controller id, and when it was written (``time``)."""
+
+    gateway: str
+    server: str
+    tenant: str
+    pid: int
+    started: float
+    time: float
+    ended: bool
+    devices: Mapping[str, DeviceStatus] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """As the file has it: fields of a device that say nothing are left out."""
+        devices = {
+            name: {key: value for key, usual in _USUAL if (value := getattr(one, key)) != usual}
+            for name, one in self.devices.items()
+        }
+        head = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "devices"}
+        return json.dumps({"format": FORMAT, **head, "devices": devices}).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read it. Raises FormatError."""
+        found = load(data, MAX_BYTES)
+        if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("devices"), dict):
+            raise FormatError("it is not the status of an agent")
+        head: dict[str, Any] = {one.name: found.get(one.name) for one in fields(cls) if one.name != "devices"}
+        if not all(_HEAD[key](value) for key, value in head.items()):
+            raise FormatError("the status of the agent is damaged")
+        return cls(**head, devices={name: _device(one) for name, one in found["devices"].items()})
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int
+
+
+_HEAD: Mapping[str, Callable[[object], bool]] = {
+    "gateway": _is_text,
+    "server": _is_text,
+    "tenant": _is_text,
+    "pid": _is_count,
+    "started": is_time,
+    "time": is_time,
+    "ended": lambda value: isinstance(value, bool),
+}
+
+
+def _device(entry: Any) -> DeviceStatus:
+    if not isinstance(entry, dict):
+        raise FormatError("a device in the status of the agent is damaged")
+    usual = DeviceStatus()
+    known = {}
+    for one in fields(DeviceStatus):
+        value = entry.get(one.name, getattr(usual, one.name))
+        if one.name in ("polled", "ended"):
+            right = value is None or is_time(value)
+        elif one.name == "phase":
+            right = value in tuple(Phase)
+            value = Phase(value) if right else value
+        else:
+            right = type(value) is (int if one.name in ("number", "total") else str)
+        if not right:
+            raise FormatError(f"{one.name!r} of a device in the status of the agent is damaged")
+        known[one.name] = value
+    return DeviceStatus(**known)
+
+
+class StatusBook:
+    """Keeps the status by the events of an agent. ``clock`` gives seconds since 1970, ``hide`` takes tokens out.
+
+    ``changed``: something is not in the file yet. ``news``: so, and it is more than the time of a poll. Whoever writes
+    the file clears both. ``begun``: an event has come, so that this agent owns the file.
+    """
+
+    def __init__(
+        self, begin: AgentStatus, devices: Iterable[str], *, clock: Callable[[], float], hide: Callable[[str], str]
+    ) -> None:
+        self._begin = begin
+        self._clock = clock
+        self._hide = hide
+        self._ended = False
+        self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
+        self.begun = self.changed = self.news = False
+
+    def status(self) -> AgentStatus:
+        """Return the status now."""
+        first = self._begin
+        return AgentStatus(
+            first.gateway,
+            first.server,
+            first.tenant,
+            first.pid,
+            first.started,
+            self._clock(),
+            self._ended,
+            self.devices,
+        )
+
+    def __call__(self, event: AgentEvent) -> None:
+        """Take an event over."""
+        self.begun = self.changed = True
+        self.news = self.news or not isinstance(event, Polled | SentBytes)
+        if isinstance(event, AgentBegins):
+            return
+        if isinstance(event, AgentEnds):
+            self._ended = True
+            return
+        if not event.device:  # of the agent itself, as after a search that failed
+            return
+        self._of_device(self.devices.setdefault(event.device, DeviceStatus()), event)
+
+    def _of_device(self, one: DeviceStatus, event: AgentEvent) -> None:
+        match event:
+            case Polled():
+                one.polled, one.problem = self._clock(), ""
+                one.phase = Phase.IDLE if one.phase in (Phase.NEW, Phase.CONSENT) else one.phase
+            case PollFailed(message=message):
+                one.problem = self._text(message)
+            case ActionTaken(action=action):
+                one.phase, one.action, one.message = Phase.FETCHING, self._text(action), ""
+                one.step, one.number, one.total = "", 0, 0
+            case ActionWaits(message=message):
+                one.phase, one.message = Phase.WAITING, self._text(message)
+            case PackageReady():
+                one.phase = Phase.READY
+            case StepBegins(step=step, number=number, total=total):
+                one.phase, one.step, one.number, one.total = Phase.INSTALLING, self._text(step), number, total
+            case ActionEnded():
+                self._end(one, event)
+            case ActionOver(message=message):
+                one.phase, one.action, one.message = Phase.IDLE, "", self._text(message)
+            case CancelRefused(message=message) | Unexpected(message=message):
+                one.message = self._text(message)
+            case FeedbackKept(message=message):
+                one.problem = self._text(message)
+            case FeedbackSent(execution="closed") if one.phase is Phase.REPORTING:
+                one.phase, one.action = Phase.IDLE, ""
+            case ClaimedElsewhere(gateway=gateway):
+                one.phase, one.gateway = Phase.ELSEWHERE, self._text(gateway)
+            case ConfirmationWaits(action=action):
+                one.phase, one.action = Phase.CONSENT, self._text(action)
+            case SentBytes() | AttributesSent() | RecordDamaged():
+                pass
+
+    def _end(self, one: DeviceStatus, event: ActionEnded) -> None:
+        one.phase, one.outcome, one.cause = Phase.REPORTING, str(event.outcome), self._text(event.cause)
+        one.ended_action, one.ended, one.message = self._text(event.action), self._clock(), self._text(event.message)
+        one.step, one.number, one.total = "", 0, 0
+
+    def _text(self, text: str) -> str:
+        return self._hide(text)[:_MAX_TEXT]
+
+
+def write_data(folder: Path, data: bytes) -> None:
+    """Replace the file in ``folder`` by ``data``, from ``AgentStatus.to_json``. Raises OSError."""
+    path = folder / NAME
+    new = folder / f"{NAME}.new"
+    make_own_folder(folder)
+    with os.fdopen(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+        file.write(data)
+    os.replace(new, path)
+
+
+def read_status(folder: Path) -> AgentStatus | None:
+    """Read the file in ``folder``, which may belong to another user; None if there is none.
+
+    Raises FormatError or OSError.
+    """
+    try:
+        with os.fdopen(os.open(folder / NAME, READ_ANYONES), "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    return AgentStatus.from_json(data)

@@ -1,0 +1,88 @@
+"""The wall around aiohttp: whatever it raises becomes one of our errors, without a header and without a token."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+
+from smpdfu.agent.ddi.links import Link
+from smpdfu.errors import ServerError, ServerLinkError, ServerProtocolError
+from smpdfu.untrusted.text import line
+
+_SHOWN = 160
+
+
+@contextmanager
+def our_errors(link: Link) -> Iterator[None]:
+    """Turn what aiohttp, asyncio and the system raise into ``ServerLinkError`` or ``ServerProtocolError``.
+
+    The new error has no cause: an error of aiohttp holds the request with its headers.
+    """
+    try:
+        yield
+    except ServerError as error:
+        error.url = error.url or link.shown
+        raise
+    except (TimeoutError, aiohttp.ClientError, OSError, UnicodeError) as error:
+        found = _ours(error, link)
+        found.url = link.shown
+        raise found from None
+
+
+def _ours(error: Exception, link: Link) -> ServerError:
+    where = str(link.origin)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+        why = _verification(error)
+        return ServerLinkError(f"the certificate of {where} is not trusted: {why}").because("tls-untrusted", why=why)
+    if isinstance(error, aiohttp.ClientConnectorSSLError | ssl.SSLError | aiohttp.ServerFingerprintMismatch):
+        return ServerLinkError(f"TLS with {where} failed: {_reason(error)}").because("tls")
+    if isinstance(error, TimeoutError):
+        return ServerLinkError(f"{where} does not answer in time").because("timeout")
+    if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):
+        return ServerLinkError(f"the name of {where} cannot be looked up").because("name")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ServerLinkError(f"smpdfu cannot connect to {where}: {_system(error.os_error)}").because("connect")
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+        return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(_message(error))}")
+    if isinstance(error, aiohttp.ClientError | OSError):
+        return ServerLinkError(f"the connection to {where} broke: {_broke(error)}").because("lost")
+    return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(type(error).__name__)}")
+
+
+def _verification(error: Exception) -> str:
+    inner = getattr(error, "certificate_error", error)
+    text = getattr(inner, "verify_message", "") or str(inner)
+    return _shown(text).removesuffix(".")
+
+
+def _reason(error: Exception) -> str:
+    inner = getattr(error, "os_error", error)
+    return _shown(getattr(inner, "reason", None) or getattr(inner, "strerror", None) or type(inner).__name__)
+
+
+def _system(error: OSError) -> str:
+    return _shown(error.strerror or type(error).__name__)
+
+
+def _broke(error: Exception) -> str:
+    return _system(error) if isinstance(error, OSError) and error.strerror else _shown(_words_of(error))
+
+
+def _words_of(error: Exception) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed it without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer ended early"
+    return type(error).__name__
+
+
+def _message(error: Exception) -> str:
+    return getattr(error, "message", "") or type(error).__name__
+
+
+def _shown(text: str) -> str:
+    return line(" ".join(text.split())[:_SHOWN])

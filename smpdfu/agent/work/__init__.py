@@ -1,0 +1,1 @@
+"""The agent at work: one device, and all devices of a gateway."""

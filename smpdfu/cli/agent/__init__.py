@@ -1,0 +1,1 @@
+"""Commands about gateways and the update server."""
