@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from smpdfu.cli.computer.doctor import _shown
+from smpdfu.cli.app.findings import findings_shown
 from smpdfu.cli.terminal import show, tables
 from smpdfu.cli.terminal.show import Data, Output, facts, stacked, table, tell, words
 from smpdfu.local.doctor.checks import Finding, Level
@@ -72,7 +72,7 @@ def test_other_bytes_are_cut_with_dots(shown: Shown) -> None:
 
 def test_what_doctor_says_stays_in_its_column(shown: Shown) -> None:
     found = Finding("ports", "port", Level.NOTE, SENTENCE, SENTENCE, SENTENCE)
-    lines = shown(_shown([found]), 60)
+    lines = shown(findings_shown([found]), 60)
     assert max(map(len, lines)) <= 60
     assert {line[:9].strip() for line in lines[1:]} == {""}
     assert " ".join(line.strip() for line in lines) == f"note     {SENTENCE} {SENTENCE} {SENTENCE}"
