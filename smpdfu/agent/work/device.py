@@ -69,6 +69,7 @@ class DeviceWork:
         self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
         self._answered = ""
         self.activated = False
+        self.waits = False
 
     @property
     def name(self) -> str:
@@ -330,7 +331,9 @@ class DeviceWork:
 
     async def _carry_out(self, job: CarryOut) -> None:
         try:
+            self.waits = True
             waits = await job.run()
+            self.waits = waits is not None
             if waits is None:
                 self._retry.reset()
                 self.polls.wake(self._now())

@@ -112,6 +112,8 @@ class Gateway:
             if not work.busy:
                 return
             await work.settle()
+            if work.waits and work.open:
+                return
 
     def _round(self, unpolled: Iterable[str]) -> Round:
         waiting = [work.name for work in self.devices.values() if work.open]
