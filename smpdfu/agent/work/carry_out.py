@@ -44,11 +44,15 @@ _TRIES = 2  # downloads of a file that then has another hash than the server say
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """The action is not finished. ``retry``: try again after a pause; else when the server says something new."""
+    """The action is not finished. ``retry``: try again after a pause; else when the server says something new.
+
+    ``tell``: the server does not know this yet. ``lost_to`` is the gateway that has the device.
+    """
 
     cause: str
     message: str
     retry: bool = False
+    tell: bool = True
     lost_to: str | None = None
 
 
@@ -146,9 +150,9 @@ class CarryOut:
         if what is Next.WAIT_WINDOW:
             text = "The package is ready. The gateway waits for the maintenance window."
             self._say(Execution.SCHEDULED, text, "scheduled")
-            return Waits("maintenance window", text)
+            return Waits("maintenance window", text, tell=False)
         if what is Next.WAIT_DOWNLOAD:
-            return Waits("no download yet", "The server does not want the package to be fetched yet.")
+            return Waits("no download yet", "The server does not want the package to be fetched yet.", tell=False)
         return None
 
     # --- install ----------------------------------------------------------------------------------------------------
