@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
+from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.links import Link, check_resource_link
 from smpdfu.agent.management.access import ManagementAccess
 from smpdfu.agent.management.requests import Request
 from smpdfu.agent.server.form import file_form
 from smpdfu.agent.server.http import Answer, HttpClient, check_json, check_status
 from smpdfu.agent.server.settings import Times, TlsFiles
+from smpdfu.errors import ServerRefusedError
 
 UPLOAD_RATE = 8192
 """Bytes a second that an upload must have on the average."""
@@ -22,6 +24,7 @@ _WORDS: Mapping[int, str] = {
     409: "the server has something else under this name",
     423: "the server has locked this",
 }
+_CODES: Mapping[int, str] = {401: "publish-login", 403: "publish-rights", 404: "publish-address"}
 
 
 class ManagementServer:
@@ -63,7 +66,12 @@ _ACCEPT = {"Accept": "application/json"}
 
 
 def _checked(answer: Answer, link: Link) -> bytes:
-    check_status(answer, link, _WORDS)
+    try:
+        check_status(answer, link, _WORDS)
+    except ServerRefusedError as error:
+        if reaction(error.status, error.server_code) in (Reaction.WAIT, Reaction.LATER):
+            raise error.because("publish-later") from None
+        raise error.because(_CODES.get(error.status, "")) from None
     if answer.body:
         check_json(answer, link)
     return answer.body

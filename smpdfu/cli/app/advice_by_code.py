@@ -137,6 +137,12 @@ BY_CODE: Mapping[str, Row] = {
     "publish-content": "Build it with a new version, or give another --name or --version. To replace what is there, "
     "delete it in hawkBit first.",
     "publish-rollout": "Give another --rollout name, or the same values as before.",
+    "publish-without-tls": "Use https. For a trial in a network of your own, use --insecure-http.",
+    "publish-login": "Check --user and the password, or the token.",
+    "publish-rights": "hawkBit's administrator gives the login the rights to read, create and update the repository, "
+    "and for a rollout those to create and handle rollouts.",
+    "publish-address": "Check --server: it is the address before /rest/v1.",
+    "publish-later": "Run the same command again later: it takes what is there.",
     "publish-tenant": "Check --tenant, or log in with a user of that tenant.",
     "rollout-error_threshold": "hawkBit's page of the rollout shows the failed devices. Nothing needs repair there.",
     "rollout-stopped": "A new --rollout name starts another one.",
