@@ -8,7 +8,7 @@ from types import TracebackType
 
 from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.links import Link, check_resource_link
-from smpdfu.agent.management.access import ManagementAccess
+from smpdfu.agent.management.access import ManagementAccess, address_of
 from smpdfu.agent.management.requests import Request
 from smpdfu.agent.server.form import file_form
 from smpdfu.agent.server.http import Answer, HttpClient, check_json, check_status
@@ -31,7 +31,7 @@ class ManagementServer:
     """A management API. Every method raises ServerError, and nothing else that a server or the network could cause."""
 
     def __init__(self, access: ManagementAccess, times: Times | None = None) -> None:
-        self._address = access.address
+        self._address = address_of(access)
         self._login = access.login
         self._http = HttpClient(tls=TlsFiles(ca=access.ca), times=times, connections=1, downloads=1)
 
