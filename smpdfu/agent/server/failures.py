@@ -47,15 +47,13 @@ def _ours(error: Exception, link: Link) -> ServerError:
         return ServerLinkError(f"TLS with {where} failed: {_reason(error)}").because("tls")
     if isinstance(error, TimeoutError):
         return ServerLinkError(f"{where} does not answer in time").because("timeout")
-    if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):
+    if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror | UnicodeError):
         return ServerLinkError(f"the name of {where} cannot be looked up").because("name")
     if isinstance(error, aiohttp.ClientConnectorError):
         return ServerLinkError(f"smpdfu cannot connect to {where}: {_system(error.os_error)}").because("connect")
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
         return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(_message(error))}")
-    if isinstance(error, aiohttp.ClientError | OSError):
-        return ServerLinkError(f"the connection to {where} broke: {_broke(error)}").because("lost")
-    return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(type(error).__name__)}")
+    return ServerLinkError(f"the connection to {where} broke: {_broke(error)}").because("lost")
 
 
 def _verification(error: Exception) -> str:

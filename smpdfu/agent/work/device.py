@@ -62,7 +62,7 @@ class DeviceWork:
         self._ports = ports
         self.keeper = Keeper(record, ports, self._over)
         self.facts = Facts(device, file, ports, self.keeper)
-        self.polls = Poll(0.0)
+        self.polls = Poll(0.0, first_pause_s=ports.pace.first_pause_s)
         self._retry = Retry(ports.pace.first_retry_s, ports.pace.most_retry_s)
         self._base: Base | None = None
         self._job: asyncio.Task[None] | None = None
@@ -361,15 +361,18 @@ class DeviceWork:
             return
         if waits.retry:
             self._plan_retry()
-        self._say_why(waits.cause, waits.message)
+        self._say_why(waits.cause, waits.message, tell=waits.tell)
+        await self.keeper.keep_told()
 
-    def _say_why(self, cause: str, message: str) -> None:
+    def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:
         """Tell the server why the action waits: each cause once, for its list of messages is bounded."""
         action = self.keeper.action
         if action is None:
             return
         next_s = 0.0 if self._retry.due_s is None else max(self._retry.due_s - self._now(), 0.0)
         self._ports.watch(ActionWaits(self.name, action.id, cause, message, next_s))
+        if not tell:
+            return
         text = f"The action is not finished: {message}"
         word = Feedback(Execution.PROCEEDING, details=(text, f"Cause: {cause}."), time_ms=self.keeper.now_ms())
         self.keeper.post(word, f"waits {cause}")

@@ -35,6 +35,7 @@ class Keeper:
         self._ports = ports
         self._over = over
         self._writing = asyncio.Lock()
+        self._unsaved = False
         self._waiting: deque[Feedback] | None = None
         self._sending: asyncio.Task[None] | None = None
 
@@ -52,6 +53,7 @@ class Keeper:
         """Replace the record. Raises JournalError if the disk does not take it; it counts in memory all the same."""
         self.record = record
         async with self._writing:  # whoever comes second writes what counts then
+            self._unsaved = False
             await off_loop(self._ports.files.write, self.record)
 
     async def keep_action(self, action: ActionRecord) -> None:
@@ -77,12 +79,17 @@ class Keeper:
         if action is None or not action.open or key in action.told or action.said >= MAX_SAID:
             return
         told = replace(action, said=action.said + 1, told=action.told | {key})
-        self.record = self.record.with_action(told)
+        self.record, self._unsaved = self.record.with_action(told), True
         if self._waiting is None:
             self._waiting = deque(maxlen=_WAITING)
         self._waiting.append(feedback)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_waiting(action.id, action.link))
+
+    async def keep_told(self) -> None:
+        """Note on the disk what was said, so that a later run does not say it again."""
+        if self._unsaved and self.action is not None:
+            await self.keep_if_possible(self.action)
 
     async def _send_waiting(self, action: str, link: str) -> None:
         try:

@@ -15,7 +15,7 @@ from smpdfu.agent.actions.record_files import RecordFiles
 from smpdfu.agent.artifacts.cache import Download
 from smpdfu.agent.ddi.config_data import ConfigData
 from smpdfu.agent.ddi.feedback import ConfirmationFeedback, Feedback
-from smpdfu.agent.ddi.polling import LEAST_INTERVAL_S
+from smpdfu.agent.ddi.polling import FIRST_PAUSE_S, LEAST_INTERVAL_S
 from smpdfu.agent.ddi.resources import Artifact, Base, Cancel, Deployment
 from smpdfu.agent.server.client import Sink
 from smpdfu.agent.work.limits import Limits
@@ -61,12 +61,15 @@ FindDevices = Callable[[], Awaitable[Mapping[str, FleetDevice]]]
 class Pace:
     """Times in seconds. An attempt that failed is made again after ``first_retry_s``, then after twice that, and so on.
 
-    ``least_interval_s`` is the shortest interval of polls that the server can ask for.
+    ``least_interval_s`` is the shortest interval of polls that the server can ask for, ``first_pause_s`` the pause after
+    a poll that failed, ``denied_s`` the least one after the server refused the token. ``lost_s`` is the least interval
+    for a device of another gateway. A device that did not answer is read again after ``first_read_s``.
     """
 
     first_retry_s: float = 60.0
     most_retry_s: float = 3600.0
     least_interval_s: float = LEAST_INTERVAL_S
+    first_pause_s: float = FIRST_PAUSE_S
     denied_s: float = 900.0
     lost_s: float = 900.0
     first_read_s: float = 300.0

@@ -139,8 +139,8 @@ BY_CODE: Mapping[str, Row] = {
     "publish-rollout": "Give another --rollout name, or the same values as before.",
     "publish-without-tls": "Use https. For a trial in a network of your own, use --insecure-http.",
     "publish-login": "Check --user and the password, or the token.",
-    "publish-rights": "hawkBit's administrator gives the login the rights to read, create and update the repository, and for "
-    "a rollout those to create and handle rollouts.",
+    "publish-rights": "hawkBit's administrator gives the login the rights to read, create and update the repository, "
+    "and for a rollout those to create and handle rollouts.",
     "publish-address": "Check --server: it is the address before /rest/v1.",
     "publish-later": "Run the same command again later: it takes what is there.",
     "publish-tenant": "Check --tenant, or log in with a user of that tenant.",

@@ -216,6 +216,7 @@ class HawkbitServer:
         number = int(made["id"])
         self.wait(lambda: self.rollout_facts(number).status == "ready", "the rollout is not ready")
         self.call("POST", f"rollouts/{number}/start")
+        self.wait(lambda: self.rollout_facts(number).status not in ("ready", "starting"), "the rollout does not start")
         return number
 
     def rollout_facts(self, number: int) -> RolloutFacts:
