@@ -20,7 +20,7 @@ UPLOAD_RATE = 8192
 _WORDS: Mapping[int, str] = {
     401: "the server does not accept the login",
     403: "the login has no right to this",
-    404: "the server does not have this, or no management API at this address",
+    404: "the server does not have this",
     409: "the server has something else under this name",
     423: "the server has locked this",
 }
@@ -71,7 +71,10 @@ def _checked(answer: Answer, link: Link) -> bytes:
     except ServerRefusedError as error:
         if reaction(error.status, error.server_code) in (Reaction.WAIT, Reaction.LATER):
             raise error.because("publish-later") from None
-        raise error.because(_CODES.get(error.status, "")) from None
+        code = _CODES.get(error.status, "")
+        if error.status == 404 and error.server_code:  # hawkBit answers, and does not have it
+            code = ""
+        raise error.because(code or "publish-refused") from None
     if answer.body:
         check_json(answer, link)
     return answer.body
