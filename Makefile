@@ -19,7 +19,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: other-python docs chaos mutants help demo check test softhsm dbus shells lint bench fuzz format dist clean
+.PHONY: other-python docs chaos hawkbit mutants help demo check test softhsm dbus shells lint bench fuzz format dist clean
 
 help:
 	@echo "make demo    the main job, on the virtual nRF5340, with real firmware"
@@ -31,6 +31,7 @@ help:
 	@echo "make chaos   updates in which everything goes wrong, in thousands of cases"
 	@echo "make mutants faults put into the code on purpose: do the tests notice? (ROOMS=\"smp image\")"
 	@echo "make fuzz    every parser under atheris, FUZZ_SECONDS (60) each"
+	@echo "make hawkbit a hawkBit server on port 8080, to try the gateway agent with"
 	@echo "make dist    wheel, source distribution and SBOM for a release, checked, in dist/"
 	@echo "make clean   remove everything that make created here"
 
@@ -124,6 +125,10 @@ bench: $(VENV)/test.stamp
 
 chaos: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.chaos
+
+# The real update server, as the tests have it, for a person; it needs Java 21 and its jar (SMPDFU_HAWKBIT_JAR or Maven).
+hawkbit:
+	@$(PYTHON) -m tests.agent.servers.hawkbit $(HAWKBIT_PORT)
 
 mutants: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.mutants $(ROOMS)

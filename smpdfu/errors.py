@@ -411,9 +411,7 @@ class ServerRefusedError(ServerError):
     asks us to wait; None if it does not say.
     """
 
-    def __init__(
-        self, message: str, status: int, *, server_code: str = "", retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, message: str, status: int, *, server_code: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.server_code = server_code
@@ -422,6 +420,22 @@ class ServerRefusedError(ServerError):
 
 class ServerProtocolError(ServerError):
     """The server's answer is not what its protocol says: HTML, wrong JSON, too large, a link that is not allowed."""
+
+
+class ActionsFailedError(UpdateError):
+    """Updates that an update server ordered failed in this round: of ``devices`` devices."""
+
+    def __init__(self, devices: int) -> None:
+        super().__init__(f"updates that failed in this round: {devices}")
+        self.devices = devices
+
+
+class ActionsUnfinishedError(UpdateError):
+    """Actions of an update server are not finished, or it does not have their results: of ``devices`` devices."""
+
+    def __init__(self, devices: int) -> None:
+        super().__init__(f"actions that are not finished: {devices}")
+        self.devices = devices
 
 
 class ArtifactError(SmpdfuError):

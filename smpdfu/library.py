@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from smpdfu.client import Client
 from smpdfu.connect import client_for, parse_address, place_of, places_by_lookup
+from smpdfu.dfu.decide.device_state import DeviceState
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER, Bootloader
 from smpdfu.dfu.decide.one_image import Wanted
 from smpdfu.dfu.decide.record import Record
@@ -26,6 +27,8 @@ from smpdfu.dfu.do.one_image import ignore as ignore_image
 from smpdfu.dfu.do.replacing.reach import Reach, read_device
 from smpdfu.dfu.do.replacing.serial_recovery import RecoveredImage, upload_in_recovery
 from smpdfu.dfu.do.result import Installed as Installed
+from smpdfu.dfu.do.same_device import read_hardware
+from smpdfu.dfu.do.state_reading import read_state
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines
 from smpdfu.dfu.do.update import AS_USUAL, Decision, Update, Wish, decide, with_unconfirmable
 from smpdfu.dfu.package.images import PackageImage
@@ -170,6 +173,18 @@ async def open_device(
     with locked(await places_by_lookup(address), unlocked):
         async with client:
             yield client
+
+
+async def read_device_state(address: str, *, client: Client | None = None) -> DeviceState:
+    """Read what the device at ``address`` tells of its images, its bootloader and itself. Nothing is written.
+
+    ``client`` is a client for it that is not open; by default one is made.
+
+    Raises ConnectError, DeviceError, LinkError, or JournalError if another call is updating this device.
+    """
+    async with open_device(address, client or client_for(parse_address(address))) as opened:
+        state = await read_state(opened)
+        return replace(state, hardware=await read_hardware(opened))
 
 
 def journal_of(address: str) -> Path:

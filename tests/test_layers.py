@@ -48,7 +48,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
         {"update"},
         {"slots"},
         {"device"},
-        {"fleet", "virtual", "imgtool", "computer"},
+        {"agent", "fleet", "virtual", "imgtool", "computer"},
     ),
     "cli/image": ({"pack"},),
     "cli/virtual": ({"options"},),

@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from http.client import HTTPConnection
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.agent.ddi_device import DdiDevice
 from tests.agent.servers.management import HawkbitServer, ManagementError
-from tests.agent.servers.values import Software, Window
+from tests.agent.servers.values import Kind, Software, Window
 
 FILE = bytes(range(256)) * 40
 
 
-class Device:
-    """A device's side of the protocol, in as few lines as possible."""
+class Device(DdiDevice):
+    """A device of ``server``."""
 
     def __init__(self, server: HawkbitServer, name: str, authorization: str = "") -> None:
-        self.server, self.name = server, name
-        self.path = f"/{server.tenant}/controller/v1/{quote(name, safe='')}"
-        self.authorization = authorization or f"GatewayToken {server.gateway_token()}"
-        self.headers: dict[str, str] = {}
-
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
-        """One request: status and body; the answer's headers in ``headers``."""
-        connection = HTTPConnection(urlsplit(self.server.url).netloc, timeout=60)
-        given = {"Authorization": self.authorization, "Content-Type": "application/json"}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body).encode(), given)
-            answer = connection.getresponse()
-            self.headers = {name.lower(): value for name, value in answer.getheaders()}
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def get(self, path: str) -> Any:
-        """The JSON behind a link or a path."""
-        split = urlsplit(path)
-        status, text = self.ask("GET", split.path + (f"?{split.query}" if split.query else ""))
-        assert status == 200, (status, text)
-        return json.loads(text)
-
-    def base(self) -> dict[str, Any]:
-        """A poll."""
-        return dict(self.get(self.path))
-
-    def links(self) -> dict[str, str]:
-        """The links of a poll."""
-        return {name: one["href"] for name, one in self.base().get("_links", {}).items()}
-
-    def say(
-        self, action: str, execution: str, finished: str = "none", *details: str, where: str = "deploymentBase"
-    ) -> int:
-        """Feedback; the status of the answer."""
-        status = {"execution": execution, "result": {"finished": finished}, "details": list(details)}
-        return self.ask("POST", f"{self.path}/{where}/{action}/feedback", {"status": status})[0]
+        super().__init__(server.url, server.tenant, name, authorization or f"GatewayToken {server.gateway_token()}")
+        self.server = server
 
 
 @pytest.fixture
@@ -138,7 +99,7 @@ def test_a_failure_closes_the_action_and_the_codes_are_in_the_history(
     ("kind", "download", "update"), [("soft", "attempt", "attempt"), ("downloadonly", "forced", "skip")]
 )
 def test_handling_follows_the_type(
-    device: Device, software: Software, tag: str, kind: Any, download: str, update: str
+    device: Device, software: Software, tag: str, kind: Kind, download: str, update: str
 ) -> None:
     device.server.assign(software, tag, kind)
     deployment = device.get(device.links()["deploymentBase"])["deployment"]
@@ -259,3 +220,42 @@ def wait_for_rollout(server: HawkbitServer, rollout: int, status: str) -> None:
 def test_an_operator_cannot_upload_the_same_version_twice(server: HawkbitServer, software: Software, tag: str) -> None:
     with pytest.raises(ManagementError, match=r"^409"):
         server.upload(tag, software.version, {"app.zip": FILE})
+
+
+@pytest.mark.parametrize("part", ["/", "\\", ";", "%", " "])
+def test_some_ids_cannot_be_those_of_devices(server: HawkbitServer, tag: str, part: str) -> None:
+    device = Device(server, f"{tag}{part}x")
+    assert device.ask("GET", device.path)[0] == 400
+
+
+@pytest.mark.parametrize(("length", "status"), [(128, 200), (129, 400)])
+def test_an_id_of_128_characters_can_register_itself(server: HawkbitServer, tag: str, length: int, status: int) -> None:
+    device = Device(server, tag.ljust(length, "x"))
+    assert device.ask("GET", device.path)[0] == status
+
+
+def test_an_id_of_other_letters_is_quoted_in_links(server: HawkbitServer, tag: str) -> None:
+    device = Device(server, f"{tag}ü?#")
+    assert device.links()["configData"].endswith(f"/{tag}%C3%BC%3F%23/configData")
+
+
+def test_messages_are_bounded(device: Device, software: Software, tag: str) -> None:
+    action = device.server.assign(software, tag)
+    assert device.say(action, "proceeding", "none", *["m"] * 51) == 429
+    assert device.say(action, "proceeding", "none", "x" * 600, "") == 200
+    (entry,) = device.server.history(tag, action)[1:]
+    assert [len(one) for one in entry.messages] == [512, 88]
+
+
+def test_what_ends_an_action_is_taken_beyond_the_quota(device: Device, software: Software, tag: str) -> None:
+    action = device.server.assign(software, tag)
+    statuses = [device.say(action, "proceeding", "none", "m") for _ in range(1001)]
+    assert (statuses[0], statuses[-1]) == (200, 429)
+    assert device.say(action, "closed", "success") == 200
+    assert device.server.actions(tag)[0].status == "finished"
+
+
+def test_a_word_of_cancellation_does_not_end_an_action(device: Device, software: Software, tag: str) -> None:
+    action = device.server.assign(software, tag)
+    assert device.say(action, "canceled") == 200
+    assert device.server.actions(tag)[0].active

@@ -26,8 +26,8 @@ LATE = {
 EXCEPTIONS = {
     ("app/advice_by_code.py", "outcome_words"),
     ("app/connection.py", "open_client"),
+    ("app/findings.py", "findings_shown"),
     ("app/main.py", "run"),
-    ("computer/doctor.py", "_shown"),
     ("fleet/live_view.py", "__rich_console__"),
     ("fleet/live_view.py", "drawn"),
     ("image/pack/from_files.py", "pack"),

@@ -48,6 +48,9 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
         errors.AffectedDevicesError: errors.AffectedDevicesError(1, 0, 2),
         errors.UnknownDevicesError: errors.UnknownDevicesError(0, 1, 2),
         errors.FleetUnprovenError: errors.FleetUnprovenError(Path("f.toml"), 1, 3),
+        errors.ServerRefusedError: errors.ServerRefusedError("refused", 401),
+        errors.ActionsFailedError: errors.ActionsFailedError(1),
+        errors.ActionsUnfinishedError: errors.ActionsUnfinishedError(1),
     }
     return special.get(kind) or kind("a sentence")
 
@@ -91,6 +94,17 @@ CODES = {
     errors.FleetUnprovenError: 9,
     errors.AffectedDevicesError: 10,
     errors.UnknownDevicesError: 11,
+    errors.AgentFileError: 3,
+    errors.ArtifactError: 3,
+    errors.ServerError: 4,
+    errors.ServerLinkError: 4,
+    errors.ServerProtocolError: 4,
+    errors.ServerRefusedError: 5,
+    errors.ActionsFailedError: 7,
+    errors.ActionsUnfinishedError: 8,
+    errors.PublishError: 6,
+    errors.RolloutFailedError: 7,
+    errors.RolloutUnfinishedError: 8,
     errors.SearchError: 1,  # a base class, as the next two
     errors.FleetError: 1,
     errors.UpdateError: 1,  # a base class; what is raised is one of those above

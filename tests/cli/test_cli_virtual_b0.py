@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from intelhex import IntelHex
 
 from smpdfu.dfu.build_folder.board import board_of
 from smpdfu.dfu.build_folder.find import find_build
 from smpdfu.image.files import read_key_file
 from smpdfu.image.format import Version
 from smpdfu.image.keys.keys import generate, load_private
-from smpdfu.image.nsib.provision import key_hash
+from smpdfu.image.nrf5340 import OTP
+from smpdfu.image.nsib.provision import FRONT_BYTES, key_hash, provision_for, version_value
 from smpdfu.image.nsib.seal import raw_public_key
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.virtual.chip.layout import NRF5340DK_B0
@@ -118,6 +121,32 @@ def test_an_upload_of_mcuboot_has_the_findings_of_an_update(smpdfu: Call, keys: 
     assert (sent.code, "did not check whether b0 trusts" in " ".join(sent.err.split())) == (0, True)
 
 
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(("lowest", "code"), [(2, 0), (3, 6)])
+def test_the_counter_of_a_dump_is_compared(smpdfu: Call, keys: Keys, files: Files, lowest: int, code: int) -> None:
+    """MCUboot 2, and a device whose b0 counted up to this version."""
+    key = load_private(keys.signing.read_bytes()).public
+    data = provision_for(0x8000, 0x14000, [key], counter_slots=4)
+    counted = replace(data.counters[0], values=(version_value(1, 0), version_value(lowest, 1)))
+    memory = IntelHex()
+    memory.puts(OTP.start + FRONT_BYTES, replace(data, counters=(counted,)).to_bytes())
+    dump = files.app.with_name("dump.hex")
+    memory.write_hex_file(str(dump))
+    out = files.app.with_name("out")
+    packed = smpdfu("package", "--mcuboot", files.mcuboot[0], "--mcuboot-s1", files.mcuboot[1], "-o", out)
+    assert packed.code == 0, packed.err
+    package = out / "dfu_mcuboot.zip"
+    said = f"its firmware version 2 is below {lowest}, the lowest that b0's monotonic counter lets start"
+    planned = smpdfu("update", package, "--plan", "--json", "--b0-key", dump, *TO)
+    assert planned.code == code, planned.err
+    errors = [one for one in json.loads(planned.out)["findings"] if one["severity"] == "error"]
+    assert [one["code"] for one in errors] == ["mcuboot-version"] * (code > 0)
+    assert (said in planned.out) == (code > 0)
+    assert smpdfu("upload", files.mcuboot[1], "--b0-key", dump, *TO).code == code
+    verified = smpdfu("verify", package, "-k", keys.signing_public, "--b0-key", dump, "--json")
+    assert (verified.code, said in verified.out) == (3 if code else 0, code > 0)
+
+
 def test_mcuboot_that_would_stay_in_the_slot_is_not_uploaded(smpdfu: Call, keys: Keys, files: Files) -> None:
     words = ("-k", keys.signing_public, "--b0-key", keys.signing, "--app", files.app, "--mode", "swap-offset")
     assert smpdfu("virtual", "new", "desk", *LAYOUT, *words).code == 0
@@ -126,7 +155,10 @@ def test_mcuboot_that_would_stay_in_the_slot_is_not_uploaded(smpdfu: Call, keys:
     assert smpdfu("upload", files.mcuboot[1], "--force", *TO).code == 0
 
 
-def test_mcuboot_that_a_device_without_b0_gets_has_a_warning(smpdfu: Call, files: Files) -> None:
+def test_mcuboot_that_a_device_without_b0_gets_has_a_warning(
+    smpdfu: Call, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert smpdfu("virtual", "new", "desk", "--demo").code == 0
     sent = smpdfu("upload", files.mcuboot[1], *TO)
     assert "if it has no b0 (NSIB)" in " ".join(sent.err.split()), sent.err
@@ -252,6 +284,16 @@ def test_the_board_of_a_build_with_nsib_has_b0(smpdfu: Call) -> None:
     assert device.b0 is not None
     image = board.firmware.mcuboot.read_bytes()
     assert device.b0.slots[0].read(0, len(image)) == image
+
+
+def test_provision_make_writes_what_the_build_has(smpdfu: Call, tmp_path: Path) -> None:
+    """S0 and S1 begin with the room for MCUboot's header, as PM_S0_ADDRESS and PM_S1_ADDRESS have it."""
+    build = built(OWN_UPDATE)
+    key = board_of(find_build(build)).keys.b0
+    made = tmp_path / "provision.hex"
+    places = ("--address", "0xff8100", "--s0", "0x8000", "--s1", "0x14000")
+    assert smpdfu("provision", "make", "-o", made, *places, "-k", key).code == 0
+    assert IntelHex(str(made)).todict() == IntelHex(str(build / "app_provision.hex")).todict()
 
 
 def test_options_for_b0_win_over_the_build(smpdfu: Call, keys: Keys, files: Files) -> None:

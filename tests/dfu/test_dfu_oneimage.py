@@ -9,8 +9,8 @@ import pytest
 
 from smpdfu.cli.update.loader import mode_name
 from smpdfu.dfu.bootloader_modes import SWAP_MODES
-from smpdfu.dfu.decide.device_state import mode_of
 from smpdfu.dfu.decide.announcement import announcement
+from smpdfu.dfu.decide.device_state import mode_of
 from smpdfu.dfu.decide.one_image import Left, Wanted, Way, make_job, read_back
 from smpdfu.dfu.decide.steps.next_step import NextStep, how_to_start
 from smpdfu.dfu.package.images import Core, PackageImage, Role

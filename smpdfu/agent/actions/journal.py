@@ -43,6 +43,19 @@ def told_of(path: Path, action: Mapping[str, Any]) -> Told:
     return Told(True, _activated(last), None if last.end is None else _result(last, str(last.end.get("end"))))
 
 
+def net_version_in(path: Path) -> str | None:
+    """The version of the network core's image, if the latest update that ended as planned brought one and proved it.
+
+    Raises JournalError.
+    """
+    updates = [one for one in read_updates(path) if isinstance(one, JournalUpdate)]
+    if not updates or updates[-1].end is None or updates[-1].end.get("end") != DONE:
+        return None
+    images = image_records(updates[-1].begin.get("images")) or ()
+    found = next((one.version for one in images if one.part == str(Role.NET)), None)
+    return found if found and _proven(updates[-1], "proof") else None
+
+
 def _action_of(update: JournalUpdate) -> object:
     found = update.begin.get(ACTION)
     for note in update.notes:

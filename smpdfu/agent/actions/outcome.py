@@ -53,6 +53,9 @@ _OUTCOMES: tuple[tuple[type[Exception], Outcome, str], ...] = (
 )
 
 
+_HAD_IT = "The device had the package already."
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """How an attempt ended. ``cause`` is a short text, the same from release to release; ``sentences`` say why."""
@@ -94,9 +97,10 @@ def result_of_installed(installed: Installed, *, changed: bool) -> Result:
         return Result(Outcome.UNPROVEN, "only uploaded", ("The images are in the device; what it runs is as before.",))
     if not installed.proven:
         why = "" if installed.proof is None else installed.proof.reason
-        texts = ("The update ended well as far as smpdfu can tell, and nothing proves it.", why, runs)
+        first = "The update ended well as far as smpdfu can tell, and nothing proves it." if changed else _HAD_IT
+        texts = (first, why, runs)
         return Result(Outcome.UNPROVEN, "unproven", tuple(filter(None, texts)))
     if not changed:
-        return Result(Outcome.CURRENT, "", tuple(filter(None, ("The device had the package already.", runs))))
+        return Result(Outcome.CURRENT, "", tuple(filter(None, (_HAD_IT, runs))))
     proof = "" if installed.proof is None else installed.proof.reason
     return Result(Outcome.DONE, "", tuple(filter(None, ("The update is done and checked.", runs, proof))))

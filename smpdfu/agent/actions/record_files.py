@@ -18,7 +18,7 @@ from pathlib import Path
 from smpdfu.agent.actions.record import DeviceRecord
 from smpdfu.errors import FormatError, JournalError
 from smpdfu.local.state.lock import HeldError, Lock
-from smpdfu.local.state.own import make_own_folder, open_own
+from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
 from smpdfu.untrusted.jsontext import load
 
 MAX_RECORD_BYTES = 1 << 20
@@ -80,6 +80,17 @@ class RecordFiles:
         except FormatError:
             return DeviceRecord(controller), self._aside(path)
         return (record, None) if record.controller == controller else (DeviceRecord(controller), self._aside(path))
+
+    def look(self, controller: str) -> DeviceRecord:
+        """The record of a device, which may be another user's, a new one if there is none. Nothing is renamed.
+
+        Raises FormatError for a damaged file, or OSError.
+        """
+        try:
+            with os.fdopen(os.open(self.path_of(controller), READ_ANYONES), "rb") as file:
+                return DeviceRecord.from_entry(load(file.read(MAX_RECORD_BYTES + 1), MAX_RECORD_BYTES))
+        except FileNotFoundError:
+            return DeviceRecord(controller)
 
     def read_all(self, controllers: Iterable[str]) -> dict[str, tuple[DeviceRecord, Path | None]]:
         """As ``read``, for many devices."""

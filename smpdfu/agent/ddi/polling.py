@@ -71,7 +71,7 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
 class Poll:
     """When one device is due. ``due_s`` is a time of the monotonic clock that the caller reads.
 
-    After a success, the next poll is due after the interval. After a failure, the pause begins with ``FIRST_PAUSE_S``
+    After a success, the next poll is due after the interval. After a failure, the pause begins with ``first_pause_s``
     and doubles up to ``MOST_PAUSE_S`` or the interval, whichever is longer; half of each pause is random, so that a
     server that comes back is not asked by all devices at once.
     """
@@ -79,6 +79,7 @@ class Poll:
     due_s: float
     interval_s: float = DEFAULT_INTERVAL_S
     failures: int = 0
+    first_pause_s: float = FIRST_PAUSE_S
 
     def succeeded(self, now_s: float, interval_s: float, random: Random) -> None:
         """Plan the next poll after an answer that told ``interval_s``."""
@@ -88,7 +89,7 @@ class Poll:
     def failed(self, now_s: float, random: Random, retry_after_s: float | None = None) -> None:
         """Plan the next poll after an error; not before ``retry_after_s`` if the server gave it."""
         most_s = max(MOST_PAUSE_S, self.interval_s)
-        pause_s = min(FIRST_PAUSE_S * 2.0 ** min(self.failures, 30), most_s)
+        pause_s = min(self.first_pause_s * 2.0 ** min(self.failures, 30), most_s)
         self.failures += 1
         pause_s *= random.uniform(0.5, 1.0)
         if retry_after_s is not None:

@@ -18,10 +18,14 @@ _EXAMPLE = "such as https://hawkbit.example.com"
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """``ca`` is a file of certificates in PEM that are trusted instead of the system's."""
+    """``ca`` is a file of certificates in PEM that are trusted instead of the system's.
+
+    ``insecure_http``: the file allows http to another computer.
+    """
 
     address: ServerAddress
     ca: Path | None = None
+    insecure_http: bool = False
 
     @classmethod
     def read(cls, table: Table, folder: Path) -> ServerSettings:
@@ -41,7 +45,7 @@ class ServerSettings:
             address = ServerAddress(url, tenant, artifacts)
         except ValueError as error:
             raise AgentFileError(f"{table.where}: {error}") from error
-        return cls(address, None if ca is None else folder / ca)
+        return cls(address, None if ca is None else folder / ca, insecure)
 
 
 def check_url(url: str, where: str, *, insecure_http: bool) -> None:
@@ -54,14 +58,15 @@ def check_url(url: str, where: str, *, insecure_http: bool) -> None:
         raise AgentFileError(f"'url' in {where} is not an address {_EXAMPLE}") from error
     if "?" in url:
         raise AgentFileError(f"'url' in {where} must end with its path, without '?'")
-    if origin.scheme == "http" and not (insecure_http or _is_loopback(origin.host)):
+    if origin.scheme == "http" and not (insecure_http or is_loopback(origin.host)):
         raise AgentFileError(
             f"'url' in {where} begins with http: everybody on the way can read the token. Use https. "
             "For a trial in a network of your own, add insecure_http = true"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether the host of an address is this computer."""
     if host == "localhost":  # RFC 6761: always the loopback
         return True
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from smpdfu.agent.ddi.server_address import ServerAddress, Token
-from smpdfu.agent.description.server_address import is_loopback
+from smpdfu.agent.description.server_settings import is_loopback
+from smpdfu.errors import ServerLinkError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ManagementAccess:
     """A server with a login. ``tenant``: refuse a login of another tenant; None: take the login's own.
 
     ``ca`` is a file of certificates in PEM by which the server's certificate is checked. ``insecure_http``: allow http
-    to another computer. Raises ValueError, in one sentence, for an address that cannot be used.
+    to another computer; without it, such an address is a ServerLinkError. Raises ValueError for what is no address.
     """
 
     url: str
@@ -26,14 +26,15 @@ class ManagementAccess:
     insecure_http: bool = False
 
     def __post_init__(self) -> None:
-        address = self.address
-        if address.origin.scheme == "http" and not (self.insecure_http or is_loopback(urlsplit(address.url))):
-            raise ValueError(f"{address.origin} has no TLS: everybody on the way can read the login. Use https")
+        origin = address_of(self).origin
+        if origin.scheme == "http" and not (self.insecure_http or is_loopback(origin.host)):
+            text = f"{origin} has no TLS: everybody on the way can read the login"
+            raise ServerLinkError(text).because("publish-without-tls")
 
-    @property
-    def address(self) -> ServerAddress:
-        """The address, checked. Raises ValueError."""
-        return ServerAddress(self.url)
+
+def address_of(access: ManagementAccess) -> ServerAddress:
+    """Return the address of a server, checked. Raises ValueError."""
+    return ServerAddress(access.url)
 
 
 def password_login(user: str, password: str) -> Token:

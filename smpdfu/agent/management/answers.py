@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from smpdfu.agent.ddi.fields import Fields
-from smpdfu.agent.ddi.limits import MAX_ARTIFACT_BYTES, MAX_ID, MAX_LINK, MAX_METADATA, MAX_NAME, MAX_VALUE
-from smpdfu.agent.management.requests import PAGE_ENTRIES
+from smpdfu.agent.ddi.limits import MAX_ARTIFACT_BYTES, MAX_ID, MAX_LINK, MAX_NAME, MAX_VALUE
+from smpdfu.agent.management.requests import METADATA_ENTRIES, PAGE_ENTRIES
 
 MAX_NUMBER = (1 << 63) - 1  # Java's long
 MAX_QUERY = 4096
@@ -206,11 +206,11 @@ class Page:
     total: int
 
     @classmethod
-    def from_fields(cls, fields: Fields) -> Page:
-        """Read a page of a list."""
+    def from_fields(cls, fields: Fields, limit: int = PAGE_ENTRIES) -> Page:
+        """Read a page of a list, of at most ``limit`` entries."""
         if not fields.has(CONTENT):
             raise fields.wrong(CONTENT, "is missing")
-        return cls(fields.parts(CONTENT, PAGE_ENTRIES), whole(fields, "total"))
+        return cls(fields.parts(CONTENT, limit), whole(fields, "total"))
 
 
 def as_page(data: bytes) -> Fields:
@@ -218,10 +218,9 @@ def as_page(data: bytes) -> Fields:
     return Fields.from_bytes(b'{"%s": %s}' % (CONTENT.encode(), data))
 
 
-def metadata_of(entries: Sequence[Fields]) -> Mapping[str, str]:
+def metadata_of(fields: Fields) -> Mapping[str, str]:
     """Read metadata: key to value."""
-    if len(entries) > MAX_METADATA:
-        raise entries[0].wrong("key", f"is there more than {MAX_METADATA} times")
+    entries = Page.from_fields(fields, METADATA_ENTRIES).entries
     return {one.text("key", MAX_NAME): one.optional_text("value", MAX_VALUE) or "" for one in entries}
 
 

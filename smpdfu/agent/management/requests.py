@@ -18,6 +18,8 @@ ROOT = "/rest/v1"
 PAGE_ENTRIES = 50
 """Entries of a page: far fewer than hawkBit gives (500), so that a page stays small."""
 
+METADATA_ENTRIES = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -59,8 +61,8 @@ def upload_to(module: int, file: str, sha256: str) -> Request:
 
 
 def module_metadata(module: int) -> Request:
-    """Ask for the metadata of a software module."""
-    return _get(f"/softwaremodules/{module}/metadata")
+    """Ask for the metadata of a software module, all of it on one page."""
+    return _get(f"/softwaremodules/{module}/metadata", limit=str(METADATA_ENTRIES))
 
 
 def add_module_metadata(module: int, metadata: Mapping[str, str]) -> Request:
@@ -81,8 +83,8 @@ def create_set(name: str, version: str, kind: str, description: str, modules: Se
 
 
 def set_metadata(number: int) -> Request:
-    """Ask for the metadata of a distribution set."""
-    return _get(f"/distributionsets/{number}/metadata")
+    """Ask for the metadata of a distribution set, all of it on one page."""
+    return _get(f"/distributionsets/{number}/metadata", limit=str(METADATA_ENTRIES))
 
 
 def add_set_metadata(number: int, metadata: Mapping[str, str]) -> Request:
@@ -139,6 +141,11 @@ def failed_actions(number: int, most: int) -> Request:
 def action_messages(target: str, action: int, most: int) -> Request:
     """Ask for the last ``most`` messages that a target sent about an action."""
     return _get(f"/targets/{quote(target, safe='')}/actions/{action}/status", sort="id:DESC", limit=str(most))
+
+
+def attributes_of(target: str) -> Request:
+    """Ask for the attributes of a target."""
+    return _get(f"/targets/{quote(target, safe='')}/attributes")
 
 
 def _get(path: str, **query: str) -> Request:

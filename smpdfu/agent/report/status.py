@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -38,7 +38,7 @@ from smpdfu.agent.actions.events import (
 )
 from smpdfu.errors import FormatError
 from smpdfu.local.state.json_lines import is_time
-from smpdfu.local.state.own import make_own_folder, open_own
+from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
 from smpdfu.untrusted.jsontext import load
 
 NAME = "status.json"
@@ -90,6 +90,9 @@ class DeviceStatus:
     gateway: str = ""
 
 
+_USUAL = tuple((one.name, one.default) for one in fields(DeviceStatus))
+
+
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
     """What the file says: of the agent, of each device by its controller id, and when it was written (``time``)."""
@@ -105,9 +108,8 @@ class AgentStatus:
 
     def to_json(self) -> bytes:
         """As the file has it: fields of a device that say nothing are left out."""
-        usual = asdict(DeviceStatus())
         devices = {
-            name: {key: value for key, value in asdict(one).items() if value != usual[key]}
+            name: {key: value for key, usual in _USUAL if (value := getattr(one, key)) != usual}
             for name, one in self.devices.items()
         }
         head = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "devices"}
@@ -118,10 +120,10 @@ class AgentStatus:
         """Read it. Raises FormatError."""
         found = load(data, MAX_BYTES)
         if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("devices"), dict):
-            raise FormatError("it is not the status of an agent")
+            raise FormatError("it is not a status")
         head: dict[str, Any] = {one.name: found.get(one.name) for one in fields(cls) if one.name != "devices"}
         if not all(_HEAD[key](value) for key, value in head.items()):
-            raise FormatError("the status of the agent is damaged")
+            raise FormatError("a value at its beginning is wrong")
         return cls(**head, devices={name: _device(one) for name, one in found["devices"].items()})
 
 
@@ -146,7 +148,7 @@ _HEAD: Mapping[str, Callable[[object], bool]] = {
 
 def _device(entry: Any) -> DeviceStatus:
     if not isinstance(entry, dict):
-        raise FormatError("a device in the status of the agent is damaged")
+        raise FormatError("a device is not an object")
     usual = DeviceStatus()
     known = {}
     for one in fields(DeviceStatus):
@@ -159,7 +161,7 @@ def _device(entry: Any) -> DeviceStatus:
         else:
             right = type(value) is (int if one.name in ("number", "total") else str)
         if not right:
-            raise FormatError(f"{one.name!r} of a device in the status of the agent is damaged")
+            raise FormatError(f"{one.name!r} of a device is wrong")
         known[one.name] = value
     return DeviceStatus(**known)
 
@@ -167,7 +169,8 @@ def _device(entry: Any) -> DeviceStatus:
 class StatusBook:
     """Keeps the status by the events of an agent. ``clock`` gives seconds since 1970, ``hide`` takes tokens out.
 
-    ``changed`` is set if something is not in the file yet.
+    ``changed``: something is not in the file yet. ``news``: so, and it is more than the time of a poll. Whoever writes
+    the file clears both. ``begun``: an event has come, so that this agent owns the file.
     """
 
     def __init__(
@@ -178,7 +181,21 @@ class StatusBook:
         self._hide = hide
         self._ended = False
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
-        self.changed = True
+        self.begun = self.changed = self.news = False
+
+    def remember(self, before: Mapping[str, DeviceStatus]) -> None:
+        """Take over from an earlier run what stays true of each device: its last poll, how its last action ended."""
+        for name in self.devices.keys() & before.keys():
+            known = before[name]
+            message = known.message if known.outcome and not known.action else ""
+            self.devices[name] = DeviceStatus(
+                polled=known.polled,
+                message=message,
+                outcome=known.outcome,
+                cause=known.cause,
+                ended_action=known.ended_action,
+                ended=known.ended,
+            )
 
     def status(self) -> AgentStatus:
         """Return the status now."""
@@ -196,11 +213,14 @@ class StatusBook:
 
     def __call__(self, event: AgentEvent) -> None:
         """Take an event over."""
-        self.changed = True
+        self.begun = self.changed = True
+        self.news = self.news or not isinstance(event, Polled | SentBytes)
         if isinstance(event, AgentBegins):
             return
         if isinstance(event, AgentEnds):
             self._ended = True
+            return
+        if not event.device:  # of the agent itself, as after a search that failed
             return
         self._of_device(self.devices.setdefault(event.device, DeviceStatus()), event)
 
@@ -213,7 +233,7 @@ class StatusBook:
                 one.problem = self._text(message)
             case ActionTaken(action=action):
                 one.phase, one.action, one.message = Phase.FETCHING, self._text(action), ""
-                one.step, one.number, one.total = "", 0, 0
+                one.step, one.number, one.total, one.gateway = "", 0, 0, ""
             case ActionWaits(message=message):
                 one.phase, one.message = Phase.WAITING, self._text(message)
             case PackageReady():
@@ -246,21 +266,27 @@ class StatusBook:
         return self._hide(text)[:_MAX_TEXT]
 
 
-def write_status(folder: Path, status: AgentStatus) -> None:
-    """Replace the file in ``folder``. Raises OSError."""
+def write_data(folder: Path, data: bytes) -> None:
+    """Replace the file in ``folder`` by ``data``, from ``AgentStatus.to_json``. Raises OSError."""
     path = folder / NAME
     new = folder / f"{NAME}.new"
     make_own_folder(folder)
     with os.fdopen(open_own(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
-        file.write(status.to_json())
+        file.write(data)
     os.replace(new, path)
 
 
 def read_status(folder: Path) -> AgentStatus | None:
-    """Read the file in ``folder``; None if there is none. Raises FormatError or OSError."""
+    """Read the file in ``folder``, which may belong to another user; None if there is none.
+
+    Raises FormatError or OSError.
+    """
     try:
-        with os.fdopen(open_own(folder / NAME, os.O_RDONLY), "rb") as file:
+        with os.fdopen(os.open(folder / NAME, READ_ANYONES), "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
-    return AgentStatus.from_json(data)
+    try:
+        return AgentStatus.from_json(data)
+    except FormatError as error:
+        raise FormatError(f"the status of the agent in {folder / NAME} is damaged: {error}") from error

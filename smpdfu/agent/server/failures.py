@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import aiohttp
 
@@ -20,7 +21,8 @@ _SHOWN = 160
 def our_errors(link: Link) -> Iterator[None]:
     """Turn what aiohttp, asyncio and the system raise into ``ServerLinkError`` or ``ServerProtocolError``.
 
-    The new error has no cause: an error of aiohttp holds the request with its headers.
+    The new error has no cause: an error of aiohttp holds the request with its headers. They are taken out of it, too,
+    because Python keeps it as the context of the new one.
     """
     try:
         yield
@@ -29,6 +31,9 @@ def our_errors(link: Link) -> Iterator[None]:
         raise
     except (TimeoutError, aiohttp.ClientError, OSError, UnicodeError) as error:
         found = _ours(error, link)
+        if isinstance(error, aiohttp.ClientResponseError):
+            error.args = ()
+            vars(error)["request_info"] = SimpleNamespace(real_url=link.shown)
         found.url = link.shown
         raise found from None
 

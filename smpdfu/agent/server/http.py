@@ -167,12 +167,16 @@ class HttpClient:
         return self._context
 
 
-def check_status(answer: Answer, link: Link) -> None:
-    """Raise ``ServerRefusedError`` for an answer that is neither usable nor "unchanged"."""
+def check_status(answer: Answer, link: Link, words: Mapping[int, str] | None = None) -> None:
+    """Raise ``ServerRefusedError`` for an answer that is neither usable nor "unchanged".
+
+    ``words`` say what a status means, in the place of DDI's words.
+    """
     if reaction(answer.status) in (Reaction.USE, Reaction.UNCHANGED):
         return
     refusal = Refusal.from_bytes(answer.body) if _type_of(answer.headers) in _JSON_TYPES else Refusal()
-    text = sentence(answer.status, refusal.code)
+    ours = (words or {}).get(answer.status)
+    text = sentence(answer.status, refusal.code) if ours is None else f"{ours} (HTTP {answer.status})"
     said = line(refusal.message or refusal.code)[:_SHOWN]
     error = ServerRefusedError(
         f"{text}: {said}" if said else text,

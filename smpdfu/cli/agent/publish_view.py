@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from rich.live import Live
+from rich.table import Table
+
 from smpdfu.agent.management.publication import PublishWatch
 from smpdfu.agent.management.states import RolloutEvent, RolloutState, counts_words
 from smpdfu.cli.terminal.show import Output, console, one_line, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.live import Live
 
     from smpdfu.cli.terminal.show import Advance
     from smpdfu.errors import SmpdfuError
@@ -78,8 +80,6 @@ class PublishView(PublishWatch):
         if self._out.json or not sys.stderr.isatty():
             yield
             return
-        from rich.live import Live  # here: 50 ms, which a run without a terminal does not pay
-
         with Live(self, console=console(sys.stderr), auto_refresh=False, transient=True) as live:
             self._live = live
             try:
@@ -88,8 +88,6 @@ class PublishView(PublishWatch):
                 self._live = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.table import Table  # here: as in ``table``, 50 ms
-
         if self._state is None:
             return
         groups = self._state.groups

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from shlex import quote
 
 from smpdfu.cli.app.advice_by_code import error_advice
+from smpdfu.cli.app.server_advice import SERVER_ADVICE
 from smpdfu.errors import (
+    ActionsFailedError,
+    ActionsUnfinishedError,
     ConnectError,
     DeviceError,
     FleetError,
@@ -28,6 +31,7 @@ from smpdfu.errors import (
     RemoteProtocolError,
     ResponseTimeoutError,
     RevertedError,
+    ServerError,
     SmpdfuError,
     StepError,
     TransferTimeoutError,
@@ -66,6 +70,12 @@ ON_ERROR: tuple[tuple[type[SmpdfuError], str], ...] = (
         UnprovenError,
         "Check the radio. `smpdfu info --reset` on the serial console, --ncs or --net-version-from help to prove it.",
     ),
+    (
+        ActionsUnfinishedError,
+        "Run the same command again to continue. `smpdfu agent status AGENT.toml` shows the devices.",
+    ),
+    (ActionsFailedError, "`smpdfu agent status AGENT.toml` shows why; the update server has the same words."),
+    (ServerError, "`smpdfu agent doctor AGENT.toml` checks the server, the token and the clock."),
     (RevertedError, "Nothing needs repair; look at the new image's log, then upload a corrected image."),
 )
 NEVER_RAN = (
@@ -310,7 +320,7 @@ _OWN_CODE = "The code is the firmware's own: its documentation or its console sa
 
 def advice(error: SmpdfuError) -> str:
     """What to do next, in a sentence or two; empty where the error says it all."""
-    if known := error_advice(error):
+    if known := error_advice(error) or SERVER_ADVICE.get(error.code):
         return known
     if isinstance(error, DeviceError):
         if error.explained:

@@ -10,7 +10,11 @@ import typer
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.terminal.show import Output
 from smpdfu.errors import (
+    ActionsFailedError,
+    ActionsUnfinishedError,
     AffectedDevicesError,
+    AgentFileError,
+    ArtifactError,
     DeviceError,
     DeviceTimeoutError,
     EvidenceError,
@@ -28,7 +32,12 @@ from smpdfu.errors import (
     PackageError,
     PlanError,
     ProtocolError,
+    PublishError,
     RevertedError,
+    RolloutFailedError,
+    RolloutUnfinishedError,
+    ServerError,
+    ServerRefusedError,
     ShellCommandError,
     SigningError,
     SmpdfuError,
@@ -49,7 +58,11 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (PackageError, 3),
     (EvidenceError, 3),
     (FleetFileError, 3),
+    (AgentFileError, 3),
+    (ArtifactError, 3),
     (LinkError, 4),
+    (ServerRefusedError, 5),
+    (ServerError, 4),
     (LocalProtocolError, 2),
     (ProtocolError, 4),
     (DeviceError, 5),
@@ -68,6 +81,11 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (FleetUnprovenError, 9),
     (AffectedDevicesError, 10),
     (UnknownDevicesError, 11),
+    (ActionsFailedError, 7),
+    (ActionsUnfinishedError, 8),
+    (PublishError, 6),
+    (RolloutFailedError, 7),
+    (RolloutUnfinishedError, 8),
 )
 
 

@@ -38,9 +38,11 @@ COMMANDS: Mapping[str, Row] = {
     "confirm": Row(UPDATE, "slots.commands", "Confirm the running image, or make another one permanent."),
     "reset": Row(UPDATE, "slots.commands", "Restart the device, wait for it, and show what runs."),
     "fleet": Row(UPDATE, "fleet.commands", "Update many devices: waves, limits, journals, a report."),
+    "agent": Row(UPDATE, "agent.commands", "Run a gateway for hawkBit: poll, install, report."),
     "affected": Row(
         UPDATE, "fleet.affected_command", "Show which devices run an image, by the logs and journals on this computer."
     ),
+    "publish": Row(UPDATE, "agent.publish_command", "Publish a package in hawkBit, and roll it out in groups."),
     "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
     "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
     "seal": Row(RELEASE, "nsib.commands", "Put the seal of b0 or b0n behind a firmware."),

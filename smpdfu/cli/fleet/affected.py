@@ -22,8 +22,8 @@ from smpdfu.image.files import write_file_atomic
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_OBJECTS = 100_000
-"""New objects before Python looks for circles: a search makes a million objects, and hardly a circle."""
+_OBJECTS = 10_000_000
+"""New objects before Python looks for circles: a search makes a hundred thousand, and hardly a circle."""
 _WORDS = {
     AffectedStatus.AFFECTED: "affected",
     AffectedStatus.UNKNOWN: "unknown",
@@ -54,6 +54,7 @@ def show_affected(
         found = affected(hashes=hashes, sboms=sboms, component=component, fleets=fleets)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    gc.freeze()  # as Python ends, it would look for circles in all that was found
     for problem in found.problems:
         out.warn(problem)
     if table_file is not None:

@@ -55,10 +55,37 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu fleet report roofs.toml --csv -o roofs.csv", "a table for a spreadsheet"),
     ),
     "fleet repair": (("smpdfu fleet repair roofs.toml", "move damaged lines of the log out of the way"),),
+    "agent": (
+        ("smpdfu agent doctor AGENT.toml", "check the server, the token, the folders and the devices"),
+        ("smpdfu agent run AGENT.toml", "work until you press Ctrl-C"),
+        ("smpdfu agent status AGENT.toml", "show what it does with each device"),
+    ),
+    "agent run": (("smpdfu agent run AGENT.toml", "work until you press Ctrl-C"),),
+    "agent once": (("smpdfu agent once AGENT.toml", "one round, for cron or a trial"),),
+    "agent status": (
+        ("smpdfu agent status AGENT.toml", "each device: last poll, action, outcome"),
+        ("smpdfu agent status AGENT.toml --json", "for a script"),
+    ),
+    "agent doctor": (
+        ("smpdfu agent doctor AGENT.toml", "check everything"),
+        ("smpdfu agent doctor AGENT.toml --only server", "check only the server, the token and the clock"),
+    ),
+    "agent unit": (("smpdfu agent unit AGENT.toml > smpdfu-agent.service", "a unit for /etc/systemd/system"),),
     "affected": (
         ("smpdfu affected --sbom releases/ --component 'mbedtls@<3.6.2'", "which devices run a vulnerable component"),
         ("smpdfu affected --hash 5f2c9a01d3", "which devices run this image"),
         ("smpdfu affected --sbom release-1.cdx.json roofs.toml --json", "one release and one fleet, for a script"),
+    ),
+    "publish": (
+        (
+            "smpdfu publish dfu_application.zip --server https://hawkbit.example.com --user ci --password-env PASSWORD",
+            "make a distribution set",
+        ),
+        (
+            "smpdfu publish dfu_application.zip --server https://hawkbit.example.com --user ci --password-env PASSWORD "
+            "-k mcuboot.pub.pem --rollout may --targets 'attribute.hardware == roof' --groups 3 --start --watch",
+            "update the devices in three groups",
+        ),
     ),
     "package": (
         ("smpdfu package build -k key.pem", "of a build folder of the nRF Connect SDK"),

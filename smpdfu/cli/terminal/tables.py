@@ -56,13 +56,15 @@ class FittingTable:
         yield Text("")
         room = _room(options)
         columns = list(zip(self.heads, *self.rows, strict=True))
-        least = [max(map(_least_width, column)) for column in columns]
         natural = [max(cell.cell_len for cell in column) for column in columns]
         gap = next((one for one in _GAPS if _total(natural, one) <= room), _GAPS[-1])
-        if _total(least, gap) > room:
-            yield from self._blocks()
-            return
-        widths = _shared(natural, least, room - _total([0] * len(natural), gap))
+        widths = natural
+        if _total(natural, gap) > room:
+            least = [max(map(_least_width, column)) for column in columns]
+            if _total(least, gap) > room:
+                yield from self._blocks()
+                return
+            widths = _shared(natural, least, room - _total([0] * len(natural), gap))
         for head in self.heads:
             head.stylize("bold")
         yield from _lines(self.heads, widths, gap)
@@ -113,8 +115,6 @@ def _shared(natural: Sequence[int], least: Sequence[int], room: int) -> list[int
 
     ``room`` has at least the sum of ``least``.
     """
-    if sum(natural) <= room:
-        return list(natural)
     for widest in range(room, 0, -1):
         widths = [max(low, min(wish, widest)) for wish, low in zip(natural, least, strict=True)]
         if sum(widths) <= room:
@@ -124,6 +124,9 @@ def _shared(natural: Sequence[int], least: Sequence[int], room: int) -> list[int
 
 def _lines(cells: Sequence[Text], widths: Sequence[int], gap: int, *, indent: int = 1) -> Iterator[Text]:
     """The lines of a row."""
+    if (whole := _plain_line(cells, widths, gap, indent)) is not None:
+        yield whole
+        return
     wrapped = [_wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for number in range(max(map(len, wrapped), default=0)):
         made = _line(" " * indent)
@@ -134,6 +137,19 @@ def _lines(cells: Sequence[Text], widths: Sequence[int], gap: int, *, indent: in
                 made.append_text(lines[number])
             place += width + gap
         yield made
+
+
+def _plain_line(cells: Sequence[Text], widths: Sequence[int], gap: int, indent: int) -> Text | None:
+    """The row as one line, if it fits and has no styles: most rows are such, and texts with styles are slow to join."""
+    made, filled, place = "", 0, indent
+    for cell, width in zip(cells, widths, strict=True):
+        length = cell.cell_len
+        if length > width or cell.style or cell.spans:
+            return None
+        made += " " * (place - filled) + cell.plain
+        filled = place + length
+        place += width + gap
+    return _line(made)
 
 
 def _wrapped(text: Text, width: int) -> Sequence[Text]:

@@ -15,10 +15,14 @@ from smpdfu.dfu.decide.checks.findings import refusal
 from smpdfu.dfu.decide.device_state import SECONDARY, DeviceState, version_of
 from smpdfu.dfu.decide.one_image import fallback_during_trial
 from smpdfu.dfu.decide.steps.rules import Action, Step
+from smpdfu.dfu.do.image_entries import running_hash
+from smpdfu.dfu.do.journal.updates import UploadLine
+from smpdfu.dfu.do.journal.uploads import NO_JOURNAL, UploadJournal
 from smpdfu.dfu.do.one_image_steps import restart_alone
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import ask, read_slots, read_state
 from smpdfu.dfu.do.steps import DEADLINES, Deadlines, confirm, mark
+from smpdfu.dfu.package.image_record import ImageRecord
 from smpdfu.dfu.package.images import Role
 from smpdfu.errors import PlanError
 from smpdfu.smp.groups.image import Erase, ImageSlot, StateRead, StateWrite
@@ -29,11 +33,17 @@ HASH_DIGITS_MIN = 4
 UNTESTED = "nobody has tested this image: after the next reset it runs permanently, with no way back"
 
 
-async def mark_for_test(client: Client, hash_: bytes | str | None = None, *, image: int | None = None) -> DeviceState:
+async def mark_for_test(
+    client: Client,
+    hash_: bytes | str | None = None,
+    *,
+    image: int | None = None,
+    journal: UploadJournal = NO_JOURNAL,
+) -> DeviceState:
     """Mark an image for a test at the next boot, and return the state of the device.
 
     ``hash_`` is the image's hash or its beginning, as bytes or as text (``hash_digits``); without it, it is the one
-    image that does not run. ``image`` is an image number of the device; None: any.
+    image that does not run. ``image`` is an image number of the device; None: any. ``journal`` gets a note of it.
 
     Raises ValueError if ``hash_`` is no hash, PlanError if no image fits or several do (nothing was changed), StepError
     if another device answers, NoEffectError, DeviceError, LinkError.
@@ -42,6 +52,7 @@ async def mark_for_test(client: Client, hash_: bytes | str | None = None, *, ima
     same, state = await _met(client)
     chosen = _find(state.slots, digits, image)
     await same.check(_step(Action.TEST), state)
+    await _note(journal, same, chosen, state)
     return await mark(client, state, _hash_in(chosen))
 
 
@@ -51,12 +62,13 @@ async def confirm_image(
     *,
     image: int | None = None,
     untested: Callable[[str], None] | None = None,
+    journal: UploadJournal = NO_JOURNAL,
 ) -> DeviceState:
     """Confirm the running image, or make another one permanent without a test. Return the state of the device.
 
     ``hash_`` is the image's hash or its beginning, as bytes or as text (``hash_digits``); without it, it is the running
     image, or with an ``image`` number above 0 the image of that number that does not run. ``untested`` is called with a
-    sentence before an image becomes permanent that does not run.
+    sentence before an image becomes permanent that does not run. ``journal`` gets a note of it.
 
     Raises ValueError if ``hash_`` is no hash, PlanError if no image fits, several do, or it is the one that a trial
     falls back to (nothing was changed), RevertedError if another image runs meanwhile, StepError if another device
@@ -72,7 +84,9 @@ async def confirm_image(
         return await read_slots(client, state)
     if chosen == running:
         await same.check(_step(Action.KEEP), state)
-        return await confirm(client, state, chosen.hash)
+        confirmed = await confirm(client, state, chosen.hash)
+        await _note_running(journal, same, chosen, state)
+        return confirmed
     if fallback_during_trial(chosen, state.slots):
         raise PlanError(
             f"another image is on trial and version {version_of(chosen) or chosen.version} does not run; it is the "
@@ -82,6 +96,7 @@ async def confirm_image(
     if untested is not None:
         untested(UNTESTED)
     await same.check(_step(Action.KEEP), state)
+    await _note(journal, same, chosen, state)
     return await mark(client, state, chosen.hash, permanent=True)
 
 
@@ -165,6 +180,31 @@ async def _met(client: Client) -> tuple[SameDevice, DeviceState]:
     """Which device this is, and the images that it lists."""
     same = SameDevice(client)
     return same, await same.learn(DeviceState((await client.request(StateRead())).images))
+
+
+_MAY_RUN = {0: (Role.APP, Role.NET, Role.MCUBOOT), 1: (Role.NET, Role.EXTERNAL)}
+"""The parts that an image of this number may be for. A list of images tells the number only."""
+
+
+async def _note(journal: UploadJournal, same: SameDevice, chosen: ImageSlot, state: DeviceState) -> None:
+    """From now on the image may run, on one of several parts."""
+    parts = (*_MAY_RUN.get(chosen.image, ()), *([f"{Role.OTHER} {chosen.image}"] if chosen.image else []))
+    await _begin(journal, same, chosen, state, parts)
+
+
+async def _note_running(journal: UploadJournal, same: SameDevice, running: ImageSlot, state: DeviceState) -> None:
+    """The application core runs it, permanently."""
+    await _begin(journal, same, running, state)
+    await journal.end(UploadLine.INSTALLED, proven=True, runs=running_hash(state))
+
+
+async def _begin(
+    journal: UploadJournal, same: SameDevice, image: ImageSlot, state: DeviceState, parts: Sequence[str] = ()
+) -> None:
+    record = ImageRecord(str(parts[0]) if parts else str(Role.APP), _hash_in(image).hex(), image.version)
+    await journal.begin(
+        record, device=same.client.name, runs=running_hash(state), hardware=same.hardware, parts=tuple(map(str, parts))
+    )
 
 
 def _step(action: Action) -> Step:

@@ -20,13 +20,11 @@ from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import DONE, FAILED, REVERTED, Record
 from smpdfu.dfu.decide.steps.plan import Plan
 from smpdfu.dfu.decide.steps.rules import activates, settles
-from smpdfu.dfu.do import health as healths
 from smpdfu.dfu.do.events import carrying, unwrapped
 from smpdfu.dfu.do.image_entries import image_entries, running_hash
 from smpdfu.dfu.do.journal.device_lock import locked
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.journal.reading import journal_path
-from smpdfu.dfu.do.net_version import AskVersion
 from smpdfu.dfu.do.same_device import read_hardware
 from smpdfu.dfu.do.steps import Deadlines
 from smpdfu.dfu.do.update import Decision, Event, Progress, StepBegun, Update, Wish
@@ -36,6 +34,7 @@ from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice, Wave
 from smpdfu.dfu.fleet.log import events
 from smpdfu.dfu.fleet.log.log import FleetLog
 from smpdfu.dfu.fleet.schedule import Outcome, Phase, Schedule
+from smpdfu.dfu.fleet.treated import ask_version_of, health_of
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import DeviceTimeoutError, JournalError, PlanError, RevertedError, SmpdfuError, StepError
 from smpdfu.local.state.login import login_name
@@ -285,17 +284,14 @@ class _Job:
             if unseen in (REVERTED, FAILED) and not self.go_on:
                 raise _unseen_failure(unseen)
             client = await stack.enter_async_context(self.ports.connect(self.device))
-            checks = [healths.soak(how.soak_s)]
-            if how.health is not None:
-                checks.append(healths.command(how.health, self.device.address, timeout_s=how.health_timeout_s))
             update = Update(
                 client,
                 self.package,
                 journal,
                 wish=wish,
                 deadlines=Deadlines(how.boot_timeout_s),
-                health=healths.all_of(checks),
-                net_version=self._ask_version(),
+                health=health_of(how, self.device.address),
+                net_version=ask_version_of(how, self.device.address),
             )
             decision = await self._look(update, client)
             self._before = self._after = decision.state
@@ -321,11 +317,6 @@ class _Job:
     def _ended_unseen(self, record: Record) -> bool:
         """True if the run that began the update was killed after the end in the journal and before that in the log."""
         return record.ended_at is not None and self.unseen_since is not None and record.ended_at >= self.unseen_since
-
-    def _ask_version(self) -> AskVersion | None:
-        rule = self.fleet.treatment.net_version_from
-        timeout_s = self.fleet.treatment.health_timeout_s
-        return None if rule is None else rule.ask(self.device.address, timeout_s=timeout_s)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, StepBegun):

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,8 @@ from smpdfu.dfu.do.events import carrying, unwrapped
 from smpdfu.dfu.do.journal.reading import journal_path
 from smpdfu.dfu.do.journal.repair import is_damaged, set_aside
 from smpdfu.dfu.fleet.description.file import Fleet, FleetDevice
+from smpdfu.dfu.fleet.key_files import AskPassphrase, nsib_keys, trusted_key
+from smpdfu.dfu.fleet.key_files import no_passphrase as no_passphrase
 from smpdfu.dfu.fleet.log.events import LogEvent
 from smpdfu.dfu.fleet.log.folder import folder_of, remember
 from smpdfu.dfu.fleet.log.history import History
@@ -28,11 +29,9 @@ from smpdfu.dfu.fleet.outcome import Ending, FleetOutcome, FleetPlan, ending_of
 from smpdfu.dfu.fleet.reach import Reach
 from smpdfu.dfu.fleet.schedule import Phase, Schedule
 from smpdfu.dfu.package.package import Package
-from smpdfu.errors import FleetPausedError, JournalError, SigningError
-from smpdfu.image.files import read_key_file
+from smpdfu.errors import FleetPausedError, JournalError
 from smpdfu.image.keys.keys import Verifier
-from smpdfu.image.nsib.sealed_by import KnownKey
-from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, read_keys_of
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.local.state.lock import holder
 from smpdfu.local.state.own import open_own
@@ -125,15 +124,6 @@ class Repaired:
     lines: tuple[int, ...]
     moved_to: Path | None
     journals: tuple[Path, ...]
-
-
-AskPassphrase = Callable[[Path], bytes | None]
-"""Gives the passphrase of a key file; None if it has none to give."""
-
-
-def no_passphrase(path: Path) -> bytes | None:
-    """Give none: a protected key cannot be used."""
-    return None
 
 
 class FleetSession:
@@ -245,26 +235,15 @@ class FleetSession:
         from smpdfu.dfu.decide.checks.demands import check_seals, check_trust
 
         images = [image for one in self.packages.values() for image in one.images]
-        check_trust(images, (*wish.trust, *map(self._trusted_key, self.fleet.trust)))
+        own = (trusted_key(path, self._passphrase) for path in self.fleet.trust)
+        check_trust(images, (*wish.trust, *own))
         check_seals(images, self._nsib_keys(wish))
         fleet = wish.applied_to(self.fleet)
         await self._reach.refuse_same_hosts(fleet)
         return fleet
 
     def _nsib_keys(self, wish: FleetWish) -> NsibKeys:
-        def read(paths: Iterable[Path], loader: Nsib) -> list[KnownKey]:
-            found = (read_keys_of(loader, path, partial(self._passphrase, path)) for path in paths)
-            return [key for keys in found for key in keys]
-
-        fleet, given = self.fleet, wish.nsib
-        net, b0 = read(fleet.net_keys, Nsib.B0N), read(fleet.b0_keys, Nsib.B0)
-        return NsibKeys((*given.net, *net), (*given.b0, *b0))
-
-    def _trusted_key(self, path: Path) -> Verifier:
-        key = read_key_file(path, lambda: self._passphrase(path)).public
-        if key.kind.algorithm is None:
-            raise SigningError(f"{path} holds a key of type {key.kind.name}, which cannot verify a signature")
-        return key
+        return nsib_keys(wish.nsib, self.fleet.net_keys, self.fleet.b0_keys, self._passphrase)
 
     async def _run(self, wish: FleetWish, watch: FleetWatch, *, resumes: bool) -> FleetOutcome:
         with unwrapped():

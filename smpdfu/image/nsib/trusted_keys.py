@@ -15,6 +15,7 @@ from smpdfu.errors import FormatError
 from smpdfu.image.files import MAX_KEY_BYTES, no_passphrase, parse_firmware, parse_key
 from smpdfu.image.nrf5340 import APP, NET
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
+from smpdfu.image.nsib.provision import CounterUse
 from smpdfu.image.nsib.provision_reading import find_provision
 from smpdfu.image.nsib.seal import raw_public_key
 from smpdfu.image.nsib.sealed_by import KnownKey, SealedBy, SealState, sealed_by
@@ -29,11 +30,32 @@ class Nsib(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadKeys:
+    """What a file says of NSIB: its keys, and the lowest firmware version that its counter lets start; None: unsaid."""
+
+    keys: tuple[KnownKey, ...]
+    lowest_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NsibKeys:
-    """The keys of b0n (``net``) and of b0 (``b0``), in the order in which they are provisioned; empty: not known."""
+    """The keys of b0n (``net``) and of b0 (``b0``), in the order in which they are provisioned; empty: not known.
+
+    ``lowest_version``: what b0's monotonic counter lets start, as a dump of its provisioning data shows; None: unknown.
+    """
 
     net: tuple[KnownKey, ...] = ()
     b0: tuple[KnownKey, ...] = ()
+    lowest_version: int | None = None
+
+    def with_files(self, net: Sequence[ReadKeys], b0: Sequence[ReadKeys]) -> NsibKeys:
+        """The same with what files say, behind what is known already."""
+        versions = [one for one in (self.lowest_version, *(one.lowest_version for one in b0)) if one is not None]
+        return NsibKeys(
+            (*self.net, *(key for one in net for key in one.keys)),
+            (*self.b0, *(key for one in b0 for key in one.keys)),
+            max(versions, default=None),
+        )
 
 
 NO_NSIB_KEYS = NsibKeys()
@@ -55,12 +77,12 @@ def read_nsib_keys(
 
     ``ask`` gives the passphrase of a private key. Raises SigningError, FormatError, OSError.
     """
-    return read_keys_of(None, path, ask)
+    return read_keys_of(None, path, ask).keys
 
 
 def read_keys_of(
     loader: Nsib | None, path: str | os.PathLike[str], ask: Callable[[], bytes | None] = no_passphrase
-) -> tuple[KnownKey, ...]:
+) -> ReadKeys:
     """The same for one of the two bootloaders: provisioning data of the other core are a FormatError."""
     name = os.fspath(path)
     return nsib_keys_in(read_start(name, MAX_KEY_BYTES + 1), name, ask, loader=loader)
@@ -68,17 +90,17 @@ def read_keys_of(
 
 def nsib_keys_in(
     data: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase, *, loader: Nsib | None = None
-) -> tuple[KnownKey, ...]:
+) -> ReadKeys:
     """The same of bytes that were read; ``name`` is for messages."""
     if data.lstrip().startswith(b":"):
         return _provisioned_keys(data, name, loader)
     key = parse_key(data, name, ask).public
     raw_public_key(key)
-    return (key,)
+    return ReadKeys((key,))
 
 
-def _provisioned_keys(data: bytes, name: str, loader: Nsib | None) -> tuple[KnownKey, ...]:
-    """The keys in provisioning data, which are Intel HEX. Raises FormatError for data without keys."""
+def _provisioned_keys(data: bytes, name: str, loader: Nsib | None) -> ReadKeys:
+    """The keys and the counter in provisioning data, which are Intel HEX. Raises FormatError for data without keys."""
     try:
         found = find_provision(parse_firmware(data, name))
     except FormatError as error:
@@ -90,7 +112,15 @@ def _provisioned_keys(data: bytes, name: str, loader: Nsib | None) -> tuple[Know
             f"{name} is no provisioning data for {loader}: its slot S0, at 0x{found.s0:08x}, is in the flash of the "
             f"{other.words}. Take the file of the other core"
         )
-    return found.keys
+    counter = found.counter(CounterUse.NSIB)
+    return ReadKeys(found.keys, counter.version if counter is not None and counter.values else None)
+
+
+def below_counter(version: int, lowest: int | None) -> str | None:
+    """Why b0 does not start firmware of this version, by its monotonic counter; None if that lets it start."""
+    if lowest is None or version >= lowest:
+        return None
+    return f"its firmware version {version} is below {lowest}, the lowest that b0's monotonic counter lets start"
 
 
 @dataclass(frozen=True, slots=True)

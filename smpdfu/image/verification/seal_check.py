@@ -11,7 +11,15 @@ from smpdfu.image.nrf5340 import NET
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.seal import ValidationInfo, refusal
 from smpdfu.image.nsib.sealed_by import SealedBy, public_key_of
-from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, judge_seal, keys_of, revocation
+from smpdfu.image.nsib.trusted_keys import (
+    NO_NSIB_KEYS,
+    Nsib,
+    NsibKeys,
+    below_counter,
+    judge_seal,
+    keys_of,
+    revocation,
+)
 from smpdfu.image.signing.release import weighed
 from smpdfu.image.vector_table import Vectors
 from smpdfu.image.verification.verdict import Finding, Verdict
@@ -66,6 +74,8 @@ def image_seal(image: Image, nsib: NsibKeys = NO_NSIB_KEYS) -> ImageSeal | None:
         return plain
     by, wrong = judge_seal(payload, keys, loader)
     fault = fault if wrong is None else wrong.message
+    if fault is None and info is not None and loader is Nsib.B0:
+        fault = below_counter(info.version, nsib.lowest_version)
     return replace(plain, fault=fault, by=by, keys=len(keys), revokes=revocation(by, len(keys), loader))
 
 

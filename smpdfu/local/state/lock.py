@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from smpdfu.local.state.own import open_own
+from smpdfu.local.state.own import READ_ANYONES, open_own
 from smpdfu.untrusted.nesting import load_json
 
 _LOCKED_BYTE = 1 << 30  # Windows forbids reading a locked byte: this one is behind the end of our files
@@ -64,10 +64,13 @@ class Lock:
             self._descriptor = None
 
 
-def holder(path: Path) -> dict[str, Any] | None:
-    """Return the note of the process that holds the lock at ``path``; None if no process does."""
+def holder(path: Path, *, of_anyone: bool = False) -> dict[str, Any] | None:
+    """Return the note of the process that holds the lock at ``path``; None if no process does.
+
+    ``of_anyone``: the lock may be another user's, if we may read its file; nothing is written.
+    """
     try:
-        descriptor = open_own(path, os.O_RDWR)
+        descriptor = os.open(path, READ_ANYONES) if of_anyone else open_own(path, os.O_RDWR)
     except FileNotFoundError:
         return None
     try:

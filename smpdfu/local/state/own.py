@@ -20,6 +20,8 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _OTHERS = 0o077
+READ_ANYONES = os.O_RDONLY | _FLAGS
+"""The flags to open a file of another user, to read: not through a link, and without waiting for a pipe."""
 
 
 def make_own_folder(path: Path) -> None:

@@ -205,6 +205,54 @@ def test_an_upload_alone_makes_no_journal(desk: Desk) -> None:
     assert not journal_path(desk.address).exists()
 
 
+def test_a_mark_by_its_hash_is_known_and_a_confirmation_settles_it(desk: Desk) -> None:
+    updated(desk)
+    new, two, net = desk.image(version="3.0.0"), desk.image(), desk.image(Core.NET)
+    assert desk.call("upload", new).code == 0
+    assert (status(new), status(two)) == (NEVER, RUNS)
+    assert desk.call("test", digits(new)).code == 0
+    assert (status(new), status(two), status(net)) == (UNKNOWN, UNKNOWN, UNKNOWN)
+    assert desk.call("reset").code == 0
+    assert desk.call("confirm").code == 0
+    assert (status(new), answer(new).evidence) == (RUNS, RunEvidence.PROVEN)
+    assert (status(two), status(net)) == (WAS, RUNS)
+    assert desk.call("confirm").code == 0
+    assert (status(new), status(two), status(net)) == (RUNS, WAS, RUNS)
+
+
+def test_a_test_that_was_not_confirmed_is_either(desk: Desk) -> None:
+    """Nobody says which image runs after the next reset, and a network core would keep it."""
+    updated(desk)
+    new, two = desk.image(version="3.0.0"), desk.image()
+    assert desk.call("upload", new).code == 0
+    assert desk.call("test", digits(new)).code == 0
+    assert desk.call("reset").code == 0
+    assert desk.call("reset").code == 0
+    assert desk.call("confirm").code == 0
+    assert (status(new), status(two)) == (UNKNOWN, RUNS)
+
+
+def test_an_image_that_becomes_permanent_by_its_hash_is_known(desk: Desk) -> None:
+    new = desk.image(version="3.0.0")
+    assert desk.call("upload", new).code == 0
+    assert desk.call("confirm", digits(new)).code == 0
+    assert status(new) is UNKNOWN
+    assert desk.call("reset").code == 0
+    assert desk.call("confirm").code == 0
+    assert status(new) is RUNS
+
+
+def test_a_network_image_that_is_marked_by_its_hash_is_not_forgotten(desk: Desk) -> None:
+    updated(desk)
+    new, two = desk.image(Core.NET, "3.0.0"), desk.image(Core.NET)
+    assert desk.call("upload", new).code == 0
+    assert desk.call("test", digits(new)).code == 0
+    assert desk.call("reset").code == 0
+    assert desk.net_holds("3.0.0")
+    assert desk.call("confirm").code == 0
+    assert (status(new), status(two), status(desk.image())) == (UNKNOWN, UNKNOWN, RUNS)
+
+
 def test_serial_recovery_replaces_what_runs(desk: Desk) -> None:
     """The bootloader lists the image, and nobody has seen it run; of a network image it does not even tell that."""
     updated(desk)

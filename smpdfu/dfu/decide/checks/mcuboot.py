@@ -11,6 +11,7 @@ from smpdfu.dfu.decide.steps.rules import left_out
 from smpdfu.dfu.package.images import Core, PackageImage, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.image.nrf5340 import APP
+from smpdfu.image.nsib.trusted_keys import below_counter
 from smpdfu.image.trailer import SwapMode
 
 Findings = Iterator[Finding]
@@ -120,6 +121,14 @@ def _fits_its_slot(image: PackageImage, state: DeviceState) -> Findings:
         yield Finding("too-large", Severity.ERROR, text, "Make MCUboot smaller.", Core.APP)
 
 
+def _counter_lets_it_start(image: PackageImage, state: DeviceState) -> Findings:
+    """The counter is that of a dump: it may have counted up since, never down."""
+    info = image.firmware_info
+    if info is not None and (why := below_counter(info.version, state.nsib.lowest_version)) is not None:
+        text = f"{image.file}: {why}: b0 continues to start the previous MCUboot"
+        yield Finding("mcuboot-version", Severity.ERROR, text, _HIGHER, Core.APP, {"counter": "b0"})
+
+
 def _version_is_higher(image: PackageImage, state: DeviceState) -> Findings:
     """The version of the MCUboot that runs is known only from an update that proved to have brought it."""
     info, known = image.firmware_info, state.past.mcuboot
@@ -139,12 +148,13 @@ def _version_is_higher(image: PackageImage, state: DeviceState) -> Findings:
             Severity.ERROR,
             f"{image.file} has firmware version {info.version}, and by the journal version {known[1]} runs: b0 "
             f"continues to start version {known[1]}",
-            "Build MCUboot with a higher CONFIG_FW_INFO_FIRMWARE_VERSION. If this is another board, force the update.",
+            f"{_HIGHER} If this is another board, force the update.",
             Core.APP,
             {"known": str(known[1])},
         )
 
 
+_HIGHER = "Build MCUboot with a higher CONFIG_FW_INFO_FIRMWARE_VERSION."
 MCUBOOT_CHECKS: tuple[McubootCheck, ...] = (
     _has_no_way_back,
     _slot_is_agreed,
@@ -152,5 +162,6 @@ MCUBOOT_CHECKS: tuple[McubootCheck, ...] = (
     _has_firmware_info,
     _lies_in_its_slot,
     _fits_its_slot,
+    _counter_lets_it_start,
     _version_is_higher,
 )

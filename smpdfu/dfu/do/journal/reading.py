@@ -26,8 +26,13 @@ _UNKNOWN: Mapping[str, Any] = {"update": ""}
 
 def journal_path(place: str) -> Path:
     """Where the journal of the device at this place (``connect.Address.place``) lies."""
+    return state_home() / "updates" / journal_name(place)
+
+
+def journal_name(place: str) -> str:
+    """The name of the file of this journal."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", place).strip("_.")[:60]
-    return state_home() / "updates" / f"{name}-{zlib.crc32(place.encode()):08x}.jsonl"
+    return f"{name}-{zlib.crc32(place.encode()):08x}.jsonl"
 
 
 def read_record(path: str | os.PathLike[str]) -> Record:
@@ -66,12 +71,13 @@ def entries_in(data: bytes) -> tuple[list[Mapping[str, Any]], int, tuple[int, ..
 
 def read_journal(fd: int, path: Path) -> bytes:
     """The bytes of an open journal. Raises JournalError if it is too large, or OSError."""
-    if os.fstat(fd).st_size > MAX_JOURNAL_BYTES:
+    size = os.fstat(fd).st_size
+    if size > MAX_JOURNAL_BYTES:
         raise JournalError(f"the journal {path} is larger than {MAX_JOURNAL_BYTES >> 20} MiB").because(
             "journal-too-large"
         )
     with open(fd, "rb", closefd=False) as file:
-        return file.read(MAX_JOURNAL_BYTES)
+        return file.read(size)  # what is appended meanwhile is for the next reader
 
 
 def counting(lines: Iterable[bytes], entries: Iterable[Mapping[str, Any] | None]) -> Iterator[Mapping[str, Any]]:

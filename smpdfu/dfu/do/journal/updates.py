@@ -17,8 +17,12 @@ _STEP = b'{"step":'
 _UPDATE = b'{"update":'
 _UPLOAD = b'{"upload":'
 _TIME = re.compile(rb', "time": ([0-9]{1,12}(?:\.[0-9]{1,6})?)\}\n\Z')
+_TIME_BYTES = 31
+"""What the longest match of it has."""
 UPLOAD = "upload"
 """The key of a line on an upload of one image without a package."""
+PARTS = "parts"
+"""The key of the parts of which one may run an image that was marked."""
 
 
 class UploadLine(StrEnum):
@@ -87,16 +91,21 @@ def updates_in(data: bytes, known: Known | None = None) -> list[JournalUpdate | 
 def _unknown(data: bytes, known: Known) -> bytes:
     """The lines of the updates that are not known, and of all uploads: most lines are not even told apart."""
     starts = list(_starts(data))
+    has_uploads = b"\n" + _UPLOAD in data
     kept = [data[: starts[0]] if starts else data]
     for start, end in pairwise([*starts, len(data)]):
-        own, uploads = _apart(data[start:end])
-        ends = own.find(b"\n") + 1, len(own)
-        begins = 0, own.rfind(b"\n", 0, -1) + 1
-        found = [_TIME.search(own, at, until) for at, until in zip(begins, ends, strict=True)]
-        first, last = (None if time is None else float(time[1]) for time in found)
+        update = data[start:end]
+        own, uploads = _apart(update) if has_uploads else (update, b"")
+        first, last = _time(own, own.find(b"\n") + 1), _time(own, len(own))
         is_known = first is not None and last is not None and known(first, last)
-        kept.append(uploads if is_known else data[start:end])
+        kept.append(uploads if is_known else update)
     return b"".join(kept)
+
+
+def _time(update: bytes, end: int) -> float | None:
+    """The time in the line that ends there, as ``Journal`` writes it; None for any other line."""
+    found = _TIME.search(update, max(0, end - _TIME_BYTES), end)
+    return None if found is None else float(found[1])
 
 
 def _starts(data: bytes) -> Iterator[int]:
@@ -110,8 +119,6 @@ def _starts(data: bytes) -> Iterator[int]:
 
 def _apart(update: bytes) -> tuple[bytes, bytes]:
     """The lines of an update, and those of uploads between them."""
-    if b"\n" + _UPLOAD not in update:
-        return update, b""
     lines = update.splitlines(keepends=True)
     uploads = b"".join(line for line in lines if line.startswith(_UPLOAD))
     return b"".join(line for line in lines if not line.startswith(_UPLOAD)), uploads
@@ -145,10 +152,21 @@ def _add(update: JournalUpdate, entry: Mapping[str, Any] | bytes) -> None:
 
 def _add_upload(found: list[JournalUpdate | JournalUpload], entry: Mapping[str, Any]) -> None:
     last = found[-1] if found else None
-    if entry.get("is") != UploadLine.BEGUN and isinstance(last, JournalUpload) and last.end is None:
+    is_open = isinstance(last, JournalUpload) and last.end is None
+    if not isinstance(last, JournalUpload) or not is_open:
+        found.append(JournalUpload(entry))
+    elif entry.get("is") != UploadLine.BEGUN:
         last.end = entry
+    elif PARTS not in entry and _hash_of(last.begin) == _hash_of(entry) is not None:  # it is known now which part
+        since = {key: last.begin.get(key) for key in ("time", "runs")}
+        found[-1] = JournalUpload({**entry, **since})
     else:
         found.append(JournalUpload(entry))
+
+
+def _hash_of(line: Mapping[str, Any]) -> object:
+    image = line.get("image")
+    return image.get("hash") or None if isinstance(image, dict) else None
 
 
 def _continued(update: JournalUpdate, upload: JournalUpload) -> JournalUpdate:

@@ -46,7 +46,7 @@ class Result(StrEnum):
     LEFT = "left"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: there are many, and a frozen one takes four times as long to make
 class Attempt:
     """One update of a board. Times are in seconds since 1970; ``seen`` is when the board answered last in it, or None.
 
@@ -81,7 +81,7 @@ class Exchanged:
 Event = Attempt | Exchanged
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as an Attempt
 class Runs:
     """What one part of a board runs: the image of this key (``ImageRecord.key``), as far as is known since ``since``.
 
@@ -99,7 +99,7 @@ class Runs:
         return self.others | {self.key}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as an Attempt
 class Ran:
     """What one part of a board ran, and when: the first and the last time of which it is known."""
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smpdfu.dfu.do.journal.reading import journal_path
+from smpdfu.dfu.do.journal.reading import journal_name
 from smpdfu.dfu.do.journal.updates import JournalUpdate, JournalUpload, read_updates
 from smpdfu.dfu.fleet.affected.answer import DeviceHistory, catalog_of
 from smpdfu.dfu.fleet.affected.boards import APP, Attempt, Event, boards_of
@@ -112,10 +112,10 @@ class Histories:
         """Read the journals of the fleets' devices, and with ``all_of_them`` those of every other device."""
         files = journal_files()
         for device in self._devices.values():
-            path = self._journal_of(device, files)
-            self._taken.add(path.name)
-            if path.name in files:
-                self._read(device, files[path.name])
+            name = self._journal_of(device, files)
+            self._taken.add(name)
+            if name in files:
+                self._read(device, files[name])
             elif device.damaged:
                 device.problem = device.problem or f"the log of its fleet has damaged lines: {device.damaged}"
         for name in sorted(set(files) - self._taken) if all_of_them else ():
@@ -125,13 +125,13 @@ class Histories:
                 device.name = device.place = device.journal.device
             self._devices[f"journal {name}"] = device
 
-    def _journal_of(self, device: _Device, files: Mapping[str, object]) -> Path:
-        """The journal of a device; of one that only the log names, the serial number may be part of the identity."""
-        whole = journal_path(device.place)
+    def _journal_of(self, device: _Device, files: Mapping[str, object]) -> str:
+        """Name its journal; of a device that only the log names, the serial number may be part of the identity."""
+        whole = journal_name(device.place)
         shorter = device.place.rpartition(" ")[0]
-        if whole.name not in files and shorter and journal_path(shorter).name in files:
+        if whole not in files and shorter and journal_name(shorter) in files:
             device.place, device.serial = shorter, device.place.rpartition(" ")[2]
-            return journal_path(shorter)
+            return journal_name(shorter)
         return whole
 
     def _read(self, device: _Device, paths: Sequence[Path]) -> None:
@@ -241,9 +241,8 @@ def journal_files() -> dict[str, list[Path]]:
         return {}
     found: dict[str, list[tuple[int, Path]]] = {}
     for one in os.scandir(home):
-        old = _OLD.fullmatch(one.name)
         if one.name.endswith(".jsonl"):
             found.setdefault(one.name, []).append((1 << 31, Path(one.path)))
-        elif old is not None:
+        elif (old := _OLD.fullmatch(one.name)) is not None:
             found.setdefault(old[1], []).append((int(old[2]), Path(one.path)))
     return {name: [path for _, path in sorted(paths)] for name, paths in found.items()}

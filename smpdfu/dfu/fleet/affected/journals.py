@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from smpdfu.dfu.decide.proof_value import Proof
 from smpdfu.dfu.decide.record import DONE, REVERTED
 from smpdfu.dfu.decide.steps.actions import Action, Policy
-from smpdfu.dfu.do.journal.updates import JournalUpdate, JournalUpload, UploadLine
+from smpdfu.dfu.do.journal.updates import PARTS, JournalUpdate, JournalUpload, UploadLine
 from smpdfu.dfu.fleet.affected.boards import APP, NET, Attempt, Result
 from smpdfu.dfu.package.image_record import ImageRecord, hash_text, image_records
 
-_MAX_NAME = 200
+_MAX_NAME, _MAX_PARTS = 200, 8
 _RESULTS: Mapping[str, Result] = {UploadLine.INSTALLED: Result.INSTALLED, UploadLine.REVERTED: Result.REVERTED}
 
 
@@ -103,11 +103,11 @@ def _of_upload(upload: JournalUpload) -> Attempt:
     ended = max(_time(begin), _time(upload.end or begin))
     chip = begin.get("hardware")
     kept = image is not None and image.part == NET and result is Result.REVERTED  # a network core keeps its image
-    parts = () if image is None else (image.part,)
+    parts = () if image is None else _parts_of(begin) or (image.part,)
     return Attempt(
         _time(begin),
         ended,
-        images=None if image is None else (image,),
+        images=None if image is None else tuple(replace(image, part=part) for part in parts),
         parts=parts,
         result=result,
         proven=end.get("proven") is True,
@@ -117,6 +117,13 @@ def _of_upload(upload: JournalUpload) -> Attempt:
         chip=chip if isinstance(chip, str) else "",
         seen=ended,
     )
+
+
+def _parts_of(begin: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parts of which one may run a marked image; empty where it is noted which one does."""
+    noted = begin.get(PARTS)
+    found = noted[:_MAX_PARTS] if isinstance(noted, list) else []
+    return tuple(part[:_MAX_NAME] for part in found if isinstance(part, str))
 
 
 def _entries(update: JournalUpdate, steps: Sequence[_Step]) -> list[Mapping[str, Any]]:

@@ -178,11 +178,13 @@ def _pieces(file: BinaryIO, skipped: tuple[bytes, ...] = ()) -> Iterator[tuple[i
     number, begins, rest = 0, True, b""
     while block := file.read(MAX_LINE_BYTES):
         *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            number += begins
-            if not (begins and line.startswith(skipped)):
-                yield number, line + b"\n", begins
+        if lines and not begins:  # the end of a line that was too long
+            yield number, lines.pop(0) + b"\n", begins
             begins = True
+        for at, line in enumerate(lines, number + 1):
+            if not line.startswith(skipped):
+                yield at, line + b"\n", begins
+        number += len(lines)
         if len(rest) > MAX_LINE_BYTES:
             number += begins
             yield number, rest, begins

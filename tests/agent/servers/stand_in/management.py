@@ -252,7 +252,7 @@ def _artifact(request: web.Request, module: Module, one: Artifact) -> dict[str, 
 def _set(request: web.Request, made: DistributionSet) -> dict[str, Any]:
     modules = [_module(request, one) for one in made.modules]
     found = {"id": made.number, "name": made.name, "version": made.version, "modules": modules, "complete": True}
-    return {**found, "_links": link(request, f"distributionsets/{made.number}")}
+    return {**found, "type": made.kind, "_links": link(request, f"distributionsets/{made.number}")}
 
 
 @routes.post(ROOT + "/softwaremodules")
@@ -298,6 +298,15 @@ async def list_artifacts(request: web.Request) -> web.Response:
     return web.json_response([_artifact(request, module, one) for one in module.artifacts.values()])
 
 
+@routes.get(ROOT + "/softwaremodules/{module}/metadata")
+async def module_metadata(request: web.Request) -> web.Response:
+    """Metadata of a software module: all on one page, whatever it asks for."""
+    kept = repository(request)
+    module = kept.one(kept.modules, number(request, "module"))
+    found = [{"key": key, "value": one, "targetVisible": seen} for key, (one, seen) in module.metadata.items()]
+    return web.json_response({"content": found, "total": len(found), "size": len(found)})
+
+
 @routes.post(ROOT + "/softwaremodules/{module}/metadata")
 async def add_metadata(request: web.Request) -> web.Response:
     """Metadata of a software module."""
@@ -313,7 +322,12 @@ async def create_sets(request: web.Request) -> web.Response:
     """Create distribution sets."""
     kept = repository(request)
     made = [
-        kept.add_set(one["name"], one["version"], [int(module["id"]) for module in one.get("modules") or []])
+        kept.add_set(
+            one["name"],
+            one["version"],
+            [int(module["id"]) for module in one.get("modules") or []],
+            one.get("type", ""),
+        )
         for one in await body(request)
     ]
     return web.json_response([_set(request, one) for one in made], status=201)
@@ -334,12 +348,23 @@ async def get_set(request: web.Request) -> web.Response:
     return web.json_response(_set(request, kept.one(kept.sets, number(request, "set"))))
 
 
+@routes.get(ROOT + "/distributionsets/{set}/metadata")
+async def get_set_metadata(request: web.Request) -> web.Response:
+    """Metadata of a distribution set: all on one page, whatever it asks for."""
+    kept = repository(request)
+    known = kept.one(kept.sets, number(request, "set")).metadata
+    found = [{"key": key, "value": value} for key, value in known.items()]
+    return web.json_response({"content": found, "total": len(found), "size": len(found)})
+
+
 @routes.post(ROOT + "/distributionsets/{set}/metadata")
 async def set_metadata(request: web.Request) -> web.Response:
-    """Metadata of a distribution set: taken, and not kept."""
+    """Metadata of a distribution set."""
     kept = repository(request)
-    kept.one(kept.sets, number(request, "set"))
-    return web.json_response(await body(request), status=201)
+    kept.one(kept.sets, number(request, "set")).metadata.update(
+        {one["key"]: one["value"] for one in await body(request)}
+    )
+    return web.Response(status=201)
 
 
 @routes.post(ROOT + "/distributionsets/{set}/assignedTargets")
@@ -386,3 +411,24 @@ async def configured(request: web.Request) -> web.Response:
     config = repository(request).config
     read = cast("Callable[[str], Any]", config.get)
     return web.json_response({"value": read(request.match_info["key"]), "global": False})
+
+
+# --- all actions, and who asks ----------------------------------------------------------------------------------------
+
+
+@routes.get(ROOT + "/actions")
+async def all_actions(request: web.Request) -> web.Response:
+    """The actions of all targets that fit ``rollout.id==N;status==WORD``."""
+    query = request.query.get("q", "")
+    fit = [
+        _action(request, one)
+        for one in repository(request).actions.values()
+        if matches(query, **{"rollout.id": str(one.rollout.number if one.rollout else ""), "status": one.status})
+    ]
+    return paged(request, fit)
+
+
+@routes.get(ROOT + "/userinfo")
+async def user_info(request: web.Request) -> web.Response:
+    """The tenant of the one user."""
+    return web.json_response({"tenant": "DEFAULT", "username": USER})

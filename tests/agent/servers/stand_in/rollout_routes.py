@@ -38,6 +38,8 @@ def _group(request: web.Request, rollout: Rollout, group: Group) -> dict[str, An
         "status": group.status,
         "totalTargets": len(group.targets),
         "totalTargetsPerStatus": count([group]),
+        "successCondition": {"condition": "THRESHOLD", "expression": str(rollout.success_percent)},
+        "errorCondition": {"condition": "THRESHOLD", "expression": str(rollout.error_percent)},
         "_links": link(request, f"rollouts/{rollout.number}/deploygroups/{group.number}"),
     }
 

@@ -54,6 +54,8 @@ class DistributionSet:
     name: str
     version: str
     modules: list[Module]
+    kind: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,0 +1,439 @@
+"""The rounds of one device: ask the server, obey, and begin the work on its action beside.
+
+A poll takes no longer than the server's answers. What takes longer (a download, an update, reading the device) is a
+task: one at a time for a device, and while it runs the polls go on, so that a cancellation is heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+
+from smpdfu.agent.actions.claims import Claim, other_in_attributes
+from smpdfu.agent.actions.decide import Next, answer_cancel, next_for
+from smpdfu.agent.actions.events import (
+    ActionEnded,
+    ActionOver,
+    ActionTaken,
+    ActionWaits,
+    CancelRefused,
+    ConfirmationWaits,
+    Polled,
+    PollFailed,
+    Unexpected,
+)
+from smpdfu.agent.actions.journal import NOTHING, Told, told_of
+from smpdfu.agent.actions.outcome import Result, Verdict, result_of_error
+from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message, Stage
+from smpdfu.agent.ddi.answers import Reaction, reaction
+from smpdfu.agent.ddi.feedback import Confirmation, ConfirmationFeedback, Execution, Feedback, Finished
+from smpdfu.agent.ddi.polling import Poll, interval_of
+from smpdfu.agent.ddi.resources import Base, Deployment
+from smpdfu.agent.description.file import AgentFile, Consent
+from smpdfu.agent.work.carry_out import CarryOut, Waits, action_key, final_of
+from smpdfu.agent.work.facts import Facts
+from smpdfu.agent.work.keeper import Keeper, proceeding
+from smpdfu.agent.work.ports import Ports
+from smpdfu.agent.work.retry import Retry
+from smpdfu.dfu.fleet.description.device_list import FleetDevice
+from smpdfu.errors import ServerError, ServerRefusedError, SmpdfuError
+from smpdfu.library import journal_of
+
+_GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
+_STOPS_IN_A_ROW = 8  # actions that were cancelled one after the other and are answered without a pause
+
+
+class DeviceWork:
+    """One device of a gateway. ``poll`` is called when the device is due, one call at a time."""
+
+    def __init__(
+        self,
+        device: FleetDevice,
+        record: DeviceRecord,
+        file: AgentFile,
+        ports: Ports,
+        woken: Callable[[DeviceWork], None],
+    ) -> None:
+        """``woken`` is called when ``due_s`` may have become earlier."""
+        self.device = device
+        self._woken = woken
+        self._file = file
+        self._ports = ports
+        self.keeper = Keeper(record, ports, self._over)
+        self.facts = Facts(device, file, ports, self.keeper)
+        self.polls = Poll(0.0, first_pause_s=ports.pace.first_pause_s)
+        self._retry = Retry(ports.pace.first_retry_s, ports.pace.most_retry_s)
+        self._base: Base | None = None
+        self._job: asyncio.Task[None] | None = None
+        self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
+        self._answered = ""
+        self._stopped_one = False
+        self._stops = 0
+        self.activated = False
+        self.waits = False
+
+    @property
+    def name(self) -> str:
+        """The id of the device at the server."""
+        return self.keeper.name
+
+    @property
+    def due_s(self) -> float:
+        """When the device is to be polled next, by the clock of the event loop."""
+        return self.polls.due_s
+
+    @property
+    def busy(self) -> bool:
+        """True while something is done with the device, or for its action."""
+        return self._job is not None
+
+    @property
+    def open(self) -> bool:
+        """True if its action is not finished, or the server does not have the result yet."""
+        return self.keeper.action is not None and not self.keeper.action.settled
+
+    async def poll(self) -> None:
+        """Ask the server, and do what it says. Plans the next poll. No error of a server, a file or a device comes out.
+
+        An error that ``watch`` raises comes out.
+        """
+        try:
+            base = await self._ports.server.get_base(self.name)
+            changed = base is not self._base
+            await self._obey(base, changed=changed)
+        except ServerError as error:
+            self._failed(error)
+        except (SmpdfuError, OSError) as error:
+            self._wait_for_retry(result_of_error(error))
+            self.polls.failed(self._now(), self._ports.random)
+        else:
+            self._base = base
+            self._plan_next(base)
+            self._stops = self._stops + 1 if self._stopped_one else 0
+            if 0 < self._stops <= _STOPS_IN_A_ROW:  # the server keeps the next action back until it has the answer
+                self.polls.wake(self._now())
+            self._stopped_one = False
+            self._ports.watch(Polled(self.name, changed, self.polls.due_s - self._now()))
+
+    def _plan_next(self, base: Base) -> None:
+        pace = self._ports.pace
+        interval_s = interval_of(base.sleep, least_s=pace.least_interval_s)
+        self.polls.succeeded(self._now(), interval_s, self._ports.random)
+        if self.keeper.record.lost_to is not None:
+            self.polls.due_s = max(self.polls.due_s, self._now() + pace.lost_s)
+        elif self.open and not self.busy and self._retry.due_s is not None:
+            self.polls.due_s = min(self.polls.due_s, max(self._retry.due_s, self._now()))
+
+    def _failed(self, error: ServerError) -> None:
+        status, wait_s, denied = 0, None, False
+        if isinstance(error, ServerRefusedError):
+            status, wait_s = error.status, error.retry_after_s
+            denied = reaction(status, error.server_code) is Reaction.CREDENTIALS
+        self._base = None  # what was not obeyed to its end counts as new
+        self.polls.failed(self._now(), self._ports.random, wait_s)
+        if denied:
+            self.polls.due_s = max(self.polls.due_s, self._now() + self._ports.pace.denied_s)
+        self._ports.watch(PollFailed(self.name, status, denied, str(error), self.polls.due_s - self._now()))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    # --- what the server says -------------------------------------------------------------------------------------
+
+    async def _obey(self, base: Base, *, changed: bool) -> None:
+        await self._recover()
+        await self.keeper.deliver()
+        if await self._belongs_elsewhere():
+            return
+        action = self.keeper.action
+        if base.cancel is not None:
+            await self._cancel(base.cancel)
+        elif base.confirmation is not None:
+            await self._consent(base.confirmation)
+        elif base.deployment is not None and (changed or self.open or action is None):
+            await self._deploy(base.deployment)
+        elif base.deployment is None and changed and action is not None and action.open and not self.busy:
+            await self._ask_whether_over(action, "The gateway has this action still, and the server does not offer it.")
+        if base.config_data is not None or self.facts.due(self._now()):
+            await self._tell_facts(base)
+
+    async def _belongs_elsewhere(self) -> bool:
+        """Whether another gateway has the device; a person may have given it back."""
+        record = self.keeper.record
+        if record.lost_to is None:
+            return False
+        if self._ports.attributes_of is not None:
+            attributes = await self._ports.attributes_of(self.name)
+            if other_in_attributes(attributes, Claim(self._file.gateway, record.claim)) is not None:
+                return True
+        await self.keeper.keep(replace(record, lost_to=None))
+        return False
+
+    async def _recover(self) -> None:
+        """After a start, or when the record was lost: what the journal of the device says of the open action."""
+        action = self.keeper.action
+        if self._told is not None or action is None:
+            return
+        self._told = await self._told_of(action.id)
+        self.activated = self._told.activated
+        self._ports.watch(ActionTaken(self.name, action.id, resumed=True))
+        if self._told.result is not None:
+            await self._end_by_journal(self._told.result)
+
+    async def _told_of(self, number: str) -> Told:
+        return await asyncio.to_thread(told_of, journal_of(self.device.address), action_key(self._file, number))
+
+    async def _end_by_journal(self, result: Result) -> None:
+        verdict = result.verdict(self._file.unproven)
+        assert verdict is not Verdict.OPEN  # an update that ended is not open
+        assert self.keeper.action is not None
+        self._ports.watch(
+            ActionEnded(
+                *(self.name, self.keeper.action.id, result.outcome, verdict is Verdict.SUCCESS),
+                *(result.cause, result.message, 0.0),
+            )
+        )
+        await self.keeper.end(final_of(result, verdict, self._file.gateway, self.keeper.now_ms()))
+
+    async def _deploy(self, link: str) -> None:
+        if self.busy:
+            return
+        offered = await self._get_deployment(link)
+        if offered is None:
+            return
+        what = self._next(offered)
+        if what is Next.ASK:
+            action = self.keeper.action
+            assert action is not None
+            await self._ask_whether_over(action, f"The server offers action {offered.id}; this one is not finished.")
+            if self.open and action.link and (before := await self._get_deployment(action.link)) is not None:
+                link, offered = action.link, before
+            what = self._next(offered)
+        if what in (Next.TAKE, Next.PASSED):
+            await self._take(offered, link, passed=what is Next.PASSED)
+            await self.keeper.deliver()
+            what = self._next(offered)
+        if what is Next.REPEAT:
+            await self._repeat()
+        elif what not in (Next.SEND, Next.NOTHING, Next.ASK) and self._retry.is_due(self._now()):
+            self._keep_link(link)
+            self._begin(offered)
+
+    def _next(self, offered: Deployment) -> Next:
+        return next_for(self.keeper.record, offered, activated=self.activated)
+
+    async def _get_deployment(self, link: str) -> Deployment | None:
+        """The action behind a link; None if the server does not know it any more: it says more in the next poll."""
+        try:
+            return await self._ports.server.get_deployment(self.name, link)
+        except ServerRefusedError as error:
+            if reaction(error.status, error.server_code) in _GONE:
+                return None
+            raise
+
+    async def _take(self, offered: Deployment, link: str, *, passed: bool) -> None:
+        """Begin a record of the action, with what the journal knows of it."""
+        self._told = told = await self._told_of(offered.id)
+        self.activated = told.activated
+        self._retry.reset()
+        stage = Stage.INSTALLING if told.begun else Stage.TAKEN
+        await self.keeper.keep_action(ActionRecord(offered.id, link, stage))
+        self._ports.watch(ActionTaken(self.name, offered.id, resumed=told.begun))
+        if told.result is not None:
+            await self._end_by_journal(told.result)
+        elif passed:
+            text = "This gateway ended this action before and has begun another one since. Assign the version again."
+            failed = Feedback(Execution.CLOSED, Finished.FAILURE, (text,), time_ms=self.keeper.now_ms())
+            await self.keeper.end(failed)
+
+    def _keep_link(self, link: str) -> None:
+        action = self.keeper.action
+        if action is not None and action.link != link:
+            self.keeper.record = self.keeper.record.with_action(replace(action, link=link))
+
+    async def _repeat(self) -> None:
+        action = self.keeper.action
+        if action is not None and action.final is not None:
+            await self.keeper.keep_action(replace(action, outbox=(action.final,)))
+            await self.keeper.deliver()
+
+    async def _ask_whether_over(self, action: ActionRecord, text: str) -> None:
+        """Tell the server that the action is open here. If it is over there, the answer says so."""
+        await self.keeper.send_now(proceeding(text, self.keeper.now_ms()), action.id, action.link)
+
+    def _over(self) -> None:
+        """The server said that the action is over. A device that may boot the new image is finished all the same."""
+        action = self.keeper.action
+        if action is None or not action.open or (self.activated and self.busy):
+            return
+        if self._job is not None:
+            self._job.cancel()
+        self.keeper.record = self.keeper.record.with_action(action.over())
+        text = "the server does not have this action any more"
+        self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=text))
+
+    # --- cancellation and consent ---------------------------------------------------------------------------------
+
+    async def _cancel(self, link: str) -> None:
+        cancel = await self._ports.server.get_cancel(self.name, link)
+        answer = answer_cancel(self.keeper.record, cancel.stop_id, activated=self.activated)
+        action = self.keeper.action
+        ours = action is not None and action.id == cancel.stop_id
+        if not ours:
+            told = await self._told_of(cancel.stop_id)
+            stand_in = ActionRecord(cancel.stop_id, "", Stage.INSTALLING if told.result is None else Stage.ENDED)
+            known = replace(self.keeper.record, action=stand_in) if told.begun else self.keeper.record
+            answer = answer_cancel(known, cancel.stop_id, activated=told.activated)
+        elif answer.accepted and await self.stop():
+            answer = answer_cancel(self.keeper.record, cancel.stop_id, activated=self.activated)
+        word = Feedback(Execution.REJECTED, details=(answer.sentence,), time_ms=self.keeper.now_ms())
+        if answer.accepted:
+            word = replace(word, execution=Execution.CLOSED, finished=Finished.SUCCESS)
+        message = Message(Answers.CANCEL, link, word)
+        action = self.keeper.action
+        if not ours or action is None:
+            await self._ports.server.send_cancel_feedback(self.name, cancel.id, word, link)
+        elif answer.accepted:
+            final = Message(Answers.DEPLOYMENT, action.link, Feedback(Execution.CANCELED, details=(answer.sentence,)))
+            await self.keeper.keep_if_possible(action.over(message, final=final))
+        else:
+            await self.keeper.keep_if_possible(replace(action, outbox=(message, *action.outbox)))
+        if answer.accepted:
+            self._ports.watch(ActionOver(self.name, cancel.stop_id, cancelled=True, message=answer.sentence))
+        else:
+            self._ports.watch(CancelRefused(self.name, cancel.stop_id, answer.sentence))
+        await self.keeper.deliver()
+        self._stopped_one = answer.accepted
+
+    async def _consent(self, link: str) -> None:
+        policy = self._file.confirmation
+        asked = await self._ports.server.get_confirmation(self.name, link)
+        if asked is None or asked.id == self._answered:
+            return
+        if policy is Consent.WAIT:
+            self._ports.watch(ConfirmationWaits(self.name, asked.id))
+        else:
+            word = Confirmation.CONFIRMED if policy is Consent.CONFIRM else Confirmation.DENIED
+            text = f"The file of the gateway {self._file.gateway} says: {policy} every action."
+            await self._ports.server.confirm(self.name, asked.id, ConfirmationFeedback(word, (text,)), link)
+        self._answered = asked.id
+
+    # --- the work beside the polls --------------------------------------------------------------------------------
+
+    def _begin(self, offered: Deployment) -> None:
+        record = self.keeper.record
+        claim = Claim(self._file.gateway, record.claim)
+        resumed = self._told is not None and self._told.begun
+        job = CarryOut(
+            *(self.device, self._file, self._ports, self.keeper, offered, claim, self._activate),
+            activated=self.activated,
+            resumed=resumed,
+        )
+        self._job = asyncio.create_task(self._carry_out(job))
+
+    def _activate(self) -> None:
+        self.activated = True
+
+    async def _carry_out(self, job: CarryOut) -> None:
+        try:
+            self.waits = True
+            waits = await job.run()
+            self.waits = waits is not None
+            if waits is None:
+                self._retry.reset()
+                self.polls.wake(self._now())
+                await self._after_the_end(job)
+            else:
+                await self._wait(waits)
+        except Exception as error:
+            self._unexpected(error)
+        finally:
+            self._job = None
+            self._woken(self)
+
+    async def _after_the_end(self, job: CarryOut) -> None:
+        """Send the result at once; if the server does not answer, the next poll does."""
+        try:
+            await self.keeper.deliver()
+            await self.facts.after_update(job.installed, job.package)
+        except (ServerError, OSError) as error:
+            self._base = None
+            if isinstance(error, ServerError):
+                self._failed(error)
+
+    async def _wait(self, waits: Waits) -> None:
+        action = self.keeper.action
+        if waits.lost_to is not None:
+            await self.keeper.keep(replace(self.keeper.record, lost_to=waits.lost_to))
+        if action is None or not action.open:
+            return
+        if waits.retry:
+            self._plan_retry()
+        self._say_why(waits.cause, waits.message, tell=waits.tell)
+        await self.keeper.keep_told()
+
+    def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:
+        """Tell the server why the action waits: each cause once, for its list of messages is bounded."""
+        action = self.keeper.action
+        if action is None:
+            return
+        next_s = 0.0 if self._retry.due_s is None else max(self._retry.due_s - self._now(), 0.0)
+        self._ports.watch(ActionWaits(self.name, action.id, cause, message, next_s))
+        if not tell:
+            return
+        text = f"The action is not finished: {message}"
+        word = Feedback(Execution.PROCEEDING, details=(text, f"Cause: {cause}."), time_ms=self.keeper.now_ms())
+        self.keeper.post(word, f"waits {cause}")
+
+    def _plan_retry(self) -> None:
+        due_s = self._retry.failed(self._now(), self._ports.random)
+        self.polls.due_s = min(self.polls.due_s, due_s)
+
+    def _wait_for_retry(self, result: Result) -> None:
+        self._plan_retry()
+        self._say_why(result.cause, result.message)
+
+    def _unexpected(self, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        self._ports.watch(Unexpected(self.name, f"{type(error).__name__}: {error}", place))
+        self._plan_retry()
+
+    async def _tell_facts(self, base: Base) -> None:
+        if self.busy or self.keeper.record.lost_to is not None:
+            return
+        if base.deployment is not None or self.open:  # the update comes first, and reads the device anyway
+            if base.config_data is not None:
+                await self.facts.tell_known(base.config_data)
+            return
+        self._job = asyncio.create_task(self._read_facts(base.config_data))
+
+    async def _read_facts(self, link: str | None) -> None:
+        try:
+            await self.facts.tell(link)
+        except (SmpdfuError, OSError) as error:
+            self._base = None
+            if isinstance(error, ServerError):
+                self._failed(error)
+        except Exception as error:
+            self._unexpected(error)
+        finally:
+            self._job = None
+            self._woken(self)
+
+    async def stop(self) -> bool:
+        """Stop what is done with the device, in a state that can be continued; False if nothing was."""
+        job = self._job
+        if job is None:
+            return False
+        job.cancel()
+        await asyncio.wait([job])
+        return True
+
+    async def settle(self) -> None:
+        """Wait for what is done with the device now."""
+        if self._job is not None:
+            await asyncio.wait([self._job])

@@ -1,0 +1,171 @@
+"""The record of one device, in memory and on the disk, and the messages that the server must get."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from smpdfu.agent.actions.events import ActionOver, ActionWaits, FeedbackSent
+from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message
+from smpdfu.agent.ddi.answers import Reaction, reaction
+from smpdfu.agent.ddi.feedback import Execution, Feedback
+from smpdfu.agent.work.ports import Ports
+from smpdfu.dfu.do.journal.journal import off_loop
+from smpdfu.errors import JournalError, ServerError, ServerRefusedError
+
+MAX_SAID = 60
+"""Messages about the progress of one action. hawkBit takes 1,000 of an action (``maxStatusEntriesPerAction``)."""
+_WAITING = 32  # messages about progress that wait for the server; the oldest are dropped
+_FLUSH_S = 10.0
+_GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
+_NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER, Reaction.CONFLICT})
+
+
+class Keeper:
+    """The record of a device whose id at the server is ``record.controller``.
+
+    ``over`` is called when the server says that the action is over.
+    """
+
+    def __init__(self, record: DeviceRecord, ports: Ports, over: Callable[[], None]) -> None:
+        self.record = record
+        self._ports = ports
+        self._over = over
+        self._writing = asyncio.Lock()
+        self._unsaved = False
+        self._waiting: deque[Feedback] | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The id of the device at the server."""
+        return self.record.controller
+
+    @property
+    def action(self) -> ActionRecord | None:
+        """The action of the device: the one under way, or the last one."""
+        return self.record.action
+
+    async def keep(self, record: DeviceRecord) -> None:
+        """Replace the record. Raises JournalError if the disk does not take it; it counts in memory all the same."""
+        self.record = record
+        async with self._writing:  # whoever comes second writes what counts then
+            self._unsaved = False
+            await off_loop(self._ports.files.write, self.record)
+
+    async def keep_action(self, action: ActionRecord) -> None:
+        """Replace the action in the record. Raises JournalError."""
+        await self.keep(self.record.with_action(action))
+
+    async def keep_if_possible(self, action: ActionRecord) -> None:
+        """Replace the action. What the journal of the device has, too, may be missing on a full disk."""
+        try:
+            await self.keep_action(action)
+        except JournalError as error:
+            self._ports.watch(ActionWaits(self.name, action.id, "a file of the gateway", str(error), 0.0))
+
+    def now_ms(self) -> int:
+        """The time for the server's list of messages; nothing else depends on it."""
+        return max(int(self._ports.now() * 1000), 0)
+
+    # --- messages about progress ----------------------------------------------------------------------------------
+
+    def post(self, feedback: Feedback, key: str) -> None:
+        """Send a message about progress when the server takes one; each ``key`` once for an action, so many in all."""
+        action = self.action
+        if action is None or not action.open or key in action.told or action.said >= MAX_SAID:
+            return
+        told = replace(action, said=action.said + 1, told=action.told | {key})
+        self.record, self._unsaved = self.record.with_action(told), True
+        if self._waiting is None:
+            self._waiting = deque(maxlen=_WAITING)
+        self._waiting.append(feedback)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_waiting(action.id, action.link))
+
+    async def keep_told(self) -> None:
+        """Note on the disk what was said, so that a later run does not say it again."""
+        if self._unsaved and self.action is not None:
+            await self.keep_if_possible(self.action)
+
+    async def _send_waiting(self, action: str, link: str) -> None:
+        try:
+            while self._waiting:
+                with suppress(ServerError):
+                    await self.send_now(self._waiting.popleft(), action, link)
+        finally:
+            self._sending = self._waiting = None
+
+    async def send_now(self, feedback: Feedback, action: str, link: str) -> None:
+        """Send a message about progress now. Raises ServerError; the server may say that the action is over."""
+        try:
+            await self._ports.server.send_feedback(self.name, action, feedback, link or None)
+        except ServerRefusedError as error:
+            if reaction(error.status, error.server_code) in _GONE and self.action is not None:
+                if self.action.id == action:
+                    self._over()
+                return
+            raise
+        self._ports.watch(FeedbackSent(self.name, action, feedback.execution, feedback.finished))
+
+    async def flush(self) -> None:
+        """Wait until the messages about progress are sent, for a while: those that follow must come behind them."""
+        if self._sending is not None:
+            await asyncio.wait([self._sending], timeout=_FLUSH_S)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Send nothing more."""
+        if self._sending is not None:
+            sending = self._sending
+            sending.cancel()
+            await asyncio.wait([sending])
+
+    # --- messages that must arrive --------------------------------------------------------------------------------
+
+    async def deliver(self) -> None:
+        """Send what is in the outbox, the oldest first. Raises ServerError while the server does not take it."""
+        while self.action is not None and self.action.outbox:
+            action, message = self.action, self.action.outbox[0]
+            try:
+                await self._send(action, message)
+            except ServerRefusedError as error:
+                await self._refused(action, message, error)
+                continue
+            await self.keep_if_possible(action.delivered())
+            self._ports.watch(FeedbackSent(self.name, action.id, message.feedback.execution, message.feedback.finished))
+
+    async def _send(self, action: ActionRecord, message: Message) -> None:
+        server, link = self._ports.server, message.link or None
+        if message.to is Answers.CANCEL:
+            await server.send_cancel_feedback(self.name, action.id, message.feedback, link)
+        else:
+            await server.send_feedback(self.name, action.id, message.feedback, link)
+
+    async def _refused(self, action: ActionRecord, message: Message, error: ServerRefusedError) -> None:
+        """The server does not take a message: forget it, shorten it, or keep it (the error comes out)."""
+        what = reaction(error.status, error.server_code)
+        if message.to is Answers.CANCEL and what not in (Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER):
+            await self.keep_if_possible(action.delivered())  # nothing is to be cancelled any more
+        elif what in _GONE:
+            await self.keep_if_possible(action.over())
+            self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=str(error)))
+        elif what in _NOT_NOW or not message.feedback.details:
+            raise error
+        else:  # perhaps it is the text that it does not take
+            short = replace(message, feedback=replace(message.feedback, details=()))
+            await self.keep_if_possible(replace(action, outbox=(short, *action.outbox[1:])))
+
+    async def end(self, final: Feedback) -> None:
+        """Note the result of the action, and send it as soon as the server takes it."""
+        assert self.action is not None
+        await self.flush()
+        await self.keep_if_possible(self.action.ended(Message(Answers.DEPLOYMENT, self.action.link, final)))
+
+
+def proceeding(text: str, now_ms: int) -> Feedback:
+    """A message about progress."""
+    return Feedback(Execution.PROCEEDING, details=(text,), time_ms=now_ms)

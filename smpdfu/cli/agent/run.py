@@ -1,0 +1,94 @@
+"""``agent run`` and ``agent once``."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from smpdfu.agent.actions.events import AgentEnds, AgentEvent
+from smpdfu.agent.gateway_agent import Reporting, agent_once, run_agent
+from smpdfu.agent.work.gateway import Round
+from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.terminal import interruption
+from smpdfu.cli.terminal.show import Output, facts
+from smpdfu.errors import ActionsFailedError, ActionsUnfinishedError, ServerLinkError, SmpdfuError
+
+_LEFT = "Every device is in a safe state. Run the same command again to continue."
+_LISTED = 5
+
+
+async def run_until_stopped(file: Path, out: Output) -> None:
+    """Run the agent until Ctrl-C or SIGTERM, which are its normal end."""
+    last = _Last()
+    with interruption.leaves(_LEFT), _stopping() as stop:
+        await run_agent(file, reporting=Reporting(last, sys.stderr), stop=stop)
+    out.emit({"open_actions": last.open_actions}, lambda: _stopped(last.open_actions))
+
+
+async def run_once(file: Path, out: Output) -> None:
+    """Do one round and show what became of it. Raises SmpdfuError for how it ended."""
+    with interruption.leaves(_LEFT), _stopping() as stop:
+        done = await agent_once(file, reporting=Reporting(log=sys.stderr), stop=stop)
+    conclude(out, asdict(done), lambda: facts(_lines(done)), _fault(done))
+
+
+class _Last:
+    """Keeps what the agent said at its end."""
+
+    open_actions = 0
+
+    def __call__(self, event: AgentEvent) -> None:
+        if isinstance(event, AgentEnds):
+            self.open_actions = event.open_actions
+
+
+@contextmanager
+def _stopping() -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C and SIGTERM set while inside."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    with suppress(NotImplementedError):  # Windows: Ctrl-C interrupts the command, and the next one continues
+        for number in numbers:
+            loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        with suppress(NotImplementedError):
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+def _stopped(open_actions: int) -> str:
+    if not open_actions:
+        return "Stopped. No action is open."
+    return f"Stopped. Actions that are not finished: {open_actions}. The next run continues them."
+
+
+def _lines(done: Round) -> list[tuple[str, object]]:
+    parts = (
+        ("installed", done.ended),
+        ("failed", done.failed),
+        ("not finished", done.waiting),
+        ("not polled", done.unpolled),
+    )
+    lines: list[tuple[str, object]] = [(name, _some(names)) for name, names in parts if names]
+    return lines or [("done", "nothing is left to do")]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{len(names)}: {', '.join(names[:_LISTED])}{more}"
+
+
+def _fault(done: Round) -> SmpdfuError | None:
+    if done.failed:
+        return ActionsFailedError(len(done.failed))
+    if done.unpolled:
+        return ServerLinkError(f"the server did not answer as it should for {len(done.unpolled)} devices")
+    return ActionsUnfinishedError(len(done.waiting)) if done.waiting else None
