@@ -1,5 +1,6 @@
-"""Every parser of files that people hand over, as a function of bytes, with files to start from; from
-``build_folder.py`` those of a build folder, from ``wire.py`` those of what devices send, from ``server.py`` those of what
+"""Every parser of files that people hand over, as a function of bytes, with files to start from.
+
+``build_folder.py`` has those of a build folder, ``wire.py`` those of what devices send, and ``server.py`` those of what
 an update server says.
 
 A target may raise what it promises and nothing else, whatever the bytes. ``tests/test_fuzz_targets.py``
