@@ -44,15 +44,12 @@ def second(site: Site) -> Site:
 
 def test_a_second_gateway_leaves_an_action_to_the_first(case: Case, second: Site) -> None:
     number = case.assign()
-    seen: list[str] = []
-    case.site.then = at_step("upload app", lambda: seen.append("begun"))
-    case.site.run_until(lambda: bool(seen))  # and here it stops
+    case.site.run_until_step("upload app")
     second.once()
     assert [event.gateway for event in second.of(ClaimedElsewhere)] == ["gw-1"]
     assert causes(second) == ["another gateway"]
     assert not second.of(StepBegins)
     assert any(text.startswith("The action is not finished: The gateway gw-1") for text in case.messages(number))
-    case.site.then = lambda event: None
     case.site.once()
     assert (case.status(number), case.runs(NEW)) == ("finished", True)
     assert not case.site.of(ClaimedElsewhere)
