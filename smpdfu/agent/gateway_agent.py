@@ -14,16 +14,17 @@ from typing import TextIO
 
 import smpdfu
 from smpdfu.agent.actions.events import ActionEnded, AgentEvent, Watch, ignore
-from smpdfu.agent.description.authentication import Credentials
 from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.gateway_status import state_folder
 from smpdfu.agent.report.log import EventLog, Level
 from smpdfu.agent.report.metrics import AgentMetrics, served
-from smpdfu.agent.report.status import AgentStatus, StatusBook
+from smpdfu.agent.report.status import AgentStatus, StatusBook, read_status
 from smpdfu.agent.report.status_writer import status_kept
 from smpdfu.agent.search import search_devices
+from smpdfu.agent.target_attributes import opened_attributes
 from smpdfu.agent.work.gateway import Gateway, Round
 from smpdfu.agent.work.opening import load_agent_file, open_gateway
+from smpdfu.errors import FormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,14 @@ async def run_agent(path: Path | str, *, reporting: Reporting = _SILENT, stop: a
     Raises AgentFileError, SigningError or OSError for a file that is not usable, ConnectError, NotReadyError without
     the extra ``agent``, ArtifactError or JournalError if another agent uses the same folders.
     """
-    async with _open(path, reporting) as gateway, _stopped_by(gateway, stop):
+    async with _open(path, reporting, metrics=True) as gateway, _stopped_by(gateway, stop):
         await gateway.run()
 
 
 async def agent_once(path: Path | str, *, reporting: Reporting = _SILENT, stop: asyncio.Event | None = None) -> Round:
     """Poll every device once, finish what can be finished now, and return what became of it in this call.
 
-    Raises what ``run_agent`` raises.
+    The metrics are not served: that is for an agent that keeps running. Raises what ``run_agent`` raises.
     """
     ended: dict[str, bool] = {}
 
@@ -64,41 +65,55 @@ async def agent_once(path: Path | str, *, reporting: Reporting = _SILENT, stop: 
             ended[event.device] = event.success
         reporting.watch(event)
 
-    async with _open(path, replace(reporting, watch=watch)) as gateway, _stopped_by(gateway, stop):
+    async with _open(path, replace(reporting, watch=watch), metrics=False) as gateway, _stopped_by(gateway, stop):
         done = await gateway.once()
     good, bad = (tuple(name for name, success in ended.items() if success is wanted) for wanted in (True, False))
     return replace(done, ended=good, failed=bad)
 
 
 @asynccontextmanager
-async def _open(path: Path | str, reporting: Reporting) -> AsyncIterator[Gateway]:
+async def _open(path: Path | str, reporting: Reporting, *, metrics: bool) -> AsyncIterator[Gateway]:
     file = load_agent_file(path)
     credentials = file.authentication.credentials(file.devices)
-    book = _book(file, credentials, reporting)
+    password = None if file.management is None else file.management.password()
+
+    def hide(text: str) -> str:
+        text = credentials.hide(text)
+        return text.replace(password, "[password]") if password else text
+
+    book = _book(file, hide, reporting.clock)
     watchers: list[Watch] = [book]
     log = None
     if reporting.log is not None:
-        log = EventLog(reporting.log, file.log, hide=credentials.hide, clock=reporting.clock)
+        log = EventLog(reporting.log, file.log, hide=hide, clock=reporting.clock)
         watchers.append(log)
     async with AsyncExitStack() as stack:
-        if file.metrics is not None:
-            metrics = AgentMetrics(
-                book.devices, gateway=file.gateway, version=smpdfu.__version__, clock=reporting.clock
-            )
-            stack.enter_context(served(metrics, file.metrics))
-            watchers.append(metrics)
+        if metrics and file.metrics is not None:
+            counts = AgentMetrics(book.devices, gateway=file.gateway, version=smpdfu.__version__, clock=reporting.clock)
+            stack.enter_context(served(counts, file.metrics))
+            watchers.append(counts)
         watchers.append(reporting.watch)
+        attributes = None
+        if password is not None:
+            attributes = await stack.enter_async_context(opened_attributes(file, password))
         find = None if file.scan is None else partial(search_devices, file, refused=_refused_to(log))
-        gateway = await stack.enter_async_context(open_gateway(file, credentials, _all(watchers), find=find))
+        opened = open_gateway(file, credentials, _all(watchers), attributes_of=attributes, find=find)
+        gateway = await stack.enter_async_context(opened)
         await stack.enter_async_context(status_kept(book, state_folder(file)))
         yield gateway
 
 
-def _book(file: AgentFile, credentials: Credentials, reporting: Reporting) -> StatusBook:
-    now = reporting.clock()
+def _book(file: AgentFile, hide: Callable[[str], str], clock: Callable[[], float]) -> StatusBook:
+    """Begin with what an earlier run knew of the past."""
+    now = clock()
     address = file.server.address
     begin = AgentStatus(file.gateway, address.url, address.tenant, os.getpid(), now, now, ended=False)
-    return StatusBook(begin, file.devices, clock=reporting.clock, hide=credentials.hide)
+    book = StatusBook(begin, file.devices, clock=clock, hide=hide)
+    with suppress(FormatError, OSError):
+        before = read_status(state_folder(file))
+        if before is not None:
+            book.remember(before.devices)
+    return book
 
 
 def _all(watchers: list[Watch]) -> Watch:

@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from smpdfu.agent.actions.claims import CLAIMED, GATEWAY
 from smpdfu.agent.actions.record_files import RecordFiles
 from smpdfu.agent.description.authentication import Credentials
 from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.gateway_status import running_pid, state_folder
 from smpdfu.agent.report import doctor_files, doctor_server
+from smpdfu.agent.target_attributes import opened_attributes
 from smpdfu.connect import client_for, place_of
 from smpdfu.dfu.fleet.description.device_list import FleetDevice
-from smpdfu.errors import DeviceError, FormatError, SmpdfuError
+from smpdfu.errors import AgentFileError, DeviceError, FormatError, ServerError, SmpdfuError
 from smpdfu.library import open_device
 from smpdfu.local.doctor.checks import Finding, Level
 from smpdfu.smp.groups.os import Echo
@@ -47,9 +49,46 @@ async def examine_gateway(
         found.append(secrets)
     if "server" in wanted and isinstance(secrets, Credentials):
         found += await doctor_server.check_server(file, secrets, now)
+        found += await _check_claims(file)
     if "devices" in wanted:
         found += await _check_devices(file)
     return found
+
+
+async def _check_claims(file: AgentFile) -> list[Finding]:
+    """Compare with the attributes at the server, where the file has a login for them."""
+    if file.management is None:
+        return []
+    try:
+        async with opened_attributes(file, file.management.password()) as read:
+            names = list(file.devices)[: doctor_server.MAX_ASKED]
+            found = [one for name in names for one in _claim_of(file.gateway, name, await read(name))]
+    except (AgentFileError, ServerError) as error:
+        return [Finding("management", doctor_server.TOPIC, Level.ERROR, f"[management]: {line(str(error))}")]
+    except OSError as error:
+        what = f"[management]: {file.management.password_file} cannot be read: {error.strerror or error}"
+        return [Finding("management", doctor_server.TOPIC, Level.ERROR, what)]
+    ready = "the server shows the attributes of the devices: [management] can be used"
+    return [Finding("management-ready", doctor_server.TOPIC, Level.OK, ready), *found]
+
+
+def _claim_of(own: str, name: str, attributes: Mapping[str, str]) -> Iterator[Finding]:
+    other = attributes.get(GATEWAY, own)
+    if other == own:
+        return
+    since = f" since {line(attributes[CLAIMED])}" if attributes.get(CLAIMED) else ""
+    yield _elsewhere(f"{name}: the server has it as a device of the gateway {line(other)}{since}", Level.WARNING)
+
+
+def _elsewhere(what: str, level: Level) -> Finding:
+    return Finding(
+        "claimed-elsewhere",
+        TOPIC,
+        level,
+        what,
+        "A device belongs to one gateway. Of two agents, the one that comes later takes it.",
+        "Remove the device from the file of one of the two gateways.",
+    )
 
 
 async def _check_devices(file: AgentFile) -> list[Finding]:
@@ -113,14 +152,7 @@ def _claims(file: AgentFile) -> Iterator[Finding]:
             yield Finding("record", TOPIC, Level.NOTE, what)
             return
         if other is not None:
-            yield Finding(
-                "claimed-elsewhere",
-                TOPIC,
-                Level.ERROR,
-                f"{name}: the gateway {line(other)} has claimed this device",
-                "A device belongs to one gateway. This agent does not touch it any more.",
-                "Remove the device from the file of one of the two gateways.",
-            )
+            yield _elsewhere(f"{name}: this agent left it to the gateway {line(other)}", Level.ERROR)
 
 
 def ignore(sentence: str) -> None:

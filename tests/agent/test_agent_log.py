@@ -70,9 +70,9 @@ def test_what_is_no_news_has_no_line() -> None:
     other = PollFailed("a", 503, False, "busy", 60.0)
     quiet, news = Polled("a", False, 300.0), Polled("a", True, 300.0)
     sent = SentBytes("a", "1", "upload app", 10, 20)
-    assert lines(quiet, sent, quiet) == []
+    assert lines(quiet, sent, news) == []
     found = [line.split()[2] for line in lines(down, later, other, quiet, quiet, news, down)]
-    assert found == ["poll-failed", "poll-failed", "poll", "poll", "poll-failed"]
+    assert found == ["poll-failed", "poll-failed", "poll", "poll-failed"]
     assert len(lines(down, PollFailed("b", 0, False, "no answer", 60.0))) == 2
 
 

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.agent.actions import record_files
 from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message, Stage
 from smpdfu.agent.actions.record_files import MAX_RECORD_BYTES, RecordFiles, folder_of
 from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
@@ -130,7 +129,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_record(tmp_path: Path, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(record_files.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(JournalError, match="cannot be written: No space left on device"):
             files.write(replace(RECORD, claim="c2"))
     assert files.read("roof-1") == (RECORD, None)

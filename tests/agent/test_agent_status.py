@@ -97,6 +97,20 @@ def test_what_a_device_went_through() -> None:
     assert found.devices["b"] == DeviceStatus()
 
 
+def test_a_new_run_remembers_the_past_and_no_state() -> None:
+    before, after = book("a", "b", "c"), book("a", "b")
+    events: list[AgentEvent] = [POLLED, TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success")]
+    for one in events:
+        before(one)
+    before(ActionTaken("b", "43", False))
+    after.remember(before.devices)
+    assert after.devices["a"] == DeviceStatus(
+        Phase.NEW, 2000.0, message="Done.", outcome="done", ended_action="42", ended=2000.0
+    )
+    assert after.devices["b"] == DeviceStatus()
+    assert list(after.devices) == ["a", "b"]
+
+
 def test_a_device_of_a_search_appears_when_something_is_known() -> None:
     found = book()
     found(POLLED)

@@ -14,7 +14,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.keys.keys import PrivateKey, generate, load_private
 from tests.build_folders import STAGED, copy_of
 from tests.vectors.make_build_folders import signing_key
 from tests.vectors.make_spdx import write
@@ -51,6 +51,25 @@ def key(tmp_path: Path) -> PrivateKey:
 BOTH = ("--sbom", "s.cdx.json", "--provenance", "p.json", "--provenance-key")
 PACKAGE = Path("build/smpdfu/dfu_application.zip")
 CHECK = ("verify", PACKAGE, "--provenance", "p.json", "--provenance-key")
+
+
+@pytest.mark.usefixtures("build")
+def test_the_key_of_the_provenance_has_its_own_passphrase(
+    smpdfu: Call, key: PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The passphrase of -k stays the default."""
+    (tmp_path / "sign.pem").write_bytes(load_private(KEY.read_bytes()).to_private_pem(b"of sign"))
+    (tmp_path / "prov.pem").write_bytes(key.to_private_pem(b"of prov"))
+    (tmp_path / "pin").write_text("of prov\n")
+    monkeypatch.setenv("PIN", "of sign")
+    words = ("package", "build", "-k", "sign.pem", "--passphrase-env", "PIN", *BOTH, "prov.pem")
+    assert smpdfu(*words).code == 3
+    assert smpdfu(*words, "--provenance-passphrase-file", "pin").code == 0
+    assert smpdfu(*CHECK, "prov.pub.pem").code == 0
+    monkeypatch.setenv("PROV", "of prov")
+    assert smpdfu(*words, "--provenance-passphrase-env", "PROV").code == 0
+    both = ("--provenance-passphrase-env", "PROV", "--provenance-passphrase-file", "pin")
+    assert smpdfu(*words, *both).code == 2
 
 
 def test_a_provenance_by_a_public_key_is_not_for_a_release(smpdfu: Call, build: Path, key: PrivateKey) -> None:
@@ -210,6 +229,7 @@ def test_the_keys_of_the_bootloader_count_too(smpdfu: Call, build: Path, key: Pr
     [
         (("package", "build", "--provenance", "p.json"), "go together"),
         (("package", "build", "--provenance-key", "prov.pem"), "go together"),
+        (("package", "build", "--provenance-passphrase-env", "X"), "need --provenance-key"),
         (("package", "build", "--builder-id", "x"), "--builder-id is for --provenance"),
         (("package", "build", *BOTH[:2], "--provenance", "s.cdx.json", "--provenance-key", "k"), "the same file"),
         (("verify", PACKAGE, "--provenance", "p.json"), "go together"),

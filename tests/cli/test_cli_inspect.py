@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from intelhex import IntelHex
 
 from smpdfu.image.format import Image
+from smpdfu.image.keys.keys import generate
+from smpdfu.image.nsib.provision import FRONT_BYTES, provision_for
 from smpdfu.image.trailer import boot_magic
 
 if TYPE_CHECKING:
@@ -148,3 +151,37 @@ def test_inspect_tells_why_a_package_cannot_be_used(tmp_path: Path, smpdfu: Call
     sentence = smpdfu("inspect", path).refused()
     assert "gone.bin" in sentence
     assert str(path) in sentence
+
+
+@pytest.mark.parametrize("s0", [0x8000, 0x0100_8800], ids=["b0", "b0n"])
+@pytest.mark.parametrize("suffix", ["hex", "bin"])
+def test_provisioning_data_are_known(smpdfu: Call, tmp_path: Path, s0: int, suffix: str) -> None:
+    key = generate("ecdsa-p256").public
+    data = provision_for(s0, None if s0 > 0x8000 else 0x14000, [key], counter_slots=2 if s0 == 0x8000 else 0)
+    path = tmp_path / f"provision.{suffix}"
+    if suffix == "hex":
+        memory = IntelHex()
+        memory.puts(0x00FF_8128 if s0 == 0x8000 else 0x0100_8580, data.to_bytes())
+        memory.write_hex_file(str(path))
+    else:
+        path.write_bytes(b"\xff" * FRONT_BYTES + data.to_bytes())
+    said = json.loads(smpdfu("inspect", path, "--json").out)
+    assert said["provision"] == {"keys": 1, "counters": int(s0 == 0x8000)}
+    assert "smpdfu provision show FILE" in said["advice"]
+    assert "sign" not in said["advice"]
+    assert smpdfu("provision", "show", path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ('{"bomFormat": "CycloneDX", "specVersion": "1.6"}', "smpdfu affected --sbom FILE"),
+        ('{"payload": "", "payloadType": "application/vnd.in-toto+json", "signatures": []}', "--provenance FILE"),
+    ],
+)
+def test_release_evidence_is_known(smpdfu: Call, tmp_path: Path, text: str, command: str) -> None:
+    path = tmp_path / "evidence.json"
+    path.write_text(text)
+    said = json.loads(smpdfu("inspect", path, "--json").out)
+    assert command in said["advice"]
+    assert "not firmware" not in said["advice"]

@@ -268,3 +268,16 @@ def test_multi_image(smpdfu: Call, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     both = Package.load(tmp_path / "out" / "dfu_multi_image.bin")
     assert [one.role for one in both.images] == [Role.APP, Role.NET]
+
+
+def test_the_last_lines_name_each_package_and_how_to_install_it(smpdfu: Call, tmp_path: Path) -> None:
+    kind = "ncs3.0-pm-mcuboot-update"
+    done = smpdfu("package", built(kind), "-k", signing_key(kind), "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    for name in ("dfu_application.zip", "dfu_mcuboot.zip"):
+        assert f"`smpdfu update {tmp_path}/out/{name}`" in done.err
+    assert "MCUboot itself; there is no way back" in done.err
+    rows = [row.split() for row in done.out.splitlines()]
+    assert sum(row[:3] == ["all", "images", "sector"] for row in rows) == 1
+    assert sum("sector" in row for row in rows) == 1
+    assert sum(row[:5] == ["both", "images", "of", "MCUboot", "version"] for row in rows) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
-from smpdfu.cli.computer.doctor import _shown
+from smpdfu.cli.app.findings import findings_shown
+from smpdfu.cli.terminal import show, tables
 from smpdfu.cli.terminal.show import Data, Output, facts, stacked, table, tell, words
 from smpdfu.local.doctor.checks import Finding, Level
 from smpdfu.untrusted.text import lines as lines_of
@@ -69,7 +72,7 @@ def test_other_bytes_are_cut_with_dots(shown: Shown) -> None:
 
 def test_what_doctor_says_stays_in_its_column(shown: Shown) -> None:
     found = Finding("ports", "port", Level.NOTE, SENTENCE, SENTENCE, SENTENCE)
-    lines = shown(_shown([found]), 60)
+    lines = shown(findings_shown([found]), 60)
     assert max(map(len, lines)) <= 60
     assert {line[:9].strip() for line in lines[1:]} == {""}
     assert " ".join(line.strip() for line in lines) == f"note     {SENTENCE} {SENTENCE} {SENTENCE}"
@@ -141,3 +144,28 @@ def test_the_tlvs_of_an_image_are_short_and_whole_with_long(signed: Path, smpdfu
     assert tlvs["SHA256"] not in table_of
     whole = smpdfu("inspect", "--long", signed).out.partition("TLVs\n")[2]
     assert all(data in whole for data in tlvs.values())
+
+
+@pytest.mark.parametrize("count", [100, 101])
+def test_an_item_of_a_long_list_has_one_line(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    items = [{"name": f"a\n{number}", "hash": b"\x01", "now": [1, {"b": []}]} for number in range(count)]
+    show.print_json({"counts": {"a": 1}, "items": items, "none": [], "text": "\n  "})
+    printed = capsys.readouterr().out
+    as_text = [one | {"hash": "01"} for one in items]
+    assert json.loads(printed) == {"counts": {"a": 1}, "items": as_text, "none": [], "text": "\n  "}
+    lines = printed.splitlines()
+    assert lines[:4] == ["{", '  "counts": {', '    "a": 1', "  },"]
+    found = [line for line in lines if '"name"' in line]
+    assert [json.loads(line.rstrip(",")) for line in found] == as_text if count > 100 else len(lines) > 8 * count
+
+
+@given(
+    st.lists(st.lists(st.text("ab \u4e00\u0301", max_size=9), min_size=3, max_size=3), max_size=4), st.integers(0, 3)
+)
+def test_a_row_without_styles_is_put_together_as_one_with_styles(rows: list[list[str]], styled: int) -> None:
+    texts = [[Text(cell) for cell in row] for row in rows]
+    marked = [[Text(cell, style="green") for cell in row] for row in rows]
+    for row, others in zip(texts, marked, strict=True):
+        plain = [line.plain for line in tables._lines(row, (9, 5, 18), 3)]
+        assert plain == [line.plain for line in tables._lines(others, (9, 5, 18), 3)]
+        assert plain == [line.plain for line in tables._lines([*row[:styled], *others[styled:]], (9, 5, 18), 3)]

@@ -155,7 +155,10 @@ def test_mcuboot_that_would_stay_in_the_slot_is_not_uploaded(smpdfu: Call, keys:
     assert smpdfu("upload", files.mcuboot[1], "--force", *TO).code == 0
 
 
-def test_mcuboot_that_a_device_without_b0_gets_has_a_warning(smpdfu: Call, files: Files) -> None:
+def test_mcuboot_that_a_device_without_b0_gets_has_a_warning(
+    smpdfu: Call, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert smpdfu("virtual", "new", "desk", "--demo").code == 0
     sent = smpdfu("upload", files.mcuboot[1], *TO)
     assert "if it has no b0 (NSIB)" in " ".join(sent.err.split()), sent.err
@@ -281,6 +284,16 @@ def test_the_board_of_a_build_with_nsib_has_b0(smpdfu: Call) -> None:
     assert device.b0 is not None
     image = board.firmware.mcuboot.read_bytes()
     assert device.b0.slots[0].read(0, len(image)) == image
+
+
+def test_provision_make_writes_what_the_build_has(smpdfu: Call, tmp_path: Path) -> None:
+    """S0 and S1 begin with the room for MCUboot's header, as PM_S0_ADDRESS and PM_S1_ADDRESS have it."""
+    build = built(OWN_UPDATE)
+    key = board_of(find_build(build)).keys.b0
+    made = tmp_path / "provision.hex"
+    places = ("--address", "0xff8100", "--s0", "0x8000", "--s1", "0x14000")
+    assert smpdfu("provision", "make", "-o", made, *places, "-k", key).code == 0
+    assert IntelHex(str(made)).todict() == IntelHex(str(build / "app_provision.hex")).todict()
 
 
 def test_options_for_b0_win_over_the_build(smpdfu: Call, keys: Keys, files: Files) -> None:

@@ -26,10 +26,7 @@ TOKEN_SUFFIX = ".token"
 _MAX_TOKEN = 512  # characters; hawkBit's tokens have 32
 _MAX_TOKENS_BYTES = 16 * 1024 * 1024
 _OTHERS = 0o077
-_NO_TOKEN_HERE = (
-    "must not be in this file. Write it into a file that only the agent can read (chmod 600), and name that file with "
-    "'gateway_token_file'"
-)
+_SECRETS = ("token", "gateway_token", "target_token", "password")
 
 
 class Way(StrEnum):
@@ -57,9 +54,7 @@ class Authentication:
     @classmethod
     def read(cls, table: Table, folder: Path) -> Authentication:
         """Read ``[authentication]`` of a file in ``folder``. Raises FleetFileError or AgentFileError."""
-        for word in ("token", "gateway_token", "target_token", "password"):
-            if table.text(word, None) is not None:
-                raise AgentFileError(f"{word!r} in {table.where}: a secret {_NO_TOKEN_HERE}")
+        refuse_secrets(table, "gateway_token_file")
         said = {way: text for way in Way if (text := table.text(way, None)) is not None}
         key = table.text("key", None)
         table.nothing_else()
@@ -125,6 +120,19 @@ class Credentials:
             if token and token in text:
                 text = text.replace(token, "[token]")
         return text
+
+
+def refuse_secrets(table: Table, instead: str) -> None:
+    """Refuse a secret in the agent's file; ``instead`` is the key that names a file with it.
+
+    Raises AgentFileError, without the secret.
+    """
+    for word in _SECRETS:
+        if table.text(word, None) is not None:
+            raise AgentFileError(
+                f"{word!r} in {table.where}: a secret must not be in this file. Write it into a file that only the "
+                f"agent can read (chmod 600), and name that file with {instead!r}"
+            )
 
 
 def secret_path(name: str, folder: Path) -> Path:

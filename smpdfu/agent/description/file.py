@@ -22,6 +22,10 @@
     # target_tokens = "tokens"  # a folder with a file NAME.token for each device, or a CSV file name,token
     # certificate = "gateway.pem" and key = "gateway.key"
 
+    [management]                # if you have it: see by the server's attributes that another gateway has a device
+    user = "gateway-reader"     # a user of the management API who may read targets, and no more
+    password_file = "reader.password"
+
     [scan]                      # add devices that a search finds: patterns of names
     ble = ["roof-*"]            # the name that a BLE device sends
     serial = ["10500*"]         # the serial number of a port's USB device
@@ -70,12 +74,13 @@ from pathlib import Path
 from typing import cast
 
 from smpdfu.agent.description.authentication import Authentication
+from smpdfu.agent.description.management_login import ManagementLogin
 from smpdfu.agent.description.scan_rule import MAX_NAME, ScanRule, fits_as_name
 from smpdfu.agent.description.server_settings import ServerSettings
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER
 from smpdfu.dfu.fleet.description.device_list import FleetDevice, Loaders, Place, read_devices
 from smpdfu.dfu.fleet.description.table import Table, read_bytes, read_tables
-from smpdfu.dfu.fleet.description.treatment import Treatment
+from smpdfu.dfu.fleet.description.treatment import Treatment, read_treatment
 from smpdfu.errors import AgentFileError, FleetFileError
 from smpdfu.local.state.folders import state_home
 
@@ -83,6 +88,7 @@ _KNOWN = (
     "agent",
     "server",
     "authentication",
+    "management",
     "scan",
     "limits",
     "update",
@@ -169,6 +175,7 @@ class AgentFile:
     confirmation: Consent = Consent.WAIT
     metrics: Listener | None = None
     log: LogForm = LogForm.TEXT
+    management: ManagementLogin | None = None
     loaders: Loaders = field(default_factory=lambda: Loaders(UNKNOWN_BOOTLOADER, {}))
 
     @classmethod
@@ -220,7 +227,7 @@ def _read(path: Path, place: Place) -> AgentFile:
         devices,
         scan,
         _limits(table("limits")),
-        Treatment.read(update),
+        read_treatment(update),
         own,
         _artifacts(table("artifacts"), folder, own),
         trust,
@@ -230,6 +237,7 @@ def _read(path: Path, place: Place) -> AgentFile:
         confirmation,
         _listener(table("metrics")),
         _log_form(table("log")),
+        ManagementLogin.read(table("management"), folder) if "management" in tables else None,
         loaders,
     )
 

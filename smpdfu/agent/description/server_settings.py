@@ -18,10 +18,14 @@ _EXAMPLE = "such as https://hawkbit.example.com"
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """``ca`` is a file of certificates in PEM that are trusted instead of the system's."""
+    """``ca`` is a file of certificates in PEM that are trusted instead of the system's.
+
+    ``insecure_http``: the file allows http to another computer.
+    """
 
     address: ServerAddress
     ca: Path | None = None
+    insecure_http: bool = False
 
     @classmethod
     def read(cls, table: Table, folder: Path) -> ServerSettings:
@@ -41,7 +45,7 @@ class ServerSettings:
             address = ServerAddress(url, tenant, artifacts)
         except ValueError as error:
             raise AgentFileError(f"{table.where}: {error}") from error
-        return cls(address, None if ca is None else folder / ca)
+        return cls(address, None if ca is None else folder / ca, insecure)
 
 
 def check_url(url: str, where: str, *, insecure_http: bool) -> None:

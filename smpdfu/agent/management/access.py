@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smpdfu.agent.ddi.server_address import ServerAddress, Token
 from smpdfu.agent.description.server_settings import is_loopback
+from smpdfu.errors import ServerLinkError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class ManagementAccess:
     """A server with a login. ``tenant``: refuse a login of another tenant; None: take the login's own.
 
     ``ca`` is a file of certificates in PEM by which the server's certificate is checked. ``insecure_http``: allow http
-    to another computer. Raises ValueError, in one sentence, for an address that cannot be used.
+    to another computer; without it, such an address is a ServerLinkError. Raises ValueError for what is no address.
     """
 
     url: str
@@ -25,14 +26,15 @@ class ManagementAccess:
     insecure_http: bool = False
 
     def __post_init__(self) -> None:
-        origin = self.address.origin
+        origin = address_of(self).origin
         if origin.scheme == "http" and not (self.insecure_http or is_loopback(origin.host)):
-            raise ValueError(f"{origin} has no TLS: everybody on the way can read the login. Use https")
+            text = f"{origin} has no TLS: everybody on the way can read the login"
+            raise ServerLinkError(text).because("publish-without-tls")
 
-    @property
-    def address(self) -> ServerAddress:
-        """The address, checked. Raises ValueError."""
-        return ServerAddress(self.url)
+
+def address_of(access: ManagementAccess) -> ServerAddress:
+    """Return the address of a server, checked. Raises ValueError."""
+    return ServerAddress(access.url)
 
 
 def password_login(user: str, password: str) -> Token:

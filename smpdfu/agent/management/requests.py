@@ -143,6 +143,11 @@ def action_messages(target: str, action: int, most: int) -> Request:
     return _get(f"/targets/{quote(target, safe='')}/actions/{action}/status", sort="id:DESC", limit=str(most))
 
 
+def attributes_of(target: str) -> Request:
+    """Ask for the attributes of a target."""
+    return _get(f"/targets/{quote(target, safe='')}/attributes")
+
+
 def _get(path: str, **query: str) -> Request:
     text = urlencode(query, quote_via=quote)
     return Request("GET", f"{ROOT}{path}?{text}" if text else f"{ROOT}{path}")

@@ -103,12 +103,12 @@ def _tokens(file: AgentFile, answers: Mapping[str, Answer]) -> Iterator[Finding]
         yield _refused(file, refused, answers[refused[0]].status)
         return
     first = next(iter(answers.values()))
+    if is_web_page(first.headers):
+        return
     refusal = Refusal.from_bytes(first.body)
     if first.status < 300 or (first.status == 404 and refusal.code.startswith(_HAWKBIT)):
         what = "the certificate" if file.authentication.way is Way.CERTIFICATE else "the token"
         yield Finding("token-ready", TOPIC, Level.OK, f"the server accepts {what}")
-        return
-    if is_web_page(first.headers):
         return
     said = line(refusal.message)[:_SHOWN]
     yield Finding(

@@ -6,7 +6,7 @@
     {"time": "2026-11-30T18:20:01Z", "level": "info", "event": "action-ended", "device": "roof-1", ...}
 
 Texts from the server and from devices are filtered and cut, and a token never reaches a line. Events that a healthy
-agent has all the time (a poll without news, bytes on their way) have no line. A failure that stays the same has one.
+agent has all the time (polls, bytes on their way) have no line. A failure that stays the same has one.
 """
 
 from __future__ import annotations
@@ -92,10 +92,9 @@ class EventLog:
             self._stream.flush()
 
     def _is_news(self, event: AgentEvent) -> bool:
-        """Whether this is something else than the event before of its kind and device."""
+        """Whether this is something else than the event before of its kind and device, or a first good poll again."""
         if isinstance(event, Polled):
-            recovered = self._failures.pop((event.device, PollFailed.NAME), None) is not None
-            return event.changed or recovered
+            return self._failures.pop((event.device, PollFailed.NAME), None) is not None
         if isinstance(event, PollFailed | ActionWaits | FeedbackKept):
             facts = tuple(value for key, value in _facts_of(event) if key not in _CHANGING)
             key = (event.device, event.NAME)

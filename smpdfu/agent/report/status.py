@@ -120,10 +120,10 @@ class AgentStatus:
         """Read it. Raises FormatError."""
         found = load(data, MAX_BYTES)
         if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("devices"), dict):
-            raise FormatError("it is not the status of an agent")
+            raise FormatError("it is not a status")
         head: dict[str, Any] = {one.name: found.get(one.name) for one in fields(cls) if one.name != "devices"}
         if not all(_HEAD[key](value) for key, value in head.items()):
-            raise FormatError("the status of the agent is damaged")
+            raise FormatError("a value at its beginning is wrong")
         return cls(**head, devices={name: _device(one) for name, one in found["devices"].items()})
 
 
@@ -148,7 +148,7 @@ _HEAD: Mapping[str, Callable[[object], bool]] = {
 
 def _device(entry: Any) -> DeviceStatus:
     if not isinstance(entry, dict):
-        raise FormatError("a device in the status of the agent is damaged")
+        raise FormatError("a device is not an object")
     usual = DeviceStatus()
     known = {}
     for one in fields(DeviceStatus):
@@ -161,7 +161,7 @@ def _device(entry: Any) -> DeviceStatus:
         else:
             right = type(value) is (int if one.name in ("number", "total") else str)
         if not right:
-            raise FormatError(f"{one.name!r} of a device in the status of the agent is damaged")
+            raise FormatError(f"{one.name!r} of a device is wrong")
         known[one.name] = value
     return DeviceStatus(**known)
 
@@ -182,6 +182,20 @@ class StatusBook:
         self._ended = False
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
         self.begun = self.changed = self.news = False
+
+    def remember(self, before: Mapping[str, DeviceStatus]) -> None:
+        """Take over from an earlier run what stays true of each device: its last poll, how its last action ended."""
+        for name in self.devices.keys() & before.keys():
+            known = before[name]
+            message = known.message if known.outcome and not known.action else ""
+            self.devices[name] = DeviceStatus(
+                polled=known.polled,
+                message=message,
+                outcome=known.outcome,
+                cause=known.cause,
+                ended_action=known.ended_action,
+                ended=known.ended,
+            )
 
     def status(self) -> AgentStatus:
         """Return the status now."""
@@ -219,7 +233,7 @@ class StatusBook:
                 one.problem = self._text(message)
             case ActionTaken(action=action):
                 one.phase, one.action, one.message = Phase.FETCHING, self._text(action), ""
-                one.step, one.number, one.total = "", 0, 0
+                one.step, one.number, one.total, one.gateway = "", 0, 0, ""
             case ActionWaits(message=message):
                 one.phase, one.message = Phase.WAITING, self._text(message)
             case PackageReady():
@@ -272,4 +286,7 @@ def read_status(folder: Path) -> AgentStatus | None:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
-    return AgentStatus.from_json(data)
+    try:
+        return AgentStatus.from_json(data)
+    except FormatError as error:
+        raise FormatError(f"the status of the agent in {folder / NAME} is damaged: {error}") from error

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import aiohttp
 
@@ -20,7 +21,8 @@ _SHOWN = 160
 def our_errors(link: Link) -> Iterator[None]:
     """Turn what aiohttp, asyncio and the system raise into ``ServerLinkError`` or ``ServerProtocolError``.
 
-    The new error has no cause: an error of aiohttp holds the request with its headers.
+    The new error has no cause: an error of aiohttp holds the request with its headers. They are taken out of it, too,
+    because Python keeps it as the context of the new one.
     """
     try:
         yield
@@ -29,6 +31,9 @@ def our_errors(link: Link) -> Iterator[None]:
         raise
     except (TimeoutError, aiohttp.ClientError, OSError, UnicodeError) as error:
         found = _ours(error, link)
+        if isinstance(error, aiohttp.ClientResponseError):
+            error.args = ()
+            vars(error)["request_info"] = SimpleNamespace(real_url=link.shown)
         found.url = link.shown
         raise found from None
 
@@ -42,15 +47,13 @@ def _ours(error: Exception, link: Link) -> ServerError:
         return ServerLinkError(f"TLS with {where} failed: {_reason(error)}").because("tls")
     if isinstance(error, TimeoutError):
         return ServerLinkError(f"{where} does not answer in time").because("timeout")
-    if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):
+    if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror | UnicodeError):
         return ServerLinkError(f"the name of {where} cannot be looked up").because("name")
     if isinstance(error, aiohttp.ClientConnectorError):
         return ServerLinkError(f"smpdfu cannot connect to {where}: {_system(error.os_error)}").because("connect")
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
         return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(_message(error))}")
-    if isinstance(error, aiohttp.ClientError | OSError):
-        return ServerLinkError(f"the connection to {where} broke: {_broke(error)}").because("lost")
-    return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(type(error).__name__)}")
+    return ServerLinkError(f"the connection to {where} broke: {_broke(error)}").because("lost")
 
 
 def _verification(error: Exception) -> str:

@@ -7,6 +7,7 @@ server or the network could cause. The token is in the header of one request and
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -60,9 +61,12 @@ class HttpClient:
         self._downloads = asyncio.Semaphore(downloads)
         self._connections = connections + downloads
         self._session: aiohttp.ClientSession | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> HttpClient:
-        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEPT_S, ssl=context_of(self._tls))
+        if self._tls != TlsFiles():
+            self._context = context_of(self._tls)  # now, so that a file that cannot be used is named at once
+        connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEPT_S)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -138,7 +142,13 @@ class HttpClient:
         )
         async with asyncio.timeout(head_s):  # aiohttp's own bounds begin anew with each interim answer (1xx)
             response = await self._session.request(
-                method, URL(link.url, encoded=True), headers=sent, data=body, allow_redirects=False, timeout=times
+                method,
+                URL(link.url, encoded=True),
+                headers=sent,
+                data=body,
+                allow_redirects=False,
+                timeout=times,
+                ssl=self._tls_for(link),
             )
         try:
             yield response
@@ -147,6 +157,14 @@ class HttpClient:
                 response.release()
             else:
                 response.close()
+
+    def _tls_for(self, link: Link) -> ssl.SSLContext | bool:
+        """Make the settings of TLS for the first link that needs them: to read the system's authorities takes time."""
+        if link.origin.scheme != "https":
+            return True
+        if self._context is None:
+            self._context = context_of(self._tls)
+        return self._context
 
 
 def check_status(answer: Answer, link: Link, words: Mapping[int, str] | None = None) -> None:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from smpdfu import __version__
@@ -29,6 +28,7 @@ from smpdfu.agent.actions.record import ActionRecord, Stage
 from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
 from smpdfu.agent.ddi.resources import Artifact, Deployment
 from smpdfu.agent.description.file import AgentFile
+from smpdfu.agent.server.client import Sink
 from smpdfu.agent.work.install import Attempt
 from smpdfu.agent.work.keeper import Keeper, proceeding
 from smpdfu.agent.work.ports import Ports
@@ -74,6 +74,7 @@ class CarryOut:
     activated: bool = False
     resumed: bool = False
     installed: Installed | None = field(default=None, init=False)
+    fetched_bytes: int = field(default=0, init=False)
     package: Package | None = field(default=None, init=False)
 
     @property
@@ -114,22 +115,29 @@ class CarryOut:
         await self.keeper.keep_action(
             replace(self._action, stage=Stage.CHECKED, digest=digest, sha256=artifact.sha256 or "")
         )
-        self._watch(PackageReady(self.keeper.name, self._action.id, digest, artifact.size_bytes or 0))
+        self._watch(PackageReady(self.keeper.name, self._action.id, digest, self.fetched_bytes))
         if self._next() is not Next.END_FETCHED:
             self._say(Execution.DOWNLOADED, f"The gateway has {artifact.filename} and checked it.", "downloaded")
 
     @asynccontextmanager
     async def _held(self, artifact: Artifact) -> AsyncIterator[Path]:
         """The file, whole and checked; a second download if the first one is not what the server says."""
-        download = partial(self.ports.server.download, self.keeper.name)
         async with AsyncExitStack() as stack:
             try:
-                path = await stack.enter_async_context(self.ports.cache.hold(artifact, download))
+                path = await stack.enter_async_context(self.ports.cache.hold(artifact, self._download))
             except ArtifactError as error:
                 if error.temporary:
                     raise
-                path = await stack.enter_async_context(self.ports.cache.hold(artifact, download))
+                path = await stack.enter_async_context(self.ports.cache.hold(artifact, self._download))
             yield path
+
+    async def _download(self, artifact: Artifact, sink: Sink) -> None:
+        """Bring the file from the server; this is called for one of the devices that wait for it."""
+        before = sink.size_bytes
+        try:
+            await self.ports.server.download(self.keeper.name, artifact, sink)
+        finally:
+            self.fetched_bytes += max(sink.size_bytes - before, 0)
 
     async def _end_fetched(self) -> None:
         text = "The gateway has the package and checked it. The action is to fetch it only; nothing was installed."

@@ -109,9 +109,10 @@ class Gateway:
             if work.polls.failures:
                 unpolled.append(work.name)
                 return
-            if not work.busy:
+            if work.busy:
+                await work.settle()
+            elif work.due_s > asyncio.get_running_loop().time():
                 return
-            await work.settle()
             if work.waits and work.open:
                 return
 

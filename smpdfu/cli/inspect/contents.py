@@ -45,6 +45,11 @@ MCUBOOT_ITSELF = (
     "which has a file for each slot of MCUboot. Do not install this file with `smpdfu upload`: there is no way back."
 )
 
+PROVISION = (
+    "It has the provisioning data of b0 or b0n: slots, keys and counters. Show them with `smpdfu provision show FILE`. "
+    "`smpdfu update PACKAGE --b0-key FILE` (of the network core: --net-key FILE) checks the seals by its keys."
+)
+
 # By the names of FileKind: what can be done with a file of the kind.
 ADVICE = {
     "MCUBOOT_IMAGE": "Check its signature with `smpdfu verify`. Install it with `smpdfu upload FILE --confirm`.",

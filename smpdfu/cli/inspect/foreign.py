@@ -64,12 +64,28 @@ _PEM_WORDS = (
 )
 
 
+def _evidence(document: dict[str, Any]) -> Contents | None:
+    """What an SBOM or a signed provenance is for; None for other documents."""
+    if document.get("bomFormat") == "CycloneDX":
+        what = "a software bill of materials (CycloneDX)"
+        said = "Find the devices that run its images with `smpdfu affected --sbom FILE`. Check that it belongs to a "
+        said += "package with `smpdfu verify PACKAGE --sbom FILE`."
+    elif "payloadType" in document and "signatures" in document:
+        what = "a signed statement (DSSE), such as a provenance"
+        said = "Check the package with `smpdfu verify PACKAGE --provenance FILE --provenance-key KEY`."
+    else:
+        return None
+    return Contents((("holds", what),), data=(("holds", what),), advice=said)
+
+
 def json_text(data: bytes, advice: str) -> Contents:
     """A JSON file: a manifest that was taken out of its package is told from others."""
     try:
         document: Any = load_json(data)
     except ValueError:
         return Contents((("text", "not proper JSON"),), advice=advice)
+    if isinstance(document, dict) and (found := _evidence(document)) is not None:
+        return found
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, list):
         return Contents(advice=advice)

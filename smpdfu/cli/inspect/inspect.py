@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.inspect import foreign
-from smpdfu.cli.inspect.contents import ADVICE, MCUBOOT_ITSELF, WHOLE_FLASH, Contents, Pairs, Table
+from smpdfu.cli.inspect.contents import ADVICE, MCUBOOT_ITSELF, PROVISION, WHOLE_FLASH, Contents, Pairs, Table
 from smpdfu.cli.inspect.seal import seal_entry, seal_words
 from smpdfu.cli.inspect.slot import Part, Picture, parts_of
 from smpdfu.cli.terminal.show import Data, HashOutput, facts, stacked, table, words
@@ -18,6 +18,7 @@ from smpdfu.image.files import identify, parse_firmware, read_bounded, split_cor
 from smpdfu.image.format import HASH_TYPES, IMAGE_MAGIC, SIGNATURE_TYPES, Flag, Header, Image, TlvType
 from smpdfu.image.inspect.not_firmware import image_inside
 from smpdfu.image.nsib.firmware_info import INFO_MAGIC, INFO_OFFSETS
+from smpdfu.image.nsib.provision_reading import find_provision
 from smpdfu.image.nsib.seal import VALIDATION_MAGIC
 from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, NsibKeys
 from smpdfu.image.signing.build import encrypted_key_size
@@ -249,6 +250,8 @@ def _hex(data: bytes, advice: str, view: View) -> Contents:
     if start.data.startswith(IMAGE_MAGIC.to_bytes(4, "little")) and len(held) < 2:
         inner = _slot(firmware.flat(), start.address, ADVICE["MCUBOOT_IMAGE"], view)
         return replace(inner, pairs=pairs + inner.pairs, tables=(segments, *inner.tables), data=data_ + inner.data)
+    if (provision := _provision(data)) is not None:
+        return provision
     if len(held) == 2:
         advice = "It has the firmware of both cores. Sign and pack it with `smpdfu package --merged`."
     elif not held:
@@ -257,6 +260,24 @@ def _hex(data: bytes, advice: str, view: View) -> Contents:
     if len(held) == 1 and _is_whole_flash(one.data for one in firmware.segments):
         advice = WHOLE_FLASH
     return Contents(pairs + tuple(more), (segments,), data_, advice)
+
+
+def _provision(data: bytes) -> Contents | None:
+    """Provisioning data of NSIB, of a build or of a dump; None for anything else."""
+    try:
+        found = find_provision(parse_firmware(data))
+    except FormatError:
+        return None
+    if not (found.keys or found.counters):
+        return None
+    pairs = (("provisioning data", f"keys: {len(found.keys)}, counters: {len(found.counters)}"),)
+    held = {"keys": len(found.keys), "counters": len(found.counters)}
+    return Contents(pairs, data=(("provision", held),), advice=PROVISION)
+
+
+def _unknown(data: bytes, advice: str, _view: View) -> Contents:
+    """A dump of OTP has nothing at its beginning by which it could be known."""
+    return _provision(data) or _only_advice(data, advice)
 
 
 def _is_whole_flash(parts: Iterable[bytes]) -> bool:
@@ -297,6 +318,7 @@ READERS: dict[str, Callable[[bytes, str, View], Contents]] = {
     "MCUBOOT_IMAGE": _image,
     "INTEL_HEX": _hex,
     "RAW_FIRMWARE": _raw,
+    "UNKNOWN": _unknown,
 }
 _MOST_SEGMENTS = 100
 """Rows for people: a hostile .hex has ten thousands."""

@@ -40,6 +40,18 @@ class PassphraseOptions:
             raise typer.BadParameter(str(error)) from None
 
 
+def source_of_another(option: str, env: str | None, file: Path | None, usual: PassphraseOptions) -> Passphrase:
+    """The passphrase of a further key, whose options begin with ``option`` (``--nsib``); by default that of the first.
+
+    Raises typer.BadParameter when two sources are given.
+    """
+    if env is None and file is None:
+        return usual.source()
+    if env is not None and file is not None:
+        raise typer.BadParameter(f"give either {option}-passphrase-env or {option}-passphrase-file, not both")
+    return PassphraseOptions(env, file).source()
+
+
 KeyFile = Annotated[Path, typer.Option("-k", "--key", metavar="FILE", help="Key file, PEM.")]
 Key = Annotated[
     str,

@@ -124,10 +124,8 @@ def _shared(natural: Sequence[int], least: Sequence[int], room: int) -> list[int
 
 def _lines(cells: Sequence[Text], widths: Sequence[int], gap: int, *, indent: int = 1) -> Iterator[Text]:
     """The lines of a row."""
-    if all(
-        cell.cell_len <= width and not (cell.style or cell.spans) for cell, width in zip(cells, widths, strict=True)
-    ):
-        yield _plain_line(cells, widths, gap, indent)
+    if (whole := _plain_line(cells, widths, gap, indent)) is not None:
+        yield whole
         return
     wrapped = [_wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for number in range(max(map(len, wrapped), default=0)):
@@ -141,12 +139,15 @@ def _lines(cells: Sequence[Text], widths: Sequence[int], gap: int, *, indent: in
         yield made
 
 
-def _plain_line(cells: Sequence[Text], widths: Sequence[int], gap: int, indent: int) -> Text:
-    """The one line of a row without styles: most rows of a long table are such, and Text is slow to put together."""
+def _plain_line(cells: Sequence[Text], widths: Sequence[int], gap: int, indent: int) -> Text | None:
+    """The row as one line, if it fits and has no styles: most rows are such, and texts with styles are slow to join."""
     made, filled, place = "", 0, indent
     for cell, width in zip(cells, widths, strict=True):
+        length = cell.cell_len
+        if length > width or cell.style or cell.spans:
+            return None
         made += " " * (place - filled) + cell.plain
-        filled = place + cell.cell_len
+        filled = place + length
         place += width + gap
     return _line(made)
 

@@ -27,6 +27,8 @@ from tests.agent.servers.management import HawkbitServer, ManagementError
 ARTIFACT = "org.eclipse.hawkbit:hawkbit-update-server:1.1.0"
 JAVA_MIN = 21
 HEAP = "768m"
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""What starts sooner: a server for tests lives for minutes."""
 STARTS_S = 300.0
 """A first start on a loaded machine with two cores takes a minute."""
 MAVEN_S = 600.0
@@ -132,13 +134,17 @@ def _options(port: int, folder: Path) -> Sequence[str]:
 def hawkbit(folder: Path, port: int = 0) -> Iterator[HawkbitServer]:
     """A server with an empty database in memory; its log and its artifacts in ``folder``.
 
-    Raises NotThereError when it cannot be had, and RuntimeError when it does not start.
+    ``SMPDFU_HAWKBIT_URL`` names one that runs already, and is taken as it is. Raises NotThereError when none can be
+    had, and RuntimeError when it does not start.
     """
+    if running := os.environ.get("SMPDFU_HAWKBIT_URL"):
+        yield HawkbitServer("hawkbit", running)
+        return
     found = program()
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     log = folder / "hawkbit.log"
-    order = [str(found.java), f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-jar", str(found.jar), *_options(port, folder)]
+    order = [str(found.java), f"-Xmx{HEAP}", *JVM, "-jar", str(found.jar), *_options(port, folder)]
     with log.open("wb") as out:
         process = subprocess.Popen(order, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
     try:

@@ -81,7 +81,8 @@ class HawkbitServer:
     def gateway_token(self) -> str:
         """See ``UpdateServer``."""
         if not self._token:
-            self._token = secrets.token_hex(16)
+            kept = self.call("GET", "system/configs/authentication.gatewaytoken.key")["value"]
+            self._token = kept or secrets.token_hex(16)
             self.configure("authentication.gatewaytoken.key", self._token)
             self.configure("authentication.gatewaytoken.enabled", True)
             self.configure("authentication.targettoken.enabled", True)
@@ -216,6 +217,7 @@ class HawkbitServer:
         number = int(made["id"])
         self.wait(lambda: self.rollout_facts(number).status == "ready", "the rollout is not ready")
         self.call("POST", f"rollouts/{number}/start")
+        self.wait(lambda: self.rollout_facts(number).status not in ("ready", "starting"), "the rollout does not start")
         return number
 
     def rollout_facts(self, number: int) -> RolloutFacts:

@@ -60,7 +60,8 @@ def _network(kind: Kind, path: Path) -> None:
     write_pair(net / "zephyr" / "zephyr", start, plain)
     write_hex(net / "zephyr" / "signed_by_b0_app.hex", (start, sealed))
     write_pair(net / "b0n" / "zephyr" / "zephyr", NET_START, firmware("b0n", NET_START))
-    write_hex(net / "zephyr" / "provision.hex", (kind.layout.net_at("provision").address, provision_data(start)))
+    area = kind.layout.net_at("provision").address
+    write_hex(net / "zephyr" / "provision.hex", provision_data(area, start, numbered=kind.numbers_keys))
 
 
 def _sign(version: str, prefix: Path, source: Path, slot_size: int, to_secondary: int) -> None:

@@ -42,10 +42,15 @@ def sealed_pair(name: str, address: int, version: int, stack: int = NET_RAM_END)
     return plain, seal(plain, address, signing_key())
 
 
-def provision_data(s0: int, s1: int | None = None) -> bytes:
-    """The provisioning data of b0 or b0n (N scripts/bootloader/provision.py): S0, S1, hashes of public keys."""
+def provision_data(address: int, s0: int, s1: int | None = None, *, numbered: bool) -> tuple[int, bytes]:
+    """The provisioning data of b0 or b0n (N scripts/bootloader/provision.py): S0, S1, hashes of public keys.
+
+    ``address`` is that of the area; the life-cycle state and the implementation ID lie there, before the data.
+    ``numbered``: the token has the number of the key, as since the middle of 2024.
+    """
     public = hashlib.sha256(signing_key().public_bytes[-64:]).digest()[:16]
-    return struct.pack("<III", s0, s0 if s1 is None else s1, 1) + struct.pack("<I", 0xFFFF_FFFF) + public
+    token = struct.pack("<I", 0x50FA_FFFF if numbered else 0xFFFF_FFFF)
+    return address + 0x28, struct.pack("<III", s0, s0 if s1 is None else s1, 1) + token + public
 
 
 def write_hex(path: Path, *parts: tuple[int, bytes]) -> None:

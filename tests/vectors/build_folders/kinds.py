@@ -91,6 +91,11 @@ class Kind:
         """Whether the mode's Kconfig words are those from before Zephyr 4.1 (NCS 3.0)."""
         return self.ncs < "3.0"
 
+    @property
+    def numbers_keys(self) -> bool:
+        """Whether provisioning data number the keys in their tokens."""
+        return self.ncs >= "2.9"
+
 
 _RADIO = "ipc_radio"
 

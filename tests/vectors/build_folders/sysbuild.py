@@ -251,8 +251,9 @@ def _network(folder: Folder) -> Entry:
     write_pair(folder.path / f"signed_by_b0_{net}", slot.address, sealed)
     sign_sealed(kind, slot, folder.path / f"signed_by_b0_{net}", folder.path / f"signed_by_mcuboot_and_b0_{net}")
     write_pair(folder.image("b0n") / "zephyr", NET_START, firmware("b0n", NET_START))
-    provision = kind.layout.net_at("provision_partition" if dts else "provision")
-    write_hex(folder.path / "net_provision.hex", (provision.address, provision_data(slot.address)))
+    area = kind.layout.net_at("provision_partition" if dts else "provision").address
+    provision = provision_data(area, slot.address, numbered=kind.numbers_keys)
+    write_hex(folder.path / "net_provision.hex", provision)
     parts = kind.layout.net if dts else texts.board_partitions(kind).net
     for name, code in (
         (net, "s0_partition" if dts else "slot0_partition"),
@@ -313,9 +314,9 @@ def _partition_manager(folder: Folder) -> None:
     (path / "pm.config").write_text(texts.pm_config(kind.layout.app))
     loaders = [folder.image("mcuboot") / "zephyr.hex"]
     if kind.own_update:  # N cmake/sysbuild/provision_hex.cmake: S0 and S1, key hashes; MCUboot with its header
-        s0, s1 = (kind.layout.at(name).address for name in ("s0_image", "s1_image"))
-        address = kind.layout.at("provision").address + 0x28
-        write_hex(path / "app_provision.hex", (address, provision_data(s0, s1)))
+        address, s0, s1 = (kind.layout.at(name).address for name in ("provision", "s0", "s1"))
+        numbered = kind.numbers_keys
+        write_hex(path / "app_provision.hex", provision_data(address, s0, s1, numbered=numbered))
         loaders = [folder.image("b0") / "zephyr.hex", path / "app_provision.hex"]
         loaders.append(path / "signed_by_mcuboot_and_b0_mcuboot.hex")
     merge_hex(path / "merged.hex", *loaders, folder.image(APP) / "zephyr.signed.hex")

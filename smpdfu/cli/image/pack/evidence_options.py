@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smpdfu.cli.image.options import word
+from smpdfu.cli.keys.options import PassphraseOptions, source_of_another
+
+if TYPE_CHECKING:
+    from smpdfu.cli.keys.passphrase import Passphrase
 
 _EVIDENCE = "Release evidence (needs the extra smpdfu[evidence])"
 
@@ -52,6 +56,24 @@ class EvidenceFiles:
             panel=_EVIDENCE,
         ),
     ] = None
+    provenance_passphrase_env: Annotated[
+        str | None,
+        word(
+            "--provenance-passphrase-env",
+            metavar="NAME",
+            text="Environment variable that holds the passphrase of --provenance-key. [default: the source for -k]",
+            panel=_EVIDENCE,
+        ),
+    ] = None
+    provenance_passphrase_file: Annotated[
+        Path | None,
+        word(
+            "--provenance-passphrase-file",
+            metavar="FILE",
+            text="File that holds the passphrase of --provenance-key in its first line. [default: the source for -k]",
+            panel=_EVIDENCE,
+        ),
+    ] = None
     builder_id: Annotated[
         str | None,
         word(
@@ -66,10 +88,24 @@ class EvidenceFiles:
         """Raise typer.BadParameter for options that do not go together, before anybody types a passphrase."""
         if (self.provenance is None) != (self.provenance_key is None):
             raise typer.BadParameter("--provenance and --provenance-key go together: give both")
+        if self.provenance_key is None and (self.provenance_passphrase_env or self.provenance_passphrase_file):
+            raise typer.BadParameter(
+                "--provenance-passphrase-env and --provenance-passphrase-file need --provenance-key"
+            )
         if self.builder_id is not None and self.provenance is None:
             raise typer.BadParameter("--builder-id is for --provenance: give both")
         if self.sbom is not None and self.sbom == self.provenance:
             raise typer.BadParameter("--sbom and --provenance name the same file")
+
+    def source(self, usual: PassphraseOptions) -> Passphrase:
+        """Where the passphrase of ``provenance_key`` comes from; ``usual`` is that of -k. Raises typer.BadParameter."""
+        env, file = self.provenance_passphrase_env, self.provenance_passphrase_file
+        return source_of_another("--provenance", env, file, usual)
+
+    @property
+    def secrets(self) -> tuple[str | Path | None, ...]:
+        """The files that nothing may overwrite."""
+        return self.provenance_key, self.provenance_passphrase_file
 
     @property
     def files(self) -> tuple[Path, ...]:

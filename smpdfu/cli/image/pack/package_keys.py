@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from smpdfu.cli.image.options import KEYS, word
 from smpdfu.cli.image.sign_options import Encryption
-from smpdfu.cli.keys.options import PassphraseOptions
+from smpdfu.cli.keys.options import source_of_another
 
 if TYPE_CHECKING:
     from smpdfu.cli.keys.passphrase import Passphrase
@@ -56,9 +54,4 @@ class PackageKeys(Encryption):
 
     def nsib_source(self) -> Passphrase:
         """Where the passphrase of ``nsib_key`` comes from. Raises typer.BadParameter when two sources are given."""
-        env, file = self.nsib_passphrase_env, self.nsib_passphrase_file
-        if env is None and file is None:
-            return self.source()
-        if env is not None and file is not None:
-            raise typer.BadParameter("give either --nsib-passphrase-env or --nsib-passphrase-file, not both")
-        return PassphraseOptions(env, file).source()
+        return source_of_another("--nsib", self.nsib_passphrase_env, self.nsib_passphrase_file, self)

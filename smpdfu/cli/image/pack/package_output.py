@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from smpdfu.cli.inspect.seal import seal_entry
 from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.cli.terminal.outputs import check_distinct
 from smpdfu.cli.terminal.show import HashOutput, table
-from smpdfu.dfu.package.images import PackageImage
+from smpdfu.dfu.package.images import PackageImage, Role
 from smpdfu.dfu.package.made import PACKAGE_NAME, MadePackage, PackageWarning
 from smpdfu.dfu.package.mcuboot import PACKAGE_NAME as MCUBOOT_PACKAGE
 from smpdfu.dfu.package.multi_image import FILE_NAME
@@ -103,7 +103,7 @@ def finish(job: Job, made: Made, folder: Path, inputs: tuple[Path | None, ...], 
         outputs: dict[StrPath, bytes] = {folder / name: data for name, data in files.items()}
         checked = [*map(Path, outputs), *job.evidence.files]
         check_distinct(checked)
-        job.replacing.check(checked, (*inputs, *keys, job.evidence.provenance_key))
+        job.replacing.check(checked, (*inputs, *keys, *job.evidence.secrets))
         outputs.update(_evidence(job, made.packages, files, inputs, warnings))
         _write(folder, outputs, replace_keys=job.replacing.force)
     show(job, made.packages, warnings, found, folder)
@@ -124,7 +124,9 @@ def _evidence(
         warnings.append(text)
         job.out.warn(text)
 
-    making = evidence.Making(job.build_dir, inputs, job.parameters, job.who.source(), job.guard.release, warn)
+    making = evidence.Making(
+        job.build_dir, inputs, job.parameters, job.evidence.source(job.who), job.guard.release, warn
+    )
     return evidence.evidence_files(job.evidence, made, files, making)
 
 
@@ -161,7 +163,16 @@ def show(
     columns, lines = _of_build(images, data, found) if found else _of_files(images, data)
     job.out.emit(said, lambda: table(title, columns, lines, long=job.out.long))
     if found and not job.plan:
-        job.out.say(f"To install it: `smpdfu update {shlex.quote(path)}`, with --port, --ble or --ip for the device.")
+        for line in _how_to_install(made, folder):
+            job.out.say(line)
+
+
+def _how_to_install(made: Sequence[MadePackage], folder: Path) -> Iterator[str]:
+    """A line for each package, and how to name the device."""
+    for one in made:
+        what = " (MCUboot itself; there is no way back)" if one.file == MCUBOOT_PACKAGE else ""
+        yield f"Install {folder / one.file}{what}: `smpdfu update {shlex.quote(str(folder / one.file))}`"
+    yield "Name the device with --port, --ble or --ip."
 
 
 def _summary(made: MadePackage, folder: Path) -> dict[str, Any]:
@@ -203,13 +214,30 @@ def _of_files(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]])
 
 
 def _of_build(images: Sequence[PackageImage], data: Sequence[Mapping[str, Any]], found: tuple[BuildFact, ...]) -> Table:
-    lines: list[list[object]] = [[one.of, one.name, one.value, one.origin] for one in found]
+    lines: list[list[object]] = [[*row] for row in _once(images, found)]
     for image, said in zip(images, data, strict=True):
         lines.append([image.file, "size", f"{said['size_bytes']} bytes", said["file"]])
         lines.append([image.file, "hash", said["hash"], said["file"]])
         if said["seal"]:
             lines.append([image.file, "key of the seal", said["seal"]["key_hash"], said["file"]])
     return ("of", "what", "value", "from"), lines
+
+
+def _once(images: Sequence[PackageImage], found: Sequence[BuildFact]) -> Iterable[tuple[str, ...]]:
+    """A row for each fact; one that is the same for all images, or for both of MCUboot, has one row."""
+    groups = {
+        "all images": {image.file for image in images},
+        "both images of MCUboot": {image.file for image in images if image.role is Role.MCUBOOT},
+    }
+    whose: dict[tuple[str, str, str], set[str]] = {}
+    for one in found:
+        whose.setdefault((one.name, one.value, one.origin), set()).add(one.of)
+    rows = dict[tuple[str, ...], None]()
+    for one in found:
+        fact = (one.name, one.value, one.origin)
+        group = next((name for name, files in groups.items() if len(files) > 1 and files == whose[fact]), one.of)
+        rows[group, *fact] = None
+    return rows
 
 
 def _data(image: PackageImage, folder: Path) -> dict[str, Any]:

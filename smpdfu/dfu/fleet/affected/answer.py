@@ -133,6 +133,7 @@ class Judge:
     catalog: Catalog
     parts: frozenset[str] = field(init=False)
     _companions: Mapping[str, frozenset[str]] = field(init=False)
+    _verdicts: dict[str, ImageVerdict] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.parts = self.question.parts(self.catalog)
@@ -206,10 +207,10 @@ class Judge:
         )
 
     def _verdict(self, runs: Runs) -> ImageVerdict:
-        verdicts = {self.question.verdict(key, self.catalog) for key in runs.keys}
+        verdicts = {self._verdict_on(key) for key in runs.keys}
         if verdicts == {ImageVerdict.AFFECTED} or verdicts == {ImageVerdict.CLEAR}:
             return verdicts.pop()
-        first = self.question.verdict(runs.key, self.catalog)
+        first = self._verdict_on(runs.key)
         if first is ImageVerdict.AFFECTED and runs.evidence is RunEvidence.UNPROVEN:
             return first
         return (
@@ -218,8 +219,15 @@ class Judge:
             else ImageVerdict.UNLISTED
         )
 
+    def _verdict_on(self, key: str) -> ImageVerdict:
+        """The verdict on an image, found once: a thousand devices run a few images."""
+        found = self._verdicts.get(key)
+        if found is None:
+            found = self._verdicts[key] = self.question.verdict(key, self.catalog)
+        return found
+
     def _past(self, ran: Ran) -> PastAnswer | None:
-        if self.question.verdict(ran.key, self.catalog) is not ImageVerdict.AFFECTED:
+        if self._verdict_on(ran.key) is not ImageVerdict.AFFECTED:
             return None
         found = self.question.image(ran.key, self.catalog)
         return PastAnswer(

@@ -77,7 +77,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         (management if request.path.startswith(management.ROOT) else ddi).authenticate(request)
         response = await handler(request)
     except RefusedError as error:
-        return web.json_response({"message": str(error), "errorCode": error.status}, status=error.status)
+        return web.json_response({"message": str(error), "errorCode": _code(error.status)}, status=error.status)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, KeyError) and "tenant" in error.args:
             raise web.HTTPNotFound from None
@@ -89,6 +89,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method == "GET" and request.headers.get("If-None-Match") == f'"0{etag}"':
             return web.Response(status=304, headers={"ETag": f'"0{etag}"'})
     return response
+
+
+def _code(status: int) -> str:
+    """hawkBit's code of an error (``SpServerError``), where an agent looks at it; else one that it does not know."""
+    return "hawkbit.server.error.repo.entityNotFound" if status == 404 else f"stand-in.{status}"
 
 
 async def _listen(server: StandIn, port: int) -> web.AppRunner:
