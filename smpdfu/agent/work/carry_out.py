@@ -253,4 +253,4 @@ def _lost(other: Claim, own: str, *, of_device: bool) -> Waits:
         "file of one gateway"
     )
     text += "." if of_device else ", cancel the action, and assign the version again."
-    return Waits("another gateway", text, lost_to=other.gateway if of_device else None)
+    return Waits("another gateway", text, retry=True, lost_to=other.gateway if of_device else None)

@@ -72,6 +72,7 @@ class DeviceWork:
         self._stopped_one = False
         self._stops = 0
         self.activated = False
+        self.waits = False
 
     @property
     def name(self) -> str:
@@ -338,7 +339,9 @@ class DeviceWork:
 
     async def _carry_out(self, job: CarryOut) -> None:
         try:
+            self.waits = True
             waits = await job.run()
+            self.waits = waits is not None
             if waits is None:
                 self._retry.reset()
                 self.polls.wake(self._now())

@@ -113,6 +113,8 @@ class Gateway:
                 await work.settle()
             elif work.due_s > asyncio.get_running_loop().time():
                 return
+            if work.waits and work.open:
+                return
 
     def _round(self, unpolled: Iterable[str]) -> Round:
         waiting = [work.name for work in self.devices.values() if work.open]
