@@ -42,17 +42,25 @@ def second(site: Site) -> Site:
     return Site(site.folder.with_name("gw-2"), site.server, site.addresses, gateway="gw-2")
 
 
-def test_a_second_gateway_leaves_an_action_to_the_first(case: Case, second: Site) -> None:
+@contextmanager
+def on_another_computer(monkeypatch: pytest.MonkeyPatch, site: Site) -> Iterator[None]:
+    """What runs inside has journals of its own."""
+    with monkeypatch.context() as patch:
+        patch.setenv("SMPDFU_STATE_HOME", str(site.folder / "home"))
+        yield
+
+
+def test_a_second_gateway_leaves_an_action_to_the_first(
+    case: Case, second: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number = case.assign()
-    seen: list[str] = []
-    case.site.then = at_step("upload app", lambda: seen.append("begun"))
-    case.site.run_until(lambda: bool(seen))  # and here it stops
-    second.once()
+    case.site.run_until_step("upload app")
+    with on_another_computer(monkeypatch, second):
+        second.once()
     assert [event.gateway for event in second.of(ClaimedElsewhere)] == ["gw-1"]
     assert causes(second) == ["another gateway"]
     assert not second.of(StepBegins)
     assert any(text.startswith("The action is not finished: The gateway gw-1") for text in case.messages(number))
-    case.site.then = lambda event: None
     case.site.once()
     assert (case.status(number), case.runs(NEW)) == ("finished", True)
     assert not case.site.of(ClaimedElsewhere)

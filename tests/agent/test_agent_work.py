@@ -163,9 +163,7 @@ def test_a_cancellation_behind_the_mark_is_refused(case: Case) -> None:
 @pytest.mark.parametrize("step", ["upload app", "reset app", "upload net"])
 def test_an_agent_that_is_stopped_continues(case: Case, step: str) -> None:
     number = case.assign()
-    seen: list[str] = []
-    case.site.then = at_step(step, lambda: seen.append(step))
-    case.site.run_until(lambda: bool(seen))
+    case.site.run_until_step(step)
     assert case.status(number) not in ("finished", "error")
     case.site.once()
     assert (case.status(number), case.runs(NEW)) == ("finished", True)
