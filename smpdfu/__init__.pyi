@@ -1,6 +1,25 @@
 # The public names, each once: type checkers read this file, and smpdfu/__init__.py makes its table of it.
 # One name a line, as `from MODULE import NAME as NAME`; tests/test_public_api.py checks them. The reason is in ADR 7.
 
+from smpdfu.agent.management.access import ManagementAccess as ManagementAccess
+from smpdfu.agent.management.access import password_login as password_login
+from smpdfu.agent.management.access import token_login as token_login
+from smpdfu.agent.management.checks import PublishTrust as PublishTrust
+from smpdfu.agent.management.contents import PackageToPublish as PackageToPublish
+from smpdfu.agent.management.publication import FailedTarget as FailedTarget
+from smpdfu.agent.management.publication import Publication as Publication
+from smpdfu.agent.management.publication import PublishedModule as PublishedModule
+from smpdfu.agent.management.publication import PublishedRollout as PublishedRollout
+from smpdfu.agent.management.publication import PublishedSet as PublishedSet
+from smpdfu.agent.management.publication import PublishWatch as PublishWatch
+from smpdfu.agent.management.publication import RolloutOutcome as RolloutOutcome
+from smpdfu.agent.management.publish import publish as publish
+from smpdfu.agent.management.publish import watch_rollout as watch_rollout
+from smpdfu.agent.management.states import RolloutEnd as RolloutEnd
+from smpdfu.agent.management.states import RolloutEvent as RolloutEvent
+from smpdfu.agent.management.states import RolloutState as RolloutState
+from smpdfu.agent.management.wish import ActionKind as ActionKind
+from smpdfu.agent.management.wish import RolloutWish as RolloutWish
 from smpdfu.client import Client as Client
 from smpdfu.client import Patience as Patience
 from smpdfu.client import Trace as Trace
@@ -142,10 +161,17 @@ from smpdfu.errors import PackageError as PackageError
 from smpdfu.errors import PassphraseError as PassphraseError
 from smpdfu.errors import PlanError as PlanError
 from smpdfu.errors import ProtocolError as ProtocolError
+from smpdfu.errors import PublishError as PublishError
 from smpdfu.errors import RemoteProtocolError as RemoteProtocolError
 from smpdfu.errors import ResponseTimeoutError as ResponseTimeoutError
 from smpdfu.errors import RevertedError as RevertedError
+from smpdfu.errors import RolloutFailedError as RolloutFailedError
+from smpdfu.errors import RolloutUnfinishedError as RolloutUnfinishedError
 from smpdfu.errors import SearchError as SearchError
+from smpdfu.errors import ServerError as ServerError
+from smpdfu.errors import ServerLinkError as ServerLinkError
+from smpdfu.errors import ServerProtocolError as ServerProtocolError
+from smpdfu.errors import ServerRefusedError as ServerRefusedError
 from smpdfu.errors import ShellCommandError as ShellCommandError
 from smpdfu.errors import SignatureError as SignatureError
 from smpdfu.errors import SigningError as SigningError

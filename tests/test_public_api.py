@@ -44,6 +44,7 @@ INNER = {
     *("Board", "Runs", "Ran", "Question"),  # what the answer of `affected` was made from
     *("Reach",),  # `open_fleet` makes a FleetSession; nobody else has to
     *("Counter", "CounterUse", "Tokens", "Place", "VariableData", "LifeCycle"),  # of a Provision
+    *("Token", "Rollout", "Group", "Counts"),  # of a login, and of a RolloutState
     *("Finding", "VersionRule"),  # of a Verdict (image), and of the text `settings:net/version`
 }
 

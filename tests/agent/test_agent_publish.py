@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from smpdfu.agent.management.access import ManagementAccess, password_login
-from smpdfu.agent.management.checks import Trust
+from smpdfu.agent.management.checks import PublishTrust
 from smpdfu.agent.management.contents import PackageToPublish
 from smpdfu.agent.management.publication import Publication, PublishWatch
 from smpdfu.agent.management.publish import publish
@@ -193,4 +193,4 @@ def test_the_watch_sees_the_upload_and_the_warnings(standing: StandIn, tmp_path:
     assert len(watch.seen) > 1
     assert done.warnings == tuple(watch.warnings)
     assert any("signature was not checked" in text for text in watch.warnings)
-    assert not put(standing, path, trust=Trust((make.key.public,))).warnings
+    assert not put(standing, path, trust=PublishTrust((make.key.public,))).warnings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu import __version__
-from smpdfu.agent.management.checks import Trust, check_package
+from smpdfu.agent.management.checks import PublishTrust, check_package
 from smpdfu.agent.management.contents import PackageToPublish
 from smpdfu.agent.management.plan import wanted
 from smpdfu.dfu.package.images import Role
@@ -111,8 +111,8 @@ def test_several_packages_need_a_hardware_each_and_one_version(tmp_path: Path, m
 
 def test_a_good_package_has_no_warnings_with_its_key(tmp_path: Path, make: Maker) -> None:
     found = PackageToPublish.load(package_file(tmp_path, make))
-    assert check_package(found, Trust((make.key.public,))) == ()
-    unchecked = check_package(found, Trust())
+    assert check_package(found, PublishTrust((make.key.public,))) == ()
+    unchecked = check_package(found, PublishTrust())
     assert unchecked == tuple(
         f"{file}: the signature was not checked: no key was given" for file in ("app_update.bin", "net_core_update.bin")
     )
@@ -121,7 +121,7 @@ def test_a_good_package_has_no_warnings_with_its_key(tmp_path: Path, make: Maker
 def test_an_image_that_the_bootloader_would_refuse_is_not_published(tmp_path: Path, make: Maker) -> None:
     found = PackageToPublish.load(package_file(tmp_path, make))
     with pytest.raises(ImageError, match=r"app_update\.bin in dfu_application\.zip would be refused"):
-        check_package(found, Trust((generate("ecdsa-p256").public,)))
+        check_package(found, PublishTrust((generate("ecdsa-p256").public,)))
 
 
 def test_a_damaged_image_is_not_published(tmp_path: Path, make: Maker) -> None:
@@ -133,7 +133,7 @@ def test_a_damaged_image_is_not_published(tmp_path: Path, make: Maker) -> None:
     path = tmp_path / "dfu_application.zip"
     replace(whole, images=(replace(app, data=bad), *whole.images[1:])).write(path)
     with pytest.raises(ImageError, match="would be refused"):
-        check_package(PackageToPublish.load(path), Trust(development=True))
+        check_package(PackageToPublish.load(path), PublishTrust(development=True))
 
 
 def test_keys_that_everybody_has_need_a_word(tmp_path: Path) -> None:
@@ -141,13 +141,13 @@ def test_keys_that_everybody_has_need_a_word(tmp_path: Path) -> None:
     make = Maker(key, generate("ecdsa-p256"))  # type: ignore[arg-type]  # the file has a private key
     found = PackageToPublish.load(package_file(tmp_path, make))
     with pytest.raises(SigningError, match="development key dev-sign-p256: anybody can sign") as caught:
-        check_package(found, Trust())
+        check_package(found, PublishTrust())
     assert caught.value.code == "publish-known-key"
-    assert any("dev-sign-p256" in text for text in check_package(found, Trust(development=True)))
+    assert any("dev-sign-p256" in text for text in check_package(found, PublishTrust(development=True)))
 
 
 def test_an_image_without_a_signature_needs_the_same_word(tmp_path: Path, make: Maker) -> None:
     found = PackageToPublish.load(package_file(tmp_path, make, signed=False))
     with pytest.raises(SigningError, match="has no signature"):
-        check_package(found, Trust())
-    assert any("no signature" in text for text in check_package(found, Trust(development=True)))
+        check_package(found, PublishTrust())
+    assert any("no signature" in text for text in check_package(found, PublishTrust(development=True)))

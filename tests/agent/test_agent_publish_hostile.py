@@ -58,14 +58,14 @@ def error_of(respond: Respond, work: Work = ask, times: Times = FAST) -> tuple[S
 REFUSALS = [
     ("401 Unauthorized", "the server does not accept the login (HTTP 401)", "publish-login"),
     ("403 Forbidden", "the login has no right to this (HTTP 403)", "publish-rights"),
-    ("404 Not Found", "no management API at this address (HTTP 404)", "publish-address"),
-    ("409 Conflict", "the server has something else under this name (HTTP 409)", ""),
-    ("423 Locked", "the server has locked this (HTTP 423)", ""),
-    ("400 Bad Request", "the server does not take this request (HTTP 400)", ""),
+    ("404 Not Found", "the server does not have this (HTTP 404)", "publish-address"),
+    ("409 Conflict", "the server has something else under this name (HTTP 409)", "publish-refused"),
+    ("423 Locked", "the server has locked this (HTTP 423)", "publish-refused"),
+    ("400 Bad Request", "the server does not take this request (HTTP 400)", "publish-refused"),
     ("429 Too Many Requests", "the server gets too many requests (HTTP 429)", "publish-later"),
     ("500 Oh", "the server has a problem (HTTP 500)", "publish-later"),
     ("503 Later", "the server has a problem (HTTP 503)", "publish-later"),
-    ("302 Found", "the server redirects this request", ""),
+    ("302 Found", "the server redirects this request", "publish-refused"),
 ]
 
 
@@ -79,6 +79,13 @@ def test_a_refusal_has_its_words(status: str, words: str, code: str, work: Work)
     assert words in str(error)
     assert error.code == code
     assert len(raw.requests) == 1  # no redirect is followed
+
+
+def test_what_hawkbit_does_not_have_is_no_wrong_address() -> None:
+    said = b'{"errorCode": "hawkbit.server.error.repo.entitiyNotFound", "message": "SoftwareModuleType nope"}'
+    error, _ = error_of(always(answer(said, status="404 Not Found")))
+    assert error.code == "publish-refused"
+    assert str(error) == "the server does not have this (HTTP 404): SoftwareModuleType nope"
 
 
 def test_what_hawkbit_says_of_a_refusal_is_told() -> None:
@@ -218,7 +225,7 @@ def test_a_file_of_authorities_that_is_none_is_named(tmp_path: Path) -> None:
 def test_a_login_goes_to_no_other_computer_without_tls(url: str) -> None:
     with pytest.raises(ServerLinkError, match="everybody on the way can read the login"):
         ManagementAccess(url, token_login("t"))
-    assert ManagementAccess(url, token_login("t"), insecure_http=True).address.url.startswith("http://")
+    assert ManagementAccess(url, token_login("t"), insecure_http=True).url == url
     for here in ("http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080", "https://hawkbit.example.com/x/"):
         ManagementAccess(here, token_login("t"))
 

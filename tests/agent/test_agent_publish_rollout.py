@@ -109,7 +109,7 @@ def test_a_rollout_is_created_started_and_followed_to_its_end(
     assert [group.status for group in outcome.state.groups] == ["finished"] * 3
     assert watch.statuses[-2:] == ["running", "finished"]
     first = {group: at for at, group in reversed(list(enumerate(_running(watch))))}
-    assert list(first) == sorted(first, key=lambda group: first[group])
+    assert sorted(first, key=lambda group: first[group]) == sorted(first)
 
 
 def _running(watch: Watch) -> list[int]:

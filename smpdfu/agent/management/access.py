@@ -26,15 +26,15 @@ class ManagementAccess:
     insecure_http: bool = False
 
     def __post_init__(self) -> None:
-        origin = self.address.origin
+        origin = address_of(self).origin
         if origin.scheme == "http" and not (self.insecure_http or is_loopback(origin.host)):
             text = f"{origin} has no TLS: everybody on the way can read the login"
             raise ServerLinkError(text).because("publish-without-tls")
 
-    @property
-    def address(self) -> ServerAddress:
-        """The address, checked. Raises ValueError."""
-        return ServerAddress(self.url)
+
+def address_of(access: ManagementAccess) -> ServerAddress:
+    """Return the address of a server, checked. Raises ValueError."""
+    return ServerAddress(access.url)
 
 
 def password_login(user: str, password: str) -> Token:

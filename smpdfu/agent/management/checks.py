@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class PublishTrust:
     """Who must have signed and sealed the images; no keys: only what needs none is checked.
 
     ``development``: keys that everybody has, and images without a signature, are allowed.
@@ -31,7 +31,7 @@ class Trust:
     development: bool = False
 
 
-def check_package(package: PackageToPublish, trust: Trust) -> tuple[str, ...]:
+def check_package(package: PackageToPublish, trust: PublishTrust) -> tuple[str, ...]:
     """Judge each image as its loaders do; return the warnings, a sentence each.
 
     Raises ImageError for an image that a loader would refuse, SigningError for keys that everybody has.
@@ -39,7 +39,7 @@ def check_package(package: PackageToPublish, trust: Trust) -> tuple[str, ...]:
     return tuple(f"{image.file}: {text}" for image in package.package.images for text in _judged(image, package, trust))
 
 
-def _judged(image: PackageImage, package: PackageToPublish, trust: Trust) -> Iterator[str]:
+def _judged(image: PackageImage, package: PackageToPublish, trust: PublishTrust) -> Iterator[str]:
     verdict, seal = with_seal(verify(image.image, trust.keys), image.image, trust.nsib)
     if verdict.refusals:
         found = verdict.refusals[0]

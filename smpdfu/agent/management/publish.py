@@ -10,7 +10,7 @@ from smpdfu.agent.ddi.fields import Fields
 from smpdfu.agent.management import requests
 from smpdfu.agent.management.access import ManagementAccess
 from smpdfu.agent.management.answers import UserInfo
-from smpdfu.agent.management.checks import Trust, check_package
+from smpdfu.agent.management.checks import PublishTrust, check_package
 from smpdfu.agent.management.contents import PackageToPublish, StrPath
 from smpdfu.agent.management.follower import EVERY_S, Follower, Sleep
 from smpdfu.agent.management.plan import MODULE_TYPE, SET_TYPE, wanted
@@ -21,14 +21,14 @@ from smpdfu.agent.management.wish import RolloutWish
 from smpdfu.errors import PublishError
 
 _SILENT = PublishWatch()
-_ANY = Trust()
+_ANY = PublishTrust()
 
 
 async def publish(
     packages: Sequence[PackageToPublish | StrPath],
     access: ManagementAccess,
     *,
-    trust: Trust = _ANY,
+    trust: PublishTrust = _ANY,
     name: str | None = None,
     version: str | None = None,
     module_type: str = MODULE_TYPE,

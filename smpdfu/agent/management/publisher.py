@@ -36,6 +36,7 @@ from smpdfu.errors import ServerProtocolError, ServerRefusedError
 T = TypeVar("T")
 _MAX_ENTRIES = 5000
 _CONFLICT = 409
+_BAD_REQUEST = 400
 
 
 class Server(Protocol):
@@ -204,9 +205,9 @@ class Publisher:
         try:
             answer = Fields.from_bytes(await self._server.ask(requests.create_rollout(wish, made.id)))
         except ServerRefusedError as error:
-            found = None if error.status != _CONFLICT else await self._find_rollout(wish, made.id)
+            found = await self._find_rollout(wish, made.id) if error.status == _CONFLICT else None
             if found is None:
-                raise
+                raise error.because("publish-targets") if error.status == _BAD_REQUEST else error from None
             return found
         rollout = Rollout.from_fields(answer)
         return PublishedRollout(rollout.id, rollout.name, rollout.status, rollout.total, existed=False)

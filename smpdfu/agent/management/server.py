@@ -8,7 +8,7 @@ from types import TracebackType
 
 from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.links import Link, check_resource_link
-from smpdfu.agent.management.access import ManagementAccess
+from smpdfu.agent.management.access import ManagementAccess, address_of
 from smpdfu.agent.management.requests import Request
 from smpdfu.agent.server.form import file_form
 from smpdfu.agent.server.http import Answer, HttpClient, check_json, check_status
@@ -20,7 +20,7 @@ UPLOAD_RATE = 8192
 _WORDS: Mapping[int, str] = {
     401: "the server does not accept the login",
     403: "the login has no right to this",
-    404: "the server does not have this, or no management API at this address",
+    404: "the server does not have this",
     409: "the server has something else under this name",
     423: "the server has locked this",
 }
@@ -31,7 +31,7 @@ class ManagementServer:
     """A management API. Every method raises ServerError, and nothing else that a server or the network could cause."""
 
     def __init__(self, access: ManagementAccess, times: Times | None = None) -> None:
-        self._address = access.address
+        self._address = address_of(access)
         self._login = access.login
         self._http = HttpClient(tls=TlsFiles(ca=access.ca), times=times, connections=1, downloads=1)
 
@@ -71,7 +71,10 @@ def _checked(answer: Answer, link: Link) -> bytes:
     except ServerRefusedError as error:
         if reaction(error.status, error.server_code) in (Reaction.WAIT, Reaction.LATER):
             raise error.because("publish-later") from None
-        raise error.because(_CODES.get(error.status, "")) from None
+        code = _CODES.get(error.status, "")
+        if error.status == 404 and error.server_code:  # hawkBit answers, and does not have it
+            code = ""
+        raise error.because(code or "publish-refused") from None
     if answer.body:
         check_json(answer, link)
     return answer.body

@@ -12,7 +12,7 @@ import typer
 
 from smpdfu.agent.description.authentication import check_secret_file
 from smpdfu.agent.management.access import ManagementAccess, password_login, token_login
-from smpdfu.agent.management.checks import Trust
+from smpdfu.agent.management.checks import PublishTrust
 from smpdfu.agent.management.contents import PackageToPublish
 from smpdfu.agent.management.publication import Publication, RolloutOutcome
 from smpdfu.agent.management.publish import publish, watch_rollout
@@ -48,7 +48,7 @@ async def publish_packages(
         wish = _wish(rollout)
         access = _access(server)
         packages = [_package(str(file)) for file in files]
-        trust = Trust(keys.keys(), nsib.keys(), keys.allow_dev_keys)
+        trust = PublishTrust(keys.keys(), nsib.keys(), keys.allow_dev_keys)
         with PublishView(out, events=rollout.events) as view:
             with interruption.leaves(_LEFT):
                 done = await publish(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from shlex import quote
 
 from smpdfu.cli.app.advice_by_code import error_advice
+from smpdfu.cli.app.server_advice import SERVER_ADVICE
 from smpdfu.errors import (
     ActionsFailedError,
     ActionsUnfinishedError,
@@ -319,7 +320,7 @@ _OWN_CODE = "The code is the firmware's own: its documentation or its console sa
 
 def advice(error: SmpdfuError) -> str:
     """What to do next, in a sentence or two; empty where the error says it all."""
-    if known := error_advice(error):
+    if known := error_advice(error) or SERVER_ADVICE.get(error.code):
         return known
     if isinstance(error, DeviceError):
         if error.explained:

@@ -80,8 +80,8 @@ def follow(repository: Repository, rollout: Rollout) -> None:
         failed = sum(action.status == "error" for action in group.actions)
         if rollout.error_percent is not None and failed * 100 > rollout.error_percent * len(group.actions):
             group.status, rollout.status = "error", "paused"
-            return
-        _succeed(repository, rollout, group)
+        else:
+            _succeed(repository, rollout, group)
     if not any(group.status in ("running", "scheduled") for group in rollout.groups):
         rollout.status = "finished"
 
