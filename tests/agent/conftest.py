@@ -1,7 +1,19 @@
-"""What the tests of the agent share: the servers."""
+"""What the tests of the agent share: the servers, and a gateway with one device."""
 
 from __future__ import annotations
 
+from tests.agent.gateway_case import boards, case, free, site
 from tests.agent.servers.fixtures import goosebit_server, hawkbit_server, operator, server, standing, tag
 
-__all__ = ["goosebit_server", "hawkbit_server", "operator", "server", "standing", "tag"]
+__all__ = [
+    "boards",
+    "case",
+    "free",
+    "goosebit_server",
+    "hawkbit_server",
+    "operator",
+    "server",
+    "site",
+    "standing",
+    "tag",
+]

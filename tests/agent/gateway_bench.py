@@ -99,6 +99,17 @@ class Site:
 
         asyncio.run(act())
 
+    def run_until_step(self, step: str) -> None:
+        """Run the agent until a step of this name begins, and stop it there."""
+
+        async def act() -> None:
+            async with asyncio.timeout(HANG_S), self.open() as gateway:
+                self.then = at_step(step, gateway.stop)
+                await gateway.run()
+
+        asyncio.run(act())
+        self.then = lambda event: None
+
     def of(self, kind: type[T]) -> list[T]:
         """The events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]

@@ -2,83 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from smpdfu.agent.actions.events import ActionEnded, ActionTaken, CancelRefused, ConfirmationWaits
 from smpdfu.dfu.fleet.device_outcome import Outcome
-from tests.agent.devices import NEW, NEWER, OLD, Devices, devices
-from tests.agent.gateway_bench import Site, at_step, causes, other_place
-from tests.agent.servers.management import HawkbitServer
+from tests.agent.devices import NEW, NEWER, OLD
+from tests.agent.gateway_bench import at_step, causes, other_place
+from tests.agent.gateway_case import Case
 from tests.agent.servers.stand_in.faults import Fault
 from tests.agent.servers.stand_in.serve import StandIn
 from tests.agent.servers.values import Window
 
-NAMES = [f"d{number:02}" for number in range(40)]
 SILENT = "udp:127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devices]:
-    """Many devices; each test takes its own."""
-    with devices(tmp_path_factory.mktemp("boards"), NAMES) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def free() -> Iterator[str]:
-    """The names of devices that no test had."""
-    return iter(NAMES)
-
-
-@pytest.fixture
-def site(tmp_path: Path, operator: HawkbitServer, boards: Devices, free: Iterator[str]) -> Site:
-    """A gateway with one device that runs the old version."""
-    name = next(free)
-    operator.polling_time("00:00:00")
-    return Site(tmp_path / "gw-1", operator, {name: boards.addresses[name]})
-
-
-class Case:
-    """One device, its server and its flash."""
-
-    def __init__(self, site: Site, boards: Devices) -> None:
-        self.site, self.boards = site, boards
-        (self.name,) = site.addresses
-        self.server = site.server
-
-    def assign(
-        self, what: str = "good", kind: str = "forced", *, files: dict[str, bytes] | None = None, **how: object
-    ) -> str:
-        """An action with a package of the bench, or with these files."""
-        known = len(self.server.actions(self.name)) if self.known else 0
-        found = files or {"dfu_application.zip": self.boards.package(what)}
-        if not self.known:
-            self.server.add_target(self.name)
-            self.known = True
-        software = self.server.upload(f"fw-{what}-{known}", f"{what}-{known}", found)
-        return self.server.assign(software, self.name, kind, **how)  # type: ignore[arg-type]
-
-    known = False
-
-    def status(self, number: str) -> str:
-        """What the server says of an action."""
-        return next(one.status for one in self.server.actions(self.name) if one.number == number)
-
-    def messages(self, number: str) -> list[str]:
-        """All messages of an action."""
-        return [text for entry in self.server.history(self.name, number) for text in entry.messages]
-
-    def runs(self, version: str) -> bool:
-        """Whether both cores have this version, bit for bit."""
-        return self.boards.runs(self.boards.facts()[self.name], version)
-
-
-@pytest.fixture
-def case(site: Site, boards: Devices) -> Case:
-    return Case(site, boards)
 
 
 def test_an_update(case: Case) -> None:
@@ -226,9 +163,7 @@ def test_a_cancellation_behind_the_mark_is_refused(case: Case) -> None:
 @pytest.mark.parametrize("step", ["upload app", "reset app", "upload net"])
 def test_an_agent_that_is_stopped_continues(case: Case, step: str) -> None:
     number = case.assign()
-    seen: list[str] = []
-    case.site.then = at_step(step, lambda: seen.append(step))
-    case.site.run_until(lambda: bool(seen))
+    case.site.run_until_step(step)
     assert case.status(number) not in ("finished", "error")
     case.site.once()
     assert (case.status(number), case.runs(NEW)) == ("finished", True)

@@ -220,3 +220,42 @@ def wait_for_rollout(server: HawkbitServer, rollout: int, status: str) -> None:
 def test_an_operator_cannot_upload_the_same_version_twice(server: HawkbitServer, software: Software, tag: str) -> None:
     with pytest.raises(ManagementError, match=r"^409"):
         server.upload(tag, software.version, {"app.zip": FILE})
+
+
+@pytest.mark.parametrize("part", ["/", "\\", ";", "%", " "])
+def test_some_ids_cannot_be_those_of_devices(server: HawkbitServer, tag: str, part: str) -> None:
+    device = Device(server, f"{tag}{part}x")
+    assert device.ask("GET", device.path)[0] == 400
+
+
+@pytest.mark.parametrize(("length", "status"), [(128, 200), (129, 400)])
+def test_an_id_of_128_characters_can_register_itself(server: HawkbitServer, tag: str, length: int, status: int) -> None:
+    device = Device(server, tag.ljust(length, "x"))
+    assert device.ask("GET", device.path)[0] == status
+
+
+def test_an_id_of_other_letters_is_quoted_in_links(server: HawkbitServer, tag: str) -> None:
+    device = Device(server, f"{tag}ü?#")
+    assert device.links()["configData"].endswith(f"/{tag}%C3%BC%3F%23/configData")
+
+
+def test_messages_are_bounded(device: Device, software: Software, tag: str) -> None:
+    action = device.server.assign(software, tag)
+    assert device.say(action, "proceeding", "none", *["m"] * 51) == 429
+    assert device.say(action, "proceeding", "none", "x" * 600, "") == 200
+    (entry,) = device.server.history(tag, action)[1:]
+    assert [len(one) for one in entry.messages] == [512, 88]
+
+
+def test_what_ends_an_action_is_taken_beyond_the_quota(device: Device, software: Software, tag: str) -> None:
+    action = device.server.assign(software, tag)
+    statuses = [device.say(action, "proceeding", "none", "m") for _ in range(1001)]
+    assert (statuses[0], statuses[-1]) == (200, 429)
+    assert device.say(action, "closed", "success") == 200
+    assert device.server.actions(tag)[0].status == "finished"
+
+
+def test_a_word_of_cancellation_does_not_end_an_action(device: Device, software: Software, tag: str) -> None:
+    action = device.server.assign(software, tag)
+    assert device.say(action, "canceled") == 200
+    assert device.server.actions(tag)[0].active

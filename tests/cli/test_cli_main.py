@@ -48,6 +48,9 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
         errors.AffectedDevicesError: errors.AffectedDevicesError(1, 0, 2),
         errors.UnknownDevicesError: errors.UnknownDevicesError(0, 1, 2),
         errors.FleetUnprovenError: errors.FleetUnprovenError(Path("f.toml"), 1, 3),
+        errors.ServerRefusedError: errors.ServerRefusedError("refused", 401),
+        errors.ActionsFailedError: errors.ActionsFailedError(1),
+        errors.ActionsUnfinishedError: errors.ActionsUnfinishedError(1),
     }
     return special.get(kind) or kind("a sentence")
 

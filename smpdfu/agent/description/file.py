@@ -80,7 +80,7 @@ from smpdfu.agent.description.server_settings import ServerSettings
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER
 from smpdfu.dfu.fleet.description.device_list import FleetDevice, Loaders, Place, read_devices
 from smpdfu.dfu.fleet.description.table import Table, read_bytes, read_tables
-from smpdfu.dfu.fleet.description.treatment import Treatment
+from smpdfu.dfu.fleet.description.treatment import Treatment, read_treatment
 from smpdfu.errors import AgentFileError, FleetFileError
 from smpdfu.local.state.folders import state_home
 
@@ -227,7 +227,7 @@ def _read(path: Path, place: Place) -> AgentFile:
         devices,
         scan,
         _limits(table("limits")),
-        Treatment.read(update),
+        read_treatment(update),
         own,
         _artifacts(table("artifacts"), folder, own),
         trust,

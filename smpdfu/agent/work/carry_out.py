@@ -186,7 +186,10 @@ class CarryOut:
             self._watch(SentBytes(name, number, event.step.name, event.done, event.total))
 
     async def _claimed_elsewhere(self) -> Waits | None:
-        """Whether the server shows the claim of another gateway; ours is there before we look. Raises ServerError."""
+        """Whether the server shows the claim of another gateway; ours is there before we look. Raises ServerError.
+
+        A gateway that saw no other claim in the action once has it: whoever comes later sees this one's.
+        """
         if self.activated:  # what this gateway began, it finishes
             return None
         action, name = self._action, self.keeper.name
@@ -195,6 +198,8 @@ class CarryOut:
             if found is not None:
                 self._watch(ClaimedElsewhere(name, found.gateway, ""))
                 return _lost(found, self.file.gateway, of_device=True)
+        if action.stage is Stage.INSTALLING:
+            return None
         if "claim" not in action.told:
             await self.keeper.send_now(proceeding(self.claim.message, self.keeper.now_ms()), action.id, action.link)
             await self.keeper.keep_action(
@@ -213,13 +218,13 @@ class CarryOut:
         verdict = result.verdict(self.file.unproven)
         if verdict is Verdict.OPEN:
             return Waits(result.cause, result.message, retry=True)
-        await self.keeper.end(final_of(result, verdict, self.file.gateway, self.keeper.now_ms()))
         success = verdict is Verdict.SUCCESS
         self._watch(
             ActionEnded(
                 self.keeper.name, self._action.id, result.outcome, success, result.cause, result.message, seconds
             )
         )
+        await self.keeper.end(final_of(result, verdict, self.file.gateway, self.keeper.now_ms()))
         return None
 
     def _say(self, word: Execution, text: str, key: str, progress: tuple[int, int] | None = None) -> None:
@@ -253,4 +258,4 @@ def _lost(other: Claim, own: str, *, of_device: bool) -> Waits:
         "file of one gateway"
     )
     text += "." if of_device else ", cancel the action, and assign the version again."
-    return Waits("another gateway", text, lost_to=other.gateway if of_device else None)
+    return Waits("another gateway", text, retry=True, lost_to=other.gateway if of_device else None)

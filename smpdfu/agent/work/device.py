@@ -42,6 +42,7 @@ from smpdfu.errors import ServerError, ServerRefusedError, SmpdfuError
 from smpdfu.library import journal_of
 
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
+_STOPS_IN_A_ROW = 8  # actions that were cancelled one after the other and are answered without a pause
 
 
 class DeviceWork:
@@ -68,7 +69,10 @@ class DeviceWork:
         self._job: asyncio.Task[None] | None = None
         self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
         self._answered = ""
+        self._stopped_one = False
+        self._stops = 0
         self.activated = False
+        self.waits = False
 
     @property
     def name(self) -> str:
@@ -107,6 +111,10 @@ class DeviceWork:
         else:
             self._base = base
             self._plan_next(base)
+            self._stops = self._stops + 1 if self._stopped_one else 0
+            if 0 < self._stops <= _STOPS_IN_A_ROW:  # the server keeps the next action back until it has the answer
+                self.polls.wake(self._now())
+            self._stopped_one = False
             self._ports.watch(Polled(self.name, changed, self.polls.due_s - self._now()))
 
     def _plan_next(self, base: Base) -> None:
@@ -298,6 +306,7 @@ class DeviceWork:
         else:
             self._ports.watch(CancelRefused(self.name, cancel.stop_id, answer.sentence))
         await self.keeper.deliver()
+        self._stopped_one = answer.accepted
 
     async def _consent(self, link: str) -> None:
         policy = self._file.confirmation
@@ -330,7 +339,9 @@ class DeviceWork:
 
     async def _carry_out(self, job: CarryOut) -> None:
         try:
+            self.waits = True
             waits = await job.run()
+            self.waits = waits is not None
             if waits is None:
                 self._retry.reset()
                 self.polls.wake(self._now())

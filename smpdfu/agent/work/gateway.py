@@ -109,9 +109,12 @@ class Gateway:
             if work.polls.failures:
                 unpolled.append(work.name)
                 return
-            if not work.busy:
+            if work.busy:
+                await work.settle()
+            elif work.due_s > asyncio.get_running_loop().time():
                 return
-            await work.settle()
+            if work.waits and work.open:
+                return
 
     def _round(self, unpolled: Iterable[str]) -> Round:
         waiting = [work.name for work in self.devices.values() if work.open]

@@ -35,6 +35,7 @@ class Keeper:
         self._ports = ports
         self._over = over
         self._writing = asyncio.Lock()
+        self._delivering = asyncio.Lock()
         self._unsaved = False
         self._waiting: deque[Feedback] | None = None
         self._sending: asyncio.Task[None] | None = None
@@ -128,15 +129,17 @@ class Keeper:
 
     async def deliver(self) -> None:
         """Send what is in the outbox, the oldest first. Raises ServerError while the server does not take it."""
-        while self.action is not None and self.action.outbox:
-            action, message = self.action, self.action.outbox[0]
-            try:
-                await self._send(action, message)
-            except ServerRefusedError as error:
-                await self._refused(action, message, error)
-                continue
-            await self.keep_if_possible(action.delivered())
-            self._ports.watch(FeedbackSent(self.name, action.id, message.feedback.execution, message.feedback.finished))
+        async with self._delivering:  # a poll and the end of an attempt may both come here
+            while self.action is not None and self.action.outbox:
+                action, message = self.action, self.action.outbox[0]
+                try:
+                    await self._send(action, message)
+                except ServerRefusedError as error:
+                    await self._refused(action, message, error)
+                    continue
+                said = message.feedback
+                self._ports.watch(FeedbackSent(self.name, action.id, said.execution, said.finished))
+                await self.keep_if_possible(self.action.delivered())
 
     async def _send(self, action: ActionRecord, message: Message) -> None:
         server, link = self._ports.server, message.link or None

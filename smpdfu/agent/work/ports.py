@@ -61,9 +61,9 @@ FindDevices = Callable[[], Awaitable[Mapping[str, FleetDevice]]]
 class Pace:
     """Times in seconds. An attempt that failed is made again after ``first_retry_s``, then after twice that, and so on.
 
-    ``least_interval_s`` is the shortest interval of polls that the server can ask for, ``first_pause_s`` the pause after
-    a poll that failed, ``denied_s`` the least one after the server refused the token. ``lost_s`` is the least interval
-    for a device of another gateway. A device that did not answer is read again after ``first_read_s``.
+    ``least_interval_s`` is the shortest interval of polls that the server can ask for. ``first_pause_s`` is the pause
+    after a poll that failed, ``denied_s`` the least one after the server refused the token. ``lost_s`` is the least
+    interval for a device of another gateway. A device that did not answer is read again after ``first_read_s``.
     """
 
     first_retry_s: float = 60.0

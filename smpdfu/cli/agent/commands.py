@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     command(agent, "once")(once)
     command(agent, "status")(status)
     command(agent, "doctor")(doctor)
+    command(agent, "unit")(unit)
     app.add_typer(agent, name="agent")
 
 
@@ -82,3 +83,13 @@ async def doctor(
     from smpdfu.cli.agent.doctor import show_findings
 
     await show_findings(agent, out, only, TOPICS)
+
+
+def unit(agent: AgentFile, out: Output) -> None:
+    """Print a unit for systemd, which runs this agent as a service of its own user, with few rights.
+
+    Files with secrets can stay root's: systemd hands them to the service.
+    """
+    from smpdfu.cli.agent.unit import print_unit
+
+    print_unit(agent, out)

@@ -70,6 +70,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu agent doctor AGENT.toml", "check everything"),
         ("smpdfu agent doctor AGENT.toml --only server", "check only the server, the token and the clock"),
     ),
+    "agent unit": (("smpdfu agent unit AGENT.toml > smpdfu-agent.service", "a unit for /etc/systemd/system"),),
     "affected": (
         ("smpdfu affected --sbom releases/ --component 'mbedtls@<3.6.2'", "which devices run a vulnerable component"),
         ("smpdfu affected --hash 5f2c9a01d3", "which devices run this image"),

@@ -81,7 +81,8 @@ class HawkbitServer:
     def gateway_token(self) -> str:
         """See ``UpdateServer``."""
         if not self._token:
-            self._token = secrets.token_hex(16)
+            kept = self.call("GET", "system/configs/authentication.gatewaytoken.key")["value"]
+            self._token = kept or secrets.token_hex(16)
             self.configure("authentication.gatewaytoken.key", self._token)
             self.configure("authentication.gatewaytoken.enabled", True)
             self.configure("authentication.targettoken.enabled", True)
@@ -173,6 +174,12 @@ class HawkbitServer:
         found = self._content(f"{_target(controller_id)}/actions/{action}/status")
         ordered = sorted(found, key=lambda one: int(one["id"]))
         return [Entry(one["type"], tuple(one.get("messages") or ()), one.get("code")) for one in ordered]
+
+    def times(self, controller_id: str, action: str) -> tuple[int, int]:
+        """When the device first heard of an action, and when it said the last of it: the server's milliseconds."""
+        found = self._content(f"{_target(controller_id)}/actions/{action}/status")
+        heard = [int(one["reportedAt"]) for one in found if one["type"] == "retrieved"]
+        return min(heard), max(int(one["reportedAt"]) for one in found)
 
     def confirmation_flow(self, *, enabled: bool) -> None:
         """See ``UpdateServer``."""

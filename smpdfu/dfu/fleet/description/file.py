@@ -59,6 +59,7 @@ from smpdfu.dfu.fleet.description.device_list import FleetDevice as FleetDevice
 from smpdfu.dfu.fleet.description.device_list import Loaders, Place, read_devices
 from smpdfu.dfu.fleet.description.table import Table, is_text, read_bytes, read_tables, tables_of
 from smpdfu.dfu.fleet.description.treatment import Treatment as Treatment
+from smpdfu.dfu.fleet.description.treatment import read_treatment
 from smpdfu.errors import FleetFileError
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
@@ -162,7 +163,7 @@ class Fleet:
         waves = _waves(tables.get("wave", []), tuple(devices), soak_s, path.name)
         names = ("trust", "net_keys", "b0_keys")
         trust, net, b0 = (tuple(path.parent / name for name in update.texts(key) or ()) for key in names)
-        treatment = Treatment.read(update)
+        treatment = read_treatment(update)
         return cls(name, path, devices, waves, packages, limits, treatment, trust, own_id, content, operator, net, b0)
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from smpdfu.dfu.decide.device_state import Scheme
 from smpdfu.dfu.decide.steps.rules import Policy
 from smpdfu.dfu.do.net_version import VersionRule
 from smpdfu.dfu.fleet.description.table import Table
 from smpdfu.errors import FleetFileError
-
-if TYPE_CHECKING:
-    from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +32,26 @@ class Treatment:
     net_version_from: VersionRule | None = None
     no_downgrade: bool = True
 
-    @classmethod
-    def read(cls, table: Table) -> Self:
-        """Take the keys from ``[update]``, and refuse others. Raises FleetFileError."""
-        times = {one.name: one.default for one in fields(cls) if one.name.endswith("_s")}
-        scheme = table.choice("scheme", ("auto", *Scheme), "auto")
-        seconds = {name: table.number(name, cast("float | None", default)) for name, default in times.items()}
-        for name, value in seconds.items():
-            if value == 0 and name != "soak_s":
-                raise FleetFileError(f"{name!r} in {table.where} is 0; it must be larger")
-        _leave_time_to_soak(seconds, table.where)
-        treatment = cls(
-            policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
-            scheme=None if scheme == "auto" else Scheme(scheme),
-            health=table.text("health", None),
-            net_version_from=table.rule("net_version_from"),
-            no_downgrade=table.switch("no_downgrade", default=True),
-            **seconds,  # type: ignore[arg-type]  # see fields
-        )
-        table.nothing_else()
-        return treatment
+
+def read_treatment(table: Table) -> Treatment:
+    """Take the keys from ``[update]``, and refuse others. Raises FleetFileError."""
+    times = {one.name: one.default for one in fields(Treatment) if one.name.endswith("_s")}
+    scheme = table.choice("scheme", ("auto", *Scheme), "auto")
+    seconds = {name: table.number(name, cast("float | None", default)) for name, default in times.items()}
+    for name, value in seconds.items():
+        if value == 0 and name != "soak_s":
+            raise FleetFileError(f"{name!r} in {table.where} is 0; it must be larger")
+    _leave_time_to_soak(seconds, table.where)
+    treatment = Treatment(
+        policy=Policy(table.choice("policy", tuple(Policy), Policy.TEST_AND_CONFIRM)),
+        scheme=None if scheme == "auto" else Scheme(scheme),
+        health=table.text("health", None),
+        net_version_from=table.rule("net_version_from"),
+        no_downgrade=table.switch("no_downgrade", default=True),
+        **seconds,  # type: ignore[arg-type]  # see fields
+    )
+    table.nothing_else()
+    return treatment
 
 
 def _leave_time_to_soak(seconds: Mapping[str, float | None], where: str) -> None:

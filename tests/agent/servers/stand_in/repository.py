@@ -31,6 +31,7 @@ SERVER = "Update Server: "
 ATTRIBUTE = re.compile(r"[a-zA-Z0-9_\-!@#$%^&*()+=\[\]{}|;:'\",.<>/\\?\s]{0,128}")
 STATUSES_MAX = 1000
 MESSAGES_MAX = 50
+MESSAGE_MAX = 512
 FINAL = frozenset({"finished", "error"})
 
 
@@ -91,8 +92,9 @@ class Repository:
         """Create one."""
         if controller_id in self.targets:
             raise RefusedError(409, "the target exists")
-        if not 0 < len(controller_id) <= 256:
-            raise RefusedError(400, "controllerId has 1 to 256 characters")
+        # The name of a target that registers itself is its id, and a name has at most 128 characters.
+        if not 0 < len(controller_id) <= (256 if name else 128) or re.search(r"\s", controller_id):
+            raise RefusedError(400, "controllerId has 1 to 256 characters, and no white space")
         target = Target(controller_id, name or controller_id)
         if token:
             target.token = token
@@ -175,12 +177,13 @@ class Repository:
         self.actions[action.number] = action
         target.actions.append(action)
         target.assigned, target.update_status = ds, "pending"
-        self.note(action, action.status, [SERVER + "Assignment initiated by user 'admin'"])
+        self.note(action, action.status, ["Assignment initiated by user 'admin'"])
         return action
 
     def note(self, action: Action, kind: str, messages: list[str], code: int | None = None) -> None:
-        """One more entry in an action's history."""
-        action.history.append(Status(self.number(), kind, messages, code))
+        """One more entry in an action's history; long messages become several."""
+        parts = [one[at : at + MESSAGE_MAX] for one in messages for at in range(0, len(one), MESSAGE_MAX)]
+        action.history.append(Status(self.number(), kind, parts, code))
 
     def retrieved(self, action: Action, what: str) -> None:
         """The device read of the action: noted once in a row."""
