@@ -18,6 +18,10 @@ WANTED = frozenset({"tests/test_layers.py"})
 
 SLOW = frozenset(
     {
+        "agent/test_agent_chaos.py",
+        "agent/test_agent_gateways.py",
+        "agent/test_agent_work.py",
+        "agent/test_agent_work_hawkbit.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",
         "ble/test_ble_radio.py",
