@@ -18,10 +18,12 @@ WANTED = frozenset({"tests/test_layers.py"})
 
 SLOW = frozenset(
     {
+        "agent/test_agent_artifacts_kill.py",
         "agent/test_agent_chaos.py",
         "agent/test_agent_gateways.py",
         "agent/test_agent_work.py",
         "agent/test_agent_work_hawkbit.py",
+        "agent/test_gateways_page.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",
         "ble/test_ble_radio.py",
@@ -29,6 +31,7 @@ SLOW = frozenset(
         "chaos/test_chaos.py",
         "cli/device/test_cli_advice.py",
         "cli/device/test_cli_affected_uploads.py",
+        "cli/device/test_cli_agent.py",
         "cli/device/test_cli_bad_ports.py",
         "cli/device/test_cli_bounds.py",
         "cli/device/test_cli_build_kinds.py",

@@ -1,7 +1,7 @@
 """Virtual nRF5340s in a process of their own, at UDP ports or pseudo terminals, and packages for them.
 
-As a process: ``python -m tests.agent.devices FOLDER PTYS NAME...``. It writes into FOLDER ``devices.csv`` (the last
-PTYS of the devices are at terminals), and the packages ``good.zip`` (version 2 of both cores, encrypted, staged),
+As a process: ``python -m tests.agent.devices FOLDER KEYS PTYS NAME...``. It writes into FOLDER ``devices.csv`` (the
+last PTYS of the devices are at terminals), and the packages ``good.zip`` (version 2 of both cores, encrypted, staged),
 ``newer.zip`` (version 3) and ``bad.zip`` (version 2, sealed by a stranger: the bootloader takes the old one back). It
 says ``ready``, and answers each line on stdin with the ``DeviceFacts`` of all devices.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.package import Package, new_package
-from smpdfu.image.keys.keys import generate
+from smpdfu.image.keys.keys import generate, load_private
 from smpdfu.local.state.limits import allow_open_files
 from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
@@ -64,10 +64,21 @@ class CountingDevice(VirtualNrf5340):
         super().reset()
 
 
-@cache
+_KEYS: list[Maker] = []
+
+
 def keys() -> Maker:
     """What signs and encrypts."""
-    return Maker(generate("ecdsa-p256"), generate("ecdsa-p256"))
+    return _KEYS[0]
+
+
+def load_keys(folder: Path) -> None:
+    """Take the keys of this folder, or make them."""
+    files = [folder / f"{name}.pem" for name in ("signing", "encryption")]
+    for file in files:
+        if not file.exists():
+            file.write_bytes(generate("ecdsa-p256").to_private_pem())
+    _KEYS[:] = [Maker(*(load_private(file.read_bytes()) for file in files))]
 
 
 @cache
@@ -191,10 +202,16 @@ class Devices:
 
 
 @contextmanager
-def devices(folder: Path, names: Sequence[str], *, terminals: int = 0) -> Iterator[Devices]:
-    """Devices of these names; the last ``terminals`` of them at pseudo terminals."""
+def devices(
+    folder: Path, names: Sequence[str], *, terminals: int = 0, keys_from: Path | None = None, prefix: Sequence[str] = ()
+) -> Iterator[Devices]:
+    """Devices of these names; the last ``terminals`` of them at pseudo terminals. ``prefix``: before the command.
+
+    ``keys_from``: the folder of other devices, whose keys they trust, too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    order = [sys.executable, "-m", "tests.agent.devices", str(folder), str(terminals), *names]
+    keys_folder = str(keys_from or folder)
+    order = [*prefix, sys.executable, "-m", "tests.agent.devices", str(folder), keys_folder, str(terminals), *names]
     process = subprocess.Popen(order, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -213,4 +230,5 @@ def devices(folder: Path, names: Sequence[str], *, terminals: int = 0) -> Iterat
 
 if __name__ == "__main__":
     allow_open_files(len(sys.argv) * 3 + 100)
-    asyncio.run(serve(Path(sys.argv[1]), sys.argv[3:], int(sys.argv[2])))
+    load_keys(Path(sys.argv[2]))
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[4:], int(sys.argv[3])))

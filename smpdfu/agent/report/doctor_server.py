@@ -22,6 +22,8 @@ TOLERANCE_S = 60.0
 """How far our clock may be from the server's."""
 NOBODY = "smpdfu-doctor"
 """The controller id of the question if the file names no device. The server does not register it."""
+NOT_IN_NAMES = frozenset("/\\%;")
+"""hawkBit's web server (Tomcat, Spring Security) answers 400 to a path with one of these, also if it is quoted."""
 MAX_ASKED = 100
 """Devices whose target tokens are checked."""
 _TIMES = Times(connect_s=10.0, read_s=10.0, request_s=15.0)
@@ -36,7 +38,8 @@ async def check_server(file: AgentFile, credentials: Credentials, now: Callable[
     for (``DdiRootController``); this resource it looks up, and answers 404.
     """
     asked = list(file.devices)[:MAX_ASKED] if file.authentication.way is Way.TARGET_TOKENS else []
-    names = asked or [next(iter(file.devices), NOBODY)]
+    plain = (name for name in file.devices if not NOT_IN_NAMES & set(name))
+    names = asked or [next(plain, NOBODY)]
     tls = TlsFiles(file.server.ca, credentials.certificate, credentials.key)
     try:
         async with HttpClient(tls=tls, times=_TIMES) as http:
@@ -45,12 +48,28 @@ async def check_server(file: AgentFile, credentials: Credentials, now: Callable[
             rest = await asyncio.gather(*(_ask(http, file, credentials, name) for name in names[1:]))
     except ServerError as error:
         return [_unreachable(file, error)]
-    return [*found, *_tokens(file, dict(zip(names, (first, *rest), strict=True)))]
+    found += _tokens(file, dict(zip(names, (first, *rest), strict=True)))
+    return [*found, *_names(file)]
 
 
 async def _ask(http: HttpClient, file: AgentFile, credentials: Credentials, name: str) -> Answer:
     link = file.server.address.controller(name, "installedBase", "0")
     return await http.request("GET", link, credentials.token(name), headers={"Accept": "application/json"})
+
+
+def _names(file: AgentFile) -> Iterator[Finding]:
+    wrong = [name for name in file.devices if NOT_IN_NAMES & set(name) or name in (".", "..")]
+    if not wrong:
+        return
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    yield Finding(
+        "device-name",
+        TOPIC,
+        Level.WARNING,
+        f"hawkBit takes no such controller id: {wrong[0]!r}{more}",
+        "Its web server refuses the characters '/', '\\\\', '%' and ';'.",
+        "Give the device another 'name' in the file.",
+    )
 
 
 def _reached(file: AgentFile, answer: Answer) -> Finding:

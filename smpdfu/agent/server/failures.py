@@ -49,11 +49,18 @@ def _ours(error: Exception, link: Link) -> ServerError:
         return ServerLinkError(f"{where} does not answer in time").because("timeout")
     if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror | UnicodeError):
         return ServerLinkError(f"the name of {where} cannot be looked up").because("name")
+    if isinstance(error, aiohttp.ClientConnectorError) and _ended_in_tls(error.os_error, link):
+        return ServerLinkError(f"TLS with {where} failed: the server ended the connection").because("tls")
     if isinstance(error, aiohttp.ClientConnectorError):
         return ServerLinkError(f"smpdfu cannot connect to {where}: {_system(error.os_error)}").because("connect")
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
         return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(_message(error))}")
     return ServerLinkError(f"the connection to {where} broke: {_broke(error)}").because("lost")
+
+
+def _ended_in_tls(error: OSError, link: Link) -> bool:
+    """Whether the connection was there: asyncio's own errors in a handshake have no number of the system."""
+    return link.origin.scheme == "https" and isinstance(error, ConnectionError) and error.errno is None
 
 
 def _verification(error: Exception) -> str:

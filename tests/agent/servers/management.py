@@ -175,6 +175,12 @@ class HawkbitServer:
         ordered = sorted(found, key=lambda one: int(one["id"]))
         return [Entry(one["type"], tuple(one.get("messages") or ()), one.get("code")) for one in ordered]
 
+    def times(self, controller_id: str, action: str) -> tuple[int, int]:
+        """When the device first heard of an action, and when it said the last of it: the server's milliseconds."""
+        found = self._content(f"{_target(controller_id)}/actions/{action}/status")
+        heard = [int(one["reportedAt"]) for one in found if one["type"] == "retrieved"]
+        return min(heard), max(int(one["reportedAt"]) for one in found)
+
     def confirmation_flow(self, *, enabled: bool) -> None:
         """See ``UpdateServer``."""
         self.configure("user.confirmation.flow.enabled", enabled)

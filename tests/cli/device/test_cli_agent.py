@@ -289,6 +289,14 @@ def test_doctor_and_what_is_no_hawkbit(fault: Fault, code: str, level: str, smpd
     assert "token-ready" not in found
 
 
+def test_doctor_and_names_that_hawkbit_refuses(smpdfu: Call, site: Site) -> None:
+    """Measured on hawkBit 1.1.0: it answers 400 to them, with a web page. The token is checked with another name."""
+    site.file.write_text(site.file.read_text().replace('name = "desk"', 'name = "b17/desk"'))
+    found = findings(smpdfu, site, "--only", "server")
+    assert found["device-name"]["what"] == "hawkBit takes no such controller id: 'b17/desk'"
+    assert found["token-ready"]["level"] == "ok"
+
+
 def test_doctor_and_no_server(smpdfu: Call, site: Site) -> None:
     site.file.write_text(site.file.read_text().replace(site.server.url, "http://127.0.0.1:9"))
     one = findings(smpdfu, site, "--only", "server", code=4)["server-unreachable"]
