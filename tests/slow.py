@@ -19,6 +19,10 @@ WANTED = frozenset({"tests/test_layers.py"})
 SLOW = frozenset(
     {
         "agent/test_agent_artifacts_kill.py",
+        "agent/test_agent_chaos.py",
+        "agent/test_agent_gateways.py",
+        "agent/test_agent_work.py",
+        "agent/test_agent_work_hawkbit.py",
         "agent/test_gateways_page.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",
