@@ -19,6 +19,11 @@ WANTED = frozenset({"tests/test_layers.py"})
 SLOW = frozenset(
     {
         "agent/test_gateways_page.py",
+        "agent/test_scenarios.py",
+        "agent/test_scenarios_faults.py",
+        "agent/test_scenarios_rollout.py",
+        "agent/test_servers.py",
+        "agent/test_servers_goosebit.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",
         "ble/test_ble_radio.py",
