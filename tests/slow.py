@@ -18,6 +18,7 @@ WANTED = frozenset({"tests/test_layers.py"})
 
 SLOW = frozenset(
     {
+        "agent/test_agent_artifacts_kill.py",
         "agent/test_gateways_page.py",
         "agent/test_scenarios.py",
         "agent/test_scenarios_faults.py",
