@@ -18,6 +18,7 @@ WANTED = frozenset({"tests/test_layers.py"})
 
 SLOW = frozenset(
     {
+        "agent/test_agent_artifacts_kill.py",
         "agent/test_gateways_page.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from smpdfu.agent.description import file as agent_file
+from smpdfu.agent.description.authentication import Way
+from smpdfu.agent.description.file import GatewayLimits
+from smpdfu.agent.description.scan_rule import KINDS
 from smpdfu.cli.app.config_file import KEYS
 from smpdfu.dfu.fleet.description.file import FleetDevice, Limits, Treatment
 from tests.cli.device.preflight_rows import ROWS
@@ -34,6 +39,16 @@ def test_every_key_of_a_fleet_file() -> None:
     told = codes(section("file-formats.md", "Fleet file"))
     ours = {one.name for kind in (Limits, Treatment, FleetDevice) for one in fields(kind)}
     assert ours - {"bootloader", "place", "skip_unreachable"} <= told  # not in the file: known otherwise, or an option
+
+
+def test_every_key_of_an_agent_file() -> None:
+    """Those of the example at the head of the module that reads it, where a test reads it whole, and of its code."""
+    told = codes(section("file-formats.md", "Agent file"))
+    example = "\n".join(line[4:] for line in (agent_file.__doc__ or "").partition("::\n\n")[2].splitlines())
+    tables = {name: keys for name, keys in tomllib.loads(example).items() if isinstance(keys, dict)}
+    assert {f"[{name}]" for name in tables if name != "hardware"} <= told | {"[update]"}
+    keys = {key for name, found in tables.items() if name not in ("update", "hardware") for key in found}
+    assert keys | set(Way) | set(KINDS) | {one.name for one in fields(GatewayLimits)} <= told
 
 
 @pytest.mark.parametrize("page", ["Fleet log", "Journal"])

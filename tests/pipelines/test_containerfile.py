@@ -15,7 +15,7 @@ from tests.pipelines.containerfile import read_stages
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the steps are written for a POSIX shell")
-@pytest.mark.parametrize("extras", ["", "evidence"])
+@pytest.mark.parametrize("extras", ["", "evidence", "agent,metrics"])
 def test_the_steps_make_a_program_from_what_is_copied(
     extras: str, root: Path, tmp_path: Path, offline: dict[str, str]
 ) -> None:
@@ -41,6 +41,14 @@ def test_the_steps_make_a_program_from_what_is_copied(
         [installed / "bin" / "smpdfu", "--help"], cwd=tmp_path, env=environment, capture_output=True, timeout=HANG_S
     )
     assert b"package" in said.stdout
+
+
+def test_the_user_of_the_container_owns_the_folder_for_the_state_of_an_agent(root: Path) -> None:
+    """A new volume gets the owner of the folder that it covers. The page on gateways mounts one there."""
+    (step,) = read_stages(root)[2].all("RUN")
+    (user,) = read_stages(root)[2].all("USER")
+    assert f"install -d -o {user} -m 700 /var/lib/smpdfu" in step
+    assert ":/var/lib/smpdfu -e SMPDFU_STATE_HOME=/var/lib/smpdfu" in (root / "docs" / "gateways.md").read_text("utf-8")
 
 
 def copy(source: Path, place: Path) -> None:

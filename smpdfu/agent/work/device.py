@@ -42,7 +42,7 @@ from smpdfu.errors import ServerError, ServerRefusedError, SmpdfuError
 from smpdfu.library import journal_of
 
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
-_STOPS_IN_A_ROW = 8  # actions that were cancelled one after the other and are answered without a pause
+_AGAINS_IN_A_ROW = 8  # polls without a pause
 
 
 class DeviceWork:
@@ -69,8 +69,8 @@ class DeviceWork:
         self._job: asyncio.Task[None] | None = None
         self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
         self._answered = ""
-        self._stopped_one = False
-        self._stops = 0
+        self._again = False
+        self._agains = 0
         self.activated = False
         self.waits = False
 
@@ -100,9 +100,10 @@ class DeviceWork:
         An error that ``watch`` raises comes out.
         """
         try:
+            busy = self.busy
             base = await self._ports.server.get_base(self.name)
             changed = base is not self._base
-            await self._obey(base, changed=changed)
+            await self._obey(base, changed=changed, busy=busy)
         except ServerError as error:
             self._failed(error)
         except (SmpdfuError, OSError) as error:
@@ -111,10 +112,11 @@ class DeviceWork:
         else:
             self._base = base
             self._plan_next(base)
-            self._stops = self._stops + 1 if self._stopped_one else 0
-            if 0 < self._stops <= _STOPS_IN_A_ROW:  # the server keeps the next action back until it has the answer
+            self._agains = self._agains + 1 if self._again else 0
+            if 0 < self._agains <= _AGAINS_IN_A_ROW:
+                self._base = None
                 self.polls.wake(self._now())
-            self._stopped_one = False
+            self._again = False
             self._ports.watch(Polled(self.name, changed, self.polls.due_s - self._now()))
 
     def _plan_next(self, base: Base) -> None:
@@ -143,10 +145,19 @@ class DeviceWork:
 
     # --- what the server says -------------------------------------------------------------------------------------
 
-    async def _obey(self, base: Base, *, changed: bool) -> None:
+    async def _obey(self, base: Base, *, changed: bool, busy: bool) -> None:
+        """Do what the answer to a poll says; ``busy``: the device was at work when it was asked for.
+
+        An answer that is older than the end of an action names that action still. It is not read again then: hawkBit
+        notes an action that ended as ``retrieved`` if its deployment is read, and its rollout never ends.
+        """
         await self._recover()
+        old = busy or (self.keeper.action is not None and bool(self.keeper.action.outbox))
         await self.keeper.deliver()
         if await self._belongs_elsewhere():
+            return
+        if old and not self.busy:
+            self._again = True
             return
         action = self.keeper.action
         if base.cancel is not None:
@@ -306,7 +317,7 @@ class DeviceWork:
         else:
             self._ports.watch(CancelRefused(self.name, cancel.stop_id, answer.sentence))
         await self.keeper.deliver()
-        self._stopped_one = answer.accepted
+        self._again = answer.accepted  # the server keeps the next action back until it has the answer
 
     async def _consent(self, link: str) -> None:
         policy = self._file.confirmation
