@@ -19,6 +19,11 @@ WANTED = frozenset({"tests/test_layers.py"})
 SLOW = frozenset(
     {
         "agent/test_agent_artifacts_kill.py",
+        "agent/test_agent_publish.py",
+        "agent/test_agent_publish_command.py",
+        "agent/test_agent_publish_goosebit.py",
+        "agent/test_agent_publish_hostile.py",
+        "agent/test_agent_publish_rollout.py",
         "agent/test_gateways_page.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",
