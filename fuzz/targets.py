@@ -1,5 +1,7 @@
-"""Every parser of files that people hand over, as a function of bytes, with files to start from; from
-``build_folder.py`` those of a build folder, and from ``wire.py`` those of what devices send.
+"""Every parser of files that people hand over, as a function of bytes, with files to start from.
+
+``build_folder.py`` has those of a build folder, ``wire.py`` those of what devices send, and ``server.py`` those of what
+an update server says.
 
 A target may raise what it promises and nothing else, whatever the bytes. ``tests/test_fuzz_targets.py``
 runs all of them shortly with hypothesis, ``make fuzz`` for longer with atheris.
@@ -16,6 +18,7 @@ from dataclasses import replace
 import cbor2
 
 from fuzz.build_folder import BUILD_FOLDER_TARGETS
+from fuzz.server import SERVER_TARGETS
 from fuzz.target import Target
 from fuzz.wire import WIRE_TARGETS
 from smpdfu.errors import ImageError, PackageError, SigningError
@@ -244,5 +247,6 @@ TARGETS = {
     "partitions": Target(read_partitions, (PARTITIONS,), (ImageError,)),
     **BUILD_FOLDER_TARGETS,
     **WIRE_TARGETS,
+    **SERVER_TARGETS,
 }
 """Name -> target. A new parser is a row here."""

@@ -18,7 +18,22 @@ WANTED = frozenset({"tests/test_layers.py"})
 
 SLOW = frozenset(
     {
+        "agent/test_agent_artifacts_kill.py",
+        "agent/test_agent_chaos.py",
+        "agent/test_agent_gateways.py",
+        "agent/test_agent_work.py",
+        "agent/test_agent_work_hawkbit.py",
+        "agent/test_agent_publish.py",
+        "agent/test_agent_publish_command.py",
+        "agent/test_agent_publish_goosebit.py",
+        "agent/test_agent_publish_hostile.py",
+        "agent/test_agent_publish_rollout.py",
         "agent/test_gateways_page.py",
+        "agent/test_scenarios.py",
+        "agent/test_scenarios_faults.py",
+        "agent/test_scenarios_rollout.py",
+        "agent/test_servers.py",
+        "agent/test_servers_goosebit.py",
         "ble/test_ble_bluez.py",
         "ble/test_ble_bumble.py",
         "ble/test_ble_radio.py",

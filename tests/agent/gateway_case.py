@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Case:
         (self.name,) = site.addresses
         self.server = site.server
         self.known = False
+        self.tag = secrets.token_hex(3)  # the server may be that of many tests
 
     def assign(
         self, what: str = "good", kind: str = "forced", *, files: dict[str, bytes] | None = None, **how: object
@@ -32,7 +34,7 @@ class Case:
         if not self.known:
             self.server.add_target(self.name)
             self.known = True
-        software = self.server.upload(f"fw-{what}-{known}", f"{what}-{known}", found)
+        software = self.server.upload(f"{self.name}-{what}-{known}-{self.tag}", f"{what}-{known}", found)
         return self.server.assign(software, self.name, kind, **how)  # type: ignore[arg-type]
 
     def status(self, number: str) -> str:

@@ -69,6 +69,12 @@ def test_a_single_image_is_no_package(tmp_path: Path, make: Maker) -> None:
     assert caught.value.code == "publish-one-image"
 
 
+def test_a_file_that_no_gateway_would_take_is_refused(tmp_path: Path, make: Maker) -> None:
+    path = package_file(tmp_path, make).rename(tmp_path / "release.dfu")
+    with pytest.raises(ValueError, match=r"must end with \.zip or \.bin"):
+        PackageToPublish.load(path)
+
+
 def test_other_files_are_no_packages(tmp_path: Path) -> None:
     path = tmp_path / "page.zip"
     path.write_bytes(b"<html></html>")

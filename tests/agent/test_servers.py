@@ -259,3 +259,14 @@ def test_a_word_of_cancellation_does_not_end_an_action(device: Device, software:
     action = device.server.assign(software, tag)
     assert device.say(action, "canceled") == 200
     assert device.server.actions(tag)[0].active
+
+
+def test_an_action_that_is_read_after_its_end_forgets_how_it_ended(
+    device: Device, software: Software, tag: str
+) -> None:
+    """So an agent must never do that: a rollout counts the statuses, and one with such an action never ends."""
+    action = device.server.assign(software, tag)
+    assert device.say(action, "closed", "failure") == 200
+    assert device.ask("GET", f"{device.path}/deploymentBase/{action}")[0] == 200
+    (facts,) = device.server.actions(tag)
+    assert (facts.active, facts.status) == (False, "retrieved")

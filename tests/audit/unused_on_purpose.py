@@ -1,6 +1,10 @@
 """What ``vulture`` finds unused in smpdfu/ and what stays all the same; each row says why. Read by ``make lint``."""
 
 from smpdfu.__main__ import imgtool
+from smpdfu.agent.ddi.config_data import Mode as ConfigMode
+from smpdfu.agent.ddi.feedback import Execution
+from smpdfu.agent.ddi.resources import ConfirmationBase, Handling, MaintenanceWindow
+from smpdfu.agent.server.client import DdiClient
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
 from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
@@ -25,6 +29,7 @@ from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The codes and words that a specification lists: they are looked up by their numbers.
+(ConfigMode.REPLACE, ConfigMode.REMOVE, Execution.RESUMED, Handling.ATTEMPT, MaintenanceWindow.AVAILABLE)
 (EnumRc.INSUFFICIENT_HEAP_FOR_ENTRIES,)
 (
     FsRc.FILE_OPEN_FAILED,
@@ -77,3 +82,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
 (make_build_package, make_build_mcuboot_package, describe_build, read_sbom, read_nsib_keys)
 (split_halves,)  # sample_images/make_samples.py
+
+# The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
+(DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)
+(ConfirmationBase(auto_confirm=False).auto_confirm, ConfirmationBase.deactivate)

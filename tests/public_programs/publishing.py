@@ -55,7 +55,7 @@ def login(token: str) -> ManagementAccess:
 async def release(folder: Path, key: Verifier) -> RolloutOutcome:
     """Publish a package for each of two hardwares, and update their devices."""
     packages = [PackageToPublish.load(folder / f"{kind}.zip", kind) for kind in ("big", "small")]
-    wish = RolloutWish("may", "attribute.site == roof", groups=3, action=ActionKind.FORCED)
+    wish = RolloutWish("may", "attribute.smpdfu_hardware == roof", groups=3, action=ActionKind.FORCED)
     access = login("")
     done = await publish(packages, access, trust=PublishTrust((key,)), name="roof", rollout=wish, watch=Watch())
     show(done)

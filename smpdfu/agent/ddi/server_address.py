@@ -72,12 +72,6 @@ class Token:
         """The token of a gateway, for all targets of a tenant."""
         return cls("GatewayToken", secret)
 
-    @classmethod
-    def of_header(cls, header: str) -> Token:
-        """The token in a whole header, such as ``GatewayToken 0123``. Raises ``ValueError`` without the secret."""
-        scheme, _, secret = header.partition(" ")
-        return cls(scheme, secret)
-
     def header(self) -> str:
         """Return the value of the header. Only the HTTP client calls this."""
         return self._header

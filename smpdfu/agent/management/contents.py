@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smpdfu import __version__
+from smpdfu.agent.actions.choose import SUFFIXES
 from smpdfu.agent.ddi.chunk_choice import HARDWARE
 from smpdfu.agent.management.wish import MAX_NAME, MAX_VERSION, checked_name
 from smpdfu.dfu.package.images import PackageImage, Role
@@ -45,6 +46,9 @@ class PackageToPublish:
     def load(cls, path: StrPath, hardware: str = "") -> PackageToPublish:
         """Read a package file. Raises PackageError, OSError, or ValueError for names that a server cannot keep."""
         name = checked_name(Path(path).name, "the name of the package file")
+        if not name.lower().endswith(SUFFIXES):
+            ends = " or ".join(SUFFIXES)
+            raise ValueError(f"the name of the package file must end with {ends}: gateways find it by that")
         if hardware:
             checked_name(hardware, "the hardware")
         data = read_start(path, MAX_PACKAGE_BYTES + 1)

@@ -20,6 +20,7 @@ from smpdfu.agent.actions.events import (
     ActionWaits,
     CancelRefused,
     ConfirmationWaits,
+    FeedbackKept,
     Polled,
     PollFailed,
     Unexpected,
@@ -42,7 +43,7 @@ from smpdfu.errors import ServerError, ServerRefusedError, SmpdfuError
 from smpdfu.library import journal_of
 
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
-_STOPS_IN_A_ROW = 8  # actions that were cancelled one after the other and are answered without a pause
+_AGAINS_IN_A_ROW = 8  # polls without a pause
 
 
 class DeviceWork:
@@ -69,8 +70,8 @@ class DeviceWork:
         self._job: asyncio.Task[None] | None = None
         self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
         self._answered = ""
-        self._stopped_one = False
-        self._stops = 0
+        self._again = False
+        self._agains = 0
         self.activated = False
         self.waits = False
 
@@ -100,9 +101,10 @@ class DeviceWork:
         An error that ``watch`` raises comes out.
         """
         try:
+            busy = self.busy
             base = await self._ports.server.get_base(self.name)
             changed = base is not self._base
-            await self._obey(base, changed=changed)
+            await self._obey(base, changed=changed, busy=busy)
         except ServerError as error:
             self._failed(error)
         except (SmpdfuError, OSError) as error:
@@ -111,10 +113,11 @@ class DeviceWork:
         else:
             self._base = base
             self._plan_next(base)
-            self._stops = self._stops + 1 if self._stopped_one else 0
-            if 0 < self._stops <= _STOPS_IN_A_ROW:  # the server keeps the next action back until it has the answer
+            self._agains = self._agains + 1 if self._again else 0
+            if 0 < self._agains <= _AGAINS_IN_A_ROW:
+                self._base = None
                 self.polls.wake(self._now())
-            self._stopped_one = False
+            self._again = False
             self._ports.watch(Polled(self.name, changed, self.polls.due_s - self._now()))
 
     def _plan_next(self, base: Base) -> None:
@@ -135,7 +138,10 @@ class DeviceWork:
         self.polls.failed(self._now(), self._ports.random, wait_s)
         if denied:
             self.polls.due_s = max(self.polls.due_s, self._now() + self._ports.pace.denied_s)
-        self._ports.watch(PollFailed(self.name, status, denied, str(error), self.polls.due_s - self._now()))
+        next_s, action = self.polls.due_s - self._now(), self.keeper.action
+        self._ports.watch(PollFailed(self.name, status, denied, str(error), next_s))
+        if action is not None and action.outbox:
+            self._ports.watch(FeedbackKept(self.name, action.id, str(error), next_s))
 
     @staticmethod
     def _now() -> float:
@@ -143,10 +149,19 @@ class DeviceWork:
 
     # --- what the server says -------------------------------------------------------------------------------------
 
-    async def _obey(self, base: Base, *, changed: bool) -> None:
+    async def _obey(self, base: Base, *, changed: bool, busy: bool) -> None:
+        """Do what the answer to a poll says; ``busy``: the device was at work when it was asked for.
+
+        An answer that is older than the end of an action names that action still. It is not read again then: hawkBit
+        notes an action that ended as ``retrieved`` if its deployment is read, and its rollout never ends.
+        """
         await self._recover()
+        old = busy or (self.keeper.action is not None and bool(self.keeper.action.outbox))
         await self.keeper.deliver()
         if await self._belongs_elsewhere():
+            return
+        if old and not self.busy:
+            self._again = True
             return
         action = self.keeper.action
         if base.cancel is not None:
@@ -306,7 +321,7 @@ class DeviceWork:
         else:
             self._ports.watch(CancelRefused(self.name, cancel.stop_id, answer.sentence))
         await self.keeper.deliver()
-        self._stopped_one = answer.accepted
+        self._again = answer.accepted  # the server keeps the next action back until it has the answer
 
     async def _consent(self, link: str) -> None:
         policy = self._file.confirmation
@@ -373,6 +388,7 @@ class DeviceWork:
         if waits.retry:
             self._plan_retry()
         self._say_why(waits.cause, waits.message, tell=waits.tell)
+        await self.keeper.flush()
         await self.keeper.keep_told()
 
     def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:

@@ -177,7 +177,7 @@ class RolloutOptions:
             "--targets",
             metavar="QUERY",
             rich_help_panel=_ROLLOUT,
-            help="hawkBit's query of the devices, such as 'attribute.hardware == roof' or 'name == roof-*'.",
+            help="hawkBit's query of the devices, such as 'attribute.smpdfu_hardware == roof' or 'name == roof-*'.",
         ),
     ] = None
     groups: Annotated[

@@ -27,8 +27,8 @@ SERVER_ADVICE: Mapping[str, str] = {
     "publish-targets": "Check --targets: hawkBit's page of targets tries a query.",
     "publish-later": "Run the same command again later: it takes what is there.",
     "publish-tenant": "Check --tenant, or log in with a user of that tenant.",
-    "rollout-error_threshold": "hawkBit's page of the rollout shows all failed devices. Publish a corrected package with "
-    "a new version, and give it a new --rollout name.",
+    "rollout-error_threshold": "hawkBit's page of the rollout shows all failed devices. Publish a corrected package "
+    "with a new version, and give it a new --rollout name.",
     "rollout-stopped": "A new --rollout name starts another one.",
     "rollout-denied": "hawkBit's page of the rollout shows who denied it, and why.",
     "rollout-deleted": "Run the same command again to create it again.",

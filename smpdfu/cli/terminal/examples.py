@@ -85,7 +85,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "smpdfu publish dfu_application.zip --server https://hawkbit.example.com --user ci --password-env PASSWORD "
-            "-k mcuboot.pub.pem --rollout may --targets 'attribute.hardware == roof' --groups 3 --start --watch",
+            "-k mcuboot.pub.pem --rollout may --targets 'attribute.smpdfu_hardware == roof' --groups 3 --start --watch",
             "update the devices in three groups",
         ),
     ),

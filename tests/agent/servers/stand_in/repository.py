@@ -189,7 +189,7 @@ class Repository:
         """The device read of the action: noted once in a row."""
         if not action.history or action.history[-1].kind != "retrieved":
             self.note(action, "retrieved", [SERVER + what])
-            if action.active and not action.is_canceling:
+            if not action.is_canceling:  # also one that ended: hawkBit forgets how
                 action.status = "retrieved"
 
     def _end(self, action: Action, status: str, message: str) -> None:
