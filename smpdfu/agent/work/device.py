@@ -326,15 +326,13 @@ class DeviceWork:
     async def _consent(self, link: str) -> None:
         policy = self._file.confirmation
         asked = await self._ports.server.get_confirmation(self.name, link)
-        if asked is None or asked.id == self._answered:
-            return
-        if policy is Consent.WAIT:
-            self._ports.watch(ConfirmationWaits(self.name, asked.id))
-        else:
+        if asked is not None and policy is Consent.WAIT:
+            self._ports.watch(ConfirmationWaits(self.name, asked.id))  # at each poll: it waits still
+        elif asked is not None and asked.id != self._answered:
             word = Confirmation.CONFIRMED if policy is Consent.CONFIRM else Confirmation.DENIED
             text = f"The file of the gateway {self._file.gateway} says: {policy} every action."
             await self._ports.server.confirm(self.name, asked.id, ConfirmationFeedback(word, (text,)), link)
-        self._answered = asked.id
+            self._answered = asked.id
 
     # --- the work beside the polls --------------------------------------------------------------------------------
 
