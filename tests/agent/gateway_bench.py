@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +44,7 @@ class Site:
     gateway: str = "gw-1"
     agent: str = ""
     update: str = 'ncs = "3.2"'
+    limits: str = ""
     pace: Pace = QUICK
     attributes_of: AttributesOf | None = None
     events: list[AgentEvent] = field(default_factory=list)
@@ -59,6 +64,7 @@ class Site:
         path.write_text(
             f'[agent]\ngateway = "{self.gateway}"\ndevices = "devices.csv"\nstate = "state"\n{self.agent}\n'
             f'[server]\nurl = "{self.server.url}"\ntenant = "{self.server.tenant}"\n'
+            f"[limits]\n{self.limits}\n"
             f'[authentication]\ngateway_token_file = "gateway.token"\n[update]\n{self.update}\n'
         )
         return path
@@ -155,6 +161,35 @@ def other_place(site: Site, name: str, address: str) -> Iterator[None]:
     site.addresses = before
 
 
-def with_files(change: Callable[[Any], Any]) -> Callable[[Ports], Ports]:
-    """Ports with other record files."""
-    return lambda ports: replace(ports, files=change(ports.files))
+@contextmanager
+def slow_wire(site: Site, name: str, delay_s: float) -> Iterator[None]:
+    """Each datagram to a device of the site waits so long."""
+    host, _, port = site.addresses[name].removeprefix("udp:").rpartition(":")
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as near,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far,
+    ):
+        near.bind(("127.0.0.1", 0))
+        far.connect((host, int(port)))
+        ended = threading.Event()
+        thread = threading.Thread(target=_relay, args=(near, far, delay_s, ended))
+        thread.start()
+        try:
+            with other_place(site, name, f"udp:127.0.0.1:{near.getsockname()[1]}"):
+                yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _relay(near: socket.socket, far: socket.socket, delay_s: float, ended: threading.Event) -> None:
+    client = None
+    while not ended.is_set():
+        for ready in select.select([near, far], [], [], 0.05)[0]:
+            with suppress(OSError):
+                if ready is near:
+                    data, client = near.recvfrom(65536)
+                    time.sleep(delay_s)
+                    far.send(data)
+                elif client is not None:
+                    near.sendto(far.recv(65536), client)

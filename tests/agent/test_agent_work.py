@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from smpdfu.agent.actions.events import ActionEnded, ActionTaken, CancelRefused, ConfirmationWaits
+from smpdfu.agent.actions.events import (
+    ActionEnded,
+    ActionOver,
+    ActionTaken,
+    CancelRefused,
+    ConfirmationWaits,
+    StepBegins,
+)
 from smpdfu.dfu.fleet.device_outcome import Outcome
 from tests.agent.devices import NEW, NEWER, OLD
-from tests.agent.gateway_bench import at_step, causes, other_place
+from tests.agent.gateway_bench import at_step, causes, other_place, slow_wire
 from tests.agent.gateway_case import Case
 from tests.agent.servers.stand_in.faults import Fault
 from tests.agent.servers.stand_in.serve import StandIn
@@ -138,17 +148,18 @@ def test_a_device_that_does_not_answer_is_tried_again_with_few_words(case: Case)
     assert (case.status(number), case.runs(NEW)) == ("finished", True)
 
 
-def test_a_cancellation_before_anything_is_marked(case: Case) -> None:
+def test_a_cancellation_stops_an_upload_before_the_mark(case: Case) -> None:
     number = case.assign()
-    case.site.then = at_step("upload app", lambda: case.server.cancel(case.name, number))
-    case.site.run_until(lambda: case.status(number) in ("canceled", "finished"))
-    assert case.status(number) in ("canceled", "finished")
-    if case.status(number) == "canceled":
-        assert case.runs(OLD)
-    second = case.assign("newer")
+    with slow_wire(case.site, case.name, 0.1):
+        case.site.then = at_step("upload app", lambda: case.server.cancel(case.name, number))
+        case.site.run_until(lambda: case.status(number) in ("canceled", "finished"))
+    assert (case.status(number), case.runs(OLD)) == ("canceled", True)
+    assert [event.cancelled for event in case.site.of(ActionOver)] == [True]
     case.site.then = lambda event: None
+    second = case.assign("newer")
     case.site.once()
     assert (case.status(second), case.runs(NEWER)) == ("finished", True)
+    assert case.status(number) == "canceled"
 
 
 def test_a_cancellation_behind_the_mark_is_refused(case: Case) -> None:
@@ -225,3 +236,32 @@ def test_consent(case: Case, word: str, end: str) -> None:
         case.server.confirm(case.name, number)
         case.site.once()
         assert (case.status(number), case.runs(NEW)) == ("finished", True)
+
+
+def test_odd_ids_and_clocks_that_jump(case: Case, tmp_path: Path) -> None:
+    name = "..roof:1+2@x=\u00fc?#"
+    site = case.site
+    site.addresses = {name: site.addresses[case.name]}
+    clock = itertools.cycle([0.0, -1e9, 1e18, 1_764_000_000.0, 5.0])
+    site.change = lambda ports: replace(ports, now=lambda: next(clock))
+    case.server.add_target(name)
+    software = case.server.upload(f"odd {case.tag}", "1", {"dfu_application.zip": case.boards.package("good")})
+    number = case.server.assign(software, name)
+    site.once()
+    assert [one.status for one in case.server.actions(name) if one.number == number] == ["finished"]
+    assert case.runs(NEW)
+    assert all(path.is_relative_to(site.folder) for path in tmp_path.rglob("roof*"))
+
+
+def test_only_so_many_devices_at_a_time(case: Case, free: Iterator[str]) -> None:
+    names = [case.name, next(free), next(free)]
+    case.site.addresses = {name: case.boards.addresses[name] for name in names}
+    case.site.limits = "at_once = 1"
+    software = case.server.upload(f"many {case.tag}", "1", {"dfu_application.zip": case.boards.package("good")})
+    for name in names:
+        case.server.add_target(name)
+        case.server.assign(software, name)
+    found = case.site.once()
+    assert sorted(found.ended) == sorted(names)
+    order = [event.device for event in case.site.of(StepBegins)]
+    assert len([name for name, _ in itertools.groupby(order)]) == len(names), "one after the other"

@@ -87,4 +87,4 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)
-(ConfirmationBase.auto_confirm, ConfirmationBase.deactivate)
+(ConfirmationBase(auto_confirm=False).auto_confirm, ConfirmationBase.deactivate)

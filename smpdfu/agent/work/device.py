@@ -20,6 +20,7 @@ from smpdfu.agent.actions.events import (
     ActionWaits,
     CancelRefused,
     ConfirmationWaits,
+    FeedbackKept,
     Polled,
     PollFailed,
     Unexpected,
@@ -137,7 +138,10 @@ class DeviceWork:
         self.polls.failed(self._now(), self._ports.random, wait_s)
         if denied:
             self.polls.due_s = max(self.polls.due_s, self._now() + self._ports.pace.denied_s)
-        self._ports.watch(PollFailed(self.name, status, denied, str(error), self.polls.due_s - self._now()))
+        next_s, action = self.polls.due_s - self._now(), self.keeper.action
+        self._ports.watch(PollFailed(self.name, status, denied, str(error), next_s))
+        if action is not None and action.outbox:
+            self._ports.watch(FeedbackKept(self.name, action.id, str(error), next_s))
 
     @staticmethod
     def _now() -> float:
@@ -384,6 +388,7 @@ class DeviceWork:
         if waits.retry:
             self._plan_retry()
         self._say_why(waits.cause, waits.message, tell=waits.tell)
+        await self.keeper.flush()
         await self.keeper.keep_told()
 
     def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:

@@ -20,6 +20,7 @@ MAX_SAID = 60
 """Messages about the progress of one action. hawkBit takes 1,000 of an action (``maxStatusEntriesPerAction``)."""
 _WAITING = 32  # messages about progress that wait for the server; the oldest are dropped
 _FLUSH_S = 10.0
+_LAST_MS = 253_402_300_799_000  # the end of the year 9999: a clock may say anything
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
 _NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER, Reaction.CONFLICT})
 
@@ -70,7 +71,7 @@ class Keeper:
 
     def now_ms(self) -> int:
         """The time for the server's list of messages; nothing else depends on it."""
-        return max(int(self._ports.now() * 1000), 0)
+        return min(max(int(self._ports.now() * 1000), 0), _LAST_MS)
 
     # --- messages about progress ----------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ def application(repository: Repository, faults: Faults, seen: list[Seen]) -> web
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-        fault = faults.meet(request)
+        fault = await faults.meet(request)
         status = 0
         try:
             response = await (handler(request) if fault is None else faulty(fault, request, handler))
