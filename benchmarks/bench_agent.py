@@ -1,6 +1,6 @@
 """Gateway agents under load: how many devices a minute, what a poll costs, how much memory, what an idle day costs?
 
-Agents (``smpdfu agent run``) are processes of their own; virtual nRF5340s are served at UDP ports by two more; the
+Agents (``smpdfu agent run``) are processes of their own; virtual nRF5340s are served at UDP ports by one more; the
 server is the tests' stand-in for hawkBit in this process, or with ``--url`` a real one that runs. First every device
 registers; then nothing happens for some intervals of polls; then one order installs version 2 of both cores
 everywhere. At the end the server's account is compared with the flash of every device.
@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,7 +31,6 @@ from smpdfu.local.state.limits import allow_open_files
 from tests.agent.servers.management import HawkbitServer
 from tests.agent.servers.stand_in.serve import StandIn, stand_in
 
-PROCESSES = 2
 INTERVALS = 3
 """For so many intervals of polls nothing happens."""
 INTERVAL_S = 30.0
@@ -39,6 +39,7 @@ USUAL_INTERVAL_S = 300.0
 DAY_S = 86_400.0
 PATIENCE_S = 3600.0
 MIB = 1 << 20
+POLL = re.compile("/DEFAULT/controller/v1/[^/]*")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 AGENT = """
@@ -98,6 +99,15 @@ def rig(folder: Path, names: Sequence[str]) -> Iterator[tuple[subprocess.Popen[s
     finally:
         process.kill()
         process.wait()
+
+
+def running_versions(process: subprocess.Popen[str]) -> dict[str, str | None]:
+    """What runs in each device."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("versions\n")
+    process.stdin.flush()
+    return dict(json.loads(process.stdout.readline()))
 
 
 # --- the agents ---
@@ -198,7 +208,7 @@ def count(standing: StandIn | None) -> int:
 
 def show(figures: Figures, devices: int, agents: int) -> None:
     """Print the figures."""
-    a_poll = figures.idle_cpu_s / figures.polls
+    a_poll, most = figures.idle_cpu_s / figures.polls, max(figures.peak_bytes)
     rows = (
         ("devices, agents", f"{devices}, {agents}"),
         ("registered", f"{devices / figures.registered_s * 60:.0f} devices a minute"),
@@ -209,7 +219,7 @@ def show(figures: Figures, devices: int, agents: int) -> None:
         ("idle day", f"{a_poll * DAY_S / USUAL_INTERVAL_S:.2f} CPU s a device, polled every five minutes"),
         (
             "memory of an agent",
-            f"{figures.idle_bytes / MIB:.0f} MiB idle, {max(figures.peak_bytes) / MIB:.0f} MiB at most",
+            f"{figures.idle_bytes / MIB:.0f} MiB idle, {most / MIB:.0f} MiB at most",
         ),
     )
     for name, value in rows:
@@ -229,23 +239,14 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         standing = None if chosen.url else stack.enter_context(stand_in())
         server = HawkbitServer("hawkbit", chosen.url or (standing.url if standing else ""))
-        parts = [names[number::PROCESSES] for number in range(PROCESSES)]
-        rigs = [stack.enter_context(rig(folder / f"rig-{number}", part)) for number, part in enumerate(parts)]
-        addresses = {name: address for _, found in rigs for name, address in found.items()}
+        devices, addresses = stack.enter_context(rig(folder / "rig", names))
         folders = [folder / f"gateway-{number}" for number in range(chosen.agents)]
         for number, one in enumerate(folders):
             own = {name: addresses[name] for name in names[number :: chosen.agents]}
             write_agent(one, f"bench-{number}", server, own)
-        data = (folder / "rig-0" / "package.zip").read_bytes()
-        figures = measure(server, standing, folders, names, data)
-        for process, _ in rigs:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-            runs = json.loads(process.stdout.readline())
-            wrong = {name: version for name, version in runs.items() if version != NEW}
-            assert not wrong, f"the server says finished, and the devices run {wrong}"
+        figures = measure(server, standing, folders, names, (folder / "rig" / "package.zip").read_bytes())
+        wrong = {name: version for name, version in running_versions(devices).items() if version != NEW}
+        assert not wrong, f"the server says finished, and the devices run {wrong}"
     show(figures, chosen.count, chosen.agents)
 
 

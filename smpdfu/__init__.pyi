@@ -1,6 +1,13 @@
 # The public names, each once: type checkers read this file, and smpdfu/__init__.py makes its table of it.
 # One name a line, as `from MODULE import NAME as NAME`; tests/test_public_api.py checks them. The reason is in ADR 7.
 
+from smpdfu.agent.gateway_agent import AgentReporting as AgentReporting
+from smpdfu.agent.gateway_agent import AgentRound as AgentRound
+from smpdfu.agent.gateway_agent import agent_once as agent_once
+from smpdfu.agent.gateway_agent import run_agent as run_agent
+from smpdfu.agent.gateway_doctor import examine_gateway as examine_gateway
+from smpdfu.agent.gateway_status import GatewayStatus as GatewayStatus
+from smpdfu.agent.gateway_status import agent_status as agent_status
 from smpdfu.agent.management.access import ManagementAccess as ManagementAccess
 from smpdfu.agent.management.access import password_login as password_login
 from smpdfu.agent.management.access import token_login as token_login
@@ -20,6 +27,10 @@ from smpdfu.agent.management.states import RolloutEvent as RolloutEvent
 from smpdfu.agent.management.states import RolloutState as RolloutState
 from smpdfu.agent.management.wish import ActionKind as ActionKind
 from smpdfu.agent.management.wish import RolloutWish as RolloutWish
+from smpdfu.agent.report.status import AgentStatus as AgentStatus
+from smpdfu.agent.report.status import DevicePhase as DevicePhase
+from smpdfu.agent.report.status import DeviceStatus as DeviceStatus
+from smpdfu.agent.service_unit import service_unit as service_unit
 from smpdfu.client import Client as Client
 from smpdfu.client import Patience as Patience
 from smpdfu.client import Trace as Trace
@@ -135,7 +146,11 @@ from smpdfu.dfu.package.package import Board as Board
 from smpdfu.dfu.package.package import Package as Package
 from smpdfu.dfu.package.package import new_package as new_package
 from smpdfu.errors import AbsentError as AbsentError
+from smpdfu.errors import ActionsFailedError as ActionsFailedError
+from smpdfu.errors import ActionsUnfinishedError as ActionsUnfinishedError
 from smpdfu.errors import AffectedDevicesError as AffectedDevicesError
+from smpdfu.errors import AgentFileError as AgentFileError
+from smpdfu.errors import ArtifactError as ArtifactError
 from smpdfu.errors import ConnectError as ConnectError
 from smpdfu.errors import DeviceError as DeviceError
 from smpdfu.errors import DeviceTimeoutError as DeviceTimeoutError

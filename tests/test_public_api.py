@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import smpdfu
+from smpdfu.agent.actions.events import AgentEvent
 from tests.deadlines import HANG_S
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +47,7 @@ INNER = {
     *("Counter", "CounterUse", "Tokens", "Place", "VariableData", "LifeCycle"),  # of a Provision
     *("Token", "Rollout", "Group", "Counts"),  # of a login, and of a RolloutState
     *("Finding", "VersionRule"),  # of a Verdict (image), and of the text `settings:net/version`
+    *(kind.__name__ for kind in typing.get_args(AgentEvent)),  # an event has a NAME: no program has to name its class
 }
 
 

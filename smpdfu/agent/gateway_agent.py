@@ -22,13 +22,13 @@ from smpdfu.agent.report.status import AgentStatus, StatusBook, read_status
 from smpdfu.agent.report.status_writer import status_kept
 from smpdfu.agent.search import search_devices
 from smpdfu.agent.target_attributes import opened_attributes
-from smpdfu.agent.work.gateway import Gateway, Round
+from smpdfu.agent.work.gateway import Gateway
 from smpdfu.agent.work.opening import load_agent_file, open_gateway
 from smpdfu.errors import FormatError
 
 
 @dataclass(frozen=True, slots=True)
-class Reporting:
+class AgentReporting:
     """Where an agent reports, beside its file of status and its metrics.
 
     ``watch`` is called with every event and must return at once; an error of it ends the agent. ``log`` gets a line for
@@ -40,10 +40,26 @@ class Reporting:
     clock: Callable[[], float] = time.time
 
 
-_SILENT = Reporting()
+_SILENT = AgentReporting()
 
 
-async def run_agent(path: Path | str, *, reporting: Reporting = _SILENT, stop: asyncio.Event | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class AgentRound:
+    """What became of one round: names of devices.
+
+    ``ended``: an action ended well; ``failed``: it ended as a failure; ``waiting``: it is not finished, or the server
+    does not have its result; ``unpolled``: the server did not answer as it should.
+    """
+
+    ended: tuple[str, ...]
+    failed: tuple[str, ...]
+    waiting: tuple[str, ...]
+    unpolled: tuple[str, ...]
+
+
+async def run_agent(
+    path: Path | str, *, reporting: AgentReporting = _SILENT, stop: asyncio.Event | None = None
+) -> None:
     """Work for the devices of a gateway until ``stop`` is set or the call is cancelled. The next run continues.
 
     Raises AgentFileError, SigningError or OSError for a file that is not usable, ConnectError, NotReadyError without
@@ -53,7 +69,9 @@ async def run_agent(path: Path | str, *, reporting: Reporting = _SILENT, stop: a
         await gateway.run()
 
 
-async def agent_once(path: Path | str, *, reporting: Reporting = _SILENT, stop: asyncio.Event | None = None) -> Round:
+async def agent_once(
+    path: Path | str, *, reporting: AgentReporting = _SILENT, stop: asyncio.Event | None = None
+) -> AgentRound:
     """Poll every device once, finish what can be finished now, and return what became of it in this call.
 
     The metrics are not served: that is for an agent that keeps running. Raises what ``run_agent`` raises.
@@ -68,11 +86,11 @@ async def agent_once(path: Path | str, *, reporting: Reporting = _SILENT, stop: 
     async with _open(path, replace(reporting, watch=watch), metrics=False) as gateway, _stopped_by(gateway, stop):
         done = await gateway.once()
     good, bad = (tuple(name for name, success in ended.items() if success is wanted) for wanted in (True, False))
-    return replace(done, ended=good, failed=bad)
+    return AgentRound(good, bad, done.waiting, done.unpolled)
 
 
 @asynccontextmanager
-async def _open(path: Path | str, reporting: Reporting, *, metrics: bool) -> AsyncIterator[Gateway]:
+async def _open(path: Path | str, reporting: AgentReporting, *, metrics: bool) -> AsyncIterator[Gateway]:
     file = load_agent_file(path)
     credentials = file.authentication.credentials(file.devices)
     password = None if file.management is None else file.management.password()

@@ -16,10 +16,13 @@ from smpdfu.local.state.lock import holder
 class GatewayStatus:
     """``pid`` is the process of the agent if it runs, 0 if that number is not known, None if it does not run.
 
-    ``last`` is what the agent last wrote, None if it never did. ``devices`` are those of the file and of ``last``.
+    ``gateway``, ``server`` (its URL) and ``tenant`` are those of the agent's file. ``last`` is what the agent last
+    wrote, None if it never did. ``devices`` are those of the file and of ``last``.
     """
 
-    file: AgentFile
+    gateway: str
+    server: str
+    tenant: str
     pid: int | None
     last: AgentStatus | None
     devices: dict[str, DeviceStatus]
@@ -39,7 +42,9 @@ def agent_status(path: Path | str) -> GatewayStatus:
     last = read_status(state_folder(file))
     known = {} if last is None else last.devices
     names = dict.fromkeys((*file.devices, *known))
-    return GatewayStatus(file, running_pid(file), last, {name: known.get(name) or DeviceStatus() for name in names})
+    devices = {name: known.get(name) or DeviceStatus() for name in names}
+    address = file.server.address
+    return GatewayStatus(file.gateway, address.url, address.tenant, running_pid(file), last, devices)
 
 
 def state_folder(file: AgentFile) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smpdfu.agent.description.authentication import Way
 from smpdfu.agent.description.file import AgentFile
+from smpdfu.connect import place_of
 from smpdfu.errors import AgentFileError
 from smpdfu.local.state.folders import state_home
 
@@ -70,26 +71,28 @@ STATE_HOME = Path("/var/lib/smpdfu")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/")
 
 
-def service_unit(file: AgentFile, program: Sequence[str]) -> str:
-    """Return the text of the unit that runs ``program`` with the agent's file.
+def service_unit(path: Path | str, program: Sequence[str]) -> str:
+    """Return the text of the unit that runs ``program`` with the agent's file at ``path`` as its last word.
 
     The files with secrets can stay root's: systemd hands them to the service (``LoadCredential``), and the agent looks
     there first. The agent's file itself must be readable for everybody, and its other files, too.
 
-    Raises AgentFileError for a path that a unit cannot have as it is, for a folder that the service cannot write to, or
-    if the secrets are in the environment or in a folder.
+    Raises AgentFileError for a wrong file, for a path that a unit cannot have as it is, for a folder that the service
+    cannot write to, or if the secrets are in the environment or in a folder. Raises OSError for a file that cannot be
+    read.
     """
+    file = AgentFile.load(Path(path), place_of)
     for where, key in ((file.state, "'state' in [agent]"), (file.artifacts.path, "'folder' in [artifacts]")):
         if not (where.is_relative_to(STATE_HOME) or where.is_relative_to(state_home())):
             raise AgentFileError(
                 f"the service cannot write to {where}: leave {key} out, or name a folder in {STATE_HOME}"
             )
-    path = file.path.resolve()
+    place = file.path.resolve()
     secrets = [_plain(one) for one in _secrets(file)]
     return _TEMPLATE.format(
         program=" ".join(_plain(Path(word)) for word in program),
-        file=_plain(path),
-        folder=_plain(path.parent),
+        file=_plain(place),
+        folder=_plain(place.parent),
         credentials="\n".join(f"LoadCredential={Path(one).name}:{one}" for one in secrets),
     )
 

@@ -23,7 +23,7 @@ from smpdfu.agent.actions.events import (
 )
 from smpdfu.agent.description.file import Listener
 from smpdfu.agent.report.metrics import AgentMetrics, check_installed, served
-from smpdfu.agent.report.status import DeviceStatus, Phase
+from smpdfu.agent.report.status import DevicePhase, DeviceStatus
 from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.errors import AgentFileError
 from tests.deadlines import HANG_S
@@ -58,7 +58,9 @@ def scrape(port: int) -> dict[tuple[str, tuple[str, ...]], float]:
 
 def test_what_prometheus_gets() -> None:
     clock = Clock()
-    metrics = make({"a": DeviceStatus(Phase.INSTALLING), "b": DeviceStatus(Phase.IDLE), "c": DeviceStatus()}, clock)
+    metrics = make(
+        {"a": DeviceStatus(DevicePhase.INSTALLING), "b": DeviceStatus(DevicePhase.IDLE), "c": DeviceStatus()}, clock
+    )
     for one in (
         Polled("a", False, 300.0),
         Polled("b", True, 300.0),
@@ -76,8 +78,8 @@ def test_what_prometheus_gets() -> None:
     port = free_port()
     with served(metrics, Listener("127.0.0.1", port)):
         found = scrape(port)
-    phases = {phase: found.pop(("smpdfu_agent_devices", (phase,))) for phase in Phase}
-    assert phases == {phase: int(phase in ("new", "idle", "installing")) for phase in Phase}
+    phases = {phase: found.pop(("smpdfu_agent_devices", (phase,))) for phase in DevicePhase}
+    assert phases == {phase: int(phase in ("new", "idle", "installing")) for phase in DevicePhase}
     assert found == {
         ("smpdfu_agent_info", ("b17", "1.2.3")): 1,
         ("smpdfu_agent_installations_running", ()): 1,

@@ -28,7 +28,7 @@ from smpdfu.agent.actions.events import (
     PollFailed,
     StepBegins,
 )
-from smpdfu.agent.report.status import NAME, AgentStatus, DeviceStatus, Phase, StatusBook, read_status, write_data
+from smpdfu.agent.report.status import NAME, AgentStatus, DevicePhase, DeviceStatus, StatusBook, read_status, write_data
 from smpdfu.agent.report.status_writer import NEWS_S, POLLS_S, status_kept
 from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.errors import FormatError
@@ -57,25 +57,27 @@ ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
 @pytest.mark.parametrize(
     ("events", "phase"),
     [
-        ((), Phase.NEW),
-        ((PollFailed("a", 0, False, "no answer", 60.0),), Phase.NEW),
-        ((POLLED,), Phase.IDLE),
-        ((POLLED, TAKEN), Phase.FETCHING),
-        ((POLLED, TAKEN, PackageReady("a", "42", "ab", 100)), Phase.READY),
-        ((TAKEN, STEP), Phase.INSTALLING),
-        ((TAKEN, STEP, POLLED), Phase.INSTALLING),
-        ((TAKEN, ActionWaits("a", "42", "no answer", "It does not answer.", 60.0)), Phase.WAITING),
-        ((TAKEN, STEP, ENDED), Phase.REPORTING),
-        ((TAKEN, STEP, ENDED, FeedbackKept("a", "42", "busy", 60.0)), Phase.REPORTING),
-        ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "proceeding", "none")), Phase.REPORTING),
-        ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success")), Phase.IDLE),
-        ((TAKEN, ActionOver("a", "42", True, "cancelled")), Phase.IDLE),
-        ((ConfirmationWaits("a", "42"),), Phase.CONSENT),
-        ((ConfirmationWaits("a", "42"), POLLED), Phase.IDLE),
-        ((ClaimedElsewhere("a", "other", "2026"),), Phase.ELSEWHERE),
+        ((), DevicePhase.NEW),
+        ((PollFailed("a", 0, False, "no answer", 60.0),), DevicePhase.NEW),
+        ((POLLED,), DevicePhase.IDLE),
+        ((POLLED, TAKEN), DevicePhase.FETCHING),
+        ((POLLED, TAKEN, PackageReady("a", "42", "ab", 100)), DevicePhase.READY),
+        ((TAKEN, STEP), DevicePhase.INSTALLING),
+        ((TAKEN, STEP, POLLED), DevicePhase.INSTALLING),
+        ((TAKEN, ActionWaits("a", "42", "no answer", "It does not answer.", 60.0)), DevicePhase.WAITING),
+        ((TAKEN, STEP, ENDED), DevicePhase.REPORTING),
+        ((TAKEN, STEP, ENDED, FeedbackKept("a", "42", "busy", 60.0)), DevicePhase.REPORTING),
+        ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "proceeding", "none")), DevicePhase.REPORTING),
+        ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success")), DevicePhase.IDLE),
+        ((TAKEN, ActionOver("a", "42", True, "cancelled")), DevicePhase.IDLE),
+        ((ConfirmationWaits("a", "42"),), DevicePhase.CONSENT),
+        ((ConfirmationWaits("a", "42"), POLLED), DevicePhase.CONSENT),
+        ((ConfirmationWaits("a", "42"), POLLED, ConfirmationWaits("a", "42"), POLLED), DevicePhase.CONSENT),
+        ((ConfirmationWaits("a", "42"), POLLED, POLLED), DevicePhase.IDLE),
+        ((ClaimedElsewhere("a", "other", "2026"),), DevicePhase.ELSEWHERE),
     ],
 )
-def test_phases(events: tuple[AgentEvent, ...], phase: Phase) -> None:
+def test_phases(events: tuple[AgentEvent, ...], phase: DevicePhase) -> None:
     found = book("a")
     for one in events:
         found(one)
@@ -88,11 +90,11 @@ def test_what_a_device_went_through() -> None:
     end: list[AgentEvent] = [ENDED, FeedbackSent("a", "42", "closed", "success")]
     for one in begin:
         found(one)
-    assert found.devices["a"] == DeviceStatus(Phase.INSTALLING, 2000.0, "", "42", "upload app", 3, 9)
+    assert found.devices["a"] == DeviceStatus(DevicePhase.INSTALLING, 2000.0, "", "42", "upload app", 3, 9)
     for one in [*end, PollFailed("a", 401, True, "bad SECRET", 900.0)]:
         found(one)
     assert found.devices["a"] == DeviceStatus(
-        Phase.IDLE, 2000.0, "bad [token]", message="Done.", outcome="done", ended_action="42", ended=2000.0
+        DevicePhase.IDLE, 2000.0, "bad [token]", message="Done.", outcome="done", ended_action="42", ended=2000.0
     )
     assert found.devices["b"] == DeviceStatus()
 
@@ -105,7 +107,7 @@ def test_a_new_run_remembers_the_past_and_no_state() -> None:
     before(ActionTaken("b", "43", False))
     after.remember(before.devices)
     assert after.devices["a"] == DeviceStatus(
-        Phase.NEW, 2000.0, message="Done.", outcome="done", ended_action="42", ended=2000.0
+        DevicePhase.NEW, 2000.0, message="Done.", outcome="done", ended_action="42", ended=2000.0
     )
     assert after.devices["b"] == DeviceStatus()
     assert list(after.devices) == ["a", "b"]
@@ -180,7 +182,7 @@ def test_any_bytes(content: bytes) -> None:
 
 def test_what_a_later_release_adds_is_ignored() -> None:
     more = GOOD | {"mood": "good", "devices": {"a": {"phase": "idle", "mood": "good"}}}
-    assert AgentStatus.from_json(json.dumps(more).encode()).devices == {"a": DeviceStatus(Phase.IDLE)}
+    assert AgentStatus.from_json(json.dumps(more).encode()).devices == {"a": DeviceStatus(DevicePhase.IDLE)}
 
 
 def test_the_file_follows_news_soon_and_polls_seldom(tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_the_file_follows_news_soon_and_polls_seldom(tmp_path: Path) -> None:
         ticks.put_nowait(go)
         await go.wait()
 
-    async def phase_after_a_pause(event: AgentEvent) -> tuple[Phase, float | None]:
+    async def phase_after_a_pause(event: AgentEvent) -> tuple[DevicePhase, float | None]:
         found(event)
         (await ticks.get()).set()
         waiting = await ticks.get()
@@ -205,10 +207,10 @@ def test_the_file_follows_news_soon_and_polls_seldom(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with status_kept(found, tmp_path, sleep=sleep):
-            assert await phase_after_a_pause(TAKEN) == (Phase.FETCHING, None)
+            assert await phase_after_a_pause(TAKEN) == (DevicePhase.FETCHING, None)
             seen = [await phase_after_a_pause(POLLED) for _ in range(int(POLLS_S / NEWS_S) - 1)]
-            assert seen[:-1] == [(Phase.FETCHING, None)] * (len(seen) - 1)
-            assert seen[-1] == (Phase.FETCHING, 2000.0)
+            assert seen[:-1] == [(DevicePhase.FETCHING, None)] * (len(seen) - 1)
+            assert seen[-1] == (DevicePhase.FETCHING, 2000.0)
             found(AgentEnds(0))
         status = read_status(tmp_path)
         assert status is not None

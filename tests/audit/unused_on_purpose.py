@@ -4,6 +4,7 @@ from smpdfu.__main__ import imgtool
 from smpdfu.agent.ddi.config_data import Mode as ConfigMode
 from smpdfu.agent.ddi.feedback import Execution
 from smpdfu.agent.ddi.resources import ConfirmationBase, Handling, MaintenanceWindow
+from smpdfu.agent.management.wish import ActionKind
 from smpdfu.agent.server.client import DdiClient
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
@@ -75,6 +76,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The words of an option: typer reads the classes, and a value is found by its text.
 (ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
+(ActionKind.SOFT, ActionKind.DOWNLOAD_ONLY)
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
 
 # Called from outside of the package.
@@ -85,4 +87,4 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)
-(ConfirmationBase.auto_confirm, ConfirmationBase.deactivate)
+(ConfirmationBase(auto_confirm=False).auto_confirm, ConfirmationBase.deactivate)

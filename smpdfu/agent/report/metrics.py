@@ -20,7 +20,7 @@ from smpdfu.agent.actions.events import (
     PollFailed,
     Unexpected,
 )
-from smpdfu.agent.report.status import DeviceStatus, Phase
+from smpdfu.agent.report.status import DevicePhase, DeviceStatus
 from smpdfu.errors import AgentFileError
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ class AgentMetrics:
         phases = Counter(one.phase for one in list(self._devices.values()))
         yield InfoMetricFamily("smpdfu_agent", "This gateway and its release of smpdfu", self._about)
         devices = GaugeMetricFamily("smpdfu_agent_devices", "Devices by phase", labels=["phase"])
-        for phase in Phase:
+        for phase in DevicePhase:
             devices.add_metric([phase], phases[phase])
         yield devices
         running = "smpdfu_agent_installations_running"
-        yield GaugeMetricFamily(running, "Installations under way", phases[Phase.INSTALLING])
+        yield GaugeMetricFamily(running, "Installations under way", phases[DevicePhase.INSTALLING])
         yield CounterMetricFamily("smpdfu_agent_polls", "Requests for news of a device", self._polls)
         for name, text, label, counts in (
             ("poll_errors", "Polls without a good answer, by HTTP status", "status", self._poll_errors),

@@ -47,7 +47,7 @@ MAX_BYTES = 64 << 20
 _MAX_TEXT = 500
 
 
-class Phase(StrEnum):
+class DevicePhase(StrEnum):
     """What the agent does with a device.
 
     NEW: it has not asked the server yet. IDLE: no action is open. FETCHING: it gets the package. READY: it has the
@@ -75,7 +75,7 @@ class DeviceStatus:
     how the last action ended (``ended_action``, ``ended``), with a short ``cause``. ``gateway`` is the other gateway.
     """
 
-    phase: Phase = Phase.NEW
+    phase: DevicePhase = DevicePhase.NEW
     polled: float | None = None
     problem: str = ""
     action: str = ""
@@ -156,8 +156,8 @@ def _device(entry: Any) -> DeviceStatus:
         if one.name in ("polled", "ended"):
             right = value is None or is_time(value)
         elif one.name == "phase":
-            right = value in tuple(Phase)
-            value = Phase(value) if right else value
+            right = value in tuple(DevicePhase)
+            value = DevicePhase(value) if right else value
         else:
             right = type(value) is (int if one.name in ("number", "total") else str)
         if not right:
@@ -180,6 +180,7 @@ class StatusBook:
         self._clock = clock
         self._hide = hide
         self._ended = False
+        self._asked: set[str] = set()  # devices of which the server said in this round that it waits for consent
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
         self.begun = self.changed = self.news = False
 
@@ -228,37 +229,41 @@ class StatusBook:
         match event:
             case Polled():
                 one.polled, one.problem = self._clock(), ""
-                one.phase = Phase.IDLE if one.phase in (Phase.NEW, Phase.CONSENT) else one.phase
+                waits = event.device in self._asked
+                self._asked.discard(event.device)
+                if one.phase is DevicePhase.NEW or (one.phase is DevicePhase.CONSENT and not waits):
+                    one.phase, one.action = DevicePhase.IDLE, ""
             case PollFailed(message=message):
                 one.problem = self._text(message)
             case ActionTaken(action=action):
-                one.phase, one.action, one.message = Phase.FETCHING, self._text(action), ""
+                one.phase, one.action, one.message = DevicePhase.FETCHING, self._text(action), ""
                 one.step, one.number, one.total, one.gateway = "", 0, 0, ""
             case ActionWaits(message=message):
-                one.phase, one.message = Phase.WAITING, self._text(message)
+                one.phase, one.message = DevicePhase.WAITING, self._text(message)
             case PackageReady():
-                one.phase = Phase.READY
+                one.phase = DevicePhase.READY
             case StepBegins(step=step, number=number, total=total):
-                one.phase, one.step, one.number, one.total = Phase.INSTALLING, self._text(step), number, total
+                one.phase, one.step, one.number, one.total = DevicePhase.INSTALLING, self._text(step), number, total
             case ActionEnded():
                 self._end(one, event)
             case ActionOver(message=message):
-                one.phase, one.action, one.message = Phase.IDLE, "", self._text(message)
+                one.phase, one.action, one.message = DevicePhase.IDLE, "", self._text(message)
             case CancelRefused(message=message) | Unexpected(message=message):
                 one.message = self._text(message)
             case FeedbackKept(message=message):
                 one.problem = self._text(message)
-            case FeedbackSent(execution="closed") if one.phase is Phase.REPORTING:
-                one.phase, one.action = Phase.IDLE, ""
+            case FeedbackSent(execution="closed") if one.phase is DevicePhase.REPORTING:
+                one.phase, one.action = DevicePhase.IDLE, ""
             case ClaimedElsewhere(gateway=gateway):
-                one.phase, one.gateway = Phase.ELSEWHERE, self._text(gateway)
+                one.phase, one.gateway = DevicePhase.ELSEWHERE, self._text(gateway)
             case ConfirmationWaits(action=action):
-                one.phase, one.action = Phase.CONSENT, self._text(action)
+                one.phase, one.action = DevicePhase.CONSENT, self._text(action)
+                self._asked.add(event.device)
             case SentBytes() | AttributesSent() | RecordDamaged():
                 pass
 
     def _end(self, one: DeviceStatus, event: ActionEnded) -> None:
-        one.phase, one.outcome, one.cause = Phase.REPORTING, str(event.outcome), self._text(event.cause)
+        one.phase, one.outcome, one.cause = DevicePhase.REPORTING, str(event.outcome), self._text(event.cause)
         one.ended_action, one.ended, one.message = self._text(event.action), self._clock(), self._text(event.message)
         one.step, one.number, one.total = "", 0, 0
 

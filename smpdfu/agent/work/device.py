@@ -17,7 +17,6 @@ from smpdfu.agent.actions.events import (
     ActionEnded,
     ActionOver,
     ActionTaken,
-    ActionWaits,
     FeedbackKept,
     Polled,
     PollFailed,
@@ -346,17 +345,8 @@ class DeviceWork:
         await self.keeper.keep_told()
 
     def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:
-        """Tell the server why the action waits: each cause once, for its list of messages is bounded."""
-        action = self.keeper.action
-        if action is None:
-            return
         next_s = 0.0 if self._retry.due_s is None else max(self._retry.due_s - self._now(), 0.0)
-        self._ports.watch(ActionWaits(self.name, action.id, cause, message, next_s))
-        if not tell:
-            return
-        text = f"The action is not finished: {message}"
-        word = Feedback(Execution.PROCEEDING, details=(text, f"Cause: {cause}."), time_ms=self.keeper.now_ms())
-        self.keeper.post(word, f"waits {cause}")
+        self.keeper.waits(cause, message, next_s, tell=tell)
 
     def _plan_retry(self) -> None:
         due_s = self._retry.failed(self._now(), self._ports.random)

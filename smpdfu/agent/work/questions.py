@@ -72,12 +72,10 @@ class Questions:
         """Answer a question for consent as the agent's file says; a person may have to."""
         name, policy = self.keeper.name, self.file.confirmation
         asked = await self.ports.server.get_confirmation(name, link)
-        if asked is None or asked.id == self._answered:
-            return
-        if policy is Consent.WAIT:
-            self.ports.watch(ConfirmationWaits(name, asked.id))
-        else:
+        if asked is not None and policy is Consent.WAIT:
+            self.ports.watch(ConfirmationWaits(name, asked.id))  # at each poll: it waits still
+        elif asked is not None and asked.id != self._answered:
             word = Confirmation.CONFIRMED if policy is Consent.CONFIRM else Confirmation.DENIED
             text = f"The file of the gateway {self.file.gateway} says: {policy} every action."
             await self.ports.server.confirm(name, asked.id, ConfirmationFeedback(word, (text,)), link)
-        self._answered = asked.id
+            self._answered = asked.id

@@ -99,7 +99,9 @@ class PublishView(PublishWatch):
             numbers = (group.total, counts.finished, counts.error, counts.running, waiting)
             made.add_row(one_line(group.name), one_line(group.status), *map(str, numbers))
         yield made
-        yield one_line(f"{self._state.words}. {counts_words(self._state.rollout.counts)}")
+        summary = one_line(f"{self._state.words}. {counts_words(self._state.rollout.counts)}")
+        summary.no_wrap, summary.overflow = True, "ellipsis"
+        yield summary
 
 
 @contextmanager

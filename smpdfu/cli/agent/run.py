@@ -11,8 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from smpdfu.agent.actions.events import AgentEnds, AgentEvent
-from smpdfu.agent.gateway_agent import Reporting, agent_once, run_agent
-from smpdfu.agent.work.gateway import Round
+from smpdfu.agent.gateway_agent import AgentReporting, AgentRound, agent_once, run_agent
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.show import Output, facts
@@ -26,14 +25,14 @@ async def run_until_stopped(file: Path, out: Output) -> None:
     """Run the agent until Ctrl-C or SIGTERM, which are its normal end."""
     last = _Last()
     with interruption.leaves(_LEFT), _stopping() as stop:
-        await run_agent(file, reporting=Reporting(last, sys.stderr), stop=stop)
+        await run_agent(file, reporting=AgentReporting(last, sys.stderr), stop=stop)
     out.emit({"open_actions": last.open_actions}, lambda: _stopped(last.open_actions))
 
 
 async def run_once(file: Path, out: Output) -> None:
     """Do one round and show what became of it. Raises SmpdfuError for how it ended."""
     with interruption.leaves(_LEFT), _stopping() as stop:
-        done = await agent_once(file, reporting=Reporting(log=sys.stderr), stop=stop)
+        done = await agent_once(file, reporting=AgentReporting(log=sys.stderr), stop=stop)
     conclude(out, asdict(done), lambda: facts(_lines(done)), _fault(done))
 
 
@@ -70,7 +69,7 @@ def _stopped(open_actions: int) -> str:
     return f"Stopped. Actions that are not finished: {open_actions}. The next run continues them."
 
 
-def _lines(done: Round) -> list[tuple[str, object]]:
+def _lines(done: AgentRound) -> list[tuple[str, object]]:
     parts = (
         ("installed", done.ended),
         ("failed", done.failed),
@@ -86,7 +85,7 @@ def _some(names: tuple[str, ...]) -> str:
     return f"{len(names)}: {', '.join(names[:_LISTED])}{more}"
 
 
-def _fault(done: Round) -> SmpdfuError | None:
+def _fault(done: AgentRound) -> SmpdfuError | None:
     if done.failed:
         return ActionsFailedError(len(done.failed))
     if done.unpolled:

@@ -24,9 +24,9 @@ def show_status(file: Path, out: Output) -> None:
 def _document(found: GatewayStatus) -> dict[str, Any]:
     last = found.last
     return {
-        "gateway": found.file.gateway,
-        "server": found.file.server.address.url,
-        "tenant": found.file.server.address.tenant,
+        "gateway": found.gateway,
+        "server": found.server,
+        "tenant": found.tenant,
         "running": found.running,
         "pid": found.pid or None,
         "started": None if last is None else last.started,
@@ -55,8 +55,7 @@ def _device(one: DeviceStatus) -> dict[str, Any]:
 
 
 def _shown(found: GatewayStatus) -> RenderableType:
-    server = found.file.server.address
-    head = facts([(found.file.gateway, _state(found)), ("server", f"{server.url}, tenant {server.tenant}")])
+    head = facts([(found.gateway, _state(found)), ("server", f"{found.server}, tenant {found.tenant}")])
     rows = [
         (name, one.phase, _when(one.polled), one.action, _doing(one), one.outcome, one.cause or one.problem)
         for name, one in found.devices.items()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.service_unit import service_unit
 from smpdfu.cli.terminal.show import Output, print_json, print_line
-from smpdfu.connect import place_of
 
 
 def print_unit(path: Path, out: Output) -> None:
     """Print the unit. Raises AgentFileError or OSError."""
     program = _program()
-    text = service_unit(AgentFile.load(path, place_of), program)
+    text = service_unit(path, program)
     if Path(program[0]).is_relative_to("/home") or Path(program[0]).is_relative_to("/root"):
         out.warn(f"the service cannot read {program[0]}: install smpdfu outside of a home folder, as in /opt/smpdfu")
     if out.json:

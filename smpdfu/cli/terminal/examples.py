@@ -70,7 +70,9 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("smpdfu agent doctor AGENT.toml", "check everything"),
         ("smpdfu agent doctor AGENT.toml --only server", "check only the server, the token and the clock"),
     ),
-    "agent unit": (("smpdfu agent unit AGENT.toml > smpdfu-agent.service", "a unit for /etc/systemd/system"),),
+    "agent unit": (
+        ("smpdfu agent unit /etc/smpdfu/agent.toml", "a unit for /etc/systemd/system/smpdfu-agent.service"),
+    ),
     "affected": (
         ("smpdfu affected --sbom releases/ --component 'mbedtls@<3.6.2'", "which devices run a vulnerable component"),
         ("smpdfu affected --hash 5f2c9a01d3", "which devices run this image"),

@@ -18,6 +18,7 @@ Kind = Literal["drop-before", "drop-after", "status", "status-after", "slow", "c
 class Fault:
     """What goes wrong with the next ``times`` requests whose ``METHOD /path`` holds ``match`` (a regular expression).
 
+    ``holds``: and whose body has these bytes.
     ``drop-before``: the connection ends and the server did nothing; ``drop-after``: it did what was asked, and the
     answer is lost. ``status``: refused with ``status`` and nothing done; ``status-after``: done, and refused all the
     same. ``slow``: after ``seconds``. ``cut``: the connection ends behind ``length`` bytes of the body. ``replace``:
@@ -27,6 +28,7 @@ class Fault:
     kind: Kind
     match: str = ""
     times: int = 1
+    holds: bytes = b""
     status: int = 503
     retry_after: str = ""
     seconds: float = 0.0
@@ -51,11 +53,12 @@ class Faults:
         """All is well again."""
         self.ordered.clear()
 
-    def meet(self, request: web.Request) -> Fault | None:
+    async def meet(self, request: web.Request) -> Fault | None:
         """The fault of this request, counted."""
         line = f"{request.method} {request.raw_path}"
+        body = await request.read() if any(fault.holds for fault in self.ordered) else b""
         for fault in self.ordered:
-            if fault.met < fault.times and re.search(fault.match, line):
+            if fault.met < fault.times and re.search(fault.match, line) and fault.holds in body:
                 fault.met += 1
                 return fault
         return None
