@@ -14,7 +14,7 @@ from smpdfu.agent.ddi.config_data import AssignedVersion, ConfigData
 from smpdfu.agent.ddi.feedback import Confirmation, ConfirmationFeedback, Execution, Feedback, Finished
 from smpdfu.agent.ddi.resources import Base, Cancel, Deployment, Handling
 from smpdfu.agent.ddi.server_address import ServerAddress, Token
-from smpdfu.agent.server.client import DdiClient
+from smpdfu.agent.server.client import MAX_KEPT_BYTES, DdiClient
 from smpdfu.errors import ServerProtocolError, ServerRefusedError
 
 if TYPE_CHECKING:  # mypy knows the file by its place, pytest by its folder
@@ -102,6 +102,24 @@ def test_what_did_not_change_is_the_same_object() -> None:
         assert await client.get_base("b") is other
 
     assert len(serve(respond, work).requests) == 4
+
+
+def test_what_is_kept_is_bounded_in_bytes() -> None:
+    """A server with large answers for many devices: what nobody asked for the longest time is got anew."""
+
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        tags.append(request.headers.get("if-none-match"))
+        writer.write(answer(b'{"x": "%s"}' % (b"x" * 1_000_000), headers={"ETag": '"1"'}))
+
+    tags: list[str | None] = []
+
+    async def work(client: DdiClient, server: RawServer) -> None:
+        for name in ("first", *map(str, range(MAX_KEPT_BYTES // 1_000_000)), "first", "0", "last", "last"):
+            await client.get_base(name)
+        assert 0 < client._kept_bytes <= MAX_KEPT_BYTES
+
+    serve(respond, work)
+    assert (tags[-4], tags[-1]) == (None, '"1"')
 
 
 def test_nothing_changed_is_no_answer_to_a_first_question() -> None:
@@ -257,6 +275,7 @@ def test_a_login_page_that_takes_feedback_is_not_the_server() -> None:
         lambda client, _: client.send_feedback("roof", "8", Feedback(Execution.DOWNLOAD)),
         ServerProtocolError,
     )
+    assert isinstance(error, ServerProtocolError)
     assert error.code == "web-page"
 
 

@@ -31,6 +31,8 @@ from smpdfu.errors import ArtifactError, ServerError, ServerProtocolError
 
 MAX_KEPT = 4096
 """Resources whose last state is kept for ``If-None-Match``: two for each of 2,000 devices."""
+MAX_KEPT_BYTES = 8 << 20
+"""Bytes of their bodies together; as values they take a multiple of it. hawkBit's have some hundred bytes."""
 _LONGEST_ETAG = 256
 _ACCEPT = {"Accept": "application/hal+json, application/json"}
 _Resource = TypeVar("_Resource")
@@ -60,7 +62,8 @@ class DdiClient:
         self._token_of = token_of
         self._clock = clock
         self._http = HttpClient(tls=tls, times=times, connections=connections)
-        self._kept: OrderedDict[tuple[str, str], tuple[str, object]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[str, object, int]] = OrderedDict()
+        self._kept_bytes = 0
 
     async def __aenter__(self) -> DdiClient:
         await self._http.__aenter__()
@@ -157,7 +160,8 @@ class DdiClient:
 
     async def _get(self, controller: str, link: Link, read: Callable[[bytes], _Resource]) -> _Resource:
         key = (controller, link.url)
-        etag, value = self._kept.pop(key, ("", None))
+        etag, value, size = self._kept.pop(key, ("", None, 0))
+        self._kept_bytes -= size
         answer = await self._ask("GET", controller, link, headers=_ACCEPT | ({"If-None-Match": etag} if etag else {}))
         if reaction(answer.status) is Reaction.UNCHANGED:
             if not etag:
@@ -165,13 +169,18 @@ class DdiClient:
             found: _Resource = value  # type: ignore[assignment]  # the key says which reader made it
         else:
             check_json(answer, link)
-            found = read(answer.body)
+            found, size = read(answer.body), len(answer.body)
             etag = _etag(answer)
         if etag:
-            self._kept[key] = (etag, found)
-            if len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
+            self._keep(key, (etag, found, size))
         return found
+
+    def _keep(self, key: tuple[str, str], state: tuple[str, object, int]) -> None:
+        self._kept[key] = state
+        self._kept_bytes += state[2]
+        while len(self._kept) > MAX_KEPT or self._kept_bytes > MAX_KEPT_BYTES:
+            _, (_, _, size) = self._kept.popitem(last=False)
+            self._kept_bytes -= size
 
     async def _send(self, method: str, controller: str, link: Link, body: bytes) -> None:
         answer = await self._ask(method, controller, link, body=body, headers=_ACCEPT)
