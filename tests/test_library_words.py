@@ -25,6 +25,7 @@ FOREIGN = {
     "image/verification/tlv_checks.py": "imgtool's option --hmac-sha",
     "local/doctor/checks.py": "commands of the operating system; doctor is about the computer of the command line",
     "dfu/do/health.py": "arguments of /bin/sh",
+    "agent/service_unit.py": "a unit of systemd, with its commands in a comment",
 }
 
 

@@ -77,8 +77,9 @@ def service_unit(path: Path | str, program: Sequence[str]) -> str:
     The files with secrets can stay root's: systemd hands them to the service (``LoadCredential``), and the agent looks
     there first. The agent's file itself must be readable for everybody, and its other files, too.
 
-    Raises AgentFileError for a wrong file, for a path that a unit cannot have as it is, for a folder that the service cannot write to, or
-    if the secrets are in the environment or in a folder.
+    Raises AgentFileError for a wrong file, for a path that a unit cannot have as it is, for a folder that the service
+    cannot write to, or if the secrets are in the environment or in a folder. Raises OSError for a file that cannot be
+    read.
     """
     file = AgentFile.load(Path(path), place_of)
     for where, key in ((file.state, "'state' in [agent]"), (file.artifacts.path, "'folder' in [artifacts]")):

@@ -43,7 +43,7 @@ class Authority:
     def issue(
         self, name: str, *, address: str | None = "127.0.0.1", days: int = 5, passphrase: bytes | None = None
     ) -> Pair:
-        """A certificate for ``address`` (None: for nothing), valid for ``days`` from yesterday on."""
+        """A certificate for an address or a host's name (None: for nothing), valid for ``days`` from yesterday on."""
         key = ec.generate_private_key(ec.SECP256R1())
         made = self._sign(name, key.public_key(), ca=False, days=days, address=address)
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
@@ -83,6 +83,13 @@ class Authority:
             both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
             builder = builder.add_extension(x509.ExtendedKeyUsage(both), critical=False)
         if address is not None:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+            names = x509.SubjectAlternativeName([_general_name(address)])
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _general_name(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)

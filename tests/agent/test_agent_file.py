@@ -114,6 +114,7 @@ LONG = "x" * 257
         (LEAST + "[metrics]\nlisten = '127.0.0.1:65536'\n", "must be HOST:PORT"),
         (LEAST + "[log]\nform = 'xml'\n", "must be one of text, json"),
         (LEAST + "[update]\ntimeout_s = 0\n", "'timeout_s' in .update. of AGENT.toml is 0"),
+        (LEAST + "[update]\npolicy = 'upload-only'\n", "no device would run what it gets.*Leave it out"),
         (LEAST + "[hardware]\nbig = 3\n", "hardware.big. of AGENT.toml is not a table"),
         ("agent = 3\n" + SERVER + TOKEN + DEVICE, ".agent. of AGENT.toml is not a table"),
     ],

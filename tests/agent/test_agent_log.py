@@ -16,6 +16,7 @@ from smpdfu.agent.actions.events import (
     ActionWaits,
     AgentBegins,
     AgentEvent,
+    ConfirmationWaits,
     FeedbackKept,
     Polled,
     PollFailed,
@@ -74,6 +75,11 @@ def test_what_is_no_news_has_no_line() -> None:
     found = [line.split()[2] for line in lines(down, later, other, quiet, quiet, news, down)]
     assert found == ["poll-failed", "poll-failed", "poll", "poll-failed"]
     assert len(lines(down, PollFailed("b", 0, False, "no answer", 60.0))) == 2
+
+
+def test_a_confirmation_that_waits_is_said_once() -> None:
+    first, second = ConfirmationWaits("a", "42"), ConfirmationWaits("a", "43")
+    assert len(lines(first, first, second, second)) == 2
 
 
 def test_a_new_action_can_wait_again() -> None:

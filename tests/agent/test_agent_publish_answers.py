@@ -83,7 +83,7 @@ def test_what_hawkbit_writes_is_read() -> None:
     assert Group.from_fields(Fields(GROUP)) == Group(78, "group-1", "running", 21, COUNTED, "100", "10")
     assert TargetAction.from_fields(Fields(ACTION)) == TargetAction(5, "roof/1 a")
     assert Report.from_fields(Fields(REPORT)) == Report("error", ("it runs its previous firmware", "code 7"))
-    assert UserInfo.from_fields(Fields(USER)) == UserInfo("DEFAULT", "admin")
+    assert UserInfo.from_fields(Fields(USER)) == UserInfo("DEFAULT")
     assert Page.from_fields(Fields(PAGE)).total == 1
 
 

@@ -15,8 +15,8 @@ from smpdfu.agent.management.publisher import read_list
 from smpdfu.agent.management.server import ManagementServer
 from smpdfu.agent.server.settings import Times
 from smpdfu.errors import ServerError, ServerLinkError, ServerProtocolError, ServerRefusedError
+from tests.agent.certificates import Authority
 from tests.agent.raw_server import RawServer, Respond, always, answer, raw_server
-from tests.agent.tls_files import authority, server_context
 
 SECRET = "pass-4711-word"
 FAST = Times(connect_s=2.0, read_s=0.3, request_s=1.0)
@@ -179,30 +179,31 @@ def test_nobody_listens() -> None:
 
 
 def test_the_certificate_is_checked(tmp_path: Path) -> None:
-    made = authority(tmp_path)
+    ours = Authority(tmp_path, "ours")
+    context = ours.issue("server", address="localhost").server_context()
 
     async def run(ca: Path | None) -> bytes:
-        async with raw_server(always(answer(b"{}")), tls=server_context(made)) as raw:
+        async with raw_server(always(answer(b"{}")), tls=context) as raw:
             url = raw.url.replace("127.0.0.1", "localhost")
             async with ManagementServer(ManagementAccess(url, token_login("t"), ca), FAST) as server:
                 return await server.ask(requests.user_info())
 
-    assert asyncio.run(run(made.certificate)) == b"{}"
+    assert asyncio.run(run(ours.certificate)) == b"{}"
     with pytest.raises(ServerLinkError, match="is not trusted") as caught:
         asyncio.run(run(None))
     assert caught.value.code == "tls-untrusted"
-    other = authority(tmp_path / "other")
     with pytest.raises(ServerLinkError, match="is not trusted"):
-        asyncio.run(run(other.certificate))
+        asyncio.run(run(Authority(tmp_path, "other").certificate))
 
 
 def test_the_name_in_the_certificate_is_checked(tmp_path: Path) -> None:
-    made = authority(tmp_path, name="elsewhere.example.com")
+    ours = Authority(tmp_path, "ours")
+    context = ours.issue("server", address="elsewhere.example.com").server_context()
 
     async def run() -> None:
-        async with raw_server(always(answer(b"{}")), tls=server_context(made)) as raw:
+        async with raw_server(always(answer(b"{}")), tls=context) as raw:
             url = raw.url.replace("127.0.0.1", "localhost")
-            async with ManagementServer(ManagementAccess(url, token_login("t"), made.certificate), FAST) as server:
+            async with ManagementServer(ManagementAccess(url, token_login("t"), ours.certificate), FAST) as server:
                 await server.ask(requests.user_info())
 
     with pytest.raises(ServerLinkError, match="is not trusted"):

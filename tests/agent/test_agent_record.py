@@ -22,9 +22,7 @@ from smpdfu.errors import FormatError, JournalError
 
 DONE = Message(Answers.DEPLOYMENT, "https://h/x", Feedback(Execution.CLOSED, Finished.SUCCESS, ("done",), time_ms=1))
 REFUSED = Message(Answers.CANCEL, "https://h/c", Feedback(Execution.REJECTED, details=("too late",)))
-ACTION = ActionRecord(
-    "17", "https://h/x?c=1", Stage.INSTALLING, "d1", "5a" * 32, True, (REFUSED,), DONE, 3, "no answer", frozenset({"a"})
-)
+ACTION = ActionRecord("17", "https://h/x?c=1", Stage.INSTALLING, "d1", "5a" * 32, (REFUSED,), DONE, 3, frozenset({"a"}))
 RECORD = DeviceRecord("roof-1", "c1", "2026-11-30T10:00:00Z", {"smpdfu_gateway": "g"}, "other", ACTION, ("3", "4"))
 
 texts = st.text(max_size=12)
@@ -35,11 +33,9 @@ actions = st.builds(
     st.sampled_from(Stage),
     texts,
     texts,
-    st.booleans(),
     st.lists(st.sampled_from([DONE, REFUSED]), max_size=3).map(tuple),
     st.sampled_from([None, DONE]),
     st.integers(0, 1000),
-    texts,
     st.frozensets(texts, max_size=3),
 )
 records = st.builds(

@@ -71,7 +71,9 @@ ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
         ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success")), DevicePhase.IDLE),
         ((TAKEN, ActionOver("a", "42", True, "cancelled")), DevicePhase.IDLE),
         ((ConfirmationWaits("a", "42"),), DevicePhase.CONSENT),
-        ((ConfirmationWaits("a", "42"), POLLED), DevicePhase.IDLE),
+        ((ConfirmationWaits("a", "42"), POLLED), DevicePhase.CONSENT),
+        ((ConfirmationWaits("a", "42"), POLLED, ConfirmationWaits("a", "42"), POLLED), DevicePhase.CONSENT),
+        ((ConfirmationWaits("a", "42"), POLLED, POLLED), DevicePhase.IDLE),
         ((ClaimedElsewhere("a", "other", "2026"),), DevicePhase.ELSEWHERE),
     ],
 )

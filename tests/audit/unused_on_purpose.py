@@ -4,6 +4,9 @@ from smpdfu.__main__ import imgtool
 from smpdfu.agent.ddi.config_data import Mode as ConfigMode
 from smpdfu.agent.ddi.feedback import Execution
 from smpdfu.agent.ddi.resources import ConfirmationBase, Handling, MaintenanceWindow
+from smpdfu.agent.description.file import Consent
+from smpdfu.agent.management.wish import ActionKind
+from smpdfu.agent.report.metrics import AgentMetrics
 from smpdfu.agent.server.client import DdiClient
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
@@ -75,6 +78,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 
 # The words of an option: typer reads the classes, and a value is found by its text.
 (ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
+(ActionKind.SOFT, ActionKind.DOWNLOAD_ONLY)
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
 
 # Called from outside of the package.
@@ -82,6 +86,9 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
 (make_build_package, make_build_mcuboot_package, describe_build, read_sbom, read_nsib_keys)
 (split_halves,)  # sample_images/make_samples.py
+
+# A word of the agent's file; what prometheus-client calls.
+(Consent.DENY, AgentMetrics.collect)
 
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)

@@ -36,13 +36,17 @@ from smpdfu import (
 
 
 class Watch(PublishWatch):
-    """Prints what changes."""
+    """Keeps what changes."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, object]] = []
+        self.failed: tuple[int, list[str]] = (0, [])
 
     def event(self, event: RolloutEvent) -> None:
-        print(event.words, event.entry["status"])
+        self.lines.append((event.words, event.entry["status"]))
 
     def looked(self, state: RolloutState) -> None:
-        print(state.rollout.counts.error, [group.name for group in state.failed_groups])
+        self.failed = (state.rollout.counts.error, [group.name for group in state.failed_groups])
 
 
 def login(token: str) -> ManagementAccess:
@@ -58,16 +62,16 @@ async def release(folder: Path, key: Verifier) -> RolloutOutcome:
     wish = RolloutWish("may", "attribute.smpdfu_hardware == roof", groups=3, action=ActionKind.FORCED)
     access = login("")
     done = await publish(packages, access, trust=PublishTrust((key,)), name="roof", rollout=wish, watch=Watch())
-    show(done)
+    assert told(done)
     assert done.rollout is not None
     return await watch_rollout(done.rollout.id, access, start=True, watch=Watch())
 
 
-def show(done: Publication) -> None:
+def told(done: Publication) -> str:
     first: PublishedModule = done.modules[0]
     made: PublishedSet = done.set
     rollout: PublishedRollout | None = done.rollout
-    print(first.sha256, first.existed, made.version, rollout, done.warnings)
+    return f"{first.sha256} {first.existed} {made.version} {rollout} {done.warnings}"
 
 
 def judge(outcome: RolloutOutcome) -> str:

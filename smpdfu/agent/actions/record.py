@@ -69,10 +69,10 @@ class Message:
 class ActionRecord:
     """One action of one device. ``link`` is its deployment at the server.
 
-    ``digest`` is that of its package and ``sha256`` that of its file, when they are known. ``has_net``: the package has
-    an image for the network core. ``outbox`` are the messages that the server must get and does not have, the oldest
-    first. ``final`` is what is sent again if the server still offers an action that ended. ``said`` counts the messages
-    about progress, ``reason`` is the last of them. ``told`` are the phases that were reported.
+    ``digest`` is that of its package and ``sha256`` that of its file, for people, when they are known. ``outbox`` are
+    the messages that the server must get and does not have, the oldest first. ``final`` is what is sent again if the
+    server still offers an action that ended. ``said`` counts the messages about progress, ``told`` are what they were
+    about.
     """
 
     id: str
@@ -80,11 +80,9 @@ class ActionRecord:
     stage: Stage = Stage.TAKEN
     digest: str = ""
     sha256: str = ""
-    has_net: bool = False
     outbox: tuple[Message, ...] = ()
     final: Message | None = None
     said: int = 0
-    reason: str = ""
     told: frozenset[str] = frozenset()
 
     @property
@@ -117,11 +115,9 @@ class ActionRecord:
             "stage": self.stage,
             "digest": self.digest,
             "sha256": self.sha256,
-            "has_net": self.has_net,
             "outbox": [one.to_entry() for one in self.outbox],
             "final": None if self.final is None else self.final.to_entry(),
             "said": self.said,
-            "reason": self.reason,
             "told": sorted(self.told),
         }
 
@@ -136,11 +132,9 @@ class ActionRecord:
             _choice(Stage, found.get("stage")),
             _text(found, "digest"),
             _text(found, "sha256"),
-            found.get("has_net") is True,
             tuple(map(Message.from_entry, _list(found, "outbox"))),
             None if final is None else Message.from_entry(final),
             _count(found, "said"),
-            _text(found, "reason"),
             frozenset(map(str, _list(found, "told"))),
         )
 

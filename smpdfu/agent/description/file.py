@@ -78,6 +78,7 @@ from smpdfu.agent.description.management_login import ManagementLogin
 from smpdfu.agent.description.scan_rule import MAX_NAME, ScanRule, fits_as_name
 from smpdfu.agent.description.server_settings import ServerSettings
 from smpdfu.dfu.decide.evidence import UNKNOWN_BOOTLOADER
+from smpdfu.dfu.decide.steps.actions import Policy
 from smpdfu.dfu.fleet.description.device_list import FleetDevice, Loaders, Place, read_devices
 from smpdfu.dfu.fleet.description.table import Table, read_bytes, read_tables
 from smpdfu.dfu.fleet.description.treatment import Treatment, read_treatment
@@ -227,7 +228,7 @@ def _read(path: Path, place: Place) -> AgentFile:
         devices,
         scan,
         _limits(table("limits")),
-        read_treatment(update),
+        _treatment(update),
         own,
         _artifacts(table("artifacts"), folder, own),
         trust,
@@ -249,6 +250,16 @@ def _gateway(head: Table) -> str:
     if _GATEWAY.fullmatch(gateway) is None or gateway in (".", ".."):
         raise AgentFileError(f"'gateway' in {head.where} must have 1 to 64 letters, digits, '.', '_' and '-'")
     return gateway
+
+
+def _treatment(table: Table) -> Treatment:
+    treatment = read_treatment(table)
+    if treatment.policy is Policy.UPLOAD_ONLY:
+        raise AgentFileError(
+            f"'policy' in {table.where} is {treatment.policy}: no device would run what it gets, and the server would "
+            "take that for a success. Leave it out"
+        )
+    return treatment
 
 
 def _limits(table: Table) -> GatewayLimits:

@@ -187,15 +187,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class UserInfo:
-    """Who the server takes us for."""
+    """Whom the server takes us for: a user of this tenant."""
 
     tenant: str
-    username: str
 
     @classmethod
     def from_fields(cls, fields: Fields) -> UserInfo:
         """Read the answer about the user."""
-        return cls(fields.text("tenant", MAX_NAME), fields.optional_text("username", MAX_NAME) or "")
+        return cls(fields.text("tenant", MAX_NAME))
 
 
 @dataclass(frozen=True, slots=True)

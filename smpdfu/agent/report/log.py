@@ -26,6 +26,7 @@ from smpdfu.agent.actions.events import (
     AgentEvent,
     CancelRefused,
     ClaimedElsewhere,
+    ConfirmationWaits,
     FeedbackKept,
     Polled,
     PollFailed,
@@ -95,7 +96,7 @@ class EventLog:
         """Whether this is something else than the event before of its kind and device, or a first good poll again."""
         if isinstance(event, Polled):
             return self._failures.pop((event.device, PollFailed.NAME), None) is not None
-        if isinstance(event, PollFailed | ActionWaits | FeedbackKept):
+        if isinstance(event, PollFailed | ActionWaits | FeedbackKept | ConfirmationWaits):
             facts = tuple(value for key, value in _facts_of(event) if key not in _CHANGING)
             key = (event.device, event.NAME)
             known = self._failures.get(key) == facts

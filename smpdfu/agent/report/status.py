@@ -180,6 +180,7 @@ class StatusBook:
         self._clock = clock
         self._hide = hide
         self._ended = False
+        self._asked: set[str] = set()  # devices of which the server said in this round that it waits for consent
         self.devices: dict[str, DeviceStatus] = {name: DeviceStatus() for name in devices}
         self.begun = self.changed = self.news = False
 
@@ -228,7 +229,10 @@ class StatusBook:
         match event:
             case Polled():
                 one.polled, one.problem = self._clock(), ""
-                one.phase = DevicePhase.IDLE if one.phase in (DevicePhase.NEW, DevicePhase.CONSENT) else one.phase
+                waits = event.device in self._asked
+                self._asked.discard(event.device)
+                if one.phase is DevicePhase.NEW or (one.phase is DevicePhase.CONSENT and not waits):
+                    one.phase, one.action = DevicePhase.IDLE, ""
             case PollFailed(message=message):
                 one.problem = self._text(message)
             case ActionTaken(action=action):
@@ -254,6 +258,7 @@ class StatusBook:
                 one.phase, one.gateway = DevicePhase.ELSEWHERE, self._text(gateway)
             case ConfirmationWaits(action=action):
                 one.phase, one.action = DevicePhase.CONSENT, self._text(action)
+                self._asked.add(event.device)
             case SentBytes() | AttributesSent() | RecordDamaged():
                 pass
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from smpdfu import __version__
 from smpdfu.agent.actions.choose import choose_artifact
-from smpdfu.agent.actions.claims import HISTORY, Claim, other_in_attributes, other_in_messages
+from smpdfu.agent.actions.claims import CLAIMED, HISTORY, Claim, other_in_attributes, other_in_messages
 from smpdfu.agent.actions.decide import Next, next_for
 from smpdfu.agent.actions.events import (
     ActionEnded,
@@ -194,9 +194,10 @@ class CarryOut:
             return None
         action, name = self._action, self.keeper.name
         if self.ports.attributes_of is not None:
-            found = other_in_attributes(await self.ports.attributes_of(name), self.claim)
+            attributes = await self.ports.attributes_of(name)
+            found = other_in_attributes(attributes, self.claim)
             if found is not None:
-                self._watch(ClaimedElsewhere(name, found.gateway, ""))
+                self._watch(ClaimedElsewhere(name, found.gateway, attributes.get(CLAIMED, "")))
                 return _lost(found, self.file.gateway, of_device=True)
         if action.stage is Stage.INSTALLING:
             return None

@@ -12,14 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from smpdfu.agent.actions.claims import Claim, other_in_attributes
-from smpdfu.agent.actions.decide import Next, answer_cancel, next_for
+from smpdfu.agent.actions.decide import Next, next_for
 from smpdfu.agent.actions.events import (
     ActionEnded,
     ActionOver,
     ActionTaken,
-    ActionWaits,
-    CancelRefused,
-    ConfirmationWaits,
     FeedbackKept,
     Polled,
     PollFailed,
@@ -27,16 +24,17 @@ from smpdfu.agent.actions.events import (
 )
 from smpdfu.agent.actions.journal import NOTHING, Told, told_of
 from smpdfu.agent.actions.outcome import Result, Verdict, result_of_error
-from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message, Stage
+from smpdfu.agent.actions.record import ActionRecord, DeviceRecord, Stage
 from smpdfu.agent.ddi.answers import Reaction, reaction
-from smpdfu.agent.ddi.feedback import Confirmation, ConfirmationFeedback, Execution, Feedback, Finished
+from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
 from smpdfu.agent.ddi.polling import Poll, interval_of
 from smpdfu.agent.ddi.resources import Base, Deployment
-from smpdfu.agent.description.file import AgentFile, Consent
+from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.work.carry_out import CarryOut, Waits, action_key, final_of
 from smpdfu.agent.work.facts import Facts
 from smpdfu.agent.work.keeper import Keeper, proceeding
 from smpdfu.agent.work.ports import Ports
+from smpdfu.agent.work.questions import Questions
 from smpdfu.agent.work.retry import Retry
 from smpdfu.dfu.fleet.description.device_list import FleetDevice
 from smpdfu.errors import ServerError, ServerRefusedError, SmpdfuError
@@ -69,7 +67,7 @@ class DeviceWork:
         self._base: Base | None = None
         self._job: asyncio.Task[None] | None = None
         self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
-        self._answered = ""
+        self._questions = Questions(file, ports, self.keeper, self._told_of, lambda: self.activated, self.stop)
         self._again = False
         self._agains = 0
         self.activated = False
@@ -165,9 +163,10 @@ class DeviceWork:
             return
         action = self.keeper.action
         if base.cancel is not None:
-            await self._cancel(base.cancel)
+            # The server keeps the next action back until it has the answer.
+            self._again = await self._questions.cancel(base.cancel)
         elif base.confirmation is not None:
-            await self._consent(base.confirmation)
+            await self._questions.consent(base.confirmation)
         elif base.deployment is not None and (changed or self.open or action is None):
             await self._deploy(base.deployment)
         elif base.deployment is None and changed and action is not None and action.open and not self.busy:
@@ -290,52 +289,6 @@ class DeviceWork:
         text = "the server does not have this action any more"
         self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=text))
 
-    # --- cancellation and consent ---------------------------------------------------------------------------------
-
-    async def _cancel(self, link: str) -> None:
-        cancel = await self._ports.server.get_cancel(self.name, link)
-        answer = answer_cancel(self.keeper.record, cancel.stop_id, activated=self.activated)
-        action = self.keeper.action
-        ours = action is not None and action.id == cancel.stop_id
-        if not ours:
-            told = await self._told_of(cancel.stop_id)
-            stand_in = ActionRecord(cancel.stop_id, "", Stage.INSTALLING if told.result is None else Stage.ENDED)
-            known = replace(self.keeper.record, action=stand_in) if told.begun else self.keeper.record
-            answer = answer_cancel(known, cancel.stop_id, activated=told.activated)
-        elif answer.accepted and await self.stop():
-            answer = answer_cancel(self.keeper.record, cancel.stop_id, activated=self.activated)
-        word = Feedback(Execution.REJECTED, details=(answer.sentence,), time_ms=self.keeper.now_ms())
-        if answer.accepted:
-            word = replace(word, execution=Execution.CLOSED, finished=Finished.SUCCESS)
-        message = Message(Answers.CANCEL, link, word)
-        action = self.keeper.action
-        if not ours or action is None:
-            await self._ports.server.send_cancel_feedback(self.name, cancel.id, word, link)
-        elif answer.accepted:
-            final = Message(Answers.DEPLOYMENT, action.link, Feedback(Execution.CANCELED, details=(answer.sentence,)))
-            await self.keeper.keep_if_possible(action.over(message, final=final))
-        else:
-            await self.keeper.keep_if_possible(replace(action, outbox=(message, *action.outbox)))
-        if answer.accepted:
-            self._ports.watch(ActionOver(self.name, cancel.stop_id, cancelled=True, message=answer.sentence))
-        else:
-            self._ports.watch(CancelRefused(self.name, cancel.stop_id, answer.sentence))
-        await self.keeper.deliver()
-        self._again = answer.accepted  # the server keeps the next action back until it has the answer
-
-    async def _consent(self, link: str) -> None:
-        policy = self._file.confirmation
-        asked = await self._ports.server.get_confirmation(self.name, link)
-        if asked is None or asked.id == self._answered:
-            return
-        if policy is Consent.WAIT:
-            self._ports.watch(ConfirmationWaits(self.name, asked.id))
-        else:
-            word = Confirmation.CONFIRMED if policy is Consent.CONFIRM else Confirmation.DENIED
-            text = f"The file of the gateway {self._file.gateway} says: {policy} every action."
-            await self._ports.server.confirm(self.name, asked.id, ConfirmationFeedback(word, (text,)), link)
-        self._answered = asked.id
-
     # --- the work beside the polls --------------------------------------------------------------------------------
 
     def _begin(self, offered: Deployment) -> None:
@@ -392,17 +345,8 @@ class DeviceWork:
         await self.keeper.keep_told()
 
     def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:
-        """Tell the server why the action waits: each cause once, for its list of messages is bounded."""
-        action = self.keeper.action
-        if action is None:
-            return
         next_s = 0.0 if self._retry.due_s is None else max(self._retry.due_s - self._now(), 0.0)
-        self._ports.watch(ActionWaits(self.name, action.id, cause, message, next_s))
-        if not tell:
-            return
-        text = f"The action is not finished: {message}"
-        word = Feedback(Execution.PROCEEDING, details=(text, f"Cause: {cause}."), time_ms=self.keeper.now_ms())
-        self.keeper.post(word, f"waits {cause}")
+        self.keeper.waits(cause, message, next_s, tell=tell)
 
     def _plan_retry(self) -> None:
         due_s = self._retry.failed(self._now(), self._ports.random)

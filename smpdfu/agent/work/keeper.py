@@ -88,6 +88,15 @@ class Keeper:
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_waiting(action.id, action.link))
 
+    def waits(self, cause: str, message: str, next_s: float, *, tell: bool) -> None:
+        """Report why the action waits. ``tell``: the server, too; each cause once, for its list has an end."""
+        if self.action is None:
+            return
+        self._ports.watch(ActionWaits(self.name, self.action.id, cause, message, next_s))
+        if tell:
+            texts = (f"The action is not finished: {message}", f"Cause: {cause}.")
+            self.post(Feedback(Execution.PROCEEDING, details=texts, time_ms=self.now_ms()), f"waits {cause}")
+
     async def keep_told(self) -> None:
         """Note on the disk what was said, so that a later run does not say it again."""
         if self._unsaved and self.action is not None:

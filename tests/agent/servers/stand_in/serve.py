@@ -91,9 +91,12 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
+# hawkBit's codes of errors (``SpServerError``), where an agent looks at them.
+_CODES = {404: "hawkbit.server.error.repo.entityNotFound", 429: "hawkbit.server.error.quota.tooManyEntries"}
+
+
 def _code(status: int) -> str:
-    """hawkBit's code of an error (``SpServerError``), where an agent looks at it; else one that it does not know."""
-    return "hawkbit.server.error.repo.entityNotFound" if status == 404 else f"stand-in.{status}"
+    return _CODES.get(status, f"stand-in.{status}")
 
 
 async def _listen(server: StandIn, port: int) -> web.AppRunner:
