@@ -177,6 +177,11 @@ class Deployment:
         """The artifacts of all chunks."""
         return tuple(artifact for chunk in self.chunks for artifact in chunk.artifacts)
 
+    @property
+    def sha256s(self) -> frozenset[str]:
+        """The SHA-256 of the artifacts, as far as the server says them."""
+        return frozenset(one.sha256 for one in self.artifacts if one.sha256 is not None)
+
 
 def _action(fields: Fields, name: str) -> Deployment:
     body = fields.part(name)

@@ -19,6 +19,7 @@ from smpdfu.agent.ddi.server_address import Token
 from smpdfu.dfu.fleet.description.table import Table
 from smpdfu.errors import AgentFileError
 from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.programs import withhold
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """systemd's variable for the folder of a service's credentials (systemd.exec(5), "Credentials")."""
@@ -87,6 +88,7 @@ class Authentication:
             text = os.environ.get(self.source)
             if not text:
                 raise AgentFileError(f"the environment variable {self.source} has no gateway token")
+            withhold(self.source)
             return Credentials(gateway_token=_token(text, f"the environment variable {self.source}"))
         return Credentials(gateway_token=_token_in(Path(self.source)))
 

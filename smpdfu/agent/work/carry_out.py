@@ -23,6 +23,7 @@ from smpdfu.agent.actions.events import (
     SentBytes,
     StepBegins,
 )
+from smpdfu.agent.actions.journal import FILE
 from smpdfu.agent.actions.outcome import Result, Verdict, result_of_error, result_of_installed
 from smpdfu.agent.actions.record import ActionRecord, Stage
 from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
@@ -163,12 +164,14 @@ class CarryOut:
             if (lost := await self._claimed_elsewhere()) is not None:
                 return lost
             self.package = package = await self.ports.packages.load(path, artifact.sha256 or "")
-            await self.keeper.keep_action(replace(self._action, stage=Stage.INSTALLING))
+            sha256 = artifact.sha256 or ""
+            known = replace(self._action, stage=Stage.INSTALLING, digest=package.digest, sha256=sha256)
+            await self.keeper.keep_action(known)
             attempt = Attempt(
                 self.device,
                 self.file.treatment,
                 package,
-                action_key(self.file, self._action.id),
+                action_key(self.file, self._action.id) | {FILE: sha256},
                 self.ports,
                 self._note,
                 self.activate,
@@ -236,7 +239,7 @@ class CarryOut:
 
 
 def action_key(file: AgentFile, number: str) -> dict[str, str]:
-    """What the journal of a device keeps of an action."""
+    """By what the journal of a device knows an action."""
     address = file.server.address
     return {"server": address.url, "tenant": address.tenant, "id": number}
 
