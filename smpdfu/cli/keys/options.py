@@ -40,14 +40,15 @@ class PassphraseOptions:
             raise typer.BadParameter(str(error)) from None
 
 
-def source_of_another(option: str, env: str | None, file: Path | None, usual: PassphraseOptions) -> Passphrase:
-    """The passphrase of a further key, whose options begin with ``option`` (``--nsib``); by default that of the first.
+def source_of_another(key: str, env: str | None, file: Path | None, usual: PassphraseOptions) -> Passphrase:
+    """The passphrase of a further key, whose option is ``key`` (``--nsib-key``); by default that of the first.
 
     Raises typer.BadParameter when two sources are given.
     """
     if env is None and file is None:
         return usual.source()
     if env is not None and file is not None:
+        option = key.removesuffix("-key")
         raise typer.BadParameter(f"give either {option}-passphrase-env or {option}-passphrase-file, not both")
     return PassphraseOptions(env, file).source()
 

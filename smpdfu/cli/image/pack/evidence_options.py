@@ -100,7 +100,7 @@ class EvidenceFiles:
     def source(self, usual: PassphraseOptions) -> Passphrase:
         """Where the passphrase of ``provenance_key`` comes from; ``usual`` is that of -k. Raises typer.BadParameter."""
         env, file = self.provenance_passphrase_env, self.provenance_passphrase_file
-        return source_of_another("--provenance", env, file, usual)
+        return source_of_another("--provenance-key", env, file, usual)
 
     @property
     def secrets(self) -> tuple[str | Path | None, ...]:

@@ -54,4 +54,4 @@ class PackageKeys(Encryption):
 
     def nsib_source(self) -> Passphrase:
         """Where the passphrase of ``nsib_key`` comes from. Raises typer.BadParameter when two sources are given."""
-        return source_of_another("--nsib", self.nsib_passphrase_env, self.nsib_passphrase_file, self)
+        return source_of_another("--nsib-key", self.nsib_passphrase_env, self.nsib_passphrase_file, self)
