@@ -257,6 +257,7 @@ def test_a_login_page_that_takes_feedback_is_not_the_server() -> None:
         lambda client, _: client.send_feedback("roof", "8", Feedback(Execution.DOWNLOAD)),
         ServerProtocolError,
     )
+    assert isinstance(error, ServerProtocolError)
     assert error.code == "web-page"
 
 
