@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -119,8 +120,8 @@ class Credentials:
     def hide(self, text: str) -> str:
         """Return ``text`` without the tokens, for a log."""
         for token in (self.gateway_token, *self.target_tokens.values()):
-            if token and token in text:
-                text = text.replace(token, "[token]")
+            if token and token.lower() in text.lower():  # a host or a type of content becomes lower case
+                text = re.sub(re.escape(token), "[token]", text, flags=re.IGNORECASE)
         return text
 
 
