@@ -89,7 +89,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 (split_halves,)  # sample_images/make_samples.py
 
 # A word of the agent's file; what prometheus-client calls; the agent's log writes every field of an event.
-(Consent.DENY, AgentMetrics.collect, PackageReady.checked_by)
+(Consent.DENY, AgentMetrics.collect, PackageReady("", "", "", 0, "", "").checked_by)
 
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)
