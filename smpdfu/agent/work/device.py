@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from smpdfu.agent.actions.claims import Claim, other_in_attributes
-from smpdfu.agent.actions.decide import Next, next_for
+from smpdfu.agent.actions.decide import Next, next_for, replaces
 from smpdfu.agent.actions.events import (
     ActionEnded,
     ActionOver,
@@ -103,7 +103,9 @@ class DeviceWork:
         except ServerError as error:
             self._failed(error)
         except (SmpdfuError, OSError) as error:
-            self._wait_for_retry(result_of_error(error))
+            result = result_of_error(error)
+            self._plan_retry()
+            self._say_why(result.cause, result.message)
             self.polls.failed(self._now(), self._ports.random)
         else:
             self._base = base
@@ -221,7 +223,10 @@ class DeviceWork:
             action = self.keeper.action
             assert action is not None
             await self._ask_whether_over(action, f"The server offers action {offered.id}; this one is not finished.")
-            if self.open and action.link and (before := await self._get_deployment(action.link)) is not None:
+            before = await self._get_deployment(action.link) if self.open and action.link else None
+            if before is not None and replaces(offered, before) and not self.activated:
+                self._over()
+            elif before is not None:
                 link, offered = action.link, before
             what = self._next(offered)
         if what in (Next.TAKE, Next.PASSED):
@@ -350,10 +355,6 @@ class DeviceWork:
     def _plan_retry(self) -> None:
         due_s = self._retry.failed(self._now(), self._ports.random)
         self.polls.due_s = min(self.polls.due_s, due_s)
-
-    def _wait_for_retry(self, result: Result) -> None:
-        self._plan_retry()
-        self._say_why(result.cause, result.message)
 
     def _unexpected(self, error: Exception) -> None:
         frames = traceback.extract_tb(error.__traceback__)
