@@ -235,6 +235,7 @@ from smpdfu.library import health_command as health_command
 from smpdfu.library import health_soak as health_soak
 from smpdfu.library import install as install
 from smpdfu.library import install_image as install_image
+from smpdfu.library import journal_of as journal_of
 from smpdfu.library import plan_update as plan_update
 from smpdfu.library import recover_image as recover_image
 from smpdfu.loaders.releases import Partitions as Partitions

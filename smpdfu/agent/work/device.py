@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from smpdfu.agent.actions.claims import Claim, other_in_attributes
@@ -94,10 +94,7 @@ class DeviceWork:
         return self.keeper.action is not None and not self.keeper.action.settled
 
     async def poll(self) -> None:
-        """Ask the server, and do what it says. Plans the next poll. No error of a server, a file or a device comes out.
-
-        An error that ``watch`` raises comes out.
-        """
+        """Ask the server, obey, and plan the next poll. No error comes out but one that ``watch`` raises."""
         try:
             busy = self.busy
             base = await self._ports.server.get_base(self.name)
@@ -191,14 +188,15 @@ class DeviceWork:
         action = self.keeper.action
         if self._told is not None or action is None:
             return
-        self._told = await self._told_of(action.id)
+        self._told = await self._told_of(action.id, (action.sha256,) if action.sha256 else ())
         self.activated = self._told.activated
         self._ports.watch(ActionTaken(self.name, action.id, resumed=True))
         if self._told.result is not None:
             await self._end_by_journal(self._told.result)
 
-    async def _told_of(self, number: str) -> Told:
-        return await asyncio.to_thread(told_of, journal_of(self.device.address), action_key(self._file, number))
+    async def _told_of(self, number: str, files: Collection[str] = ()) -> Told:
+        key = action_key(self._file, number)
+        return await asyncio.to_thread(told_of, journal_of(self.device.address), key, files)
 
     async def _end_by_journal(self, result: Result) -> None:
         verdict = result.verdict(self._file.unproven)
@@ -250,7 +248,7 @@ class DeviceWork:
 
     async def _take(self, offered: Deployment, link: str, *, passed: bool) -> None:
         """Begin a record of the action, with what the journal knows of it."""
-        self._told = told = await self._told_of(offered.id)
+        self._told = told = await self._told_of(offered.id, offered.sha256s)
         self.activated = told.activated
         self._retry.reset()
         stage = Stage.INSTALLING if told.begun else Stage.TAKEN
@@ -312,6 +310,7 @@ class DeviceWork:
             self.waits = waits is not None
             if waits is None:
                 self._retry.reset()
+                self._base = None  # if the server lost the result, it answers as before
                 self.polls.wake(self._now())
                 await self._after_the_end(job)
             else:
