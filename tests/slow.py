@@ -21,6 +21,7 @@ SLOW = frozenset(
         "agent/test_agent_artifacts_kill.py",
         "agent/test_agent_chaos.py",
         "agent/test_agent_gateways.py",
+        "agent/test_agent_goosebit.py",
         "agent/test_agent_server_real.py",
         "agent/test_agent_work.py",
         "agent/test_agent_work_hawkbit.py",

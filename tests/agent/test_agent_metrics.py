@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 import urllib.request
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -22,7 +24,9 @@ from smpdfu.agent.actions.events import (
     Unexpected,
 )
 from smpdfu.agent.description.file import Listener
+from smpdfu.agent.report import metrics_server
 from smpdfu.agent.report.metrics import AgentMetrics, check_installed, served
+from smpdfu.agent.report.metrics_server import MAX_CLIENTS
 from smpdfu.agent.report.status import DevicePhase, DeviceStatus
 from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.errors import AgentFileError
@@ -66,7 +70,7 @@ def test_what_prometheus_gets() -> None:
         Polled("b", True, 300.0),
         PollFailed("a", 503, False, "busy", 60.0),
         PollFailed("b", 0, False, "no answer", 60.0),
-        PackageReady("a", "1", "ab", 5000),
+        PackageReady("a", "1", "ab", 5000, "cd", "sha256"),
         SentBytes("a", "1", "upload app", 10, 20),
         ActionEnded("a", "1", Outcome.DONE, True, "", "", 3.0),
         FeedbackSent("a", "1", "closed", "success"),
@@ -117,3 +121,29 @@ def test_without_the_extra_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "prometheus_client", missing)
     with pytest.raises(AgentFileError, match=r"needs prometheus-client.*pip install 'smpdfu\[metrics\]'"):
         check_installed()
+
+
+def test_who_connects_without_end_does_not_use_up_the_files_of_the_agent() -> None:
+    """Connections that say nothing: so many are kept, one more is closed at once, and the agent can end."""
+    port = free_port()
+    with ExitStack() as stack:
+        with served(make({}, Clock()), Listener("127.0.0.1", port)):
+            for _ in range(MAX_CLIENTS):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), HANG_S))
+            for _ in range(3):
+                with socket.create_connection(("127.0.0.1", port), HANG_S) as more:
+                    assert more.recv(1) == b""
+        assert threading.active_count() <= MAX_CLIENTS + 10
+
+
+def test_a_silent_client_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server._Handler, "timeout", 0.05)
+    port = free_port()
+    with (
+        served(make({}, Clock()), Listener("127.0.0.1", port)),
+        socket.create_connection(("127.0.0.1", port), HANG_S) as silent,
+    ):
+        silent.sendall(b"GET /metrics HTTP/1.1\r\n")
+        while silent.recv(4096):
+            pass
+        assert scrape(port)

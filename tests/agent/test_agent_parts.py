@@ -225,6 +225,15 @@ def test_what_a_journal_tells_of_an_action(
     assert (None if found.result is None else found.result.outcome) == outcome
 
 
+@pytest.mark.parametrize(
+    ("files", "begun"), [((), True), (("a1",), True), (("b2", "a1"), True), (("b2",), False)], ids=str
+)
+def test_an_update_with_another_file_is_none_of_the_action(tmp_path: Path, files: tuple[str, ...], begun: bool) -> None:
+    line = BEGIN | {"action": {**OURS, "sha256": "a1"}}
+    assert told_of(written(tmp_path / "journal", line), OURS, files).begun is begun
+    assert told_of(written(tmp_path / "old", BEGIN), OURS, files).begun, "earlier releases did not write it"
+
+
 def test_no_journal_tells_nothing(tmp_path: Path) -> None:
     assert told_of(tmp_path / "none", OURS) == NOTHING
     assert net_version_in(tmp_path / "none") is None

@@ -10,6 +10,7 @@ import pytest
 from smpdfu.agent.description.authentication import CREDENTIALS_DIRECTORY, Authentication, Credentials, Way
 from smpdfu.dfu.fleet.description.table import Table
 from smpdfu.errors import AgentFileError
+from smpdfu.untrusted.programs import environment
 
 SECRET = "0123456789abcdef0123456789abcdef"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
@@ -62,6 +63,7 @@ def test_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         found.credentials([])
     monkeypatch.setenv("HAWKBIT_TOKEN", SECRET)
     assert header(found.credentials([]), "a") == f"GatewayToken {SECRET}"
+    assert "HAWKBIT_TOKEN" not in environment({}), "what a program of the operator gets, such as a health check"
 
 
 def test_a_credential_of_systemd_comes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,6 +250,17 @@ def test_a_redirect_within_the_server_is_followed() -> None:
     assert all(one.headers["authorization"] for one in requests)
 
 
+def test_a_login_page_that_takes_feedback_is_not_the_server() -> None:
+    data = answer(b"<html>Please log in</html>", kind="text/html")
+    error = raised_by(
+        always(data),
+        lambda client, _: client.send_feedback("roof", "8", Feedback(Execution.DOWNLOAD)),
+        ServerProtocolError,
+    )
+    assert isinstance(error, ServerProtocolError)
+    assert error.code == "web-page"
+
+
 def test_a_redirect_of_feedback_that_would_lose_it_is_refused() -> None:
     data = answer(status="302 Found", headers={"Location": "/login"})
     error = raised_by(

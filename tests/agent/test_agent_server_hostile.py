@@ -294,3 +294,21 @@ def test_a_cancelled_request_leaves_the_pool_usable() -> None:
                 assert await client.get_base("good") == Base()
 
     asyncio.run(main())
+
+
+REPEATED = [
+    answer(b'{"errorCode": "x", "message": "no: %s"}' % SECRET.encode(), status="401 Unauthorized"),
+    answer(b'{"errorCode": "x", "message": "%s %s"}' % (b"x" * 185, SECRET.encode()), status="400 Bad Request"),
+    answer(b"x", kind=f"text/{SECRET}"),
+    answer(b"", status="302 Found", headers={"Location": f"http://{SECRET}/"}),
+    f"HTTP/1.1 {SECRET} x\r\n\r\n".encode(),
+    f"HTTP/1.1 200 OK\r\nContent-Length: {SECRET}\r\n\r\n".encode(),
+    CHUNKED + f"{SECRET}\r\n".encode(),
+]
+
+
+@pytest.mark.parametrize("data", REPEATED, ids=range(len(REPEATED)))
+def test_a_server_that_repeats_the_token_brings_it_into_no_message(data: bytes) -> None:
+    """Such messages come into logs, the status and reports of the doctor."""
+    error = refused(always(data), ServerError)
+    assert SECRET[:6] not in str(error).lower()

@@ -61,7 +61,7 @@ ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
         ((PollFailed("a", 0, False, "no answer", 60.0),), DevicePhase.NEW),
         ((POLLED,), DevicePhase.IDLE),
         ((POLLED, TAKEN), DevicePhase.FETCHING),
-        ((POLLED, TAKEN, PackageReady("a", "42", "ab", 100)), DevicePhase.READY),
+        ((POLLED, TAKEN, PackageReady("a", "42", "ab", 100, "cd", "sha256")), DevicePhase.READY),
         ((TAKEN, STEP), DevicePhase.INSTALLING),
         ((TAKEN, STEP, POLLED), DevicePhase.INSTALLING),
         ((TAKEN, ActionWaits("a", "42", "no answer", "It does not answer.", 60.0)), DevicePhase.WAITING),

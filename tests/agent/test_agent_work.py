@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,7 +37,9 @@ def test_an_update(case: Case) -> None:
     assert case.server.update_status(case.name) == "in_sync"
     assert case.site.begun(case.name) == [number]
     first = case.site.journal(case.name)[0]
-    assert first["action"] == {"server": case.server.url, "tenant": case.server.tenant, "id": number}
+    sha256 = hashlib.sha256(case.boards.package("good")).hexdigest()
+    key = {"server": case.server.url, "tenant": case.server.tenant, "id": number}
+    assert first["action"] == {**key, "sha256": sha256}
     kinds = [entry.kind for entry in case.server.history(case.name, number)]
     assert [kind for kind in ("download", "downloaded", "running", "finished") if kind in kinds] == [
         "download",

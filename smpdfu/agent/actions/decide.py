@@ -8,6 +8,7 @@ The rules, in their order (source: hawkBit's DDI, "What follows for an agent" an
 4. Outside of the maintenance window: fetch, check, wait. An update that the device may already boot is finished.
 5. ``update: skip`` without a window is an action to fetch only: ``downloaded`` ends it.
 6. An action that ended is never done again. If the server still offers it, it gets the result again.
+7. An id of an action that ended, now with another file, is another action: a server that was set up anew counts from 1.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ def next_for(record: DeviceRecord, offered: Deployment, *, activated: bool) -> N
 def _next_step(action: ActionRecord, offered: Deployment, *, activated: bool) -> Next:
     if action.stage is Stage.OVER and action.final is None:
         return Next.TAKE  # the server did not know it for a while
+    if not action.open and action.sha256 and offered.sha256s and action.sha256 not in offered.sha256s:
+        return Next.TAKE
     if not action.open:
         only_fetched = action.final is None or action.final.feedback.execution is Execution.DOWNLOADED
         return Next.NOTHING if only_fetched else Next.REPEAT

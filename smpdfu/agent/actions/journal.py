@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.dfu.package.image_record import image_records
 from smpdfu.dfu.package.images import Role
 
+FILE = "sha256"
+"""The key of an action in a journal with the SHA-256 of its file; earlier releases did not write it."""
 _SEEN = "An earlier run of the agent saw the end of the update."
 
 
@@ -34,10 +36,14 @@ class Told:
 NOTHING = Told()
 
 
-def told_of(path: Path, action: Mapping[str, Any]) -> Told:
-    """Read what the journal at ``path`` says of ``action``. Raises JournalError."""
+def told_of(path: Path, action: Mapping[str, str], files: Collection[str] = ()) -> Told:
+    """Read what the journal at ``path`` says of ``action``: its server, tenant and id. Raises JournalError.
+
+    ``files`` are the SHA-256 of the files that the action has now, () if they are not known. A server that was set up
+    anew gives out the same ids again: an update with another file is none of this action.
+    """
     updates = [one for one in read_updates(path) if isinstance(one, JournalUpdate)]
-    if not updates or _action_of(updates[-1]) != dict(action):
+    if not updates or not _is_of(_action_of(updates[-1]), action, files):
         return NOTHING
     last = updates[-1]
     return Told(True, _activated(last), None if last.end is None else _result(last, str(last.end.get("end"))))
@@ -54,6 +60,14 @@ def net_version_in(path: Path) -> str | None:
     images = image_records(updates[-1].begin.get("images")) or ()
     found = next((one.version for one in images if one.part == str(Role.NET)), None)
     return found if found and _proven(updates[-1], "proof") else None
+
+
+def _is_of(found: object, action: Mapping[str, str], files: Collection[str]) -> bool:
+    if not isinstance(found, Mapping):
+        return False
+    file = found.get(FILE)
+    same_file = file is None or not files or file in files
+    return same_file and {key: value for key, value in found.items() if key != FILE} == dict(action)
 
 
 def _action_of(update: JournalUpdate) -> object:

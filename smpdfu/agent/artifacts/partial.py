@@ -66,12 +66,14 @@ class PartialFile:
         except OSError as error:
             raise fault_of(error, self.path.parent) from None
 
-    def has(self, sha256: str) -> bool:
+    def has(self, algorithm: str, wanted: str) -> bool:
         """Whether the file is whole and has this hash, as it is read back. Raises ``OSError``."""
-        if self.size_bytes != self.whole_bytes:
-            return False
+        return self.size_bytes == self.whole_bytes and self.hash(algorithm) == wanted
+
+    def hash(self, algorithm: str) -> str:
+        """Return a hash of what is there, as it is read back. Raises ``OSError``."""
         try:
-            return sha256_of(self._descriptor) == sha256
+            return hash_of(self._descriptor, algorithm)
         finally:
             os.lseek(self._descriptor, 0, os.SEEK_END)
 
@@ -88,9 +90,9 @@ class PartialFile:
             self._descriptor = -1
 
 
-def sha256_of(descriptor: int) -> str:
-    """Return the SHA-256 of an open file from its beginning, in lower-case hex. Raises ``OSError``."""
-    found = hashlib.sha256()
+def hash_of(descriptor: int, algorithm: str) -> str:
+    """Return the hash of an open file from its beginning, in lower-case hex. Raises ``OSError``."""
+    found = hashlib.new(algorithm, usedforsecurity=algorithm != "sha1")
     os.lseek(descriptor, 0, os.SEEK_SET)
     while piece := os.read(descriptor, _PIECE_BYTES):
         found.update(piece)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ from smpdfu.agent.ddi.links import Link, Origin, parse_url, path_segment
 from smpdfu.errors import ServerProtocolError
 
 MAX_TOKEN = 4096
+_LEAST_HIDDEN = 8
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,20 @@ class Token:
     def header(self) -> str:
         """Return the value of the header. Only the HTTP client calls this."""
         return self._header
+
+    def hide(self, data: bytes) -> bytes:
+        """Return what a server said without the secret, which some servers repeat in a refusal.
+
+        A secret that is so short that it may stand there by chance stays.
+        """
+        secret = self._header.partition(" ")[2].encode()
+        if len(secret) < _LEAST_HIDDEN or secret.lower() not in data.lower():
+            return data
+        return re.sub(re.escape(secret), b"[token]", data, flags=re.IGNORECASE)
+
+    def hide_text(self, text: str) -> str:
+        """As ``hide``, of a text."""
+        return self.hide(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def __repr__(self) -> str:
         return "Token(...)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from smpdfu.agent.ddi.server_address import Token
 from smpdfu.dfu.fleet.description.table import Table
 from smpdfu.errors import AgentFileError
 from smpdfu.untrusted.files import read_start
+from smpdfu.untrusted.programs import withhold
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """systemd's variable for the folder of a service's credentials (systemd.exec(5), "Credentials")."""
@@ -87,6 +89,7 @@ class Authentication:
             text = os.environ.get(self.source)
             if not text:
                 raise AgentFileError(f"the environment variable {self.source} has no gateway token")
+            withhold(self.source)
             return Credentials(gateway_token=_token(text, f"the environment variable {self.source}"))
         return Credentials(gateway_token=_token_in(Path(self.source)))
 
@@ -117,8 +120,8 @@ class Credentials:
     def hide(self, text: str) -> str:
         """Return ``text`` without the tokens, for a log."""
         for token in (self.gateway_token, *self.target_tokens.values()):
-            if token and token in text:
-                text = text.replace(token, "[token]")
+            if token and token.lower() in text.lower():  # a host or a type of content becomes lower case
+                text = re.sub(re.escape(token), "[token]", text, flags=re.IGNORECASE)
         return text
 
 

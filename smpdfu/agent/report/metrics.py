@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.agent.actions.events import (
@@ -20,6 +20,7 @@ from smpdfu.agent.actions.events import (
     PollFailed,
     Unexpected,
 )
+from smpdfu.agent.report.metrics_server import serving
 from smpdfu.agent.report.status import DevicePhase, DeviceStatus
 from smpdfu.errors import AgentFileError
 
@@ -113,18 +114,14 @@ def check_installed() -> None:
 def served(metrics: AgentMetrics, at: Listener) -> Iterator[None]:
     """Serve the metrics at an address while inside. Raises AgentFileError if that cannot be done."""
     check_installed()
-    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client import CollectorRegistry, make_wsgi_app
 
     registry: Any = CollectorRegistry()
     registry.register(metrics)
-    try:
-        server, thread = start_http_server(at.port, at.host, registry)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise AgentFileError(f"the metrics cannot be served at {at.host}:{at.port} ([metrics]): {why}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(serving(at.host, at.port, make_wsgi_app(registry)))
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise AgentFileError(f"the metrics cannot be served at {at.host}:{at.port} ([metrics]): {why}") from error
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -23,7 +23,7 @@ from smpdfu.agent.ddi.links import (
 from smpdfu.agent.ddi.resources import Artifact, Base, Cancel, Deployment, read_confirmation
 from smpdfu.agent.ddi.server_address import ServerAddress, Token
 from smpdfu.agent.server.download import Download
-from smpdfu.agent.server.http import Answer, HttpClient, check_json, check_status
+from smpdfu.agent.server.http import Answer, HttpClient, check_json, check_status, is_web_page
 from smpdfu.agent.server.settings import Times as Times
 from smpdfu.agent.server.settings import TlsFiles as TlsFiles
 from smpdfu.agent.server.sink import Sink as Sink
@@ -174,7 +174,9 @@ class DdiClient:
         return found
 
     async def _send(self, method: str, controller: str, link: Link, body: bytes) -> None:
-        await self._ask(method, controller, link, body=body, headers=_ACCEPT)
+        answer = await self._ask(method, controller, link, body=body, headers=_ACCEPT)
+        if is_web_page(answer.headers):  # a login page takes everything with 200, and the server has nothing then
+            check_json(answer, link)
 
     async def _ask(
         self, method: str, controller: str, link: Link, *, headers: dict[str, str], body: bytes | None = None

@@ -77,7 +77,7 @@ class Download:
         """Follow redirects to the file and read it; False if the server cannot continue where the sink ends."""
         for _ in range(MAX_REDIRECTS + 1):
             headers = {"Range": f"bytes={sink.size_bytes}-"} if sink.size_bytes else {}
-            with our_errors(link):
+            with our_errors(link, self._token):
                 async with self._http.open(link, self._token, headers) as response:
                     if reaction(response.status) is not Reaction.REDIRECT:
                         return await self._take(response, link, size, sink)
@@ -90,6 +90,7 @@ class Download:
             return False
         if response.status not in (200, 206):
             body = await read_body(response, MAX_BODY_BYTES) if response.status >= 300 else b""
+            body = body if self._token is None else self._token.hide(body)
             check_status(Answer(response.status, response.headers, body), link)
             raise ServerProtocolError(f"the server answers a download with HTTP {response.status}")
         if is_web_page(response.headers):

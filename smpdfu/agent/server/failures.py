@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import aiohttp
 
 from smpdfu.agent.ddi.links import Link
+from smpdfu.agent.ddi.server_address import Token
 from smpdfu.errors import ServerError, ServerLinkError, ServerProtocolError
 from smpdfu.untrusted.text import line
 
@@ -18,7 +19,7 @@ _SHOWN = 160
 
 
 @contextmanager
-def our_errors(link: Link) -> Iterator[None]:
+def our_errors(link: Link, token: Token | None = None) -> Iterator[None]:
     """Turn what aiohttp, asyncio and the system raise into ``ServerLinkError`` or ``ServerProtocolError``.
 
     The new error has no cause: an error of aiohttp holds the request with its headers. They are taken out of it, too,
@@ -30,7 +31,7 @@ def our_errors(link: Link) -> Iterator[None]:
         error.url = error.url or link.shown
         raise
     except (TimeoutError, aiohttp.ClientError, OSError, UnicodeError) as error:
-        found = _ours(error, link)
+        found = _ours(error, link, token)
         if isinstance(error, aiohttp.ClientResponseError):
             error.args = ()
             vars(error)["request_info"] = SimpleNamespace(real_url=link.shown)
@@ -38,7 +39,7 @@ def our_errors(link: Link) -> Iterator[None]:
         raise found from None
 
 
-def _ours(error: Exception, link: Link) -> ServerError:
+def _ours(error: Exception, link: Link, token: Token | None) -> ServerError:
     where = str(link.origin)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         why = _verification(error)
@@ -54,7 +55,8 @@ def _ours(error: Exception, link: Link) -> ServerError:
     if isinstance(error, aiohttp.ClientConnectorError):
         return ServerLinkError(f"smpdfu cannot connect to {where}: {_system(error.os_error)}").because("connect")
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
-        return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(_message(error))}")
+        said = _message(error) if token is None else token.hide_text(_message(error))  # it may quote the answer
+        return ServerProtocolError(f"the answer of {where} is not HTTP: {_shown(said)}")
     return ServerLinkError(f"the connection to {where} broke: {_broke(error)}").because("lost")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 import smpdfu
@@ -100,14 +101,14 @@ class HttpClient:
         whole request in seconds.
         """
         async with self._requests:
-            with our_errors(link):
+            with our_errors(link, token):
                 limit_s = self.times.request_s if time_s is None else time_s
                 async with (
                     asyncio.timeout(limit_s),
                     self._send(method, link, token, headers, body, limit_s) as response,
                 ):
                     data = b"" if method == "HEAD" else await read_body(response, limit)
-                    return Answer(response.status, response.headers, data)
+                    return _answer(response.status, response.headers, data, token)
 
     @asynccontextmanager
     async def open(
@@ -165,6 +166,14 @@ class HttpClient:
         if self._context is None:
             self._context = context_of(self._tls)
         return self._context
+
+
+def _answer(status: int, headers: CIMultiDictProxy[str], body: bytes, token: Token | None) -> Answer:
+    """The answer without our token: texts of it come into logs and to the terminal."""
+    if token is None:
+        return Answer(status, headers, body)
+    hidden = CIMultiDict((name, token.hide_text(value)) for name, value in headers.items())
+    return Answer(status, hidden, token.hide(body))
 
 
 def check_status(answer: Answer, link: Link, words: Mapping[int, str] | None = None) -> None:

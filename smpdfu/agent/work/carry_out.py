@@ -23,6 +23,7 @@ from smpdfu.agent.actions.events import (
     SentBytes,
     StepBegins,
 )
+from smpdfu.agent.actions.journal import FILE
 from smpdfu.agent.actions.outcome import Result, Verdict, result_of_error, result_of_installed
 from smpdfu.agent.actions.record import ActionRecord, Stage
 from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
@@ -111,12 +112,11 @@ class CarryOut:
         artifact = choose_artifact(self.deployment, self.device.hardware)
         self._say(Execution.DOWNLOAD, f"The gateway fetches {artifact.filename}.", "download")
         async with self._held(artifact) as path:
-            package = await self.ports.packages.load(path, artifact.sha256 or "")
+            package, sha256 = await self.ports.packages.load(path), path.name
         digest = package.digest
-        await self.keeper.keep_action(
-            replace(self._action, stage=Stage.CHECKED, digest=digest, sha256=artifact.sha256 or "")
-        )
-        self._watch(PackageReady(self.keeper.name, self._action.id, digest, self.fetched_bytes))
+        await self.keeper.keep_action(replace(self._action, stage=Stage.CHECKED, digest=digest, sha256=sha256))
+        said = "sha1" if artifact.sha256 is None else "sha256"
+        self._watch(PackageReady(self.keeper.name, self._action.id, digest, self.fetched_bytes, sha256, said))
         if self._next() is not Next.END_FETCHED:
             self._say(Execution.DOWNLOADED, f"The gateway has {artifact.filename} and checked it.", "downloaded")
 
@@ -167,13 +167,14 @@ class CarryOut:
                     return lost
                 if self._next() is not Next.INSTALL:
                     return None
-            self.package = package = await self.ports.packages.load(path, artifact.sha256 or "")
-            await self.keeper.keep_action(replace(self._action, stage=Stage.INSTALLING))
+            self.package = package = await self.ports.packages.load(path)
+            known = replace(self._action, stage=Stage.INSTALLING, digest=package.digest, sha256=path.name)
+            await self.keeper.keep_action(known)
             attempt = Attempt(
                 self.device,
                 self.file.treatment,
                 package,
-                action_key(self.file, self._action.id),
+                action_key(self.file, self._action.id) | {FILE: path.name},
                 self.ports,
                 self._note,
                 self.activate,
@@ -233,7 +234,7 @@ class CarryOut:
 
 
 def action_key(file: AgentFile, number: str) -> dict[str, str]:
-    """What the journal of a device keeps of an action."""
+    """By what the journal of a device knows an action."""
     address = file.server.address
     return {"server": address.url, "tenant": address.tenant, "id": number}
 

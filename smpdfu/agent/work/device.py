@@ -7,7 +7,7 @@ task: one at a time for a device, and while it runs the polls go on, so that a c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from smpdfu.agent.actions.claims import Claim, other_in_attributes
@@ -210,14 +210,15 @@ class DeviceWork:
         action = self.keeper.action
         if self._told is not None or action is None:
             return
-        self._told = await self._told_of(action.id)
+        self._told = await self._told_of(action.id, (action.sha256,) if action.sha256 else ())
         self._task.activated = self._told.activated
         self._ports.watch(ActionTaken(self.name, action.id, resumed=True))
         if self._told.result is not None:
             await self._end_by_journal(self._told.result)
 
-    async def _told_of(self, number: str) -> Told:
-        return await asyncio.to_thread(told_of, journal_of(self.device.address), action_key(self._file, number))
+    async def _told_of(self, number: str, files: Collection[str] = ()) -> Told:
+        key = action_key(self._file, number)
+        return await asyncio.to_thread(told_of, journal_of(self.device.address), key, files)
 
     async def _end_by_journal(self, result: Result) -> None:
         verdict = result.verdict(self._file.unproven)
@@ -265,7 +266,7 @@ class DeviceWork:
 
     async def _take(self, offered: Deployment, link: str, *, passed: bool) -> None:
         """Begin a record of the action, with what the journal knows of it."""
-        self._told = told = await self._told_of(offered.id)
+        self._told = told = await self._told_of(offered.id, offered.sha256s)
         self._task.activated = told.activated
         self._task.retry.reset()
         stage = Stage.INSTALLING if told.begun else Stage.TAKEN

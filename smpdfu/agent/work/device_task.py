@@ -40,7 +40,7 @@ class DeviceTask:
         missed: Callable[[ServerError | None], None],
         woken: Callable[[], None],
     ) -> None:
-        """``missed`` is called if something did not reach the server, ``woken`` at the end of each task."""
+        """``missed`` is called if something may not have reached the server, ``woken`` at the end of each task."""
         self.facts = Facts(device, file, ports, keeper)
         self.retry = Retry(ports.pace.first_retry_s, ports.pace.most_retry_s)
         self.activated = self.reading = self.waits = False
@@ -114,6 +114,7 @@ class DeviceTask:
             self.waits = waits is not None
             if waits is None:
                 self.retry.reset()
+                self._missed(None)  # if the server lost the result, it answers as before
                 self._polls.wake(_now())
                 await self._after_the_end(attempt)
             else:

@@ -56,7 +56,8 @@ async def open_gateway(
     allow_open_files(file.limits.at_once * _FILES_EACH + _FILES_OF_OURS)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(DdiClient(file.server.address, secrets.token, tls=tls))
-        cache = stack.enter_context(ArtifactCache(file.artifacts.path, file.artifacts.max_bytes))
+        folder = file.artifacts
+        cache = stack.enter_context(ArtifactCache(folder.path, folder.max_bytes, allow_sha1=folder.allow_sha1))
         yield Gateway(
             file,
             Ports(
