@@ -83,6 +83,7 @@ class Gateway:
             finally:
                 if searching is not None:
                     searching.cancel()
+                    await asyncio.wait([searching])  # a search for BLE devices ends in order
                 await self._let_go()
         if self._broken is not None:
             raise self._broken
@@ -199,11 +200,7 @@ class Gateway:
             await work.poll()
 
     def _polled(self, task: asyncio.Task[None]) -> None:
-        work = self._polling.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._ports.watch(Unexpected(work.name, f"{type(error).__name__}: {error}", "poll"))
-            work.polls.failed(asyncio.get_running_loop().time(), self._ports.random)
-        self._plan(work)
+        self._plan(self._polling.pop(task))
         self._news.set()
 
     async def _rest(self) -> None:
