@@ -21,7 +21,7 @@ PACKAGE = "dfu_application.zip"
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devices]:
     """Devices that run the old version."""
-    with devices(tmp_path_factory.mktemp("goosebit-boards"), ["gb-1", "gb-2", "gb-3", "gb-4"]) as found:
+    with devices(tmp_path_factory.mktemp("goosebit-boards"), [f"gb-{number}" for number in range(1, 6)]) as found:
         yield found
 
 
@@ -88,6 +88,25 @@ def test_updates_and_two_files_that_are_refused(
     kept = {path.name for path in (site.folder / "state" / "artifacts").iterdir()}
     assert set(ready.values()) == {"sha1"}
     assert kept >= {hashlib.sha256(boards.package(name)).hexdigest() for name in ("good", "newer")} == set(ready)
+
+
+def test_other_software_takes_the_place_of_what_was_not_installed(
+    goosebit_server: GoosebitServer, boards: Devices, tmp_path: Path
+) -> None:
+    server, name = goosebit_server, "gb-5"
+    site = gateway(tmp_path / "gw", server, boards, name, artifacts="allow_sha1 = true")
+    site.once()
+    first = server.assign(server.upload("good", "2.0.0", {PACKAGE: boards.package("good")}), name)
+    table, there = site.folder / "devices.csv", boards.addresses[name]
+    table.write_text(table.read_text().replace(there, "udp:127.0.0.1:9"))
+    assert site.once(8).round["waiting"] == [name]
+    second = server.assign(server.upload("newer", "3.0.0", {PACKAGE: boards.package("newer")}), name)
+    table.write_text(table.read_text().replace("udp:127.0.0.1:9", there))
+    assert site.once().round["ended"] == [name]
+    assert (runs(boards, name), server.device(name)["sw_version"]) == ([NEWER], "3.0.0")
+    events = site.events()
+    assert [one["action"] for one in events if one["event"] == "action-over"] == [first]
+    assert [(one["action"], one["outcome"]) for one in events if one["event"] == "action-ended"] == [(second, "done")]
 
 
 def test_without_the_switch_the_operator_sees_what_to_do(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from smpdfu.agent.actions.claims import Claim, other_in_attributes
-from smpdfu.agent.actions.decide import Next, next_for
+from smpdfu.agent.actions.decide import Next, next_for, replaces
 from smpdfu.agent.actions.events import (
     ActionOver,
     ActionTaken,
@@ -239,7 +239,10 @@ class DeviceWork:
             action = self.keeper.action
             assert action is not None
             await self._ask_whether_over(action, f"The server offers action {offered.id}; this one is not finished.")
-            if self.open and action.link and (before := await self._get_deployment(action.link)) is not None:
+            before = await self._get_deployment(action.link) if self.open and action.link else None
+            if before is not None and replaces(offered, before) and not self.activated:
+                self._over()
+            elif before is not None:
                 link, offered = action.link, before
             what = self._next(offered)
         if what in (Next.TAKE, Next.PASSED):
