@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smpdfu.agent.artifacts.cache import KEEP_FREE_BYTES, ArtifactCache, Usage, check_artifact
+from smpdfu.agent.artifacts.cache import KEEP_FREE_BYTES, ArtifactCache, Usage
 from smpdfu.agent.artifacts.partial import PartialFile, in_thread
 from smpdfu.agent.ddi.resources import Artifact
 from smpdfu.errors import ArtifactError, ServerLinkError, ServerRefusedError
@@ -152,10 +152,6 @@ def test_what_cannot_be_used_is_not_fetched(tmp_path: Path, artifact: Artifact, 
         asyncio.run(get(cache, source, artifact))
     assert raised.value.code == code
     assert source.begun_at == []
-
-
-def test_check_artifact_gives_hash_and_size() -> None:
-    assert check_artifact(ARTIFACT) == (SHA256, len(DATA))
 
 
 def test_a_failure_is_shared_by_those_who_waited_and_not_kept(tmp_path: Path) -> None:

@@ -171,7 +171,12 @@ def test_null_is_no_field() -> None:
 
 def test_an_artifact_without_a_hash_says_so_by_none() -> None:
     value = changed(DEPLOYMENT, ("deployment", "chunks", 0, "artifacts", 0, "hashes", "sha256"), ...)
-    assert Deployment.from_bytes(body(value)).artifacts[0].sha256 is None
+    found = Deployment.from_bytes(body(value)).artifacts[0]
+    assert (found.sha256, found.sha1) == (None, "98" * 20)
+    value = changed(DEPLOYMENT, ("deployment", "chunks", 0, "artifacts", 0, "hashes"), {"sha1": "AB" * 20})
+    assert Deployment.from_bytes(body(value)).artifacts[0].sha1 == "ab" * 20
+    value = changed(DEPLOYMENT, ("deployment", "chunks", 0, "artifacts", 0, "hashes"), {"md5": "d0" * 16})
+    assert Deployment.from_bytes(body(value)).artifacts[0].sha1 is None
 
 
 def test_a_hash_in_capitals_is_the_same_hash() -> None:
@@ -209,6 +214,7 @@ WRONG: tuple[tuple[tuple[str | int, ...], object, str], ...] = (
     ((*FILE, "size"), 1 << 40, "deployment.chunks[0].artifacts[0].size is not between 0 and"),
     ((*FILE, "hashes", "sha256"), "12", "hashes.sha256 is not 64 hexadecimal digits"),
     ((*FILE, "hashes", "sha256"), "\u0661" * 64, "hashes.sha256 is not 64 hexadecimal digits"),
+    ((*FILE, "hashes"), {"sha1": "98" * 21}, "hashes.sha1 is not 40 hexadecimal digits"),
     ((*FILE, "_links", "download"), "x", "artifacts[0]._links.download is no object"),
     ((*FILE, "_links", "download"), {}, "artifacts[0]._links.download.href is missing"),
     (("actionHistory", "messages"), ["x"] * 1001, "actionHistory.messages has 1001 entries"),

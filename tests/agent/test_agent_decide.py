@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from smpdfu.agent.actions.decide import Next, WhyNot, answer_cancel, next_for
+from smpdfu.agent.actions.decide import Next, WhyNot, answer_cancel, next_for, replaces
 from smpdfu.agent.actions.record import MAX_PAST, ActionRecord, Answers, DeviceRecord, Message, Stage
 from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
-from smpdfu.agent.ddi.resources import Deployment, Handling, MaintenanceWindow
+from smpdfu.agent.ddi.resources import Artifact, Chunk, Deployment, Handling, MaintenanceWindow
 
 SKIP, ATTEMPT, FORCED = Handling
 OPEN, SHUT = MaintenanceWindow
@@ -126,3 +126,19 @@ def test_a_cancellation(stage: Stage | None, stop_id: str, activated: bool, why_
 def test_a_cancellation_of_an_action_that_ended_long_ago() -> None:
     known = record(Stage.ENDED).with_action(ActionRecord("8", "l"))
     assert answer_cancel(known, "7", activated=False).why_not is WhyNot.ENDED
+
+
+@pytest.mark.parametrize(
+    ("file", "other", "replaced"),
+    [
+        (Artifact("a.zip", 5, sha1="ab" * 20), Artifact("a.zip", 5, sha1="ab" * 20), True),
+        (Artifact("a.zip", 5, sha1="ab" * 20), Artifact("a.zip", 5, sha1="cd" * 20), False),
+        (Artifact("a.zip", 5, "ab" * 32), Artifact("a.zip", 5, "ab" * 32), False),  # assigned twice
+    ],
+)
+def test_a_server_that_gives_the_same_files_for_any_action(file: Artifact, other: Artifact, replaced: bool) -> None:
+    before, offered = (
+        Deployment(number, Handling.FORCED, Handling.FORCED, (Chunk("os", "1", "fw", (one,)),))
+        for number, one in (("1", file), ("2", other))
+    )
+    assert replaces(offered, before) is replaced

@@ -23,9 +23,11 @@ from smpdfu.agent.description.file import (
     UnprovenResult,
 )
 from smpdfu.agent.description.scan_rule import ScanRule
+from smpdfu.agent.report.doctor_files import check_files
 from smpdfu.connect import place_of
 from smpdfu.dfu.fleet.description.file import FleetDevice, Treatment
 from smpdfu.errors import AgentFileError
+from smpdfu.local.doctor.checks import Level
 
 EXAMPLE = "\n".join(line[4:] for line in (module.__doc__ or "").partition("::\n\n")[2].splitlines())
 HEAD = '[agent]\ngateway = "g"\n'
@@ -70,6 +72,15 @@ def test_the_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (file.scan, file.metrics, file.treatment) == (None, None, Treatment())
 
 
+def test_sha1_is_allowed_with_keys_alone(tmp_path: Path) -> None:
+    text = LEAST + "[artifacts]\nallow_sha1 = true\n[update]\ntrust = ['a.pub.pem']\n"
+    file = load(tmp_path, text)
+    assert file.artifacts.allow_sha1
+    (note,) = (one for one in check_files(file) if one.code == "sha1")
+    assert (note.level, "trust" in note.why) == (Level.NOTE, True)
+    assert "sha1" not in {one.code for one in check_files(load(tmp_path, LEAST))}
+
+
 def test_a_search_alone_is_enough(tmp_path: Path) -> None:
     assert load(tmp_path, HEAD + SERVER + TOKEN + '[scan]\nble = ["roof-*"]\n').devices == {}
 
@@ -109,6 +120,9 @@ LONG = "x" * 257
         (LEAST + "[scan]\nble = ['*']\nlisten_s = 1e6\n", "'listen_s' in .* must be a number from 0 to 600"),
         (LEAST + "[limits]\nat_once = 0\n", "'at_once' in .limits. of AGENT.toml must be a whole number of at least 1"),
         (LEAST + "[artifacts]\nmax_bytes = 0\n", "'max_bytes'"),
+        (LEAST + "[artifacts]\nallow_sha1 = 1\n", "'allow_sha1' in .artifacts. of AGENT.toml must be true or false"),
+        (LEAST + "[artifacts]\nallow_sha1 = true\n", "'allow_sha1' in .artifacts. .* needs 'trust' in .update."),
+        (LEAST + "[artifacts]\nallow_sha1 = true\n[update]\ntrust = []\n", "needs 'trust' in .update."),
         (LEAST + "[metrics]\nlisten = '9464'\n", "must be HOST:PORT, such as 127.0.0.1:9464"),
         (LEAST + "[metrics]\nlisten = '127.0.0.1:0'\n", "must be HOST:PORT"),
         (LEAST + "[metrics]\nlisten = '127.0.0.1:65536'\n", "must be HOST:PORT"),

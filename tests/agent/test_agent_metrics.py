@@ -70,7 +70,7 @@ def test_what_prometheus_gets() -> None:
         Polled("b", True, 300.0),
         PollFailed("a", 503, False, "busy", 60.0),
         PollFailed("b", 0, False, "no answer", 60.0),
-        PackageReady("a", "1", "ab", 5000),
+        PackageReady("a", "1", "ab", 5000, "cd", "sha256"),
         SentBytes("a", "1", "upload app", 10, 20),
         ActionEnded("a", "1", Outcome.DONE, True, "", "", 3.0),
         FeedbackSent("a", "1", "closed", "success"),

@@ -51,6 +51,7 @@ def book(*devices: str) -> StatusBook:
 POLLED = Polled("a", False, 300.0)
 TAKEN = ActionTaken("a", "42", False)
 STEP = StepBegins("a", "42", "upload app", 3, 9)
+FETCHED = ActionEnded("a", "42", Outcome.CURRENT, True, "only fetched", "It is fetched.", 0.0)
 ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
 
 
@@ -61,7 +62,7 @@ ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
         ((PollFailed("a", 0, False, "no answer", 60.0),), DevicePhase.NEW),
         ((POLLED,), DevicePhase.IDLE),
         ((POLLED, TAKEN), DevicePhase.FETCHING),
-        ((POLLED, TAKEN, PackageReady("a", "42", "ab", 100)), DevicePhase.READY),
+        ((POLLED, TAKEN, PackageReady("a", "42", "ab", 100, "cd", "sha256")), DevicePhase.READY),
         ((TAKEN, STEP), DevicePhase.INSTALLING),
         ((TAKEN, STEP, POLLED), DevicePhase.INSTALLING),
         ((TAKEN, ActionWaits("a", "42", "no answer", "It does not answer.", 60.0)), DevicePhase.WAITING),
@@ -69,6 +70,8 @@ ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
         ((TAKEN, STEP, ENDED, FeedbackKept("a", "42", "busy", 60.0)), DevicePhase.REPORTING),
         ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "proceeding", "none")), DevicePhase.REPORTING),
         ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success")), DevicePhase.IDLE),
+        ((TAKEN, FETCHED), DevicePhase.REPORTING),
+        ((TAKEN, FETCHED, FeedbackSent("a", "42", "downloaded", "none")), DevicePhase.IDLE),
         ((TAKEN, ActionOver("a", "42", True, "cancelled")), DevicePhase.IDLE),
         ((ConfirmationWaits("a", "42"),), DevicePhase.CONSENT),
         ((ConfirmationWaits("a", "42"), POLLED), DevicePhase.CONSENT),

@@ -190,12 +190,16 @@ def test_what_is_not_there_is_not_found(device: Device, software: Software, tag:
     assert device.ask("POST", f"{device.path}/deploymentBase/{action}/feedback", {"status": {}})[0] == 400
 
 
-def test_a_rollout_goes_from_group_to_group(server: HawkbitServer, software: Software, tag: str) -> None:
-    devices = {name: Device(server, name) for name in (f"{tag}-{number}" for number in range(4))}
+@pytest.mark.parametrize(("groups", "ends"), [(2, "finished"), (3, "paused")], ids=["last group", "group before"])
+def test_a_rollout_goes_from_group_to_group(
+    server: HawkbitServer, software: Software, tag: str, groups: int, ends: str
+) -> None:
+    """Too many errors pause it; in the last group there is nothing to pause, and it is finished."""
+    devices = {name: Device(server, name) for name in (f"{tag}-{number}" for number in range(2 * groups))}
     for name in devices:
         server.add_target(name)
-    rollout = server.rollout(tag, software, f"id=={tag}-*", 2, success=100, error=50)
-    first, second = server.groups(rollout)
+    rollout = server.rollout(tag, software, f"id=={tag}-*", groups, success=100, error=50)
+    first, second, *_ = server.groups(rollout)
     assert (first.status, second.status) == ("running", "scheduled")
     for name in server.group_targets(rollout, first.number):
         (action,) = server.actions(name)
@@ -203,8 +207,9 @@ def test_a_rollout_goes_from_group_to_group(server: HawkbitServer, software: Sof
     wait_for_status(server, rollout, 1, "running")
     for name in server.group_targets(rollout, second.number):
         assert devices[name].say(server.actions(name)[-1].number, "closed", "failure") == 200
-    wait_for_rollout(server, rollout, "paused")
+    wait_for_rollout(server, rollout, ends)
     assert server.rollout_facts(rollout).counts["error"] == 2
+    assert [group.status for group in server.groups(rollout)][:3] == ["finished", "error", "scheduled"][:groups]
 
 
 def wait_for_status(server: HawkbitServer, rollout: int, group: int, status: str) -> None:
@@ -242,7 +247,7 @@ def test_an_id_of_other_letters_is_quoted_in_links(server: HawkbitServer, tag: s
 def test_messages_are_bounded(device: Device, software: Software, tag: str) -> None:
     action = device.server.assign(software, tag)
     assert device.say(action, "proceeding", "none", *["m"] * 51) == 429
-    assert device.say(action, "proceeding", "none", "x" * 600, "") == 200
+    assert device.say(action, "proceeding", "none", "x" * 600) == 200
     (entry,) = device.server.history(tag, action)[1:]
     assert [len(one) for one in entry.messages] == [512, 88]
 

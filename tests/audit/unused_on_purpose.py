@@ -1,6 +1,7 @@
 """What ``vulture`` finds unused in smpdfu/ and what stays all the same; each row says why. Read by ``make lint``."""
 
 from smpdfu.__main__ import imgtool
+from smpdfu.agent.actions.events import PackageReady
 from smpdfu.agent.ddi.config_data import Mode as ConfigMode
 from smpdfu.agent.ddi.feedback import Execution
 from smpdfu.agent.ddi.resources import ConfirmationBase, Handling, MaintenanceWindow
@@ -87,8 +88,8 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 (make_build_package, make_build_mcuboot_package, describe_build, read_sbom, read_nsib_keys)
 (split_halves,)  # sample_images/make_samples.py
 
-# A word of the agent's file; what prometheus-client calls.
-(Consent.DENY, AgentMetrics.collect)
+# A word of the agent's file; what prometheus-client calls; the agent's log writes every field of an event.
+(Consent.DENY, AgentMetrics.collect, PackageReady("", "", "", 0, "", "sha256").checked_by)
 
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)

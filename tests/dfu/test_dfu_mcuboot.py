@@ -23,6 +23,7 @@ from smpdfu.dfu.do.update import Wish, decide
 from smpdfu.dfu.package.images import Core, Role
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import PlanError
+from smpdfu.image.nsib.trusted_keys import NsibKeys
 from smpdfu.smp.groups.image import ImageSlot
 from smpdfu.smp.groups.os import BootloaderMode
 from tests.dfu.conftest import BOTH, IDLE, OLD, noted
@@ -226,6 +227,13 @@ FINDINGS: list[tuple[str, Case, dict[str, Any], list[tuple[str, Severity]]]] = [
     ("the version that runs is known", of(version=3), {"past": KNOWN}, [NO_WAY_BACK]),
     ("no higher version", of(version=2), {"past": KNOWN}, [("mcuboot-version", Severity.ERROR), NO_WAY_BACK]),
     ("a lower version", of(version=1), {"past": KNOWN}, [("mcuboot-version", Severity.ERROR), NO_WAY_BACK]),
+    (
+        "below the counter in a dump of b0",
+        of(version=3),
+        {"past": KNOWN, "nsib": NsibKeys(lowest_version=4)},
+        [("mcuboot-version", Severity.ERROR), NO_WAY_BACK],
+    ),
+    ("as high as that counter", of(version=4), {"past": KNOWN, "nsib": NsibKeys(lowest_version=4)}, [NO_WAY_BACK]),
     ("known of the other slot", of(version=1), {"past": Past(mcuboot=(1, 2))}, USUAL),
     ("no firmware info", of(info=False), {}, [INFO, NO_WAY_BACK]),
     ("firmware info where b0 does not look", of(info_at=0x400), {}, [INFO, NO_WAY_BACK, VERSION]),

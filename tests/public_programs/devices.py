@@ -89,6 +89,7 @@ from smpdfu import (
     health_soak,
     install,
     install_image,
+    journal_of,
     mark_for_test,
     parse_address,
     plan_update,
@@ -226,7 +227,8 @@ async def upload(text: str, data: bytes) -> UploadResult:
 
 async def slots(client: Client, hash_: bytes) -> DeviceState:
     """What a program may do with the images that a device has."""
-    marked = await mark_for_test(client, hash_, image=0)
+    journal: Path = journal_of("udp:192.0.2.1")
+    marked = await mark_for_test(client, hash_, image=0, journal=journal, warn=LINES.append)
     assert_type(await restart_unchanged(client, deadlines=Deadlines(boot_s=180)), DeviceState | None)
     await confirm_image(client, hash_.hex(), untested=LINES.append)
     return marked if len(marked.slots) == 1 else await erase_slot(client, slot=1, timeout_s=60)

@@ -58,6 +58,15 @@ def next_for(record: DeviceRecord, offered: Deployment, *, activated: bool) -> N
     return Next.PASSED if offered.id in record.past else Next.TAKE
 
 
+def replaces(offered: Deployment, before: Deployment) -> bool:
+    """Whether the server has forgotten the action ``before`` for the one that it offers, although it still answers.
+
+    goosebit gives the files that it offers now under the number of any action; it has no SHA-256. hawkBit, which has,
+    keeps the files of each action.
+    """
+    return before.chunks == offered.chunks and not any(one.sha256 for one in offered.artifacts)
+
+
 def _next_step(action: ActionRecord, offered: Deployment, *, activated: bool) -> Next:
     if action.stage is Stage.OVER and action.final is None:
         return Next.TAKE  # the server did not know it for a while

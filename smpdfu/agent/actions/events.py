@@ -80,13 +80,18 @@ class ActionWaits:
 
 @dataclass(frozen=True, slots=True)
 class PackageReady:
-    """The package of an action is on this gateway, and was checked. ``fetched``: bytes that came from the server."""
+    """The package of an action is on this gateway, and was checked. ``fetched``: bytes that came from the server.
+
+    ``sha256`` is that of the file. ``checked_by``: which hash the server gave, ``sha256`` or ``sha1``.
+    """
 
     NAME: ClassVar[str] = "package"
     device: str
     action: str
     digest: str
     fetched: int
+    sha256: str
+    checked_by: str
 
 
 @dataclass(frozen=True, slots=True)

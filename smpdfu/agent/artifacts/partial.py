@@ -6,14 +6,13 @@ import asyncio
 import errno
 import hashlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 from smpdfu.errors import ArtifactError
-from smpdfu.local.state.own import open_own
+from smpdfu.local.state.own import keep_names, open_own
 
 _PIECE_BYTES = 1 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -66,12 +65,14 @@ class PartialFile:
         except OSError as error:
             raise fault_of(error, self.path.parent) from None
 
-    def has(self, sha256: str) -> bool:
+    def has(self, algorithm: str, wanted: str) -> bool:
         """Whether the file is whole and has this hash, as it is read back. Raises ``OSError``."""
-        if self.size_bytes != self.whole_bytes:
-            return False
+        return self.size_bytes == self.whole_bytes and self.hash(algorithm) == wanted
+
+    def hash(self, algorithm: str) -> str:
+        """Return a hash of what is there, as it is read back. Raises ``OSError``."""
         try:
-            return sha256_of(self._descriptor) == sha256
+            return hash_of(self._descriptor, algorithm)
         finally:
             os.lseek(self._descriptor, 0, os.SEEK_END)
 
@@ -80,7 +81,7 @@ class PartialFile:
         os.fsync(self._descriptor)
         self._close()  # Windows renames no open file
         os.replace(self.path, path)
-        keep_name(path.parent)
+        keep_names(path.parent)
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -88,24 +89,13 @@ class PartialFile:
             self._descriptor = -1
 
 
-def sha256_of(descriptor: int) -> str:
-    """Return the SHA-256 of an open file from its beginning, in lower-case hex. Raises ``OSError``."""
-    found = hashlib.sha256()
+def hash_of(descriptor: int, algorithm: str) -> str:
+    """Return the hash of an open file from its beginning, in lower-case hex. Raises ``OSError``."""
+    found = hashlib.new(algorithm, usedforsecurity=algorithm != "sha1")
     os.lseek(descriptor, 0, os.SEEK_SET)
     while piece := os.read(descriptor, _PIECE_BYTES):
         found.update(piece)
     return found.hexdigest()
-
-
-def keep_name(folder: Path) -> None:
-    """Bring the names in a folder to the disk. Raises ``OSError``."""
-    if sys.platform == "win32":
-        return  # a folder cannot be opened there
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def fault_of(error: OSError, folder: Path) -> ArtifactError:

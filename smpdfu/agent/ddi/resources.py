@@ -26,6 +26,7 @@ from smpdfu.agent.ddi.limits import (
 )
 from smpdfu.errors import ServerProtocolError
 
+_SHA1 = re.compile(r"[0-9a-fA-F]{40}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -82,28 +83,35 @@ class Artifact:
     """A file of a chunk.
 
     ``size_bytes`` and ``sha256`` (lower-case hex) are None where the server does not say. ``links`` are where it is,
-    best first: ``download``, then ``download-http``.
+    best first: ``download``, then ``download-http``. ``sha1`` is read only where the server gives no SHA-256.
     """
 
     filename: str
     size_bytes: int | None = None
     sha256: str | None = None
     links: tuple[str, ...] = ()
+    sha1: str | None = None
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Artifact:
         """Read one entry of ``artifacts``. Raises ``ServerProtocolError``."""
         hashes = fields.optional_part("hashes")
-        sha256 = hashes.optional_text("sha256", MAX_NAME) if hashes else None
-        if hashes and sha256 is not None and not _SHA256.fullmatch(sha256):
-            raise hashes.wrong("sha256", "is not 64 hexadecimal digits")
+        sha256 = _hash(hashes, "sha256", _SHA256, 64) if hashes else None
         links = (fields.link("download", MAX_LINK), fields.link("download-http", MAX_LINK))
         return cls(
             filename=fields.text("filename", MAX_NAME),
             size_bytes=fields.optional_whole("size", MAX_ARTIFACT_BYTES),
-            sha256=sha256.lower() if sha256 else None,
+            sha256=sha256,
             links=tuple(dict.fromkeys(link for link in links if link is not None)),
+            sha1=_hash(hashes, "sha1", _SHA1, 40) if hashes and sha256 is None else None,
         )
+
+
+def _hash(hashes: Fields, name: str, form: re.Pattern[str], digits: int) -> str | None:
+    text = hashes.optional_text(name, MAX_NAME)
+    if text is not None and not form.fullmatch(text):
+        raise hashes.wrong(name, f"is not {digits} hexadecimal digits")
+    return None if text is None else text.lower()
 
 
 @dataclass(frozen=True)
@@ -179,8 +187,9 @@ class Deployment:
 
     @property
     def sha256s(self) -> frozenset[str]:
-        """The SHA-256 of the artifacts, as far as the server says them."""
-        return frozenset(one.sha256 for one in self.artifacts if one.sha256 is not None)
+        """The SHA-256 of the artifacts; empty if the server does not say that of each."""
+        found = frozenset(one.sha256 for one in self.artifacts if one.sha256 is not None)
+        return found if all(one.sha256 is not None for one in self.artifacts) else frozenset()
 
 
 def _action(fields: Fields, name: str) -> Deployment:

@@ -50,6 +50,7 @@
     [artifacts]
     folder = "artifacts"        # default: in the agent's own folder
     max_bytes = 1_000_000_000   # remove the files that were not used for the longest time
+    allow_sha1 = false          # true takes files for which the server gives only a SHA-1; needs trust in [update]
 
     [metrics]
     listen = "127.0.0.1:9464"   # without it, no metrics
@@ -137,10 +138,14 @@ class GatewayLimits:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFolder:
-    """Where the files of the server are kept, and how many bytes of them at most."""
+    """Where the files of the server are kept, and how many bytes of them at most.
+
+    ``allow_sha1``: take files for which the server gives only a SHA-1, which does not protect against a forged file.
+    """
 
     path: Path
     max_bytes: int = DEFAULT_MAX_BYTES
+    allow_sha1: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +235,7 @@ def _read(path: Path, place: Place) -> AgentFile:
         _limits(table("limits")),
         _treatment(update),
         own,
-        _artifacts(table("artifacts"), folder, own),
+        _artifacts(table("artifacts"), folder, own, trusts=bool(trust)),
         trust,
         net,
         b0,
@@ -273,11 +278,17 @@ def _limits(table: Table) -> GatewayLimits:
     return limits
 
 
-def _artifacts(table: Table, folder: Path, state: Path) -> ArtifactFolder:
+def _artifacts(table: Table, folder: Path, state: Path, *, trusts: bool) -> ArtifactFolder:
     named = table.text("folder", None)
     most = table.whole("max_bytes", DEFAULT_MAX_BYTES, lowest=1)
+    sha1 = table.switch("allow_sha1", default=False)
     table.nothing_else()
-    return ArtifactFolder(state / "artifacts" if named is None else folder / named, most)
+    if sha1 and not trusts:
+        raise AgentFileError(
+            f"'allow_sha1' in {table.where} needs 'trust' in [update]: a SHA-1 does not protect against a forged file. "
+            "Name the keys that sign your images"
+        )
+    return ArtifactFolder(state / "artifacts" if named is None else folder / named, most, sha1)
 
 
 def _listener(table: Table) -> Listener | None:

@@ -34,6 +34,15 @@ def check_files(file: AgentFile, free: Free = free_bytes) -> Iterator[Finding]:
     yield from _folder(file.state, "the state folder", "'state' in [agent]")
     yield from _folder(file.artifacts.path, "the folder for packages", "'folder' in [artifacts]")
     yield from _space(file, free)
+    if file.artifacts.allow_sha1:
+        yield Finding(
+            "sha1",
+            TOPIC,
+            Level.NOTE,
+            "the agent takes packages for which the server gives only a SHA-1",
+            "A SHA-1 does not protect against a forged file. The signatures of the images do, by 'trust' in [update].",
+            "If your server gives a SHA-256, remove 'allow_sha1' from [artifacts].",
+        )
 
 
 def check_secrets(file: AgentFile) -> Credentials | Finding:
@@ -44,7 +53,14 @@ def check_secrets(file: AgentFile) -> Credentials | Finding:
         return Finding("secret", TOPIC, Level.ERROR, str(error))
     except OSError as error:
         what = f"{error.filename or file.authentication.source}: {error.strerror or error}"
-        return Finding("secret", TOPIC, Level.ERROR, f"the secret of [authentication] cannot be read: {what}")
+        return Finding(
+            "secret",
+            TOPIC,
+            Level.ERROR,
+            f"the secret of [authentication] cannot be read: {what}",
+            "The agent needs it to log in at the server.",
+            "Write the secret into this file (chmod 600), or correct the name of the file in [authentication].",
+        )
 
 
 def _folder(path: Path, what: str, key: str) -> Iterator[Finding]:

@@ -23,11 +23,12 @@ class Packages:
         self._known: OrderedDict[str, Package] = OrderedDict()
         self._one = asyncio.Lock()
 
-    async def load(self, path: Path, sha256: str) -> Package:
-        """Read a file whose hash was checked, and check its images.
+    async def load(self, path: Path) -> Package:
+        """Read a file whose hash was checked and whose name is its SHA-256, and check its images.
 
         Raises PackageError, PlanError for an image that none of the keys has signed or sealed, or OSError.
         """
+        sha256 = path.name
         async with self._one:
             if sha256 not in self._known:
                 self._known[sha256] = await asyncio.to_thread(self._read, path)

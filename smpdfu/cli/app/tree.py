@@ -42,7 +42,7 @@ COMMANDS: Mapping[str, Row] = {
     "affected": Row(
         UPDATE, "fleet.affected_command", "Show which devices run an image, by the logs and journals on this computer."
     ),
-    "publish": Row(UPDATE, "agent.publish_command", "Publish a package in hawkBit, and roll it out in groups."),
+    "publish": Row(UPDATE, "agent.publish_command", "Publish a package in hawkBit."),
     "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
     "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
     "seal": Row(RELEASE, "nsib.commands", "Put the seal of b0 or b0n behind a firmware."),

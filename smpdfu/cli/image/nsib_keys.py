@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from smpdfu.cli.image.key_files import read_verifier
 from smpdfu.cli.keys.passphrase import Passphrase, key_bytes
 from smpdfu.image.nsib.seal import raw_public_key
-from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, ReadKeys, nsib_keys_in
+from smpdfu.image.nsib.trusted_keys import NO_NSIB_KEYS, Nsib, NsibKeys, ReadKeys, nsib_keys_in, with_read_keys
 from smpdfu.image.signers import scheme_of
 
 
 def read_nsib(net: Iterable[str], b0: Iterable[str]) -> NsibKeys:
     """The keys of b0n and of b0, in their order. Raises SigningError, FormatError or OSError."""
     passphrase = Passphrase()
-    return NO_NSIB_KEYS.with_files(
-        [_keys(name, passphrase, Nsib.B0N) for name in net], [_keys(name, passphrase, Nsib.B0) for name in b0]
+    return with_read_keys(
+        NO_NSIB_KEYS,
+        [_keys(name, passphrase, Nsib.B0N) for name in net],
+        [_keys(name, passphrase, Nsib.B0) for name in b0],
     )
 
 

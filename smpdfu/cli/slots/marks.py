@@ -9,7 +9,6 @@ from smpdfu.cli.terminal.show import HashOutput
 from smpdfu.cli.update.slot_table import emit_slots
 from smpdfu.client import ERASE_TIMEOUT_S
 from smpdfu.dfu.do import slot_marks
-from smpdfu.dfu.do.journal.uploads import UploadJournal
 from smpdfu.library import journal_of
 
 
@@ -17,8 +16,9 @@ async def mark_for_test(conn: Connection, out: HashOutput, hash_: str | None, im
     """Mark an image for a test at the next boot. Without HASH, it marks the one in the slot that does not run."""
     digits = None if hash_ is None else _digits(hash_)
     async with conn.client() as client:
-        journal = UploadJournal(journal_of(conn.address()), out.warn, "mark")
-        emit_slots(out, (await slot_marks.mark_for_test(client, digits, image=image, journal=journal)).slots)
+        journal = journal_of(conn.address())
+        state = await slot_marks.mark_for_test(client, digits, image=image, journal=journal, warn=out.warn)
+        emit_slots(out, state.slots)
 
 
 async def confirm_image(conn: Connection, out: HashOutput, hash_: str | None, image: int | None) -> None:
@@ -28,8 +28,10 @@ async def confirm_image(conn: Connection, out: HashOutput, hash_: str | None, im
     """
     digits = _digits(hash_) if hash_ else None
     async with conn.client() as client:
-        journal = UploadJournal(journal_of(conn.address()), out.warn, "confirmation")
-        state = await slot_marks.confirm_image(client, digits, image=image, untested=out.warn, journal=journal)
+        journal = journal_of(conn.address())
+        state = await slot_marks.confirm_image(
+            client, digits, image=image, untested=out.warn, journal=journal, warn=out.warn
+        )
         emit_slots(out, state.slots)
 
 

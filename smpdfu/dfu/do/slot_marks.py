@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from smpdfu.client import ERASE_TIMEOUT_S, Client
 from smpdfu.dfu.decide.active_slot import wrong_active_slot
@@ -17,7 +18,7 @@ from smpdfu.dfu.decide.one_image import fallback_during_trial
 from smpdfu.dfu.decide.steps.rules import Action, Step
 from smpdfu.dfu.do.image_entries import running_hash
 from smpdfu.dfu.do.journal.updates import UploadLine
-from smpdfu.dfu.do.journal.uploads import NO_JOURNAL, UploadJournal
+from smpdfu.dfu.do.journal.uploads import UploadJournal
 from smpdfu.dfu.do.one_image_steps import restart_alone
 from smpdfu.dfu.do.same_device import SameDevice
 from smpdfu.dfu.do.state_reading import ask, read_slots, read_state
@@ -33,17 +34,23 @@ HASH_DIGITS_MIN = 4
 UNTESTED = "nobody has tested this image: after the next reset it runs permanently, with no way back"
 
 
+def _ignore(sentence: str) -> None:
+    """Take no notice that the mark is not in the journal."""
+
+
 async def mark_for_test(
     client: Client,
     hash_: bytes | str | None = None,
     *,
     image: int | None = None,
-    journal: UploadJournal = NO_JOURNAL,
+    journal: Path | None = None,
+    warn: Callable[[str], None] = _ignore,
 ) -> DeviceState:
     """Mark an image for a test at the next boot, and return the state of the device.
 
     ``hash_`` is the image's hash or its beginning, as bytes or as text (``hash_digits``); without it, it is the one
-    image that does not run. ``image`` is an image number of the device; None: any. ``journal`` gets a note of it.
+    image that does not run. ``image`` is an image number of the device; None: any. ``journal`` is that of the device
+    (``journal_of``) and gets a note of it; ``warn`` gets a sentence if that fails.
 
     Raises ValueError if ``hash_`` is no hash, PlanError if no image fits or several do (nothing was changed), StepError
     if another device answers, NoEffectError, DeviceError, LinkError.
@@ -52,7 +59,7 @@ async def mark_for_test(
     same, state = await _met(client)
     chosen = _find(state.slots, digits, image)
     await same.check(_step(Action.TEST), state)
-    await _note(journal, same, chosen, state)
+    await _note(UploadJournal(journal, warn, "mark"), same, chosen, state)
     return await mark(client, state, _hash_in(chosen))
 
 
@@ -62,19 +69,21 @@ async def confirm_image(
     *,
     image: int | None = None,
     untested: Callable[[str], None] | None = None,
-    journal: UploadJournal = NO_JOURNAL,
+    journal: Path | None = None,
+    warn: Callable[[str], None] = _ignore,
 ) -> DeviceState:
     """Confirm the running image, or make another one permanent without a test. Return the state of the device.
 
     ``hash_`` is the image's hash or its beginning, as bytes or as text (``hash_digits``); without it, it is the running
     image, or with an ``image`` number above 0 the image of that number that does not run. ``untested`` is called with a
-    sentence before an image becomes permanent that does not run. ``journal`` gets a note of it.
+    sentence before an image becomes permanent that does not run. ``journal`` and ``warn`` are as in ``mark_for_test``.
 
     Raises ValueError if ``hash_`` is no hash, PlanError if no image fits, several do, or it is the one that a trial
     falls back to (nothing was changed), RevertedError if another image runs meanwhile, StepError if another device
     answers, NoEffectError, DeviceError, LinkError.
     """
     digits = None if hash_ is None else hash_digits(hash_)
+    notes = UploadJournal(journal, warn, "confirmation")
     same, state = await _met(client)
     running = state.running
     chosen = running if digits is None and not image else _find(state.slots, digits, image)
@@ -85,7 +94,7 @@ async def confirm_image(
     if chosen == running:
         await same.check(_step(Action.KEEP), state)
         confirmed = await confirm(client, state, chosen.hash)
-        await _note_running(journal, same, chosen, state)
+        await _note_running(notes, same, chosen, state)
         return confirmed
     if fallback_during_trial(chosen, state.slots):
         raise PlanError(
@@ -96,7 +105,7 @@ async def confirm_image(
     if untested is not None:
         untested(UNTESTED)
     await same.check(_step(Action.KEEP), state)
-    await _note(journal, same, chosen, state)
+    await _note(notes, same, chosen, state)
     return await mark(client, state, chosen.hash, permanent=True)
 
 

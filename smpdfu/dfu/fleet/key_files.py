@@ -9,7 +9,7 @@ from pathlib import Path
 from smpdfu.errors import SigningError
 from smpdfu.image.files import read_key_file
 from smpdfu.image.keys.keys import Verifier
-from smpdfu.image.nsib.trusted_keys import Nsib, NsibKeys, ReadKeys, read_keys_of
+from smpdfu.image.nsib.trusted_keys import Nsib, NsibKeys, ReadKeys, read_keys_of, with_read_keys
 
 AskPassphrase = Callable[[Path], bytes | None]
 """Gives the passphrase of a key file; None if it has none to give."""
@@ -37,4 +37,4 @@ def nsib_keys(known: NsibKeys, net: Iterable[Path], b0: Iterable[Path], passphra
     def read(paths: Iterable[Path], loader: Nsib) -> list[ReadKeys]:
         return [read_keys_of(loader, path, partial(passphrase, path)) for path in paths]
 
-    return known.with_files(read(net, Nsib.B0N), read(b0, Nsib.B0))
+    return with_read_keys(known, read(net, Nsib.B0N), read(b0, Nsib.B0))

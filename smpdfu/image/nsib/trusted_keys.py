@@ -48,14 +48,15 @@ class NsibKeys:
     b0: tuple[KnownKey, ...] = ()
     lowest_version: int | None = None
 
-    def with_files(self, net: Sequence[ReadKeys], b0: Sequence[ReadKeys]) -> NsibKeys:
-        """The same with what files say, behind what is known already."""
-        versions = [one for one in (self.lowest_version, *(one.lowest_version for one in b0)) if one is not None]
-        return NsibKeys(
-            (*self.net, *(key for one in net for key in one.keys)),
-            (*self.b0, *(key for one in b0 for key in one.keys)),
-            max(versions, default=None),
-        )
+
+def with_read_keys(known: NsibKeys, net: Sequence[ReadKeys], b0: Sequence[ReadKeys]) -> NsibKeys:
+    """Return the keys with what files say, behind what is known already."""
+    versions = [one for one in (known.lowest_version, *(one.lowest_version for one in b0)) if one is not None]
+    return NsibKeys(
+        (*known.net, *(key for one in net for key in one.keys)),
+        (*known.b0, *(key for one in b0 for key in one.keys)),
+        max(versions, default=None),
+    )
 
 
 NO_NSIB_KEYS = NsibKeys()

@@ -65,7 +65,3 @@ class UploadJournal:
         assert self._path is not None
         with Journal(self._path) as journal:  # only for this line: an upload takes long
             journal.note({UPLOAD: dict(facts)})
-
-
-NO_JOURNAL = UploadJournal(None, lambda _: None)
-"""Notes nothing."""

@@ -20,10 +20,13 @@ from goosebit.settings import config as settings
 from tortoise import Tortoise
 
 
-async def add_software(request: Request, filename: str, version: str) -> dict[str, int]:
-    """Keep a file as software for devices of the default hardware."""
+async def add_software(request: Request, filename: str, version: str, sha1: str = "") -> dict[str, int]:
+    """Keep a file as software for devices of the default hardware.
+
+    ``sha1``: what goosebit says of the file; the truth by default.
+    """
     data = await request.body()
-    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    sha1 = sha1 or hashlib.sha1(data, usedforsecurity=False).hexdigest()
     path = Path(settings.artifacts_dir) / sha1 / filename
     await path.parent.mkdir(parents=True, exist_ok=True)
     await path.write_bytes(data)

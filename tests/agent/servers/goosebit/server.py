@@ -76,10 +76,10 @@ class GoosebitServer:
     def _order(self, method: str, controller_id: str, **values: object) -> None:
         self.call(method, "/api/v1/devices", json.dumps({"devices": [controller_id], **values}).encode())
 
-    def upload(self, name: str, version: str, files: dict[str, bytes]) -> Software:
-        """Software of one file."""
+    def upload(self, name: str, version: str, files: dict[str, bytes], *, sha1: str = "") -> Software:
+        """Software of one file; ``sha1`` is what goosebit says of the file then, the truth by default."""
         ((filename, data),) = files.items()
-        query = urlencode({"filename": filename, "version": version})
+        query = urlencode({"filename": filename, "version": version, "sha1": sha1})
         found = self.call("POST", f"/plugins/packages/software?{query}", data, "application/octet-stream")
         return Software(0, int(found["id"]), name, version)
 

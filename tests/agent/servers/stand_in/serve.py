@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from tests.agent.servers.stand_in import ddi, management, rollout_routes
+from tests.agent.servers.stand_in import ddi, management, rollout_routes, software_routes
 from tests.agent.servers.stand_in.faults import Faults, Handler, faulty
 from tests.agent.servers.stand_in.repository import RefusedError, Repository
 
@@ -66,7 +66,7 @@ def application(repository: Repository, faults: Faults, seen: list[Seen]) -> web
 
     made = web.Application(middlewares=[refuse, _answer], client_max_size=BODY_MAX)
     made[ddi.REPOSITORY] = repository
-    made.add_routes([*management.routes, *rollout_routes.routes, *ddi.routes])
+    made.add_routes([*management.routes, *software_routes.routes, *rollout_routes.routes, *ddi.routes])
     return made
 
 
