@@ -80,8 +80,9 @@ def _reason(error: Exception) -> str:
 
 def _system(error: OSError) -> str:
     # asyncio gives the number of the system with words of its own, which name the call and not the reason
-    known = error.errno is not None and error.errno in errno.errorcode
-    return _shown((os.strerror(error.errno) if known else error.strerror) or type(error).__name__)
+    number = error.errno
+    known = os.strerror(number) if number is not None and number in errno.errorcode else error.strerror
+    return _shown(known or type(error).__name__)
 
 
 def _broke(error: Exception) -> str:
