@@ -2,7 +2,6 @@
 # One name a line, as `from MODULE import NAME as NAME`; tests/test_public_api.py checks them. The reason is in ADR 7.
 
 from smpdfu.agent.gateway_agent import AgentReporting as AgentReporting
-from smpdfu.agent.gateway_agent import AgentRound as AgentRound
 from smpdfu.agent.gateway_agent import agent_once as agent_once
 from smpdfu.agent.gateway_agent import run_agent as run_agent
 from smpdfu.agent.gateway_doctor import examine_gateway as examine_gateway
@@ -31,6 +30,7 @@ from smpdfu.agent.report.status import AgentStatus as AgentStatus
 from smpdfu.agent.report.status import DevicePhase as DevicePhase
 from smpdfu.agent.report.status import DeviceStatus as DeviceStatus
 from smpdfu.agent.service_unit import service_unit as service_unit
+from smpdfu.agent.work.gateway import AgentRound as AgentRound
 from smpdfu.client import Client as Client
 from smpdfu.client import Patience as Patience
 from smpdfu.client import Trace as Trace

@@ -24,6 +24,7 @@ SLOW = frozenset(
         "agent/test_agent_goosebit.py",
         "agent/test_agent_server_real.py",
         "agent/test_agent_work.py",
+        "agent/test_agent_work_busy.py",
         "agent/test_agent_work_hawkbit.py",
         "agent/test_agent_publish.py",
         "agent/test_agent_publish_command.py",

@@ -7,13 +7,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 import smpdfu
-from smpdfu.agent.actions.events import ActionEnded, AgentEvent, Watch, ignore
+from smpdfu.agent.actions.events import AgentEvent, Watch, ignore
 from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.gateway_status import state_folder
 from smpdfu.agent.report.log import EventLog, Level
@@ -22,7 +22,7 @@ from smpdfu.agent.report.status import AgentStatus, StatusBook, read_status
 from smpdfu.agent.report.status_writer import status_kept
 from smpdfu.agent.search import search_devices
 from smpdfu.agent.target_attributes import opened_attributes
-from smpdfu.agent.work.gateway import Gateway
+from smpdfu.agent.work.gateway import AgentRound, Gateway
 from smpdfu.agent.work.opening import load_agent_file, open_gateway
 from smpdfu.errors import FormatError
 
@@ -41,20 +41,6 @@ class AgentReporting:
 
 
 _SILENT = AgentReporting()
-
-
-@dataclass(frozen=True, slots=True)
-class AgentRound:
-    """What became of one round: names of devices.
-
-    ``ended``: an action ended well; ``failed``: it ended as a failure; ``waiting``: it is not finished, or the server
-    does not have its result; ``unpolled``: the server did not answer as it should.
-    """
-
-    ended: tuple[str, ...]
-    failed: tuple[str, ...]
-    waiting: tuple[str, ...]
-    unpolled: tuple[str, ...]
 
 
 async def run_agent(
@@ -76,17 +62,8 @@ async def agent_once(
 
     The metrics are not served: that is for an agent that keeps running. Raises what ``run_agent`` raises.
     """
-    ended: dict[str, bool] = {}
-
-    def watch(event: AgentEvent) -> None:
-        if isinstance(event, ActionEnded):
-            ended[event.device] = event.success
-        reporting.watch(event)
-
-    async with _open(path, replace(reporting, watch=watch), metrics=False) as gateway, _stopped_by(gateway, stop):
-        done = await gateway.once()
-    good, bad = (tuple(name for name, success in ended.items() if success is wanted) for wanted in (True, False))
-    return AgentRound(good, bad, done.waiting, done.unpolled)
+    async with _open(path, reporting, metrics=False) as gateway, _stopped_by(gateway, stop):
+        return await gateway.once()
 
 
 @asynccontextmanager

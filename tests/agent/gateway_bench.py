@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smpdfu.agent.actions.events import ActionWaits, AgentEvent, PollFailed, StepBegins
-from smpdfu.agent.work.gateway import Gateway, Round
+from smpdfu.agent.work.gateway import AgentRound, Gateway
 from smpdfu.agent.work.opening import load_agent_file, open_gateway
 from smpdfu.agent.work.ports import AttributesOf, Pace, Ports
 from smpdfu.library import journal_of
@@ -81,10 +81,10 @@ class Site:
             gateway._ports = self.change(gateway._ports)
             yield gateway
 
-    def once(self) -> Round:
+    def once(self) -> AgentRound:
         """One round of the agent."""
 
-        async def act() -> Round:
+        async def act() -> AgentRound:
             async with asyncio.timeout(HANG_S), self.open() as gateway:
                 return await gateway.once()
 

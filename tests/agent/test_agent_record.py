@@ -50,6 +50,14 @@ records = st.builds(
 )
 
 
+def test_a_message_that_was_delivered_takes_no_other_one_with_it() -> None:
+    """A refusal of a cancellation goes before the result, which is on its way then."""
+    both = replace(ACTION, outbox=(REFUSED, DONE))
+    assert both.delivered(DONE).outbox == (REFUSED,)
+    assert both.reworded(DONE, REFUSED).outbox == (REFUSED, REFUSED)
+    assert replace(ACTION, outbox=(REFUSED,)).delivered(DONE).outbox == (REFUSED,)
+
+
 @given(records)
 def test_a_record_is_read_as_it_was_written(record: DeviceRecord) -> None:
     assert DeviceRecord.from_entry(json.loads(json.dumps(record.to_entry()))) == record

@@ -51,6 +51,7 @@ def book(*devices: str) -> StatusBook:
 POLLED = Polled("a", False, 300.0)
 TAKEN = ActionTaken("a", "42", False)
 STEP = StepBegins("a", "42", "upload app", 3, 9)
+FETCHED = ActionEnded("a", "42", Outcome.CURRENT, True, "only fetched", "It is fetched.", 0.0)
 ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
 
 
@@ -69,6 +70,8 @@ ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
         ((TAKEN, STEP, ENDED, FeedbackKept("a", "42", "busy", 60.0)), DevicePhase.REPORTING),
         ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "proceeding", "none")), DevicePhase.REPORTING),
         ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success")), DevicePhase.IDLE),
+        ((TAKEN, FETCHED), DevicePhase.REPORTING),
+        ((TAKEN, FETCHED, FeedbackSent("a", "42", "downloaded", "none")), DevicePhase.IDLE),
         ((TAKEN, ActionOver("a", "42", True, "cancelled")), DevicePhase.IDLE),
         ((ConfirmationWaits("a", "42"),), DevicePhase.CONSENT),
         ((ConfirmationWaits("a", "42"), POLLED), DevicePhase.CONSENT),

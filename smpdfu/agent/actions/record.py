@@ -103,9 +103,13 @@ class ActionRecord:
         """The record of an action that the server ended; only ``answers`` are left to be sent."""
         return replace(self, stage=Stage.OVER, outbox=answers, final=final)
 
-    def delivered(self) -> Self:
-        """The record without the oldest message: the server has it, or does not want it."""
-        return replace(self, outbox=self.outbox[1:])
+    def delivered(self, message: Message) -> Self:
+        """The record without this message: the server has it, or does not want it."""
+        return replace(self, outbox=tuple(one for one in self.outbox if one != message))
+
+    def reworded(self, message: Message, other: Message) -> Self:
+        """The record with another message in the place of this one."""
+        return replace(self, outbox=tuple(other if one == message else one for one in self.outbox))
 
     def to_entry(self) -> dict[str, Any]:
         """As the file has it."""

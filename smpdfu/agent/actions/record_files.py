@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from smpdfu.agent.actions.record import DeviceRecord
 from smpdfu.errors import FormatError, JournalError
 from smpdfu.local.state.lock import HeldError, Lock
-from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
+from smpdfu.local.state.own import READ_ANYONES, keep_names, make_own_folder, open_own
 from smpdfu.untrusted.jsontext import load
 
 MAX_RECORD_BYTES = 1 << 20
@@ -105,7 +104,7 @@ class RecordFiles:
             make_own_folder(self.folder)
             _write_whole(new, data)
             os.replace(new, path)
-            _keep_name(self.folder)
+            keep_names(self.folder)
         except OSError as error:
             with suppress(OSError):
                 new.unlink(missing_ok=True)
@@ -128,13 +127,3 @@ def _write_whole(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _keep_name(folder: Path) -> None:
-    if sys.platform == "win32":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

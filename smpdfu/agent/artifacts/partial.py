@@ -6,14 +6,13 @@ import asyncio
 import errno
 import hashlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 from smpdfu.errors import ArtifactError
-from smpdfu.local.state.own import open_own
+from smpdfu.local.state.own import keep_names, open_own
 
 _PIECE_BYTES = 1 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -82,7 +81,7 @@ class PartialFile:
         os.fsync(self._descriptor)
         self._close()  # Windows renames no open file
         os.replace(self.path, path)
-        keep_name(path.parent)
+        keep_names(path.parent)
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -97,17 +96,6 @@ def hash_of(descriptor: int, algorithm: str) -> str:
     while piece := os.read(descriptor, _PIECE_BYTES):
         found.update(piece)
     return found.hexdigest()
-
-
-def keep_name(folder: Path) -> None:
-    """Bring the names in a folder to the disk. Raises ``OSError``."""
-    if sys.platform == "win32":
-        return  # a folder cannot be opened there
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def fault_of(error: OSError, folder: Path) -> ArtifactError:

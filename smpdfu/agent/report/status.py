@@ -252,7 +252,7 @@ class StatusBook:
                 one.message = self._text(message)
             case FeedbackKept(message=message):
                 one.problem = self._text(message)
-            case FeedbackSent(execution="closed") if one.phase is DevicePhase.REPORTING:
+            case FeedbackSent(execution="closed" | "downloaded") if one.phase is DevicePhase.REPORTING:
                 one.phase, one.action = DevicePhase.IDLE, ""
             case ClaimedElsewhere(gateway=gateway):
                 one.phase, one.gateway = DevicePhase.ELSEWHERE, self._text(gateway)

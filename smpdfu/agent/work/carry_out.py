@@ -40,8 +40,6 @@ from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import ArtifactError, SmpdfuError
 
-_TRIES = 2  # downloads of a file that then has another hash than the server says
-
 
 @dataclass(frozen=True, slots=True)
 class Waits:
@@ -87,17 +85,20 @@ class CarryOut:
         """Go as far as possible now; None if the action ended. Cancelled, it leaves a device that can be continued."""
         began = asyncio.get_running_loop().time()
         try:
-            while (what := self._next()) is Next.FETCH:
-                await self._fetch()
-            if what is Next.INSTALL:
-                found = await self._install()
-                if isinstance(found, Waits):
-                    return found
-            elif what is Next.END_FETCHED:
-                await self._end_fetched()
-                return None
-            else:
-                return self._wait_for_server(what)
+            found = None
+            while found is None:
+                what = self._next()
+                if what is Next.FETCH:
+                    await self._fetch()
+                elif what is Next.INSTALL:
+                    found = await self._install()
+                elif what is Next.END_FETCHED:
+                    await self._end_fetched()
+                    return None
+                else:
+                    return self._wait_for_server(what)
+            if isinstance(found, Waits):
+                return found
         except (SmpdfuError, OSError) as error:
             found = result_of_error(error)
         return await self._end(found, asyncio.get_running_loop().time() - began)
@@ -141,8 +142,8 @@ class CarryOut:
 
     async def _end_fetched(self) -> None:
         text = "The gateway has the package and checked it. The action is to fetch it only; nothing was installed."
-        await self.keeper.end(Feedback(Execution.DOWNLOADED, details=(text,), time_ms=self.keeper.now_ms()))
-        self._watch(ActionEnded(self.keeper.name, self._action.id, Outcome.CURRENT, True, "only fetched", text, 0.0))
+        ended = ActionEnded(self.keeper.name, self._action.id, Outcome.CURRENT, True, "only fetched", text, 0.0)
+        await self.keeper.end(Feedback(Execution.DOWNLOADED, details=(text,), time_ms=self.keeper.now_ms()), ended)
 
     # --- wait -------------------------------------------------------------------------------------------------------
 
@@ -157,11 +158,15 @@ class CarryOut:
 
     # --- install ----------------------------------------------------------------------------------------------------
 
-    async def _install(self) -> Result | Waits:
+    async def _install(self) -> Result | Waits | None:
+        """Update the device; None if that must not begin now. ``_next`` says what to do then."""
         artifact = choose_artifact(self.deployment, self.device.hardware)
         async with self.ports.limits.slot(self.device.address), self._held(artifact) as path:
-            if (lost := await self._claimed_elsewhere()) is not None:
-                return lost
+            if not self.activated:  # what this gateway began, it finishes
+                if (lost := await self._claimed_elsewhere()) is not None:
+                    return lost
+                if self._next() is not Next.INSTALL:
+                    return None
             self.package = package = await self.ports.packages.load(path)
             known = replace(self._action, stage=Stage.INSTALLING, digest=package.digest, sha256=path.name)
             await self.keeper.keep_action(known)
@@ -189,10 +194,9 @@ class CarryOut:
     async def _claimed_elsewhere(self) -> Waits | None:
         """Whether the server shows the claim of another gateway; ours is there before we look. Raises ServerError.
 
-        A gateway that saw no other claim in the action once has it: whoever comes later sees this one's.
+        A gateway that saw no other claim in the action once has it: whoever comes later sees this one's. The server's
+        last word on the action is read, too: the device may have waited for its turn longer than a maintenance window.
         """
-        if self.activated:  # what this gateway began, it finishes
-            return None
         action, name = self._action, self.keeper.name
         if self.ports.attributes_of is not None:
             attributes = await self.ports.attributes_of(name)
@@ -200,16 +204,15 @@ class CarryOut:
             if found is not None:
                 self._watch(ClaimedElsewhere(name, found.gateway, attributes.get(CLAIMED, "")))
                 return _lost(found, self.file.gateway, of_device=True)
-        if action.stage is Stage.INSTALLING:
-            return None
-        if "claim" not in action.told:
+        own = action.stage is Stage.INSTALLING
+        if not own and "claim" not in action.told:
             await self.keeper.send_now(proceeding(self.claim.message, self.keeper.now_ms()), action.id, action.link)
             await self.keeper.keep_action(
                 replace(self._action, told=self._action.told | {"claim"}, said=self._action.said + 1)
             )
-        seen = await self.ports.server.get_deployment(name, action.link, history=HISTORY)
+        self.deployment = seen = await self.ports.server.get_deployment(name, action.link, history=HISTORY)
         found = other_in_messages(seen.history.messages if seen.history else (), self.claim)
-        if found is None:
+        if own or found is None:
             return None
         self._watch(ClaimedElsewhere(name, found.gateway, ""))
         return _lost(found, self.file.gateway, of_device=False)
@@ -220,13 +223,7 @@ class CarryOut:
         verdict = result.verdict(self.file.unproven)
         if verdict is Verdict.OPEN:
             return Waits(result.cause, result.message, retry=True)
-        success = verdict is Verdict.SUCCESS
-        self._watch(
-            ActionEnded(
-                self.keeper.name, self._action.id, result.outcome, success, result.cause, result.message, seconds
-            )
-        )
-        await self.keeper.end(final_of(result, verdict, self.file.gateway, self.keeper.now_ms()))
+        await end_with(self.keeper, result, verdict, self.file.gateway, seconds)
         return None
 
     def _say(self, word: Execution, text: str, key: str, progress: tuple[int, int] | None = None) -> None:
@@ -242,8 +239,17 @@ def action_key(file: AgentFile, number: str) -> dict[str, str]:
     return {"server": address.url, "tenant": address.tenant, "id": number}
 
 
-def final_of(result: Result, verdict: Verdict, gateway: str, now_ms: int) -> Feedback:
-    """The last feedback of an action."""
+async def end_with(keeper: Keeper, result: Result, verdict: Verdict, gateway: str, seconds: float) -> None:
+    """Note the result of the action of ``keeper``, with its last feedback; ``seconds`` is how long it took."""
+    assert keeper.action is not None
+    success = verdict is Verdict.SUCCESS
+    ended = ActionEnded(
+        *(keeper.name, keeper.action.id, result.outcome, success, result.cause, result.message), seconds=seconds
+    )
+    await keeper.end(_final_of(result, verdict, gateway, keeper.now_ms()), ended)
+
+
+def _final_of(result: Result, verdict: Verdict, gateway: str, now_ms: int) -> Feedback:
     cause = f"Cause: {result.cause}." if result.cause else ""
     details = (*result.sentences, cause, f"smpdfu {__version__} on gateway {gateway}.")
     finished = Finished.SUCCESS if verdict is Verdict.SUCCESS else Finished.FAILURE

@@ -7,36 +7,32 @@ task: one at a time for a device, and while it runs the polls go on, so that a c
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from smpdfu.agent.actions.claims import Claim, other_in_attributes
 from smpdfu.agent.actions.decide import Next, next_for, replaces
 from smpdfu.agent.actions.events import (
-    ActionEnded,
     ActionOver,
     ActionTaken,
     FeedbackKept,
     Polled,
     PollFailed,
-    Unexpected,
 )
 from smpdfu.agent.actions.journal import NOTHING, Told, told_of
 from smpdfu.agent.actions.outcome import Result, Verdict, result_of_error
 from smpdfu.agent.actions.record import ActionRecord, DeviceRecord, Stage
 from smpdfu.agent.ddi.answers import Reaction, reaction
-from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
 from smpdfu.agent.ddi.polling import Poll, interval_of
 from smpdfu.agent.ddi.resources import Base, Deployment
 from smpdfu.agent.description.file import AgentFile
-from smpdfu.agent.work.carry_out import CarryOut, Waits, action_key, final_of
-from smpdfu.agent.work.facts import Facts
+from smpdfu.agent.work.carry_out import action_key, end_with
+from smpdfu.agent.work.device_task import DeviceTask
 from smpdfu.agent.work.keeper import Keeper, proceeding
 from smpdfu.agent.work.ports import Ports
 from smpdfu.agent.work.questions import Questions
-from smpdfu.agent.work.retry import Retry
 from smpdfu.dfu.fleet.description.device_list import FleetDevice
+from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.errors import ServerError, ServerRefusedError, SmpdfuError
 from smpdfu.library import journal_of
 
@@ -57,21 +53,19 @@ class DeviceWork:
     ) -> None:
         """``woken`` is called when ``due_s`` may have become earlier."""
         self.device = device
-        self._woken = woken
         self._file = file
         self._ports = ports
         self.keeper = Keeper(record, ports, self._over)
-        self.facts = Facts(device, file, ports, self.keeper)
         self.polls = Poll(0.0, first_pause_s=ports.pace.first_pause_s)
-        self._retry = Retry(ports.pace.first_retry_s, ports.pace.most_retry_s)
+        self._task = DeviceTask(
+            *(device, file, ports, self.keeper, self.polls), missed=self._missed, woken=lambda: woken(self)
+        )
         self._base: Base | None = None
-        self._job: asyncio.Task[None] | None = None
+        self._news = False  # what the server said was not obeyed to its end: it counts as new once more
         self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
         self._questions = Questions(file, ports, self.keeper, self._told_of, lambda: self.activated, self.stop)
         self._again = False
         self._agains = 0
-        self.activated = False
-        self.waits = False
 
     @property
     def name(self) -> str:
@@ -86,52 +80,78 @@ class DeviceWork:
     @property
     def busy(self) -> bool:
         """True while something is done with the device, or for its action."""
-        return self._job is not None
+        return self._task.busy
+
+    @property
+    def waits(self) -> bool:
+        """True if the last attempt at its action did not end it."""
+        return self._task.waits
+
+    @property
+    def activated(self) -> bool:
+        """True if the device may boot the new image of its action."""
+        return self._task.activated
 
     @property
     def open(self) -> bool:
         """True if its action is not finished, or the server does not have the result yet."""
         return self.keeper.action is not None and not self.keeper.action.settled
 
+    async def stop(self) -> bool:
+        """Stop what is done with the device, in a state that can be continued; False if nothing was."""
+        return await self._task.stop()
+
+    async def settle(self) -> None:
+        """Wait for what is done with the device now."""
+        await self._task.settle()
+
     async def poll(self) -> None:
-        """Ask the server, obey, and plan the next poll. No error comes out but one that ``watch`` raises."""
+        """Ask the server, and do what it says. Plans the next poll. No error comes out."""
         try:
             busy = self.busy
             base = await self._ports.server.get_base(self.name)
-            changed = base is not self._base
-            await self._obey(base, changed=changed, busy=busy)
+            changed, self._base = base is not self._base, base
+            new, self._news = changed or self._news, busy  # a busy device does not obey everything
+            await self._obey(base, new=new, busy=busy)
         except ServerError as error:
-            self._failed(error)
+            self._missed(error)
         except (SmpdfuError, OSError) as error:
-            result = result_of_error(error)
-            self._plan_retry()
-            self._say_why(result.cause, result.message)
-            self.polls.failed(self._now(), self._ports.random)
+            self._task.try_again(result_of_error(error))
+            self._put_off()
+        except Exception as error:
+            self._task.unexpected(error)
+            self._put_off()
         else:
-            self._base = base
             self._plan_next(base)
             self._agains = self._agains + 1 if self._again else 0
             if 0 < self._agains <= _AGAINS_IN_A_ROW:
-                self._base = None
+                self._news = True
                 self.polls.wake(self._now())
             self._again = False
             self._ports.watch(Polled(self.name, changed, self.polls.due_s - self._now()))
 
+    def _put_off(self) -> None:
+        self._news = True
+        self.polls.failed(self._now(), self._ports.random)
+
     def _plan_next(self, base: Base) -> None:
-        pace = self._ports.pace
+        pace, retry_s = self._ports.pace, self._task.retry.due_s
         interval_s = interval_of(base.sleep, least_s=pace.least_interval_s)
         self.polls.succeeded(self._now(), interval_s, self._ports.random)
         if self.keeper.record.lost_to is not None:
             self.polls.due_s = max(self.polls.due_s, self._now() + pace.lost_s)
-        elif self.open and not self.busy and self._retry.due_s is not None:
-            self.polls.due_s = min(self.polls.due_s, max(self._retry.due_s, self._now()))
+        elif self.open and not self.busy and retry_s is not None:
+            self.polls.due_s = min(self.polls.due_s, max(retry_s, self._now()))
 
-    def _failed(self, error: ServerError) -> None:
+    def _missed(self, error: ServerError | None) -> None:
+        """Something did not reach the server: what that said counts as new. ``error`` means a pause."""
+        self._news = True
+        if error is None:
+            return
         status, wait_s, denied = 0, None, False
         if isinstance(error, ServerRefusedError):
             status, wait_s = error.status, error.retry_after_s
             denied = reaction(status, error.server_code) is Reaction.CREDENTIALS
-        self._base = None  # what was not obeyed to its end counts as new
         self.polls.failed(self._now(), self._ports.random, wait_s)
         if denied:
             self.polls.due_s = max(self.polls.due_s, self._now() + self._ports.pace.denied_s)
@@ -146,8 +166,8 @@ class DeviceWork:
 
     # --- what the server says -------------------------------------------------------------------------------------
 
-    async def _obey(self, base: Base, *, changed: bool, busy: bool) -> None:
-        """Do what the answer to a poll says; ``busy``: the device was at work when it was asked for.
+    async def _obey(self, base: Base, *, new: bool, busy: bool) -> None:
+        """Do what the answer to a poll says; ``new``: for the first time, ``busy``: the device was at work before it.
 
         An answer that is older than the end of an action names that action still. It is not read again then: hawkBit
         notes an action that ended as ``retrieved`` if its deployment is read, and its rollout never ends.
@@ -166,11 +186,11 @@ class DeviceWork:
             self._again = await self._questions.cancel(base.cancel)
         elif base.confirmation is not None:
             await self._questions.consent(base.confirmation)
-        elif base.deployment is not None and (changed or self.open or action is None):
+        elif base.deployment is not None and (new or self.open or action is None):
             await self._deploy(base.deployment)
-        elif base.deployment is None and changed and action is not None and action.open and not self.busy:
+        elif base.deployment is None and new and action is not None and action.open and not self.busy:
             await self._ask_whether_over(action, "The gateway has this action still, and the server does not offer it.")
-        if base.config_data is not None or self.facts.due(self._now()):
+        if base.config_data is not None or self._task.facts.due(self._now()):
             await self._tell_facts(base)
 
     async def _belongs_elsewhere(self) -> bool:
@@ -191,7 +211,7 @@ class DeviceWork:
         if self._told is not None or action is None:
             return
         self._told = await self._told_of(action.id, (action.sha256,) if action.sha256 else ())
-        self.activated = self._told.activated
+        self._task.activated = self._told.activated
         self._ports.watch(ActionTaken(self.name, action.id, resumed=True))
         if self._told.result is not None:
             await self._end_by_journal(self._told.result)
@@ -203,20 +223,16 @@ class DeviceWork:
     async def _end_by_journal(self, result: Result) -> None:
         verdict = result.verdict(self._file.unproven)
         assert verdict is not Verdict.OPEN  # an update that ended is not open
-        assert self.keeper.action is not None
-        self._ports.watch(
-            ActionEnded(
-                *(self.name, self.keeper.action.id, result.outcome, verdict is Verdict.SUCCESS),
-                *(result.cause, result.message, 0.0),
-            )
-        )
-        await self.keeper.end(final_of(result, verdict, self._file.gateway, self.keeper.now_ms()))
+        await end_with(self.keeper, result, verdict, self._file.gateway, 0.0)
 
     async def _deploy(self, link: str) -> None:
+        if self._task.reading:
+            await self.stop()  # the update comes first, and reads the device anyway
         if self.busy:
             return
         offered = await self._get_deployment(link)
         if offered is None:
+            self._news = True
             return
         what = self._next(offered)
         if what is Next.ASK:
@@ -235,9 +251,9 @@ class DeviceWork:
             what = self._next(offered)
         if what is Next.REPEAT:
             await self._repeat()
-        elif what not in (Next.SEND, Next.NOTHING, Next.ASK) and self._retry.is_due(self._now()):
+        elif what not in (Next.SEND, Next.NOTHING, Next.ASK) and self._task.retry.is_due(self._now()):
             self._keep_link(link)
-            self._begin(offered)
+            self._task.begin(offered, resumed=self._told is not None and self._told.begun)
 
     def _next(self, offered: Deployment) -> Next:
         return next_for(self.keeper.record, offered, activated=self.activated)
@@ -254,8 +270,8 @@ class DeviceWork:
     async def _take(self, offered: Deployment, link: str, *, passed: bool) -> None:
         """Begin a record of the action, with what the journal knows of it."""
         self._told = told = await self._told_of(offered.id, offered.sha256s)
-        self.activated = told.activated
-        self._retry.reset()
+        self._task.activated = told.activated
+        self._task.retry.reset()
         stage = Stage.INSTALLING if told.begun else Stage.TAKEN
         await self.keeper.keep_action(ActionRecord(offered.id, link, stage))
         self._ports.watch(ActionTaken(self.name, offered.id, resumed=told.begun))
@@ -263,8 +279,8 @@ class DeviceWork:
             await self._end_by_journal(told.result)
         elif passed:
             text = "This gateway ended this action before and has begun another one since. Assign the version again."
-            failed = Feedback(Execution.CLOSED, Finished.FAILURE, (text,), time_ms=self.keeper.now_ms())
-            await self.keeper.end(failed)
+            refused = Result(Outcome.REFUSED, "an action that ended before", (text,))
+            await end_with(self.keeper, refused, Verdict.FAILURE, self._file.gateway, 0.0)
 
     def _keep_link(self, link: str) -> None:
         action = self.keeper.action
@@ -286,114 +302,16 @@ class DeviceWork:
         action = self.keeper.action
         if action is None or not action.open or (self.activated and self.busy):
             return
-        if self._job is not None:
-            self._job.cancel()
+        self._task.cancel()
         self.keeper.record = self.keeper.record.with_action(action.over())
         text = "the server does not have this action any more"
         self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=text))
-
-    # --- the work beside the polls --------------------------------------------------------------------------------
-
-    def _begin(self, offered: Deployment) -> None:
-        record = self.keeper.record
-        claim = Claim(self._file.gateway, record.claim)
-        resumed = self._told is not None and self._told.begun
-        job = CarryOut(
-            *(self.device, self._file, self._ports, self.keeper, offered, claim, self._activate),
-            activated=self.activated,
-            resumed=resumed,
-        )
-        self._job = asyncio.create_task(self._carry_out(job))
-
-    def _activate(self) -> None:
-        self.activated = True
-
-    async def _carry_out(self, job: CarryOut) -> None:
-        try:
-            self.waits = True
-            waits = await job.run()
-            self.waits = waits is not None
-            if waits is None:
-                self._retry.reset()
-                self._base = None  # if the server lost the result, it answers as before
-                self.polls.wake(self._now())
-                await self._after_the_end(job)
-            else:
-                await self._wait(waits)
-        except Exception as error:
-            self._unexpected(error)
-        finally:
-            self._job = None
-            self._woken(self)
-
-    async def _after_the_end(self, job: CarryOut) -> None:
-        """Send the result at once; if the server does not answer, the next poll does."""
-        try:
-            await self.keeper.deliver()
-            await self.facts.after_update(job.installed, job.package)
-        except (ServerError, OSError) as error:
-            self._base = None
-            if isinstance(error, ServerError):
-                self._failed(error)
-
-    async def _wait(self, waits: Waits) -> None:
-        action = self.keeper.action
-        if waits.lost_to is not None:
-            await self.keeper.keep(replace(self.keeper.record, lost_to=waits.lost_to))
-        if action is None or not action.open:
-            return
-        if waits.retry:
-            self._plan_retry()
-        self._say_why(waits.cause, waits.message, tell=waits.tell)
-        await self.keeper.flush()
-        await self.keeper.keep_told()
-
-    def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:
-        next_s = 0.0 if self._retry.due_s is None else max(self._retry.due_s - self._now(), 0.0)
-        self.keeper.waits(cause, message, next_s, tell=tell)
-
-    def _plan_retry(self) -> None:
-        due_s = self._retry.failed(self._now(), self._ports.random)
-        self.polls.due_s = min(self.polls.due_s, due_s)
-
-    def _unexpected(self, error: Exception) -> None:
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        self._ports.watch(Unexpected(self.name, f"{type(error).__name__}: {error}", place))
-        self._plan_retry()
 
     async def _tell_facts(self, base: Base) -> None:
         if self.busy or self.keeper.record.lost_to is not None:
             return
         if base.deployment is not None or self.open:  # the update comes first, and reads the device anyway
             if base.config_data is not None:
-                await self.facts.tell_known(base.config_data)
+                await self._task.facts.tell_known(base.config_data)
             return
-        self._job = asyncio.create_task(self._read_facts(base.config_data))
-
-    async def _read_facts(self, link: str | None) -> None:
-        try:
-            await self.facts.tell(link)
-        except (SmpdfuError, OSError) as error:
-            self._base = None
-            if isinstance(error, ServerError):
-                self._failed(error)
-        except Exception as error:
-            self._unexpected(error)
-        finally:
-            self._job = None
-            self._woken(self)
-
-    async def stop(self) -> bool:
-        """Stop what is done with the device, in a state that can be continued; False if nothing was."""
-        job = self._job
-        if job is None:
-            return False
-        job.cancel()
-        await asyncio.wait([job])
-        return True
-
-    async def settle(self) -> None:
-        """Wait for what is done with the device now."""
-        if self._job is not None:
-            await asyncio.wait([self._job])
+        self._task.read(base.config_data)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from smpdfu.agent.actions.attributes import changed, claim_attributes, known_attributes, read_attributes
-from smpdfu.agent.actions.claims import CLAIM, Claim
+from smpdfu.agent.actions.claims import CLAIM, CLAIMED, Claim
 from smpdfu.agent.actions.events import AttributesSent
 from smpdfu.agent.actions.journal import net_version_in
 from smpdfu.agent.ddi.config_data import ConfigData
@@ -58,7 +58,8 @@ class Facts:
         """
         now_s = asyncio.get_running_loop().time()
         if self._fresh_until is not None and now_s < self._fresh_until:
-            await self._send({**self._keeper.record.sent, **self._known()}, link)
+            told = {name: text for name, text in self._keeper.record.sent.items() if name not in (CLAIM, CLAIMED)}
+            await self._send({**told, **self._known()}, link)
             return
         found = self._known()
         try:

@@ -14,9 +14,16 @@ from functools import partial
 from itertools import count
 
 from smpdfu.agent.actions.claims import Claim
-from smpdfu.agent.actions.events import AgentBegins, AgentEnds, AgentEvent, RecordDamaged, Unexpected, Watch
-from smpdfu.agent.actions.record import DeviceRecord, Stage
-from smpdfu.agent.ddi.feedback import Finished
+from smpdfu.agent.actions.events import (
+    ActionEnded,
+    AgentBegins,
+    AgentEnds,
+    AgentEvent,
+    RecordDamaged,
+    Unexpected,
+    Watch,
+)
+from smpdfu.agent.actions.record import DeviceRecord
 from smpdfu.agent.ddi.polling import spread
 from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.work.device import DeviceWork
@@ -31,7 +38,7 @@ _ROUNDS = 8  # polls of one device in ``once``: an action that ends may be follo
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class AgentRound:
     """What became of one round: names of devices.
 
     ``ended``: an action ended well; ``failed``: it ended as a failure; ``waiting``: it is not finished, or the server
@@ -50,6 +57,7 @@ class Gateway:
     def __init__(self, file: AgentFile, ports: Ports) -> None:
         self._file = file
         self._broken: Exception | None = None
+        self._ended: dict[str, bool] = {}  # whether the last action that ended in this run ended well, by device
         self._ports = replace(ports, watch=partial(self._tell, ports.watch))
         self.devices: dict[str, DeviceWork] = {}
         self._queue: list[tuple[float, int, DeviceWork]] = []
@@ -83,11 +91,12 @@ class Gateway:
             finally:
                 if searching is not None:
                     searching.cancel()
+                    await asyncio.wait([searching])  # a search for BLE devices ends in order
                 await self._let_go()
         if self._broken is not None:
             raise self._broken
 
-    async def once(self) -> Round:
+    async def once(self) -> AgentRound:
         """Poll every device, finish what can be finished now, and tell what became of it. Raises what ``run`` does."""
         unpolled: list[str] = []
         with self._ports.files.locked():
@@ -116,16 +125,10 @@ class Gateway:
             if work.waits and work.open:
                 return
 
-    def _round(self, unpolled: Iterable[str]) -> Round:
+    def _round(self, unpolled: Iterable[str]) -> AgentRound:
         waiting = [work.name for work in self.devices.values() if work.open]
-        actions = {work.name: work.keeper.action for work in self.devices.values() if not work.open}
-        closed = {
-            name: one.final.feedback
-            for name, one in actions.items()
-            if one is not None and one.final is not None and one.stage is Stage.ENDED
-        }
-        failed = tuple(name for name, one in closed.items() if one.finished is Finished.FAILURE)
-        return Round(tuple(name for name in closed if name not in failed), failed, tuple(waiting), tuple(unpolled))
+        good, bad = (tuple(name for name, well in self._ended.items() if well is wanted) for wanted in (True, False))
+        return AgentRound(good, bad, tuple(waiting), tuple(unpolled))
 
     # --- the devices ------------------------------------------------------------------------------------------------
 
@@ -199,11 +202,7 @@ class Gateway:
             await work.poll()
 
     def _polled(self, task: asyncio.Task[None]) -> None:
-        work = self._polling.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._ports.watch(Unexpected(work.name, f"{type(error).__name__}: {error}", "poll"))
-            work.polls.failed(asyncio.get_running_loop().time(), self._ports.random)
-        self._plan(work)
+        self._plan(self._polling.pop(task))
         self._news.set()
 
     async def _rest(self) -> None:
@@ -226,6 +225,8 @@ class Gateway:
 
     def _tell(self, watch: Watch, event: AgentEvent) -> None:
         """Call the caller's ``watch``. An error of it ends the run, when every device is in a safe state."""
+        if isinstance(event, ActionEnded):
+            self._ended[event.device] = event.success
         try:
             watch(event)
         except Exception as error:

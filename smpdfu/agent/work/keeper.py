@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
-from smpdfu.agent.actions.events import ActionOver, ActionWaits, FeedbackSent
+from smpdfu.agent.actions.events import ActionEnded, ActionOver, ActionWaits, FeedbackSent
 from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message
 from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.feedback import Execution, Feedback
@@ -38,7 +39,7 @@ class Keeper:
         self._writing = asyncio.Lock()
         self._delivering = asyncio.Lock()
         self._unsaved = False
-        self._waiting: deque[Feedback] | None = None
+        self._waiting: deque[tuple[Feedback, str, str]] | None = None  # each with the id and the link of its action
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -84,9 +85,9 @@ class Keeper:
         self.record, self._unsaved = self.record.with_action(told), True
         if self._waiting is None:
             self._waiting = deque(maxlen=_WAITING)
-        self._waiting.append(feedback)
+        self._waiting.append((feedback, action.id, action.link))
         if self._sending is None:
-            self._sending = asyncio.create_task(self._send_waiting(action.id, action.link))
+            self._sending = asyncio.create_task(self._send_waiting())
 
     def waits(self, cause: str, message: str, next_s: float, *, tell: bool) -> None:
         """Report why the action waits. ``tell``: the server, too; each cause once, for its list has an end."""
@@ -102,11 +103,11 @@ class Keeper:
         if self._unsaved and self.action is not None:
             await self.keep_if_possible(self.action)
 
-    async def _send_waiting(self, action: str, link: str) -> None:
+    async def _send_waiting(self) -> None:
         try:
             while self._waiting:
                 with suppress(ServerError):
-                    await self.send_now(self._waiting.popleft(), action, link)
+                    await self.send_now(*self._waiting.popleft())
         finally:
             self._sending = self._waiting = None
 
@@ -149,7 +150,7 @@ class Keeper:
                     continue
                 said = message.feedback
                 self._ports.watch(FeedbackSent(self.name, action.id, said.execution, said.finished))
-                await self.keep_if_possible(self.action.delivered())
+                await self._replace(action, partial(ActionRecord.delivered, message=message))
 
     async def _send(self, action: ActionRecord, message: Message) -> None:
         server, link = self._ports.server, message.link or None
@@ -162,20 +163,28 @@ class Keeper:
         """The server does not take a message: forget it, shorten it, or keep it (the error comes out)."""
         what = reaction(error.status, error.server_code)
         if message.to is Answers.CANCEL and what not in (Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER):
-            await self.keep_if_possible(action.delivered())  # nothing is to be cancelled any more
+            await self._replace(
+                action, partial(ActionRecord.delivered, message=message)
+            )  # nothing is to be cancelled any more
         elif what in _GONE:
-            await self.keep_if_possible(action.over())
+            await self._replace(action, ActionRecord.over)
             self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=str(error)))
         elif what in _NOT_NOW or not message.feedback.details:
             raise error
         else:  # perhaps it is the text that it does not take
             short = replace(message, feedback=replace(message.feedback, details=()))
-            await self.keep_if_possible(replace(action, outbox=(short, *action.outbox[1:])))
+            await self._replace(action, partial(ActionRecord.reworded, message=message, other=short))
 
-    async def end(self, final: Feedback) -> None:
-        """Note the result of the action, and send it as soon as the server takes it."""
-        assert self.action is not None
+    async def _replace(self, action: ActionRecord, change: Callable[[ActionRecord], ActionRecord]) -> None:
+        """Change the record of this action as it is now: meanwhile, more may have come into its outbox."""
+        if self.action is not None and self.action.id == action.id:
+            await self.keep_if_possible(change(self.action))
+
+    async def end(self, final: Feedback, event: ActionEnded) -> None:
+        """Note and report the result of the action; ``deliver`` sends it."""
         await self.flush()
+        assert self.action is not None
+        self._ports.watch(event)
         await self.keep_if_possible(self.action.ended(Message(Answers.DEPLOYMENT, self.action.link, final)))
 
 

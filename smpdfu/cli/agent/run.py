@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from smpdfu.agent.actions.events import AgentEnds, AgentEvent
-from smpdfu.agent.gateway_agent import AgentReporting, AgentRound, agent_once, run_agent
+from smpdfu.agent.gateway_agent import AgentReporting, agent_once, run_agent
+from smpdfu.agent.work.gateway import AgentRound
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.show import Output, facts

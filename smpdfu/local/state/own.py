@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 from smpdfu.local.state.folders import state_home
@@ -68,6 +69,17 @@ def open_own(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise _refusal(path, why)
     return descriptor
+
+
+def keep_names(folder: Path) -> None:
+    """Bring the names of the files in a folder to the disk, so that a power cut does not undo them. Raises OSError."""
+    if sys.platform == "win32":
+        return  # a folder cannot be opened there
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _why_not(found: os.stat_result) -> str:

@@ -40,7 +40,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -53,7 +52,7 @@ from smpdfu.dfu.decide.record import Record, replay
 from smpdfu.dfu.do.journal.reading import entries_in, read_journal
 from smpdfu.errors import JournalError
 from smpdfu.local.state.lock import lock_file
-from smpdfu.local.state.own import make_own_folder, open_own
+from smpdfu.local.state.own import keep_names, make_own_folder, open_own
 
 T = TypeVar("T")
 
@@ -192,12 +191,8 @@ def _open(path: Path) -> int:
     fd = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         lock_journal(fd, path)
-        if new and sys.platform != "win32":  # the name must survive a power cut, too
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        if new:
+            keep_names(path.parent)
     except BaseException:
         os.close(fd)
         raise
