@@ -14,6 +14,7 @@ from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.gateway_status import running_pid, state_folder
 from smpdfu.agent.report import doctor_files, doctor_server
 from smpdfu.agent.target_attributes import opened_attributes
+from smpdfu.agent.work.opening import packages_of
 from smpdfu.connect import client_for, place_of
 from smpdfu.dfu.fleet.description.device_list import FleetDevice
 from smpdfu.errors import AgentFileError, DeviceError, FormatError, ServerError, SmpdfuError
@@ -44,6 +45,7 @@ async def examine_gateway(
     found: list[Finding] = []
     if "files" in wanted:
         found += doctor_files.check_files(file)
+        found += _check_keys(file)
     secrets = doctor_files.check_secrets(file)
     if isinstance(secrets, Finding):
         found.append(secrets)
@@ -53,6 +55,21 @@ async def examine_gateway(
     if "devices" in wanted:
         found += await _check_devices(file)
     return found
+
+
+def _check_keys(file: AgentFile) -> Iterator[Finding]:
+    """Read the keys as the agent does, which does not start without one of them."""
+    try:
+        packages_of(file)
+    except (SmpdfuError, OSError) as error:
+        yield Finding(
+            "key",
+            doctor_files.TOPIC,
+            Level.ERROR,
+            line(str(error)),
+            "The agent checks each package with the keys of its file, and does not start without one of them.",
+            "Put the file of the key there, or correct its name in the agent's file.",
+        )
 
 
 async def _check_claims(file: AgentFile) -> list[Finding]:

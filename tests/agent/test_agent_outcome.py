@@ -91,6 +91,11 @@ def test_every_finding_is_told() -> None:
     assert result_of_error(error).cause == "preflight: downgrade, size"
 
 
+def test_a_cause_names_each_finding_once() -> None:
+    error = PlanError("both are refused", ("the one", "the other"), ("untrusted", "untrusted"))
+    assert result_of_error(error).cause == "preflight: untrusted"
+
+
 def test_every_outcome_has_a_verdict() -> None:
     assert set(VERDICTS) | {Outcome.UNPROVEN} == set(Outcome)
 

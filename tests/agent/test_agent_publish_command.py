@@ -186,6 +186,8 @@ def test_a_missing_variable_is_named(smpdfu: Call, standing: StandIn, tmp_path: 
     options = ("--server", standing.url, "--user", "admin", "--password-env", "SMPDFU_TEST_NOT_THERE")
     done = smpdfu("publish", package_file(tmp_path, make), *options)
     assert "the variable SMPDFU_TEST_NOT_THERE, which should hold the password, is not set" in done.refused()
+    assert "Export SMPDFU_TEST_NOT_THERE" in done.err
+    assert "encrypted key" not in done.err
 
 
 def test_a_server_without_tls_elsewhere_is_refused(

@@ -64,6 +64,13 @@ def test_a_group_over_its_threshold_is_no_end_before_the_rollout_pauses() -> Non
     assert state("running", "error").end is None
 
 
+def test_one_target_is_no_targets() -> None:
+    alone = replace(FIRST, total=1, counts=Counts(finished=1))
+    assert [event.words for event in changes(None, replace(state(), groups=(alone,)))][1].endswith(
+        "running, 1 target: 1 done"
+    )
+
+
 def test_the_first_look_tells_all_and_the_next_only_what_changed() -> None:
     now = state()
     assert [event.words for event in changes(None, now)] == [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
+import os
 import socket
 import tracemalloc
 import zlib
@@ -143,6 +145,7 @@ def test_nobody_listens() -> None:
     with pytest.raises(ServerLinkError, match="cannot connect") as raised:
         asyncio.run(main())
     assert raised.value.code == "connect"
+    assert str(raised.value).endswith(f": {os.strerror(errno.ECONNREFUSED)}")
 
 
 def test_a_name_that_is_none() -> None:

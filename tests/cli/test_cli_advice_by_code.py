@@ -48,6 +48,7 @@ FACTS = {
     "core": "net",
     "file": "app 1.bin",
     "folder": "build",
+    "name": "PASSWORD",
 }
 
 

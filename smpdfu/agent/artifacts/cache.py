@@ -78,7 +78,8 @@ class ArtifactCache:
         except HeldError as error:
             pid = error.note.get("pid", "?")
             raise ArtifactError(
-                f"another agent (process {pid}) uses the folder for artifacts {self.folder}; give each its own",
+                f"another agent (process {pid}) uses the folder for artifacts {self.folder}; "
+                "stop it, or give each agent a folder of its own",
                 temporary=True,
             ).because("artifacts-locked", folder=str(self.folder)) from None
         except OSError as error:

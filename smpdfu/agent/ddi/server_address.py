@@ -31,7 +31,7 @@ class ServerAddress:
         try:
             url, _ = parse_url(self.url)
         except ServerProtocolError:
-            raise ValueError("it is no address such as https://hawkbit.example.com") from None
+            raise ValueError("the address of the server must be such as https://hawkbit.example.com") from None
         if "?" in url:
             raise ValueError("the address of a server has no query (?)")
         if not 0 < len(self.tenant) <= MAX_ID:

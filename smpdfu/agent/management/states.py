@@ -91,7 +91,8 @@ class RolloutEvent:
         group = self.group
         told = counts_words(group.counts)
         where = f"group {self.number} of {len(self.state.groups)} ({group.name})"
-        return f"{where}: {group.status}, {group.total} targets{': ' if told else ''}{told}"
+        targets = f"{group.total} target{'' if group.total == 1 else 's'}"
+        return f"{where}: {group.status}, {targets}{': ' if told else ''}{told}"
 
 
 def changes(before: RolloutState | None, now: RolloutState) -> Iterator[RolloutEvent]:

@@ -53,7 +53,14 @@ def check_secrets(file: AgentFile) -> Credentials | Finding:
         return Finding("secret", TOPIC, Level.ERROR, str(error))
     except OSError as error:
         what = f"{error.filename or file.authentication.source}: {error.strerror or error}"
-        return Finding("secret", TOPIC, Level.ERROR, f"the secret of [authentication] cannot be read: {what}")
+        return Finding(
+            "secret",
+            TOPIC,
+            Level.ERROR,
+            f"the secret of [authentication] cannot be read: {what}",
+            "The agent needs it to log in at the server.",
+            "Write the secret into this file (chmod 600), or correct the name of the file in [authentication].",
+        )
 
 
 def _folder(path: Path, what: str, key: str) -> Iterator[Finding]:

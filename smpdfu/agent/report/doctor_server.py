@@ -89,7 +89,13 @@ def _reached(file: AgentFile, answer: Answer) -> Finding:
 
 def _unreachable(file: AgentFile, error: ServerError) -> Finding:
     code = "certificate" if error.code == "tls-untrusted" else "server-unreachable"
-    do = "Name the certificates of its authority with 'ca' in [server]." if code == "certificate" else ""
+    do = {
+        "tls-untrusted": "Name the certificates of its authority with 'ca' in [server].",
+        "connect": "Correct 'url' in [server], or start the server.",
+        "timeout": "Correct 'url' in [server], and check the network and the firewall.",
+        "name": "Correct 'url' in [server], and check the name service of this computer.",
+        "tls": "Correct 'url' in [server]: it is the address of the server's TLS port.",
+    }.get(error.code, "")
     return Finding(code, TOPIC, Level.ERROR, line(str(error)), "", do)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -77,7 +79,9 @@ def _reason(error: Exception) -> str:
 
 
 def _system(error: OSError) -> str:
-    return _shown(error.strerror or type(error).__name__)
+    # asyncio gives the number of the system with words of its own, which name the call and not the reason
+    known = error.errno is not None and error.errno in errno.errorcode
+    return _shown((os.strerror(error.errno) if known else error.strerror) or type(error).__name__)
 
 
 def _broke(error: Exception) -> str:

@@ -30,6 +30,12 @@ def load_agent_file(path: Path | str) -> AgentFile:
     return AgentFile.load(Path(path), place_of)
 
 
+def packages_of(file: AgentFile) -> Packages:
+    """Read the keys that the file names. Raises SigningError or OSError for one that is not usable."""
+    trust = tuple(trusted_key(path, no_passphrase) for path in file.trust)
+    return Packages(trust, nsib_keys(NO_NSIB_KEYS, file.net_keys, file.b0_keys, no_passphrase))
+
+
 @asynccontextmanager
 async def open_gateway(
     file: AgentFile,
@@ -50,8 +56,7 @@ async def open_gateway(
     uses the folder of artifacts.
     """
     secrets = credentials or file.authentication.credentials(file.devices)
-    trust = tuple(trusted_key(path, no_passphrase) for path in file.trust)
-    packages = Packages(trust, nsib_keys(NO_NSIB_KEYS, file.net_keys, file.b0_keys, no_passphrase))
+    packages = packages_of(file)
     tls = TlsFiles(file.server.ca, secrets.certificate, secrets.key)
     allow_open_files(file.limits.at_once * _FILES_EACH + _FILES_OF_OURS)
     async with AsyncExitStack() as stack:

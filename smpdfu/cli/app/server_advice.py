@@ -24,7 +24,8 @@ SERVER_ADVICE: Mapping[str, str] = {
     "and for a rollout those to create and handle rollouts.",
     "publish-address": "Check --server: it is the address before /rest/v1.",
     "publish-refused": "Check the options: the server's words say what it does not take.",
-    "publish-targets": "Check --targets: hawkBit's page of targets tries a query.",
+    "publish-targets": "Check --targets. A query is such as name==roof-*; you can try it in the search "
+    "field of hawkBit's targets.",
     "publish-later": "Run the same command again later: it takes what is there.",
     "publish-tenant": "Check --tenant, or log in with a user of that tenant.",
     "rollout-error_threshold": "hawkBit's page of the rollout shows all failed devices. Publish a corrected package "

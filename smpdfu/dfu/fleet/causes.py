@@ -38,7 +38,7 @@ def outcome_of(error: SmpdfuError) -> Outcome:
 def cause(error: SmpdfuError) -> str:
     """Name the kind of a failure: a short text, the same for all devices, and from release to release."""
     if isinstance(error, PlanError) and error.codes:
-        return f"preflight: {', '.join(error.codes)}"
+        return f"preflight: {', '.join(dict.fromkeys(error.codes))}"
     inner = error.__cause__
     if isinstance(error, JournalError) and not isinstance(inner, BlockingIOError):
         return "its journal cannot be used"

@@ -20,7 +20,8 @@ def secret_from_env(name: str, what: str, environment: Mapping[str, str] | None 
     withhold(name)
     value = (os.environ if environment is None else environment).get(name)
     if value is None:
-        raise PassphraseError(f"the variable {name}, which should hold the {what}, is not set")
+        text = f"the variable {name}, which should hold the {what}, is not set"
+        raise PassphraseError(text).because("secret-variable", name=name)
     return os.fsencode(value)
 
 

@@ -174,6 +174,7 @@ def _wait(process: subprocess.Popen[bytes], server: HawkbitServer, log: Path) ->
 def main(arguments: Sequence[str]) -> int:
     """Start a server for a person, until Ctrl-C."""
     port = int(arguments[0]) if arguments else 8080
+    print("hawkBit starts: this takes a minute or two, and longer when Maven gets it first.", flush=True)  # noqa: T201
     try:
         with hawkbit(ROOT / "build" / "hawkbit" / "server", port) as server:
             print(f"hawkBit runs at {server.url} (user admin, password admin, tenant {server.tenant}).")  # noqa: T201

@@ -271,7 +271,9 @@ def test_doctor_and_a_file_that_others_can_read(smpdfu: Call, site: Site) -> Non
     (site.file.parent / "gateway.token").chmod(0o644)
     assert "chmod 600" in findings(smpdfu, site, "--only", "files", code=4)["secret"]["what"]
     (site.file.parent / "gateway.token").unlink()
-    assert "No such file" in findings(smpdfu, site, "--only", "files", code=4)["secret"]["what"]
+    one = findings(smpdfu, site, "--only", "files", code=4)["secret"]
+    assert "No such file" in one["what"]
+    assert one["do"].startswith("Write the secret into this file")
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,15 @@ def test_doctor_and_names_that_hawkbit_refuses(smpdfu: Call, site: Site) -> None
 def test_doctor_and_no_server(smpdfu: Call, site: Site) -> None:
     site.file.write_text(site.file.read_text().replace(site.server.url, "http://127.0.0.1:9"))
     one = findings(smpdfu, site, "--only", "server", code=4)["server-unreachable"]
-    assert "127.0.0.1:9" in one["what"]
+    assert one["what"].endswith("127.0.0.1:9: Connection refused")
+    assert one["do"] == "Correct 'url' in [server], or start the server."
+
+
+def test_doctor_and_a_key_that_is_not_there(smpdfu: Call, site: Site) -> None:
+    site.file.write_text(site.file.read_text().replace("[update]\n", '[update]\ntrust = ["none.pem"]\n'))
+    one = findings(smpdfu, site, "--only", "files", code=4)["key"]
+    assert (one["level"], "none.pem" in one["what"]) == ("error", True)
+    assert smpdfu("agent", "once", site.file).refused(3) == one["what"], "the agent does not start"
 
 
 def test_doctor_sees_claims_of_other_gateways(smpdfu: Call, site: Site) -> None:
