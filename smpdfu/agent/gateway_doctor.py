@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from smpdfu.agent.actions.claims import CLAIMED, GATEWAY
+from smpdfu.agent.actions.claims import CLAIMED, gateway_in_attributes
 from smpdfu.agent.actions.record_files import RecordFiles
 from smpdfu.agent.description.authentication import Credentials
 from smpdfu.agent.description.file import AgentFile
@@ -90,8 +90,8 @@ async def _check_claims(file: AgentFile) -> list[Finding]:
 
 
 def _claim_of(own: str, name: str, attributes: Mapping[str, str]) -> Iterator[Finding]:
-    other = attributes.get(GATEWAY, own)
-    if other == own:
+    other = gateway_in_attributes(attributes)
+    if other is None or other == own:
         return
     since = f" since {line(attributes[CLAIMED])}" if attributes.get(CLAIMED) else ""
     yield _elsewhere(f"{name}: the server has it as a device of the gateway {line(other)}{since}", Level.WARNING)

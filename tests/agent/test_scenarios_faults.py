@@ -67,7 +67,7 @@ def _cases() -> Iterator[object]:
             yield pytest.param(fault, "bad", id=f"{name}, of a failure")
 
 
-@pytest.mark.parametrize(("fault", "package"), _cases())
+@pytest.mark.parametrize(("fault", "package"), list(_cases()))
 def test_what_gets_lost_is_made_up_for(
     operator: HawkbitServer, standing: StandIn, roof: Devices, gateway: Gateway, fault: Fault, package: str
 ) -> None:

@@ -59,6 +59,14 @@ def other_in_messages(messages: Iterable[str], own: Claim) -> Claim | None:
     return next((one for one in claims if one.id != own.id), None)
 
 
+def gateway_in_attributes(attributes: Mapping[str, str]) -> str | None:
+    """The gateway that claimed the target last; None if none did.
+
+    ``GATEWAY`` is that of the agent which last told anything, ``CLAIM`` that of the one which last claimed the target.
+    """
+    return attributes.get(CLAIM, "").partition(" ")[2] or attributes.get(GATEWAY)
+
+
 def other_in_attributes(attributes: Mapping[str, str], own: Claim) -> Claim | None:
     """The claim that replaced ours in the attributes of the target; None if ours or none is there."""
     number, _, gateway = attributes.get(CLAIM, "").partition(" ")

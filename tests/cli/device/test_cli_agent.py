@@ -316,7 +316,9 @@ def test_doctor_and_a_key_that_is_not_there(smpdfu: Call, site: Site) -> None:
 def test_doctor_sees_claims_of_other_gateways(smpdfu: Call, site: Site) -> None:
     site.operator.add_target("desk")
     site.server.repository.set_attributes(
-        "desk", "merge", {"smpdfu_gateway": "b18", "smpdfu_claimed": "2026-11-30T18:00:00Z"}
+        "desk",
+        "merge",
+        {"smpdfu_claim": f"{'0' * 16} b18", "smpdfu_claimed": "2026-11-30T18:00:00Z", "smpdfu_gateway": "b17"},
     )
     password = site.file.parent / "reader.password"
     password.write_text("admin\n")
