@@ -68,7 +68,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -216,12 +216,7 @@ def _read(path: Path, place: Place) -> AgentFile:
     scan = ScanRule.read(table("scan")) if "scan" in tables else None
     listed_in = None if listed is None else folder / listed
     devices = read_devices(path, tables.get("device", []), listed_in, loaders, place, lowest=0 if scan else 1)
-    for name in devices:
-        if not fits_as_name(name):
-            raise AgentFileError(
-                f"the device {name[:MAX_NAME]!r} of {path.name}: its name is the controller id, which must be "
-                f"printable, at most {MAX_NAME} characters, and without spaces at its ends"
-            )
+    _check_names(devices, path.name)
     trust, net, b0 = (
         tuple(folder / name for name in update.texts(key) or ()) for key in ("trust", "net_keys", "b0_keys")
     )
@@ -246,6 +241,15 @@ def _read(path: Path, place: Place) -> AgentFile:
         ManagementLogin.read(table("management"), folder) if "management" in tables else None,
         loaders,
     )
+
+
+def _check_names(names: Iterable[str], file: str) -> None:
+    for name in names:
+        if not fits_as_name(name):
+            raise AgentFileError(
+                f"the device {name[:MAX_NAME]!r} of {file}: its name is the controller id, which must be printable, at "
+                f"most {MAX_NAME} characters, and without spaces at its ends"
+            )
 
 
 def _gateway(head: Table) -> str:
