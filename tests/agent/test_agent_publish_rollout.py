@@ -133,6 +133,9 @@ def test_a_rollout_over_its_error_threshold_says_which_targets_failed_and_why(
     error = outcome.error()
     assert isinstance(error, RolloutFailedError)
     assert why in str(error)
+    with pytest.raises(RolloutFailedError) as again:
+        put(server, tmp_path / "dfu_application.zip", wish(tag, start=True))
+    assert str(again.value) == str(error)
     assert server.actions(names[-1]) == [] or not server.actions(names[-1])[0].active
 
 
@@ -299,6 +302,18 @@ def test_a_person_may_end_it(
     outcome = follow(standing, done.rollout.id, Watch(), acting(act), start=False)
     assert outcome.end is end
     assert isinstance(outcome.error(), RolloutFailedError)
+
+
+def test_a_rollout_that_a_person_paused_is_not_started(
+    standing: StandIn, operator: HawkbitServer, tmp_path: Path, make: Maker, tag: str
+) -> None:
+    devices(operator, tag, 3)
+    path = package_file(tmp_path, make)
+    done = put(standing, path, wish(tag, start=True))
+    assert done.rollout is not None
+    standing.repository.rollouts[done.rollout.id].status = "paused"
+    with pytest.raises(RolloutUnfinishedError, match=r"somebody paused it at the server.* It is not started"):
+        put(standing, path, wish(tag, start=True))
 
 
 def test_a_rollout_that_waits_for_an_approval_is_not_started(

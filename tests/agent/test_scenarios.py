@@ -205,7 +205,8 @@ def test_a_file_that_is_no_package_fails_and_says_so(
     action = server.assign(server.upload(tag, NEW, {"dfu_application.zip": data}), name)
     gateway.once(FAILED)
     assert states(server, name) == ["error"]
-    assert "Cause: no usable package." in said(server, name, action)
+    cause = "no usable package" if data else "the artifact"
+    assert f"Cause: {cause}." in said(server, name, action)
     assert all_run(roof, OLD)
 
 

@@ -28,7 +28,7 @@ _LONGEST_S = 60.0
 _MOST_FAILED = 10
 _MOST_REPORTS = 5
 _MAKING = ("creating",)
-_STARTED = ("starting", "running", "finished", "paused", "stopping", "stopped")
+_STARTED = ("starting", "running", "finished", "stopping")
 
 
 class Follower:
@@ -43,10 +43,10 @@ class Follower:
         self._known: RolloutState | None = None
 
     async def start(self, tries: int = 60) -> RolloutState:
-        """Start the rollout once it is ready; nothing is left to do if it runs already.
+        """Start the rollout once it is ready; nothing is left to do if it runs already, or has finished.
 
-        Raises RolloutUnfinishedError if it waits for an approval, or if the server does not finish making it;
-        ServerError.
+        Raises RolloutFailedError if it ended in another way, RolloutUnfinishedError if it waits for a person, or if
+        the server does not finish making it; ServerError.
         """
         for _ in range(tries):
             state = await self._look()
@@ -55,7 +55,9 @@ class Follower:
             if state.rollout.status not in _MAKING:
                 break
             await self._sleep(self._every_s)
-        if state.rollout.status in _STARTED or state.end is not None:
+        if state.end is not None and (error := (await self._outcome(state, state.end)).error()) is not None:
+            raise error
+        if state.rollout.status in _STARTED:
             return state
         raise RolloutUnfinishedError(f"{state.words}. It is not started").because("rollout-not-started")
 
@@ -66,9 +68,12 @@ class Follower:
             if start and state.rollout.status == "ready":
                 state = await self._begin(state)
             if state.end is not None:
-                bad = state.end in (RolloutEnd.ERROR_THRESHOLD, RolloutEnd.STOPPED) or state.rollout.counts.error
-                return RolloutOutcome(state, state.end, await self._failed() if bad else ())
+                return await self._outcome(state, state.end)
             await self._sleep(self._every_s)
+
+    async def _outcome(self, state: RolloutState, end: RolloutEnd) -> RolloutOutcome:
+        bad = end in (RolloutEnd.ERROR_THRESHOLD, RolloutEnd.STOPPED) or state.rollout.counts.error
+        return RolloutOutcome(state, end, await self._failed() if bad else ())
 
     async def _begin(self, state: RolloutState) -> RolloutState:
         try:

@@ -45,8 +45,8 @@ async def publish(
 
     Raises ValueError for names and packages that do not fit, PackageError, ImageError for an image that a bootloader
     would refuse, SigningError for keys that everybody has, PublishError if the server has another content under the
-    same name and version (nothing was written then), RolloutUnfinishedError if the rollout cannot start yet, or
-    ServerError.
+    same name and version (nothing was written then), RolloutUnfinishedError if the rollout cannot start yet,
+    RolloutFailedError if it was started before and ended without success, or ServerError.
     """
     loaded = [one if isinstance(one, PackageToPublish) else PackageToPublish.load(one) for one in packages]
     want = wanted(loaded, name=name, version=version, module_type=module_type, set_type=set_type)
