@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.agent.gateway_case import boards, case, free, site
 from tests.agent.servers.fixtures import goosebit_server, hawkbit_server, operator, server, standing, tag
+from tests.agent.work.gateway_case import boards, case, free, site
 
 __all__ = [
     "boards",

@@ -1,0 +1,44 @@
+"""Servers that forget: the result that they took, or everything, so that their numbers begin again."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.agent.devices import NEW, NEWER
+from tests.agent.servers.stand_in.faults import Fault
+from tests.agent.servers.stand_in.serve import StandIn
+from tests.agent.work.gateway_case import Case
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("text/html", b"<html>Please log in</html>"), ("application/json", b"{}")],
+    ids=["portal", "lost"],
+)
+def test_a_result_that_somebody_took_and_the_server_does_not_have(
+    case: Case, standing: StandIn, kind: str, body: bytes
+) -> None:
+    """The second action changes nothing at the device, so the answer to a poll is the same before and after it."""
+    case.assign()
+    case.site.once()
+    number = case.assign()
+    fault = Fault("replace", r"POST .*/feedback", holds=b'"closed"', body=body, content_type=kind)
+    standing.faults.add(fault)
+    case.site.run_until(lambda: case.status(number) == "finished")
+    assert fault.met == 1
+    assert case.site.begun(case.name)[1:] == []
+
+
+def test_a_server_that_was_set_up_anew_gives_out_the_same_ids(case: Case, standing: StandIn) -> None:
+    number = case.assign()
+    case.site.once()
+    assert case.runs(NEW)
+    actions, target = standing.repository.actions, standing.repository.targets[case.name]
+    target.actions.clear()
+    action = actions[int(case.assign("newer"))]
+    action.number = int(number)
+    actions[action.number] = action
+    case.site.once()
+    assert case.status(number) == "finished"
+    assert case.runs(NEWER)
+    assert case.site.begun(case.name) == [number, number]
