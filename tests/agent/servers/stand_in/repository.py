@@ -1,7 +1,7 @@
 """What the stand-in does with an order of an operator or a word of a device, as hawkBit 1.x does.
 
 Read in eclipse-hawkbit/hawkbit (2026-08), ``JpaControllerManagement``, ``JpaDeploymentManagement``,
-``JpaConfirmationManagement``, and compared with the real server by tests/agent/test_servers.py.
+``JpaConfirmationManagement``, and compared with the real server by tests/agent/servers/test_servers.py.
 """
 
 from __future__ import annotations
