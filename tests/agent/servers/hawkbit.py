@@ -23,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.agent.servers.management import HawkbitServer, ManagementError
+from tests.agent.servers.one_at_a_time import one_at_a_time
 
 ARTIFACT = "org.eclipse.hawkbit:hawkbit-update-server:1.1.0"
 JAVA_MIN = 21
@@ -92,8 +93,9 @@ def jar() -> Path:
     folder = ROOT / "build" / "hawkbit"
     _, artifact, version = ARTIFACT.split(":")
     kept = folder / f"{artifact}-{version}.jar"
-    if not kept.is_file():
-        _get(folder)
+    with one_at_a_time(folder):
+        if not kept.is_file():
+            _get(folder)
     return kept
 
 

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from tests.agent.servers.hawkbit import ROOT, NotThereError, free_port
 from tests.agent.servers.management import ManagementError
+from tests.agent.servers.one_at_a_time import one_at_a_time
 from tests.agent.servers.values import Software
 
 VERSION = "0.2.12"
@@ -107,8 +108,14 @@ def environment() -> Path:
     """The Python of an environment with goosebit. Raises NotThereError."""
     python = FOLDER / "venv" / "bin" / "python"
     done = FOLDER / f"installed-{VERSION}-{sys.version_info[0]}.{sys.version_info[1]}"
-    if done.is_file():
-        return python
+    with one_at_a_time(FOLDER):
+        if not done.is_file():
+            _install(python)
+            done.touch()
+    return python
+
+
+def _install(python: Path) -> None:
     order = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", f"goosebit=={VERSION}"]
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(FOLDER / "venv")], check=True, capture_output=True)
@@ -116,8 +123,6 @@ def environment() -> Path:
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error).encode()
         raise NotThereError(f"goosebit cannot be installed: {said.decode(errors='replace')[-300:]}") from None
-    done.touch()
-    return python
 
 
 @contextmanager
