@@ -63,6 +63,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     "image": ({"keys", "inspect", "secure_dfu"}, {"signers"}, {"signing"}, {"nsib"}, {"verification"}),
     "link": ({"serial", "ble"},),
     "local": ({"state", "doctor"},),
+    "securedfu": ({"protocol"}, {"send"}),
     "smp": ({"groups"}, {"transfer"}),
     "virtual": ({"chip"}, {"boot"}, {"server"}, {"line"}, {"wires", "store"}),
     "virtual/boot": ({"swap", "network"}, {"nsib"}, {"modes"}),
