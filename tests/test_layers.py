@@ -87,7 +87,7 @@ HOMES = {
     "in_toto_attestation": ("dfu/evidence/statement.py",),
     "google": ("dfu/evidence/statement.py",),
     "serial": ("link/serial/pipe.py",),
-    "bleak": ("link/ble/pipe.py", "link/ble/search.py", "link/ble/bumble_backend.py"),
+    "bleak": ("link/ble/",),
     "bumble": ("link/ble/bumble_backend.py", "virtual/wires/gatt.py", "virtual/wires/radio.py"),
     "dbus_fast": ("link/ble/bluez.py",),
     "typer": ("cli/",),
