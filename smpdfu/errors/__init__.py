@@ -4,8 +4,8 @@ The class says who is to blame, the attributes say where and what. The message s
 ``cli/app/main.py`` adds what to do next, and the exit code. Wrong use of the API raises ``ValueError``, which is not
 one of these. Faults inside the virtual chip (of flash, a power cut) stay in ``virtual/``.
 
-Whoever raises or catches one imports it from here: ``from smpdfu.errors import ImageError``. A new one goes into the
-file of its subject, and gets a line below.
+Import an exception from here: ``from smpdfu.errors import ImageError``. Put a new one into the file of its subject,
+and give it a line below.
 """
 
 from smpdfu.errors.base import SmpdfuError as SmpdfuError
