@@ -6,22 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.app.advice_by_code import by_code
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.keys.passphrase import Passphrase, read_key
+from smpdfu.cli.securedfu.findings import finding_entry, finding_line
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ImageError
 from smpdfu.image.secure_dfu.facts import packet_facts
 from smpdfu.image.secure_dfu.init_packet import OpCode, Packet, ValidationType, name_of
 from smpdfu.image.secure_dfu.softdevices import softdevice_words
 from smpdfu.image.signers import shown_key
-from smpdfu.securedfu.findings import Finding, Severity, errors_of
+from smpdfu.securedfu.findings import Severity, errors_of
 from smpdfu.securedfu.judging import Judgement, judge_package
 from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.signature import check_key
 
 if TYPE_CHECKING:
-
     from smpdfu.image.keys.keys import PublicKey
 
 
@@ -52,23 +51,6 @@ def _public(name: str, secret: Passphrase) -> PublicKey:
     key = read_key(name, secret).public
     check_key(key)
     return key
-
-
-def finding_line(one: Finding) -> str:
-    """A finding in one line: the image, what is the case, what to do, and our command for it."""
-    said = " ".join(filter(None, (one.words, by_code(one.code, one.facts))))
-    return f"{one.image}: {said}" if one.image else said
-
-
-def finding_entry(one: Finding) -> dict[str, Any]:
-    """The same for ``--json``."""
-    return {
-        "code": one.code,
-        "severity": one.severity,
-        "image": one.image or None,
-        "message": one.message,
-        "advice": " ".join(filter(None, (one.advice, by_code(one.code, one.facts)))),
-    }
 
 
 def _entry(judged: Judgement, names: Sequence[str]) -> dict[str, Any]:
