@@ -103,9 +103,9 @@ def _place(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
 
 
 def _needed_by(start: int | None) -> str:
-    names = softdevice_ends().get(start or 0, ())
-    known = f", one of {', '.join(names)}" if names else ""
-    return f"Name the SoftDevice that the application needs in sd_req{known}"
+    known = softdevice_ends().get(start or 0, ())
+    which = f": one of {', '.join(map(softdevice_words, known))}" if known else ""
+    return f"Name the SoftDevice that the application needs in sd_req{which}"
 
 
 def _behind_softdevice(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
