@@ -1,40 +1,12 @@
 """The transfer of one firmware with its init packet, decided in pure code: no wire, no clock.
 
 The caller does what ``next_action`` returns, and reports what happens: ``answered``, ``silence`` (no answer in time)
-or ``link_lost`` (the link broke, and is open again). The rules:
-
-    state     sent                         after its answer
-    --------  ---------------------------  ------------------------------------------------------------------------
-    HELLO     Ping with a new number       -> MTU. What was asked before is answered by then, or never
-    MTU       GetMtu                       two answers that agree -> RECEIPTS
-    RECEIPTS  SetReceipts                  -> SELECT
-    SELECT    SelectObject                 the device has the first bytes of ours -> WRITE the rest of the object, or
-                                           EXECUTE it where it is whole; else CREATE the object that differs
-    CREATE    CreateObject                 -> WRITE; of an object that differed -> SELECT
-    WRITE     the object, in writes        -> CHECK
-    CHECK     GetChecksum                  offset and CRC as expected -> EXECUTE
-    EXECUTE   Execute                      init packet -> SELECT of the firmware; firmware -> CREATE of the next object
-    DONE      nothing                      after the last object
-
-    Trouble      An answer that cannot be read, a wrong checksum, silence, a lost link -> HELLO, and SELECT finds out
-                 where the device stands. ``Troubles`` decides when it is enough
-    Care         After some troubles in a row: small writes, and CHECK after each of them
-    Doubt        An answer of SELECT that costs something is believed when it comes twice
-    Refusal      Believed when it comes twice, for one bit of a damaged answer may make one. The last Execute is an
-                 exception: the device restarts after its answer, whatever that is
-    Whole object The device does not say whether an object waits for its Execute, was executed, or is followed by an
-                 empty one. Execute is right for the first, harmless for the second, and refused for the third
-    No init      CREATE of firmware is not permitted: the device restarted and lost the init packet -> SELECT of that
-    Last answer  If the answer to the last Execute is lost, the device restarts. Nothing is sent again, unless the
-                 device answers and still waits for that Execute
-
-Sources: nRF5 SDK 17, "DFU protocol"; the behaviour of nrf_dfu_req_handler.c.
+or ``link_lost`` (the link broke, and is open again). ``states.py`` has the table and the rules.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
 from zlib import crc32
 
 from smpdfu.errors import FormatError
@@ -59,6 +31,7 @@ from smpdfu.securedfu.protocol.messages import (
 )
 from smpdfu.securedfu.protocol.refusals import refusal
 from smpdfu.securedfu.protocol.slip import payload_max
+from smpdfu.securedfu.protocol.states import State
 from smpdfu.securedfu.protocol.troubles import Troubles
 
 CAREFUL_SIZE = 30
@@ -69,18 +42,7 @@ SMALLEST_MTU = 131
 """The MTU of a UART bootloader; taken for one that does not report its own."""
 
 
-class State(Enum):
-    """See the table above."""
-
-    HELLO = "hello"
-    MTU = "mtu"
-    RECEIPTS = "receipts"
-    SELECT = "select"
-    CREATE = "create"
-    WRITE = "write"
-    CHECK = "check"
-    EXECUTE = "execute"
-    DONE = "done"
+_OPCODES = frozenset(Opcode)
 
 
 class Transfer:
@@ -216,7 +178,7 @@ class Transfer:
                 self._refused(answer)
         elif isinstance(answer.content, Checksum):
             self._receipt(answer.content)
-        elif answer.opcode not in Opcode:
+        elif answer.opcode not in _OPCODES:
             self._damaged()
 
     def silence(self) -> None:
@@ -297,7 +259,7 @@ class Transfer:
 
     def _selected(self, found: Selected) -> None:
         source = self._source
-        fits = found.offset <= len(source) and crc32(source[: found.offset]) == found.crc
+        fits = found.offset == 0 or self._is_beginning(found.offset, found.crc, len(source))
         usual = self._kind is ObjectType.COMMAND or found.max_size == PAGE_SIZE
         if not (fits and usual) and self._is_doubtful(found):
             return
@@ -364,21 +326,21 @@ class Transfer:
             if self._kind is ObjectType.DATA:
                 self.off = self._at
             self._go(State.WRITE if self._at < self._end else State.EXECUTE)
-        elif not self._is_prefix(found):
+        elif not self._is_beginning(found.offset, found.crc, self._at):
             self._damaged()
-        elif (found.offset, found.crc) not in self._due:  # not a receipt either: the device lacks the end
+        elif not self._receipts:  # nor is it a late receipt: the device lacks what was written last
             self._trouble()
 
     def _receipt(self, found: Checksum) -> None:
         """Take a receipt, or an old answer."""
-        if not self._is_prefix(found):
+        if not self._is_beginning(found.offset, found.crc, self._at):
             self._damaged()
         while self._due and self._due[0][0] <= found.offset:
             self._due.popleft()
 
-    def _is_prefix(self, found: Checksum) -> bool:
-        """True if the device has the first bytes of what was sent."""
-        return found.offset <= self._at and crc32(self._source[: found.offset]) == found.crc
+    def _is_beginning(self, offset: int, crc: int, end: int) -> bool:
+        """True if ``crc`` is that of the first ``offset`` bytes of ours, which are at most ``end``."""
+        return offset <= end and crc32(self._source[:offset]) == crc
 
     def _executed(self) -> None:
         self._probing = False
