@@ -30,11 +30,11 @@ from smpdfu.securedfu.protocol.messages import (
     SetReceipts,
 )
 from smpdfu.securedfu.protocol.refusals import refusal
-from smpdfu.securedfu.protocol.slip import payload_max
+from smpdfu.securedfu.protocol.slip import WORD_SIZE, payload_max
 from smpdfu.securedfu.protocol.states import State
 from smpdfu.securedfu.protocol.troubles import Troubles
 
-CAREFUL_SIZE = 30
+CAREFUL_SIZE = 28
 """A write of so many bytes is a frame of less than 64, whatever the bytes are: some on-board debuggers lose more."""
 PAGE_SIZE = 4096
 """The longest object of firmware, in every bootloader of the SDK for the nRF52."""
@@ -43,6 +43,9 @@ SMALLEST_MTU = 131
 
 
 _OPCODES = frozenset(Opcode)
+_REFUSALS = frozenset(Result) - {Result.INVALID_CODE, Result.SUCCESS}
+_LAST_REFUSALS = frozenset({Result.INVALID_OBJECT, Result.OPERATION_FAILED, Result.EXTENDED_ERROR})
+"""What can be wrong with the whole firmware."""
 
 
 class Transfer:
@@ -66,12 +69,12 @@ class Transfer:
         """Begin a transfer. Raises ValueError if there is nothing to transfer, or if it could never move."""
         if not init_packet or not firmware:
             raise ValueError("a transfer needs an init packet and a firmware")
-        if write_size is not None and write_size < 1:
-            raise ValueError(f"a write has at least one byte, not {write_size}")
+        if write_size is not None and write_size < WORD_SIZE:
+            raise ValueError(f"a write has at least {WORD_SIZE} bytes, not {write_size}")
         if receipts and writes_max < receipts:
             raise ValueError(f"a receipt after {receipts} writes never comes if {writes_max} may be sent")
         self._sources = {ObjectType.COMMAND: init_packet, ObjectType.DATA: firmware}
-        self._write_size = write_size
+        self._write_size = write_size and write_size - write_size % WORD_SIZE
         self._receipts, self._writes_max, self._pings = receipts, writes_max, pings
         self.off = self.resumed_at = 0
         self.confirmed = True
@@ -121,7 +124,7 @@ class Transfer:
         return SendRequest(self._awaited.to_bytes(), self._pace)
 
     def _write(self) -> WriteData:
-        size = self._write_size or 1
+        size = self._write_size or WORD_SIZE
         if self.troubles.careful:
             size = min(size, CAREFUL_SIZE)
         data = self._source[self._at : min(self._at + size, self._end)]
@@ -358,20 +361,31 @@ class Transfer:
     # --- refusals -----------------------------------------------------------------------------------------------------
 
     def _refused(self, answer: Answer) -> None:
+        execute = answer.opcode == Opcode.EXECUTE
         if answer.opcode == Opcode.PING:  # a sign of life all the same
             self._go(State.RECEIPTS if self._write_size else State.MTU)
-        elif self._probing and answer.opcode == Opcode.EXECUTE and answer.result == Result.OPERATION_NOT_PERMITTED:
+        elif execute and self._probing and answer.result == Result.OPERATION_NOT_PERMITTED:
             self._not_whole()
-        elif answer == self._refusal or (self._ending and answer.opcode == Opcode.EXECUTE):
-            if answer.opcode != Opcode.MTU:
-                raise refusal(answer, self._kind)
-            self._write_size = payload_max(SMALLEST_MTU)
-            self._go(State.RECEIPTS)
-        else:
+        elif answer.result not in _REFUSALS or (execute and self._ending and answer.result not in _LAST_REFUSALS):
+            self._damaged()
+        elif execute and self._ending:
+            self._refused_at_last(answer)
+        elif answer != self._refusal:
             self._refusal = answer
             if answer.opcode == Opcode.CREATE and answer.result == Result.OPERATION_NOT_PERMITTED:
                 self._kind = ObjectType.COMMAND
             self._trouble()
+        elif answer.opcode == Opcode.MTU:
+            self._write_size = payload_max(SMALLEST_MTU)
+            self._go(State.RECEIPTS)
+        else:
+            raise refusal(answer, self._kind)
+
+    def _refused_at_last(self, answer: Answer) -> None:
+        """The device restarts, so that it cannot be asked again: on a line that damages answers, this may be one."""
+        if not self.troubles.damaged:
+            raise refusal(answer, self._kind)
+        self._finish(confirmed=False)
 
     def _not_whole(self) -> None:
         """The device has no whole object to execute: create one."""
