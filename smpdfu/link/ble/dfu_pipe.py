@@ -7,8 +7,9 @@ application may have a buttonless characteristic instead, which starts the bootl
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bleak import BleakClient
     from bleak.backends.characteristic import BleakGATTCharacteristic
     from bleak.backends.device import BLEDevice
+    from bleak.backends.scanner import AdvertisementData
 
 CONTROL_POINT = "8ec90001-f315-4f60-9fb8-838830daea50"
 PACKET = "8ec90002-f315-4f60-9fb8-838830daea50"
@@ -39,20 +41,33 @@ class DfuRole(Enum):
     BUTTONLESS_BONDED = "application with bonds"
 
 
-class BootloaderSearch(Search):
-    """The bootloader of a known device is looked for: by its possible addresses, and by ``name``.
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What the next ``open`` looks for: a device that was there before, after a restart or a loss.
 
-    An address is taken at once, if it advertises the service. A name is taken after a while, if it is the only one.
-    Where neither is known (macOS shows no addresses), the only device with the service is taken.
+    ``bootloaders`` are the addresses that its bootloader may have; one counts if it advertises the service.
+    ``applications`` are those of its application, which need not advertise it. ``name`` is what the bootloader
+    advertises; None: it tells nothing. Without any of these, it is the only device with the service.
     """
 
-    def __init__(self, addresses: Collection[str], name: str | None) -> None:
-        super().__init__(name or ANY, service=SECURE_DFU)
-        self._addresses = {one.lower() for one in addresses}
-        self._by_name = name is not None or not addresses
+    bootloaders: frozenset[str] = frozenset()
+    applications: frozenset[str] = frozenset()
+    name: str | None = None
+
+
+class SoughtSearch(Search):
+    """The device that ``sought`` describes is looked for. An address is taken at once, a name after a while."""
+
+    def __init__(self, sought: Sought) -> None:
+        super().__init__(sought.name or ANY, service=SECURE_DFU)
+        self._bootloaders = {one.lower() for one in sought.bootloaders}
+        self._applications = {one.lower() for one in sought.applications}
+        self._by_name = sought.name is not None or not (sought.bootloaders or sought.applications)
 
     def _is_it(self, device: BLEDevice) -> bool:
-        return device.address.lower() in self._addresses and self._heard.offers(device.address, SECURE_DFU)
+        address = device.address.lower()
+        is_bootloader = address in self._bootloaders and self._heard.offers(device.address, SECURE_DFU)
+        return is_bootloader or address in self._applications
 
     def _fits(self, device: BLEDevice) -> bool:
         return self._by_name and self._heard.offers(device.address, SECURE_DFU) and super()._fits(device)
@@ -61,18 +76,37 @@ class BootloaderSearch(Search):
 class DfuPipe(ServicePipe):
     """The Secure DFU service of a device. ``role`` says whose service it is, when it is open.
 
-    ``request`` sends to the control point or to the buttonless characteristic, and ``read`` gives its answers. ``write``
-    sends bytes of an object to a bootloader, ``max_write`` of them at most, which is a multiple of four.
+    ``request`` sends to the control point or to the buttonless characteristic, and ``read`` gives the answers.
+    ``write`` sends bytes of an object to a bootloader, ``max_write`` of them at most, which is a multiple of four.
+    ``sought`` is what ``open`` looks for; None: the target, or the device that was found by it.
     """
 
     service = SECURE_DFU
     role: DfuRole | None = None
     _control: BleakGATTCharacteristic | None = None
-    _sought: tuple[Collection[str], str | None] | None = None
+    sought: Sought | None = None
 
-    def seek_bootloader(self, addresses: Collection[str], name: str | None = None) -> None:
-        """From the next ``open`` on, look for a bootloader: at one of ``addresses``, or under ``name``."""
-        self._sought = addresses, name
+    async def heard_again(self, addresses: frozenset[str], after_s: float) -> str:
+        """Close the pipe, and wait until one of ``addresses`` advertises; return it.
+
+        What comes in the first ``after_s`` seconds does not count. Raises ConnectError where there is no Bluetooth.
+        """
+        await self.close()
+        loop = asyncio.get_running_loop()
+        begins = loop.time() + after_s
+        heard: asyncio.Future[str] = loop.create_future()
+        wanted = {one.lower(): one for one in addresses}
+
+        def seen(device: BLEDevice, _: AdvertisementData) -> None:
+            address = wanted.get(device.address.lower())
+            if address is not None and loop.time() >= begins and not heard.done():
+                heard.set_result(address)
+
+        with self._wall(self._cannot_open):
+            async with AsyncExitStack() as stack:
+                await self._bluetooth.enter(stack)
+                async with self._bluetooth.scanner(seen):
+                    return await heard
 
     async def request(self, message: bytes) -> None:
         """Send ``message`` and wait until the device has it. Raises LinkLostError."""
@@ -81,7 +115,7 @@ class DfuPipe(ServicePipe):
                 await self._write_to(self._control, message)
 
     def _search(self) -> Search:
-        return super()._search() if self._sought is None else BootloaderSearch(*self._sought)
+        return super()._search() if self.sought is None else SoughtSearch(self.sought)
 
     def _characteristics(self, client: BleakClient) -> tuple[BleakGATTCharacteristic, BleakGATTCharacteristic]:
         for role, control, data in _ROLES:
