@@ -67,7 +67,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
     "local": ({"state", "doctor"},),
     "securedfu": ({"protocol"}, {"send"}),
     "smp": ({"groups"}, {"transfer"}),
-    "virtual": ({"chip"}, {"boot"}, {"server"}, {"line"}, {"wires", "store"}),
+    "virtual": ({"chip"}, {"boot", "nrf52"}, {"server"}, {"line"}, {"wires", "store"}),
     "virtual/boot": ({"swap", "network"}, {"nsib"}, {"modes"}),
     "virtual/server": ({"groups"},),
 }

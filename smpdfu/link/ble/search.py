@@ -128,7 +128,7 @@ class Bluetooth:
     def scanner(
         self, seen: Callable[[BLEDevice, AdvertisementData], None], services: Sequence[Service] = ()
     ) -> BleakScanner:
-        """A scanner that calls ``seen`` while it is entered, for what advertises one of ``services``; none: for all."""
+        """A scanner that calls ``seen`` while it is entered, for what advertises one of ``services`` (none: all)."""
         from bleak import BleakScanner
 
         return BleakScanner(
