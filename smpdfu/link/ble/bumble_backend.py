@@ -56,10 +56,10 @@ READY_S = 5.0
 """How long it may take to be reset and to tell what it can."""
 
 
-async def room(connection: Connection) -> None:
-    """Wait until few packets are on their way to the controller. LinkLostError if the connection ends."""
+async def room(connection: Connection, pending_max: int = PENDING_MAX) -> None:
+    """Wait until at most ``pending_max`` packets are on their way. LinkLostError if the connection ends."""
     queue = connection.device.host.get_data_packet_queue(connection.handle)
-    while _is_up(connection) and queue is not None and queue.pending > PENDING_MAX:
+    while _is_up(connection) and queue is not None and queue.pending > pending_max:
         news = asyncio.Event()
 
         def tell(*_: object, news: asyncio.Event = news) -> None:
