@@ -70,9 +70,16 @@ class Nrf52Bootloader:
     ``handle`` and ``write`` raise ``PowerCut`` if the power of the flash goes.
     """
 
-    def __init__(self, chip: Nrf52Chip, trust: Trust, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        chip: Nrf52Chip,
+        trust: Trust,
+        say: Callable[[str], None],
+        is_active: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``is_active`` is called with each step of an update that restarts the SDK's inactivity timer."""
         self.ended = False
-        self._chip, self._trust, self._say = chip, trust, say
+        self._chip, self._trust, self._say, self._is_active = chip, trust, say, is_active
         self._kind: int = ObjectType.COMMAND
         self._receipts = self._writes_left = 0
         self._init: Decoded | None = None
@@ -242,6 +249,7 @@ class Nrf52Bootloader:
     # --- the init packet -------------------------------------------------------------------------------------------
 
     def _create_command(self, size: int) -> None:
+        self._is_active()
         if not size:
             raise Refused(Result.INVALID_PARAMETER)
         if size > INIT_COMMAND_MAX_SIZE:
@@ -324,6 +332,7 @@ class Nrf52Bootloader:
             raise Refused(Result.OPERATION_NOT_PERMITTED)
         progress.object_size = 0
         progress.image_crc_last, progress.image_offset_last = progress.image_crc, progress.image_offset
+        self._is_active()
         if progress.image_offset == self._receiving.size:
             self._finish()
         elif self._trust.build.saves_progress:

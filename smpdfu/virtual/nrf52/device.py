@@ -6,6 +6,7 @@ line. Over Bluetooth, an application may have the buttonless service, which is `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from smpdfu.virtual.chip.flash import Flash, PowerCut
@@ -47,6 +48,7 @@ class VirtualNrf52(Watched):
         self.chip = Nrf52Chip(layout, flash)
         self.ending: Nrf52Ending | None = None
         self.bootloader: Nrf52Bootloader | None = None
+        self._activity_watchers: list[Callable[[], None]] = []
 
     @property
     def powered(self) -> bool:
@@ -74,6 +76,11 @@ class VirtualNrf52(Watched):
         """What an application does to be updated: ask for DFU mode (GPREGRET) and reset."""
         return self.reset(wants_dfu=True)
 
+    def give_up_dfu(self) -> Nrf52Ending | None:
+        """What the inactivity timer does: leave DFU mode. The settings in the flash stay as they are."""
+        self._say("no host for too long: restart")
+        return self.reset()
+
     def put_aside(self) -> Nrf52Ram | None:
         """What ``resume`` needs; None without power."""
         self.finish_reset()
@@ -87,8 +94,18 @@ class VirtualNrf52(Watched):
 
     def _enter(self) -> None:
         is_dfu = self.ending is Nrf52Ending.DFU
-        self.bootloader = Nrf52Bootloader(self.chip, self.trust, self._say) if is_dfu else None
+        self.bootloader = Nrf52Bootloader(self.chip, self.trust, self._say, self._is_active) if is_dfu else None
+        self._is_active()
         self._power_changed()
+
+    def watch_activity(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call ``watcher`` whenever the inactivity timer of DFU mode starts anew; the function returned ends that."""
+        self._activity_watchers.append(watcher)
+        return lambda: self._activity_watchers.remove(watcher)
+
+    def _is_active(self) -> None:
+        for watcher in self._activity_watchers:
+            watcher()
 
     def _lose_power(self) -> None:
         self._say("the power is cut")
