@@ -35,7 +35,8 @@ Holders = Callable[[str], Sequence[str]]
 """Returns the programs that have a port open, in words. Called in a thread."""
 
 
-def _nobody_known(port: str) -> Sequence[str]:
+def nobody_known(port: str) -> Sequence[str]:
+    """Return no program: who has a port open cannot be told."""
     return ()
 
 
@@ -58,7 +59,7 @@ class SerialPipe(Pipe):
         pace: int | None = None,
         flow_control: bool = False,
         threaded: bool = _WINDOWS,
-        holders: Holders = _nobody_known,
+        holders: Holders = nobody_known,
     ) -> None:
         if pace is not None and pace < 1:
             raise ValueError(f"the pace must be at least one byte per second, not {pace}")
@@ -87,6 +88,11 @@ class SerialPipe(Pipe):
         self._stream = ThreadedPort(self._serial) if self._threaded else Descriptor(self._serial.fileno())
         if self._known is None and self._looking is None:
             self._looking = asyncio.get_running_loop().run_in_executor(None, usb_port, self.name)
+
+    @property
+    def is_open(self) -> bool:
+        """True between ``open`` and ``close``, also when the link was lost meanwhile."""
+        return self._stream is not None
 
     async def _where(self) -> str:
         """The port that the device is at now; a ConnectError says that it is gone."""

@@ -41,6 +41,7 @@ class BleTransport:
     """
 
     pings = False
+    bytes_per_s = None
     through_debugger = False
 
     def __init__(
