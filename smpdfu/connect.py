@@ -321,10 +321,11 @@ def _ble(address: Address) -> Ends:
     return BlePipe(address.target, backends=backends, adapter=adapter, pair=pairs(address)), GattFraming()
 
 
-def ble_backends(controller: str | None) -> Backends:
+def ble_backends(controller: str | None, *, bonds: bool = False) -> Backends:
     """Return the Bluetooth that bleak uses: the system's (None), or a controller such as "usb:0".
 
-    Raises ConnectError if ``controller`` is not a controller, or if bumble is not installed.
+    ``bonds``: a controller of your own makes bonds, and keeps them as long as the backends live. The system keeps its
+    bonds anyway. Raises ConnectError if ``controller`` is not a controller, or if bumble is not installed.
     """
     from smpdfu.link.ble.controllers import check_controller
     from smpdfu.link.ble.search import Backends
@@ -337,7 +338,7 @@ def ble_backends(controller: str | None) -> Backends:
     except ImportError as error:
         why = "a controller of your own needs bumble, which is not installed. Install it: pip install 'smpdfu[bumble]'"
         raise ConnectError(why, controller) from error
-    return bumble_backend.backends(controller)
+    return bumble_backend.backends(controller, bonds=bonds)
 
 
 def _anything(address: Address) -> None:
