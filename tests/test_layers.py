@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import smpdfu.errors
+
 PACKAGE = Path(__file__).parent.parent / "smpdfu"
 
 # docs/explanation/architecture.md, "Layers": a room imports from lower lines only; rooms of one line never meet.
@@ -87,7 +89,7 @@ HOMES = {
     "in_toto_attestation": ("dfu/evidence/statement.py",),
     "google": ("dfu/evidence/statement.py",),
     "serial": ("link/serial/pipe.py",),
-    "bleak": ("link/ble/pipe.py", "link/ble/search.py", "link/ble/bumble_backend.py"),
+    "bleak": ("link/ble/",),
     "bumble": ("link/ble/bumble_backend.py", "virtual/wires/gatt.py", "virtual/wires/radio.py"),
     "dbus_fast": ("link/ble/bluez.py",),
     "typer": ("cli/",),
@@ -115,6 +117,7 @@ DFU_TALKERS = {
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 400
 
 
 @cache
@@ -248,6 +251,20 @@ NAMES = {dotted(path) for path in MODULES}
 def test_no_import_goes_in_a_circle() -> None:
     graph = {dotted(path): {name for name in needed(path) if name in NAMES} - {dotted(path)} for path in MODULES}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_every_exception_has_one_address() -> None:
+    """``smpdfu.errors`` has the exceptions of each of its files, and nobody outside imports from those files."""
+    for path in (PACKAGE / "errors").glob("[!_]*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            assert not isinstance(node, ast.ClassDef) or hasattr(smpdfu.errors, node.name), f"{node.name} of {path}"
+    outside = [path for path in MODULES if path.parent.name != "errors"]
+    assert [place(path) for path in outside if "smpdfu.errors." in path.read_text("utf-8")] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_no_file_is_longer_than_the_style_allows(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES
 
 
 def test_every_room_of_the_house_is_known() -> None:

@@ -96,8 +96,8 @@ def test_an_import_brings_nothing_in() -> None:
 def test_the_names_are_there_in_a_zip(tmp_path: Path) -> None:
     archive = tmp_path / "smpdfu.zip"
     with zipfile.ZipFile(archive, "w") as whole:
-        for name in ("__init__.py", "__init__.pyi", "errors.py"):
-            whole.write(ROOT / "smpdfu" / name, f"smpdfu/{name}")
+        for path in (*ROOT.glob("smpdfu/__init__.py*"), *ROOT.glob("smpdfu/errors/*.py")):
+            whole.write(path, path.relative_to(ROOT))
     program = "import smpdfu; print(smpdfu.StepError.__module__, smpdfu.__file__)"
     environment = {"PYTHONPATH": str(archive)}
     done = subprocess.run(

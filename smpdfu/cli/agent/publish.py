@@ -19,7 +19,7 @@ from smpdfu.agent.management.publish import publish, watch_rollout
 from smpdfu.agent.management.states import group_entry
 from smpdfu.agent.management.wish import ActionKind, RolloutWish
 from smpdfu.cli.agent.publish_view import PublishView
-from smpdfu.cli.app.ending import conclude, fail
+from smpdfu.cli.app.ending import conclude, conclude_events
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.image.signers.secret import secret_from_env, secret_from_file
@@ -133,10 +133,10 @@ def _package(word: str) -> PackageToPublish:
 def _end(done: Publication, outcome: RolloutOutcome | None, options: RolloutOptions, out: Output) -> None:
     """Show what there is now, and leave with the exit code of the rollout's end."""
     error = None if outcome is None else outcome.error()
-    if not options.events:
+    if options.events:
+        conclude_events(out, _summary(done, outcome), error)
+    else:
         conclude(out, _summary(done, outcome), lambda: _told(done, outcome), error)
-    elif error is not None:
-        fail(out, error)
 
 
 def _summary(done: Publication, outcome: RolloutOutcome | None) -> dict[str, Any]:

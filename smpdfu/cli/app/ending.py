@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from smpdfu.cli.app.advice import advice
-from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.terminal.show import Output, print_json_line
 from smpdfu.errors import (
     ActionsFailedError,
     ActionsUnfinishedError,
@@ -108,6 +108,17 @@ def conclude(
 ) -> None:
     """Print the answer, then end with the exit code of ``error`` if there is one."""
     out.emit(answer if error is None else answer | {"error": error_document(error)}, render)
+    if error is not None:
+        fail(out, error)
+
+
+def conclude_events(out: Output, answer: dict[str, Any], error: SmpdfuError | None) -> None:
+    """As ``conclude`` for a command that printed events, each on a line: with ``--json``, the answer is the last line.
+
+    Without ``--json``, stdout has the events only.
+    """
+    if out.json:
+        print_json_line(answer if error is None else answer | {"error": error_document(error)})
     if error is not None:
         fail(out, error)
 

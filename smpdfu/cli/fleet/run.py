@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from smpdfu.cli.app.ending import conclude, fail
+from smpdfu.cli.app.ending import conclude, conclude_events
 from smpdfu.cli.fleet.live_view import Notes, View
 from smpdfu.cli.fleet.options import RunOptions
 from smpdfu.cli.fleet.plan import show_plan
@@ -60,7 +60,7 @@ async def _carry_out(
 def _end(outcome: FleetOutcome, how: RunOptions, out: Output) -> None:
     """Show how the run ended, and leave with its exit code."""
     error = outcome.error(require_proof=how.require_proof)
-    if not how.events:
+    if how.events:
+        conclude_events(out, summary(outcome), error)
+    else:
         conclude(out, summary(outcome), lambda: summary_text(outcome), error)
-    elif error is not None:
-        fail(out, error)

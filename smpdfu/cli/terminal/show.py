@@ -186,6 +186,12 @@ def print_json(data: Any) -> None:
         stdout.write(_indented(data) + "\n")
 
 
+def print_json_line(data: Any) -> None:
+    """As ``print_json``, in one line."""
+    with _stdout() as stdout:
+        stdout.write(_json.dumps(data, default=_plain) + "\n")
+
+
 def _indented(data: Any) -> str:
     if not (isinstance(data, dict) and any(map(_is_long, data.values()))):
         return _json.dumps(data, default=_plain, indent=2)

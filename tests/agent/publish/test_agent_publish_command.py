@@ -287,3 +287,25 @@ def test_events_are_lines_of_json(
     assert events[-2]["event"] == "rollout"
     assert {one["event"] for one in events} == {"rollout", "group"}
     assert events[-2]["status"] == "finished"
+
+
+@pytest.mark.parametrize(("well", "code"), [(True, 0), (False, 7)])
+def test_events_end_with_the_answer_if_json_is_wanted(
+    smpdfu: Call,
+    login: tuple[str, ...],
+    operator: HawkbitServer,
+    tmp_path: Path,
+    make: Maker,
+    acting: list[bool],
+    well: bool,
+    code: int,
+) -> None:
+    acting[0] = well
+    operator.add_target("roof-1")
+    done = smpdfu("publish", package_file(tmp_path, make), *login, *ROLLOUT, "--watch", "--events", "--json")
+    assert done.code == code, done
+    *events, answer = [json.loads(line) for line in done.out.splitlines()]
+    assert events
+    assert all("event" in one for one in events)
+    assert answer["rollout"]["end"] == ("finished" if well else "error threshold")
+    assert answer.get("error", {"exit_code": 0})["exit_code"] == code

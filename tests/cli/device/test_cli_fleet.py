@@ -133,6 +133,9 @@ def test_events_are_lines_of_json(smpdfu: Call, desks: dict[str, Desk], fleet: P
     assert events[0]["event"] == "run"
     assert events[-1] == {"event": "leave", "time": events[-1]["time"], "phase": "done"}
     assert {event["device"] for event in events if event["event"] == "end"} == set(NAMES)
+    answer = json.loads(smpdfu("fleet", "run", fleet, "--events", "--json").out.splitlines()[-1])
+    assert answer["phase"] == "done"
+    assert "event" not in answer
 
 
 @pytest.mark.parametrize(
