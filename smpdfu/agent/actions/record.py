@@ -16,6 +16,8 @@ from smpdfu.errors import FormatError
 
 E = TypeVar("E", bound=StrEnum)
 FORMAT = 1
+MAX_REFUSED = 8
+"""How often a server may refuse a message for a reason that does not pass by itself, until the agent gives it up."""
 MAX_PAST = 16
 """How many actions that ended are remembered, so that none of them is done again."""
 
@@ -44,15 +46,20 @@ class Answers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A feedback that the server must get; ``link`` is the resource that it answers."""
+    """A feedback that the server must get; ``link`` is the resource that it answers.
+
+    ``refused``: how often the server refused it as it is.
+    """
 
     to: Answers
     link: str
     feedback: Feedback
+    refused: int = 0
 
     def to_entry(self) -> dict[str, Any]:
         """As the file has it."""
-        return {"to": self.to, "link": self.link, "feedback": self.feedback.to_json()}
+        entry = {"to": self.to, "link": self.link, "feedback": self.feedback.to_json()}
+        return entry | {"refused": self.refused} if self.refused else entry
 
     @classmethod
     def from_entry(cls, entry: Any) -> Self:
@@ -62,7 +69,8 @@ class Message:
             feedback = Feedback.from_json(dict(_object(found.get("feedback"))))
         except ValueError as error:
             raise FormatError(f"a message of the record is none: {error}") from None
-        return cls(_choice(Answers, found.get("to")), _text(found, "link"), feedback)
+        refused = _count(found, "refused") if "refused" in found else 0
+        return cls(_choice(Answers, found.get("to")), _text(found, "link"), feedback, refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,11 @@ class ActionRecord:
     def reworded(self, message: Message, other: Message) -> Self:
         """The record with another message in the place of this one."""
         return replace(self, outbox=tuple(other if one == message else one for one in self.outbox))
+
+    def given_up(self, message: Message, refused: Message) -> Self:
+        """The record without this message, which the server refuses: it is not sent again, unless the server asks."""
+        final = refused if self.final is not None and message.to is Answers.DEPLOYMENT else self.final
+        return replace(self.delivered(message), final=final)
 
     def to_entry(self) -> dict[str, Any]:
         """As the file has it."""

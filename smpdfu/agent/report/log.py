@@ -27,6 +27,7 @@ from smpdfu.agent.actions.events import (
     CancelRefused,
     ClaimedElsewhere,
     ConfirmationWaits,
+    FeedbackGivenUp,
     FeedbackKept,
     Polled,
     PollFailed,
@@ -54,6 +55,7 @@ _LEVELS: dict[type, Level] = {
     PollFailed: Level.WARNING,
     ActionWaits: Level.WARNING,
     FeedbackKept: Level.WARNING,
+    FeedbackGivenUp: Level.ERROR,
     CancelRefused: Level.WARNING,
     RecordDamaged: Level.WARNING,
     ClaimedElsewhere: Level.ERROR,
@@ -96,7 +98,7 @@ class EventLog:
         """Whether this is something else than the event before of its kind and device, or a first good poll again."""
         if isinstance(event, Polled):
             return self._failures.pop((event.device, PollFailed.NAME), None) is not None
-        if isinstance(event, PollFailed | ActionWaits | FeedbackKept | ConfirmationWaits):
+        if isinstance(event, PollFailed | ActionWaits | FeedbackKept | FeedbackGivenUp | ConfirmationWaits):
             facts = tuple(value for key, value in _facts_of(event) if key not in _CHANGING)
             key = (event.device, event.NAME)
             known = self._failures.get(key) == facts

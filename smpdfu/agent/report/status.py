@@ -26,6 +26,7 @@ from smpdfu.agent.actions.events import (
     CancelRefused,
     ClaimedElsewhere,
     ConfirmationWaits,
+    FeedbackGivenUp,
     FeedbackKept,
     FeedbackSent,
     PackageReady,
@@ -252,6 +253,8 @@ class StatusBook:
                 one.message = self._text(message)
             case FeedbackKept(message=message):
                 one.problem = self._text(message)
+            case FeedbackGivenUp(message=message):
+                one.phase, one.action, one.message = DevicePhase.IDLE, "", self._text(message)
             case FeedbackSent(execution="closed" | "downloaded") if one.phase is DevicePhase.REPORTING:
                 one.phase, one.action = DevicePhase.IDLE, ""
             case ClaimedElsewhere(gateway=gateway):

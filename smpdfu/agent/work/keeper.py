@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from smpdfu.agent.actions.events import ActionEnded, ActionOver, ActionWaits, FeedbackSent
-from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message
+from smpdfu.agent.actions.events import ActionEnded, ActionOver, ActionWaits, FeedbackGivenUp, FeedbackSent
+from smpdfu.agent.actions.record import MAX_REFUSED, ActionRecord, Answers, DeviceRecord, Message
 from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.feedback import Execution, Feedback
 from smpdfu.agent.work.ports import Ports
@@ -23,7 +23,7 @@ _WAITING = 32  # messages about progress that wait for the server; the oldest ar
 _FLUSH_S = 10.0
 _LAST_MS = 253_402_300_799_000  # the end of the year 9999: a clock may say anything
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
-_NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER, Reaction.CONFLICT})
+_NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER})
 
 
 class Keeper:
@@ -162,18 +162,30 @@ class Keeper:
     async def _refused(self, action: ActionRecord, message: Message, error: ServerRefusedError) -> None:
         """The server does not take a message: forget it, shorten it, or keep it (the error comes out)."""
         what = reaction(error.status, error.server_code)
-        if message.to is Answers.CANCEL and what not in (Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER):
+        if message.to is Answers.CANCEL and what not in _NOT_NOW:
             await self._replace(
                 action, partial(ActionRecord.delivered, message=message)
             )  # nothing is to be cancelled any more
         elif what in _GONE:
             await self._replace(action, ActionRecord.over)
             self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=str(error)))
-        elif what in _NOT_NOW or not message.feedback.details:
+        elif what in _NOT_NOW:
             raise error
-        else:  # perhaps it is the text that it does not take
+        elif message.feedback.details and what is not Reaction.CONFLICT:  # perhaps it is the text that it does not take
             short = replace(message, feedback=replace(message.feedback, details=()))
             await self._replace(action, partial(ActionRecord.reworded, message=message, other=short))
+        else:
+            await self._count_refusal(action, message, error)
+
+    async def _count_refusal(self, action: ActionRecord, message: Message, error: ServerRefusedError) -> None:
+        """Keep a message that the server refuses, up to ``MAX_REFUSED`` times: the next action must not wait for it."""
+        counted = replace(message, refused=message.refused + 1)
+        if counted.refused < MAX_REFUSED:
+            await self._replace(action, partial(ActionRecord.reworded, message=message, other=counted))
+            raise error
+        await self._replace(action, partial(ActionRecord.given_up, message=message, refused=counted))
+        text = f"{error}. The server does not have the result of this action; it may show it as running"
+        self._ports.watch(FeedbackGivenUp(self.name, action.id, text))
 
     async def _replace(self, action: ActionRecord, change: Callable[[ActionRecord], ActionRecord]) -> None:
         """Change the record of this action as it is now: meanwhile, more may have come into its outbox."""
