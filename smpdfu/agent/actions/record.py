@@ -18,6 +18,8 @@ E = TypeVar("E", bound=StrEnum)
 FORMAT = 1
 MAX_REFUSED = 8
 """How often a server may refuse a message for a reason that does not pass by itself, until the agent gives it up."""
+MAX_ASKED = 100
+"""How often the agent asks of one action whether it is over. Each time is a status of the action in hawkBit's quota."""
 MAX_PAST = 16
 """How many actions that ended are remembered, so that none of them is done again."""
 
@@ -80,7 +82,7 @@ class ActionRecord:
     ``digest`` is that of its package and ``sha256`` that of its file, for people, when they are known. ``outbox`` are
     the messages that the server must get and does not have, the oldest first. ``final`` is what is sent again if the
     server still offers an action that ended. ``said`` counts the messages about progress, ``told`` are what they were
-    about.
+    about. ``asked`` counts the questions whether it is over.
     """
 
     id: str
@@ -92,6 +94,7 @@ class ActionRecord:
     final: Message | None = None
     said: int = 0
     told: frozenset[str] = frozenset()
+    asked: int = 0
 
     @property
     def open(self) -> bool:
@@ -136,6 +139,7 @@ class ActionRecord:
             "final": None if self.final is None else self.final.to_entry(),
             "said": self.said,
             "told": sorted(self.told),
+            "asked": self.asked,
         }
 
     @classmethod
@@ -153,6 +157,7 @@ class ActionRecord:
             None if final is None else Message.from_entry(final),
             _count(found, "said"),
             frozenset(map(str, _list(found, "told"))),
+            _count(found, "asked") if "asked" in found else 0,
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from smpdfu.agent.actions.events import ActionEnded, ActionOver, ActionWaits, FeedbackGivenUp, FeedbackSent
-from smpdfu.agent.actions.record import MAX_REFUSED, ActionRecord, Answers, DeviceRecord, Message
+from smpdfu.agent.actions.record import MAX_ASKED, MAX_REFUSED, ActionRecord, Answers, DeviceRecord, Message
 from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.feedback import Execution, Feedback
 from smpdfu.agent.work.ports import Ports
@@ -22,6 +22,7 @@ MAX_SAID = 60
 _WAITING = 32  # messages about progress that wait for the server; the oldest are dropped
 _FLUSH_S = 10.0
 _LAST_MS = 253_402_300_799_000  # the end of the year 9999: a clock may say anything
+_TAKES_NO_WORD = frozenset({Reaction.QUOTA, Reaction.REFUSED, Reaction.CONFLICT})
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
 _NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER})
 
@@ -122,6 +123,21 @@ class Keeper:
                 return
             raise
         self._ports.watch(FeedbackSent(self.name, action, feedback.execution, feedback.finished))
+
+    async def ask_whether_over(self, text: str) -> None:
+        """Tell the server that the action is open here; if it is over there, the answer says so. Raises ServerError.
+
+        hawkBit takes so many statuses of an action, so this asks no more than ``MAX_ASKED`` times.
+        """
+        action = self.action
+        if action is None or action.asked >= MAX_ASKED:
+            return
+        await self.keep_if_possible(replace(action, asked=action.asked + 1))
+        try:
+            await self.send_now(proceeding(text, self.now_ms()), action.id, action.link)
+        except ServerRefusedError as error:
+            if reaction(error.status, error.server_code) not in _TAKES_NO_WORD:
+                raise
 
     async def flush(self) -> None:
         """Wait until the messages about progress are sent, for a while: those that follow must come behind them."""
