@@ -36,6 +36,7 @@ from smpdfu.agent.actions.events import (
     Unexpected,
 )
 from smpdfu.agent.description.file import LogForm
+from smpdfu.local.state.json_lines import as_time
 from smpdfu.untrusted.text import line
 
 MAX_VALUE = 500
@@ -88,7 +89,7 @@ class EventLog:
 
     def write(self, level: Level, name: str, facts: Iterable[tuple[str, Any]]) -> None:
         """Write one line with these facts, filtered."""
-        now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = datetime.fromtimestamp(as_time(self._clock()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         shown = [(key, self._shown(value)) for key, value in facts]
         with suppress(OSError, ValueError):  # a log that cannot be written stops no update; ValueError: it is closed
             self._stream.write(self._write(now, level, name, shown) + "\n")

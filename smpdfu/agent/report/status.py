@@ -38,7 +38,7 @@ from smpdfu.agent.actions.events import (
     Unexpected,
 )
 from smpdfu.errors import FormatError
-from smpdfu.local.state.json_lines import is_time
+from smpdfu.local.state.json_lines import as_time, is_time
 from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
 from smpdfu.untrusted.jsontext import load
 
@@ -208,7 +208,7 @@ class StatusBook:
             first.tenant,
             first.pid,
             first.started,
-            self._clock(),
+            self._now(),
             self._ended,
             self.devices,
         )
@@ -229,7 +229,7 @@ class StatusBook:
     def _of_device(self, one: DeviceStatus, event: AgentEvent) -> None:
         match event:
             case Polled():
-                one.polled, one.problem = self._clock(), ""
+                one.polled, one.problem = self._now(), ""
                 waits = event.device in self._asked
                 self._asked.discard(event.device)
                 if one.phase is DevicePhase.NEW or (one.phase is DevicePhase.CONSENT and not waits):
@@ -267,11 +267,14 @@ class StatusBook:
 
     def _end(self, one: DeviceStatus, event: ActionEnded) -> None:
         one.phase, one.outcome, one.cause = DevicePhase.REPORTING, str(event.outcome), self._text(event.cause)
-        one.ended_action, one.ended, one.message = self._text(event.action), self._clock(), self._text(event.message)
+        one.ended_action, one.ended, one.message = self._text(event.action), self._now(), self._text(event.message)
         one.step, one.number, one.total = "", 0, 0
 
     def _text(self, text: str) -> str:
         return self._hide(text)[:_MAX_TEXT]
+
+    def _now(self) -> float:
+        return as_time(self._clock())
 
 
 def write_data(folder: Path, data: bytes) -> None:

@@ -16,12 +16,12 @@ from smpdfu.agent.ddi.feedback import Execution, Feedback
 from smpdfu.agent.work.ports import Ports
 from smpdfu.dfu.do.journal.journal import off_loop
 from smpdfu.errors import JournalError, ServerError, ServerRefusedError
+from smpdfu.local.state.json_lines import as_time
 
 MAX_SAID = 60
 """Messages about the progress of one action. hawkBit takes 1,000 of an action (``maxStatusEntriesPerAction``)."""
 _WAITING = 32  # messages about progress that wait for the server; the oldest are dropped
 _FLUSH_S = 10.0
-_LAST_MS = 253_402_300_799_000  # the end of the year 9999: a clock may say anything
 _TAKES_NO_WORD = frozenset({Reaction.QUOTA, Reaction.REFUSED, Reaction.CONFLICT})
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
 _NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER})
@@ -73,7 +73,7 @@ class Keeper:
 
     def now_ms(self) -> int:
         """The time for the server's list of messages; nothing else depends on it."""
-        return min(max(int(self._ports.now() * 1000), 0), _LAST_MS)
+        return int(as_time(self._ports.now()) * 1000)
 
     # --- messages about progress ----------------------------------------------------------------------------------
 

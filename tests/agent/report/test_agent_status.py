@@ -141,6 +141,14 @@ def test_the_file_gives_back_what_was_written(events: list[AgentEvent]) -> None:
     assert AgentStatus.from_json(status.to_json()) == status
 
 
+@pytest.mark.parametrize("now", [-1.0, 1e18, float("inf"), float("nan")])
+def test_a_clock_that_tells_no_date_damages_no_file(now: float) -> None:
+    found = StatusBook(BEGIN, ["a"], clock=lambda: now, hide=str)
+    for one in (POLLED, TAKEN, ENDED):
+        found(one)
+    assert AgentStatus.from_json(found.status().to_json()).devices["a"].outcome == "done"
+
+
 def test_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     assert read_status(folder) is None
