@@ -46,6 +46,10 @@ NAME = "status.json"
 FORMAT = 1
 MAX_BYTES = 64 << 20
 _MAX_TEXT = 500
+CANCELLED = "cancelled"
+"""Outcome of an action that the server cancelled before the device could boot the new image."""
+OVER = "over"
+"""Outcome of an action that the server ended without this agent."""
 
 
 class DevicePhase(StrEnum):
@@ -73,7 +77,8 @@ class DeviceStatus:
     """What is known of one device. Times are seconds since 1970, None: never. Texts are "" if there is none.
 
     ``polled`` is the last poll that the server answered well; ``problem`` is why the last one failed. ``outcome`` is
-    how the last action ended (``ended_action``, ``ended``), with a short ``cause``. ``gateway`` is the other gateway.
+    how the last action ended (``ended_action``, ``ended``), with a short ``cause``: a word of ``dfu.fleet.Outcome``,
+    ``CANCELLED`` or ``OVER``. ``gateway`` is the other gateway.
     """
 
     phase: DevicePhase = DevicePhase.NEW
@@ -247,8 +252,8 @@ class StatusBook:
                 one.phase, one.step, one.number, one.total = DevicePhase.INSTALLING, self._text(step), number, total
             case ActionEnded():
                 self._end(one, event)
-            case ActionOver(message=message):
-                one.phase, one.action, one.message = DevicePhase.IDLE, "", self._text(message)
+            case ActionOver():
+                self._over(one, event)
             case CancelRefused(message=message) | Unexpected(message=message):
                 one.message = self._text(message)
             case FeedbackKept(message=message):
@@ -264,6 +269,15 @@ class StatusBook:
                 self._asked.add(event.device)
             case SentBytes() | AttributesSent() | RecordDamaged():
                 pass
+
+    def _over(self, one: DeviceStatus, event: ActionOver) -> None:
+        """The server ended the action. How it ended here stays, if it did."""
+        action = self._text(event.action)
+        if one.ended_action != action or not one.outcome:
+            one.outcome, one.cause = (CANCELLED, "") if event.cancelled else (OVER, "")
+            one.ended_action, one.ended = action, self._now()
+        one.phase, one.action, one.message = DevicePhase.IDLE, "", self._text(event.message)
+        one.step, one.number, one.total = "", 0, 0
 
     def _end(self, one: DeviceStatus, event: ActionEnded) -> None:
         one.phase, one.outcome, one.cause = DevicePhase.REPORTING, str(event.outcome), self._text(event.cause)

@@ -124,6 +124,26 @@ def test_a_device_of_a_search_appears_when_something_is_known() -> None:
     assert list(found.devices) == ["a"]
 
 
+@pytest.mark.parametrize(("cancelled", "outcome"), [(True, "cancelled"), (False, "over")])
+def test_the_last_result_is_that_of_the_last_action(cancelled: bool, outcome: str) -> None:
+    found = book("a")
+    for one in (TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success"), POLLED):
+        found(one)
+    for two in (ActionTaken("a", "43", False), ActionOver("a", "43", cancelled, "Somebody ended it.")):
+        found(two)
+    device = found.status().devices["a"]
+    assert (device.outcome, device.cause, device.ended_action) == (outcome, "", "43")
+    assert device.message == "Somebody ended it."
+
+
+def test_an_action_that_ended_here_keeps_its_result_if_the_server_ended_it_meanwhile() -> None:
+    found = book("a")
+    for one in (TAKEN, STEP, ENDED, ActionOver("a", "42", False, "The action is over.")):
+        found(one)
+    device = found.status().devices["a"]
+    assert (device.phase, device.outcome, device.ended_action) == (DevicePhase.IDLE, "done", "42")
+
+
 def test_the_end() -> None:
     found = book("a")
     found(AgentBegins(1, 0, "g"))
