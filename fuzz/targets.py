@@ -13,7 +13,8 @@ import io
 import json
 import struct
 import zipfile
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import cbor2
 
@@ -24,13 +25,16 @@ from fuzz.wire import WIRE_TARGETS
 from smpdfu.errors import ImageError, PackageError, SigningError
 from smpdfu.image import files, hexfile
 from smpdfu.image.format import Dependency, Flag, Image, Tlv, TlvType, Version
-from smpdfu.image.inspect import foreign, identify, secure_dfu
+from smpdfu.image.inspect import foreign, identify
 from smpdfu.image.keys import keys
 from smpdfu.image.nsib.firmware_info import FirmwareInfo
 from smpdfu.image.nsib.provision import CounterUse, Place, mcuboot_provision, provision_for
 from smpdfu.image.nsib.provision_reading import find_provision, problems
 from smpdfu.image.nsib.seal import check_firmware, refusal, seal
 from smpdfu.image.nsib.sealed_by import sealed_by
+from smpdfu.image.secure_dfu.facts import packet_facts
+from smpdfu.image.secure_dfu.init_packet import Packet
+from smpdfu.image.secure_dfu.package import SecureDfuPackage
 from smpdfu.image.signing.build import ImageSpec, build, lay_out
 from smpdfu.image.signing.encrypt import Recipient
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
@@ -189,8 +193,25 @@ def read_multi_image(data: bytes) -> object:
 
 
 def read_secure_dfu(data: bytes) -> object:
-    """A Secure DFU zip, and its init packet."""
-    return secure_dfu.InitPacket.from_bytes(data) if data[:2] != b"PK" else secure_dfu.read_package(data)
+    """A Secure DFU zip, and its init packet; what is read is written and read back the same."""
+    if data[:2] == b"PK":
+        return SecureDfuPackage.from_faulty(data)
+    packet = Packet.from_bytes(data)
+    packet_facts(packet)
+    assert packet.to_bytes() == data
+    assert Packet.from_bytes(_without_bytes(packet).to_bytes()) == packet
+    return packet
+
+
+def _without_bytes(message: Any) -> Any:
+    """The same message and messages in it, made of values: none keeps the bytes that it was read from."""
+    if isinstance(message, tuple):
+        return tuple(map(_without_bytes, message))
+    if not is_dataclass(message) or isinstance(message, type):
+        return message
+    return replace(
+        message, **{one.name: _without_bytes(getattr(message, one.name)) for one in fields(message) if one.init}
+    )
 
 
 def _zip(manifest: object, **members: bytes) -> bytes:

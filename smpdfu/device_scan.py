@@ -69,7 +69,10 @@ def virtual_devices() -> tuple[VirtualDevice, ...]:
 
 
 async def ble_devices(seconds: float, controller: str | None = None) -> tuple[tuple[Found, ...], str | None]:
-    """Listen for BLE devices with the SMP service. Return them, the nearest first, and why Bluetooth cannot be used."""
+    """Listen for BLE devices that offer SMP or Secure DFU.
+
+    Return them, the nearest first, and why Bluetooth cannot be used.
+    """
     from smpdfu.link.ble import pipe  # here: 40 ms, which a search without BLE does not pay
     from smpdfu.local.doctor import checks
 

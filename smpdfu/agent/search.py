@@ -48,5 +48,5 @@ async def _seen(kinds: Mapping[str, object], listen_s: float) -> tuple[list[Seen
         seen += [SeenDevice("virtual", one.name, one.address) for one in virtual_devices()]
     if "ble" in kinds:
         found, fault = await ble_devices(listen_s)
-        seen += [SeenDevice("ble", one.name or "", f"ble:{one.address}") for one in found]
+        seen += [SeenDevice("ble", one.name or "", f"ble:{one.address}") for one in found if not one.secure_dfu]
     return seen, fault

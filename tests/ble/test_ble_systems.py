@@ -23,7 +23,7 @@ from bleak.exc import BleakError
 from smpdfu.client import Client, Patience, UploadResult
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.link.ble.pipe import SMP_CHARACTERISTIC, SMP_SERVICE, Backends, BlePipe
-from smpdfu.link.ble.search import HABITS, Bluetooth, Habits, Search
+from smpdfu.link.ble.search import HABITS, SMP, Bluetooth, Habits, Heard, Search
 from smpdfu.link.memory import pipe_pair
 from smpdfu.smp.framing import GattFraming
 from smpdfu.smp.groups.os import Echo
@@ -311,7 +311,7 @@ def test_who_makes_up_addresses_fills_no_memory() -> None:
             address = f"C0:00:00:00:{number // 256:02X}:{number % 256:02X}"
             shown = AdvertisementData("board" if number == 2999 else f"n{number}", {}, {}, [SMP_SERVICE], None, -60, ())
             search.seen(BLEDevice(address, shown.local_name, None), shown)
-        assert len(search.smp_devices) == 1000
+        assert len(search.devices) == 1000
         assert not search.result.done()
         search.stop()
 
@@ -322,9 +322,9 @@ def test_a_name_that_was_heard_once_stays() -> None:
     """It is often in every other advertisement only."""
 
     async def use() -> None:
-        search = Search("*")
+        heard = Heard()
         for name in (None, "board", None):
-            search.note(BLEDevice(UUID, None, None), AdvertisementData(name, {}, {}, [SMP_SERVICE], None, -60, ()))
-        assert [str(one) for one in search.smp_devices] == [f"board ({UUID})"]
+            heard.note(BLEDevice(UUID, None, None), AdvertisementData(name, {}, {}, [SMP_SERVICE], None, -60, ()))
+        assert [str(one) for one in heard.offering(SMP)] == [f"board ({UUID})"]
 
     simulate(use())

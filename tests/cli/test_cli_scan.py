@@ -64,6 +64,25 @@ def test_it_says_what_to_type(smpdfu: Call, air: list[Any]) -> None:
     assert "DK, -50 dBm" in done.out
 
 
+@pytest.mark.usefixtures("ports")
+def test_a_secure_dfu_bootloader_is_named_with_its_command(smpdfu: Call, air: list[Any]) -> None:
+    air += [Found("DfuTarg", "F0:00:00:00:00:02", -40, secure_dfu=True), Found("DK", "F0:00:00:00:00:01", -50)]
+    done = smpdfu("scan")
+    assert "Secure DFU bootloader (nRF5 SDK): DfuTarg, -40 dBm" in " ".join(done.out.split())
+    assert "`smpdfu list --to serial:/dev/ttyACM0` or `smpdfu secure-dfu send PACKAGE.zip --to" in done.err
+    assert "--to ble:F0:00:00:00:00:02`" in done.err
+    rows = smpdfu("scan", "--json").document["devices"]
+    assert [row["secure_dfu"] for row in rows if row["kind"] == "ble"] == [True, False]
+
+
+def test_no_smp_command_for_a_secure_dfu_bootloader_alone(
+    smpdfu: Call, air: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ())
+    air.append(Found("DfuTarg", "F0:00:00:00:00:02", -40, secure_dfu=True))
+    assert "Next: `smpdfu secure-dfu send PACKAGE.zip --to ble:F0:00:00:00:00:02`" in smpdfu("scan").err
+
+
 def test_nothing_is_told_as_nothing(smpdfu: Call, air: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ())
     done = smpdfu("scan")

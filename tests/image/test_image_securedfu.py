@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.errors import FormatError
-from smpdfu.image.inspect.secure_dfu import InitPacket, read_package
+from smpdfu.image.secure_dfu.facts import packet_facts
+from smpdfu.image.secure_dfu.init_packet import Packet
+from smpdfu.image.secure_dfu.package import SecureDfuPackage
 
 
 def varint(value: int) -> bytes:
@@ -59,19 +61,27 @@ def package(packet: bytes, **more: object) -> bytes:
 
 @pytest.mark.parametrize(("data", "signature"), [(SIGNED, "ECDSA P-256 with SHA-256"), (UNSIGNED, None)])
 def test_an_init_packet_is_read(data: bytes, signature: str | None) -> None:
-    assert InitPacket.from_bytes(data) == InitPacket(
-        "application", 7, 52, (0x100, 0x101), (("application", 70_000),), "SHA-256", HASH, signature, False
-    )
+    assert packet_facts(Packet.from_bytes(data)) == {
+        "fw_type": "application",
+        "fw_version": 7,
+        "hw_version": 52,
+        "softdevices": (0x100, 0x101),
+        "sizes": (("application", 70_000),),
+        "hash_type": "SHA-256",
+        "hash": HASH,
+        "signature_type": signature,
+        "is_debug": False,
+    }
 
 
 def test_what_a_packet_does_not_say_is_none() -> None:
-    packet = InitPacket.from_bytes(field(1, field(2, b"")))
-    assert (packet.fw_version, packet.hw_version, packet.softdevices, packet.hash) == (None, None, (), b"")
-    assert InitPacket.from_bytes(field(1, field(2, field(4, 77)))).fw_type == "unknown (77)"
+    init = Packet.from_bytes(field(1, field(2, b""))).init
+    assert (init.fw_version, init.hw_version, init.sd_req, init.hash) == (None, None, (), None)
+    assert packet_facts(Packet.from_bytes(field(1, field(2, field(4, 77)))))["fw_type"] == "unknown (77)"
 
 
 def test_numbers_need_not_be_packed() -> None:
-    assert InitPacket.from_bytes(field(1, field(2, field(3, 1) + field(3, 2)))).softdevices == (1, 2)
+    assert Packet.from_bytes(field(1, field(2, field(3, 1) + field(3, 2)))).init.sd_req == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -88,18 +98,18 @@ def test_numbers_need_not_be_packed() -> None:
 )
 def test_what_is_no_init_packet(data: bytes, words: str) -> None:
     with pytest.raises(FormatError, match=words):
-        InitPacket.from_bytes(data)
+        Packet.from_bytes(data)
 
 
 def test_fields_of_other_kinds_are_passed_over() -> None:
     fixed = varint(20 << 3 | 5) + bytes(4) + varint(21 << 3 | 1) + bytes(8)
-    assert InitPacket.from_bytes(field(1, field(2, fixed + field(1, 3)))).fw_version == 3
+    assert Packet.from_bytes(field(1, field(2, fixed + field(1, 3)))).init.fw_version == 3
 
 
 def test_a_package_is_read() -> None:
-    (entry,) = read_package(package(SIGNED))
+    (entry,) = SecureDfuPackage.from_bytes(package(SIGNED)).entries
     assert (entry.name, entry.bin_file, entry.size_bytes, entry.fault) == ("application", "app.bin", 70_000, "")
-    assert entry.packet == InitPacket.from_bytes(SIGNED)
+    assert entry.packet == Packet.from_bytes(SIGNED)
 
 
 @pytest.mark.parametrize(
@@ -112,15 +122,17 @@ def test_a_package_is_read() -> None:
     ],
 )
 def test_a_package_with_a_bad_entry_is_told_of(data: bytes, words: str) -> None:
-    (entry,) = read_package(data)
+    (entry,) = SecureDfuPackage.from_faulty(data).entries
     assert entry.packet is None
     assert words in entry.fault
+    with pytest.raises(FormatError, match=words):
+        SecureDfuPackage.from_bytes(data)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", package(SIGNED)[:-30], package(SIGNED)[40:]])
 def test_a_damaged_package_is_a_format_error(data: bytes) -> None:
     with pytest.raises(FormatError):
-        read_package(data)
+        SecureDfuPackage.from_faulty(data)
 
 
 @settings(max_examples=300)
@@ -129,6 +141,6 @@ def test_a_damaged_package_is_a_format_error(data: bytes) -> None:
 )
 def test_garbage_is_a_format_error_or_a_packet(data: bytes) -> None:
     try:
-        InitPacket.from_bytes(data)
+        Packet.from_bytes(data)
     except FormatError:
         return

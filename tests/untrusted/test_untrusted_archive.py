@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from smpdfu.dfu.package.package import Package
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.inspect.identify import FileKind, identify
-from smpdfu.image.inspect.secure_dfu import read_package
+from smpdfu.image.secure_dfu.package import SecureDfuPackage
 from smpdfu.untrusted.archive import MAX_MEMBERS, Archive
 
 MIB = 1 << 20
@@ -61,7 +61,7 @@ BOMBS = {
 }  # fmt: skip
 READERS: dict[str, Callable[[bytes], object]] = {
     "package": Package.from_bytes,
-    "securedfu": read_package,
+    "securedfu": SecureDfuPackage.from_faulty,
     "archive": lambda data: Archive(data).read("manifest.json", 2 * MIB),
     "identify": identify,
 }

@@ -10,6 +10,8 @@ from smpdfu.device_scan import ble_devices, serial_devices, virtual_devices
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from smpdfu.link.ble.search import Found
+
 Row = dict[str, Any]
 
 
@@ -20,17 +22,13 @@ async def show_devices(out: Output, seconds: float, controller: str | None, *, e
     if seconds:
         out.say(f"Listening for BLE devices for {seconds:g} s ...")
         found, fault = await ble_devices(seconds, controller)
-        rows += [
-            _row("ble", f"ble:{one.address}", f"{one.name or 'no name'}, {one.rssi} dBm")
-            | {"name": one.name, "rssi": one.rssi}
-            for one in found
-        ]
+        rows += [_heard(one) for one in found]
     answer = {"devices": rows, "bluetooth": fault}
     out.emit(answer, lambda: _shown(rows))
     if fault is not None:
         out.say(f"Bluetooth cannot be used: {fault}. `smpdfu doctor` shows what to do.")
     if rows:
-        out.say(f"Next: `smpdfu list --to {rows[0]['address']}`")
+        out.say(_next(rows))
     elif not every:
         out.say("`smpdfu doctor` checks this computer; `smpdfu scan --all` lists every serial port.")
 
@@ -47,6 +45,27 @@ def _serial(*, every: bool) -> list[Row]:
         | {"serial_number": port.serial_number, "usb_id": port.usb_id, "stable_name": port.stable_name}
         for port in serial_devices(every=every)
     ]
+
+
+def _heard(found: Found) -> Row:
+    what = f"{found.name or 'no name'}, {found.rssi} dBm"
+    if found.secure_dfu:
+        what = f"Secure DFU bootloader (nRF5 SDK): {what}"
+    return _row("ble", f"ble:{found.address}", what) | {
+        "name": found.name,
+        "rssi": found.rssi,
+        "secure_dfu": found.secure_dfu,
+    }
+
+
+def _next(rows: list[Row]) -> str:
+    """Return the next command for the first device, and for the first Secure DFU bootloader."""
+    smp = next((row for row in rows if not row.get("secure_dfu")), None)
+    secure_dfu = next((row for row in rows if row.get("secure_dfu")), None)
+    commands = [f"smpdfu list --to {smp['address']}"] if smp else []
+    if secure_dfu is not None:
+        commands.append(f"smpdfu secure-dfu send PACKAGE.zip --to {secure_dfu['address']}")
+    return f"Next: {' or '.join(f'`{one}`' for one in commands)}"
 
 
 def _row(kind: str, address: str, what: str, *, known: bool = True) -> Row:

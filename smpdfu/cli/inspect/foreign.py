@@ -8,32 +8,34 @@ from typing import Any
 from smpdfu.cli.inspect.contents import Contents, Pairs
 from smpdfu.cli.inspect.package import multi_image, package
 from smpdfu.image.inspect.foreign import elf_facts, srec_facts, suit_facts, uf2_facts
-from smpdfu.image.inspect.secure_dfu import read_package
 from smpdfu.image.keys.keys import is_encrypted
 from smpdfu.image.nsib.trusted_keys import NsibKeys
+from smpdfu.image.secure_dfu.facts import packet_facts
+from smpdfu.image.secure_dfu.package import SecureDfuPackage
 from smpdfu.untrusted.nesting import load_json
 
 
 def secure_dfu(data: bytes, advice: str) -> Contents:
     """A Secure DFU zip of the nRF5 SDK: what its init packets say. Raises FormatError."""
-    entries = read_package(data)
-    rows: list[tuple[object, ...]] = []
-    for one in entries:
-        packet = one.packet
+    rows: list[tuple[str, object]] = []
+    images: list[dict[str, object]] = []
+    for one in SecureDfuPackage.from_faulty(data).entries:
+        said = None if one.packet is None else packet_facts(one.packet)
         rows += [("image", f"{one.name}: {one.bin_file or 'no file'}, {one.size_bytes} bytes")]
-        if packet is None:
+        files = {"name": one.name, "bin_file": one.bin_file, "dat_file": one.dat_file, "size_bytes": one.size_bytes}
+        images += [files | {"packet": said, "fault": one.fault}]
+        if said is None:
             rows += [("init packet", one.fault)]
             continue
-        softdevices = ", ".join(f"0x{number:x}" for number in packet.softdevices)
         rows += [
-            ("type", packet.fw_type),
-            ("version", "none" if packet.fw_version is None else packet.fw_version),
-            ("hardware version", "none" if packet.hw_version is None else packet.hw_version),
-            ("SoftDevices", softdevices or "none"),
-            ("hash", f"{packet.hash_type} {packet.hash.hex()}".rstrip()),
-            ("signature", packet.signature_type or "none"),
+            ("type", said["fw_type"]),
+            ("version", "none" if said["fw_version"] is None else said["fw_version"]),
+            ("hardware version", "none" if said["hw_version"] is None else said["hw_version"]),
+            ("SoftDevices", ", ".join(f"0x{number:x}" for number in said["softdevices"]) or "none"),
+            ("hash", f"{said['hash_type']} {said['hash'].hex()}".rstrip()),
+            ("signature", said["signature_type"] or "none"),
         ]
-    return Contents(tuple((str(name), value) for name, value in rows), data=(("images", entries),), advice=advice)
+    return Contents(tuple(rows), data=(("images", images),), advice=advice)
 
 
 def key(data: bytes, advice: str) -> Contents:

@@ -11,9 +11,10 @@ from typing import Any
 from smpdfu.dfu.package import manifest as manifests
 from smpdfu.dfu.package import multi_image
 from smpdfu.dfu.package.images import Core, PackageImage, Role
-from smpdfu.dfu.package.zipped import MAX_PACKAGE_BYTES, ZIP_EPOCH_S, read_zip, write_zip
+from smpdfu.dfu.package.zipped import MAX_PACKAGE_BYTES, read_zip
 from smpdfu.errors import FormatError, PackageError
 from smpdfu.image.inspect.identify import FileKind, identify
+from smpdfu.image.zip_writing import ZIP_EPOCH_S, write_zip
 from smpdfu.untrusted.files import read_start
 
 # Manifest entries of these types hold an image; others are kept and left alone.

@@ -1,9 +1,7 @@
-"""The members of a package's zip: read with every limit checked before anything is unpacked, written reproducibly."""
+"""The members of a package's zip: read with every limit checked before anything is unpacked."""
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 
 from smpdfu.errors import FormatError, PackageError
@@ -12,10 +10,6 @@ from smpdfu.untrusted.archive import Archive
 MAX_PACKAGE_BYTES = 32 * 1024 * 1024
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_TOTAL_BYTES = 32 * 1024 * 1024
-
-# The earliest time that a zip can hold; used where SOURCE_DATE_EPOCH says nothing, so that packages are reproducible.
-ZIP_EPOCH_S = 315_532_800
-ZIP_END_S = 4_354_819_198
 
 
 def read_zip(data: bytes) -> dict[str, bytes]:
@@ -53,19 +47,3 @@ def _check_members(sizes: Mapping[str, int]) -> None:
 def _is_plain(name: str) -> bool:
     parts = name.split("/")
     return bool(name) and not (set(name) & set("\\\0:")) and not any(part in ("", ".", "..") for part in parts)
-
-
-def write_zip(members: Mapping[str, bytes], time_s: int) -> bytes:
-    """Return the zip: members stored and sorted, all of one time in seconds since 1970, so always the same bytes."""
-    import time
-
-    # Zip times have no zone; UTC makes them the same everywhere.
-    date = time.gmtime(min(max(time_s, ZIP_EPOCH_S), ZIP_END_S))[:6]
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(members):
-            info = zipfile.ZipInfo(name, date)
-            info.create_system = 3  # Unix, on every system
-            info.external_attr = 0o100644 << 16
-            archive.writestr(info, members[name])
-    return target.getvalue()

@@ -23,6 +23,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakError
+from bleak.uuids import normalize_uuid_16
 from bumble import hci
 from bumble.core import AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, ConnectionParametersPreferences, Device, Peer
@@ -194,12 +195,14 @@ class BumbleScanner(BaseBleakScanner):
 
     def _heard(self, heard: Advertisement) -> None:
         names = heard.data.get_all(AdvertisingData.Type.COMPLETE_LOCAL_NAME, raw=True)
-        uuids = [one for kind in _SERVICE_LISTS for one in heard.data.get_all(kind, raw=True)]
+        lists = [(one, size) for size, kind in _SERVICE_LISTS for one in heard.data.get_all(kind, raw=True)]
         shown = AdvertisementData(
             local_name=names[0].decode(errors="replace") if names else None,
             manufacturer_data={},
             service_data={},
-            service_uuids=[_text(one[start : start + 16]) for one in uuids for start in range(0, len(one) - 15, 16)],
+            service_uuids=[
+                _text(one[start : start + size]) for one, size in lists for start in range(0, len(one) - size + 1, size)
+            ],
             tx_power=None,
             rssi=heard.rssi,
             platform_data=(heard,),
@@ -210,14 +213,18 @@ class BumbleScanner(BaseBleakScanner):
             self.call_detection_callbacks(device, shown)
 
 
-_SERVICE_LISTS = (
-    AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
-    AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+_SERVICE_LISTS = (  # how many bytes a UUID has in each
+    (2, AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS),
+    (2, AdvertisingData.Type.INCOMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS),
+    (16, AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS),
+    (16, AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS),
 )
 
 
 def _text(little_endian: bytes) -> str:
-    """A UUID of 16 bytes as bleak writes it."""
+    """A UUID of 2 or 16 bytes as bleak writes it."""
+    if len(little_endian) == 2:
+        return normalize_uuid_16(int.from_bytes(little_endian, "little"))
     return str(uuid.UUID(bytes=little_endian[::-1]))
 
 

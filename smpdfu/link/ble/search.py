@@ -1,4 +1,4 @@
-"""The Bluetooth of this computer: bleak with a backend, and what is heard of SMP devices. ``pipe.py`` is the wire.
+"""The Bluetooth of this computer: bleak with a backend, and the devices that it hears. ``service_pipe.py`` is the wire.
 
 What the systems' stacks are known to do is in ``HABITS``. bleak is imported when something is looked for.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.errors import ConnectError
@@ -23,13 +23,27 @@ if TYPE_CHECKING:
 
 SMP_SERVICE = "8d53dc1d-1db7-4cd3-868b-8a527460aa84"
 SMP_CHARACTERISTIC = "da2e7828-fbce-4e01-ae9e-261174997c48"
+DFU_SERVICE = "0000fe59-0000-1000-8000-00805f9b34fb"
+"""The Secure DFU service of the nRF5 SDK: 0xFE59, which the Bluetooth SIG assigned to Nordic Semiconductor."""
 
 ANY = "*"
-"""The target that means the only SMP device in reach."""
+"""The target that means the only device in reach that offers the service."""
 SETTLE_S = 1.0
 """How long others that fit as well may take to show up."""
 """Six octets, or the UUID that macOS has instead."""
 _HEARD_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A GATT service: its UUID as bleak writes it, and its name in messages."""
+
+    uuid: str
+    name: str
+
+
+SMP = Service(SMP_SERVICE, "SMP")
+SECURE_DFU = Service(DFU_SERVICE, "Secure DFU")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +86,15 @@ SYSTEM = Backends()
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A device that advertises. ``rssi`` is how well it is heard, in dBm."""
+    """A device that advertises. ``rssi`` is how well it is heard, in dBm.
+
+    ``secure_dfu``: it offers the Secure DFU service of the nRF5 SDK, as such a bootloader does, and not SMP.
+    """
 
     name: str | None
     address: str
     rssi: int
+    secure_dfu: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({self.address})" if self.name else self.address
@@ -107,28 +125,36 @@ class Bluetooth:
         if self.backends.session is not None:
             await stack.enter_async_context(self.backends.session())
 
-    def scanner(self, seen: Callable[[BLEDevice, AdvertisementData], None], *, only_smp: bool) -> BleakScanner:
-        """A scanner that calls ``seen`` with whatever advertises, while it is entered."""
+    def scanner(
+        self, seen: Callable[[BLEDevice, AdvertisementData], None], services: Sequence[Service] = ()
+    ) -> BleakScanner:
+        """A scanner that calls ``seen`` while it is entered, for what advertises one of ``services`` (none: all)."""
         from bleak import BleakScanner
 
         return BleakScanner(
             seen,
-            [SMP_SERVICE] if only_smp else None,
+            [one.uuid for one in services] or None,
             bluez={} if self.adapter is None else {"adapter": self.adapter},
             backend=self.backends.scanner,
             **self.backends.options,
         )
 
     def client(
-        self, device: BLEDevice, disconnected: Callable[[BleakClient], None], *, pair: bool, timeout_s: float
+        self,
+        device: BLEDevice,
+        service: Service,
+        disconnected: Callable[[BleakClient], None],
+        *,
+        pair: bool,
+        timeout_s: float,
     ) -> BleakClient:
-        """A client for one connection to ``device``."""
+        """A client for one connection to ``service`` of ``device``."""
         from bleak import BleakClient
 
         return BleakClient(
             device,
             disconnected,
-            [SMP_SERVICE],
+            [service.uuid],
             timeout=timeout_s,
             pair=pair,
             bluez={} if self.adapter is None else {"adapter": self.adapter},
@@ -137,8 +163,8 @@ class Bluetooth:
             **self.backends.options,
         )
 
-    async def connected(self) -> list[BLEDevice]:
-        """SMP devices that the system is connected to, and which do not advertise therefore.
+    async def connected(self, service: Service) -> list[BLEDevice]:
+        """Devices with ``service`` that the system is connected to, and which do not advertise therefore.
 
         A program that died may have left a connection behind, and BlueZ keeps it.
         """
@@ -148,7 +174,7 @@ class Bluetooth:
             return []
         with suppress(NotImplementedError):  # not every system tells
             adapter = await BleakAdapter.get(bluez={} if self.adapter is None else {"adapter": self.adapter})
-            return await adapter.get_connected_devices([SMP_SERVICE])
+            return await adapter.get_connected_devices([service.uuid])
         return []
 
 
@@ -156,22 +182,61 @@ _QUIET = logging.NullHandler()
 
 
 async def scan(seconds: float = 5.0, backends: Backends = SYSTEM, *, adapter: str | None = None) -> tuple[Found, ...]:
-    """The devices with the SMP service that advertise within ``seconds``, the nearest first.
+    """The devices that advertise SMP or Secure DFU within ``seconds``, the nearest first.
 
     Raises ConnectError where there is no Bluetooth to use.
     """
     bluetooth = Bluetooth(backends, adapter)
-    search = Search(ANY)
+    heard = Heard()
     try:
         async with AsyncExitStack() as stack:
             await bluetooth.enter(stack)
-            async with bluetooth.scanner(search.note, only_smp=True):
+            async with bluetooth.scanner(heard.note, (SMP, SECURE_DFU)):
                 await asyncio.sleep(seconds)
     except Exception as error:
         from smpdfu.link.ble.bluez import explain
 
         raise ConnectError(f"cannot look for Bluetooth devices: {explain(error)}") from error
-    return search.smp_devices
+    return heard.offering(SMP, SECURE_DFU)
+
+
+class Heard:
+    """What advertisements told so far, by address."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Found] = {}
+        self._services: dict[str, set[str]] = {}
+
+    def note(self, device: BLEDevice, shown: AdvertisementData) -> None:
+        """Remember what an advertisement tells; the name may be in the next one only."""
+        address = device.address
+        before = self._found.get(address)
+        if before is None and len(self._found) >= _HEARD_MAX:  # somebody makes addresses up
+            return
+        name = shown.local_name or device.name or (before.name if before else None)
+        self._remember(Found(name, address, shown.rssi), shown.service_uuids)
+
+    def note_connected(self, device: BLEDevice, service: Service) -> None:
+        """The system is connected to this device, which has ``service``."""
+        self._remember(Found(device.name, device.address, 0), [service.uuid])
+
+    def _remember(self, found: Found, uuids: Sequence[str]) -> None:
+        services = self._services.setdefault(found.address, set())
+        services.update(uuids)
+        self._found[found.address] = replace(found, secure_dfu=DFU_SERVICE in services and SMP_SERVICE not in services)
+
+    def get(self, address: str) -> Found | None:
+        """What was heard of ``address``; None for nothing."""
+        return self._found.get(address)
+
+    def offers(self, address: str, service: Service) -> bool:
+        """Return whether the device at ``address`` advertised ``service``."""
+        return service.uuid in self._services.get(address, ())
+
+    def offering(self, *services: Service) -> tuple[Found, ...]:
+        """What was heard with one of ``services``, the nearest first."""
+        devices = (one for one in self._found.values() if any(self.offers(one.address, each) for each in services))
+        return tuple(sorted(devices, key=lambda one: (-one.rssi, one.address)))
 
 
 class Search:
@@ -182,35 +247,33 @@ class Search:
     What fits by name alone is taken after ``SETTLE_S``, when no other one with that name was heard.
     """
 
-    def __init__(self, target: str, known: Found | None = None) -> None:
+    def __init__(self, target: str, known: Found | None = None, service: Service = SMP) -> None:
         self._loop = asyncio.get_running_loop()
         self.result: asyncio.Future[BLEDevice] = self._loop.create_future()
         self._target = target
         self._known = known
-        self._heard: dict[str, Found] = {}
-        self._smp: set[str] = set()
+        self._service = service
+        self._heard = Heard()
         self._fitting: dict[str, BLEDevice] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def smp_devices(self) -> tuple[Found, ...]:
-        """What was heard with the SMP service, the nearest first."""
-        devices = (self._heard[address] for address in self._smp)
-        return tuple(sorted(devices, key=lambda one: (-one.rssi, one.address)))
+    def devices(self) -> tuple[Found, ...]:
+        """What was heard with the service, the nearest first."""
+        return self._heard.offering(self._service)
 
     def found(self, device: BLEDevice) -> Found:
         """What was heard of ``device``."""
-        return self._heard.get(device.address, Found(device.name, device.address, 0))
+        return self._heard.get(device.address) or Found(device.name, device.address, 0)
 
     def seen(self, device: BLEDevice, shown: AdvertisementData) -> None:
         """An advertisement came in."""
-        self.note(device, shown)
+        self._heard.note(device, shown)
         self._consider(device)
 
     def is_connected(self, device: BLEDevice) -> None:
-        """The system is connected to this SMP device."""
-        self._heard[device.address] = Found(device.name, device.address, 0)
-        self._smp.add(device.address)
+        """The system is connected to this device, which has the service."""
+        self._heard.note_connected(device, self._service)
         self._consider(device)
 
     def _consider(self, device: BLEDevice) -> None:
@@ -220,17 +283,6 @@ class Search:
         elif self._fits(device):
             self._fitting[device.address] = device
             self._timer = self._timer or self._loop.call_later(SETTLE_S, self._settle)
-
-    def note(self, device: BLEDevice, shown: AdvertisementData) -> None:
-        """Remember what an advertisement tells; the name may be in the next one only."""
-        address = device.address
-        before = self._heard.get(device.address)
-        if before is None and len(self._heard) >= _HEARD_MAX:  # somebody makes addresses up
-            return
-        name = shown.local_name or device.name or (before.name if before else None)
-        self._heard[address] = Found(name, address, shown.rssi)
-        if SMP_SERVICE in shown.service_uuids:
-            self._smp.add(address)
 
     def stop(self) -> None:
         """Nothing more is wanted of it."""
@@ -245,9 +297,10 @@ class Search:
         heard = self._heard.get(device.address)
         if heard is None:
             return False
+        offers = self._heard.offers(heard.address, self._service)
         if self._known is not None:
-            return heard.name == self._known.name and heard.address in self._smp
-        return heard.address in self._smp if self._target == ANY else heard.name == self._target
+            return heard.name == self._known.name and offers
+        return offers if self._target == ANY else heard.name == self._target
 
     def _settle(self) -> None:
         if self.result.done():
@@ -256,5 +309,6 @@ class Search:
             self.result.set_result(next(iter(self._fitting.values())))
             return
         several = ", ".join(str(self.found(device)) for device in self._fitting.values())
-        what = "SMP devices are in reach" if self._target == ANY else f"devices are called {self._target!r}"
+        devices = f"{self._service.name} devices are in reach"
+        what = devices if self._target == ANY else f"devices are called {self._target!r}"
         self.result.set_exception(ConnectError(f"several {what}: {several}; name one by its address", self._target))

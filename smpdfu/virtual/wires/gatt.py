@@ -24,7 +24,8 @@ from bumble.transport.common import AsyncPipeSink, TransportSink, TransportSourc
 
 from smpdfu.errors import ConnectError, LinkLostError
 from smpdfu.link.ble.bumble_backend import FAST_S, PatientHost, hci_transport, room, switch_off, switch_on
-from smpdfu.link.ble.pipe import ATT_HEADER_SIZE, SMP_CHARACTERISTIC, SMP_SERVICE, VALUE_MAX
+from smpdfu.link.ble.search import SMP_CHARACTERISTIC, SMP_SERVICE
+from smpdfu.link.ble.service_pipe import ATT_HEADER_SIZE, VALUE_MAX
 from smpdfu.link.inbox import Inbox
 from smpdfu.link.pipe import Pipe
 from smpdfu.smp.framing import GattFraming

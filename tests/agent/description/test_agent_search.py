@@ -49,6 +49,7 @@ def reach(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def test_names_become_controller_ids(reach: list[object], tmp_path: Path) -> None:
     reach += [Found("roof-1", "C0:00:00:00:00:01", -40), Found(None, "C0:00:00:00:00:02", -50)]
     reach += [Found("roof-2", "C0:00:00:00:00:03", -50), Found("roof-2", "C0:00:00:00:00:04", -50)]
+    reach.append(Found("roof-old", "C0:00:00:00:00:05", -40, secure_dfu=True))  # it does not speak SMP
     refused: list[str] = []
     file = agent(tmp_path, 'ble = ["roof-*"]\nserial = ["1050*"]\nlisten_s = 3\nprefix = "b17-"')
     found = asyncio.run(search_devices(file, refused=lambda name, why: refused.append(f"{name}: {why}")))

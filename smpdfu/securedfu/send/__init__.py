@@ -1,0 +1,1 @@
+"""Sending a Secure DFU package to a device, over the wires of ``link/``."""
