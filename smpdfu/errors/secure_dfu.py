@@ -5,11 +5,20 @@ from __future__ import annotations
 from smpdfu.errors.base import SmpdfuError
 from smpdfu.errors.device import LinkError
 
+TYPE_CHECKING = False  # of typing, which takes its time
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class SecureDfuError(SmpdfuError):
     """A Secure DFU package was not installed. ``advice``: what to do, in a sentence; empty if nobody can say."""
 
     advice: str = ""
+
+    def advising(self, code: str, advice: str) -> Self:
+        """Set ``code`` and ``advice``; return the error, to be raised."""
+        self.code, self.advice = code, advice
+        return self
 
 
 class DfuRefusedError(SecureDfuError):

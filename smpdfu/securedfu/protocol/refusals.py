@@ -144,9 +144,7 @@ def refusal(answer: Answer, kind: ObjectType) -> DfuRefusedError:
         name = f"{name}, {_name(ExtendedError, answer.extended)}"
     message = f"the bootloader refused {_SUBJECTS[kind]}: {meaning.what} ({request.lower()}: {name})"
     error = DfuRefusedError(message, request.lower(), answer.result, answer.extended, name=name)
-    error.advice = meaning.todo
-    error.code = meaning.code
-    return error
+    return error.advising(meaning.code, meaning.todo)
 
 
 def _name(kind: type[Opcode | Result | ExtendedError], value: int) -> str:
