@@ -43,7 +43,7 @@ COMMANDS = {
     "application, version 0": "--application app.hex --application-version 0 --hw-version 0 --sd-req 0x100 "
     "--key-file key.pem",
     "application, several SoftDevices": _APP.replace("0x100", "0x100,0xCA,0xC1"),
-    "application, SoftDevice or none": _APP.replace("0x100", "0x00,0x100"),
+    "application, SoftDevice or none": _APP.replace("0x100", "0x00,0x100").replace("app.hex", "app_no_sd.hex"),
     "application, debug mode": "--application app.hex --debug-mode --key-file key.pem",
     "application, no validation": f"{_APP} --app-boot-validation NO_VALIDATION",
     "application, SHA-256 at boot": f"{_APP} --app-boot-validation VALIDATE_GENERATED_SHA256",

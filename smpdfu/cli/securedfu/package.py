@@ -90,6 +90,8 @@ def _refuse(found: tuple[Finding, ...], out: Output) -> None:
         tuple(one.words for one in errors),
         tuple(one.code for one in errors),
     ).because("secure-dfu-refused")
+    if not out.json:
+        raise error
     conclude(out, {"file": None, "findings": [finding_entry(one) for one in found]}, lambda: "", error)
 
 
