@@ -172,6 +172,7 @@ BY_CODE: Mapping[str, Row] = {
     "secure-dfu-refused": "--force writes the package all the same.",
     "secure-dfu-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
     "boot-validation-without-key": "Give the key with -k.",
+    "secure-dfu-package": lambda facts: f"`smpdfu secure-dfu show {quote(facts['file'])}` shows what is in it.",
     "not-secure-dfu": _instead_of_secure_dfu,
     "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
