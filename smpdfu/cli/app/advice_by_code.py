@@ -66,10 +66,26 @@ def _another_slot(facts: Facts) -> str:
     return f"Use --{facts['core']}-address {facts['address']} and --{facts['core']}-slot-size."
 
 
+_SECURE_DFU_PACKAGE = "Make a package of the firmware first."
+_OTHER_WORLD = {
+    "DFU_APPLICATION_ZIP": "`smpdfu update {file}` installs it.",
+    "DFU_MULTI_IMAGE": "`smpdfu update {file}` installs it.",
+    "MCUBOOT_IMAGE": "`smpdfu upload {file} --confirm` installs it.",
+    "INTEL_HEX": _SECURE_DFU_PACKAGE,
+    "RAW_FIRMWARE": _SECURE_DFU_PACKAGE,
+}
+
+
+def _instead_of_secure_dfu(facts: Facts) -> str:
+    text = _OTHER_WORLD.get(facts["kind"], "`smpdfu inspect {file}` shows what it is.")
+    return text.format(file=quote(facts["file"]))
+
+
 Row = str | Callable[[Facts], str]
 
 # Codes of findings first, in the order of docs/reference/findings.md; then those of errors and of doubts.
 BY_CODE: Mapping[str, Row] = {
+    "secure-dfu-device": "`smpdfu virtual run` serves it at a port, and `smpdfu secure-dfu send` updates it there.",
     "recovery": "`smpdfu reset` restarts it, --recovery updates it in serial recovery.",
     "secret-variable": "Export {name}, or correct the name that you gave, such as --password-env NAME.",
     "recovery-wire": "Use --loader-to serial:/dev/ttyACM0.",
@@ -153,6 +169,7 @@ BY_CODE: Mapping[str, Row] = {
     "nsib-debug-key": "--nsib-key seals it again with the key of the release.",
     "seal-what": "Leave --nsib-key out.",
     "signed-already": "Give the firmware, and the key with -k.",
+    "not-secure-dfu": _instead_of_secure_dfu,
     "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 

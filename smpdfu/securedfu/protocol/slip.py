@@ -7,6 +7,8 @@ stands before a frame: the nRF5 SDK takes an empty frame for a message, and find
 from __future__ import annotations
 
 END, ESCAPE = b"\xc0", b"\xdb"
+WORD_SIZE = 4
+"""The flash takes whole words: the bootloader drops a write of another length, and says nothing."""
 _MEANING = {b"\xdc": END, b"\xdd": ESCAPE}
 
 
@@ -20,9 +22,9 @@ def encode(message: bytes) -> bytes:
 def payload_max(mtu: int) -> int:
     """Return the most bytes of an object in one write, for frames of ``mtu`` bytes: escapes may double a message.
 
-    At least 1, whatever the bootloader reports.
+    These are whole words; at least one, whatever the bootloader reports.
     """
-    return max(1, (mtu - len(END)) // 2 - 1)
+    return max(((mtu - len(END)) // 2 - 1) // WORD_SIZE, 1) * WORD_SIZE
 
 
 class SlipDecoder:

@@ -1,0 +1,48 @@
+"""``secure-dfu show``.
+
+This file declares the commands and imports little, so that ``--help`` is fast. The file of each name does the work.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smpdfu.cli.app.command import command
+from smpdfu.cli.keys.options import PassphraseOptions
+from smpdfu.cli.terminal.show import Output
+
+Package = Annotated[Path, typer.Argument(metavar="PACKAGE", help="Secure DFU package (.zip).")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group ``secure-dfu`` to ``app``."""
+    group = typer.Typer(help="Make, show and send packages for the bootloader of the nRF5 SDK.", no_args_is_help=True)
+    command(group, "show")(show)
+    app.add_typer(group, name="secure-dfu")
+
+
+def show(
+    package: Package,
+    secret: PassphraseOptions,
+    out: Output,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-k",
+            "--key",
+            metavar="KEY",
+            help="Key of the bootloader, to verify the signature: a PEM file (the public half will do) or a key URI. "
+            "May be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Show every field of a Secure DFU package, and check its sizes, its hash and, with -k, its signature.
+
+    If the bootloader would refuse the package, the exit code is 3.
+    """
+    from smpdfu.cli.securedfu.show import show_package
+
+    show_package(package, key or [], secret.source(), out)
