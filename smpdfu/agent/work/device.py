@@ -288,7 +288,7 @@ class DeviceWork:
         self._task.activated = told.activated
         if self.keeper.action is None or self.keeper.action.id != offered.id:
             self._task.retry.reset()
-            self._ask_again.reset()
+        self._ask_again.reset()
         stage = Stage.INSTALLING if told.begun else Stage.TAKEN
         await self.keeper.keep_action(ActionRecord(offered.id, link, stage))
         self._ports.watch(ActionTaken(self.name, offered.id, resumed=told.begun))
