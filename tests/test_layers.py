@@ -54,7 +54,7 @@ SUB_LINES: dict[str, tuple[set[str], ...]] = {
         {"agent", "fleet", "virtual", "imgtool", "computer", "securedfu"},
     ),
     "cli/image": ({"pack"},),
-    "cli/virtual": ({"options"},),
+    "cli/virtual": ({"options"}, {"nrf52"}),
     "client": ({"transfers"},),
     "dfu": ({"package"}, {"build_folder"}, {"evidence"}, {"decide"}, {"do"}, {"fleet"}),
     "dfu/build_folder": ({"formats"}, {"packing"}),

@@ -85,6 +85,7 @@ Row = str | Callable[[Facts], str]
 
 # Codes of findings first, in the order of docs/reference/findings.md; then those of errors and of doubts.
 BY_CODE: Mapping[str, Row] = {
+    "secure-dfu-device": "`smpdfu virtual run` serves it at a port, and `smpdfu secure-dfu send` updates it there.",
     "recovery": "`smpdfu reset` restarts it, --recovery updates it in serial recovery.",
     "secret-variable": "Export {name}, or correct the name that you gave, such as --password-env NAME.",
     "recovery-wire": "Use --loader-to serial:/dev/ttyACM0.",

@@ -6,8 +6,14 @@ from pathlib import Path
 
 from smpdfu.errors import ConnectError
 from smpdfu.untrusted.nesting import load_json
+from smpdfu.virtual.chip.layout import LAYOUTS as NRF5340_LAYOUTS
 from smpdfu.virtual.nrf52.layout import LAYOUTS
 from smpdfu.virtual.store.names import folder_of
+
+
+def layout_names() -> list[str]:
+    """Return the names of the layouts of both chips."""
+    return [*NRF5340_LAYOUTS, *LAYOUTS]
 
 
 def is_nrf52(name: str) -> bool:
