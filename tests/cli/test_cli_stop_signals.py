@@ -81,7 +81,7 @@ def test_what_counts_as_a_second_ctrl_c(
         monkeypatch.setattr(stop_signals, "_APART_S", apart_s)
         monkeypatch.setattr(stop_signals, "_end_at_once", lambda: called.put_nowait("end"))
         with stop_signals.stopped_by_signals(lambda: called.put_nowait("stop")):
-            found = []
+            found: list[str] = []
             for _ in range(2):
                 os.kill(os.getpid(), number)
                 await asyncio.sleep(0.01)  # it comes through a pipe of the loop
