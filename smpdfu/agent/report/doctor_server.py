@@ -42,7 +42,7 @@ async def check_server(file: AgentFile, credentials: Credentials, now: Callable[
     names = asked or [next(plain, NOBODY)]
     tls = TlsFiles(file.server.ca, credentials.certificate, credentials.key)
     try:
-        async with HttpClient(tls=tls, times=_TIMES) as http:
+        async with HttpClient(tls=tls, times=_TIMES, proxy=file.server.address.proxy) as http:
             first = await _ask(http, file, credentials, names[0])
             found = [_reached(file, first), *_clock(first, now())]
             rest = await asyncio.gather(*(_ask(http, file, credentials, name) for name in names[1:]))
