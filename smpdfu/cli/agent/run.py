@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from smpdfu.agent.actions.events import AgentEnds, AgentEvent
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.gateway_agent import AgentReporting, agent_once, run_agent
 from smpdfu.agent.work.gateway import AgentRound
 from smpdfu.cli.app.ending import conclude
@@ -73,5 +74,5 @@ def _fault(done: AgentRound) -> SmpdfuError | None:
     if done.failed:
         return ActionsFailedError(len(done.failed))
     if done.unpolled:
-        return ServerLinkError(f"the server did not answer as it should for {len(done.unpolled)} devices")
+        return ServerLinkError(f"the server did not answer as it should for {counted(len(done.unpolled), 'device')}")
     return ActionsUnfinishedError(len(done.waiting)) if done.waiting else None
