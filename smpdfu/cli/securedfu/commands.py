@@ -1,4 +1,4 @@
-"""``secure-dfu show``.
+"""``secure-dfu show`` and ``send``.
 
 This file declares the commands and imports little, so that ``--help`` is fast. The file of each name does the work.
 """
@@ -12,6 +12,7 @@ import typer
 
 from smpdfu.cli.app.command import command
 from smpdfu.cli.keys.options import PassphraseOptions
+from smpdfu.cli.securedfu.send_options import DfuConnection, SendOptions
 from smpdfu.cli.terminal.show import Output
 
 Package = Annotated[Path, typer.Argument(metavar="PACKAGE", help="Secure DFU package (.zip).")]
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Add the group ``secure-dfu`` to ``app``."""
     group = typer.Typer(help="Make, show and send packages for the bootloader of the nRF5 SDK.", no_args_is_help=True)
     command(group, "show")(show)
+    command(group, "send")(send)
     app.add_typer(group, name="secure-dfu")
 
 
@@ -46,3 +48,13 @@ def show(
     from smpdfu.cli.securedfu.show import show_package
 
     show_package(package, key or [], secret.source(), out)
+
+
+async def send(package: Package, how: SendOptions, conn: DfuConnection, out: Output) -> None:
+    """Send a Secure DFU package to a device in its bootloader, part after part, and say what runs afterwards.
+
+    If it is interrupted, run the same command again: it continues where the device is.
+    """
+    from smpdfu.cli.securedfu.send import send_package
+
+    await send_package(package, how, conn, out)
