@@ -94,12 +94,13 @@ def sign(init: InitCommand, key: PrivateKey = KEY) -> bytes:
     """A signed init packet."""
     command = Command(OpCode.INIT, init)
     return Packet(
-        signed_command=SignedCommand(command, SignatureType.ECDSA_P256_SHA256, signature(init, key))
+        signed_command=SignedCommand(command, SignatureType.ECDSA_P256_SHA256, signature(init.to_bytes(), key))
     ).to_bytes()
 
 
-def signature(init: InitCommand, key: PrivateKey = KEY) -> bytes:
-    pair = numbers(key.sign(init.to_bytes()), 32, "tinycrypt")
+def signature(data: bytes, key: PrivateKey = KEY) -> bytes:
+    """As init packets have it."""
+    pair = numbers(key.sign(data), 32, "tinycrypt")
     assert pair is not None
     return signature_from_rs(b"".join(one.to_bytes(32, "big") for one in pair))
 
