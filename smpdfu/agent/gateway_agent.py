@@ -25,6 +25,7 @@ from smpdfu.agent.target_attributes import opened_attributes
 from smpdfu.agent.work.gateway import AgentRound, Gateway
 from smpdfu.agent.work.opening import load_agent_file, open_gateway
 from smpdfu.errors import FormatError
+from smpdfu.local.state.json_lines import as_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ async def _open(path: Path | str, reporting: AgentReporting, *, metrics: bool) -
 
 def _book(file: AgentFile, hide: Callable[[str], str], clock: Callable[[], float]) -> StatusBook:
     """Begin with what an earlier run knew of the past."""
-    now = clock()
+    now = as_time(clock())
     address = file.server.address
     begin = AgentStatus(file.gateway, address.url, address.tenant, os.getpid(), now, now, ended=False)
     book = StatusBook(begin, file.devices, clock=clock, hide=hide)

@@ -38,6 +38,16 @@ def test_a_log_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     assert [event.kind for event in read_log(tmp_path)] == ["run", "resume"]
 
 
+@pytest.mark.parametrize("now", [-1.0, 1e18, float("inf"), float("nan")])
+def test_a_clock_that_tells_no_date_damages_no_log(tmp_path: Path, now: float) -> None:
+    with FleetLog(tmp_path, clock=lambda: now) as log:
+        log.write("run")
+        log.write("leave")
+    damaged: list[int] = []
+    assert [event.kind for event in read_log(tmp_path, damaged.append)] == ["run", "leave"]
+    assert damaged == []
+
+
 DAMAGE = [
     b"no json",
     b'{"event": "end", "device": "a", "time": 1e400}',

@@ -47,6 +47,17 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_record(path).end == DONE
 
 
+@pytest.mark.parametrize("now", [-1.0, 1e18, float("inf"), float("nan")])
+def test_a_clock_that_tells_no_date_damages_no_journal(tmp_path: Path, now: float) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, clock=lambda: now) as journal:
+        journal.begin("d1", device="virtual:x")
+        journal.done("upload app")
+        journal.end(DONE)
+    assert not is_damaged(path)
+    assert read_record(path).end == DONE
+
+
 def test_the_last_update_counts_and_only_its_own_package() -> None:
     record = replay(
         [

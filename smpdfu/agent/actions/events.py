@@ -179,6 +179,16 @@ class FeedbackKept:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackGivenUp:
+    """The server refuses a feedback every time. The agent does not send it again, and goes on with other actions."""
+
+    NAME: ClassVar[str] = "feedback-given-up"
+    device: str
+    action: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttributesSent:
     """The server has what the agent knows of the device; ``read``: the device answered and told it now."""
 
@@ -240,6 +250,7 @@ AgentEvent = (
     | CancelRefused
     | FeedbackSent
     | FeedbackKept
+    | FeedbackGivenUp
     | AttributesSent
     | ClaimedElsewhere
     | ConfirmationWaits

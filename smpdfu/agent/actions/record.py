@@ -16,6 +16,10 @@ from smpdfu.errors import FormatError
 
 E = TypeVar("E", bound=StrEnum)
 FORMAT = 1
+MAX_REFUSED = 8
+"""How often a server may refuse a message for a reason that does not pass by itself, until the agent gives it up."""
+MAX_ASKED = 100
+"""How often the agent asks of one action whether it is over. Each time is a status of the action in hawkBit's quota."""
 MAX_PAST = 16
 """How many actions that ended are remembered, so that none of them is done again."""
 
@@ -44,15 +48,20 @@ class Answers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A feedback that the server must get; ``link`` is the resource that it answers."""
+    """A feedback that the server must get; ``link`` is the resource that it answers.
+
+    ``refused``: how often the server refused it as it is.
+    """
 
     to: Answers
     link: str
     feedback: Feedback
+    refused: int = 0
 
     def to_entry(self) -> dict[str, Any]:
         """As the file has it."""
-        return {"to": self.to, "link": self.link, "feedback": self.feedback.to_json()}
+        entry = {"to": self.to, "link": self.link, "feedback": self.feedback.to_json()}
+        return entry | {"refused": self.refused} if self.refused else entry
 
     @classmethod
     def from_entry(cls, entry: Any) -> Self:
@@ -62,7 +71,8 @@ class Message:
             feedback = Feedback.from_json(dict(_object(found.get("feedback"))))
         except ValueError as error:
             raise FormatError(f"a message of the record is none: {error}") from None
-        return cls(_choice(Answers, found.get("to")), _text(found, "link"), feedback)
+        refused = _count(found, "refused") if "refused" in found else 0
+        return cls(_choice(Answers, found.get("to")), _text(found, "link"), feedback, refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class ActionRecord:
     ``digest`` is that of its package and ``sha256`` that of its file, for people, when they are known. ``outbox`` are
     the messages that the server must get and does not have, the oldest first. ``final`` is what is sent again if the
     server still offers an action that ended. ``said`` counts the messages about progress, ``told`` are what they were
-    about.
+    about. ``asked`` counts the questions whether it is over.
     """
 
     id: str
@@ -84,6 +94,7 @@ class ActionRecord:
     final: Message | None = None
     said: int = 0
     told: frozenset[str] = frozenset()
+    asked: int = 0
 
     @property
     def open(self) -> bool:
@@ -94,6 +105,11 @@ class ActionRecord:
     def settled(self) -> bool:
         """True if nothing is left to do or to send."""
         return not self.open and not self.outbox
+
+    @property
+    def forgotten(self) -> bool:
+        """True if the server said that it does not have the action, or that it is over; nobody cancelled it."""
+        return self.stage is Stage.OVER and self.final is None
 
     def ended(self, final: Message) -> Self:
         """The record with its result; ``final`` has to reach the server."""
@@ -111,6 +127,11 @@ class ActionRecord:
         """The record with another message in the place of this one."""
         return replace(self, outbox=tuple(other if one == message else one for one in self.outbox))
 
+    def given_up(self, message: Message, refused: Message) -> Self:
+        """The record without this message, which the server refuses: it is not sent again, unless the server asks."""
+        final = refused if self.final is not None and message.to is Answers.DEPLOYMENT else self.final
+        return replace(self.delivered(message), final=final)
+
     def to_entry(self) -> dict[str, Any]:
         """As the file has it."""
         return {
@@ -123,6 +144,7 @@ class ActionRecord:
             "final": None if self.final is None else self.final.to_entry(),
             "said": self.said,
             "told": sorted(self.told),
+            "asked": self.asked,
         }
 
     @classmethod
@@ -140,6 +162,7 @@ class ActionRecord:
             None if final is None else Message.from_entry(final),
             _count(found, "said"),
             frozenset(map(str, _list(found, "told"))),
+            _count(found, "asked") if "asked" in found else 0,
         )
 
 

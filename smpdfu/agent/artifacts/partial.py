@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -11,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.errors import ArtifactError
-from smpdfu.local.state.own import keep_names, open_own
+from smpdfu.local.state.own import NO_SPACE, keep_names, open_own
 
 _PIECE_BYTES = 1 << 20
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _Result = TypeVar("_Result")
 
 
@@ -53,9 +52,9 @@ class PartialFile:
     def write(self, data: bytes) -> None:
         """Append bytes. Raises ``ArtifactError`` for more bytes than the server said, and for a full disk."""
         if self.size_bytes + len(data) > self.whole_bytes:
-            raise ArtifactError(f"the file is larger than the server said: more than {self.whole_bytes} bytes").because(
-                "artifact-size"
-            )
+            raise ArtifactError(
+                f"the file is larger than the server said: more than {counted(self.whole_bytes, 'byte')}"
+            ).because("artifact-size")
         view = memoryview(data)
         try:
             while view:
@@ -100,7 +99,7 @@ def hash_of(descriptor: int, algorithm: str) -> str:
 
 def fault_of(error: OSError, folder: Path) -> ArtifactError:
     """Return our error for one of the file system."""
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return disk_full(folder)
     where = error.filename or folder
     why = error.strerror or type(error).__name__

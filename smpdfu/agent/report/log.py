@@ -27,6 +27,7 @@ from smpdfu.agent.actions.events import (
     CancelRefused,
     ClaimedElsewhere,
     ConfirmationWaits,
+    FeedbackGivenUp,
     FeedbackKept,
     Polled,
     PollFailed,
@@ -35,6 +36,7 @@ from smpdfu.agent.actions.events import (
     Unexpected,
 )
 from smpdfu.agent.description.file import LogForm
+from smpdfu.local.state.json_lines import as_time
 from smpdfu.untrusted.text import line
 
 MAX_VALUE = 500
@@ -54,6 +56,7 @@ _LEVELS: dict[type, Level] = {
     PollFailed: Level.WARNING,
     ActionWaits: Level.WARNING,
     FeedbackKept: Level.WARNING,
+    FeedbackGivenUp: Level.ERROR,
     CancelRefused: Level.WARNING,
     RecordDamaged: Level.WARNING,
     ClaimedElsewhere: Level.ERROR,
@@ -86,7 +89,7 @@ class EventLog:
 
     def write(self, level: Level, name: str, facts: Iterable[tuple[str, Any]]) -> None:
         """Write one line with these facts, filtered."""
-        now = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = datetime.fromtimestamp(as_time(self._clock()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         shown = [(key, self._shown(value)) for key, value in facts]
         with suppress(OSError, ValueError):  # a log that cannot be written stops no update; ValueError: it is closed
             self._stream.write(self._write(now, level, name, shown) + "\n")
@@ -96,7 +99,7 @@ class EventLog:
         """Whether this is something else than the event before of its kind and device, or a first good poll again."""
         if isinstance(event, Polled):
             return self._failures.pop((event.device, PollFailed.NAME), None) is not None
-        if isinstance(event, PollFailed | ActionWaits | FeedbackKept | ConfirmationWaits):
+        if isinstance(event, PollFailed | ActionWaits | FeedbackKept | FeedbackGivenUp | ConfirmationWaits):
             facts = tuple(value for key, value in _facts_of(event) if key not in _CHANGING)
             key = (event.device, event.NAME)
             known = self._failures.get(key) == facts

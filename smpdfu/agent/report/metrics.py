@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from smpdfu.agent.actions.events import (
     ActionEnded,
     AgentEvent,
+    FeedbackGivenUp,
     FeedbackKept,
     FeedbackSent,
     PackageReady,
@@ -44,7 +45,7 @@ class AgentMetrics:
         self._about = {"gateway": gateway, "version": version}
         self._clock = clock
         self._last_good: float | None = None
-        self._polls = self._downloaded = self._kept = self._defects = 0
+        self._polls = self._downloaded = self._kept = self._given_up = self._defects = 0
         self._poll_errors: Counter[str] = Counter()
         self._actions: Counter[str] = Counter()
         self._feedback: Counter[str] = Counter()
@@ -66,6 +67,8 @@ class AgentMetrics:
                 self._feedback[execution] += 1
             case FeedbackKept():
                 self._kept += 1
+            case FeedbackGivenUp():
+                self._given_up += 1
             case Unexpected():
                 self._defects += 1
             case _:
@@ -94,6 +97,8 @@ class AgentMetrics:
                 family.add_metric([value], count)
             yield family
         yield CounterMetricFamily("smpdfu_agent_feedback_kept", "Feedback that has to be sent again", self._kept)
+        given_up = "Results that the server refuses, and that are not sent again"
+        yield CounterMetricFamily("smpdfu_agent_feedback_given_up", given_up, self._given_up)
         yield CounterMetricFamily("smpdfu_agent_downloaded_bytes", "Bytes from the server", self._downloaded)
         yield CounterMetricFamily("smpdfu_agent_defects", "Errors that smpdfu does not know", self._defects)
         if self._last_good is not None:

@@ -26,6 +26,7 @@ from smpdfu.agent.actions.events import (
     CancelRefused,
     ClaimedElsewhere,
     ConfirmationWaits,
+    FeedbackGivenUp,
     FeedbackKept,
     FeedbackSent,
     PackageReady,
@@ -37,7 +38,7 @@ from smpdfu.agent.actions.events import (
     Unexpected,
 )
 from smpdfu.errors import FormatError
-from smpdfu.local.state.json_lines import is_time
+from smpdfu.local.state.json_lines import as_time, is_time
 from smpdfu.local.state.own import READ_ANYONES, make_own_folder, open_own
 from smpdfu.untrusted.jsontext import load
 
@@ -45,6 +46,10 @@ NAME = "status.json"
 FORMAT = 1
 MAX_BYTES = 64 << 20
 _MAX_TEXT = 500
+CANCELLED = "cancelled"
+"""Outcome of an action that the server cancelled before the device could boot the new image."""
+OVER = "over"
+"""Outcome of an action that the server ended without this agent."""
 
 
 class DevicePhase(StrEnum):
@@ -72,7 +77,8 @@ class DeviceStatus:
     """What is known of one device. Times are seconds since 1970, None: never. Texts are "" if there is none.
 
     ``polled`` is the last poll that the server answered well; ``problem`` is why the last one failed. ``outcome`` is
-    how the last action ended (``ended_action``, ``ended``), with a short ``cause``. ``gateway`` is the other gateway.
+    how the last action ended (``ended_action``, ``ended``), with a short ``cause``: a word of ``dfu.fleet.Outcome``,
+    ``CANCELLED`` or ``OVER``. ``gateway`` is the other gateway.
     """
 
     phase: DevicePhase = DevicePhase.NEW
@@ -207,7 +213,7 @@ class StatusBook:
             first.tenant,
             first.pid,
             first.started,
-            self._clock(),
+            self._now(),
             self._ended,
             self.devices,
         )
@@ -228,7 +234,7 @@ class StatusBook:
     def _of_device(self, one: DeviceStatus, event: AgentEvent) -> None:
         match event:
             case Polled():
-                one.polled, one.problem = self._clock(), ""
+                one.polled, one.problem = self._now(), ""
                 waits = event.device in self._asked
                 self._asked.discard(event.device)
                 if one.phase is DevicePhase.NEW or (one.phase is DevicePhase.CONSENT and not waits):
@@ -246,12 +252,14 @@ class StatusBook:
                 one.phase, one.step, one.number, one.total = DevicePhase.INSTALLING, self._text(step), number, total
             case ActionEnded():
                 self._end(one, event)
-            case ActionOver(message=message):
-                one.phase, one.action, one.message = DevicePhase.IDLE, "", self._text(message)
+            case ActionOver():
+                self._over(one, event)
             case CancelRefused(message=message) | Unexpected(message=message):
                 one.message = self._text(message)
             case FeedbackKept(message=message):
                 one.problem = self._text(message)
+            case FeedbackGivenUp(message=message):
+                one.phase, one.action, one.message = DevicePhase.IDLE, "", self._text(message)
             case FeedbackSent(execution="closed" | "downloaded") if one.phase is DevicePhase.REPORTING:
                 one.phase, one.action = DevicePhase.IDLE, ""
             case ClaimedElsewhere(gateway=gateway):
@@ -262,13 +270,25 @@ class StatusBook:
             case SentBytes() | AttributesSent() | RecordDamaged():
                 pass
 
+    def _over(self, one: DeviceStatus, event: ActionOver) -> None:
+        """The server ended the action. How it ended here stays, if it did."""
+        action = self._text(event.action)
+        if one.ended_action != action or not one.outcome:
+            one.outcome, one.cause = (CANCELLED, "") if event.cancelled else (OVER, "")
+            one.ended_action, one.ended = action, self._now()
+        one.phase, one.action, one.message = DevicePhase.IDLE, "", self._text(event.message)
+        one.step, one.number, one.total = "", 0, 0
+
     def _end(self, one: DeviceStatus, event: ActionEnded) -> None:
         one.phase, one.outcome, one.cause = DevicePhase.REPORTING, str(event.outcome), self._text(event.cause)
-        one.ended_action, one.ended, one.message = self._text(event.action), self._clock(), self._text(event.message)
+        one.ended_action, one.ended, one.message = self._text(event.action), self._now(), self._text(event.message)
         one.step, one.number, one.total = "", 0, 0
 
     def _text(self, text: str) -> str:
         return self._hide(text)[:_MAX_TEXT]
+
+    def _now(self) -> float:
+        return as_time(self._clock())
 
 
 def write_data(folder: Path, data: bytes) -> None:

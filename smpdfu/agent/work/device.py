@@ -28,9 +28,10 @@ from smpdfu.agent.ddi.resources import Base, Deployment
 from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.work.carry_out import action_key, end_with
 from smpdfu.agent.work.device_task import DeviceTask
-from smpdfu.agent.work.keeper import Keeper, proceeding
+from smpdfu.agent.work.keeper import Keeper
 from smpdfu.agent.work.ports import Ports
 from smpdfu.agent.work.questions import Questions
+from smpdfu.agent.work.retry import Retry
 from smpdfu.dfu.fleet.description.device_list import FleetDevice
 from smpdfu.dfu.fleet.device_outcome import Outcome
 from smpdfu.errors import ServerError, ServerRefusedError, SmpdfuError
@@ -64,6 +65,7 @@ class DeviceWork:
         self._news = False  # what the server said was not obeyed to its end: it counts as new once more
         self._told: Told | None = None if record.action is not None and record.action.open else NOTHING
         self._questions = Questions(file, ports, self.keeper, self._told_of, lambda: self.activated, self.stop)
+        self._ask_again = Retry(ports.pace.first_retry_s, ports.pace.most_retry_s)
         self._again = False
         self._agains = 0
 
@@ -186,12 +188,16 @@ class DeviceWork:
             self._again = await self._questions.cancel(base.cancel)
         elif base.confirmation is not None:
             await self._questions.consent(base.confirmation)
-        elif base.deployment is not None and (new or self.open or action is None):
-            await self._deploy(base.deployment)
+        elif base.deployment is not None and (new or self.open or action is None or self._back_again(action)):
+            await self._deploy(base.deployment, new=new)
         elif base.deployment is None and new and action is not None and action.open and not self.busy:
-            await self._ask_whether_over(action, "The gateway has this action still, and the server does not offer it.")
+            await self.keeper.ask_whether_over("The gateway has this action still, and the server does not offer it.")
         if base.config_data is not None or self._task.facts.due(self._now()):
             await self._tell_facts(base)
+
+    def _back_again(self, action: ActionRecord) -> bool:
+        """Whether the server said that the action is over, and offers it still: it did not know it for a while."""
+        return action.forgotten and self._task.retry.is_due(self._now())
 
     async def _belongs_elsewhere(self) -> bool:
         """Whether another gateway has the device; a person may have given it back."""
@@ -225,7 +231,7 @@ class DeviceWork:
         assert verdict is not Verdict.OPEN  # an update that ended is not open
         await end_with(self.keeper, result, verdict, self._file.gateway, 0.0)
 
-    async def _deploy(self, link: str) -> None:
+    async def _deploy(self, link: str, *, new: bool) -> None:
         if self._task.reading:
             await self.stop()  # the update comes first, and reads the device anyway
         if self.busy:
@@ -236,14 +242,7 @@ class DeviceWork:
             return
         what = self._next(offered)
         if what is Next.ASK:
-            action = self.keeper.action
-            assert action is not None
-            await self._ask_whether_over(action, f"The server offers action {offered.id}; this one is not finished.")
-            before = await self._get_deployment(action.link) if self.open and action.link else None
-            if before is not None and replaces(offered, before) and not self.activated:
-                self._over()
-            elif before is not None:
-                link, offered = action.link, before
+            link, offered = await self._first(link, offered, new=new)
             what = self._next(offered)
         if what in (Next.TAKE, Next.PASSED):
             await self._take(offered, link, passed=what is Next.PASSED)
@@ -254,6 +253,22 @@ class DeviceWork:
         elif what not in (Next.SEND, Next.NOTHING, Next.ASK) and self._task.retry.is_due(self._now()):
             self._keep_link(link)
             self._task.begin(offered, resumed=self._told is not None and self._told.begun)
+
+    async def _first(self, link: str, offered: Deployment, *, new: bool) -> tuple[str, Deployment]:
+        """The action to work on, and its link: the one that is open here, unless the server ended or forgot it."""
+        action = self.keeper.action
+        assert action is not None
+        if new or self._ask_again.is_due(self._now()):
+            self._ask_again.failed(self._now(), self._ports.random)
+            text = f"The server offers action {offered.id}; this one is not finished."
+            await self.keeper.ask_whether_over(text)
+        if not self.open or not action.link:
+            return link, offered
+        before = await self._get_deployment(action.link)
+        if before is not None and (self.activated or not replaces(offered, before)):
+            return action.link, before
+        self._over()
+        return link, offered
 
     def _next(self, offered: Deployment) -> Next:
         return next_for(self.keeper.record, offered, activated=self.activated)
@@ -271,7 +286,9 @@ class DeviceWork:
         """Begin a record of the action, with what the journal knows of it."""
         self._told = told = await self._told_of(offered.id, offered.sha256s)
         self._task.activated = told.activated
-        self._task.retry.reset()
+        if self.keeper.action is None or self.keeper.action.id != offered.id:
+            self._task.retry.reset()
+        self._ask_again.reset()
         stage = Stage.INSTALLING if told.begun else Stage.TAKEN
         await self.keeper.keep_action(ActionRecord(offered.id, link, stage))
         self._ports.watch(ActionTaken(self.name, offered.id, resumed=told.begun))
@@ -293,14 +310,13 @@ class DeviceWork:
             await self.keeper.keep_action(replace(action, outbox=(action.final,)))
             await self.keeper.deliver()
 
-    async def _ask_whether_over(self, action: ActionRecord, text: str) -> None:
-        """Tell the server that the action is open here. If it is over there, the answer says so."""
-        await self.keeper.send_now(proceeding(text, self.keeper.now_ms()), action.id, action.link)
-
     def _over(self) -> None:
         """The server said that the action is over. A device that may boot the new image is finished all the same."""
         action = self.keeper.action
-        if action is None or not action.open or (self.activated and self.busy):
+        if action is None or (action.open and self.activated and self.busy):
+            return
+        self._task.put_off()  # the server may offer it again
+        if not action.open:
             return
         self._task.cancel()
         self.keeper.record = self.keeper.record.with_action(action.over())

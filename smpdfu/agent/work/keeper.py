@@ -9,21 +9,22 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from smpdfu.agent.actions.events import ActionEnded, ActionOver, ActionWaits, FeedbackSent
-from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message
+from smpdfu.agent.actions.events import ActionEnded, ActionOver, ActionWaits, FeedbackGivenUp, FeedbackSent
+from smpdfu.agent.actions.record import MAX_ASKED, MAX_REFUSED, ActionRecord, Answers, DeviceRecord, Message
 from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.feedback import Execution, Feedback
 from smpdfu.agent.work.ports import Ports
 from smpdfu.dfu.do.journal.journal import off_loop
 from smpdfu.errors import JournalError, ServerError, ServerRefusedError
+from smpdfu.local.state.json_lines import as_time
 
 MAX_SAID = 60
 """Messages about the progress of one action. hawkBit takes 1,000 of an action (``maxStatusEntriesPerAction``)."""
 _WAITING = 32  # messages about progress that wait for the server; the oldest are dropped
 _FLUSH_S = 10.0
-_LAST_MS = 253_402_300_799_000  # the end of the year 9999: a clock may say anything
+_TAKES_NO_WORD = frozenset({Reaction.QUOTA, Reaction.REFUSED, Reaction.CONFLICT})
 _GONE = frozenset({Reaction.OVER, Reaction.UNKNOWN})
-_NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER, Reaction.CONFLICT})
+_NOT_NOW = frozenset({Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER})
 
 
 class Keeper:
@@ -72,7 +73,7 @@ class Keeper:
 
     def now_ms(self) -> int:
         """The time for the server's list of messages; nothing else depends on it."""
-        return min(max(int(self._ports.now() * 1000), 0), _LAST_MS)
+        return int(as_time(self._ports.now()) * 1000)
 
     # --- messages about progress ----------------------------------------------------------------------------------
 
@@ -123,6 +124,21 @@ class Keeper:
             raise
         self._ports.watch(FeedbackSent(self.name, action, feedback.execution, feedback.finished))
 
+    async def ask_whether_over(self, text: str) -> None:
+        """Tell the server that the action is open here; if it is over there, the answer says so. Raises ServerError.
+
+        hawkBit takes so many statuses of an action, so this asks no more than ``MAX_ASKED`` times.
+        """
+        action = self.action
+        if action is None or action.asked >= MAX_ASKED:
+            return
+        await self.keep_if_possible(replace(action, asked=action.asked + 1))
+        try:
+            await self.send_now(proceeding(text, self.now_ms()), action.id, action.link)
+        except ServerRefusedError as error:
+            if reaction(error.status, error.server_code) not in _TAKES_NO_WORD:
+                raise
+
     async def flush(self) -> None:
         """Wait until the messages about progress are sent, for a while: those that follow must come behind them."""
         if self._sending is not None:
@@ -162,18 +178,31 @@ class Keeper:
     async def _refused(self, action: ActionRecord, message: Message, error: ServerRefusedError) -> None:
         """The server does not take a message: forget it, shorten it, or keep it (the error comes out)."""
         what = reaction(error.status, error.server_code)
-        if message.to is Answers.CANCEL and what not in (Reaction.CREDENTIALS, Reaction.WAIT, Reaction.LATER):
+        if message.to is Answers.CANCEL and what not in _NOT_NOW:
             await self._replace(
                 action, partial(ActionRecord.delivered, message=message)
             )  # nothing is to be cancelled any more
         elif what in _GONE:
             await self._replace(action, ActionRecord.over)
+            self._over()
             self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=str(error)))
-        elif what in _NOT_NOW or not message.feedback.details:
+        elif what in _NOT_NOW:
             raise error
-        else:  # perhaps it is the text that it does not take
+        elif message.feedback.details and what is not Reaction.CONFLICT:  # perhaps it is the text that it does not take
             short = replace(message, feedback=replace(message.feedback, details=()))
             await self._replace(action, partial(ActionRecord.reworded, message=message, other=short))
+        else:
+            await self._count_refusal(action, message, error)
+
+    async def _count_refusal(self, action: ActionRecord, message: Message, error: ServerRefusedError) -> None:
+        """Keep a message that the server refuses, up to ``MAX_REFUSED`` times: the next action must not wait for it."""
+        counted = replace(message, refused=message.refused + 1)
+        if counted.refused < MAX_REFUSED:
+            await self._replace(action, partial(ActionRecord.reworded, message=message, other=counted))
+            raise error
+        await self._replace(action, partial(ActionRecord.given_up, message=message, refused=counted))
+        text = f"{error}. The server does not have the result of this action; it may show it as running"
+        self._ports.watch(FeedbackGivenUp(self.name, action.id, text))
 
     async def _replace(self, action: ActionRecord, change: Callable[[ActionRecord], ActionRecord]) -> None:
         """Change the record of this action as it is now: meanwhile, more may have come into its outbox."""

@@ -33,6 +33,11 @@ def is_time(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value <= _LAST_TIME_S  # type: ignore[operator]  # bool is no time
 
 
+def as_time(seconds: float) -> float:
+    """Return what a clock says as a time that ``is_time`` accepts, the nearest one: somebody may set it to anything."""
+    return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), _LAST_TIME_S)
+
+
 def _finite(text: str) -> float:
     value = float(text)
     return value if math.isfinite(value) else _no_number(text)

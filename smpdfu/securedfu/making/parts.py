@@ -98,6 +98,10 @@ class Part:
         found = self.vectors
         return found is None or (start <= found.lowest and found.reset < start + len(self.data))
 
+    def surely_not_at(self, start: int) -> bool:
+        """True if the file says that it begins elsewhere, or its vectors do not point into it there."""
+        return not self.fits(start) if self.start is None else self.start != start
+
     @property
     def likely_start(self) -> int | None:
         """Where it is linked to begin. A bin file does not say it: where applications begin, and the vectors fit.
@@ -107,18 +111,10 @@ class Part:
         vectors = self.vectors
         if self.start is not None or vectors is None:
             return self.start
-        fitting = self._possible_starts()
+        fitting = [start for start in APPLICATION_STARTS if self.fits(start)]
         if len(fitting) == 1:
             return fitting[0]
         return next((start for start in fitting if vectors.lowest - start < PAGE_BYTES), None)
-
-    @property
-    def start_is_certain(self) -> bool:
-        """True if the file says where it begins, or its vectors leave no choice."""
-        return self.start is not None or len(self._possible_starts()) < 2
-
-    def _possible_starts(self) -> list[int]:
-        return [start for start in APPLICATION_STARTS if self.fits(start)]
 
 
 def _sent(segment: Segment) -> Segment:

@@ -65,6 +65,16 @@ def test_a_line_of_json() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [(1e18, "9999-12-31T23:59:59Z"), (-1e9, "1970-01-01T00:00:00Z"), (float("nan"), "1970-01-01T00:00:00Z")],
+)
+def test_a_clock_that_tells_no_date_stops_no_line(now: float, shown: str) -> None:
+    stream = io.StringIO()
+    EventLog(stream, LogForm.TEXT, hide=str, clock=lambda: now)(ENDED)
+    assert stream.getvalue().startswith(f"{shown} ERROR action-ended")
+
+
 def test_what_is_no_news_has_no_line() -> None:
     down = PollFailed("a", 0, False, "no answer", 60.0)
     later = PollFailed("a", 0, False, "no answer", 120.0)

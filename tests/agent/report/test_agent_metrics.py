@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from smpdfu.agent.actions.events import (
     ActionEnded,
+    FeedbackGivenUp,
     FeedbackKept,
     FeedbackSent,
     PackageReady,
@@ -75,6 +76,7 @@ def test_what_prometheus_gets() -> None:
         ActionEnded("a", "1", Outcome.DONE, True, "", "", 3.0),
         FeedbackSent("a", "1", "closed", "success"),
         FeedbackKept("a", "1", "busy", 60.0),
+        FeedbackGivenUp("a", "1", "refused"),
         Unexpected("a", "boom", "here"),
     ):
         metrics(one)
@@ -93,6 +95,7 @@ def test_what_prometheus_gets() -> None:
         ("smpdfu_agent_actions_total", ("done",)): 1,
         ("smpdfu_agent_feedback_total", ("closed",)): 1,
         ("smpdfu_agent_feedback_kept_total", ()): 1,
+        ("smpdfu_agent_feedback_given_up_total", ()): 1,
         ("smpdfu_agent_downloaded_bytes_total", ()): 5000,
         ("smpdfu_agent_defects_total", ()): 1,
         ("smpdfu_agent_seconds_since_good_poll", ()): 12,

@@ -21,6 +21,7 @@ from smpdfu.agent.actions.events import (
     AgentEvent,
     ClaimedElsewhere,
     ConfirmationWaits,
+    FeedbackGivenUp,
     FeedbackKept,
     FeedbackSent,
     PackageReady,
@@ -68,6 +69,7 @@ ENDED = ActionEnded("a", "42", Outcome.DONE, True, "", "Done.", 10.0)
         ((TAKEN, ActionWaits("a", "42", "no answer", "It does not answer.", 60.0)), DevicePhase.WAITING),
         ((TAKEN, STEP, ENDED), DevicePhase.REPORTING),
         ((TAKEN, STEP, ENDED, FeedbackKept("a", "42", "busy", 60.0)), DevicePhase.REPORTING),
+        ((TAKEN, STEP, ENDED, FeedbackGivenUp("a", "42", "refused")), DevicePhase.IDLE),
         ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "proceeding", "none")), DevicePhase.REPORTING),
         ((TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success")), DevicePhase.IDLE),
         ((TAKEN, FETCHED), DevicePhase.REPORTING),
@@ -122,6 +124,26 @@ def test_a_device_of_a_search_appears_when_something_is_known() -> None:
     assert list(found.devices) == ["a"]
 
 
+@pytest.mark.parametrize(("cancelled", "outcome"), [(True, "cancelled"), (False, "over")])
+def test_the_last_result_is_that_of_the_last_action(cancelled: bool, outcome: str) -> None:
+    found = book("a")
+    for one in (TAKEN, STEP, ENDED, FeedbackSent("a", "42", "closed", "success"), POLLED):
+        found(one)
+    for two in (ActionTaken("a", "43", False), ActionOver("a", "43", cancelled, "Somebody ended it.")):
+        found(two)
+    device = found.status().devices["a"]
+    assert (device.outcome, device.cause, device.ended_action) == (outcome, "", "43")
+    assert device.message == "Somebody ended it."
+
+
+def test_an_action_that_ended_here_keeps_its_result_if_the_server_ended_it_meanwhile() -> None:
+    found = book("a")
+    for one in (TAKEN, STEP, ENDED, ActionOver("a", "42", False, "The action is over.")):
+        found(one)
+    device = found.status().devices["a"]
+    assert (device.phase, device.outcome, device.ended_action) == (DevicePhase.IDLE, "done", "42")
+
+
 def test_the_end() -> None:
     found = book("a")
     found(AgentBegins(1, 0, "g"))
@@ -137,6 +159,14 @@ def test_the_file_gives_back_what_was_written(events: list[AgentEvent]) -> None:
         found(one)
     status = found.status()
     assert AgentStatus.from_json(status.to_json()) == status
+
+
+@pytest.mark.parametrize("now", [-1.0, 1e18, float("inf"), float("nan")])
+def test_a_clock_that_tells_no_date_damages_no_file(now: float) -> None:
+    found = StatusBook(BEGIN, ["a"], clock=lambda: now, hide=str)
+    for one in (POLLED, TAKEN, ENDED):
+        found(one)
+    assert AgentStatus.from_json(found.status().to_json()).devices["a"].outcome == "done"
 
 
 def test_the_file(tmp_path: Path) -> None:

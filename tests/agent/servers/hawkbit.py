@@ -24,14 +24,13 @@ from pathlib import Path
 
 from tests.agent.servers.management import HawkbitServer, ManagementError
 from tests.agent.servers.one_at_a_time import one_at_a_time
+from tests.agent.servers.server_process import STARTS_S, end_in_order_when_told, server_process
 
 ARTIFACT = "org.eclipse.hawkbit:hawkbit-update-server:1.1.0"
 JAVA_MIN = 21
 HEAP = "768m"
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """What starts sooner: a server for tests lives for minutes."""
-STARTS_S = 300.0
-"""A first start on a loaded machine with two cores takes a minute."""
 MAVEN_S = 600.0
 ROOT = Path(__file__).parents[3]
 
@@ -147,19 +146,10 @@ def hawkbit(folder: Path, port: int = 0) -> Iterator[HawkbitServer]:
     port = port or free_port()
     log = folder / "hawkbit.log"
     order = [str(found.java), f"-Xmx{HEAP}", *JVM, "-jar", str(found.jar), *_options(port, folder)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(order, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-    try:
+    with server_process(order, folder, log) as process:
         server = HawkbitServer("hawkbit", f"http://127.0.0.1:{port}")
         _wait(process, server, log)
         yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], server: HawkbitServer, log: Path) -> None:
@@ -174,7 +164,8 @@ def _wait(process: subprocess.Popen[bytes], server: HawkbitServer, log: Path) ->
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start a server for a person, until Ctrl-C."""
+    """Start a server for a person, until Ctrl-C, SIGTERM, or the end of the terminal."""
+    end_in_order_when_told()
     port = int(arguments[0]) if arguments else 8080
     print("hawkBit starts: this takes a minute or two, and longer when Maven gets it first.", flush=True)  # noqa: T201
     try:

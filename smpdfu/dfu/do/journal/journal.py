@@ -51,6 +51,7 @@ from typing import Any, Self, TypeVar
 from smpdfu.dfu.decide.record import Record, replay
 from smpdfu.dfu.do.journal.reading import entries_in, read_journal
 from smpdfu.errors import JournalError
+from smpdfu.local.state.json_lines import as_time
 from smpdfu.local.state.lock import lock_file
 from smpdfu.local.state.own import keep_names, make_own_folder, open_own
 
@@ -139,7 +140,7 @@ class Journal:
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self._writing:
-            self._write({**entry, "time": round(self._clock(), 3)})
+            self._write({**entry, "time": round(as_time(self._clock()), 3)})
 
     def _write(self, entry: dict[str, Any]) -> None:
         start = None

@@ -34,6 +34,7 @@ from typing import Any, BinaryIO, Self, TypeVar
 
 from smpdfu.dfu.fleet.log.events import MAX_LINE_BYTES, Fields, LogEvent
 from smpdfu.errors import JournalError
+from smpdfu.local.state.json_lines import as_time
 from smpdfu.local.state.lock import HeldError, Lock
 from smpdfu.local.state.own import make_own_folder, open_own
 
@@ -82,7 +83,7 @@ class FleetLog:
 
     def write_all(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Append several events, each with its ``event``, in one write."""
-        time_s = round(self._clock(), 3)
+        time_s = round(as_time(self._clock()), 3)
         entries = [{"event": one["event"], "time": time_s, **one} for one in events]
         try:
             self._file.write("".join(json.dumps(entry) + "\n" for entry in entries).encode())

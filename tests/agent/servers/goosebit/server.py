@@ -22,12 +22,12 @@ from urllib.parse import quote, urlencode, urlsplit
 from tests.agent.servers.hawkbit import ROOT, NotThereError, free_port
 from tests.agent.servers.management import ManagementError
 from tests.agent.servers.one_at_a_time import one_at_a_time
+from tests.agent.servers.server_process import STARTS_S, server_process
 from tests.agent.servers.values import Software
 
 VERSION = "0.2.12"
 FOLDER = ROOT / "build" / "goosebit"
 PIP_S = 600.0
-STARTS_S = 180.0
 STATES = {
     "Unknown": "unknown",
     "Registered": "registered",
@@ -138,19 +138,10 @@ def goosebit(folder: Path) -> Iterator[GoosebitServer]:
     port, log = free_port(), folder / "goosebit.log"
     environ = {**os.environ, "PYTHONPATH": str(folder), "GOOSEBIT_SETTINGS": str(folder / "goosebit.yaml")}
     order = [str(python), str(folder / "packages_plugin.py"), "127.0.0.1", str(port)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(order, cwd=folder, env=environ, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
-    try:
+    with server_process(order, folder, log, environ) as process:
         server = GoosebitServer(f"http://127.0.0.1:{port}")
         _wait(process, server, log)
         yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _settings(folder: Path) -> dict[str, object]:
