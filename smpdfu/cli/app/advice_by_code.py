@@ -172,7 +172,15 @@ BY_CODE: Mapping[str, Row] = {
     "secure-dfu-refused": "--force writes the package all the same.",
     "secure-dfu-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
     "boot-validation-without-key": "Give the key with -k.",
+    "secure-dfu-package": lambda facts: f"`smpdfu secure-dfu show {quote(facts['file'])}` shows what is in it.",
     "not-secure-dfu": _instead_of_secure_dfu,
+    "dfu-damaged-line": "`smpdfu doctor` shows whether a J-Link has its disk on.",
+    "dfu-no-bootloader": "--no-flow-control sends without RTS and CTS. `smpdfu doctor` checks the port.",
+    "dfu-fw-version": "`smpdfu secure-dfu show PACKAGE` shows the version in the package.",
+    "dfu-hw-version": "`smpdfu secure-dfu show PACKAGE` shows the hardware version in the package.",
+    "dfu-sd-version": "`smpdfu secure-dfu show PACKAGE` shows what it asks for; --sd-req sets it.",
+    "dfu-signature": "`smpdfu secure-dfu show PACKAGE -k KEY` checks whether it is signed by a key.",
+    "dfu-unsigned": "`smpdfu secure-dfu package -k KEY` signs it.",
     "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 

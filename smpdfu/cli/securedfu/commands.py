@@ -1,4 +1,4 @@
-"""``secure-dfu package`` and ``show``.
+"""``secure-dfu package``, ``show`` and ``send``.
 
 This file declares the commands and imports little, so that ``--help`` is fast. The file of each name does the work.
 """
@@ -14,6 +14,7 @@ from smpdfu.cli.app.command import command
 from smpdfu.cli.image.options import Release
 from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.securedfu.package_options import DeviceFacts, Files, Requirements, SigningKey, Zigbee
+from smpdfu.cli.securedfu.send_options import DfuConnection, SendOptions
 from smpdfu.cli.terminal.show import Output
 
 Package = Annotated[Path, typer.Argument(metavar="PACKAGE", help="Secure DFU package (.zip).")]
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Make, show and send packages for the bootloader of the nRF5 SDK.", no_args_is_help=True)
     command(group, "package")(package)
     command(group, "show")(show)
+    command(group, "send")(send)
     app.add_typer(group, name="secure-dfu")
 
 
@@ -81,3 +83,13 @@ def show(
     from smpdfu.cli.securedfu.show import show_package
 
     show_package(package, key or [], secret.source(), out)
+
+
+async def send(package: Package, how: SendOptions, conn: DfuConnection, out: Output) -> None:
+    """Send a Secure DFU package to a device in its bootloader, part after part, and say what runs afterwards.
+
+    If it is interrupted, run the same command again: it continues where the device is.
+    """
+    from smpdfu.cli.securedfu.send import send_package
+
+    await send_package(package, how, conn, out)

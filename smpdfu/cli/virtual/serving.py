@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
 import typer
 
+from smpdfu.cli.app.stop_signals import stopped_by_signals
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.wires import WireParts, Wires
 from smpdfu.untrusted import text as door
@@ -63,9 +62,9 @@ async def serve_until_stopped(parts: Sequence[Coroutine[None, None, None]]) -> N
             part.close()
         raise
     serving = asyncio.gather(*parts)
-    _stop_by_signal(serving)
     try:
-        await asyncio.wait([serving])
+        with stopped_by_signals(serving.cancel):
+            await asyncio.wait([serving])
     finally:  # Ctrl-C may also come before the signal handlers are there
         serving.cancel()
         await asyncio.wait([serving])
@@ -96,10 +95,3 @@ def announce(name: str, kept: Kept | None, out: Output, port: str) -> None:
 def _console_line(line: str) -> None:
     sys.stderr.write(door.line(line) + "\n")
     sys.stderr.flush()
-
-
-def _stop_by_signal(serving: asyncio.Future[list[None]]) -> None:
-    """End normally at Ctrl-C and SIGTERM: that is how people stop a device."""
-    with suppress(NotImplementedError):  # Windows has no pseudo terminals either
-        for number in (signal.SIGINT, signal.SIGTERM):
-            serving.get_loop().add_signal_handler(number, serving.cancel)

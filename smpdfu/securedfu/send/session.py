@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smpdfu.errors import (
-    DamagedLineError,
     DfuNotStartedError,
     DfuUnfinishedError,
     LinkError,
@@ -25,6 +24,7 @@ from smpdfu.securedfu.protocol.actions import TransferProgress
 from smpdfu.securedfu.protocol.messages import FirmwareType
 from smpdfu.securedfu.protocol.slip import WORD_SIZE
 from smpdfu.securedfu.send.carry import TIMEOUT_S, Carrier
+from smpdfu.securedfu.send.causes import explain
 from smpdfu.securedfu.send.installed import has_already, read_installed
 from smpdfu.securedfu.send.transport import CameBack, Transport
 
@@ -146,8 +146,8 @@ class Session:
                     await self._next(entry, entries[number], came_back)
             if came_back is CameBack.BOOTLOADER and _is_application(entries[-1]):
                 raise await self._not_started()
-        except DamagedLineError as error:
-            error.through_debugger = self._transport.through_debugger
+        except LinkError as error:
+            explain(error, self._transport)
             raise
         finally:
             await self._transport.close()
