@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_BAUDRATE = 115200
 DEFAULT_UDP_PORT = 1337
 FRAMINGS = ("console", "raw")
+FLOWS = ("none", "rtscts")
 _UNQUOTED = "/:,*[]"
 _SERIAL_NAMES = Path("/dev/serial/by-id")
 _BLE_ADDRESS = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
@@ -57,7 +58,7 @@ def parse_address(text: str) -> Address:
 
     The forms are:
 
-    - ``serial:PORT[?baudrate=N&framing=console|raw&pace=BYTES_PER_S]``
+    - ``serial:PORT[?baudrate=N&flow=rtscts|none&framing=console|raw&pace=BYTES_PER_S]``
     - ``udp:HOST[:PORT][?mtu=BYTES]``, with an IPv6 host in brackets
     - ``ble:[NAME|ADDRESS][?adapter=hci0&hci=CONTROLLER&pair=yes]``; ``ble:`` alone is the only SMP device in reach
     - ``virtual:NAME``
@@ -181,11 +182,15 @@ def nearby() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SerialSettings:
-    """The settings of a serial port: bits per second, framing, and the most bytes to send per second (None: any)."""
+    """The settings of a serial port: bits per second, framing, and the most bytes to send per second (None: any).
+
+    ``flow_control``: by RTS and CTS; None: the address does not say.
+    """
 
     baudrate: int
     framing: str
     pace: int | None
+    flow_control: bool | None = None
 
 
 def serial_settings(address: Address) -> SerialSettings:
@@ -198,7 +203,11 @@ def serial_settings(address: Address) -> SerialSettings:
     framing = address.options.get("framing", FRAMINGS[0])
     if framing not in FRAMINGS:
         _refuse(str(address), f"framing {framing!r} is wrong. It must be {' or '.join(FRAMINGS)}")
-    return SerialSettings(DEFAULT_BAUDRATE if baudrate is None else baudrate, framing, pace)
+    flow = address.options.get("flow")
+    if flow not in (None, *FLOWS):
+        _refuse(str(address), f"flow {flow!r} is wrong. It must be {' or '.join(FLOWS)}")
+    flow_control = None if flow is None else flow == "rtscts"
+    return SerialSettings(DEFAULT_BAUDRATE if baudrate is None else baudrate, framing, pace, flow_control)
 
 
 def mtu_of(address: Address) -> int | None:
@@ -280,10 +289,13 @@ def _serial(address: Address) -> Ends:
 
     settings = serial_settings(address)
     framing = RawFraming(answers=True) if settings.framing == "raw" else ConsoleFraming()
-    return SerialPipe(address.target, settings.baudrate, pace=settings.pace, holders=_holders), framing
+    flow = bool(settings.flow_control)
+    return SerialPipe(
+        address.target, settings.baudrate, pace=settings.pace, flow_control=flow, holders=holders
+    ), framing
 
 
-def _holders(port: str) -> list[str]:
+def holders(port: str) -> list[str]:
     """Return the programs that have a serial port open, as far as this user may see them."""
     from smpdfu.local.doctor.system import System
 
@@ -321,10 +333,11 @@ def _ble(address: Address) -> Ends:
     return BlePipe(address.target, backends=backends, adapter=adapter, pair=pairs(address)), GattFraming()
 
 
-def ble_backends(controller: str | None) -> Backends:
+def ble_backends(controller: str | None, *, bonds: bool = False) -> Backends:
     """Return the Bluetooth that bleak uses: the system's (None), or a controller such as "usb:0".
 
-    Raises ConnectError if ``controller`` is not a controller, or if bumble is not installed.
+    ``bonds``: a controller of your own makes bonds, and keeps them as long as the backends live. The system keeps its
+    bonds anyway. Raises ConnectError if ``controller`` is not a controller, or if bumble is not installed.
     """
     from smpdfu.link.ble.controllers import check_controller
     from smpdfu.link.ble.search import Backends
@@ -337,7 +350,7 @@ def ble_backends(controller: str | None) -> Backends:
     except ImportError as error:
         why = "a controller of your own needs bumble, which is not installed. Install it: pip install 'smpdfu[bumble]'"
         raise ConnectError(why, controller) from error
-    return bumble_backend.backends(controller)
+    return bumble_backend.backends(controller, bonds=bonds)
 
 
 def _anything(address: Address) -> None:
@@ -368,7 +381,9 @@ class Wire:
 
 
 WIRES: Mapping[str, Wire] = {
-    "serial": Wire("/dev/ttyACM0", _serial, serial_settings, ("baudrate", "framing", "pace"), place=_serial_place),
+    "serial": Wire(
+        "/dev/ttyACM0", _serial, serial_settings, ("baudrate", "flow", "framing", "pace"), place=_serial_place
+    ),
     "virtual": Wire("NAME", _virtual),
     "ble": Wire("NAME", _ble, pairs, ("adapter", "hci", "pair"), default="*", place=_ble_place),
     "udp": Wire(f"HOST:{DEFAULT_UDP_PORT}", _udp, mtu_of, ("mtu",), place=_udp_place),

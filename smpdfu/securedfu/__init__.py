@@ -1,1 +1,1 @@
-"""Secure DFU of the nRF5 SDK: the older bootloaders of nRF52 devices."""
+"""Secure DFU of the nRF5 SDK: packages made and judged, the protocol, and sending."""

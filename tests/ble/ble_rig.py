@@ -27,7 +27,8 @@ from smpdfu.smp.framing import GattFraming
 from smpdfu.virtual.boot.bootloader import BootKeys
 from smpdfu.virtual.chip.layout import NRF5340DK_STAGED
 from smpdfu.virtual.device import VirtualNrf5340
-from smpdfu.virtual.wires.gatt import Hci, Presence, serve_ble
+from smpdfu.virtual.wires.gatt import Presence, serve_ble
+from smpdfu.virtual.wires.peripheral import Hci
 from smpdfu.virtual.wires.radio import AT_ONCE, GAP_S, Air, Radio
 
 KEY = generate("ecdsa-p256")

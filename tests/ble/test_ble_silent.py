@@ -14,7 +14,8 @@ from smpdfu.errors import ConnectError, LinkError
 from smpdfu.link.ble.bumble_backend import Dongle, on
 from smpdfu.link.ble.pipe import BlePipe, scan
 from smpdfu.smp.groups.os import Echo
-from smpdfu.virtual.wires.gatt import Hci, serve_ble
+from smpdfu.virtual.wires.gatt import serve_ble
+from smpdfu.virtual.wires.peripheral import Hci
 from smpdfu.virtual.wires.radio import Air, RadioController
 from tests.simulated import simulate
 

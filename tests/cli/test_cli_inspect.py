@@ -39,7 +39,7 @@ STRANGERS = {
     "intel hex": (b":020000040000FA\n:0400000000000000FC\n:00000001FF\n", "smpdfu sign"),
     "elf": (b"\x7fELF" + bytes(100), ".hex or .bin"),
     "uf2": (bytes.fromhex("5546320a57515d9e") + bytes(504), ".hex or .bin"),
-    "nrf5 secure dfu zip": (archive(manifest_json=json.dumps(SECURE_DFU)), "nrfutil"),
+    "nrf5 secure dfu zip": (archive(manifest_json=json.dumps(SECURE_DFU)), "smpdfu secure-dfu show FILE"),
     "zip": (archive(readme_txt="hello"), "dfu_application.zip"),
     "pem": (b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "smpdfu key info"),
     "empty": (b"", "The file is empty"),

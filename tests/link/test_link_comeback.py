@@ -91,7 +91,7 @@ class Hub:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     hub = Hub(tmp_path)
     monkeypatch.setattr(serial_pipe, "list_serial_ports", hub.ports)
-    monkeypatch.setattr(serial_pipe, "_usb_port", lambda name: port_named(name, hub.ports()))
+    monkeypatch.setattr(serial_pipe, "usb_port", lambda name: port_named(name, hub.ports()))
     yield hub
     for path in list(hub.plugged):
         hub.pull(path)

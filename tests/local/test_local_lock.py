@@ -44,16 +44,20 @@ def test_a_locked_file_can_be_read_and_written_where_it_was(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_a_disk_that_takes_no_note_leaves_no_lock_behind(tmp_path: Path) -> None:
-    """The same process can lock the device again when there is room."""
+def test_a_full_disk_gives_the_lock_without_a_note(tmp_path: Path) -> None:
+    """Others see that it is held, and who released it can have it again."""
     import resource  # here: Windows does not have it
 
     lock, (soft, hard) = Lock(tmp_path / "lock"), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
-            lock.acquire()
+        lock.acquire()
+        with pytest.raises(HeldError) as held:
+            Lock(lock.path).acquire()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert held.value.note == {} == holder(lock.path)
+    lock.release()
     lock.acquire()
+    assert holder(lock.path) == {"pid": os.getpid()}
     lock.release()

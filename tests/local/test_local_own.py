@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from smpdfu.agent.actions.record import DeviceRecord
+from smpdfu.agent.actions.record_files import RecordFiles
+from smpdfu.agent.artifacts.partial import PartialFile
+from smpdfu.agent.report.status import write_data
 from smpdfu.dfu.do.journal.journal import Journal
 from smpdfu.dfu.do.journal.reading import journal_path, read_record
 from smpdfu.dfu.do.journal.repair import is_damaged
@@ -20,6 +24,7 @@ from smpdfu.local.state.own import make_own_folder, open_own
 from smpdfu.virtual.store import devices as store_devices
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such links and rights there")
+RECORD = DeviceRecord("d")
 LINE = "one line of the user's, without an end"
 
 
@@ -66,6 +71,12 @@ OPENED: dict[str, tuple[Callable[[Path], object], str]] = {
     "lock": (lock, "lock"),
     "is damaged": (lambda folder: is_damaged(folder / "journal.jsonl"), "journal.jsonl"),
     "holder": (lambda folder: holder(folder / "lock"), "lock"),
+    "agent's record": (
+        lambda folder: RecordFiles(folder).write(RECORD),
+        RecordFiles(Path()).path_of("d").stem + ".new",
+    ),
+    "agent's status": (lambda folder: write_data(folder, b"{}"), "status.json.new"),
+    "artifact": (lambda folder: PartialFile(folder / "a.part", 1000), "a.part"),
 }
 PLANTED: dict[str, Callable[[Path, Path], object]] = {
     "link": lambda place, victim: place.symlink_to(victim),

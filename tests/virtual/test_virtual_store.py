@@ -27,6 +27,7 @@ from smpdfu.virtual.boot.build import AddressCheck, BootOptions
 from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.chip.layout import LAYOUTS
 from smpdfu.virtual.report import report
+from smpdfu.virtual.store import device_files
 from smpdfu.virtual.store import devices as store_devices
 from smpdfu.virtual.store.devices import Recipe
 from tests.simulated import simulate
@@ -182,7 +183,7 @@ def test_a_full_disk_leaves_no_half_device(recipe: Recipe, monkeypatch: pytest.M
     def full(path: Path, data: bytes, **_: object) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(store_devices, "write_file_atomic", full)
+    monkeypatch.setattr(device_files, "write_file_atomic", full)
     with pytest.raises(OSError, match="No space left"):
         store_devices.create("desk", recipe)
     assert list(store_devices.home().iterdir()) == []

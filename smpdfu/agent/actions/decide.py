@@ -68,7 +68,7 @@ def replaces(offered: Deployment, before: Deployment) -> bool:
 
 
 def _next_step(action: ActionRecord, offered: Deployment, *, activated: bool) -> Next:
-    if action.stage is Stage.OVER and action.final is None:
+    if action.forgotten:
         return Next.TAKE  # the server did not know it for a while
     if not action.open and action.sha256 and offered.sha256s and action.sha256 not in offered.sha256s:
         return Next.TAKE

@@ -106,6 +106,11 @@ class ActionRecord:
         """True if nothing is left to do or to send."""
         return not self.open and not self.outbox
 
+    @property
+    def forgotten(self) -> bool:
+        """True if the server said that it does not have the action, or that it is over; nobody cancelled it."""
+        return self.stage is Stage.OVER and self.final is None
+
     def ended(self, final: Message) -> Self:
         """The record with its result; ``final`` has to reach the server."""
         return replace(self, stage=Stage.ENDED, outbox=(*self.outbox, final), final=final)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -13,10 +12,9 @@ from typing import TypeVar
 
 from smpdfu.agent.ddi.counted import counted
 from smpdfu.errors import ArtifactError
-from smpdfu.local.state.own import keep_names, open_own
+from smpdfu.local.state.own import NO_SPACE, keep_names, open_own
 
 _PIECE_BYTES = 1 << 20
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _Result = TypeVar("_Result")
 
 
@@ -101,7 +99,7 @@ def hash_of(descriptor: int, algorithm: str) -> str:
 
 def fault_of(error: OSError, folder: Path) -> ArtifactError:
     """Return our error for one of the file system."""
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return disk_full(folder)
     where = error.filename or folder
     why = error.strerror or type(error).__name__

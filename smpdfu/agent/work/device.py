@@ -188,12 +188,16 @@ class DeviceWork:
             self._again = await self._questions.cancel(base.cancel)
         elif base.confirmation is not None:
             await self._questions.consent(base.confirmation)
-        elif base.deployment is not None and (new or self.open or action is None):
+        elif base.deployment is not None and (new or self.open or action is None or self._back_again(action)):
             await self._deploy(base.deployment, new=new)
         elif base.deployment is None and new and action is not None and action.open and not self.busy:
             await self.keeper.ask_whether_over("The gateway has this action still, and the server does not offer it.")
         if base.config_data is not None or self._task.facts.due(self._now()):
             await self._tell_facts(base)
+
+    def _back_again(self, action: ActionRecord) -> bool:
+        """Whether the server said that the action is over, and offers it still: it did not know it for a while."""
+        return action.forgotten and self._task.retry.is_due(self._now())
 
     async def _belongs_elsewhere(self) -> bool:
         """Whether another gateway has the device; a person may have given it back."""
@@ -282,7 +286,8 @@ class DeviceWork:
         """Begin a record of the action, with what the journal knows of it."""
         self._told = told = await self._told_of(offered.id, offered.sha256s)
         self._task.activated = told.activated
-        self._task.retry.reset()
+        if self.keeper.action is None or self.keeper.action.id != offered.id:
+            self._task.retry.reset()
         self._ask_again.reset()
         stage = Stage.INSTALLING if told.begun else Stage.TAKEN
         await self.keeper.keep_action(ActionRecord(offered.id, link, stage))
@@ -308,7 +313,10 @@ class DeviceWork:
     def _over(self) -> None:
         """The server said that the action is over. A device that may boot the new image is finished all the same."""
         action = self.keeper.action
-        if action is None or not action.open or (self.activated and self.busy):
+        if action is None or (action.open and self.activated and self.busy):
+            return
+        self._task.put_off()  # the server may offer it again
+        if not action.open:
             return
         self._task.cancel()
         self.keeper.record = self.keeper.record.with_action(action.over())

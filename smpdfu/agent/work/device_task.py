@@ -94,7 +94,7 @@ class DeviceTask:
 
     def try_again(self, result: Result) -> None:
         """Plan the next attempt at the action, and say why this one did not end it."""
-        self._plan_retry()
+        self.put_off()
         self._say_why(result.cause, result.message)
 
     def unexpected(self, error: Exception) -> None:
@@ -102,7 +102,12 @@ class DeviceTask:
         frames = traceback.extract_tb(error.__traceback__)
         place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         self._ports.watch(Unexpected(self._keeper.name, f"{type(error).__name__}: {error}", place))
-        self._plan_retry()
+        self.put_off()
+
+    def put_off(self) -> None:
+        """Plan the next attempt: later each time."""
+        due_s = self.retry.failed(_now(), self._ports.random)
+        self._polls.due_s = min(self._polls.due_s, due_s)
 
     def _activate(self) -> None:
         self.activated = True
@@ -141,7 +146,7 @@ class DeviceTask:
         if action is None or not action.open:
             return
         if waits.retry:
-            self._plan_retry()
+            self.put_off()
         self._say_why(waits.cause, waits.message, tell=waits.tell)
         await self._keeper.flush()
         await self._keeper.keep_told()
@@ -149,10 +154,6 @@ class DeviceTask:
     def _say_why(self, cause: str, message: str, *, tell: bool = True) -> None:
         next_s = 0.0 if self.retry.due_s is None else max(self.retry.due_s - _now(), 0.0)
         self._keeper.waits(cause, message, next_s, tell=tell)
-
-    def _plan_retry(self) -> None:
-        due_s = self.retry.failed(_now(), self._ports.random)
-        self._polls.due_s = min(self._polls.due_s, due_s)
 
     async def _read(self, link: str | None) -> None:
         try:

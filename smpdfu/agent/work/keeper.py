@@ -184,6 +184,7 @@ class Keeper:
             )  # nothing is to be cancelled any more
         elif what in _GONE:
             await self._replace(action, ActionRecord.over)
+            self._over()
             self._ports.watch(ActionOver(self.name, action.id, cancelled=False, message=str(error)))
         elif what in _NOT_NOW:
             raise error

@@ -66,10 +66,26 @@ def _another_slot(facts: Facts) -> str:
     return f"Use --{facts['core']}-address {facts['address']} and --{facts['core']}-slot-size."
 
 
+_SECURE_DFU_PACKAGE = "`smpdfu secure-dfu package --application FILE` makes a package of firmware."
+_OTHER_WORLD = {
+    "DFU_APPLICATION_ZIP": "`smpdfu update {file}` installs it.",
+    "DFU_MULTI_IMAGE": "`smpdfu update {file}` installs it.",
+    "MCUBOOT_IMAGE": "`smpdfu upload {file} --confirm` installs it.",
+    "INTEL_HEX": _SECURE_DFU_PACKAGE,
+    "RAW_FIRMWARE": _SECURE_DFU_PACKAGE,
+}
+
+
+def _instead_of_secure_dfu(facts: Facts) -> str:
+    text = _OTHER_WORLD.get(facts["kind"], "`smpdfu inspect {file}` shows what it is.")
+    return text.format(file=quote(facts["file"]))
+
+
 Row = str | Callable[[Facts], str]
 
 # Codes of findings first, in the order of docs/reference/findings.md; then those of errors and of doubts.
 BY_CODE: Mapping[str, Row] = {
+    "secure-dfu-device": "`smpdfu virtual run` serves it at a port, and `smpdfu secure-dfu send` updates it there.",
     "recovery": "`smpdfu reset` restarts it, --recovery updates it in serial recovery.",
     "secret-variable": "Export {name}, or correct the name that you gave, such as --password-env NAME.",
     "recovery-wire": "Use --loader-to serial:/dev/ttyACM0.",
@@ -153,6 +169,18 @@ BY_CODE: Mapping[str, Row] = {
     "nsib-debug-key": "--nsib-key seals it again with the key of the release.",
     "seal-what": "Leave --nsib-key out.",
     "signed-already": "Give the firmware, and the key with -k.",
+    "secure-dfu-refused": "--force writes the package all the same.",
+    "secure-dfu-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
+    "boot-validation-without-key": "Give the key with -k.",
+    "secure-dfu-package": lambda facts: f"`smpdfu secure-dfu show {quote(facts['file'])}` shows what is in it.",
+    "not-secure-dfu": _instead_of_secure_dfu,
+    "dfu-damaged-line": "`smpdfu doctor` shows whether a J-Link has its disk on.",
+    "dfu-no-bootloader": "--no-flow-control sends without RTS and CTS. `smpdfu doctor` checks the port.",
+    "dfu-fw-version": "`smpdfu secure-dfu show PACKAGE` shows the version in the package.",
+    "dfu-hw-version": "`smpdfu secure-dfu show PACKAGE` shows the hardware version in the package.",
+    "dfu-sd-version": "`smpdfu secure-dfu show PACKAGE` shows what it asks for; --sd-req sets it.",
+    "dfu-signature": "`smpdfu secure-dfu show PACKAGE -k KEY` checks whether it is signed by a key.",
+    "dfu-unsigned": "`smpdfu secure-dfu package -k KEY` signs it.",
     "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 

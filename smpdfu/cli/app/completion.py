@@ -63,9 +63,9 @@ def loader_names(incomplete: str) -> list[str]:
 
 def layouts(incomplete: str) -> list[str]:
     """Layouts of a virtual device, by name."""
-    from smpdfu.virtual.chip.layout import LAYOUTS
+    from smpdfu.virtual.store.kinds import layout_names
 
-    return _that(incomplete, list(LAYOUTS))
+    return _that(incomplete, layout_names())
 
 
 def fleet_files(incomplete: str) -> list[str]:

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Row] = {
         UPDATE, "fleet.affected_command", "Show which devices run an image, by the logs and journals on this computer."
     ),
     "publish": Row(UPDATE, "agent.publish_command", "Publish a package in hawkBit."),
+    "secure-dfu": Row(UPDATE, "securedfu.commands", "Make, show and send packages for the bootloader of the nRF5 SDK."),
     "package": Row(RELEASE, "image.pack.commands", "Make dfu_application.zip of a build folder, or of firmware files."),
     "sign": Row(RELEASE, "image.commands", "Sign an image and, with -E, encrypt it."),
     "seal": Row(RELEASE, "nsib.commands", "Put the seal of b0 or b0n behind a firmware."),

@@ -16,6 +16,7 @@ from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.b0 import B0Parts
 from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
 from smpdfu.cli.virtual.options.device import Parts, ServerParts, Torn
+from smpdfu.cli.virtual.options.secure_dfu import SecureDfuParts
 from smpdfu.cli.virtual.options.wires import WireParts, Wires
 
 Name = Annotated[
@@ -43,7 +44,9 @@ OutFile = Annotated[
 After = Annotated[
     int | None, typer.Option("--after", metavar="N", min=0, help="Number of flash operations that still succeed.")
 ]
-Button = Annotated[bool, typer.Option("--button", help="Hold the button that starts the firmware loader.")]
+Button = Annotated[
+    bool, typer.Option("--button", help="Hold the button that starts the firmware loader, or the DFU mode of an nRF52.")
+]
 Off = Annotated[bool, typer.Option("--off", help="Cancel the power cut.")]
 Tearing = Annotated[
     Torn,
@@ -72,6 +75,7 @@ def new(
     loader: LoaderParts,
     b0: B0Parts,
     server: ServerParts,
+    dfu: SecureDfuParts,
     out: Output,
     build: Annotated[
         Path | None,
@@ -94,6 +98,8 @@ def new(
     """Make a virtual board: a chip with MCUboot, b0n, the keys that they trust, and firmware.
 
     Without --app the board has no firmware and answers nothing. To try smpdfu: `smpdfu virtual new desk --demo`.
+
+    --layout nrf52840-secure-dfu makes an nRF52 with the secure bootloader of the nRF5 SDK instead.
     """
     from smpdfu.cli.virtual.new import new_device
 
@@ -101,7 +107,7 @@ def new(
         source = context.get_parameter_source(option)
         return source is not None and source.name != "DEFAULT"
 
-    new_device(name, parts, boot, loader, b0, server, out, build=build, given=given, demo=demo)
+    new_device(name, parts, boot, loader, b0, server, dfu, out, build=build, given=given, demo=demo)
 
 
 def run(names: Names, out: Output, wires: Wires, wire: WireParts) -> None:

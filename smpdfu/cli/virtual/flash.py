@@ -10,6 +10,7 @@ import typer
 
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.terminal.values import unsigned32
+from smpdfu.cli.virtual.nrf52.flash import load_nrf52, nrf52_parts
 from smpdfu.cli.virtual.options.device import Torn
 from smpdfu.errors import FormatError
 from smpdfu.image.files import FileKind, Firmware, encode_firmware, identify, read_firmware, write_file_atomic
@@ -23,6 +24,8 @@ from smpdfu.virtual.chip.flash import FlashError, Tear
 from smpdfu.virtual.chip.layout import Region
 from smpdfu.virtual.device import VirtualNrf5340
 from smpdfu.virtual.store.devices import open_device, view_device
+from smpdfu.virtual.store.kinds import is_nrf52
+from smpdfu.virtual.store.nrf52 import open_nrf52
 
 _LINE = 16
 _MOST_WARNINGS = 10
@@ -30,6 +33,9 @@ _MOST_WARNINGS = 10
 
 def load_files(name: str, files: Sequence[Path], out: Output, region: str | None) -> None:
     """Write files into the flash of a device and reset it. Raises typer.BadParameter, ImageError or ConnectError."""
+    if is_nrf52(name):
+        load_nrf52(name, files, out, region)
+        return
     loads = [read_firmware(path) for path in files]
     with open_device(name, switch_on=False) as device:
         for firmware in loads:
@@ -148,8 +154,8 @@ def dump_flash(
     name: str, out: Output, region: str | None, address: str | None, size: str | None, output: Path | None
 ) -> None:
     """Print a part of a device's flash, or write it to ``output``. Raises typer.BadParameter or ConnectError."""
-    device = view_device(name)
-    segments = merge([Segment(start, data) for start, data in _parts(device, region, address, size)])
+    parts = nrf52_parts if is_nrf52(name) else _parts
+    segments = merge([Segment(start, data) for start, data in parts(name, region, address, size)])
     if output is not None:
         write_file_atomic(output, encode_firmware(segments, output))
         written = sum(len(segment.data) for segment in segments)
@@ -163,9 +169,8 @@ def dump_flash(
         sys.stdout.writelines(line + "\n" for segment in segments for line in hex_lines(segment.address, segment.data))
 
 
-def _parts(
-    device: VirtualNrf5340, region: str | None, address: str | None, size: str | None
-) -> Iterator[tuple[int, bytes]]:
+def _parts(name: str, region: str | None, address: str | None, size: str | None) -> Iterator[tuple[int, bytes]]:
+    device = view_device(name)
     if region is not None:
         wanted = _region(device, region)
         yield wanted.start, device.chip.flash_at(wanted.start).read(wanted.start, wanted.size_bytes)
@@ -199,7 +204,7 @@ def cut_power(name: str, out: Output, after: int | None, tear: Torn, *, off: boo
     """Cut the power after ``after`` more flash operations, or not at all. Raises typer.BadParameter or ConnectError."""
     if (after is None) != off:
         raise typer.BadParameter("choose when the power fails: give --after N, or --off to cancel it")
-    with open_device(name, switch_on=False) as device:
+    with open_nrf52(name, switch_on=False) if is_nrf52(name) else open_device(name, switch_on=False) as device:
         device.chip.power.cut_after, device.chip.power.tear = after, Tear(tear)
     words = f"{name} keeps its power" if off else f"{name} loses its power after {after} more flash operations"
     out.emit({"name": name, "cut_after": after, "tear": None if off else str(tear)}, lambda: words)

@@ -11,14 +11,17 @@ import typer
 from smpdfu.cli.terminal.show import Output, words
 from smpdfu.cli.virtual.b0 import B0Given, place_b0, read_b0
 from smpdfu.cli.virtual.flash import place
+from smpdfu.cli.virtual.nrf52.new import new_nrf52, refuse_dfu_options, refuse_other_options
 from smpdfu.cli.virtual.options.b0 import B0Parts
 from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
 from smpdfu.cli.virtual.options.device import Parts, ServerParts
 from smpdfu.cli.virtual.options.recipe import recipe
+from smpdfu.cli.virtual.options.secure_dfu import SecureDfuParts
 from smpdfu.cli.virtual.refused_name import refused_name
 from smpdfu.cli.virtual.view import look, rendered, with_holder
 from smpdfu.image.files import Firmware, read_bounded, read_firmware
 from smpdfu.image.keys.keys import is_encrypted
+from smpdfu.virtual.nrf52.layout import LAYOUTS as NRF52_LAYOUTS
 from smpdfu.virtual.report import Report
 from smpdfu.virtual.store import devices as store_devices
 from smpdfu.virtual.store.devices import Recipe
@@ -31,6 +34,7 @@ def new_device(
     loader: LoaderParts,
     b0: B0Parts,
     server: ServerParts,
+    dfu: SecureDfuParts,
     out: Output,
     *,
     build: Path | None = None,
@@ -42,6 +46,11 @@ def new_device(
     With ``build``, the board of that build folder; ``given`` tells which options a person gave. Raises
     typer.BadParameter, SmpdfuError or OSError; then no device is left.
     """
+    if boot.layout in NRF52_LAYOUTS:
+        refuse_other_options(given)
+        new_nrf52(name, parts, boot.layout, server.time_factor, dfu, out)
+        return
+    refuse_dfu_options(given)
     if demo:
         if build is not None:
             raise typer.BadParameter("--demo makes its own firmware. Leave out --build, or leave out --demo")

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from smpdfu.cli.terminal.show import Output, facts, table
+from smpdfu.cli.virtual.nrf52.show import emit, reset_nrf52, row_of
 from smpdfu.errors import ConnectError
 from smpdfu.image.trailer import Trailer
 from smpdfu.virtual.chip.boot_mode import BootMode
+from smpdfu.virtual.nrf52.report import report_nrf52
 from smpdfu.virtual.report import Report, SlotReport, report
 from smpdfu.virtual.report_b0 import McubootReport
 from smpdfu.virtual.store import devices as store_devices
+from smpdfu.virtual.store.kinds import is_nrf52
+from smpdfu.virtual.store.nrf52 import view_nrf52
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,8 +28,12 @@ _PARTITIONS = {"pm": "Partition Manager", "dts": "devicetree partitions"}
 def reset_device(name: str, out: Output, *, button: bool = False) -> None:
     """Turn a device off and on, and show it. Raises ConnectError if a process runs it, or it does not exist.
 
-    ``button``: hold the one that starts the firmware loader. Raises typer.BadParameter for a device without one.
+    ``button``: hold the one that starts the firmware loader, or DFU mode. Raises typer.BadParameter for a device
+    without one.
     """
+    if is_nrf52(name):
+        reset_nrf52(name, out, button=button)
+        return
     with store_devices.open_device(name) as device:
         if button and device.layout.mode is not BootMode.FIRMWARE_LOADER:
             raise typer.BadParameter(
@@ -39,6 +47,9 @@ def reset_device(name: str, out: Output, *, button: bool = False) -> None:
 
 def show_device(name: str, out: Output) -> None:
     """Show both cores of a device. Raises ConnectError if it does not exist or is damaged."""
+    if is_nrf52(name):
+        emit(name, out)
+        return
     found = look(name)
     out.emit(with_holder(found), lambda: rendered(found))
 
@@ -67,7 +78,7 @@ def look(name: str) -> Report:
 def _row_of(name: str, out: Output) -> dict[str, Any]:
     """Return a device's row of the list; a damaged device must not hide the others."""
     try:
-        return with_holder(look(name))
+        return row_of(report_nrf52(view_nrf52(name))) if is_nrf52(name) else with_holder(look(name))
     except ConnectError as error:
         out.warn(str(error))
         return {"name": name, "error": str(error)}

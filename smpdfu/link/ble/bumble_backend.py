@@ -28,6 +28,7 @@ from bumble import hci
 from bumble.core import AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, ConnectionParametersPreferences, Device, Peer
 from bumble.host import Host
+from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig
 from bumble.transport import open_transport
 from bumble.transport.common import TransportSink, TransportSource
@@ -55,10 +56,10 @@ READY_S = 5.0
 """How long it may take to be reset and to tell what it can."""
 
 
-async def room(connection: Connection) -> None:
-    """Wait until few packets are on their way to the controller. LinkLostError if the connection ends."""
+async def room(connection: Connection, pending_max: int = PENDING_MAX) -> None:
+    """Wait until at most ``pending_max`` packets are on their way. LinkLostError if the connection ends."""
     queue = connection.device.host.get_data_packet_queue(connection.handle)
-    while _is_up(connection) and queue is not None and queue.pending > PENDING_MAX:
+    while _is_up(connection) and queue is not None and queue.pending > pending_max:
         news = asyncio.Event()
 
         def tell(*_: object, news: asyncio.Event = news) -> None:
@@ -126,9 +127,12 @@ async def hci_transport(moniker: str) -> AsyncIterator[tuple[TransportSource, Tr
         await asyncio.sleep(0)  # that is when asyncio lets go of a socket
 
 
-def backends(moniker: str) -> Backends:
-    """Backends for ``BlePipe`` and ``scan`` over the controller that bumble calls ``moniker``."""
-    return on(Dongle(moniker))
+def backends(moniker: str, *, bonds: bool = False) -> Backends:
+    """Backends for ``BlePipe`` and ``scan`` over the controller that bumble calls ``moniker``.
+
+    ``bonds``: pairing makes a bond, for as long as these backends live.
+    """
+    return on(Dongle(moniker, bonds=bonds))
 
 
 def on(dongle: Dongle) -> Backends:
@@ -137,10 +141,15 @@ def on(dongle: Dongle) -> Backends:
 
 
 class Dongle:
-    """A controller, and the host stack on it while it is in use. Its address is made anew for each object."""
+    """A controller, and the host stack on it while it is in use. Its address is made anew for each object.
 
-    def __init__(self, moniker: str) -> None:
+    With ``bonds`` a device that was paired is known again, as long as the object lives. No bond is kept on this
+    computer: what smpdfu would need to keep it safely is more than an update needs.
+    """
+
+    def __init__(self, moniker: str, *, bonds: bool = False) -> None:
         self.moniker = moniker
+        self.bonds = MemoryKeyStore() if bonds else None
         self.address = hci.Address.generate_static_address()
         self._device: Device | None = None
 
@@ -160,8 +169,9 @@ class Dongle:
         """Have the host stack ready while the block runs. Raises ConnectError."""
         async with self.transport() as (source, sink):
             device = Device(name="smpdfu", address=self.address, host=PatientHost(source, sink))
-            # No bond is kept: what smpdfu would need to keep it safely is more than an update needs.
-            device.pairing_config_factory = lambda _: PairingConfig(mitm=False, bonding=False)
+            bonding = self.bonds is not None
+            device.keystore = self.bonds  # None: bumble makes one for this session
+            device.pairing_config_factory = lambda _: PairingConfig(mitm=False, bonding=bonding)
             await switch_on(device, self.moniker)
             self._device = device
             try:
@@ -268,7 +278,9 @@ class BumbleClient(BaseBleakClient):
                 self._peer_address, connection_parameters_preferences={hci.Phy.LE_1M: timing}, timeout=self._timeout
             )
             connection.on(Connection.EVENT_DISCONNECTION, self._gone)
-            if pair:
+            if await self._is_bonded(connection):
+                await connection.encrypt()
+            elif pair:
                 await connection.pair()
             await _make_fast(connection)
             peer = Peer(connection)
@@ -314,7 +326,17 @@ class BumbleClient(BaseBleakClient):
                 await _uncancelled(self._up.disconnect())
 
     async def pair(self, *_: Any, **__: Any) -> None:
-        await self._up.pair()
+        """Pair, unless the device is bonded: then the connection is encrypted already. BleakError if it refuses."""
+        if await self._is_bonded(self._up):
+            return
+        try:
+            await self._up.pair()
+        except (BaseBumbleError, hci.HCI_Error) as error:
+            raise BleakError(f"Authentication: {error or type(error).__name__}") from error
+
+    async def _is_bonded(self, connection: Connection) -> bool:
+        bonds = self._dongle.bonds
+        return bonds is not None and await bonds.get(str(connection.peer_address)) is not None
 
     async def unpair(self) -> None:
         """No bond is kept."""

@@ -65,6 +65,11 @@ class ServicePipe(Pipe):
         self._inbox = Inbox()
         self._heard = False
 
+    @property
+    def is_connected(self) -> bool:
+        """Return whether the device is connected, as far as the system knows."""
+        return self._client is not None and self._client.is_connected
+
     @abstractmethod
     def _characteristics(self, client: BleakClient) -> tuple[BleakGATTCharacteristic, BleakGATTCharacteristic]:
         """Return the characteristics to listen to and to write to. Raises ConnectError if the device has none."""

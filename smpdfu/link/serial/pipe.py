@@ -35,13 +35,15 @@ Holders = Callable[[str], Sequence[str]]
 """Returns the programs that have a port open, in words. Called in a thread."""
 
 
-def _nobody_known(port: str) -> Sequence[str]:
+def nobody_known(port: str) -> Sequence[str]:
+    """Return no program: who has a port open cannot be told."""
     return ()
 
 
 class SerialPipe(Pipe):
-    """The serial port ``port`` ("/dev/ttyACM0", "COM3"), 8N1 without flow control, for this process alone.
+    """The serial port ``port`` ("/dev/ttyACM0", "COM3"), 8N1, for this process alone.
 
+    ``flow_control``: RTS and CTS stop whoever is too fast. A device without these two lines then takes nothing.
     ``pace``: never send more bytes per second, for adapters and receivers that lose what comes faster. ``threaded`` is
     how it is done on Windows; elsewhere the event loop itself watches the port. ``holders`` returns the programs that
     have a port open, in words, as far as anybody can know: the error for a taken port names them.
@@ -55,14 +57,16 @@ class SerialPipe(Pipe):
         baudrate: int = BAUDRATE,
         *,
         pace: int | None = None,
+        flow_control: bool = False,
         threaded: bool = _WINDOWS,
-        holders: Holders = _nobody_known,
+        holders: Holders = nobody_known,
     ) -> None:
         if pace is not None and pace < 1:
             raise ValueError(f"the pace must be at least one byte per second, not {pace}")
         super().__init__(port)
         self.baudrate = baudrate
         self.pace = pace
+        self.flow_control = flow_control
         self._threaded = threaded
         self._holders = holders
         self._serial: Serial | None = None
@@ -83,7 +87,12 @@ class SerialPipe(Pipe):
             raise ConnectError(await asyncio.to_thread(_why_not, name, error, self._held_by), name) from error
         self._stream = ThreadedPort(self._serial) if self._threaded else Descriptor(self._serial.fileno())
         if self._known is None and self._looking is None:
-            self._looking = asyncio.get_running_loop().run_in_executor(None, _usb_port, self.name)
+            self._looking = asyncio.get_running_loop().run_in_executor(None, usb_port, self.name)
+
+    @property
+    def is_open(self) -> bool:
+        """True between ``open`` and ``close``, also when the link was lost meanwhile."""
+        return self._stream is not None
 
     async def _where(self) -> str:
         """The port that the device is at now; a ConnectError says that it is gone."""
@@ -111,7 +120,14 @@ class SerialPipe(Pipe):
         timeout_s = 1.0 if self._threaded else 0.0
         try:
             # inter_byte_timeout 0 is VMIN 1: without it, read(2) does not tell "nothing there" from "hung up"
-            port = Serial(name, self.baudrate, timeout=timeout_s, inter_byte_timeout=0.0, exclusive=True)
+            port = Serial(
+                name,
+                self.baudrate,
+                timeout=timeout_s,
+                inter_byte_timeout=0.0,
+                exclusive=True,
+                rtscts=self.flow_control,
+            )
         except ValueError as error:
             raise ConnectError(f"{name} cannot run at {self.baudrate} baud", name) from error
         if hasattr(port, "set_low_latency_mode"):  # Windows has no such thing
@@ -260,7 +276,7 @@ def list_serial_ports() -> tuple[PortInfo, ...]:
     return tuple(sorted(found, key=lambda port: (port.usb_id is None, port.name)))
 
 
-def _usb_port(name: str) -> Port | None:
+def usb_port(name: str) -> Port | None:
     """The USB device behind the port ``name``, which may be a link to it; None if there is none, or none to be told."""
     try:
         real = name if _WINDOWS else os.path.realpath(_calling_out(name))

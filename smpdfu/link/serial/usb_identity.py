@@ -46,6 +46,12 @@ def find_again(known: Port, ports: Sequence[Port]) -> str | None:
     return known.name if known.name in names else next(iter(names), None)
 
 
+def at_the_same_place(known: Port, port: Port) -> bool:
+    """True if both are in the same socket of USB: one device at two times, whatever it calls itself."""
+    place = _socket(known)
+    return bool(place) and place == _socket(port)
+
+
 def _is_same(known: Port, port: Port) -> bool:
     if known.usb_id is None or port.usb_id is None:
         return False
@@ -56,6 +62,11 @@ def _is_same(known: Port, port: Port) -> bool:
 
 def _vendor(port: Port) -> str:
     return (port.usb_id or "").partition(":")[0]
+
+
+def _socket(port: Port) -> str:
+    """ "3-4.1" of the place "3-4.1:1.2"."""
+    return (port.location or "").partition(":")[0]
 
 
 def _interface(port: Port) -> str:

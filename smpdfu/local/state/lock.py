@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from smpdfu.local.state.own import READ_ANYONES, open_own
+from smpdfu.local.state.own import NO_SPACE, READ_ANYONES, open_own
 from smpdfu.untrusted.nesting import load_json
 
 _LOCKED_BYTE = 1 << 30  # Windows forbids reading a locked byte: this one is behind the end of our files
@@ -37,11 +37,14 @@ class Lock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Acquire the lock and write our pid into it. Raises ``HeldError``, or ``OSError`` from the file system."""
+        """Acquire the lock and write our pid into it; a full disk keeps it without a pid.
+
+        Raises ``HeldError``, or ``OSError`` from the file system.
+        """
         descriptor = open_own(self.path, os.O_RDWR | os.O_CREAT)
         try:
             _lock_soon(descriptor)
-            _write_note(descriptor)
+            _write_pid(descriptor)
         except BlockingIOError:
             note = _read_note(descriptor)
             os.close(descriptor)
@@ -108,6 +111,14 @@ def _lock_soon(descriptor: int) -> None:
         except BlockingIOError:
             time.sleep(_PAUSE_S)
     return lock_file(descriptor)
+
+
+def _write_pid(descriptor: int) -> None:
+    try:
+        _write_note(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
 
 
 def _write_note(descriptor: int, **note: Any) -> None:

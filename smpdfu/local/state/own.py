@@ -21,6 +21,8 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _OTHERS = 0o077
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""How the system says that a disk, a user's share of it, or the longest file has no room left."""
 READ_ANYONES = os.O_RDONLY | _FLAGS
 """The flags to open a file of another user, to read: not through a link, and without waiting for a pipe."""
 
@@ -51,13 +53,14 @@ def _is_ours(folder: Path) -> bool:
 def open_own(path: Path, flags: int) -> int:
     """Open the file and return its descriptor. If ``flags`` permit creating it, it is for this user only.
 
-    Raises ``OSError`` with one sentence for a link, for anything that is not a regular file, for another user's file
-    and for a file with a second name (hard link).
+    With O_TRUNC, the file is emptied after the checks: what is refused keeps its content. Raises ``OSError`` with one
+    sentence for a link, for anything that is not a regular file, for another user's file and for a file with a second
+    name (hard link).
     """
     if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
         raise _refusal(path, "is a symbolic link")
     try:
-        descriptor = os.open(path, flags | _FLAGS, 0o600)
+        descriptor = os.open(path, (flags | _FLAGS) & ~os.O_TRUNC, 0o600)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):
             raise _refusal(path, "is a symbolic link") from None
@@ -68,6 +71,8 @@ def open_own(path: Path, flags: int) -> int:
     if why:
         os.close(descriptor)
         raise _refusal(path, why)
+    if flags & os.O_TRUNC:
+        os.ftruncate(descriptor, 0)
     return descriptor
 
 

@@ -7,6 +7,8 @@ stands before a frame: the nRF5 SDK takes an empty frame for a message, and find
 from __future__ import annotations
 
 END, ESCAPE = b"\xc0", b"\xdb"
+WORD_SIZE = 4
+"""The flash takes whole words: the bootloader drops a write of another length, and says nothing."""
 _MEANING = {b"\xdc": END, b"\xdd": ESCAPE}
 
 
@@ -18,11 +20,12 @@ def encode(message: bytes) -> bytes:
 
 
 def payload_max(mtu: int) -> int:
-    """Return the most bytes of an object in one write, for frames of ``mtu`` bytes: escapes may double a message.
+    """Return the most bytes of an object in one write, for a bootloader whose MTU is ``mtu``.
 
-    At least 1, whatever the bootloader reports.
+    The MTU is the size of its receive buffer. If the end of a frame is damaged, two writes get there as one: they must
+    not fill the buffer, for then the bootloader is deaf until it restarts. The result is whole words; at least one.
     """
-    return max(1, (mtu - len(END)) // 2 - 1)
+    return max((mtu - 4) // 2 // WORD_SIZE, 1) * WORD_SIZE
 
 
 class SlipDecoder:

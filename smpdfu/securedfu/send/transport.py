@@ -23,16 +23,19 @@ class Transport(Protocol):
     Each method raises ``LinkError`` if the link fails, and nothing else. ``open`` may be called again after a loss, or
     after a restart of the device: it finds the same device again.
 
-    ``name`` is the far end in words for people. ``write_size`` is the most bytes of an object in one ``write_data``;
-    it counts from ``open`` on. ``receipts`` is how many writes the device confirms together (packet receipt
-    notification; 0: it confirms none), and never more than ``writes_max`` are unconfirmed, if there are receipts.
-    ``pings``: the bootloader answers ``Ping`` on this wire, so that old answers can be told from new ones.
+    ``name`` is the far end in words for people. ``write_size`` is the most bytes of an object in one ``write_data``,
+    from ``open`` on; None: the bootloader reports its MTU. ``bytes_per_s``: the rate of the wire, if it has a known
+    one: what was accepted may still be on its way. ``receipts`` is how many writes the device confirms together (packet
+    receipt notification; 0: it confirms none), and never more than ``writes_max`` are unconfirmed, if there are
+    receipts. ``pings``: the bootloader answers ``Ping`` on this wire, so that old answers can be told from new ones.
     """
 
     @property
     def name(self) -> str: ...
     @property
-    def write_size(self) -> int: ...
+    def write_size(self) -> int | None: ...
+    @property
+    def bytes_per_s(self) -> float | None: ...
     @property
     def receipts(self) -> int: ...
     @property

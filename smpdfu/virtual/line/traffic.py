@@ -32,12 +32,17 @@ LATE_S = 0.01
 """How much later than the next one something comes that is overtaken."""
 _LOOKAHEAD_S = 0.01  # so long before the line is free the next bytes are fetched
 _PIECE_S = 0.001
+_DROPPED_SHARE = 0.25
 _FRAME_MARK = b"\x06"  # the first byte of a console frame
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a wire does, in each direction: see above. ``loss``, ``duplication`` and ``reordering`` are 0 to 1."""
+    """What a wire does, in each direction: see above. ``loss``, ``duplication`` and ``reordering`` are 0 to 1.
+
+    ``corruption`` (0 to 1) is the share of the bytes of a stream that arrive as others, or not at all, as behind an
+    on-board debugger whose mass storage disturbs its serial port.
+    """
 
     baudrate: int | None = None
     latency_s: float = 0.0
@@ -45,6 +50,7 @@ class Traffic:
     loss: float = 0.0
     duplication: float = 0.0
     reordering: float = 0.0
+    corruption: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,7 +58,7 @@ class Traffic:
             raise ValueError(f"a line carries at least 1 bit a second, not {self.baudrate}")
         if self.latency_s < 0 or self.interval_s < 0:
             raise ValueError("nothing arrives before it was sent")
-        for share in (self.loss, self.duplication, self.reordering):
+        for share in (self.loss, self.duplication, self.reordering, self.corruption):
             if not 0 <= share <= 1:
                 raise ValueError(f"a probability is between 0 and 1, not {share}")
 
@@ -75,13 +81,16 @@ class TrafficPipe(Pipe):
     """``inner`` as it is behind such a wire; usable at either end. ``console``: it carries console frames.
 
     ``open`` opens ``inner``; where that is open already, ``start`` and ``stop`` are enough. ValueError if a stream is
-    asked to duplicate or to reorder. ``arrived_at`` is when that arrived which was read last.
+    asked to duplicate or to reorder, or anything else to corrupt. ``arrived_at`` is when that arrived which was read
+    last.
     """
 
     def __init__(self, inner: Pipe, traffic: Traffic, *, console: bool = False) -> None:
         super().__init__(inner.name, inner.max_write)
         if inner.ordered and traffic.reshuffles:
             raise ValueError(f"{inner.name} is a stream of bytes: it does not duplicate or reorder")
+        if traffic.corruption and not inner.ordered:
+            raise ValueError(f"{inner.name} carries datagrams: a damaged one does not arrive")
         self.ordered = inner.ordered
         self.in_flight_max = inner.in_flight_max
         self._inner = inner
@@ -185,7 +194,7 @@ class _Lane:
     def send(self, data: bytes, at: float) -> None:
         """Put ``data``, which is there since ``at``, on the line, behind what is on it."""
         self.free_at = max(self.free_at, at)
-        for part, lost in self._cut(data):
+        for part, lost in self._cut(self._corrupt(data)):
             for piece in self._pieces(part):
                 self.free_at += len(piece) * self._traffic.byte_s
                 if not lost:
@@ -199,6 +208,19 @@ class _Lane:
 
     def _whole(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
         yield data, self._is_lost()
+
+    def _corrupt(self, data: bytes) -> bytes:
+        """Replace or drop single bytes. One in four of the bad ones is dropped."""
+        share, dice = self._traffic.corruption, self._dice
+        if not share:
+            return data
+        damaged = bytearray()
+        for byte in data:
+            if dice.random() >= share:
+                damaged.append(byte)
+            elif dice.random() >= _DROPPED_SHARE:
+                damaged.append(byte ^ dice.randrange(1, 256))
+        return bytes(damaged)
 
     def _is_lost(self) -> bool:
         return self._traffic.loss > 0 and self._dice.random() < self._traffic.loss

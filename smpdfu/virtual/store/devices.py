@@ -9,22 +9,16 @@ time can run a device. Only the user can read the folder.
 
 from __future__ import annotations
 
-import json
 import mmap
-import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
-from smpdfu.errors import ConnectError, SmpdfuError
 from smpdfu.image.files import write_file_atomic
 from smpdfu.link.pipe import Pipe, not_open
-from smpdfu.local.state.lock import HeldError, Lock, holder
-from smpdfu.local.state.own import make_own_folder, open_own
+from smpdfu.local.state.lock import Lock, holder
 from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.boot.bootloader import BootResult, Ending
 from smpdfu.virtual.boot.build import BootOptions, build_of
@@ -38,15 +32,15 @@ from smpdfu.virtual.ram import Ram
 from smpdfu.virtual.server.application import SETTINGS, Kept
 from smpdfu.virtual.server.files import FolderFiles
 from smpdfu.virtual.server.groups.image import Progress
+from smpdfu.virtual.store.device_files import locked, make_device, map_file, open_log, sentences, to_json
 from smpdfu.virtual.store.kept_cut import keep_cut, read_cut
 from smpdfu.virtual.store.kept_wear import keep_wear, read_wear
+from smpdfu.virtual.store.kinds import refuse_nrf52
 from smpdfu.virtual.store.names import check_new, folder_of
 from smpdfu.virtual.store.names import holder_of as holder_of
 from smpdfu.virtual.store.names import home as home
 from smpdfu.virtual.store.names import list_devices as list_devices
 from smpdfu.virtual.store.recipe import Recipe as Recipe
-
-_LOG_MAX = 1 << 20
 
 
 def create(name: str, recipe: Recipe) -> None:
@@ -54,20 +48,9 @@ def create(name: str, recipe: Recipe) -> None:
     check_new(name)
     layout = recipe.make_layout()
     build_of(layout, recipe.boot_keys())
-    make_own_folder(home())
-    beside = home() / f".{name}.{secrets.token_hex(4)}"
-    beside.mkdir(mode=0o700)
-    try:
-        for part in kept_parts(layout):
-            # Filled, not sparse: a full disk fails here, and not later at a mapped page.
-            write_file_atomic(
-                beside / f"{part.name}.flash", bytes([ERASED]) * part.region.size_bytes, mode=0o600, follow_links=False
-            )
-        write_file_atomic(beside / "device.json", _to_json(recipe.to_dict()), mode=0o600, follow_links=False)
-        beside.rename(home() / name)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+    # Filled, not sparse: a full disk fails here, and not later at a mapped page.
+    blank = ((f"{part.name}.flash", bytes([ERASED]) * part.region.size_bytes) for part in kept_parts(layout))
+    make_device(name, (*blank, ("device.json", to_json(recipe.to_dict()))))
 
 
 def open_device(name: str, *, switch_on: bool = True) -> StoredDevice:
@@ -77,9 +60,10 @@ def open_device(name: str, *, switch_on: bool = True) -> StoredDevice:
     Raises ConnectError if there is no such device, another process runs it, or its files are damaged.
     """
     folder = folder_of(name)
-    lock = _locked(name, folder)
+    refuse_nrf52(name, folder)
+    lock = locked(name, folder)
     try:
-        with _sentences(name):
+        with sentences(name):
             return StoredDevice(name, folder, lock, switch_on=switch_on)
     except BaseException:
         lock.release()
@@ -92,7 +76,8 @@ def view_device(name: str) -> VirtualNrf5340:
     Raises ConnectError if there is no such device, or its files are damaged.
     """
     folder = folder_of(name)
-    with _sentences(name):
+    refuse_nrf52(name, folder)
+    with sentences(name):
         recipe = _read_recipe(folder)
         layout = recipe.make_layout()
         flashes, _ = _map_flashes(folder, layout, mmap.ACCESS_READ)
@@ -111,7 +96,7 @@ def view_device(name: str) -> VirtualNrf5340:
 def delete(name: str) -> None:
     """Delete a device and all its files. Raises ConnectError if there is none or a process runs it; ``OSError``."""
     folder = folder_of(name)
-    lock = _locked(name, folder)
+    lock = locked(name, folder)
     grave = folder.with_name(f".{name}.{secrets.token_hex(4)}")
     try:
         folder.rename(grave)
@@ -142,7 +127,7 @@ class StoredDevice(VirtualNrf5340):
         keys = recipe.boot_keys()
         resources = recipe.resources
         super().__init__(layout, keys, flashes=flashes, name=name, resources=resources, kept=kept)
-        self._console_log = _open_log(folder / "console.log")
+        self._console_log = open_log(folder / "console.log")
         self.watch(self._keep_line)
         read_cut(folder, self.chip.power)
         read_wear(folder, self.chip.flashes)
@@ -183,7 +168,7 @@ class StoredDevice(VirtualNrf5340):
             keep_cut(self._folder, self.chip.power)
             keep_wear(self._folder, self.chip.flashes)
             if ram is not None:
-                write_file_atomic(self._folder / "ram.json", _to_json(asdict(ram)), mode=0o600, follow_links=False)
+                write_file_atomic(self._folder / "ram.json", to_json(asdict(ram)), mode=0o600, follow_links=False)
         finally:
             self._console_log.close()
             for mapped in maps:
@@ -238,27 +223,6 @@ class DevicePipe(Pipe):
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def _locked(name: str, folder: Path) -> Lock:
-    lock = Lock(folder / "lock")
-    try:
-        with _sentences(name):
-            lock.acquire()
-    except HeldError as error:
-        who = f"process {error.note['pid']}" if "pid" in error.note else "another process"
-        port = f" at {error.note['port']}" if "port" in error.note else ""
-        raise ConnectError(f"{who} uses the virtual device {name!r}{port}", f"virtual:{name}") from None
-    return lock
-
-
-@contextmanager
-def _sentences(name: str) -> Iterator[None]:
-    """Turn any error from the files of a device into one ConnectError."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, SmpdfuError) as error:
-        raise ConnectError(f"smpdfu cannot use the virtual device {name!r}: {error}", f"virtual:{name}") from error
-
-
 def _read_recipe(folder: Path) -> Recipe:
     found = load_json((folder / "device.json").read_text())
     keys = tuple(found["sign_keys"]), tuple(found["net_keys"]), found["enc_key"]
@@ -289,7 +253,7 @@ def _map_flashes(folder: Path, layout: Layout, access: int) -> tuple[dict[str, F
             continue
         if is_missing:
             write_file_atomic(path, bytes([ERASED]) * part.region.size_bytes, mode=0o600, follow_links=False)
-        maps.append(_map(path, part.region.size_bytes, access))
+        maps.append(map_file(path, part.region.size_bytes, access))
         flashes[part.name] = Flash(
             part.region.start, part.region.size_bytes, page_size=part.page_size, storage=maps[-1]
         )
@@ -300,22 +264,8 @@ def _map_settings(path: Path) -> tuple[mmap.mmap, Flash]:
     """Return the mapped file of the settings and its flash; an older device gets a blank one."""
     if not path.exists():
         write_file_atomic(path, bytes([ERASED]) * SETTINGS.size_bytes, mode=0o600, follow_links=False)
-    storage = _map(path, SETTINGS.size_bytes, mmap.ACCESS_WRITE)
+    storage = map_file(path, SETTINGS.size_bytes, mmap.ACCESS_WRITE)
     return storage, Flash(SETTINGS.start, SETTINGS.size_bytes, storage=storage)
-
-
-def _map(path: Path, size_bytes: int, access: int) -> mmap.mmap:
-    with os.fdopen(open_own(path, os.O_RDWR), "r+b") as file:
-        if os.fstat(file.fileno()).st_size != size_bytes:
-            raise ValueError(f"{path} does not have {size_bytes} bytes")
-        return mmap.mmap(file.fileno(), size_bytes, access=access)
-
-
-def _open_log(path: Path) -> Any:
-    descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    if os.fstat(descriptor).st_size > _LOG_MAX:
-        os.ftruncate(descriptor, 0)
-    return os.fdopen(descriptor, "a", buffering=1, encoding="utf-8")
 
 
 def _read_ram(path: Path) -> Ram | None:
@@ -341,7 +291,3 @@ def _runs(found: dict[str, Any]) -> Ram:
         slot=1 if found.get("slot") == 1 else 0,
         mcuboot=found.get("mcuboot") if found.get("mcuboot") in (0, 1) else None,
     )
-
-
-def _to_json(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, default=bytes.hex, indent=1).encode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -109,12 +109,19 @@ async def serve_pty(
     ``ready`` is called with the port as soon as a client can open it: ``link``, if one is to be made, else the
     terminal. ``framing``: the device's console, unless another one is given. Raises ConnectError.
     """
+    await serve_at_terminal(lambda pipe: device.serve(pipe, framing), ready, link)
+
+
+async def serve_at_terminal(
+    serve: Callable[[Pipe], Awaitable[None]], ready: Callable[[str], None], link: Path | None = None
+) -> None:
+    """Let ``serve`` serve the open pipe of a pseudo terminal, until it returns or is cancelled; see ``serve_pty``."""
     pipe = PtyPipe()
     try:
         with nullcontext() if link is None else Link(link, pipe.path):
             async with pipe:
                 ready(pipe.path if link is None else str(link))
-                await device.serve(pipe, framing)
+                await serve(pipe)
     finally:
         pipe.dispose()
 

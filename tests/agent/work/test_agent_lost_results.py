@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from smpdfu.agent.actions.events import FeedbackGivenUp
@@ -82,3 +84,29 @@ def test_a_server_that_was_set_up_anew_gives_out_the_same_ids(case: Case, standi
     assert case.status(number) == "finished"
     assert case.runs(NEWER)
     assert case.site.begun(case.name) == [number, number]
+
+
+@pytest.mark.parametrize("said", [b'"proceeding"', b'"closed"'], ids=["progress", "result"])
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_server_that_does_not_know_an_action_for_a_while_and_offers_it_still(
+    case: Case, standing: StandIn, status: int, said: bytes
+) -> None:
+    """As a proxy that cannot reach the server says 404. The answer to a poll is the same all the time."""
+    number = case.assign()
+    fault = Fault("status", r"POST .*/feedback", times=3, holds=said, status=status)
+    standing.faults.add(fault)
+    case.site.run_until(lambda: case.status(number) == "finished")
+    assert fault.met == 3
+    assert case.runs(NEW)
+    assert case.site.begun(case.name) == [number]
+
+
+def test_a_server_that_never_knows_the_action_that_it_offers_is_asked_less_and_less(
+    case: Case, standing: StandIn
+) -> None:
+    case.assign()
+    standing.faults.add(Fault("status", r"POST .*/feedback", times=1000, status=404))
+    case.site.pace = replace(case.site.pace, first_retry_s=0.2, most_retry_s=3600.0)
+    polls = 40
+    case.site.run_until(lambda: standing.count("GET", f"controller/v1/{case.name}") > polls)
+    assert standing.count("GET", "deploymentBase") < polls / 2

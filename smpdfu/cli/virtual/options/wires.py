@@ -167,12 +167,31 @@ class WireParts:
             help="Share of the datagrams that arrive after the next one.",
         ),
     ] = 0.0
+    corrupt: Annotated[
+        float,
+        typer.Option(
+            "--corrupt",
+            metavar="PERCENT",
+            min=0.0,
+            max=100.0,
+            rich_help_panel=_WIRE,
+            help="Share of the bytes that arrive damaged or not at all, as a debugger's mass storage does it.",
+        ),
+    ] = 0.0
+    flow_control: Annotated[
+        bool,
+        typer.Option(
+            "--flow-control/--no-flow-control",
+            rich_help_panel=_WIRE,
+            help="Let a host wait while the chip is busy, or lose what it sends then. For an nRF52 with Secure DFU.",
+        ),
+    ] = True
     seed: Annotated[
         int,
         typer.Option(
             "--seed",
             metavar="N",
             rich_help_panel=_WIRE,
-            help="Seed of the random losses. The same seed gives the same losses.",
+            help="Seed of the random losses and damages. The same seed gives the same ones.",
         ),
     ] = 0

@@ -1,0 +1,61 @@
+"""``virtual run`` for an nRF52: DFU over its wires until Ctrl-C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
+from functools import partial
+
+import typer
+
+from smpdfu.cli.terminal.show import Output
+from smpdfu.cli.virtual.options.wires import Wires
+from smpdfu.cli.virtual.serving import announce, serve_until_stopped, show_console, traffic_of
+from smpdfu.virtual.line.traffic import Traffic
+from smpdfu.virtual.nrf52.build import Transport
+from smpdfu.virtual.store.nrf52 import StoredNrf52, open_nrf52
+from smpdfu.virtual.wires.dfu_serial import DfuLine, serve_dfu_pty
+
+Announce = Callable[[str], None]
+
+
+async def serve_nrf52(
+    names: list[str], out: Output, traffic: Traffic, each: list[Wires], *, flow_control: bool
+) -> None:
+    """Serve devices until Ctrl-C. Raises typer.BadParameter for a wire that an nRF52 does not have, ConnectError."""
+    for wires in each:
+        _refuse_other_wires(wires)
+    with ExitStack() as stack:
+        devices = [stack.enter_context(open_nrf52(name)) for name in names]
+        parts: list[Coroutine[None, None, None]] = []
+        for number, (device, wires) in enumerate(zip(devices, each, strict=True)):
+            show_console(device, device.name, among=len(devices))
+            line = DfuLine(traffic_of(traffic, number), flow_control, device.recipe.time_factor)
+            parts += _servings(device, wires, line, partial(announce, device.name, device, out))
+        await serve_until_stopped(parts)
+
+
+def _servings(
+    device: StoredNrf52, wires: Wires, line: DfuLine, announce: Announce
+) -> Iterator[Coroutine[None, None, None]]:
+    if device.trust.build.transport is Transport.BLE:
+        raise typer.BadParameter(
+            f"the bootloader of {device.name} is built for Bluetooth and has no serial line. Make a device with "
+            "--dfu-wire uart"
+        )
+    yield serve_dfu_pty(device, announce, wires.link, line)
+
+
+def _refuse_other_wires(wires: Wires) -> None:
+    others = {
+        "--udp": wires.udp is not None,
+        "--raw": wires.raw,
+        "--raw-timeout": wires.raw_timeout is not None,
+        "--shell-uart": wires.shell_uart,
+        "--recovery": wires.recovery,
+        "--copies": wires.copies is not None,
+        "--ble-hci": wires.ble_hci is not None,
+    }
+    for option, is_given in others.items():
+        if is_given:
+            raise typer.BadParameter(f"{option} is for an nRF5340, not for an nRF52 with Secure DFU. Leave it out")

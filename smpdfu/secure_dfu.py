@@ -1,0 +1,78 @@
+"""The older world in one call, for programs: packages of the nRF5 SDK, and the devices that take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from smpdfu.connect import Address, ble_backends, holders, pairs, parse_address, places_by_lookup, serial_settings
+from smpdfu.dfu.do.journal.device_lock import locked
+from smpdfu.errors import ConnectError
+from smpdfu.image.secure_dfu.package import SecureDfuPackage
+from smpdfu.securedfu.reading import read_package
+from smpdfu.securedfu.send.carry import TIMEOUT_S
+from smpdfu.securedfu.send.serial import SerialTransport
+from smpdfu.securedfu.send.session import DfuEvent, SentPackage, Session, check_package, ignore
+from smpdfu.securedfu.send.transport import Transport
+
+
+async def send_secure_dfu(
+    address: str,
+    package: SecureDfuPackage | Path | str,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    boot_timeout_s: float | None = None,
+    force: bool = False,
+    bootloader_name: str | None = None,
+    watch: Callable[[DfuEvent], None] = ignore,
+    unlocked: Callable[[str], None] | None = None,
+) -> SentPackage:
+    """Send a Secure DFU package to the device at ``address``, a serial port or a Bluetooth LE device.
+
+    Call it again after any interruption; it continues where the device stands. ``timeout_s`` is how long an answer may
+    take, ``boot_timeout_s`` how long a restart (None: by the size of the firmware). ``force`` sends a package also if
+    no bootloader should take it. ``bootloader_name`` is what the bootloader shall advertise over Bluetooth. ``watch``
+    is called with every event. ``unlocked`` gets a sentence if the state folder cannot be written; without it, that is
+    a JournalError.
+
+    The result says what came back, as far as the wire shows it.
+
+    Raises ConnectError, FormatError if the package is damaged or another kind of file, PlanError if no bootloader would
+    take it (nothing was sent), DfuRefusedError, DfuNotStartedError if the bootloader took the application and does not
+    start it, DfuUnfinishedError, LinkError, or JournalError if another call is updating this device.
+    """
+    found = package if isinstance(package, SecureDfuPackage) else read_package(package)
+    transport = transport_for(parse_address(address), bootloader_name=bootloader_name)
+    if not force:
+        check_package(found)
+    with locked(await places_by_lookup(address), unlocked):
+        session = Session(transport, timeout_s=timeout_s, boot_timeout_s=boot_timeout_s, watch=watch)
+        return await session.send(found)
+
+
+def transport_for(address: Address, *, bootloader_name: str | None = None) -> Transport:
+    """Return the transport for a Secure DFU bootloader at ``address``.
+
+    Raises ConnectError if the wire does not carry Secure DFU, and ValueError if ``bootloader_name`` is too long.
+    """
+    if address.kind == "serial":
+        settings = serial_settings(address)
+        return SerialTransport(
+            address.target,
+            settings.baudrate,
+            flow_control=settings.flow_control,
+            pace=settings.pace,
+            holders=holders,
+        )
+    if address.kind == "ble":
+        from smpdfu.securedfu.send.ble import BleTransport  # here: bleak takes its time, and a serial port needs none
+
+        options = address.options
+        return BleTransport(
+            address.target,
+            backends=ble_backends(options.get("hci")),
+            adapter=options.get("adapter"),
+            pair=pairs(address),
+            bootloader_name=bootloader_name,
+        )
+    raise ConnectError(f"{address} does not carry Secure DFU: give a serial port or a Bluetooth device", str(address))

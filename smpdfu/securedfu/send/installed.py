@@ -1,0 +1,82 @@
+"""What the bootloader says that is installed: bootloader, SoftDevice and application, each with its version."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from smpdfu.errors import FormatError, LinkError
+from smpdfu.image.secure_dfu.init_packet import FwType
+from smpdfu.image.secure_dfu.package import Entry
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
+from smpdfu.securedfu.protocol.messages import Answer, FirmwareType, FirmwareVersion, GetFirmwareVersion
+from smpdfu.securedfu.send.transport import Transport
+
+IMAGES_MAX = 3
+ATTEMPTS = 3
+ANSWER_S = 0.5
+
+Installed = dict[FirmwareType, FirmwareVersion]
+
+
+async def read_installed(transport: Transport) -> Installed | None:
+    """Ask the bootloader at ``transport``, which is open, for its images; None if it does not say, or not clearly."""
+    if not transport.pings:  # a build without pings is one without versions
+        return None
+    found: Installed = {}
+    for number in range(IMAGES_MAX):
+        version = await _ask(transport, number)
+        if version is None:
+            return None
+        if version.kind == FirmwareType.UNKNOWN:
+            break
+        found[FirmwareType(version.kind)] = version
+    return found
+
+
+async def _ask(transport: Transport, number: int) -> FirmwareVersion | None:
+    """Return the image ``number``, when two answers agree: damage must not look like a version."""
+    heard: FirmwareVersion | None = None
+    for _ in range(ATTEMPTS):
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await transport.request(GetFirmwareVersion(number).to_bytes())
+                answer = await _read(transport)
+        except (TimeoutError, FormatError, LinkError):
+            continue
+        if not isinstance(answer.content, FirmwareVersion):
+            return None
+        if answer.content == heard and heard.kind in list(FirmwareType):
+            return heard
+        heard = answer.content
+    return None
+
+
+async def _read(transport: Transport) -> Answer:
+    """The next answer to such a request; earlier ones are skipped."""
+    while True:
+        answer = Answer.from_bytes(await transport.read())
+        if answer.opcode == GetFirmwareVersion.opcode:
+            return answer
+
+
+def has_already(entry: Entry, installed: Installed) -> bool:
+    """True if the device has the SoftDevice and the bootloader of ``entry`` already. Of an application, nobody knows.
+
+    An application may be another build of the same version. A bootloader refuses its own version, and a SoftDevice has
+    one build for each version.
+    """
+    kind = entry.init_packet.init.type
+    if kind not in (FwType.SOFTDEVICE, FwType.BOOTLOADER, FwType.SOFTDEVICE_BOOTLOADER):
+        return False
+    return all(_wanted(entry, kind, installed))
+
+
+def _wanted(entry: Entry, kind: int, installed: Installed) -> Iterator[bool]:
+    init = entry.init_packet.init
+    if kind != FwType.BOOTLOADER:
+        info, here = SoftDeviceInfo.find(entry.firmware), installed.get(FirmwareType.SOFTDEVICE)
+        yield info is not None and here is not None and bool(info.version) and info.version == here.version
+    if kind != FwType.SOFTDEVICE:
+        here = installed.get(FirmwareType.BOOTLOADER)
+        yield here is not None and init.fw_version == here.version

@@ -1,0 +1,232 @@
+"""The whole of a package, part after part: SoftDevice and bootloader first, then the application.
+
+After each part the device restarts and installs it. For the next part its bootloader waits some seconds. After the last
+part, what came back says whether the application starts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smpdfu.errors import (
+    DfuNotStartedError,
+    DfuUnfinishedError,
+    LinkError,
+    PlanError,
+)
+from smpdfu.image.secure_dfu.init_packet import FwType
+from smpdfu.image.secure_dfu.package import Entry, SecureDfuPackage
+from smpdfu.securedfu.findings import errors_of
+from smpdfu.securedfu.judging import judge_entry
+from smpdfu.securedfu.protocol.actions import TransferProgress
+from smpdfu.securedfu.protocol.messages import FirmwareType
+from smpdfu.securedfu.protocol.slip import WORD_SIZE
+from smpdfu.securedfu.send.carry import TIMEOUT_S, Carrier
+from smpdfu.securedfu.send.causes import explain
+from smpdfu.securedfu.send.installed import has_already, read_installed
+from smpdfu.securedfu.send.transport import CameBack, Transport
+
+RESTART_S = 5.0
+"""How long a device may take to restart, without what it copies."""
+PAGE_SIZE, COPY_PAGE_S = 4096, 0.25
+"""A page is erased in 0.09 s and written in 0.05 s, in the worst case; it may be moved twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegins:
+    """The part ``number`` of ``parts``, from 1: the image ``image`` of the manifest, of ``size_bytes``."""
+
+    image: str
+    number: int
+    parts: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartMoves:
+    """The progress of the part."""
+
+    image: str
+    progress: TransferProgress
+
+
+@dataclass(frozen=True, slots=True)
+class PartSkipped:
+    """The device has this part already."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRestarts:
+    """All of the part is there, and the device installs it; smpdfu waits at most ``within_s`` for it to come back."""
+
+    image: str
+    within_s: float
+
+
+DfuEvent = PartBegins | PartMoves | PartSkipped | DeviceRestarts
+Watch = Callable[[DfuEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SentPart:
+    """A part that was sent in ``seconds``, or that was there already (``skipped``)."""
+
+    image: str
+    size_bytes: int
+    seconds: float = 0.0
+    resumed_at: int = 0
+    repeats: int = 0
+    damaged: int = 0
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SentPackage:
+    """A package that the bootloader took. ``came_back``: what runs now, as far as the wire shows it."""
+
+    parts: tuple[SentPart, ...]
+    came_back: CameBack
+
+
+def ignore(event: DfuEvent) -> None:
+    """Watch nothing."""
+
+
+def check_package(package: SecureDfuPackage) -> None:
+    """Check what needs no device. Raises FormatError for a damaged package, PlanError if no bootloader takes it."""
+    findings = []
+    for entry in package.in_sending_order:
+        packet = entry.init_packet  # raises for an entry with a fault
+        findings += [(one.code, f"{entry.name}: {one.words}") for one in errors_of(judge_entry(entry).findings)]
+        if len(entry.firmware) % WORD_SIZE and packet.init.type != FwType.EXTERNAL_APPLICATION:
+            size = len(entry.firmware)
+            words = f"{entry.name}: the firmware has {size} bytes; the bootloader takes whole words of {WORD_SIZE}"
+            findings.append(("odd-size", f"{words}. Make the package again from a firmware that is padded"))
+    if findings:
+        codes, sentences = tuple(code for code, _ in findings), tuple(words for _, words in findings)
+        raise PlanError("no bootloader would take this package: nothing was sent", sentences, codes)
+
+
+class Session:
+    """Sends a package over ``transport``. ``boot_timeout_s``: how long each restart may take; None: by its size."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        boot_timeout_s: float | None = None,
+        watch: Watch = ignore,
+    ) -> None:
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._boot_timeout_s = boot_timeout_s
+        self._watch = watch
+
+    async def send(self, package: SecureDfuPackage) -> SentPackage:
+        """Send all parts. Raises DfuRefusedError, DfuNotStartedError, DfuUnfinishedError or LinkError."""
+        entries = package.in_sending_order
+        sent: list[SentPart] = []
+        came_back = CameBack.UNKNOWN
+        try:
+            await self._transport.open()
+            for number, entry in enumerate(entries, 1):
+                self._watch(PartBegins(entry.name, number, len(entries), len(entry.firmware)))
+                if number < len(entries) and await self._has(entry):
+                    self._watch(PartSkipped(entry.name))
+                    sent.append(SentPart(entry.name, len(entry.firmware), skipped=True))
+                    continue
+                sent.append(await self._send_part(entry))
+                came_back = await self._restarted(entry)
+                if number < len(entries):
+                    await self._next(entry, entries[number], came_back)
+            if came_back is CameBack.BOOTLOADER and _is_application(entries[-1]):
+                raise await self._not_started()
+        except LinkError as error:
+            explain(error, self._transport)
+            raise
+        finally:
+            await self._transport.close()
+        return SentPackage(tuple(sent), came_back)
+
+    async def _has(self, entry: Entry) -> bool:
+        installed = await read_installed(self._transport)
+        return installed is not None and has_already(entry, installed)
+
+    async def _send_part(self, entry: Entry) -> SentPart:
+        carrier = Carrier(self._transport, self._timeout_s)
+        transfer = carrier.new_transfer(entry.init_packet.to_bytes(), entry.firmware)
+        begin = time.monotonic()
+        await carrier.carry(transfer, lambda progress: self._watch(PartMoves(entry.name, progress)))
+        seconds = time.monotonic() - begin
+        done = transfer.progress
+        if not transfer.confirmed:
+            await self._unconfirmed(entry)
+        return SentPart(entry.name, done.len, seconds, done.resumed_at, done.repeats, done.damaged)
+
+    async def _restarted(self, entry: Entry) -> CameBack:
+        within_s = self._within_s(entry)
+        self._watch(DeviceRestarts(entry.name, within_s))
+        return await self._transport.came_back(within_s)
+
+    def _within_s(self, entry: Entry) -> float:
+        if self._boot_timeout_s is not None:
+            return self._boot_timeout_s
+        return RESTART_S + len(entry.firmware) / PAGE_SIZE * COPY_PAGE_S
+
+    async def _next(self, entry: Entry, following: Entry, came_back: CameBack) -> None:
+        """Connect for the part that follows."""
+        if came_back is CameBack.BOOTLOADER:
+            await self._transport.open()
+            return
+        what = "the application runs" if came_back is CameBack.APPLICATION else "its bootloader does not answer"
+        raise DfuUnfinishedError(f"the {entry.name} was sent, but the {following.name} was not: {what} now").advising(
+            "dfu-next-part",
+            "Bring the device into its bootloader, then send the package again: smpdfu leaves out what the bootloader "
+            "reports as installed.",
+        )
+
+    async def _unconfirmed(self, entry: Entry) -> None:
+        """The answer to the last request was lost. Raises an error: what runs afterwards does not tell enough."""
+        came_back = await self._restarted(entry)
+        if came_back is CameBack.BOOTLOADER:
+            raise await self._not_started()
+        raise DfuUnfinishedError(
+            f"all of the {entry.name} was sent, but the last answer of the bootloader was lost: nobody knows whether "
+            "it took the firmware"
+        ).advising(
+            "dfu-unconfirmed",
+            "Check the version that the device runs. If it is the old one, bring the device into its bootloader and "
+            "send the package again.",
+        )
+
+    async def _not_started(self) -> DfuNotStartedError:
+        """The error for a device that is in its bootloader again, with what that says about the application."""
+        said = ""
+        try:
+            await self._transport.open()
+            installed = await read_installed(self._transport)
+        except LinkError:
+            installed = None
+        if installed is not None:
+            application = installed.get(FirmwareType.APPLICATION)
+            said = (
+                ". The bootloader reports no valid application"
+                if application is None
+                else f". The bootloader reports an application of version {application.version}"
+            )
+        return DfuNotStartedError(
+            f"the device took the package and is in its bootloader again: no application runs{said}"
+        ).advising(
+            "dfu-not-started",
+            "Check the address of the firmware: it must be linked behind the SoftDevice that the device has, or at "
+            "0x1000 without one. A button or a pin that is held also keeps the device in its bootloader.",
+        )
+
+
+def _is_application(entry: Entry) -> bool:
+    return entry.init_packet.init.type == FwType.APPLICATION
