@@ -21,13 +21,14 @@ from smpdfu.agent.actions.events import (
     AgentEvent,
     ClaimedElsewhere,
     Polled,
+    PollFailed,
     RecordDamaged,
     StepBegins,
 )
 from smpdfu.agent.actions.record import DeviceRecord
 from smpdfu.agent.actions.record_files import RecordFiles
 from smpdfu.agent.gateway_agent import run_agent
-from smpdfu.agent.work.ports import Ports
+from smpdfu.agent.work.ports import Pace, Ports
 from smpdfu.errors import AgentFileError, JournalError
 from tests.agent.devices import NEW, NEWER, OLD
 from tests.agent.servers.stand_in.faults import Fault
@@ -157,6 +158,9 @@ def test_a_token_that_is_refused_is_said_and_asks_seldom(case: Case, standing: S
     standing.faults.add(Fault("status", r"GET .*/controller/v1/", times=3, status=status))
     case.site.run_until(lambda: case.status(number) == "finished")
     assert refusals(case.site) == [status] * 3
+    denied = next(event for event in case.site.of(PollFailed) if event.denied)
+    assert denied.message.endswith("The agent asks again after 0.2 s; to ask at once, restart it")
+    assert Pace().denied_s == 900.0
     assert case.runs(NEW)
 
 
