@@ -40,6 +40,16 @@ def wires_of_many(wires: Wires, count: int) -> list[Wires]:
 
 def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[Coroutine[None, None, None]]:
     """Return the coroutines that serve the device; run all of them. Raises typer.BadParameter."""
+    check_interval(wires)
+    if wires.raw_timeout is not None and not wires.raw:
+        raise typer.BadParameter("--raw-timeout works only with --raw")
+    if wires.raw and wires.shell_uart:
+        raise typer.BadParameter("--raw and --shell-uart are different terminals. Use one of them")
+    return list(_servings(device, wires, announce))
+
+
+def check_interval(wires: Wires) -> None:
+    """Raise typer.BadParameter for a connection interval that no controller has."""
     if wires.ble_interval and not (wires.ble_hci or "").startswith("tcp-server:"):
         raise typer.BadParameter(
             "--ble-interval works only with --ble-hci tcp-server:HOST:PORT, because real radios have their own interval"
@@ -48,11 +58,6 @@ def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[C
         raise typer.BadParameter(
             f"--ble-interval {wires.ble_interval:g} is wrong. Give 7.5 to 4000 milliseconds, or 0 for none"
         )
-    if wires.raw_timeout is not None and not wires.raw:
-        raise typer.BadParameter("--raw-timeout works only with --raw")
-    if wires.raw and wires.shell_uart:
-        raise typer.BadParameter("--raw and --shell-uart are different terminals. Use one of them")
-    return list(_servings(device, wires, announce))
 
 
 def _servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> Iterator[Coroutine[None, None, None]]:

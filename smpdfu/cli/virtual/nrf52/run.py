@@ -10,10 +10,12 @@ import typer
 
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.wires import Wires
+from smpdfu.cli.virtual.serve import check_interval
 from smpdfu.cli.virtual.serving import announce, serve_until_stopped, show_console, traffic_of
+from smpdfu.errors import ConnectError
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.nrf52.build import Transport
-from smpdfu.virtual.store.nrf52 import StoredNrf52, open_nrf52
+from smpdfu.virtual.store.nrf52 import Buttonless, StoredNrf52, open_nrf52
 from smpdfu.virtual.wires.dfu_serial import DfuLine, serve_dfu_pty
 
 Announce = Callable[[str], None]
@@ -38,12 +40,45 @@ async def serve_nrf52(
 def _servings(
     device: StoredNrf52, wires: Wires, line: DfuLine, announce: Announce
 ) -> Iterator[Coroutine[None, None, None]]:
-    if device.trust.build.transport is Transport.BLE:
+    if device.trust.build.transport is not Transport.BLE:
+        if wires.ble_hci is not None:
+            raise typer.BadParameter(
+                f"the bootloader of {device.name} has no Bluetooth. Leave out --ble-hci, or make a device with "
+                "--dfu-wire ble"
+            )
+        yield serve_dfu_pty(device, announce, wires.link, line)
+        return
+    if wires.ble_hci is None or wires.pty or wires.link is not None:
         raise typer.BadParameter(
-            f"the bootloader of {device.name} is built for Bluetooth and has no serial line. Make a device with "
-            "--dfu-wire uart"
+            f"the bootloader of {device.name} has only Bluetooth. Give --ble-hci, without a serial line, or make a "
+            "device with --dfu-wire uart"
         )
-    yield serve_dfu_pty(device, announce, wires.link, line)
+    check_interval(wires)
+    yield _ble(device, wires.ble_hci, wires.ble_interval, announce)
+
+
+async def _ble(device: StoredNrf52, moniker: str, interval_ms: float, announce: Announce) -> None:
+    try:
+        from smpdfu.virtual.wires import dfu_gatt, peripheral, radio  # here: bumble is an optional package
+    except ImportError as error:
+        raise ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'") from error
+    buttonless = device.recipe.buttonless
+    presence = dfu_gatt.DfuPresence(
+        time_factor=device.recipe.time_factor,
+        buttonless=buttonless is not Buttonless.NONE,
+        bonds=buttonless is Buttonless.BONDED,
+    )
+
+    def ready(hci: str | None) -> None:
+        name = dfu_gatt.BOOTLOADER_NAME if device.bootloader is not None else device.name
+        announce(f"ble:{name}?hci={hci}" if hci else f"ble:{name}")
+
+    await peripheral.serve_at(
+        moniker,
+        lambda transport: dfu_gatt.serve_dfu_ble(device, transport, presence),
+        ready,
+        radio.Radio(interval_ms),
+    )
 
 
 def _refuse_other_wires(wires: Wires) -> None:
@@ -54,7 +89,6 @@ def _refuse_other_wires(wires: Wires) -> None:
         "--shell-uart": wires.shell_uart,
         "--recovery": wires.recovery,
         "--copies": wires.copies is not None,
-        "--ble-hci": wires.ble_hci is not None,
     }
     for option, is_given in others.items():
         if is_given:
