@@ -20,7 +20,7 @@ from smpdfu.cli.virtual.serving import (
 )
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.nrf52.build import Transport
-from smpdfu.virtual.store.nrf52 import StoredNrf52, open_nrf52
+from smpdfu.virtual.store.nrf52 import Buttonless, StoredNrf52, open_nrf52
 from smpdfu.virtual.wires.dfu_serial import DfuLine, serve_dfu_pty
 
 Announce = Callable[[str], None]
@@ -69,7 +69,12 @@ async def _ble(device: StoredNrf52, moniker: str, interval_ms: float, announce: 
         from smpdfu.virtual.wires import dfu_gatt, peripheral, radio  # here: bumble is an optional package
     except ImportError as error:
         raise no_bumble() from error
-    presence = dfu_gatt.DfuPresence(time_factor=device.recipe.time_factor)
+    buttonless = device.recipe.buttonless
+    presence = dfu_gatt.DfuPresence(
+        time_factor=device.recipe.time_factor,
+        buttonless=buttonless is not Buttonless.NONE,
+        bonds=buttonless is Buttonless.BONDED,
+    )
 
     def ready(hci: str | None) -> None:
         name = dfu_gatt.advertised_name(device)
