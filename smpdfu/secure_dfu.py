@@ -105,7 +105,7 @@ def transport_for(address: Address, *, bootloader_name: str | None = None) -> Tr
         options = address.options
         return BleTransport(
             address.target,
-            backends=ble_backends(options.get("hci")),
+            backends=ble_backends(options.get("hci"), bonds=True),
             adapter=options.get("adapter"),
             pair=pairs(address),
             bootloader_name=bootloader_name,
