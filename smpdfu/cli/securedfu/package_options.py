@@ -184,10 +184,10 @@ def read_order(files: Files, needs: Requirements, device: DeviceFacts) -> Secure
     """The order that the options make, with its files read; typer.BadParameter for options that do not go together."""
     from smpdfu.image.secure_dfu.init_packet import ValidationType  # here and below: --help reads no firmware
     from smpdfu.securedfu.making.order import SecureDfuOrder, version_number
-    from smpdfu.securedfu.making.parts import Part
+    from smpdfu.securedfu.making.parts import Nrf52Firmware
 
-    def part(path: Path | None) -> Part | None:
-        return None if path is None else Part.read(path)
+    def part(path: Path | None) -> Nrf52Firmware | None:
+        return None if path is None else Nrf52Firmware.read(path)
 
     def validation(name: str) -> ValidationType:
         return ValidationType[name.replace("GENERATED_SHA256", "SHA256")]

@@ -36,14 +36,14 @@ _GENERATED = ValidationType.VALIDATE_GENERATED_CRC
 
 
 @dataclass(frozen=True, slots=True)
-class MadePackage:
+class MadeSecureDfuPackage:
     """A package, and what is said about it."""
 
     package: SecureDfuPackage
     findings: tuple[Finding, ...]
 
 
-def make_package(order: SecureDfuOrder, key: Signer | None = None, *, force: bool = False) -> MadePackage:
+def make_package(order: SecureDfuOrder, key: Signer | None = None, *, force: bool = False) -> MadeSecureDfuPackage:
     """Make a package, signed by ``key`` if there is one. The same order and key give the same bytes.
 
     Raises ``PlanError`` with what speaks against it (its ``findings``), unless ``force``; ``SigningError`` for a key of
@@ -58,7 +58,7 @@ def make_package(order: SecureDfuOrder, key: Signer | None = None, *, force: boo
     judged = [one for judgement in judge_package(package) for one in judgement.findings]
     if not force:
         refuse(judged)
-    return MadePackage(package, (*found, *judged))
+    return MadeSecureDfuPackage(package, (*found, *judged))
 
 
 def refuse(found: tuple[Finding, ...] | list[Finding]) -> None:
