@@ -152,7 +152,7 @@ def test_run_names_a_wire_that_the_device_does_not_have(smpdfu: Call, old: str, 
 def test_run_names_the_wire_that_the_bootloader_is_built_for(smpdfu: Call, old: str, keys: Keys) -> None:
     assert "has no Bluetooth" in smpdfu("virtual", "run", old, "--ble-hci", "usb:0").refused(2)
     smpdfu("virtual", "new", "air", *LAYOUT, "-k", keys.signing, "--dfu-wire", "ble")
-    assert "has only Bluetooth" in smpdfu("virtual", "run", "air").refused(2)
+    assert "is built for Bluetooth and has no serial line" in smpdfu("virtual", "run", "air").refused(2)
     smpdfu("virtual", "new", "desk")
     assert "commands of their own" in smpdfu("virtual", "run", "desk", old).refused(2)
 
