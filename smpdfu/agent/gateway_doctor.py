@@ -147,12 +147,12 @@ def _answered(answers: Mapping[str, str | None]) -> Iterator[Finding]:
     silent = {name: why for name, why in answers.items() if why is not None}
     good = len(answers) - len(silent)
     if good:
-        yield Finding("devices-ready", TOPIC, Level.OK, f"{good} of {len(answers)} devices answer")
+        yield Finding("devices-ready", TOPIC, Level.OK, f"devices that answer: {good} of {len(answers)}")
     for name, why in list(silent.items())[:_LISTED]:
         what = f"{name}: {why}"
         yield Finding("device", TOPIC, Level.WARNING, what, "The agent tries again until the device answers.")
     if len(silent) > _LISTED:
-        yield Finding("device", TOPIC, Level.WARNING, f"{len(silent) - _LISTED} more devices do not answer")
+        yield Finding("device", TOPIC, Level.WARNING, f"more devices that do not answer: {len(silent) - _LISTED}")
 
 
 def _claims(file: AgentFile) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ async def opened_attributes(file: AgentFile, password: str) -> AsyncIterator[Att
         password_login(file.management.user, password),
         ca=file.server.ca,
         insecure_http=file.server.insecure_http,
+        proxy=file.server.address.proxy,
     )
     async with ManagementServer(access) as server:
 

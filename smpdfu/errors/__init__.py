@@ -29,6 +29,7 @@ from smpdfu.errors.images import SignatureError as SignatureError
 from smpdfu.errors.images import SigningError as SigningError
 from smpdfu.errors.images import TooLargeError as TooLargeError
 from smpdfu.errors.images import WrongPassphraseError as WrongPassphraseError
+from smpdfu.errors.secure_dfu import AdvisedError as AdvisedError
 from smpdfu.errors.secure_dfu import DamagedLineError as DamagedLineError
 from smpdfu.errors.secure_dfu import DfuNotStartedError as DfuNotStartedError
 from smpdfu.errors.secure_dfu import DfuRefusedError as DfuRefusedError

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class SecureDfuError(SmpdfuError):
-    """A Secure DFU package was not installed. ``advice``: what to do, in a sentence; empty if nobody can say."""
+class AdvisedError(SmpdfuError):
+    """An error that says what to do: ``advice`` is a sentence or two; empty if nobody can say."""
 
     advice: str = ""
 
@@ -19,6 +19,10 @@ class SecureDfuError(SmpdfuError):
         """Set ``code`` and ``advice``; return the error, to be raised."""
         self.code, self.advice = code, advice
         return self
+
+
+class SecureDfuError(AdvisedError):
+    """A Secure DFU package was not installed."""
 
 
 class DfuRefusedError(SecureDfuError):
@@ -44,7 +48,7 @@ class DfuUnfinishedError(SecureDfuError):
     """The first part of a package is installed, and the next one is not. The same call continues."""
 
 
-class DamagedLineError(LinkError):
+class DamagedLineError(LinkError, AdvisedError):
     """Too much of what passes on the line is damaged: ``damaged`` answers in a row could not be used.
 
     ``off`` of ``total`` bytes of the firmware are in the device, which waits in its bootloader: the same call
@@ -58,12 +62,13 @@ class DamagedLineError(LinkError):
             f"the line damages bytes: {damaged} answers in a row were unreadable or had a wrong checksum. "
             f"{off} of {total} bytes are in the device, which waits in its bootloader"
         )
+        self.code = "dfu-damaged-line"
         self.damaged = damaged
         self.off = off
         self.total = total
 
 
-class SilentBootloaderError(LinkError):
+class SilentBootloaderError(LinkError, AdvisedError):
     """The bootloader does not answer. ``heard``: it did before, and ``off`` of ``total`` bytes are in the device."""
 
     def __init__(self, *, heard: bool, off: int, total: int) -> None:

@@ -148,7 +148,8 @@ def parse_firmware(data: bytes, name: str = "the file") -> Firmware:
     """
     kind = identify(data)
     if kind in _NO_FIRMWARE:
-        raise ImageError(f"{name} {_NO_FIRMWARE[kind]}")
+        error = ImageError(f"{name} {_NO_FIRMWARE[kind]}")
+        raise error.because("secure-dfu-package", file=name) if kind is FileKind.SECURE_DFU_ZIP else error
     if kind is not FileKind.INTEL_HEX:
         return Firmware((Segment(0, data),), addressed=False)
     try:

@@ -49,6 +49,9 @@ def specimen(kind: type[errors.SmpdfuError]) -> errors.SmpdfuError:
         errors.UnknownDevicesError: errors.UnknownDevicesError(0, 1, 2),
         errors.FleetUnprovenError: errors.FleetUnprovenError(Path("f.toml"), 1, 3),
         errors.ServerRefusedError: errors.ServerRefusedError("refused", 401),
+        errors.DfuRefusedError: errors.DfuRefusedError("refused", "execute", 5, name="INVALID_OBJECT"),
+        errors.DamagedLineError: errors.DamagedLineError(3, 0, 100),
+        errors.SilentBootloaderError: errors.SilentBootloaderError(heard=False, off=0, total=100),
         errors.ActionsFailedError: errors.ActionsFailedError(1),
         errors.ActionsUnfinishedError: errors.ActionsUnfinishedError(1),
     }
@@ -77,6 +80,13 @@ CODES = {
     errors.LocalProtocolError: 2,
     errors.RemoteProtocolError: 4,
     errors.DeviceError: 5,
+    errors.AdvisedError: 1,  # a base class, as the next one
+    errors.SecureDfuError: 1,  # a base class; what is raised is one of the next three
+    errors.DfuRefusedError: 5,
+    errors.DfuNotStartedError: 7,
+    errors.DfuUnfinishedError: 8,
+    errors.DamagedLineError: 4,
+    errors.SilentBootloaderError: 4,
     errors.ShellCommandError: 5,
     errors.PlanError: 6,
     errors.RevertedError: 7,

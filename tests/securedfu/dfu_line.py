@@ -11,6 +11,7 @@ from smpdfu.securedfu.protocol.actions import SendRequest, WriteData
 from smpdfu.securedfu.protocol.messages import ANSWER_MAX, WriteObject
 from smpdfu.securedfu.protocol.transfer import Transfer
 from smpdfu.virtual.nrf52.device import VirtualNrf52
+from smpdfu.virtual.nrf52.slip_receiver import SlipReceiver
 
 Damage = Callable[[bytes], bytes]
 """What a line makes of a frame."""
@@ -49,7 +50,7 @@ class Line:
         self.device = device
         self.to_device, self.to_host = to_device, to_host
         self.frames = 0
-        self._device_end = slip.SlipDecoder(device.trust.build.mtu)
+        self._device_end = SlipReceiver(device.trust.build.mtu)
         self._host_end = slip.SlipDecoder(ANSWER_MAX)
         self.answers: deque[bytes] = deque()
 
@@ -62,7 +63,8 @@ class Line:
                 before = self._host_end.damaged
                 self.answers += self._host_end.feed(self.to_host(slip.encode(answer)))
                 self.answers += [b""] * (self._host_end.damaged - before)
-            self.device.finish_reset()
+            if self.device.finish_reset():
+                self._device_end = SlipReceiver(self._device_end.size)
 
     def carry(self, transfer: Transfer, frames_max: int = 1 << 30) -> None:
         """Carry out ``transfer``, until it ends or so many frames are sent."""

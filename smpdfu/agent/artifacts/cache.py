@@ -22,6 +22,7 @@ from types import TracebackType
 
 from smpdfu.agent.artifacts.expected import Expected, expected_of
 from smpdfu.agent.artifacts.partial import PartialFile, disk_full, fault_of, hash_of, in_thread
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.ddi.resources import Artifact
 from smpdfu.errors import ArtifactError, ServerLinkError, ServerProtocolError, SmpdfuError
 from smpdfu.local.state.lock import HeldError, Lock
@@ -179,7 +180,7 @@ class ArtifactCache:
         """Remove what nobody used for the longest time until ``size`` bytes fit. Raises ``ArtifactError``."""
         if size > self.limit_bytes:
             raise ArtifactError(
-                f"the file has {size} bytes, and the folder for artifacts may have {self.limit_bytes}"
+                f"the file has {counted(size, 'byte')}, and the folder for artifacts may have {self.limit_bytes}"
             ).because("artifacts-limit")
         files = sorted(self._files(), key=lambda one: one[2])
         used = sum(one[1] for one in files) - there

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.errors import ArtifactError
 from smpdfu.local.state.own import NO_SPACE, keep_names, open_own
 
@@ -51,9 +52,9 @@ class PartialFile:
     def write(self, data: bytes) -> None:
         """Append bytes. Raises ``ArtifactError`` for more bytes than the server said, and for a full disk."""
         if self.size_bytes + len(data) > self.whole_bytes:
-            raise ArtifactError(f"the file is larger than the server said: more than {self.whole_bytes} bytes").because(
-                "artifact-size"
-            )
+            raise ArtifactError(
+                f"the file is larger than the server said: more than {counted(self.whole_bytes, 'byte')}"
+            ).because("artifact-size")
         view = memoryview(data)
         try:
             while view:

@@ -19,13 +19,15 @@ class ServerAddress:
     """An update server and the tenant there.
 
     ``url`` is what stands before the tenant: ``https://hawkbit.example.com``, or with a path behind a proxy.
-    ``http_artifacts``: artifacts may come over http although the server has https. Raises ``ValueError`` with one
-    sentence for an address or a tenant that is none.
+    ``http_artifacts``: artifacts may come over http although the server has https. ``proxy`` is the HTTP proxy between
+    this computer and the server, such as ``http://proxy.example.com:3128``; TLS goes through it (CONNECT, RFC 9110,
+    9.3.6), so that it sees no token. Raises ``ValueError`` with one sentence for an address or a tenant that is none.
     """
 
     url: str
     tenant: str = "DEFAULT"
     http_artifacts: bool = False
+    proxy: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -37,6 +39,19 @@ class ServerAddress:
         if not 0 < len(self.tenant) <= MAX_ID:
             raise ValueError(f"a tenant has 1 to {MAX_ID} characters")
         object.__setattr__(self, "url", url.rstrip("/"))
+        if self.proxy is not None:
+            object.__setattr__(self, "proxy", self._checked_proxy(self.proxy))
+
+    def _checked_proxy(self, text: str) -> str:
+        try:
+            url, origin = parse_url(text)
+        except ServerProtocolError:
+            url, origin = "", None
+        if origin is None or origin.scheme != "http" or url != f"{origin}/":
+            raise ValueError("the address of a proxy must be such as http://proxy.example.com:3128, without a user")
+        if self.origin.scheme != "https":
+            raise ValueError("a proxy needs https to the server: over http, the proxy can read the token")
+        return str(origin)
 
     @cached_property
     def origin(self) -> Origin:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.ddi.server_address import Token
 from smpdfu.dfu.fleet.description.table import Table
 from smpdfu.errors import AgentFileError
@@ -198,5 +199,5 @@ def _target_tokens(path: Path, devices: Iterable[str]) -> dict[str, str]:
 
 
 def _no_token_of(name: str, more: int, where: str) -> str:
-    others = f" and {more} more devices have" if more else " has"
+    others = f" and {counted(more, 'more device')} have" if more else " has"
     return f"{name!r}{others} no target token in {where}"

@@ -37,12 +37,13 @@ class ServerSettings:
         ca = table.text("ca", None)
         insecure = table.switch("insecure_http", default=False)
         artifacts = table.switch("http_artifacts", default=False)
+        proxy = table.text("proxy", None)
         table.nothing_else()
         check_url(url, table.where, insecure_http=insecure)
         if not tenant.isprintable() or tenant != tenant.strip():
             raise AgentFileError(f"'tenant' in {table.where} must be printable, without spaces at its ends")
         try:
-            address = ServerAddress(url, tenant, artifacts)
+            address = ServerAddress(url, tenant, artifacts, proxy)
         except ValueError as error:
             raise AgentFileError(f"{table.where}: {error}") from error
         return cls(address, None if ca is None else folder / ca, insecure)

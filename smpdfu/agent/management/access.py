@@ -16,7 +16,8 @@ class ManagementAccess:
     """A server with a login. ``tenant``: refuse a login of another tenant; None: take the login's own.
 
     ``ca`` is a file of certificates in PEM by which the server's certificate is checked. ``insecure_http``: allow http
-    to another computer; without it, such an address is a ServerLinkError. Raises ValueError for what is no address.
+    to another computer; without it, such an address is a ServerLinkError. ``proxy`` is that of ``ServerAddress``.
+    Raises ValueError for what is no address.
     """
 
     url: str
@@ -24,6 +25,7 @@ class ManagementAccess:
     ca: Path | None = None
     tenant: str | None = None
     insecure_http: bool = False
+    proxy: str | None = None
 
     def __post_init__(self) -> None:
         origin = address_of(self).origin
@@ -34,7 +36,7 @@ class ManagementAccess:
 
 def address_of(access: ManagementAccess) -> ServerAddress:
     """Return the address of a server, checked. Raises ValueError."""
-    return ServerAddress(access.url)
+    return ServerAddress(access.url, proxy=access.proxy)
 
 
 def password_login(user: str, password: str) -> Token:

@@ -17,7 +17,7 @@ from smpdfu.agent.actions.choose import SUFFIXES
 from smpdfu.agent.ddi.chunk_choice import HARDWARE
 from smpdfu.agent.management.wish import MAX_NAME, MAX_VERSION, checked_name
 from smpdfu.dfu.package.images import PackageImage, Role
-from smpdfu.dfu.package.package import Package
+from smpdfu.dfu.package.package import Package, named
 from smpdfu.dfu.package.zipped import MAX_PACKAGE_BYTES
 from smpdfu.errors import PackageError
 from smpdfu.image.inspect.identify import FileKind, identify
@@ -58,7 +58,7 @@ class PackageToPublish:
         try:
             return cls(name, data, Package.from_bytes(data), hardware)
         except PackageError as error:
-            raise PackageError(f"{name}: {error}") from error
+            raise named(error, path) from error
 
     @property
     def sha256(self) -> str:

@@ -33,7 +33,8 @@ class ManagementServer:
     def __init__(self, access: ManagementAccess, times: Times | None = None) -> None:
         self._address = address_of(access)
         self._login = access.login
-        self._http = HttpClient(tls=TlsFiles(ca=access.ca), times=times, connections=1, downloads=1)
+        tls, proxy = TlsFiles(ca=access.ca), self._address.proxy
+        self._http = HttpClient(tls=tls, times=times, proxy=proxy, connections=1, downloads=1)
 
     async def __aenter__(self) -> ManagementServer:
         await self._http.__aenter__()

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.management.answers import Counts, Group, Rollout
 
 
@@ -91,7 +92,7 @@ class RolloutEvent:
         group = self.group
         told = counts_words(group.counts)
         where = f"group {self.number} of {len(self.state.groups)} ({group.name})"
-        targets = f"{group.total} target{'' if group.total == 1 else 's'}"
+        targets = counted(group.total, "target")
         return f"{where}: {group.status}, {targets}{': ' if told else ''}{told}"
 
 

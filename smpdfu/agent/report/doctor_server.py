@@ -8,6 +8,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from smpdfu.agent.ddi.answers import Reaction, reaction
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.ddi.resources import Refusal
 from smpdfu.agent.description.authentication import Credentials, Way
 from smpdfu.agent.description.file import AgentFile
@@ -42,7 +43,7 @@ async def check_server(file: AgentFile, credentials: Credentials, now: Callable[
     names = asked or [next(plain, NOBODY)]
     tls = TlsFiles(file.server.ca, credentials.certificate, credentials.key)
     try:
-        async with HttpClient(tls=tls, times=_TIMES) as http:
+        async with HttpClient(tls=tls, times=_TIMES, proxy=file.server.address.proxy) as http:
             first = await _ask(http, file, credentials, names[0])
             found = [_reached(file, first), *_clock(first, now())]
             rest = await asyncio.gather(*(_ask(http, file, credentials, name) for name in names[1:]))
@@ -155,6 +156,6 @@ def _refused(file: AgentFile, names: list[str], status: int) -> Finding:
         "Compare with the gateway token of the tenant, and turn on authentication by gateway token there.",
     )
     who = f" of {names[0]!r}" if file.authentication.way is Way.TARGET_TOKENS else ""
-    more = f" and {len(names) - 1} more devices" if len(names) > 1 else ""
+    more = f" and {counted(len(names) - 1, 'more device')}" if len(names) > 1 else ""
     what = f"the server refuses the credentials{who}{more} (HTTP {status})"
     return Finding("token-refused", TOPIC, Level.ERROR, what, "", do)

@@ -61,7 +61,7 @@ class DdiClient:
         self.address = address
         self._token_of = token_of
         self._clock = clock
-        self._http = HttpClient(tls=tls, times=times, connections=connections)
+        self._http = HttpClient(tls=tls, times=times, proxy=address.proxy, connections=connections)
         self._kept: OrderedDict[tuple[str, str], tuple[str, object, int]] = OrderedDict()
         self._kept_bytes = 0
 

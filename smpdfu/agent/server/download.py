@@ -11,6 +11,7 @@ from collections.abc import Callable
 import aiohttp
 
 from smpdfu.agent.ddi.answers import Reaction, reaction
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.ddi.limits import MAX_BODY_BYTES
 from smpdfu.agent.ddi.links import MAX_REDIRECTS, Link, redirected
 from smpdfu.agent.ddi.resources import Artifact
@@ -41,7 +42,7 @@ class Rate:
             return
         if self._bytes < self._least_bytes:
             raise ServerLinkError(
-                f"the download is too slow: {self._bytes} bytes in {now_s - self._begin_s:.0f} s"
+                f"the download is too slow: {counted(self._bytes, 'byte')} in {now_s - self._begin_s:.0f} s"
             ).because("slow")
         self._begin_s, self._bytes = now_s, 0
 
@@ -120,9 +121,9 @@ class Download:
 
 def wrong_size(found: int, said: int) -> ArtifactError:
     """Return the error for a file that has not the size that the server said."""
-    return ArtifactError(f"the file has another size than the server said: {found} bytes instead of {said}").because(
-        "artifact-size"
-    )
+    return ArtifactError(
+        f"the file has another size than the server said: {counted(found, 'byte')} instead of {said}"
+    ).because("artifact-size")
 
 
 def _continues(content_range: str, begin: int, size: int | None) -> bool:

@@ -17,6 +17,7 @@ from smpdfu.agent.ddi.server_address import Token
 from smpdfu.errors import ServerError, ServerLinkError, ServerProtocolError
 from smpdfu.untrusted.text import line
 
+PROXY_LOGIN = 407
 _SHOWN = 160
 
 
@@ -48,8 +49,16 @@ def _ours(error: Exception, link: Link, token: Token | None) -> ServerError:
         return ServerLinkError(f"the certificate of {where} is not trusted: {why}").because("tls-untrusted", why=why)
     if isinstance(error, aiohttp.ClientConnectorSSLError | ssl.SSLError | aiohttp.ServerFingerprintMismatch):
         return ServerLinkError(f"TLS with {where} failed: {_reason(error)}").because("tls")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        why = _system(error.os_error)
+        return ServerLinkError(f"smpdfu cannot connect to the proxy {error.host}:{error.port}: {why}").because("proxy")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        why = "it wants a login" if error.status == PROXY_LOGIN else "it does not connect smpdfu with the server"
+        return ServerLinkError(f"the proxy refuses {where} (HTTP {error.status}): {why}").because("proxy-refused")
     if isinstance(error, TimeoutError):
         return ServerLinkError(f"{where} does not answer in time").because("timeout")
+    if isinstance(error, aiohttp.ClientConnectorDNSError) and error.host != link.origin.host.strip("[]"):
+        return ServerLinkError(f"the name of the proxy {error.host} cannot be looked up").because("proxy")
     if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror | UnicodeError):
         return ServerLinkError(f"the name of {where} cannot be looked up").because("name")
     if isinstance(error, aiohttp.ClientConnectorError) and _ended_in_tls(error.os_error, link):

@@ -50,14 +50,22 @@ class Answer:
 class HttpClient:
     """HTTP with one pool. ``async with HttpClient(...) as http``; ``connections`` is how many requests run at once.
 
-    Downloads (``open``) have as many connections of their own, so that a slow one is in nobody's way.
+    Downloads (``open``) have connections of their own, so that a slow one is in nobody's way. ``proxy``: every request
+    goes through it, that of ``ServerAddress``. The variables of the environment about proxies count for nothing.
     """
 
     def __init__(
-        self, *, tls: TlsFiles | None = None, times: Times | None = None, connections: int = 8, downloads: int = 4
+        self,
+        *,
+        tls: TlsFiles | None = None,
+        times: Times | None = None,
+        proxy: str | None = None,
+        connections: int = 8,
+        downloads: int = 4,
     ) -> None:
         self.times = times or Times()
         self._tls = tls or TlsFiles()
+        self._proxy = proxy
         self._requests = asyncio.Semaphore(connections)
         self._downloads = asyncio.Semaphore(downloads)
         self._connections = connections + downloads
@@ -147,6 +155,7 @@ class HttpClient:
                 URL(link.url, encoded=True),
                 headers=sent,
                 data=body,
+                proxy=self._proxy,
                 allow_redirects=False,
                 timeout=times,
                 ssl=self._tls_for(link),

@@ -38,7 +38,7 @@ async def run(agent: AgentFile, out: Output) -> None:
     """Work for the devices of this gateway until you press Ctrl-C, or a service manager sends SIGTERM.
 
     For each device, the agent polls the update server and installs what the server orders. It writes a log to stderr.
-    You can stop it at any moment: the next run continues.
+    You can stop it at any moment: the next run continues. A second Ctrl-C does not wait for the devices.
     """
     from smpdfu.cli.agent.run import run_until_stopped
 

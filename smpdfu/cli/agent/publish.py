@@ -113,7 +113,7 @@ def _access(options: ServerOptions) -> ManagementAccess:
     what = "access token" if is_token else "password"
     secret = _secret(given[0], what).decode("utf-8", "replace")
     login = token_login(secret) if options.user is None else password_login(options.user, secret)
-    return ManagementAccess(options.server, login, options.ca, options.tenant, options.insecure_http)
+    return ManagementAccess(options.server, login, options.ca, options.tenant, options.insecure_http, options.proxy)
 
 
 def _secret(place: Path | str, what: str) -> bytes:

@@ -84,6 +84,15 @@ class ServerOptions:
             help="Certificates in PEM of the authorities that may have signed the server's certificate.",
         ),
     ] = None
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            "--proxy",
+            metavar="URL",
+            rich_help_panel=_SERVER,
+            help="HTTP proxy on the way to the server, such as http://proxy.example.com:3128. It needs https.",
+        ),
+    ] = None
     insecure_http: Annotated[
         bool,
         typer.Option(

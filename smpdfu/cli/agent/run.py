@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from smpdfu.agent.actions.events import AgentEnds, AgentEvent
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.gateway_agent import AgentReporting, agent_once, run_agent
 from smpdfu.agent.work.gateway import AgentRound
 from smpdfu.cli.app.ending import conclude
+from smpdfu.cli.app.stop_signals import stopped_by_signals
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ActionsFailedError, ActionsUnfinishedError, ServerLinkError, SmpdfuError
@@ -27,7 +26,8 @@ async def run_until_stopped(file: Path, out: Output) -> None:
     """Run the agent until Ctrl-C or SIGTERM, which are its normal end."""
     no_core_file()
     last = _Last()
-    with interruption.leaves(_LEFT), _stopping() as stop:
+    stop = asyncio.Event()
+    with interruption.leaves(_LEFT), stopped_by_signals(stop.set):
         await run_agent(file, reporting=AgentReporting(last, sys.stderr), stop=stop)
     out.emit({"open_actions": last.open_actions}, lambda: _stopped(last.open_actions))
 
@@ -35,7 +35,8 @@ async def run_until_stopped(file: Path, out: Output) -> None:
 async def run_once(file: Path, out: Output) -> None:
     """Do one round and show what became of it. Raises SmpdfuError for how it ended."""
     no_core_file()
-    with interruption.leaves(_LEFT), _stopping() as stop:
+    stop = asyncio.Event()
+    with interruption.leaves(_LEFT), stopped_by_signals(stop.set):
         done = await agent_once(file, reporting=AgentReporting(log=sys.stderr), stop=stop)
     conclude(out, asdict(done), lambda: facts(_lines(done)), _fault(done))
 
@@ -48,23 +49,6 @@ class _Last:
     def __call__(self, event: AgentEvent) -> None:
         if isinstance(event, AgentEnds):
             self.open_actions = event.open_actions
-
-
-@contextmanager
-def _stopping() -> Iterator[asyncio.Event]:
-    """An event that Ctrl-C and SIGTERM set while inside."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    with suppress(NotImplementedError):  # Windows: Ctrl-C interrupts the command, and the next one continues
-        for number in numbers:
-            loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        with suppress(NotImplementedError):
-            for number in numbers:
-                loop.remove_signal_handler(number)
 
 
 def _stopped(open_actions: int) -> str:
@@ -93,5 +77,5 @@ def _fault(done: AgentRound) -> SmpdfuError | None:
     if done.failed:
         return ActionsFailedError(len(done.failed))
     if done.unpolled:
-        return ServerLinkError(f"the server did not answer as it should for {len(done.unpolled)} devices")
+        return ServerLinkError(f"the server did not answer as it should for {counted(len(done.unpolled), 'device')}")
     return ActionsUnfinishedError(len(done.waiting)) if done.waiting else None

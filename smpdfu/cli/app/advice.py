@@ -15,6 +15,7 @@ from smpdfu.cli.app.server_advice import SERVER_ADVICE
 from smpdfu.errors import (
     ActionsFailedError,
     ActionsUnfinishedError,
+    AdvisedError,
     ConnectError,
     DeviceError,
     FleetError,
@@ -320,6 +321,8 @@ _OWN_CODE = "The code is the firmware's own: its documentation or its console sa
 
 def advice(error: SmpdfuError) -> str:
     """What to do next, in a sentence or two; empty where the error says it all."""
+    if isinstance(error, AdvisedError):
+        return " ".join(filter(None, (error.advice, error_advice(error))))
     if known := error_advice(error) or SERVER_ADVICE.get(error.code):
         return known
     if isinstance(error, DeviceError):

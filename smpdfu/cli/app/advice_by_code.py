@@ -66,7 +66,7 @@ def _another_slot(facts: Facts) -> str:
     return f"Use --{facts['core']}-address {facts['address']} and --{facts['core']}-slot-size."
 
 
-_SECURE_DFU_PACKAGE = "Make a package of the firmware first."
+_SECURE_DFU_PACKAGE = "`smpdfu secure-dfu package --application FILE` makes a package of firmware."
 _OTHER_WORLD = {
     "DFU_APPLICATION_ZIP": "`smpdfu update {file}` installs it.",
     "DFU_MULTI_IMAGE": "`smpdfu update {file}` installs it.",
@@ -169,7 +169,18 @@ BY_CODE: Mapping[str, Row] = {
     "nsib-debug-key": "--nsib-key seals it again with the key of the release.",
     "seal-what": "Leave --nsib-key out.",
     "signed-already": "Give the firmware, and the key with -k.",
+    "secure-dfu-refused": "--force writes the package all the same.",
+    "secure-dfu-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
+    "boot-validation-without-key": "Give the key with -k.",
+    "secure-dfu-package": lambda facts: f"`smpdfu secure-dfu send {quote(facts['file'])}` sends it to such a board.",
     "not-secure-dfu": _instead_of_secure_dfu,
+    "dfu-damaged-line": "`smpdfu doctor` shows whether a J-Link has its disk on.",
+    "dfu-no-bootloader": "--no-flow-control sends without RTS and CTS. `smpdfu doctor` checks the port.",
+    "dfu-fw-version": "`smpdfu secure-dfu show PACKAGE` shows the version in the package.",
+    "dfu-hw-version": "`smpdfu secure-dfu show PACKAGE` shows the hardware version in the package.",
+    "dfu-sd-version": "`smpdfu secure-dfu show PACKAGE` shows what it asks for; --sd-req sets it.",
+    "dfu-signature": "`smpdfu secure-dfu show PACKAGE -k KEY` checks whether it is signed by a key.",
+    "dfu-unsigned": "`smpdfu secure-dfu package -k KEY` signs it.",
     "build-other-chip": "`smpdfu package` works for this build; `smpdfu update` needs a real board of its kind.",
 }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from smpdfu.cli.app.advice import advice
-from smpdfu.cli.terminal.show import Output, print_json_line
+from smpdfu.cli.terminal.show import Output, StdoutGone, print_json, print_json_line, tell
 from smpdfu.errors import (
     ActionsFailedError,
     ActionsUnfinishedError,
@@ -17,6 +19,9 @@ from smpdfu.errors import (
     ArtifactError,
     DeviceError,
     DeviceTimeoutError,
+    DfuNotStartedError,
+    DfuRefusedError,
+    DfuUnfinishedError,
     EvidenceError,
     FleetFailedError,
     FleetFileError,
@@ -67,6 +72,9 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (LocalProtocolError, 2),
     (ProtocolError, 4),
     (DeviceError, 5),
+    (DfuRefusedError, 5),
+    (DfuNotStartedError, 7),
+    (DfuUnfinishedError, 8),
     (ShellCommandError, 5),
     (PlanError, 6),
     (RevertedError, 7),
@@ -104,6 +112,16 @@ def error_document(error: SmpdfuError) -> dict[str, object]:
 
 def document(kind: str, message: str, next_step: str, code: int) -> dict[str, object]:
     return {"kind": kind, "message": message, "next": next_step, "exit_code": code}
+
+
+def report_failure(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> None:
+    """Print how a command ends without its answer: for people on stderr, with ``--json`` as a document, too."""
+    if "--json" in sys.argv[1:]:
+        with suppress(OSError, StdoutGone):  # stdout itself may be what failed
+            print_json({"error": document(kind, sentence, next_step, code)})
+    tell(f"error: {sentence}", style="red")
+    if next_step:
+        tell(next_step)
 
 
 def conclude(

@@ -15,12 +15,12 @@ import typer
 from smpdfu import __version__
 from smpdfu.cli.app.advice import advice
 from smpdfu.cli.app.command import Interrupted
-from smpdfu.cli.app.ending import EXIT_UNEXPECTED, document, exit_code
+from smpdfu.cli.app.ending import EXIT_UNEXPECTED, exit_code, report_failure
 from smpdfu.cli.app.tree import COMPLETE_VAR, COMPLETION_OPTIONS, Tree, wanted_command
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.help import SETTINGS
 from smpdfu.cli.terminal.interrupt import EXIT_INTERRUPTED
-from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note, print_json, tell
+from smpdfu.cli.terminal.show import STDOUT, StdoutGone, note
 from smpdfu.cli.terminal.streams import escape_on_stdout, replace_closed_streams
 from smpdfu.errors import SmpdfuError
 
@@ -143,10 +143,5 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _fail(code: int, sentence: str, next_step: str = "", *, kind: str = "interrupted") -> NoReturn:
-    if "--json" in sys.argv[1:]:
-        with suppress(OSError, StdoutGone):  # stdout itself may be what failed
-            print_json({"error": document(kind, sentence, next_step, code)})
-    tell(f"error: {sentence}", style="red")
-    if next_step:
-        tell(next_step)
+    report_failure(code, sentence, next_step, kind=kind)
     sys.exit(code)

@@ -10,6 +10,8 @@ SERVER_ADVICE: Mapping[str, str] = {
     "tls-files": "Check the file: certificates and keys are in PEM.",
     "name": "Check the address, and the name service of this computer.",
     "connect": "Check the address, and that the server runs. Run the same command again to continue.",
+    "proxy": "Check the address of the proxy (--proxy, or proxy in AGENT.toml).",
+    "proxy-refused": "Ask the administrator of the proxy to allow this computer to reach the server without a login.",
     "timeout": "Run the same command again to continue.",
     "lost": "Run the same command again to continue.",
     "web-page": "Check the address: it is what comes before /rest or the tenant.",

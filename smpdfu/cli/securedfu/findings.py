@@ -10,14 +10,7 @@ from smpdfu.securedfu.findings import Finding, Severity
 
 # By the code of a finding: the option that follows its advice.
 COMMANDS: Mapping[str, str] = {
-    "no-softdevice-linked": "The option for it is --sd-req 0x00.",
-    "softdevice-linked": "The option is --sd-req.",
-    "other-softdevice": "The option is --sd-req.",
-    "sd-req-any": "The option is --sd-req.",
-    "sd-req-range": "The option is --sd-req.",
-    "sd-id": "The option is --sd-id.",
     "not-signed": "Sign it with -k.",
-    "hw-version": "The option is --hw-version.",
 }
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
 import typer
 
+from smpdfu.cli.app.stop_signals import stopped_by_signals
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.wires import WireParts, Wires
+from smpdfu.errors import ConnectError
 from smpdfu.untrusted import text as door
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.watched import Watched
@@ -54,6 +54,23 @@ def traffic_of(traffic: Traffic, number: int) -> Traffic:
     return replace(traffic, seed=traffic.seed + number) if is_random else traffic
 
 
+def check_ble_interval(wires: Wires) -> None:
+    """Raise typer.BadParameter if --ble-interval cannot be used."""
+    if wires.ble_interval and not (wires.ble_hci or "").startswith("tcp-server:"):
+        raise typer.BadParameter(
+            "--ble-interval works only with --ble-hci tcp-server:HOST:PORT, because real radios have their own interval"
+        )
+    if wires.ble_interval and not 7.5 <= wires.ble_interval <= 4000:
+        raise typer.BadParameter(
+            f"--ble-interval {wires.ble_interval:g} is wrong. Give 7.5 to 4000 milliseconds, or 0 for none"
+        )
+
+
+def no_bumble() -> ConnectError:
+    """Return the error for --ble-hci without bumble."""
+    return ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'")
+
+
 async def serve_until_stopped(parts: Sequence[Coroutine[None, None, None]]) -> None:
     """Run all wires until Ctrl-C or SIGTERM, or until one fails: then that error is raised."""
     try:
@@ -63,9 +80,9 @@ async def serve_until_stopped(parts: Sequence[Coroutine[None, None, None]]) -> N
             part.close()
         raise
     serving = asyncio.gather(*parts)
-    _stop_by_signal(serving)
     try:
-        await asyncio.wait([serving])
+        with stopped_by_signals(serving.cancel):
+            await asyncio.wait([serving])
     finally:  # Ctrl-C may also come before the signal handlers are there
         serving.cancel()
         await asyncio.wait([serving])
@@ -96,10 +113,3 @@ def announce(name: str, kept: Kept | None, out: Output, port: str) -> None:
 def _console_line(line: str) -> None:
     sys.stderr.write(door.line(line) + "\n")
     sys.stderr.flush()
-
-
-def _stop_by_signal(serving: asyncio.Future[list[None]]) -> None:
-    """End normally at Ctrl-C and SIGTERM: that is how people stop a device."""
-    with suppress(NotImplementedError):  # Windows has no pseudo terminals either
-        for number in (signal.SIGINT, signal.SIGTERM):
-            serving.get_loop().add_signal_handler(number, serving.cancel)

@@ -16,7 +16,7 @@ from smpdfu.dfu.evidence.attested import Attested, Subject
 from smpdfu.dfu.evidence.extra import needs_extra
 from smpdfu.dfu.evidence.sbom_document import MAX_SBOM_BYTES
 from smpdfu.dfu.evidence.sbom_reading import Sbom, sbom_of_file
-from smpdfu.dfu.package.package import Package
+from smpdfu.dfu.package.package import Package, named
 from smpdfu.dfu.package.zipped import MAX_PACKAGE_BYTES
 from smpdfu.errors import EvidenceError, PackageError
 from smpdfu.untrusted.files import read_start
@@ -60,7 +60,7 @@ def check_evidence(
     try:
         found = Package.from_bytes(data)
     except PackageError as error:
-        raise PackageError(f"{Path(package).name}: {error}") from error
+        raise named(error, package) from error
     if attested is not None:
         _refuse(_image_faults(attested, found, data), "provenance")
     if sbom is None:

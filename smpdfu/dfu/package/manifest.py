@@ -79,7 +79,7 @@ def _refuse_other_kinds(manifest: Mapping[str, Any]) -> None:
         raise PackageError(
             "this is a package of the nRF5 SDK's Secure DFU (nrfutil pkg), for Nordic's own bootloader and not for "
             "MCUboot"
-        )
+        ).because("secure-dfu-package", file="PACKAGE")
     files = manifest.get("files")
     kinds = {str(entry.get("type")) for entry in files if isinstance(entry, dict)} if isinstance(files, list) else set()
     if "suit-envelope" in kinds:

@@ -98,7 +98,7 @@ class Package:
         try:
             return cls.from_bytes(data)
         except PackageError as error:
-            raise PackageError(f"{Path(path).name}: {error}") from error
+            raise named(error, path) from error
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Package:
@@ -130,6 +130,12 @@ class Package:
         from smpdfu.image.files import write_file_atomic
 
         write_file_atomic(Path(path), self.to_bytes())
+
+
+def named(error: PackageError, path: str | os.PathLike[str]) -> PackageError:
+    """The same error, with the name of the file in the sentence and its path in the facts that have a file."""
+    facts = dict(error.facts) | ({"file": os.fspath(path)} if "file" in error.facts else {})
+    return PackageError(f"{Path(path).name}: {error}").because(error.code, **facts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,17 @@ async def switch_on(device: Device, controller: str) -> None:
         raise ConnectError(why, controller) from None
     except (BaseBumbleError, hci.HCI_Error) as error:
         raise ConnectError(f"{controller} is not a Bluetooth controller: {error}", controller) from error
+    heed_cancellation()
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError if this task is to end.
+
+    bumble waits with ``asyncio.wait_for``: in Python 3.11 that forgets a cancellation that comes with the answer.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def switch_off(device: Device) -> None:

@@ -63,6 +63,8 @@ class SoughtSearch(Search):
         self._bootloaders = {one.lower() for one in sought.bootloaders}
         self._applications = {one.lower() for one in sought.applications}
         self._by_name = sought.name is not None or not (sought.bootloaders or sought.applications)
+        if sought.applications:  # they need not advertise it
+            self.services = ()
 
     def _is_it(self, device: BLEDevice) -> bool:
         address = device.address.lower()
@@ -116,6 +118,13 @@ class DfuPipe(ServicePipe):
 
     def _search(self) -> Search:
         return super()._search() if self.sought is None else SoughtSearch(self.sought)
+
+    def _too_late(self, search: Search) -> str:
+        if self.device is None or (search.result.done() and not search.result.cancelled()):
+            return super()._too_late(search)
+        others = ", ".join(str(one) for one in search.devices)
+        heard = f"; what was heard: {others}" if others else ""
+        return f"{self.device} was not heard again within {self.connect_s:g} s{heard}"
 
     def _characteristics(self, client: BleakClient) -> tuple[BleakGATTCharacteristic, BleakGATTCharacteristic]:
         for role, control, data in _ROLES:

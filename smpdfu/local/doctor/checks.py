@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from smpdfu.local.doctor.system import Port, System
-from smpdfu.local.doctor.usb_vendors import ADAPTERS, SEGGER, board_of
+from smpdfu.local.doctor.usb_vendors import ADAPTERS, MASS_STORAGE_OFF, SEGGER, board_of
 
 BLUEZ_MIN, BLUEZ_FAST = (5, 55), (5, 62)
 """The first BlueZ that bleak works with; the first that reports the MTU. Without it, a write carries 20 bytes."""
@@ -119,8 +119,7 @@ def _mass_storage(system: System, port: Port) -> Iterator[Finding]:
             f"the J-Link at {port.path} also shows a disk (JLINK) and may lose bytes of the serial port",
             "While the disk is on, some J-Link firmware accepts 64 bytes at a time and damages longer frames: "
             "uploads hang or are very slow.",
-            "Turn the disk off: start JLinkExe (JLink.exe on Windows), type MSDDisable, then exit. Unplug the board "
-            "and plug it in again. MSDEnable turns the disk on again.",
+            MASS_STORAGE_OFF,
         )
 
 

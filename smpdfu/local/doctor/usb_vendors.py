@@ -25,6 +25,11 @@ _VENDORS = {
     "2e8a": "Raspberry Pi",
     "303a": "Espressif",
 }
+MASS_STORAGE_OFF = (
+    "Turn the disk off: start JLinkExe (JLink.exe on Windows), type MSDDisable, then exit. Unplug the board and plug "
+    "it in again. MSDEnable turns the disk on again."
+)
+"""What ends the damage that the disk of an on-board J-Link does to its serial port."""
 ADAPTERS = {"0403", "067b", "10c4", "1a86"}
 """Vendors of USB-UART chips. Without a driver, no port appears."""
 

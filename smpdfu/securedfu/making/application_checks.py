@@ -26,7 +26,7 @@ from smpdfu.securedfu.making.memory import (
     softdevice_ends,
 )
 from smpdfu.securedfu.making.order import SecureDfuOrder
-from smpdfu.securedfu.making.parts import Part
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 
 _IMAGE = "application"
 _SILENT_FAILURE = "The update would complete, and nothing would start"
@@ -41,7 +41,7 @@ def application_findings(order: SecureDfuOrder) -> Iterator[Finding]:
     yield from others
     if any(one.severity is Severity.ERROR for one in others):
         return  # the first byte is not the application's: nothing below would be true
-    if part.vectors is None:
+    if part.vectors is None or part.kind is FileKind.ERASED:
         yield _no_vectors(part)
         return
     place = tuple(_place(part, order))
@@ -49,7 +49,7 @@ def application_findings(order: SecureDfuOrder) -> Iterator[Finding]:
     yield from _room(part, order)
 
 
-def _others(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _others(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """What the file holds besides the application."""
     if part.kind is FileKind.MCUBOOT_IMAGE:
         text = f"{part.name} is a signed image for MCUboot: the bootloader of the nRF5 SDK cannot start it"
@@ -67,7 +67,7 @@ def _others(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
     yield from holds_uicr(part, _IMAGE)
 
 
-def _linked_at_zero(part: Part) -> bool:
+def _linked_at_zero(part: Nrf52Firmware) -> bool:
     """True for one program from address 0 on, without an MBR and a gap behind it."""
     first = part.flash[0] if part.flash else None
     if first is None:
@@ -75,7 +75,7 @@ def _linked_at_zero(part: Part) -> bool:
     return first.address == 0 and first.end > MBR_END and len(part.flash) == 1 and not part.softdevice
 
 
-def _no_vectors(part: Part) -> Finding:
+def _no_vectors(part: Nrf52Firmware) -> Finding:
     if part.kind is FileKind.ERASED:
         return _error("no-vectors", f"{part.name} is erased flash", "Give the application's hex or bin file")
     return _error(
@@ -85,7 +85,7 @@ def _no_vectors(part: Part) -> Finding:
     )
 
 
-def _place(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _place(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """Where it is linked, against where the bootloader puts it."""
     if part.start is not None and not part.fits(part.start):
         assert part.vectors is not None
@@ -94,21 +94,20 @@ def _place(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
         return
     if order.application_needs_softdevice:
         yield from _behind_softdevice(part, order)
-    elif part.likely_start not in (MBR_END, None) or not part.fits(MBR_END):
-        where = "elsewhere" if part.likely_start is None else f"for 0x{part.likely_start:x}"
-        text = f"{part.name} is linked {where}, and sd_req 0x00 makes the bootloader put it at 0x{MBR_END:x}"
-        severity = Severity.ERROR if part.start_is_certain else Severity.WARNING
+    elif not _is_at(part, MBR_END):
+        text = f"{part.name} {_linked(part, MBR_END)}, and sd_req 0x00 makes the bootloader put it at 0x{MBR_END:x}"
+        severity = Severity.ERROR if part.surely_not_at(MBR_END) else Severity.WARNING
         advice = _needed_by(part.likely_start)
         yield Finding("softdevice-linked", severity, f"{text}. {_SILENT_FAILURE}", advice, _IMAGE)
 
 
 def _needed_by(start: int | None) -> str:
-    names = softdevice_ends().get(start or 0, ())
-    known = f", one of {', '.join(names)}" if names else ""
-    return f"Name the SoftDevice that the application needs in sd_req{known}"
+    known = softdevice_ends().get(start or 0, ())
+    which = f": one of {', '.join(map(softdevice_words, known))}" if known else ""
+    return f"Name the SoftDevice that the application needs in sd_req{which}"
 
 
-def _behind_softdevice(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _behind_softdevice(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     start, ends = part.likely_start, order.application_starts()
     vectors = part.vectors
     without = start == MBR_END or (start is None and vectors is not None and vectors.lowest < LOWEST_SOFTDEVICE_END)
@@ -120,24 +119,31 @@ def _behind_softdevice(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
     wrong = {fwid: end for fwid, end in ends.items() if end is not None and not _is_at(part, end)}
     right = [fwid for fwid, end in ends.items() if end is not None and fwid not in wrong]
     for fwid, end in wrong.items():
-        linked = "elsewhere" if start is None else f"for 0x{start:x}"
-        text = (
-            f"{part.name} is linked {linked}, and behind SoftDevice {softdevice_words(fwid)} it would lie at 0x{end:x}"
-        )
+        text = f"{part.name} {_linked(part, end)}, and behind SoftDevice {softdevice_words(fwid)} it would lie at "
+        text += f"0x{end:x}"
         if right:
             advice = "Leave this SoftDevice out: on a device that has it, nothing would start"
             yield Finding("sd-req-differ", Severity.WARNING, text, advice, _IMAGE)
-        elif None not in ends.values():
+        elif None not in ends.values() and part.surely_not_at(end):
             yield _error("other-softdevice", f"{text}. {_SILENT_FAILURE}", _needed_by(start))
         else:
             yield Finding("other-softdevice", Severity.WARNING, f"{text}. {_SILENT_FAILURE}", _needed_by(start), _IMAGE)
 
 
-def _is_at(part: Part, end: int) -> bool:
-    return part.start == end if part.start is not None else part.fits(end)
+def _is_at(part: Nrf52Firmware, end: int) -> bool:
+    """False also where a bin file only looks as if it were linked for another address."""
+    return not part.surely_not_at(end) and part.likely_start in (None, end)
 
 
-def _room(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _linked(part: Nrf52Firmware, address: int) -> str:
+    """Where it is linked, as surely as the file tells."""
+    if part.likely_start is None:
+        return "is linked for another address"
+    verb = "is" if part.surely_not_at(address) else "looks as if it were"
+    return f"{verb} linked for 0x{part.likely_start:x}"
+
+
+def _room(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """Does it fit below the bootloader, and does the old application survive until the new one is there?"""
     limit = order.bootloader_start or order.flash_end
     start = part.likely_start or MBR_END

@@ -44,12 +44,12 @@ def page_up(address: int) -> int:
     return -(-address // PAGE_BYTES) * PAGE_BYTES
 
 
-def softdevice_ends() -> dict[int, tuple[str, ...]]:
-    """Where applications behind a SoftDevice begin: address and the SoftDevices with that end."""
-    found: dict[int, tuple[str, ...]] = {}
+def softdevice_ends() -> dict[int, tuple[int, ...]]:
+    """Where applications behind a SoftDevice begin: address and the firmware IDs of the SoftDevices with that end."""
+    found: dict[int, tuple[int, ...]] = {}
     for one in SOFTDEVICES.values():
         if one.end is not None:
-            found[one.end] = (*found.get(one.end, ()), one.name)
+            found[one.end] = (*found.get(one.end, ()), one.fwid)
     return found
 
 

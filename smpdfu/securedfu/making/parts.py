@@ -30,7 +30,7 @@ _MAX_GAP_BYTES = 1 << 20  # the whole flash of the largest chip
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Nrf52Firmware:
     """One firmware. ``data`` is what is sent; ``segments`` everything that the file holds, with UICR and MBR.
 
     ``start`` is the address of the first byte that is sent; None for a bin file, which does not say it.
@@ -42,12 +42,12 @@ class Part:
     segments: tuple[Segment, ...] = field(repr=False)
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Part:
+    def read(cls, path: str | os.PathLike[str]) -> Nrf52Firmware:
         """Read a file; raises ``ImageError`` for what is no firmware, such as an ELF file."""
         return cls.of(read_firmware(path), os.fspath(path))
 
     @classmethod
-    def of(cls, firmware: Firmware, name: str) -> Part:
+    def of(cls, firmware: Firmware, name: str) -> Nrf52Firmware:
         """Firmware in memory; ``name`` is for messages, and gives the names of the files in the package."""
         if not firmware.addressed:
             return cls(name, _whole_words(firmware.flat()), None, firmware.segments)
@@ -98,6 +98,10 @@ class Part:
         found = self.vectors
         return found is None or (start <= found.lowest and found.reset < start + len(self.data))
 
+    def surely_not_at(self, start: int) -> bool:
+        """True if the file says that it begins elsewhere, or its vectors do not point into it there."""
+        return not self.fits(start) if self.start is None else self.start != start
+
     @property
     def likely_start(self) -> int | None:
         """Where it is linked to begin. A bin file does not say it: where applications begin, and the vectors fit.
@@ -107,18 +111,10 @@ class Part:
         vectors = self.vectors
         if self.start is not None or vectors is None:
             return self.start
-        fitting = self._possible_starts()
+        fitting = [start for start in APPLICATION_STARTS if self.fits(start)]
         if len(fitting) == 1:
             return fitting[0]
         return next((start for start in fitting if vectors.lowest - start < PAGE_BYTES), None)
-
-    @property
-    def start_is_certain(self) -> bool:
-        """True if the file says where it begins, or its vectors leave no choice."""
-        return self.start is not None or len(self._possible_starts()) < 2
-
-    def _possible_starts(self) -> list[int]:
-        return [start for start in APPLICATION_STARTS if self.fits(start)]
 
 
 def _sent(segment: Segment) -> Segment:

@@ -20,11 +20,12 @@ def encode(message: bytes) -> bytes:
 
 
 def payload_max(mtu: int) -> int:
-    """Return the most bytes of an object in one write, for frames of ``mtu`` bytes: escapes may double a message.
+    """Return the most bytes of an object in one write, for a bootloader whose MTU is ``mtu``.
 
-    These are whole words; at least one, whatever the bootloader reports.
+    The MTU is the size of its receive buffer. If the end of a frame is damaged, two writes get there as one: they must
+    not fill the buffer, for then the bootloader is deaf until it restarts. The result is whole words; at least one.
     """
-    return max(((mtu - len(END)) // 2 - 1) // WORD_SIZE, 1) * WORD_SIZE
+    return max((mtu - 4) // 2 // WORD_SIZE, 1) * WORD_SIZE
 
 
 class SlipDecoder:

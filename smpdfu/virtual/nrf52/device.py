@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smpdfu.virtual.chip.flash import Flash, PowerCut
+from smpdfu.virtual.nrf52.advertised_name import store_name
 from smpdfu.virtual.nrf52.bootloader import Nrf52Bootloader
 from smpdfu.virtual.nrf52.build import Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
@@ -75,6 +76,14 @@ class VirtualNrf52(Watched):
     def enter_dfu(self) -> Nrf52Ending | None:
         """What an application does to be updated: ask for DFU mode (GPREGRET) and reset."""
         return self.reset(wants_dfu=True)
+
+    def name_bootloader(self, name: str) -> bool:
+        """What an application does to have its bootloader advertise ``name``. False if that fails."""
+        try:
+            return store_name(self.chip, name)
+        except PowerCut:
+            self._lose_power()
+            return False
 
     def give_up_dfu(self) -> Nrf52Ending | None:
         """What the inactivity timer does: leave DFU mode. The settings in the flash stay as they are."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from smpdfu.image.secure_dfu.init_packet import ValidationType
 from smpdfu.image.vector_table import Vectors
 from smpdfu.virtual.nrf52.activation import Activation, activate
+from smpdfu.virtual.nrf52.advertised_name import erase_name
 from smpdfu.virtual.nrf52.build import Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 from smpdfu.virtual.nrf52.image_checks import passes
@@ -79,6 +80,7 @@ def _read(chip: Nrf52Chip, start: int, size: int) -> bytes:
 
 def _run_application(chip: Nrf52Chip, say: Callable[[str], None]) -> Nrf52Ending:
     """Jump into the application. It runs if its stack is in RAM and its reset handler is in its own code."""
+    erase_name(chip)
     begin, size = chip.bank_0_start, chip.settings.bank_0.image_size
     code = _read(chip, begin, size)
     vectors = Vectors.of(code)

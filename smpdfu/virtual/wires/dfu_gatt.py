@@ -45,7 +45,7 @@ MTU = 247
 BOOTLOADER_NAME = "DfuTarg"
 _BOOTLOADER_NAME_MAX = 22
 _NOT_SUBSCRIBED = 0xFD
-"""Client Characteristic Configuration Descriptor Improperly Configured (Core Specification, Supplement, part B, 1.2)."""
+"""Client Characteristic Configuration Descriptor Improperly Configured (Core Specification Supplement, part B, 1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,11 @@ class DfuPresence:
 
     ``name`` is the application's; None: the device's. ``address`` is the application's; None: a static random one.
     ``mtu`` is the largest ATT MTU. ``buffers`` are the packets that the bootloader keeps; None: as the SDK counts them
-    by default. ``time_factor`` is how long the flash takes: 1 as on the chip, 0 no time. ``buttonless``: the application
-    has that service; with ``bonds`` the kind that needs a bond, which the bootloader then needs as well.
-    ``keeps_address``: the bootloader does not add 1 to the address. ``names``: the application can name the bootloader;
-    without it, it restarts when it is asked to.
+    by default. ``time_factor`` is how long the flash takes: 1 as on the chip, 0 no time.
+
+    ``buttonless``: the application has that service; with ``bonds`` the kind that needs a bond, which the bootloader
+    then needs as well. ``keeps_address``: the bootloader does not add 1 to the address. ``names``: the application can
+    name the bootloader; without it, it restarts when it is asked to.
     """
 
     name: str | None = None
@@ -114,6 +115,13 @@ async def serve_dfu_ble(
         device.finish_reset()
 
 
+def advertised_name(device: VirtualNrf52, presence: DfuPresence = USUAL) -> str:
+    """Return the name that ``device`` advertises now."""
+    if device.bootloader is None:
+        return device.name if presence.name is None else presence.name
+    return (None if presence.bonds else stored_name(device.chip.settings)) or BOOTLOADER_NAME
+
+
 def _what_runs(device: VirtualNrf52, transport: Hci, presence: DfuPresence, bonds: MemoryKeyStore) -> Peripheral | None:
     """What is on the air; None if nothing is."""
     if device.bootloader is not None:
@@ -137,7 +145,7 @@ class _Bootloader(Peripheral):
     """DFU mode."""
 
     def __init__(self, device: VirtualNrf52, transport: Hci, presence: DfuPresence, bonds: MemoryKeyStore) -> None:
-        name = (None if presence.bonds else stored_name(device.chip.settings)) or BOOTLOADER_NAME
+        name = advertised_name(device, presence)
         super().__init__(transport, _bootloader_address(device, presence), name, presence.mtu)
         self.advertising = AdvertisingData(
             [
@@ -150,8 +158,12 @@ class _Bootloader(Peripheral):
         allowed = _permissions(encrypted=presence.bonds)
         both = Characteristic.Properties.WRITE | Characteristic.Properties.NOTIFY
         without_response = Characteristic.Properties.WRITE_WITHOUT_RESPONSE
-        self._control = Characteristic(CONTROL_POINT, both, allowed, AttributeValue(write=self._requested))
-        packet = Characteristic(PACKET, without_response, allowed, AttributeValue(write=self._arrived))
+        self._control: Characteristic[bytes] = Characteristic(
+            CONTROL_POINT, both, allowed, AttributeValue(write=self._requested)
+        )
+        packet: Characteristic[bytes] = Characteristic(
+            PACKET, without_response, allowed, AttributeValue(write=self._arrived)
+        )
         self.ble.add_service(Service(SERVICE, [packet, self._control]))
         self._bonds = bonds
         self.ble.keystore = bonds
@@ -207,11 +219,11 @@ class _Bootloader(Peripheral):
             answer = self._device.write(data) if is_packet else self._device.handle(data)
             busy_s = flash.take_busy() * self._presence.time_factor
             if busy_s:
-                self._timer = asyncio.get_running_loop().call_later(busy_s, self._done, answer)
+                self._timer = asyncio.get_running_loop().call_later(busy_s, self._worked, answer)
                 return
             self._give(answer)
 
-    def _done(self, answer: bytes | None) -> None:
+    def _worked(self, answer: bytes | None) -> None:
         self._give(answer)
         self._work()
 
@@ -247,7 +259,7 @@ class _Application(Peripheral):
     """The application, and its buttonless service if it has one."""
 
     def __init__(self, device: VirtualNrf52, transport: Hci, presence: DfuPresence, bonds: MemoryKeyStore) -> None:
-        name = device.name if presence.name is None else presence.name
+        name = advertised_name(device, presence)
         super().__init__(transport, _application_address(device, presence), name, presence.mtu)
         self.advertising = AdvertisingData([(AdvertisingData.FLAGS, FLAGS), shown_name(name)])
         self._device, self._presence, self._bonds = device, presence, bonds
@@ -256,7 +268,8 @@ class _Application(Peripheral):
         properties = Characteristic.Properties.WRITE | Characteristic.Properties.INDICATE
         uuid = BUTTONLESS_BONDED if presence.bonds else BUTTONLESS
         allowed = _permissions(encrypted=presence.bonds)
-        self._buttonless = Characteristic(uuid, properties, allowed, AttributeValue(write=self._requested))
+        value = AttributeValue(write=self._requested)
+        self._buttonless: Characteristic[bytes] = Characteristic(uuid, properties, allowed, value)
         if presence.buttonless:
             self.ble.add_service(Service(SERVICE, [self._buttonless]))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from smpdfu.agent.ddi import limits
 from smpdfu.agent.ddi.config_data import AssignedVersion, AutoConfirm, ConfigData, Mode
+from smpdfu.agent.ddi.counted import counted
 from smpdfu.agent.ddi.feedback import Confirmation, ConfirmationFeedback, Execution, Feedback, Finished
 
 # hawkBit's own pattern for names and values of attributes, in Python (JpaControllerManagement.PATTERN, 1.1.0).
@@ -142,3 +143,8 @@ def test_the_small_bodies() -> None:
     assert AssignedVersion("roof", "1.2").to_bytes() == b'{"name":"roof","version":"1.2"}'
     assert AutoConfirm().to_bytes() == b"{}"
     assert AutoConfirm("ann", "always").to_bytes() == b'{"initiator":"ann","remark":"always"}'
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 devices"), (1, "1 device"), (2, "2 devices")])
+def test_a_number_has_its_noun(number: int, words: str) -> None:
+    assert counted(number, "device") == words

@@ -91,7 +91,7 @@ def test_target_tokens_in_a_folder(tmp_path: Path) -> None:
     secret(tmp_path / "tokens" / "..%2Fx%20y.token", "quoted")
     found = read(tmp_path, target_tokens="tokens").credentials(["roof-1", "../x y"])
     assert header(found, "../x y") == "TargetToken quoted"
-    with pytest.raises(AgentFileError, match="'a' and 1 more devices have no target token in"):
+    with pytest.raises(AgentFileError, match="'a' and 1 more device have no target token in"):
         read(tmp_path, target_tokens="tokens").credentials(["a", "b", "roof-1"])
 
 

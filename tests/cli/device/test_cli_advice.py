@@ -158,7 +158,7 @@ def test_a_log_of_an_upload_has_rate_and_time_left(
 
 
 def test_the_console_of_a_device_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    from smpdfu.cli.virtual.run import _console_line
+    from smpdfu.cli.virtual.serving import _console_line
 
     _console_line("\x1b[2Jhello\x9b")
     assert capsys.readouterr().err == "\ufffd[2Jhello\ufffd\n"

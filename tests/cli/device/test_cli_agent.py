@@ -131,6 +131,8 @@ def test_a_server_that_does_not_answer_is_exit_code_4(smpdfu: Call, site: Site) 
     assert events(done.err).count("poll-failed") == 2
     assert "smpdfu agent doctor" in done.err
     assert "HTTP 503" in status(smpdfu, site)["devices"]["desk"]["problem"]
+    site.only_desk()
+    assert smpdfu("agent", "once", site.file).refused(4) == "the server did not answer as it should for 1 device"
 
 
 def test_no_output_has_the_token(smpdfu: Call, site: Site) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from smpdfu.errors import DamagedLineError, DfuRefusedError, LinkError, SilentBootloaderError
 from smpdfu.securedfu.protocol.actions import SendRequest
 from smpdfu.securedfu.protocol.transfer import Transfer
-from smpdfu.virtual.nrf52.build import Nrf52Build
+from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
 from smpdfu.virtual.nrf52.device import VirtualNrf52
 from tests.securedfu.dfu_line import Damage, Line, at_frame, clean, flips, losses
 from tests.virtual.nrf52.nrf52_bench import OTHER_KEY, firmware, init_command, new_device, sign
@@ -37,7 +37,7 @@ def test_an_application_arrives_with_the_fewest_round_trips() -> None:
     transfer = Transfer(PACKET, NEW)
     line.carry(transfer)
     assert runs_new(device)
-    writes = 3 + 3 * 64 + 19  # the init packet, three whole pages, and the rest
+    writes = 3 + 3 * 69 + 21  # the init packet, three whole pages, and the rest, in pieces of 60 bytes
     # ping, MTU twice, receipts, select; create, check, execute of the init packet; select; the same three of each page
     assert line.frames == writes + 5 + 3 + 1 + 4 * 3
     assert transfer.confirmed
@@ -46,9 +46,9 @@ def test_an_application_arrives_with_the_fewest_round_trips() -> None:
     assert (progress.repeats, progress.damaged) == (0, 0)
 
 
-@pytest.mark.parametrize("size", [4, 20, 64, 244, 1024, 4096])
+@pytest.mark.parametrize("size", [4, 20, 64, 244, 1024])
 def test_every_size_of_a_write_arrives(size: int) -> None:
-    device = device_in_dfu()
+    device = device_in_dfu(Nrf52Build(Transport.USB))
     Line(device).carry(Transfer(PACKET, NEW, write_size=size))
     assert runs_new(device)
 
@@ -61,17 +61,23 @@ def test_with_receipts_no_more_than_the_window_is_unconfirmed(receipts: int, wri
     assert runs_new(device)
 
 
+class Reduced(Nrf52Build):
+    """A UART bootloader that is built with NRF_DFU_PROTOCOL_REDUCED."""
+
+    @property
+    def is_reduced(self) -> bool:
+        return True
+
+
 def test_a_device_without_ping_and_mtu_is_written_to_in_small_pieces() -> None:
-    device = device_in_dfu()
-    device.trust = type(device.trust)(device.trust.key, Nrf52Build())
-    transfer = Transfer(PACKET, NEW, pings=False)
-    Line(device).carry(transfer)
+    device = device_in_dfu(Reduced())
+    Line(device).carry(Transfer(PACKET, NEW))
     assert runs_new(device)
 
 
 # --- resume -----------------------------------------------------------------------------------------------------------
 
-ALL_FRAMES = 232
+ALL_FRAMES = 252
 
 
 @pytest.mark.parametrize("frames", range(0, ALL_FRAMES, 3))
@@ -278,7 +284,7 @@ def test_a_device_that_goes_away_says_how_far_it_was() -> None:
     line.carry(transfer, 150)
     device.reset()
     line.frames = 0
-    with pytest.raises(SilentBootloaderError, match=f"8192 of {len(NEW)} bytes") as silent:
+    with pytest.raises(SilentBootloaderError, match=f"4096 of {len(NEW)} bytes") as silent:
         line.carry(transfer)
     assert silent.value.heard
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from smpdfu.cli.terminal.show import Output, facts, table
+from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.image.secure_dfu.softdevices import softdevice_words
-from smpdfu.virtual.nrf52.report import Nrf52Report, report_nrf52
+from smpdfu.virtual.nrf52.report import ImageReport, Nrf52Report, report_nrf52
 from smpdfu.virtual.store.names import holder_of
 from smpdfu.virtual.store.nrf52 import open_nrf52, view_nrf52
 
@@ -43,27 +43,31 @@ def row_of(found: Nrf52Report) -> dict[str, Any]:
 
 
 def _rendered(found: Nrf52Report) -> RenderableType:
-    from rich.console import Group  # here: 45 ms, which --json does not pay
-
-    rows = [[name, *values] for name, values in _images(found)]
-    return Group(
-        facts(
-            (
-                ("device", found.name),
-                ("layout", found.layout),
-                ("power", "on" if found.powered else "off"),
-                ("runs", _ENDINGS[found.ending]),
-                ("bootloader", _bootloader(found)),
-                *_more(found),
-            )
-        ),
-        table("", ("image", "address", "size", "version"), rows),
+    return facts(
+        (
+            ("device", found.name),
+            ("layout", found.layout),
+            ("power", "on" if found.powered else "off"),
+            ("runs", _ENDINGS[found.ending]),
+            *_images(found),
+            ("wire", f"Secure DFU over {found.transport}"),
+            ("hardware version", str(found.hw_version)),
+            ("key", "trusts one key" if found.trusts_key else "trusts no key"),
+            *_more(found),
+        )
     )
 
 
-def _bootloader(found: Nrf52Report) -> str:
-    trust = "trusts its key" if found.trusts_key else "trusts no key"
-    return f"Secure DFU over {found.transport}, hardware version {found.hw_version}, {trust}"
+def _images(found: Nrf52Report) -> Iterator[tuple[str, str]]:
+    if found.softdevice is not None:
+        place = f"0x1000 to 0x{found.softdevice.end:x}"
+        yield "SoftDevice", f"{softdevice_words(found.softdevice.firmware_id)}, {place}"
+    yield "application", "none" if found.application is None else _image(found.application)
+    yield "bootloader", _image(found.bootloader)
+
+
+def _image(one: ImageReport) -> str:
+    return f"version {one.version}, 0x{one.address:x} to 0x{one.address + one.size_bytes:x}"
 
 
 def _more(found: Nrf52Report) -> Iterator[tuple[str, str]]:
@@ -71,12 +75,3 @@ def _more(found: Nrf52Report) -> Iterator[tuple[str, str]]:
         yield "update", "an init packet is accepted, and its firmware is not complete"
     if found.wear is not None:
         yield "most erased", f"0x{found.wear[0]:x}: {found.wear[1]} times"
-
-
-def _images(found: Nrf52Report) -> Iterator[tuple[str, list[object]]]:
-    if found.softdevice is not None:
-        end = found.softdevice.end
-        yield "SoftDevice", ["0x1000", f"0x{end - 0x1000:x}", softdevice_words(found.softdevice.firmware_id)]
-    for name, one in (("application", found.application), ("bootloader", found.bootloader)):
-        if one is not None:
-            yield name, [f"0x{one.address:x}", f"0x{one.size_bytes:x}", one.version]
