@@ -49,7 +49,6 @@ FACTS = {
     "file": "app 1.bin",
     "folder": "build",
     "name": "PASSWORD",
-    "kind": "DFU_APPLICATION_ZIP",
 }
 
 
