@@ -15,8 +15,9 @@ from smpdfu.securedfu.making.making import MadeSecureDfuPackage, make_package
 from smpdfu.securedfu.making.order import SecureDfuOrder
 from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.send.carry import TIMEOUT_S
+from smpdfu.securedfu.send.preflight import check_package
 from smpdfu.securedfu.send.serial import SerialTransport
-from smpdfu.securedfu.send.session import DfuEvent, SentPackage, Session, check_package, ignore
+from smpdfu.securedfu.send.session import DfuEvent, SentPackage, Session, ignore
 from smpdfu.securedfu.send.transport import Transport
 
 
@@ -65,8 +66,8 @@ async def send_secure_dfu(
     """Send a Secure DFU package to the device at ``address``, a serial port or a Bluetooth LE device.
 
     Call it again after any interruption; it continues where the device stands. ``timeout_s`` is how long an answer may
-    take, ``boot_timeout_s`` how long a restart (None: by the size of the firmware). ``force`` sends a package also if
-    no bootloader should take it. ``bootloader_name`` is what the bootloader shall advertise over Bluetooth. ``watch``
+    take, ``boot_timeout_s`` how long a restart (None: by the size of the firmware). ``force`` sends a package in
+    spite of the checks. ``bootloader_name`` is what the bootloader shall advertise over Bluetooth. ``watch``
     is called with every event. ``unlocked`` gets a sentence if the state folder cannot be written; without it, that is
     a JournalError.
 
@@ -81,7 +82,7 @@ async def send_secure_dfu(
     if not force:
         check_package(found)
     with locked(await places_by_lookup(address), unlocked):
-        session = Session(transport, timeout_s=timeout_s, boot_timeout_s=boot_timeout_s, watch=watch)
+        session = Session(transport, timeout_s=timeout_s, boot_timeout_s=boot_timeout_s, checks=not force, watch=watch)
         return await session.send(found)
 
 

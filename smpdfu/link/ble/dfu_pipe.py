@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from bleak.exc import BleakGATTProtocolError
+
 from smpdfu.errors import ConnectError
+from smpdfu.link.ble.bluez import explain
 from smpdfu.link.ble.search import ANY, SECURE_DFU, Search
 from smpdfu.link.ble.service_pipe import ServicePipe
 from smpdfu.link.inbox import Inbox
@@ -111,10 +114,17 @@ class DfuPipe(ServicePipe):
                     return await heard
 
     async def request(self, message: bytes) -> None:
-        """Send ``message`` and wait until the device has it. Raises LinkLostError."""
+        """Send ``message`` and wait until the device has it. Raises LinkLostError, ConnectError if it is refused."""
         with self._wall(self._lost):
             async with self._writing:
-                await self._write_to(self._control, message)
+                try:
+                    await self._write_to(self._control, message)
+                except BleakGATTProtocolError as error:
+                    raise self._refused(error) from error
+
+    def _refused(self, error: BleakGATTProtocolError) -> ConnectError:
+        """The connection lasts, and the device does not want what was written: another attempt ends alike."""
+        return ConnectError(f"{self.name} refuses the request: {explain(error)}", self.name).because("dfu-refused")
 
     def _search(self) -> Search:
         return super()._search() if self.sought is None else SoughtSearch(self.sought)

@@ -66,7 +66,9 @@ def refuse(found: tuple[Finding, ...] | list[Finding]) -> None:
     errors = errors_of(found)
     if errors:
         sentences = tuple(f"{one.image}: {one.words}" if one.image else one.words for one in errors)
-        raise PlanError("the package would not work", sentences, tuple(one.code for one in errors))
+        reasons = "1 reason speaks" if len(errors) == 1 else f"{len(errors)} reasons speak"
+        error = PlanError(f"smpdfu made no package: {reasons} against it", sentences, tuple(one.code for one in errors))
+        raise error.because("secure-dfu-refused")
 
 
 def _entries(order: SecureDfuOrder, key: Signer | None) -> Iterator[Entry]:

@@ -21,7 +21,7 @@ from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from smpdfu.errors import FormatError, LinkLostError
-from smpdfu.link.ble.bumble_backend import room
+from smpdfu.link.ble.bumble_host import room
 from smpdfu.link.ble.dfu_pipe import BUTTONLESS, BUTTONLESS_BONDED, CONTROL_POINT, PACKET
 from smpdfu.link.ble.service_pipe import ATT_HEADER_SIZE
 from smpdfu.securedfu.protocol.buttonless import (
