@@ -84,17 +84,16 @@ async def _open(path: Path | str, reporting: AgentReporting, *, metrics: bool) -
         log = EventLog(reporting.log, file.log, hide=hide, clock=reporting.clock)
         watchers.append(log)
     async with AsyncExitStack() as stack:
-        if metrics and file.metrics is not None:
-            counts = AgentMetrics(book.devices, gateway=file.gateway, version=smpdfu.__version__, clock=reporting.clock)
-            stack.enter_context(served(counts, file.metrics))
-            watchers.append(counts)
-        watchers.append(reporting.watch)
+        counts = AgentMetrics(book.devices, gateway=file.gateway, version=smpdfu.__version__, clock=reporting.clock)
+        watchers += [counts, reporting.watch]
         attributes = None
         if password is not None:
             attributes = await stack.enter_async_context(opened_attributes(file, password))
         find = None if file.scan is None else partial(search_devices, file, refused=_refused_to(log))
         opened = open_gateway(file, credentials, _all(watchers), attributes_of=attributes, find=find)
-        gateway = await stack.enter_async_context(opened)
+        gateway = await stack.enter_async_context(opened)  # first: another agent has its own address of metrics
+        if metrics and file.metrics is not None:
+            stack.enter_context(served(counts, file.metrics))
         await stack.enter_async_context(status_kept(book, state_folder(file)))
         yield gateway
 

@@ -58,3 +58,20 @@ def copy(source: Path, place: Path) -> None:
     else:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, place)
+
+
+def test_the_page_on_gateways_runs_the_container_with_what_the_agent_needs(root: Path) -> None:
+    """A writable place for its state alone, the group of the serial port, and time to stop."""
+    stage = read_stages(root)[2]
+    (user,) = stage.all("USER")
+    text = (root / "docs" / "gateways.md").read_text("utf-8")
+    words = shlex.split(text.partition("\ndocker run ")[2].partition("\n```")[0].replace("\\\n", " "))
+    options = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word.startswith("-")}
+    volumes = [words[at + 1].split(":") for at, word in enumerate(words) if word == "-v"]
+    (state,) = (place for name, place, *mode in volumes if "ro" not in mode)
+    assert f"SMPDFU_STATE_HOME={state}" in words
+    assert f"install -d -o {user} -m 700 {state}" in stage.all("RUN")[0]
+    assert options["--group-add"] == f"$(stat -c %g {options['--device']})"
+    assert {"--read-only", "--stop-timeout"} <= set(words)
+    assert f"chown {user}" in text
+    assert stage.all("ENTRYPOINT") == ['["smpdfu"]'], "signals reach the agent itself"

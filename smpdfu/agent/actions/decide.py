@@ -9,6 +9,8 @@ The rules, in their order (source: hawkBit's DDI, "What follows for an agent" an
 5. ``update: skip`` without a window is an action to fetch only: ``downloaded`` ends it.
 6. An action that ended is never done again. If the server still offers it, it gets the result again.
 7. An id of an action that ended, now with another file, is another action: a server that was set up anew counts from 1.
+8. Where the server gives no SHA-256, an id may be that of a software, as goosebit's. If it comes again after another
+   one, this is an order to install that software again.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def next_for(record: DeviceRecord, offered: Deployment, *, activated: bool) -> N
         return _next_step(action, offered, activated=activated)
     if action is not None and action.open:
         return Next.ASK
-    return Next.PASSED if offered.id in record.past else Next.TAKE
+    past = record.past_action(offered.id)
+    return Next.PASSED if past is not None and past.sha256 in offered.sha256s else Next.TAKE
 
 
 def replaces(offered: Deployment, before: Deployment) -> bool:
@@ -122,7 +125,7 @@ def answer_cancel(record: DeviceRecord, stop_id: str, *, activated: bool) -> Can
     """Whether the action ``stop_id`` can still be cancelled."""
     action = record.action
     if action is None or action.id != stop_id:
-        return CancelAnswer(WhyNot.ENDED if stop_id in record.past else None)
+        return CancelAnswer(WhyNot.ENDED if record.past_action(stop_id) else None)
     if action.stage is Stage.ENDED:
         return CancelAnswer(WhyNot.ENDED)
     return CancelAnswer(WhyNot.ACTIVATED if action.open and activated else None)

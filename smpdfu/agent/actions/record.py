@@ -7,7 +7,7 @@ too: a record that is lost costs messages, and no second update.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
@@ -167,12 +167,26 @@ class ActionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PastAction:
+    """An action that ended before the one of the record; ``sha256`` is that of its file, "" if it was never fetched."""
+
+    id: str
+    sha256: str = ""
+
+    @classmethod
+    def from_entry(cls, entry: Any) -> Self:
+        """Read it; a text is an id alone, as earlier versions wrote it. Raises FormatError."""
+        found = {"id": entry, "sha256": ""} if isinstance(entry, str) else _object(entry)
+        return cls(_text(found, "id"), _text(found, "sha256"))
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceRecord:
     """What is kept of a device whose id at the server is ``controller``.
 
     ``claim`` is a random id of this gateway's claim on the device, ``claimed`` when that was made (in words, for
     people). ``sent`` are the attributes that the server has from us. ``lost_to`` is the gateway that claimed the device
-    later; None if there is none. ``past`` are the ids of actions that ended, the latest last.
+    later; None if there is none. ``past`` are actions that ended, the latest last.
     """
 
     controller: str
@@ -181,15 +195,20 @@ class DeviceRecord:
     sent: Mapping[str, str] = field(default_factory=dict)
     lost_to: str | None = None
     action: ActionRecord | None = None
-    past: tuple[str, ...] = ()
+    past: tuple[PastAction, ...] = ()
 
     def with_action(self, action: ActionRecord | None) -> Self:
         """The record with this action. One with another id that it replaces becomes a past one."""
         before = self.action
         if before is None or (action is not None and action.id == before.id):
             return replace(self, action=action)
-        past = (*(one for one in self.past if one != before.id), before.id)[-MAX_PAST:]
+        others = (one for one in self.past if one.id != before.id)
+        past = (*others, PastAction(before.id, before.sha256))[-MAX_PAST:]
         return replace(self, action=action, past=past)
+
+    def past_action(self, number: str) -> PastAction | None:
+        """The action with this id among those that ended before."""
+        return next((one for one in self.past if one.id == number), None)
 
     def to_entry(self) -> dict[str, Any]:
         """As the file has it."""
@@ -201,7 +220,7 @@ class DeviceRecord:
             "sent": dict(self.sent),
             "lost_to": self.lost_to,
             "action": None if self.action is None else self.action.to_entry(),
-            "past": list(self.past),
+            "past": [asdict(one) for one in self.past],
         }
 
     @classmethod
@@ -218,7 +237,7 @@ class DeviceRecord:
             {str(key): str(value) for key, value in sent.items()},
             lost if isinstance(lost, str) else None,
             None if action is None else ActionRecord.from_entry(action),
-            tuple(map(str, _list(entry, "past")))[-MAX_PAST:],
+            tuple(map(PastAction.from_entry, _list(entry, "past")))[-MAX_PAST:],
         )
 
 

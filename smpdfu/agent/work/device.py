@@ -155,10 +155,13 @@ class DeviceWork:
             status, wait_s = error.status, error.retry_after_s
             denied = reaction(status, error.server_code) is Reaction.CREDENTIALS
         self.polls.failed(self._now(), self._ports.random, wait_s)
+        text = str(error)
         if denied:
-            self.polls.due_s = max(self.polls.due_s, self._now() + self._ports.pace.denied_s)
+            pause_s = self._ports.pace.denied_s
+            self.polls.due_s = max(self.polls.due_s, self._now() + pause_s)
+            text += f". The agent asks again after {pause_s:g} s; to ask at once, restart it"
         next_s, action = self.polls.due_s - self._now(), self.keeper.action
-        self._ports.watch(PollFailed(self.name, status, denied, str(error), next_s))
+        self._ports.watch(PollFailed(self.name, status, denied, text, next_s))
         if action is not None and action.outbox:
             self._ports.watch(FeedbackKept(self.name, action.id, str(error), next_s))
 

@@ -76,35 +76,33 @@ class Gateway:
     async def run(self) -> None:
         """Work until ``stop``, or until the call is cancelled. An error of ``Ports.watch`` ends it, and comes out.
 
-        Raises JournalError if another agent works with the same records, or if they cannot be read.
+        Raises JournalError if the records cannot be read.
         """
-        with self._ports.files.locked():
-            searching: asyncio.Task[None] | None = None
-            try:
-                await self._begin()
-                if self._ports.find is not None:
-                    searching = asyncio.create_task(self._search_again_and_again())
-                while not self._stopping:
-                    self._news.clear()
-                    self._start_due()
-                    await self._rest()
-            finally:
-                if searching is not None:
-                    searching.cancel()
-                    await asyncio.wait([searching])  # a search for BLE devices ends in order
-                await self._let_go()
+        searching: asyncio.Task[None] | None = None
+        try:
+            await self._begin()
+            if self._ports.find is not None:
+                searching = asyncio.create_task(self._search_again_and_again())
+            while not self._stopping:
+                self._news.clear()
+                self._start_due()
+                await self._rest()
+        finally:
+            if searching is not None:
+                searching.cancel()
+                await asyncio.wait([searching])  # a search for BLE devices ends in order
+            await self._let_go()
         if self._broken is not None:
             raise self._broken
 
     async def once(self) -> AgentRound:
         """Poll every device, finish what can be finished now, and tell what became of it. Raises what ``run`` does."""
         unpolled: list[str] = []
-        with self._ports.files.locked():
-            try:
-                await self._begin()
-                await asyncio.gather(*(self._once_for(work, unpolled) for work in self.devices.values()))
-            finally:
-                await self._let_go()
+        try:
+            await self._begin()
+            await asyncio.gather(*(self._once_for(work, unpolled) for work in self.devices.values()))
+        finally:
+            await self._let_go()
         if self._broken is not None:
             raise self._broken
         return self._round(unpolled)

@@ -52,14 +52,16 @@ async def open_gateway(
     access to the management API: with it, the agent sees that another gateway claimed a device. ``find`` searches for
     further devices.
 
-    Raises AgentFileError, SigningError or OSError for a file that is not usable, and ArtifactError if another agent
-    uses the folder of artifacts.
+    It has the records of its devices alone. Raises AgentFileError, SigningError or OSError for a file that is not
+    usable, JournalError if another agent works for this gateway, and ArtifactError if one uses the folder of artifacts.
     """
     secrets = credentials or file.authentication.credentials(file.devices)
     packages = packages_of(file)
     tls = TlsFiles(file.server.ca, secrets.certificate, secrets.key)
     allow_open_files(file.limits.at_once * _FILES_EACH + _FILES_OF_OURS)
     async with AsyncExitStack() as stack:
+        files = RecordFiles(folder_of(file.state, file.server.address.url, file.server.address.tenant))
+        stack.enter_context(files.locked())
         server = await stack.enter_async_context(DdiClient(file.server.address, secrets.token, tls=tls))
         folder = file.artifacts
         cache = stack.enter_context(ArtifactCache(folder.path, folder.max_bytes, allow_sha1=folder.allow_sha1))
@@ -68,7 +70,7 @@ async def open_gateway(
             Ports(
                 server,
                 cache,
-                RecordFiles(folder_of(file.state, file.server.address.url, file.server.address.tenant)),
+                files,
                 client_for,
                 Limits(file.limits),
                 packages,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from smpdfu.agent.actions.decide import Next, WhyNot, answer_cancel, next_for, replaces
-from smpdfu.agent.actions.record import MAX_PAST, ActionRecord, Answers, DeviceRecord, Message, Stage
+from smpdfu.agent.actions.record import MAX_PAST, ActionRecord, Answers, DeviceRecord, Message, PastAction, Stage
 from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
 from smpdfu.agent.ddi.resources import Artifact, Chunk, Deployment, Handling, MaintenanceWindow
 
@@ -88,11 +89,26 @@ def test_what_the_server_must_hear_goes_first(stage: Stage, number: str) -> None
     assert next_for(record(stage, outbox=(DONE,)), offer(number=number), activated=False) is Next.SEND
 
 
-def test_an_action_of_long_ago_is_not_done_again() -> None:
+@pytest.mark.parametrize(
+    ("number", "sha256", "wanted"),
+    [
+        ("7", "a1", Next.PASSED),
+        ("7", "b2", Next.TAKE),  # a server that was set up anew
+        ("7", None, Next.TAKE),  # the number of a software, as goosebit has it
+        ("9", "a1", Next.TAKE),
+    ],
+)
+def test_an_action_of_long_ago_is_not_done_again(number: str, sha256: str | None, wanted: Next) -> None:
+    before = DeviceRecord("roof", action=ActionRecord("7", "l", Stage.ENDED, sha256="a1"))
+    known = before.with_action(ActionRecord("8", "l", Stage.ENDED))
+    assert known.past == (PastAction("7", "a1"),)
+    file = Chunk("os", "1", "fw", (Artifact("f.zip", sha256=sha256),))
+    assert next_for(known, replace(offer(number=number), chunks=(file,)), activated=False) is wanted
+
+
+def test_an_action_of_long_ago_that_fetched_nothing_can_begin() -> None:
     known = record(Stage.ENDED).with_action(ActionRecord("8", "l", Stage.ENDED))
-    assert known.past == ("7",)
-    assert next_for(known, offer(), activated=False) is Next.PASSED
-    assert next_for(known, offer(number="9"), activated=False) is Next.TAKE
+    assert next_for(known, offer(), activated=False) is Next.TAKE
 
 
 def test_only_so_many_past_actions_are_kept() -> None:
@@ -100,7 +116,7 @@ def test_only_so_many_past_actions_are_kept() -> None:
     for number in range(100, 150):
         known = known.with_action(ActionRecord(str(number), "l", Stage.ENDED))
     assert len(known.past) == MAX_PAST
-    assert known.past[-1] == "148"
+    assert known.past[-1].id == "148"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message, Stage
+from smpdfu.agent.actions.record import ActionRecord, Answers, DeviceRecord, Message, PastAction, Stage
 from smpdfu.agent.actions.record_files import MAX_RECORD_BYTES, RecordFiles, folder_of
 from smpdfu.agent.ddi.feedback import Execution, Feedback, Finished
 from smpdfu.errors import FormatError, JournalError
@@ -23,7 +23,8 @@ from smpdfu.errors import FormatError, JournalError
 DONE = Message(Answers.DEPLOYMENT, "https://h/x", Feedback(Execution.CLOSED, Finished.SUCCESS, ("done",), time_ms=1))
 REFUSED = Message(Answers.CANCEL, "https://h/c", Feedback(Execution.REJECTED, details=("too late",)))
 ACTION = ActionRecord("17", "https://h/x?c=1", Stage.INSTALLING, "d1", "5a" * 32, (REFUSED,), DONE, 3, frozenset({"a"}))
-RECORD = DeviceRecord("roof-1", "c1", "2026-11-30T10:00:00Z", {"smpdfu_gateway": "g"}, "other", ACTION, ("3", "4"))
+PAST = (PastAction("3", "a1"), PastAction("4"))
+RECORD = DeviceRecord("roof-1", "c1", "2026-11-30T10:00:00Z", {"smpdfu_gateway": "g"}, "other", ACTION, PAST)
 
 texts = st.text(max_size=12)
 actions = st.builds(
@@ -46,7 +47,7 @@ records = st.builds(
     st.dictionaries(texts, texts, max_size=3),
     st.none() | texts,
     st.none() | actions,
-    st.lists(texts, max_size=16).map(tuple),
+    st.lists(st.builds(PastAction, texts, texts), max_size=16).map(tuple),
 )
 
 
@@ -63,13 +64,21 @@ def test_a_record_is_read_as_it_was_written(record: DeviceRecord) -> None:
     assert DeviceRecord.from_entry(json.loads(json.dumps(record.to_entry()))) == record
 
 
+def test_a_record_of_an_earlier_version_is_read() -> None:
+    entry = RECORD.to_entry() | {"past": ["3", "4"]}
+    del entry["action"]["asked"]
+    assert DeviceRecord.from_entry(entry) == replace(RECORD, past=(PastAction("3"), PastAction("4")))
+
+
 json_values = st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda of: st.lists(of, max_size=3))
 
 
 @given(st.data())
 def test_a_record_with_any_other_value_in_a_field_gives_one_error_or_none(data: st.DataObject) -> None:
     entry = RECORD.to_entry()
-    place: dict[str, Any] = data.draw(st.sampled_from([entry, entry["action"], entry["action"]["outbox"][0]]))
+    place: dict[str, Any] = data.draw(
+        st.sampled_from([entry, entry["action"], entry["action"]["outbox"][0], entry["past"][0]])
+    )
     place[data.draw(st.sampled_from(sorted(place)))] = data.draw(json_values)
     try:
         DeviceRecord.from_entry(entry)

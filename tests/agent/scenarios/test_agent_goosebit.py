@@ -21,18 +21,26 @@ PACKAGE = "dfu_application.zip"
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devices]:
     """Devices that run the old version."""
-    with devices(tmp_path_factory.mktemp("goosebit-boards"), [f"gb-{number}" for number in range(1, 6)]) as found:
+    with devices(tmp_path_factory.mktemp("goosebit-boards"), [f"gb-{number}" for number in range(1, 7)]) as found:
         yield found
 
 
-def gateway(folder: Path, server: GoosebitServer, boards: Devices, *names: str, **more: str) -> Gateway:
+def gateway(
+    folder: Path, server: GoosebitServer, boards: Devices, *names: str, update: str = "", **more: str
+) -> Gateway:
     """A gateway with these devices, which goosebit knows."""
     folder.mkdir()
     (folder / "sign.pub.pem").write_bytes(load_private((boards.folder / "signing.pem").read_bytes()).public.to_pem())
     tokens = {name: server.add_target(name) for name in names}
     addresses = {name: boards.addresses[name] for name in names}
     return Gateway.new(
-        folder, "gw-1", server.url, addresses, target_tokens=tokens, update='trust = ["sign.pub.pem"]', **more
+        folder,
+        "gw-1",
+        server.url,
+        addresses,
+        target_tokens=tokens,
+        update=f'trust = ["sign.pub.pem"]\n{update}',
+        **more,
     )
 
 
@@ -107,6 +115,22 @@ def test_other_software_takes_the_place_of_what_was_not_installed(
     events = site.events()
     assert [one["action"] for one in events if one["event"] == "action-over"] == [first]
     assert [(one["action"], one["outcome"]) for one in events if one["event"] == "action-ended"] == [(second, "done")]
+
+
+def test_a_software_that_comes_again_after_another_one_is_installed_again(
+    goosebit_server: GoosebitServer, boards: Devices, tmp_path: Path
+) -> None:
+    server, name = goosebit_server, "gb-6"
+    site = gateway(tmp_path / "gw", server, boards, name, artifacts="allow_sha1 = true", update="no_downgrade = false")
+    site.once()
+    good, newer = (server.upload(f"{one}-again", one, {PACKAGE: boards.package(one)}) for one in ("good", "newer"))
+    for software, version in ((good, NEW), (newer, NEWER), (good, NEW)):
+        server.assign(software, name)
+        assert site.once().round["ended"] == [name]
+        assert runs(boards, name) == [version]
+    ended = [(one["action"], one["outcome"]) for one in site.events() if one["event"] == "action-ended"]
+    assert len({action for action, _ in ended}) == 2
+    assert [outcome for _, outcome in ended] == ["done"] * 3
 
 
 def test_without_the_switch_the_operator_sees_what_to_do(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,13 +21,15 @@ from smpdfu.agent.actions.events import (
     AgentEvent,
     ClaimedElsewhere,
     Polled,
+    PollFailed,
     RecordDamaged,
     StepBegins,
 )
 from smpdfu.agent.actions.record import DeviceRecord
 from smpdfu.agent.actions.record_files import RecordFiles
-from smpdfu.agent.work.ports import Ports
-from smpdfu.errors import JournalError
+from smpdfu.agent.gateway_agent import run_agent
+from smpdfu.agent.work.ports import Pace, Ports
+from smpdfu.errors import AgentFileError, JournalError
 from tests.agent.devices import NEW, NEWER, OLD
 from tests.agent.servers.stand_in.faults import Fault
 from tests.agent.servers.stand_in.serve import StandIn
@@ -155,6 +158,9 @@ def test_a_token_that_is_refused_is_said_and_asks_seldom(case: Case, standing: S
     standing.faults.add(Fault("status", r"GET .*/controller/v1/", times=3, status=status))
     case.site.run_until(lambda: case.status(number) == "finished")
     assert refusals(case.site) == [status] * 3
+    denied = next(event for event in case.site.of(PollFailed) if event.denied)
+    assert denied.message.endswith("The agent asks again after 0.2 s; to ask at once, restart it")
+    assert Pace().denied_s == 900.0
     assert case.runs(NEW)
 
 
@@ -262,6 +268,23 @@ def test_two_agents_of_one_gateway_do_not_run_together(case: Case) -> None:
                 pass
             gateway.stop()
             await task
+
+    asyncio.run(act())
+
+
+def test_a_second_agent_hears_of_the_first_before_anything_else(case: Case) -> None:
+    """Also where both want the same address for their metrics."""
+
+    async def act() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            path = case.site.path
+            metrics = f'{path.read_text()}[metrics]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n'
+            async with case.site.open():
+                path.write_text(metrics)
+                with pytest.raises(JournalError, match="another agent works for this gateway"):
+                    await run_agent(path)
+            with pytest.raises(AgentFileError, match="Address already in use"):
+                await run_agent(path)
 
     asyncio.run(act())
 

@@ -71,6 +71,22 @@ def test_the_refusals_count_over_many_runs_and_a_later_run_asks_once_more(case: 
     assert case.site.begun(case.name) == [number]
 
 
+def test_a_server_that_was_set_up_anew_gives_out_the_id_of_an_action_before_the_last(
+    case: Case, standing: StandIn
+) -> None:
+    first = case.assign()
+    case.site.once()
+    case.assign("newer")
+    case.site.once()
+    actions, target = standing.repository.actions, standing.repository.targets[case.name]
+    target.actions.clear()
+    action = actions[int(case.assign("newer"))]
+    action.number = int(first)
+    actions[action.number] = action
+    case.site.once()
+    assert (case.status(first), case.runs(NEWER)) == ("finished", True)
+
+
 def test_a_server_that_was_set_up_anew_gives_out_the_same_ids(case: Case, standing: StandIn) -> None:
     number = case.assign()
     case.site.once()

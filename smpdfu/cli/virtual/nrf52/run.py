@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from functools import partial
 
@@ -20,7 +20,7 @@ from smpdfu.cli.virtual.serving import (
 )
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.nrf52.build import Transport
-from smpdfu.virtual.store.nrf52 import StoredNrf52, open_nrf52
+from smpdfu.virtual.store.nrf52 import Buttonless, StoredNrf52, open_nrf52
 from smpdfu.virtual.wires.dfu_serial import DfuLine, serve_dfu_pty
 
 Announce = Callable[[str], None]
@@ -35,17 +35,18 @@ async def serve_nrf52(
         check_ble_interval(wires)
     with ExitStack() as stack:
         devices = [stack.enter_context(open_nrf52(name)) for name in names]
+        for device, wires in zip(devices, each, strict=True):
+            _check_wire(device, wires)
         parts: list[Coroutine[None, None, None]] = []
         for number, (device, wires) in enumerate(zip(devices, each, strict=True)):
             show_console(device, device.name, among=len(devices))
             line = DfuLine(traffic_of(traffic, number), flow_control, device.recipe.time_factor)
-            parts += _servings(device, wires, line, partial(announce, device.name, device, out))
+            parts.append(_serving(device, wires, line, partial(announce, device.name, device, out)))
         await serve_until_stopped(parts)
 
 
-def _servings(
-    device: StoredNrf52, wires: Wires, line: DfuLine, announce: Announce
-) -> Iterator[Coroutine[None, None, None]]:
+def _check_wire(device: StoredNrf52, wires: Wires) -> None:
+    """Raise typer.BadParameter for a wire that the bootloader is not built for."""
     is_ble = device.trust.build.transport is Transport.BLE
     if is_ble and (wires.ble_hci is None or wires.pty or wires.link is not None):
         raise typer.BadParameter(
@@ -57,10 +58,12 @@ def _servings(
             f"the bootloader of {device.name} is built for a serial line and has no Bluetooth. Leave --ble-hci out, or "
             "make a device with --dfu-wire ble"
         )
+
+
+def _serving(device: StoredNrf52, wires: Wires, line: DfuLine, announce: Announce) -> Coroutine[None, None, None]:
     if wires.ble_hci is None:
-        yield serve_dfu_pty(device, announce, wires.link, line)
-    else:
-        yield _ble(device, wires.ble_hci, wires.ble_interval, announce)
+        return serve_dfu_pty(device, announce, wires.link, line)
+    return _ble(device, wires.ble_hci, wires.ble_interval, announce)
 
 
 async def _ble(device: StoredNrf52, moniker: str, interval_ms: float, announce: Announce) -> None:
@@ -69,7 +72,12 @@ async def _ble(device: StoredNrf52, moniker: str, interval_ms: float, announce: 
         from smpdfu.virtual.wires import dfu_gatt, peripheral, radio  # here: bumble is an optional package
     except ImportError as error:
         raise no_bumble() from error
-    presence = dfu_gatt.DfuPresence(time_factor=device.recipe.time_factor)
+    buttonless = device.recipe.buttonless
+    presence = dfu_gatt.DfuPresence(
+        time_factor=device.recipe.time_factor,
+        buttonless=buttonless is not Buttonless.NONE,
+        bonds=buttonless is Buttonless.BONDED,
+    )
 
     def ready(hci: str | None) -> None:
         name = dfu_gatt.advertised_name(device)
