@@ -40,6 +40,10 @@ from smpdfu.image.signing.encrypt import Recipient
 from smpdfu.image.trailer import SlotGeometry, SwapMode, Trailer
 from smpdfu.image.vector_table import Vectors, find_images
 from smpdfu.image.verification.verify import verify
+from smpdfu.securedfu.judging import judge_package
+from smpdfu.securedfu.making.checks import order_findings
+from smpdfu.securedfu.making.order import SecureDfuOrder
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 from smpdfu.virtual.chip.partitions import read_layout
 
 SECTION = b"0123456789abcdef" * 8
@@ -195,12 +199,28 @@ def read_multi_image(data: bytes) -> object:
 def read_secure_dfu(data: bytes) -> object:
     """A Secure DFU zip, and its init packet; what is read is written and read back the same."""
     if data[:2] == b"PK":
-        return SecureDfuPackage.from_faulty(data)
+        package = SecureDfuPackage.from_faulty(data)
+        judge_package(package)
+        if package.entries and not any(one.fault for one in package.entries):
+            assert SecureDfuPackage.from_faulty(package.to_bytes()).entries == package.entries
+        return package
     packet = Packet.from_bytes(data)
     packet_facts(packet)
     assert packet.to_bytes() == data
     assert Packet.from_bytes(_without_bytes(packet).to_bytes()) == packet
     return packet
+
+
+def check_nrf52_firmware(data: bytes) -> object:
+    """Firmware for a Secure DFU package, as an application and as a bootloader."""
+    part = Nrf52Firmware.of(files.parse_firmware(data), "fw.hex")
+    system = SecureDfuOrder(hw_version=52, sd_req=(0x100,), bootloader=part, bootloader_version=1, chip="nrf52832")
+    softdevice = SecureDfuOrder(hw_version=52, sd_req=(0x100,), softdevice=part)
+    applications = [
+        SecureDfuOrder(hw_version=52, sd_req=(number,), application=part, application_version=1, only_over_ble=True)
+        for number in (0, 0x100)
+    ]
+    return [order_findings(one) for one in (system, softdevice, *applications)]
 
 
 def _without_bytes(message: Any) -> Any:
@@ -230,6 +250,12 @@ _MULTI_HEADER = cbor2.dumps({"img": [{"id": number, "size": len(IMAGES[0])} for 
 MULTI_IMAGE = struct.pack("<H", len(_MULTI_HEADER)) + _MULTI_HEADER + IMAGES[0] + IMAGES[0]
 SECURE_DFU = _zip(
     {"manifest": {"application": {"bin_file": "app.bin", "dat_file": "app.dat"}}}, app_bin=b"x", app_dat=INIT_PACKET
+)
+NRF52_HEX = hexfile.encode(
+    [
+        hexfile.Segment(0x27000, struct.pack("<16I", 0x2000_4000, *[0x27201] * 15) + SECTION * 4),
+        hexfile.Segment(0x10001014, SECTION[:4]),
+    ]
 )
 ELF = b"\x7fELF\x01\x01\x01" + bytes(9) + struct.pack("<HHII", 2, 40, 1, 0xC2A1) + bytes(40)
 UF2 = struct.pack("<IIIIIIII", 0x0A324655, 0x9E5D5157, 0x2000, 0x26000, 256, 0, 3, 0xADA52840) + bytes(480)
@@ -265,6 +291,7 @@ TARGETS = {
     "package": Target(read_package, (PACKAGE, MULTI_IMAGE), (ImageError, PackageError)),
     "multiimage": Target(read_multi_image, (MULTI_IMAGE,), (PackageError,)),
     "securedfu": Target(read_secure_dfu, (INIT_PACKET, SECURE_DFU), (ImageError,)),
+    "nrf52firmware": Target(check_nrf52_firmware, (NRF52_HEX, HEX, FIRMWARE), (ImageError,)),
     "partitions": Target(read_partitions, (PARTITIONS,), (ImageError,)),
     **BUILD_FOLDER_TARGETS,
     **WIRE_TARGETS,

@@ -222,6 +222,8 @@ from smpdfu.image.nsib.sealed_by import SealState as SealState
 from smpdfu.image.nsib.sealed_by import sealed_by as sealed_by
 from smpdfu.image.nsib.trusted_keys import NsibKeys as NsibKeys
 from smpdfu.image.nsib.trusted_keys import read_nsib_keys as read_nsib_keys
+from smpdfu.image.secure_dfu.init_packet import ValidationType as ValidationType
+from smpdfu.image.secure_dfu.package import SecureDfuPackage as SecureDfuPackage
 from smpdfu.image.signers import Surroundings as Surroundings
 from smpdfu.image.signers import open_signer as open_signer
 from smpdfu.image.signing.build import ImageSpec as ImageSpec
@@ -239,6 +241,13 @@ from smpdfu.library import journal_of as journal_of
 from smpdfu.library import plan_update as plan_update
 from smpdfu.library import recover_image as recover_image
 from smpdfu.loaders.releases import Partitions as Partitions
+from smpdfu.secure_dfu import judge_secure_dfu_package as judge_secure_dfu_package
+from smpdfu.secure_dfu import make_secure_dfu_package as make_secure_dfu_package
+from smpdfu.secure_dfu import read_secure_dfu_package as read_secure_dfu_package
+from smpdfu.securedfu.judging import SecureDfuJudgement as SecureDfuJudgement
+from smpdfu.securedfu.making.making import MadeSecureDfuPackage as MadeSecureDfuPackage
+from smpdfu.securedfu.making.order import SecureDfuOrder as SecureDfuOrder
+from smpdfu.securedfu.making.parts import Nrf52Firmware as Nrf52Firmware
 from smpdfu.smp.message import Op as Op
 
 __version__: str

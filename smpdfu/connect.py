@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_BAUDRATE = 115200
 DEFAULT_UDP_PORT = 1337
 FRAMINGS = ("console", "raw")
-FLOWS = ("none", "rtscts")
+FLOWS = {"none": False, "rtscts": True}
 _UNQUOTED = "/:,*[]"
 _SERIAL_NAMES = Path("/dev/serial/by-id")
 _BLE_ADDRESS = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
@@ -197,8 +197,7 @@ def serial_settings(address: Address) -> SerialSettings:
     """Return the settings of a serial address. Raises ConnectError."""
     if "://" in address.target:  # pyserial's URLs open sockets and write files
         _refuse(str(address), f"{address.target!r} is not a serial port such as /dev/ttyACM0 or COM3")
-    rates = "a number of bits per second, such as 115200"
-    baudrate = _number(address, "baudrate", range(1, 100_000_001), rates)
+    baudrate = _number(address, "baudrate", range(1, 100_000_001), "a number of bits per second, such as 115200")
     pace = _number(address, "pace", range(10, 100_000_001), "a number of bytes per second, at least 10")
     framing = address.options.get("framing", FRAMINGS[0])
     if framing not in FRAMINGS:
@@ -206,8 +205,7 @@ def serial_settings(address: Address) -> SerialSettings:
     flow = address.options.get("flow")
     if flow not in (None, *FLOWS):
         _refuse(str(address), f"flow {flow!r} is wrong. It must be {' or '.join(FLOWS)}")
-    flow_control = None if flow is None else flow == "rtscts"
-    return SerialSettings(DEFAULT_BAUDRATE if baudrate is None else baudrate, framing, pace, flow_control)
+    return SerialSettings(DEFAULT_BAUDRATE if baudrate is None else baudrate, framing, pace, FLOWS.get(flow or ""))
 
 
 def mtu_of(address: Address) -> int | None:

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from smpdfu.connect import Address, ble_backends, holders, pairs, parse_address, places_by_lookup, serial_settings
 from smpdfu.dfu.do.journal.device_lock import locked
 from smpdfu.errors import ConnectError
+from smpdfu.image.keys.keys import Signer, Verifier
 from smpdfu.image.secure_dfu.package import SecureDfuPackage
+from smpdfu.securedfu.judging import SecureDfuJudgement, judge_package
+from smpdfu.securedfu.making.making import MadeSecureDfuPackage, make_package
+from smpdfu.securedfu.making.order import SecureDfuOrder
 from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.send.carry import TIMEOUT_S
+from smpdfu.securedfu.send.preflight import check_package
 from smpdfu.securedfu.send.serial import SerialTransport
-from smpdfu.securedfu.send.session import DfuEvent, SentPackage, Session, check_package, ignore
+from smpdfu.securedfu.send.session import DfuEvent, SentPackage, Session, ignore
 from smpdfu.securedfu.send.transport import Transport
+
+
+def make_secure_dfu_package(
+    order: SecureDfuOrder, key: Signer | None = None, *, force: bool = False
+) -> MadeSecureDfuPackage:
+    """Make a Secure DFU package, signed by ``key`` if there is one. The same order and key give the same bytes.
+
+    ``package.to_bytes()`` of the result is the file; ``findings`` are what is said about it.
+
+    Raises PlanError with what speaks against it, unless ``force``; SigningError for a key of another type than ECDSA
+    P-256.
+    """
+    return make_package(order, key, force=force)
+
+
+def read_secure_dfu_package(path: Path | str) -> SecureDfuPackage:
+    """Read a Secure DFU package, also one whose images have faults: ``judge_secure_dfu_package`` names them.
+
+    Raises FormatError for a file of another kind, and for a package without a readable manifest; OSError.
+    """
+    return read_package(path)
+
+
+def judge_secure_dfu_package(
+    package: SecureDfuPackage, keys: Sequence[Verifier] = ()
+) -> tuple[SecureDfuJudgement, ...]:
+    """Say for each image whether a bootloader with one of ``keys`` would take it: its ``findings`` are the reasons.
+
+    Without keys, signatures are not verified. What only a device knows, such as its versions, is not judged.
+    """
+    return judge_package(package, keys)
 
 
 async def send_secure_dfu(
@@ -30,8 +66,8 @@ async def send_secure_dfu(
     """Send a Secure DFU package to the device at ``address``, a serial port or a Bluetooth LE device.
 
     Call it again after any interruption; it continues where the device stands. ``timeout_s`` is how long an answer may
-    take, ``boot_timeout_s`` how long a restart (None: by the size of the firmware). ``force`` sends a package also if
-    no bootloader should take it. ``bootloader_name`` is what the bootloader shall advertise over Bluetooth. ``watch``
+    take, ``boot_timeout_s`` how long a restart (None: by the size of the firmware). ``force`` sends a package in
+    spite of the checks. ``bootloader_name`` is what the bootloader shall advertise over Bluetooth. ``watch``
     is called with every event. ``unlocked`` gets a sentence if the state folder cannot be written; without it, that is
     a JournalError.
 
@@ -46,7 +82,7 @@ async def send_secure_dfu(
     if not force:
         check_package(found)
     with locked(await places_by_lookup(address), unlocked):
-        session = Session(transport, timeout_s=timeout_s, boot_timeout_s=boot_timeout_s, watch=watch)
+        session = Session(transport, timeout_s=timeout_s, boot_timeout_s=boot_timeout_s, checks=not force, watch=watch)
         return await session.send(found)
 
 
@@ -70,7 +106,7 @@ def transport_for(address: Address, *, bootloader_name: str | None = None) -> Tr
         options = address.options
         return BleTransport(
             address.target,
-            backends=ble_backends(options.get("hci")),
+            backends=ble_backends(options.get("hci"), bonds=True),
             adapter=options.get("adapter"),
             pair=pairs(address),
             bootloader_name=bootloader_name,

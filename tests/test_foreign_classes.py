@@ -201,7 +201,7 @@ def test_what_a_threaded_port_needs_is_there_on_every_system() -> None:
 OVERRIDING = (
     ("smpdfu/link/ble/bumble_backend.py", "BumbleScanner", f"{BLEAK}.scanner:BaseBleakScanner"),
     ("smpdfu/link/ble/bumble_backend.py", "BumbleClient", f"{BLEAK}.client:BaseBleakClient"),
-    ("smpdfu/link/ble/bumble_backend.py", "PatientHost", "bumble.host:Host"),
+    ("smpdfu/link/ble/bumble_host.py", "PatientHost", "bumble.host:Host"),
 )
 
 

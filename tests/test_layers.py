@@ -90,7 +90,7 @@ HOMES = {
     "google": ("dfu/evidence/statement.py",),
     "serial": ("link/serial/pipe.py",),
     "bleak": ("link/ble/",),
-    "bumble": ("link/ble/bumble_backend.py", "virtual/wires/"),
+    "bumble": ("link/ble/bumble_backend.py", "link/ble/bumble_host.py", "virtual/wires/"),
     "dbus_fast": ("link/ble/bluez.py",),
     "typer": ("cli/",),
     "yaml": ("cli/imgtool/dumpinfo.py", "untrusted/yamltext.py"),

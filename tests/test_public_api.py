@@ -46,6 +46,15 @@ INNER = {
     *("Reach",),  # `open_fleet` makes a FleetSession; nobody else has to
     *("Counter", "CounterUse", "Tokens", "Place", "VariableData", "LifeCycle"),  # of a Provision
     *("Token", "Rollout", "Group", "Counts"),  # of a login, and of a RolloutState
+    *(
+        "Entry",
+        "FileKind",
+        "Firmware",
+        "Packet",
+        "Segment",
+        "SoftDeviceInfo",
+        "Vectors",
+    ),  # of a SecureDfuPackage, and of an Nrf52Firmware
     *("Finding", "VersionRule"),  # of a Verdict (image), and of the text `settings:net/version`
     *(kind.__name__ for kind in typing.get_args(AgentEvent)),  # an event has a NAME: no program has to name its class
 }

@@ -54,7 +54,7 @@ _NEEDED_SIZES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class SecureDfuJudgement:
     """What is said about one image. ``signed_by``: the place in ``keys`` of the key whose signature it has, or None."""
 
     entry: Entry
@@ -62,20 +62,20 @@ class Judgement:
     signed_by: int | None = None
 
 
-def judge_package(package: SecureDfuPackage, keys: Sequence[Verifier] = ()) -> tuple[Judgement, ...]:
+def judge_package(package: SecureDfuPackage, keys: Sequence[Verifier] = ()) -> tuple[SecureDfuJudgement, ...]:
     """Judge every image. Without ``keys``, signatures are not verified."""
     return tuple(judge_entry(one, keys) for one in package.entries)
 
 
-def judge_entry(entry: Entry, keys: Sequence[Verifier] = ()) -> Judgement:
+def judge_entry(entry: Entry, keys: Sequence[Verifier] = ()) -> SecureDfuJudgement:
     """Judge one image."""
     packet = entry.packet
     if packet is None:
-        return Judgement(entry, (_error(entry, "damaged", f"the image cannot be used: {entry.fault}"),))
+        return SecureDfuJudgement(entry, (_error(entry, "damaged", f"the image cannot be used: {entry.fault}"),))
     signer = _signer(packet, keys)
     found = [*_form(entry, packet), *_fields(entry, packet.init), *_firmware(entry, packet.init)]
     found += [*_signature(entry, packet, keys, signer), *_boot_validation(entry, packet.init, keys)]
-    return Judgement(entry, tuple(found), signer)
+    return SecureDfuJudgement(entry, tuple(found), signer)
 
 
 def _form(entry: Entry, packet: Packet) -> Iterator[Finding]:

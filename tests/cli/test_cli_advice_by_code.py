@@ -28,7 +28,7 @@ from smpdfu.image.verification.verdict import Finding as ImageFinding
 
 LIBRARY = "\n".join(
     path.read_text()
-    for room in ("dfu", "image", "virtual")
+    for room in ("dfu", "image", "securedfu", "virtual")
     for path in (Path(smpdfu.__file__).parent / room).rglob("*.py")
 )
 FACTS = {

@@ -41,6 +41,7 @@ EXCEPTIONS = {
     ("terminal/help.py", "examples_of"),
     ("terminal/interrupt.py", "run_async"),
     ("terminal/outputs.py", "check_outputs"),
+    ("virtual/nrf52/run.py", "_ble"),
     ("virtual/new.py", "_new_demo"),
     ("virtual/new.py", "_of_build"),
     ("virtual/serve.py", "_ble"),

@@ -334,7 +334,7 @@ def test_a_secure_dfu_package_is_named_by_every_command_of_the_other_world(
     sentence = done.refused()
     assert "Secure DFU" in sentence
     assert "MCUboot" in sentence
-    assert f"`smpdfu secure-dfu show {package}`" in done.err
+    assert f"`smpdfu secure-dfu send {package}`" in done.err
 
 
 def ncs_package(path: Path) -> None:

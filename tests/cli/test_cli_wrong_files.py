@@ -61,7 +61,9 @@ NET_HEX = b":020000040100F9\n:0400000000100021CB\n:00000001FF\n"
 
 WRONG = {
     "secure dfu zip": Wrong(package(SIGNED), "nrf5 secure dfu zip", "smpdfu secure-dfu show", "hardware version  52"),
-    "secure dfu zip, its packet cut": Wrong(package(SIGNED[:9]), "nrf5 secure dfu zip", "smpdfu secure-dfu show", "cut off"),
+    "secure dfu zip, its packet cut": Wrong(
+        package(SIGNED[:9]), "nrf5 secure dfu zip", "smpdfu secure-dfu show", "cut off"
+    ),
     "suit package": Wrong(zipped(manifest_json=SUIT_MANIFEST), "suit dfu zip", "dfu_application.zip"),
     "suit envelope": Wrong(SUIT, "suit envelope", "smpdfu sign", "sequence number   9"),
     "manifest without its zip": Wrong(PACKAGE_MANIFEST, "json", "the whole package", "app_update.bin"),

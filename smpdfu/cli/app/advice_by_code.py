@@ -172,7 +172,7 @@ BY_CODE: Mapping[str, Row] = {
     "secure-dfu-refused": "--force writes the package all the same.",
     "secure-dfu-key-type": "`smpdfu key gen -t ecdsa-p256` makes such a key.",
     "boot-validation-without-key": "Give the key with -k.",
-    "secure-dfu-package": lambda facts: f"`smpdfu secure-dfu show {quote(facts['file'])}` shows what is in it.",
+    "secure-dfu-package": lambda facts: f"`smpdfu secure-dfu send {quote(facts['file'])}` sends it to such a board.",
     "not-secure-dfu": _instead_of_secure_dfu,
     "dfu-damaged-line": "`smpdfu doctor` shows whether a J-Link has its disk on.",
     "dfu-no-bootloader": "--no-flow-control sends without RTS and CTS. `smpdfu doctor` checks the port.",

@@ -61,7 +61,8 @@ ADVICE = {
     "DFU_MULTI_IMAGE": "It has several signed images in a row. Install them with `smpdfu update FILE`. Do not send it "
     "with `smpdfu upload`: no bootloader accepts the file itself.",
     "SECURE_DFU_ZIP": "It is for the bootloader of the nRF5 SDK, not for MCUboot. `smpdfu secure-dfu show FILE` shows "
-    "all of it. For an nRF5340, use the dfu_application.zip of an nRF Connect SDK build.",
+    "all of it, `smpdfu secure-dfu send FILE` sends it. For an nRF5340, use the dfu_application.zip of an nRF Connect "
+    "SDK build.",
     "SUIT_ZIP": "It is for the SUIT updates of the nRF54H20. For an nRF5340, use the dfu_application.zip of a build "
     "for nrf5340dk.",
     "SUIT_ENVELOPE": "It is for the SUIT updates of the nRF54H20. For an nRF5340, make an image with `smpdfu sign`.",

@@ -11,7 +11,8 @@ import typer
 from smpdfu.cli.app.ending import conclude
 from smpdfu.cli.keys.passphrase import read_signer
 from smpdfu.cli.securedfu.findings import finding_entry, say_findings
-from smpdfu.cli.securedfu.package_options import DeviceFacts, Files, Requirements, SigningKey, Zigbee, read_order
+from smpdfu.cli.securedfu.order import read_order
+from smpdfu.cli.securedfu.package_options import DeviceFacts, Files, Requirements, SigningKey, Zigbee
 from smpdfu.cli.terminal.outputs import check_outputs
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import PlanError
@@ -23,7 +24,7 @@ from smpdfu.image.signers import shown_key
 from smpdfu.image.signing.release import key_warnings
 from smpdfu.securedfu.findings import Finding, errors_of
 from smpdfu.securedfu.making.checks import order_findings
-from smpdfu.securedfu.making.making import make_package
+from smpdfu.securedfu.making.making import make_package, refuse
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -83,16 +84,12 @@ def _inputs(job: Job) -> tuple[Path | str | None, ...]:
 def _refuse(found: tuple[Finding, ...], out: Output) -> None:
     """Say all of it, and end."""
     say_findings(found, out)
-    errors = errors_of(found)
-    reasons = "1 reason speaks" if len(errors) == 1 else f"{len(errors)} reasons speak"
-    error = PlanError(
-        f"smpdfu wrote no package: {reasons} against it",
-        tuple(one.words for one in errors),
-        tuple(one.code for one in errors),
-    ).because("secure-dfu-refused")
-    if not out.json:
-        raise error
-    conclude(out, {"file": None, "findings": [finding_entry(one) for one in found]}, lambda: "", error)
+    try:
+        refuse(found)
+    except PlanError as error:
+        if not out.json:
+            raise
+        conclude(out, {"file": None, "findings": [finding_entry(one) for one in found]}, lambda: "", error)
 
 
 def _entry(one: Entry) -> dict[str, Any]:

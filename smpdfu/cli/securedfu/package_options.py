@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from smpdfu.cli.image.options import option
 from smpdfu.cli.keys.options import PassphraseOptions
 from smpdfu.cli.terminal import values
-
-if TYPE_CHECKING:
-    from smpdfu.securedfu.making.order import SecureDfuOrder
 
 FIRMWARE, REQUIRED, CHECKS, SIGNING = "Firmware", "What the device must have", "Checks", "Keys"
 CHIPS = "nrf52805|nrf52810|nrf52811|nrf52820|nrf52832|nrf52833|nrf52840"
@@ -178,59 +174,3 @@ class Zigbee:
         given = [one.name for one in fields(self) if getattr(self, one.name) is not None]
         if given and not (given == ["zigbee"] and str(self.zigbee).lower() in ("0", "false", "no")):
             raise typer.BadParameter("smpdfu makes no packages for Zigbee: leave the --zigbee options out")
-
-
-def read_order(files: Files, needs: Requirements, device: DeviceFacts) -> SecureDfuOrder:
-    """The order that the options make, with its files read; typer.BadParameter for options that do not go together."""
-    from smpdfu.image.secure_dfu.init_packet import ValidationType  # here and below: --help reads no firmware
-    from smpdfu.securedfu.making.order import SecureDfuOrder, version_number
-    from smpdfu.securedfu.making.parts import Part
-
-    def part(path: Path | None) -> Part | None:
-        return None if path is None else Part.read(path)
-
-    def validation(name: str) -> ValidationType:
-        return ValidationType[name.replace("GENERATED_SHA256", "SHA256")]
-
-    text = files.application_version_string
-    if text is not None and files.application_version is not None:
-        raise typer.BadParameter("give either --application-version or --application-version-string, not both")
-    version = files.application_version if text is None else _checked(version_number, text)
-    sd_req, sd_id = (_numbers(given, name) for given, name in ((needs.sd_req, "--sd-req"), (needs.sd_id, "--sd-id")))
-    parts = [part(path) for path in (files.application, files.bootloader, files.softdevice, device.for_bootloader)]
-    try:
-        return SecureDfuOrder(
-            hw_version=needs.hw_version,
-            sd_req=sd_req,
-            sd_id=sd_id,
-            application=parts[0],
-            application_version=version,
-            bootloader=parts[1],
-            bootloader_version=files.bootloader_version,
-            softdevice=parts[2],
-            app_boot_validation=validation(needs.app_boot_validation),
-            sd_boot_validation=validation(needs.sd_boot_validation),
-            is_debug=needs.debug_mode,
-            is_external=files.external_app,
-            chip=device.chip,
-            known_bootloader=parts[3],
-            only_over_ble=device.only_over_ble,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def _numbers(given: list[str] | None, name: str) -> tuple[int, ...]:
-    """The IDs behind an option that may be repeated and takes lists."""
-    words = filter(None, (one.strip() for one in ",".join(given or ()).split(",")))
-    found = [_checked(values.unsigned32, one) for one in words]
-    if given and not found:
-        raise typer.BadParameter(f"{name} has no ID in it: write it as 0x100, or as 0x100,0xCA")
-    return tuple(found)
-
-
-def _checked(parse: Callable[[str], int], text: str) -> int:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from smpdfu.cli.app import completion
-from smpdfu.cli.terminal.help import CONNECTION
+
+_PANEL = "The bootloader"
+"""A panel of its own: these are fewer options than those of a connection with SMP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +22,19 @@ class DfuConnection:
         typer.Option(
             "--port",
             metavar="DEV",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="Serial port of the bootloader: a UART, or USB.",
             autocompletion=completion.ports,
         ),
     ] = None
     baudrate: Annotated[
-        int | None, typer.Option("--baudrate", rich_help_panel=CONNECTION, help="Speed of --port. [default: 115200]")
+        int | None, typer.Option("--baudrate", rich_help_panel=_PANEL, help="Speed of --port. [default: 115200]")
     ] = None
     flow_control: Annotated[
         bool | None,
         typer.Option(
             "--flow-control/--no-flow-control",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="Use the lines RTS and CTS of --port. [default: on a UART, and not on USB of the device itself]",
             show_default=False,
         ),
@@ -42,7 +44,7 @@ class DfuConnection:
         typer.Option(
             "--ble",
             metavar="NAME|ADDRESS",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="Bluetooth LE device, in its application or in its bootloader. '*' takes the only one in reach.",
         ),
     ] = None
@@ -51,7 +53,7 @@ class DfuConnection:
         typer.Option(
             "--ble-hci",
             metavar="CONTROLLER",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="Use this controller for --ble and not the system's Bluetooth: usb:0, serial:/dev/ttyACM0,1000000, "
             "tcp-client:HOST:PORT. Needs smpdfu[bumble]; experimental.",
         ),
@@ -61,7 +63,7 @@ class DfuConnection:
         typer.Option(
             "--bootloader-name",
             metavar="NAME",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="With --ble: the name that the bootloader shall advertise. [default: chosen where needed]",
         ),
     ] = None
@@ -70,7 +72,7 @@ class DfuConnection:
         typer.Option(
             "--to",
             metavar="ADDRESS",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="serial:/dev/ttyACM0?flow=rtscts or ble:NAME. SMPDFU_TO gives the default.",
             autocompletion=completion.addresses,
         ),
@@ -81,7 +83,7 @@ class DfuConnection:
             "-c",
             "--profile",
             metavar="NAME",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="A profile of smpdfu.toml.",
             autocompletion=completion.profile_names,
         ),
@@ -92,7 +94,7 @@ class DfuConnection:
             "-t",
             "--timeout",
             metavar="SECONDS",
-            rich_help_panel=CONNECTION,
+            rich_help_panel=_PANEL,
             help="Timeout per answer in seconds. [default: 2.5]",
         ),
     ] = None

@@ -16,7 +16,7 @@ from smpdfu.image.secure_dfu.init_packet import OpCode, Packet, ValidationType, 
 from smpdfu.image.secure_dfu.softdevices import softdevice_words
 from smpdfu.image.signers import shown_key
 from smpdfu.securedfu.findings import Severity, errors_of
-from smpdfu.securedfu.judging import Judgement, judge_package
+from smpdfu.securedfu.judging import SecureDfuJudgement, judge_package
 from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.signature import check_key
 
@@ -53,7 +53,7 @@ def _public(name: str, secret: Passphrase) -> PublicKey:
     return key
 
 
-def _entry(judged: Judgement, names: Sequence[str]) -> dict[str, Any]:
+def _entry(judged: SecureDfuJudgement, names: Sequence[str]) -> dict[str, Any]:
     entry, packet = judged.entry, judged.entry.packet
     signed_by = None if judged.signed_by is None else shown_key(names[judged.signed_by])
     return {
@@ -85,7 +85,7 @@ def _more(packet: Packet) -> dict[str, Any]:
     }
 
 
-def _rows(judged: Judgement, names: Sequence[str]) -> list[tuple[str, object]]:
+def _rows(judged: SecureDfuJudgement, names: Sequence[str]) -> list[tuple[str, object]]:
     entry, packet = judged.entry, judged.entry.packet
     rows: list[tuple[str, object]] = [
         ("image", f"{entry.name}: {entry.bin_file or 'no file'}, {entry.size_bytes} bytes")
@@ -112,7 +112,7 @@ def _rows(judged: Judgement, names: Sequence[str]) -> list[tuple[str, object]]:
     return [*rows, *(("refused", one.words) for one in errors)]
 
 
-def _signature(judged: Judgement, names: Sequence[str]) -> str:
+def _signature(judged: SecureDfuJudgement, names: Sequence[str]) -> str:
     said = None if judged.entry.packet is None else packet_facts(judged.entry.packet)["signature_type"]
     if said is None:
         return "none"

@@ -9,6 +9,7 @@ from dataclasses import replace
 import typer
 
 from smpdfu.cli.virtual.options.wires import Wires
+from smpdfu.cli.virtual.serving import check_ble_interval, no_bumble
 from smpdfu.connect import Address, host_and_port
 from smpdfu.errors import ConnectError
 from smpdfu.virtual.device import VirtualNrf5340
@@ -40,14 +41,7 @@ def wires_of_many(wires: Wires, count: int) -> list[Wires]:
 
 def servings(device: VirtualNrf5340, wires: Wires, announce: Announce) -> list[Coroutine[None, None, None]]:
     """Return the coroutines that serve the device; run all of them. Raises typer.BadParameter."""
-    if wires.ble_interval and not (wires.ble_hci or "").startswith("tcp-server:"):
-        raise typer.BadParameter(
-            "--ble-interval works only with --ble-hci tcp-server:HOST:PORT, because real radios have their own interval"
-        )
-    if wires.ble_interval and not 7.5 <= wires.ble_interval <= 4000:
-        raise typer.BadParameter(
-            f"--ble-interval {wires.ble_interval:g} is wrong. Give 7.5 to 4000 milliseconds, or 0 for none"
-        )
+    check_ble_interval(wires)
     if wires.raw_timeout is not None and not wires.raw:
         raise typer.BadParameter("--raw-timeout works only with --raw")
     if wires.raw and wires.shell_uart:
@@ -87,7 +81,7 @@ async def _ble(device: VirtualNrf5340, moniker: str, interval_ms: float, announc
     try:
         from smpdfu.virtual.wires import gatt, radio  # here: bumble is an optional package
     except ImportError as error:
-        raise ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'") from error
+        raise no_bumble() from error
     if not device.radio_up:
         typer.echo(f"{device.name} does not use Bluetooth until its network core runs firmware", err=True)
 

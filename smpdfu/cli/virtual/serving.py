@@ -14,6 +14,7 @@ import typer
 from smpdfu.cli.app.stop_signals import stopped_by_signals
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.options.wires import WireParts, Wires
+from smpdfu.errors import ConnectError
 from smpdfu.untrusted import text as door
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.watched import Watched
@@ -51,6 +52,23 @@ def traffic_of(traffic: Traffic, number: int) -> Traffic:
     """Return the traffic of the device ``number``: each device loses and damages different messages."""
     is_random = traffic.loss or traffic.corruption or traffic.reshuffles
     return replace(traffic, seed=traffic.seed + number) if is_random else traffic
+
+
+def check_ble_interval(wires: Wires) -> None:
+    """Raise typer.BadParameter if --ble-interval cannot be used."""
+    if wires.ble_interval and not (wires.ble_hci or "").startswith("tcp-server:"):
+        raise typer.BadParameter(
+            "--ble-interval works only with --ble-hci tcp-server:HOST:PORT, because real radios have their own interval"
+        )
+    if wires.ble_interval and not 7.5 <= wires.ble_interval <= 4000:
+        raise typer.BadParameter(
+            f"--ble-interval {wires.ble_interval:g} is wrong. Give 7.5 to 4000 milliseconds, or 0 for none"
+        )
+
+
+def no_bumble() -> ConnectError:
+    """Return the error for --ble-hci without bumble."""
+    return ConnectError("--ble-hci needs bumble, which is not installed: pip install 'smpdfu[bumble]'")
 
 
 async def serve_until_stopped(parts: Sequence[Coroutine[None, None, None]]) -> None:

@@ -29,6 +29,8 @@ _SAID = {
     "requires BlueZ": "BlueZ is too old: version 5.55 is the first that works, 5.62 the first that is fast",
     "AccessDenied": "you may not use BlueZ: the system's D-Bus policy denies it",
     "le-connection-abort-by-local": "the connection failed to be established; radio noise can do that: try again",
+    "Insufficient": "the device allows that only to a computer that it has a bond with",
+    "Configuration Descriptor": "the device wants its notifications switched on first",
     "Authentication": "pairing failed: the device refuses it, or no longer knows a pairing that this computer "
     "remembers",
     "Not paired": "the device needs pairing",
@@ -52,7 +54,9 @@ def explain(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError | ConnectionRefusedError | PermissionError):
         return f"the system's D-Bus does not answer, and smpdfu reaches BlueZ through it: {words(error)}"
     said = f"{error} {type(error).__name__}"
-    return next((meaning for sign, meaning in _SAID.items() if sign in said), words(error))
+    known = next((meaning for sign, meaning in _SAID.items() if sign in said), None)
+    is_protocol_error = len(error.args) == 2 and isinstance(error.args[0], int) and isinstance(error.args[1], str)
+    return known or (error.args[1] if is_protocol_error else words(error))  # bleak's have their number in front
 
 
 @asynccontextmanager

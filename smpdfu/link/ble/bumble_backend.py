@@ -9,9 +9,8 @@ connection interval are ours to ask for, and writes wait until the controller ha
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +26,19 @@ from bleak.uuids import normalize_uuid_16
 from bumble import hci
 from bumble.core import AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, ConnectionParametersPreferences, Device, Peer
-from bumble.host import Host
 from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig
-from bumble.transport import open_transport
-from bumble.transport.common import TransportSink, TransportSource
 
-from smpdfu.errors import ConnectError, LinkLostError
-from smpdfu.link.ble.controllers import check_controller
+from smpdfu.link.ble.bumble_host import (
+    FAST_S,
+    PatientHost,
+    bleak_errors,
+    hci_transport,
+    is_up,
+    room,
+    switch_off,
+    switch_on,
+)
 from smpdfu.link.ble.search import Backends
 
 if TYPE_CHECKING:
@@ -42,89 +46,10 @@ if TYPE_CHECKING:
     from bleak.backends.client import NotifyCallback
     from bumble.gatt_client import CharacteristicProxy
 
-logging.getLogger("bumble").addHandler(logging.NullHandler())  # it tells of trouble itself, on stderr, unless asked
-
 MTU = 517
 """The largest that a value of 512 bytes needs."""
-PENDING_MAX = 8
-"""Packets that may wait in the host for the controller; more would only make everything late."""
 INTERVAL_MS = (7.5, 15.0)
 _ATT_HEADER_SIZE = 3
-FAST_S = 1.0
-"""How long a controller may take to say that it cannot."""
-READY_S = 5.0
-"""How long it may take to be reset and to tell what it can."""
-
-
-async def room(connection: Connection, pending_max: int = PENDING_MAX) -> None:
-    """Wait until at most ``pending_max`` packets are on their way. LinkLostError if the connection ends."""
-    queue = connection.device.host.get_data_packet_queue(connection.handle)
-    while _is_up(connection) and queue is not None and queue.pending > pending_max:
-        news = asyncio.Event()
-
-        def tell(*_: object, news: asyncio.Event = news) -> None:
-            news.set()
-
-        queue.on("flow", tell)
-        connection.on(Connection.EVENT_DISCONNECTION, tell)
-        try:
-            await news.wait()
-        finally:
-            queue.remove_listener("flow", tell)
-            connection.remove_listener(Connection.EVENT_DISCONNECTION, tell)
-    if not _is_up(connection):
-        raise LinkLostError(f"the link to {connection.peer_address} is lost")
-
-
-def _is_up(connection: Connection) -> bool:
-    return connection.device.connections.get(connection.handle) is connection
-
-
-class PatientHost(Host):
-    """bumble's host, which takes it well when somebody does not wait for the result of a command any more."""
-
-    def on_command_processed(self, event: hci.HCI_Command_Complete_Event[Any] | hci.HCI_Command_Status_Event) -> None:
-        command, response = self.pending_command, self.pending_response
-        for_another = command is not None and command.op_code != event.command_opcode
-        if not for_another and (response is None or not response.done()):
-            super().on_command_processed(event)
-
-
-async def switch_on(device: Device, controller: str) -> None:
-    """Make ``device`` ready. Raises ConnectError if its ``controller`` is none, or says nothing."""
-    try:
-        async with asyncio.timeout(READY_S):
-            await device.power_on()
-    except TimeoutError:
-        why = f"{controller} does not answer: it is not a Bluetooth controller, or its serial port has another speed"
-        raise ConnectError(why, controller) from None
-    except (BaseBumbleError, hci.HCI_Error) as error:
-        raise ConnectError(f"{controller} is not a Bluetooth controller: {error}", controller) from error
-
-
-async def switch_off(device: Device) -> None:
-    """Have the controller stop everything, as far as it is still there."""
-    with suppress(BaseBumbleError, hci.HCI_Error, TimeoutError):
-        async with asyncio.timeout(FAST_S):
-            await device.power_off()
-
-
-@asynccontextmanager
-async def hci_transport(moniker: str) -> AsyncIterator[tuple[TransportSource, TransportSink]]:
-    """The controller that bumble calls ``moniker``, while the block runs. Raises ConnectError."""
-    check_controller(moniker)
-    try:
-        transport = await open_transport(moniker)
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:  # each kind of transport has its own
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ConnectError(f"the Bluetooth controller {moniker!r} cannot be opened: {said}", moniker) from error
-    try:
-        yield transport.source, transport.sink
-    finally:
-        await transport.close()
-        await asyncio.sleep(0)  # that is when asyncio lets go of a socket
 
 
 def backends(moniker: str, *, bonds: bool = False) -> Backends:
@@ -268,30 +193,32 @@ class BumbleClient(BaseBleakClient):
 
     @property
     def is_connected(self) -> bool:
-        return self._connection is not None and _is_up(self._connection)
+        return self._connection is not None and is_up(self._connection)
 
     async def connect(self, pair: bool, **_: Any) -> None:
         device = self._dongle.device
         timing = ConnectionParametersPreferences(*INTERVAL_MS)
-        try:
-            self._connection = connection = await device.connect(
-                self._peer_address, connection_parameters_preferences={hci.Phy.LE_1M: timing}, timeout=self._timeout
-            )
-            connection.on(Connection.EVENT_DISCONNECTION, self._gone)
-            if await self._is_bonded(connection):
-                await connection.encrypt()
-            elif pair:
-                await connection.pair()
-            await _make_fast(connection)
-            peer = Peer(connection)
-            await peer.request_mtu(MTU)
-            self.services = await self._discover(peer)
-        except asyncio.CancelledError:
-            with suppress(BaseBumbleError, hci.HCI_Error):
-                await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
-            raise
-        except (BaseBumbleError, hci.HCI_Error) as error:
-            raise BleakError(str(error) or type(error).__name__) from error
+        with bleak_errors():
+            try:
+                await self._connect(device, timing, pair=pair)
+            except asyncio.CancelledError:
+                with suppress(BaseBumbleError, hci.HCI_Error):
+                    await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+                raise
+
+    async def _connect(self, device: Device, timing: ConnectionParametersPreferences, *, pair: bool) -> None:
+        self._connection = connection = await device.connect(
+            self._peer_address, connection_parameters_preferences={hci.Phy.LE_1M: timing}, timeout=self._timeout
+        )
+        connection.on(Connection.EVENT_DISCONNECTION, self._gone)
+        if await self._is_bonded(connection):
+            await connection.encrypt()
+        elif pair:
+            await connection.pair()
+        await _make_fast(connection)
+        peer = Peer(connection)
+        await peer.request_mtu(MTU)
+        self.services = await self._discover(peer)
 
     async def _discover(self, peer: Peer) -> BleakGATTServiceCollection:
         services = BleakGATTServiceCollection()
@@ -322,8 +249,8 @@ class BumbleClient(BaseBleakClient):
 
     async def disconnect(self) -> None:
         if self.is_connected:
-            with suppress(BaseBumbleError, hci.HCI_Error):
-                await _uncancelled(self._up.disconnect())
+            with suppress(BleakError), bleak_errors():
+                await self._up.disconnect()
 
     async def pair(self, *_: Any, **__: Any) -> None:
         """Pair, unless the device is bonded: then the connection is encrypted already. BleakError if it refuses."""
@@ -342,23 +269,29 @@ class BumbleClient(BaseBleakClient):
         """No bond is kept."""
 
     async def start_notify(self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **_: Any) -> None:
-        await characteristic.obj.subscribe(lambda value: callback(bytearray(value)))
+        with bleak_errors():
+            await characteristic.obj.subscribe(lambda value: callback(bytearray(value)))
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
-        await characteristic.obj.unsubscribe()
+        with bleak_errors():
+            await characteristic.obj.unsubscribe()
 
     async def write_gatt_char(self, characteristic: BleakGATTCharacteristic, data: SizedBuffer, response: bool) -> None:
         await room(self._up)
-        await characteristic.obj.write_value(bytes(data), with_response=response)
+        with bleak_errors():
+            await characteristic.obj.write_value(bytes(data), with_response=response)
 
     async def read_gatt_char(self, characteristic: BleakGATTCharacteristic, **_: Any) -> bytearray:
-        return bytearray(await characteristic.obj.read_value())
+        with bleak_errors():
+            return bytearray(await characteristic.obj.read_value())
 
     async def read_gatt_descriptor(self, descriptor: BleakGATTDescriptor, **_: Any) -> bytearray:
-        return bytearray(await descriptor.obj.read_value())
+        with bleak_errors():
+            return bytearray(await descriptor.obj.read_value())
 
     async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:
-        await descriptor.obj.write_value(bytes(data), with_response=True)
+        with bleak_errors():
+            await descriptor.obj.write_value(bytes(data), with_response=True)
 
     @property
     def _up(self) -> Connection:
@@ -376,13 +309,3 @@ async def _make_fast(connection: Connection) -> None:
         with suppress(BaseBumbleError, hci.HCI_Error, TimeoutError):
             async with asyncio.timeout(FAST_S):
                 await ask
-
-
-async def _uncancelled(request: Awaitable[None]) -> None:
-    """``request``, which bumble cancels, and with it us, when its controller is pulled meanwhile."""
-    try:
-        await request
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise

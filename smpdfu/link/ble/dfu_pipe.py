@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from bleak.exc import BleakGATTProtocolError
+
 from smpdfu.errors import ConnectError
+from smpdfu.link.ble.bluez import explain
 from smpdfu.link.ble.search import ANY, SECURE_DFU, Search
 from smpdfu.link.ble.service_pipe import ServicePipe
 from smpdfu.link.inbox import Inbox
@@ -63,6 +66,8 @@ class SoughtSearch(Search):
         self._bootloaders = {one.lower() for one in sought.bootloaders}
         self._applications = {one.lower() for one in sought.applications}
         self._by_name = sought.name is not None or not (sought.bootloaders or sought.applications)
+        if sought.applications:  # they need not advertise it
+            self.services = ()
 
     def _is_it(self, device: BLEDevice) -> bool:
         address = device.address.lower()
@@ -109,13 +114,27 @@ class DfuPipe(ServicePipe):
                     return await heard
 
     async def request(self, message: bytes) -> None:
-        """Send ``message`` and wait until the device has it. Raises LinkLostError."""
+        """Send ``message`` and wait until the device has it. Raises LinkLostError, ConnectError if it is refused."""
         with self._wall(self._lost):
             async with self._writing:
-                await self._write_to(self._control, message)
+                try:
+                    await self._write_to(self._control, message)
+                except BleakGATTProtocolError as error:
+                    raise self._refused(error) from error
+
+    def _refused(self, error: BleakGATTProtocolError) -> ConnectError:
+        """The connection lasts, and the device does not want what was written: another attempt ends alike."""
+        return ConnectError(f"{self.name} refuses the request: {explain(error)}", self.name).because("dfu-refused")
 
     def _search(self) -> Search:
         return super()._search() if self.sought is None else SoughtSearch(self.sought)
+
+    def _too_late(self, search: Search) -> str:
+        if self.device is None or (search.result.done() and not search.result.cancelled()):
+            return super()._too_late(search)
+        others = ", ".join(str(one) for one in search.devices)
+        heard = f"; what was heard: {others}" if others else ""
+        return f"{self.device} was not heard again within {self.connect_s:g} s{heard}"
 
     def _characteristics(self, client: BleakClient) -> tuple[BleakGATTCharacteristic, BleakGATTCharacteristic]:
         for role, control, data in _ROLES:

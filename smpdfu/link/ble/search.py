@@ -244,7 +244,8 @@ class Search:
 
     At first that is what the person wrote: an address, a name, or ``ANY``. After that it is the device that was there
     before (``known``): by its address at once, or else, for new firmware may have a new one, by service and name.
-    What fits by name alone is taken after ``SETTLE_S``, when no other one with that name was heard.
+    What fits by name alone is taken after ``SETTLE_S``, when no other one with that name was heard. ``services`` are
+    what the scanner should pass; none: everything.
     """
 
     def __init__(self, target: str, known: Found | None = None, service: Service = SMP) -> None:
@@ -253,6 +254,7 @@ class Search:
         self._target = target
         self._known = known
         self._service = service
+        self.services = (service,) if target == ANY else ()
         self._heard = Heard()
         self._fitting: dict[str, BLEDevice] = {}
         self._timer: asyncio.TimerHandle | None = None

@@ -96,7 +96,7 @@ class ServicePipe(Pipe):
             if self.device is None:
                 for device in await self._bluetooth.connected(self.service):
                     search.is_connected(device)
-            async with self._bluetooth.scanner(search.seen, (self.service,) if self.target == ANY else ()):
+            async with self._bluetooth.scanner(search.seen, search.services):
                 return await search.result
         finally:
             search.stop()

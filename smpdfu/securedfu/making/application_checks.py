@@ -26,7 +26,7 @@ from smpdfu.securedfu.making.memory import (
     softdevice_ends,
 )
 from smpdfu.securedfu.making.order import SecureDfuOrder
-from smpdfu.securedfu.making.parts import Part
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 
 _IMAGE = "application"
 _SILENT_FAILURE = "The update would complete, and nothing would start"
@@ -49,7 +49,7 @@ def application_findings(order: SecureDfuOrder) -> Iterator[Finding]:
     yield from _room(part, order)
 
 
-def _others(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _others(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """What the file holds besides the application."""
     if part.kind is FileKind.MCUBOOT_IMAGE:
         text = f"{part.name} is a signed image for MCUboot: the bootloader of the nRF5 SDK cannot start it"
@@ -67,7 +67,7 @@ def _others(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
     yield from holds_uicr(part, _IMAGE)
 
 
-def _linked_at_zero(part: Part) -> bool:
+def _linked_at_zero(part: Nrf52Firmware) -> bool:
     """True for one program from address 0 on, without an MBR and a gap behind it."""
     first = part.flash[0] if part.flash else None
     if first is None:
@@ -75,7 +75,7 @@ def _linked_at_zero(part: Part) -> bool:
     return first.address == 0 and first.end > MBR_END and len(part.flash) == 1 and not part.softdevice
 
 
-def _no_vectors(part: Part) -> Finding:
+def _no_vectors(part: Nrf52Firmware) -> Finding:
     if part.kind is FileKind.ERASED:
         return _error("no-vectors", f"{part.name} is erased flash", "Give the application's hex or bin file")
     return _error(
@@ -85,7 +85,7 @@ def _no_vectors(part: Part) -> Finding:
     )
 
 
-def _place(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _place(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """Where it is linked, against where the bootloader puts it."""
     if part.start is not None and not part.fits(part.start):
         assert part.vectors is not None
@@ -107,7 +107,7 @@ def _needed_by(start: int | None) -> str:
     return f"Name the SoftDevice that the application needs in sd_req{which}"
 
 
-def _behind_softdevice(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _behind_softdevice(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     start, ends = part.likely_start, order.application_starts()
     vectors = part.vectors
     without = start == MBR_END or (start is None and vectors is not None and vectors.lowest < LOWEST_SOFTDEVICE_END)
@@ -130,12 +130,12 @@ def _behind_softdevice(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
             yield Finding("other-softdevice", Severity.WARNING, f"{text}. {_SILENT_FAILURE}", _needed_by(start), _IMAGE)
 
 
-def _is_at(part: Part, end: int) -> bool:
+def _is_at(part: Nrf52Firmware, end: int) -> bool:
     """False also where a bin file only looks as if it were linked for another address."""
     return not part.surely_not_at(end) and part.likely_start in (None, end)
 
 
-def _linked(part: Part, address: int) -> str:
+def _linked(part: Nrf52Firmware, address: int) -> str:
     """Where it is linked, as surely as the file tells."""
     if part.likely_start is None:
         return "is linked for another address"
@@ -143,7 +143,7 @@ def _linked(part: Part, address: int) -> str:
     return f"{verb} linked for 0x{part.likely_start:x}"
 
 
-def _room(part: Part, order: SecureDfuOrder) -> Iterator[Finding]:
+def _room(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """Does it fit below the bootloader, and does the old application survive until the new one is there?"""
     limit = order.bootloader_start or order.flash_end
     start = part.likely_start or MBR_END

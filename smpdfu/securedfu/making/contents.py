@@ -14,20 +14,20 @@ from smpdfu.image.secure_dfu.softdevices import MBR_END, SoftDeviceInfo
 from smpdfu.image.vector_table import Vectors
 from smpdfu.securedfu.findings import Finding, Severity
 from smpdfu.securedfu.making.memory import FLASH_BYTES, PAGE_BYTES, SETTINGS_BYTES, UICR_END, UICR_START
-from smpdfu.securedfu.making.parts import Part
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 
 _LEAST_VECTORS = 64
 _ALONE = "Give the hex file of this part alone, as its build made it"
 
 
-def holds_mbr(part: Part, image: str) -> Iterator[Finding]:
+def holds_mbr(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
     """Bytes in the first page, which the bootloader never writes."""
     inside = [one for one in part.flash if one.address < MBR_END]
     if inside:
         yield _error(part, "holds-mbr", f"also holds the MBR (0x0 to 0x{MBR_END:x})", image)
 
 
-def holds_softdevice(part: Part, image: str) -> Iterator[Finding]:
+def holds_softdevice(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
     """A SoftDevice in front of the firmware."""
     info = _softdevice(part)
     if info is not None:
@@ -36,12 +36,12 @@ def holds_softdevice(part: Part, image: str) -> Iterator[Finding]:
         yield _error(part, "holds-softdevice", text, image)
 
 
-def _softdevice(part: Part) -> SoftDeviceInfo | None:
+def _softdevice(part: Nrf52Firmware) -> SoftDeviceInfo | None:
     first = next((one for one in part.flash if one.address <= MBR_END < one.end), None)
     return None if first is None else SoftDeviceInfo.find(first.data[MBR_END - first.address :])
 
 
-def holds_bootloader(part: Part, start: int | None, image: str) -> Iterator[Finding]:
+def holds_bootloader(part: Nrf52Firmware, start: int | None, image: str) -> Iterator[Finding]:
     """A bootloader behind the firmware: at its address, or a second part with vectors of its own."""
     if start is None:
         start = part.stated_bootloader
@@ -50,12 +50,12 @@ def holds_bootloader(part: Part, start: int | None, image: str) -> Iterator[Find
         yield _error(part, "holds-bootloader", f"also holds a bootloader, from 0x{behind.address:x} on", image)
 
 
-def _behind(part: Part, start: int) -> Segment | None:
+def _behind(part: Nrf52Firmware, start: int) -> Segment | None:
     found = next((one for one in part.flash if one.end > start and not is_settings(one)), None)
     return None if found is None else Segment(max(found.address, start), b"")
 
 
-def _second_program(part: Part) -> Segment | None:
+def _second_program(part: Nrf52Firmware) -> Segment | None:
     """A later part that begins with a page and a vector table that points into itself."""
     for one in part.flash[1:]:
         vectors = Vectors.of(one.data) if one.address % PAGE_BYTES == 0 and len(one.data) >= _LEAST_VECTORS else None
@@ -64,7 +64,7 @@ def _second_program(part: Part) -> Segment | None:
     return None
 
 
-def holds_settings(part: Part, image: str, chip: str | None = None) -> Iterator[Finding]:
+def holds_settings(part: Nrf52Firmware, image: str, chip: str | None = None) -> Iterator[Finding]:
     """The bootloader's settings, which ``nrfutil settings generate`` makes for a programmer."""
     last = None if chip is None else FLASH_BYTES[chip] - PAGE_BYTES
     for one in part.flash:
@@ -85,7 +85,7 @@ def is_settings(segment: Segment) -> bool:
     return int.from_bytes(head[:4], "little") == zlib.crc32(head[4:])
 
 
-def holds_uicr(part: Part, image: str) -> Iterator[Finding]:
+def holds_uicr(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
     """Words in UICR: they are not sent."""
     words = [one for one in part.uicr if UICR_START <= one.address < UICR_END]
     if words:
@@ -97,5 +97,5 @@ def holds_uicr(part: Part, image: str) -> Iterator[Finding]:
         yield _error(part, "outside-flash", text, image)
 
 
-def _error(part: Part, code: str, text: str, image: str) -> Finding:
+def _error(part: Nrf52Firmware, code: str, text: str, image: str) -> Finding:
     return Finding(code, Severity.ERROR, f"{part.name} {text}", _ALONE, image)

@@ -36,14 +36,14 @@ _GENERATED = ValidationType.VALIDATE_GENERATED_CRC
 
 
 @dataclass(frozen=True, slots=True)
-class MadePackage:
+class MadeSecureDfuPackage:
     """A package, and what is said about it."""
 
     package: SecureDfuPackage
     findings: tuple[Finding, ...]
 
 
-def make_package(order: SecureDfuOrder, key: Signer | None = None, *, force: bool = False) -> MadePackage:
+def make_package(order: SecureDfuOrder, key: Signer | None = None, *, force: bool = False) -> MadeSecureDfuPackage:
     """Make a package, signed by ``key`` if there is one. The same order and key give the same bytes.
 
     Raises ``PlanError`` with what speaks against it (its ``findings``), unless ``force``; ``SigningError`` for a key of
@@ -58,7 +58,7 @@ def make_package(order: SecureDfuOrder, key: Signer | None = None, *, force: boo
     judged = [one for judgement in judge_package(package) for one in judgement.findings]
     if not force:
         refuse(judged)
-    return MadePackage(package, (*found, *judged))
+    return MadeSecureDfuPackage(package, (*found, *judged))
 
 
 def refuse(found: tuple[Finding, ...] | list[Finding]) -> None:
@@ -66,7 +66,9 @@ def refuse(found: tuple[Finding, ...] | list[Finding]) -> None:
     errors = errors_of(found)
     if errors:
         sentences = tuple(f"{one.image}: {one.words}" if one.image else one.words for one in errors)
-        raise PlanError("the package would not work", sentences, tuple(one.code for one in errors))
+        reasons = "1 reason speaks" if len(errors) == 1 else f"{len(errors)} reasons speak"
+        error = PlanError(f"smpdfu made no package: {reasons} against it", sentences, tuple(one.code for one in errors))
+        raise error.because("secure-dfu-refused")
 
 
 def _entries(order: SecureDfuOrder, key: Signer | None) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from smpdfu.image.secure_dfu.init_packet import ANY_SOFTDEVICE, ANY_VERSION, NO_SOFTDEVICE, ValidationType
 from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES
 from smpdfu.securedfu.making.memory import FLASH_BYTES, MOST_FLASH_BYTES
-from smpdfu.securedfu.making.parts import Part
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +24,17 @@ class SecureDfuOrder:
     hw_version: int | None = None
     sd_req: tuple[int, ...] = ()
     sd_id: tuple[int, ...] = ()
-    application: Part | None = None
+    application: Nrf52Firmware | None = None
     application_version: int | None = None
-    bootloader: Part | None = None
+    bootloader: Nrf52Firmware | None = None
     bootloader_version: int | None = None
-    softdevice: Part | None = None
+    softdevice: Nrf52Firmware | None = None
     app_boot_validation: ValidationType = ValidationType.VALIDATE_GENERATED_CRC
     sd_boot_validation: ValidationType = ValidationType.VALIDATE_GENERATED_CRC
     is_debug: bool = False
     is_external: bool = False
     chip: str | None = None
-    known_bootloader: Part | None = None
+    known_bootloader: Nrf52Firmware | None = None
     only_over_ble: bool = False
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ _MAX_GAP_BYTES = 1 << 20  # the whole flash of the largest chip
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Nrf52Firmware:
     """One firmware. ``data`` is what is sent; ``segments`` everything that the file holds, with UICR and MBR.
 
     ``start`` is the address of the first byte that is sent; None for a bin file, which does not say it.
@@ -42,12 +42,12 @@ class Part:
     segments: tuple[Segment, ...] = field(repr=False)
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Part:
+    def read(cls, path: str | os.PathLike[str]) -> Nrf52Firmware:
         """Read a file; raises ``ImageError`` for what is no firmware, such as an ELF file."""
         return cls.of(read_firmware(path), os.fspath(path))
 
     @classmethod
-    def of(cls, firmware: Firmware, name: str) -> Part:
+    def of(cls, firmware: Firmware, name: str) -> Nrf52Firmware:
         """Firmware in memory; ``name`` is for messages, and gives the names of the files in the package."""
         if not firmware.addressed:
             return cls(name, _whole_words(firmware.flat()), None, firmware.segments)

@@ -15,7 +15,7 @@ from smpdfu.securedfu.findings import Finding, Severity
 from smpdfu.securedfu.making.contents import holds_mbr, holds_settings, holds_softdevice
 from smpdfu.securedfu.making.memory import APPLICATION_STARTS, PAGE_BYTES, page_up
 from smpdfu.securedfu.making.order import SecureDfuOrder
-from smpdfu.securedfu.making.parts import Part
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 from smpdfu.securedfu.signature import bootloader_key
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def bootloader_findings(order: SecureDfuOrder, key: PublicHalf | None) -> Iterat
     yield from _bootloader_over_ble(part, order, image)
 
 
-def _bootloader_place(part: Part, order: SecureDfuOrder, image: str) -> Iterator[Finding]:
+def _bootloader_place(part: Nrf52Firmware, order: SecureDfuOrder, image: str) -> Iterator[Finding]:
     start = part.start
     if start is None:
         return
@@ -114,7 +114,7 @@ def _bootloader_place(part: Part, order: SecureDfuOrder, image: str) -> Iterator
             return
 
 
-def _bootloader_room(part: Part, order: SecureDfuOrder, image: str) -> Iterator[Finding]:
+def _bootloader_room(part: Nrf52Firmware, order: SecureDfuOrder, image: str) -> Iterator[Finding]:
     """It must end below the parameters of the MBR and the settings: the last two pages of the flash."""
     start = part.start if part.start is not None else order.bootloader_start
     limit = order.flash_end - 2 * PAGE_BYTES
@@ -125,14 +125,14 @@ def _bootloader_room(part: Part, order: SecureDfuOrder, image: str) -> Iterator[
         yield _error("too-large", f"{text}the settings and the MBR. {_BRICK}", "Make the bootloader smaller", image)
 
 
-def _bootloader_key(part: Part, key: PublicHalf | None, image: str) -> Iterator[Finding]:
+def _bootloader_key(part: Nrf52Firmware, key: PublicHalf | None, image: str) -> Iterator[Finding]:
     if key is not None and bootloader_key(key) not in part.data:
         text = f"{part.name} does not have the public half of the key that signs this package"
         advice = "After this update, the devices take packages that another key signs"
         yield Finding("bootloader-key-changes", Severity.WARNING, text, advice, image)
 
 
-def _bootloader_over_ble(part: Part, order: SecureDfuOrder, image: str) -> Iterator[Finding]:
+def _bootloader_over_ble(part: Nrf52Firmware, order: SecureDfuOrder, image: str) -> Iterator[Finding]:
     if DFU_SERVICE_BASE in part.data:
         return
     text = f"{part.name} has no BLE: the UUID of the DFU service is not in it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from smpdfu.errors import FormatError, LinkError
+from smpdfu.errors import FormatError, LinkError, SilentBootloaderError
 from smpdfu.image.secure_dfu.init_packet import FwType
 from smpdfu.image.secure_dfu.package import Entry
 from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
@@ -13,14 +13,19 @@ from smpdfu.securedfu.protocol.messages import Answer, FirmwareType, FirmwareVer
 from smpdfu.securedfu.send.transport import Transport
 
 IMAGES_MAX = 3
-ATTEMPTS = 3
-ANSWER_S = 0.5
+ATTEMPTS = 6
+"""How often an image is asked for on a line that damages answers."""
+SILENCE_MAX, ANSWER_S = 24, 0.5
+"""How many questions without any answer are enough, and how long each waits: a person may press a button meanwhile."""
 
 Installed = dict[FirmwareType, FirmwareVersion]
 
 
 async def read_installed(transport: Transport) -> Installed | None:
-    """Ask the bootloader at ``transport``, which is open, for its images; None if it does not say, or not clearly."""
+    """Ask the bootloader at ``transport``, which is open, for its images; None if it does not say, or not clearly.
+
+    Raises SilentBootloaderError if nothing at all is heard.
+    """
     if not transport.pings:  # a build without pings is one without versions
         return None
     found: Installed = {}
@@ -36,26 +41,34 @@ async def read_installed(transport: Transport) -> Installed | None:
 
 async def _ask(transport: Transport, number: int) -> FirmwareVersion | None:
     """Return the image ``number``, when two answers agree: damage must not look like a version."""
-    heard: FirmwareVersion | None = None
-    for _ in range(ATTEMPTS):
+    heard: list[Answer | None] = []
+    silent = 0
+    while len(heard) < ATTEMPTS:
         try:
             async with asyncio.timeout(ANSWER_S):
                 await transport.request(GetFirmwareVersion(number).to_bytes())
                 answer = await _read(transport)
-        except (TimeoutError, FormatError, LinkError):
-            continue
-        if not isinstance(answer.content, FirmwareVersion):
+        except LinkError:
             return None
-        if answer.content == heard and heard.kind in list(FirmwareType):
-            return heard
-        heard = answer.content
+        except TimeoutError:
+            silent += 1
+            if silent == SILENCE_MAX:
+                raise SilentBootloaderError(heard=bool(heard), off=0, total=0) from None
+            continue
+        if answer is not None and answer in heard:
+            content = answer.content
+            return content if isinstance(content, FirmwareVersion) and content.kind in list(FirmwareType) else None
+        heard.append(answer)
     return None
 
 
-async def _read(transport: Transport) -> Answer:
-    """The next answer to such a request; earlier ones are skipped."""
+async def _read(transport: Transport) -> Answer | None:
+    """The next answer to such a request, None for a damaged one; those to earlier requests are skipped."""
     while True:
-        answer = Answer.from_bytes(await transport.read())
+        try:
+            answer = Answer.from_bytes(await transport.read())
+        except FormatError:
+            return None
         if answer.opcode == GetFirmwareVersion.opcode:
             return answer
 

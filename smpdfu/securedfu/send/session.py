@@ -14,18 +14,15 @@ from smpdfu.errors import (
     DfuNotStartedError,
     DfuUnfinishedError,
     LinkError,
-    PlanError,
 )
 from smpdfu.image.secure_dfu.init_packet import FwType
 from smpdfu.image.secure_dfu.package import Entry, SecureDfuPackage
-from smpdfu.securedfu.findings import errors_of
-from smpdfu.securedfu.judging import judge_entry
 from smpdfu.securedfu.protocol.actions import TransferProgress
 from smpdfu.securedfu.protocol.messages import FirmwareType
-from smpdfu.securedfu.protocol.slip import WORD_SIZE
 from smpdfu.securedfu.send.carry import TIMEOUT_S, Carrier
 from smpdfu.securedfu.send.causes import explain
-from smpdfu.securedfu.send.installed import has_already, read_installed
+from smpdfu.securedfu.send.installed import Installed, has_already, read_installed
+from smpdfu.securedfu.send.preflight import check_device
 from smpdfu.securedfu.send.transport import CameBack, Transport
 
 RESTART_S = 5.0
@@ -96,23 +93,11 @@ def ignore(event: DfuEvent) -> None:
     """Watch nothing."""
 
 
-def check_package(package: SecureDfuPackage) -> None:
-    """Check what needs no device. Raises FormatError for a damaged package, PlanError if no bootloader takes it."""
-    findings = []
-    for entry in package.in_sending_order:
-        packet = entry.init_packet  # raises for an entry with a fault
-        findings += [(one.code, f"{entry.name}: {one.words}") for one in errors_of(judge_entry(entry).findings)]
-        if len(entry.firmware) % WORD_SIZE and packet.init.type != FwType.EXTERNAL_APPLICATION:
-            size = len(entry.firmware)
-            words = f"{entry.name}: the firmware has {size} bytes; the bootloader takes whole words of {WORD_SIZE}"
-            findings.append(("odd-size", f"{words}. Make the package again from a firmware that is padded"))
-    if findings:
-        codes, sentences = tuple(code for code, _ in findings), tuple(words for _, words in findings)
-        raise PlanError("no bootloader would take this package: nothing was sent", sentences, codes)
-
-
 class Session:
-    """Sends a package over ``transport``. ``boot_timeout_s``: how long each restart may take; None: by its size."""
+    """Sends a package over ``transport``. ``boot_timeout_s``: how long each restart may take; None: by its size.
+
+    ``checks``: refuse what would not start on the device, before the first byte.
+    """
 
     def __init__(
         self,
@@ -120,23 +105,29 @@ class Session:
         *,
         timeout_s: float = TIMEOUT_S,
         boot_timeout_s: float | None = None,
+        checks: bool = True,
         watch: Watch = ignore,
     ) -> None:
         self._transport = transport
+        self._checks = checks
         self._timeout_s = timeout_s
         self._boot_timeout_s = boot_timeout_s
         self._watch = watch
 
     async def send(self, package: SecureDfuPackage) -> SentPackage:
-        """Send all parts. Raises DfuRefusedError, DfuNotStartedError, DfuUnfinishedError or LinkError."""
+        """Send all parts.
+
+        Raises PlanError, DfuRefusedError, DfuNotStartedError, DfuUnfinishedError or LinkError.
+        """
         entries = package.in_sending_order
         sent: list[SentPart] = []
         came_back = CameBack.UNKNOWN
         try:
             await self._transport.open()
+            installed = await self._look(package)
             for number, entry in enumerate(entries, 1):
                 self._watch(PartBegins(entry.name, number, len(entries), len(entry.firmware)))
-                if number < len(entries) and await self._has(entry):
+                if number < len(entries) and has_already(entry, installed):
                     self._watch(PartSkipped(entry.name))
                     sent.append(SentPart(entry.name, len(entry.firmware), skipped=True))
                     continue
@@ -153,9 +144,12 @@ class Session:
             await self._transport.close()
         return SentPackage(tuple(sent), came_back)
 
-    async def _has(self, entry: Entry) -> bool:
+    async def _look(self, package: SecureDfuPackage) -> Installed:
+        """Ask the bootloader what it has, and check that the package fits. Nothing, if it does not say."""
         installed = await read_installed(self._transport)
-        return installed is not None and has_already(entry, installed)
+        if installed is not None and self._checks:
+            check_device(package, installed)
+        return installed or {}
 
     async def _send_part(self, entry: Entry) -> SentPart:
         carrier = Carrier(self._transport, self._timeout_s)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,31 +31,38 @@ from smpdfu.virtual.store.names import check_new, folder_of
 _FLASH = "main"
 
 
+class Buttonless(StrEnum):
+    """The service by which the application goes into DFU mode over Bluetooth."""
+
+    NONE = "none"
+    UNBONDED = "unbonded"
+    BONDED = "bonded"
+
+
 @dataclass(frozen=True, slots=True)
 class Nrf52Recipe:
     """What a device is made from. ``layout`` is a row of ``LAYOUTS``, ``key`` the PEM that its bootloader trusts.
 
-    ``time_factor``: how long the flash takes on the wires; 1 as on the chip, 0 no time.
+    ``time_factor``: how long the flash takes on the wires; 1 as on the chip, 0 no time. ``buttonless`` is what the
+    application has.
     """
 
     layout: str
     key: str | None = None
     build: Nrf52Build = DEFAULT_BUILD
     time_factor: float = 0.0
-    more: Mapping[str, Any] = field(default_factory=dict)
-    """What later versions store of a device."""
+    buttonless: Buttonless = Buttonless.UNBONDED
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         """Read what ``to_dict`` made. Raises ValueError, TypeError or KeyError."""
-        more = {key: value for key, value in found.items() if key not in ("layout", "key", "build", "time_factor")}
         build = Nrf52Build.from_dict(found.get("build", {}))
-        return cls(found["layout"], found.get("key"), build, float(found.get("time_factor", 0.0)), more)
+        buttonless = Buttonless(found.get("buttonless", Buttonless.UNBONDED))
+        return cls(found["layout"], found.get("key"), build, float(found.get("time_factor", 0.0)), buttonless)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        own = {"layout": self.layout, "key": self.key, "build": asdict(self.build), "time_factor": self.time_factor}
-        return {**self.more, **own}
+        return asdict(self)
 
     def make_layout(self) -> Nrf52Layout:
         """Return the layout. Raises ``ValueError`` for an unknown name."""

@@ -21,7 +21,7 @@ from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from smpdfu.errors import FormatError, LinkLostError
-from smpdfu.link.ble.bumble_backend import room
+from smpdfu.link.ble.bumble_host import room
 from smpdfu.link.ble.dfu_pipe import BUTTONLESS, BUTTONLESS_BONDED, CONTROL_POINT, PACKET
 from smpdfu.link.ble.service_pipe import ATT_HEADER_SIZE
 from smpdfu.securedfu.protocol.buttonless import (
@@ -115,6 +115,13 @@ async def serve_dfu_ble(
         device.finish_reset()
 
 
+def advertised_name(device: VirtualNrf52, presence: DfuPresence = USUAL) -> str:
+    """Return the name that ``device`` advertises now."""
+    if device.bootloader is None:
+        return device.name if presence.name is None else presence.name
+    return (None if presence.bonds else stored_name(device.chip.settings)) or BOOTLOADER_NAME
+
+
 def _what_runs(device: VirtualNrf52, transport: Hci, presence: DfuPresence, bonds: MemoryKeyStore) -> Peripheral | None:
     """What is on the air; None if nothing is."""
     if device.bootloader is not None:
@@ -138,7 +145,7 @@ class _Bootloader(Peripheral):
     """DFU mode."""
 
     def __init__(self, device: VirtualNrf52, transport: Hci, presence: DfuPresence, bonds: MemoryKeyStore) -> None:
-        name = (None if presence.bonds else stored_name(device.chip.settings)) or BOOTLOADER_NAME
+        name = advertised_name(device, presence)
         super().__init__(transport, _bootloader_address(device, presence), name, presence.mtu)
         self.advertising = AdvertisingData(
             [
@@ -252,7 +259,7 @@ class _Application(Peripheral):
     """The application, and its buttonless service if it has one."""
 
     def __init__(self, device: VirtualNrf52, transport: Hci, presence: DfuPresence, bonds: MemoryKeyStore) -> None:
-        name = device.name if presence.name is None else presence.name
+        name = advertised_name(device, presence)
         super().__init__(transport, _application_address(device, presence), name, presence.mtu)
         self.advertising = AdvertisingData([(AdvertisingData.FLAGS, FLAGS), shown_name(name)])
         self._device, self._presence, self._bonds = device, presence, bonds

@@ -101,6 +101,7 @@ class _Serving:
         self._device, self._pipe, self._line = device, pipe, line
         self._receiver = self._new_receiver()
         self._free_at = self._deaf_until = 0.0
+        self._fifo_left = _FIFO_SIZE
         device.chip.flash.take_busy()
 
     def _new_receiver(self) -> SlipReceiver:
@@ -114,12 +115,19 @@ class _Serving:
                 while True:
                     data = await self._pipe.read()
                     at = arrived_at(self._pipe)
-                    if not self._line.flow_control and at < self._deaf_until:
-                        data = data[:_FIFO_SIZE]
-                    await self._receive(data, at)
+                    await self._receive(self._heard(data, at), at)
         finally:
             unwatch()
             self._device.finish_reset()
+
+    def _heard(self, data: bytes, at: float) -> bytes:
+        """What the UART gets of bytes that came at this time: all, but while the CPU stands still."""
+        if self._line.flow_control or at >= self._deaf_until:
+            self._fifo_left = _FIFO_SIZE
+            return data
+        heard = data[: self._fifo_left]
+        self._fifo_left -= len(heard)
+        return heard
 
     def _forget(self) -> None:
         self._receiver = self._new_receiver()

@@ -19,7 +19,7 @@ from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, Service
 
 from smpdfu.errors import LinkLostError
-from smpdfu.link.ble.bumble_backend import room
+from smpdfu.link.ble.bumble_host import room
 from smpdfu.link.ble.search import SMP_CHARACTERISTIC, SMP_SERVICE
 from smpdfu.link.ble.service_pipe import ATT_HEADER_SIZE, VALUE_MAX
 from smpdfu.link.inbox import Inbox

@@ -20,7 +20,7 @@ from bumble.pairing import PairingConfig
 from bumble.transport.common import AsyncPipeSink, TransportSink, TransportSource
 
 from smpdfu.errors import ConnectError
-from smpdfu.link.ble.bumble_backend import FAST_S, PatientHost, hci_transport, switch_off, switch_on
+from smpdfu.link.ble.bumble_host import FAST_S, PatientHost, hci_transport, heed_cancellation, switch_off, switch_on
 from smpdfu.virtual.wires.radio import AT_ONCE, Air, Radio, RadioController, serve_hci
 
 ADVERTISING_MS = 30.0
@@ -123,6 +123,7 @@ class Peripheral(ABC):
     async def __aenter__(self) -> Self:
         await switch_on(self.ble, "the Bluetooth controller")
         await self._advertise()
+        heed_cancellation()
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from bumble.transport.common import AsyncPipeSink
 
 from smpdfu.errors import LinkLostError
 from smpdfu.link.ble.bumble_backend import Dongle, on
+from smpdfu.link.ble.search import Backends
 from smpdfu.securedfu.protocol.actions import SendRequest, TransferProgress, WriteData
 from smpdfu.securedfu.protocol.transfer import Transfer
 from smpdfu.securedfu.send.ble import BleTransport
@@ -77,7 +79,7 @@ class DfuRig:
 
     def __init__(self, radio: Radio = AT_ONCE, *, bonds: bool = True) -> None:
         self.air = Air(radio)
-        self.backends = on(AirDongle(self.air, bonds=bonds))
+        self.backends = self.new_host(bonds=bonds)
         self.addresses: list[str] = []
         self._stack = AsyncExitStack()
 
@@ -87,14 +89,21 @@ class DfuRig:
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
-    def serve(self, one: VirtualNrf52, presence: DfuPresence = USUAL) -> None:
-        """Put a device into the air; ``addresses`` gets its address at every start."""
+    def new_host(self, *, bonds: bool = True) -> Backends:
+        """A computer that the devices have not met."""
+        return on(AirDongle(self.air, bonds=bonds))
+
+    def serve(self, one: VirtualNrf52, presence: DfuPresence = USUAL) -> Callable[[], Awaitable[None]]:
+        """Put a device into the air; ``addresses`` gets its address at every start. Returns what switches it off."""
         transport = Hci.of(self.air.controller())
         serving = asyncio.ensure_future(serve_dfu_ble(one, transport, presence, self.addresses.append))
         self._stack.push_async_callback(_stop, serving)
+        return partial(_stop, serving)
 
     def transport(self, target: str = "lamp", **options: Any) -> BleTransport:
-        return BleTransport(target, backends=self.backends, **({"connect_s": 8.0} | options))
+        made = BleTransport(target, **({"backends": self.backends, "connect_s": 8.0} | options))
+        self._stack.push_async_callback(made.close)
+        return made
 
 
 async def carry(

@@ -79,7 +79,7 @@ def test_an_application_that_does_not_pass_its_check_is_told_as_that() -> None:
             rig.serve(lamp)
             transport = rig.transport()
             await carry(transport)
-            lamp.chip.load(APP_START + 0x400, bytes(16))
+            lamp.chip.load(APP_START + 0x400, bytes(range(16)))
             lamp.reset()
             assert await transport.came_back(20.0) is CameBack.BOOTLOADER
 
@@ -192,7 +192,7 @@ def test_another_device_in_its_bootloader_is_left_alone() -> None:
             await carry(transport)
             assert holds(lamp, NEW)
             assert other.ending == "dfu"
-            with pytest.raises(ConnectError, match="'DfuTarg' was not heard|several|lamp"):
+            with pytest.raises(ConnectError, match=r"'nobody' was not heard .*; what was heard: DfuTarg \("):
                 await rig.transport("nobody").open()
 
     simulate(use())
@@ -212,15 +212,14 @@ def test_two_bootloaders_are_not_confused() -> None:
 def test_a_bootloader_that_is_gone_is_not_replaced_by_another_one() -> None:
     async def use() -> None:
         async with DfuRig() as rig:
-            lamp = device(app=None)
-            rig.serve(lamp)
+            stop = rig.serve(device(app=None))
             transport = rig.transport("*")
             await transport.open()
             rig.serve(device(app=None, name="other"))
-            lamp.chip.power.cut_after = 0
-            lamp.reset()
-            assert not lamp.powered
-            with pytest.raises(ConnectError, match="was not heard|no Bluetooth device"):
+            await stop()
+            with pytest.raises(
+                ConnectError, match=r"DfuTarg \(.*\) was not heard again within 8 s; what was heard: DfuTarg \("
+            ):
                 await transport.open()
 
     simulate(use())

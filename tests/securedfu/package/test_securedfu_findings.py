@@ -18,7 +18,7 @@ from smpdfu.securedfu.findings import Finding, Severity
 from smpdfu.securedfu.making.checks import order_findings
 from smpdfu.securedfu.making.making import make_package
 from smpdfu.securedfu.making.order import SecureDfuOrder
-from smpdfu.securedfu.making.parts import Part
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 from smpdfu.securedfu.making.system_checks import DFU_SERVICE_BASE
 from smpdfu.securedfu.signature import bootloader_key
 from tests.conftest import ROOT
@@ -47,8 +47,8 @@ UICR = (0x10001014, struct.pack("<I", 0xF8000))
 SIGNED_BY_MCUBOOT = bytes.fromhex("3db8f396") + bytes(28) + program(0xC200)
 
 
-def part(data: bytes, name: str = "fw.hex") -> Part:
-    return Part.of(parse_firmware(data, name), name)
+def part(data: bytes, name: str = "fw.hex") -> Nrf52Firmware:
+    return Nrf52Firmware.of(parse_firmware(data, name), name)
 
 
 def application(*parts: tuple[int, bytes], data: bytes = b"", **more: Any) -> SecureDfuOrder:

@@ -18,7 +18,7 @@ from smpdfu.errors import (
     SilentBootloaderError,
 )
 from smpdfu.secure_dfu import send_secure_dfu
-from smpdfu.securedfu.send import carry, serial
+from smpdfu.securedfu.send import carry, installed, serial
 from smpdfu.securedfu.send.session import DeviceRestarts, DfuEvent, PartBegins, PartMoves
 from smpdfu.securedfu.send.transport import CameBack
 from smpdfu.virtual.line.traffic import Traffic
@@ -38,6 +38,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short waits, where the test is about what is said after them."""
     monkeypatch.setattr(serial, "SURE_S", 0.0)
     monkeypatch.setattr(carry, "PING_S", 0.05)
+    monkeypatch.setattr(installed, "ANSWER_S", 0.1)
 
 
 def test_an_application_arrives_and_it_is_said_that_a_uart_cannot_tell_what_runs() -> None:

@@ -43,7 +43,6 @@ KEY = generate("ecdsa-p256")
 OTHER_KEY = generate("ecdsa-p256")
 NRF52840 = LAYOUTS["nrf52840-secure-dfu"]
 S140_7_2 = SoftDevice(end=0x27000, firmware_id=0x100, family=140, version=7_002_000)
-PIECE = 64
 
 
 def firmware(start: int, number: int = 1, size: int = 8192) -> bytes:
@@ -107,9 +106,13 @@ def signature(data: bytes, key: PrivateKey = KEY) -> bytes:
 
 @dataclass
 class Host:
-    """A host that talks to ``device`` without a wire. ``answers`` has all that came back."""
+    """A host that talks to ``device`` without a wire, in writes of ``piece`` bytes.
+
+    ``answers`` has all that came back.
+    """
 
     device: VirtualNrf52
+    piece: int = 64
     answers: list[Answer] = field(default_factory=list)
 
     def ask(self, request: Request) -> Answer:
@@ -127,8 +130,8 @@ class Host:
         return answer
 
     def put(self, data: bytes) -> None:
-        for at in range(0, len(data), PIECE):
-            assert self.device.handle(WriteObject(data[at : at + PIECE]).to_bytes()) is None
+        for at in range(0, len(data), self.piece):
+            assert self.device.handle(WriteObject(data[at : at + self.piece]).to_bytes()) is None
 
     def send_init(self, packet: bytes) -> Answer:
         """Send an init packet; return the answer to its execution."""

@@ -23,7 +23,7 @@ from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
 from smpdfu.virtual.nrf52.flashing import flash_application, flash_bootloader, flash_softdevice
 from smpdfu.virtual.nrf52.softdevice import SoftDevice
 from smpdfu.virtual.store import devices as store_devices
-from smpdfu.virtual.store.nrf52 import Nrf52Recipe, create_nrf52, open_nrf52
+from smpdfu.virtual.store.nrf52 import Buttonless, Nrf52Recipe, create_nrf52, open_nrf52
 from smpdfu.virtual.store.sample_firmware import Core, stand_in
 
 _KEY_KIND = "ecdsa-p256"
@@ -44,7 +44,7 @@ def new_nrf52(name: str, parts: Parts, layout: str, time_factor: float, dfu: Sec
         inactivity_s=dfu.dfu_timeout,
     )
     softdevice = None if dfu.softdevice is None else _softdevice(dfu.softdevice)
-    recipe = Nrf52Recipe(layout, _key(parts.key), build, time_factor)
+    recipe = Nrf52Recipe(layout, _key(parts.key), build, time_factor, Buttonless(str(dfu.buttonless)))
     try:
         create_nrf52(name, recipe)
     except ValueError as error:

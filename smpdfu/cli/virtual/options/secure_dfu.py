@@ -19,6 +19,14 @@ class DfuWire(StrEnum):
     BLE = "ble"
 
 
+class ButtonlessChoice(StrEnum):
+    """The service by which the application goes into DFU mode."""
+
+    NONE = "none"
+    UNBONDED = "unbonded"
+    BONDED = "bonded"
+
+
 @dataclass(frozen=True, slots=True)
 class SecureDfuParts:
     """The secure bootloader, and what is beside it."""
@@ -27,6 +35,14 @@ class SecureDfuParts:
         DfuWire,
         typer.Option("--dfu-wire", rich_help_panel=_PANEL, help="The wire that the bootloader is built for."),
     ] = DfuWire.UART
+    buttonless: Annotated[
+        ButtonlessChoice,
+        typer.Option(
+            "--buttonless",
+            rich_help_panel=_PANEL,
+            help="With --dfu-wire ble: the buttonless DFU service that the application has.",
+        ),
+    ] = ButtonlessChoice.UNBONDED
     hw_version: Annotated[
         int,
         typer.Option(
