@@ -12,9 +12,8 @@ from pathlib import Path
 from types import FrameType
 
 STARTS_S = 3600.0
-"""Ends a start that hangs, and nothing else. hawkBit needs 20 s of a quiet core. Beside many other test runs on two cores
-(a load of 20, and niced), a start took over 900 s. A server whose process ends is noticed at once, so a long limit costs
-nothing."""
+"""Ends a start that hangs, and nothing else. hawkBit needs 20 s of a quiet core. Beside many other test runs on two
+cores (a load of 20, and niced), a start took over 900 s. If the process of a server ends, this is noticed at once."""
 _ENDS_S = 30.0
 _LAUNCH = f"""
 import ctypes, os, sys
