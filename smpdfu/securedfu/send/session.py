@@ -203,7 +203,7 @@ class Session:
         await self._transport.open()
         carrier = Carrier(self._transport, self._timeout_s)
         transfer = carrier.new_transfer(entry.init_packet.to_bytes(), entry.firmware)
-        await carrier.carry(transfer, lambda progress: self._watch(PartMoves(entry.name, progress)))
+        await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))
         return transfer.confirmed
 
     async def _not_started(self) -> DfuNotStartedError:
