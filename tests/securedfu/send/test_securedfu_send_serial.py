@@ -19,7 +19,7 @@ from smpdfu.errors import (
 )
 from smpdfu.secure_dfu import send_secure_dfu
 from smpdfu.securedfu.send import carry, installed, serial
-from smpdfu.securedfu.send.session import SecureDfuRestarts, SecureDfuEvent, SecureDfuPartBegins, SecureDfuProgress
+from smpdfu.securedfu.send.session import SecureDfuEvent, SecureDfuPartBegins, SecureDfuProgress, SecureDfuRestarts
 from smpdfu.securedfu.send.transport import CameBack
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
