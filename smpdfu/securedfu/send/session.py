@@ -185,10 +185,10 @@ class Session:
         )
 
     async def _unconfirmed(self, entry: Entry) -> None:
-        """The answer to the last request was lost. Raises an error: what runs afterwards does not tell enough."""
+        """The answer to the last request was lost. Raises an error if what runs afterwards does not tell enough."""
         came_back = await self._restarted(entry)
-        if came_back is CameBack.BOOTLOADER:
-            raise await self._not_started()
+        if came_back is CameBack.BOOTLOADER and await self._resent(entry):
+            return
         raise DfuUnfinishedError(
             f"all of the {entry.name} was sent, but the last answer of the bootloader was lost: nobody knows whether "
             "it took the firmware"
@@ -197,6 +197,14 @@ class Session:
             "Check the version that the device runs. If it is the old one, bring the device into its bootloader and "
             "send the package again.",
         )
+
+    async def _resent(self, entry: Entry) -> bool:
+        """Send the part once more: the bootloader may lack the last request. Return whether it confirms this time."""
+        await self._transport.open()
+        carrier = Carrier(self._transport, self._timeout_s)
+        transfer = carrier.new_transfer(entry.init_packet.to_bytes(), entry.firmware)
+        await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))
+        return transfer.confirmed
 
     async def _not_started(self) -> DfuNotStartedError:
         """The error for a device that is in its bootloader again, with what that says about the application."""
