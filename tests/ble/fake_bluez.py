@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
@@ -305,6 +305,10 @@ class FakeBluez:
             await self._removed([self.path], "org.bluez.Device1")
             self._present, self.address = False, new_address
 
+    async def restarted(self) -> None:
+        """The device has lost its power, or started."""
+        await self.lose()
+
     def run(self, job: Any) -> None:
         task = asyncio.ensure_future(job)
         self._tasks.add(task)
@@ -322,6 +326,9 @@ class FakeBluez:
             await asyncio.wait(self._tasks)
 
 
+Fake = TypeVar("Fake", bound=FakeBluez)
+
+
 class BluezError(Exception):
     """A D-Bus error: its name, its text."""
 
@@ -329,11 +336,18 @@ class BluezError(Exception):
 @asynccontextmanager
 async def bluez(address: str, device: VirtualNrf5340, manner: Manner) -> AsyncIterator[FakeBluez]:
     """BlueZ on the bus at ``address``."""
+    async with on_bus(address, lambda bus: FakeBluez(bus, device, manner)) as fake:
+        yield fake
+
+
+@asynccontextmanager
+async def on_bus(address: str, make: Callable[[MessageBus], Fake]) -> AsyncIterator[Fake]:
+    """A BlueZ of any kind on the bus at ``address``."""
     bus = await MessageBus(bus_address=address).connect()
-    fake = FakeBluez(bus, device, manner)
+    fake = make(bus)
     bus.add_message_handler(fake.answer)
     await bus.request_name("org.bluez")
-    unwatch = device.watch_power(lambda: fake.run(fake.lose()))
+    unwatch = fake.device.watch_power(lambda: fake.run(fake.restarted()))
     try:
         yield fake
     finally:

@@ -101,7 +101,8 @@ class DfuRig:
         return partial(_stop, serving)
 
     def transport(self, target: str = "lamp", **options: Any) -> BleTransport:
-        made = BleTransport(target, **({"backends": self.backends, "connect_s": 8.0} | options))
+        usual: dict[str, Any] = {"backends": self.backends, "connect_s": 8.0}
+        made = BleTransport(target, **(usual | options))
         self._stack.push_async_callback(made.close)
         return made
 

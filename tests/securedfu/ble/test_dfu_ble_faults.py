@@ -11,10 +11,13 @@ import pytest
 
 from smpdfu.errors import ConnectError
 from smpdfu.securedfu.protocol.actions import TransferProgress
+from smpdfu.securedfu.send.ble import BleTransport
+from smpdfu.securedfu.send.session import Session
 from smpdfu.securedfu.send.transport import CameBack
 from smpdfu.virtual.nrf52.device import VirtualNrf52
 from smpdfu.virtual.wires.dfu_gatt import DfuPresence
 from smpdfu.virtual.wires.radio import Radio
+from tests.securedfu.send.dfu_bench import package_of
 from tests.simulated import simulate
 from tests.virtual.nrf52.nrf52_bench import firmware
 
@@ -24,22 +27,8 @@ else:
     from dfu_ble_rig import APP_START, BUILD, NEW, DfuRig, carry, device, holds, init_packet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use utils.AsyncRunner:DeprecationWarning")  # bumble's own, of itself
-SMALL = firmware(APP_START, 3, 5_000)
+SMALL = firmware(APP_START, 3, 4_400)
 SMALL_INIT = init_packet(SMALL)
-
-
-def at_step(
-    number: int, what: Callable[[], object], steps: list[int] | None = None
-) -> Callable[[TransferProgress], None]:
-    """Do ``what`` before the step ``number``, counted from 0."""
-    counted = [] if steps is None else steps
-
-    def watch(_: TransferProgress) -> None:
-        if len(counted) == number:
-            what()
-        counted.append(len(counted))
-
-    return watch
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -70,27 +59,47 @@ def test_a_lost_link_is_opened_again_and_the_transfer_continues(saves: bool) -> 
     assert min(after) == (8_192 if saves else 0) or min(after) == 12_288
 
 
-async def cut_at(step: int, presence: DfuPresence) -> int:
-    """Cut the link before a step of a transfer; return how many steps there were."""
-    steps: list[int] = []
+class CutTransport(BleTransport):
+    """Cuts the link before the frame number ``at``, counted from 0."""
+
+    at = frames = 0
+    cut: Callable[[], None]
+
+    async def request(self, message: bytes) -> None:
+        self._count()
+        await super().request(message)
+
+    async def write_data(self, data: bytes) -> None:
+        self._count()
+        await super().write_data(data)
+
+    def _count(self) -> None:
+        if self.frames == self.at:
+            self.cut()
+        self.frames += 1
+
+
+async def cut_at(frame: int, presence: DfuPresence) -> int:
+    """Send a package, and cut the link before a frame of it; return how many frames there were."""
     async with DfuRig() as rig:
         lamp = device()
         rig.serve(lamp, presence)
-        transport = rig.transport()
-        transfer = await carry(transport, SMALL, SMALL_INIT, at_step(step, rig.air.cut, steps))
-        assert transfer.state.value == "done"
-        assert await transport.came_back(20.0) is CameBack.APPLICATION
-        assert holds(lamp, SMALL), step
-    return len(steps)
+        transport = CutTransport("lamp", backends=rig.backends)
+        transport.at, transport.cut = frame, rig.air.cut
+        sent = await Session(transport).send(package_of(SMALL, SMALL_INIT))
+        assert sent.came_back is CameBack.APPLICATION, frame
+        assert holds(lamp, SMALL), frame
+    return transport.frames
 
 
-@pytest.mark.parametrize("presence", [DfuPresence(), DfuPresence(bonds=True)], ids=["plain", "bonds"])
-@pytest.mark.parametrize("part", range(4))
-def test_a_link_that_breaks_at_any_step_costs_nothing_but_time(part: int, presence: DfuPresence) -> None:
-    step = part
-    while step < simulate(cut_at(step, presence)):
-        step += 4
-    assert step > 40
+@pytest.mark.parametrize(
+    ("presence", "every"), [(DfuPresence(), 1), (DfuPresence(bonds=True), 5)], ids=["plain", "bonds"]
+)
+def test_a_link_that_breaks_at_any_frame_costs_nothing_but_time(presence: DfuPresence, every: int) -> None:
+    frame = 0
+    while frame < simulate(cut_at(frame, presence)):
+        frame += every
+    assert frame > 25
 
 
 def test_a_call_that_was_killed_is_continued_by_the_next_one() -> None:
