@@ -28,6 +28,7 @@ from smpdfu.smp.groups.settings import SettingsRc
 from smpdfu.smp.groups.stat import StatRc
 from smpdfu.smp.groups.transport import ConfigType, TransportRc
 from smpdfu.smp.message import MgmtRc
+from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.store.sample_firmware import split_halves
@@ -94,3 +95,5 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)
 (ConfirmationBase(auto_confirm=False).auto_confirm, ConfirmationBase.deactivate)
+# The serial line of a virtual nRF52 without a terminal, as ``VirtualNrf5340.connect`` is for the other chip.
+(dfu_pipe,)
