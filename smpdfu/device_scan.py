@@ -10,6 +10,7 @@ from smpdfu.errors import ConnectError
 from smpdfu.link.serial import pipe as serial_pipe
 from smpdfu.local.doctor import system
 from smpdfu.local.doctor.usb_vendors import board_of
+from smpdfu.virtual.store.kinds import is_nrf52
 from smpdfu.virtual.store.names import holder_of, list_devices
 
 if TYPE_CHECKING:
@@ -59,12 +60,13 @@ def serial_devices(*, every: bool = False) -> tuple[SerialDevice, ...]:
 
 
 def virtual_devices() -> tuple[VirtualDevice, ...]:
-    """Return the virtual devices of this computer."""
+    """Return the virtual devices of this computer. One with Secure DFU is in reach only while a process runs it."""
     rows = []
     for name in list_devices():
         port = str((holder_of(name) or {}).get("port") or "")
         address = port if port.partition(":")[0] in WIRES else f"serial:{port}"
-        rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port)))
+        if port or not is_nrf52(name):
+            rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port)))
     return tuple(rows)
 
 
