@@ -148,12 +148,17 @@ from smpdfu.dfu.package.package import new_package as new_package
 from smpdfu.errors import AbsentError as AbsentError
 from smpdfu.errors import ActionsFailedError as ActionsFailedError
 from smpdfu.errors import ActionsUnfinishedError as ActionsUnfinishedError
+from smpdfu.errors import AdvisedError as AdvisedError
 from smpdfu.errors import AffectedDevicesError as AffectedDevicesError
 from smpdfu.errors import AgentFileError as AgentFileError
 from smpdfu.errors import ArtifactError as ArtifactError
 from smpdfu.errors import ConnectError as ConnectError
+from smpdfu.errors import DamagedLineError as DamagedLineError
 from smpdfu.errors import DeviceError as DeviceError
 from smpdfu.errors import DeviceTimeoutError as DeviceTimeoutError
+from smpdfu.errors import DfuNotStartedError as DfuNotStartedError
+from smpdfu.errors import DfuRefusedError as DfuRefusedError
+from smpdfu.errors import DfuUnfinishedError as DfuUnfinishedError
 from smpdfu.errors import EvidenceError as EvidenceError
 from smpdfu.errors import FleetError as FleetError
 from smpdfu.errors import FleetFailedError as FleetFailedError
@@ -183,6 +188,7 @@ from smpdfu.errors import RevertedError as RevertedError
 from smpdfu.errors import RolloutFailedError as RolloutFailedError
 from smpdfu.errors import RolloutUnfinishedError as RolloutUnfinishedError
 from smpdfu.errors import SearchError as SearchError
+from smpdfu.errors import SecureDfuError as SecureDfuError
 from smpdfu.errors import ServerError as ServerError
 from smpdfu.errors import ServerLinkError as ServerLinkError
 from smpdfu.errors import ServerProtocolError as ServerProtocolError
@@ -190,6 +196,7 @@ from smpdfu.errors import ServerRefusedError as ServerRefusedError
 from smpdfu.errors import ShellCommandError as ShellCommandError
 from smpdfu.errors import SignatureError as SignatureError
 from smpdfu.errors import SigningError as SigningError
+from smpdfu.errors import SilentBootloaderError as SilentBootloaderError
 from smpdfu.errors import SmpdfuError as SmpdfuError
 from smpdfu.errors import StepError as StepError
 from smpdfu.errors import TooLargeError as TooLargeError
@@ -244,10 +251,19 @@ from smpdfu.loaders.releases import Partitions as Partitions
 from smpdfu.secure_dfu import judge_secure_dfu_package as judge_secure_dfu_package
 from smpdfu.secure_dfu import make_secure_dfu_package as make_secure_dfu_package
 from smpdfu.secure_dfu import read_secure_dfu_package as read_secure_dfu_package
+from smpdfu.secure_dfu import send_secure_dfu as send_secure_dfu
 from smpdfu.securedfu.judging import SecureDfuJudgement as SecureDfuJudgement
 from smpdfu.securedfu.making.making import MadeSecureDfuPackage as MadeSecureDfuPackage
 from smpdfu.securedfu.making.order import SecureDfuOrder as SecureDfuOrder
 from smpdfu.securedfu.making.parts import Nrf52Firmware as Nrf52Firmware
+from smpdfu.securedfu.send.session import SecureDfuEvent as SecureDfuEvent
+from smpdfu.securedfu.send.session import SecureDfuPartBegins as SecureDfuPartBegins
+from smpdfu.securedfu.send.session import SecureDfuPartSkipped as SecureDfuPartSkipped
+from smpdfu.securedfu.send.session import SecureDfuProgress as SecureDfuProgress
+from smpdfu.securedfu.send.session import SecureDfuRestarts as SecureDfuRestarts
+from smpdfu.securedfu.send.session import SentSecureDfuPackage as SentSecureDfuPackage
+from smpdfu.securedfu.send.session import SentSecureDfuPart as SentSecureDfuPart
+from smpdfu.securedfu.send.transport import CameBack as CameBack
 from smpdfu.smp.message import Op as Op
 
 __version__: str

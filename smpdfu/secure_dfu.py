@@ -17,7 +17,7 @@ from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.send.carry import TIMEOUT_S
 from smpdfu.securedfu.send.preflight import check_package
 from smpdfu.securedfu.send.serial import SerialTransport
-from smpdfu.securedfu.send.session import DfuEvent, SentPackage, Session, ignore
+from smpdfu.securedfu.send.session import SecureDfuEvent, SentSecureDfuPackage, Session, ignore
 from smpdfu.securedfu.send.transport import Transport
 
 
@@ -60,9 +60,9 @@ async def send_secure_dfu(
     boot_timeout_s: float | None = None,
     force: bool = False,
     bootloader_name: str | None = None,
-    watch: Callable[[DfuEvent], None] = ignore,
+    watch: Callable[[SecureDfuEvent], None] = ignore,
     unlocked: Callable[[str], None] | None = None,
-) -> SentPackage:
+) -> SentSecureDfuPackage:
     """Send a Secure DFU package to the device at ``address``, a serial port or a Bluetooth LE device.
 
     Call it again after any interruption; it continues where the device stands. ``timeout_s`` is how long an answer may

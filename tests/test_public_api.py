@@ -55,6 +55,7 @@ INNER = {
         "SoftDeviceInfo",
         "Vectors",
     ),  # of a SecureDfuPackage, and of an Nrf52Firmware
+    *("TransferProgress",),  # of a SecureDfuProgress
     *("Finding", "VersionRule"),  # of a Verdict (image), and of the text `settings:net/version`
     *(kind.__name__ for kind in typing.get_args(AgentEvent)),  # an event has a NAME: no program has to name its class
 }

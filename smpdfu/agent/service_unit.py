@@ -39,6 +39,8 @@ StateDirectoryMode=0700
 Environment=SMPDFU_STATE_HOME=/var/lib/smpdfu
 {credentials}
 UMask=0077
+# No image of the process on the disk after a crash: it would have the token in it.
+LimitCORE=0
 
 NoNewPrivileges=yes
 CapabilityBoundingSet=

@@ -83,6 +83,7 @@ def test_all_secrets_go_to_the_service(smpdfu: Call, file: Path) -> None:
         + '[management]\nuser = "reader"\npassword_file = "reader.password"\n'
     )
     text = smpdfu("agent", "unit", file).out
+    assert "LimitCORE=0" in text.splitlines()
     lines = [line for line in text.splitlines() if line.startswith("LoadCredential")]
     folder = file.parent
     assert lines == [

@@ -126,6 +126,11 @@ def test_every_error_has_its_exit_code(kind: type[errors.SmpdfuError]) -> None:
     assert ending.exit_code(specimen(kind)) == CODES[kind]
 
 
+def test_a_problem_with_files_of_the_server_that_may_pass_is_no_wrong_file() -> None:
+    """A service is not started again after a 3, and is after an 8: the disk has room later."""
+    assert ending.exit_code(errors.ArtifactError("no space is left", temporary=True)) == 8
+
+
 def test_a_step_that_cannot_be_resumed_does_not_claim_the_previous_firmware() -> None:
     error = errors.StepError("failed", "test", resumable=False)
     assert ending.exit_code(error) == 8

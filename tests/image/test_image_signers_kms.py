@@ -17,7 +17,12 @@ from smpdfu.image.nsib.sealed_by import sealed_by
 from smpdfu.image.signers import Surroundings, open_signer
 from smpdfu.image.signing.build import ImageSpec, build
 from smpdfu.image.verification.verify import verify
+from smpdfu.securedfu.judging import judge_package
+from smpdfu.securedfu.making.making import make_package
+from smpdfu.securedfu.making.order import SecureDfuOrder
+from smpdfu.securedfu.making.parts import Nrf52Firmware
 from tests.nsib_bench import ADDRESS, b0n_takes, network_firmware
+from tests.securedfu.nrf52_firmware import write_all
 
 if TYPE_CHECKING:
     from tests.image.fake_kms import (
@@ -99,6 +104,15 @@ def test_aws_signs_a_provenance(kind: str, aws: KeyStore) -> None:
     aws.key = generate(kind)
     sealed = seal_payload(b"{}", open_signer("awskms:alias/release"))
     assert open_envelope(sealed, [aws.key.public]) == (b"{}", aws.key.public)
+
+
+def test_aws_signs_a_package_of_the_nrf5_sdk(aws: KeyStore, tmp_path: Path) -> None:
+    write_all(tmp_path)
+    part = Nrf52Firmware.read(tmp_path / "app.hex")
+    order = SecureDfuOrder(hw_version=52, sd_req=(0x100,), application=part, application_version=1)
+    made = make_package(order, open_signer("awskms:alias/release"))
+    (judged,) = judge_package(made.package, [generate("ecdsa-p256"), aws.key.public])
+    assert (judged.findings, judged.signed_by) == ((), 1)
 
 
 def test_with_the_public_key_given_nothing_is_fetched(aws: KeyStore, firmware: bytes, tmp_path: Path) -> None:

@@ -71,13 +71,17 @@ class ServerAddress:
 class Token:
     """The ``Authorization`` header of a request. It shows its secret to nobody: not in repr, str, pickle or errors."""
 
-    __slots__ = ("_header",)
+    __slots__ = ("_header", "_hidden")
 
-    def __init__(self, scheme: str, secret: str) -> None:
-        """``scheme`` is ``TargetToken``, ``GatewayToken`` or ``Basic``. Raises ``ValueError`` without the secret."""
+    def __init__(self, scheme: str, secret: str, *, password: str = "") -> None:
+        """``scheme`` is ``TargetToken``, ``GatewayToken`` or ``Basic``; ``password`` is what ``secret`` was made of.
+
+        Raises ``ValueError`` without the secret.
+        """
         if not 0 < len(secret) <= MAX_TOKEN or not all("!" <= one <= "~" for one in secret):
             raise ValueError("a token has printable ASCII characters without spaces")
         self._header = f"{scheme} {secret}"
+        self._hidden = tuple(one.encode() for one in (secret, password) if len(one) >= _LEAST_HIDDEN)
 
     @classmethod
     def of_target(cls, secret: str) -> Token:
@@ -98,10 +102,10 @@ class Token:
 
         A secret that is so short that it may stand there by chance stays.
         """
-        secret = self._header.partition(" ")[2].encode()
-        if len(secret) < _LEAST_HIDDEN or secret.lower() not in data.lower():
-            return data
-        return re.sub(re.escape(secret), b"[token]", data, flags=re.IGNORECASE)
+        for secret in self._hidden:
+            if secret.lower() in data.lower():
+                data = re.sub(re.escape(secret), b"[token]", data, flags=re.IGNORECASE)
+        return data
 
     def hide_text(self, text: str) -> str:
         """As ``hide``, of a text."""

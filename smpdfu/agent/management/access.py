@@ -45,7 +45,7 @@ def password_login(user: str, password: str) -> Token:
         raise ValueError("a user name has printable characters, and no colon")
     if not password or not password.isprintable():
         raise ValueError("a password has one line of printable characters")
-    return Token("Basic", b64encode(f"{user}:{password}".encode()).decode())
+    return Token("Basic", b64encode(f"{user}:{password}".encode()).decode(), password=password)
 
 
 def token_login(token: str) -> Token:

@@ -45,13 +45,13 @@ class PackageToPublish:
     @classmethod
     def load(cls, path: StrPath, hardware: str = "") -> PackageToPublish:
         """Read a package file. Raises PackageError, OSError, or ValueError for names that a server cannot keep."""
+        data = read_start(path, MAX_PACKAGE_BYTES + 1)
         name = checked_name(Path(path).name, "the name of the package file")
         if not name.lower().endswith(SUFFIXES):
             ends = " or ".join(SUFFIXES)
             raise ValueError(f"the name of the package file must end with {ends}: gateways find it by that")
         if hardware:
             checked_name(hardware, "the hardware")
-        data = read_start(path, MAX_PACKAGE_BYTES + 1)
         if identify(data) is FileKind.MCUBOOT_IMAGE:
             text = f"{name} is a single mcuboot image, and gateways install packages"
             raise PackageError(text).because("publish-one-image")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from smpdfu.agent.ddi.answers import Reaction, reaction
 from smpdfu.agent.ddi.fields import Fields
@@ -92,6 +93,8 @@ class Follower:
             try:
                 state = await self._read()
             except (ServerLinkError, ServerProtocolError, ServerRefusedError) as error:
+                if self._known is not None and _is_gone(error):
+                    return self._tell(replace(self._known, rollout=replace(self._known.rollout, deleted=True)))
                 if not _passes(error) or waited >= AWAY_S:
                     raise
                 wait = max(pause, _asked(error))
@@ -100,11 +103,14 @@ class Follower:
                 waited += wait
                 pause = min(2 * pause, _LONGEST_S)
                 continue
-            for event in changes(self._known, state):
-                self._watch.event(event)
-            self._known = state
-            self._watch.looked(state)
-            return state
+            return self._tell(state)
+
+    def _tell(self, state: RolloutState) -> RolloutState:
+        for event in changes(self._known, state):
+            self._watch.event(event)
+        self._known = state
+        self._watch.looked(state)
+        return state
 
     async def _read(self) -> RolloutState:
         answer = await self._server.ask(requests.rollout(self._number))
@@ -134,6 +140,11 @@ class Follower:
 
     async def _page(self, request: requests.Request) -> Page:
         return Page.from_fields(Fields.from_bytes(await self._server.ask(request)))
+
+
+def _is_gone(error: ServerError) -> bool:
+    """Whether the server itself, not a proxy before it, says that it does not have the rollout any more."""
+    return isinstance(error, ServerRefusedError) and error.status == 404 and bool(error.server_code)
 
 
 def _passes(error: ServerError) -> bool:

@@ -12,10 +12,13 @@ from smpdfu.agent.description.file import AgentFile
 from smpdfu.agent.report.metrics import check_installed
 from smpdfu.errors import AgentFileError
 from smpdfu.local.doctor.checks import Finding, Level
+from smpdfu.local.state.folders import state_home
 
 TOPIC = "files"
 LEAST_FREE_BYTES = 16 << 20
 """With less space than this, an agent cannot keep even one package and its records."""
+LEAST_STATE_BYTES = 1 << 20
+"""With less space than this, an agent can soon note nothing: it begins no update then."""
 Free = Callable[[Path], int]
 
 
@@ -33,6 +36,11 @@ def check_files(file: AgentFile, free: Free = free_bytes) -> Iterator[Finding]:
             yield Finding("extra-missing", TOPIC, Level.ERROR, str(error))
     yield from _folder(file.state, "the state folder", "'state' in [agent]")
     yield from _folder(file.artifacts.path, "the folder for packages", "'folder' in [artifacts]")
+    home = state_home()
+    if not file.state.is_relative_to(home):
+        yield from _folder(home, "the folder for the journals of devices", "SMPDFU_STATE_HOME")
+        yield from _room(home, "the journals of devices", free)
+    yield from _room(file.state, "the records of the agent", free)
     yield from _space(file, free)
     if file.artifacts.allow_sha1:
         yield Finding(
@@ -80,6 +88,23 @@ def _folder(path: Path, what: str, key: str) -> Iterator[Finding]:
         yield Finding("folder-ready", TOPIC, Level.OK, f"{what} {path} can be written")
 
 
+def _room(path: Path, what: str, free: Free) -> Iterator[Finding]:
+    try:
+        found = free(nearest(path))
+    except OSError as error:
+        yield Finding("space", TOPIC, Level.WARNING, f"the free space of {path} is not known: {error.strerror}")
+        return
+    if found < LEAST_STATE_BYTES:
+        yield Finding(
+            "space",
+            TOPIC,
+            Level.ERROR,
+            f"the disk with {what} is full: {found >> 10} KiB are free in {path}",
+            "The agent begins no update that it cannot note.",
+            "Free some space. The agent continues by itself then.",
+        )
+
+
 def _space(file: AgentFile, free: Free) -> Iterator[Finding]:
     path = file.artifacts.path
     try:
@@ -104,5 +129,5 @@ def _space(file: AgentFile, free: Free) -> Iterator[Finding]:
 
 
 def nearest(path: Path) -> Path:
-    """Return the path, or the nearest of its parents that exists."""
-    return next((one for one in (path, *path.absolute().parents) if one.exists()), path)
+    """Return the path, or the nearest of its parents that is there; a link that leads nowhere is."""
+    return next((one for one in (path, *path.absolute().parents) if one.exists() or one.is_symlink()), path)

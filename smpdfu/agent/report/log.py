@@ -22,6 +22,7 @@ from typing import Any, TextIO
 
 from smpdfu.agent.actions.events import (
     ActionEnded,
+    ActionTaken,
     ActionWaits,
     AgentEvent,
     CancelRefused,
@@ -62,6 +63,8 @@ _LEVELS: dict[type, Level] = {
     ClaimedElsewhere: Level.ERROR,
     Unexpected: Level.ERROR,
 }
+# What the agent notices at each poll or attempt, as long as it lasts.
+_LASTING = (PollFailed, ActionWaits, FeedbackKept, FeedbackGivenUp, ConfirmationWaits, ClaimedElsewhere)
 # How long something lasts is no news of its own: these fields do not make a repeated failure a new one.
 _CHANGING = frozenset({"next_s", "seconds"})
 
@@ -99,12 +102,14 @@ class EventLog:
         """Whether this is something else than the event before of its kind and device, or a first good poll again."""
         if isinstance(event, Polled):
             return self._failures.pop((event.device, PollFailed.NAME), None) is not None
-        if isinstance(event, PollFailed | ActionWaits | FeedbackKept | FeedbackGivenUp | ConfirmationWaits):
+        if isinstance(event, _LASTING):
             facts = tuple(value for key, value in _facts_of(event) if key not in _CHANGING)
             key = (event.device, event.NAME)
             known = self._failures.get(key) == facts
             self._failures[key] = facts
             return not known
+        if isinstance(event, ActionTaken):
+            self._failures.pop((event.device, ClaimedElsewhere.NAME), None)
         if isinstance(event, ActionEnded):
             for name in (ActionWaits.NAME, FeedbackKept.NAME):
                 self._failures.pop((event.device, name), None)

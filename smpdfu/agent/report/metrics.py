@@ -126,7 +126,7 @@ def served(metrics: AgentMetrics, at: Listener) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(serving(at.host, at.port, make_wsgi_app(registry)))
-        except OSError as error:
-            why = error.strerror or str(error)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
+            why = "there is no such name" if isinstance(error, UnicodeError) else error.strerror or str(error)
             raise AgentFileError(f"the metrics cannot be served at {at.host}:{at.port} ([metrics]): {why}") from error
         yield

@@ -57,6 +57,7 @@ class DeviceWork:
         self._file = file
         self._ports = ports
         self.keeper = Keeper(record, ports, self._over)
+        self.unanswered = False  # the server did not answer the last poll as it should
         self.polls = Poll(0.0, first_pause_s=ports.pace.first_pause_s)
         self._task = DeviceTask(
             *(device, file, ports, self.keeper, self.polls), missed=self._missed, woken=lambda: woken(self)
@@ -124,6 +125,7 @@ class DeviceWork:
             self._task.unexpected(error)
             self._put_off()
         else:
+            self.unanswered = False
             self._plan_next(base)
             self._agains = self._agains + 1 if self._again else 0
             if 0 < self._agains <= _AGAINS_IN_A_ROW:
@@ -150,6 +152,7 @@ class DeviceWork:
         self._news = True
         if error is None:
             return
+        self.unanswered = True
         status, wait_s, denied = 0, None, False
         if isinstance(error, ServerRefusedError):
             status, wait_s = error.status, error.retry_after_s

@@ -42,7 +42,7 @@ class AgentRound:
     """What became of one round: names of devices.
 
     ``ended``: an action ended well; ``failed``: it ended as a failure; ``waiting``: it is not finished, or the server
-    does not have its result; ``unpolled``: the server did not answer as it should.
+    does not have its result, or this gateway has a problem; ``unpolled``: the server did not answer as it should.
     """
 
     ended: tuple[str, ...]
@@ -97,24 +97,22 @@ class Gateway:
 
     async def once(self) -> AgentRound:
         """Poll every device, finish what can be finished now, and tell what became of it. Raises what ``run`` does."""
-        unpolled: list[str] = []
         try:
             await self._begin()
-            await asyncio.gather(*(self._once_for(work, unpolled) for work in self.devices.values()))
+            await asyncio.gather(*map(self._once_for, self.devices.values()))
         finally:
             await self._let_go()
         if self._broken is not None:
             raise self._broken
-        return self._round(unpolled)
+        return self._round()
 
-    async def _once_for(self, work: DeviceWork, unpolled: list[str]) -> None:
+    async def _once_for(self, work: DeviceWork) -> None:
         for _ in range(_ROUNDS):
             if self._stopping:
                 return
             async with self._gate:
                 await work.poll()
             if work.polls.failures:
-                unpolled.append(work.name)
                 return
             if work.busy:
                 await work.settle()
@@ -123,8 +121,10 @@ class Gateway:
             if work.waits and work.open:
                 return
 
-    def _round(self, unpolled: Iterable[str]) -> AgentRound:
-        waiting = [work.name for work in self.devices.values() if work.open]
+    def _round(self) -> AgentRound:
+        works = self.devices.values()
+        unpolled = [work.name for work in works if work.unanswered]
+        waiting = [work.name for work in works if work.open or (work.polls.failures and not work.unanswered)]
         good, bad = (tuple(name for name, well in self._ended.items() if well is wanted) for wanted in (True, False))
         return AgentRound(good, bad, tuple(waiting), tuple(unpolled))
 

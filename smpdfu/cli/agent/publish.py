@@ -23,6 +23,7 @@ from smpdfu.cli.app.ending import conclude, conclude_events
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.show import Output, facts, stacked, table
 from smpdfu.image.signers.secret import secret_from_env, secret_from_file
+from smpdfu.local.state.limits import no_core_file
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,6 +45,7 @@ async def publish_packages(
     out: Output,
 ) -> None:
     """Publish packages, and follow the rollout if that is wanted. Raises SmpdfuError for how it ended."""
+    no_core_file()
     with _usage():
         wish = _wish(rollout)
         access = _access(server)

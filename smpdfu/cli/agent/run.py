@@ -16,6 +16,7 @@ from smpdfu.cli.app.stop_signals import stopped_by_signals
 from smpdfu.cli.terminal import interruption
 from smpdfu.cli.terminal.show import Output, facts
 from smpdfu.errors import ActionsFailedError, ActionsUnfinishedError, ServerLinkError, SmpdfuError
+from smpdfu.local.state.limits import no_core_file
 
 _LEFT = "Every device is in a safe state. Run the same command again to continue."
 _LISTED = 5
@@ -23,6 +24,7 @@ _LISTED = 5
 
 async def run_until_stopped(file: Path, out: Output) -> None:
     """Run the agent until Ctrl-C or SIGTERM, which are its normal end."""
+    no_core_file()
     last = _Last()
     stop = asyncio.Event()
     with interruption.leaves(_LEFT), stopped_by_signals(stop.set):
@@ -32,6 +34,7 @@ async def run_until_stopped(file: Path, out: Output) -> None:
 
 async def run_once(file: Path, out: Output) -> None:
     """Do one round and show what became of it. Raises SmpdfuError for how it ended."""
+    no_core_file()
     stop = asyncio.Event()
     with interruption.leaves(_LEFT), stopped_by_signals(stop.set):
         done = await agent_once(file, reporting=AgentReporting(log=sys.stderr), stop=stop)

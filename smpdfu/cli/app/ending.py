@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 
 EXIT_UNEXPECTED = 1
+EXIT_INCOMPLETE = 8
 # The exit codes of the contract. The first class that fits decides.
 EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
     (ImageError, 3),
@@ -99,6 +100,8 @@ EXIT_CODES: tuple[tuple[type[SmpdfuError], int], ...] = (
 
 def exit_code(error: SmpdfuError) -> int:
     """Return the exit code of an error."""
+    if isinstance(error, ArtifactError) and error.temporary:  # such as a full disk: the same command may succeed later
+        return EXIT_INCOMPLETE
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_UNEXPECTED)
 
 

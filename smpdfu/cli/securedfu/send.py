@@ -18,13 +18,13 @@ from smpdfu.secure_dfu import send_secure_dfu
 from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.send.carry import TIMEOUT_S
 from smpdfu.securedfu.send.session import (
-    DeviceRestarts,
-    DfuEvent,
-    PartBegins,
-    PartMoves,
-    PartSkipped,
-    SentPackage,
-    SentPart,
+    SecureDfuEvent,
+    SecureDfuPartBegins,
+    SecureDfuPartSkipped,
+    SecureDfuProgress,
+    SecureDfuRestarts,
+    SentSecureDfuPackage,
+    SentSecureDfuPart,
 )
 from smpdfu.securedfu.send.transport import CameBack
 
@@ -110,42 +110,42 @@ class Reporter:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def __call__(self, event: DfuEvent) -> None:
+    def __call__(self, event: SecureDfuEvent) -> None:
         """Show an event."""
         if self._events:
             print_json_line(_entry(event))
-        if isinstance(event, PartMoves):
+        if isinstance(event, SecureDfuProgress):
             now_leaves(IN_PART)
             if self._advance is not None:
                 self._advance(event.progress.off, event.progress.len, upload_phase(event.progress.off))
             return
         self._stack.close()
         self._advance = None
-        if isinstance(event, PartBegins):
+        if isinstance(event, SecureDfuPartBegins):
             self._out.say(f"[{event.number}/{event.parts}] {event.image}: {event.size_bytes} bytes")
             self._advance = self._stack.enter_context(self._out.progress(event.image))
-        elif isinstance(event, PartSkipped):
+        elif isinstance(event, SecureDfuPartSkipped):
             self._out.say(f"{event.image}: the device has it already")
         else:
             now_leaves(INSTALLS)
             self._stack.enter_context(self._out.waiting(WAITING))
 
 
-def _entry(event: DfuEvent) -> dict[str, Any]:
+def _entry(event: SecureDfuEvent) -> dict[str, Any]:
     """An event for ``--events``."""
-    if isinstance(event, PartBegins):
+    if isinstance(event, SecureDfuPartBegins):
         numbers = {"number": event.number, "parts": event.parts, "bytes": event.size_bytes}
         return {"event": "part", "image": event.image, **numbers}
-    if isinstance(event, PartMoves):
+    if isinstance(event, SecureDfuProgress):
         done = event.progress
         counts = {"resumed_at": done.resumed_at, "repeats": done.repeats, "damaged": done.damaged}
         return {"event": "progress", "image": event.image, "off": done.off, "bytes": done.len, **counts}
-    if isinstance(event, DeviceRestarts):
+    if isinstance(event, SecureDfuRestarts):
         return {"event": "restart", "image": event.image, "within_s": round(event.within_s, 1)}
     return {"event": "skipped", "image": event.image}
 
 
-def _answer(path: Path, sent: SentPackage) -> dict[str, Any]:
+def _answer(path: Path, sent: SentSecureDfuPackage) -> dict[str, Any]:
     """The answer for ``--json``."""
     known = sent.came_back is not CameBack.UNKNOWN
     return {
@@ -155,7 +155,7 @@ def _answer(path: Path, sent: SentPackage) -> dict[str, Any]:
     }
 
 
-def _part(part: SentPart) -> dict[str, Any]:
+def _part(part: SentSecureDfuPart) -> dict[str, Any]:
     return {
         "image": part.image,
         "bytes": part.size_bytes,
@@ -167,7 +167,7 @@ def _part(part: SentPart) -> dict[str, Any]:
     }
 
 
-def _told(path: Path, sent: SentPackage) -> RenderableType:
+def _told(path: Path, sent: SentSecureDfuPackage) -> RenderableType:
     """The answer for people, and what to do next."""
     rows: list[tuple[str, object]] = [("package", str(path))]
     rows += [(part.image, _sent(part)) for part in sent.parts]
@@ -177,7 +177,7 @@ def _told(path: Path, sent: SentPackage) -> RenderableType:
     return facts(rows)
 
 
-def _sent(part: SentPart) -> str:
+def _sent(part: SentSecureDfuPart) -> str:
     """The number of bytes, the time and the speed."""
     if part.skipped:
         return "nothing was sent: the device has it already"

@@ -17,3 +17,13 @@ def allow_open_files(count: int) -> int:
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
+
+
+def no_core_file() -> None:
+    """Let the system write no image of this process if it crashes: it would have the secrets in it."""
+    if sys.platform == "win32":
+        return
+    import resource  # here: Windows has no such module
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

@@ -35,6 +35,8 @@ def make_own_folder(path: Path) -> None:
     """
     for folder in (*reversed(path.parents), path):
         if not folder.exists():
+            if folder.is_symlink():
+                raise OSError(errno.ENOENT, "it is a symbolic link to a folder that is not there", str(folder))
             folder.mkdir(mode=0o700, exist_ok=True)
         elif _is_ours(folder):
             folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~_OTHERS)

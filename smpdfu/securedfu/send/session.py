@@ -32,7 +32,7 @@ PAGE_SIZE, COPY_PAGE_S = 4096, 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class PartBegins:
+class SecureDfuPartBegins:
     """The part ``number`` of ``parts``, from 1: the image ``image`` of the manifest, of ``size_bytes``."""
 
     image: str
@@ -42,7 +42,7 @@ class PartBegins:
 
 
 @dataclass(frozen=True, slots=True)
-class PartMoves:
+class SecureDfuProgress:
     """The progress of the part."""
 
     image: str
@@ -50,26 +50,26 @@ class PartMoves:
 
 
 @dataclass(frozen=True, slots=True)
-class PartSkipped:
+class SecureDfuPartSkipped:
     """The device has this part already."""
 
     image: str
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceRestarts:
+class SecureDfuRestarts:
     """All of the part is there, and the device installs it; smpdfu waits at most ``within_s`` for it to come back."""
 
     image: str
     within_s: float
 
 
-DfuEvent = PartBegins | PartMoves | PartSkipped | DeviceRestarts
-Watch = Callable[[DfuEvent], None]
+SecureDfuEvent = SecureDfuPartBegins | SecureDfuProgress | SecureDfuPartSkipped | SecureDfuRestarts
+Watch = Callable[[SecureDfuEvent], None]
 
 
 @dataclass(frozen=True, slots=True)
-class SentPart:
+class SentSecureDfuPart:
     """A part that was sent in ``seconds``, or that was there already (``skipped``)."""
 
     image: str
@@ -82,14 +82,14 @@ class SentPart:
 
 
 @dataclass(frozen=True, slots=True)
-class SentPackage:
+class SentSecureDfuPackage:
     """A package that the bootloader took. ``came_back``: what runs now, as far as the wire shows it."""
 
-    parts: tuple[SentPart, ...]
+    parts: tuple[SentSecureDfuPart, ...]
     came_back: CameBack
 
 
-def ignore(event: DfuEvent) -> None:
+def ignore(event: SecureDfuEvent) -> None:
     """Watch nothing."""
 
 
@@ -114,22 +114,22 @@ class Session:
         self._boot_timeout_s = boot_timeout_s
         self._watch = watch
 
-    async def send(self, package: SecureDfuPackage) -> SentPackage:
+    async def send(self, package: SecureDfuPackage) -> SentSecureDfuPackage:
         """Send all parts.
 
         Raises PlanError, DfuRefusedError, DfuNotStartedError, DfuUnfinishedError or LinkError.
         """
         entries = package.in_sending_order
-        sent: list[SentPart] = []
+        sent: list[SentSecureDfuPart] = []
         came_back = CameBack.UNKNOWN
         try:
             await self._transport.open()
             installed = await self._look(package)
             for number, entry in enumerate(entries, 1):
-                self._watch(PartBegins(entry.name, number, len(entries), len(entry.firmware)))
+                self._watch(SecureDfuPartBegins(entry.name, number, len(entries), len(entry.firmware)))
                 if number < len(entries) and has_already(entry, installed):
-                    self._watch(PartSkipped(entry.name))
-                    sent.append(SentPart(entry.name, len(entry.firmware), skipped=True))
+                    self._watch(SecureDfuPartSkipped(entry.name))
+                    sent.append(SentSecureDfuPart(entry.name, len(entry.firmware), skipped=True))
                     continue
                 sent.append(await self._send_part(entry))
                 came_back = await self._restarted(entry)
@@ -142,7 +142,7 @@ class Session:
             raise
         finally:
             await self._transport.close()
-        return SentPackage(tuple(sent), came_back)
+        return SentSecureDfuPackage(tuple(sent), came_back)
 
     async def _look(self, package: SecureDfuPackage) -> Installed:
         """Ask the bootloader what it has, and check that the package fits. Nothing, if it does not say."""
@@ -151,20 +151,20 @@ class Session:
             check_device(package, installed)
         return installed or {}
 
-    async def _send_part(self, entry: Entry) -> SentPart:
+    async def _send_part(self, entry: Entry) -> SentSecureDfuPart:
         carrier = Carrier(self._transport, self._timeout_s)
         transfer = carrier.new_transfer(entry.init_packet.to_bytes(), entry.firmware)
         begin = time.monotonic()
-        await carrier.carry(transfer, lambda progress: self._watch(PartMoves(entry.name, progress)))
+        await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))
         seconds = time.monotonic() - begin
         done = transfer.progress
         if not transfer.confirmed:
             await self._unconfirmed(entry)
-        return SentPart(entry.name, done.len, seconds, done.resumed_at, done.repeats, done.damaged)
+        return SentSecureDfuPart(entry.name, done.len, seconds, done.resumed_at, done.repeats, done.damaged)
 
     async def _restarted(self, entry: Entry) -> CameBack:
         within_s = self._within_s(entry)
-        self._watch(DeviceRestarts(entry.name, within_s))
+        self._watch(SecureDfuRestarts(entry.name, within_s))
         return await self._transport.came_back(within_s)
 
     def _within_s(self, entry: Entry) -> float:
@@ -203,7 +203,7 @@ class Session:
         await self._transport.open()
         carrier = Carrier(self._transport, self._timeout_s)
         transfer = carrier.new_transfer(entry.init_packet.to_bytes(), entry.firmware)
-        await carrier.carry(transfer, lambda progress: self._watch(PartMoves(entry.name, progress)))
+        await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))
         return transfer.confirmed
 
     async def _not_started(self) -> DfuNotStartedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smpdfu.agent.actions.record_files import RecordFiles
 from smpdfu.agent.description import file as module
 from smpdfu.agent.description.authentication import Authentication, Way
 from smpdfu.agent.description.file import (
@@ -26,7 +28,7 @@ from smpdfu.agent.description.scan_rule import ScanRule
 from smpdfu.agent.report.doctor_files import check_files
 from smpdfu.connect import place_of
 from smpdfu.dfu.fleet.description.file import FleetDevice, Treatment
-from smpdfu.errors import AgentFileError
+from smpdfu.errors import AgentFileError, JournalError
 from smpdfu.local.doctor.checks import Level
 
 EXAMPLE = "\n".join(line[4:] for line in (module.__doc__ or "").partition("::\n\n")[2].splitlines())
@@ -79,6 +81,31 @@ def test_sha1_is_allowed_with_keys_alone(tmp_path: Path) -> None:
     (note,) = (one for one in check_files(file) if one.code == "sha1")
     assert (note.level, "trust" in note.why) == (Level.NOTE, True)
     assert "sha1" not in {one.code for one in check_files(load(tmp_path, LEAST))}
+
+
+def test_each_disk_of_the_agent_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records, the journals of the devices, and the packages may be on three disks."""
+    monkeypatch.setenv("SMPDFU_STATE_HOME", str(tmp_path / "home"))
+    places = [tmp_path / name for name in ("home", "state", "artifacts")]
+    for one in places:
+        one.mkdir()
+    file = load(tmp_path, LEAST.replace(HEAD, HEAD + "state = 'state'\n") + "[artifacts]\nfolder = 'artifacts'\n")
+    for full in places:
+        free = {one: 0 if one == full else 1 << 40 for one in places}
+        (error,) = (one for one in check_files(file, free.__getitem__) if one.level is Level.ERROR)
+        assert (error.code, str(full) in error.what) == ("space", True)
+    assert {one.level for one in check_files(file, lambda _: 1 << 40)} == {Level.OK}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_folder_that_is_a_link_to_nothing_cannot_be_used(tmp_path: Path) -> None:
+    """As of a disk that is not mounted."""
+    (tmp_path / "state").symlink_to(tmp_path / "disk" / "state")
+    file = load(tmp_path, LEAST.replace(HEAD, HEAD + "state = 'state'\n"))
+    assert "folder" in {one.code for one in check_files(file) if one.level is Level.ERROR}
+    says = "a symbolic link to a folder that is not there"
+    with pytest.raises(JournalError, match=says), RecordFiles(file.state).locked():
+        pass
 
 
 def test_a_search_alone_is_enough(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from smpdfu.agent.description.authentication import CREDENTIALS_DIRECTORY, Authentication, Credentials, Way
+from smpdfu.agent.management.access import password_login
 from smpdfu.dfu.fleet.description.table import Table
 from smpdfu.errors import AgentFileError
 from smpdfu.untrusted.programs import environment
@@ -135,3 +136,10 @@ def test_no_text_of_the_credentials_shows_a_token(way: Way, tmp_path: Path) -> N
     assert SECRET not in repr(found) + str(found) + repr(found.token("a"))
     assert found.hide(f"GatewayToken {SECRET} and {SECRET}") == "GatewayToken [token] and [token]"
     assert found.hide("nothing") == "nothing"
+
+
+def test_a_server_that_repeats_a_password_is_not_repeated() -> None:
+    """HTTP Basic has it in another form; both are hidden."""
+    login = password_login("admin", SECRET)
+    said = f"{login.header()}: admin with {SECRET} is unknown"
+    assert login.hide_text(said) == "Basic [token]: admin with [token] is unknown"

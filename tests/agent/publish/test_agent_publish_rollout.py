@@ -304,6 +304,20 @@ def test_a_person_may_end_it(
     assert isinstance(outcome.error(), RolloutFailedError)
 
 
+def test_a_rollout_that_is_gone_from_the_server_was_deleted(
+    standing: StandIn, operator: HawkbitServer, tmp_path: Path, make: Maker, tag: str
+) -> None:
+    devices(operator, tag, 3)
+    done = put(standing, package_file(tmp_path, make), wish(tag))
+    assert done.rollout is not None
+    number = done.rollout.id
+    sleep = acting(lambda: standing.repository.rollouts.pop(number, None))
+    outcome = follow(standing, number, Watch(), sleep, start=False)
+    assert outcome.end is RolloutEnd.DELETED
+    with pytest.raises(ServerRefusedError):  # one that never was there is no deleted one
+        follow(standing, number, Watch(), sleep, start=False)
+
+
 def test_a_rollout_that_a_person_paused_is_not_started(
     standing: StandIn, operator: HawkbitServer, tmp_path: Path, make: Maker, tag: str
 ) -> None:

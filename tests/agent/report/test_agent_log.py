@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from smpdfu.agent.actions.events import (
     ActionEnded,
+    ActionTaken,
     ActionWaits,
     AgentBegins,
     AgentEvent,
+    ClaimedElsewhere,
     ConfirmationWaits,
     FeedbackKept,
     Polled,
@@ -90,6 +92,13 @@ def test_what_is_no_news_has_no_line() -> None:
 def test_a_confirmation_that_waits_is_said_once() -> None:
     first, second = ConfirmationWaits("a", "42"), ConfirmationWaits("a", "43")
     assert len(lines(first, first, second, second)) == 2
+
+
+def test_another_gateway_is_said_once_for_an_action() -> None:
+    """The agent sees its claim at each attempt."""
+    found, again = ClaimedElsewhere("a", "g2", ""), ActionTaken("a", "43", resumed=False)
+    shown = [line.split()[2] for line in lines(found, found, found, again, found, found)]
+    assert shown == ["claimed-elsewhere", "action", "claimed-elsewhere"]
 
 
 def test_a_new_action_can_wait_again() -> None:

@@ -119,6 +119,12 @@ def test_the_port_is_free_again_afterwards_and_a_port_in_use_is_said() -> None:
         assert scrape(port)
 
 
+@pytest.mark.parametrize("host", ["..", "a" * 64])
+def test_a_name_that_no_host_can_have_is_said(host: str) -> None:
+    with pytest.raises(AgentFileError, match="no such name"), served(make({}, Clock()), Listener(host, 9464)):
+        pass
+
+
 def test_without_the_extra_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     missing: Any = None
     monkeypatch.setitem(sys.modules, "prometheus_client", missing)

@@ -125,6 +125,20 @@ def test_every_claim_is_another_one() -> None:
     assert other_in_messages([Claim.new("gw").message], Claim.new("gw")) is not None
 
 
+def test_a_record_that_the_disk_does_not_take_is_no_fault_of_the_server(case: Case) -> None:
+    """A folder is where the new record would be."""
+    case.site.once()
+    case.known = True  # the agent registered it
+    (record,) = case.site.folder.glob("state/devices-*/*-*.json")
+    record.with_suffix(".new").mkdir()
+    number = case.assign()
+    found = case.site.once()
+    assert (found.unpolled, found.waiting) == ((), (case.name,))
+    record.with_suffix(".new").rmdir()
+    assert case.site.once().ended == (case.name,)
+    assert case.status(number) == "finished"
+
+
 def test_an_action_that_a_person_ends_by_force_is_forgotten(case: Case) -> None:
     number = case.assign()
     with other_place(case.site, case.name, SILENT):

@@ -14,7 +14,7 @@ import pytest
 
 from smpdfu.securedfu.send import ble
 from smpdfu.securedfu.send.ble import BleTransport
-from smpdfu.securedfu.send.session import PartMoves, Session
+from smpdfu.securedfu.send.session import SecureDfuProgress, Session
 from smpdfu.securedfu.send.transport import CameBack
 from tests.ble.fake_bluez import Manner, on_bus, private_bus
 from tests.securedfu.send.dfu_bench import package_of
@@ -65,7 +65,7 @@ def test_a_lost_link_is_opened_again_at_the_bootloaders_address(bus_address: str
         async with on_bus(bus_address, partial(FakeDfuBluez, device=lamp, manner=Manner(mtu=247))) as fake:
 
             def watch(event: object) -> None:
-                if isinstance(event, PartMoves) and event.progress.off >= 8_192 and fake.connections == 2:
+                if isinstance(event, SecureDfuProgress) and event.progress.off >= 8_192 and fake.connections == 2:
                     fake.run(fake.lose())
 
             transport = BleTransport("lamp")

@@ -19,7 +19,7 @@ from smpdfu.errors import (
 )
 from smpdfu.secure_dfu import send_secure_dfu
 from smpdfu.securedfu.send import carry, installed, serial
-from smpdfu.securedfu.send.session import DeviceRestarts, DfuEvent, PartBegins, PartMoves
+from smpdfu.securedfu.send.session import SecureDfuEvent, SecureDfuPartBegins, SecureDfuProgress, SecureDfuRestarts
 from smpdfu.securedfu.send.transport import CameBack
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
@@ -43,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_application_arrives_and_it_is_said_that_a_uart_cannot_tell_what_runs() -> None:
     device = device_in_dfu()
-    events: list[DfuEvent] = []
+    events: list[SecureDfuEvent] = []
 
     async def use() -> None:
         async with served(device) as address:
@@ -54,9 +54,9 @@ def test_an_application_arrives_and_it_is_said_that_a_uart_cannot_tell_what_runs
 
     asyncio.run(use())
     assert runs_new(device)
-    assert events[0] == PartBegins("application", 1, 1, len(NEW))
-    assert events[-1] == DeviceRestarts("application", 0.1)
-    moves = [one.progress.off for one in events if isinstance(one, PartMoves)]
+    assert events[0] == SecureDfuPartBegins("application", 1, 1, len(NEW))
+    assert events[-1] == SecureDfuRestarts("application", 0.1)
+    moves = [one.progress.off for one in events if isinstance(one, SecureDfuProgress)]
     assert moves == sorted(moves)
     assert moves[-1] == len(NEW)
 
