@@ -11,6 +11,7 @@ from smpdfu.agent.report.metrics import AgentMetrics
 from smpdfu.agent.server.client import DdiClient
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
+from smpdfu.cli.securedfu.package_options import Zigbee
 from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
 from smpdfu.dfu.build_folder.formats.partitions import Memory
 from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package, make_build_package
@@ -19,7 +20,9 @@ from smpdfu.dfu.evidence.sbom_reading import read_sbom
 from smpdfu.dfu.package.making import make_package
 from smpdfu.image.format import Flag
 from smpdfu.image.nsib.trusted_keys import read_nsib_keys
+from smpdfu.image.secure_dfu.init_packet import HashType
 from smpdfu.library import health_command, health_soak, install_image, recover_image
+from smpdfu.secure_dfu import judge_secure_dfu_package, make_secure_dfu_package, read_secure_dfu_package
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
 from smpdfu.smp.groups.image import ImageRc
@@ -74,6 +77,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 )
 (ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
 (Flag.PIC,)  # MCUboot, image.h
+(HashType.SHA128,)  # dfu-cc.proto
 (Memory.RAM,)  # the Partition Manager's word
 (Build().built,)  # of the answer to os info, whose fields are read in their order
 
@@ -86,6 +90,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 # A console script; names of smpdfu.__all__.
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
 (make_build_package, make_build_mcuboot_package, describe_build, read_sbom, read_nsib_keys)
+(make_secure_dfu_package, read_secure_dfu_package, judge_secure_dfu_package)
 (split_halves,)  # sample_images/make_samples.py
 
 # A word of the agent's file; what prometheus-client calls; the agent's log writes every field of an event.
@@ -94,3 +99,7 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)
 (ConfirmationBase(auto_confirm=False).auto_confirm, ConfirmationBase.deactivate)
+
+# Options of nrfutil that are refused: dataclasses.fields finds them.
+(Zigbee().image_type, Zigbee().comment, Zigbee().ota_hw_version, Zigbee().ota_fw_version)
+(Zigbee().ota_min_hw_version, Zigbee().ota_max_hw_version)
