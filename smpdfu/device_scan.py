@@ -34,11 +34,15 @@ class SerialDevice:
 
 @dataclass(frozen=True, slots=True)
 class VirtualDevice:
-    """A virtual device. ``address`` is its port if a process runs it, because then its name is in use."""
+    """A virtual device. ``address`` is its port if a process runs it, because then its name is in use.
+
+    ``secure_dfu``: it is an nRF52 with the bootloader of the nRF5 SDK, which does not speak SMP.
+    """
 
     name: str
     address: str
     running: bool
+    secure_dfu: bool
 
 
 def serial_devices(*, every: bool = False) -> tuple[SerialDevice, ...]:
@@ -65,8 +69,9 @@ def virtual_devices() -> tuple[VirtualDevice, ...]:
     for name in list_devices():
         port = str((holder_of(name) or {}).get("port") or "")
         address = port if port.partition(":")[0] in WIRES else f"serial:{port}"
-        if port or not is_nrf52(name):
-            rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port)))
+        secure_dfu = is_nrf52(name)
+        if port or not secure_dfu:
+            rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port), secure_dfu))
     return tuple(rows)
 
 
