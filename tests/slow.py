@@ -227,6 +227,8 @@ SLOW = frozenset(
         "virtual/test_virtual_traffic.py",
         "virtual/test_virtual_truth.py",
         "virtual/test_virtual_xip_split.py",
+        "securedfu/send/test_securedfu_send_cli.py",
+        "securedfu/send/test_securedfu_send_serial.py",
     }
 )
 """Paths of modules, from ``tests/`` on."""

@@ -11,6 +11,7 @@ from smpdfu.agent.report.metrics import AgentMetrics
 from smpdfu.agent.server.client import DdiClient
 from smpdfu.cli.image.sign_options import ByteOrder
 from smpdfu.cli.keys.options import Language, PrivateFormat, PublicEncoding
+from smpdfu.cli.securedfu.package_options import Zigbee
 from smpdfu.cli.virtual.options.boot import B0nChoice, KeyLength, Mode
 from smpdfu.dfu.build_folder.formats.partitions import Memory
 from smpdfu.dfu.build_folder.packing.making import make_build_mcuboot_package, make_build_package
@@ -19,7 +20,9 @@ from smpdfu.dfu.evidence.sbom_reading import read_sbom
 from smpdfu.dfu.package.making import make_package
 from smpdfu.image.format import Flag
 from smpdfu.image.nsib.trusted_keys import read_nsib_keys
+from smpdfu.image.secure_dfu.init_packet import HashType
 from smpdfu.library import health_command, health_soak, install_image, recover_image
+from smpdfu.secure_dfu import judge_secure_dfu_package, make_secure_dfu_package, read_secure_dfu_package
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
 from smpdfu.smp.groups.image import ImageRc
@@ -75,6 +78,7 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 )
 (ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
 (Flag.PIC,)  # MCUboot, image.h
+(HashType.SHA128,)  # dfu-cc.proto
 (Memory.RAM,)  # the Partition Manager's word
 (Build().built,)  # of the answer to os info, whose fields are read in their order
 
@@ -87,6 +91,7 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 # A console script; names of smpdfu.__all__.
 (imgtool, health_command, health_soak, install_image, make_package, recover_image)
 (make_build_package, make_build_mcuboot_package, describe_build, read_sbom, read_nsib_keys)
+(make_secure_dfu_package, read_secure_dfu_package, judge_secure_dfu_package)
 (split_halves,)  # sample_images/make_samples.py
 
 # A word of the agent's file; what prometheus-client calls; the agent's log writes every field of an event.
@@ -97,3 +102,7 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 (ConfirmationBase(auto_confirm=False).auto_confirm, ConfirmationBase.deactivate)
 # The serial line of a virtual nRF52 without a terminal, as ``VirtualNrf5340.connect`` is for the other chip.
 (dfu_pipe,)
+
+# Options of nrfutil that are refused: dataclasses.fields finds them.
+(Zigbee().image_type, Zigbee().comment, Zigbee().ota_hw_version, Zigbee().ota_fw_version)
+(Zigbee().ota_min_hw_version, Zigbee().ota_max_hw_version)
