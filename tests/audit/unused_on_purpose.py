@@ -31,10 +31,10 @@ from smpdfu.smp.groups.settings import SettingsRc
 from smpdfu.smp.groups.stat import StatRc
 from smpdfu.smp.groups.transport import ConfigType, TransportRc
 from smpdfu.smp.message import MgmtRc
-from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.store.sample_firmware import split_halves
+from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 
 # The codes and words that a specification lists: they are looked up by their numbers.
 (ConfigMode.REPLACE, ConfigMode.REMOVE, Execution.RESUMED, Handling.ATTEMPT, MaintenanceWindow.AVAILABLE)
