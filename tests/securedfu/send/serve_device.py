@@ -1,4 +1,5 @@
-"""Serve a virtual bootloader in a process of its own, on a line with a share of damaged bytes and a baud rate (0: none).
+"""Serve a virtual bootloader in a process of its own, on a line with a share of damaged bytes and a baud rate.
+
 
 ``python -m tests.securedfu.send.serve_device CORRUPTION BAUDRATE`` reads the key that the bootloader trusts from stdin,
 in hex, and prints the port. For each further line it prints what runs ("new", "old", or "nothing"), and holds the
