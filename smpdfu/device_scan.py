@@ -64,12 +64,14 @@ def serial_devices(*, every: bool = False) -> tuple[SerialDevice, ...]:
 
 
 def virtual_devices() -> tuple[VirtualDevice, ...]:
-    """Return the virtual devices of this computer."""
+    """Return the virtual devices of this computer. One with Secure DFU is in reach only while a process runs it."""
     rows = []
     for name in list_devices():
         port = str((holder_of(name) or {}).get("port") or "")
         address = port if port.partition(":")[0] in WIRES else f"serial:{port}"
-        rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port), is_nrf52(name)))
+        secure_dfu = is_nrf52(name)
+        if port or not secure_dfu:
+            rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port), secure_dfu))
     return tuple(rows)
 
 

@@ -31,6 +31,7 @@ from smpdfu.smp.groups.settings import SettingsRc
 from smpdfu.smp.groups.stat import StatRc
 from smpdfu.smp.groups.transport import ConfigType, TransportRc
 from smpdfu.smp.message import MgmtRc
+from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.store.sample_firmware import split_halves
@@ -103,3 +104,6 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 # Options of nrfutil that are refused: dataclasses.fields finds them.
 (Zigbee().image_type, Zigbee().comment, Zigbee().ota_hw_version, Zigbee().ota_fw_version)
 (Zigbee().ota_min_hw_version, Zigbee().ota_max_hw_version)
+
+# The serial line of a virtual nRF52 without a terminal, as ``VirtualNrf5340.connect`` is for the other chip.
+(dfu_pipe,)
