@@ -64,9 +64,7 @@ def _next(rows: list[Row]) -> str:
     secure_dfu = next((row for row in rows if row.get("secure_dfu")), None)
     commands = [f"smpdfu list --to {smp['address']}"] if smp else []
     if secure_dfu is not None:
-        kind, _, name = str(secure_dfu["address"]).partition(":")
-        send = f"smpdfu secure-dfu send PACKAGE.zip --to {secure_dfu['address']}"
-        commands.append(f"smpdfu virtual run {name}" if kind == "virtual" else send)
+        commands.append(f"smpdfu secure-dfu send PACKAGE.zip --to {secure_dfu['address']}")
     return f"Next: {' or '.join(f'`{one}`' for one in commands)}"
 
 
