@@ -395,6 +395,6 @@ def _serial_ports() -> tuple[str, ...]:
 
 
 def _virtual_devices() -> tuple[str, ...]:
-    from smpdfu.virtual.store.names import list_devices
+    from smpdfu.virtual.store.kinds import smp_devices
 
-    return tuple(f"virtual:{name}" for name in list_devices())
+    return tuple(f"virtual:{name}" for name in smp_devices())

@@ -10,6 +10,7 @@ from smpdfu.errors import ConnectError
 from smpdfu.link.serial import pipe as serial_pipe
 from smpdfu.local.doctor import system
 from smpdfu.local.doctor.usb_vendors import board_of
+from smpdfu.virtual.store.kinds import is_nrf52
 from smpdfu.virtual.store.names import holder_of, list_devices
 
 if TYPE_CHECKING:
@@ -33,11 +34,15 @@ class SerialDevice:
 
 @dataclass(frozen=True, slots=True)
 class VirtualDevice:
-    """A virtual device. ``address`` is its port if a process runs it, because then its name is in use."""
+    """A virtual device. ``address`` is its port if a process runs it, because then its name is in use.
+
+    ``secure_dfu``: it is an nRF52 with the bootloader of the nRF5 SDK, which does not speak SMP.
+    """
 
     name: str
     address: str
     running: bool
+    secure_dfu: bool
 
 
 def serial_devices(*, every: bool = False) -> tuple[SerialDevice, ...]:
@@ -59,12 +64,14 @@ def serial_devices(*, every: bool = False) -> tuple[SerialDevice, ...]:
 
 
 def virtual_devices() -> tuple[VirtualDevice, ...]:
-    """Return the virtual devices of this computer."""
+    """Return the virtual devices of this computer. One with Secure DFU is in reach only while a process runs it."""
     rows = []
     for name in list_devices():
         port = str((holder_of(name) or {}).get("port") or "")
         address = port if port.partition(":")[0] in WIRES else f"serial:{port}"
-        rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port)))
+        secure_dfu = is_nrf52(name)
+        if port or not secure_dfu:
+            rows.append(VirtualDevice(name, address if port else f"virtual:{name}", bool(port), secure_dfu))
     return tuple(rows)
 
 

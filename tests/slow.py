@@ -41,6 +41,10 @@ SLOW = frozenset(
         "ble/test_ble_bumble.py",
         "ble/test_ble_radio.py",
         "ble/test_ble_tcp.py",
+        "securedfu/ble/test_dfu_ble_bluez.py",
+        "securedfu/ble/test_dfu_ble_faults.py",
+        "securedfu/ble/test_dfu_ble_tcp.py",
+        "securedfu/ble/test_dfu_ble_update.py",
         "chaos/test_chaos.py",
         "cli/device/test_cli_advice.py",
         "cli/device/test_cli_affected_uploads.py",
@@ -105,6 +109,7 @@ SLOW = frozenset(
         "cli/test_cli_virtual_build.py",
         "cli/test_cli_virtual_load.py",
         "cli/test_cli_virtual_many.py",
+        "cli/test_cli_virtual_nrf52.py",
         "cli/test_cli_virtualboot.py",
         "cli/test_cli_virtualflash.py",
         "cli/test_imgtool_agreement.py",
@@ -209,6 +214,9 @@ SLOW = frozenset(
         "untrusted/test_untrusted_yamltext.py",
         "vectors/test_secure_dfu.py",
         "vectors/test_build_folders.py",
+        "virtual/nrf52/test_nrf52_objects.py",
+        "virtual/nrf52/test_nrf52_power_cuts.py",
+        "virtual/nrf52/test_nrf52_serial.py",
         "virtual/test_virtual_flash.py",
         "virtual/test_virtual_fuzz.py",
         "virtual/test_virtual_generations.py",
@@ -223,6 +231,8 @@ SLOW = frozenset(
         "virtual/test_virtual_traffic.py",
         "virtual/test_virtual_truth.py",
         "virtual/test_virtual_xip_split.py",
+        "securedfu/send/test_securedfu_send_cli.py",
+        "securedfu/send/test_securedfu_send_serial.py",
     }
 )
 """Paths of modules, from ``tests/`` on."""

@@ -45,7 +45,7 @@ async def _seen(kinds: Mapping[str, object], listen_s: float) -> tuple[list[Seen
     if "serial" in kinds:
         seen += [SeenDevice("serial", one.serial_number or "", one.address) for one in serial_devices()]
     if "virtual" in kinds:
-        seen += [SeenDevice("virtual", one.name, one.address) for one in virtual_devices()]
+        seen += [SeenDevice("virtual", one.name, one.address) for one in virtual_devices() if not one.secure_dfu]
     if "ble" in kinds:
         found, fault = await ble_devices(listen_s)
         seen += [SeenDevice("ble", one.name or "", f"ble:{one.address}") for one in found if not one.secure_dfu]

@@ -261,21 +261,28 @@ class Exchange:
             raise self.lost
         message = self._message(ticket)
         wire = self.framing.encode(message)
-        size = self.pipe.max_write
         self.note("sent", message)
         if ticket.sent_at is None:
             ticket.sent_at = now()
         try:
-            async with self._writing:
-                if self._prefix:  # never in one write with the frame, see ``Framing.resync``
-                    await self.pipe.write(self._prefix)
-                for start in range(0, len(wire), size):
-                    await self.pipe.write(wire[start : start + size])
+            if len(wire) <= self.pipe.max_write and not (self._prefix or self._writing.locked()):
+                await self.pipe.write(wire)  # one write never mixes with others
+            else:
+                await self._write_in_turn(wire)
         except LinkLostError as error:
             self._lose(error)
             raise
-        self._prefix = b""
         return len(wire)
+
+    async def _write_in_turn(self, wire: bytes) -> None:
+        """Write ``wire`` in as many writes as it needs, between which nobody else writes."""
+        size = self.pipe.max_write
+        async with self._writing:
+            if self._prefix:  # never in one write with the frame, see ``Framing.resync``
+                await self.pipe.write(self._prefix)
+            for start in range(0, len(wire), size):
+                await self.pipe.write(wire[start : start + size])
+        self._prefix = b""
 
     def _message(self, ticket: Ticket) -> bytes:
         message = self.session.encode(ticket)

@@ -77,8 +77,12 @@ class Pipe(ABC):
 
         Raises LinkLostError at the end, and on a pipe that is not open.
         """
-        with self._wall(self._lost):
+        try:
             return await self._read()
+        except LinkError:
+            raise
+        except Exception as error:
+            raise self._lost(error) from error
 
     async def write(self, data: bytes) -> None:
         """Send all of ``data``; it never mixes with the writes of another task.
@@ -88,12 +92,17 @@ class Pipe(ABC):
         """
         if len(data) > self.max_write:
             raise ValueError(f"{self.name} takes {self.max_write} bytes in one write, not {len(data)}")
-        with self._wall(self._lost):
+        try:
             async with self._writing:
                 await self._write(data)
+        except LinkError:
+            raise
+        except Exception as error:
+            raise self._lost(error) from error
 
     @contextmanager
     def _wall(self, explain: Callable[[Exception], LinkError]) -> Iterator[None]:
+        """What a block raises becomes what ``explain`` makes of it; in place in ``read`` and ``write``: faster."""
         try:
             yield
         except LinkError:

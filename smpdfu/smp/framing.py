@@ -102,7 +102,7 @@ class ConsoleFraming(Framing):
             raise ValueError(f"a console packet cannot carry a message of {len(message)} bytes")
         check = crc_hqx(message, 0).to_bytes(_CRC_SIZE, "big")
         base64 = b2a_base64(b"".join((length.to_bytes(_LENGTH_SIZE, "big"), message, check)), newline=False)
-        lines = (base64[start : start + self._step] for start in range(0, len(base64), self._step))
+        lines = [base64[start : start + self._step] for start in range(0, len(base64), self._step)]
         return _FIRST + (_NEWLINE + _FURTHER).join(lines) + _NEWLINE
 
     def feed(self, data: bytes) -> list[bytes]:

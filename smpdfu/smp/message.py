@@ -80,12 +80,14 @@ class Header:
         """Return the eight bytes. Raises ValueError if a field does not fit."""
         if not 0 <= self.version <= 3:
             raise ValueError(f"the version field has two bits: {self.version} does not fit")
-        try:
-            return _HEADER.pack(
-                self.op | self.version << 3, self.flags, self.length, self.group, self.sequence, self.command
-            )
-        except struct.error as error:
-            raise ValueError(f"a field of the SMP header does not fit: {error}") from error
+        return _packed(self.op, self.version, self.flags, self.length, self.group, self.sequence, self.command)
+
+    def body_of(self, message: bytes) -> bytes:
+        """Return what follows this header in ``message``. Raises RemoteProtocolError if it has another length."""
+        body = message[HEADER_SIZE:]
+        if len(body) != self.length:
+            raise RemoteProtocolError(f"the body has {len(body)} bytes, but its header says {self.length}")
+        return body
 
     def reply(self, body: bytes) -> bytes:
         """Return the answer to this request with ``body``: for a server. Raises ValueError for a response."""
@@ -105,10 +107,15 @@ class Message(NamedTuple):
 def split_message(message: bytes) -> Message:
     """Split ``message``. Raises RemoteProtocolError if the header gives another length."""
     header = Header.from_bytes(message)
-    body = message[HEADER_SIZE:]
-    if len(body) != header.length:
-        raise RemoteProtocolError(f"the body has {len(body)} bytes, but its header says {header.length}")
-    return Message(header, body)
+    return Message(header, header.body_of(message))
+
+
+def _packed(op: Op, version: int, flags: int, length: int, group: int, sequence: int, command: int) -> bytes:
+    """The bytes of a header, without a ``Header``: every request of an upload needs them."""
+    try:
+        return _HEADER.pack(op | version << 3, flags, length, group, sequence, command)
+    except struct.error as error:
+        raise ValueError(f"a field of the SMP header does not fit: {error}") from error
 
 
 class Response(Body):
@@ -148,8 +155,8 @@ class Request(Body, Generic[R]):
         body = self.to_body()
         if len(body) > 0xFFFF:
             raise LocalProtocolError(f"the body of {self.title} has {len(body)} bytes, more than SMP can carry")
-        header = Header(self.op if op is None else op, version - 1, 0, len(body), self.group, sequence, self.command)
-        return header.to_bytes() + body
+        op = self.op if op is None else op
+        return _packed(op, version - 1, 0, len(body), self.group, sequence, self.command) + body
 
     @classmethod
     def read_refusal(cls, entries: dict[object, object]) -> Refusal | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from smpdfu.errors import DeviceError, LinkLostError, LocalProtocolError, RemoteProtocolError
 from smpdfu.smp.groups import rc_name
-from smpdfu.smp.message import Header, MgmtRc, Request, Response, decode_map, split_message
+from smpdfu.smp.message import Header, MgmtRc, Request, Response, decode_map
 
 _SEQUENCES = 256
 _NEWEST = 1  # the field of SMP version 2: no server answers in a version that was not asked for
@@ -133,7 +133,7 @@ class Session:
         ticket, header = match
         request = ticket.request
         try:
-            outcome = read_outcome(request, split_message(message).body)
+            outcome = read_outcome(request, header.body_of(message))
         except RemoteProtocolError as error:
             unread = RemoteProtocolError(f"the answer to {request.title} cannot be read: {error}")
             return Answer(ticket, unread, AnswerKind.UNREADABLE)

@@ -18,6 +18,7 @@ MAX_DEPTH = 32
 MAX_DIGITS = 4300
 """Digits of a whole number: Python's own bound where nobody changed it."""
 _TOO_LONG = f"it has a number of more than {MAX_DIGITS} digits"
+_NESTS = (dict, list, tuple)
 T = TypeVar("T")
 _PART = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?)"""
 _TOML_TOKENS = (
@@ -105,12 +106,13 @@ def check_depth(value: object, limit: int = MAX_DEPTH) -> None:
     waiting = [(value, 1)]
     while waiting:
         one, level = waiting.pop()
-        if not isinstance(one, dict | list | tuple) or deepest.get(id(one), 0) >= level:
+        if not isinstance(one, _NESTS) or deepest.get(id(one), 0) >= level:
             continue
         if level > limit:
             raise TooDeepError(limit)
         deepest[id(one)] = level
-        waiting += [(item, level + 1) for item in (one.values() if isinstance(one, dict) else one)]
+        items = one.values() if isinstance(one, dict) else one
+        waiting += [(item, level + 1) for item in items if isinstance(item, _NESTS)]
 
 
 def _check_brackets(text: str, limit: int) -> None:

@@ -35,6 +35,7 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.store.sample_firmware import split_halves
+from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 
 # The codes and words that a specification lists: they are looked up by their numbers.
 (ConfigMode.REPLACE, ConfigMode.REMOVE, Execution.RESUMED, Handling.ATTEMPT, MaintenanceWindow.AVAILABLE)
@@ -105,3 +106,10 @@ from smpdfu.virtual.store.sample_firmware import split_halves
 # The rest of hawkBit's protocol for devices: the client speaks all of it, and the agent needs most of it today.
 (DdiClient.get_installed, DdiClient.put_installed, DdiClient.set_auto_confirm)
 (ConfirmationBase(auto_confirm=False).auto_confirm, ConfirmationBase.deactivate)
+
+# Options of nrfutil that are refused: dataclasses.fields finds them.
+(Zigbee().image_type, Zigbee().comment, Zigbee().ota_hw_version, Zigbee().ota_fw_version)
+(Zigbee().ota_min_hw_version, Zigbee().ota_max_hw_version)
+
+# The serial line of a virtual nRF52 without a terminal, as ``VirtualNrf5340.connect`` is for the other chip.
+(dfu_pipe,)

@@ -49,6 +49,7 @@ FACTS = {
     "file": "app 1.bin",
     "folder": "build",
     "name": "PASSWORD",
+    "kind": "DFU_APPLICATION_ZIP",
 }
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from smpdfu import __version__
 from smpdfu.cli.app import completion
 from smpdfu.cli.app.main import build_app
+from smpdfu.cli.app.man_page import escaped
 from smpdfu.cli.app.tree import COMMANDS, RELEASE, UPDATE
 from smpdfu.cli.terminal.examples import EXAMPLES
 
@@ -50,7 +51,7 @@ def test_help_of_the_first_two_groups_has_examples_that_can_be_copied(name: str)
 
 
 def test_help_of_each_command_in_a_group_has_examples() -> None:
-    for group in ("fleet", "virtual", "key", "provision"):
+    for group in ("fleet", "virtual", "key", "provision", "secure-dfu"):
         whole: Any = get_command(build_app([group]))
         for name in whole.commands[group].commands:
             lines = said(group, name, "--help").splitlines()
@@ -116,7 +117,7 @@ def test_the_man_page_names_every_command_and_is_well_formed(tmp_path: Path) -> 
     page = said("help", "--man")
     assert page.startswith(".TH SMPDFU 1")
     for name in COMMANDS:
-        assert f".SS smpdfu {name}" in page
+        assert f".SS smpdfu {escaped(name)}" in page
     assert all(rf"\-\-{word}" in page for word in ("baudrate", "confirm", "merged"))
     if shutil.which("mandoc") is None:
         pytest.skip("mandoc is not installed: the page is not checked by it")

@@ -116,6 +116,18 @@ def test_virtual_devices_are_here(smpdfu: Call, tmp_path: Path, monkeypatch: pyt
             assert found(smpdfu, "--seconds", "0") == [address]
 
 
+def test_a_virtual_nrf52_is_named_with_its_command(smpdfu: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial_pipe, "list_serial_ports", lambda: ())
+    assert smpdfu("virtual", "new", "lamp", "--layout", "nrf52840-secure-dfu").code == 0
+    from smpdfu.virtual.store.nrf52 import open_nrf52
+
+    with open_nrf52("lamp") as device:
+        device.announce("/dev/pts/7")
+        done = smpdfu("scan", "--seconds", "0")
+    assert "virtual nRF52 with Secure DFU lamp" in " ".join(done.out.split())
+    assert "Next: `smpdfu secure-dfu send PACKAGE.zip --to serial:/dev/pts/7`" in done.err
+
+
 def test_a_name_from_the_air_moves_no_cursor(smpdfu: Call, air: list[Any]) -> None:
     air.append(Found("\x1b[2J[red]x", "F0:00:00:00:00:01", -50))
     done = smpdfu("scan")

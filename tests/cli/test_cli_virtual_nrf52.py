@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.device_scan import virtual_devices
 from smpdfu.image.files import encode_firmware
 from smpdfu.image.hexfile import Segment
 from smpdfu.virtual.chip.flash import PowerCut
 from smpdfu.virtual.nrf52.settings import read_pages
 from smpdfu.virtual.store import nrf52
+from smpdfu.virtual.store.kinds import smp_devices
 from smpdfu.virtual.store.names import list_devices
 from tests.virtual.nrf52.nrf52_bench import S140_7_2, firmware
 
@@ -125,6 +127,12 @@ def test_commands_that_speak_smp_say_what_the_device_is(smpdfu: Call, old: str) 
     result = smpdfu("list", "--to", f"virtual:{old}")
     assert "is an nRF52 with a Secure DFU bootloader" in result.refused(4)
     assert "smpdfu secure-dfu send" in result.err
+
+
+def test_scan_and_the_choice_of_a_device_leave_it_out(smpdfu: Call, old: str) -> None:
+    done(smpdfu, "virtual", "new", "desk")
+    assert [one.name for one in virtual_devices()] == ["desk"]
+    assert smp_devices() == ("desk",)
 
 
 @pytest.mark.parametrize(

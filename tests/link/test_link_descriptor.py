@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -24,12 +24,59 @@ def wire() -> Iterator[tuple[int, socket.socket]]:
         yield near.fileno(), far
 
 
-def test_nothing_is_watched_between_reads(wire: tuple[int, socket.socket]) -> None:
+def test_bytes_that_nobody_reads_wake_the_loop_once_and_wait(wire: tuple[int, socket.socket]) -> None:
     async def use() -> None:
         fd, far = wire
+        stream = Descriptor(fd)
         far.send(b"x")
-        assert await Descriptor(fd).read() == b"x"
+        assert await stream.read() == b"x"
+        far.send(b"y")
+        await asyncio.sleep(0.001)
         assert not asyncio.get_running_loop().remove_reader(fd)
+        assert await stream.read() == b"y"
+        stream.release(LinkLostError("closed"))
+
+    asyncio.run(use())
+
+
+def test_reads_in_a_row_are_one_watch(wire: tuple[int, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use() -> None:
+        fd, far = wire
+        loop, watches = asyncio.get_running_loop(), list[int]()
+        add_reader = loop.add_reader
+
+        def watch(fd: int, call: Callable[[], None]) -> None:
+            watches.append(fd)
+            add_reader(fd, call)
+
+        monkeypatch.setattr(loop, "add_reader", watch)
+        stream = Descriptor(fd)
+        for _ in range(5):
+            reading = asyncio.ensure_future(stream.read())
+            await asyncio.sleep(0)
+            far.send(b"x")
+            assert await reading == b"x"
+        assert watches == [fd]
+        stream.release(LinkLostError("closed"))
+
+    asyncio.run(use())
+
+
+def test_bytes_that_came_before_the_cancellation_are_kept(wire: tuple[int, socket.socket]) -> None:
+    async def use() -> None:
+        fd, far = wire
+        stream = Descriptor(fd)
+        reading = asyncio.ensure_future(stream.read())
+        await asyncio.sleep(0)
+        far.send(b"kept")
+        stream._readable()  # the descriptor has the bytes, and the task that reads has not run yet
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+        assert await stream.read() == b"kept"
+        stream.release(LinkLostError("closed"))
+
+    asyncio.run(use())
 
     asyncio.run(use())
 

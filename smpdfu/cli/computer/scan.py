@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smpdfu.cli.terminal.show import Output, table
-from smpdfu.device_scan import ble_devices, serial_devices, virtual_devices
+from smpdfu.device_scan import VirtualDevice, ble_devices, serial_devices, virtual_devices
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,7 +59,7 @@ def _heard(found: Found) -> Row:
 
 
 def _next(rows: list[Row]) -> str:
-    """Return the next command for the first device, and for the first Secure DFU bootloader."""
+    """Return the next command for the first device, and for the first one with Secure DFU."""
     smp = next((row for row in rows if not row.get("secure_dfu")), None)
     secure_dfu = next((row for row in rows if row.get("secure_dfu")), None)
     commands = [f"smpdfu list --to {smp['address']}"] if smp else []
@@ -73,14 +73,13 @@ def _row(kind: str, address: str, what: str, *, known: bool = True) -> Row:
 
 
 def _virtual() -> list[Row]:
-    return [
-        _row(
-            one.address.partition(":")[0],
-            one.address,
-            f"virtual device {one.name}" if one.running else "virtual device",
-        )
-        for one in virtual_devices()
-    ]
+    return [_virtual_row(one) for one in virtual_devices()]
+
+
+def _virtual_row(one: VirtualDevice) -> Row:
+    what = "virtual nRF52 with Secure DFU" if one.secure_dfu else "virtual device"
+    row = _row(one.address.partition(":")[0], one.address, f"{what} {one.name}" if one.running else what)
+    return row | {"secure_dfu": True} if one.secure_dfu else row
 
 
 def _shown(rows: list[Row]) -> RenderableType:

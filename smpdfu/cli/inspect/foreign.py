@@ -28,12 +28,12 @@ def secure_dfu(data: bytes, advice: str) -> Contents:
             rows += [("init packet", one.fault)]
             continue
         rows += [
-            ("type", said["fw_type"]),
-            ("version", "none" if said["fw_version"] is None else said["fw_version"]),
-            ("hardware version", "none" if said["hw_version"] is None else said["hw_version"]),
-            ("SoftDevices", ", ".join(f"0x{number:x}" for number in said["softdevices"]) or "none"),
-            ("hash", f"{said['hash_type']} {said['hash'].hex()}".rstrip()),
-            ("signature", said["signature_type"] or "none"),
+            ("type", said.fw_type),
+            ("version", "none" if said.fw_version is None else said.fw_version),
+            ("hardware version", "none" if said.hw_version is None else said.hw_version),
+            ("SoftDevices", ", ".join(f"0x{number:x}" for number in said.softdevices) or "none"),
+            ("hash", f"{said.hash_type} {said.hash.hex()}".rstrip()),
+            ("signature", said.signature_type or "none"),
         ]
     return Contents(tuple(rows), data=(("images", images),), advice=advice)
 

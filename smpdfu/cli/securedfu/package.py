@@ -107,9 +107,9 @@ def _told(entries: tuple[Entry, ...], job: Job, key: Signer | None) -> Renderabl
     for one in entries:
         said = packet_facts(one.init_packet)
         rows += [
-            (one.name.replace("_", " and "), f"{one.size_bytes} bytes, version {said['fw_version']}"),
-            ("hash", said["hash"]),
-            ("SoftDevice", ", ".join(map(softdevice_words, said["softdevices"])) or "none"),
+            (one.name.replace("_", " and "), f"{one.size_bytes} bytes, version {said.fw_version}"),
+            ("hash", said.hash),
+            ("SoftDevice", ", ".join(map(softdevice_words, said.softdevices)) or "none"),
         ]
     name = "no key" if job.who.key is None or key is None else shown_key(job.who.key)
     return facts([*rows, ("signed with", name), ("written", job.target)])

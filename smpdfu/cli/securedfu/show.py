@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def _entry(judged: SecureDfuJudgement, names: Sequence[str]) -> dict[str, Any]:
         "size_bytes": entry.size_bytes,
         "fault": entry.fault,
         "more": entry.more,
-        "packet": None if packet is None else packet_facts(packet) | _more(packet),
+        "packet": None if packet is None else asdict(packet_facts(packet)) | _more(packet),
         "signed_by": signed_by,
     }
 
@@ -96,14 +97,14 @@ def _rows(judged: SecureDfuJudgement, names: Sequence[str]) -> list[tuple[str, o
     validations = [name_of(ValidationType, one.type) for one in init.boot_validation]
     rows += [
         ("init packet", f"{entry.dat_file}, {len(packet.to_bytes())} bytes, {_more(packet)['op_code']}"),
-        ("type", said["fw_type"]),
+        ("type", said.fw_type),
         ("version", _number(init.fw_version)),
         ("hardware version", _number(init.hw_version)),
         ("SoftDevice", ", ".join(map(softdevice_words, init.sd_req)) or "none"),
-        ("sizes", ", ".join(f"{name} {size} bytes" for name, size in said["sizes"]) or "none"),
-        ("hash", f"{said['hash_type']} {said['hash'].hex()}".rstrip()),
+        ("sizes", ", ".join(f"{name} {size} bytes" for name, size in said.sizes) or "none"),
+        ("hash", f"{said.hash_type} {said.hash.hex()}".rstrip()),
         ("checked at boot", ", ".join(validations) or "none"),
-        ("debug mode", said["is_debug"]),
+        ("debug mode", said.is_debug),
         ("signature", _signature(judged, names)),
     ]
     if init.unknown:
@@ -113,7 +114,7 @@ def _rows(judged: SecureDfuJudgement, names: Sequence[str]) -> list[tuple[str, o
 
 
 def _signature(judged: SecureDfuJudgement, names: Sequence[str]) -> str:
-    said = None if judged.entry.packet is None else packet_facts(judged.entry.packet)["signature_type"]
+    said = None if judged.entry.packet is None else packet_facts(judged.entry.packet).signature_type
     if said is None:
         return "none"
     if not names:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_SECURE_DFU_PACKAGE = (
+    "smpdfu secure-dfu package --application app.hex --application-version 7 --hw-version 52 --sd-req 0x100 -k key.pem"
+)
 EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "scan": (
         ("smpdfu scan", "all devices in reach"),
@@ -88,6 +91,31 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
             "-k mcuboot.pub.pem --rollout may --targets 'attribute.smpdfu_hardware == roof' --groups 3 --start --watch",
             "update the devices in three groups",
         ),
+    ),
+    "secure-dfu": (
+        (f"{_SECURE_DFU_PACKAGE} -o app.zip", "make a package for an application on S140 7.2.0"),
+        ("smpdfu secure-dfu show app.zip -k key.pub.pem", "show all of it, and verify the signature"),
+        ("smpdfu secure-dfu send app.zip --port /dev/ttyACM0", "send it; the same command continues"),
+    ),
+    "secure-dfu package": (
+        (f"{_SECURE_DFU_PACKAGE} -o app.zip", "an application on S140 7.2.0"),
+        (
+            "smpdfu secure-dfu package --softdevice sd.hex --bootloader bl.hex --bootloader-version 3 --hw-version 52 "
+            "--sd-req 0xCA -k key.pem -o system.zip",
+            "a new SoftDevice and a new bootloader for devices with S140 7.0.1",
+        ),
+        (
+            f"{_SECURE_DFU_PACKAGE} --for-bootloader bl.hex --chip nrf52840 -o app.zip",
+            "compare with the bootloader that the devices have",
+        ),
+    ),
+    "secure-dfu show": (
+        ("smpdfu secure-dfu show app.zip -k key.pub.pem", "show all of it, and verify the signature"),
+        ("smpdfu secure-dfu show app.zip --json", "for a script"),
+    ),
+    "secure-dfu send": (
+        ("smpdfu secure-dfu send app.zip --port /dev/ttyACM0", "over a serial port; the same command continues"),
+        ("smpdfu secure-dfu send app.zip --ble MyDevice", "over Bluetooth LE"),
     ),
     "package": (
         ("smpdfu package build -k key.pem", "of a build folder of the nRF Connect SDK"),

@@ -125,7 +125,8 @@ class Transfer:
             await self._wait(self._due())
         while self._news:
             self._take(self._news.popleft())
-        await self._await_ping()
+        if self._ping is not None:
+            await self._await_ping(self._ping)
         if not self._upload.flight:
             return
         if now() >= self._overdue_at():
@@ -229,10 +230,9 @@ class Transfer:
         self._exchange.session.close(self._ping)
         self._ping = None
 
-    async def _await_ping(self) -> None:
+    async def _await_ping(self, ping: Ticket) -> None:
         """The first chunk is answered: so will be what was sent behind it, unless the device lost some of it."""
-        ping = self._ping
-        if ping is not None and not self._waits_for_first():
+        if not self._waits_for_first():
             await self._wait_until(lambda: ping.done, max(2 * self._exchange.least_trip_s, _PING_ANSWER_S))
             if not ping.done:
                 self._exchange.after_silence(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from dataclasses import dataclass
 
 from smpdfu.image.secure_dfu.init_packet import Packet
 
@@ -11,7 +11,8 @@ _HASH_TYPES = ("none", "CRC", "SHA-128", "SHA-256", "SHA-512")
 _SIGNATURE_TYPES = ("ECDSA P-256 with SHA-256", "Ed25519")
 
 
-class PacketFacts(TypedDict):
+@dataclass(frozen=True, slots=True)
+class PacketFacts:
     """What the bootloader decides by. None stands for what the packet does not say.
 
     ``hash`` is as ``sha256sum`` prints it. ``sizes``: name of the part and bytes, of the parts that are there.
@@ -32,17 +33,17 @@ def packet_facts(packet: Packet) -> PacketFacts:
     """The facts of an init packet."""
     init, signed = packet.init, packet.signed_command
     sizes = (("softdevice", init.sd_size), ("bootloader", init.bl_size), ("application", init.app_size))
-    return {
-        "fw_type": _word(_FW_TYPES, init.type),
-        "fw_version": init.fw_version,
-        "hw_version": init.hw_version,
-        "softdevices": init.sd_req,
-        "sizes": tuple((name, size) for name, size in sizes if size),
-        "hash_type": _word(_HASH_TYPES, None if init.hash is None else init.hash.hash_type),
-        "hash": b"" if init.hash is None else init.hash.digest,
-        "signature_type": None if signed is None else _word(_SIGNATURE_TYPES, signed.signature_type),
-        "is_debug": bool(init.is_debug),
-    }
+    return PacketFacts(
+        fw_type=_word(_FW_TYPES, init.type),
+        fw_version=init.fw_version,
+        hw_version=init.hw_version,
+        softdevices=init.sd_req,
+        sizes=tuple((name, size) for name, size in sizes if size),
+        hash_type=_word(_HASH_TYPES, None if init.hash is None else init.hash.hash_type),
+        hash=b"" if init.hash is None else init.hash.digest,
+        signature_type=None if signed is None else _word(_SIGNATURE_TYPES, signed.signature_type),
+        is_debug=bool(init.is_debug),
+    )
 
 
 def _word(words: tuple[str, ...], value: int | None) -> str:

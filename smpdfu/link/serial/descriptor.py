@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 
 from smpdfu.errors import LinkLostError
 
@@ -20,49 +19,82 @@ class Descriptor:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._reader: asyncio.Future[bytes] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._watched = False
+        self._kept = b""
 
     async def read(self) -> bytes:
         """What has arrived, at least one byte. EOFError at the end, OSError as the system has it."""
+        if self._kept:
+            kept, self._kept = self._kept, b""
+            return kept
         loop = asyncio.get_running_loop()
-        while True:
-            await self._ready(loop.add_reader, loop.remove_reader)
-            try:
-                data = os.read(self._fd, READ_SIZE)
-            except BlockingIOError:
-                continue  # someone else was faster
-            if not data:
-                raise EOFError("the other end has hung up")
-            return data
+        if not self._watched:  # else it is still watched since the last read: two calls of the system less
+            loop.add_reader(self._fd, self._readable)
+            self._watched = True
+        reader: asyncio.Future[bytes] = loop.create_future()
+        self._reader = reader
+        try:
+            return await reader
+        except asyncio.CancelledError:
+            if not reader.cancelled() and reader.exception() is None:
+                self._kept = reader.result()
+            raise
+        finally:
+            if self._reader is reader:
+                self._reader = None
+
+    def _readable(self) -> None:
+        reader = self._reader
+        if reader is None or reader.done():  # nobody reads: the event loop would call again without end
+            self._unwatch()
+            return
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return  # someone else was faster
+        except OSError as error:
+            reader.set_exception(error)
+            return
+        if data:
+            reader.set_result(data)
+        else:
+            reader.set_exception(EOFError("the other end has hung up"))
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            self._watched = False
+            asyncio.get_running_loop().remove_reader(self._fd)
 
     async def write(self, data: bytes) -> None:
         """All of ``data``, at the pace of the far end; OSError as the system has it."""
-        loop = asyncio.get_running_loop()
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
-                await self._ready(loop.add_writer, loop.remove_writer)
+                await self._writable()
+
+    async def _writable(self) -> None:
+        """Wait until the system says that it takes bytes."""
+        loop = asyncio.get_running_loop()
+        writer: asyncio.Future[None] = loop.create_future()
+        self._writer = writer
+        loop.add_writer(self._fd, lambda: None if writer.done() else writer.set_result(None))
+        try:
+            await writer
+        finally:
+            if self._writer is writer:  # else it was released, and the number may already be another file's
+                self._writer = None
+                loop.remove_writer(self._fd)
 
     def release(self, error: LinkLostError) -> None:
         """Take the descriptor out of the event loop, before it is closed; who waits gets ``error``."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._fd)
-        loop.remove_writer(self._fd)
-        for waiter in self._waiters:
-            if not waiter.done():
+        self._unwatch()
+        if self._writer is not None:
+            asyncio.get_running_loop().remove_writer(self._fd)
+        for waiter in (self._reader, self._writer):
+            if waiter is not None and not waiter.done():
                 waiter.set_exception(error)
-        self._waiters.clear()
-
-    async def _ready(self, watch: Callable[[int, Callable[[], None]], None], unwatch: Callable[[int], object]) -> None:
-        """Wait until the system says that ``fd`` is worth a try."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        watch(self._fd, lambda: None if waiter.done() else waiter.set_result(None))
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in self._waiters:  # else it was released, and the number may already be another file's
-                self._waiters.discard(waiter)
-                unwatch(self._fd)
+        self._reader = self._writer = None

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from smpdfu.errors import (
     DfuNotStartedError,
+    DfuRefusedError,
     DfuUnfinishedError,
     LinkError,
 )
 from smpdfu.image.secure_dfu.init_packet import FwType
 from smpdfu.image.secure_dfu.package import Entry, SecureDfuPackage
 from smpdfu.securedfu.protocol.actions import TransferProgress
-from smpdfu.securedfu.protocol.messages import FirmwareType
+from smpdfu.securedfu.protocol.messages import ExtendedError, FirmwareType
 from smpdfu.securedfu.send.carry import TIMEOUT_S, Carrier
 from smpdfu.securedfu.send.causes import explain
 from smpdfu.securedfu.send.installed import Installed, has_already, read_installed
@@ -27,6 +28,7 @@ from smpdfu.securedfu.send.transport import CameBack, Transport
 
 RESTART_S = 5.0
 """How long a device may take to restart, without what it copies."""
+_NOT_NEWER = frozenset({ExtendedError.FW_VERSION_FAILURE, ExtendedError.FW_ALREADY_PRESENT})
 PAGE_SIZE, COPY_PAGE_S = 4096, 0.25
 """A page is erased in 0.09 s and written in 0.05 s, in the worst case; it may be moved twice."""
 
@@ -127,11 +129,9 @@ class Session:
             installed = await self._look(package)
             for number, entry in enumerate(entries, 1):
                 self._watch(SecureDfuPartBegins(entry.name, number, len(entries), len(entry.firmware)))
-                if number < len(entries) and has_already(entry, installed):
-                    self._watch(SecureDfuPartSkipped(entry.name))
-                    sent.append(SentSecureDfuPart(entry.name, len(entry.firmware), skipped=True))
+                sent.append(await self._part(entry, installed, last=number == len(entries)))
+                if sent[-1].skipped:
                     continue
-                sent.append(await self._send_part(entry))
                 came_back = await self._restarted(entry)
                 if number < len(entries):
                     await self._next(entry, entries[number], came_back)
@@ -150,6 +150,20 @@ class Session:
         if installed is not None and self._checks:
             check_device(package, installed)
         return installed or {}
+
+    async def _part(self, entry: Entry, installed: Installed, *, last: bool) -> SentSecureDfuPart:
+        """Send a part that others follow only if the device lacks it.
+
+        The bootloader reports what it has. One that reports nothing refuses what is not newer, as over Bluetooth.
+        """
+        if last or not has_already(entry, installed):
+            try:
+                return await self._send_part(entry)
+            except DfuRefusedError as refused:
+                if last or self._transport.pings or refused.extended not in _NOT_NEWER:
+                    raise
+        self._watch(SecureDfuPartSkipped(entry.name))
+        return SentSecureDfuPart(entry.name, len(entry.firmware), skipped=True)
 
     async def _send_part(self, entry: Entry) -> SentSecureDfuPart:
         carrier = Carrier(self._transport, self._timeout_s)

@@ -69,8 +69,9 @@ class Cutter:
             raise ValueError(f"an upload has 1 to 2**32 - 1 bytes, not {len(self._data)}")
         self._image = image if image or names_image else None
         self._upgrade = upgrade
-        self._further = ImageUpload(image=image if names_image else None, off=0)
-        self._overhead = HEADER_SIZE + len(self._further.to_body()) - 2  # without the heads of off and data
+        self._further_image = image if names_image else None
+        bare = ImageUpload(image=self._further_image, off=0)
+        self._overhead = HEADER_SIZE + len(bare.to_body()) - 2  # without the heads of off and data
         self._first_max = self._further_max = message_max
         self.total = len(self._data)
         self.sha: bytes | None = hashlib.sha256(self._data).digest()
@@ -89,8 +90,13 @@ class Cutter:
 
     def further(self, off: int) -> Chunk:
         """Cut the chunk that starts at ``off``."""
-        end = off + self._size(off, self._further_max - self._overhead - head_size(off))
-        return Chunk(replace(self._further, off=off, data=bytes(self._data[off:end])), end, self._further_max)
+        end = self.further_end(off)
+        piece = ImageUpload(image=self._further_image, off=off, data=bytes(self._data[off:end]))
+        return Chunk(piece, end, self._further_max)
+
+    def further_end(self, off: int) -> int:
+        """Return where the chunk that starts at ``off`` ends."""
+        return off + self._size(off, self._further_max - self._overhead - head_size(off))
 
     def halve(self, chunk: Chunk) -> bool:
         """Cut the next chunks half as long as ``chunk``; return False if that is too short."""

@@ -127,7 +127,7 @@ class Upload:
 
     def ends_unit(self, size: int) -> bool:
         """Return whether the next chunk reaches a multiple of ``size`` bytes."""
-        return self.state is State.FLOW and self._next // size < self._cutter.further(self._next).end // size
+        return self.state is State.FLOW and self._next // size < self._cutter.further_end(self._next) // size
 
     @property
     def awaited(self) -> list[Chunk]:
@@ -308,10 +308,13 @@ class Upload:
             return
         self._move(off)
         self._next = max(self._next, off)
-        self.dropped += [chunk for chunk in self.flight if chunk.end <= off]
-        self.dropped += [chunk for chunk in self._overdue if chunk.request.off < off]
-        self.flight = [chunk for chunk in self.flight if chunk.end > off]
-        self._overdue = [chunk for chunk in self._overdue if chunk.request.off >= off]
+        covered = [chunk for chunk in self.flight if chunk.end <= off]
+        if self._overdue:
+            covered += [chunk for chunk in self._overdue if chunk.request.off < off]
+            self._overdue = [chunk for chunk in self._overdue if chunk.request.off >= off]
+        if covered:
+            self.dropped += covered
+            self.flight = [chunk for chunk in self.flight if chunk.end > off]
 
     def _fall_behind(self, chunk: Chunk, off: int) -> bool:
         """Note that the device dropped ``chunk``, because it lacks the bytes at ``off``; True if that was known."""

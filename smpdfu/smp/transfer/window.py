@@ -298,9 +298,11 @@ class Window:
             self._disappoint(here)
             self._choose(1, now)
             return
+        if size >= self._most:
+            return
         larger = self._larger(size)
         above = self._sizes[larger]
-        if size < self._most and self._answers >= above.barred_until and self._affords(larger, now, left):
+        if self._answers >= above.barred_until and self._affords(larger, now, left):
             above.trips.clear()
             self._choose(larger, now)
             self._on_trial, self._base = True, size
@@ -344,8 +346,9 @@ class Window:
     def _larger(self, size: int) -> int:
         """What may be tried after ``size``."""
         double = min(2 * size, self._room)
-        smooth = self._flat(median(self._sizes[size].trips)) and not any(one.barred_until for one in self._sizes)
-        return double if smooth and double > size else size + 1
+        if double <= size + 1 or any(one.barred_until for one in self._sizes):
+            return size + 1
+        return double if self._flat(median(self._sizes[size].trips)) else size + 1
 
     def _pays(self, size: int) -> bool:
         here, below = median(self._sizes[size].trips), self._below_s

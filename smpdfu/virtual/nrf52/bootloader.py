@@ -9,9 +9,9 @@ it. The wire around this gives whole messages, and resets the device when ``ende
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import singledispatchmethod
+from typing import Any
 
 from smpdfu.securedfu.protocol.messages import (
     Abort,
@@ -85,6 +85,19 @@ class Nrf52Bootloader:
         self._init: Decoded | None = None
         """The init packet, when it was accepted; also that of an earlier run."""
         self._receiving = _Receiving()
+        self._answers: Mapping[type, Callable[[Any], Numbers | None]] = {
+            GetProtocolVersion: self._protocol_version,
+            GetHardwareVersion: self._hardware_version,
+            GetFirmwareVersion: self._firmware_version,
+            Ping: self._pong,
+            GetMtu: self._mtu,
+            SetReceipts: self._set_receipts,
+            Abort: self._abort,
+            SelectObject: self._select_object,
+            GetChecksum: self._get_checksum,
+            CreateObject: self._create,
+            Execute: self._execute,
+        }
         if chip.settings.progress.command_size:
             self._resume()
 
@@ -132,29 +145,28 @@ class Nrf52Bootloader:
         self._writes_left = self._receipts
         return Answer(Opcode.CHECKSUM, result, checksum).to_bytes()
 
+    def _answer(self, request: Request | UnknownRequest) -> Numbers | None:
+        answer = self._answers.get(type(request))
+        if answer is None:
+            raise Refused(Result.OPCODE_NOT_SUPPORTED)
+        return answer(request)
+
     def lose_transport(self) -> None:
         """The host is gone (Bluetooth, USB): progress that is not saved is forgotten, as the SDK does."""
         self._chip.load_settings()
 
-    @singledispatchmethod
-    def _answer(self, request: Request | UnknownRequest) -> Numbers | None:
-        raise Refused(Result.OPCODE_NOT_SUPPORTED)
-
     # --- what the bootloader is ------------------------------------------------------------------------------------
 
-    @_answer.register
-    def _(self, request: GetProtocolVersion) -> Numbers:
+    def _protocol_version(self, request: GetProtocolVersion) -> Numbers:
         self._check_not_reduced()
         return ProtocolVersion(1)
 
-    @_answer.register
-    def _(self, request: GetHardwareVersion) -> Numbers:
+    def _hardware_version(self, request: GetHardwareVersion) -> Numbers:
         self._check_not_reduced()
         layout = self._chip.layout
         return HardwareVersion(layout.part, layout.variant, layout.flash_bytes, layout.ram_bytes, PAGE_SIZE)
 
-    @_answer.register
-    def _(self, request: GetFirmwareVersion) -> Numbers:
+    def _firmware_version(self, request: GetFirmwareVersion) -> Numbers:
         self._check_not_reduced()
         found = self._images()
         return found[request.image] if request.image < len(found) else FirmwareVersion(FirmwareType.UNKNOWN, 0, 0, 0)
@@ -171,13 +183,11 @@ class Nrf52Bootloader:
             found.append(FirmwareVersion(FirmwareType.APPLICATION, settings.app_version, chip.bank_0_start, size))
         return found
 
-    @_answer.register
-    def _(self, request: Ping) -> Numbers:
+    def _pong(self, request: Ping) -> Numbers:
         self._check_not_reduced()
         return Pong(request.id)
 
-    @_answer.register
-    def _(self, request: GetMtu) -> Numbers:
+    def _mtu(self, request: GetMtu) -> Numbers:
         self._check_not_reduced()
         return Mtu(self._trust.build.mtu)
 
@@ -187,29 +197,24 @@ class Nrf52Bootloader:
 
     # --- the transfer ----------------------------------------------------------------------------------------------
 
-    @_answer.register
-    def _(self, request: SetReceipts) -> None:
+    def _set_receipts(self, request: SetReceipts) -> None:
         self._receipts = self._writes_left = request.every
 
-    @_answer.register
-    def _(self, request: Abort) -> None:
+    def _abort(self, request: Abort) -> None:
         self._say("the host aborted the update")
         self.ended = True
 
-    @_answer.register
-    def _(self, request: SelectObject) -> Numbers:
+    def _select_object(self, request: SelectObject) -> Numbers:
         self._select(request.kind)
         found = self._checksum()
         longest = INIT_COMMAND_MAX_SIZE if self._kind == ObjectType.COMMAND else PAGE_SIZE
         return Selected(longest, found.offset, found.crc)
 
-    @_answer.register
-    def _(self, request: GetChecksum) -> Numbers:
+    def _get_checksum(self, request: GetChecksum) -> Numbers:
         self._select(self._kind)
         return self._checksum()
 
-    @_answer.register
-    def _(self, request: CreateObject) -> None:
+    def _create(self, request: CreateObject) -> None:
         self._writes_left = self._receipts
         self._select(request.kind)
         if self._kind == ObjectType.COMMAND:
@@ -217,8 +222,7 @@ class Nrf52Bootloader:
         else:
             self._create_data(request.size)
 
-    @_answer.register
-    def _(self, request: Execute) -> None:
+    def _execute(self, request: Execute) -> None:
         self._select(self._kind)
         if self._kind == ObjectType.COMMAND:
             self._execute_command()

@@ -221,9 +221,8 @@ def _is_new_enough(version: int, kind: int | None, chip: Nrf52Chip, build: Nrf52
         if not build.prevents_downgrade:
             return True
         installed = settings.app_version
-    else:
-        installed = settings.bootloader_version
-    return version > installed or (version == installed and build.accepts_same_version)
+        return version > installed or (version == installed and build.accepts_same_version)
+    return version > settings.bootloader_version
 
 
 # --- signatures ---------------------------------------------------------------------------------------------------

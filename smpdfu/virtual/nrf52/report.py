@@ -34,7 +34,7 @@ class SoftDeviceReport:
 class Nrf52Report:
     """The device. ``ending`` is what runs, as ``Nrf52Ending``; "off" without power.
 
-    ``init_packet_bytes`` is the size of an init packet that was accepted and whose firmware is not complete; 0: none.
+    ``update_under_way``: DFU mode accepted an init packet, and its firmware is not complete.
     ``wear`` is the page that was erased most often, and how often; None for a new flash.
     """
 
@@ -50,7 +50,7 @@ class Nrf52Report:
     bootloader: ImageReport
     softdevice: SoftDeviceReport | None
     application: ImageReport | None
-    init_packet_bytes: int
+    update_under_way: bool
     wear: tuple[int, int] | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +86,6 @@ def report_nrf52(device: VirtualNrf52) -> Nrf52Report:
         ),
         softdevice=softdevice,
         application=application if has_app else None,
-        init_packet_bytes=settings.progress.command_size,
+        update_under_way=device.bootloader is not None and device.bootloader.is_busy,
         wear=erased[0] if erased else None,
     )

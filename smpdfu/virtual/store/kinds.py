@@ -8,7 +8,7 @@ from smpdfu.errors import ConnectError
 from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.chip.layout import LAYOUTS as NRF5340_LAYOUTS
 from smpdfu.virtual.nrf52.layout import LAYOUTS
-from smpdfu.virtual.store.names import folder_of
+from smpdfu.virtual.store.names import folder_of, list_devices
 
 
 def layout_names() -> list[str]:
@@ -19,6 +19,11 @@ def layout_names() -> list[str]:
 def is_nrf52(name: str) -> bool:
     """Whether the device is an nRF52. A damaged one is none. Raises ConnectError if there is no such device."""
     return _is_nrf52(folder_of(name))
+
+
+def smp_devices() -> tuple[str, ...]:
+    """Return the names of the devices that speak SMP, sorted."""
+    return tuple(name for name in list_devices() if not is_nrf52(name))
 
 
 def refuse_nrf52(name: str, folder: Path) -> None:

@@ -221,8 +221,8 @@ def test_the_softdevice_rule(
 def test_bootloaders_have_a_version_of_their_own() -> None:
     image = bootloader(2)
     system = init_command(image, type=FwType.BOOTLOADER, app_size=None, bl_size=len(image))
-    assert answer_to(sign(replace(system, fw_version=0))) == extended(ExtendedError.FW_VERSION_FAILURE)
-    assert answer_to(sign(replace(system, fw_version=1)), app=APP, app_version=9)[0] == Result.SUCCESS
+    assert answer_to(sign(replace(system, fw_version=1))) == extended(ExtendedError.FW_VERSION_FAILURE)  # its own
+    assert answer_to(sign(replace(system, fw_version=2)), app=APP, app_version=9)[0] == Result.SUCCESS
     too_big = replace(system, bl_size=NRF52840.bootloader.size_bytes + 1)
     assert answer_to(sign(too_big)) == (Result.INSUFFICIENT_RESOURCES, None)
 

@@ -71,7 +71,7 @@ def _image(one: ImageReport) -> str:
 
 
 def _more(found: Nrf52Report) -> Iterator[tuple[str, str]]:
-    if found.init_packet_bytes:
+    if found.update_under_way:
         yield "update", "an init packet is accepted, and its firmware is not complete"
     if found.wear is not None:
         yield "most erased", f"0x{found.wear[0]:x}: {found.wear[1]} times"
