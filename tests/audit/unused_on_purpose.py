@@ -23,6 +23,7 @@ from smpdfu.image.nsib.trusted_keys import read_nsib_keys
 from smpdfu.image.secure_dfu.init_packet import HashType
 from smpdfu.library import health_command, health_soak, install_image, recover_image
 from smpdfu.secure_dfu import judge_secure_dfu_package, make_secure_dfu_package, read_secure_dfu_package
+from smpdfu.securedfu.protocol.messages import HardwareVersion
 from smpdfu.smp.groups.enum import EnumRc
 from smpdfu.smp.groups.fs import FsRc
 from smpdfu.smp.groups.image import ImageRc
@@ -78,7 +79,8 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 )
 (ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
 (Flag.PIC,)  # MCUboot, image.h
-(HashType.SHA128,)  # dfu-cc.proto
+(HashType.SHA128,)  # nRF5 SDK, dfu-cc.proto
+(HardwareVersion.rom_size, HardwareVersion.ram_size, HardwareVersion.rom_page_size)  # nRF5 SDK, nrf_dfu_req_handler.h
 (Memory.RAM,)  # the Partition Manager's word
 (Build().built,)  # of the answer to os info, whose fields are read in their order
 
@@ -86,6 +88,10 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 (ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
 (ActionKind.SOFT, ActionKind.DOWNLOAD_ONLY)
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
+
+# nrfutil's options, which are all refused alike.
+(Zigbee.image_type, Zigbee.comment, Zigbee.ota_hw_version, Zigbee.ota_fw_version)
+(Zigbee.ota_min_hw_version, Zigbee.ota_max_hw_version)
 
 # Called from outside of the package.
 # A console script; names of smpdfu.__all__.

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpdfu.link.memory import NO_FAULTS, Faults, served_pipe
 from smpdfu.link.pipe import Pipe
 from smpdfu.securedfu.protocol.slip import encode
 from smpdfu.virtual.line.timers import until
@@ -55,11 +54,6 @@ async def serve_dfu_pty(
 ) -> None:
     """Serve ``device`` at a pseudo terminal until cancelled; see ``serve_pty``. Raises ConnectError."""
     await serve_at_terminal(lambda pipe: serve_dfu(device, pipe, line), ready, link)
-
-
-def dfu_pipe(device: VirtualNrf52, faults: Faults = NO_FAULTS, line: DfuLine = DEFAULT_LINE) -> Pipe:
-    """A wire in memory to ``device``: the host's end, as a serial port is. ``faults`` act in both directions."""
-    return served_pipe(lambda pipe: serve_dfu(device, pipe, line), faults, name=device.name)
 
 
 class Inactivity:

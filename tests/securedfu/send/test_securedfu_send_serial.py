@@ -169,7 +169,7 @@ def test_what_no_bootloader_takes_is_not_sent() -> None:
                 await send_secure_dfu(address, other)
             assert "hash" in refused.value.codes
         assert device.bootloader is not None
-        assert not device.bootloader.is_busy
+        assert device.chip.settings.progress.command_size == 0
 
     asyncio.run(use())
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smpdfu.link.pipe import Pipe
+from smpdfu.link.memory import served_pipe
 from smpdfu.securedfu.protocol.messages import (
     Answer,
     Checksum,
@@ -29,7 +29,7 @@ from smpdfu.virtual.nrf52.build import UART_MTU, USB_MTU, Nrf52Build
 from smpdfu.virtual.nrf52.device import VirtualNrf52
 from smpdfu.virtual.nrf52.slip_receiver import SlipReceiver
 from smpdfu.virtual.nrf52.start import Nrf52Ending
-from smpdfu.virtual.wires.dfu_serial import DEFAULT_LINE, DfuLine, dfu_pipe, serve_dfu_pty
+from smpdfu.virtual.wires.dfu_serial import DEFAULT_LINE, DfuLine, serve_dfu, serve_dfu_pty
 from tests.deadlines import HANG_S
 from tests.simulated import simulate
 from tests.virtual.nrf52.nrf52_bench import firmware, init_command, new_device, sign
@@ -41,7 +41,7 @@ class Line:
     """The host's end of a line to ``device``."""
 
     def __init__(self, device: VirtualNrf52, line: DfuLine = DEFAULT_LINE) -> None:
-        self.pipe: Pipe = dfu_pipe(device, line=line)
+        self.pipe = served_pipe(lambda pipe: serve_dfu(device, pipe, line))
         self._decoder = SlipDecoder(64)
         self._answers: list[bytes] = []
 
