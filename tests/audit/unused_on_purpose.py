@@ -35,7 +35,6 @@ from smpdfu.smp.message import MgmtRc
 from smpdfu.virtual.boot.network.netcore import B0n
 from smpdfu.virtual.server.groups.os import Build
 from smpdfu.virtual.store.sample_firmware import split_halves
-from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 
 # The codes and words that a specification lists: they are looked up by their numbers.
 (ConfigMode.REPLACE, ConfigMode.REMOVE, Execution.RESUMED, Handling.ATTEMPT, MaintenanceWindow.AVAILABLE)
@@ -80,7 +79,8 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 (ConfigType.INT, ConfigType.BOOL, ConfigType.STRING, ConfigType.BYTE_STRING)
 (Flag.PIC,)  # MCUboot, image.h
 (HashType.SHA128,)  # nRF5 SDK, dfu-cc.proto
-(HardwareVersion.rom_size, HardwareVersion.ram_size, HardwareVersion.rom_page_size)  # nRF5 SDK, nrf_dfu_req_handler.h
+_chip = HardwareVersion(0, 0, 0, 0, 0)
+(_chip.rom_size, _chip.ram_size, _chip.rom_page_size)  # nRF5 SDK, nrf_dfu_req_handler.h
 (Memory.RAM,)  # the Partition Manager's word
 (Build().built,)  # of the answer to os info, whose fields are read in their order
 
@@ -88,10 +88,6 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 (ByteOrder.BIG, Language.RUST, PublicEncoding.RUST, PrivateFormat.OPENSSL)
 (ActionKind.SOFT, ActionKind.DOWNLOAD_ONLY)
 (Mode.OVERWRITE, KeyLength.AES256, B0nChoice.REFUSES, B0n.REFUSES)
-
-# nrfutil's options, which are all refused alike.
-(Zigbee.image_type, Zigbee.comment, Zigbee.ota_hw_version, Zigbee.ota_fw_version)
-(Zigbee.ota_min_hw_version, Zigbee.ota_max_hw_version)
 
 # Called from outside of the package.
 # A console script; names of smpdfu.__all__.
@@ -110,6 +106,3 @@ from smpdfu.virtual.wires.dfu_serial import dfu_pipe
 # Options of nrfutil that are refused: dataclasses.fields finds them.
 (Zigbee().image_type, Zigbee().comment, Zigbee().ota_hw_version, Zigbee().ota_fw_version)
 (Zigbee().ota_min_hw_version, Zigbee().ota_max_hw_version)
-
-# The serial line of a virtual nRF52 without a terminal, as ``VirtualNrf5340.connect`` is for the other chip.
-(dfu_pipe,)

@@ -113,6 +113,11 @@ class Nrf52Bootloader:
         settings = self._chip.settings
         return settings.init_command[: settings.progress.command_size]
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an update is under way: an init packet was accepted."""
+        return self._init is not None
+
     # --- messages --------------------------------------------------------------------------------------------------
 
     def handle(self, message: bytes) -> bytes | None:
