@@ -125,7 +125,7 @@ class Reporter:
             self._out.say(f"[{event.number}/{event.parts}] {event.image}: {event.size_bytes} bytes")
             self._advance = self._stack.enter_context(self._out.progress(event.image))
         elif isinstance(event, SecureDfuPartSkipped):
-            self._out.say(f"{event.image}: the device has it already")
+            self._out.say(f"{event.image}: the device has this version or a newer one")
         else:
             now_leaves(INSTALLS)
             self._stack.enter_context(self._out.waiting(WAITING))
@@ -180,7 +180,7 @@ def _told(path: Path, sent: SentSecureDfuPackage) -> RenderableType:
 def _sent(part: SentSecureDfuPart) -> str:
     """The number of bytes, the time and the speed."""
     if part.skipped:
-        return "nothing was sent: the device has it already"
+        return "not needed: the device has this version or a newer one"
     rate = (part.size_bytes - part.resumed_at) / 1000 / max(part.seconds, 0.001)
     words = f"{part.size_bytes} bytes in {part.seconds:.1f} s, {rate:.1f} kB/s"
     if part.resumed_at:

@@ -30,7 +30,6 @@ ANY = "*"
 """The target that means the only device in reach that offers the service."""
 SETTLE_S = 1.0
 """How long others that fit as well may take to show up."""
-"""Six octets, or the UUID that macOS has instead."""
 _HEARD_MAX = 1000
 
 

@@ -42,7 +42,8 @@ EXTENDED_ERRORS: Mapping[int, Meaning] = {
         "dfu-fw-version",
         "the version in the init packet is too low: an application must have at least the version of the one that the "
         "bootloader knows, a bootloader a higher one than its own",
-        "Make the package again with a higher version. A debug build of the bootloader takes any version.",
+        "Make the package again with a higher version. A debug build of the bootloader takes any version from a package "
+        "in debug mode.",
     ),
     ExtendedError.HW_VERSION_FAILURE: Meaning(
         "dfu-hw-version",

@@ -53,7 +53,7 @@ class SecureDfuProgress:
 
 @dataclass(frozen=True, slots=True)
 class SecureDfuPartSkipped:
-    """The device has this part already."""
+    """The device has this part already, or a newer one: what its bootloader refuses as not newer counts, too."""
 
     image: str
 
@@ -72,7 +72,7 @@ Watch = Callable[[SecureDfuEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class SentSecureDfuPart:
-    """A part that was sent in ``seconds``, or that was there already (``skipped``)."""
+    """A part that was sent in ``seconds``, or that the device did not need (``skipped``)."""
 
     image: str
     size_bytes: int
@@ -213,8 +213,13 @@ class Session:
         )
 
     async def _resent(self, entry: Entry) -> bool:
-        """Send the part once more: the bootloader may lack the last request. Return whether it confirms this time."""
+        """Send the part once more, unless it is installed: the bootloader may lack the last request.
+
+        Return whether the bootloader has it then.
+        """
         await self._transport.open()
+        if has_already(entry, await read_installed(self._transport) or {}):
+            return True
         carrier = Carrier(self._transport, self._timeout_s)
         transfer = carrier.new_transfer(entry.init_packet.to_bytes(), entry.firmware)
         await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))

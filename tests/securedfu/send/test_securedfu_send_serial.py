@@ -17,15 +17,26 @@ from smpdfu.errors import (
     PlanError,
     SilentBootloaderError,
 )
+from smpdfu.image.secure_dfu.init_packet import FwType
 from smpdfu.secure_dfu import send_secure_dfu
+from smpdfu.securedfu.protocol.messages import Answer, Opcode
 from smpdfu.securedfu.send import carry, installed, serial
-from smpdfu.securedfu.send.session import SecureDfuEvent, SecureDfuPartBegins, SecureDfuProgress, SecureDfuRestarts
+from smpdfu.securedfu.send.serial import SerialTransport
+from smpdfu.securedfu.send.session import (
+    SecureDfuEvent,
+    SecureDfuPartBegins,
+    SecureDfuProgress,
+    SecureDfuRestarts,
+    Session,
+)
 from smpdfu.securedfu.send.transport import CameBack
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
 from smpdfu.virtual.wires.dfu_serial import DfuLine
 from tests.securedfu.send.dfu_bench import NEW, device_in_dfu, package_of, runs_new, runs_old, served
-from tests.virtual.nrf52.nrf52_bench import OTHER_KEY, firmware, init_command, sign
+from tests.virtual.nrf52.nrf52_bench import OTHER_KEY, bootloader, firmware, init_command, new_device, sign
+
+EXECUTED = Answer(Opcode.EXECUTE).to_bytes()
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +181,35 @@ def test_what_no_bootloader_takes_is_not_sent() -> None:
             assert "hash" in refused.value.codes
         assert device.bootloader is not None
         assert device.chip.settings.progress.command_size == 0
+
+    asyncio.run(use())
+
+
+class WithoutLastAnswer(SerialTransport):
+    """The line damages the answer to the third Execute: of the init packet, a page, and the last page."""
+
+    executed = 0
+
+    async def read(self) -> bytes:
+        message = await super().read()
+        self.executed += message == EXECUTED
+        return b"" if message == EXECUTED and self.executed == 3 else message
+
+
+def test_a_bootloader_that_is_installed_is_not_sent_again_when_its_last_answer_is_lost(quick: None) -> None:
+    """The new bootloader would refuse its own version."""
+    image = bootloader(2)
+    packet = sign(init_command(image, type=FwType.BOOTLOADER, app_size=0, bl_size=len(image)))
+
+    async def use() -> None:
+        device = new_device()
+        device.reset()
+        async with served(device) as address:
+            transport = WithoutLastAnswer(address.removeprefix("serial:"))
+            sent = await Session(transport).send(package_of(image, packet, "bootloader"))
+        assert transport.executed == 3
+        assert sent.came_back is CameBack.BOOTLOADER
+        assert device.chip.read(device.chip.layout.bootloader.start, len(image)) == image
 
     asyncio.run(use())
 
