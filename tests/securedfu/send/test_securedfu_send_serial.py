@@ -17,6 +17,7 @@ from smpdfu.errors import (
     PlanError,
     SilentBootloaderError,
 )
+from smpdfu.image.secure_dfu.package import SecureDfuPackage
 from smpdfu.secure_dfu import send_secure_dfu
 from smpdfu.securedfu.send import carry, installed, serial
 from smpdfu.securedfu.send.session import SecureDfuEvent, SecureDfuPartBegins, SecureDfuProgress, SecureDfuRestarts
@@ -172,6 +173,21 @@ def test_what_no_bootloader_takes_is_not_sent() -> None:
         assert device.chip.settings.progress.command_size == 0
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        (SecureDfuPackage.of([]), "no image"),
+        (package_of(b"", sign(init_command(b""))), "is empty"),
+        (SecureDfuPackage.of([*package_of().entries, *package_of(name="again").entries]), "same type"),
+    ],
+    ids=["no image", "no firmware", "twice"],
+)
+def test_a_package_with_nothing_to_send_is_no_success(package: SecureDfuPackage, said: str, *, force: bool) -> None:
+    with pytest.raises(FormatError, match=f"{said}.*nothing was sent"):
+        asyncio.run(send_secure_dfu("serial:/dev/null", package, force=force))
 
 
 def test_another_file_is_told_by_its_kind(tmp_path: Path) -> None:
