@@ -11,6 +11,10 @@ from typing import NamedTuple
 from smpdfu.errors import DfuRefusedError
 from smpdfu.securedfu.protocol.messages import Answer, ExtendedError, ObjectType, Opcode, Result
 
+REFUSALS = frozenset(Result) - {Result.INVALID_CODE, Result.SUCCESS}
+LAST_REFUSALS = frozenset({Result.INVALID_OBJECT, Result.OPERATION_FAILED, Result.EXTENDED_ERROR})
+"""What can be wrong with the whole firmware."""
+
 
 class Meaning(NamedTuple):
     """``code`` names the cause, ``what`` says what it is, ``todo`` what a person can do."""
