@@ -168,6 +168,7 @@ from smpdfu.errors import FleetUnfinishedError as FleetUnfinishedError
 from smpdfu.errors import FleetUnprovenError as FleetUnprovenError
 from smpdfu.errors import FormatError as FormatError
 from smpdfu.errors import ImageError as ImageError
+from smpdfu.errors import InconsistentBootloaderError as InconsistentBootloaderError
 from smpdfu.errors import JournalError as JournalError
 from smpdfu.errors import KeyFileError as KeyFileError
 from smpdfu.errors import LinkError as LinkError

@@ -15,7 +15,7 @@ from smpdfu.securedfu.making.making import MadeSecureDfuPackage, make_package
 from smpdfu.securedfu.making.order import SecureDfuOrder
 from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.send.carry import TIMEOUT_S
-from smpdfu.securedfu.send.preflight import check_package
+from smpdfu.securedfu.send.preflight import check_package, check_sendable
 from smpdfu.securedfu.send.serial import SerialTransport
 from smpdfu.securedfu.send.session import SecureDfuEvent, SentSecureDfuPackage, Session, ignore
 from smpdfu.securedfu.send.transport import Transport
@@ -73,12 +73,14 @@ async def send_secure_dfu(
 
     The result says what came back, as far as the wire shows it.
 
-    Raises ConnectError, FormatError if the package is damaged or another kind of file, PlanError if no bootloader would
-    take it (nothing was sent), DfuRefusedError, DfuNotStartedError if the bootloader took the application and does not
-    start it, DfuUnfinishedError, LinkError, or JournalError if another call is updating this device.
+    Raises ConnectError, FormatError if the package is damaged, empty or another kind of file, PlanError if no
+    bootloader would take it (nothing was sent), DfuRefusedError, DfuNotStartedError if the bootloader took the firmware
+    and does not start or install it, DfuUnfinishedError, LinkError, or JournalError if another call is updating this
+    device.
     """
     found = package if isinstance(package, SecureDfuPackage) else read_package(package)
     transport = transport_for(parse_address(address), bootloader_name=bootloader_name)
+    check_sendable(found)
     if not force:
         check_package(found)
     with locked(await places_by_lookup(address), unlocked):

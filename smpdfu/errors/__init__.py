@@ -34,6 +34,7 @@ from smpdfu.errors.secure_dfu import DamagedLineError as DamagedLineError
 from smpdfu.errors.secure_dfu import DfuNotStartedError as DfuNotStartedError
 from smpdfu.errors.secure_dfu import DfuRefusedError as DfuRefusedError
 from smpdfu.errors.secure_dfu import DfuUnfinishedError as DfuUnfinishedError
+from smpdfu.errors.secure_dfu import InconsistentBootloaderError as InconsistentBootloaderError
 from smpdfu.errors.secure_dfu import SecureDfuError as SecureDfuError
 from smpdfu.errors.secure_dfu import SilentBootloaderError as SilentBootloaderError
 from smpdfu.errors.update_server import ActionsFailedError as ActionsFailedError

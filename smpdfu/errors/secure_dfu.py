@@ -80,3 +80,15 @@ class SilentBootloaderError(LinkError, AdvisedError):
         self.heard = heard
         self.off = off
         self.total = total
+
+
+class InconsistentBootloaderError(LinkError, AdvisedError):
+    """The bootloader answers, and its answers do not fit together. ``off`` of ``total`` bytes are in the device."""
+
+    def __init__(self, off: int, total: int) -> None:
+        super().__init__(
+            f"the answers of the bootloader contradict each other, or are not those to the requests: the transfer does "
+            f"not move on. {off} of {total} bytes are in the device"
+        )
+        self.off = off
+        self.total = total

@@ -172,6 +172,11 @@ def test_what_is_known_of_the_devices_is_checked(folder: Folder) -> None:
     assert "no buttonless DFU service" in folder.package("-k", PEM, "--only-over-ble").err
 
 
+def test_an_application_is_no_bootloader_of_the_devices(folder: Folder) -> None:
+    said = folder.package("--for-bootloader", folder.path / "app.hex").refused(2)
+    assert "app.hex begins at 0x27000, where applications begin: it is no bootloader" in said
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -183,7 +188,7 @@ def test_what_is_known_of_the_devices_is_checked(folder: Folder) -> None:
         (("--app-boot-validation", "CRC"), "VALIDATE_GENERATED_CRC"),
         (("--zigbee", "True"), "no packages for Zigbee"),
         (("--zigbee-image-type", "1"), "no packages for Zigbee"),
-        (("second.zip",), "name the package to write"),
+        (("second.zip",), "two packages to write"),
     ],
 )
 def test_what_is_typed_wrong_is_said(folder: Folder, words: tuple[str, ...], sentence: str) -> None:

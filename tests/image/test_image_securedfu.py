@@ -130,6 +130,28 @@ def test_a_package_with_a_bad_entry_is_told_of(data: bytes, words: str) -> None:
         SecureDfuPackage.from_bytes(data)
 
 
+GOOD = '"application": {"bin_file": "app.bin", "dat_file": "app.dat"}'
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (f'{{"manifest": {{{GOOD}, "softdevice_bootloader": "sd"}}}}', "softdevice_bootloader in it is no image"),
+        (f'{{"manifest": {{{GOOD}, "softdevice": []}}}}', "softdevice in it is no image"),
+        (f'{{"manifest": {{{GOOD}, {GOOD}}}}}', "'application' is there twice"),
+        (f'{{"manifest": {{{GOOD}, "n": NaN}}}}', "NaN is no number"),
+    ],
+)
+def test_a_manifest_that_two_readers_understand_in_two_ways_is_refused(manifest: str, words: str) -> None:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("manifest.json", manifest)
+        archive.writestr("app.bin", bytes(4))
+        archive.writestr("app.dat", SIGNED)
+    with pytest.raises(FormatError, match=words):
+        SecureDfuPackage.from_faulty(target.getvalue())
+
+
 @pytest.mark.parametrize("data", [b"", b"PK", package(SIGNED)[:-30], package(SIGNED)[40:]])
 def test_a_damaged_package_is_a_format_error(data: bytes) -> None:
     with pytest.raises(FormatError):

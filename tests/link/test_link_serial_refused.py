@@ -52,13 +52,13 @@ def test_the_holders_of_a_busy_port_are_searched_off_the_loop_and_rarely(
 
     def holders(port: str) -> list[str]:
         searches.append(threading.get_ident())
-        return ["process 7 (screen)"]
+        return ["process 7 (screen)", "cat"]
 
     async def talk() -> None:
         async with SerialPipe(board.port):
             pipe = SerialPipe(board.port, holders=holders)
             for _ in range(20):
-                with pytest.raises(ConnectError, match=r"is in use: process 7 \(screen\) has it open"):
+                with pytest.raises(ConnectError, match=r"is in use: process 7 \(screen\) and cat have it open"):
                     await pipe.open()
             assert len(searches) == 1
             pipe._search_at = 0.0  # later

@@ -11,6 +11,7 @@ from smpdfu import (
     DfuNotStartedError,
     DfuRefusedError,
     DfuUnfinishedError,
+    InconsistentBootloaderError,
     MadeSecureDfuPackage,
     Nrf52Firmware,
     PlanError,
@@ -79,7 +80,7 @@ async def send(address: str, package: Path) -> bool:
     """Send a package; return whether the application is known to run."""
     try:
         sent: SentSecureDfuPackage = await send_secure_dfu(address, package, watch=show)
-    except (DamagedLineError, SilentBootloaderError) as error:
+    except (DamagedLineError, InconsistentBootloaderError, SilentBootloaderError) as error:
         print(f"the line: {error}. {error.off} of {error.total} bytes are there. {error.advice}")
         return False
     except DfuRefusedError as error:

@@ -10,6 +10,7 @@ import typer
 from smpdfu.cli.securedfu.package_options import DeviceFacts, Files, Requirements
 from smpdfu.cli.terminal import values
 from smpdfu.image.secure_dfu.init_packet import ValidationType
+from smpdfu.securedfu.making.memory import APPLICATION_STARTS
 from smpdfu.securedfu.making.order import SecureDfuOrder, version_number
 from smpdfu.securedfu.making.parts import Nrf52Firmware
 
@@ -29,6 +30,11 @@ def read_order(files: Files, needs: Requirements, device: DeviceFacts) -> Secure
     version = files.application_version if text is None else _checked(version_number, text)
     sd_req, sd_id = (_numbers(given, name) for given, name in ((needs.sd_req, "--sd-req"), (needs.sd_id, "--sd-id")))
     parts = [part(path) for path in (files.application, files.bootloader, files.softdevice, device.for_bootloader)]
+    known = parts[3]
+    if known is not None and known.start in APPLICATION_STARTS:
+        raise typer.BadParameter(
+            f"--for-bootloader {known.name} begins at 0x{known.start:x}, where applications begin: it is no bootloader"
+        )
     try:
         return SecureDfuOrder(
             hw_version=needs.hw_version,
@@ -44,7 +50,7 @@ def read_order(files: Files, needs: Requirements, device: DeviceFacts) -> Secure
             is_debug=needs.debug_mode,
             is_external=files.external_app,
             chip=device.chip,
-            known_bootloader=parts[3],
+            known_bootloader=known,
             only_over_ble=device.only_over_ble,
         )
     except ValueError as error:

@@ -117,8 +117,9 @@ def _told(entries: tuple[Entry, ...], job: Job, key: Signer | None) -> Renderabl
 
 def target_of(output: Path | None, argument: Path | None) -> Path:
     """Where the package goes: -o, or nrfutil's argument. typer.BadParameter for none or both."""
-    if (output is None) == (argument is None):
-        raise typer.BadParameter("name the package to write: with -o FILE, or as the last word")
+    if output is not None and argument is not None:
+        raise typer.BadParameter(f"two packages to write, {output} and {argument}: give one of them")
     found = output or argument
-    assert found is not None
+    if found is None:
+        raise typer.BadParameter("name the package to write: with -o FILE, or as the last word")
     return found

@@ -15,6 +15,7 @@ from smpdfu.cli.terminal.show import Advance, Good, Output, facts, print_json_li
 from smpdfu.connect import Address, parse_address
 from smpdfu.errors import LinkError
 from smpdfu.secure_dfu import send_secure_dfu
+from smpdfu.securedfu.protocol.buttonless import NAME_MAX
 from smpdfu.securedfu.reading import read_package
 from smpdfu.securedfu.send.carry import TIMEOUT_S
 from smpdfu.securedfu.send.session import (
@@ -36,7 +37,15 @@ IN_PART = (
     "the device is. After some time without a command, the bootloader restarts the device."
 )
 NOTHING = "The device is unchanged. Run the same command again."
+BEFORE_FIRMWARE = (
+    "The device waits in its bootloader, perhaps with a part of the firmware. Run the same command again: it continues "
+    "where the device is. After some time without a command, the bootloader restarts the device."
+)
 INSTALLS = "The device has all of the firmware and installs it. Do not turn its power off."
+INSTALLS_PART = (
+    "The device has {} and installs it: do not turn its power off. The rest of the package is not sent. Run the same "
+    "command again when the device is in its bootloader."
+)
 WAITING = "waiting for the device"
 _WIRES = ("serial", "ble")
 
@@ -87,6 +96,8 @@ def _address(text: str, conn: DfuConnection) -> Address:
         raise typer.BadParameter(f"{address} does not carry Secure DFU. Give --port, --ble or --to")
     if conn.bootloader_name is not None and address.kind != "ble":
         raise typer.BadParameter("--bootloader-name works only with --ble")
+    if conn.bootloader_name is not None and not 1 <= len(conn.bootloader_name.encode(errors="replace")) <= NAME_MAX:
+        raise typer.BadParameter(f"--bootloader-name has 1 to {NAME_MAX} bytes")
     if conn.flow_control is None:
         return address
     if address.kind != "serial":
@@ -103,6 +114,7 @@ class Reporter:
         self._events = events
         self._stack = ExitStack()
         self._advance: Advance | None = None
+        self._parts_left = 0
 
     def __enter__(self) -> Reporter:
         return self
@@ -122,12 +134,14 @@ class Reporter:
         self._stack.close()
         self._advance = None
         if isinstance(event, SecureDfuPartBegins):
+            now_leaves(BEFORE_FIRMWARE)
+            self._parts_left = event.parts - event.number
             self._out.say(f"[{event.number}/{event.parts}] {event.image}: {event.size_bytes} bytes")
             self._advance = self._stack.enter_context(self._out.progress(event.image))
         elif isinstance(event, SecureDfuPartSkipped):
             self._out.say(f"{event.image}: the device has this version or a newer one")
         else:
-            now_leaves(INSTALLS)
+            now_leaves(INSTALLS_PART.format(event.image) if self._parts_left else INSTALLS)
             self._stack.enter_context(self._out.waiting(WAITING))
 
 

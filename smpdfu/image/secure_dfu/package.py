@@ -13,8 +13,8 @@ from typing import Any, Self
 from smpdfu.errors import FormatError
 from smpdfu.image.secure_dfu.init_packet import MAX_INIT_PACKET_BYTES, Packet
 from smpdfu.image.zip_writing import ZIP_EPOCH_S, write_zip
+from smpdfu.untrusted import jsontext
 from smpdfu.untrusted.archive import Archive
-from smpdfu.untrusted.nesting import load_json
 
 MANIFEST_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1 << 20
@@ -92,9 +92,9 @@ class SecureDfuPackage:
         """Read a package, also where images have faults; ``FormatError`` when its manifest cannot be read."""
         archive = Archive(data)
         try:
-            document = load_json(archive.read(MANIFEST_NAME, MAX_MANIFEST_BYTES))
-            listed = [(str(name), one) for name, one in document["manifest"].items() if isinstance(one, dict)]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            document = jsontext.load(archive.read(MANIFEST_NAME, MAX_MANIFEST_BYTES), MAX_MANIFEST_BYTES)
+            listed = _listed_images(document["manifest"])
+        except (FormatError, LookupError, TypeError, AttributeError) as error:
             raise FormatError(f"the package is damaged: its manifest cannot be read ({error})") from None
         if len(listed) > MAX_IMAGES:
             raise FormatError(f"the manifest of the package names {len(listed)} images, more than {MAX_IMAGES}")
@@ -114,6 +114,14 @@ class SecureDfuPackage:
             members[one.bin_file] = one.firmware
             members[one.dat_file] = one.init_packet.to_bytes()
         return write_zip(members, ZIP_EPOCH_S)
+
+
+def _listed_images(manifest: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The images by their names. Other keys, such as the version of nrfutil, may hold anything."""
+    wrong = [name for name in SENDING_ORDER if not isinstance(manifest.get(name, {}), dict)]
+    if wrong:
+        raise FormatError(f"{wrong[0]} in it is no image")
+    return [(name, one) for name, one in manifest.items() if isinstance(one, dict)]
 
 
 def _entry(archive: Archive, name: str, listed: Mapping[str, Any]) -> Entry:

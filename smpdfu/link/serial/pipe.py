@@ -190,8 +190,8 @@ _REASONS: dict[int | None, str] = {
     errno.ENOENT: "there is no port {port}",
     errno.EACCES: "you have no permission to open {port}: it belongs to the group {group}",
     errno.EPERM: "you have no permission to open {port}: it belongs to the group {group}",
-    errno.EBUSY: "{port} is in use: {holder} has it open",
-    errno.EAGAIN: "{port} is in use: {holder} has it open",
+    errno.EBUSY: "{port} is in use: {holder} {have} it open",
+    errno.EAGAIN: "{port} is in use: {holder} {have} it open",
     errno.EISDIR: "{port} is not a serial port",
     errno.ENOTTY: "{port} is not a serial port",
     errno.EIO: "{port} has no hardware behind it",
@@ -208,7 +208,8 @@ def _why_not(port: str, error: OSError, holders: Sequence[str] = ()) -> str:
     reason = _REASONS.get(_code(error))
     if reason is None:
         return f"cannot open {port}: {words(error)}"
-    return reason.format(port=port, group=_group_of(port), holder=" and ".join(holders) or "another program")
+    holder, have = " and ".join(holders) or "another program", "have" if len(holders) > 1 else "has"
+    return reason.format(port=port, group=_group_of(port), holder=holder, have=have)
 
 
 def _is_taken(error: OSError) -> bool:

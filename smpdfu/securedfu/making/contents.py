@@ -58,6 +58,8 @@ def _behind(part: Nrf52Firmware, start: int) -> Segment | None:
 def _second_program(part: Nrf52Firmware) -> Segment | None:
     """A later part that begins with a page and a vector table that points into itself."""
     for one in part.flash[1:]:
+        if one.address == MBR_END:  # a SoftDevice or an application behind the MBR
+            continue
         vectors = Vectors.of(one.data) if one.address % PAGE_BYTES == 0 and len(one.data) >= _LEAST_VECTORS else None
         if vectors is not None and one.address <= vectors.lowest and vectors.reset < one.end:
             return one

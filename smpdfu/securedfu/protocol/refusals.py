@@ -11,6 +11,10 @@ from typing import NamedTuple
 from smpdfu.errors import DfuRefusedError
 from smpdfu.securedfu.protocol.messages import Answer, ExtendedError, ObjectType, Opcode, Result
 
+REFUSALS = frozenset(Result) - {Result.INVALID_CODE, Result.SUCCESS}
+LAST_REFUSALS = frozenset({Result.INVALID_OBJECT, Result.OPERATION_FAILED, Result.EXTENDED_ERROR})
+"""What can be wrong with the whole firmware."""
+
 
 class Meaning(NamedTuple):
     """``code`` names the cause, ``what`` says what it is, ``todo`` what a person can do."""
@@ -42,8 +46,8 @@ EXTENDED_ERRORS: Mapping[int, Meaning] = {
         "dfu-fw-version",
         "the version in the init packet is too low: an application must have at least the version of the one that the "
         "bootloader knows, a bootloader a higher one than its own",
-        "Make the package again with a higher version. A debug build of the bootloader takes any version from a package "
-        "in debug mode.",
+        "Make the package again with a higher version. A debug build of the bootloader takes any version from a "
+        "package in debug mode.",
     ),
     ExtendedError.HW_VERSION_FAILURE: Meaning(
         "dfu-hw-version",

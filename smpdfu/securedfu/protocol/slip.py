@@ -9,6 +9,8 @@ from __future__ import annotations
 END, ESCAPE = b"\xc0", b"\xdb"
 WORD_SIZE = 4
 """The flash takes whole words: the bootloader drops a write of another length, and says nothing."""
+SMALLEST_MTU = 131
+"""The MTU of a UART bootloader; taken for one that does not report its own."""
 _MEANING = {b"\xdc": END, b"\xdd": ESCAPE}
 
 

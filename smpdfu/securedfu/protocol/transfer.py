@@ -29,23 +29,14 @@ from smpdfu.securedfu.protocol.messages import (
     SelectObject,
     SetReceipts,
 )
-from smpdfu.securedfu.protocol.refusals import refusal
-from smpdfu.securedfu.protocol.slip import WORD_SIZE, payload_max
+from smpdfu.securedfu.protocol.refusals import LAST_REFUSALS, REFUSALS, refusal
+from smpdfu.securedfu.protocol.slip import SMALLEST_MTU, WORD_SIZE, payload_max
 from smpdfu.securedfu.protocol.states import State
-from smpdfu.securedfu.protocol.troubles import Troubles
+from smpdfu.securedfu.protocol.troubles import CAREFUL_SIZE, DROP_COUNTS, Troubles
 
-CAREFUL_SIZE = 28
-"""A write of so many bytes is a frame of less than 64, whatever the bytes are: some on-board debuggers lose more."""
 PAGE_SIZE = 4096
 """The longest object of firmware, in every bootloader of the SDK for the nRF52."""
-SMALLEST_MTU = 131
-"""The MTU of a UART bootloader; taken for one that does not report its own."""
-
-
 _OPCODES = frozenset(Opcode)
-_REFUSALS = frozenset(Result) - {Result.INVALID_CODE, Result.SUCCESS}
-_LAST_REFUSALS = frozenset({Result.INVALID_OBJECT, Result.OPERATION_FAILED, Result.EXTENDED_ERROR})
-"""What can be wrong with the whole firmware."""
 
 
 class Transfer:
@@ -183,14 +174,14 @@ class Transfer:
             self._receipt(answer.content)
         elif answer.opcode not in _OPCODES:
             self._damaged()
+        else:
+            self._in_vain()
 
     def silence(self) -> None:
         """Take note that nothing was heard in time. Raises SilentBootloaderError or DamagedLineError."""
         enough = self.troubles.silence(pinged=self.state is State.HELLO, ending=self._ending)
-        if self._ending and enough:
-            self._finish(confirmed=False)
-        elif enough:
-            raise self.troubles.error(self.off, self.len)
+        if enough:
+            self._give_up()
         elif self.state is State.HELLO:
             self._awaited = None
         else:
@@ -198,10 +189,7 @@ class Transfer:
 
     def link_lost(self) -> None:
         """Take note that the link was lost, and is open again. Raises LinkError if that happens too often."""
-        if self._ending:
-            self._finish(confirmed=False)
-        else:
-            self._trouble()
+        self._give_up() if self._ending else self._trouble()
 
     @property
     def ending(self) -> bool:
@@ -214,14 +202,21 @@ class Transfer:
 
     def _trouble(self) -> None:
         """Find out anew where the device stands."""
-        if self.troubles.strike():
-            if not self._ending:
-                raise self.troubles.error(self.off, self.len)
-            self._finish(confirmed=False)
-            return
         self._go(self._hello())
         self._differed = self._probing = False
         self._due.clear()
+        if self.troubles.strike():
+            self._give_up()
+
+    def _in_vain(self, counts: int = 1) -> None:
+        """Take note of an answer that brings nothing forward."""
+        if self.troubles.in_vain(counts):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if not self._ending:
+            raise self.troubles.error(self.off, self.len)
+        self._finish(confirmed=False)
 
     def _go(self, state: State) -> None:
         self.state = state
@@ -235,9 +230,10 @@ class Transfer:
 
     def _succeeded(self, answer: Answer) -> None:
         content = answer.content
-        if isinstance(content, Pong):
-            if content.id == self._ping_id:
-                self._go(State.RECEIPTS if self._write_size else State.MTU)
+        if isinstance(content, Pong) and content.id != self._ping_id:
+            self._in_vain()
+        elif isinstance(content, Pong):
+            self._go(State.RECEIPTS if self._write_size else State.MTU)
         elif isinstance(content, Mtu):
             if not self._is_doubtful(content):
                 self._write_size = payload_max(content.size)
@@ -305,6 +301,7 @@ class Transfer:
 
     def _drop(self, offset: int) -> None:
         """Drop the object that differs; where that was of no use, begin again with the init packet."""
+        self._in_vain(DROP_COUNTS)
         if self._kind is ObjectType.COMMAND or self._differed or offset > self.len:
             self._kind = ObjectType.COMMAND
             self._at = self._crc = self.off = 0
@@ -331,13 +328,17 @@ class Transfer:
             self._go(State.WRITE if self._at < self._end else State.EXECUTE)
         elif not self._is_beginning(found.offset, found.crc, self._at):
             self._damaged()
-        elif not self._receipts:  # nor is it a late receipt: the device lacks what was written last
+        elif self._receipts:  # a late receipt
+            self._in_vain()
+        else:  # the device lacks what was written last
             self._trouble()
 
     def _receipt(self, found: Checksum) -> None:
         """Take a receipt, or an old answer."""
         if not self._is_beginning(found.offset, found.crc, self._at):
             self._damaged()
+        elif not self._due or found.offset < self._due[0][0]:
+            self._in_vain()
         while self._due and self._due[0][0] <= found.offset:
             self._due.popleft()
 
@@ -366,7 +367,7 @@ class Transfer:
             self._go(State.RECEIPTS if self._write_size else State.MTU)
         elif execute and self._probing and answer.result == Result.OPERATION_NOT_PERMITTED:
             self._not_whole()
-        elif answer.result not in _REFUSALS or (execute and self._ending and answer.result not in _LAST_REFUSALS):
+        elif answer.result not in REFUSALS or (execute and self._ending and answer.result not in LAST_REFUSALS):
             self._damaged()
         elif execute and self._ending:
             self._refused_at_last(answer)
@@ -390,6 +391,7 @@ class Transfer:
     def _not_whole(self) -> None:
         """The device has no whole object to execute: create one."""
         self._probing = self._ending = False
+        self._in_vain(DROP_COUNTS)
         if self._kind is ObjectType.COMMAND:
             self._at = self._crc = 0
         elif self._at == self.len:

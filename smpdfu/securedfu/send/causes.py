@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smpdfu.errors import DamagedLineError, LinkError, SilentBootloaderError
+from smpdfu.errors import DamagedLineError, InconsistentBootloaderError, LinkError, SilentBootloaderError
 from smpdfu.local.doctor.usb_vendors import MASS_STORAGE_OFF
 from smpdfu.securedfu.send.transport import Transport
 
@@ -16,6 +16,10 @@ _RESTART = (
     "Restart the device into its bootloader: damaged bytes can make it deaf until then. It restarts by itself after "
     "some minutes without a command."
 )
+_INCONSISTENT = (
+    "Restart the device into its bootloader, then send the package again. Check that no other program uses the device. "
+    "If it happens again, the bootloader is an unusual one: ask its makers."
+)
 _ENTER = (
     "Bring the device into its bootloader: hold its DFU button during a reset, or start it from the application. Check "
     "the port, its speed, and on a UART that RTS and CTS are connected."
@@ -27,6 +31,8 @@ def explain(error: LinkError, transport: Transport) -> None:
     if isinstance(error, DamagedLineError):
         error.through_debugger = transport.through_debugger
         error.advising("dfu-damaged-line", f"{_cause(transport.through_debugger)} {_AGAIN}")
+    elif isinstance(error, InconsistentBootloaderError):
+        error.advising("dfu-inconsistent", _INCONSISTENT)
     elif isinstance(error, SilentBootloaderError):
         if error.heard:
             error.advising("dfu-silent", f"{_RESTART} {_AGAIN}")

@@ -85,6 +85,20 @@ def has_already(entry: Entry, installed: Installed) -> bool:
     return all(_wanted(entry, kind, installed))
 
 
+def shows_others(entry: Entry, installed: Installed) -> bool:
+    """True if the device reports another SoftDevice or bootloader than that of ``entry``: it did not install it."""
+    kind = entry.init_packet.init.type
+    info = SoftDeviceInfo.find(entry.firmware) if kind in (FwType.SOFTDEVICE, FwType.SOFTDEVICE_BOOTLOADER) else None
+    if info is not None and info.version:
+        softdevice = installed.get(FirmwareType.SOFTDEVICE)
+        if softdevice is None or softdevice.version != info.version:
+            return True
+    bootloader = installed.get(FirmwareType.BOOTLOADER)
+    if kind not in (FwType.BOOTLOADER, FwType.SOFTDEVICE_BOOTLOADER) or bootloader is None:
+        return False
+    return bootloader.version != entry.init_packet.init.fw_version
+
+
 def _wanted(entry: Entry, kind: int, installed: Installed) -> Iterator[bool]:
     init = entry.init_packet.init
     if kind != FwType.BOOTLOADER:

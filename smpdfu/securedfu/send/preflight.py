@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from smpdfu.errors import PlanError
+from smpdfu.errors import FormatError, PlanError
 from smpdfu.image.secure_dfu.init_packet import FwType
 from smpdfu.image.secure_dfu.package import Entry, SecureDfuPackage
 from smpdfu.image.secure_dfu.softdevices import MBR_END, SoftDeviceInfo
@@ -28,11 +28,24 @@ class _Reason(NamedTuple):
     words: str
 
 
+def check_sendable(package: SecureDfuPackage) -> None:
+    """Check that there is something to send. No force overrides that. Raises FormatError."""
+    if not package.entries:
+        raise FormatError("the package has no image: its manifest names none, and nothing was sent")
+    for entry in package.entries:
+        _ = entry.init_packet  # raises for an entry with a fault
+        if not entry.firmware:
+            raise FormatError(f"the firmware of the image {entry.name!r} is empty, and nothing was sent")
+    kinds = [entry.init_packet.init.type for entry in package.entries]
+    if len(set(kinds)) < len(kinds):
+        raise FormatError("the package has two images of the same type: no device takes both, and nothing was sent")
+
+
 def check_package(package: SecureDfuPackage) -> None:
-    """Check what needs no device. Raises FormatError for a damaged package, PlanError if no bootloader takes it."""
+    """Check what needs no device, after ``check_sendable``. Raises PlanError if no bootloader takes the package."""
     reasons: list[_Reason] = []
     for entry in package.in_sending_order:
-        packet = entry.init_packet  # raises for an entry with a fault
+        packet = entry.init_packet
         reasons += [_Reason(one.code, f"{entry.name}: {one.words}") for one in errors_of(judge_entry(entry).findings)]
         if len(entry.firmware) % WORD_SIZE and packet.init.type != FwType.EXTERNAL_APPLICATION:
             words = f"{entry.name}: the firmware has {len(entry.firmware)} bytes, and the bootloader writes words of "

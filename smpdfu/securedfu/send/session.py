@@ -22,7 +22,7 @@ from smpdfu.securedfu.protocol.actions import TransferProgress
 from smpdfu.securedfu.protocol.messages import ExtendedError, FirmwareType
 from smpdfu.securedfu.send.carry import TIMEOUT_S, Carrier
 from smpdfu.securedfu.send.causes import explain
-from smpdfu.securedfu.send.installed import Installed, has_already, read_installed
+from smpdfu.securedfu.send.installed import Installed, has_already, read_installed, shows_others
 from smpdfu.securedfu.send.preflight import check_device
 from smpdfu.securedfu.send.transport import CameBack, Transport
 
@@ -137,6 +137,8 @@ class Session:
                     await self._next(entry, entries[number], came_back)
             if came_back is CameBack.BOOTLOADER and _is_application(entries[-1]):
                 raise await self._not_started()
+            if came_back is CameBack.BOOTLOADER and self._checks:
+                await self._check_installed(entries[-1])
         except LinkError as error:
             explain(error, self._transport)
             raise
@@ -225,14 +227,30 @@ class Session:
         await carrier.carry(transfer, lambda progress: self._watch(SecureDfuProgress(entry.name, progress)))
         return transfer.confirmed
 
+    async def _read_again(self) -> Installed | None:
+        """What the bootloader that came back has; None if it does not say."""
+        try:
+            await self._transport.open()
+            return await read_installed(self._transport)
+        except LinkError:
+            return None
+
+    async def _check_installed(self, entry: Entry) -> None:
+        """Check that the device has the SoftDevice or the bootloader that it took. Raises DfuNotStartedError."""
+        installed = await self._read_again()
+        if installed is not None and shows_others(entry, installed):
+            raise DfuNotStartedError(
+                f"the device took the {entry.name} and did not install it: its bootloader reports another version"
+            ).advising(
+                "dfu-not-installed",
+                "Restart the device into its bootloader, then send the package again. If it happens again, the device "
+                "needs a programmer.",
+            )
+
     async def _not_started(self) -> DfuNotStartedError:
         """The error for a device that is in its bootloader again, with what that says about the application."""
         said = ""
-        try:
-            await self._transport.open()
-            installed = await read_installed(self._transport)
-        except LinkError:
-            installed = None
+        installed = await self._read_again()
         if installed is not None:
             application = installed.get(FirmwareType.APPLICATION)
             said = (

@@ -298,11 +298,9 @@ class Window:
             self._disappoint(here)
             self._choose(1, now)
             return
-        if size >= self._most:
-            return
-        larger = self._larger(size)
+        larger = self._larger(size) if size < self._most else size
         above = self._sizes[larger]
-        if self._answers >= above.barred_until and self._affords(larger, now, left):
+        if larger > size and self._answers >= above.barred_until and self._affords(larger, now, left):
             above.trips.clear()
             self._choose(larger, now)
             self._on_trial, self._base = True, size

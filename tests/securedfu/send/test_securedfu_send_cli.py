@@ -130,6 +130,8 @@ def test_a_command_that_is_killed_is_continued_by_the_next(package: Path) -> Non
         (("--to", "udp:host"), "does not carry Secure DFU"),
         (("--ble", "x", "--flow-control"), "--flow-control works only with --port"),
         (("--port", "/dev/null", "--bootloader-name", "x"), "--bootloader-name works only with --ble"),
+        (("--ble", "x", "--bootloader-name", "x" * 21), "--bootloader-name has 1 to 20 bytes"),
+        (("--ble", "x", "--bootloader-name", ""), "--bootloader-name has 1 to 20 bytes"),
     ],
 )
 def test_wrong_use_ends_with_2(package: Path, options: tuple[str, ...], said: str) -> None:

@@ -18,6 +18,7 @@ from smpdfu.errors import (
     SilentBootloaderError,
 )
 from smpdfu.image.secure_dfu.init_packet import FwType
+from smpdfu.image.secure_dfu.package import SecureDfuPackage
 from smpdfu.secure_dfu import send_secure_dfu
 from smpdfu.securedfu.protocol.messages import Answer, Opcode
 from smpdfu.securedfu.send import carry, installed, serial
@@ -212,6 +213,21 @@ def test_a_bootloader_that_is_installed_is_not_sent_again_when_its_last_answer_i
         assert device.chip.read(device.chip.layout.bootloader.start, len(image)) == image
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        (SecureDfuPackage.of([]), "no image"),
+        (package_of(b"", sign(init_command(b""))), "is empty"),
+        (SecureDfuPackage.of([*package_of().entries, *package_of(name="again").entries]), "same type"),
+    ],
+    ids=["no image", "no firmware", "twice"],
+)
+def test_a_package_with_nothing_to_send_is_no_success(package: SecureDfuPackage, said: str, *, force: bool) -> None:
+    with pytest.raises(FormatError, match=f"{said}.*nothing was sent"):
+        asyncio.run(send_secure_dfu("serial:/dev/null", package, force=force))
 
 
 def test_another_file_is_told_by_its_kind(tmp_path: Path) -> None:
