@@ -25,7 +25,7 @@ ROWS = (
     Mutant(SESSION, "        if not self._proven:\n            self.version = 3", "        if True:\n            self.version = 3", IN_SESSION),
     Mutant(SESSION, "if too_new and self.version == 2:", "if too_new:", IN_SESSION),
     # A body that is not as long as its header says is damaged.
-    Mutant(MESSAGE, "if len(body) != header.length:", "if len(body) < header.length:", IN_MESSAGE),
+    Mutant(MESSAGE, "if len(body) != self.length:", "if len(body) < self.length:", IN_MESSAGE),
     Mutant(MESSAGE, "if len(body) > 0xFFFF:", "if len(body) > 0x10000:", IN_MESSAGE),
     Mutant(MESSAGE, 'error = entries.get("err")', "error = None", IN_MESSAGE),
     # Console framing: the length and the CRC are what tells a frame from noise.
