@@ -11,6 +11,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from smpdfu.virtual.line.timers import precise_loop
 from smpdfu.virtual.line.traffic import Traffic
 from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
 from smpdfu.virtual.wires.dfu_serial import DfuLine
@@ -32,4 +33,5 @@ async def main(wire: str, baudrate: int, size: int, package: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        runner.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))

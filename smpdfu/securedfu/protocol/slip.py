@@ -9,6 +9,9 @@ from __future__ import annotations
 END, ESCAPE = b"\xc0", b"\xdb"
 WORD_SIZE = 4
 """The flash takes whole words: the bootloader drops a write of another length, and says nothing."""
+FIRST_SIZE = 256
+"""The most bytes of the first write of an object; a later one has at most twice what the object has. The flash begins
+when a write is there whole, and while it works on one, a line twice as fast brings the next."""
 SMALLEST_MTU = 131
 """The MTU of a UART bootloader; taken for one that does not report its own."""
 _MEANING = {b"\xdc": END, b"\xdd": ESCAPE}

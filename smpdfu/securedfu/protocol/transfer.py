@@ -30,7 +30,7 @@ from smpdfu.securedfu.protocol.messages import (
     SetReceipts,
 )
 from smpdfu.securedfu.protocol.refusals import LAST_REFUSALS, REFUSALS, refusal
-from smpdfu.securedfu.protocol.slip import SMALLEST_MTU, WORD_SIZE, payload_max
+from smpdfu.securedfu.protocol.slip import FIRST_SIZE, SMALLEST_MTU, WORD_SIZE, payload_max
 from smpdfu.securedfu.protocol.states import State
 from smpdfu.securedfu.protocol.troubles import CAREFUL_SIZE, DROP_COUNTS, Troubles
 
@@ -116,8 +116,8 @@ class Transfer:
 
     def _write(self) -> WriteData:
         size = self._write_size or WORD_SIZE
-        if self.troubles.careful:
-            size = min(size, CAREFUL_SIZE)
+        twice = 2 * (self._at % self._object_size) // WORD_SIZE * WORD_SIZE
+        size = min(size, CAREFUL_SIZE if self.troubles.careful else max(FIRST_SIZE, twice))
         data = self._source[self._at : min(self._at + size, self._end)]
         self._at += len(data)
         self._crc = crc32(data, self._crc)
