@@ -232,6 +232,7 @@ SLOW = frozenset(
         "virtual/test_virtual_truth.py",
         "virtual/test_virtual_xip_split.py",
         "securedfu/send/test_securedfu_send_cli.py",
+        "securedfu/send/test_securedfu_send_parts.py",
         "securedfu/send/test_securedfu_send_serial.py",
     }
 )
