@@ -18,8 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, facts, table
 from smpdfu.cli.virtual.nrf52.show import emit, reset_nrf52, row_of
 from smpdfu.errors import ConnectError
