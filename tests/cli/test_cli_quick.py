@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from enum import EnumMeta
+from enum import StrEnum
 from functools import cache
 from io import StringIO
 from typing import Any
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smpdfu.cli.app import quick, tree, typer_app
-from smpdfu.cli.app.command import Declared, Parameter, declared
+from smpdfu.cli.app.command import REQUIRED, Declared, Parameter, declared
 from smpdfu.cli.app.groups import Group
 from smpdfu.cli.terminal.lazy_typer import Declaration
 
@@ -54,8 +54,8 @@ def declaration(parameter: Parameter) -> Declaration | None:
 
 
 def enum_words(parameter: Parameter) -> list[str]:
-    kinds = (parameter.hint.__origin__, *getattr(parameter.hint.__origin__, "__args__", ()))
-    return [str(one.value) for kind in kinds if isinstance(kind, EnumMeta) for one in kind.__members__.values()]
+    kinds: tuple[Any, ...] = (parameter.hint.__origin__, *getattr(parameter.hint.__origin__, "__args__", ()))
+    return [str(one) for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum) for one in kind]
 
 
 VALUES = (
@@ -89,7 +89,7 @@ def lines(draw: st.DrawFn, path: tuple[str, ...]) -> list[str]:
             continue
         fitting = enum_words(parameter) or str(found.settings.get("metavar", "")).split("|")
         value = st.sampled_from([*fitting, *VALUES])
-        needed = parameter.default is quick.REQUIRED
+        needed = parameter.default is REQUIRED
         if not found.is_option and (needed or draw(st.booleans())):
             chunks.append([draw(value)])
         elif found.is_option and draw(st.integers(0, 1 if needed else 9)) == 0:
@@ -133,7 +133,7 @@ def plain_words(call: Declared) -> list[str]:
     words: list[str] = []
     for parameter in call.parameters:
         found = declaration(parameter)
-        if found is not None and parameter.default is quick.REQUIRED:
+        if found is not None and parameter.default is REQUIRED:
             value = (enum_words(parameter) or ["128"])[0]
             words += [found.names[0], value] if found.is_option else [value]
     return words

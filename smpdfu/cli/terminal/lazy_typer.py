@@ -44,6 +44,8 @@ def Argument(**settings: Any) -> Any:  # noqa: N802 - typer's name
 
 
 def __getattr__(name: str) -> Any:
+    if name.startswith("_"):  # what Python asks of any module when something is imported from it
+        raise AttributeError(name)
     import typer  # here: that is what this module is for
 
     return getattr(typer, name)
