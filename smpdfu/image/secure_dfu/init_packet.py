@@ -25,8 +25,8 @@ from smpdfu.image.secure_dfu.protobuf import (
     number_field,
 )
 
-MAX_INIT_PACKET_BYTES = 1 << 16
-"""What is read at all."""
+MAX_INIT_PACKET_BYTES = 1 << 12
+"""What is read at all: every number in it may be printed."""
 INIT_COMMAND_MAX_SIZE = 512
 """Bytes of an init packet that the bootloader has room for."""
 
