@@ -55,6 +55,7 @@ ISSUE = (
 """The rows of issue 18, in its order."""
 
 OTHERS = (
+    to_python("smpdfu verify -k KEY"),
     own_window("modelled UART, 384 bytes", bench="bench_uart"),
     own_window("modelled UART, 2048 bytes", bench="bench_uart"),
     Goal("modelled UARTs: more resends than one", "bench_uart", 0, "ours", "pieces"),
