@@ -151,9 +151,9 @@ class Fsync:
     def __exit__(self, *_: object) -> None:
         os.fsync = self._real
 
-    def _timed(self, descriptor: Any) -> None:
+    def _timed(self, fd: Any) -> None:
         wall, cpu = time.perf_counter(), time.process_time()
-        self._real(descriptor)
+        self._real(fd)
         self.wall_s += time.perf_counter() - wall
         self.cpu_s += time.process_time() - cpu
 
