@@ -26,7 +26,9 @@ from smpdfu.image.secure_dfu.protobuf import (
 )
 
 MAX_INIT_PACKET_BYTES = 1 << 12
-"""What is read at all: every number in it may be printed. A bootloader takes 512 bytes (``INIT_COMMAND_MAX_SIZE``)."""
+"""What is read at all: every number in it may be printed."""
+INIT_COMMAND_MAX_SIZE = 512
+"""Bytes of an init packet that the bootloader has room for."""
 
 ANY_VERSION = 0xFFFFFFFF
 """``fw_version`` of a SoftDevice, and what nrfutil writes for a version that is not given in debug mode."""

@@ -10,6 +10,7 @@ from collections import deque
 from zlib import crc32
 
 from smpdfu.errors import FormatError
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE, WORD_SIZE
 from smpdfu.securedfu.protocol.actions import Action, Await, Pace, SendRequest, TransferProgress, WriteData
 from smpdfu.securedfu.protocol.messages import (
     Answer,
@@ -30,12 +31,10 @@ from smpdfu.securedfu.protocol.messages import (
     SetReceipts,
 )
 from smpdfu.securedfu.protocol.refusals import LAST_REFUSALS, REFUSALS, refusal
-from smpdfu.securedfu.protocol.slip import FIRST_SIZE, SMALLEST_MTU, WORD_SIZE, payload_max
+from smpdfu.securedfu.protocol.slip import FIRST_SIZE, UART_MTU, payload_max
 from smpdfu.securedfu.protocol.states import State
 from smpdfu.securedfu.protocol.troubles import CAREFUL_SIZE, DROP_COUNTS, Troubles
 
-PAGE_SIZE = 4096
-"""The longest object of firmware, in every bootloader of the SDK for the nRF52."""
 _OPCODES = frozenset(Opcode)
 
 
@@ -377,7 +376,7 @@ class Transfer:
                 self._kind = ObjectType.COMMAND
             self._trouble()
         elif answer.opcode == Opcode.MTU:
-            self._write_size = payload_max(SMALLEST_MTU)
+            self._write_size = payload_max(UART_MTU)
             self._go(State.RECEIPTS)
         else:
             raise refusal(answer, self._kind)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from enum import Enum
 
+from smpdfu.image.secure_dfu.flash import MBR_END, PAGE_SIZE, align_to_page
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
-from smpdfu.virtual.nrf52.layout import MBR_SIZE, PAGE_SIZE, align_to_page
 from smpdfu.virtual.nrf52.mbr import ask_for_bootloader
 from smpdfu.virtual.nrf52.settings import Bank, BankCode
 
@@ -57,7 +57,7 @@ def _activate_softdevice(chip: Nrf52Chip) -> bool:
     settings = chip.settings
     if chip.softdevice_at(settings.progress.update_start) is None:
         return False
-    _copy(chip, MBR_SIZE, align_to_page(settings.sd_size))
+    _copy(chip, MBR_END, align_to_page(settings.sd_size))
     chip.save_settings_with_backup()
     return True
 

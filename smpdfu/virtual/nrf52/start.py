@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
+from smpdfu.image.secure_dfu.flash import MBR_END
 from smpdfu.image.secure_dfu.init_packet import ValidationType
 from smpdfu.image.vector_table import Vectors
 from smpdfu.virtual.nrf52.activation import Activation, activate
@@ -15,7 +16,6 @@ from smpdfu.virtual.nrf52.advertised_name import erase_name
 from smpdfu.virtual.nrf52.build import Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 from smpdfu.virtual.nrf52.image_checks import passes
-from smpdfu.virtual.nrf52.layout import MBR_SIZE
 from smpdfu.virtual.nrf52.mbr import run_mbr
 from smpdfu.virtual.nrf52.settings import BankCode
 
@@ -66,7 +66,7 @@ def _refusal(chip: Nrf52Chip, trust: Trust) -> str | None:
     by_signature = settings.check_app.type == ValidationType.VALIDATE_ECDSA_P256_SHA256
     if trust.build.requires_app_signature and not by_signature:
         return "the boot validation of the application is no signature"
-    if chip.softdevice is not None and not passes(settings.check_sd, _read(chip, MBR_SIZE, settings.sd_size), trust):
+    if chip.softdevice is not None and not passes(settings.check_sd, _read(chip, MBR_END, settings.sd_size), trust):
         return "the SoftDevice does not pass its check"
     if not passes(settings.check_app, _read(chip, chip.bank_0_start, settings.bank_0.image_size), trust):
         return "the application does not pass its check"

@@ -21,6 +21,7 @@ from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from smpdfu.errors import FormatError, LinkLostError
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE
 from smpdfu.link.ble.bumble_host import room
 from smpdfu.link.ble.dfu_pipe import BUTTONLESS, BUTTONLESS_BONDED, CONTROL_POINT, PACKET
 from smpdfu.link.ble.service_pipe import ATT_HEADER_SIZE
@@ -35,7 +36,6 @@ from smpdfu.securedfu.protocol.buttonless import (
 )
 from smpdfu.virtual.nrf52.advertised_name import stored_name
 from smpdfu.virtual.nrf52.device import VirtualNrf52
-from smpdfu.virtual.nrf52.layout import PAGE_SIZE
 from smpdfu.virtual.wires.dfu_serial import Inactivity
 from smpdfu.virtual.wires.peripheral import FLAGS, Hci, Peripheral, address_for, shown_name
 
