@@ -110,8 +110,14 @@ def test_every_test_is_run_by_make_test(ready: Path) -> None:
 
 def test_the_help_names_every_command_for_people(ready: Path) -> None:
     said = make(ready, target="help")
-    for command in ("demo", "check", "test", "lint", "bench", "chaos", "mutants", "fuzz", "dist", "clean"):
+    commands = ("demo", "check", "test", "lint", "bench", "bench-quick", "chaos", "mutants", "fuzz", "dist", "clean")
+    for command in commands:
         assert f"make {command} " in said
+
+
+def test_bench_gives_one_table_and_bench_quick_its_short_form(ready: Path) -> None:
+    assert "-m benchmarks --only bench_sign\n" in make(ready, "-n", "BENCH_ARGS=--only bench_sign", target="bench")
+    assert "-m benchmarks --quick" in make(ready, "-n", target="bench-quick")
 
 
 def test_ci_runs_lint_and_all_tests_and_ends_with_their_summary(root: Path, tmp_path: Path) -> None:
