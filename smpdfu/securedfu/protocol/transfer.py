@@ -7,11 +7,11 @@ or ``link_lost`` (the link broke, and is open again). ``states.py`` has the tabl
 from __future__ import annotations
 
 from collections import deque
-from zlib import crc32
 
 from smpdfu.errors import FormatError
 from smpdfu.image.secure_dfu.flash import PAGE_SIZE, WORD_SIZE
 from smpdfu.securedfu.protocol.actions import Action, Await, Pace, SendRequest, TransferProgress, WriteData
+from smpdfu.securedfu.protocol.checksums import Checksums
 from smpdfu.securedfu.protocol.messages import (
     Answer,
     Checksum,
@@ -64,6 +64,7 @@ class Transfer:
         if receipts and writes_max < receipts:
             raise ValueError(f"a receipt after {receipts} writes never comes if {writes_max} may be sent")
         self._sources = {ObjectType.COMMAND: init_packet, ObjectType.DATA: firmware}
+        self._checksums = {kind: Checksums(source) for kind, source in self._sources.items()}
         self._write_size = write_size and write_size - write_size % WORD_SIZE
         self._receipts, self._writes_max, self._pings = receipts, writes_max, pings
         self.off = self.resumed_at = 0
@@ -75,8 +76,8 @@ class Transfer:
         self._doubtful: object = None
         self._refusal: Answer | None = None
         self._object_max = PAGE_SIZE
-        self._at = self._crc = self._end = self._best = self._ping_id = 0
-        self._due: deque[tuple[int, int]] = deque()
+        self._at = self._end = self._best = self._ping_id = 0
+        self._due: deque[int] = deque()
         self._probing = self._differed = self._ending = self._began = False
         self.state = self._hello()
 
@@ -119,8 +120,7 @@ class Transfer:
         size = min(size, CAREFUL_SIZE if self.troubles.careful else max(FIRST_SIZE, twice))
         data = self._source[self._at : min(self._at + size, self._end)]
         self._at += len(data)
-        self._crc = crc32(data, self._crc)
-        self._due.append((self._at, self._crc))
+        self._due.append(self._at)
         if self.troubles.careful or self._at == self._end:
             self.state = State.CHECK
         return WriteData(data)
@@ -266,7 +266,7 @@ class Transfer:
         if self._ending:
             self._ended(waits=fits and found.offset == self.len)
         elif fits:
-            self._stand(found.offset, found.crc)
+            self._stand(found.offset)
         else:
             self._drop(found.offset)
 
@@ -278,10 +278,10 @@ class Transfer:
         else:
             self._finish(confirmed=False)
 
-    def _stand(self, offset: int, crc: int) -> None:
+    def _stand(self, offset: int) -> None:
         """Continue at ``offset``, where the device stands."""
         empty = self._differed and offset == self._at
-        self._at, self._crc = offset, crc
+        self._at = offset
         self._differed = False
         if self._kind is ObjectType.DATA:
             self.off = offset
@@ -303,7 +303,7 @@ class Transfer:
         self._in_vain(DROP_COUNTS)
         if self._kind is ObjectType.COMMAND or self._differed or offset > self.len:
             self._kind = ObjectType.COMMAND
-            self._at = self._crc = self.off = 0
+            self._at = self.off = 0
             self._differed = False
         else:
             self._back_to((offset - 1) // self._object_max * self._object_max)
@@ -311,7 +311,7 @@ class Transfer:
 
     def _back_to(self, start: int) -> None:
         """Write the object at ``start`` again, after a look where the device begins it."""
-        self._at, self._crc = start, crc32(self._source[:start])
+        self._at = start
         self._differed = True
 
     def _created(self) -> None:
@@ -320,7 +320,7 @@ class Transfer:
         self._go(State.SELECT if self._differed else State.WRITE)
 
     def _checked(self, found: Checksum) -> None:
-        if (found.offset, found.crc) == (self._at, self._crc):
+        if found.offset == self._at and self._is_beginning(found.offset, found.crc, self._at):
             self._due.clear()
             if self._kind is ObjectType.DATA:
                 self.off = self._at
@@ -336,14 +336,14 @@ class Transfer:
         """Take a receipt, or an old answer."""
         if not self._is_beginning(found.offset, found.crc, self._at):
             self._damaged()
-        elif not self._due or found.offset < self._due[0][0]:
+        elif not self._due or found.offset < self._due[0]:
             self._in_vain()
-        while self._due and self._due[0][0] <= found.offset:
+        while self._due and self._due[0] <= found.offset:
             self._due.popleft()
 
     def _is_beginning(self, offset: int, crc: int, end: int) -> bool:
         """True if ``crc`` is that of the first ``offset`` bytes of ours, which are at most ``end``."""
-        return offset <= end and crc32(self._source[:offset]) == crc
+        return offset <= end and self._checksums[self._kind].of(offset) == crc
 
     def _executed(self) -> None:
         self._probing = False
@@ -392,7 +392,7 @@ class Transfer:
         self._probing = self._ending = False
         self._in_vain(DROP_COUNTS)
         if self._kind is ObjectType.COMMAND:
-            self._at = self._crc = 0
+            self._at = 0
         elif self._at == self.len:
             self._back_to((self._at - 1) // self._object_max * self._object_max)
         self._go(State.CREATE)

@@ -47,8 +47,15 @@ class SparseStorage:
         if first == last:
             page = self._pages.get(first, self._blank)
             return page[key.start - first * size : key.stop - first * size]
-        joined = b"".join(self._pages.get(number, self._blank) for number in range(first, last + 1))
+        joined = b"".join(self._held(first, last + 1))
         return joined[key.start - first * size : key.stop - first * size]
+
+    def pieces(self, key: slice, /) -> tuple[bytes, ...]:
+        """What ``self[key]`` has, in pieces: for whole pages they are the pages themselves, which keep their hash."""
+        size, (first, last) = self._page_size, self._range(key)
+        if key.start % size or key.stop % size or key.start == key.stop:
+            return (self[key],)
+        return tuple(self._held(first, last + 1))
 
     def __setitem__(self, key: slice, value: bytes, /) -> None:
         size, (first, last) = self._page_size, self._range(key)
@@ -59,6 +66,10 @@ class SparseStorage:
             page = old[: start - number * size] + part + old[stop - number * size :]
             # A page that is written from low to high is complete now, and other storages may hold the same.
             self._put(number, _shared(page) if stop == (number + 1) * size else page)
+
+    def _held(self, first: int, stop: int) -> list[bytes]:
+        pages, blank = self._pages, self._blank
+        return [pages.get(number, blank) for number in range(first, stop)]
 
     def _range(self, key: slice) -> tuple[int, int]:
         """The first and the last page that a slice reaches into; for an empty slice, one page that is left as it is."""

@@ -91,9 +91,11 @@ class Server:
         self.buffers = buffers
         self._needed = needed
         self._log = log
-        served = list(groups)
-        found = {kind: _find_handler(kind, served) for kind in REQUESTS if kind not in without}
-        self._handlers = {kind: handler for kind, handler in found.items() if handler is not None}
+        served = tuple(groups)
+        found = _handlers_of(tuple(map(type, served)))
+        self._handlers: dict[type[Request[Any]], Handler] = {
+            kind: getattr(served[number], name) for kind, number, name in found if kind not in without
+        }
 
     @property
     def served(self) -> tuple[type[Request[Any]], ...]:
@@ -159,12 +161,17 @@ class Server:
         return answer.to_map() if isinstance(answer, Response) else answer
 
 
-def _find_handler(kind: type[Request[Any]], groups: Iterable[object]) -> Handler | None:
-    name = _handler_name(kind.__name__)
-    return next((getattr(group, name) for group in groups if hasattr(group, name)), None)
-
-
 @functools.cache
+def _handlers_of(groups: tuple[type, ...]) -> tuple[tuple[type[Request[Any]], int, str], ...]:
+    """The requests that groups of these types serve: the number of the first group that does, and its method."""
+    names = {kind: _handler_name(kind.__name__) for kind in REQUESTS}
+    found = {
+        kind: next((number for number, group in enumerate(groups) if hasattr(group, name)), None)
+        for kind, name in names.items()
+    }
+    return tuple((kind, number, names[kind]) for kind, number in found.items() if number is not None)
+
+
 def _handler_name(kind: str) -> str:
     return "on_" + re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
 
