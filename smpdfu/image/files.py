@@ -359,12 +359,12 @@ def read_key_file(path: StrPath, ask: Callable[[], bytes | None] = no_passphrase
 
 def parse_key(pem: bytes, name: str, ask: Callable[[], bytes | None] = no_passphrase) -> PrivateKey | PublicKey:
     """The key in the bytes of a PEM file that is called ``name``; otherwise as ``read_key_file``."""
-    from smpdfu.image.keys import keys  # here: it loads cryptography, and most files are no keys
+    from smpdfu.image.keys import keys, pem_text  # here: it loads cryptography, and most files are no keys
 
-    if hint := keys.ssh_hint(pem, shlex.quote(name)):
+    if hint := pem_text.ssh_hint(pem, shlex.quote(name)):
         raise KeyFileError(f"{name}: {hint}", name)
     try:
-        return keys.load_key(pem, ask() if keys.is_encrypted(pem) else None)
+        return keys.load_key(pem, ask() if pem_text.is_encrypted(pem) else None)
     except KeyFileError as error:
         raise type(error)(f"{name}: {error}", name) from None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from smpdfu.errors import SignatureError
 from smpdfu.image.secure_dfu.init_packet import (
+    INIT_COMMAND_MAX_SIZE,
     BootValidation,
     Command,
     FwType,
@@ -32,8 +33,6 @@ from smpdfu.securedfu.signature import SIGNATURE_BYTES, verify
 if TYPE_CHECKING:
     from smpdfu.image.keys.keys import Verifier
 
-INIT_COMMAND_MAX_SIZE = 512
-"""Bytes of an init packet that the bootloader has room for."""
 MAX_SD_REQ, MAX_BOOT_VALIDATIONS = 16, 3
 """``max_count`` of these fields in ``dfu-cc.options``."""
 

@@ -14,7 +14,6 @@ from smpdfu.image.format import COMPRESSED_FLAGS, IMAGE_MAGIC, SIGNATURE_TYPES, 
 from smpdfu.image.image_file import is_hex, naming
 from smpdfu.image.inspect.not_firmware import objection
 from smpdfu.image.signing.build import build, lay_out, lay_out_segments, output_base
-from smpdfu.image.signing.two_pass import GivenSigner, vector_to_sign
 from smpdfu.untrusted.files import read_start
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from smpdfu.image.signers.remote import RemoteSigner
     from smpdfu.image.signing.encrypt import Recipient
     from smpdfu.image.signing.spec import ImageSpec
+    from smpdfu.image.signing.two_pass import GivenSigner
 
 _LONGEST_SIGNATURE_FILE = 1 << 16
 
@@ -64,6 +64,8 @@ def given_signer(signature: Path, public: PublicKey) -> GivenSigner:
 
     Raises OSError, ImageError for a file that is too large to hold a signature.
     """
+    from smpdfu.image.signing.two_pass import GivenSigner  # here: few images are signed in two passes
+
     data = read_start(signature, _LONGEST_SIGNATURE_FILE + 1)
     if len(data) > _LONGEST_SIGNATURE_FILE:
         raise ImageError(f"{signature} is not a signature: it is too large")
@@ -135,6 +137,8 @@ def write_vector(order: Order, what: Literal["payload", "digest"], public: Publi
 
     Raises ImageError, SigningError, OSError.
     """
+    from smpdfu.image.signing.two_pass import vector_to_sign  # here: few images are signed in two passes
+
     firmware = read_firmware(order.infile)
     with naming(order.infile):
         vector = vector_to_sign(order.spec, firmware.flat(), public, order.recipient)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smpdfu.image.inspect.identify import FileKind
-from smpdfu.image.secure_dfu.softdevices import MBR_END, softdevice_words
+from smpdfu.image.secure_dfu.flash import APP_DATA_SIZE, MBR_END, PAGE_SIZE, align_to_page
+from smpdfu.image.secure_dfu.softdevices import softdevice_words
 from smpdfu.securedfu.findings import Finding, Severity
 from smpdfu.securedfu.making.contents import (
     holds_bootloader,
@@ -18,13 +19,7 @@ from smpdfu.securedfu.making.contents import (
     holds_softdevice,
     holds_uicr,
 )
-from smpdfu.securedfu.making.memory import (
-    APP_DATA_RESERVED,
-    LOWEST_SOFTDEVICE_END,
-    PAGE_BYTES,
-    page_up,
-    softdevice_ends,
-)
+from smpdfu.securedfu.making.memory import LOWEST_SOFTDEVICE_END, softdevice_ends
 from smpdfu.securedfu.making.order import SecureDfuOrder
 from smpdfu.securedfu.making.parts import Nrf52Firmware
 
@@ -152,11 +147,14 @@ def _room(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
         what = "the bootloader begins" if order.bootloader_start else "the flash ends"
         text = f"{part.name} has {len(part.data)} bytes and would reach 0x{end:x}, and {what} at 0x{limit:x}"
         yield _error("too-large", text, "Make the application smaller")
-    elif order.bootloader_start is not None and page_up(end) + page_up(len(part.data)) > limit - APP_DATA_RESERVED:
+    elif (
+        order.bootloader_start is not None
+        and align_to_page(end) + align_to_page(len(part.data)) > limit - APP_DATA_SIZE
+    ):
         text = (
             f"{part.name} is too large for two banks: {_pages(len(part.data))} pages twice from 0x{start:x} on do not "
         )
-        text += f"fit below 0x{limit - APP_DATA_RESERVED:x}"
+        text += f"fit below 0x{limit - APP_DATA_SIZE:x}"
         advice = (
             "The bootloader erases the old application first: an update that stops leaves the device in its bootloader"
         )
@@ -164,7 +162,7 @@ def _room(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
 
 
 def _pages(size: int) -> int:
-    return page_up(size) // PAGE_BYTES
+    return align_to_page(size) // PAGE_SIZE
 
 
 def _error(code: str, text: str, advice: str) -> Finding:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from smpdfu.image.inspect.identify import FileKind
-from smpdfu.image.secure_dfu.softdevices import MBR_END, SOFTDEVICES
+from smpdfu.image.secure_dfu.flash import MBR_END, PAGE_SIZE, align_to_page
+from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES
 from smpdfu.securedfu.findings import Finding, Severity
 from smpdfu.securedfu.making.contents import holds_mbr, holds_settings, holds_softdevice
-from smpdfu.securedfu.making.memory import APPLICATION_STARTS, PAGE_BYTES, page_up
+from smpdfu.securedfu.making.memory import APPLICATION_STARTS
 from smpdfu.securedfu.making.order import SecureDfuOrder
 from smpdfu.securedfu.making.parts import Nrf52Firmware
 from smpdfu.securedfu.signature import bootloader_key
@@ -43,8 +44,8 @@ def softdevice_findings(order: SecureDfuOrder) -> Iterator[Finding]:
         yield _error("no-softdevice", text, "Give the hex file of the SoftDevice as Nordic publishes it", image)
         return
     whole = MBR_END + len(part.data)
-    if page_up(whole) > info.size:
-        text = f"{part.name} reaches 0x{whole:x}, and the SoftDevice in it ends at 0x{info.size:x}: it also holds more"
+    if align_to_page(whole) > info.end:
+        text = f"{part.name} reaches 0x{whole:x}, and the SoftDevice in it ends at 0x{info.end:x}: it also holds more"
         yield _error("holds-application", text, "Give the SoftDevice alone", image)
     if order.sd_id and info.fwid not in order.sd_id:
         said = ", ".join(f"0x{number:02X}" for number in order.sd_id)
@@ -101,7 +102,7 @@ def _bootloader_place(part: Nrf52Firmware, order: SecureDfuOrder, image: str) ->
         )
         yield _error("no-bootloader", f"{text}: it is no bootloader", "Give the hex file of the bootloader", image)
         return
-    if start % PAGE_BYTES:
+    if start % PAGE_SIZE:
         yield _error("bootloader-address", f"{part.name} begins at 0x{start:x}, which is no start of a page", "", image)
     wanted = [part.stated_bootloader]
     if order.known_bootloader is not None:
@@ -117,7 +118,7 @@ def _bootloader_place(part: Nrf52Firmware, order: SecureDfuOrder, image: str) ->
 def _bootloader_room(part: Nrf52Firmware, order: SecureDfuOrder, image: str) -> Iterator[Finding]:
     """It must end below the parameters of the MBR and the settings: the last two pages of the flash."""
     start = part.start if part.start is not None else order.bootloader_start
-    limit = order.flash_end - 2 * PAGE_BYTES
+    limit = order.flash_end - 2 * PAGE_SIZE
     if order.chip is not None and start is not None and start + len(part.data) > limit:
         text = (
             f"{part.name} reaches 0x{start + len(part.data):x}, and the last two pages, from 0x{limit:x} on, are for "

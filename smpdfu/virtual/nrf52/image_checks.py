@@ -9,12 +9,12 @@ import hashlib
 import zlib
 from dataclasses import replace
 
+from smpdfu.image.secure_dfu.flash import MBR_END, align_to_page
 from smpdfu.image.secure_dfu.init_packet import FwType, InitCommand, ValidationType
 from smpdfu.securedfu.protocol.messages import ExtendedError, Result
 from smpdfu.virtual.nrf52.build import Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 from smpdfu.virtual.nrf52.init_checks import Refused, extended, is_signed, overwrites_softdevice
-from smpdfu.virtual.nrf52.layout import MBR_SIZE, align_to_page
 from smpdfu.virtual.nrf52.settings import NO_CHECK, BankCode, BootCheck
 
 
@@ -74,7 +74,7 @@ def _accept_system(init: InitCommand, chip: Nrf52Chip, trust: Trust, start: int,
             bootloader = chip.read(start + sd_size, size - sd_size)
             check_bootloader = _boot_check(init, trust, bootloader, ValidationType.NO_VALIDATION)
     except Refused:
-        if has_softdevice and not trust.build.requires_softdevice and start == MBR_SIZE:
+        if has_softdevice and not trust.build.requires_softdevice and start == MBR_END:
             chip.invalidate_softdevice()
         raise
     settings = chip.settings
@@ -93,7 +93,7 @@ def _accept_system(init: InitCommand, chip: Nrf52Chip, trust: Trust, start: int,
 def _check_softdevice(chip: Nrf52Chip, trust: Trust, start: int, size: int, *, has_bootloader: bool) -> bool:
     """Check what a received SoftDevice says of itself; True if its interface is another one. Raises ``Refused``."""
     new, old = chip.softdevice_at(start), chip.softdevice
-    if new is None or new.end < align_to_page(size + MBR_SIZE) or (old is not None and new.family != old.family):
+    if new is None or new.end < align_to_page(size + MBR_END) or (old is not None and new.family != old.family):
         raise Refused(Result.INVALID_OBJECT)
     is_major = old is None or new.major != old.major
     if is_major and trust.build.requires_softdevice and not has_bootloader:

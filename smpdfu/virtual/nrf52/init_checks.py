@@ -197,7 +197,7 @@ def _softdevice_suits(init: InitCommand, chip: Nrf52Chip, build: Nrf52Build) -> 
         return not prevents or init.fw_version is not None
     if not init.sd_req:
         return False
-    is_listed = found.firmware_id in init.sd_req
+    is_listed = found.fwid in init.sd_req
     if not overwrites_softdevice(init):
         return is_listed or (takes_any and ANY_SOFTDEVICE in init.sd_req)
     if init.type == FwType.APPLICATION:

@@ -317,7 +317,7 @@ def test_what_cannot_be_ordered_is_a_value_error(title: str) -> None:
 def test_the_files_of_s140_7_2_0_are_where_nordic_puts_them() -> None:
     found = part(softdevice_hex()).softdevice
     assert found is not None
-    assert (found.fwid, found.size, found.version_words) == (S140_7_2[0], 0x27000, "7.2.0")
+    assert (found.fwid, found.end, found.version_words) == (S140_7_2[0], 0x27000, "7.2.0")
 
 
 def test_a_softdevice_or_an_application_behind_the_mbr_is_no_bootloader() -> None:

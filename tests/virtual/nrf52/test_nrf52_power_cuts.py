@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import pytest
 
 from smpdfu.image.secure_dfu.init_packet import FwType, InitCommand
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.securedfu.protocol.messages import Result
 from smpdfu.virtual.chip.flash import Tear
 from smpdfu.virtual.nrf52.build import DEFAULT_BUILD, Nrf52Build, Transport
 from smpdfu.virtual.nrf52.device import VirtualNrf52
-from smpdfu.virtual.nrf52.softdevice import SoftDevice
+from smpdfu.virtual.nrf52.softdevice import make_softdevice
 from smpdfu.virtual.nrf52.start import Nrf52Ending
 from tests.virtual.nrf52.nrf52_bench import (
     NRF52840,
@@ -26,10 +27,10 @@ from tests.virtual.nrf52.nrf52_bench import (
 
 OLD = firmware(0x1000, 1, 4096)
 NEW = firmware(0x1000, 2, 8192 + 100)
-SMALL = SoftDevice(end=0x5000, firmware_id=0x100, family=140, version=7_002_000)
+SMALL = SoftDeviceInfo(end=0x5000, fwid=0x100, family=140, version=7_002_000)
 """A SoftDevice of four pages, so that each operation can be cut."""
 BEHIND = firmware(SMALL.end, 1)
-NEW_SOFTDEVICE = replace(SMALL, firmware_id=0x123, version=7_003_000).make(b"new SoftDevice, ")[:-100]
+NEW_SOFTDEVICE = make_softdevice(replace(SMALL, fwid=0x123, version=7_003_000), b"new SoftDevice, ")[:-100]
 NEW_BOOTLOADER = bootloader(2)[:4100]
 
 
@@ -77,6 +78,13 @@ CASES = {
     "application": app_case(),
     "application, single bank": app_case(Nrf52Build(single_bank=True)),
     "application, saved progress": app_case(Nrf52Build(saves_progress=True)),
+    "application in the place of the SoftDevice": Case(
+        lambda: new_device(softdevice=SMALL, app=BEHIND),
+        NEW,
+        init_command(NEW),
+        lambda device: device.chip.read(0x1000, len(NEW)) == NEW,
+        lambda device: device.app_runs,
+    ),
     "bootloader": Case(
         with_softdevice,
         NEW_BOOTLOADER,
