@@ -92,13 +92,15 @@ dbus:
 		|| $(APT_INSTALL) dbus >/dev/null; } \
 		|| echo "dbus-daemon is not there and cannot be installed (see above): the tests that need it are skipped"
 
+# The processes that tests start need compiled modules, too: they are kept in the virtual environment, also where
+# PYTHONDONTWRITEBYTECODE keeps Python from making any.
+test check: export PYTHONDONTWRITEBYTECODE :=
+test check: export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+
 test: $(VENV)/test.stamp softhsm dbus shells
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-# Types and tests run at the same time. The fast tests need their compiled modules, which take longer to make than to
-# run: they are kept in the virtual environment, also where PYTHONDONTWRITEBYTECODE keeps Python from making any.
-check: export PYTHONDONTWRITEBYTECODE :=
-check: export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+# Types and tests run at the same time.
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -185,3 +185,16 @@ def test_make_names_the_program_that_apt_waits_for(project: Path, tmp_path: Path
     name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
     assert f"apt waits up to 300 s for {name} (pid {os.getpid()}), which holds {lock}" in found
     assert "apt-get -o DPkg::Lock::Timeout=300 install" in found
+
+
+@pytest.mark.parametrize("target", ["check", "test"])
+def test_what_the_tests_start_finds_its_modules_compiled(ready: Path, target: str) -> None:
+    python = ready / ".venv" / "bin" / "python"
+    for program in ("ruff", "mypy"):
+        (ready / ".venv" / "bin" / program).symlink_to("/bin/true")
+    python.unlink()
+    python.write_text('#!/bin/sh\necho "bytecode: $PYTHONPYCACHEPREFIX, not: $PYTHONDONTWRITEBYTECODE."\n')
+    python.chmod(0o755)
+    stamp(ready)
+    said = make(ready, "-o", "softhsm", "-o", "dbus", "-o", "shells", target=target, PYTHONDONTWRITEBYTECODE="1")
+    assert f"bytecode: {ready / '.venv' / 'pycache'}, not: ." in said
