@@ -113,7 +113,11 @@ def _is_debug(init: InitCommand, trust: Trust) -> bool:
 
 
 def _boot_check(init: InitCommand, trust: Trust, firmware: bytes, usual: ValidationType) -> BootCheck:
-    """How firmware is to be checked at each boot, by the first entry of the packet. Raises ``Refused``."""
+    """How firmware is to be checked at each boot, by the first entry of the packet. Raises ``Refused``.
+
+    From nRF5 SDK 17.1 on, the second entry is a new bootloader's, behind that of the SoftDevice. What is older takes
+    the first for both, and refuses a SoftDevice that is checked by a signature and has a new bootloader with it.
+    """
     asked = init.boot_validation[0] if init.boot_validation else None
     kind = usual if asked is None else asked.type or 0
     match kind:
