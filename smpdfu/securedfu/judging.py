@@ -183,8 +183,10 @@ def _boot_validation(entry: Entry, init: InitCommand, keys: Sequence[Verifier]) 
             text = "the signature for the validation at each boot is not by this key: the firmware would not start"
             yield _error(entry, "boot-validation", text)
     if init.type == FwType.SOFTDEVICE_BOOTLOADER and any(place == 0 for place, _ in signed):
-        text = "bootloaders before nRF5 SDK 17.1 check also the new bootloader by the signature of the SoftDevice, and "
-        text += "refuse the package after its last byte"
+        text = (
+            "bootloaders of nRF5 SDK 16 and older check the new bootloader, too, by the signature of the SoftDevice, "
+        )
+        text += "and refuse the package after its last byte"
         advice = "Let the bootloader check the SoftDevice in another way"
         yield Finding("sd-boot-validation", Severity.WARNING, text, advice, entry.name)
 

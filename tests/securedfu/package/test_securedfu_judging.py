@@ -186,7 +186,7 @@ def test_what_the_bootloader_cannot_read_is_named_without_a_key_as_well(title: s
 
 @pytest.mark.parametrize(("kind", "warned"), [(ECDSA, True), (ValidationType.VALIDATE_SHA256, False)])
 def test_a_softdevice_that_is_checked_by_a_signature_wants_a_new_bootloader(kind: ValidationType, warned: bool) -> None:
-    """Up to nRF5 SDK 17.0, the first boot validation counts for SoftDevice and bootloader."""
+    """Up to nRF5 SDK 16, the first boot validation counts for SoftDevice and bootloader."""
     cut = 4096
     first = BootValidation(kind, sign(KEY, FIRMWARE[:cut]) if kind is ECDSA else b"")
     validations = (first, BootValidation(ValidationType.VALIDATE_GENERATED_CRC, b""))
