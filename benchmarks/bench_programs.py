@@ -42,7 +42,7 @@ LINKS: Mapping[str, Setting] = {
 def cpu_row(bench: Rig, title: str, folder: Path, runs: int) -> Result:
     """The row of the CPU seconds on a wire."""
     try:
-        return Row(goal(title), cpu_per_mb(bench, CPU[title], folder, runs), note=f"median of {runs}")
+        return Row(goal(title), cpu_per_mb(bench, CPU[title], folder, runs), note=f"pairs of uploads: {runs}")
     except FailedError as error:
         return NotRun(goal(title), str(error))
 

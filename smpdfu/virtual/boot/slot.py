@@ -62,6 +62,9 @@ class RawHeader:
         return self.magic == IMAGE_MAGIC
 
 
+_status_offset = lru_cache(fields.status_offset)
+
+
 @lru_cache(maxsize=256)
 def _trailer(end: bytes, geometry: SlotGeometry) -> Trailer:
     """What the last bytes of a slot, from swap_info on, say as a trailer."""
@@ -197,7 +200,7 @@ class Slot:
 
     def write_status(self, entry: int, value: int) -> None:
         """Write entry number ``entry`` (from 0) of the swap's progress."""
-        self._write(fields.status_offset(self.geometry) + entry * self.geometry.align, bytes([value]))
+        self._write(_status_offset(self.geometry) + entry * self.geometry.align, bytes([value]))
 
     def status_entries(self) -> int:
         """How far the swap has come: the number of the last entry written, counted from 1; 0 for none."""
