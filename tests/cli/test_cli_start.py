@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from smpdfu.image.keys.keys import generate
+from tests.nsib_bench import ADDRESS, network_firmware, unchecked_seal
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Keys
 
@@ -71,6 +74,18 @@ def test_sign_itself_loads_no_verifier_and_no_yaml(raw: Path, keys: Keys, out: P
     assert out.exists()
     unneeded = {"yaml", "smpdfu.image.verification.verify", "smpdfu.untrusted.yamltext", "smpdfu.dfu", "smpdfu.client"}
     assert not found & unneeded
+
+
+def test_what_needs_no_key_loads_no_cryptography(raw: Path, keys: Keys, out: Path, tmp_path: Path) -> None:
+    assert started("imgtool", "sign", "-k", keys.signing, *LAYOUT, raw, out).returncode == 0
+    sealed = tmp_path / "sealed.bin"
+    sealed.write_bytes(unchecked_seal(network_firmware(3004), ADDRESS, generate("ecdsa-p256")))
+    net = tmp_path / "net.bin"
+    assert started("imgtool", "sign", *LAYOUT, sealed, net).returncode == 0
+    for words in (("verify", out), ("verify", net), ("inspect", out), ("inspect", net), ("inspect", raw)):
+        assert "cryptography" not in loaded("main", *words), words
+    assert "cryptography" not in loaded("main", "sign", *LAYOUT, "--force", raw, out)
+    assert "cryptography" in loaded("main", "verify", "-k", keys.signing, out)
 
 
 def test_our_own_hex_needs_no_intelhex(raw: Path, out: Path, tmp_path: Path) -> None:

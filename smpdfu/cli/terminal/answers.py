@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from smpdfu.cli.terminal.cells import GAPS, RULE_WIDTH
+from smpdfu.cli.terminal.cells import GAPS, RULE_WIDTH, Cell
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-
-    from smpdfu.cli.terminal.cells import Cell
+    from rich.console import RenderableType
 
 
 class Paragraphs:
@@ -26,11 +24,11 @@ class Paragraphs:
         self.text = text
         self.style = style
 
-    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+    def __rich__(self) -> RenderableType:
         """Return what rich draws."""
-        from smpdfu.cli.terminal.tables import paragraphs  # here: a pipe needs no rich
+        from smpdfu.cli.terminal import tables  # here: in a pipe nothing needs rich
 
-        yield paragraphs(self.text, self.style)
+        return tables.Paragraphs(tables.text_of(Cell(self.text, self.style)))
 
 
 class Table:
@@ -43,11 +41,14 @@ class Table:
         self.heads = heads
         self.rows = rows
 
-    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+    def __rich__(self) -> RenderableType:
         """Return what rich draws."""
-        from smpdfu.cli.terminal.tables import fitting_table  # here: a pipe needs no rich
+        from smpdfu.cli.terminal import tables  # here: in a pipe nothing needs rich
 
-        yield fitting_table(self.title, self.heads, self.rows)
+        rows = [[tables.text_of(cell) for cell in row] for row in self.rows]
+        return tables.FittingTable(
+            tables.text_of(Cell(self.title)), [tables.text_of(head) for head in self.heads], rows
+        )
 
 
 class Facts:
@@ -58,11 +59,11 @@ class Facts:
     def __init__(self, pairs: Sequence[tuple[Cell, Cell]]) -> None:
         self.pairs = pairs
 
-    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+    def __rich__(self) -> RenderableType:
         """Return what rich draws."""
-        from smpdfu.cli.terminal.tables import facts  # here: a pipe needs no rich
+        from smpdfu.cli.terminal import tables  # here: in a pipe nothing needs rich
 
-        yield facts(self.pairs)
+        return tables.Facts([(tables.text_of(name), tables.text_of(value)) for name, value in self.pairs])
 
 
 class Stacked:
@@ -73,11 +74,11 @@ class Stacked:
     def __init__(self, parts: Sequence[RenderableType]) -> None:
         self.parts = parts
 
-    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+    def __rich__(self) -> RenderableType:
         """Return what rich draws."""
-        from rich.console import Group  # here: a pipe needs no rich
+        from rich.console import Group  # here: in a pipe nothing needs rich
 
-        yield Group(*self.parts)
+        return Group(*self.parts)
 
 
 def plain(answer: RenderableType, rule: str) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""The cells of a table and its measures, for both who draw one."""
+"""What the cells of a table are, whoever draws it: ``answers.py`` for a pipe, ``tables.py`` with rich."""
 
 from __future__ import annotations
 

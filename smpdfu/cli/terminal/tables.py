@@ -17,22 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 
-def paragraphs(text: str, style: str) -> Paragraphs:
-    """Return a text that is no markup, in one style."""
-    return Paragraphs(Text(text, style=style))
-
-
-def fitting_table(title: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> FittingTable:
-    """Return a table."""
-    return FittingTable(Text(title), [_text(head) for head in heads], [[_text(cell) for cell in row] for row in rows])
-
-
-def facts(pairs: Sequence[tuple[Cell, Cell]]) -> Facts:
-    """Return one fact a line: name and value."""
-    return Facts([(_text(name), _text(value)) for name, value in pairs])
-
-
-def _text(cell: Cell) -> Text:
+def text_of(cell: Cell) -> Text:
+    """Return a cell's text as rich has it."""
     return Text(cell.text, style=cell.style, no_wrap=cell.no_wrap or None)
 
 
