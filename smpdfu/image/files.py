@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 StrPath = str | os.PathLike[str]
-Contents = bytes | tuple[bytes, ...]
+Contents = bytes | tuple[bytes | bytearray, ...]
 """What a file gets: its bytes, or pieces of them in order, which are not copied together."""
 
 # All addresses in order, each region with the core whose firmware lies there; "" for what belongs to none.
@@ -294,7 +294,7 @@ def holds_private_key(path: StrPath) -> bool:
         return False
 
 
-def _pieces(data: Contents) -> tuple[bytes, ...]:
+def _pieces(data: Contents) -> tuple[bytes | bytearray, ...]:
     return data if isinstance(data, tuple) else (data,)
 
 
