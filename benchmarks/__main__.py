@@ -19,21 +19,20 @@ from benchmarks.goals import GOALS
 from benchmarks.rows import NotRun, Result, from_entry, options, tell
 
 FOLDER = Path(__file__).parent
-FULL_ONLY = ("bench_agent", "bench_update")
-"""Without a goal, and too long for the short form."""
+WITH_GOALS = tuple(dict.fromkeys(goal.bench for goal in GOALS))
+"""The benches that give rows, in the order of the table. The short form runs no others."""
 
 
 def benches() -> list[str]:
     """The names of all benches: first those with goals, in the order of the table."""
     found = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
-    return list(dict.fromkeys([*(goal.bench for goal in GOALS), *found]))
+    return list(dict.fromkeys([*WITH_GOALS, *found]))
 
 
 def run(name: str, folder: Path, *, quick: bool) -> int:
     """Run a bench in a process of its own, which writes its rows into ``folder``; its exit code."""
-    goals = any(goal.bench == name for goal in GOALS)
     command = [sys.executable, "-m", f"benchmarks.{name}"]
-    if goals:
+    if name in WITH_GOALS:
         command += ["--json", str(folder / f"{name}.json"), *(["--quick"] if quick else [])]
     print(f"--- {name}", flush=True)
     begin = time.monotonic()
@@ -58,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = options(__doc__)
     parser.add_argument("--only", action="append", choices=benches(), help="run this bench")
     chosen = parser.parse_args(words)
-    names = chosen.only or [name for name in benches() if not (chosen.quick and name in FULL_ONLY)]
+    names = chosen.only or (WITH_GOALS if chosen.quick else benches())
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         codes = {name: run(name, Path(folder), quick=chosen.quick) for name in names}

@@ -84,7 +84,7 @@ def test_the_table_has_the_figures_the_notes_and_a_summary() -> None:
     rows: list[Result] = [Row(AT_MOST, 201.4, 330, cpu=0.61, wall=0.65, note="5 pairs"), NotRun(ALONE, "too few files")]
     head, signed, note, fleet, reason, last = lines(rows)
     assert head.split() == ["what", "ours", "compared", "with", "CPU", "wall", "aim", "met"]
-    assert " ".join(signed.split()) == "sign 201 ms imgtool 330 ms 0.61 0.65 at most 0.6 (CPU) NO"
+    assert " ".join(signed.split()) == "sign 201 ms imgtool 330 ms 0.610 0.650 at most 0.6 (CPU) NO"
     assert note == "    5 pairs"
     assert " ".join(fleet.split()) == "fleet at least 800 a minute not run"
     assert reason == "    too few files"

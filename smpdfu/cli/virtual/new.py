@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import typer
-
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output, words
 from smpdfu.cli.virtual.b0 import B0Given, place_b0, read_b0
 from smpdfu.cli.virtual.flash import place

@@ -78,6 +78,13 @@ CASES = {
     "application": app_case(),
     "application, single bank": app_case(Nrf52Build(single_bank=True)),
     "application, saved progress": app_case(Nrf52Build(saves_progress=True)),
+    "application in the place of the SoftDevice": Case(
+        lambda: new_device(softdevice=SMALL, app=BEHIND),
+        NEW,
+        init_command(NEW),
+        lambda device: device.chip.read(0x1000, len(NEW)) == NEW,
+        lambda device: device.app_runs,
+    ),
     "bootloader": Case(
         with_softdevice,
         NEW_BOOTLOADER,
