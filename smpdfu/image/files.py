@@ -281,7 +281,7 @@ def kept_mode(path: StrPath, mode: int) -> int:
 
 # The armour and the first lines behind it: a firmware that can read PEM has the words, and no key behind them.
 _KEY_WORDS = b"PRIVATE KEY-----"
-_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[ \t]*\r?\n[0-9A-Za-z+/=:,. \t\r\n-]{32}")
+_PRIVATE_KEY = rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[ \t]*\r?\n[0-9A-Za-z+/=:,. \t\r\n-]{32}"
 
 
 def holds_private_key(path: StrPath) -> bool:
@@ -289,7 +289,7 @@ def holds_private_key(path: StrPath) -> bool:
     try:
         if not (os.path.isfile(path) and mentions(path, _KEY_WORDS, MAX_KEY_BYTES)):
             return False
-        return _PRIVATE_KEY.search(read_start(path, MAX_KEY_BYTES)) is not None
+        return re.search(_PRIVATE_KEY, read_start(path, MAX_KEY_BYTES)) is not None
     except OSError:
         return False
 
