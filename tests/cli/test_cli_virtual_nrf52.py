@@ -13,6 +13,7 @@ from smpdfu.image.files import encode_firmware
 from smpdfu.image.hexfile import Segment
 from smpdfu.virtual.chip.flash import PowerCut
 from smpdfu.virtual.nrf52.settings import read_pages
+from smpdfu.virtual.nrf52.softdevice import make_softdevice
 from smpdfu.virtual.store import nrf52
 from smpdfu.virtual.store.kinds import smp_devices
 from smpdfu.virtual.store.names import list_devices
@@ -94,7 +95,7 @@ def test_load_replaces_the_application_and_the_settings_say_so(smpdfu: Call, old
 
 def test_load_writes_a_hex_with_other_addresses_as_it_is(smpdfu: Call, old: str, tmp_path: Path) -> None:
     path = tmp_path / "softdevice.hex"
-    path.write_bytes(encode_firmware((Segment(0x0, bytes(4096) + S140_7_2.make()),), path))
+    path.write_bytes(encode_firmware((Segment(0x0, bytes(4096) + make_softdevice(S140_7_2)),), path))
     smpdfu("virtual", "load", old, path)
     found = shown(smpdfu, old)
     assert found["softdevice"]["firmware_id"] == 0x100

@@ -118,7 +118,10 @@ def test_a_package_is_read() -> None:
     [
         (package(b"\x0b"), "wire type"),
         (package(SIGNED, dat_file="gone.dat"), "gone.dat is not in the package"),
-        (package(SIGNED, bin_file=None), "None is not in the package"),
+        (package(SIGNED, bin_file=None), "bin_file in the manifest is no name of a file"),
+        (package(SIGNED, dat_file=["app.dat"] * 50_000), "dat_file in the manifest is no name of a file"),
+        (package(SIGNED, bin_file="a" * 300), "bin_file in the manifest is no name of a file"),
+        (package(bytes(5_000)), "'app.dat' is longer than 4096 bytes"),
         (package(bytes(70_000)), "longer than"),
     ],
 )

@@ -193,6 +193,7 @@ def test_what_smpdfu_does_not_know_is_kept() -> None:
     [
         ({"manifest.json": b'{"manifest": {}}'}, "names none"),
         ({"manifest.json": json.dumps({"manifest": {f"i{n}": {} for n in range(17)}}).encode()}, "17 images"),
+        ({"manifest.json": json.dumps({"manifest": {"a" * 256: {}}}).encode()}, "256 characters, more than 255"),
         ({"manifest.json": b'{"manifest": {}}', "big": bytes(MAX_FIRMWARE_BYTES + 1)}, "belong to no image"),
         (
             {

@@ -1,4 +1,4 @@
-"""The tree of commands: a table. A call imports and builds its own branch only, which is where a start-up spends time.
+"""The tree of commands: a table. A call imports its own branch only, which is where a start-up spends time.
 
 ``smpdfu --help`` needs the table alone and imports no command.
 """
@@ -8,11 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import typer
-
-from smpdfu.cli.terminal.help import HelpGroup
+from smpdfu.cli.app.groups import Group
 
 COMPLETE_VAR = "_SMPDFU_COMPLETE"
 """The variable by which a shell asks for completion; empty, it asks for nothing."""
@@ -99,54 +97,17 @@ _MODULES: Mapping[str, str] = {name: row.module for name, row in COMMANDS.items(
 }
 
 
-class TreeGroup(HelpGroup):
-    """The commands in the order of the table."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands."""
-        return [name for name in _MODULES if name in self.commands]
-
-    def instead(self, ctx: Any, word: str) -> str:
-        """What a person may mean by a word that is no command."""
-        if word.lower() in OTHER_WORDS:
-            return "`smpdfu update PACKAGE` updates both cores; `smpdfu upload IMAGE --confirm` installs one image."
-        return super().instead(ctx, word)
+def registered(wanted: str = "") -> Group:
+    """The command ``wanted`` as its module declares it; empty: all commands."""
+    root = Group(wanted=wanted)
+    for module in dict.fromkeys(module for name, module in _MODULES.items() if root.takes(name)):
+        import_module(f"smpdfu.cli.{module}").register(root)
+    return root
 
 
-class Tree(typer.Typer):
-    """An app that takes only the commands which this run needs.
-
-    ``wanted`` is the one command that is called; None: all of them, whole; "": all of them by name and summary, without
-    their options, which is what ``--help`` shows.
-    """
-
-    def __init__(self, wanted: str | None = None, **settings: Any) -> None:
-        super().__init__(cls=TreeGroup, **settings)
-        self.wanted = wanted
-
-    def takes(self, name: str) -> bool:
-        """Is this command part of the run?"""
-        return not self.wanted or self.wanted == name
-
-    def add_typer(self, typer_instance: typer.Typer, *, name: str | None = None, **settings: Any) -> None:
-        """Add a group of commands, if the run needs it."""
-        if name is None or self.takes(name):
-            super().add_typer(typer_instance, name=name, cls=HelpGroup, **settings | listing(name or ""))
-
-    def furnish(self) -> None:
-        """Import the modules that have what is wanted, and let them add their commands."""
-        if self.wanted == "":
-            for name in _MODULES:
-                text = COMMANDS[name].summary if name in COMMANDS else ""
-                self.command(name, help=text, **listing(name))(_nothing)
-            return
-        for module in dict.fromkeys(module for name, module in _MODULES.items() if self.takes(name)):
-            import_module(f"smpdfu.cli.{module}").register(self)
-
-
-def listing(name: str) -> dict[str, Any]:
-    """How ``--help`` lists a command: under its heading, or not at all."""
-    return {"rich_help_panel": COMMANDS[name].group} if name in COMMANDS else {"hidden": True}
+def names() -> tuple[str, ...]:
+    """All names of commands, in the order of the table."""
+    return tuple(_MODULES)
 
 
 def wanted_command(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> str:
@@ -156,6 +117,3 @@ def wanted_command(words: Sequence[str], environment: Mapping[str, str] = os.env
         words = line.split()[1:]
     first = next((word for word in words if not word.startswith("-")), "")
     return first if first in _MODULES else ""
-
-
-def _nothing() -> None: ...

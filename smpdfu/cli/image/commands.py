@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from smpdfu.cli.app.command import command
+from smpdfu.cli.app.groups import Group, command
 from smpdfu.cli.image.evidence_checks import EvidenceChecks
 from smpdfu.cli.image.options import Release, SlotOptions, VerifyKeys
 from smpdfu.cli.image.sign_options import SignContent, SignFiles, SignKeys, SignSlot
 from smpdfu.cli.image.trust_options import NsibOptions
 from smpdfu.cli.image.verify_options import Checks, LoaderOptions, Memory
-from smpdfu.cli.terminal.help import HelpCommand
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.outputs import Replace
 from smpdfu.cli.terminal.show import HashOutput, Output
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Group) -> None:
     """Add the image commands to ``app``."""
-    command(app, "sign", cls=SignCommand)(sign)
+    command(app, "sign")(sign)
     command(app, "verify")(verify)
     command(app, "inspect")(inspect)
-
-
-class SignCommand(HelpCommand):
-    """Lets --custom-tlv and --custom-tlv-file take two words, again and again, which typer has no type for."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        for parameter in self.params:
-            if parameter.name in ("custom_tlv", "custom_tlv_file"):
-                parameter.nargs = 2
 
 
 def sign(

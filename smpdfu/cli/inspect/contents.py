@@ -66,7 +66,8 @@ ADVICE = {
     "SUIT_ZIP": "It is for the SUIT updates of the nRF54H20. For an nRF5340, use the dfu_application.zip of a build "
     "for nrf5340dk.",
     "SUIT_ENVELOPE": "It is for the SUIT updates of the nRF54H20. For an nRF5340, make an image with `smpdfu sign`.",
-    "ZIP": "It has no manifest, which an update needs. Use the dfu_application.zip of an nRF Connect SDK build.",
+    "ZIP": "It has no manifest that smpdfu can read, and an update needs one. Use the dfu_application.zip of an nRF "
+    "Connect SDK build. If this file should be one, it is damaged: copy or download it again.",
     "COMPRESSED": "Unpack it and inspect its content.",
     "ELF": "It is for a debugger. Sign the .hex or .bin of the same build with `smpdfu sign`.",
     "UF2": "It is for bootloaders that appear as a USB drive. Sign the .hex or .bin of the same build with "

@@ -25,8 +25,10 @@ from smpdfu.image.secure_dfu.protobuf import (
     number_field,
 )
 
-MAX_INIT_PACKET_BYTES = 1 << 16
-"""What is read at all. A bootloader takes 512 bytes at most (``INIT_COMMAND_MAX_SIZE``)."""
+MAX_INIT_PACKET_BYTES = 1 << 12
+"""What is read at all: every number in it may be printed."""
+INIT_COMMAND_MAX_SIZE = 512
+"""Bytes of an init packet that the bootloader has room for."""
 
 ANY_VERSION = 0xFFFFFFFF
 """``fw_version`` of a SoftDevice, and what nrfutil writes for a version that is not given in debug mode."""

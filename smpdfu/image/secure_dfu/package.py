@@ -21,6 +21,8 @@ MAX_MANIFEST_BYTES = 1 << 20
 MAX_FIRMWARE_BYTES = 8 << 20
 """Of one image. The flash of an nRF52840 has 1 MiB; an external application goes to another chip."""
 MAX_IMAGES = 16
+MAX_NAME_CHARS = 255
+"""Of an image or a file: as much as a file system takes. Names are printed."""
 
 SENDING_ORDER = ("softdevice_bootloader", "softdevice", "bootloader", "application", "external_application")
 """Names of images in a manifest, in the order in which a device takes them."""
@@ -121,13 +123,23 @@ def _listed_images(manifest: Mapping[str, Any]) -> list[tuple[str, Mapping[str, 
     wrong = [name for name in SENDING_ORDER if not isinstance(manifest.get(name, {}), dict)]
     if wrong:
         raise FormatError(f"{wrong[0]} in it is no image")
-    return [(name, one) for name, one in manifest.items() if isinstance(one, dict)]
+    found: list[tuple[str, Mapping[str, Any]]] = [
+        (name, one) for name, one in manifest.items() if isinstance(one, dict)
+    ]
+    long = [name for name, _ in found if len(name) > MAX_NAME_CHARS]
+    if long:
+        raise FormatError(f"the name of an image in it has {len(long[0])} characters, more than {MAX_NAME_CHARS}")
+    return found
 
 
 def _entry(archive: Archive, name: str, listed: Mapping[str, Any]) -> Entry:
     sizes = archive.sizes
-    binary, init = (str(listed.get(key, "")) for key in ("bin_file", "dat_file"))
+    files = {key: listed.get(key, "") for key in ("bin_file", "dat_file")}
     more = {key: value for key, value in listed.items() if key not in ("bin_file", "dat_file")}
+    wrong = [key for key, file in files.items() if not isinstance(file, str) or len(file) > MAX_NAME_CHARS]
+    if wrong:
+        return Entry(name, "", "", 0, None, f"its {wrong[0]} in the manifest is no name of a file", more=more)
+    binary, init = files.values()
     missing = next((one for one in (binary, init) if one not in sizes), None)
     if missing is not None:
         fault = f"{missing or 'a file'} is not in the package"

@@ -9,13 +9,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-MBR_END = 0x1000
-"""The master boot record has the first page; without a SoftDevice, the application begins behind it."""
-
-_INFO_AT = 0x2000  # behind the MBR: the information structure of a SoftDevice
+SOFTDEVICE_INFO_AT = 0x2000
+"""Where the information structure is, from the first byte behind the MBR."""
+SOFTDEVICE_INFO_SIZE, SOFTDEVICE_MAGIC_AT = 24, SOFTDEVICE_INFO_AT + 4
 _MAGIC = 0x51B1E5DB
 _INFO = struct.Struct("<B3xIIH2xII")
 """Size of the structure, magic number, size of MBR and SoftDevice, firmware ID, SoftDevice ID, version."""
+assert _INFO.size == SOFTDEVICE_INFO_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +65,43 @@ def softdevice_words(fwid: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SoftDeviceInfo:
-    """What a SoftDevice says about itself. ``size`` is in bytes, from address 0, so it is the application's address."""
+    """What a SoftDevice says about itself. ``end`` is the first address behind it: the application's.
 
-    size: int
+    ``family`` is 140 for S140, ``version`` 7002000 for 7.2.0. Both are 0 in a structure that is too short for them.
+    Source: nRF5 SDK 17, ``nrf_sdm.h``, ``nrf_bootloader_info.h``.
+    """
+
+    end: int
     fwid: int
+    family: int
     version: int
 
     @classmethod
     def find(cls, data: bytes) -> SoftDeviceInfo | None:
         """Read it out of a SoftDevice without the MBR; None if these bytes are none."""
-        if len(data) < _INFO_AT + _INFO.size:
+        return cls.from_bytes(data[SOFTDEVICE_INFO_AT : SOFTDEVICE_INFO_AT + SOFTDEVICE_INFO_SIZE])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SoftDeviceInfo | None:
+        """Read the structure; None if these bytes are none."""
+        if len(data) < SOFTDEVICE_INFO_SIZE:
             return None
-        length, magic, size, fwid, _, version = _INFO.unpack_from(data, _INFO_AT)
+        length, magic, end, fwid, family, version = _INFO.unpack_from(data)
         if magic != _MAGIC:
             return None
-        return cls(size, fwid, version if length >= _INFO.size else 0)
+        return cls(end, fwid, family, version) if length >= SOFTDEVICE_INFO_SIZE else cls(end, fwid, 0, 0)
+
+    def to_bytes(self) -> bytes:
+        """The structure. Raises ``struct.error`` for a number that is too large for its field."""
+        return _INFO.pack(SOFTDEVICE_INFO_SIZE, _MAGIC, self.end, self.fwid, self.family, self.version)
+
+    @property
+    def major(self) -> int:
+        """The major version: a SoftDevice of another one has another interface."""
+        return self.version // 1_000_000
 
     @property
     def version_words(self) -> str:
         """``7.2.0``; empty for a SoftDevice that does not say it."""
-        parts = self.version // 1_000_000, self.version // 1000 % 1000, self.version % 1000
+        parts = self.major, self.version // 1000 % 1000, self.version % 1000
         return ".".join(map(str, parts)) if self.version else ""

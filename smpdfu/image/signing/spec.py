@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 from smpdfu.errors import ImageError
 from smpdfu.image.format import HEADER_SIZE, TLV_VENDOR_MAX, TLV_VENDOR_MIN, Dependency, Endian, Tlv, Version
 from smpdfu.image.ids import class_id, vendor_id
-from smpdfu.image.signing.encrypt import KEY_SIZES
 from smpdfu.image.tlv import is_distinct
 from smpdfu.image.trailer import DEFAULT_MAX_SECTORS, Padding, SlotGeometry, SwapMode, align_up, check_alignment
 
@@ -21,6 +20,7 @@ HmacSha = Literal["auto", "256", "512"]
 PublicKeyFormat = Literal["hash", "full"]
 Compression = Literal["disabled", "lzma2", "lzma2armthumb"]
 
+KEY_SIZES = {128: 16, 256: 32}  # of content keys: imgtool's option in bits, and bytes
 MAX_BOOT_RECORD_TYPE = 12  # characters of --boot-record
 LARGEST_HARDWARE_COUNTER = 0xFFFF
 _WORD_MAX = 0xFFFF_FFFF

@@ -32,9 +32,6 @@ PACKET = "8ec90002-f315-4f60-9fb8-838830daea50"
 BUTTONLESS = "8ec90003-f315-4f60-9fb8-838830daea50"
 BUTTONLESS_BONDED = "8ec90004-f315-4f60-9fb8-838830daea50"
 
-WORD = 4
-"""The bootloader writes flash in words; it refuses a write of another length, or fails at it, in old releases."""
-
 
 class DfuRole(Enum):
     """What runs on a device with the service: its bootloader, or an application that can start it."""
@@ -82,7 +79,7 @@ class DfuPipe(ServicePipe):
     """The Secure DFU service of a device. ``role`` says whose service it is, when it is open.
 
     ``request`` sends to the control point or to the buttonless characteristic, and ``read`` gives the answers.
-    ``write`` sends bytes of an object to a bootloader, ``max_write`` of them at most, which is a multiple of four.
+    ``write`` sends bytes of an object to a bootloader, ``max_write`` of them at most.
     ``sought`` is what ``open`` looks for; None: the target, or the device that was found by it.
     """
 
@@ -155,10 +152,6 @@ class DfuPipe(ServicePipe):
                 with suppress(NotImplementedError):  # macOS pairs by itself when it is asked to
                     await client.pair()
         await super()._listen(client, characteristic, inbox)
-
-    async def _learn_size(self, characteristic: BleakGATTCharacteristic) -> None:
-        await super()._learn_size(characteristic)
-        self.max_write -= self.max_write % WORD
 
 
 _ROLES = (  # where answers come from, and where writes go to

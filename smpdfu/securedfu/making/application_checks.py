@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from smpdfu.image.inspect.identify import FileKind
-from smpdfu.image.secure_dfu.softdevices import MBR_END, softdevice_words
+from smpdfu.image.secure_dfu.flash import APP_DATA_SIZE, MBR_END, PAGE_SIZE, align_to_page
+from smpdfu.image.secure_dfu.softdevices import softdevice_words
 from smpdfu.securedfu.findings import Finding, Severity
 from smpdfu.securedfu.making.contents import (
     holds_bootloader,
@@ -18,13 +19,7 @@ from smpdfu.securedfu.making.contents import (
     holds_softdevice,
     holds_uicr,
 )
-from smpdfu.securedfu.making.memory import (
-    APP_DATA_RESERVED,
-    LOWEST_SOFTDEVICE_END,
-    PAGE_BYTES,
-    page_up,
-    softdevice_ends,
-)
+from smpdfu.securedfu.making.memory import LOWEST_SOFTDEVICE_END, softdevice_ends
 from smpdfu.securedfu.making.order import SecureDfuOrder
 from smpdfu.securedfu.making.parts import Nrf52Firmware
 
@@ -35,7 +30,10 @@ _SILENT_FAILURE = "The update would complete, and nothing would start"
 def application_findings(order: SecureDfuOrder) -> Iterator[Finding]:
     """What speaks against the application."""
     part = order.application
-    if part is None or order.is_external:  # an external application is for another chip: nothing is known of it
+    if part is None:
+        return
+    if order.is_external:  # it is for another chip: nothing is known of it
+        yield from _external(part)
         return
     others = tuple(_others(part, order))
     yield from others
@@ -47,6 +45,14 @@ def application_findings(order: SecureDfuOrder) -> Iterator[Finding]:
     place = tuple(_place(part, order))
     yield from place
     yield from _room(part, order)
+
+
+def _external(part: Nrf52Firmware) -> Iterator[Finding]:
+    if part.uicr:
+        text = (
+            f"{part.name} has bytes from 0x{part.uicr[0].address:x} on, which are not sent: in an nRF52, UICR is there"
+        )
+        yield _error("not-sent", text, "Give a .bin file: it is sent as it is")
 
 
 def _others(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
@@ -145,18 +151,21 @@ def _linked(part: Nrf52Firmware, address: int) -> str:
 
 def _room(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
     """Does it fit below the bootloader, and does the old application survive until the new one is there?"""
-    limit = order.bootloader_start or order.flash_end
+    limit = order.bootloader_start or order.flash_end - 2 * PAGE_SIZE
     start = part.likely_start or MBR_END
     end = start + len(part.data)
     if end > limit:
-        what = "the bootloader begins" if order.bootloader_start else "the flash ends"
+        what = "the bootloader begins" if order.bootloader_start else "the bootloader's settings begin"
         text = f"{part.name} has {len(part.data)} bytes and would reach 0x{end:x}, and {what} at 0x{limit:x}"
         yield _error("too-large", text, "Make the application smaller")
-    elif order.bootloader_start is not None and page_up(end) + page_up(len(part.data)) > limit - APP_DATA_RESERVED:
+    elif (
+        order.bootloader_start is not None
+        and align_to_page(end) + align_to_page(len(part.data)) > limit - APP_DATA_SIZE
+    ):
         text = (
             f"{part.name} is too large for two banks: {_pages(len(part.data))} pages twice from 0x{start:x} on do not "
         )
-        text += f"fit below 0x{limit - APP_DATA_RESERVED:x}"
+        text += f"fit below 0x{limit - APP_DATA_SIZE:x}"
         advice = (
             "The bootloader erases the old application first: an update that stops leaves the device in its bootloader"
         )
@@ -164,7 +173,7 @@ def _room(part: Nrf52Firmware, order: SecureDfuOrder) -> Iterator[Finding]:
 
 
 def _pages(size: int) -> int:
-    return page_up(size) // PAGE_BYTES
+    return align_to_page(size) // PAGE_SIZE
 
 
 def _error(code: str, text: str, advice: str) -> Finding:

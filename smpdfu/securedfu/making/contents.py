@@ -10,14 +10,15 @@ import zlib
 from collections.abc import Iterator
 
 from smpdfu.image.hexfile import Segment
-from smpdfu.image.secure_dfu.softdevices import MBR_END, SoftDeviceInfo
+from smpdfu.image.secure_dfu.flash import FLASH_SIZES, MBR_END, PAGE_SIZE
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.image.vector_table import Vectors
 from smpdfu.securedfu.findings import Finding, Severity
-from smpdfu.securedfu.making.memory import FLASH_BYTES, PAGE_BYTES, SETTINGS_BYTES, UICR_END, UICR_START
+from smpdfu.securedfu.making.memory import SETTINGS_BYTES, UICR_END, UICR_START
 from smpdfu.securedfu.making.parts import Nrf52Firmware
 
 _LEAST_VECTORS = 64
-_ALONE = "Give the hex file of this part alone, as its build made it"
+_ALONE = "Give the hex file of the {image} alone, as its build made it"
 
 
 def holds_mbr(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
@@ -32,7 +33,8 @@ def holds_softdevice(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
     info = _softdevice(part)
     if info is not None:
         version = f" {info.version_words}" if info.version_words else ""
-        text = f"also holds a SoftDevice{version} (ID 0x{info.fwid:02X}, up to 0x{info.size:x})"
+        holds = "is" if part.flash[-1].end <= info.end else "also holds"
+        text = f"{holds} a SoftDevice{version} (ID 0x{info.fwid:02X}, up to 0x{info.end:x})"
         yield _error(part, "holds-softdevice", text, image)
 
 
@@ -47,7 +49,8 @@ def holds_bootloader(part: Nrf52Firmware, start: int | None, image: str) -> Iter
         start = part.stated_bootloader
     behind = _behind(part, start) if start is not None else _second_program(part)
     if behind is not None:
-        yield _error(part, "holds-bootloader", f"also holds a bootloader, from 0x{behind.address:x} on", image)
+        holds = "is" if behind.address == part.start else "also holds"
+        yield _error(part, "holds-bootloader", f"{holds} a bootloader, from 0x{behind.address:x} on", image)
 
 
 def _behind(part: Nrf52Firmware, start: int) -> Segment | None:
@@ -60,7 +63,7 @@ def _second_program(part: Nrf52Firmware) -> Segment | None:
     for one in part.flash[1:]:
         if one.address == MBR_END:  # a SoftDevice or an application behind the MBR
             continue
-        vectors = Vectors.of(one.data) if one.address % PAGE_BYTES == 0 and len(one.data) >= _LEAST_VECTORS else None
+        vectors = Vectors.of(one.data) if one.address % PAGE_SIZE == 0 and len(one.data) >= _LEAST_VECTORS else None
         if vectors is not None and one.address <= vectors.lowest and vectors.reset < one.end:
             return one
     return None
@@ -68,10 +71,10 @@ def _second_program(part: Nrf52Firmware) -> Segment | None:
 
 def holds_settings(part: Nrf52Firmware, image: str, chip: str | None = None) -> Iterator[Finding]:
     """The bootloader's settings, which ``nrfutil settings generate`` makes for a programmer."""
-    last = None if chip is None else FLASH_BYTES[chip] - PAGE_BYTES
+    last = None if chip is None else FLASH_SIZES[chip] - PAGE_SIZE
     for one in part.flash:
         if is_settings(one) or (last is not None and one.end > last):
-            text = f"also holds the bootloader's settings (page at 0x{one.address // PAGE_BYTES * PAGE_BYTES:x})"
+            text = f"also holds the bootloader's settings (page at 0x{one.address // PAGE_SIZE * PAGE_SIZE:x})"
             yield _error(part, "holds-settings", text, image)
             return
 
@@ -82,7 +85,7 @@ def is_settings(segment: Segment) -> bool:
     A hex file may have settings and backup in one piece: then it begins with the backup.
     """
     head = segment.data[:SETTINGS_BYTES]
-    if segment.address % PAGE_BYTES or len(head) < SETTINGS_BYTES:
+    if segment.address % PAGE_SIZE or len(head) < SETTINGS_BYTES:
         return False
     return int.from_bytes(head[:4], "little") == zlib.crc32(head[4:])
 
@@ -100,4 +103,5 @@ def holds_uicr(part: Nrf52Firmware, image: str) -> Iterator[Finding]:
 
 
 def _error(part: Nrf52Firmware, code: str, text: str, image: str) -> Finding:
-    return Finding(code, Severity.ERROR, f"{part.name} {text}", _ALONE, image)
+    advice = _ALONE.format(image="bootloader" if "bootloader" in image else image)
+    return Finding(code, Severity.ERROR, f"{part.name} {text}", advice, image)

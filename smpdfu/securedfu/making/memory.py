@@ -10,38 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from smpdfu.image.secure_dfu.softdevices import MBR_END, SOFTDEVICES
+from smpdfu.image.secure_dfu.flash import MBR_END
+from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES
 
 if TYPE_CHECKING:
     from smpdfu.image.hexfile import Segment
-
-PAGE_BYTES = 0x1000
-FLASH_BYTES = {
-    "nrf52805": 0x30000,
-    "nrf52810": 0x30000,
-    "nrf52811": 0x30000,
-    "nrf52820": 0x40000,
-    "nrf52832": 0x80000,
-    "nrf52833": 0x80000,
-    "nrf52840": 0x100000,
-}
-"""Name of a chip and bytes of its flash."""
-MOST_FLASH_BYTES = max(FLASH_BYTES.values())
 
 MBR_BOOTLOADER_ADDRESS = 0x0FF8
 """A word in the MBR: where the bootloader begins. The MBR looks here first."""
 UICR_START, UICR_END = 0x10001000, 0x10002000
 UICR_BOOTLOADER_ADDRESS = 0x10001014
 """A word in UICR: where the bootloader begins, if the MBR does not say it."""
-APP_DATA_RESERVED = 3 * PAGE_BYTES
-"""``NRF_DFU_APP_DATA_AREA_SIZE``: what the bootloader leaves to the application below itself, by default."""
 SETTINGS_BYTES = 0x5C
 """The part of the bootloader's settings that its CRC, the first word, is about."""
-
-
-def page_up(address: int) -> int:
-    """The next start of a page, or the address itself."""
-    return -(-address // PAGE_BYTES) * PAGE_BYTES
 
 
 def softdevice_ends() -> dict[int, tuple[int, ...]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from smpdfu.image.secure_dfu.flash import FLASH_SIZES, MOST_FLASH
 from smpdfu.image.secure_dfu.init_packet import ANY_SOFTDEVICE, ANY_VERSION, NO_SOFTDEVICE, ValidationType
 from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES
-from smpdfu.securedfu.making.memory import FLASH_BYTES, MOST_FLASH_BYTES
 from smpdfu.securedfu.making.parts import Nrf52Firmware
 
 
@@ -18,7 +18,7 @@ class SecureDfuOrder:
     Versions are 32-bit numbers. ``sd_req`` has the firmware IDs of the SoftDevices of which the device must have one;
     0 stands for none. ``sd_id`` has those of the new SoftDevice, which the application in the same package needs.
     ``only_over_ble``: the devices cannot be updated in any other way. ``known_bootloader`` is the one that they have.
-    ``chip`` is a name of ``FLASH_BYTES``.
+    ``chip`` is a name of ``FLASH_SIZES``.
     """
 
     hw_version: int | None = None
@@ -46,8 +46,8 @@ class SecureDfuOrder:
             raise ValueError("an external application stands alone in its package")
         if self.application and self.softdevice and not self.sd_id:
             raise ValueError("a SoftDevice and an application in one package need the ID of the new SoftDevice (sd_id)")
-        if self.chip is not None and self.chip not in FLASH_BYTES:
-            raise ValueError(f"{self.chip!r} is not one of {', '.join(FLASH_BYTES)}")
+        if self.chip is not None and self.chip not in FLASH_SIZES:
+            raise ValueError(f"{self.chip!r} is not one of {', '.join(FLASH_SIZES)}")
         self._check_versions()
 
     def _check_versions(self) -> None:
@@ -102,14 +102,14 @@ class SecureDfuOrder:
     @property
     def flash_end(self) -> int:
         """The end of the chip's flash; without a chip, of the largest one."""
-        return MOST_FLASH_BYTES if self.chip is None else FLASH_BYTES[self.chip]
+        return MOST_FLASH if self.chip is None else FLASH_SIZES[self.chip]
 
     def application_starts(self) -> dict[int, int | None]:
         """Where the bootloader puts the application, by SoftDevice (firmware ID); None where that is unknown."""
         info = None if self.softdevice is None else self.softdevice.softdevice
         known = {fwid: one.end for fwid, one in SOFTDEVICES.items()}
         if info is not None:
-            known[info.fwid] = info.size
+            known[info.fwid] = info.end
         return {fwid: known.get(fwid) for fwid in self.application_needs if fwid not in (NO_SOFTDEVICE, ANY_SOFTDEVICE)}
 
 

@@ -14,19 +14,16 @@ from smpdfu.errors import ImageError
 from smpdfu.image.files import Firmware, read_firmware
 from smpdfu.image.hexfile import Segment
 from smpdfu.image.inspect.identify import FileKind, identify
-from smpdfu.image.secure_dfu.softdevices import MBR_END, SoftDeviceInfo
+from smpdfu.image.secure_dfu.flash import MBR_END, MOST_FLASH, PAGE_SIZE, WORD_SIZE
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.image.vector_table import Vectors
 from smpdfu.securedfu.making.memory import (
     APPLICATION_STARTS,
     MBR_BOOTLOADER_ADDRESS,
-    PAGE_BYTES,
     UICR_BOOTLOADER_ADDRESS,
     UICR_START,
     word_at,
 )
-
-_WORD = 4
-_MAX_GAP_BYTES = 1 << 20  # the whole flash of the largest chip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,13 @@ class Nrf52Firmware:
         sent = tuple(_sent(one) for one in firmware.segments if one.end > MBR_END and one.address < UICR_START)
         if not sent:
             raise ImageError(f"{name} has nothing between the MBR and UICR: there is no firmware to send")
-        data = replace(firmware, segments=sent).flat(max_gap=_MAX_GAP_BYTES)
+        try:
+            data = replace(firmware, segments=sent).flat(max_gap=MOST_FLASH)
+        except ImageError:
+            text = (
+                f"{name} has parts at 0x{sent[0].address:x} and at 0x{sent[-1].address:x}, too far apart for one image"
+            )
+            raise ImageError(f"{text}. Give the hex file of one part alone, as its build made it") from None
         return cls(name, _whole_words(data), sent[0].address, firmware.segments)
 
     @property
@@ -114,7 +117,7 @@ class Nrf52Firmware:
         fitting = [start for start in APPLICATION_STARTS if self.fits(start)]
         if len(fitting) == 1:
             return fitting[0]
-        return next((start for start in fitting if vectors.lowest - start < PAGE_BYTES), None)
+        return next((start for start in fitting if vectors.lowest - start < PAGE_SIZE), None)
 
 
 def _sent(segment: Segment) -> Segment:
@@ -124,4 +127,4 @@ def _sent(segment: Segment) -> Segment:
 
 
 def _whole_words(data: bytes) -> bytes:
-    return data + b"\xff" * (-len(data) % _WORD)
+    return data + b"\xff" * (-len(data) % WORD_SIZE)

@@ -6,14 +6,14 @@ stands before a frame: the nRF5 SDK takes an empty frame for a message, and find
 
 from __future__ import annotations
 
+from smpdfu.image.secure_dfu.flash import WORD_SIZE
+
 END, ESCAPE = b"\xc0", b"\xdb"
-WORD_SIZE = 4
-"""The flash takes whole words: the bootloader drops a write of another length, and says nothing."""
 FIRST_SIZE = 256
 """The most bytes of the first write of an object; a later one has at most twice what the object has. The flash begins
 when a write is there whole, and while it works on one, a line twice as fast brings the next."""
-SMALLEST_MTU = 131
-"""The MTU of a UART bootloader; taken for one that does not report its own."""
+UART_MTU = 2 * (64 + 1) + 1
+"""The receive buffer of ``nrf_dfu_serial_uart.c``; taken for one that does not report its own."""
 _MEANING = {b"\xdc": END, b"\xdd": ESCAPE}
 
 

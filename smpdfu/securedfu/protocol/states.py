@@ -13,6 +13,11 @@
     EXECUTE   Execute                      init packet -> SELECT of the firmware; firmware -> CREATE of the next object
     DONE      nothing                      after the last object
 
+    Ahead        Where flow control keeps it, the first write goes out behind CREATE, and no request does. The device
+                 handles both in order. If it refuses CREATE, it refuses the write, too, and SELECT finds the place.
+                 Not with the short writes of a UART: its bootloader gets each byte in an interrupt, and while a page
+                 is erased there is none. Never a second request: the bootloader has one buffer for answers, and may
+                 lose the one that it has not sent yet
     Trouble      An answer that cannot be read, a wrong checksum, silence, a lost link -> HELLO, and SELECT finds out
                  where the device stands. ``Troubles`` decides when it is enough
     Care         After some troubles in a row: small writes, and CHECK after each of them
@@ -25,7 +30,8 @@
     Last answer  If the answer to the last Execute is lost, the device restarts. Nothing is sent again, unless the
                  device answers and still waits for that Execute
 
-Sources: nRF5 SDK 17, "DFU protocol"; the behaviour of nrf_dfu_req_handler.c.
+Sources: nRF5 SDK 17, "DFU protocol"; the behaviour of nrf_dfu_req_handler.c, nrf_dfu_serial_usb.c (what arrives and
+what is asked goes through one queue) and nrf_dfu_serial_uart.c.
 """
 
 from __future__ import annotations

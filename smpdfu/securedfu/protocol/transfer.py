@@ -6,11 +6,10 @@ or ``link_lost`` (the link broke, and is open again). ``states.py`` has the tabl
 
 from __future__ import annotations
 
-from collections import deque
-from zlib import crc32
-
 from smpdfu.errors import FormatError
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE
 from smpdfu.securedfu.protocol.actions import Action, Await, Pace, SendRequest, TransferProgress, WriteData
+from smpdfu.securedfu.protocol.checksums import Checksums
 from smpdfu.securedfu.protocol.messages import (
     Answer,
     Checksum,
@@ -30,12 +29,11 @@ from smpdfu.securedfu.protocol.messages import (
     SetReceipts,
 )
 from smpdfu.securedfu.protocol.refusals import LAST_REFUSALS, REFUSALS, refusal
-from smpdfu.securedfu.protocol.slip import FIRST_SIZE, SMALLEST_MTU, WORD_SIZE, payload_max
+from smpdfu.securedfu.protocol.slip import UART_MTU, payload_max
 from smpdfu.securedfu.protocol.states import State
-from smpdfu.securedfu.protocol.troubles import CAREFUL_SIZE, DROP_COUNTS, Troubles
+from smpdfu.securedfu.protocol.troubles import DROP_COUNTS, Troubles
+from smpdfu.securedfu.protocol.writes import Writes
 
-PAGE_SIZE = 4096
-"""The longest object of firmware, in every bootloader of the SDK for the nRF52."""
 _OPCODES = frozenset(Opcode)
 
 
@@ -44,7 +42,8 @@ class Transfer:
 
     ``write_size`` is the most bytes in one write; None: the bootloader reports its MTU. The device confirms every
     ``receipts`` writes (0: none), and at most ``writes_max`` are unconfirmed. ``pings``: the bootloader answers
-    ``Ping``. After the end, ``confirmed`` is False if the answer to the last Execute was lost.
+    ``Ping``. ``write_ahead``: what is sent while the device erases a page is not lost. After the end,
+    ``confirmed`` is False if the answer to the last Execute was lost.
     """
 
     def __init__(
@@ -56,17 +55,15 @@ class Transfer:
         receipts: int = 0,
         writes_max: int = 0,
         pings: bool = True,
+        write_ahead: bool = False,
     ) -> None:
         """Begin a transfer. Raises ValueError if there is nothing to transfer, or if it could never move."""
         if not init_packet or not firmware:
             raise ValueError("a transfer needs an init packet and a firmware")
-        if write_size is not None and write_size < WORD_SIZE:
-            raise ValueError(f"a write has at least {WORD_SIZE} bytes, not {write_size}")
-        if receipts and writes_max < receipts:
-            raise ValueError(f"a receipt after {receipts} writes never comes if {writes_max} may be sent")
         self._sources = {ObjectType.COMMAND: init_packet, ObjectType.DATA: firmware}
-        self._write_size = write_size and write_size - write_size % WORD_SIZE
-        self._receipts, self._writes_max, self._pings = receipts, writes_max, pings
+        self._checksums = {kind: Checksums(source) for kind, source in self._sources.items()}
+        self._pings, self._write_ahead = pings, write_ahead
+        self._writes = Writes(write_size, receipts, writes_max)
         self.off = self.resumed_at = 0
         self.confirmed = True
         self.troubles = Troubles()
@@ -76,8 +73,7 @@ class Transfer:
         self._doubtful: object = None
         self._refusal: Answer | None = None
         self._object_max = PAGE_SIZE
-        self._at = self._crc = self._end = self._best = self._ping_id = 0
-        self._due: deque[tuple[int, int]] = deque()
+        self._at = self._end = self._best = self._ping_id = 0
         self._probing = self._differed = self._ending = self._began = False
         self.state = self._hello()
 
@@ -96,9 +92,11 @@ class Transfer:
         return self._sources[self._kind]
 
     def _hello(self) -> State:
-        if self._pings:
-            return State.HELLO
-        return State.RECEIPTS if self._write_size else State.MTU
+        return State.HELLO if self._pings else self._after_hello
+
+    @property
+    def _after_hello(self) -> State:
+        return State.RECEIPTS if self._writes.longest else State.MTU
 
     # --- what to do ---------------------------------------------------------------------------------------------------
 
@@ -107,24 +105,26 @@ class Transfer:
         if self.state is State.DONE:
             return None
         if self._awaited is not None:
-            return Await(self._pace)
+            return self._write() if self._goes_ahead else Await(self._pace)
         if self.state is State.WRITE:
-            full = self._receipts and len(self._due) >= self._writes_max
-            return Await(Pace.USUAL) if full else self._write()
+            return Await(Pace.USUAL) if self._writes.is_full else self._write()
         self._awaited, self._pace = self._request()
         return SendRequest(self._awaited.to_bytes(), self._pace)
 
     def _write(self) -> WriteData:
-        size = self._write_size or WORD_SIZE
-        twice = 2 * (self._at % self._object_size) // WORD_SIZE * WORD_SIZE
-        size = min(size, CAREFUL_SIZE if self.troubles.careful else max(FIRST_SIZE, twice))
+        size = self._writes.next_size(self._at % self._object_size, careful=self.troubles.careful)
         data = self._source[self._at : min(self._at + size, self._end)]
         self._at += len(data)
-        self._crc = crc32(data, self._crc)
-        self._due.append((self._at, self._crc))
-        if self.troubles.careful or self._at == self._end:
+        self._writes.sent(self._at)
+        if self.state is State.WRITE and (self.troubles.careful or self._at == self._end):
             self.state = State.CHECK
         return WriteData(data)
+
+    @property
+    def _goes_ahead(self) -> bool:
+        """True if the first write of an object goes out before the device says that it is there."""
+        first = self.state is State.CREATE and not (self._writes.are_due or self._differed)
+        return first and self._write_ahead and self._writes.are_long and not self.troubles.careful
 
     def _request(self) -> tuple[Request, Pace]:
         """The request of the state, and how long its answer may take."""
@@ -134,6 +134,7 @@ class Transfer:
             return Ping(self._ping_id), Pace.QUICK
         if state is State.CREATE:
             self._end = min(self._at + self._object_size, len(self._source))
+            self._writes.clear()
             return CreateObject(kind, self._end - self._at), Pace.USUAL
         if state is State.EXECUTE:
             last = kind is ObjectType.DATA and self._at == self.len
@@ -141,7 +142,7 @@ class Transfer:
             return Execute(), Pace.SLOW if last or kind is ObjectType.COMMAND else Pace.USUAL
         plain: dict[State, Request] = {
             State.MTU: GetMtu(),
-            State.RECEIPTS: SetReceipts(self._receipts),
+            State.RECEIPTS: SetReceipts(self._writes.receipts),
             State.SELECT: SelectObject(kind),
             State.CHECK: GetChecksum(),
         }
@@ -204,7 +205,7 @@ class Transfer:
         """Find out anew where the device stands."""
         self._go(self._hello())
         self._differed = self._probing = False
-        self._due.clear()
+        self._writes.clear()
         if self.troubles.strike():
             self._give_up()
 
@@ -233,10 +234,10 @@ class Transfer:
         if isinstance(content, Pong) and content.id != self._ping_id:
             self._in_vain()
         elif isinstance(content, Pong):
-            self._go(State.RECEIPTS if self._write_size else State.MTU)
+            self._go(self._after_hello)
         elif isinstance(content, Mtu):
             if not self._is_doubtful(content):
-                self._write_size = payload_max(content.size)
+                self._writes.longest = payload_max(content.size)
                 self._go(State.RECEIPTS)
         elif isinstance(content, Selected):
             self._selected(content)
@@ -267,7 +268,7 @@ class Transfer:
         if self._ending:
             self._ended(waits=fits and found.offset == self.len)
         elif fits:
-            self._stand(found.offset, found.crc)
+            self._stand(found.offset)
         else:
             self._drop(found.offset)
 
@@ -279,10 +280,10 @@ class Transfer:
         else:
             self._finish(confirmed=False)
 
-    def _stand(self, offset: int, crc: int) -> None:
+    def _stand(self, offset: int) -> None:
         """Continue at ``offset``, where the device stands."""
         empty = self._differed and offset == self._at
-        self._at, self._crc = offset, crc
+        self._at = offset
         self._differed = False
         if self._kind is ObjectType.DATA:
             self.off = offset
@@ -304,7 +305,7 @@ class Transfer:
         self._in_vain(DROP_COUNTS)
         if self._kind is ObjectType.COMMAND or self._differed or offset > self.len:
             self._kind = ObjectType.COMMAND
-            self._at = self._crc = self.off = 0
+            self._at = self.off = 0
             self._differed = False
         else:
             self._back_to((offset - 1) // self._object_max * self._object_max)
@@ -312,23 +313,23 @@ class Transfer:
 
     def _back_to(self, start: int) -> None:
         """Write the object at ``start`` again, after a look where the device begins it."""
-        self._at, self._crc = start, crc32(self._source[:start])
+        self._at = start
         self._differed = True
 
     def _created(self) -> None:
-        self._due.clear()
         self._probing = False
-        self._go(State.SELECT if self._differed else State.WRITE)
+        written = State.CHECK if self._at == self._end else State.WRITE
+        self._go(State.SELECT if self._differed else written)
 
     def _checked(self, found: Checksum) -> None:
-        if (found.offset, found.crc) == (self._at, self._crc):
-            self._due.clear()
+        if found.offset == self._at and self._is_beginning(found.offset, found.crc, self._at):
+            self._writes.clear()
             if self._kind is ObjectType.DATA:
                 self.off = self._at
             self._go(State.WRITE if self._at < self._end else State.EXECUTE)
         elif not self._is_beginning(found.offset, found.crc, self._at):
             self._damaged()
-        elif self._receipts:  # a late receipt
+        elif self._writes.receipts:  # a late receipt
             self._in_vain()
         else:  # the device lacks what was written last
             self._trouble()
@@ -337,14 +338,12 @@ class Transfer:
         """Take a receipt, or an old answer."""
         if not self._is_beginning(found.offset, found.crc, self._at):
             self._damaged()
-        elif not self._due or found.offset < self._due[0][0]:
+        elif not self._writes.confirm(found.offset):
             self._in_vain()
-        while self._due and self._due[0][0] <= found.offset:
-            self._due.popleft()
 
     def _is_beginning(self, offset: int, crc: int, end: int) -> bool:
         """True if ``crc`` is that of the first ``offset`` bytes of ours, which are at most ``end``."""
-        return offset <= end and crc32(self._source[:offset]) == crc
+        return offset <= end and self._checksums[self._kind].of(offset) == crc
 
     def _executed(self) -> None:
         self._probing = False
@@ -364,7 +363,7 @@ class Transfer:
     def _refused(self, answer: Answer) -> None:
         execute = answer.opcode == Opcode.EXECUTE
         if answer.opcode == Opcode.PING:  # a sign of life all the same
-            self._go(State.RECEIPTS if self._write_size else State.MTU)
+            self._go(self._after_hello)
         elif execute and self._probing and answer.result == Result.OPERATION_NOT_PERMITTED:
             self._not_whole()
         elif answer.result not in REFUSALS or (execute and self._ending and answer.result not in LAST_REFUSALS):
@@ -377,7 +376,7 @@ class Transfer:
                 self._kind = ObjectType.COMMAND
             self._trouble()
         elif answer.opcode == Opcode.MTU:
-            self._write_size = payload_max(SMALLEST_MTU)
+            self._writes.longest = payload_max(UART_MTU)
             self._go(State.RECEIPTS)
         else:
             raise refusal(answer, self._kind)
@@ -393,7 +392,7 @@ class Transfer:
         self._probing = self._ending = False
         self._in_vain(DROP_COUNTS)
         if self._kind is ObjectType.COMMAND:
-            self._at = self._crc = 0
+            self._at = 0
         elif self._at == self.len:
             self._back_to((self._at - 1) // self._object_max * self._object_max)
         self._go(State.CREATE)

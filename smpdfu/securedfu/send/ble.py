@@ -40,7 +40,7 @@ class BleTransport:
     what the bootloader shall advertise then; without it smpdfu chooses a name where the address cannot tell.
     """
 
-    pings = False
+    pings = write_ahead = False
     bytes_per_s = None
     through_debugger = False
 

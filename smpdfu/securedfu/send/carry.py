@@ -43,6 +43,7 @@ class Carrier:
             receipts=wire.receipts,
             writes_max=wire.writes_max,
             pings=wire.pings,
+            write_ahead=wire.write_ahead,
         )
 
     async def carry(self, transfer: Transfer, watch: Watch) -> None:

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from smpdfu.errors import FormatError, PlanError
+from smpdfu.image.secure_dfu.flash import MBR_END, WORD_SIZE
 from smpdfu.image.secure_dfu.init_packet import FwType
 from smpdfu.image.secure_dfu.package import Entry, SecureDfuPackage
-from smpdfu.image.secure_dfu.softdevices import MBR_END, SoftDeviceInfo
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.image.vector_table import Vectors
 from smpdfu.securedfu.findings import errors_of
 from smpdfu.securedfu.judging import judge_entry
 from smpdfu.securedfu.protocol.messages import FirmwareType
-from smpdfu.securedfu.protocol.slip import WORD_SIZE
 from smpdfu.securedfu.send.installed import Installed
 
 _WITH_SOFTDEVICE = (FwType.SOFTDEVICE, FwType.SOFTDEVICE_BOOTLOADER)
@@ -90,6 +90,6 @@ def _start_of(entry: Entry, entries: Sequence[Entry], installed: Installed) -> i
     for other in entries:
         info = SoftDeviceInfo.find(other.firmware) if other.init_packet.init.type in _WITH_SOFTDEVICE else None
         if info is not None:
-            return info.size
+            return info.end
     here = installed.get(FirmwareType.SOFTDEVICE)
     return MBR_END if here is None else here.size

@@ -71,6 +71,10 @@ class SerialTransport:
         return None if self._is_own_usb else self._pipe.baudrate / BITS_PER_BYTE
 
     @property
+    def write_ahead(self) -> bool:
+        return self._is_own_usb or self._pipe.flow_control
+
+    @property
     def through_debugger(self) -> bool | None:
         return None if self._usb is None else str(self._usb.usb_id).startswith(f"{SEGGER}:")
 

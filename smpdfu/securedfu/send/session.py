@@ -16,6 +16,7 @@ from smpdfu.errors import (
     DfuUnfinishedError,
     LinkError,
 )
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE
 from smpdfu.image.secure_dfu.init_packet import FwType
 from smpdfu.image.secure_dfu.package import Entry, SecureDfuPackage
 from smpdfu.securedfu.protocol.actions import TransferProgress
@@ -29,7 +30,7 @@ from smpdfu.securedfu.send.transport import CameBack, Transport
 RESTART_S = 5.0
 """How long a device may take to restart, without what it copies."""
 _NOT_NEWER = frozenset({ExtendedError.FW_VERSION_FAILURE, ExtendedError.FW_ALREADY_PRESENT})
-PAGE_SIZE, COPY_PAGE_S = 4096, 0.25
+COPY_PAGE_S = 0.25
 """A page is erased in 0.09 s and written in 0.05 s, in the worst case; it may be moved twice."""
 
 

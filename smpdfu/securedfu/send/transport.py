@@ -28,6 +28,8 @@ class Transport(Protocol):
     one: what was accepted may still be on its way. ``receipts`` is how many writes the device confirms together (packet
     receipt notification; 0: it confirms none), and never more than ``writes_max`` are unconfirmed, if there are
     receipts. ``pings``: the bootloader answers ``Ping`` on this wire, so that old answers can be told from new ones.
+    ``write_ahead``: flow control keeps what is sent while the device erases a page, and the bootloader takes it after
+    what it does then.
     """
 
     @property
@@ -42,6 +44,8 @@ class Transport(Protocol):
     def writes_max(self) -> int: ...
     @property
     def pings(self) -> bool: ...
+    @property
+    def write_ahead(self) -> bool: ...
 
     @property
     def through_debugger(self) -> bool | None:

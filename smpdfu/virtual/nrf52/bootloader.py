@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from smpdfu.image.secure_dfu.flash import MBR_END, PAGE_SIZE, WORD_SIZE
+from smpdfu.image.secure_dfu.init_packet import INIT_COMMAND_MAX_SIZE
 from smpdfu.securedfu.protocol.messages import (
     Abort,
     Answer,
@@ -47,11 +49,9 @@ from smpdfu.virtual.nrf52.build import Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 from smpdfu.virtual.nrf52.image_checks import accept_image
 from smpdfu.virtual.nrf52.init_checks import Decoded, Refused, check_init, decode, firmware_size, overwrites_softdevice
-from smpdfu.virtual.nrf52.layout import MBR_SIZE, PAGE_SIZE
 from smpdfu.virtual.nrf52.room import make_room
-from smpdfu.virtual.nrf52.settings import INIT_COMMAND_MAX_SIZE, BankCode
+from smpdfu.virtual.nrf52.settings import BankCode
 
-WORD_SIZE = 4
 _LONGEST_REQUEST = 6
 """Parameters that are missing in a message are zeros here. On the chip they are what an old buffer holds."""
 
@@ -182,7 +182,7 @@ class Nrf52Bootloader:
         version = settings.bootloader_version
         found = [FirmwareVersion(FirmwareType.BOOTLOADER, version, place.start, place.size_bytes)]
         if softdevice is not None:
-            found.append(FirmwareVersion(FirmwareType.SOFTDEVICE, softdevice.version, MBR_SIZE, softdevice.end))
+            found.append(FirmwareVersion(FirmwareType.SOFTDEVICE, softdevice.version, MBR_END, softdevice.end))
         if settings.bank_0.code == BankCode.VALID_APP:
             size = settings.bank_0.image_size
             found.append(FirmwareVersion(FirmwareType.APPLICATION, settings.app_version, chip.bank_0_start, size))

@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any, Self
 
 from smpdfu.image.keys.keys import Verifier
-from smpdfu.virtual.nrf52.layout import PAGE_SIZE
+from smpdfu.image.secure_dfu.flash import APP_DATA_SIZE
+from smpdfu.securedfu.protocol.slip import UART_MTU
 
-UART_MTU = 2 * (64 + 1) + 1
 USB_MTU = 2 * (1024 + 1) + 1
-"""Sizes of the receive buffers of ``nrf_dfu_serial_uart.c`` and ``nrf_dfu_serial_usb.c``."""
+"""The receive buffer of ``nrf_dfu_serial_usb.c``."""
 
 
 class Transport(StrEnum):
@@ -48,7 +48,7 @@ class Nrf52Build:
     """NRF_DFU_SUPPORTS_EXTERNAL_APP."""
     requires_app_signature: bool = False
     """NRF_BL_APP_SIGNATURE_CHECK_REQUIRED: only a boot validation by signature is accepted."""
-    app_data_bytes: int = 3 * PAGE_SIZE
+    app_data_bytes: int = APP_DATA_SIZE
     """NRF_DFU_APP_DATA_AREA_SIZE: kept free in front of the bootloader."""
     inactivity_s: float = 120.0
     """NRF_BL_DFU_INACTIVITY_TIMEOUT_MS: so long DFU mode waits for a host before it restarts the device; 0: forever."""

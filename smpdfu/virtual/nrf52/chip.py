@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from smpdfu.image.secure_dfu.flash import MBR_END, PAGE_SIZE, align_to_page
+from smpdfu.image.secure_dfu.softdevices import (
+    SOFTDEVICE_INFO_AT,
+    SOFTDEVICE_INFO_SIZE,
+    SOFTDEVICE_MAGIC_AT,
+    SoftDeviceInfo,
+)
 from smpdfu.virtual.chip.flash import Flash, Power, Times
-from smpdfu.virtual.nrf52.layout import MBR_SIZE, PAGE_SIZE, Nrf52Layout, align_to_page
+from smpdfu.virtual.nrf52.layout import Nrf52Layout
 from smpdfu.virtual.nrf52.settings import EMPTY, SIZE, Bank, BankCode, Progress, Settings, read_pages
-from smpdfu.virtual.nrf52.softdevice import INFO_OFFSET, INFO_SIZE, MAGIC_OFFSET, SoftDevice
 
 # nRF52840 Product Specification, NVMC, electrical specification: tERASEPAGE, tWRITE.
 NVMC = Times(erase_s=0.085, program_s=41e-6)
@@ -48,20 +54,20 @@ class Nrf52Chip:
 
     # --- what lies where -------------------------------------------------------------------------------------------
 
-    def softdevice_at(self, start: int) -> SoftDevice | None:
+    def softdevice_at(self, start: int) -> SoftDeviceInfo | None:
         """The SoftDevice that begins at ``start``, if there is one."""
-        return SoftDevice.from_info(self.flash.read(start + INFO_OFFSET, INFO_SIZE))
+        return SoftDeviceInfo.from_bytes(self.flash.read(start + SOFTDEVICE_INFO_AT, SOFTDEVICE_INFO_SIZE))
 
     @property
-    def softdevice(self) -> SoftDevice | None:
+    def softdevice(self) -> SoftDeviceInfo | None:
         """The SoftDevice behind the MBR."""
-        return self.softdevice_at(MBR_SIZE)
+        return self.softdevice_at(MBR_END)
 
     @property
     def bank_0_start(self) -> int:
         """Where the application begins."""
         found = self.softdevice
-        return MBR_SIZE if found is None else align_to_page(found.end)
+        return MBR_END if found is None else align_to_page(found.end)
 
     @property
     def bank_1_start(self) -> int:
@@ -109,8 +115,8 @@ class Nrf52Chip:
         found = self.softdevice
         if found is None:
             return
-        self.write(MBR_SIZE + MAGIC_OFFSET, bytes(4))
+        self.write(MBR_END + SOFTDEVICE_MAGIC_AT, bytes(4))
         bank = self.settings.bank_0
         code = BankCode.INVALID if bank.code == BankCode.VALID_APP else bank.code
         # Bank 0 begins where the SoftDevice was, so that bank 1 stays where it is.
-        self.settings.bank_0 = Bank(bank.image_size + found.end - MBR_SIZE, bank.image_crc, code)
+        self.settings.bank_0 = Bank(bank.image_size + found.end - MBR_END, bank.image_crc, code)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import zlib
 
 from smpdfu.errors import TooLargeError
+from smpdfu.image.secure_dfu.flash import MBR_END
 from smpdfu.image.secure_dfu.init_packet import ValidationType
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.virtual.nrf52.build import Nrf52Build
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
-from smpdfu.virtual.nrf52.layout import MBR_SIZE
 from smpdfu.virtual.nrf52.settings import Bank, BankCode, BootCheck, Settings
-from smpdfu.virtual.nrf52.softdevice import SoftDevice
+from smpdfu.virtual.nrf52.softdevice import make_softdevice
 
 
 def flash_bootloader(chip: Nrf52Chip, image: bytes, version: int = 1) -> None:
@@ -22,9 +23,9 @@ def flash_bootloader(chip: Nrf52Chip, image: bytes, version: int = 1) -> None:
     chip.save_settings_with_backup()
 
 
-def flash_softdevice(chip: Nrf52Chip, softdevice: SoftDevice) -> None:
+def flash_softdevice(chip: Nrf52Chip, softdevice: SoftDeviceInfo) -> None:
     """Write a SoftDevice behind the MBR."""
-    chip.load(MBR_SIZE, softdevice.make())
+    chip.load(MBR_END, make_softdevice(softdevice))
 
 
 def flash_application(chip: Nrf52Chip, build: Nrf52Build, image: bytes, version: int = 1) -> None:

@@ -9,12 +9,12 @@ import hashlib
 import zlib
 from dataclasses import replace
 
+from smpdfu.image.secure_dfu.flash import MBR_END, align_to_page
 from smpdfu.image.secure_dfu.init_packet import FwType, InitCommand, ValidationType
 from smpdfu.securedfu.protocol.messages import ExtendedError, Result
 from smpdfu.virtual.nrf52.build import Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 from smpdfu.virtual.nrf52.init_checks import Refused, extended, is_signed, overwrites_softdevice
-from smpdfu.virtual.nrf52.layout import MBR_SIZE, align_to_page
 from smpdfu.virtual.nrf52.settings import NO_CHECK, BankCode, BootCheck
 
 
@@ -72,9 +72,10 @@ def _accept_system(init: InitCommand, chip: Nrf52Chip, trust: Trust, start: int,
             check_sd = _boot_check(init, trust, chip.read(start, sd_size), ValidationType.VALIDATE_GENERATED_CRC)
         if has_bootloader:
             bootloader = chip.read(start + sd_size, size - sd_size)
-            check_bootloader = _boot_check(init, trust, bootloader, ValidationType.NO_VALIDATION)
+            place = int(has_softdevice)  # the second entry; up to SDK 16, the first is both parts'
+            check_bootloader = _boot_check(init, trust, bootloader, ValidationType.NO_VALIDATION, place=place)
     except Refused:
-        if has_softdevice and not trust.build.requires_softdevice and start == MBR_SIZE:
+        if has_softdevice and not trust.build.requires_softdevice and start == MBR_END:
             chip.invalidate_softdevice()
         raise
     settings = chip.settings
@@ -93,7 +94,7 @@ def _accept_system(init: InitCommand, chip: Nrf52Chip, trust: Trust, start: int,
 def _check_softdevice(chip: Nrf52Chip, trust: Trust, start: int, size: int, *, has_bootloader: bool) -> bool:
     """Check what a received SoftDevice says of itself; True if its interface is another one. Raises ``Refused``."""
     new, old = chip.softdevice_at(start), chip.softdevice
-    if new is None or new.end < align_to_page(size + MBR_SIZE) or (old is not None and new.family != old.family):
+    if new is None or new.end < align_to_page(size + MBR_END) or (old is not None and new.family != old.family):
         raise Refused(Result.INVALID_OBJECT)
     is_major = old is None or new.major != old.major
     if is_major and trust.build.requires_softdevice and not has_bootloader:
@@ -112,9 +113,11 @@ def _is_debug(init: InitCommand, trust: Trust) -> bool:
 # --- at each boot -------------------------------------------------------------------------------------------------
 
 
-def _boot_check(init: InitCommand, trust: Trust, firmware: bytes, usual: ValidationType) -> BootCheck:
-    """How firmware is to be checked at each boot, by the first entry of the packet. Raises ``Refused``."""
-    asked = init.boot_validation[0] if init.boot_validation else None
+def _boot_check(
+    init: InitCommand, trust: Trust, firmware: bytes, usual: ValidationType, *, place: int = 0
+) -> BootCheck:
+    """How firmware is to be checked at each boot, by the entry at ``place`` of the packet. Raises ``Refused``."""
+    asked = init.boot_validation[place] if place < len(init.boot_validation) else None
     kind = usual if asked is None else asked.type or 0
     match kind:
         case ValidationType.NO_VALIDATION:

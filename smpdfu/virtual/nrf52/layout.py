@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smpdfu.image.secure_dfu.flash import FLASH_SIZES, MBR_END, PAGE_SIZE
 from smpdfu.virtual.chip.regions import Region
 
-PAGE_SIZE = 4096
-"""Size of a flash page (``CODE_PAGE_SIZE``), and of the largest data object (``DATA_OBJECT_MAX_SIZE``)."""
-MBR_SIZE = 0x1000
 RAM_START = 0x2000_0000
 
 
@@ -41,7 +39,7 @@ class Nrf52Layout:
     @property
     def mbr(self) -> Region:
         """The master boot record."""
-        return Region("MBR", 0, MBR_SIZE)
+        return Region("MBR", 0, MBR_END)
 
     @property
     def ram(self) -> Region:
@@ -58,15 +56,20 @@ LAYOUTS = {
     layout.name: layout
     for layout in (
         Nrf52Layout(
-            "nrf52840-secure-dfu", 0x52840, 0x41414430, 0x10_0000, 0x4_0000, Region("bootloader", 0xF_8000, 0x6000)
+            name="nrf52840-secure-dfu",
+            part=0x52840,
+            variant=0x41414430,
+            flash_bytes=FLASH_SIZES["nrf52840"],
+            ram_bytes=0x4_0000,
+            bootloader=Region("bootloader", 0xF_8000, 0x6000),
         ),
         Nrf52Layout(
-            "nrf52832-secure-dfu", 0x52832, 0x41414530, 0x8_0000, 0x1_0000, Region("bootloader", 0x7_8000, 0x6000)
+            name="nrf52832-secure-dfu",
+            part=0x52832,
+            variant=0x41414530,
+            flash_bytes=FLASH_SIZES["nrf52832"],
+            ram_bytes=0x1_0000,
+            bootloader=Region("bootloader", 0x7_8000, 0x6000),
         ),
     )
 }
-
-
-def align_to_page(address: int) -> int:
-    """The first page start that is not below ``address``."""
-    return -(-address // PAGE_SIZE) * PAGE_SIZE

@@ -11,9 +11,9 @@ from __future__ import annotations
 import struct
 import zlib
 
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE, align_to_page
 from smpdfu.image.vector_table import Vectors
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
-from smpdfu.virtual.nrf52.layout import PAGE_SIZE, align_to_page
 
 _COMMAND = struct.Struct("<4sII")
 _MAGIC = b"MBR\x01"

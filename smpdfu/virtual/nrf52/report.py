@@ -63,7 +63,7 @@ def report_nrf52(device: VirtualNrf52) -> Nrf52Report:
     chip, settings, build = device.chip, device.chip.settings, device.trust.build
     place, bank = device.layout.bootloader, settings.bank_0
     found = chip.softdevice
-    softdevice = None if found is None else SoftDeviceReport(found.firmware_id, found.version, found.end)
+    softdevice = None if found is None else SoftDeviceReport(found.fwid, found.version, found.end)
     has_app = bank.code == BankCode.VALID_APP
     application = ImageReport(chip.bank_0_start, bank.image_size, settings.app_version, bank.image_crc, valid=True)
     erased = chip.flash.erase_counts.most_common(1)

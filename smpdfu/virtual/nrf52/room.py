@@ -5,9 +5,9 @@ Source: nRF5 SDK 17, ``nrf_dfu_cache_prepare`` in ``nrf_dfu_utils.c``.
 
 from __future__ import annotations
 
+from smpdfu.image.secure_dfu.flash import MBR_END
 from smpdfu.virtual.nrf52.build import Nrf52Build
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
-from smpdfu.virtual.nrf52.layout import MBR_SIZE
 from smpdfu.virtual.nrf52.settings import BankCode
 
 
@@ -21,7 +21,7 @@ def make_room(chip: Nrf52Chip, build: Nrf52Build, size: int, *, single_bank: boo
     stages = (
         (chip.bank_1_start, build.forces_dual_bank and has_app),
         (chip.bank_0_start, keeps_softdevice or chip.softdevice is None),
-        (MBR_SIZE, True),
+        (MBR_END, True),
     )
     deleted = 0
     fits = False

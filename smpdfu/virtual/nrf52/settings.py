@@ -13,9 +13,8 @@ from dataclasses import astuple, dataclass, field
 from enum import IntEnum
 from typing import Self
 
-from smpdfu.image.secure_dfu.init_packet import ValidationType
+from smpdfu.image.secure_dfu.init_packet import INIT_COMMAND_MAX_SIZE, ValidationType
 
-INIT_COMMAND_MAX_SIZE = 512
 SETTINGS_VERSION = 2
 SIZE = 0x380
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
+from smpdfu.image.secure_dfu.flash import MBR_END
 from smpdfu.image.secure_dfu.init_packet import ValidationType
 from smpdfu.image.vector_table import Vectors
+from smpdfu.virtual.chip.flash import FlashError
 from smpdfu.virtual.nrf52.activation import Activation, activate
 from smpdfu.virtual.nrf52.advertised_name import erase_name
 from smpdfu.virtual.nrf52.build import Trust
 from smpdfu.virtual.nrf52.chip import Nrf52Chip
 from smpdfu.virtual.nrf52.image_checks import passes
-from smpdfu.virtual.nrf52.layout import MBR_SIZE
 from smpdfu.virtual.nrf52.mbr import run_mbr
 from smpdfu.virtual.nrf52.settings import BankCode
 
@@ -30,7 +31,18 @@ class Nrf52Ending(StrEnum):
 
 
 def start(chip: Nrf52Chip, trust: Trust, say: Callable[[str], None], *, wants_dfu: bool) -> Nrf52Ending:
-    """Start the chip; ``wants_dfu``: the button is held, or GPREGRET asks for DFU mode. Raises ``PowerCut``."""
+    """Start the chip; ``wants_dfu``: the button is held, or GPREGRET asks for DFU mode. Raises ``PowerCut``.
+
+    Settings that a debugger has written may say anything: a bootloader that they lead out of the flash crashes.
+    """
+    try:
+        return _start(chip, trust, say, wants_dfu=wants_dfu)
+    except FlashError as error:
+        say(f"the bootloader crashes: {error}")
+        return Nrf52Ending.NO_BOOTLOADER
+
+
+def _start(chip: Nrf52Chip, trust: Trust, say: Callable[[str], None], *, wants_dfu: bool) -> Nrf52Ending:
     while True:
         if not run_mbr(chip):
             return Nrf52Ending.NO_BOOTLOADER
@@ -66,7 +78,7 @@ def _refusal(chip: Nrf52Chip, trust: Trust) -> str | None:
     by_signature = settings.check_app.type == ValidationType.VALIDATE_ECDSA_P256_SHA256
     if trust.build.requires_app_signature and not by_signature:
         return "the boot validation of the application is no signature"
-    if chip.softdevice is not None and not passes(settings.check_sd, _read(chip, MBR_SIZE, settings.sd_size), trust):
+    if chip.softdevice is not None and not passes(settings.check_sd, _read(chip, MBR_END, settings.sd_size), trust):
         return "the SoftDevice does not pass its check"
     if not passes(settings.check_app, _read(chip, chip.bank_0_start, settings.bank_0.image_size), trust):
         return "the application does not pass its check"

@@ -15,13 +15,14 @@ from typing import Any, Self
 
 from smpdfu.image.files import write_file_atomic
 from smpdfu.image.keys.keys import PrivateKey, load_key
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE
 from smpdfu.local.state.lock import Lock, holder
 from smpdfu.untrusted.nesting import load_json
 from smpdfu.virtual.chip.flash import Flash
 from smpdfu.virtual.chip.storage import ERASED
 from smpdfu.virtual.nrf52.build import DEFAULT_BUILD, Nrf52Build, Trust
 from smpdfu.virtual.nrf52.device import Nrf52Ram, VirtualNrf52
-from smpdfu.virtual.nrf52.layout import LAYOUTS, PAGE_SIZE, Nrf52Layout
+from smpdfu.virtual.nrf52.layout import LAYOUTS, Nrf52Layout
 from smpdfu.virtual.nrf52.start import Nrf52Ending
 from smpdfu.virtual.store.device_files import locked, make_device, map_file, open_log, sentences, to_json
 from smpdfu.virtual.store.kept_cut import keep_cut, read_cut

@@ -21,6 +21,7 @@ from bumble.keys import MemoryKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 
 from smpdfu.errors import FormatError, LinkLostError
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE
 from smpdfu.link.ble.bumble_host import room
 from smpdfu.link.ble.dfu_pipe import BUTTONLESS, BUTTONLESS_BONDED, CONTROL_POINT, PACKET
 from smpdfu.link.ble.service_pipe import ATT_HEADER_SIZE
@@ -35,7 +36,6 @@ from smpdfu.securedfu.protocol.buttonless import (
 )
 from smpdfu.virtual.nrf52.advertised_name import stored_name
 from smpdfu.virtual.nrf52.device import VirtualNrf52
-from smpdfu.virtual.nrf52.layout import PAGE_SIZE
 from smpdfu.virtual.wires.dfu_serial import Inactivity
 from smpdfu.virtual.wires.peripheral import FLAGS, Hci, Peripheral, address_for, shown_name
 
@@ -170,7 +170,7 @@ class _Bootloader(Peripheral):
         self.ble.pairing_config_factory = lambda _: PairingConfig(delegate=_Refusing())
         self._waiting: deque[tuple[bool, bytes]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._answers: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def begin(self, connection: Connection) -> None:
         self._answers = asyncio.Queue()
@@ -181,6 +181,7 @@ class _Bootloader(Peripheral):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._answers.put_nowait(None)
         if self._device.bootloader is not None:
             self._device.bootloader.lose_transport()
 
@@ -233,11 +234,10 @@ class _Bootloader(Peripheral):
         if answer is not None:
             self._answers.put_nowait(answer)
 
-    async def _answer(self, connection: Connection, answers: asyncio.Queue[bytes]) -> None:
-        """Send the answers; reset when the last one has left."""
+    async def _answer(self, connection: Connection, answers: asyncio.Queue[bytes | None]) -> None:
+        """Send the answers until None; reset when the last one has left, or when nobody is there to hear it."""
         try:
-            while True:
-                answer = await answers.get()
+            while (answer := await answers.get()) is not None:
                 await room(connection)
                 await self.ble.gatt_server.notify_subscriber(connection, self._control, answer)
                 if self._device.bootloader is not None and self._device.bootloader.ended:

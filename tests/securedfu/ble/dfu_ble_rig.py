@@ -39,7 +39,7 @@ NEW = firmware(APP_START, 2, 20_000)
 
 def init_packet(image: bytes) -> bytes:
     """A signed init packet for ``image``."""
-    return sign(init_command(image, sd_req=(S140_7_2.firmware_id,)))
+    return sign(init_command(image, sd_req=(S140_7_2.fwid,)))
 
 
 INIT = init_packet(NEW)

@@ -45,7 +45,7 @@ def lamp(tmp_path: Path) -> Iterator[str]:
 
 def test_another_process_updates_the_device(lamp: str, tmp_path: Path) -> None:
     package = tmp_path / "new.zip"
-    init = sign(init_command(NEW, sd_req=(S140_7_2.firmware_id,)))
+    init = sign(init_command(NEW, sd_req=(S140_7_2.fwid,)))
     package.write_bytes(package_of(NEW, init).to_bytes())
     sent = smpdfu("secure-dfu", "send", str(package), "--to", lamp, "--json")
     assert sent.returncode == 0, sent.stderr

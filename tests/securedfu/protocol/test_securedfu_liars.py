@@ -72,9 +72,10 @@ def always_an_old_pong(_: bytes) -> bytes:
     [beyond, other_bytes, WholeAndNot(), always_a_pong, always_an_old_pong],
     ids=["beyond", "other bytes", "whole and not", "always a pong", "always an old pong"],
 )
-def test_a_device_whose_answers_never_fit_does_not_keep_us_for_ever(liar: Liar) -> None:
+@pytest.mark.parametrize("write_size", [None, 1020], ids=["as the device says", "ahead"])
+def test_a_device_whose_answers_never_fit_does_not_keep_us_for_ever(liar: Liar, write_size: int | None) -> None:
     with pytest.raises(InconsistentBootloaderError, match=f"of {len(NEW)} bytes"):
-        carry(Transfer(PACKET, NEW), liar)
+        carry(Transfer(PACKET, NEW, write_size=write_size, write_ahead=True), liar)
 
 
 def test_receipts_that_confirm_nothing_are_not_waited_for_for_ever() -> None:

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 
 from smpdfu.image.keys.keys import PrivateKey, generate
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE
 from smpdfu.image.secure_dfu.init_packet import (
     Command,
     FwType,
@@ -18,6 +19,7 @@ from smpdfu.image.secure_dfu.init_packet import (
     SignedCommand,
     signature_from_rs,
 )
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.image.signing.ecdsa_form import numbers
 from smpdfu.securedfu.protocol.messages import (
     Answer,
@@ -35,14 +37,13 @@ from smpdfu.securedfu.protocol.messages import (
 from smpdfu.virtual.nrf52.build import DEFAULT_BUILD, Nrf52Build, Trust
 from smpdfu.virtual.nrf52.device import VirtualNrf52
 from smpdfu.virtual.nrf52.flashing import flash_application, flash_bootloader, flash_softdevice
-from smpdfu.virtual.nrf52.layout import LAYOUTS, PAGE_SIZE
-from smpdfu.virtual.nrf52.softdevice import SoftDevice
+from smpdfu.virtual.nrf52.layout import LAYOUTS
 from smpdfu.virtual.store.sample_firmware import Core, stand_in
 
 KEY = generate("ecdsa-p256")
 OTHER_KEY = generate("ecdsa-p256")
 NRF52840 = LAYOUTS["nrf52840-secure-dfu"]
-S140_7_2 = SoftDevice(end=0x27000, firmware_id=0x100, family=140, version=7_002_000)
+S140_7_2 = SoftDeviceInfo(end=0x27000, fwid=0x100, family=140, version=7_002_000)
 
 
 def firmware(start: int, number: int = 1, size: int = 8192) -> bytes:
@@ -58,7 +59,7 @@ def bootloader(number: int = 1) -> bytes:
 def new_device(
     build: Nrf52Build = DEFAULT_BUILD,
     *,
-    softdevice: SoftDevice | None = None,
+    softdevice: SoftDeviceInfo | None = None,
     app: bytes | None = None,
     app_version: int = 1,
 ) -> VirtualNrf52:

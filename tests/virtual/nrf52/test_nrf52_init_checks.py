@@ -19,10 +19,10 @@ from smpdfu.image.secure_dfu.init_packet import (
     SignedCommand,
     ValidationType,
 )
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.securedfu.protocol.messages import CreateObject, Execute, ExtendedError, ObjectType, Result, SelectObject
 from smpdfu.virtual.nrf52.build import DEFAULT_BUILD, Nrf52Build, Transport
 from smpdfu.virtual.nrf52.device import VirtualNrf52
-from smpdfu.virtual.nrf52.softdevice import SoftDevice
 from tests.virtual.nrf52.nrf52_bench import (
     NRF52840,
     OTHER_KEY,
@@ -212,7 +212,7 @@ BLE = Nrf52Build(transport=Transport.BLE)
     ],
 )
 def test_the_softdevice_rule(
-    sd_req: tuple[int, ...], build: Nrf52Build, softdevice: SoftDevice | None, accepted: bool
+    sd_req: tuple[int, ...], build: Nrf52Build, softdevice: SoftDeviceInfo | None, accepted: bool
 ) -> None:
     found = answer_to(sign(replace(INIT, sd_req=sd_req)), build, softdevice=softdevice)
     assert found == ((Result.SUCCESS, None) if accepted else extended(ExtendedError.SD_VERSION_FAILURE))

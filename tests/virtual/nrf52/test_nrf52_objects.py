@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from smpdfu.image.secure_dfu.flash import PAGE_SIZE
 from smpdfu.image.secure_dfu.init_packet import BootValidation, ValidationType
 from smpdfu.securedfu.protocol.messages import (
     Abort,
@@ -37,7 +38,6 @@ from smpdfu.securedfu.protocol.messages import (
 )
 from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
 from smpdfu.virtual.nrf52.device import VirtualNrf52
-from smpdfu.virtual.nrf52.layout import PAGE_SIZE
 from smpdfu.virtual.nrf52.settings import BankCode
 from smpdfu.virtual.nrf52.start import Nrf52Ending
 from tests.virtual.nrf52.nrf52_bench import S140_7_2, Host, firmware, init_command, new_device, sign, signature

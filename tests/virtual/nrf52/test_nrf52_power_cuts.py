@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from smpdfu.image.secure_dfu.init_packet import FwType, InitCommand
+from smpdfu.image.secure_dfu.init_packet import BootValidation, FwType, InitCommand, ValidationType
+from smpdfu.image.secure_dfu.softdevices import SoftDeviceInfo
 from smpdfu.securedfu.protocol.messages import Result
 from smpdfu.virtual.chip.flash import Tear
 from smpdfu.virtual.nrf52.build import DEFAULT_BUILD, Nrf52Build, Transport
 from smpdfu.virtual.nrf52.device import VirtualNrf52
-from smpdfu.virtual.nrf52.softdevice import SoftDevice
+from smpdfu.virtual.nrf52.softdevice import make_softdevice
 from smpdfu.virtual.nrf52.start import Nrf52Ending
 from tests.virtual.nrf52.nrf52_bench import (
     NRF52840,
@@ -22,14 +23,15 @@ from tests.virtual.nrf52.nrf52_bench import (
     init_command,
     new_device,
     sign,
+    signature,
 )
 
 OLD = firmware(0x1000, 1, 4096)
 NEW = firmware(0x1000, 2, 8192 + 100)
-SMALL = SoftDevice(end=0x5000, firmware_id=0x100, family=140, version=7_002_000)
+SMALL = SoftDeviceInfo(end=0x5000, fwid=0x100, family=140, version=7_002_000)
 """A SoftDevice of four pages, so that each operation can be cut."""
 BEHIND = firmware(SMALL.end, 1)
-NEW_SOFTDEVICE = replace(SMALL, firmware_id=0x123, version=7_003_000).make(b"new SoftDevice, ")[:-100]
+NEW_SOFTDEVICE = make_softdevice(replace(SMALL, fwid=0x123, version=7_003_000), b"new SoftDevice, ")[:-100]
 NEW_BOOTLOADER = bootloader(2)[:4100]
 
 
@@ -77,6 +79,13 @@ CASES = {
     "application": app_case(),
     "application, single bank": app_case(Nrf52Build(single_bank=True)),
     "application, saved progress": app_case(Nrf52Build(saves_progress=True)),
+    "application in the place of the SoftDevice": Case(
+        lambda: new_device(softdevice=SMALL, app=BEHIND),
+        NEW,
+        init_command(NEW),
+        lambda device: device.chip.read(0x1000, len(NEW)) == NEW,
+        lambda device: device.app_runs,
+    ),
     "bootloader": Case(
         with_softdevice,
         NEW_BOOTLOADER,
@@ -156,3 +165,19 @@ def test_power_cuts_again_and_again_during_the_activation_only_delay_it(tear: Te
             break
     assert case.is_done(device)
     assert device.reset() is Nrf52Ending.APPLICATION
+
+
+def test_softdevice_and_bootloader_have_a_boot_validation_each() -> None:
+    """As in nRF5 SDK 17.1: the signature of the SoftDevice says nothing about the bootloader behind it."""
+    case = CASES["softdevice and bootloader"]
+    by_signature = BootValidation(ValidationType.VALIDATE_ECDSA_P256_SHA256, signature(NEW_SOFTDEVICE))
+    by_crc = BootValidation(ValidationType.VALIDATE_GENERATED_CRC, b"")
+    for validations, result in (
+        ((by_signature, by_crc), Result.SUCCESS),
+        ((by_crc, by_signature), Result.INVALID_OBJECT),
+    ):
+        device = case.make()
+        device.reset(wants_dfu=True)
+        packet = sign(replace(case.init, boot_validation=validations))
+        assert Host(device, piece=1024).update(packet, case.image).result == result
+        assert case.is_done(device) is (result == Result.SUCCESS)

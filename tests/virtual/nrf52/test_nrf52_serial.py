@@ -23,9 +23,9 @@ from smpdfu.securedfu.protocol.messages import (
     Request,
     WriteObject,
 )
-from smpdfu.securedfu.protocol.slip import SlipDecoder, encode, payload_max
+from smpdfu.securedfu.protocol.slip import UART_MTU, SlipDecoder, encode, payload_max
 from smpdfu.virtual.line.traffic import Traffic
-from smpdfu.virtual.nrf52.build import UART_MTU, USB_MTU, Nrf52Build
+from smpdfu.virtual.nrf52.build import USB_MTU, Nrf52Build
 from smpdfu.virtual.nrf52.device import VirtualNrf52
 from smpdfu.virtual.nrf52.slip_receiver import SlipReceiver
 from smpdfu.virtual.nrf52.start import Nrf52Ending

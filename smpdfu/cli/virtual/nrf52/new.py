@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-import typer
-
 from smpdfu.cli.keys.passphrase import Passphrase, read_key
+from smpdfu.cli.terminal import lazy_typer as typer
 from smpdfu.cli.terminal.show import Output
 from smpdfu.cli.virtual.nrf52.flash import read_application
 from smpdfu.cli.virtual.nrf52.show import emit
@@ -18,10 +17,9 @@ from smpdfu.cli.virtual.options.boot import BootParts, LoaderParts
 from smpdfu.cli.virtual.options.device import Parts, ServerParts
 from smpdfu.cli.virtual.options.secure_dfu import SecureDfuParts
 from smpdfu.cli.virtual.refused_name import refused_name
-from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES
+from smpdfu.image.secure_dfu.softdevices import SOFTDEVICES, SoftDeviceInfo
 from smpdfu.virtual.nrf52.build import Nrf52Build, Transport
 from smpdfu.virtual.nrf52.flashing import flash_application, flash_bootloader, flash_softdevice
-from smpdfu.virtual.nrf52.softdevice import SoftDevice
 from smpdfu.virtual.store import devices as store_devices
 from smpdfu.virtual.store.nrf52 import Buttonless, Nrf52Recipe, create_nrf52, open_nrf52
 from smpdfu.virtual.store.sample_firmware import Core, stand_in
@@ -97,7 +95,7 @@ def _key(paths: list[Path] | None) -> str | None:
     return key.to_pem().decode()
 
 
-def _softdevice(text: str) -> SoftDevice:
+def _softdevice(text: str) -> SoftDeviceInfo:
     """Return the SoftDevice with this name or firmware ID. Raises typer.BadParameter for one that is not known."""
     plain = re.sub(r"[\s_-]+", " ", text.strip().lower())
     number = int(plain, 16) if re.fullmatch(r"0x[0-9a-f]{1,8}", plain) else None
@@ -106,5 +104,5 @@ def _softdevice(text: str) -> SoftDevice:
             family, _, version = one.name.partition(" ")
             major, minor, patch = (int(part) for part in version.split("."))
             code = major * 1_000_000 + minor * 1000 + patch
-            return SoftDevice(one.end, one.fwid, int(family[1:]), code)
+            return SoftDeviceInfo(one.end, one.fwid, int(family[1:]), code)
     raise typer.BadParameter(f"--softdevice {text!r} is not known. Give a name such as 's140 7.2.0', or an ID as 0x100")
