@@ -42,7 +42,7 @@ EXCEPTIONS = {
     ("imgtool/words.py", "no_such_option"),
     ("keys/passphrase.py", "read_private"),
     ("inspect/slot.py", "__rich_console__"),
-    ("terminal/answers.py", "__rich_console__"),
+    ("terminal/answers.py", "__rich__"),
     ("terminal/help.py", "examples_of"),
     ("terminal/interrupt.py", "run_async"),
     ("terminal/outputs.py", "check_outputs"),

@@ -45,6 +45,7 @@ LENIENT = (Reset,)
 # The answer that does not fit a buffer: most groups say EMSGSIZE.
 TOO_LONG = {enum.GROUP: MgmtRc.ECORRUPT}
 
+_WITHOUT_FIELDS = frozenset(kind for kind in REQUESTS if not dataclasses.fields(kind))
 _GROUP_OF = {codes: group for group, codes in RCS.items()}
 LOG = logging.getLogger(__name__).error
 _NEWEST_VERSION = 1  # the header's version field of SMP version 2
@@ -184,7 +185,7 @@ def _lenient_header(packet: bytes) -> Header:
 
 def _decode(kind: type[Request[Any]], rest: bytes, needed: Mapping[str, IntEnum]) -> Request[Any]:
     """The request. A command without fields does not look at its body, and nothing looks behind the map."""
-    if not dataclasses.fields(kind):
+    if kind in _WITHOUT_FIELDS:
         return kind()
     try:
         entries = cbor.loads(rest)
@@ -211,15 +212,27 @@ def _error(refusal: Refused, version: int) -> Mapping[str, object]:
 
 
 def _answer(header: Header, entries: Mapping[str, object]) -> bytes:
-    known = dataclasses.replace(header, version=min(header.version, _NEWEST_VERSION))
-    return known.reply(_indefinite(entries))
+    if header.version > _NEWEST_VERSION:
+        header = dataclasses.replace(header, version=_NEWEST_VERSION)
+    return header.reply(_indefinite(entries))
 
 
 def _indefinite(value: object) -> bytes:
     """CBOR as Zephyr's encoder writes it: maps and arrays of indefinite length."""
+    if isinstance(value, str | int) and type(value) in _OFTEN_ALIKE:
+        return _encoded(value)
     if isinstance(value, Mapping):
-        pairs = (cbor.dumps(name) + _indefinite(item) for name, item in value.items())
+        pairs = [_indefinite(part) for pair in value.items() for part in pair]
         return b"\xbf" + b"".join(pairs) + b"\xff"
     if isinstance(value, list):
-        return b"\x9f" + b"".join(_indefinite(item) for item in value) + b"\xff"
+        return b"\x9f" + b"".join([_indefinite(item) for item in value]) + b"\xff"
+    return cbor.dumps(value)
+
+
+_OFTEN_ALIKE = (str, int, bool)
+"""Types of values that are encoded alike where they are equal, and their types are."""
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _encoded(value: str | int) -> bytes:
     return cbor.dumps(value)
