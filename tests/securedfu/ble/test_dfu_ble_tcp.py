@@ -55,6 +55,25 @@ def test_another_process_updates_the_device(lamp: str, tmp_path: Path) -> None:
     assert device.chip.read(APP_START, len(NEW)) == NEW
 
 
+def test_a_command_that_is_killed_is_continued_by_the_next(lamp: str, tmp_path: Path) -> None:
+    """The device is in its bootloader then, with another name and another address."""
+    package = tmp_path / "new.zip"
+    package.write_bytes(package_of(NEW, sign(init_command(NEW, sd_req=(S140_7_2.fwid,)))).to_bytes())
+    line = [sys.executable, "-m", "smpdfu", "secure-dfu", "send", str(package), "--to", lamp]
+    with subprocess.Popen([*line, "--events"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as killed:
+        assert killed.stdout is not None
+        for event in killed.stdout:
+            if json.loads(event).get("off", 0) > 0:
+                break
+        killed.kill()
+    assert not view_nrf52("lamp").app_runs
+    only = lamp.replace("ble:lamp", "ble:*")
+    done = smpdfu("secure-dfu", "send", str(package), "--to", only, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["runs"] == "application"
+    assert view_nrf52("lamp").chip.read(APP_START, len(NEW)) == NEW
+
+
 @pytest.mark.parametrize(
     ("made", "run", "words"),
     [
