@@ -20,6 +20,8 @@ devices = partial(Goal, bench="bench_devices", judged="ours", unit="ms")
 tests = partial(Goal, bench="bench_tests", judged="ours", unit="s")
 line = partial(Goal, bench="bench_secure_dfu", judged="wall", unit="KiB/s", other="the line", at_least=True, aim=0.95)
 
+whole = partial(Goal, bench="bench_peers", judged="wall", unit="s", aim=1)
+
 ISSUE = (
     sign("smpdfu sign 1 MiB, whole process", aim=0.6),
     sign("smpdfu-imgtool sign 1 MiB, whole process", aim=0.6),
@@ -62,6 +64,13 @@ OTHERS = (
     uart("modelled UARTs, the slowest", other="best peer", aim=1),
     line("Secure DFU, UART, 115200 Bd"),
     line("Secure DFU, USB CDC, 200 kB/s"),
+    whole("whole upload, pty: smpmgr", other="smpmgr"),
+    whole("whole upload, pty: mcumgr", other="mcumgr"),
+    whole("whole upload, pty: mcumgr-client", other="mcumgr-client"),
+    whole("whole upload, pty: mcumgrctl", other="mcumgrctl"),
+    whole("whole upload, UDP: mcumgr", other="mcumgr"),
+    whole("whole upload, UDP: mcumgrctl", other="mcumgrctl"),
+    whole("whole upload, pty unpaced: mcumgrctl", other="mcumgrctl"),
     Goal("affected, 1,000 devices with 10 updates each", "bench_affected", 1, "ours", "s"),
 )
 """Goals that other issues set, or that stand in for what not every machine can run."""
