@@ -42,11 +42,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from statistics import median
 
 from smpdfu.smp.transfer.hearing import Hearing, Losses
 from smpdfu.smp.transfer.sizes import STRETCH, Before, Size
-from smpdfu.smp.transfer.trips import RoundTrips
+from smpdfu.smp.transfer.trips import RoundTrips, median
 
 PAYS = 1.04
 SAMPLES, FEW_SAMPLES, UNSTEADY_SAMPLES = 12, 4, 8
