@@ -94,8 +94,9 @@ def test_what_follows_an_image_need_not_be_a_trailer(signed: Path, smpdfu: Call,
     assert "no part of the image" in smpdfu("inspect", signed).out
 
 
-def test_inspect_reads_intel_hex_once(
-    raw: Path, tmp_path: Path, smpdfu: Call, write_hex: WriteHex, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("words", ["inspect {}", "sign {} out.bin -S 0x20000 -H 0x200 --pad-header -v 1.2.3"])
+def test_intel_hex_is_read_once(
+    words: str, raw: Path, tmp_path: Path, smpdfu: Call, write_hex: WriteHex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_hex(tmp_path / "raw.hex", (0xC000, raw.read_bytes()))
     decode, times = hexfile.decode, []
@@ -105,7 +106,8 @@ def test_inspect_reads_intel_hex_once(
         return decode(text)
 
     monkeypatch.setattr(hexfile, "decode", noted)
-    assert smpdfu("inspect", path).code == 0
+    monkeypatch.chdir(tmp_path)
+    assert smpdfu(*words.format(path).split()).code == 0
     assert times == [path.stat().st_size]
 
 
