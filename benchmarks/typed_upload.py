@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,6 +129,12 @@ def upload(bench: Rig, setting: Setting, path: Path, *words: str) -> Upload:
     told = json.loads(said[said.rindex("\n{") + 1 :] if not said.startswith("{") else said)
     found = {name: told[name] for name in ("seconds", "requests", "retries", "window")}
     return replace(took, **found)
+
+
+def peer_upload(bench: Rig, setting: Setting, path: Path, command: Callable[[str], Sequence[str]]) -> Upload:
+    """An upload by another program to a new device; ``command`` makes its line of the port. Raises FailedError."""
+    with bench.device(setting, path) as port:
+        return run(command(port), path.stat().st_size)[0]
 
 
 def cpu_per_mb(bench: Rig, setting: Setting, folder: Path, runs: int) -> float:

@@ -1,9 +1,9 @@
 """The quick reader of a command line: it reads a right call without typer, which takes longer to load than to work.
 
-It knows the plain forms: ``--option VALUE``, ``--option=VALUE``, ``-o VALUE``, ``--flag`` and arguments, with the types
-that our commands use. Whatever else there is (a mistake, ``--help``, ``-oVALUE``, ``--``, a value that begins with
-``-``) is typer's to read, so all messages are typer's. It may never read a line in another way than typer does:
-``tests/cli/test_cli_quick.py`` compares both for every command.
+It knows the plain forms: a long option and its value as two words or with ``=`` between them, a short option and its
+value as two words, flags, and arguments, with the types that our commands use. Whatever else there is (a mistake,
+``--help``, ``-oVALUE``, ``--``, a value that begins with ``-``) is typer's to read, so all messages are typer's. It may
+never read a line in another way than typer does: ``tests/cli/test_cli_quick.py`` compares both for every command.
 """
 
 from __future__ import annotations

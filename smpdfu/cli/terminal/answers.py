@@ -7,38 +7,15 @@ needs no rich, which takes 30 ms to load: ``plain`` makes the same lines.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from smpdfu.cli.terminal.cells import GAPS, RULE_WIDTH, Cell
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-
-GAPS = (3, 2)
-"""Blanks between two columns of a table; the second is for a table that does not fit with the first."""
-RULE_WIDTH = 80
-"""The line below the heads is no wider: in a pipe a row may have hundreds of letters."""
+    from rich.console import RenderableType
 
 
-class Cell(NamedTuple):
-    """One line of text; ``no_wrap`` is for a name that is never broken in two."""
-
-    text: str
-    style: str = ""
-    no_wrap: bool = False
-
-
-class _Answer:
-    """What rich can draw, when it must."""
-
-    __slots__ = ()
-
-    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
-        """Return what rich draws."""
-        from smpdfu.cli.terminal.tables import drawn  # here: in a pipe nothing needs rich
-
-        yield drawn(self)
-
-
-class Paragraphs(_Answer):
+class Paragraphs:
     """A text of one or more lines that is no markup, in one style."""
 
     __slots__ = ("style", "text")
@@ -47,8 +24,14 @@ class Paragraphs(_Answer):
         self.text = text
         self.style = style
 
+    def __rich__(self) -> RenderableType:
+        """Return what rich draws."""
+        from smpdfu.cli.terminal import tables  # here: in a pipe nothing needs rich
 
-class Table(_Answer):
+        return tables.Paragraphs(tables.text_of(Cell(self.text, self.style)))
+
+
+class Table:
     """Rows below heads."""
 
     __slots__ = ("heads", "rows", "title")
@@ -58,8 +41,17 @@ class Table(_Answer):
         self.heads = heads
         self.rows = rows
 
+    def __rich__(self) -> RenderableType:
+        """Return what rich draws."""
+        from smpdfu.cli.terminal import tables  # here: in a pipe nothing needs rich
 
-class Facts(_Answer):
+        rows = [[tables.text_of(cell) for cell in row] for row in self.rows]
+        return tables.FittingTable(
+            tables.text_of(Cell(self.title)), [tables.text_of(head) for head in self.heads], rows
+        )
+
+
+class Facts:
     """One fact a line: name and value."""
 
     __slots__ = ("pairs",)
@@ -67,14 +59,26 @@ class Facts(_Answer):
     def __init__(self, pairs: Sequence[tuple[Cell, Cell]]) -> None:
         self.pairs = pairs
 
+    def __rich__(self) -> RenderableType:
+        """Return what rich draws."""
+        from smpdfu.cli.terminal import tables  # here: in a pipe nothing needs rich
 
-class Stacked(_Answer):
+        return tables.Facts([(tables.text_of(name), tables.text_of(value)) for name, value in self.pairs])
+
+
+class Stacked:
     """Answers one below the other."""
 
     __slots__ = ("parts",)
 
     def __init__(self, parts: Sequence[RenderableType]) -> None:
         self.parts = parts
+
+    def __rich__(self) -> RenderableType:
+        """Return what rich draws."""
+        from rich.console import Group  # here: in a pipe nothing needs rich
+
+        return Group(*self.parts)
 
 
 def plain(answer: RenderableType, rule: str) -> list[str] | None:

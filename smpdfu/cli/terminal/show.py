@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 from smpdfu.cli.terminal import lazy_typer as typer
-from smpdfu.cli.terminal.answers import Cell, Facts, Paragraphs, Stacked, Table, plain
+from smpdfu.cli.terminal.answers import Facts, Paragraphs, Stacked, Table, plain
+from smpdfu.cli.terminal.cells import Cell
 from smpdfu.untrusted import text as door
 
 if TYPE_CHECKING:

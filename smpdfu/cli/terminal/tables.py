@@ -9,32 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.console import Group
 from rich.text import Text
 
-from smpdfu.cli.terminal import answers
-from smpdfu.cli.terminal.answers import GAPS, RULE_WIDTH, Cell
+from smpdfu.cli.terminal.cells import GAPS, RULE_WIDTH, Cell
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 
-def drawn(answer: object) -> RenderableType:
-    """Return an answer as rich draws it. Raises TypeError for what is none of ``answers.py``."""
-    match answer:
-        case answers.Paragraphs():
-            return Paragraphs(Text(answer.text, style=answer.style))
-        case answers.Table():
-            rows = [[_text(cell) for cell in row] for row in answer.rows]
-            return FittingTable(Text(answer.title), [_text(head) for head in answer.heads], rows)
-        case answers.Facts():
-            return Facts([(_text(name), _text(value)) for name, value in answer.pairs])
-        case answers.Stacked():
-            return Group(*answer.parts)
-    raise TypeError(f"{type(answer).__name__} is no answer")
-
-
-def _text(cell: Cell) -> Text:
+def text_of(cell: Cell) -> Text:
+    """Return a cell's text as rich has it."""
     return Text(cell.text, style=cell.style, no_wrap=cell.no_wrap or None)
 
 
