@@ -198,10 +198,11 @@ def as_processes(count: int, folder: Path) -> Scene:
     with rig(count, folder) as served:
         listed = (folder / "devices.csv").read_text().splitlines()[1:]
         scene = Scene(folder, count, dict(line.split(",") for line in listed))
-        limit = max(len(broken(count)) // 2, 2)
-        scene.write(limit)
+        scene.write(count)
         log = log_path(open_fleet(scene.path).folder)
-        codes = [fleet_run(scene, log, kill_at=count // 4), fleet_run(scene, log)]
+        codes = [fleet_run(scene, log, kill_at=count // 4)]
+        scene.write(limit=max(len(broken(count)) // 2, 2))
+        codes.append(fleet_run(scene, log))
         scene.write(count)
         codes.append(fleet_run(scene, log))
         scene.events = [event.entry for event in read_log(log.parent)]

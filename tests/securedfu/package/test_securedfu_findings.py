@@ -366,3 +366,20 @@ def test_parts_that_are_too_far_apart_are_named_with_their_file() -> None:
         ImageError, match=r"far\.hex has parts at 0x27000 and at 0xfff0000, .* Give the hex file of one"
     ):
         part(hex_of(APP, (0xFFF0000, bytes(16))), "far.hex")
+
+
+@pytest.mark.parametrize("name", ["fw.hex", "FW.hex"])
+def test_the_files_of_a_package_have_names_that_differ_on_every_disk(name: str) -> None:
+    made = make_package(
+        SecureDfuOrder(
+            hw_version=52,
+            sd_req=(0xCA,),
+            sd_id=(0x100,),
+            softdevice=part(softdevice_hex(), "fw.hex"),
+            application=part(hex_of(APP), name),
+            application_version=1,
+        ),
+        OTHER,
+    )
+    names = [one.bin_file.lower() for one in made.package.entries]
+    assert len(set(names)) == len(names) == 2
