@@ -14,6 +14,7 @@ leaves start-up out.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -141,6 +142,8 @@ def cpu_per_mb(bench: Rig, setting: Setting, folder: Path, runs: int) -> float:
 
     The least of each size counts: whatever else the computer does only adds to the CPU seconds of a process.
     """
-    pairs = [[upload(bench, setting, image(folder, size)).cpu_s for size in (SMALL, LARGE)] for _ in range(runs)]
-    small, large = (min(side) for side in zip(*pairs, strict=True))
+    small = large = math.inf
+    for _ in range(runs):
+        small = min(small, upload(bench, setting, image(folder, SMALL)).cpu_s)
+        large = min(large, upload(bench, setting, image(folder, LARGE)).cpu_s)
     return (large - small) / ((LARGE - SMALL) / MB)
